@@ -1,0 +1,52 @@
+//! Time, as the engine sees it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// The instant `seconds` later; the end of time when there is none.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: u64) -> Self {
+        let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+/// The latest instant that [`now`] has returned on any thread.
+static LATEST: AtomicI64 = AtomicI64::new(0);
+
+/// The time of the wall clock, except that it never goes back: an expired key stays expired when an operator or
+/// a time daemon sets the clock back while the process runs.
+#[must_use]
+pub fn now() -> UnixMillis {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
+    // A plain load first: the line stays shared between cores except once a millisecond.
+    if LATEST.load(Ordering::Relaxed) >= wall {
+        return UnixMillis(LATEST.load(Ordering::Relaxed));
+    }
+    UnixMillis(LATEST.fetch_max(wall, Ordering::Relaxed).max(wall))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_round_down() {
+        assert_eq!(UnixMillis(1999).seconds(), 1);
+        assert_eq!(UnixMillis(-1).seconds(), -1);
+        assert_eq!(UnixMillis(5).plus_seconds(2), UnixMillis(2005));
+        assert_eq!(UnixMillis(5).plus_seconds(u64::MAX), UnixMillis(i64::MAX));
+    }
+}

@@ -1,0 +1,29 @@
+//! The key engine: credentials, records, shards, verification and commit.
+//!
+//! This crate knows nothing of HTTP, of JSON APIs or of async runtimes. Verification is a function of
+//! (record, request, now); a write is a [`Command`] that one committer thread applies, makes durable and
+//! then publishes to the cells from which verification answers.
+
+#![forbid(unsafe_code)]
+
+pub mod cidr;
+pub mod clock;
+pub mod command;
+pub mod credential;
+mod engine;
+mod error;
+pub mod ids;
+pub mod keyring;
+pub mod limits;
+pub mod record;
+mod secret;
+pub mod verify;
+
+pub use command::{Command, CommandError, IssueKey, Outcome, Rejection, RevokeKey};
+pub use engine::{Engine, Health, Loaded, Options, RenderBody};
+pub use error::{OpenError, ReadError};
+pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
+pub use keyring::{Keyring, KeyringSettings, Prefixes};
+pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
+pub use secret::Secret;
+pub use verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};

@@ -1,0 +1,105 @@
+//! Is this credential valid, whose is it, what may it do?
+use std::net::IpAddr;
+use crate::clock::UnixMillis;
+use crate::ids::TenantId;
+use crate::record::RateLimitPolicy;
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// From the request's host.
+    pub tenant: TenantId,
+    /// The credential as it came, 1 to 8192 bytes.
+    pub credential: &'a [u8],
+    /// Audiences of which the credential must name at least one; empty = it must name none.
+    pub expected_audiences: &'a [&'a str],
+    /// The client's address; `None` when unknown, which fails a key with an IP restriction.
+    pub client_ip: Option<IpAddr>,
+    /// Whether caches may be read and written.
+    pub cache: CacheMode,
+    /// The time of the request.
+    pub now: UnixMillis,
+}
+
+/// Whether caches may be read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Read and write.
+    #[default]
+    Use,
+    /// Read storage, then write the cache (`Cache-Control: no-cache`).
+    Refresh,
+    /// Read storage and leave the cache alone (`Cache-Control: no-store`).
+    Bypass,
+}
+
+/// How a question was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// From memory.
+    Hit,
+    /// From storage.
+    Miss,
+    /// From storage, because the request asked for it.
+    Skip,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Valid or refused.
+    pub verdict: Verdict<'a>,
+    /// Where it came from.
+    pub cache: CacheStatus,
+}
+
+/// Valid or refused. A refused credential is a value, not an error.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict<'a> {
+    /// The credential holds.
+    Valid {
+        /// The answer body, rendered once per change of the record.
+        body: &'a [u8],
+        /// The key's policy, for the `RateLimit-Policy` header.
+        rate_limit: Option<RateLimitPolicy>,
+    },
+    /// It does not.
+    Refused(Refusal),
+}
+
+/// Why a credential is refused. An unknown key, a foreign prefix, a wrong checksum and an over-age key are one
+/// variant, so that nobody can tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not a credential at all.
+    InvalidFormat,
+    /// Its time has passed.
+    Expired,
+    /// It was revoked.
+    Revoked,
+    /// Unknown, or not ours.
+    NotFound,
+    /// A signature does not fit.
+    SignatureInvalid,
+    /// Storage failed while it was looked up.
+    Internal,
+    /// Used from an address that is not allowed.
+    IpNotAllowed,
+    /// Used too often.
+    RateLimited,
+    /// Meant for somebody else.
+    AudienceMismatch,
+}
+
+/// Either the answer or the read it needs.
+#[derive(Debug)]
+pub enum Step<R> {
+    /// The answer was given.
+    Answered(R),
+    /// The record must come from disk: hand this to `Engine::read`, then to `Engine::finish`.
+    Pending(PendingRead),
+}
+
+/// A read from disk that a verification waits for.
+#[derive(Debug)]
+pub struct PendingRead {}
