@@ -10,6 +10,7 @@ pub mod cidr;
 pub mod clock;
 pub mod command;
 pub mod credential;
+pub mod duration;
 mod engine;
 mod error;
 pub mod ids;
