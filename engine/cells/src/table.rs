@@ -1,0 +1,353 @@
+//! A table of fixed size that finds entries by hash, without locks, and forgets those that nobody uses.
+//!
+//! Eight slots make a bucket of one cache line; an entry lives in any slot of the bucket that its hash selects, and never
+//! moves. A slot is one word: the entry's address and 16 bits of its hash, so that a look-up touches no other line unless
+//! the entry is very likely the right one, and an address and its tag can never be seen apart. There is no resizing: the
+//! number of slots follows from the memory budget. Eviction is CLOCK: within the bucket when it is full, around the whole
+//! table when the budget is exceeded.
+
+use std::mem;
+use std::ptr;
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use crate::sync::{AtomicPtr, AtomicUsize, Guard, Ordering, fence, retire};
+
+/// What a table can hold.
+pub trait Entry: Send + Sync {
+    /// Called before the entry is unlinked, perhaps more than once: from now on nobody may be answered from it.
+    fn retire(&self, budget: &Budget, guard: &Guard);
+
+    /// Whether the entry was used since this was last asked.
+    fn take_reference(&self) -> bool;
+}
+
+/// Slots of a bucket: 8 words fill a cache line.
+const SLOTS: usize = 8;
+/// Addresses of user space fit in 48 bits on `x86_64` (four-level paging) and `aarch64`; the rest of the word is the tag.
+const TAG_SHIFT: u32 = 48;
+const ADDRESS: usize = (1 << TAG_SHIFT) - 1;
+/// Exchanges tried before an insertion gives up; each failure means that another thread made progress in the bucket.
+const INSERT_ATTEMPTS: usize = 16;
+
+#[repr(align(64))]
+struct Bucket<E> {
+    slots: [AtomicPtr<E>; SLOTS],
+}
+
+const _: () = assert!(mem::size_of::<usize>() == 8, "slots carry a tag in the upper bits of a 64-bit address");
+
+/// See the module.
+pub struct Table<E: Entry> {
+    buckets: Box<[Bucket<E>]>,
+    mask: usize,
+    hand: AtomicUsize,
+    len: AtomicUsize,
+}
+
+impl<E: Entry> Table<E> {
+    /// What one linked entry takes besides what it points to: its own memory with the counts of the `Arc`.
+    const ENTRY_BYTES: usize = mem::size_of::<E>() + 2 * mem::size_of::<usize>();
+
+    /// A table with at least `slots` slots.
+    #[must_use]
+    pub fn with_slots(slots: usize) -> Self {
+        let buckets = slots.div_ceil(SLOTS).max(1).next_power_of_two();
+        let empty = || Bucket { slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) };
+        Self {
+            buckets: std::iter::repeat_with(empty).take(buckets).collect(),
+            mask: buckets - 1,
+            hand: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+        }
+    }
+
+    /// The memory of the slots themselves, in bytes.
+    #[must_use]
+    pub fn slot_bytes(&self) -> usize {
+        mem::size_of_val(&*self.buckets)
+    }
+
+    /// The number of linked entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is linked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first entry under `hash` that `matches`. Does not wait.
+    pub fn find<'g>(&self, hash: u64, guard: &'g Guard, matches: impl Fn(&E) -> bool) -> Option<&'g E> {
+        let tag = tag_of(hash);
+        for slot in &self.bucket(hash).slots {
+            let word = slot.load(Ordering::Acquire);
+            if word.addr() >> TAG_SHIFT == tag
+                && let Some(entry) = entry_of(word, guard)
+                && matches(entry)
+            {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Visits every entry under `hash` that `matches`: two threads may have linked one each for the same key. Preceded by
+    /// a full fence, so that entries linked before an earlier write of this thread became visible are found.
+    pub fn for_each(&self, hash: u64, guard: &Guard, matches: impl Fn(&E) -> bool, mut visit: impl FnMut(&E)) {
+        fence(Ordering::SeqCst);
+        let tag = tag_of(hash);
+        for slot in &self.bucket(hash).slots {
+            let word = slot.load(Ordering::Acquire);
+            if word.addr() >> TAG_SHIFT == tag
+                && let Some(entry) = entry_of(word, guard)
+                && matches(entry)
+            {
+                visit(entry);
+            }
+        }
+    }
+
+    /// Links `entry` under `hash`, in the place of one that was not used lately if the bucket is full. Followed by a full
+    /// fence. Returns false, with the entry retired, when other threads were always faster.
+    pub fn insert(&self, hash: u64, entry: Arc<E>, budget: &Budget, guard: &Guard) -> bool {
+        let Some(word) = word_of(Arc::into_raw(entry).cast_mut(), hash) else { return false };
+        let bucket = self.bucket(hash);
+        for _ in 0..INSERT_ATTEMPTS {
+            let (slot, held) = self.slot_for(bucket, hash, guard);
+            if let Some(victim) = entry_of(held, guard) {
+                victim.retire(budget, guard);
+            }
+            if slot.compare_exchange(held, word, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.len.fetch_add(1, Ordering::Relaxed);
+                budget.charge(Self::ENTRY_BYTES);
+                self.unlinked(held, budget, guard);
+                fence(Ordering::SeqCst);
+                return true;
+            }
+        }
+        // SAFETY: `word` carries the address that `Arc::into_raw` gave above, and it was never linked.
+        let entry = unsafe { Arc::from_raw(address_of(word)) };
+        entry.retire(budget, guard);
+        false
+    }
+
+    /// Moves the clock's hand over `buckets` buckets and evicts what was not used since it last came by.
+    pub fn sweep(&self, buckets: usize, budget: &Budget, guard: &Guard) {
+        for _ in 0..buckets {
+            let at = self.hand.fetch_add(1, Ordering::Relaxed) & self.mask;
+            let Some(bucket) = self.buckets.get(at) else { return };
+            for slot in &bucket.slots {
+                let word = slot.load(Ordering::Acquire);
+                if let Some(entry) = entry_of(word, guard)
+                    && !entry.take_reference()
+                {
+                    self.unlink(slot, word, entry, budget, guard);
+                }
+            }
+        }
+    }
+
+    /// Retires and unlinks everything.
+    pub fn clear(&self, budget: &Budget, guard: &Guard) {
+        for bucket in &self.buckets {
+            for slot in &bucket.slots {
+                let word = slot.load(Ordering::Acquire);
+                if let Some(entry) = entry_of(word, guard) {
+                    self.unlink(slot, word, entry, budget, guard);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the number of buckets, a power of two")]
+    fn bucket(&self, hash: u64) -> &Bucket<E> {
+        // The tag takes the upper 16 bits; the index takes from the lower ones.
+        &self.buckets[usize::try_from(hash).unwrap_or(0) & self.mask]
+    }
+
+    /// An empty slot, or the first in CLOCK order whose entry was not used lately, with what it holds.
+    fn slot_for<'t>(&self, bucket: &'t Bucket<E>, hash: u64, guard: &Guard) -> (&'t AtomicPtr<E>, *mut E) {
+        for slot in &bucket.slots {
+            let word = slot.load(Ordering::Acquire);
+            if word.is_null() {
+                return (slot, word);
+            }
+        }
+        let first = usize::try_from(hash >> 40).unwrap_or(0) % SLOTS;
+        let (before, after) = bucket.slots.split_at(first);
+        let mut order = after.iter().chain(before).chain(after.iter().take(1));
+        let mut chosen = None;
+        for slot in order.by_ref() {
+            let word = slot.load(Ordering::Acquire);
+            chosen = Some((slot, word));
+            if entry_of(word, guard).is_none_or(|entry| !entry.take_reference()) {
+                break;
+            }
+        }
+        chosen.unwrap_or_else(|| (&bucket.slots[0], ptr::null_mut()))
+    }
+
+    fn unlink(&self, slot: &AtomicPtr<E>, word: *mut E, entry: &E, budget: &Budget, guard: &Guard) {
+        entry.retire(budget, guard);
+        if slot.compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.unlinked(word, budget, guard);
+        }
+    }
+
+    /// Gives up the table's share of an entry that this thread has just taken out of its slot.
+    fn unlinked(&self, word: *mut E, budget: &Budget, guard: &Guard) {
+        if word.is_null() {
+            return;
+        }
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        budget.release(Self::ENTRY_BYTES);
+        let address = address_of(word);
+        // SAFETY: the exchange that took `word` out of its slot succeeded on this thread alone, so this share of the `Arc`
+        // is ours to drop; readers that found it are pinned, and `E` may be dropped on any thread.
+        unsafe { retire(guard, move || drop(Arc::from_raw(address))) }
+    }
+}
+
+impl<E: Entry> Drop for Table<E> {
+    fn drop(&mut self) {
+        for bucket in &self.buckets {
+            for slot in &bucket.slots {
+                let word = slot.load(Ordering::Relaxed);
+                if !word.is_null() {
+                    // SAFETY: exclusive access; a linked word owns one share of its `Arc`.
+                    drop(unsafe { Arc::from_raw(address_of(word)) });
+                }
+            }
+        }
+    }
+}
+
+fn tag_of(hash: u64) -> usize {
+    usize::try_from(hash >> TAG_SHIFT).unwrap_or(0)
+}
+
+/// The address with the tag in its upper bits; `None` on a machine whose addresses leave no room for it.
+fn word_of<E>(address: *mut E, hash: u64) -> Option<*mut E> {
+    if address.addr() & !ADDRESS != 0 {
+        // SAFETY: the address comes from `Arc::into_raw` in `insert` and is not linked.
+        drop(unsafe { Arc::from_raw(address) });
+        return None;
+    }
+    Some(address.map_addr(|addr| addr | (tag_of(hash) << TAG_SHIFT)))
+}
+
+fn address_of<E>(word: *mut E) -> *const E {
+    word.map_addr(|addr| addr & ADDRESS)
+}
+
+fn entry_of<E>(word: *mut E, _guard: &Guard) -> Option<&E> {
+    // SAFETY: a word in a slot is null or carries an address from `Arc::into_raw`; the share it owns is dropped only
+    // through `retire` after it was taken out, so it outlives every guard pinned before that.
+    unsafe { address_of(word).as_ref() }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::sync::{AtomicBool, pin};
+
+    /// An entry that knows whether it is alive.
+    struct Probe {
+        key: u64,
+        used: AtomicBool,
+        retired: AtomicBool,
+    }
+
+    impl Probe {
+        fn new(key: u64) -> Arc<Self> {
+            Arc::new(Self { key, used: AtomicBool::new(false), retired: AtomicBool::new(false) })
+        }
+    }
+
+    impl Entry for Probe {
+        fn retire(&self, _: &Budget, _: &Guard) {
+            self.retired.store(true, Ordering::Relaxed);
+        }
+
+        fn take_reference(&self) -> bool {
+            self.used.swap(false, Ordering::Relaxed)
+        }
+    }
+
+    fn spread(key: u64) -> u64 {
+        key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn find(table: &Table<Probe>, key: u64) -> Option<u64> {
+        table.find(spread(key), &pin(), |probe| probe.key == key).map(|probe| probe.key)
+    }
+
+    #[test]
+    fn finds_what_was_inserted_and_nothing_else() {
+        let (table, budget, guard) = (Table::with_slots(4096), Budget::new(usize::MAX), pin());
+        for key in 0..1000 {
+            assert!(table.insert(spread(key), Probe::new(key), &budget, &guard));
+        }
+        assert_eq!(table.len(), 1000);
+        assert!((0..1000).all(|key| find(&table, key) == Some(key)));
+        assert!((1000..2000).all(|key| find(&table, key).is_none()));
+        table.clear(&budget, &guard);
+        assert_eq!((table.len(), budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn a_full_bucket_gives_up_what_was_not_used() {
+        let (table, budget, guard) = (Table::with_slots(8), Budget::new(usize::MAX), pin());
+        let probes: Vec<_> = (0..8).map(Probe::new).collect();
+        for probe in &probes {
+            table.insert(spread(probe.key), Arc::clone(probe), &budget, &guard);
+            probe.used.store(probe.key != 3, Ordering::Relaxed);
+        }
+        table.insert(spread(8), Probe::new(8), &budget, &guard);
+        assert_eq!((find(&table, 3), find(&table, 8), table.len()), (None, Some(8), 8));
+        assert!(probes[3].retired.load(Ordering::Relaxed));
+        assert!(!probes[2].retired.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn the_hand_spares_what_was_used_once() {
+        let (table, budget, guard) = (Table::with_slots(64), Budget::new(0), pin());
+        let (used, unused) = (Probe::new(1), Probe::new(2));
+        used.used.store(true, Ordering::Relaxed);
+        table.insert(spread(1), Arc::clone(&used), &budget, &guard);
+        table.insert(spread(2), Arc::clone(&unused), &budget, &guard);
+        table.sweep(8, &budget, &guard);
+        assert_eq!((find(&table, 1), find(&table, 2)), (Some(1), None));
+        table.sweep(8, &budget, &guard);
+        assert_eq!((table.len(), budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn racing_threads_leave_counts_that_add_up() {
+        let (table, budget) = (Table::<Probe>::with_slots(256), Budget::new(usize::MAX));
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let (table, budget) = (&table, &budget);
+                scope.spawn(move || {
+                    for n in 0..20_000 {
+                        let (guard, key) = (pin(), (n * 7 + thread) % 500);
+                        if table.find(spread(key), &guard, |probe| probe.key == key).is_none() {
+                            table.insert(spread(key), Probe::new(key), budget, &guard);
+                        }
+                        if n % 64 == 0 {
+                            table.sweep(1, budget, &guard);
+                        }
+                    }
+                });
+            }
+        });
+        let linked = table.buckets.iter().flat_map(|bucket| &bucket.slots);
+        let linked = linked.filter(|slot| !slot.load(Ordering::Relaxed).is_null()).count();
+        assert_eq!(table.len(), linked);
+        assert_eq!(budget.used(), linked * Table::<Probe>::ENTRY_BYTES);
+    }
+}

@@ -1,0 +1,132 @@
+//! Explores interleavings of slow readers, a revoking writer and the clock's hand, and looks for a reader that is
+//! answered from a row older than one whose publication has returned.
+
+use std::sync::Arc;
+
+use shuttle::sync::atomic::{AtomicU64, Ordering};
+use shuttle::thread;
+use talos_cells::{Budget, Cell, Row, State, Table, pin};
+
+const HASH: u64 = 0x0123_4567_89ab_cdef;
+const ITERATIONS: usize = 20_000;
+
+#[derive(Debug)]
+struct At(u64);
+
+impl Row for At {
+    fn supersedes(&self, current: &Self) -> bool {
+        self.0 > current.0
+    }
+
+    fn bytes(&self) -> usize {
+        1
+    }
+}
+
+/// One key in storage (the sequence of its row), the cells, and the last sequence whose publication has returned.
+struct World {
+    storage: AtomicU64,
+    published: AtomicU64,
+    table: Table<Cell<(), At>>,
+    budget: Budget,
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            storage: AtomicU64::new(1),
+            published: AtomicU64::new(1),
+            table: Table::with_slots(8),
+            budget: Budget::new(0),
+        })
+    }
+
+    /// What a commit does: durable first, then the cells, then the acknowledgement.
+    fn write(&self, sequence: u64) {
+        self.storage.store(sequence, Ordering::SeqCst);
+        let guard = pin();
+        self.table.for_each(HASH, &guard, |_| true, |cell| {
+            cell.offer(At(sequence), &self.budget, &guard);
+        });
+        self.published.store(sequence, Ordering::SeqCst);
+    }
+
+    /// What a verification does when it finds no row in memory: a vacant cell first, then storage.
+    fn fill(&self) -> Arc<Cell<(), At>> {
+        let guard = pin();
+        let cell = Arc::new(Cell::vacant(()));
+        self.table.insert(HASH, Arc::clone(&cell), &self.budget, &guard);
+        let row = At(self.storage.load(Ordering::SeqCst));
+        cell.offer(row, &self.budget, &guard);
+        cell
+    }
+
+    /// The same in the wrong order: storage first, then a cell that holds what was read.
+    fn fill_backwards(&self) {
+        let guard = pin();
+        let row = At(self.storage.load(Ordering::SeqCst));
+        let cell = Arc::new(Cell::vacant(()));
+        cell.offer(row, &self.budget, &guard);
+        self.table.insert(HASH, cell, &self.budget, &guard);
+    }
+
+    /// A verification from memory: never older than what was published before it began.
+    fn check(&self, proof: Option<&Cell<(), At>>) {
+        let floor = self.published.load(Ordering::SeqCst);
+        let guard = pin();
+        let found = self.table.find(HASH, &guard, |cell| !cell.is_detached());
+        for cell in found.into_iter().chain(proof) {
+            if let State::Row(row) = cell.load(&guard) {
+                assert!(row.0 >= floor, "answered from {} after {floor} was published", row.0);
+            }
+        }
+    }
+}
+
+fn explore(slow_read: fn(&World) -> Option<Arc<Cell<(), At>>>) {
+    shuttle::check_random(
+        move || {
+            let world = World::new();
+            let mut threads = Vec::new();
+            for _ in 0..2 {
+                let world = Arc::clone(&world);
+                threads.push(thread::spawn(move || {
+                    let proof = slow_read(&world);
+                    world.check(proof.as_deref());
+                    world.check(proof.as_deref());
+                }));
+            }
+            let writer = Arc::clone(&world);
+            threads.push(thread::spawn(move || {
+                writer.write(2);
+                writer.check(None);
+                writer.write(3);
+            }));
+            let sweeper = Arc::clone(&world);
+            threads.push(thread::spawn(move || {
+                for _ in 0..2 {
+                    sweeper.table.sweep(1, &sweeper.budget, &pin());
+                }
+            }));
+            for thread in threads {
+                thread.join().expect("a thread");
+            }
+        },
+        ITERATIONS,
+    );
+}
+
+#[test]
+fn a_slow_read_never_brings_an_old_row_back() {
+    explore(|world| Some(world.fill()));
+}
+
+/// The exploration is able to find the fault that it looks for.
+#[test]
+#[should_panic(expected = "was published")]
+fn reading_before_linking_is_caught() {
+    explore(|world| {
+        world.fill_backwards();
+        None
+    });
+}
