@@ -121,6 +121,30 @@ fn a_slow_read_never_brings_an_old_row_back() {
     explore(|world| Some(world.fill()));
 }
 
+/// A proof outlives the table's link to its cell, so eviction must empty the cell before a writer can miss it.
+#[test]
+fn an_evicted_cell_answers_nobody_who_still_points_to_it() {
+    shuttle::check_random(
+        || {
+            let world = World::new();
+            let proof = world.fill();
+            world.table.sweep(1, &world.budget, &pin());
+            let (writer, sweeper) = (Arc::clone(&world), Arc::clone(&world));
+            let threads = [
+                thread::spawn(move || writer.write(2)),
+                thread::spawn(move || sweeper.table.sweep(1, &sweeper.budget, &pin())),
+            ];
+            for _ in 0..8 {
+                world.check(Some(&proof));
+            }
+            for thread in threads {
+                thread.join().expect("a thread");
+            }
+        },
+        ITERATIONS,
+    );
+}
+
 /// The exploration is able to find the fault that it looks for.
 #[test]
 #[should_panic(expected = "was published")]
