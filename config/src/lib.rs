@@ -1,1 +1,28 @@
-//! Filled in by its own commit.
+//! Settings: what may be configured, where a value comes from, and what is wrong with it.
+//!
+//! One table ([`KEYS`]) names every key with its kind, bounds, default and sensitivity. The YAML file, the environment,
+//! the defaults and the error messages are all read against it, so none of them can know a key that another does not.
+//! An environment variable wins over the file, the file over a default.
+
+#![forbid(unsafe_code)]
+
+mod byte_size;
+mod data_directory;
+mod environment;
+mod error;
+mod keys;
+mod kind;
+mod load;
+mod settings;
+mod signing_keys;
+mod suggestion;
+mod tree;
+
+pub use error::{ConfigError, Problem, Warning};
+pub use keys::{Fallback, KEYS, Key, Sensitivity};
+pub use load::Preset;
+pub use settings::{
+    ApiKeys, Cache, CacheType, Credentials, Database, Driver, Http, KeyPrefixes, Listener, Log,
+    LogFormat, LogLevel, Secrets, Serve, Settings,
+};
+pub use signing_keys::{SigningAlgorithm, SigningKey, SigningKeys};

@@ -1,0 +1,168 @@
+//! Environment variables: `TALOS_` and the path of a key in upper case with `_` for `.`; for lists one variable with
+//! commas, or one for each item with `_0`, `_1`, ….
+
+use std::collections::BTreeMap;
+
+use crate::error::Problem;
+use crate::keys::{KEYS, Key};
+use crate::kind::Input;
+use crate::suggestion::suggest;
+
+const PREFIX: &str = "TALOS_";
+/// Not the server's: the endpoint of the command line, and the knobs of the tests.
+const NOT_SETTINGS: &str = "TALOS_URL";
+const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
+
+/// A value from the environment, and the variable that it came from.
+#[derive(Debug)]
+pub(crate) struct FromEnvironment {
+    pub(crate) key: &'static Key,
+    pub(crate) variable: String,
+    pub(crate) input: Input,
+}
+
+/// What the environment says about each key that it names. Variables that name no key are problems: a misspelt
+/// override that silently does nothing is worse than no start.
+pub(crate) fn read(
+    variables: impl Iterator<Item = (String, String)>,
+) -> (Vec<FromEnvironment>, Vec<Problem>) {
+    let mut ours: BTreeMap<String, String> = variables
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| name != NOT_SETTINGS && !name.starts_with(NOT_SETTINGS_PREFIX))
+        .collect();
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for key in KEYS {
+        let variable = key.variable();
+        let whole = ours.remove(&variable);
+        let items = if key.is_list() {
+            take_items(&mut ours, &variable)
+        } else {
+            Vec::new()
+        };
+        match (whole, items.is_empty()) {
+            (Some(_), false) => problems.push(Problem {
+                place: variable.clone(),
+                key: key.path.to_owned(),
+                message: format!("set both as {variable} and item by item; use one of the two"),
+            }),
+            (Some(text), true) if key.is_list() => {
+                found.push(FromEnvironment {
+                    key,
+                    input: Input::Many(split(&text)),
+                    variable,
+                });
+            }
+            (Some(text), true) => found.push(FromEnvironment {
+                key,
+                input: Input::One(text),
+                variable,
+            }),
+            (None, false) => found.push(FromEnvironment {
+                key,
+                input: Input::Many(items),
+                variable,
+            }),
+            (None, true) => {}
+        }
+    }
+    problems.extend(ours.keys().map(|name| unknown(name)));
+    (found, problems)
+}
+
+/// Takes `NAME_0`, `NAME_1`, … up to the first gap. What lies behind a gap stays, and is reported as unknown.
+fn take_items(ours: &mut BTreeMap<String, String>, variable: &str) -> Vec<String> {
+    (0..)
+        .map_while(|index: usize| ours.remove(&format!("{variable}_{index}")))
+        .collect()
+}
+
+fn split(text: &str) -> Vec<String> {
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    text.split(',').map(|item| item.trim().to_owned()).collect()
+}
+
+fn unknown(name: &str) -> Problem {
+    let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let message = match suggest(name, variables.iter().map(String::as_str)) {
+        Some(meant) => format!("no such setting; did you mean {meant}?"),
+        None => "no such setting; a variable is TALOS_ and the path of a key, such as TALOS_SERVE_HTTP_PORT".to_owned(),
+    };
+    Problem {
+        place: name.to_owned(),
+        key: String::new(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_pairs(pairs: &[(&str, &str)]) -> (Vec<FromEnvironment>, Vec<Problem>) {
+        read(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
+    }
+
+    fn only(pairs: &[(&str, &str)]) -> Input {
+        let (mut found, problems) = read_pairs(pairs);
+        assert_eq!((found.len(), problems), (1, Vec::new()));
+        found.remove(0).input
+    }
+
+    const RETIRED: &str = "TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED";
+
+    #[test]
+    fn scalars_and_both_forms_of_lists() {
+        let many =
+            |items: &[&str]| Input::Many(items.iter().map(|item| (*item).to_owned()).collect());
+        assert_eq!(
+            only(&[("TALOS_SERVE_HTTP_PORT", "1,2")]),
+            Input::One("1,2".to_owned())
+        );
+        assert_eq!(only(&[(RETIRED, "a, b,c")]), many(&["a", "b", "c"]));
+        assert_eq!(only(&[(RETIRED, "")]), many(&[]));
+        let items = [
+            (format!("{RETIRED}_1"), "b,c"),
+            (format!("{RETIRED}_0"), "a"),
+        ];
+        let items: Vec<(&str, &str)> = items
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        assert_eq!(only(&items), many(&["a", "b,c"]));
+    }
+
+    #[test]
+    fn a_gap_both_forms_and_items_of_a_scalar_are_refused() {
+        let (first, third) = (format!("{RETIRED}_0"), format!("{RETIRED}_2"));
+        for pairs in [
+            vec![(first.as_str(), "a"), (third.as_str(), "c")],
+            vec![(first.as_str(), "a"), (RETIRED, "b")],
+        ] {
+            assert_eq!(read_pairs(&pairs).1.len(), 1, "{pairs:?}");
+        }
+        assert_eq!(read_pairs(&[("TALOS_SERVE_HTTP_PORT_0", "1")]).1.len(), 1);
+    }
+
+    #[test]
+    fn unknown_variables_are_refused_and_foreign_ones_ignored() {
+        let (found, problems) = read_pairs(&[
+            ("PATH", "x"),
+            ("TALOS_URL", "x"),
+            ("TALOS_TEST_KILL_ROUNDS", "3"),
+            ("TALOS_LOG_LEVLE", "info"),
+        ]);
+        assert_eq!((found.len(), problems.len()), (0, 1));
+        let problem = problems.first().map(Problem::to_string).expect("one");
+        assert_eq!(
+            problem,
+            "TALOS_LOG_LEVLE: no such setting; did you mean TALOS_LOG_LEVEL?"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! The table of keys: the one place that says what may be configured.
+
+use std::fmt;
+use std::time::Duration;
+
+use talos_engine::limits::SHARDS_MAX;
+
+use crate::kind::Kind;
+use crate::settings::{CacheType, Driver, LogFormat, LogLevel};
+
+/// A key of the configuration.
+pub struct Key {
+    /// Its full path, such as `serve.http.port`.
+    pub path: &'static str,
+    /// What holds when no source names it.
+    pub fallback: Fallback,
+    /// Whether its value may be shown.
+    pub sensitivity: Sensitivity,
+    pub(crate) kind: Kind,
+}
+
+/// What holds when no source names a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value, read as if it came from a file.
+    Value(&'static str),
+    /// Nothing; the text says what that means.
+    Unset(&'static str),
+    /// No start; the text says how to get a value.
+    Required(&'static str),
+}
+
+/// Whether a value may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// In messages and logs.
+    Public,
+    /// Never.
+    Secret,
+}
+
+impl Key {
+    /// The environment variable that overrides the key: `TALOS_` and the path in upper case with `_` for `.`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("TALOS_{}", self.path.to_ascii_uppercase().replace('.', "_"))
+    }
+
+    /// What is allowed, as a noun phrase.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        self.kind.allowed()
+    }
+
+    /// Whether the value is a list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.kind.is_list()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("path", &self.path)
+            .field("fallback", &self.fallback)
+            .finish_non_exhaustive()
+    }
+}
+
+const fn public(path: &'static str, fallback: Fallback, kind: Kind) -> Key {
+    Key {
+        path,
+        fallback,
+        sensitivity: Sensitivity::Public,
+        kind,
+    }
+}
+
+const fn secret(path: &'static str, fallback: Fallback, kind: Kind) -> Key {
+    Key {
+        path,
+        fallback,
+        sensitivity: Sensitivity::Secret,
+        kind,
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The longest life of a key: ten years of 365 days.
+const TTL_MAX: Duration = Duration::from_secs(315_360_000);
+const CLOCK_SKEW_MAX: Duration = Duration::from_mins(10);
+const CACHE_TTL_MAX: Duration = Duration::from_hours(24);
+const WORKERS_MAX: u64 = 256;
+const MEMORY_MIN: u64 = 64 << 10;
+const MEMORY_MAX: u64 = 16 << 40;
+
+/// Every key, in the order in which the sample file shows them.
+pub static KEYS: &[Key] = &[
+    public(
+        "serve.http.host",
+        Fallback::Value("0.0.0.0"),
+        Kind::Host {
+            set: |s, host| s.serve.http.listener.host = host,
+        },
+    ),
+    public(
+        "serve.http.port",
+        Fallback::Value("4420"),
+        Kind::Integer {
+            min: 0,
+            max: 65_535,
+            set: |s, port| s.serve.http.listener.port = saturate_u16(port),
+        },
+    ),
+    public(
+        "serve.http.request_log.exclude_health_endpoints",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, exclude| s.serve.http.exclude_health_endpoints = exclude,
+        },
+    ),
+    public(
+        "serve.metrics.host",
+        Fallback::Value("0.0.0.0"),
+        Kind::Host {
+            set: |s, host| s.serve.metrics.host = host,
+        },
+    ),
+    public(
+        "serve.metrics.port",
+        Fallback::Value("4422"),
+        Kind::Integer {
+            min: 0,
+            max: 65_535,
+            set: |s, port| s.serve.metrics.port = saturate_u16(port),
+        },
+    ),
+    public(
+        "serve.workers",
+        Fallback::Unset("one per core"),
+        Kind::Integer {
+            min: 1,
+            max: WORKERS_MAX,
+            set: |s, workers| s.serve.workers = saturate_usize(workers),
+        },
+    ),
+    public(
+        "serve.driver",
+        Fallback::Value("auto"),
+        Kind::Choice(&[
+            ("auto", |s| s.serve.driver = Driver::Auto),
+            ("io_uring", |s| s.serve.driver = Driver::IoUring),
+            ("epoll", |s| s.serve.driver = Driver::Epoll),
+        ]),
+    ),
+    public(
+        "credentials.issuer",
+        Fallback::Required(
+            "it names who issues the keys, usually the public URL of this server, such as https://keys.example.com",
+        ),
+        Kind::Text {
+            set: |s, issuer| s.credentials.issuer = issuer,
+        },
+    ),
+    public(
+        "credentials.clock_skew",
+        Fallback::Value("5m"),
+        Kind::Duration {
+            min: Duration::ZERO,
+            max: CLOCK_SKEW_MAX,
+            set: |s, skew| s.credentials.clock_skew = skew,
+        },
+    ),
+    public(
+        "credentials.api_keys.default_ttl",
+        Fallback::Unset("keys do not expire"),
+        Kind::Duration {
+            min: SECOND,
+            max: TTL_MAX,
+            set: |s, ttl| s.credentials.api_keys.default_ttl = Some(ttl),
+        },
+    ),
+    public(
+        "credentials.api_keys.max_ttl",
+        Fallback::Value("8760h"),
+        Kind::Duration {
+            min: SECOND,
+            max: TTL_MAX,
+            set: |s, ttl| s.credentials.api_keys.max_ttl = ttl,
+        },
+    ),
+    public(
+        "credentials.api_keys.prefix.current",
+        Fallback::Value("ory_ak"),
+        Kind::Prefix {
+            set: |s, prefix| s.credentials.api_keys.prefix.current = prefix,
+        },
+    ),
+    public(
+        "credentials.api_keys.prefix.retired",
+        Fallback::Unset("none"),
+        Kind::Prefixes {
+            set: |s, prefixes| s.credentials.api_keys.prefix.retired = prefixes,
+        },
+    ),
+    public(
+        "credentials.api_keys.prefix.public_current",
+        Fallback::Unset("public keys cannot be issued"),
+        Kind::Prefix {
+            set: |s, prefix| s.credentials.api_keys.prefix.public_current = Some(prefix),
+        },
+    ),
+    public(
+        "credentials.api_keys.prefix.public_retired",
+        Fallback::Unset("none"),
+        Kind::Prefixes {
+            set: |s, prefixes| s.credentials.api_keys.prefix.public_retired = prefixes,
+        },
+    ),
+    secret(
+        "credentials.derived_tokens.jwt.signing_keys.urls",
+        Fallback::Unset("none"),
+        Kind::SigningKeys {
+            set: |s, keys| s.credentials.signing_keys = keys,
+        },
+    ),
+    secret(
+        "secrets.hmac.current",
+        Fallback::Required(
+            "make one with `openssl rand -hex 32`, or start a development server with `talos serve --dev`",
+        ),
+        Kind::Secret {
+            set: |s, secret| s.secrets.hmac_current = secret,
+        },
+    ),
+    secret(
+        "secrets.hmac.retired",
+        Fallback::Unset("none"),
+        Kind::Secrets {
+            set: |s, secrets| s.secrets.hmac_retired = secrets,
+        },
+    ),
+    // Sensitive because DSNs of other databases carry passwords, and people paste them here.
+    secret(
+        "db.dsn",
+        Fallback::Value("rocksdb://./talos-data"),
+        Kind::DataDirectory {
+            set: |s, directory| s.db.directory = directory,
+        },
+    ),
+    public(
+        "db.shards",
+        Fallback::Unset("one per core, rounded up to a power of two"),
+        Kind::PowerOfTwo {
+            max: SHARDS_MAX as u64,
+            set: |s, shards| s.db.shards = Some(saturate_u16(shards)),
+        },
+    ),
+    public(
+        "db.block_cache_size",
+        Fallback::Value("256 MiB"),
+        Kind::Bytes {
+            min: MEMORY_MIN,
+            max: MEMORY_MAX,
+            set: |s, bytes| s.db.block_cache_bytes = saturate_usize(bytes),
+        },
+    ),
+    public(
+        "cache.type",
+        Fallback::Value("memory"),
+        Kind::Choice(&[
+            ("memory", |s| s.cache.cache_type = CacheType::Memory),
+            ("noop", |s| s.cache.cache_type = CacheType::Noop),
+        ]),
+    ),
+    public(
+        "cache.ttl",
+        Fallback::Value("5m"),
+        Kind::Duration {
+            min: SECOND,
+            max: CACHE_TTL_MAX,
+            set: |s, ttl| s.cache.ttl = ttl,
+        },
+    ),
+    public(
+        "cache.memory.max_size",
+        Fallback::Value("104857600"),
+        Kind::Bytes {
+            min: MEMORY_MIN,
+            max: MEMORY_MAX,
+            set: |s, bytes| s.cache.memory_bytes_max = saturate_usize(bytes),
+        },
+    ),
+    public(
+        "log.level",
+        Fallback::Value("info"),
+        Kind::Choice(&[
+            ("trace", |s| s.log.level = LogLevel::Trace),
+            ("debug", |s| s.log.level = LogLevel::Debug),
+            ("info", |s| s.log.level = LogLevel::Info),
+            ("warn", |s| s.log.level = LogLevel::Warn),
+            ("error", |s| s.log.level = LogLevel::Error),
+        ]),
+    ),
+    public(
+        "log.format",
+        Fallback::Value("json"),
+        Kind::Choice(&[
+            ("json", |s| s.log.format = LogFormat::Json),
+            ("text", |s| s.log.format = LogFormat::Text),
+        ]),
+    ),
+];
+
+/// The bounds in the table keep every number in range; the cast only has to be total.
+fn saturate_u16(number: u64) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+fn saturate_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The key of that exact path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether `path` is a mapping that holds keys.
+pub(crate) fn is_group(path: &str) -> bool {
+    KEYS.iter().any(|key| {
+        key.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// Every path that may be written: keys and the mappings around them.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> + Clone {
+    KEYS.iter().flat_map(|key| {
+        key.path
+            .match_indices('.')
+            .filter_map(|(at, _)| key.path.get(..at))
+            .chain([key.path])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_is_named_twice_or_inside_another() {
+        let paths: HashSet<&str> = KEYS.iter().map(|key| key.path).collect();
+        let variables: HashSet<String> = KEYS.iter().map(Key::variable).collect();
+        assert_eq!((paths.len(), variables.len()), (KEYS.len(), KEYS.len()));
+        assert!(KEYS.iter().all(|key| !is_group(key.path)));
+        assert!(is_group("serve.http") && !is_group("serve.htt") && !is_group(""));
+    }
+
+    #[test]
+    fn variables_are_the_path_in_upper_case() {
+        assert_eq!(
+            find("serve.http.port").map(Key::variable).as_deref(),
+            Some("TALOS_SERVE_HTTP_PORT")
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! Kinds of values: how each is read from text, what is allowed, and where in [`Settings`] it goes.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use talos_engine::{Secret, duration};
+
+use crate::settings::Settings;
+use crate::signing_keys::SigningKeys;
+use crate::{byte_size, data_directory};
+
+/// The fewest characters of a secret: 32 hex digits still carry 128 bits.
+pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
+const PREFIX_CHARACTERS_MAX: usize = 16;
+const TEXT_CHARACTERS_MAX: usize = 255;
+
+/// How a key's value is read and where it goes. Bounds are inclusive.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// A whole number.
+    Integer {
+        min: u64,
+        max: u64,
+        set: fn(&mut Settings, u64),
+    },
+    /// A power of two from 1.
+    PowerOfTwo {
+        max: u64,
+        set: fn(&mut Settings, u64),
+    },
+    /// A length of time.
+    Duration {
+        min: Duration,
+        max: Duration,
+        set: fn(&mut Settings, Duration),
+    },
+    /// A size in bytes.
+    Bytes {
+        min: u64,
+        max: u64,
+        set: fn(&mut Settings, u64),
+    },
+    /// `true` or `false`.
+    Boolean { set: fn(&mut Settings, bool) },
+    /// One of some names, each with what it does.
+    Choice(&'static [(&'static str, fn(&mut Settings))]),
+    /// An IP address or `localhost`.
+    Host { set: fn(&mut Settings, IpAddr) },
+    /// A text that is not empty.
+    Text { set: fn(&mut Settings, String) },
+    /// A prefix of credentials.
+    Prefix { set: fn(&mut Settings, String) },
+    /// Any number of prefixes.
+    Prefixes { set: fn(&mut Settings, Vec<String>) },
+    /// A secret text.
+    Secret { set: fn(&mut Settings, Secret) },
+    /// Any number of secret texts.
+    Secrets { set: fn(&mut Settings, Vec<Secret>) },
+    /// A DSN that names a directory.
+    DataDirectory { set: fn(&mut Settings, PathBuf) },
+    /// URLs of JSON Web Key sets.
+    SigningKeys { set: fn(&mut Settings, SigningKeys) },
+}
+
+/// What a source says about a key, before it is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A scalar.
+    One(String),
+    /// A list of scalars.
+    Many(Vec<String>),
+}
+
+/// A value that is not allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Which item of a list, counted from 0.
+    pub(crate) item: Option<usize>,
+    /// The value; shown only where the key is not sensitive.
+    pub(crate) value: String,
+    /// What is wrong with it, without the value.
+    pub(crate) problem: String,
+}
+
+impl Kind {
+    /// Whether the value is a list.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::Prefixes { .. } | Self::Secrets { .. } | Self::SigningKeys { .. }
+        )
+    }
+
+    /// What is allowed, as a noun phrase.
+    pub(crate) fn allowed(self) -> String {
+        let prefix = format!("1 to {PREFIX_CHARACTERS_MAX} letters, digits or underscores");
+        let secret = format!("at least {SECRET_CHARACTERS_MIN} characters");
+        match self {
+            Self::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Self::PowerOfTwo { max, .. } => format!("a power of two from 1 to {max}"),
+            Self::Duration { min, max, .. } => {
+                let (min, max) = (duration::format_protobuf(min), duration::format_protobuf(max));
+                format!("a duration from {min} to {max}, such as 90s, 1h30m or 30d")
+            }
+            Self::Bytes { min, max, .. } => {
+                let (min, max) = (byte_size::format(min), byte_size::format(max));
+                format!("a size from {min} to {max}, such as 104857600 or 256 MiB")
+            }
+            Self::Boolean { .. } => "true or false".to_owned(),
+            Self::Choice(choices) => {
+                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                format!("one of {}", names.join(", "))
+            }
+            Self::Host { .. } => "an IP address or localhost".to_owned(),
+            Self::Text { .. } => format!("1 to {TEXT_CHARACTERS_MAX} characters, none of them a control character"),
+            Self::Prefix { .. } => prefix,
+            Self::Prefixes { .. } => format!("a list of prefixes, each {prefix}"),
+            Self::Secret { .. } => secret,
+            Self::Secrets { .. } => format!("a list of secrets, each {secret}"),
+            Self::DataDirectory { .. } => "rocksdb://DIRECTORY, or sqlite://PATH for the directory PATH.rocksdb".to_owned(),
+            Self::SigningKeys { .. } => {
+                "a list of base64://… or file://PATH, each a JWK set with private Ed25519 or RSA keys".to_owned()
+            }
+        }
+    }
+
+    /// Reads `input` and puts the value in its place. What the operator should know is returned.
+    pub(crate) fn apply(
+        self,
+        settings: &mut Settings,
+        input: &Input,
+    ) -> Result<Option<String>, Fault> {
+        match (self.is_list(), input) {
+            (false, Input::One(text)) => {
+                self.apply_scalar(settings, text).map_err(|problem| Fault {
+                    item: None,
+                    value: text.clone(),
+                    problem,
+                })
+            }
+            (true, Input::Many(items)) => self.apply_list(settings, items).map(|()| None),
+            (true, Input::One(text)) => Err(Fault {
+                item: None,
+                value: text.clone(),
+                problem: "a list is needed here".to_owned(),
+            }),
+            (false, Input::Many(items)) => Err(Fault {
+                item: None,
+                value: items.join(","),
+                problem: "a list is not allowed here".to_owned(),
+            }),
+        }
+    }
+
+    fn apply_scalar(self, settings: &mut Settings, text: &str) -> Result<Option<String>, String> {
+        match self {
+            Self::Integer { min, max, set } => {
+                let number = text.parse().map_err(|_| "not a whole number".to_owned())?;
+                set(settings, within(number, min, max)?);
+            }
+            Self::PowerOfTwo { max, set } => {
+                let number: u64 = text.parse().map_err(|_| "not a whole number".to_owned())?;
+                if !number.is_power_of_two() {
+                    return Err("not a power of two".to_owned());
+                }
+                set(settings, within(number, 1, max)?);
+            }
+            Self::Duration { min, max, set } => {
+                let length = duration::parse(text).map_err(|error| error.to_string())?;
+                set(settings, within(length, min, max)?);
+            }
+            Self::Bytes { min, max, set } => {
+                let bytes = byte_size::parse(text).ok_or("not a size in bytes")?;
+                set(settings, within(bytes, min, max)?);
+            }
+            Self::Boolean { set } => match text {
+                "true" => set(settings, true),
+                "false" => set(settings, false),
+                _ => return Err("neither true nor false".to_owned()),
+            },
+            Self::Choice(choices) => {
+                let (_, set) = choices
+                    .iter()
+                    .find(|(name, _)| *name == text)
+                    .ok_or("not known")?;
+                set(settings);
+            }
+            Self::Host { set } => set(settings, host(text)?),
+            Self::Text { set } => {
+                let characters = text.chars().count();
+                if characters == 0
+                    || characters > TEXT_CHARACTERS_MAX
+                    || text.chars().any(char::is_control)
+                {
+                    return Err("empty, too long or with control characters".to_owned());
+                }
+                set(settings, text.to_owned());
+            }
+            Self::Prefix { set } => set(settings, prefix(text)?),
+            Self::Secret { set } => set(settings, secret(text)?),
+            Self::DataDirectory { set } => {
+                let directory = data_directory::parse(text)?;
+                set(settings, directory.path);
+                return Ok(directory.warning);
+            }
+            Self::Prefixes { .. } | Self::Secrets { .. } | Self::SigningKeys { .. } => {
+                return Err("a list is needed here".to_owned());
+            }
+        }
+        Ok(None)
+    }
+
+    fn apply_list(self, settings: &mut Settings, items: &[String]) -> Result<(), Fault> {
+        match self {
+            Self::Prefixes { set } => set(settings, each(items, prefix)?),
+            Self::Secrets { set } => set(settings, each(items, secret)?),
+            Self::SigningKeys { set } => {
+                let mut keys = SigningKeys::default();
+                each(items, |url| keys.add_from_url(url))?;
+                set(settings, keys);
+            }
+            _ => {
+                return Err(Fault {
+                    item: None,
+                    value: items.join(","),
+                    problem: "a list is not allowed here".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn each<T>(
+    items: &[String],
+    mut read: impl FnMut(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Fault> {
+    let mut values = Vec::with_capacity(items.len());
+    for (item, text) in items.iter().enumerate() {
+        let value = read(text).map_err(|problem| Fault {
+            item: Some(item),
+            value: text.clone(),
+            problem,
+        })?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn within<T: PartialOrd>(value: T, min: T, max: T) -> Result<T, String> {
+    if value < min {
+        return Err("too small".to_owned());
+    }
+    if value > max {
+        return Err("too large".to_owned());
+    }
+    Ok(value)
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    text.parse().map_err(|_| "not an IP address".to_owned())
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = (1..=PREFIX_CHARACTERS_MAX).contains(&text.len());
+    if fits && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+        return Ok(text.to_owned());
+    }
+    Err("not a prefix".to_owned())
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    match text.chars().count() {
+        0 => Err("empty".to_owned()),
+        characters if characters < SECRET_CHARACTERS_MIN => {
+            Err(format!("only {characters} characters"))
+        }
+        _ => Ok(Secret::new(text.to_owned())),
+    }
+}

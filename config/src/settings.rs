@@ -1,0 +1,242 @@
+//! The settings as plain values, after every source was read and every bound checked.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use talos_engine::Secret;
+
+use crate::signing_keys::SigningKeys;
+
+/// Everything that is configured. Made once by [`Settings::load`] and never changed; share it in an `Arc`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where and how to serve.
+    pub serve: Serve,
+    /// How credentials look and how long they live.
+    pub credentials: Credentials,
+    /// What must not be known.
+    pub secrets: Secrets,
+    /// Where keys are stored.
+    pub db: Database,
+    /// What is kept in memory.
+    pub cache: Cache,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// `serve`: listeners and threads.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// The HTTP API.
+    pub http: Http,
+    /// The metrics and health listener.
+    pub metrics: Listener,
+    /// Data-plane threads, each with its own listener; at least 1.
+    pub workers: usize,
+    /// How the data plane talks to the kernel.
+    pub driver: Driver,
+}
+
+/// `serve.http`: the API's listener and its request log.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Where it listens. Port 0 = the system picks one.
+    pub listener: Listener,
+    /// Leaves `/health/…` out of the request log.
+    pub exclude_health_endpoints: bool,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The interface.
+    pub host: IpAddr,
+    /// The TCP port; 0 = the system picks one.
+    pub port: u16,
+}
+
+impl Listener {
+    /// Host and port together.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
+/// How the data plane talks to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// `io_uring` where the kernel allows it, else epoll.
+    Auto,
+    /// `io_uring` or no start.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// `credentials`: how credentials look and how long they live.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Who issues the credentials; named in every valid answer.
+    pub issuer: String,
+    /// How far the clocks of two nodes may differ.
+    pub clock_skew: Duration,
+    /// Issued keys.
+    pub api_keys: ApiKeys,
+    /// Keys that sign derived tokens, in the order configured.
+    pub signing_keys: SigningKeys,
+}
+
+/// `credentials.api_keys`: issued keys.
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    /// The life of a key that is issued without one; `None` = it does not expire.
+    pub default_ttl: Option<Duration>,
+    /// The greatest age of any issued key.
+    pub max_ttl: Duration,
+    /// How issued keys begin.
+    pub prefix: KeyPrefixes,
+}
+
+/// `credentials.api_keys.prefix`: each 1–16 characters of `[A-Za-z0-9_]`.
+#[derive(Clone, Debug)]
+pub struct KeyPrefixes {
+    /// For new secret keys.
+    pub current: String,
+    /// Still accepted.
+    pub retired: Vec<String>,
+    /// For new public keys; `None` = public keys cannot be issued.
+    pub public_current: Option<String>,
+    /// Still accepted.
+    pub public_retired: Vec<String>,
+}
+
+/// `secrets`: what must not be known.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Makes and verifies the checksums of issued keys; at least 32 characters.
+    pub hmac_current: Secret,
+    /// Still verify checksums, tried in this order after the current one.
+    pub hmac_retired: Vec<Secret>,
+}
+
+/// `db`: where keys are stored.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The data directory of the embedded engine.
+    pub directory: PathBuf,
+    /// Shards of a new database, a power of two; `None` = one per core.
+    pub shards: Option<u16>,
+    /// RocksDB's block cache, in bytes.
+    pub block_cache_bytes: usize,
+}
+
+/// `cache`: what is kept in memory.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Whether anything is.
+    pub cache_type: CacheType,
+    /// After this time an answer is read from storage again.
+    pub ttl: Duration,
+    /// The most that is kept, in bytes.
+    pub memory_bytes_max: usize,
+}
+
+/// Whether keys are kept in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheType {
+    /// They are.
+    Memory,
+    /// Every verification reads storage.
+    Noop,
+}
+
+/// `log`: what is logged.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// The least important level that is written.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Importance of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// What a developer of this server wants.
+    Debug,
+    /// What an operator wants.
+    Info,
+    /// What an operator should look at.
+    Warn,
+    /// What an operator must look at.
+    Error,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Settings {
+    /// What the table's setters start from. Every field whose key has a default or is required is overwritten before
+    /// anybody sees it; the others already hold what "unset" means.
+    pub(crate) fn blank() -> Self {
+        let listener = Listener {
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            serve: Serve {
+                http: Http {
+                    listener,
+                    exclude_health_endpoints: false,
+                },
+                metrics: listener,
+                workers: cores,
+                driver: Driver::Auto,
+            },
+            credentials: Credentials {
+                issuer: String::new(),
+                clock_skew: Duration::ZERO,
+                api_keys: ApiKeys {
+                    default_ttl: None,
+                    max_ttl: Duration::ZERO,
+                    prefix: KeyPrefixes {
+                        current: String::new(),
+                        retired: Vec::new(),
+                        public_current: None,
+                        public_retired: Vec::new(),
+                    },
+                },
+                signing_keys: SigningKeys::default(),
+            },
+            secrets: Secrets {
+                hmac_current: Secret::new(String::new()),
+                hmac_retired: Vec::new(),
+            },
+            db: Database {
+                directory: PathBuf::new(),
+                shards: None,
+                block_cache_bytes: 0,
+            },
+            cache: Cache {
+                cache_type: CacheType::Memory,
+                ttl: Duration::ZERO,
+                memory_bytes_max: 0,
+            },
+            log: Log {
+                level: LogLevel::Info,
+                format: LogFormat::Json,
+            },
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! "Did you mean …?"
+
+use strsim::{damerau_levenshtein, normalized_damerau_levenshtein};
+
+/// Names less alike than this are not worth a suggestion: 0 = nothing in common, 1 = equal.
+const LIKENESS_MIN: f64 = 0.72;
+
+/// The candidate that was probably meant by `name`, if any is close: first by spelling, then, for a path put in the
+/// wrong place, by its last segment.
+pub(crate) fn suggest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let best = candidates
+        .clone()
+        .map(|candidate| (candidate, damerau_levenshtein(name, candidate)))
+        .min_by_key(|(_, distance)| *distance)
+        .map(|(candidate, _)| candidate)
+        .filter(|candidate| normalized_damerau_levenshtein(name, candidate) >= LIKENESS_MIN);
+    if best.is_some() {
+        return best;
+    }
+    let last = last_segment(name);
+    let mut same_end = candidates.filter(|candidate| last_segment(candidate) == last);
+    match (same_end.next(), same_end.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATHS: [&str; 4] = [
+        "serve.http.port",
+        "serve.metrics.port",
+        "log.level",
+        "credentials.clock_skew",
+    ];
+
+    #[test]
+    fn what_was_probably_meant() {
+        for (name, meant) in [
+            ("serve.http.prot", Some("serve.http.port")),
+            ("serve.htp.port", Some("serve.http.port")),
+            ("log.levle", Some("log.level")),
+            ("clock_skew", Some("credentials.clock_skew")),
+            ("server.x.y", None),
+            ("port", None),
+            ("zzz", None),
+        ] {
+            assert_eq!(suggest(name, PATHS.iter().copied()), meant, "{name}");
+        }
+    }
+}
