@@ -3,6 +3,9 @@
 
 use std::net::IpAddr;
 
+/// The media type of every body (RFC 8259 §11).
+pub const CONTENT_TYPE: &str = "application/json";
+
 /// A request that is not answered on the data plane.
 #[derive(Clone, Debug)]
 pub struct ControlRequest {
@@ -31,8 +34,21 @@ pub struct ControlResponse {
     pub status: u16,
     /// Headers besides those that the data plane adds.
     pub headers: Vec<(&'static str, String)>,
-    /// The body, already encoded.
+    /// The body, already encoded. The answer to `HEAD` holds the body of `GET` too, for its length; the data plane does
+    /// not send it.
     pub body: Vec<u8>,
+}
+
+impl ControlResponse {
+    /// An answer with a JSON body and no header but `Content-Type`.
+    #[must_use]
+    pub fn json(status: u16, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: vec![("Content-Type", CONTENT_TYPE.to_owned())],
+            body,
+        }
+    }
 }
 
 /// Called once with the answer. When it is dropped uncalled, the data plane answers 500.

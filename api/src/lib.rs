@@ -1,4 +1,17 @@
 //! The REST contract: request and response types, the error envelope, and the way from engine values to JSON.
 //! The only crate that knows HTTP statuses.
+//!
+//! One module per action reads its request and renders its answer; none of them does I/O or looks at a clock.
+
+#![forbid(unsafe_code)]
 
 pub mod control;
+pub mod error;
+pub mod issue;
+mod json;
+pub mod key;
+pub mod limits;
+pub mod revoke;
+pub mod route;
+mod timestamp;
+pub mod verify;

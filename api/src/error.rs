@@ -1,0 +1,507 @@
+//! The error envelope: what a client is told when a request fails. This is the only place that pairs a reason with an
+//! HTTP status and a gRPC status; what the operator needs to know goes to the log instead.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use talos_engine::{CommandError, ReadError, Rejection};
+
+use crate::control::{CONTENT_TYPE, ControlResponse};
+use crate::json;
+
+/// Seconds after which a client may try again when a queue was full.
+const RETRY_AFTER_BUSY_S: u32 = 1;
+/// Seconds after which a client may try again when an operator has to act first.
+const RETRY_AFTER_OPERATOR_S: u32 = 30;
+
+/// Why a request failed, as a program reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The request breaks the contract; the caller must change it.
+    BadRequest,
+    /// A verification names no credential; the caller must add one.
+    CredentialRequired,
+    /// No such route; the caller must change the path.
+    NotFound,
+    /// No such key; the caller must ask for another.
+    ApiKeyNotFound,
+    /// The path exists, for other methods.
+    MethodNotAllowed,
+    /// The request did not arrive in time; the caller may retry.
+    RequestTimeout,
+    /// The state of the key does not allow it; the caller must ask for something else.
+    FailedPrecondition,
+    /// The body is over the limit; the caller must send less.
+    PayloadTooLarge,
+    /// The request target is over the limit; the caller must send less.
+    UriTooLong,
+    /// An `Expect` header that nobody understands.
+    ExpectationFailed,
+    /// The head is over the limit; the caller must send less.
+    HeaderFieldsTooLarge,
+    /// A defect or a failed disk; for the operator.
+    InternalServerError,
+    /// Too much to do, or no writes at present; the caller may retry after the time given.
+    ServiceUnavailable,
+    /// The outcome is not known in time; the caller may ask again, with the same `request_id`.
+    GatewayTimeout,
+    /// An HTTP version other than 1.0 and 1.1.
+    HttpVersionNotSupported,
+}
+
+impl Reason {
+    /// The HTTP status, the gRPC status of the envelope, and the reason's name in it.
+    const fn parts(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (400, "INVALID_ARGUMENT", "BAD_REQUEST"),
+            Self::CredentialRequired => (400, "INVALID_ARGUMENT", "CREDENTIAL_REQUIRED"),
+            Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
+            Self::ApiKeyNotFound => (404, "NOT_FOUND", "API_KEY_NOT_FOUND"),
+            Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
+            Self::RequestTimeout => (408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT"),
+            Self::FailedPrecondition => (409, "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
+            Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
+            Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
+            Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
+            Self::HeaderFieldsTooLarge => {
+                (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")
+            }
+            Self::InternalServerError => (500, "INTERNAL", "INTERNAL_SERVER_ERROR"),
+            Self::ServiceUnavailable => (503, "UNAVAILABLE", "SERVICE_UNAVAILABLE"),
+            Self::GatewayTimeout => (504, "DEADLINE_EXCEEDED", "GATEWAY_TIMEOUT"),
+            Self::HttpVersionNotSupported => (505, "UNIMPLEMENTED", "HTTP_VERSION_NOT_SUPPORTED"),
+        }
+    }
+}
+
+/// A failed request, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    reason: Reason,
+    message: Cow<'static, str>,
+    allow: Option<&'static str>,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            allow: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// 400: the request breaks the contract, as `message` says.
+    #[must_use]
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::BadRequest, message)
+    }
+
+    /// 400: the value of `field` (a path such as `rate_limit_policy.quota`) is not allowed.
+    #[must_use]
+    pub fn invalid_field(field: &str, message: &str) -> Self {
+        Self::new(Reason::BadRequest, format!("{field}: {message}"))
+    }
+
+    /// 400: a verification without a credential.
+    #[must_use]
+    pub fn credential_required() -> Self {
+        Self::new(
+            Reason::CredentialRequired,
+            "credential: is required and must not be empty",
+        )
+    }
+
+    /// 404: no route has this path.
+    #[must_use]
+    pub fn not_found_route() -> Self {
+        Self::new(Reason::NotFound, "no such route")
+    }
+
+    /// 404: the tenant has no key of this id.
+    #[must_use]
+    pub fn api_key_not_found() -> Self {
+        Self::new(Reason::ApiKeyNotFound, "no such API key")
+    }
+
+    /// 405: the route has other methods. `allow` lists them as the `Allow` header does (RFC 9110 §10.2.1).
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let message = format!("the method is not allowed here; allowed: {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(Reason::MethodNotAllowed, message)
+        }
+    }
+
+    /// 408: the request did not arrive in time.
+    #[must_use]
+    pub fn timeout() -> Self {
+        Self::new(Reason::RequestTimeout, "the request did not arrive in time")
+    }
+
+    /// 409: the state of the key does not allow it, as `message` says.
+    #[must_use]
+    pub fn failed_precondition(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::FailedPrecondition, message)
+    }
+
+    /// 413: the body is over the limit of its route.
+    #[must_use]
+    pub fn payload_too_large() -> Self {
+        Self::new(Reason::PayloadTooLarge, "the request body is too large")
+    }
+
+    /// 414: the request target is over the limit.
+    #[must_use]
+    pub fn uri_too_long() -> Self {
+        Self::new(Reason::UriTooLong, "the request target is too long")
+    }
+
+    /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).
+    #[must_use]
+    pub fn expectation_failed() -> Self {
+        Self::new(
+            Reason::ExpectationFailed,
+            "only 100-continue can be expected",
+        )
+    }
+
+    /// 431: the request line and headers are over the limit (RFC 6585 §5).
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        Self::new(
+            Reason::HeaderFieldsTooLarge,
+            "the request head is too large",
+        )
+    }
+
+    /// 500: a defect or a failed disk. The cause belongs in the log, not in this answer.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Reason::InternalServerError, "an internal error occurred")
+    }
+
+    /// 503 with `Retry-After`: nothing was done, and the same request may succeed in a moment.
+    #[must_use]
+    pub fn service_unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            retry_after_s: Some(RETRY_AFTER_BUSY_S),
+            ..Self::new(Reason::ServiceUnavailable, message)
+        }
+    }
+
+    /// 504: the outcome is not known; the change may still happen.
+    #[must_use]
+    pub fn gateway_timeout() -> Self {
+        Self::new(
+            Reason::GatewayTimeout,
+            "storage did not answer in time; the change may still take effect",
+        )
+    }
+
+    /// 505: an HTTP version that is not spoken here.
+    #[must_use]
+    pub fn http_version_not_supported() -> Self {
+        Self::new(
+            Reason::HttpVersionNotSupported,
+            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        )
+    }
+
+    /// Why the request failed, as a program reads it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.reason.parts().0
+    }
+
+    /// The headers that belong to this answer, `Content-Type` included: `Allow` with a 405, `Retry-After` (in seconds)
+    /// with a 503.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];
+        headers.extend(self.allow.map(|allow| ("Allow", allow.to_owned())));
+        headers.extend(
+            self.retry_after_s
+                .map(|seconds| ("Retry-After", seconds.to_string())),
+        );
+        headers
+    }
+
+    /// The envelope: `{"error":{code, status, message, details}}` with one `google.rpc.ErrorInfo`.
+    #[must_use]
+    pub fn to_body(&self) -> Vec<u8> {
+        let (code, status, reason) = self.reason.parts();
+        let details = [ErrorInfo {
+            kind: "type.googleapis.com/google.rpc.ErrorInfo",
+            reason,
+            domain: "www.ory.com/talos",
+            metadata: Metadata {},
+        }];
+        json::render(&Envelope {
+            error: Status {
+                code,
+                status,
+                message: &self.message,
+                details,
+            },
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Status<'a>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    status: &'static str,
+    message: &'a str,
+    details: [ErrorInfo; 1],
+}
+
+#[derive(Serialize)]
+struct ErrorInfo {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    reason: &'static str,
+    domain: &'static str,
+    metadata: Metadata,
+}
+
+#[derive(Serialize)]
+struct Metadata {}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NotFound => Self::api_key_not_found(),
+            Rejection::AlreadyRevoked => {
+                Self::failed_precondition("the API key is already revoked")
+            }
+            Rejection::NoPublicPrefix => Self::bad_request(
+                "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
+            ),
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    /// The text of a latched engine is the operator's and stays out of the answer.
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Rejected(rejection) => rejection.into(),
+            CommandError::Busy => {
+                Self::service_unavailable("too many changes are waiting; try again")
+            }
+            CommandError::Latched(_) => Self {
+                retry_after_s: Some(RETRY_AFTER_OPERATOR_S),
+                ..Self::service_unavailable(
+                    "changes are not accepted at present; verification goes on",
+                )
+            },
+            CommandError::Stopping => {
+                Self::service_unavailable("the server is shutting down; try again")
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    /// The text of a storage failure is the operator's and stays out of the answer.
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Self::service_unavailable("too many reads are waiting; try again"),
+            ReadError::Storage(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<ApiError> for ControlResponse {
+    fn from(error: ApiError) -> Self {
+        Self {
+            status: error.status(),
+            headers: error.headers(),
+            body: error.to_body(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(error: &ApiError) -> String {
+        String::from_utf8(error.to_body()).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_envelope_is_exact() {
+        assert_eq!(
+            body(&ApiError::credential_required()),
+            r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"credential: is required and must not be empty","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CREDENTIAL_REQUIRED","domain":"www.ory.com/talos","metadata":{}}]}}"#
+        );
+        assert_eq!(
+            body(&ApiError::api_key_not_found()),
+            r#"{"error":{"code":404,"status":"NOT_FOUND","message":"no such API key","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_NOT_FOUND","domain":"www.ory.com/talos","metadata":{}}]}}"#
+        );
+    }
+
+    #[test]
+    fn statuses_reasons_and_headers() {
+        let plain = |error: ApiError| (error, None);
+        let table = [
+            (
+                plain(ApiError::bad_request("x")),
+                400,
+                "INVALID_ARGUMENT",
+                "BAD_REQUEST",
+            ),
+            (
+                plain(ApiError::invalid_field("name", "x")),
+                400,
+                "INVALID_ARGUMENT",
+                "BAD_REQUEST",
+            ),
+            (
+                plain(ApiError::credential_required()),
+                400,
+                "INVALID_ARGUMENT",
+                "CREDENTIAL_REQUIRED",
+            ),
+            (
+                plain(ApiError::not_found_route()),
+                404,
+                "NOT_FOUND",
+                "NOT_FOUND",
+            ),
+            (
+                plain(ApiError::api_key_not_found()),
+                404,
+                "NOT_FOUND",
+                "API_KEY_NOT_FOUND",
+            ),
+            (
+                (
+                    ApiError::method_not_allowed("GET, HEAD"),
+                    Some(("Allow", "GET, HEAD")),
+                ),
+                405,
+                "UNIMPLEMENTED",
+                "METHOD_NOT_ALLOWED",
+            ),
+            (
+                plain(ApiError::timeout()),
+                408,
+                "DEADLINE_EXCEEDED",
+                "REQUEST_TIMEOUT",
+            ),
+            (
+                plain(ApiError::failed_precondition("x")),
+                409,
+                "FAILED_PRECONDITION",
+                "FAILED_PRECONDITION",
+            ),
+            (
+                plain(ApiError::payload_too_large()),
+                413,
+                "INVALID_ARGUMENT",
+                "PAYLOAD_TOO_LARGE",
+            ),
+            (
+                plain(ApiError::uri_too_long()),
+                414,
+                "INVALID_ARGUMENT",
+                "URI_TOO_LONG",
+            ),
+            (
+                plain(ApiError::expectation_failed()),
+                417,
+                "INVALID_ARGUMENT",
+                "EXPECTATION_FAILED",
+            ),
+            (
+                plain(ApiError::head_too_large()),
+                431,
+                "INVALID_ARGUMENT",
+                "REQUEST_HEADER_FIELDS_TOO_LARGE",
+            ),
+            (
+                plain(ApiError::internal()),
+                500,
+                "INTERNAL",
+                "INTERNAL_SERVER_ERROR",
+            ),
+            (
+                (
+                    ApiError::service_unavailable("x"),
+                    Some(("Retry-After", "1")),
+                ),
+                503,
+                "UNAVAILABLE",
+                "SERVICE_UNAVAILABLE",
+            ),
+            (
+                plain(ApiError::gateway_timeout()),
+                504,
+                "DEADLINE_EXCEEDED",
+                "GATEWAY_TIMEOUT",
+            ),
+            (
+                plain(ApiError::http_version_not_supported()),
+                505,
+                "UNIMPLEMENTED",
+                "HTTP_VERSION_NOT_SUPPORTED",
+            ),
+        ];
+        for ((error, header), code, status, reason) in table {
+            assert_eq!(error.status(), code);
+            let value: serde_json::Value = serde_json::from_slice(&error.to_body()).expect("JSON");
+            assert_eq!(value["error"]["code"], code);
+            assert_eq!(value["error"]["status"], status);
+            assert_eq!(value["error"]["details"][0]["reason"], reason);
+            let mut headers = vec![("Content-Type", "application/json".to_owned())];
+            headers.extend(header.map(|(name, value)| (name, value.to_owned())));
+            assert_eq!(error.headers(), headers);
+        }
+    }
+
+    #[test]
+    fn the_operators_text_stays_inside() {
+        let secret = "/var/lib/talos: input/output error".to_owned();
+        for error in [
+            ApiError::from(CommandError::Latched(secret.clone())),
+            ApiError::from(ReadError::Storage(secret.clone())),
+        ] {
+            assert!(!body(&error).contains("/var"), "{error}");
+        }
+        assert_eq!(
+            ApiError::from(CommandError::Latched(secret.clone())).status(),
+            503
+        );
+        assert_eq!(ApiError::from(CommandError::Busy).status(), 503);
+        assert_eq!(ApiError::from(CommandError::Stopping).status(), 503);
+        assert_eq!(ApiError::from(ReadError::Busy).status(), 503);
+        assert_eq!(ApiError::from(ReadError::Storage(secret)).status(), 500);
+    }
+
+    #[test]
+    fn messages_with_any_text_stay_json() {
+        for text in ["\"", "\\", "\u{0}\u{1f}\n", "\u{2028}", "🔑", "</script>"] {
+            let error = ApiError::bad_request(text.to_owned());
+            let value: serde_json::Value = serde_json::from_slice(&error.to_body()).expect("JSON");
+            assert_eq!(value["error"]["message"], text);
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! Making a key: `POST /v2alpha1/admin/issuedApiKeys`.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use talos_engine::cidr::Cidr;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{IssueKey, RateLimitPolicy, Record, Secret, TenantId, Visibility, duration};
+
+use crate::error::ApiError;
+use crate::json::{self, Fields};
+use crate::key::{Key, VISIBILITIES};
+use crate::limits;
+
+const FIELDS: [&str; 9] = [
+    "name",
+    "actor_id",
+    "scopes",
+    "metadata",
+    "visibility",
+    "ttl",
+    "rate_limit_policy",
+    "ip_restriction",
+    "request_id",
+];
+
+/// Reads the request into the command of `tenant`. A key without a life of its own gets `default_ttl_ms`; `None` there
+/// lets it live forever.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract.
+pub fn parse_request(
+    body: &[u8],
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<IssueKey, ApiError> {
+    let mut fields = json::parse(body, &FIELDS)?;
+    Ok(IssueKey {
+        tenant,
+        name: required(&mut fields, "name", limits::NAME_CHARS)?,
+        actor_id: required(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
+        scopes: scopes(&mut fields)?,
+        metadata: metadata(&mut fields)?,
+        visibility: visibility(&mut fields)?,
+        ttl_ms: ttl_ms(&mut fields)?.or(default_ttl_ms),
+        rate_limit: rate_limit(&mut fields)?,
+        allowed_cidrs: allowed_cidrs(&mut fields)?,
+        request_id: request_id(&mut fields)?,
+    })
+}
+
+/// The answer: the key and its secret, or the key alone when a repeated `request_id` led to an earlier one.
+#[must_use]
+pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
+    json::render(&Issued {
+        issued_api_key: Key::new(record, now),
+        secret: secret.map(Secret::expose),
+    })
+}
+
+#[derive(Serialize)]
+struct Issued<'a> {
+    issued_api_key: Key<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+fn required(fields: &mut Fields<'_>, name: &str, max_chars: usize) -> Result<String, ApiError> {
+    let text = fields.text(name)?.unwrap_or_default();
+    if text.is_empty() {
+        return Err(fields.invalid(name, "is required and must not be empty"));
+    }
+    check_chars(fields, name, &text, max_chars)?;
+    Ok(text.into_owned())
+}
+
+fn check_chars(fields: &Fields<'_>, name: &str, text: &str, max: usize) -> Result<(), ApiError> {
+    if text.chars().count() > max {
+        return Err(fields.invalid(name, &format!("must have at most {max} characters")));
+    }
+    Ok(())
+}
+
+fn scopes(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
+    let scopes = fields.texts("scopes")?;
+    if scopes.len() > limits::SCOPES {
+        return Err(fields.invalid(
+            "scopes",
+            &format!("must have at most {} entries", limits::SCOPES),
+        ));
+    }
+    for (index, scope) in scopes.iter().enumerate() {
+        let name = format!("scopes[{index}]");
+        if scope.is_empty() {
+            return Err(fields.invalid(&name, "must not be empty"));
+        }
+        check_chars(fields, &name, scope, limits::SCOPE_CHARS)?;
+    }
+    Ok(scopes.into_iter().map(Cow::into_owned).collect())
+}
+
+fn metadata(fields: &mut Fields<'_>) -> Result<String, ApiError> {
+    let metadata = fields
+        .object("metadata")?
+        .map(Fields::into_json)
+        .unwrap_or_default();
+    if metadata.len() > limits::METADATA_BYTES {
+        let message = format!(
+            "must have at most {} bytes as compact JSON",
+            limits::METADATA_BYTES
+        );
+        return Err(fields.invalid("metadata", &message));
+    }
+    Ok(metadata)
+}
+
+fn visibility(fields: &mut Fields<'_>) -> Result<Visibility, ApiError> {
+    fields
+        .enumeration("visibility", &VISIBILITIES)
+        .map(Option::unwrap_or_default)
+}
+
+/// The life asked for; `None` when it is unset or zero.
+fn ttl_ms(fields: &mut Fields<'_>) -> Result<Option<u64>, ApiError> {
+    let Some(text) = fields.text("ttl")?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let ttl = duration::parse(&text).map_err(|error| fields.invalid("ttl", &error.to_string()))?;
+    if ttl.is_zero() {
+        return Ok(None);
+    }
+    let (min, max) = (limits::TTL_SECONDS_MIN, limits::TTL_SECONDS_MAX);
+    // The second bound is compared as a duration, because a fraction of a second may lie beyond it.
+    if ttl.as_secs() < min || ttl > std::time::Duration::from_secs(max) {
+        return Err(fields.invalid("ttl", &format!("must be between {min}s and {max}s")));
+    }
+    let millis =
+        u64::try_from(ttl.as_millis()).map_err(|_| fields.invalid("ttl", "is too long"))?;
+    Ok(Some(millis))
+}
+
+fn rate_limit(fields: &mut Fields<'_>) -> Result<Option<RateLimitPolicy>, ApiError> {
+    let Some(mut policy) = fields.object("rate_limit_policy")? else {
+        return Ok(None);
+    };
+    let quota = policy
+        .int64("quota")?
+        .and_then(|quota| u64::try_from(quota).ok())
+        .filter(|quota| *quota > 0);
+    let quota =
+        quota.ok_or_else(|| policy.invalid("quota", "is required and must be greater than 0"))?;
+    let window = policy.text("window")?.unwrap_or_default();
+    if window.is_empty() {
+        return Err(policy.invalid("window", "is required"));
+    }
+    let window =
+        duration::parse(&window).map_err(|error| policy.invalid("window", &error.to_string()))?;
+    if window.is_zero() || window.subsec_nanos() != 0 {
+        return Err(policy.invalid("window", "must be in whole seconds, at least 1s"));
+    }
+    let unit = policy.text("unit")?.unwrap_or_default();
+    if !matches!(&*unit, "" | "requests") {
+        return Err(policy.invalid("unit", "must be requests"));
+    }
+    Ok(Some(RateLimitPolicy {
+        quota,
+        window_s: window.as_secs(),
+    }))
+}
+
+fn allowed_cidrs(fields: &mut Fields<'_>) -> Result<Vec<Cidr>, ApiError> {
+    let Some(mut restriction) = fields.object("ip_restriction")? else {
+        return Ok(Vec::new());
+    };
+    let blocks = restriction.texts("allowed_cidrs")?;
+    if blocks.len() > limits::CIDRS {
+        return Err(restriction.invalid(
+            "allowed_cidrs",
+            &format!("must have at most {} entries", limits::CIDRS),
+        ));
+    }
+    let block = |(index, text): (usize, &Cow<'_, str>)| {
+        let parsed = text.parse::<Cidr>();
+        parsed.map_err(|error| {
+            restriction.invalid(&format!("allowed_cidrs[{index}]"), &format!("is {error}"))
+        })
+    };
+    blocks.iter().enumerate().map(block).collect()
+}
+
+fn request_id(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
+    let Some(id) = fields.text("request_id")?.filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    check_chars(fields, "request_id", &id, limits::REQUEST_ID_CHARS)?;
+    Ok(Some(id.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::tests::{bare, full};
+    use serde_json::{Value, json};
+
+    const DEFAULT_TTL_MS: u64 = 7_000;
+
+    fn parse(body: &str) -> Result<IssueKey, ApiError> {
+        parse_request(body.as_bytes(), TenantId::SINGLE, Some(DEFAULT_TTL_MS))
+    }
+
+    /// A valid request with one field replaced.
+    fn with(field: &str, value: Value) -> Result<IssueKey, ApiError> {
+        let mut body = json!({"name": "n", "actor_id": "a"});
+        body[field] = value;
+        parse(&body.to_string())
+    }
+
+    fn message(result: Result<IssueKey, ApiError>) -> String {
+        let error = result.expect_err("an error");
+        assert_eq!(error.status(), 400);
+        error.to_string()
+    }
+
+    #[test]
+    fn the_least_request() {
+        let command = parse(r#"{"name":"n","actor_id":"a"}"#).expect("a command");
+        assert_eq!(
+            (command.name.as_str(), command.actor_id.as_str()),
+            ("n", "a")
+        );
+        assert_eq!(command.tenant, TenantId::SINGLE);
+        assert_eq!(command.scopes, Vec::<String>::new());
+        assert_eq!(command.metadata, "");
+        assert_eq!(command.visibility, Visibility::Secret);
+        assert_eq!(command.ttl_ms, Some(DEFAULT_TTL_MS));
+        assert_eq!(command.rate_limit, None);
+        assert_eq!(command.allowed_cidrs, Vec::new());
+        assert_eq!(command.request_id, None);
+        let forever = parse_request(br#"{"name":"n","actor_id":"a"}"#, TenantId::SINGLE, None)
+            .expect("a command");
+        assert_eq!(forever.ttl_ms, None);
+    }
+
+    #[test]
+    fn every_field() {
+        let body = r#"{
+            "name": "My key", "actor_id": "user", "scopes": ["read:*", "write:*"], "ttl": "168h",
+            "metadata": {"team": "payments", "n": [1, 2]}, "visibility": "KEY_VISIBILITY_PUBLIC",
+            "rate_limit_policy": {"quota": "100", "window": "1m", "unit": "requests"},
+            "ip_restriction": {"allowed_cidrs": ["10.1.2.3/8", "::1/128"]},
+            "request_id": "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b", "unknown": {"a": [1]}, "key_id": 5
+        }"#;
+        let command = parse(body).expect("a command");
+        assert_eq!(command.name, "My key");
+        assert_eq!(command.actor_id, "user");
+        assert_eq!(command.scopes, ["read:*", "write:*"]);
+        assert_eq!(command.ttl_ms, Some(168 * 3600 * 1000));
+        assert_eq!(command.metadata, r#"{"team":"payments","n":[1,2]}"#);
+        assert_eq!(command.visibility, Visibility::Public);
+        assert_eq!(
+            command.rate_limit,
+            Some(RateLimitPolicy {
+                quota: 100,
+                window_s: 60
+            })
+        );
+        let blocks: Vec<_> = command.allowed_cidrs.iter().map(Cidr::to_string).collect();
+        assert_eq!(blocks, ["10.0.0.0/8", "::1/128"]);
+        assert_eq!(
+            command.request_id.as_deref(),
+            Some("0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b")
+        );
+    }
+
+    #[test]
+    fn null_and_empty_values_are_unset() {
+        let body = r#"{"name":"n","actor_id":"a","scopes":null,"metadata":null,"visibility":null,"ttl":null,
+            "rate_limit_policy":null,"ip_restriction":null,"request_id":null}"#;
+        assert_eq!(parse(body).expect("a command").ttl_ms, Some(DEFAULT_TTL_MS));
+        assert_eq!(with("metadata", json!({})).expect("a command").metadata, "");
+        assert_eq!(
+            with("request_id", json!("")).expect("a command").request_id,
+            None
+        );
+        assert_eq!(
+            with("ip_restriction", json!({}))
+                .expect("a command")
+                .allowed_cidrs,
+            Vec::new()
+        );
+        let unspecified =
+            with("visibility", json!("KEY_VISIBILITY_UNSPECIFIED")).expect("a command");
+        assert_eq!(unspecified.visibility, Visibility::Secret);
+    }
+
+    #[test]
+    fn required_fields_are_named() {
+        let table = [
+            ("", "name"),
+            ("{}", "name"),
+            (r#"{"actor_id":"a"}"#, "name"),
+            (r#"{"name":null,"actor_id":"a"}"#, "name"),
+            (r#"{"name":"","actor_id":"a"}"#, "name"),
+            (r#"{"name":"n"}"#, "actor_id"),
+            (r#"{"name":"n","actor_id":""}"#, "actor_id"),
+        ];
+        for (body, field) in table {
+            let text = message(parse(body));
+            assert!(
+                text.starts_with(&format!("{field}: is required")),
+                "{body}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_both_edges() {
+        // Two bytes each: the limits count characters.
+        let text = |chars: usize| Value::from("é".repeat(chars));
+        let list = |entries: usize, entry: &str| Value::from(vec![entry; entries]);
+        let policy = |quota: Value| json!({"quota": quota, "window": "1s"});
+        let cidrs = |entries| json!({"allowed_cidrs": list(entries, "10.0.0.0/8")});
+        let metadata = |bytes: usize| json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())});
+        let table = [
+            ("name", text(1), true),
+            ("name", text(255), true),
+            ("name", text(256), false),
+            ("actor_id", text(255), true),
+            ("actor_id", text(256), false),
+            ("scopes", list(100, "s"), true),
+            ("scopes", list(101, "s"), false),
+            ("scopes", json!([text(255)]), true),
+            ("scopes", json!([text(256)]), false),
+            ("scopes", json!([""]), false),
+            ("metadata", metadata(64 * 1024), true),
+            ("metadata", metadata(64 * 1024 + 1), false),
+            ("request_id", text(36), true),
+            ("request_id", text(37), false),
+            ("ip_restriction", cidrs(100), true),
+            ("ip_restriction", cidrs(101), false),
+            ("rate_limit_policy", policy(json!(1)), true),
+            ("rate_limit_policy", policy(json!(0)), false),
+            ("rate_limit_policy", policy(json!(-1)), false),
+            (
+                "rate_limit_policy",
+                policy(json!("9223372036854775807")),
+                true,
+            ),
+            (
+                "rate_limit_policy",
+                policy(json!("9223372036854775808")),
+                false,
+            ),
+            ("ttl", json!("1s"), true),
+            ("ttl", json!("999ms"), false),
+            ("ttl", json!("0.999999999s"), false),
+            ("ttl", json!("315360000s"), true),
+            ("ttl", json!("10y"), true),
+            ("ttl", json!("315360000.001s"), false),
+            ("ttl", json!("315360001s"), false),
+        ];
+        for (field, value, good) in table {
+            let shown: String = value.to_string().chars().take(60).collect();
+            match with(field, value) {
+                Ok(_) => assert!(good, "{field} {shown}"),
+                Err(error) => {
+                    assert!(!good, "{field} {shown}: {error}");
+                    assert!(
+                        error.to_string().starts_with(field),
+                        "{field} {shown}: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_counts_without_white_space() {
+        let spaces = " ".repeat(limits::METADATA_BYTES);
+        let command = parse(&format!(
+            r#"{{"name":"n","actor_id":"a","metadata":{{{spaces}"a":1}}}}"#
+        ));
+        assert_eq!(command.expect("a command").metadata, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn lives() {
+        let table = [
+            ("1s", 1_000),
+            ("1.5s", 1_500),
+            ("86400s", 86_400_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+            ("1y6mo", (365 + 180) * 86_400_000),
+            ("0s", DEFAULT_TTL_MS),
+            ("0", DEFAULT_TTL_MS),
+            ("", DEFAULT_TTL_MS),
+        ];
+        for (ttl, wanted) in table {
+            assert_eq!(
+                with("ttl", json!(ttl)).expect("a command").ttl_ms,
+                Some(wanted),
+                "{ttl}"
+            );
+        }
+        for ttl in [
+            json!("-1s"),
+            json!("1"),
+            json!("1 s"),
+            json!("s"),
+            json!("1x"),
+            json!(3600),
+            json!({}),
+        ] {
+            assert!(message(with("ttl", ttl)).starts_with("ttl: "));
+        }
+    }
+
+    #[test]
+    fn bad_values_name_their_place() {
+        let table = [
+            ("name", json!(5), "name: "),
+            ("scopes", json!("read"), "scopes: "),
+            ("scopes", json!(["a", 1]), "scopes[1]: "),
+            ("scopes", json!(["a", null]), "scopes[1]: "),
+            ("metadata", json!([1]), "metadata: "),
+            ("metadata", json!("{}"), "metadata: "),
+            ("visibility", json!("PUBLIC"), "visibility: "),
+            ("visibility", json!(2), "visibility: "),
+            ("request_id", json!(7), "request_id: "),
+            ("rate_limit_policy", json!([]), "rate_limit_policy: "),
+            ("rate_limit_policy", json!({}), "rate_limit_policy.quota: "),
+            (
+                "rate_limit_policy",
+                json!({"quota": "x", "window": "1s"}),
+                "rate_limit_policy.quota: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1}),
+                "rate_limit_policy.window: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1, "window": 60}),
+                "rate_limit_policy.window: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1, "window": "0s"}),
+                "rate_limit_policy.window: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1, "window": "1.5s"}),
+                "rate_limit_policy.window: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1, "window": "500ms"}),
+                "rate_limit_policy.window: ",
+            ),
+            (
+                "rate_limit_policy",
+                json!({"quota": 1, "window": "1s", "unit": "content-bytes"}),
+                "rate_limit_policy.unit: ",
+            ),
+            ("ip_restriction", json!(["10.0.0.0/8"]), "ip_restriction: "),
+            (
+                "ip_restriction",
+                json!({"allowed_cidrs": "10.0.0.0/8"}),
+                "ip_restriction.allowed_cidrs: ",
+            ),
+            (
+                "ip_restriction",
+                json!({"allowed_cidrs": ["::/0", "x"]}),
+                "ip_restriction.allowed_cidrs[1]: ",
+            ),
+            (
+                "ip_restriction",
+                json!({"allowed_cidrs": ["10.0.0.1"]}),
+                "ip_restriction.allowed_cidrs[0]: ",
+            ),
+        ];
+        for (field, value, start) in table {
+            let text = message(with(field, value.clone()));
+            assert!(text.starts_with(start), "{field} {value}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_shown_once() {
+        let record = full();
+        let now = UnixMillis(1_700_000_000_000);
+        let secret = Secret::new("ory_ak_v1_a_b".to_owned());
+        let first: Value =
+            serde_json::from_slice(&render_response(&record, Some(&secret), now)).expect("JSON");
+        assert_eq!(first["secret"], "ory_ak_v1_a_b");
+        assert_eq!(first["issued_api_key"]["status"], "KEY_STATUS_ACTIVE");
+        let replay: Value =
+            serde_json::from_slice(&render_response(&bare(), None, now)).expect("JSON");
+        let names: Vec<_> = replay.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["issued_api_key"]);
+    }
+}

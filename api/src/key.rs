@@ -1,0 +1,299 @@
+//! A key as the API shows it, and the names of its enums.
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use talos_engine::cidr::Cidr;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{KeyId, RateLimitPolicy, Record, RevocationReason, Status, Visibility};
+
+use crate::json;
+use crate::timestamp;
+
+/// The JSON of `record`, as it stands at `now`. It holds no secret.
+#[must_use]
+pub fn render(record: &Record, now: UnixMillis) -> Vec<u8> {
+    json::render(&Key::new(record, now))
+}
+
+/// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
+#[derive(Serialize)]
+pub(crate) struct Key<'a> {
+    #[serde(serialize_with = "as_text")]
+    key_id: KeyId,
+    name: &'a str,
+    actor_id: &'a str,
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    status: &'static str,
+    visibility: &'static str,
+    create_time: String,
+    update_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_policy: Option<Policy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_restriction: Option<IpRestriction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_description: Option<&'a str>,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn new(record: &'a Record, now: UnixMillis) -> Self {
+        let revocation = record.revocation.as_ref();
+        Self {
+            key_id: record.key_id,
+            name: &record.name,
+            actor_id: &record.actor_id,
+            scopes: &record.scopes,
+            metadata: metadata(record),
+            status: status_name(record.status(now)),
+            visibility: visibility_name(record.visibility),
+            create_time: timestamp::format(record.create_time),
+            update_time: timestamp::format(record.update_time),
+            expire_time: record.expire_time.map(timestamp::format),
+            rate_limit_policy: record.rate_limit.map(Policy::from),
+            ip_restriction: (!record.allowed_cidrs.is_empty()).then(|| IpRestriction {
+                allowed_cidrs: record.allowed_cidrs.iter().map(Cidr::to_string).collect(),
+            }),
+            revocation_reason: revocation.map(|revocation| reason_name(revocation.reason)),
+            revocation_description: revocation
+                .map(|revocation| revocation.description.as_str())
+                .filter(|description| !description.is_empty()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct IpRestriction {
+    allowed_cidrs: Vec<String>,
+}
+
+/// A rate limit after the JSON rules of proto3: 64-bit integers and durations are strings.
+#[derive(Serialize)]
+pub(crate) struct Policy {
+    quota: String,
+    window: String,
+    unit: &'static str,
+}
+
+impl From<RateLimitPolicy> for Policy {
+    fn from(policy: RateLimitPolicy) -> Self {
+        Self {
+            quota: policy.quota.to_string(),
+            window: format!("{}s", policy.window_s),
+            unit: "requests",
+        }
+    }
+}
+
+/// The metadata, verbatim, so that numbers and the order of names stay as they were given.
+pub(crate) fn metadata(record: &Record) -> Option<&RawValue> {
+    // Checked to be an object when the key was made; the empty text is the only one that is not JSON.
+    serde_json::from_str(&record.metadata).ok()
+}
+
+pub(crate) fn as_text<S: Serializer>(
+    value: &impl Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+pub(crate) const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Active => "KEY_STATUS_ACTIVE",
+        Status::Revoked => "KEY_STATUS_REVOKED",
+        Status::Expired => "KEY_STATUS_EXPIRED",
+    }
+}
+
+pub(crate) const fn visibility_name(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Secret => "KEY_VISIBILITY_SECRET",
+        Visibility::Public => "KEY_VISIBILITY_PUBLIC",
+    }
+}
+
+/// The visibilities that a request may name; an unspecified one is secret.
+pub(crate) const VISIBILITIES: [(&str, Visibility); 3] = [
+    ("KEY_VISIBILITY_UNSPECIFIED", Visibility::Secret),
+    (visibility_name(Visibility::Secret), Visibility::Secret),
+    (visibility_name(Visibility::Public), Visibility::Public),
+];
+
+const fn reason_name(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::Unspecified => "REVOCATION_REASON_UNSPECIFIED",
+        RevocationReason::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
+        RevocationReason::AffiliationChanged => "REVOCATION_REASON_AFFILIATION_CHANGED",
+        RevocationReason::Superseded => "REVOCATION_REASON_SUPERSEDED",
+        RevocationReason::PrivilegeWithdrawn => "REVOCATION_REASON_PRIVILEGE_WITHDRAWN",
+    }
+}
+
+/// The reasons that a request may name.
+pub(crate) const REVOCATION_REASONS: [(&str, RevocationReason); 5] = [
+    (
+        reason_name(RevocationReason::Unspecified),
+        RevocationReason::Unspecified,
+    ),
+    (
+        reason_name(RevocationReason::KeyCompromise),
+        RevocationReason::KeyCompromise,
+    ),
+    (
+        reason_name(RevocationReason::AffiliationChanged),
+        RevocationReason::AffiliationChanged,
+    ),
+    (
+        reason_name(RevocationReason::Superseded),
+        RevocationReason::Superseded,
+    ),
+    (
+        reason_name(RevocationReason::PrivilegeWithdrawn),
+        RevocationReason::PrivilegeWithdrawn,
+    ),
+];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use talos_engine::{Revocation, Sequence, TenantId};
+
+    pub(crate) const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
+
+    /// A key with no optional field.
+    pub(crate) fn bare() -> Record {
+        Record {
+            tenant: TenantId::SINGLE,
+            key_id: ID.parse().expect("a key id"),
+            sequence: Sequence(1),
+            name: "n".to_owned(),
+            actor_id: "a".to_owned(),
+            scopes: Vec::new(),
+            metadata: String::new(),
+            visibility: Visibility::Secret,
+            create_time: UnixMillis(1_700_000_000_000),
+            update_time: UnixMillis(1_700_000_000_000),
+            expire_time: None,
+            revocation: None,
+            rate_limit: None,
+            allowed_cidrs: Vec::new(),
+        }
+    }
+
+    /// A key with every field.
+    pub(crate) fn full() -> Record {
+        Record {
+            name: "My first key".to_owned(),
+            actor_id: "user".to_owned(),
+            scopes: vec!["read:*".to_owned(), "write:*".to_owned()],
+            metadata: r#"{"b":1.50,"a":[true]}"#.to_owned(),
+            visibility: Visibility::Public,
+            update_time: UnixMillis(1_700_000_001_250),
+            expire_time: Some(UnixMillis(1_700_000_060_000)),
+            rate_limit: Some(RateLimitPolicy {
+                quota: 100,
+                window_s: 60,
+            }),
+            allowed_cidrs: vec![
+                "10.0.0.0/8".parse().expect("a block"),
+                "2001:db8::/32".parse().expect("a block"),
+            ],
+            ..bare()
+        }
+    }
+
+    fn text(record: &Record, now: i64) -> String {
+        String::from_utf8(render(record, UnixMillis(now))).expect("UTF-8")
+    }
+
+    #[test]
+    fn absent_fields_are_left_out() {
+        assert_eq!(
+            text(&bare(), 1_700_000_000_000),
+            r#"{"key_id":"0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b","name":"n","actor_id":"a","scopes":[],"status":"KEY_STATUS_ACTIVE","visibility":"KEY_VISIBILITY_SECRET","create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:20Z"}"#
+        );
+    }
+
+    #[test]
+    fn every_field() {
+        assert_eq!(
+            text(&full(), 1_700_000_000_000),
+            r#"{"key_id":"0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b","name":"My first key","actor_id":"user","scopes":["read:*","write:*"],"metadata":{"b":1.50,"a":[true]},"status":"KEY_STATUS_ACTIVE","visibility":"KEY_VISIBILITY_PUBLIC","create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.250Z","expire_time":"2023-11-14T22:14:20Z","rate_limit_policy":{"quota":"100","window":"60s","unit":"requests"},"ip_restriction":{"allowed_cidrs":["10.0.0.0/8","2001:db8::/32"]}}"#
+        );
+    }
+
+    #[test]
+    fn the_status_is_that_of_the_moment() {
+        let status = |record: &Record, now| {
+            let value: serde_json::Value = serde_json::from_str(&text(record, now)).expect("JSON");
+            value["status"].as_str().expect("a status").to_owned()
+        };
+        let mut record = full();
+        assert_eq!(status(&record, 1_700_000_059_999), "KEY_STATUS_ACTIVE");
+        assert_eq!(status(&record, 1_700_000_060_000), "KEY_STATUS_EXPIRED");
+        record.revocation = Some(Revocation {
+            reason: RevocationReason::Superseded,
+            description: String::new(),
+            time: UnixMillis(0),
+        });
+        assert_eq!(status(&record, 1_700_000_060_000), "KEY_STATUS_REVOKED");
+    }
+
+    #[test]
+    fn a_revoked_key_says_why() {
+        let mut record = bare();
+        for (name, reason) in REVOCATION_REASONS {
+            record.revocation = Some(Revocation {
+                reason,
+                description: String::new(),
+                time: UnixMillis(0),
+            });
+            let shown = text(&record, 0);
+            assert!(
+                shown.ends_with(&format!(r#""revocation_reason":"{name}"}}"#)),
+                "{shown}"
+            );
+        }
+        record.revocation = Some(Revocation {
+            reason: RevocationReason::PrivilegeWithdrawn,
+            description: "left \"us\"".to_owned(),
+            time: UnixMillis(0),
+        });
+        let shown = text(&record, 0);
+        assert!(
+            shown.ends_with(r#","revocation_description":"left \"us\""}"#),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn any_text_stays_json() {
+        for hostile in [
+            "\"",
+            "\\",
+            "\\\"",
+            "\u{0}\u{1f}\n\t",
+            "\u{2028}\u{2029}",
+            "🔑é",
+            "</script>",
+            "\u{7f}",
+        ] {
+            let mut record = full();
+            record.name = hostile.to_owned();
+            record.actor_id = hostile.to_owned();
+            record.scopes = vec![hostile.to_owned()];
+            let value: serde_json::Value = serde_json::from_str(&text(&record, 0)).expect("JSON");
+            assert_eq!(value["name"], hostile);
+            assert_eq!(value["actor_id"], hostile);
+            assert_eq!(value["scopes"][0], hostile);
+        }
+    }
+}

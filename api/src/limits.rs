@@ -1,0 +1,32 @@
+//! Every bound of the contract's fields, in one place. Characters are Unicode scalar values.
+
+/// How deeply the objects and arrays of a body may nest.
+pub const JSON_DEPTH: usize = 32;
+/// The longest name of a key, in characters.
+pub const NAME_CHARS: usize = 255;
+/// The longest actor, in characters.
+pub const ACTOR_ID_CHARS: usize = 255;
+/// The most scopes of a key.
+pub const SCOPES: usize = 100;
+/// The longest scope, in characters.
+pub const SCOPE_CHARS: usize = 255;
+/// The largest metadata, in bytes of JSON without insignificant white space.
+pub const METADATA_BYTES: usize = 64 * 1024;
+/// The longest idempotency id, in characters: a UUID has 36.
+pub const REQUEST_ID_CHARS: usize = 36;
+/// The shortest life that a key can be given, in seconds.
+pub const TTL_SECONDS_MIN: u64 = 1;
+/// The longest life that a key can be given, in seconds: ten years of 365 days.
+pub const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
+/// The most blocks of an IP restriction.
+pub const CIDRS: usize = 100;
+/// The longest text that explains a revocation, in characters.
+pub const REVOCATION_DESCRIPTION_CHARS: usize = 4096;
+/// The longest credential, in bytes.
+pub const CREDENTIAL_BYTES: usize = talos_engine::limits::CREDENTIAL_BYTES;
+/// The most audiences of a request.
+pub const AUDIENCES: usize = 16;
+/// The longest audience, in characters.
+pub const AUDIENCE_CHARS: usize = 255;
+
+const _: () = assert!(TTL_SECONDS_MAX == 315_360_000);

@@ -1,0 +1,112 @@
+//! Ending a key: `POST …/{key_id}:revoke`.
+
+use talos_engine::RevocationReason;
+
+use crate::error::ApiError;
+use crate::json;
+use crate::key::REVOCATION_REASONS;
+use crate::limits;
+
+/// The answer to a revocation.
+pub const RESPONSE: &[u8] = b"{}";
+
+/// What a revocation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokeRequest {
+    /// Why the key ends.
+    pub reason: RevocationReason,
+    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    pub description: String,
+}
+
+/// Reads the request. The empty body is a revocation without a reason.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract.
+pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
+    let mut fields = json::parse(body, &["reason", "description"])?;
+    let reason = fields
+        .enumeration("reason", &REVOCATION_REASONS)?
+        .unwrap_or_default();
+    let description = fields.text("description")?.unwrap_or_default().into_owned();
+    if !description.is_empty() && reason != RevocationReason::PrivilegeWithdrawn {
+        let message = "is allowed only with the reason REVOCATION_REASON_PRIVILEGE_WITHDRAWN";
+        return Err(fields.invalid("description", message));
+    }
+    if description.chars().count() > limits::REVOCATION_DESCRIPTION_CHARS {
+        let message = format!(
+            "must have at most {} characters",
+            limits::REVOCATION_DESCRIPTION_CHARS
+        );
+        return Err(fields.invalid("description", &message));
+    }
+    Ok(RevokeRequest {
+        reason,
+        description,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons() {
+        for (name, reason) in REVOCATION_REASONS {
+            let body = format!(r#"{{"reason":"{name}"}}"#);
+            let request = parse_request(body.as_bytes());
+            assert_eq!(
+                request,
+                Ok(RevokeRequest {
+                    reason,
+                    description: String::new()
+                })
+            );
+        }
+        for body in [
+            "",
+            "{}",
+            r#"{"reason":null,"description":null}"#,
+            r#"{"description":""}"#,
+        ] {
+            let wanted = RevokeRequest {
+                reason: RevocationReason::Unspecified,
+                description: String::new(),
+            };
+            assert_eq!(parse_request(body.as_bytes()), Ok(wanted), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_description_needs_its_reason() {
+        let text = "d".repeat(limits::REVOCATION_DESCRIPTION_CHARS);
+        for (name, reason) in REVOCATION_REASONS {
+            let body = format!(r#"{{"reason":"{name}","description":"{text}"}}"#);
+            let allowed = reason == RevocationReason::PrivilegeWithdrawn;
+            assert_eq!(parse_request(body.as_bytes()).is_ok(), allowed, "{name}");
+        }
+        assert!(parse_request(br#"{"description":"d"}"#).is_err());
+        let long = format!(
+            r#"{{"reason":"REVOCATION_REASON_PRIVILEGE_WITHDRAWN","description":"{text}d"}}"#
+        );
+        assert!(parse_request(long.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn bad_bodies() {
+        for body in [
+            "null",
+            "[]",
+            "{",
+            r#"{"reason":"superseded"}"#,
+            r#"{"reason":3}"#,
+            r#"{"description":[]}"#,
+        ] {
+            assert_eq!(
+                parse_request(body.as_bytes()).map_err(|error| error.status()),
+                Err(400),
+                "{body}"
+            );
+        }
+    }
+}

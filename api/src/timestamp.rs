@@ -1,0 +1,51 @@
+//! Instants as text: RFC 3339 in UTC with `Z`, as `google.protobuf.Timestamp` writes them.
+
+use jiff::Timestamp;
+use talos_engine::clock::UnixMillis;
+
+/// The instant as text. The fraction has three digits, or is absent when it is zero. An instant outside the years
+/// -9999 to 9999 is shown as the nearest one inside.
+#[must_use]
+pub fn format(instant: UnixMillis) -> String {
+    let nearest = if instant.0 < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    let timestamp = Timestamp::from_millisecond(instant.0).unwrap_or(nearest);
+    if timestamp.subsec_millisecond() == 0 {
+        // Without a precision the nearest instants would show their nanoseconds.
+        format!("{timestamp:.0}")
+    } else {
+        format!("{timestamp:.3}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_instants() {
+        let table = [
+            (0, "1970-01-01T00:00:00Z"),
+            (1, "1970-01-01T00:00:00.001Z"),
+            (100, "1970-01-01T00:00:00.100Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (-1000, "1969-12-31T23:59:59Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_709_210_096_789, "2024-02-29T12:34:56.789Z"),
+            (1_735_689_599_500, "2024-12-31T23:59:59.500Z"),
+            (4_102_444_800_000, "2100-01-01T00:00:00Z"),
+        ];
+        for (millis, text) in table {
+            assert_eq!(format(UnixMillis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_have_a_text() {
+        assert!(format(UnixMillis(i64::MAX)).starts_with("9999-12-30T"));
+        assert!(format(UnixMillis(i64::MIN)).starts_with("-009999-01-02T"));
+    }
+}
