@@ -240,7 +240,7 @@ impl ApiError {
     /// The envelope: `{"error":{code, status, message, details}}` with one `google.rpc.ErrorInfo`.
     #[must_use]
     pub fn to_body(&self) -> Vec<u8> {
-        let (code, status, reason) = self.reason.parts();
+        let (code, grpc, reason) = self.reason.parts();
         let details = [ErrorInfo {
             kind: "type.googleapis.com/google.rpc.ErrorInfo",
             reason,
@@ -250,7 +250,7 @@ impl ApiError {
         json::render(&Envelope {
             error: Status {
                 code,
-                status,
+                grpc,
                 message: &self.message,
                 details,
             },
@@ -266,7 +266,8 @@ struct Envelope<'a> {
 #[derive(Serialize)]
 struct Status<'a> {
     code: u16,
-    status: &'static str,
+    #[serde(rename = "status")]
+    grpc: &'static str,
     message: &'a str,
     details: [ErrorInfo; 1],
 }
@@ -359,118 +360,118 @@ mod tests {
     }
 
     #[test]
-    fn statuses_reasons_and_headers() {
-        let plain = |error: ApiError| (error, None);
+    fn statuses_and_reasons() {
+        let invalid = "INVALID_ARGUMENT";
         let table = [
+            (ApiError::bad_request("x"), 400, invalid, "BAD_REQUEST"),
             (
-                plain(ApiError::bad_request("x")),
+                ApiError::invalid_field("f", "x"),
                 400,
-                "INVALID_ARGUMENT",
+                invalid,
                 "BAD_REQUEST",
             ),
             (
-                plain(ApiError::invalid_field("name", "x")),
+                ApiError::credential_required(),
                 400,
-                "INVALID_ARGUMENT",
-                "BAD_REQUEST",
-            ),
-            (
-                plain(ApiError::credential_required()),
-                400,
-                "INVALID_ARGUMENT",
+                invalid,
                 "CREDENTIAL_REQUIRED",
             ),
+            (ApiError::not_found_route(), 404, "NOT_FOUND", "NOT_FOUND"),
             (
-                plain(ApiError::not_found_route()),
-                404,
-                "NOT_FOUND",
-                "NOT_FOUND",
-            ),
-            (
-                plain(ApiError::api_key_not_found()),
+                ApiError::api_key_not_found(),
                 404,
                 "NOT_FOUND",
                 "API_KEY_NOT_FOUND",
             ),
             (
-                (
-                    ApiError::method_not_allowed("GET, HEAD"),
-                    Some(("Allow", "GET, HEAD")),
-                ),
+                ApiError::method_not_allowed("GET"),
                 405,
                 "UNIMPLEMENTED",
                 "METHOD_NOT_ALLOWED",
             ),
             (
-                plain(ApiError::timeout()),
+                ApiError::timeout(),
                 408,
                 "DEADLINE_EXCEEDED",
                 "REQUEST_TIMEOUT",
             ),
             (
-                plain(ApiError::failed_precondition("x")),
+                ApiError::failed_precondition("x"),
                 409,
                 "FAILED_PRECONDITION",
                 "FAILED_PRECONDITION",
             ),
             (
-                plain(ApiError::payload_too_large()),
+                ApiError::payload_too_large(),
                 413,
-                "INVALID_ARGUMENT",
+                invalid,
                 "PAYLOAD_TOO_LARGE",
             ),
+            (ApiError::uri_too_long(), 414, invalid, "URI_TOO_LONG"),
             (
-                plain(ApiError::uri_too_long()),
-                414,
-                "INVALID_ARGUMENT",
-                "URI_TOO_LONG",
-            ),
-            (
-                plain(ApiError::expectation_failed()),
+                ApiError::expectation_failed(),
                 417,
-                "INVALID_ARGUMENT",
+                invalid,
                 "EXPECTATION_FAILED",
             ),
             (
-                plain(ApiError::head_too_large()),
+                ApiError::head_too_large(),
                 431,
-                "INVALID_ARGUMENT",
+                invalid,
                 "REQUEST_HEADER_FIELDS_TOO_LARGE",
             ),
             (
-                plain(ApiError::internal()),
+                ApiError::internal(),
                 500,
                 "INTERNAL",
                 "INTERNAL_SERVER_ERROR",
             ),
             (
-                (
-                    ApiError::service_unavailable("x"),
-                    Some(("Retry-After", "1")),
-                ),
+                ApiError::service_unavailable("x"),
                 503,
                 "UNAVAILABLE",
                 "SERVICE_UNAVAILABLE",
             ),
             (
-                plain(ApiError::gateway_timeout()),
+                ApiError::gateway_timeout(),
                 504,
                 "DEADLINE_EXCEEDED",
                 "GATEWAY_TIMEOUT",
             ),
             (
-                plain(ApiError::http_version_not_supported()),
+                ApiError::http_version_not_supported(),
                 505,
                 "UNIMPLEMENTED",
                 "HTTP_VERSION_NOT_SUPPORTED",
             ),
         ];
-        for ((error, header), code, status, reason) in table {
+        for (error, code, status, reason) in table {
             assert_eq!(error.status(), code);
             let value: serde_json::Value = serde_json::from_slice(&error.to_body()).expect("JSON");
             assert_eq!(value["error"]["code"], code);
             assert_eq!(value["error"]["status"], status);
             assert_eq!(value["error"]["details"][0]["reason"], reason);
+        }
+    }
+
+    #[test]
+    fn headers_belong_to_their_errors() {
+        let table = [
+            (ApiError::internal(), None),
+            (
+                ApiError::method_not_allowed("GET, HEAD"),
+                Some(("Allow", "GET, HEAD")),
+            ),
+            (
+                ApiError::service_unavailable("x"),
+                Some(("Retry-After", "1")),
+            ),
+            (
+                CommandError::Latched(String::new()).into(),
+                Some(("Retry-After", "30")),
+            ),
+        ];
+        for (error, header) in table {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];
             headers.extend(header.map(|(name, value)| (name, value.to_owned())));
             assert_eq!(error.headers(), headers);

@@ -9,7 +9,7 @@ use talos_engine::{IssueKey, RateLimitPolicy, Record, Secret, TenantId, Visibili
 
 use crate::error::ApiError;
 use crate::json::{self, Fields};
-use crate::key::{Key, VISIBILITIES};
+use crate::key::{Resource, VISIBILITIES};
 use crate::limits;
 
 const FIELDS: [&str; 9] = [
@@ -53,14 +53,14 @@ pub fn parse_request(
 #[must_use]
 pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
     json::render(&Issued {
-        issued_api_key: Key::new(record, now),
+        issued_api_key: Resource::new(record, now),
         secret: secret.map(Secret::expose),
     })
 }
 
 #[derive(Serialize)]
 struct Issued<'a> {
-    issued_api_key: Key<'a>,
+    issued_api_key: Resource<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }

@@ -14,12 +14,12 @@ use crate::timestamp;
 /// The JSON of `record`, as it stands at `now`. It holds no secret.
 #[must_use]
 pub fn render(record: &Record, now: UnixMillis) -> Vec<u8> {
-    json::render(&Key::new(record, now))
+    json::render(&Resource::new(record, now))
 }
 
 /// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
 #[derive(Serialize)]
-pub(crate) struct Key<'a> {
+pub(crate) struct Resource<'a> {
     #[serde(serialize_with = "as_text")]
     key_id: KeyId,
     name: &'a str,
@@ -43,7 +43,7 @@ pub(crate) struct Key<'a> {
     revocation_description: Option<&'a str>,
 }
 
-impl<'a> Key<'a> {
+impl<'a> Resource<'a> {
     pub(crate) fn new(record: &'a Record, now: UnixMillis) -> Self {
         let revocation = record.revocation.as_ref();
         Self {

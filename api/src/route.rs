@@ -3,6 +3,10 @@
 
 use std::borrow::Cow;
 
+use talos_engine::KeyId;
+
+use crate::error::ApiError;
+
 /// Endpoints that the data plane answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HotRoute {
@@ -69,10 +73,29 @@ pub enum Match<'a> {
 pub struct PathId<'a>(&'a str);
 
 impl<'a> PathId<'a> {
-    /// The id, percent-decoded exactly once (RFC 3986 §2.1); `None` when an escape is broken or the bytes are not
-    /// UTF-8, which no key id is.
-    #[must_use]
-    pub fn decode(self) -> Option<Cow<'a, str>> {
+    /// The id of an issued key.
+    ///
+    /// # Errors
+    /// 404: a text that is no id, or an id of another kind, is simply one that nobody knows.
+    pub fn issued(self) -> Result<KeyId, ApiError> {
+        self.any().and_then(|key_id| match key_id {
+            KeyId::Issued(_) => Ok(key_id),
+            KeyId::Imported(_) => Err(ApiError::api_key_not_found()),
+        })
+    }
+
+    /// The id of a key of any kind.
+    ///
+    /// # Errors
+    /// 404: a text that is no id is simply one that nobody knows.
+    pub fn any(self) -> Result<KeyId, ApiError> {
+        let key_id = self.decode().and_then(|text| text.parse().ok());
+        key_id.ok_or_else(ApiError::api_key_not_found)
+    }
+
+    /// The text, percent-decoded exactly once (RFC 3986 §2.1); `None` when an escape is broken or the bytes are not
+    /// UTF-8.
+    fn decode(self) -> Option<Cow<'a, str>> {
         if !self.0.contains('%') {
             return Some(Cow::Borrowed(self.0));
         }
@@ -359,5 +382,34 @@ mod tests {
             endpoint("GET", path),
             Some((Endpoint::GetIssuedKey, Some("a:revoke".to_owned())))
         );
+    }
+
+    #[test]
+    fn only_a_key_id_is_one() {
+        let imported = "ab".repeat(32);
+        let escaped = ID.replace('-', "%2D");
+        let kind = |raw: &str| {
+            let id = PathId(raw);
+            (
+                id.issued().map_err(|error| error.status()),
+                id.any().map_err(|error| error.status()),
+            )
+        };
+        let key_id = |text: &str| text.parse::<KeyId>().expect("a key id");
+        assert_eq!(kind(ID), (Ok(key_id(ID)), Ok(key_id(ID))));
+        assert_eq!(kind(&escaped), (Ok(key_id(ID)), Ok(key_id(ID))));
+        assert_eq!(kind(&imported), (Err(404), Ok(key_id(&imported))));
+        for raw in [
+            "x",
+            "",
+            "%",
+            "%2f",
+            "%00",
+            &ID.to_uppercase(),
+            &format!("{ID}%20"),
+            &ID.replace('-', "%252D"),
+        ] {
+            assert_eq!(kind(raw), (Err(404), Err(404)), "{raw}");
+        }
     }
 }

@@ -1,0 +1,51 @@
+//! From a request to the action that answers it.
+
+use std::sync::Arc;
+
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
+use talos_api::route::{self, Endpoint, Match};
+use talos_engine::{Engine, TenantId};
+
+use crate::{get, issue, revoke};
+
+/// The tenant of every request.
+pub(crate) const TENANT: TenantId = TenantId::SINGLE;
+
+/// What every action may use.
+pub(crate) struct Context {
+    pub(crate) engine: Arc<Engine>,
+    /// See [`crate::AdminSettings::default_ttl_ms`].
+    pub(crate) default_ttl_ms: Option<u64>,
+    /// The answer of the JWKS routes.
+    pub(crate) jwks: Vec<u8>,
+    /// The answer of the version route.
+    pub(crate) version: Vec<u8>,
+}
+
+/// Answers `request`, whatever it is.
+pub(crate) async fn dispatch(context: Arc<Context>, request: ControlRequest) -> ControlResponse {
+    answer(&context, &request)
+        .await
+        .unwrap_or_else(ControlResponse::from)
+}
+
+async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlResponse, ApiError> {
+    let (endpoint, key_id) = match route::find(&request.method, &request.path) {
+        Match::Found {
+            endpoint, key_id, ..
+        } => (endpoint, key_id),
+        Match::NotFound => return Err(ApiError::not_found_route()),
+        Match::MethodNotAllowed(allow) => return Err(ApiError::method_not_allowed(allow)),
+    };
+    match endpoint {
+        Endpoint::IssueKey => issue::issue(context, request).await,
+        Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
+        Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
+        Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
+        Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
+        Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
+        // The data plane answers these itself and hands none over.
+        Endpoint::Hot(_) => Err(ApiError::not_found_route()),
+    }
+}

@@ -1,0 +1,97 @@
+//! Asking the engine, whose answers come by callback from its own threads, and awaiting the answer.
+
+use std::time::Duration;
+
+use talos_api::error::ApiError;
+use talos_engine::{Command, CommandError, Engine, KeyId, Outcome, ReadError, Record, TenantId};
+use tokio::sync::oneshot;
+
+use crate::limits;
+
+/// Submits `command` and waits until it is durable and published, or refused.
+///
+/// # Errors
+/// What the client is told: the engine's refusal, 500 when the engine gave no answer, 504 when it gave none in time.
+pub(crate) async fn submit(engine: &Engine, command: Command) -> Result<Outcome, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    // Nobody listens any more only after a timeout.
+    engine.submit(command, move |result| drop(sender.send(result)));
+    await_answer(receiver, limits::ENGINE_WAIT)
+        .await?
+        .map_err(|error: CommandError| {
+            if let CommandError::Latched(cause) = &error {
+                tracing::warn!(cause, "a change was refused because writes are stopped");
+            }
+            error.into()
+        })
+}
+
+/// Reads the record of a key.
+///
+/// # Errors
+/// What the client is told: 404 when there is no such key, else as [`submit`].
+pub(crate) async fn get(
+    engine: &Engine,
+    tenant: TenantId,
+    key_id: KeyId,
+) -> Result<Record, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    engine.get(tenant, key_id, move |result| drop(sender.send(result)));
+    let record =
+        await_answer(receiver, limits::ENGINE_WAIT)
+            .await?
+            .map_err(|error: ReadError| {
+                if let ReadError::Storage(cause) = &error {
+                    tracing::error!(cause, %key_id, %tenant, "a record could not be read");
+                }
+                ApiError::from(error)
+            })?;
+    record.ok_or_else(ApiError::api_key_not_found)
+}
+
+async fn await_answer<T>(receiver: oneshot::Receiver<T>, wait: Duration) -> Result<T, ApiError> {
+    match tokio::time::timeout(wait, receiver).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => {
+            tracing::error!("the engine dropped a question without an answer");
+            Err(ApiError::internal())
+        }
+        Err(_) => {
+            tracing::error!(
+                waited_s = wait.as_secs(),
+                "the engine did not answer in time"
+            );
+            Err(ApiError::gateway_timeout())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(answer: impl Future<Output = Result<u8, ApiError>>) -> Result<u8, u16> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(answer).map_err(|error| error.status())
+    }
+
+    #[test]
+    fn every_question_ends() {
+        let (sender, receiver) = oneshot::channel();
+        sender.send(7).expect("a listener");
+        assert_eq!(status(await_answer(receiver, limits::ENGINE_WAIT)), Ok(7));
+
+        let (sender, receiver) = oneshot::channel::<u8>();
+        drop(sender);
+        assert_eq!(
+            status(await_answer(receiver, limits::ENGINE_WAIT)),
+            Err(500)
+        );
+
+        let (_sender, receiver) = oneshot::channel::<u8>();
+        assert_eq!(status(await_answer(receiver, Duration::ZERO)), Err(504));
+    }
+}

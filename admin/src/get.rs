@@ -1,0 +1,18 @@
+//! `GET /v2alpha1/admin/issuedApiKeys/{key_id}`
+
+use talos_api::control::ControlResponse;
+use talos_api::error::ApiError;
+use talos_api::key;
+use talos_engine::{KeyId, clock};
+
+use crate::dispatch::{Context, TENANT};
+use crate::engine_call;
+
+/// Shows a key as it stands now, never its secret.
+pub(crate) async fn get(context: &Context, key_id: KeyId) -> Result<ControlResponse, ApiError> {
+    let record = engine_call::get(&context.engine, TENANT, key_id).await?;
+    Ok(ControlResponse::json(
+        200,
+        key::render(&record, clock::now()),
+    ))
+}

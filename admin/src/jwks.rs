@@ -1,0 +1,75 @@
+//! `GET /v2alpha1/derivedKeys/jwks.json`, also below `/v2alpha1/admin/`
+
+use serde_json::{Value, json};
+
+/// Members of a JWK that hold private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Why a key set is not published; for the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidSet {
+    /// Not of the form of RFC 7517 §5.
+    #[error(
+        "the set of public signing keys must be an object whose \"keys\" is an array of objects"
+    )]
+    Form,
+    /// It would be readable by everybody.
+    #[error("the set of public signing keys holds a private key")]
+    Private,
+}
+
+/// The answer: the set of RFC 7517 §5, and the same set again under `jwks`, where some clients look for it.
+///
+/// # Errors
+/// [`InvalidSet`], so that a mistake in assembling the server never publishes a private key.
+pub(crate) fn render(mut set: Value) -> Result<Vec<u8>, InvalidSet> {
+    let Some(Value::Array(keys)) = set.get_mut("keys").map(Value::take) else {
+        return Err(InvalidSet::Form);
+    };
+    for key in &keys {
+        let members = key.as_object().ok_or(InvalidSet::Form)?;
+        if PRIVATE_MEMBERS
+            .iter()
+            .any(|member| members.contains_key(*member))
+        {
+            return Err(InvalidSet::Private);
+        }
+    }
+    Ok(json!({ "keys": keys, "jwks": { "keys": keys } })
+        .to_string()
+        .into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_is_shown_twice() {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "AA"});
+        for keys in [json!([]), json!([key]), json!([key, key])] {
+            let body = render(json!({ "keys": keys })).expect("a set");
+            let value: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(value, json!({ "keys": keys, "jwks": { "keys": keys } }));
+        }
+    }
+
+    #[test]
+    fn private_keys_and_other_forms_are_refused() {
+        for member in PRIVATE_MEMBERS {
+            assert_eq!(
+                render(json!({"keys": [{"kty": "x"}, {"kty": "x", member: "AA"}]})),
+                Err(InvalidSet::Private)
+            );
+        }
+        for set in [
+            json!({}),
+            json!([]),
+            json!(null),
+            json!({"keys": {}}),
+            json!({"keys": ["x"]}),
+        ] {
+            assert_eq!(render(set), Err(InvalidSet::Form));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Every bound of the control plane, in one place.
+
+use std::time::Duration;
+
+/// Requests that may wait for a handler; beyond it the data plane answers 503.
+pub(crate) const QUEUE_REQUESTS: usize = 1024;
+/// Bytes that the bodies of all waiting and running requests may hold together: many small ones or a few large ones.
+pub(crate) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Requests that are handled at the same time.
+pub(crate) const RUNNING_REQUESTS: u32 = 1024;
+/// Threads of the runtime. Handlers only parse, wait and render; the work is done by the engine's own threads.
+pub(crate) const WORKER_THREADS: usize = 2;
+/// How long a handler waits for the engine before it answers that the outcome is not known.
+pub(crate) const ENGINE_WAIT: Duration = Duration::from_secs(30);
+/// How long a shutdown waits for requests that are waiting or running.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
+
+// What this queue lets through, the engine's queue can hold, so that "busy" is said here, before any work is done.
+const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
+const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);

@@ -1,0 +1,300 @@
+//! The queue between the data plane and the handlers.
+//!
+//! It guarantees that submitting never waits; that waiting requests, their bytes and running handlers are bounded; that
+//! a panic ends one request only; and that a stop answers what was accepted before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
+use talos_api::error::ApiError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::panic_guard;
+
+/// How much a queue takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Requests that wait for a handler.
+    pub(crate) waiting: usize,
+    /// Bytes of the bodies of all requests that wait or run.
+    pub(crate) bytes: usize,
+    /// Requests that run at the same time.
+    pub(crate) running: u32,
+}
+
+/// One accepted request.
+struct Job {
+    request: ControlRequest,
+    reply: Reply,
+    /// Its share of the bytes, given back once the request is answered.
+    bytes: OwnedSemaphorePermit,
+}
+
+/// The end of the queue at which requests enter.
+pub(crate) struct Entrance {
+    jobs: mpsc::Sender<Job>,
+    bytes: Arc<Semaphore>,
+}
+
+impl ControlPlane for Entrance {
+    fn submit(&self, request: ControlRequest, reply: Reply) -> Result<(), Overloaded> {
+        let bytes = u32::try_from(request.body.len()).map_err(|_| Overloaded)?;
+        let bytes = Arc::clone(&self.bytes)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| Overloaded)?;
+        self.jobs
+            .try_send(Job {
+                request,
+                reply,
+                bytes,
+            })
+            .map_err(|_| Overloaded)
+    }
+}
+
+/// The end of the queue at which requests are handled.
+pub(crate) struct Exit {
+    jobs: mpsc::Receiver<Job>,
+    running: Arc<Semaphore>,
+    running_max: u32,
+    panics: Arc<AtomicU64>,
+}
+
+/// Makes a queue. Panics of handlers are counted in `panics`.
+pub(crate) fn new(bounds: Bounds, panics: Arc<AtomicU64>) -> (Entrance, Exit) {
+    let (sender, receiver) = mpsc::channel(bounds.waiting);
+    let entrance = Entrance {
+        jobs: sender,
+        bytes: Arc::new(Semaphore::new(bounds.bytes)),
+    };
+    let running_max = bounds.running;
+    let running = Arc::new(Semaphore::new(running_max as usize));
+    (
+        entrance,
+        Exit {
+            jobs: receiver,
+            running,
+            running_max,
+            panics,
+        },
+    )
+}
+
+impl Exit {
+    /// Handles requests, each as a task of its own, until `stop` is sent or dropped; then refuses new ones and returns
+    /// when all that were accepted are answered.
+    pub(crate) async fn run<H, F>(mut self, handler: H, mut stop: oneshot::Receiver<()>)
+    where
+        H: Fn(ControlRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ControlResponse> + Send,
+    {
+        let mut stopping = false;
+        // The permit comes first, so that a request waits in the bounded queue and not in a task.
+        while let Ok(permit) = Arc::clone(&self.running).acquire_owned().await {
+            let job = tokio::select! {
+                biased;
+                _ = &mut stop, if !stopping => {
+                    stopping = true;
+                    self.jobs.close();
+                    continue;
+                }
+                job = self.jobs.recv() => job,
+            };
+            let Some(job) = job else { break };
+            let (handler, panics) = (handler.clone(), Arc::clone(&self.panics));
+            tokio::spawn(async move {
+                answer(job, handler, &panics).await;
+                drop(permit);
+            });
+        }
+        // All permits are back once no handler runs. The semaphore is never closed, so this cannot fail.
+        drop(self.running.acquire_many(self.running_max).await);
+    }
+}
+
+async fn answer<H, F>(job: Job, handler: H, panics: &AtomicU64)
+where
+    H: Fn(ControlRequest) -> F,
+    F: Future<Output = ControlResponse>,
+{
+    let Job {
+        request,
+        reply,
+        bytes,
+    } = job;
+    let request_id = request.request_id.clone();
+    // The call is within the future, so that the guard also sees a panic before the first await.
+    let response = panic_guard::run(async { handler(request).await })
+        .await
+        .unwrap_or_else(|panic_guard::Panicked| {
+            panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                request_id,
+                "a control plane handler panicked; the request is answered with 500"
+            );
+            ApiError::internal().into()
+        });
+    drop(bytes);
+    reply(response);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc as std_mpsc;
+
+    const BOUNDS: Bounds = Bounds {
+        waiting: 2,
+        bytes: 1000,
+        running: 1,
+    };
+
+    fn request(path: &str, body_bytes: usize) -> ControlRequest {
+        ControlRequest {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            host: "localhost".to_owned(),
+            headers: Vec::new(),
+            body: vec![b' '; body_bytes],
+            request_id: "r".to_owned(),
+            client_ip: None,
+        }
+    }
+
+    fn ok() -> ControlResponse {
+        ControlResponse::json(200, b"{}".to_vec())
+    }
+
+    /// A queue whose handler panics on `/panic` and otherwise answers when the test lets one request pass.
+    struct Fixture {
+        runtime: tokio::runtime::Runtime,
+        entrance: Entrance,
+        stop: Option<oneshot::Sender<()>>,
+        run: tokio::task::JoinHandle<()>,
+        gate: Arc<Semaphore>,
+        started: std_mpsc::Receiver<String>,
+        panics: Arc<AtomicU64>,
+        answers: std_mpsc::Receiver<u16>,
+        answered: std_mpsc::Sender<u16>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .build()
+                .expect("a runtime");
+            let panics = Arc::new(AtomicU64::new(0));
+            let (entrance, exit) = new(BOUNDS, Arc::clone(&panics));
+            let gate = Arc::new(Semaphore::new(0));
+            let (starting, started) = std_mpsc::channel();
+            let starting = Arc::new(Mutex::new(starting));
+            let handler_gate = Arc::clone(&gate);
+            let handler = move |request: ControlRequest| {
+                let (gate, starting) = (Arc::clone(&handler_gate), Arc::clone(&starting));
+                async move {
+                    starting
+                        .lock()
+                        .expect("a lock")
+                        .send(request.path.clone())
+                        .expect("a listener");
+                    assert_ne!(request.path, "/panic", "expected by this test");
+                    gate.acquire().await.expect("an open gate").forget();
+                    ok()
+                }
+            };
+            let (stop, stopped) = oneshot::channel();
+            let run = runtime.spawn(exit.run(handler, stopped));
+            let (answered, answers) = std_mpsc::channel();
+            Self {
+                runtime,
+                entrance,
+                stop: Some(stop),
+                run,
+                gate,
+                started,
+                panics,
+                answers,
+                answered,
+            }
+        }
+
+        fn submit(&self, path: &str, body_bytes: usize) -> Result<(), Overloaded> {
+            let answered = self.answered.clone();
+            let reply = Box::new(move |response: ControlResponse| {
+                answered.send(response.status).expect("a listener")
+            });
+            self.entrance.submit(request(path, body_bytes), reply)
+        }
+
+        fn answer(&self) -> u16 {
+            self.answers.recv().expect("an answer")
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_recovers() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.submit("/runs", 1), Ok(()));
+        fixture.started.recv().expect("a start");
+        for _ in 0..BOUNDS.waiting {
+            assert_eq!(fixture.submit("/waits", 1), Ok(()));
+        }
+        assert_eq!(fixture.submit("/over", 1), Err(Overloaded));
+        fixture.gate.add_permits(3);
+        for _ in 0..3 {
+            assert_eq!(fixture.answer(), 200);
+        }
+        assert_eq!(fixture.submit("/again", 1), Ok(()));
+        fixture.gate.add_permits(1);
+        assert_eq!(fixture.answer(), 200);
+    }
+
+    #[test]
+    fn bytes_are_bounded_until_they_are_answered() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.submit("/over", BOUNDS.bytes + 1), Err(Overloaded));
+        assert_eq!(fixture.submit("/most", BOUNDS.bytes - 1), Ok(()));
+        fixture.started.recv().expect("a start");
+        assert_eq!(fixture.submit("/over", 2), Err(Overloaded));
+        assert_eq!(fixture.submit("/fits", 1), Ok(()));
+        fixture.gate.add_permits(2);
+        assert_eq!((fixture.answer(), fixture.answer()), (200, 200));
+        assert_eq!(fixture.submit("/most", BOUNDS.bytes), Ok(()));
+        fixture.gate.add_permits(1);
+        assert_eq!(fixture.answer(), 200);
+    }
+
+    #[test]
+    fn a_panic_is_one_500_and_the_queue_goes_on() {
+        let fixture = Fixture::new();
+        fixture.gate.add_permits(1);
+        for (path, status) in [("/panic", 500), ("/panic", 500), ("/fine", 200)] {
+            assert_eq!(fixture.submit(path, BOUNDS.bytes), Ok(()));
+            assert_eq!(fixture.answer(), status, "{path}");
+        }
+        assert_eq!(fixture.panics.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_stop_answers_what_was_accepted() {
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.submit("/runs", 1), Ok(()));
+        fixture.started.recv().expect("a start");
+        assert_eq!(fixture.submit("/waits", 1), Ok(()));
+        fixture
+            .stop
+            .take()
+            .expect("a stop")
+            .send(())
+            .expect("a listener");
+        assert!(!fixture.run.is_finished());
+        fixture.gate.add_permits(2);
+        fixture.runtime.block_on(&mut fixture.run).expect("an end");
+        assert_eq!((fixture.answer(), fixture.answer()), (200, 200));
+        assert_eq!(fixture.submit("/late", 1), Err(Overloaded));
+    }
+}

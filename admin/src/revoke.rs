@@ -1,0 +1,47 @@
+//! `POST /v2alpha1/admin/issuedApiKeys/{key_id}:revoke` and `POST /v2alpha1/admin/apiKeys/{key_id}:revoke`
+
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
+use talos_api::revoke;
+use talos_engine::{Command, KeyId, Outcome, RevokeKey};
+
+use crate::dispatch::{Context, TENANT};
+use crate::engine_call;
+
+/// Ends a key. Once this has answered, no core accepts the key any more.
+pub(crate) async fn revoke(
+    context: &Context,
+    key_id: KeyId,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let revoke::RevokeRequest {
+        reason,
+        description,
+    } = revoke::parse_request(&request.body)?;
+    let command = Command::Revoke(RevokeKey {
+        tenant: TENANT,
+        key_id,
+        reason,
+        description,
+    });
+    let Outcome::Revoked { record } = engine_call::submit(&context.engine, command).await? else {
+        tracing::error!("the engine answered a revocation with another outcome");
+        return Err(ApiError::internal());
+    };
+    tracing::info!(
+        event = event(record.key_id),
+        key_id = %record.key_id,
+        tenant = %record.tenant,
+        actor_id = record.actor_id,
+        request_id = request.request_id,
+        "an API key was revoked"
+    );
+    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+}
+
+const fn event(key_id: KeyId) -> &'static str {
+    match key_id {
+        KeyId::Issued(_) => "IssuedAPIKeyRevoked",
+        KeyId::Imported(_) => "ImportedAPIKeyRevoked",
+    }
+}
