@@ -1,0 +1,69 @@
+//! What ends a run before its report.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why there is no report. Wrong verdicts are not here: they are counted, and the report shows them.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The caller gave a URL that is not plain `http://host:port`.
+    #[error("--url {url}: {problem}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The caller must build the server first.
+    #[error(
+        "no server at {path}: build it (cargo build --release -p talos) or name a running one with --url"
+    )]
+    NoServer {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The server that was started did not become ready.
+    #[error("the server did not become ready: {what}\n{log}")]
+    NotReady {
+        /// What happened instead.
+        what: String,
+        /// The end of what it wrote.
+        log: String,
+    },
+    /// A connection could not be made or broke while keys were prepared.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server refused to make or revoke a key.
+    #[error("{doing}: the server answered {status}: {body}")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
+    /// The saturation rate is zero, so that no open loop can follow.
+    #[error("the closed loop got no answer within {0:?}")]
+    NoAnswers(Duration),
+    /// A load thread ended by a panic; a defect of this program.
+    #[error("a load thread panicked")]
+    Panicked,
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl LoadError {
+    /// Adds what was being done to an I/O error.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}

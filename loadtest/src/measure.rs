@@ -1,0 +1,210 @@
+//! What one loop saw.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::mix::{Class, PerClass};
+
+/// Latencies above this are recorded as this, in nanoseconds.
+const LATENCY_NS_MAX: u64 = 120_000_000_000;
+/// Three significant digits: a percentile is within 0.1 % of the truth.
+const DIGITS: u8 = 3;
+
+/// Latencies in nanoseconds.
+pub type Latencies = Histogram<u64>;
+
+/// An empty histogram of latencies.
+///
+/// # Panics
+/// Never: the bounds are constants that the histogram accepts.
+#[must_use]
+#[expect(clippy::expect_used, reason = "constant bounds, held by a test")]
+pub fn no_latencies() -> Latencies {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, DIGITS).expect("the bounds are in range")
+}
+
+/// The answers to the requests of one class.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Answers with a right verdict, from the moment the request was due.
+    pub latencies: Latencies,
+    /// Answers with a wrong verdict.
+    pub wrong: u64,
+    /// Other statuses than 200, broken connections, and requests without an answer.
+    pub errors: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            latencies: no_latencies(),
+            wrong: 0,
+            errors: 0,
+        }
+    }
+}
+
+impl Tally {
+    /// Adds what another thread saw. Both histograms have the same bounds, so that nothing is lost.
+    pub fn add(&mut self, other: &Self) {
+        let same_bounds = self.latencies.add(&other.latencies);
+        debug_assert!(same_bounds.is_ok(), "all histograms have the same bounds");
+        self.wrong += other.wrong;
+        self.errors += other.errors;
+    }
+}
+
+/// How busy the load threads were.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadCost {
+    /// Time spent on requests, over all threads.
+    pub busy: Duration,
+    /// Time that the threads had, over all threads.
+    pub available: Duration,
+}
+
+impl LoadCost {
+    /// From 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.available.is_zero() {
+            0.0
+        } else {
+            self.busy.as_secs_f64() / self.available.as_secs_f64()
+        }
+    }
+}
+
+/// What a loop saw, over all its threads.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// By what was known of the credential.
+    pub classes: PerClass<Tally>,
+    /// By how much requests were sent late although a connection was free: the load generator's own delay, in
+    /// nanoseconds. Only in an open loop.
+    pub lateness: Latencies,
+    /// How long the loop ran; in an open loop, to the last answer.
+    pub elapsed: Duration,
+    /// How busy the load threads were.
+    pub cost: LoadCost,
+    /// The first few things that went wrong, in words.
+    pub complaints: Vec<String>,
+}
+
+impl Default for Measurement {
+    fn default() -> Self {
+        Self {
+            classes: PerClass::default(),
+            lateness: no_latencies(),
+            elapsed: Duration::ZERO,
+            cost: LoadCost::default(),
+            complaints: Vec::new(),
+        }
+    }
+}
+
+/// Complaints kept in words; the rest is only counted.
+const COMPLAINTS_MAX: usize = 5;
+
+impl Measurement {
+    /// Counts an answer of status 200.
+    pub fn answered(&mut self, class: Class, latency: Duration, right: bool) {
+        let tally = self.classes.get_mut(class);
+        if right {
+            tally
+                .latencies
+                .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        } else {
+            tally.wrong += 1;
+        }
+    }
+
+    /// Counts a request without a usable answer.
+    pub fn failed(&mut self, class: Class) {
+        self.classes.get_mut(class).errors += 1;
+    }
+
+    /// Keeps the words, unless there are enough.
+    pub fn complain(&mut self, words: impl FnOnce() -> String) {
+        if self.complaints.len() < COMPLAINTS_MAX {
+            self.complaints.push(words());
+        }
+    }
+
+    /// Adds what another thread saw of the same loop.
+    pub fn add(&mut self, other: &Self) {
+        for class in Class::ALL {
+            self.classes.get_mut(class).add(other.classes.get(class));
+        }
+        let same_bounds = self.lateness.add(&other.lateness);
+        debug_assert!(same_bounds.is_ok(), "all histograms have the same bounds");
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.cost.busy += other.cost.busy;
+        self.cost.available += other.cost.available;
+        for words in &other.complaints {
+            self.complain(|| words.clone());
+        }
+    }
+
+    /// All classes together.
+    #[must_use]
+    pub fn overall(&self) -> Tally {
+        let mut all = Tally::default();
+        for class in Class::ALL {
+            all.add(self.classes.get(class));
+        }
+        all
+    }
+
+    /// Answers per second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        let all = self.overall();
+        let answers = all.latencies.len() + all.wrong;
+        if self.elapsed.is_zero() {
+            0.0
+        } else {
+            answers as f64 / self.elapsed.as_secs_f64()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_add_up() {
+        let mut one = Measurement {
+            elapsed: Duration::from_secs(2),
+            ..Measurement::default()
+        };
+        one.answered(Class::Valid, Duration::from_micros(10), true);
+        one.answered(Class::Valid, Duration::from_secs(1000), true);
+        let mut other = Measurement {
+            elapsed: Duration::from_secs(1),
+            ..Measurement::default()
+        };
+        other.answered(Class::Unknown, Duration::from_micros(30), false);
+        other.failed(Class::Revoked);
+        other.complain(|| "refused".to_owned());
+        one.add(&other);
+        let all = one.overall();
+        assert_eq!((all.latencies.len(), all.wrong, all.errors), (2, 1, 1));
+        assert_eq!(one.complaints, ["refused"]);
+        assert!((one.rate() - 1.5).abs() < 1e-9);
+        let longest = all.latencies.max();
+        assert!(
+            longest >= LATENCY_NS_MAX && longest < LATENCY_NS_MAX + LATENCY_NS_MAX / 500,
+            "{longest}"
+        );
+    }
+
+    #[test]
+    fn an_empty_measurement_has_no_rate() {
+        assert!(Measurement::default().rate().abs() < f64::EPSILON);
+        assert!(LoadCost::default().share().abs() < f64::EPSILON);
+    }
+}

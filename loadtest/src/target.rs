@@ -1,0 +1,332 @@
+//! The server under load: one that runs already, or one that is started here and stopped at the end.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::affinity::pin_current_thread;
+use crate::error::LoadError;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The server drains within 10 s; then it is killed.
+const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(20);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of a failed server's log is shown, in bytes.
+const LOG_TAIL_BYTES: usize = 4096;
+
+/// A server to send to. Dropping it stops the one that was started here and removes its directory.
+#[derive(Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The value of the `Host` header.
+    pub host: String,
+    own: Option<OwnServer>,
+}
+
+#[derive(Debug)]
+struct OwnServer {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Target {
+    /// The server at `url`, `http://host:port`.
+    ///
+    /// # Errors
+    /// When the URL is of another form, or its host has no address.
+    pub fn running(url: &str) -> Result<Self, LoadError> {
+        let problem = |problem: &str| LoadError::Url {
+            url: url.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or_else(|| problem("only http:// is supported"))?;
+        let host = rest.trim_end_matches('/');
+        if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
+            return Err(problem("expected http://host:port without a path"));
+        }
+        let has_port = host
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let with_port = if has_port {
+            host.to_owned()
+        } else {
+            format!("{host}:80")
+        };
+        let mut addresses = with_port
+            .to_socket_addrs()
+            .map_err(|error| problem(&error.to_string()))?;
+        let address = addresses
+            .next()
+            .ok_or_else(|| problem("the host has no address"))?;
+        Ok(Self {
+            address,
+            host: host.to_owned(),
+            own: None,
+        })
+    }
+
+    /// Starts `program serve --dev` in a fresh directory, bound to `cores`, with a worker for each, and waits until it is
+    /// ready.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends at once, or is not ready in time; and when interrupted.
+    pub fn start(
+        program: &Path,
+        cores: &[usize],
+        interrupted: &AtomicBool,
+    ) -> Result<Self, LoadError> {
+        if !program.is_file() {
+            return Err(LoadError::NoServer {
+                path: program.to_owned(),
+            });
+        }
+        let directory = tempfile::Builder::new()
+            .prefix("talos-loadtest-")
+            .tempdir()
+            .map_err(LoadError::io("making a temporary directory"))?;
+        let port = free_port().map_err(LoadError::io("looking for a free port"))?;
+        let metrics_port = free_port().map_err(LoadError::io("looking for a free port"))?;
+        let log = File::create(directory.path().join("server.log"))
+            .map_err(LoadError::io("making the server's log"))?;
+        let output = log
+            .try_clone()
+            .map_err(LoadError::io("making the server's log"))?;
+
+        let mut command = Command::new(program);
+        // What the caller's environment configures must not change the measurement.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TALOS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--dev"])
+            .current_dir(directory.path())
+            .env("TALOS_SERVE_HTTP_PORT", port.to_string())
+            .env("TALOS_SERVE_METRICS_PORT", metrics_port.to_string())
+            .env("TALOS_SERVE_WORKERS", cores.len().max(1).to_string())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(log);
+        let child = spawn_pinned(command, cores.to_vec())?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let target = Self {
+            address,
+            host: format!("localhost:{port}"),
+            own: Some(OwnServer { child, directory }),
+        };
+        target.wait_until_ready(interrupted)
+    }
+
+    fn wait_until_ready(mut self, interrupted: &AtomicBool) -> Result<Self, LoadError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !is_ready(self.address, &self.host) {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(LoadError::Interrupted);
+            }
+            let Some(own) = self.own.as_mut() else { break };
+            let ended = own
+                .child
+                .try_wait()
+                .map_err(LoadError::io("waiting for the server"))?;
+            if let Some(status) = ended {
+                return Err(LoadError::NotReady {
+                    what: format!("it ended with {status}"),
+                    log: own.log_tail(),
+                });
+            }
+            if Instant::now() > deadline {
+                let what = format!("{} s have passed", READY_WITHIN.as_secs());
+                return Err(LoadError::NotReady {
+                    what,
+                    log: own.log_tail(),
+                });
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(self)
+    }
+
+    /// The process id of a server that was started here.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().map(|own| own.child.id())
+    }
+
+    /// The CPU time, user and system, that a server started here has used so far. Its resolution is that of
+    /// `/proc/PID/stat`: 10 ms.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
+        let ticks = cpu_ticks(&stat)?;
+        // USER_HZ: what Linux shows to user space, whatever its own tick is.
+        Some(Duration::from_millis(
+            ticks * (1000 / rustix::param::clock_ticks_per_second()),
+        ))
+    }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat`. The command's name, in parentheses, may hold anything.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+/// Starts the command from a thread that is bound to the cores, so that all threads of the child inherit the binding.
+fn spawn_pinned(mut command: Command, cores: Vec<usize>) -> Result<Child, LoadError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let starter =
+        std::thread::spawn(move || pin_current_thread(&cores).and_then(|()| command.spawn()));
+    starter
+        .join()
+        .map_err(|_| LoadError::Panicked)?
+        .map_err(LoadError::io(format!("starting {program}")))
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+fn is_ready(address: SocketAddr, host: &str) -> bool {
+    let probe = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
+        stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+        write!(
+            stream,
+            "GET /health/ready HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status == *b"HTTP/1.1 200")
+    };
+    probe().unwrap_or(false)
+}
+
+impl OwnServer {
+    fn log_tail(&self) -> String {
+        let log = fs::read(self.directory.path().join("server.log")).unwrap_or_default();
+        let tail = log
+            .get(log.len().saturating_sub(LOG_TAIL_BYTES)..)
+            .unwrap_or_default();
+        String::from_utf8_lossy(tail).into_owned()
+    }
+
+    /// Whether it has ended within the time.
+    fn wait(&mut self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return true;
+            }
+            std::thread::sleep(POLL);
+        }
+        false
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // The child has not been waited for, so that its id cannot belong to another process.
+        let asked = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        if asked.is_err() || !self.wait(STOPPED_WITHIN) {
+            eprintln!("talos-loadtest: the server did not stop by SIGTERM and is killed");
+            // Both fail only when it has ended meanwhile.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The server binary beside this one.
+///
+/// # Errors
+/// When this program's own path is unknown.
+pub fn server_beside_this_program() -> Result<PathBuf, LoadError> {
+    let own = std::env::current_exe().map_err(LoadError::io("looking for the server binary"))?;
+    Ok(own.with_file_name("talos"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_host_and_a_port() {
+        let target = Target::running("http://127.0.0.1:4420/").unwrap();
+        assert_eq!(
+            (target.address.to_string().as_str(), target.host.as_str()),
+            ("127.0.0.1:4420", "127.0.0.1:4420")
+        );
+        assert_eq!(
+            Target::running("http://127.0.0.1").unwrap().address.port(),
+            80
+        );
+        assert_eq!(
+            Target::running("http://[::1]:99")
+                .unwrap()
+                .address
+                .to_string(),
+            "[::1]:99"
+        );
+        for bad in [
+            "https://127.0.0.1",
+            "127.0.0.1:4420",
+            "http://",
+            "http://127.0.0.1/v1",
+            "http://a@127.0.0.1",
+        ] {
+            assert!(Target::running(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cpu_time_is_read_past_any_name() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 0 0 0 250 75 0 0 20 0 9 0 100 1 1";
+        assert_eq!(cpu_ticks(stat), Some(325));
+        assert_eq!(cpu_ticks("42 (a"), None);
+    }
+
+    #[test]
+    fn a_missing_server_is_named() {
+        let error = Target::start(
+            Path::new("/nonexistent/talos"),
+            &[],
+            &AtomicBool::new(false),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/talos"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_reported_with_its_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("talos");
+        fs::write(&program, "#!/bin/sh\necho 'cannot start' >&2\nexit 1\n").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&program, executable).unwrap();
+        let error = Target::start(&program, &[], &AtomicBool::new(false)).unwrap_err();
+        assert!(
+            matches!(&error, LoadError::NotReady { log, .. } if log == "cannot start\n"),
+            "{error}"
+        );
+    }
+}
