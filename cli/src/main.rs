@@ -1,1 +1,52 @@
-fn main() {}
+//! The program `talos`: a server for API keys, and the commands that talk to it.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod client;
+mod error;
+mod keys;
+mod output;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+use crate::client::Client;
+use crate::error::CliError;
+
+/// The system's allocator hands memory back to other threads slowly; the data plane frees on one core what the
+/// committer made on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // A misuse ends here: clap prints it to standard error and exits with 2; help and version exit with 0.
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed, too.
+            let _ = writeln!(io::stderr(), "{}", error.report());
+            error.exit_code()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    match arguments.command {
+        Command::Serve(serve) => serve::run(&serve, arguments.config.as_deref()),
+        Command::Keys(keys) => {
+            let client = Client::new(&arguments.endpoint)?;
+            keys.run(
+                &client,
+                &mut io::stdin().lock(),
+                &mut io::stdout().lock(),
+                &mut io::stderr().lock(),
+            )
+        }
+    }
+}

@@ -89,8 +89,8 @@ const fn secret(path: &'static str, fallback: Fallback, kind: Kind) -> Key {
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest life of a key: ten years of 365 days.
 const TTL_MAX: Duration = Duration::from_secs(315_360_000);
-const CLOCK_SKEW_MAX: Duration = Duration::from_mins(10);
-const CACHE_TTL_MAX: Duration = Duration::from_hours(24);
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10 * 60);
+const CACHE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 const WORKERS_MAX: u64 = 256;
 const MEMORY_MIN: u64 = 64 << 10;
 const MEMORY_MAX: u64 = 16 << 40;

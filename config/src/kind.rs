@@ -15,6 +15,9 @@ pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
 const PREFIX_CHARACTERS_MAX: usize = 16;
 const TEXT_CHARACTERS_MAX: usize = 255;
 
+/// A name that may be chosen, and what choosing it does.
+pub(crate) type Choice = (&'static str, fn(&mut Settings));
+
 /// How a key's value is read and where it goes. Bounds are inclusive.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -44,7 +47,7 @@ pub(crate) enum Kind {
     /// `true` or `false`.
     Boolean { set: fn(&mut Settings, bool) },
     /// One of some names, each with what it does.
-    Choice(&'static [(&'static str, fn(&mut Settings))]),
+    Choice(&'static [Choice]),
     /// An IP address or `localhost`.
     Host { set: fn(&mut Settings, IpAddr) },
     /// A text that is not empty.
@@ -248,7 +251,7 @@ fn each<T>(
     Ok(values)
 }
 
-fn within<T: PartialOrd>(value: T, min: T, max: T) -> Result<T, String> {
+fn within<T: Copy + PartialOrd>(value: T, min: T, max: T) -> Result<T, String> {
     if value < min {
         return Err("too small".to_owned());
     }

@@ -73,13 +73,13 @@ fn defaults() {
     let keys = &settings.credentials.api_keys;
     assert_eq!(
         (keys.default_ttl, keys.max_ttl),
-        (None, Duration::from_hours(8760))
+        (None, Duration::from_secs(8760 * 3600))
     );
     assert_eq!(
         (keys.prefix.current.as_str(), &keys.prefix.public_current),
         ("ory_ak", &None)
     );
-    assert_eq!(settings.credentials.clock_skew, Duration::from_mins(5));
+    assert_eq!(settings.credentials.clock_skew, Duration::from_secs(300));
     assert!(settings.credentials.signing_keys.keys().is_empty());
     assert_eq!(settings.secrets.hmac_current.expose(), SECRET);
     assert_eq!(settings.db.directory, PathBuf::from("./talos-data"));
@@ -90,7 +90,7 @@ fn defaults() {
     assert_eq!(settings.cache.cache_type, CacheType::Memory);
     assert_eq!(
         (settings.cache.ttl, settings.cache.memory_bytes_max),
-        (Duration::from_mins(5), 104_857_600)
+        (Duration::from_secs(300), 104_857_600)
     );
     assert_eq!(
         (settings.log.level, settings.log.format),
@@ -181,7 +181,7 @@ log: { level: debug, format: text }
     );
     assert_eq!(settings.credentials.clock_skew, Duration::from_secs(90));
     let keys = &settings.credentials.api_keys;
-    assert_eq!(keys.default_ttl, Some(Duration::from_hours(720)));
+    assert_eq!(keys.default_ttl, Some(Duration::from_secs(720 * 3600)));
     assert_eq!(keys.prefix.current, "007");
     assert_eq!(keys.prefix.retired, ["a", "b_c"]);
     assert_eq!(

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        assert_eq!(format_protobuf(Duration::from_mins(1)), "60s");
+        assert_eq!(format_protobuf(Duration::from_secs(60)), "60s");
         assert_eq!(format_protobuf(Duration::from_millis(1500)), "1.5s");
         assert_eq!(format_protobuf(Duration::from_nanos(1)), "0.000000001s");
         assert_eq!(format_protobuf(Duration::ZERO), "0s");

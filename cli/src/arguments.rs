@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::keys::KeysCommand;
+use crate::serve::ServeArguments;
+
+/// A server for API keys, and the commands that talk to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "talos",
+    version,
+    max_term_width = 120,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Arguments {
+    /// Configuration file (YAML); TALOS_… environment variables win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The server to talk to
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TALOS_URL",
+        default_value = "http://localhost:4420"
+    )]
+    pub(crate) endpoint: String,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the server
+    Serve(ServeArguments),
+    /// Issue, look up, verify and revoke API keys
+    Keys(KeysCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["talos"].iter().chain(line))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in [
+            ["-e", "http://h:1", "keys", "verify", "x"],
+            ["keys", "-e", "http://h:1", "verify", "x"],
+            ["keys", "verify", "x", "-e", "http://h:1"],
+            ["keys", "verify", "x", "--endpoint", "http://h:1"],
+        ] {
+            assert_eq!(
+                parse(&line).expect("valid").endpoint,
+                "http://h:1",
+                "{line:?}"
+            );
+        }
+        let arguments = parse(&["serve", "--dev", "--config", "talos.yaml"]).expect("valid");
+        assert_eq!(arguments.config, Some(PathBuf::from("talos.yaml")));
+    }
+
+    #[test]
+    fn misuse_exits_with_2_and_help_with_0() {
+        for line in [
+            vec!["keys", "issue", "name"],
+            vec!["keys", "issue", "--actor", "a"],
+            vec!["keys", "issue", "name", "--actor", "a", "--ttl", "1x"],
+            vec!["keys", "issue", "name", "--actor", "a", "--metadata", "[1]"],
+            vec!["keys", "issue", "name", "--actor", "a", "--metadata", "{"],
+            vec![
+                "keys",
+                "issue",
+                "name",
+                "--actor",
+                "a",
+                "--rate-limit-quota",
+                "5",
+            ],
+            vec![
+                "keys",
+                "issue",
+                "name",
+                "--actor",
+                "a",
+                "--rate-limit-quota",
+                "0",
+                "--rate-limit-window",
+                "1s",
+            ],
+            vec![
+                "keys",
+                "issue",
+                "name",
+                "--actor",
+                "a",
+                "--allowed-cidrs",
+                "10.0.0.0",
+            ],
+            vec![
+                "keys",
+                "issue",
+                "name",
+                "--actor",
+                "a",
+                "--visibility",
+                "hidden",
+            ],
+            vec!["keys", "verify"],
+            vec!["keys", "revoke", "id", "--reason", "boredom"],
+            vec!["keys", "issued", "get"],
+            vec!["keys", "verify", "x", "--format", "xml"],
+            vec!["serve", "--fast"],
+            vec!["fly"],
+            vec![],
+        ] {
+            assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
+        }
+        for line in [["--version"], ["--help"]] {
+            assert_eq!(parse(&line).expect_err("a text").exit_code(), 0);
+        }
+        assert_eq!(
+            parse(&["--version"]).expect_err("a text").kind(),
+            ErrorKind::DisplayVersion
+        );
+    }
+}

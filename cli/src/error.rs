@@ -1,0 +1,103 @@
+//! Why a command failed, and how that is told.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use talos_config::ConfigError;
+use talos_engine::OpenError;
+use talos_server::ServerError;
+
+/// Why a command failed. Every variant is for the person at the terminal, who reads one line on standard error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line asks for something that does not exist.
+    #[error("{0}")]
+    Usage(String),
+    /// The server refused the request.
+    #[error("{message} ({reason}, HTTP {status})")]
+    Refused {
+        /// The server's words.
+        message: String,
+        /// The id of the error.
+        reason: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Nothing listens there.
+    #[error(
+        "no server at {endpoint}: {source}; start one with `talos serve --dev`, or name another with -e URL or TALOS_URL"
+    )]
+    NoServer {
+        /// The URL asked for.
+        endpoint: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The request or the answer was lost on the way.
+    #[error("{endpoint}: {message}")]
+    Transport {
+        /// The URL asked for.
+        endpoint: String,
+        /// What happened.
+        message: String,
+    },
+    /// The answer is not what this program understands.
+    #[error("{endpoint}: not an answer of a Talos server: {what}")]
+    Foreign {
+        /// The URL asked for.
+        endpoint: String,
+        /// What it is.
+        what: String,
+    },
+    /// The result cannot be written, or standard input not be read.
+    #[error("{0}")]
+    Terminal(io::Error),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The secrets of a development server cannot be kept.
+    #[error("{path}: {source}")]
+    DevelopmentSecrets {
+        /// The file or directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The data plane does not start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A part of the server does not start.
+    #[error("{what}: {source}")]
+    Start {
+        /// Which part.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data plane ended although nobody asked it to.
+    #[error("the server on {0} stopped by itself; the log says why")]
+    Stopped(SocketAddr),
+}
+
+impl CliError {
+    /// What is written to standard error: each line begins with the program's name.
+    pub(crate) fn report(&self) -> String {
+        self.to_string()
+            .lines()
+            .map(|line| format!("talos: {line}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// 2 for misuse, 1 for every failure.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

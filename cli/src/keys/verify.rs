@@ -1,0 +1,50 @@
+//! `talos keys verify CREDENTIAL`.
+
+use std::io::BufRead;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::credential;
+use crate::client::{Answer, Client};
+use crate::error::CliError;
+use crate::output::{Output, rows};
+
+/// Which credential, and how.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The credential; `-` reads it from standard input
+    credential: String,
+
+    /// Read the key from storage, past every cache
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl VerifyArguments {
+    /// Asks for the verdict.
+    pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
+        let credential = credential(&self.credential, input)?;
+        let body = json!({ "credential": credential.as_str() }).to_string();
+        let headers: &[_] = if self.no_cache {
+            &[("Cache-Control", "no-cache")]
+        } else {
+            &[]
+        };
+        client.post("/v2alpha1/admin/apiKeys:verify", headers, body.as_bytes())
+    }
+}
+
+/// Whether the credential holds.
+pub(crate) fn is_valid(answer: &Answer) -> bool {
+    answer.json.get("is_valid") == Some(&Value::Bool(true))
+}
+
+/// The verdict; nothing when quiet, because the exit code says it.
+pub(crate) fn output(answer: &Answer) -> Output<'_> {
+    Output {
+        answer,
+        rows: rows(&answer.json),
+        essence: None,
+    }
+}

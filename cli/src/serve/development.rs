@@ -1,0 +1,279 @@
+//! `talos serve --dev`: a server that needs no configuration.
+//!
+//! Guarantees: the secrets are generated once, complete or not at all (a file appears under its name only after it is
+//! on disk), readable by their owner only, and never overwritten, not even by two servers that start together.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use talos_config::Preset;
+use zeroize::Zeroizing;
+
+use crate::error::CliError;
+
+/// Where a development server keeps everything, below the working directory.
+pub(crate) const DIRECTORY: &str = "./talos-data";
+/// Where it listens unless told otherwise.
+pub(crate) const PORT: u16 = 4420;
+
+const SECRET_BYTES: usize = 32;
+
+/// What a development server generated, now or at an earlier start.
+pub(crate) struct Development {
+    directory: PathBuf,
+    hmac_secret: Zeroizing<String>,
+    signing_keys: PathBuf,
+}
+
+impl Development {
+    /// Makes `directory` and the secrets in it, as far as they are missing.
+    pub(crate) fn prepare(directory: &Path) -> Result<Self, CliError> {
+        let secrets = directory.join("dev");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&secrets)
+            .map_err(|source| failed(&secrets, source))?;
+        let hmac_path = secrets.join("hmac-secret");
+        let hmac_secret = read_or_make(&hmac_path, || Ok(hex(&*random()?)))?;
+        let signing_keys = secrets.join("signing-keys.json");
+        read_or_make(&signing_keys, generate_signing_keys)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            hmac_secret: Zeroizing::new(hmac_secret.trim_end().to_owned()),
+            signing_keys,
+        })
+    }
+
+    /// The defaults of a development server that listens on `port`.
+    pub(crate) fn presets(&self, port: u16) -> Vec<Preset> {
+        [
+            ("serve.http.host", "127.0.0.1".to_owned()),
+            ("serve.metrics.host", "127.0.0.1".to_owned()),
+            ("credentials.issuer", format!("http://localhost:{port}")),
+            (
+                "credentials.derived_tokens.jwt.signing_keys.urls",
+                format!("file://{}", self.signing_keys.display()),
+            ),
+            ("secrets.hmac.current", self.hmac_secret.to_string()),
+            (
+                "db.dsn",
+                format!("rocksdb://{}", self.directory.join("db").display()),
+            ),
+            ("log.level", "warn".to_owned()),
+            ("log.format", "text".to_owned()),
+        ]
+        .map(|(path, value)| Preset {
+            path,
+            values: vec![value],
+        })
+        .into()
+    }
+}
+
+/// What to try, for somebody who has just started the server for the first time.
+pub(crate) fn banner(address: SocketAddr, driver: &str, data: &Path) -> String {
+    let url = match address.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => {
+            format!("http://localhost:{}", address.port())
+        }
+        _ => format!("http://{address}"),
+    };
+    let data = data.display();
+    format!(
+        r#"Talos {version}, a development server, listens on {url} ({driver}).
+Data is in {data}. Stop with Ctrl-C.
+
+Issue a key:
+  curl -s -X POST {url}/v2alpha1/admin/issuedApiKeys -H 'Content-Type: application/json' \
+    -d '{{"name": "My first key", "actor_id": "me", "scopes": ["read:*"], "ttl": "168h"}}'
+
+Verify it, with the "secret" of the answer:
+  export API_SECRET=...
+  curl -s -X POST {url}/v2alpha1/admin/apiKeys:verify -H 'Content-Type: application/json' \
+    -d "{{\"credential\": \"$API_SECRET\"}}"
+
+Revoke it, with the "key_id" of the answer:
+  export KEY_ID=...
+  curl -s -X POST {url}/v2alpha1/admin/apiKeys/$KEY_ID:revoke -d '{{"reason": "REVOCATION_REASON_SUPERSEDED"}}'
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn failed(path: &Path, source: io::Error) -> CliError {
+    CliError::DevelopmentSecrets {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// The text of the file at `path`; when there is none, what `make` makes becomes one.
+fn read_or_make(
+    path: &Path,
+    make: impl FnOnce() -> io::Result<Zeroizing<String>>,
+) -> Result<Zeroizing<String>, CliError> {
+    match fs::read_to_string(path) {
+        Ok(text) => return Ok(Zeroizing::new(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(path, error)),
+    }
+    make()
+        .and_then(|text| publish(path, &text))
+        .and_then(|()| fs::read_to_string(path))
+        .map(Zeroizing::new)
+        .map_err(|source| failed(path, source))
+}
+
+/// Writes `text` beside `path`, makes it durable, and gives it its name. When another process was faster, its file
+/// stays.
+fn publish(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", hex(&random()?[..8]).as_str()));
+    let written = write_durably(&temporary, text).and_then(|()| {
+        // A rename would replace the other's file; a second link to ours cannot.
+        match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    });
+    let removed = fs::remove_file(&temporary);
+    written.and(removed)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+fn random() -> io::Result<Zeroizing<[u8; SECRET_BYTES]>> {
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    getrandom::fill(bytes.as_mut()).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A JWK set with one Ed25519 key, named by its RFC 7638 thumbprint.
+fn generate_signing_keys() -> io::Result<Zeroizing<String>> {
+    let private = random()?;
+    let public = SigningKey::from_bytes(&private).verifying_key();
+    let x = URL_SAFE_NO_PAD.encode(public.as_bytes());
+    // RFC 7638 §3.2: the required members, in alphabetical order, without white space.
+    let thumbprint = Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
+    let set = json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": URL_SAFE_NO_PAD.encode(thumbprint),
+        "x": x, "d": URL_SAFE_NO_PAD.encode(private.as_slice()),
+    }]});
+    Ok(Zeroizing::new(set.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use talos_config::Settings;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_for_their_owner_only() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = directory.path().join("talos-data");
+        let first = Development::prepare(&data).expect("secrets");
+        let secrets = data.join("dev");
+        assert_eq!(mode(&secrets), 0o700);
+        let mut names: Vec<_> = fs::read_dir(&secrets)
+            .expect("there")
+            .map(|entry| entry.expect("one").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["hmac-secret", "signing-keys.json"]);
+        let texts = names.iter().map(|name| {
+            let path = secrets.join(name);
+            assert_eq!(mode(&path), 0o600);
+            fs::read_to_string(path).expect("text")
+        });
+        let texts: Vec<String> = texts.collect();
+        assert_eq!(first.hmac_secret.len(), 2 * SECRET_BYTES);
+
+        let second = Development::prepare(&data).expect("secrets");
+        assert_eq!(*second.hmac_secret, *first.hmac_secret);
+        for (name, text) in names.iter().zip(&texts) {
+            assert_eq!(&fs::read_to_string(secrets.join(name)).expect("text"), text);
+        }
+        let other = Development::prepare(&directory.path().join("other")).expect("secrets");
+        assert_ne!(*other.hmac_secret, *first.hmac_secret);
+    }
+
+    #[test]
+    fn a_secret_that_somebody_else_published_first_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        fs::write(&path, "theirs").expect("written");
+        publish(&path, "ours").expect("no error");
+        assert_eq!(fs::read_to_string(&path).expect("text"), "theirs");
+        assert_eq!(fs::read_dir(directory.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn presets_are_complete_settings_that_lose_against_the_environment() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let development =
+            Development::prepare(&directory.path().join("talos-data")).expect("secrets");
+        let presets = development.presets(4420);
+        let (settings, warnings) =
+            Settings::load(None, std::iter::empty(), &presets).expect("settings");
+        assert_eq!(
+            (settings.credentials.issuer.as_str(), warnings.len()),
+            ("http://localhost:4420", 0)
+        );
+        assert!(settings.serve.http.listener.address().ip().is_loopback());
+        assert_eq!(settings.credentials.signing_keys.keys().len(), 1);
+        let host = ("TALOS_SERVE_HTTP_HOST".to_owned(), "::".to_owned());
+        let (settings, _) = Settings::load(None, [host].into_iter(), &presets).expect("settings");
+        assert!(settings.serve.http.listener.host.is_unspecified());
+    }
+
+    #[test]
+    fn the_banner_names_the_address_that_works() {
+        for (address, url) in [
+            ("127.0.0.1:4420", "http://localhost:4420/v2alpha1"),
+            ("[::]:1", "http://localhost:1/v2alpha1"),
+            ("192.0.2.1:80", "http://192.0.2.1:80/v2alpha1"),
+        ] {
+            let banner = banner(
+                address.parse().expect("an address"),
+                "epoll",
+                Path::new("./talos-data/db"),
+            );
+            assert!(
+                banner.contains(url) && banner.contains("(epoll)"),
+                "{banner}"
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `talos serve`: assembles the server, waits, and takes it apart in order.
+//!
+//! Guarantees:
+//! - Whatever stops the start is one line on standard error and exit code 1; nothing is served before everything works.
+//! - On SIGTERM or SIGINT requests that have begun are answered (up to [`DRAIN_MAX`]), then the control plane finishes,
+//!   and only then the database closes: nobody is told of a change that is not durable.
+
+mod development;
+mod logging;
+mod process;
+mod signals;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use talos_admin::{AdminService, AdminSettings};
+use talos_config::{CacheType, Driver, Settings, Warning};
+use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes};
+use talos_server::{DriverChoice, Server, ServerOptions};
+
+use self::development::Development;
+use self::signals::Signals;
+use crate::error::CliError;
+
+/// The longest that requests which have begun are waited for.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// A server to try things out: loopback only, data in ./talos-data, secrets generated once and kept there
+    #[arg(long)]
+    dev: bool,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<ExitCode, CliError> {
+    let development = if arguments.dev {
+        Some(Development::prepare(Path::new(development::DIRECTORY))?)
+    } else {
+        None
+    };
+    let (settings, warnings) = load(config, development.as_ref())?;
+    logging::start(settings.log);
+    process::disable_core_dumps();
+    process::raise_descriptor_limit();
+    for Warning { key, message } in &warnings {
+        tracing::warn!(key, "{message}");
+    }
+    // Before anything is served, so that a signal during the start is not lost.
+    let signals = Signals::register().map_err(|source| CliError::Start {
+        what: "signals",
+        source,
+    })?;
+
+    let engine = Engine::open(options(&settings))?;
+    let served = serve(&settings, development.as_ref(), &engine, signals);
+    engine.shutdown();
+    if served.is_ok() {
+        tracing::info!("stopped");
+    }
+    served
+}
+
+fn serve(
+    settings: &Settings,
+    development: Option<&Development>,
+    engine: &Arc<Engine>,
+    signals: Signals,
+) -> Result<ExitCode, CliError> {
+    let admin =
+        AdminService::start(Arc::clone(engine), admin_settings(settings)).map_err(|source| {
+            CliError::Start {
+                what: "control plane",
+                source,
+            }
+        })?;
+    let server = Server::bind(
+        server_options(settings),
+        Arc::clone(engine),
+        admin.control_plane(),
+    );
+    let outcome = match server {
+        Ok(server) => {
+            let address = server.local_addr();
+            let driver = server.driver().to_string();
+            tracing::info!(%address, driver = driver.as_str(), workers = settings.serve.workers, version = VERSION, "serving");
+            if development.is_some() {
+                // A banner that cannot be written is no reason not to serve.
+                let _ = io::stdout().write_all(
+                    development::banner(address, &driver, &settings.db.directory).as_bytes(),
+                );
+            }
+            let handle = server.handle();
+            let stopping = signals.on_first(move || handle.drain(DRAIN_MAX));
+            match server.join() {
+                Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),
+                Ok(()) => Err(CliError::Stopped(address)),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    };
+    admin.shutdown();
+    outcome
+}
+
+fn load(
+    config: Option<&Path>,
+    development: Option<&Development>,
+) -> Result<(Settings, Vec<Warning>), CliError> {
+    let Some(development) = development else {
+        return Ok(Settings::load(config, environment(), &[])?);
+    };
+    // The issuer's port is the one that file or environment choose, so it is known only after a first look.
+    let (settings, _) = Settings::load(
+        config,
+        environment(),
+        &development.presets(development::PORT),
+    )?;
+    Ok(Settings::load(
+        config,
+        environment(),
+        &development.presets(settings.serve.http.listener.port),
+    )?)
+}
+
+/// The environment as text. What is not UTF-8 cannot be one of our values, and is reported as a bad one.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    })
+}
+
+fn options(settings: &Settings) -> Options {
+    let keys = &settings.credentials.api_keys;
+    let keyring = Keyring::new(KeyringSettings {
+        hmac_current: settings.secrets.hmac_current.clone(),
+        hmac_retired: settings.secrets.hmac_retired.clone(),
+        prefixes: Prefixes {
+            current: keys.prefix.current.clone(),
+            retired: keys.prefix.retired.clone(),
+            public_current: keys.prefix.public_current.clone(),
+            public_retired: keys.prefix.public_retired.clone(),
+        },
+        issuer: settings.credentials.issuer.clone(),
+        max_ttl_s: keys.max_ttl.as_secs(),
+        clock_skew_s: settings.credentials.clock_skew.as_secs(),
+    });
+    Options {
+        path: settings.db.directory.clone(),
+        shards: settings.db.shards,
+        block_cache_bytes: settings.db.block_cache_bytes,
+        cache_bytes: match settings.cache.cache_type {
+            CacheType::Memory => settings.cache.memory_bytes_max,
+            CacheType::Noop => 0,
+        },
+        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
+        keyring,
+        render: talos_api::verify::render_valid,
+    }
+}
+
+fn admin_settings(settings: &Settings) -> AdminSettings {
+    let default_ttl = settings.credentials.api_keys.default_ttl;
+    AdminSettings {
+        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+        jwks: settings.credentials.signing_keys.public_set(),
+        version: VERSION,
+    }
+}
+
+fn server_options(settings: &Settings) -> ServerOptions {
+    let mut options = ServerOptions::new(settings.serve.http.listener.address());
+    options.workers = settings.serve.workers;
+    options.driver = match settings.serve.driver {
+        Driver::Auto => DriverChoice::Auto,
+        Driver::IoUring => DriverChoice::IoUring,
+        Driver::Epoll => DriverChoice::Epoll,
+    };
+    options
+}
