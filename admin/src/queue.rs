@@ -225,7 +225,7 @@ mod tests {
         fn submit(&self, path: &str, body_bytes: usize) -> Result<(), Overloaded> {
             let answered = self.answered.clone();
             let reply = Box::new(move |response: ControlResponse| {
-                answered.send(response.status).expect("a listener")
+                answered.send(response.status).expect("a listener");
             });
             self.entrance.submit(request(path, body_bytes), reply)
         }

@@ -4,15 +4,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use talos_engine::{CommandError, ReadError, Rejection};
 
 use crate::control::{CONTENT_TYPE, ControlResponse};
 use crate::json;
 
 /// Seconds after which a client may try again when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
-/// Seconds after which a client may try again when an operator has to act first.
-const RETRY_AFTER_OPERATOR_S: u32 = 30;
 
 /// Why a request failed, as a program reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +191,14 @@ impl ApiError {
         }
     }
 
+    /// The same, with another `Retry-After`, in seconds.
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
     /// 504: the outcome is not known; the change may still happen.
     #[must_use]
     pub fn gateway_timeout() -> Self {
@@ -283,51 +288,6 @@ struct ErrorInfo {
 
 #[derive(Serialize)]
 struct Metadata {}
-
-impl From<Rejection> for ApiError {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
-            Rejection::NotFound => Self::api_key_not_found(),
-            Rejection::AlreadyRevoked => {
-                Self::failed_precondition("the API key is already revoked")
-            }
-            Rejection::NoPublicPrefix => Self::bad_request(
-                "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
-            ),
-        }
-    }
-}
-
-impl From<CommandError> for ApiError {
-    /// The text of a latched engine is the operator's and stays out of the answer.
-    fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Rejected(rejection) => rejection.into(),
-            CommandError::Busy => {
-                Self::service_unavailable("too many changes are waiting; try again")
-            }
-            CommandError::Latched(_) => Self {
-                retry_after_s: Some(RETRY_AFTER_OPERATOR_S),
-                ..Self::service_unavailable(
-                    "changes are not accepted at present; verification goes on",
-                )
-            },
-            CommandError::Stopping => {
-                Self::service_unavailable("the server is shutting down; try again")
-            }
-        }
-    }
-}
-
-impl From<ReadError> for ApiError {
-    /// The text of a storage failure is the operator's and stays out of the answer.
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Busy => Self::service_unavailable("too many reads are waiting; try again"),
-            ReadError::Storage(_) => Self::internal(),
-        }
-    }
-}
 
 impl From<ApiError> for ControlResponse {
     fn from(error: ApiError) -> Self {
@@ -467,7 +427,7 @@ mod tests {
                 Some(("Retry-After", "1")),
             ),
             (
-                CommandError::Latched(String::new()).into(),
+                ApiError::service_unavailable("x").retry_after(30),
                 Some(("Retry-After", "30")),
             ),
         ];
@@ -476,25 +436,6 @@ mod tests {
             headers.extend(header.map(|(name, value)| (name, value.to_owned())));
             assert_eq!(error.headers(), headers);
         }
-    }
-
-    #[test]
-    fn the_operators_text_stays_inside() {
-        let secret = "/var/lib/talos: input/output error".to_owned();
-        for error in [
-            ApiError::from(CommandError::Latched(secret.clone())),
-            ApiError::from(ReadError::Storage(secret.clone())),
-        ] {
-            assert!(!body(&error).contains("/var"), "{error}");
-        }
-        assert_eq!(
-            ApiError::from(CommandError::Latched(secret.clone())).status(),
-            503
-        );
-        assert_eq!(ApiError::from(CommandError::Busy).status(), 503);
-        assert_eq!(ApiError::from(CommandError::Stopping).status(), 503);
-        assert_eq!(ApiError::from(ReadError::Busy).status(), 503);
-        assert_eq!(ApiError::from(ReadError::Storage(secret)).status(), 500);
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! Making a key: `POST /v2alpha1/admin/issuedApiKeys`.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
-use talos_engine::cidr::Cidr;
 use talos_engine::clock::UnixMillis;
-use talos_engine::{IssueKey, RateLimitPolicy, Record, Secret, TenantId, Visibility, duration};
+use talos_engine::{IssueKey, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields};
-use crate::key::{Resource, VISIBILITIES};
+use crate::json;
+use crate::key::Resource;
+use crate::key_fields;
 use crate::limits;
 
 const FIELDS: [&str; 9] = [
@@ -37,15 +35,15 @@ pub fn parse_request(
     let mut fields = json::parse(body, &FIELDS)?;
     Ok(IssueKey {
         tenant,
-        name: required(&mut fields, "name", limits::NAME_CHARS)?,
-        actor_id: required(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
-        scopes: scopes(&mut fields)?,
-        metadata: metadata(&mut fields)?,
-        visibility: visibility(&mut fields)?,
-        ttl_ms: ttl_ms(&mut fields)?.or(default_ttl_ms),
-        rate_limit: rate_limit(&mut fields)?,
-        allowed_cidrs: allowed_cidrs(&mut fields)?,
-        request_id: request_id(&mut fields)?,
+        name: key_fields::required(&mut fields, "name", limits::NAME_CHARS)?,
+        actor_id: key_fields::required(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
+        scopes: key_fields::scopes(&mut fields)?,
+        metadata: key_fields::metadata(&mut fields)?,
+        visibility: key_fields::visibility(&mut fields)?,
+        ttl_ms: key_fields::ttl_ms(&mut fields)?.or(default_ttl_ms),
+        rate_limit: key_fields::rate_limit(&mut fields)?,
+        allowed_cidrs: key_fields::allowed_cidrs(&mut fields)?,
+        request_id: key_fields::request_id(&mut fields)?,
     })
 }
 
@@ -65,142 +63,13 @@ struct Issued<'a> {
     secret: Option<&'a str>,
 }
 
-fn required(fields: &mut Fields<'_>, name: &str, max_chars: usize) -> Result<String, ApiError> {
-    let text = fields.text(name)?.unwrap_or_default();
-    if text.is_empty() {
-        return Err(fields.invalid(name, "is required and must not be empty"));
-    }
-    check_chars(fields, name, &text, max_chars)?;
-    Ok(text.into_owned())
-}
-
-fn check_chars(fields: &Fields<'_>, name: &str, text: &str, max: usize) -> Result<(), ApiError> {
-    if text.chars().count() > max {
-        return Err(fields.invalid(name, &format!("must have at most {max} characters")));
-    }
-    Ok(())
-}
-
-fn scopes(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
-    let scopes = fields.texts("scopes")?;
-    if scopes.len() > limits::SCOPES {
-        return Err(fields.invalid(
-            "scopes",
-            &format!("must have at most {} entries", limits::SCOPES),
-        ));
-    }
-    for (index, scope) in scopes.iter().enumerate() {
-        let name = format!("scopes[{index}]");
-        if scope.is_empty() {
-            return Err(fields.invalid(&name, "must not be empty"));
-        }
-        check_chars(fields, &name, scope, limits::SCOPE_CHARS)?;
-    }
-    Ok(scopes.into_iter().map(Cow::into_owned).collect())
-}
-
-fn metadata(fields: &mut Fields<'_>) -> Result<String, ApiError> {
-    let metadata = fields
-        .object("metadata")?
-        .map(Fields::into_json)
-        .unwrap_or_default();
-    if metadata.len() > limits::METADATA_BYTES {
-        let message = format!(
-            "must have at most {} bytes as compact JSON",
-            limits::METADATA_BYTES
-        );
-        return Err(fields.invalid("metadata", &message));
-    }
-    Ok(metadata)
-}
-
-fn visibility(fields: &mut Fields<'_>) -> Result<Visibility, ApiError> {
-    fields
-        .enumeration("visibility", &VISIBILITIES)
-        .map(Option::unwrap_or_default)
-}
-
-/// The life asked for; `None` when it is unset or zero.
-fn ttl_ms(fields: &mut Fields<'_>) -> Result<Option<u64>, ApiError> {
-    let Some(text) = fields.text("ttl")?.filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let ttl = duration::parse(&text).map_err(|error| fields.invalid("ttl", &error.to_string()))?;
-    if ttl.is_zero() {
-        return Ok(None);
-    }
-    let (min, max) = (limits::TTL_SECONDS_MIN, limits::TTL_SECONDS_MAX);
-    // The second bound is compared as a duration, because a fraction of a second may lie beyond it.
-    if ttl.as_secs() < min || ttl > std::time::Duration::from_secs(max) {
-        return Err(fields.invalid("ttl", &format!("must be between {min}s and {max}s")));
-    }
-    let millis =
-        u64::try_from(ttl.as_millis()).map_err(|_| fields.invalid("ttl", "is too long"))?;
-    Ok(Some(millis))
-}
-
-fn rate_limit(fields: &mut Fields<'_>) -> Result<Option<RateLimitPolicy>, ApiError> {
-    let Some(mut policy) = fields.object("rate_limit_policy")? else {
-        return Ok(None);
-    };
-    let quota = policy
-        .int64("quota")?
-        .and_then(|quota| u64::try_from(quota).ok())
-        .filter(|quota| *quota > 0);
-    let quota =
-        quota.ok_or_else(|| policy.invalid("quota", "is required and must be greater than 0"))?;
-    let window = policy.text("window")?.unwrap_or_default();
-    if window.is_empty() {
-        return Err(policy.invalid("window", "is required"));
-    }
-    let window =
-        duration::parse(&window).map_err(|error| policy.invalid("window", &error.to_string()))?;
-    if window.is_zero() || window.subsec_nanos() != 0 {
-        return Err(policy.invalid("window", "must be in whole seconds, at least 1s"));
-    }
-    let unit = policy.text("unit")?.unwrap_or_default();
-    if !matches!(&*unit, "" | "requests") {
-        return Err(policy.invalid("unit", "must be requests"));
-    }
-    Ok(Some(RateLimitPolicy {
-        quota,
-        window_s: window.as_secs(),
-    }))
-}
-
-fn allowed_cidrs(fields: &mut Fields<'_>) -> Result<Vec<Cidr>, ApiError> {
-    let Some(mut restriction) = fields.object("ip_restriction")? else {
-        return Ok(Vec::new());
-    };
-    let blocks = restriction.texts("allowed_cidrs")?;
-    if blocks.len() > limits::CIDRS {
-        return Err(restriction.invalid(
-            "allowed_cidrs",
-            &format!("must have at most {} entries", limits::CIDRS),
-        ));
-    }
-    let block = |(index, text): (usize, &Cow<'_, str>)| {
-        let parsed = text.parse::<Cidr>();
-        parsed.map_err(|error| {
-            restriction.invalid(&format!("allowed_cidrs[{index}]"), &format!("is {error}"))
-        })
-    };
-    blocks.iter().enumerate().map(block).collect()
-}
-
-fn request_id(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
-    let Some(id) = fields.text("request_id")?.filter(|id| !id.is_empty()) else {
-        return Ok(None);
-    };
-    check_chars(fields, "request_id", &id, limits::REQUEST_ID_CHARS)?;
-    Ok(Some(id.into_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::key::tests::{bare, full};
     use serde_json::{Value, json};
+    use talos_engine::cidr::Cidr;
+    use talos_engine::{RateLimitPolicy, Visibility};
 
     const DEFAULT_TTL_MS: u64 = 7_000;
 

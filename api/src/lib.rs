@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+mod engine_error;
 pub mod error;
 pub mod issue;
 mod json;
 pub mod key;
+mod key_fields;
 pub mod limits;
 pub mod revoke;
 pub mod route;

@@ -1,0 +1,214 @@
+//! A control plane on an engine of its own, in a directory that is removed afterwards.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
+use talos_admin::{AdminService, AdminSettings};
+use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
+use talos_engine::{
+    Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
+    Step, TenantId, Verdict, clock,
+};
+use tempfile::TempDir;
+
+pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
+pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
+
+/// How the control plane of a test is set up.
+#[derive(Clone, Default)]
+pub struct Setup {
+    pub default_ttl_ms: Option<u64>,
+    pub public_prefix: Option<String>,
+}
+
+/// What the control plane answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Value,
+}
+
+impl From<ControlResponse> for Response {
+    fn from(response: ControlResponse) -> Self {
+        let body = serde_json::from_slice(&response.body).expect("JSON");
+        Self {
+            status: response.status,
+            headers: response.headers,
+            body,
+        }
+    }
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| *header == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Checks the whole envelope, but for the message, and returns that.
+    pub fn error(&self, code: u16, status: &str, reason: &str) -> &str {
+        let message = self.body["error"]["message"].as_str().expect("a message");
+        let envelope = json!({"error": {"code": code, "status": status, "message": message, "details": [{
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason,
+            "domain": "www.ory.com/talos", "metadata": {},
+        }]}});
+        assert_eq!((self.status, &self.body), (code, &envelope));
+        assert_eq!(self.header("Content-Type"), Some("application/json"));
+        message
+    }
+}
+
+pub struct Harness {
+    directory: TempDir,
+    setup: Setup,
+    pub engine: Arc<Engine>,
+    admin: Option<AdminService>,
+    pub control: Arc<dyn ControlPlane>,
+}
+
+impl Harness {
+    pub fn new() -> Self {
+        Self::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Self {
+        Self::open(tempfile::tempdir().expect("a directory"), setup)
+    }
+
+    fn open(directory: TempDir, setup: Setup) -> Self {
+        let keyring = Keyring::new(KeyringSettings {
+            hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
+            hmac_retired: Vec::new(),
+            prefixes: Prefixes {
+                current: "talos".to_owned(),
+                retired: Vec::new(),
+                public_current: setup.public_prefix.clone(),
+                public_retired: Vec::new(),
+            },
+            issuer: "http://localhost:4420".to_owned(),
+            max_ttl_s: 365 * 24 * 3600,
+            clock_skew_s: 300,
+        });
+        let engine = Engine::open(Options {
+            path: directory.path().join("data"),
+            shards: Some(2),
+            block_cache_bytes: 8 << 20,
+            cache_bytes: 8 << 20,
+            cache_ttl_s: 300,
+            keyring,
+            render: talos_api::verify::render_valid,
+        })
+        .expect("an engine");
+        let settings = AdminSettings {
+            default_ttl_ms: setup.default_ttl_ms,
+            jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
+            version: "1.2.3",
+        };
+        let admin = AdminService::start(Arc::clone(&engine), settings).expect("a service");
+        let control = admin.control_plane();
+        Self {
+            directory,
+            setup,
+            engine,
+            admin: Some(admin),
+            control,
+        }
+    }
+
+    /// Stops everything cleanly and opens the same directory again.
+    pub fn restart(mut self) -> Self {
+        self.stop_admin();
+        self.engine.shutdown();
+        let Self {
+            directory,
+            setup,
+            engine,
+            control,
+            ..
+        } = self;
+        drop((engine, control));
+        Self::open(directory, setup)
+    }
+
+    pub fn stop_admin(&mut self) {
+        self.admin.take().expect("a running service").shutdown();
+    }
+
+    /// Sends a request as the data plane would and waits for the answer.
+    pub fn call(&self, method: &str, path: &str, body: &str) -> Response {
+        self.begin(method, path, body)
+            .recv()
+            .expect("an answer")
+            .into()
+    }
+
+    /// Sends a request; the answer comes on the channel, which closes without one when the reply is dropped.
+    pub fn begin(&self, method: &str, path: &str, body: &str) -> mpsc::Receiver<ControlResponse> {
+        let (sender, receiver) = mpsc::channel();
+        let request = ControlRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            host: "localhost:4420".to_owned(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.as_bytes().to_vec(),
+            request_id: format!("request-of-{}", path.len()),
+            client_ip: Some([127, 0, 0, 1].into()),
+        };
+        // A test that no longer waits does not care.
+        let reply = Box::new(move |response| drop(sender.send(response)));
+        self.control
+            .submit(request, reply)
+            .expect("room in the queue");
+        receiver
+    }
+
+    /// Issues a key from `body`; returns its id and secret.
+    pub fn issue(&self, body: &Value) -> (String, String) {
+        let response = self.call("POST", ISSUED_KEYS, &body.to_string());
+        assert_eq!(response.status, 201, "{:?}", response.body);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        (
+            text(&response.body["issued_api_key"]["key_id"]),
+            text(&response.body["secret"]),
+        )
+    }
+
+    pub fn get(&self, key_id: &str) -> Response {
+        self.call("GET", &format!("{ISSUED_KEYS}/{key_id}"), "")
+    }
+
+    pub fn revoke(&self, key_id: &str, body: &str) -> Response {
+        self.call("POST", &format!("{ISSUED_KEYS}/{key_id}:revoke"), body)
+    }
+
+    /// What the data plane would say of a credential: `Ok` with the body, or the refusal.
+    pub fn verify(&self, credential: &str, cache: CacheMode) -> Result<Value, Refusal> {
+        let query = Query {
+            tenant: TenantId::SINGLE,
+            credential: credential.as_bytes(),
+            expected_audiences: &[],
+            client_ip: Some([127, 0, 0, 1].into()),
+            cache,
+            now: clock::now(),
+        };
+        let read = |answer: Answer<'_>| match answer.verdict {
+            Verdict::Valid { body, .. } => Ok(serde_json::from_slice(body).expect("JSON")),
+            Verdict::Refused(refusal) => Err(refusal),
+        };
+        match self.engine.verify(&query, read) {
+            Step::Answered(result) => result,
+            Step::Pending(pending) => {
+                let (sender, receiver) = mpsc::channel();
+                self.engine
+                    .read(pending, move |loaded| drop(sender.send(loaded)));
+                self.engine
+                    .finish(&query, receiver.recv().expect("a record"), read)
+            }
+        }
+    }
+}

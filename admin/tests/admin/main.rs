@@ -1,0 +1,9 @@
+//! The control plane on a real engine, asked the way the data plane asks it.
+
+mod errors;
+mod events;
+mod harness;
+mod idempotency;
+mod key_set_and_version;
+mod lifecycle;
+mod shutdown;

@@ -1,0 +1,55 @@
+//! A stop answers what was accepted and refuses the rest.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use talos_admin::{AdminService, AdminSettings};
+use talos_api::control::{ControlRequest, Overloaded};
+
+use crate::harness::{Harness, ISSUED_KEYS};
+
+#[test]
+fn accepted_requests_are_answered_and_later_ones_refused() {
+    let mut harness = Harness::new();
+    let body = json!({"name": "n", "actor_id": "a"}).to_string();
+    let waiting: Vec<_> = (0..64)
+        .map(|_| harness.begin("POST", ISSUED_KEYS, &body))
+        .collect();
+    harness.stop_admin();
+    for answer in waiting {
+        assert_eq!(answer.recv().expect("an answer").status, 201);
+    }
+    let request = ControlRequest {
+        method: "GET".to_owned(),
+        path: "/version".to_owned(),
+        query: String::new(),
+        host: "localhost".to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        request_id: "r".to_owned(),
+        client_ip: None,
+    };
+    let refused = harness.control.submit(
+        request,
+        Box::new(|_| unreachable!("nobody answers any more")),
+    );
+    assert_eq!(refused, Err(Overloaded));
+}
+
+#[test]
+fn a_private_key_stops_the_start() {
+    let harness = Harness::new();
+    let start = |jwks: Value| {
+        let settings = AdminSettings {
+            default_ttl_ms: None,
+            jwks,
+            version: "1.2.3",
+        };
+        AdminService::start(Arc::clone(&harness.engine), settings)
+    };
+    let error = start(json!({"keys": [{"kty": "OKP", "d": "AA"}]}))
+        .err()
+        .expect("an error");
+    assert!(error.to_string().contains("private key"), "{error}");
+    start(json!({"keys": []})).expect("a service").shutdown();
+}

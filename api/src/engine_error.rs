@@ -1,0 +1,86 @@
+//! What a client is told when the engine refuses.
+
+use talos_engine::{CommandError, ReadError, Rejection};
+
+use crate::error::ApiError;
+
+/// Seconds after which a client may try again when an operator has to act first.
+const RETRY_AFTER_OPERATOR_S: u32 = 30;
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NotFound => Self::api_key_not_found(),
+            Rejection::AlreadyRevoked => {
+                Self::failed_precondition("the API key is already revoked")
+            }
+            Rejection::NoPublicPrefix => Self::bad_request(
+                "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
+            ),
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    /// The text of a latched engine is the operator's and stays out of the answer.
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Rejected(rejection) => rejection.into(),
+            CommandError::Busy => {
+                Self::service_unavailable("too many changes are waiting; try again")
+            }
+            CommandError::Latched(_) => Self::service_unavailable(
+                "changes are not accepted at present; verification goes on",
+            )
+            .retry_after(RETRY_AFTER_OPERATOR_S),
+            CommandError::Stopping => {
+                Self::service_unavailable("the server is shutting down; try again")
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    /// The text of a storage failure is the operator's and stays out of the answer.
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Self::service_unavailable("too many reads are waiting; try again"),
+            ReadError::Storage(_) => Self::internal(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_text_stays_inside() {
+        let secret = "/var/lib/talos: input/output error".to_owned();
+        for error in [
+            ApiError::from(CommandError::Latched(secret.clone())),
+            ApiError::from(ReadError::Storage(secret.clone())),
+        ] {
+            let body = String::from_utf8(error.to_body()).expect("UTF-8");
+            assert!(!body.contains("/var"), "{body}");
+        }
+        assert_eq!(
+            ApiError::from(CommandError::Latched(secret.clone())).status(),
+            503
+        );
+        assert_eq!(ApiError::from(CommandError::Busy).status(), 503);
+        assert_eq!(ApiError::from(CommandError::Stopping).status(), 503);
+        assert_eq!(ApiError::from(ReadError::Busy).status(), 503);
+        assert_eq!(ApiError::from(ReadError::Storage(secret)).status(), 500);
+    }
+
+    #[test]
+    fn refusals_have_their_statuses() {
+        assert_eq!(
+            ApiError::from(Rejection::NotFound),
+            ApiError::api_key_not_found()
+        );
+        assert_eq!(ApiError::from(Rejection::AlreadyRevoked).status(), 409);
+        assert_eq!(ApiError::from(Rejection::NoPublicPrefix).status(), 400);
+    }
+}

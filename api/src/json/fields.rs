@@ -1,0 +1,255 @@
+//! The fields of one object, read by name and type.
+
+use std::borrow::Cow;
+
+use super::render;
+use super::value::Json;
+use crate::error::ApiError;
+
+/// The fields of one object, to be taken out one by one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fields<'a> {
+    /// What precedes a field's name in messages: empty at the top, else a path that ends with a dot.
+    path: String,
+    entries: Vec<(Cow<'a, str>, Json<'a>)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of the top object.
+    pub(super) fn top(entries: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+        Self {
+            path: String::new(),
+            entries,
+        }
+    }
+
+    /// A message about one field.
+    pub(crate) fn invalid(&self, name: &str, message: &str) -> ApiError {
+        ApiError::invalid_field(&format!("{}{name}", self.path), message)
+    }
+
+    fn wrong_type(&self, name: &str, wanted: &str, found: &Json<'_>) -> ApiError {
+        self.invalid(name, &format!("must be {wanted}, not {}", found.kind()))
+    }
+
+    fn take(&mut self, name: &str) -> Option<Json<'a>> {
+        let index = self.entries.iter().position(|(entry, _)| entry == name)?;
+        Some(self.entries.swap_remove(index).1).filter(|value| *value != Json::Null)
+    }
+
+    /// A string, or `None` when it is absent or `null`.
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong_type(name, "a string", &other)),
+        }
+    }
+
+    /// A list of strings; absent and `null` are the empty list.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<Cow<'a, str>>, ApiError> {
+        let items = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Json::Array(items)) => items,
+            Some(other) => return Err(self.wrong_type(name, "an array of strings", &other)),
+        };
+        let text = |(index, item)| match item {
+            Json::Text(text) => Ok(text),
+            other => Err(self.wrong_type(&format!("{name}[{index}]"), "a string", &other)),
+        };
+        items.into_iter().enumerate().map(text).collect()
+    }
+
+    /// An object, or `None` when it is absent or `null`.
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Fields<'a>>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Object(entries)) => Ok(Some(Fields {
+                path: format!("{}{name}.", self.path),
+                entries,
+            })),
+            Some(other) => Err(self.wrong_type(name, "an object", &other)),
+        }
+    }
+
+    /// A 64-bit integer, written as a number or as a string of decimal digits; `None` when it is absent or `null`.
+    pub(crate) fn int64(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let integer = match &value {
+            Json::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole)),
+            Json::Text(text) => decimal(text),
+            _ => return Err(self.wrong_type(name, "an integer, as a number or a string", &value)),
+        };
+        let message = "must be a 64-bit integer, as a number or a string of decimal digits";
+        integer.map(Some).ok_or_else(|| self.invalid(name, message))
+    }
+
+    /// The value of an enum by its full name; `None` when it is absent or `null`.
+    pub(crate) fn enumeration<T: Copy>(
+        &mut self,
+        name: &str,
+        names: &[(&str, T)],
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let value = names
+            .iter()
+            .find(|(full_name, _)| *full_name == text)
+            .map(|&(_, value)| value);
+        value.map(Some).ok_or_else(|| {
+            let allowed: Vec<_> = names.iter().map(|(full_name, _)| *full_name).collect();
+            self.invalid(name, &format!("must be one of {}", allowed.join(", ")))
+        })
+    }
+
+    /// The object as compact JSON; empty when it has no field.
+    pub(crate) fn into_json(self) -> String {
+        if self.entries.is_empty() {
+            return String::new();
+        }
+        // Every value was read from UTF-8, and JSON of it is UTF-8 again.
+        String::from_utf8(render(&Json::Object(self.entries))).unwrap_or_default()
+    }
+}
+
+/// The integer that `number` is, when it is one and small enough for every integer around it to be one too: `1e2` and
+/// `100.0` are how some clients write 100.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within 2^53, hence exact"
+    )]
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+}
+
+/// Decimal digits after an optional minus: `i64::from_str` would also take a plus.
+fn decimal(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    fn message(result: Result<impl std::fmt::Debug, ApiError>) -> String {
+        let error = result.expect_err("an error");
+        assert_eq!(error.status(), 400);
+        error.to_string()
+    }
+
+    #[test]
+    fn wrong_types_name_the_field_and_never_the_value() {
+        let values = [
+            "true",
+            "7",
+            "7.5",
+            "\"hush\"",
+            "[\"hush\"]",
+            "[7]",
+            "{\"hush\":1}",
+            "[null]",
+            "[[]]",
+            "-1",
+            "{}",
+            "[]",
+        ];
+        for value in values {
+            let body = format!("{{\"f\":{value}}}");
+            let fields = parse(body.as_bytes(), &["f"]).expect("fields");
+            let results = [
+                fields.clone().text("f").map(drop),
+                fields.clone().texts("f").map(drop),
+                fields.clone().object("f").map(drop),
+                fields.clone().int64("f").map(drop),
+                fields.clone().enumeration("f", &[("A", 1)]).map(drop),
+            ];
+            let good = results.iter().filter(|result| result.is_ok()).count();
+            assert!(good <= 1, "{value}");
+            for error in results.into_iter().filter_map(Result::err) {
+                let text = error.to_string();
+                assert!(
+                    text.starts_with("f: ") || text.starts_with("f[0]: "),
+                    "{text}"
+                );
+                assert!(!text.contains("hush"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let fields = parse(br#"{"f":null}"#, &["f"]).expect("fields");
+        assert_eq!(fields.clone().text("f"), Ok(None));
+        assert_eq!(fields.clone().texts("f"), Ok(Vec::new()));
+        assert_eq!(fields.clone().object("f"), Ok(None));
+        assert_eq!(fields.clone().int64("f"), Ok(None));
+        assert_eq!(fields.clone().enumeration("f", &[("A", 1)]), Ok(None));
+    }
+
+    #[test]
+    fn integers_come_as_numbers_or_strings() {
+        let good = [
+            ("0", 0),
+            ("-5", -5),
+            ("\"100\"", 100),
+            ("\"-5\"", -5),
+            ("100.0", 100),
+            ("1e2", 100),
+            ("9223372036854775807", i64::MAX),
+            ("\"-9223372036854775808\"", i64::MIN),
+        ];
+        for (value, wanted) in good {
+            let body = format!("{{\"f\":{value}}}");
+            assert_eq!(
+                parse(body.as_bytes(), &["f"]).expect("fields").int64("f"),
+                Ok(Some(wanted)),
+                "{value}"
+            );
+        }
+        let bad = [
+            "1.5",
+            "9223372036854775808",
+            "1e30",
+            "\"\"",
+            "\"-\"",
+            "\"+1\"",
+            "\" 1\"",
+            "\"1e2\"",
+            "\"0x1\"",
+            "\"9223372036854775808\"",
+            "\"--1\"",
+            "\"١\"",
+        ];
+        for value in bad {
+            let body = format!("{{\"f\":{value}}}");
+            message(parse(body.as_bytes(), &["f"]).expect("fields").int64("f"));
+        }
+    }
+
+    #[test]
+    fn enums_are_full_names() {
+        let names = [("COLOR_RED", 1), ("COLOR_BLUE", 2)];
+        let read = |body: &str| {
+            parse(body.as_bytes(), &["f"]).and_then(|mut fields| fields.enumeration("f", &names))
+        };
+        assert_eq!(read(r#"{"f":"COLOR_BLUE"}"#), Ok(Some(2)));
+        for value in ["\"BLUE\"", "\"color_blue\"", "2", "\"2\"", "\"\""] {
+            let text = message(read(&format!("{{\"f\":{value}}}")));
+            assert!(text.starts_with("f: must be"), "{text}");
+        }
+        assert_eq!(
+            message(read(r#"{"f":"X"}"#)),
+            "f: must be one of COLOR_RED, COLOR_BLUE"
+        );
+    }
+}
