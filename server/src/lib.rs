@@ -1,1 +1,29 @@
-//! Filled in by its own commit.
+//! The data plane: one pinned thread per core, each with its own listener, connections and counters.
+//!
+//! A request goes from the socket through `parser`, `dispatch` and `verify` back to the socket on one thread. What is
+//! not hot is handed to a [`talos_api::control::ControlPlane`] and awaited. This crate knows nothing of storage, takes no
+//! mutex, and makes no blocking call on a core.
+
+#![deny(unsafe_code)]
+
+mod chunked;
+mod connection;
+mod core;
+mod deadlines;
+mod dispatch;
+mod driver;
+mod error;
+mod handover;
+pub mod limits;
+mod listener;
+pub mod metrics;
+mod options;
+mod parser;
+mod response;
+mod server;
+mod verify;
+
+pub use driver::Driver;
+pub use error::ServerError;
+pub use options::{Deadlines, DriverChoice, ServerOptions};
+pub use server::{Server, ServerHandle};

@@ -1,0 +1,381 @@
+//! One connection: read, answer everything that is complete in one write, repeat.
+//!
+//! Guarantees: answers leave in the order of the requests; nothing is read while a request waits for another thread, so a
+//! client that sends faster than it is answered is slowed down by TCP; a pending read or write is never dropped; a panic in
+//! a handler costs its connection and nothing else.
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Shutdown};
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use monoio::buf::SliceMut;
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::net::TcpStream;
+use talos_api::error::ApiError;
+use talos_engine::clock::{self, UnixMillis};
+use tokio::sync::oneshot;
+
+use crate::chunked::{ChunkError, ChunkedDecoder};
+use crate::core::Core;
+use crate::deadlines::{CoarseMillis, Phase, Registered, shut_down};
+use crate::dispatch::{self, Done, Input, MissingBody, Next};
+use crate::handover::{Dropped, NoAnswer, wait};
+use crate::limits;
+use crate::parser::{BodyLength, Persistence};
+use crate::response::CONTINUE;
+
+/// Serves `stream` in a task of its own.
+pub(crate) fn spawn(core: &Rc<Core>, stream: TcpStream, peer: IpAddr) {
+    core.metrics.connections.increment();
+    // A new connection has as long for its first byte as for a head.
+    let deadline = core.now().plus(core.shared.deadlines.head);
+    let connection = Connection {
+        slot: core
+            .connections
+            .register(stream.as_raw_fd(), Phase::Idle, deadline),
+        stream,
+        client_ip: peer.to_canonical(),
+        core: Rc::clone(core),
+        input: Vec::with_capacity(limits::BUFFER_BYTES),
+        answered: 0,
+        body: None,
+        output: Vec::with_capacity(limits::BUFFER_BYTES),
+        now: clock::now(),
+        head_deadline: None,
+        fresh: true,
+    };
+    monoio::spawn(contained(Rc::clone(core), connection.serve()));
+}
+
+/// Runs a connection so that a panic ends it alone. What [`Connection::guarded`] does not catch is caught here, where
+/// nobody can be answered any more.
+async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), Closed>>) {
+    let mut connection = pin!(connection);
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context))).unwrap_or_else(|_| {
+            core.metrics.panics.increment();
+            tracing::error!("a connection panicked");
+            Poll::Ready(Ok(()))
+        })
+    })
+    .await
+    // A connection that ends early has had its reasons counted where they were found.
+    .unwrap_or(());
+}
+
+/// The connection ended before all was said.
+struct Closed;
+
+/// What came of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    /// What was asked for: some bytes, or a whole body.
+    Enough,
+    /// The client will send nothing more.
+    End,
+    /// The deadline of the phase has passed, or a drain has begun: nothing more is read.
+    TooLate,
+    /// Not a body; the answer is in the output.
+    Refused,
+}
+
+/// Whether bytes may come that nobody will read. A socket that is closed over them resets the connection, and the client
+/// may lose the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leftover {
+    None,
+    Possible,
+}
+
+struct Connection {
+    /// Dropped before the socket that it names.
+    slot: Registered,
+    stream: TcpStream,
+    client_ip: IpAddr,
+    core: Rc<Core>,
+    /// Received bytes, up to `answered` of them done with.
+    input: Vec<u8>,
+    answered: usize,
+    /// The decoded body of the request at `answered`, if it came in chunks and is complete.
+    body: Option<Vec<u8>>,
+    /// Answers not yet sent.
+    output: Vec<u8>,
+    /// When something last arrived, from the client or from another thread.
+    now: UnixMillis,
+    /// By when the head that is being read must be complete.
+    head_deadline: Option<CoarseMillis>,
+    /// Whether the connection waits for its first request, for which its slot already has the deadline.
+    fresh: bool,
+}
+
+impl Connection {
+    async fn serve(mut self) -> Result<(), Closed> {
+        loop {
+            let done = match self.guarded(dispatch::advance) {
+                Next::Done(done) => done,
+                Next::Control(reply, asked) => {
+                    let response = self.wait_for(reply).await?;
+                    self.guarded(|core, input, output| {
+                        dispatch::finish_control(core, input, &asked, response, output)
+                    })
+                }
+                Next::Read(loaded, started) => {
+                    let loaded = self.wait_for(loaded).await?;
+                    self.guarded(|core, input, output| {
+                        dispatch::finish_read(core, input, started, loaded, output)
+                    })
+                }
+                Next::NeedHead => match self.receive_head().await? {
+                    Received::Enough => continue,
+                    Received::TooLate if !self.input.is_empty() => return self.time_out().await,
+                    _ => return Ok(()),
+                },
+                Next::NeedBody(missing) => match self.receive_body(missing).await? {
+                    Received::Enough => continue,
+                    Received::TooLate => return self.time_out().await,
+                    Received::Refused => Done::Refused,
+                    Received::End => return Ok(()),
+                },
+            };
+            let Done::Answered {
+                consumed,
+                persistence,
+            } = done
+            else {
+                return self.finish(Leftover::Possible).await;
+            };
+            self.answered += consumed;
+            self.body = None;
+            self.head_deadline = None;
+            self.fresh = false;
+            if persistence == Persistence::Close {
+                // While draining, the client may not have known that this was its last request.
+                let more = self.answered < self.input.len() || self.core.is_draining();
+                return self
+                    .finish(if more {
+                        Leftover::Possible
+                    } else {
+                        Leftover::None
+                    })
+                    .await;
+            }
+            if self.output.len() >= limits::OUTPUT_BYTES {
+                self.flush().await?;
+            }
+        }
+    }
+
+    /// Runs one step of the request at hand. A panic in it becomes a 500, whatever it had written before.
+    fn guarded<R: From<Done>>(
+        &mut self,
+        step: impl FnOnce(&Core, Input<'_>, &mut Vec<u8>) -> R,
+    ) -> R {
+        let before = self.output.len();
+        let input = Input {
+            bytes: self.input.get(self.answered..).unwrap_or_default(),
+            decoded: self.body.as_deref(),
+            client_ip: Some(self.client_ip),
+            now: self.now,
+        };
+        let (core, output) = (&self.core, &mut self.output);
+        catch_unwind(AssertUnwindSafe(|| step(core, input, output))).unwrap_or_else(|_| {
+            core.metrics.panics.increment();
+            tracing::error!("a request handler panicked");
+            output.truncate(before);
+            dispatch::refuse(core, input, &ApiError::internal(), output);
+            Done::Refused.into()
+        })
+    }
+
+    /// Sends what is ready, then waits for another thread.
+    async fn wait_for<T>(
+        &mut self,
+        receiver: oneshot::Receiver<T>,
+    ) -> Result<Result<T, Dropped>, Closed> {
+        self.flush().await?;
+        let answer = match wait(&self.slot, receiver).await {
+            Ok(answer) => Ok(answer),
+            Err(NoAnswer::Dropped) => Err(Dropped),
+            Err(NoAnswer::Cut) => return Err(Closed),
+        };
+        self.now = clock::now();
+        Ok(answer)
+    }
+
+    /// Sends what is ready, then reads more of a head.
+    async fn receive_head(&mut self) -> Result<Received, Closed> {
+        self.flush().await?;
+        self.forget_answered();
+        let now = self.core.now();
+        let deadlines = &self.core.shared.deadlines;
+        if !self.input.is_empty() {
+            let deadline = *self
+                .head_deadline
+                .get_or_insert_with(|| now.plus(deadlines.head));
+            self.slot.enter(Phase::Head, deadline);
+        } else if !self.fresh {
+            self.slot.enter(Phase::Idle, now.plus(deadlines.idle));
+        }
+        self.receive().await
+    }
+
+    /// Sends what is ready, then reads the body of the request at hand.
+    async fn receive_body(&mut self, missing: MissingBody) -> Result<Received, Closed> {
+        if missing.send_continue {
+            self.output.extend_from_slice(CONTINUE);
+        }
+        self.flush().await?;
+        self.forget_answered();
+        self.slot.enter(
+            Phase::Body,
+            self.core.now().plus(self.core.shared.deadlines.body),
+        );
+        match missing.length {
+            BodyLength::Known(length) => {
+                let end = missing
+                    .head
+                    .saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+                while self.input.len() < end {
+                    match self.receive().await? {
+                        Received::Enough => {}
+                        other => return Ok(other),
+                    }
+                }
+                Ok(Received::Enough)
+            }
+            BodyLength::Chunked => self.receive_chunks(missing).await,
+        }
+    }
+
+    /// Reads and decodes a chunked body. Its raw bytes leave the input as they are decoded, the head stays.
+    async fn receive_chunks(&mut self, missing: MissingBody) -> Result<Received, Closed> {
+        let mut decoder = ChunkedDecoder::new(missing.limit);
+        let mut body = Vec::new();
+        loop {
+            let raw = self.input.get(missing.head..).unwrap_or_default();
+            match decoder.decode(raw, &mut body) {
+                Ok(progress) => {
+                    self.input
+                        .drain(missing.head..missing.head + progress.consumed);
+                    if progress.complete {
+                        self.body = Some(body);
+                        return Ok(Received::Enough);
+                    }
+                }
+                Err(error) => {
+                    let error = match error {
+                        ChunkError::Malformed => ApiError::bad_request("malformed chunked body"),
+                        ChunkError::TooLarge => ApiError::payload_too_large(),
+                    };
+                    self.guarded(|core, input, output| {
+                        dispatch::refuse(core, input, &error, output);
+                        Done::Refused
+                    });
+                    return Ok(Received::Refused);
+                }
+            }
+            match self.receive().await? {
+                Received::Enough => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Reads once, within the deadline that the slot already has.
+    async fn receive(&mut self) -> Result<Received, Closed> {
+        loop {
+            if self.slot.is_read_closed() {
+                return Ok(Received::TooLate);
+            }
+            if self.input.capacity() - self.input.len() < limits::BUFFER_BYTES / 4 {
+                // At least doubles, so that a body of n bytes is copied O(n) times in all.
+                self.input.reserve(limits::BUFFER_BYTES);
+            }
+            let input = mem::take(&mut self.input);
+            let (filled, capacity) = (input.len(), input.capacity());
+            let (result, slice) = self
+                .stream
+                .read(SliceMut::new(input, filled, capacity))
+                .await;
+            self.input = slice.into_inner();
+            match result {
+                Ok(0) if self.slot.is_read_closed() => return Ok(Received::TooLate),
+                Ok(0) => return Ok(Received::End),
+                Ok(_) => {
+                    self.now = clock::now();
+                    return Ok(Received::Enough);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Closed),
+            }
+        }
+    }
+
+    /// Sends what is ready in one write.
+    async fn flush(&mut self) -> Result<(), Closed> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.slot.enter(
+            Phase::Write,
+            self.core.now().plus(self.core.shared.deadlines.write),
+        );
+        let (result, output) = self.stream.write_all(mem::take(&mut self.output)).await;
+        self.output = emptied(output);
+        result.map(|_| ()).map_err(|_| Closed)
+    }
+
+    /// Moves what is not answered to the front of the input.
+    fn forget_answered(&mut self) {
+        if self.answered >= self.input.len() {
+            self.input = emptied(mem::take(&mut self.input));
+        } else {
+            self.input.drain(..self.answered);
+        }
+        self.answered = 0;
+    }
+
+    /// 408 to a request that did not arrive in time.
+    async fn time_out(&mut self) -> Result<(), Closed> {
+        self.guarded(|core, input, output| {
+            dispatch::refuse(core, input, &ApiError::timeout(), output);
+            Done::Refused
+        });
+        self.finish(Leftover::None).await
+    }
+
+    /// Sends what is ready and ends the connection.
+    async fn finish(&mut self, leftover: Leftover) -> Result<(), Closed> {
+        self.flush().await?;
+        if leftover == Leftover::None {
+            return Ok(());
+        }
+        // The client learns that there is no more, while what it still sends is read and dropped for a while.
+        shut_down(self.stream.as_raw_fd(), Shutdown::Write);
+        self.slot
+            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        let mut dropped = 0;
+        while dropped < limits::LINGER_BYTES {
+            self.input.clear();
+            match self.receive().await? {
+                Received::Enough => dropped += self.input.len(),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `buffer` without its contents, and without its memory if that has grown large.
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    if buffer.capacity() > limits::BUFFER_KEPT_BYTES {
+        return Vec::with_capacity(limits::BUFFER_BYTES);
+    }
+    buffer.clear();
+    buffer
+}

@@ -1,0 +1,182 @@
+//! One worker: its runtime, its state, and the tick that keeps its connections in time.
+//!
+//! Guarantees: everything here belongs to one thread, except the shutdown order and the metrics, which are atomics; a
+//! worker ends only after its connections have, or a moment after the deadline of a drain.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use talos_api::control::ControlPlane;
+use talos_engine::Engine;
+use talos_engine::clock;
+
+use crate::deadlines::{CoarseMillis, Pressure, Registry};
+use crate::limits;
+use crate::listener::Listener;
+use crate::metrics::CoreMetrics;
+use crate::options::Deadlines;
+use crate::response::{Date, RequestIds, date};
+
+/// What all workers and the handles of a server share.
+pub(crate) struct Shared {
+    /// Answers verifications.
+    pub engine: Arc<Engine>,
+    /// Answers everything that is not hot.
+    pub control: Arc<dyn ControlPlane>,
+    /// How long connections may take.
+    pub deadlines: Deadlines,
+    /// Connections of one worker.
+    pub connections_per_worker: usize,
+    /// The order to stop.
+    pub shutdown: ShutdownOrder,
+}
+
+/// Whether to stop, and by when. Orders only ever get stricter.
+pub(crate) struct ShutdownOrder {
+    start: Instant,
+    /// Milliseconds after `start` at which everything is cut; the greatest value means no drain.
+    cut_at: AtomicU64,
+}
+
+impl ShutdownOrder {
+    /// No order yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            cut_at: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Drain from now on, and cut what is left after `within`.
+    pub(crate) fn drain(&self, within: Duration) {
+        let cut_at = self.now().plus(within).0.min(u64::MAX - 1);
+        self.cut_at.fetch_min(cut_at, Ordering::Relaxed);
+    }
+
+    /// The time by this order's clock.
+    fn now(&self) -> CoarseMillis {
+        CoarseMillis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// When to cut; `None` without an order.
+    fn cut_at(&self) -> Option<CoarseMillis> {
+        Some(self.cut_at.load(Ordering::Relaxed))
+            .filter(|at| *at != u64::MAX)
+            .map(CoarseMillis)
+    }
+}
+
+/// The state of one worker.
+pub(crate) struct Core {
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    /// What this worker counts.
+    pub metrics: Arc<CoreMetrics>,
+    /// The `Date` of answers.
+    pub date: Cell<Date>,
+    /// Makes request ids.
+    pub request_ids: RequestIds,
+    /// The open connections.
+    pub connections: Rc<Registry>,
+    /// The second that [`Core::date`] shows.
+    second: Cell<i64>,
+    now: Cell<CoarseMillis>,
+    draining: Cell<bool>,
+    accepting: Cell<bool>,
+}
+
+impl Core {
+    /// The state of a worker that counts in `metrics`.
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> Self {
+        let second = clock::now().seconds();
+        Self {
+            metrics,
+            date: Cell::new(date(second)),
+            request_ids: RequestIds::new(),
+            connections: Rc::default(),
+            second: Cell::new(second),
+            now: Cell::new(shared.shutdown.now()),
+            draining: Cell::new(false),
+            accepting: Cell::new(true),
+            shared,
+        }
+    }
+
+    /// The time as of the last tick, for deadlines.
+    pub(crate) fn now(&self) -> CoarseMillis {
+        self.now.get()
+    }
+
+    /// Whether the server is told to stop: no new connections, and every answer is its connection's last.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Whether no more connections are accepted for the moment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.connections.len() >= self.shared.connections_per_worker
+    }
+
+    /// The accept loop has ended.
+    pub(crate) fn accepting_ended(&self) {
+        self.accepting.set(false);
+    }
+
+    /// Looks at the clock, the order to stop and all connections.
+    fn tick(&self, listener: &Listener) {
+        let order = &self.shared.shutdown;
+        let now = order.now();
+        self.now.set(now);
+        let second = clock::now().seconds();
+        if self.second.replace(second) != second {
+            self.date.set(date(second));
+        }
+        let cut_at = order.cut_at();
+        if cut_at.is_some() && !self.draining.replace(true) {
+            listener.shut_down();
+        }
+        let pressure = match cut_at {
+            Some(cut_at) if now >= cut_at => Pressure::Cut,
+            Some(_) => Pressure::Drain,
+            None => Pressure::None,
+        };
+        self.connections.tick(now, pressure, &self.metrics.timeouts);
+        self.metrics
+            .connections_open
+            .set(self.connections.len() as u64);
+    }
+
+    /// Whether there is nothing left to wait for.
+    fn is_finished(&self) -> bool {
+        if !self.is_draining() {
+            return false;
+        }
+        if self.connections.len() == 0 && !self.accepting.get() {
+            return true;
+        }
+        let overdue = self
+            .shared
+            .shutdown
+            .cut_at()
+            .is_some_and(|at| self.now() >= at.plus(limits::CUT_GRACE));
+        if overdue {
+            tracing::error!(
+                connections = self.connections.len(),
+                "connections did not end when they were cut"
+            );
+        }
+        overdue
+    }
+}
+
+/// Serves `listener` until the server is told to stop and the connections have ended.
+pub(crate) async fn serve(core: Rc<Core>, listener: Rc<Listener>) {
+    monoio::spawn(Rc::clone(&listener).accept_all(Rc::clone(&core)));
+    while !core.is_finished() {
+        monoio::time::sleep(limits::TICK).await;
+        core.tick(&listener);
+    }
+}

@@ -1,0 +1,304 @@
+//! Deadlines without a timer per read or write.
+//!
+//! Every connection keeps its phase and deadline in a [`Slot`] that its core can see. A tick looks at all slots and shuts
+//! overdue sockets down, which ends the pending read or write; no future is ever dropped while the kernel may still write
+//! to its buffer.
+//!
+//! Guarantees: after [`Slot::is_read_closed`] turned true the connection reads nothing more from its client than what was
+//! already received; after [`Slot::is_cut`] it neither reads nor writes; a task that waits for another thread is woken on
+//! every tick, so that neither a cut nor a lost wake-up can leave it asleep.
+
+use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::metrics::Timeouts;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waiting for the first byte of a request.
+    Idle,
+    /// Reading a head.
+    Head,
+    /// Reading a body.
+    Body,
+    /// Sending answers.
+    Write,
+    /// Waiting for another thread's answer, for which that thread vouches.
+    Wait,
+    /// Dropping what the client still sends after an error.
+    Linger,
+}
+
+/// Time since the server started, in milliseconds, as of the last tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CoarseMillis(pub u64);
+
+impl CoarseMillis {
+    /// The end of time.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The instant `duration` later.
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// What a tick may do to all connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    /// Only what is overdue is ended.
+    None,
+    /// Idle connections are ended too.
+    Drain,
+    /// All connections are ended.
+    Cut,
+}
+
+/// The state of one connection that its core can see.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    fd: RawFd,
+    /// Where the registry holds this slot, so that giving it up takes no search.
+    at: Cell<usize>,
+    phase: Cell<Phase>,
+    deadline: Cell<CoarseMillis>,
+    read_closed: Cell<bool>,
+    cut: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Slot {
+    /// Enters `phase`, to be left before `deadline`.
+    pub(crate) fn enter(&self, phase: Phase, deadline: CoarseMillis) {
+        self.phase.set(phase);
+        self.deadline.set(deadline);
+    }
+
+    /// Whether the read side was shut down: what has been received is still to be answered, nothing more is to be read.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.read_closed.get()
+    }
+
+    /// Whether the connection is to end without another word.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Registers the task that waits for another thread.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut registered = self.waker.borrow_mut();
+        match registered.as_mut() {
+            Some(existing) => existing.clone_from(waker),
+            None => *registered = Some(waker.clone()),
+        }
+    }
+
+    /// Forgets the task that waited.
+    pub(crate) fn clear_waker(&self) {
+        self.waker.borrow_mut().take();
+    }
+
+    fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
+        let overdue = now >= self.deadline.get();
+        match self.phase.get() {
+            _ if pressure == Pressure::Cut => self.end_all(),
+            Phase::Idle if pressure == Pressure::Drain => self.end_reading(None),
+            Phase::Idle if overdue => self.end_reading(Some(&timeouts.idle)),
+            Phase::Head if overdue => self.end_reading(Some(&timeouts.head)),
+            Phase::Body if overdue => self.end_reading(Some(&timeouts.body)),
+            Phase::Write if overdue => {
+                timeouts.write.increment();
+                self.end_all();
+            }
+            Phase::Linger if overdue => self.end_all(),
+            _ => {}
+        }
+        // A waker that is still there belongs to a task that waits; polling it once more is cheap.
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn end_reading(&self, timeout: Option<&crate::metrics::Counter>) {
+        if !self.read_closed.replace(true) {
+            if let Some(counter) = timeout {
+                counter.increment();
+            }
+            shut_down(self.fd, Shutdown::Read);
+        }
+    }
+
+    fn end_all(&self) {
+        self.read_closed.set(true);
+        self.deadline.set(CoarseMillis::NEVER);
+        if !self.cut.replace(true) {
+            shut_down(self.fd, Shutdown::Both);
+        }
+    }
+}
+
+/// Shuts down a socket that this core owns, so that pending operations on it end. A socket whose peer has gone refuses,
+/// which is as good.
+#[expect(
+    unsafe_code,
+    reason = "monoio's sockets lend their descriptor only as a number"
+)]
+pub(crate) fn shut_down(fd: RawFd, how: Shutdown) {
+    // SAFETY: the callers hold `fd` open: a slot is in the registry only while its connection owns the socket (see
+    // `Registered`), and a listener is shut down through a reference to its owner.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    let _ = SockRef::from(&socket).shutdown(how);
+}
+
+/// The slots of all connections of a core.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    slots: RefCell<Vec<Rc<Slot>>>,
+}
+
+impl Registry {
+    /// Registers a connection over `fd`, which must stay open until the [`Registered`] is dropped.
+    pub(crate) fn register(
+        self: &Rc<Self>,
+        fd: RawFd,
+        phase: Phase,
+        deadline: CoarseMillis,
+    ) -> Registered {
+        let mut slots = self.slots.borrow_mut();
+        let slot = Rc::new(Slot {
+            fd,
+            at: Cell::new(slots.len()),
+            phase: Cell::new(phase),
+            deadline: Cell::new(deadline),
+            read_closed: Cell::new(false),
+            cut: Cell::new(false),
+            waker: RefCell::new(None),
+        });
+        slots.push(Rc::clone(&slot));
+        drop(slots);
+        Registered {
+            slot,
+            registry: Rc::clone(self),
+        }
+    }
+
+    /// Connections open now.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
+    /// Looks at every connection once. Nothing here polls a connection, so no slot comes or goes meanwhile.
+    pub(crate) fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
+        for slot in self.slots.borrow().iter() {
+            slot.tick(now, pressure, timeouts);
+        }
+    }
+}
+
+/// A connection's place in the registry, given up on drop. Its owner drops it before the socket.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    slot: Rc<Slot>,
+    registry: Rc<Registry>,
+}
+
+impl std::ops::Deref for Registered {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut slots = self.registry.slots.borrow_mut();
+        let at = self.slot.at.get();
+        slots.swap_remove(at);
+        if let Some(moved) = slots.get(at) {
+            moved.at.set(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn an_overdue_reader_sees_the_end_and_is_counted_once() {
+        let (mut socket, _peer) = pair();
+        let registry = Rc::new(Registry::default());
+        let timeouts = Timeouts::default();
+        let slot = registry.register(socket.as_raw_fd(), Phase::Head, CoarseMillis(100));
+        registry.tick(CoarseMillis(99), Pressure::None, &timeouts);
+        assert!(!slot.is_read_closed());
+        registry.tick(CoarseMillis(100), Pressure::None, &timeouts);
+        registry.tick(CoarseMillis(101), Pressure::None, &timeouts);
+        assert!(slot.is_read_closed() && !slot.is_cut());
+        assert_eq!((timeouts.head.get(), timeouts.idle.get()), (1, 0));
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_drain_ends_the_idle_and_a_cut_ends_all() {
+        let sockets = [pair(), pair(), pair()];
+        let registry = Rc::new(Registry::default());
+        let timeouts = Timeouts::default();
+        let phases = [Phase::Idle, Phase::Wait, Phase::Write];
+        let slots: Vec<_> = sockets
+            .iter()
+            .zip(phases)
+            .map(|((socket, _), phase)| {
+                registry.register(socket.as_raw_fd(), phase, CoarseMillis::NEVER)
+            })
+            .collect();
+        registry.tick(CoarseMillis(1), Pressure::Drain, &timeouts);
+        assert_eq!(
+            slots
+                .iter()
+                .map(|slot| slot.is_read_closed())
+                .collect::<Vec<_>>(),
+            [true, false, false]
+        );
+        assert!(slots.iter().all(|slot| !slot.is_cut()));
+        registry.tick(CoarseMillis(2), Pressure::Cut, &timeouts);
+        assert!(slots.iter().all(|slot| slot.is_cut()));
+        assert_eq!(timeouts.idle.get(), 0, "a drain is not a timeout");
+    }
+
+    #[test]
+    fn places_are_given_up_in_any_order() {
+        let (socket, _peer) = pair();
+        let registry = Rc::new(Registry::default());
+        let register = || registry.register(socket.as_raw_fd(), Phase::Idle, CoarseMillis::NEVER);
+        let (a, b, c, d) = (register(), register(), register(), register());
+        drop(b);
+        drop(d);
+        let e = register();
+        drop(a);
+        assert_eq!(registry.len(), 2);
+        drop(e);
+        drop(c);
+        assert_eq!(registry.len(), 0);
+    }
+}

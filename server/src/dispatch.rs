@@ -1,0 +1,424 @@
+//! One step of a connection without I/O: from received bytes to an answer, or to what is missing for one.
+//!
+//! Guarantees: a request is answered only when all of it has been received; nothing here waits; each step appends at most
+//! one answer to the output.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use talos_api::control::ControlResponse;
+use talos_api::error::ApiError;
+use talos_api::route::{HotRoute, Match, Resolution, find, resolve};
+use talos_engine::clock::UnixMillis;
+use talos_engine::{Health, Loaded, Step};
+use tokio::sync::oneshot;
+use tracing::Level;
+
+use crate::core::Core;
+use crate::handover::{self, Dropped};
+use crate::limits;
+use crate::metrics::Route;
+use crate::parser::{BodyLength, Head, Parsed, Persistence, header_slots, parse};
+use crate::response::{Exchange, RequestId};
+use crate::verify::{self, Circumstances};
+
+/// The path compared before all others.
+const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
+
+/// What is known of the bytes that follow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a> {
+    /// Received and not yet answered, from the first byte of a head.
+    pub bytes: &'a [u8],
+    /// The body, when it came in chunks and is complete; `bytes` then holds the head and what follows the body.
+    pub decoded: Option<&'a [u8]>,
+    /// The client's address.
+    pub client_ip: Option<IpAddr>,
+    /// The time of the request.
+    pub now: UnixMillis,
+}
+
+/// What is to be done next.
+pub(crate) enum Next {
+    /// Read more of a head.
+    NeedHead,
+    /// Read a body.
+    NeedBody(MissingBody),
+    /// An answer is there.
+    Done(Done),
+    /// Wait for the control plane, then [`finish_control`].
+    Control(oneshot::Receiver<ControlResponse>, Asked),
+    /// Wait for the disk, then [`finish_read`].
+    Read(oneshot::Receiver<Loaded>, Started),
+}
+
+/// How an answer came about, and so how the connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The whole request was read.
+    Answered {
+        /// Bytes of the input that belonged to it.
+        consumed: usize,
+        /// What becomes of the connection.
+        persistence: Persistence,
+    },
+    /// The request was not read to its end: send the answer and close.
+    Refused,
+}
+
+impl From<Done> for Next {
+    fn from(done: Done) -> Self {
+        Self::Done(done)
+    }
+}
+
+/// A body that has not arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MissingBody {
+    /// Bytes of the head.
+    pub head: usize,
+    /// How long the body is.
+    pub length: BodyLength,
+    /// The largest body that is accepted here, in bytes.
+    pub limit: usize,
+    /// Whether the client waits for `100 Continue`: it asked to, and none of the body is there.
+    pub send_continue: bool,
+}
+
+/// Refuses the request at the start of `input`, of which perhaps not even the head is there.
+pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &mut Vec<u8>) {
+    let mut slots = header_slots();
+    match parse(input.bytes, &mut slots) {
+        Parsed::Complete(head) => refuse_and_close(core, &head, Route::Malformed, error, output),
+        Parsed::Incomplete | Parsed::Reject(_) => Exchange::malformed(core).refuse(output, error),
+    }
+}
+
+/// What must outlast the wait for the control plane, which knows the request under this id.
+pub(crate) struct Asked {
+    started: Instant,
+    request_id: Vec<u8>,
+}
+
+/// When a hot request was begun, if somebody wants to know.
+pub(crate) type Started = Option<Instant>;
+
+/// Looks at the first request of `input` and does what can be done.
+pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Next {
+    if input.bytes.is_empty() {
+        return Next::NeedHead;
+    }
+    let mut slots = header_slots();
+    let head = match parse(input.bytes, &mut slots) {
+        Parsed::Incomplete => return Next::NeedHead,
+        Parsed::Complete(head) => head,
+        Parsed::Reject(reject) => {
+            Exchange::malformed(core).refuse(output, &reject.into());
+            return Done::Refused.into();
+        }
+    };
+    let request = match locate(&head, input) {
+        Located::Whole(request) => request,
+        Located::Missing(missing) => return body_missing(core, &head, missing, output),
+        Located::TooLarge => {
+            refuse_and_close(
+                core,
+                &head,
+                Route::Malformed,
+                &ApiError::payload_too_large(),
+                output,
+            );
+            return Done::Refused.into();
+        }
+    };
+    answer(core, &head, request, input, output)
+}
+
+/// A request of which everything is there.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    body: &'a [u8],
+    consumed: usize,
+}
+
+enum Located<'a> {
+    Whole(Whole<'a>),
+    Missing(MissingBody),
+    TooLarge,
+}
+
+/// Finds the body of `head` in `input`.
+fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
+    let limit = || {
+        if limits::BATCH_PATHS.contains(&head.path) {
+            limits::BATCH_BODY_BYTES
+        } else {
+            limits::BODY_BYTES
+        }
+    };
+    let missing = || {
+        Located::Missing(MissingBody {
+            head: head.len,
+            length: head.body,
+            limit: limit(),
+            send_continue: head.expects_continue && input.bytes.len() == head.len,
+        })
+    };
+    match (head.body, input.decoded) {
+        (BodyLength::Chunked, None) => missing(),
+        (BodyLength::Chunked, Some(body)) => Located::Whole(Whole {
+            body,
+            consumed: head.len,
+        }),
+        (BodyLength::Known(length), _) => {
+            let Some(length) = usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= limit())
+            else {
+                return Located::TooLarge;
+            };
+            let consumed = head.len + length;
+            input
+                .bytes
+                .get(head.len..consumed)
+                .map_or_else(missing, |body| Located::Whole(Whole { body, consumed }))
+        }
+    }
+}
+
+/// Before a client is told to send a body, a request that has no prospect is refused (RFC 9110 §10.1.1).
+fn body_missing(
+    core: &Core,
+    head: &Head<'_, '_>,
+    missing: MissingBody,
+    output: &mut Vec<u8>,
+) -> Next {
+    if missing.send_continue {
+        let error = match resolve(head.method, head.path) {
+            Resolution::Hot(_) | Resolution::Control => return Next::NeedBody(missing),
+            Resolution::NotFound => ApiError::not_found_route(),
+            Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
+        };
+        refuse_and_close(core, head, Route::Unknown, &error, output);
+        return Done::Refused.into();
+    }
+    Next::NeedBody(missing)
+}
+
+fn refuse_and_close(
+    core: &Core,
+    head: &Head<'_, '_>,
+    route: Route,
+    error: &ApiError,
+    output: &mut Vec<u8>,
+) {
+    let exchange = Exchange {
+        persistence: Persistence::Close,
+        ..Exchange::new(core, head, route)
+    };
+    exchange.refuse(output, error);
+}
+
+fn answer(
+    core: &Core,
+    head: &Head<'_, '_>,
+    request: Whole<'_>,
+    input: Input<'_>,
+    output: &mut Vec<u8>,
+) -> Next {
+    // Asking costs one load; the clock is read only if somebody wants to know.
+    let started: Started = tracing::enabled!(Level::DEBUG).then(Instant::now);
+    let resolution = if head.path == VERIFY_PATH && head.method == "POST" {
+        Resolution::Hot(HotRoute::Verify)
+    } else {
+        resolve(head.method, head.path)
+    };
+    let route = match resolution {
+        Resolution::Hot(HotRoute::Verify) => Route::Verify,
+        Resolution::Hot(HotRoute::Alive) => Route::Alive,
+        Resolution::Hot(HotRoute::Ready) => Route::Ready,
+        Resolution::Control => Route::Control,
+        Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
+    };
+    let exchange = Exchange::new(core, head, route);
+    let before = output.len();
+    match resolution {
+        Resolution::Hot(HotRoute::Verify) => {
+            let circumstances = Circumstances {
+                client_ip: input.client_ip,
+                cache: head.cache,
+                now: input.now,
+            };
+            if let Step::Pending(pending) =
+                verify::verify(&exchange, request.body, circumstances, output)
+            {
+                return Next::Read(verify::read(&exchange, pending), started);
+            }
+        }
+        Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
+        Resolution::Hot(HotRoute::Ready) => match core.shared.engine.health() {
+            Health::Ok => write_health(&exchange, output),
+            // Why writes are stopped is the operator's business, who finds it in the log.
+            Health::WritesStopped(_) => {
+                exchange.refuse(
+                    output,
+                    &ApiError::service_unavailable("changes are not accepted at present"),
+                );
+            }
+        },
+        Resolution::Control => {
+            let started = Instant::now();
+            match handover::submit(
+                core,
+                head,
+                request.body,
+                input.client_ip,
+                exchange.request_id,
+            ) {
+                Ok(reply) => {
+                    let request_id = exchange.request_id.bytes().to_vec();
+                    return Next::Control(
+                        reply,
+                        Asked {
+                            started,
+                            request_id,
+                        },
+                    );
+                }
+                Err(talos_api::control::Overloaded) => {
+                    core.metrics.overloads.increment();
+                    exchange.refuse(
+                        output,
+                        &ApiError::service_unavailable("too many requests are waiting; try again"),
+                    );
+                }
+            }
+        }
+        Resolution::NotFound => exchange.refuse(output, &ApiError::not_found_route()),
+        Resolution::MethodNotAllowed(allow) => {
+            exchange.refuse(output, &ApiError::method_not_allowed(allow))
+        }
+    }
+    log_hot(head, &exchange, output.get(before..), started);
+    Done::Answered {
+        consumed: request.consumed,
+        persistence: exchange.persistence,
+    }
+    .into()
+}
+
+fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
+    let mut answer = exchange.answer(output, 200);
+    answer.raw(b"Content-Type: application/json\r\n");
+    answer.finish(br#"{"status":"ok"}"#);
+}
+
+/// Writes the control plane's answer to the first request of `input`.
+pub(crate) fn finish_control(
+    core: &Core,
+    input: Input<'_>,
+    asked: &Asked,
+    response: Result<ControlResponse, Dropped>,
+    output: &mut Vec<u8>,
+) -> Done {
+    let response = response.unwrap_or_else(|_| ApiError::internal().into());
+    again(
+        core,
+        input,
+        Route::Control,
+        output,
+        |head, exchange, _body, output| {
+            let exchange = Exchange {
+                request_id: RequestId::Echoed(&asked.request_id),
+                ..*exchange
+            };
+            handover::answer(&exchange, &response, output);
+            let template = match find(head.method, head.path) {
+                Match::Found { template, .. } => template,
+                Match::NotFound | Match::MethodNotAllowed(_) => exchange.route.name(),
+            };
+            tracing::info!(
+                method = head.method,
+                route = template,
+                status = response.status,
+                duration_us = micros(asked.started),
+                request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
+                "request"
+            );
+        },
+    )
+}
+
+/// Writes the answer to the verification at the start of `input`, for which a record was read.
+pub(crate) fn finish_read(
+    core: &Core,
+    input: Input<'_>,
+    started: Started,
+    loaded: Result<Loaded, Dropped>,
+    output: &mut Vec<u8>,
+) -> Done {
+    again(
+        core,
+        input,
+        Route::Verify,
+        output,
+        |head, exchange, body, output| {
+            let before = output.len();
+            let circumstances = Circumstances {
+                client_ip: input.client_ip,
+                cache: head.cache,
+                now: input.now,
+            };
+            match loaded {
+                Ok(loaded) => verify::finish(exchange, body, circumstances, loaded, output),
+                Err(_) => exchange.refuse(output, &ApiError::internal()),
+            }
+            log_hot(head, exchange, output.get(before..), started);
+        },
+    )
+}
+
+/// Reads the first request of `input` once more, after a wait during which nothing was read: parsing it again is cheaper
+/// than keeping it.
+fn again(
+    core: &Core,
+    input: Input<'_>,
+    route: Route,
+    output: &mut Vec<u8>,
+    answer: impl FnOnce(&Head<'_, '_>, &Exchange<'_>, &[u8], &mut Vec<u8>),
+) -> Done {
+    let mut slots = header_slots();
+    if let Parsed::Complete(head) = parse(input.bytes, &mut slots)
+        && let Located::Whole(request) = locate(&head, input)
+    {
+        let exchange = Exchange::new(core, &head, route);
+        answer(&head, &exchange, request.body, output);
+        return Done::Answered {
+            consumed: request.consumed,
+            persistence: exchange.persistence,
+        };
+    }
+    // The same bytes were a whole request before the wait.
+    Exchange::malformed(core).refuse(output, &ApiError::internal());
+    Done::Refused
+}
+
+/// Logs a request to a hot route, whose `answer` tells its own status.
+fn log_hot(head: &Head<'_, '_>, exchange: &Exchange<'_>, answer: Option<&[u8]>, started: Started) {
+    let Some(started) = started else { return };
+    let status = answer
+        .and_then(|answer| answer.get(9..12))
+        .unwrap_or_default();
+    tracing::debug!(
+        method = head.method,
+        route = exchange.route.name(),
+        status = %String::from_utf8_lossy(status),
+        duration_us = micros(started),
+        request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
+        "request"
+    );
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,107 @@
+//! Which system interface carries the I/O of a worker, and the runtime over it.
+//!
+//! monoio builds its ring with whatever flags it is given and fails where the kernel refuses them, so the flags are tried
+//! here one after the other, on the thread that will run the ring (a single-issuer ring belongs to the thread that made
+//! it).
+
+use std::fmt;
+use std::io;
+
+use monoio::time::TimeDriver;
+use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
+
+use crate::error::ServerError;
+use crate::options::DriverChoice;
+
+/// What carries the I/O, from the fastest to the slowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Driver {
+    /// `io_uring` with `SINGLE_ISSUER` and `DEFER_TASKRUN` (Linux 6.1): completions are taken when the core asks for them.
+    IoUringDeferred,
+    /// `io_uring` with `COOP_TASKRUN` (Linux 5.19): completions do not interrupt the core.
+    IoUringCooperative,
+    /// epoll and one system call per operation.
+    Epoll,
+}
+
+impl Driver {
+    /// Its name for logs and errors.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUringDeferred => "io_uring (single issuer, deferred task run)",
+            Self::IoUringCooperative => "io_uring (cooperative task run)",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A runtime for this thread.
+pub(crate) enum WorkerRuntime {
+    /// Over a ring.
+    Ring(Runtime<TimeDriver<IoUringDriver>>),
+    /// Over epoll.
+    Epoll(Runtime<TimeDriver<LegacyDriver>>),
+}
+
+impl WorkerRuntime {
+    /// Builds the best runtime that `choice` allows and the kernel grants.
+    pub(crate) fn build(choice: DriverChoice) -> Result<(Self, Driver), ServerError> {
+        let candidates: &[Driver] = match choice {
+            DriverChoice::Auto => &[
+                Driver::IoUringDeferred,
+                Driver::IoUringCooperative,
+                Driver::Epoll,
+            ],
+            DriverChoice::IoUring => &[Driver::IoUringDeferred, Driver::IoUringCooperative],
+            DriverChoice::Epoll => &[Driver::Epoll],
+        };
+        let mut refused = None;
+        for &driver in candidates {
+            match Self::try_build(driver) {
+                Ok(runtime) => return Ok((runtime, driver)),
+                Err(source) => {
+                    tracing::debug!(driver = driver.name(), %source, "driver refused");
+                    refused = Some(ServerError::Driver {
+                        driver: driver.name(),
+                        source,
+                    });
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| ServerError::Thread(io::ErrorKind::Unsupported.into())))
+    }
+
+    fn try_build(driver: Driver) -> io::Result<Self> {
+        let mut ring = io_uring::IoUring::builder();
+        match driver {
+            Driver::IoUringDeferred => ring.setup_single_issuer().setup_defer_taskrun(),
+            Driver::IoUringCooperative => ring.setup_coop_taskrun(),
+            Driver::Epoll => {
+                return RuntimeBuilder::<LegacyDriver>::new()
+                    .enable_timer()
+                    .build()
+                    .map(Self::Epoll);
+            }
+        };
+        RuntimeBuilder::<IoUringDriver>::new()
+            .uring_builder(ring)
+            .enable_timer()
+            .build()
+            .map(Self::Ring)
+    }
+
+    /// Runs `future` and what it spawns until it is done.
+    pub(crate) fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        match self {
+            Self::Ring(runtime) => runtime.block_on(future),
+            Self::Epoll(runtime) => runtime.block_on(future),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Every bound of the data plane, in one place.
+
+use std::time::Duration;
+
+/// Request line and header fields together, in bytes; above it 431.
+pub const HEAD_BYTES: usize = 16 * 1024;
+/// Header fields of one request; above it 431.
+pub const HEADERS: usize = 64;
+/// The request target, in bytes; above it 414.
+pub const TARGET_BYTES: usize = 8 * 1024;
+/// The value of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
+pub const HOST_BYTES: usize = 260;
+/// The longest `X-Request-Id` that is echoed, in bytes; a longer one is replaced.
+pub const REQUEST_ID_BYTES: usize = 128;
+
+/// A request body, in bytes; above it 413.
+pub const BODY_BYTES: usize = 1024 * 1024;
+/// The body of a batch import, in bytes; above it 413.
+pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// The paths whose bodies may have [`BATCH_BODY_BYTES`].
+pub const BATCH_PATHS: [&str; 2] = [
+    "/v2alpha1/admin/importedApiKeys:batchCreate",
+    "/v2alpha1/admin/importedApiKeys:batchImport",
+];
+
+/// Size line of a chunk with its extensions, in bytes.
+pub const CHUNK_LINE_BYTES: usize = 256;
+/// Trailer fields after the last chunk, in bytes; they are read and dropped.
+pub const TRAILER_BYTES: usize = 4 * 1024;
+
+/// Connections of one worker; more wait in the listener's backlog.
+pub const CONNECTIONS_PER_WORKER: usize = 8192;
+/// Connections that the kernel holds for a worker that has not accepted them yet.
+pub const BACKLOG: i32 = 4096;
+/// Workers; more cores than this in one machine are left to other processes.
+pub const WORKERS: usize = 256;
+
+/// What a connection's buffers hold at first, in bytes; a verification fits.
+pub const BUFFER_BYTES: usize = 4 * 1024;
+/// A buffer that a large request or answer has grown beyond this is given back when it is empty, in bytes.
+pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
+/// Answers to pipelined requests are sent when they reach this, in bytes, even if more requests are there.
+pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// What is read and dropped after an error so that the client sees the answer rather than a reset, in bytes.
+pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often a core looks for overdue connections and for a drain.
+pub const TICK: Duration = Duration::from_millis(100);
+/// How long the accept loop rests after the kernel had no descriptor or memory, or while the worker is full.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Failures to accept are logged at most once in this time.
+pub const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// After the deadline of a drain, how long the cut connections may take to notice.
+pub const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Silence between two requests.
+pub const IDLE: Duration = Duration::from_secs(75);
+/// From the first byte of a head to its last; also from accepting to the first byte.
+pub const HEAD: Duration = Duration::from_secs(10);
+/// From the end of a head to the end of its body.
+pub const BODY: Duration = Duration::from_secs(60);
+/// From the first byte of a batch of answers to its last.
+pub const WRITE: Duration = Duration::from_secs(30);
+/// How long bytes are read and dropped after an error.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
+const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES);
+const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
+const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

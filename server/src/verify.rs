@@ -1,0 +1,127 @@
+//! The route that this server exists for: a verification, answered in place.
+//!
+//! Guarantees: an answer from memory allocates nothing and waits for nobody; the credential is borrowed from the
+//! connection's buffer and never copied, logged or kept.
+
+use std::net::IpAddr;
+
+use talos_api::verify::{VerifyRequest, parse_request, refused_body};
+use talos_engine::clock::UnixMillis;
+use talos_engine::verify::PendingRead;
+use talos_engine::{
+    Answer, CacheMode, CacheStatus, Loaded, Query, RateLimitPolicy, Step, TenantId, Verdict,
+};
+
+use crate::response::Exchange;
+
+/// What a verification needs to know beside its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    /// The client's address.
+    pub client_ip: Option<IpAddr>,
+    /// Whether caches may be read and written.
+    pub cache: CacheMode,
+    /// The time of the request.
+    pub now: UnixMillis,
+}
+
+/// Answers from memory into `output`, or says which read is needed.
+pub(crate) fn verify(
+    exchange: &Exchange<'_>,
+    body: &[u8],
+    circumstances: Circumstances,
+    output: &mut Vec<u8>,
+) -> Step<()> {
+    let request = match parse_request(body) {
+        Ok(request) => request,
+        Err(error) => return Step::Answered(exchange.refuse(output, &error)),
+    };
+    with_query(&request, circumstances, |query| {
+        exchange
+            .core
+            .shared
+            .engine
+            .verify(query, |answer| write_answer(exchange, answer, output))
+    })
+}
+
+/// Answers into `output` a verification for which `loaded` was read.
+pub(crate) fn finish(
+    exchange: &Exchange<'_>,
+    body: &[u8],
+    circumstances: Circumstances,
+    loaded: Loaded,
+    output: &mut Vec<u8>,
+) {
+    match parse_request(body) {
+        Ok(request) => with_query(&request, circumstances, |query| {
+            exchange.core.shared.engine.finish(query, loaded, |answer| {
+                write_answer(exchange, answer, output)
+            });
+        }),
+        // The same bytes were understood before the read; were it otherwise, this is still the right answer.
+        Err(error) => exchange.refuse(output, &error),
+    }
+}
+
+/// Starts the read on a disk thread. The receiver fails when the engine drops the request.
+pub(crate) fn read(
+    exchange: &Exchange<'_>,
+    pending: PendingRead,
+) -> tokio::sync::oneshot::Receiver<Loaded> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    exchange.core.shared.engine.read(pending, move |loaded| {
+        // The receiver is gone when the connection was cut; nobody misses the record then.
+        let _ = sender.send(loaded);
+    });
+    receiver
+}
+
+fn with_query<R>(
+    request: &VerifyRequest<'_>,
+    circumstances: Circumstances,
+    ask: impl FnOnce(&Query<'_>) -> R,
+) -> R {
+    // Without audiences, which is the rule, an empty vector allocates nothing.
+    let expected_audiences: Vec<&str> = request
+        .expected_audiences
+        .iter()
+        .map(AsRef::as_ref)
+        .collect();
+    ask(&Query {
+        tenant: TenantId::SINGLE,
+        credential: request.credential.as_bytes(),
+        expected_audiences: &expected_audiences,
+        client_ip: circumstances.client_ip,
+        cache: circumstances.cache,
+        now: circumstances.now,
+    })
+}
+
+fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {
+    let verdicts = &exchange.core.metrics.verdicts;
+    verdicts.cache(answer.cache).increment();
+    let mut response = exchange.answer(output, 200);
+    response.raw(match answer.cache {
+        CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
+        CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
+        CacheStatus::Skip => b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n",
+    });
+    match answer.verdict {
+        Verdict::Valid { body, rate_limit } => {
+            verdicts.valid.increment();
+            if let Some(RateLimitPolicy { quota, window_s }) = rate_limit {
+                response.raw(b"RateLimit-Policy: \"default\";q=");
+                response.decimal(quota);
+                response.raw(b";w=");
+                response.decimal(window_s);
+                response.raw(b"\r\n");
+            }
+            response.finish(body);
+        }
+        Verdict::Refused(refusal) => {
+            verdicts.refused(refusal).increment();
+            response.finish(refused_body(refusal));
+        }
+    }
+}
