@@ -1,0 +1,48 @@
+# `make run` starts a development server, `make test` runs every test. Both set up what is missing first.
+#
+# There is one profile, release, so that RocksDB compiles once for everything.
+
+SHELL := /bin/bash
+# rustup's directory, for shells that have not been restarted since its installation.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# On CI nothing is built in the clone, and the next run finds what this one has built.
+ifeq ($(CI),true)
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
+endif
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup run test lint bench loadtest
+
+help:
+	@echo 'make run       start a development server on http://localhost:4420'
+	@echo 'make test      run every test'
+	@echo 'make lint      check formatting and lints'
+	@echo 'make bench     run the micro-benchmarks'
+	@echo 'make loadtest  start a server and measure verification under load'
+	@echo 'make setup     install what is missing; all of the above do so, too'
+
+setup:
+	@scripts/setup
+
+run: setup
+	@cargo build --release --package talos
+	@exec "$(TARGET)/release/talos" serve --dev
+
+# The run over everything comes last, so that its summary closes the output.
+test: setup
+	cargo test --quiet --release --workspace --doc
+	cargo nextest run --release --package talos-cells --features shuttle
+	cargo nextest run --release --workspace
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- --deny warnings
+	cargo clippy --release --package talos-cells --features shuttle --all-targets -- --deny warnings
+
+bench: setup
+	cargo bench --package talos-benches
+
+loadtest: setup
+	@cargo build --release --package talos --package talos-loadtest
+	@"$(TARGET)/release/talos-loadtest"
