@@ -21,19 +21,30 @@ impl Cidr {
     #[must_use]
     pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
         let network = match address {
-            IpAddr::V4(v4) if prefix_len <= 32 => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask_v4(prefix_len))),
-            IpAddr::V6(v6) if prefix_len <= 128 => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask_v6(prefix_len))),
+            IpAddr::V4(v4) if prefix_len <= 32 => {
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask_v4(prefix_len)))
+            }
+            IpAddr::V6(v6) if prefix_len <= 128 => {
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask_v6(prefix_len)))
+            }
             _ => return None,
         };
-        Some(Self { network, prefix_len })
+        Some(Self {
+            network,
+            prefix_len,
+        })
     }
 
     /// Whether `address` lies in the block. An IPv4-mapped IPv6 address is taken for its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(v4)) => v4.to_bits() & mask_v4(self.prefix_len) == network.to_bits(),
-            (IpAddr::V6(network), IpAddr::V6(v6)) => v6.to_bits() & mask_v6(self.prefix_len) == network.to_bits(),
+            (IpAddr::V4(network), IpAddr::V4(v4)) => {
+                v4.to_bits() & mask_v4(self.prefix_len) == network.to_bits()
+            }
+            (IpAddr::V6(network), IpAddr::V6(v6)) => {
+                v6.to_bits() & mask_v6(self.prefix_len) == network.to_bits()
+            }
             (IpAddr::V6(network), IpAddr::V4(v4)) => {
                 v4.to_ipv6_mapped().to_bits() & mask_v6(self.prefix_len) == network.to_bits()
             }
@@ -49,11 +60,15 @@ impl Cidr {
 }
 
 fn mask_v4(prefix_len: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix_len)).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32 - u32::from(prefix_len))
+        .unwrap_or(0)
 }
 
 fn mask_v6(prefix_len: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix_len)).unwrap_or(0)
+    u128::MAX
+        .checked_shl(128 - u32::from(prefix_len))
+        .unwrap_or(0)
 }
 
 impl FromStr for Cidr {
@@ -61,7 +76,10 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, InvalidCidr> {
         let (address, prefix_len) = text.split_once('/').ok_or(InvalidCidr)?;
-        if prefix_len.is_empty() || prefix_len.len() > 3 || !prefix_len.bytes().all(|c| c.is_ascii_digit()) {
+        if prefix_len.is_empty()
+            || prefix_len.len() > 3
+            || !prefix_len.bytes().all(|c| c.is_ascii_digit())
+        {
             return Err(InvalidCidr);
         }
         let address: IpAddr = address.parse().map_err(|_| InvalidCidr)?;
@@ -101,8 +119,21 @@ mod tests {
 
     #[test]
     fn one_spelling_and_no_other_forms() {
-        assert_eq!("10.1.2.3/8".parse::<Cidr>().map(|c| c.to_string()), Ok("10.0.0.0/8".to_owned()));
-        for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8", "10.0.0.0/", "/8", "a/8", "1.1.1.1/0x8"] {
+        assert_eq!(
+            "10.1.2.3/8".parse::<Cidr>().map(|c| c.to_string()),
+            Ok("10.0.0.0/8".to_owned())
+        );
+        for text in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "/8",
+            "a/8",
+            "1.1.1.1/0x8",
+        ] {
             assert_eq!(text.parse::<Cidr>(), Err(InvalidCidr), "{text}");
         }
     }

@@ -17,7 +17,9 @@ impl UnixMillis {
     /// The instant `seconds` later; the end of time when there is none.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
-        let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        let millis = i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         Self(self.0.saturating_add(millis))
     }
 }
@@ -29,7 +31,9 @@ static LATEST: AtomicI64 = AtomicI64::new(0);
 /// a time daemon sets the clock back while the process runs.
 #[must_use]
 pub fn now() -> UnixMillis {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
     // A plain load first: the line stays shared between cores except once a millisecond.
     if LATEST.load(Ordering::Relaxed) >= wall {

@@ -29,7 +29,7 @@ pub struct IssueKey {
     pub metadata: String,
     /// Which prefix it carries.
     pub visibility: Visibility,
-    /// Its life in milliseconds; `None` = the default of the settings has none either.
+    /// Its life in milliseconds; `None` = it does not expire.
     pub ttl_ms: Option<u64>,
     /// How often it may be verified.
     pub rate_limit: Option<RateLimitPolicy>,
@@ -81,6 +81,9 @@ pub enum CommandError {
     /// An earlier write failed, so nothing more is accepted; an operator must look at the disk and restart.
     #[error("writes are stopped: {0}")]
     Latched(String),
+    /// A record that the command needs cannot be read; for the operator. Nothing was changed.
+    #[error("storage: {0}")]
+    Storage(String),
     /// The engine is shutting down.
     #[error("the engine is shutting down")]
     Stopping,

@@ -1,11 +1,22 @@
 //! The engine as its users see it.
+
 use std::path::PathBuf;
-use std::sync::Arc;
-use crate::command::{Command, CommandError, Outcome};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use talos_cells::pin;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::command::{Command, CommandError, Outcome, Rejection};
+use crate::commit::{Committer, Done, Prepared};
+use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
 use crate::ids::{KeyId, TenantId};
 use crate::keyring::Keyring;
+use crate::limits::SHARDS_MAX;
 use crate::record::Record;
+use crate::storage::{self, Journal, Opened, RecordKey, RocksStore, Rows, StorageError};
+use crate::verifier::Verifier;
 use crate::verify::{Answer, PendingRead, Query, Step};
 
 /// Renders the answer body of a valid key from its record and the configured issuer.
@@ -31,7 +42,10 @@ pub struct Options {
 
 /// A record that was read from disk for a verification.
 #[derive(Debug)]
-pub struct Loaded {}
+pub struct Loaded {
+    pending: PendingRead,
+    record: Result<Option<Record>, StorageError>,
+}
 
 /// Whether writes are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,26 +57,190 @@ pub enum Health {
 }
 
 /// One open database and everything that serves it. Shared by reference between all threads.
-pub struct Engine {}
+pub struct Engine {
+    verifier: Arc<Verifier>,
+    committer: Committer,
+    disk: DiskPool,
+    store: Arc<RocksStore>,
+    /// Keeps changes of the keyring from overlapping.
+    keyring_changes: Mutex<()>,
+}
 
 impl Engine {
     /// Opens or creates the database.
-    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> { let _ = options; todo!() }
+    ///
+    /// # Errors
+    /// When the directory is not ours, in use, of a newer format or damaged; see [`OpenError`].
+    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(options, |rows| rows, |journal| journal)
+    }
+
+    /// The same with something between the engine and its storage.
+    pub(crate) fn open_with(
+        options: Options,
+        wrap_rows: impl FnOnce(Arc<dyn Rows>) -> Arc<dyn Rows>,
+        wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let wanted = options
+            .shards
+            .unwrap_or_else(default_shards)
+            .min(SHARDS_MAX)
+            .next_power_of_two();
+        let asked = options.shards.map(|_| wanted);
+        let Opened {
+            store,
+            journal,
+            last,
+        } = storage::open(&options.path, wanted, asked, options.block_cache_bytes)?;
+        let verifier = Arc::new(Verifier::new(
+            wrap_rows(Arc::clone(&store) as Arc<dyn Rows>),
+            store.shards(),
+            options.cache_bytes,
+            options.cache_ttl_s,
+            options.keyring,
+            options.render,
+        ));
+        let threads = |error: std::io::Error| OpenError::Storage {
+            path: options.path.clone(),
+            message: error.to_string(),
+        };
+        let disk = DiskPool::start().map_err(threads)?;
+        let committer =
+            Committer::start(wrap_journal(Box::new(journal)), Arc::clone(&verifier), last)
+                .map_err(threads)?;
+        Ok(Arc::new(Self {
+            verifier,
+            committer,
+            disk,
+            store,
+            keyring_changes: Mutex::new(()),
+        }))
+    }
+
     /// Hands a command to the committer. `done` is called exactly once, on another thread or on this one, after the
     /// change is durable and published, or when it is refused.
-    pub fn submit(&self, command: Command, done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static) { let _ = (command, done); todo!() }
+    pub fn submit(
+        &self,
+        command: Command,
+        done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static,
+    ) {
+        let done: Done = Box::new(done);
+        let now = clock::now();
+        let command = match command {
+            Command::Issue(command) => {
+                let guard = pin();
+                let uuid = Uuid::new_v4();
+                match self
+                    .verifier
+                    .current(&guard)
+                    .keyring
+                    .make(command.visibility, now, uuid)
+                {
+                    Some(secret) => Prepared::Issue {
+                        command,
+                        uuid,
+                        secret,
+                        now,
+                    },
+                    None => return done(Err(Rejection::NoPublicPrefix.into())),
+                }
+            }
+            Command::Revoke(command) => Prepared::Revoke { command, now },
+        };
+        self.committer.submit(command, done);
+    }
+
     /// Reads one record from storage on a disk thread; `done` is called exactly once.
-    pub fn get(&self, tenant: TenantId, key_id: KeyId, done: impl FnOnce(Result<Option<Record>, ReadError>) + Send + 'static) { let _ = (tenant, key_id, done); todo!() }
+    pub fn get(
+        &self,
+        tenant: TenantId,
+        key_id: KeyId,
+        done: impl FnOnce(Result<Option<Record>, ReadError>) + Send + 'static,
+    ) {
+        let verifier = Arc::clone(&self.verifier);
+        self.disk.submit(Box::new(move |turn| {
+            done(match turn {
+                Turn::Run => verifier
+                    .rows()
+                    .read(&RecordKey::new(tenant, key_id))
+                    .map_err(|error| ReadError::Storage(error.to_string())),
+                Turn::Refused => Err(ReadError::Busy),
+            });
+        }));
+    }
+
     /// Answers from memory, without waiting, or says which read is needed. `answer` is called at most once, at once.
-    pub fn verify<R>(&self, query: &Query<'_>, answer: impl FnOnce(Answer<'_>) -> R) -> Step<R> { let _ = (query, answer); todo!() }
-    /// Performs the read on a disk thread; `done` is called exactly once, also when the queue is full (the answer is then an internal error).
-    pub fn read(&self, pending: PendingRead, done: impl FnOnce(Loaded) + Send + 'static) { let _ = (pending, done); todo!() }
+    pub fn verify<R>(&self, query: &Query<'_>, answer: impl FnOnce(Answer<'_>) -> R) -> Step<R> {
+        match self.verifier.verify(query, answer) {
+            Step::Answered(answered) => Step::Answered(answered),
+            Step::Pending(target) => Step::Pending(PendingRead(target)),
+        }
+    }
+
+    /// Performs the read on a disk thread; `done` is called exactly once, also when the queue is full (the answer is then
+    /// an internal error).
+    pub fn read(&self, pending: PendingRead, done: impl FnOnce(Loaded) + Send + 'static) {
+        let verifier = Arc::clone(&self.verifier);
+        self.disk.submit(Box::new(move |turn| {
+            let record = match turn {
+                Turn::Run => verifier.read(&pending.0),
+                Turn::Refused => Err(StorageError::Io(
+                    "too many reads are waiting for the disk".to_owned(),
+                )),
+            };
+            done(Loaded { pending, record });
+        }));
+    }
+
     /// Answers the query for which `loaded` was read.
-    pub fn finish<R>(&self, query: &Query<'_>, loaded: Loaded, answer: impl FnOnce(Answer<'_>) -> R) -> R { let _ = (query, loaded, answer); todo!() }
+    pub fn finish<R>(
+        &self,
+        query: &Query<'_>,
+        loaded: Loaded,
+        answer: impl FnOnce(Answer<'_>) -> R,
+    ) -> R {
+        self.verifier
+            .settle(query, &loaded.pending.0, loaded.record, answer)
+    }
+
     /// Whether writes are accepted.
-    pub fn health(&self) -> Health { todo!() }
+    pub fn health(&self) -> Health {
+        self.committer.failure().map_or(Health::Ok, |reason| {
+            Health::WritesStopped(reason.to_owned())
+        })
+    }
+
+    /// Bytes of cells, rows and proofs in memory.
+    pub fn cache_used_bytes(&self) -> usize {
+        self.verifier.cache_used_bytes()
+    }
+
     /// Swaps secrets, prefixes and issuer; every proof made before is void at once.
-    pub fn set_keyring(&self, keyring: Keyring) { let _ = keyring; todo!() }
-    /// Refuses new commands, finishes those waiting, and closes the database cleanly. Idempotent.
-    pub fn shutdown(&self) { todo!() }
+    pub fn set_keyring(&self, keyring: Keyring) {
+        let _one_at_a_time = self
+            .keyring_changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.verifier.set_keyring(keyring);
+    }
+
+    /// Refuses new commands, finishes those waiting, and ends background work. Idempotent; the files are closed when the
+    /// last reference to the engine is dropped.
+    pub fn shutdown(&self) {
+        self.committer.stop();
+        self.store.close();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn default_shards() -> u16 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|cores| u16::try_from(cores.get()).ok())
+        .unwrap_or(1)
 }

@@ -14,7 +14,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The directory holds something else.
-    #[error("data directory {path} is not empty and holds no Talos database; choose another directory")]
+    #[error(
+        "data directory {path} is not empty and holds no Talos database; choose another directory"
+    )]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -26,7 +28,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A later release wrote it.
-    #[error("data directory {path} has format {found}, this release reads up to {supported}; use a newer release")]
+    #[error(
+        "data directory {path} has format {found}, this release reads up to {supported}; use a newer release"
+    )]
     NewerFormat {
         /// The directory.
         path: PathBuf,
@@ -36,7 +40,9 @@ pub enum OpenError {
         supported: u32,
     },
     /// The number of shards is fixed when a database is created.
-    #[error("the database has {stored} shards, db.shards asks for {asked}; the count is fixed at creation: leave db.shards unset or use {stored}")]
+    #[error(
+        "the database has {stored} shards, db.shards asks for {asked}; the count is fixed at creation: leave db.shards unset or use {stored}"
+    )]
     Shards {
         /// What the database has.
         stored: u16,
@@ -44,7 +50,9 @@ pub enum OpenError {
         asked: u16,
     },
     /// Acknowledged changes are missing or half there.
-    #[error("data directory {path} is damaged: {what}; restore a backup, or copy from another node")]
+    #[error(
+        "data directory {path} is damaged: {what}; restore a backup, or copy from another node"
+    )]
     Damaged {
         /// The directory.
         path: PathBuf,

@@ -42,9 +42,9 @@ impl FromStr for KeyId {
     fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
         let lower = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         match text.len() {
-            36 if text.bytes().all(|c| c == b'-' || lower(c)) => {
-                Uuid::try_parse(text).map(Self::Issued).map_err(|_| InvalidKeyId)
-            }
+            36 if text.bytes().all(|c| c == b'-' || lower(c)) => Uuid::try_parse(text)
+                .map(Self::Issued)
+                .map_err(|_| InvalidKeyId),
             64 if text.bytes().all(lower) => {
                 let mut digest = [0; 32];
                 for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
@@ -110,10 +110,20 @@ mod tests {
         let issued = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
         let imported = "ab".repeat(32);
         for text in [issued, imported.as_str()] {
-            assert_eq!(text.parse::<KeyId>().map(|id| id.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<KeyId>().map(|id| id.to_string()),
+                Ok(text.to_owned())
+            );
         }
         let long = "a".repeat(63) + "g";
-        for text in ["", "x", &issued.to_uppercase(), &imported.to_uppercase(), &issued.replace('-', ""), &long] {
+        for text in [
+            "",
+            "x",
+            &issued.to_uppercase(),
+            &imported.to_uppercase(),
+            &issued.replace('-', ""),
+            &long,
+        ] {
             assert_eq!(text.parse::<KeyId>(), Err(InvalidKeyId), "{text}");
         }
     }

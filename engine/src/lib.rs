@@ -6,10 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 pub mod cidr;
 pub mod clock;
 pub mod command;
+mod commit;
 pub mod credential;
+mod disk;
 pub mod duration;
 mod engine;
 mod error;
@@ -17,7 +20,11 @@ pub mod ids;
 pub mod keyring;
 pub mod limits;
 pub mod record;
+mod row;
 mod secret;
+mod shards;
+mod storage;
+mod verifier;
 pub mod verify;
 
 pub use command::{Command, CommandError, IssueKey, Outcome, Rejection, RevokeKey};

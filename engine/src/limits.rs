@@ -15,3 +15,15 @@ pub const SHARDS_MAX: u16 = 256;
 
 const _: () = assert!(SHARDS_MAX.is_power_of_two());
 const _: () = assert!(COMMIT_GROUP_COMMANDS <= COMMIT_QUEUE_COMMANDS);
+/// Bytes of write-ahead log that are kept before memtables are flushed.
+pub const WAL_BYTES: u64 = 256 << 20;
+/// Bytes of memtables of all column families together.
+pub const WRITE_BUFFER_BYTES: usize = 128 << 20;
+/// Files that RocksDB keeps open: well below what a process may open, since connections need most of it.
+pub const ROCKSDB_OPEN_FILES: i32 = 1024;
+/// Changes at the end of the log that are compared with their records when a database opens.
+pub const RECOVERY_CHECKED_CHANGES: usize = 1024;
+/// Buckets of each table over which the clock's hand moves for one insertion into a full cache.
+pub const SWEEP_BUCKETS: usize = 4;
+/// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.
+pub const CACHE_BYTES_PER_SLOT: usize = 256;

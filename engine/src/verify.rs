@@ -1,8 +1,11 @@
 //! Is this credential valid, whose is it, what may it do?
+
 use std::net::IpAddr;
+
 use crate::clock::UnixMillis;
 use crate::ids::TenantId;
 use crate::record::RateLimitPolicy;
+use crate::verifier::Target;
 
 /// One question.
 #[derive(Clone, Copy, Debug)]
@@ -93,13 +96,13 @@ pub enum Refusal {
 
 /// Either the answer or the read it needs.
 #[derive(Debug)]
-pub enum Step<R> {
+pub enum Step<R, P = PendingRead> {
     /// The answer was given.
     Answered(R),
     /// The record must come from disk: hand this to `Engine::read`, then to `Engine::finish`.
-    Pending(PendingRead),
+    Pending(P),
 }
 
 /// A read from disk that a verification waits for.
 #[derive(Debug)]
-pub struct PendingRead {}
+pub struct PendingRead(pub(crate) Target);

@@ -13,7 +13,10 @@ impl Budget {
     /// A budget of `limit` bytes, none of them used.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+        }
     }
 
     /// Bytes in use.

@@ -58,7 +58,11 @@ impl<K, R: Row> Cell<K, R> {
     /// A vacant cell.
     #[must_use]
     pub fn vacant(key: K) -> Self {
-        Self { key, row: AtomicPtr::new(ptr::null_mut()), referenced: AtomicBool::new(true) }
+        Self {
+            key,
+            row: AtomicPtr::new(ptr::null_mut()),
+            referenced: AtomicBool::new(true),
+        }
     }
 
     /// What the cell was made for.
@@ -103,7 +107,10 @@ impl<K, R: Row> Cell<K, R> {
                 drop(unsafe { Box::from_raw(offered) });
                 return refused;
             }
-            match self.row.compare_exchange(current, offered, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .row
+                .compare_exchange(current, offered, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(replaced) => {
                     budget.charge(bytes);
                     Self::release(replaced, budget, guard);

@@ -14,7 +14,9 @@ impl<T: Send + Sync> Swap<T> {
     /// Holds `value`.
     #[must_use]
     pub fn new(value: T) -> Self {
-        Self { value: AtomicPtr::new(Box::into_raw(Box::new(value))) }
+        Self {
+            value: AtomicPtr::new(Box::into_raw(Box::new(value))),
+        }
     }
 
     /// The value as it is now; it stays alive as long as the guard.
@@ -26,7 +28,9 @@ impl<T: Send + Sync> Swap<T> {
 
     /// Replaces the value.
     pub fn store(&self, value: T, guard: &Guard) {
-        let replaced = self.value.swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
+        let replaced = self
+            .value
+            .swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
         // SAFETY: swapped out by this thread alone; `T` may be dropped on any thread.
         unsafe { retire(guard, move || drop(Box::from_raw(replaced))) }
     }

@@ -41,10 +41,10 @@ mod explored {
 }
 
 #[cfg(feature = "shuttle")]
-pub use explored::{Guard, pin};
-#[cfg(feature = "shuttle")]
 pub(crate) use explored::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence, retire};
-#[cfg(not(feature = "shuttle"))]
-pub use real::{Guard, pin};
+#[cfg(feature = "shuttle")]
+pub use explored::{Guard, pin};
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use real::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence, retire};
+#[cfg(not(feature = "shuttle"))]
+pub use real::{Guard, pin};

@@ -35,7 +35,10 @@ struct Bucket<E> {
     slots: [AtomicPtr<E>; SLOTS],
 }
 
-const _: () = assert!(mem::size_of::<usize>() == 8, "slots carry a tag in the upper bits of a 64-bit address");
+const _: () = assert!(
+    mem::size_of::<usize>() == 8,
+    "slots carry a tag in the upper bits of a 64-bit address"
+);
 
 /// See the module.
 pub struct Table<E: Entry> {
@@ -53,7 +56,9 @@ impl<E: Entry> Table<E> {
     #[must_use]
     pub fn with_slots(slots: usize) -> Self {
         let buckets = slots.div_ceil(SLOTS).max(1).next_power_of_two();
-        let empty = || Bucket { slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) };
+        let empty = || Bucket {
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        };
         Self {
             buckets: std::iter::repeat_with(empty).take(buckets).collect(),
             mask: buckets - 1,
@@ -81,7 +86,12 @@ impl<E: Entry> Table<E> {
     }
 
     /// The first entry under `hash` that `matches`. Does not wait.
-    pub fn find<'g>(&self, hash: u64, guard: &'g Guard, matches: impl Fn(&E) -> bool) -> Option<&'g E> {
+    pub fn find<'g>(
+        &self,
+        hash: u64,
+        guard: &'g Guard,
+        matches: impl Fn(&E) -> bool,
+    ) -> Option<&'g E> {
         let tag = tag_of(hash);
         for slot in &self.bucket(hash).slots {
             let word = slot.load(Ordering::Acquire);
@@ -95,9 +105,26 @@ impl<E: Entry> Table<E> {
         None
     }
 
+    /// The same as [`Table::find`], with a share of the entry that outlives the guard.
+    pub fn get(&self, hash: u64, guard: &Guard, matches: impl Fn(&E) -> bool) -> Option<Arc<E>> {
+        let entry = ptr::from_ref(self.find(hash, guard, matches)?);
+        // SAFETY: linked entries come from `Arc::into_raw`; the share that the slot owned when `find` read it is dropped
+        // only after this guard is gone, so the count is at least one here.
+        unsafe {
+            Arc::increment_strong_count(entry);
+            Some(Arc::from_raw(entry))
+        }
+    }
+
     /// Visits every entry under `hash` that `matches`: two threads may have linked one each for the same key. Preceded by
     /// a full fence, so that entries linked before an earlier write of this thread became visible are found.
-    pub fn for_each(&self, hash: u64, guard: &Guard, matches: impl Fn(&E) -> bool, mut visit: impl FnMut(&E)) {
+    pub fn for_each(
+        &self,
+        hash: u64,
+        guard: &Guard,
+        matches: impl Fn(&E) -> bool,
+        mut visit: impl FnMut(&E),
+    ) {
         fence(Ordering::SeqCst);
         let tag = tag_of(hash);
         for slot in &self.bucket(hash).slots {
@@ -114,14 +141,19 @@ impl<E: Entry> Table<E> {
     /// Links `entry` under `hash`, in the place of one that was not used lately if the bucket is full. Followed by a full
     /// fence. Returns false, with the entry retired, when other threads were always faster.
     pub fn insert(&self, hash: u64, entry: Arc<E>, budget: &Budget, guard: &Guard) -> bool {
-        let Some(word) = word_of(Arc::into_raw(entry).cast_mut(), hash) else { return false };
+        let Some(word) = word_of(Arc::into_raw(entry).cast_mut(), hash) else {
+            return false;
+        };
         let bucket = self.bucket(hash);
         for _ in 0..INSERT_ATTEMPTS {
             let (slot, held) = self.slot_for(bucket, hash, guard);
             if let Some(victim) = entry_of(held, guard) {
                 victim.retire(budget, guard);
             }
-            if slot.compare_exchange(held, word, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if slot
+                .compare_exchange(held, word, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 self.len.fetch_add(1, Ordering::Relaxed);
                 budget.charge(Self::ENTRY_BYTES);
                 self.unlinked(held, budget, guard);
@@ -139,7 +171,9 @@ impl<E: Entry> Table<E> {
     pub fn sweep(&self, buckets: usize, budget: &Budget, guard: &Guard) {
         for _ in 0..buckets {
             let at = self.hand.fetch_add(1, Ordering::Relaxed) & self.mask;
-            let Some(bucket) = self.buckets.get(at) else { return };
+            let Some(bucket) = self.buckets.get(at) else {
+                return;
+            };
             for slot in &bucket.slots {
                 let word = slot.load(Ordering::Acquire);
                 if let Some(entry) = entry_of(word, guard)
@@ -163,14 +197,22 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the mask is one less than the number of buckets, a power of two")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the mask is one less than the number of buckets, a power of two"
+    )]
     fn bucket(&self, hash: u64) -> &Bucket<E> {
         // The tag takes the upper 16 bits; the index takes from the lower ones.
         &self.buckets[usize::try_from(hash).unwrap_or(0) & self.mask]
     }
 
     /// An empty slot, or the first in CLOCK order whose entry was not used lately, with what it holds.
-    fn slot_for<'t>(&self, bucket: &'t Bucket<E>, hash: u64, guard: &Guard) -> (&'t AtomicPtr<E>, *mut E) {
+    fn slot_for<'t>(
+        &self,
+        bucket: &'t Bucket<E>,
+        hash: u64,
+        guard: &Guard,
+    ) -> (&'t AtomicPtr<E>, *mut E) {
         for slot in &bucket.slots {
             let word = slot.load(Ordering::Acquire);
             if word.is_null() {
@@ -193,7 +235,10 @@ impl<E: Entry> Table<E> {
 
     fn unlink(&self, slot: &AtomicPtr<E>, word: *mut E, entry: &E, budget: &Budget, guard: &Guard) {
         entry.retire(budget, guard);
-        if slot.compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if slot
+            .compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
             self.unlinked(word, budget, guard);
         }
     }
@@ -264,7 +309,11 @@ mod tests {
 
     impl Probe {
         fn new(key: u64) -> Arc<Self> {
-            Arc::new(Self { key, used: AtomicBool::new(false), retired: AtomicBool::new(false) })
+            Arc::new(Self {
+                key,
+                used: AtomicBool::new(false),
+                retired: AtomicBool::new(false),
+            })
         }
     }
 
@@ -283,7 +332,9 @@ mod tests {
     }
 
     fn find(table: &Table<Probe>, key: u64) -> Option<u64> {
-        table.find(spread(key), &pin(), |probe| probe.key == key).map(|probe| probe.key)
+        table
+            .find(spread(key), &pin(), |probe| probe.key == key)
+            .map(|probe| probe.key)
     }
 
     #[test]
@@ -308,7 +359,10 @@ mod tests {
             probe.used.store(probe.key != 3, Ordering::Relaxed);
         }
         table.insert(spread(8), Probe::new(8), &budget, &guard);
-        assert_eq!((find(&table, 3), find(&table, 8), table.len()), (None, Some(8), 8));
+        assert_eq!(
+            (find(&table, 3), find(&table, 8), table.len()),
+            (None, Some(8), 8)
+        );
         assert!(probes[3].retired.load(Ordering::Relaxed));
         assert!(!probes[2].retired.load(Ordering::Relaxed));
     }
@@ -335,7 +389,10 @@ mod tests {
                 scope.spawn(move || {
                     for n in 0..20_000 {
                         let (guard, key) = (pin(), (n * 7 + thread) % 500);
-                        if table.find(spread(key), &guard, |probe| probe.key == key).is_none() {
+                        if table
+                            .find(spread(key), &guard, |probe| probe.key == key)
+                            .is_none()
+                        {
                             table.insert(spread(key), Probe::new(key), budget, &guard);
                         }
                         if n % 64 == 0 {
@@ -346,7 +403,9 @@ mod tests {
             }
         });
         let linked = table.buckets.iter().flat_map(|bucket| &bucket.slots);
-        let linked = linked.filter(|slot| !slot.load(Ordering::Relaxed).is_null()).count();
+        let linked = linked
+            .filter(|slot| !slot.load(Ordering::Relaxed).is_null())
+            .count();
         assert_eq!(table.len(), linked);
         assert_eq!(budget.used(), linked * Table::<Probe>::ENTRY_BYTES);
     }

@@ -47,9 +47,14 @@ impl World {
     fn write(&self, sequence: u64) {
         self.storage.store(sequence, Ordering::SeqCst);
         let guard = pin();
-        self.table.for_each(HASH, &guard, |_| true, |cell| {
-            cell.offer(At(sequence), &self.budget, &guard);
-        });
+        self.table.for_each(
+            HASH,
+            &guard,
+            |_| true,
+            |cell| {
+                cell.offer(At(sequence), &self.budget, &guard);
+            },
+        );
         self.published.store(sequence, Ordering::SeqCst);
     }
 
@@ -57,7 +62,8 @@ impl World {
     fn fill(&self) -> Arc<Cell<(), At>> {
         let guard = pin();
         let cell = Arc::new(Cell::vacant(()));
-        self.table.insert(HASH, Arc::clone(&cell), &self.budget, &guard);
+        self.table
+            .insert(HASH, Arc::clone(&cell), &self.budget, &guard);
         let row = At(self.storage.load(Ordering::SeqCst));
         cell.offer(row, &self.budget, &guard);
         cell
@@ -79,7 +85,11 @@ impl World {
         let found = self.table.find(HASH, &guard, |cell| !cell.is_detached());
         for cell in found.into_iter().chain(proof) {
             if let State::Row(row) = cell.load(&guard) {
-                assert!(row.0 >= floor, "answered from {} after {floor} was published", row.0);
+                assert!(
+                    row.0 >= floor,
+                    "answered from {} after {floor} was published",
+                    row.0
+                );
             }
         }
     }

@@ -1,0 +1,159 @@
+//! The one thread that writes.
+//!
+//! Guarantees: commands take effect in one order; all that wait are made durable by one synced write; nothing is published
+//! before it is durable and nothing is acknowledged before it is published, so that a revoked key is refused everywhere
+//! before its revocation is answered. After a failed write nothing more is accepted: what is on disk is then unknown, and
+//! trying again could acknowledge what a failing disk has dropped.
+
+mod apply;
+mod stage;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+
+pub use stage::Prepared;
+
+use crate::clock;
+use crate::command::{CommandError, Outcome};
+use crate::ids::Position;
+use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
+use crate::storage::{Journal, StorageError};
+use crate::verifier::Verifier;
+use stage::Stage;
+
+/// Called exactly once, when the command is durable and published, or refused.
+pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
+
+struct Job {
+    command: Prepared,
+    done: Done,
+}
+
+/// The queue before the committing thread.
+pub struct Committer {
+    queue: Mutex<Option<Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    latch: Arc<OnceLock<String>>,
+}
+
+impl Committer {
+    /// Starts the thread; the next change follows `last`.
+    pub fn start(
+        journal: Box<dyn Journal>,
+        verifier: Arc<Verifier>,
+        last: Position,
+    ) -> std::io::Result<Self> {
+        let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
+        let latch = Arc::new(OnceLock::new());
+        let worker = Worker {
+            jobs,
+            journal,
+            verifier,
+            last,
+            latch: Arc::clone(&latch),
+        };
+        let thread = thread::Builder::new()
+            .name("talos-commit".to_owned())
+            .spawn(move || worker.run())?;
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            thread: Mutex::new(Some(thread)),
+            latch,
+        })
+    }
+
+    /// Why writes are stopped, if they are.
+    pub fn failure(&self) -> Option<&str> {
+        self.latch.get().map(String::as_str)
+    }
+
+    /// Queues a command, or answers at once that it cannot be taken.
+    pub fn submit(&self, command: Prepared, done: Done) {
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(queue) = queue else {
+            return done(Err(CommandError::Stopping));
+        };
+        match queue.try_send(Job { command, done }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => (job.done)(Err(CommandError::Busy)),
+            Err(TrySendError::Disconnected(job)) => (job.done)(Err(CommandError::Stopping)),
+        }
+    }
+
+    /// Takes no more commands, finishes those that wait, and ends the thread.
+    pub fn stop(&self) {
+        drop(
+            self.queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the committing thread had panicked");
+        }
+    }
+}
+
+struct Worker {
+    jobs: Receiver<Job>,
+    journal: Box<dyn Journal>,
+    verifier: Arc<Verifier>,
+    last: Position,
+    latch: Arc<OnceLock<String>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            let waiting = self.jobs.try_iter().take(COMMIT_GROUP_COMMANDS - 1);
+            let group = std::iter::once(first).chain(waiting).collect();
+            self.commit(group);
+        }
+    }
+
+    /// One group: apply, write and sync, publish, answer. The order is the promise.
+    fn commit(&mut self, group: Vec<Job>) {
+        if let Some(reason) = self.latch.get() {
+            return refuse(group.into_iter().map(|job| job.done), reason);
+        }
+        let mut stage = Stage::new(&**self.verifier.rows(), self.last);
+        let answers: Vec<_> = group
+            .into_iter()
+            .map(|job| (job.done, stage.apply(job.command)))
+            .collect();
+        if let Err(error) = self.journal.append(stage.changes()) {
+            let reason = self.stop_writes(&error);
+            return refuse(answers.into_iter().map(|(done, _)| done), &reason);
+        }
+        self.last = stage.last();
+        let now = clock::now();
+        for change in stage.changes() {
+            self.verifier.publish(&change.record, now);
+        }
+        for (done, answer) in answers {
+            done(answer);
+        }
+    }
+
+    fn stop_writes(&self, error: &StorageError) -> String {
+        tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
+        self.latch.get_or_init(|| error.to_string()).clone()
+    }
+}
+
+fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {
+    for done in waiting {
+        done(Err(CommandError::Latched(reason.to_owned())));
+    }
+}

@@ -1,0 +1,100 @@
+//! A record as verification needs it: the few facts that are checked on every request, and the answer.
+
+use std::mem;
+use std::net::IpAddr;
+
+use crate::cidr::Cidr;
+use crate::clock::UnixMillis;
+use crate::engine::RenderBody;
+use crate::ids::Sequence;
+use crate::keyring::Keyring;
+use crate::record::{RateLimitPolicy, Record};
+use crate::verify::{Query, Refusal, Verdict};
+
+/// A keyring and its number. Whatever was made under another number is void.
+#[derive(Debug)]
+pub struct Current {
+    /// Rises with every change of secrets, prefixes or issuer.
+    pub generation: u64,
+    /// The secrets, prefixes and issuer.
+    pub keyring: Keyring,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Row {
+    sequence: Sequence,
+    generation: u64,
+    loaded_s: i64,
+    /// [`i64::MAX`] when the key does not expire.
+    expire_ms: i64,
+    revoked: bool,
+    rate_limit: Option<RateLimitPolicy>,
+    allowed_cidrs: Box<[Cidr]>,
+    body: Box<[u8]>,
+}
+
+impl Row {
+    /// The row of `record`, read at `now`, with its answer rendered under `current`.
+    pub fn new(record: &Record, current: &Current, render: RenderBody, now: UnixMillis) -> Self {
+        let revoked = record.revocation.is_some();
+        Self {
+            sequence: record.sequence,
+            generation: current.generation,
+            loaded_s: now.seconds(),
+            expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
+            revoked,
+            rate_limit: record.rate_limit,
+            allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
+            body: if revoked {
+                Box::default()
+            } else {
+                render(record, current.keyring.issuer()).into_boxed_slice()
+            },
+        }
+    }
+
+    /// Whether the answer may be given without asking storage: rendered under this keyring, and not older than the
+    /// cache's lifetime.
+    pub fn is_fresh(&self, generation: u64, now: UnixMillis, ttl_s: i64) -> bool {
+        self.generation == generation && now.seconds() - self.loaded_s <= ttl_s
+    }
+
+    /// What is to be said of a credential that is proven to be this key's. A pure function of row, query and its time.
+    pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
+        if self.revoked {
+            return Verdict::Refused(Refusal::Revoked);
+        }
+        if self.expire_ms <= query.now.0 {
+            return Verdict::Refused(Refusal::Expired);
+        }
+        // API keys name no audience, so whoever expects one does not find it.
+        if !query.expected_audiences.is_empty() {
+            return Verdict::Refused(Refusal::AudienceMismatch);
+        }
+        if !self.allows(query.client_ip) {
+            return Verdict::Refused(Refusal::IpNotAllowed);
+        }
+        Verdict::Valid {
+            body: &self.body,
+            rate_limit: self.rate_limit,
+        }
+    }
+
+    fn allows(&self, client_ip: Option<IpAddr>) -> bool {
+        self.allowed_cidrs.is_empty()
+            || client_ip
+                .is_some_and(|address| self.allowed_cidrs.iter().any(|cidr| cidr.contains(address)))
+    }
+}
+
+impl talos_cells::Row for Row {
+    fn supersedes(&self, current: &Self) -> bool {
+        let rank = |row: &Self| (row.sequence, row.generation, row.loaded_s);
+        rank(self) > rank(current)
+    }
+
+    fn bytes(&self) -> usize {
+        mem::size_of::<Self>() + mem::size_of_val(&*self.allowed_cidrs) + self.body.len()
+    }
+}

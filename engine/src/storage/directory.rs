@@ -1,0 +1,162 @@
+//! The data directory: whose it is, and of which format.
+//!
+//! ```text
+//! talos-data/
+//!   FORMAT    "talos-database 1\n"; written before anything else, replaced only by rename
+//!   db/       RocksDB
+//!   witness   the last acknowledged position, see witness.rs
+//!   dev/      secrets of `talos serve --dev`; not the engine's
+//! ```
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// The format that this release writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "FORMAT";
+const MAGIC: &str = "talos-database ";
+/// What may lie in a directory that holds no database yet: the development secrets are made first.
+const NOT_FOREIGN: [&str; 2] = ["dev", "lost+found"];
+
+/// A data directory of our format.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    /// Makes the directory, or takes one that is empty, or checks that what it holds is a database of a known format.
+    pub fn claim(root: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Directory {
+            path: root.to_owned(),
+            source,
+        };
+        fs::create_dir_all(root).map_err(failed)?;
+        let format_file = root.join(FORMAT_FILE);
+        match fs::read_to_string(&format_file) {
+            Ok(text) => check_format(root, &text)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                for entry in fs::read_dir(root).map_err(failed)? {
+                    let name = entry.map_err(failed)?.file_name();
+                    if !NOT_FOREIGN.iter().any(|known| name == *known)
+                        && name != temporary_name(FORMAT_FILE).as_str()
+                    {
+                        return Err(OpenError::Foreign {
+                            path: root.to_owned(),
+                        });
+                    }
+                }
+                write_durably(root, FORMAT_FILE, format!("{MAGIC}{FORMAT}\n").as_bytes())
+                    .map_err(failed)?;
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(OpenError::Foreign {
+                    path: root.to_owned(),
+                });
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// Where RocksDB lives.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("db")
+    }
+
+    /// Where the last acknowledged position is kept.
+    pub fn witness(&self) -> PathBuf {
+        self.root.join("witness")
+    }
+}
+
+fn check_format(root: &Path, text: &str) -> Result<(), OpenError> {
+    let found = text
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    match found {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
+            path: root.to_owned(),
+            found,
+            supported: FORMAT,
+        }),
+        _ => Err(OpenError::Foreign {
+            path: root.to_owned(),
+        }),
+    }
+}
+
+fn temporary_name(name: &str) -> String {
+    format!(".{name}.new")
+}
+
+/// Puts a whole file into its place or leaves what was there, also across a power cut.
+fn write_durably(directory: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
+    let temporary = directory.join(temporary_name(name));
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, directory.join(name))?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(prepare: impl Fn(&Path)) -> Result<Directory, OpenError> {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().join("data");
+        fs::create_dir(&root).unwrap();
+        prepare(&root);
+        let first = Directory::claim(&root);
+        if first.is_ok() {
+            Directory::claim(&root).expect("what was claimed can be claimed again");
+        }
+        first
+    }
+
+    #[test]
+    fn empty_and_development_directories_are_claimed() {
+        assert!(claim(|_| ()).is_ok());
+        assert!(claim(|root| fs::create_dir(root.join("dev")).unwrap()).is_ok());
+        assert!(claim(|root| fs::write(root.join(".FORMAT.new"), "talos-dat").unwrap()).is_ok());
+    }
+
+    #[test]
+    fn others_directories_are_left_alone() {
+        let foreign = |result| matches!(result, Err(OpenError::Foreign { .. }));
+        assert!(foreign(claim(
+            |root| fs::write(root.join("CURRENT"), "x").unwrap()
+        )));
+        assert!(foreign(claim(|root| fs::write(
+            root.join("FORMAT"),
+            "JPEG"
+        )
+        .unwrap())));
+        assert!(foreign(claim(|root| fs::write(
+            root.join("FORMAT"),
+            [0xff, 0xfe]
+        )
+        .unwrap())));
+        let newer = claim(|root| fs::write(root.join("FORMAT"), "talos-database 2\n").unwrap());
+        assert!(matches!(
+            newer,
+            Err(OpenError::NewerFormat {
+                found: 2,
+                supported: FORMAT,
+                ..
+            })
+        ));
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("file"), "").unwrap();
+        let inside = Directory::claim(&scratch.path().join("file/data"));
+        assert!(matches!(inside, Err(OpenError::Directory { .. })));
+    }
+}

@@ -1,0 +1,79 @@
+//! Where records and changes live.
+//!
+//! The rest of the engine reaches storage through two small traits: [`Rows`] reads records, [`Journal`] makes groups of
+//! changes durable. RocksDB stands behind both today; a shared database can stand behind the second one with RocksDB as
+//! each node's copy behind the first.
+
+mod change_format;
+mod directory;
+mod key;
+mod record_format;
+mod recovery;
+mod rocks;
+mod rocks_options;
+mod witness;
+
+pub use change_format::{Change, Event};
+pub use key::RecordKey;
+pub use rocks::{Opened, RocksStore, open};
+
+use crate::ids::TenantId;
+use crate::record::Record;
+
+/// Why storage did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// The storage library or the system refused; for the operator.
+    #[error("{0}")]
+    Io(String),
+    /// What is on disk is not what was written; for the operator.
+    #[error("corrupt data: {0}")]
+    Corrupt(&'static str),
+    /// A later release wrote it; use that release.
+    #[error(
+        "a record of version {found}; this release reads up to version {supported}: use a newer release"
+    )]
+    NewerRecord {
+        /// The version found.
+        found: u8,
+        /// The newest that this release reads.
+        supported: u8,
+    },
+    /// A record that cannot be written; a defect of this program.
+    #[error("cannot encode: {0}")]
+    Encode(String),
+}
+
+/// What memory alone says of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InMemory {
+    /// It is in memory.
+    Found(Record),
+    /// There is no such record: the filters say so.
+    Absent,
+    /// Only the disk knows.
+    Unknown,
+}
+
+/// Reads records.
+pub trait Rows: Send + Sync {
+    /// What can be said of the record without waiting for a disk.
+    fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError>;
+
+    /// The record, wherever it is. May wait for the disk.
+    fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError>;
+
+    /// The key that an earlier command with this idempotency key made. May wait for the disk.
+    fn key_of_request(
+        &self,
+        tenant: TenantId,
+        request_id: &str,
+    ) -> Result<Option<RecordKey>, StorageError>;
+}
+
+/// Makes changes durable.
+pub trait Journal: Send {
+    /// Writes the changes and everything that follows from them, all or nothing, and returns when they are durable.
+    /// After an error nothing may be assumed about what is on disk.
+    fn append(&mut self, changes: &[Change]) -> Result<(), StorageError>;
+}

@@ -1,0 +1,90 @@
+//! What is checked when a database opens: that the log, the records and the witness tell one story.
+
+use std::path::Path;
+
+use super::rocks::RocksStore;
+use super::{RecordKey, Rows, StorageError};
+use crate::error::OpenError;
+use crate::ids::{Epoch, Position, Sequence};
+use crate::limits::RECOVERY_CHECKED_CHANGES;
+
+/// Why a database must not be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The parts do not fit together.
+    Damaged(String),
+    /// A part cannot be read.
+    Unreadable(StorageError),
+}
+
+impl From<StorageError> for Fault {
+    fn from(error: StorageError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl Fault {
+    /// The same, as the operator sees it.
+    pub fn at(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Damaged(what) => OpenError::Damaged { path, what },
+            Self::Unreadable(StorageError::Corrupt(what)) => OpenError::Damaged {
+                path,
+                what: what.to_owned(),
+            },
+            Self::Unreadable(error) => OpenError::Storage {
+                path,
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+/// Compares the end of the log with the witness and with the records; returns the last position.
+pub fn check(store: &RocksStore, witness: Option<Position>) -> Result<Position, Fault> {
+    let start = Position {
+        epoch: Epoch::FIRST,
+        sequence: Sequence(0),
+    };
+    let last = store.last_position()?.unwrap_or(start);
+    if let Some(noted) = witness.filter(|noted| *noted > last) {
+        return Err(Fault::Damaged(format!(
+            "change {} was acknowledged, but the log ends at {}",
+            noted.sequence.0, last.sequence.0
+        )));
+    }
+    let mut newest = Sequence(0);
+    for shard in store.shards().all() {
+        newest = newest.max(store.last_of_shard(shard)?);
+    }
+    if newest != last.sequence {
+        return Err(Fault::Damaged(format!(
+            "the records end at change {}, the log at {}",
+            newest.0, last.sequence.0
+        )));
+    }
+    check_tail(store, last)?;
+    Ok(last)
+}
+
+/// The last changes have no gap, and no record is older than its last change.
+fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
+    let mut expected = last.sequence.0;
+    for change in store.newest_changes()?.take(RECOVERY_CHECKED_CHANGES) {
+        let change = change?;
+        if change.position.sequence.0 != expected {
+            return Err(Fault::Damaged(format!(
+                "change {expected} is missing in the log"
+            )));
+        }
+        let record = store.read(&RecordKey::new(change.record.tenant, change.record.key_id))?;
+        if record.is_none_or(|record| record.sequence < change.position.sequence) {
+            return Err(Fault::Damaged(format!(
+                "change {expected} is in the log, but not in its record"
+            )));
+        }
+        expected -= 1;
+    }
+    Ok(())
+}
