@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -40,9 +41,64 @@ impl Schedule {
         (self.next_ns < self.end_ns).then(|| Duration::from_secs_f64(self.next_ns / 1e9))
     }
 
+    /// Counts what is left, and ends it.
+    fn drain(&mut self) -> usize {
+        let mut left = 0;
+        while self.next().is_some() {
+            self.advance();
+            left += 1;
+        }
+        left
+    }
+
     fn advance(&mut self) {
         // The inverse of the exponential distribution.
         self.next_ns -= self.mean_ns * self.random.unit().ln();
+    }
+}
+
+/// Lets a task that never sleeps take turns with all others.
+///
+/// The runtime puts a task that wakes itself at the front of its queue, where it would run for ever alone. So a second
+/// task wakes it, and it wakes that: both go to the back.
+#[derive(Debug, Default)]
+struct Turns {
+    waiting: RefCell<Option<Waker>>,
+    partner: RefCell<Option<Waker>>,
+    over: Cell<bool>,
+}
+
+impl Turns {
+    fn start() -> Rc<Self> {
+        let turns = Rc::new(Self::default());
+        let partner = Rc::clone(&turns);
+        monoio::spawn(poll_fn(move |context| {
+            if partner.over.get() {
+                return Poll::Ready(());
+            }
+            *partner.partner.borrow_mut() = Some(context.waker().clone());
+            if let Some(waiting) = partner.waiting.take() {
+                waiting.wake();
+            }
+            Poll::Pending
+        }));
+        turns
+    }
+
+    /// Wakes `waiting` after all tasks that are ready now.
+    fn next(&self, waiting: &Waker) {
+        *self.waiting.borrow_mut() = Some(waiting.clone());
+        // Before its first turn the partner is in the queue anyway.
+        if let Some(partner) = self.partner.take() {
+            partner.wake();
+        }
+    }
+
+    fn end(&self) {
+        self.over.set(true);
+        if let Some(partner) = self.partner.take() {
+            partner.wake();
+        }
     }
 }
 
@@ -73,7 +129,7 @@ pub struct PaceReport {
     pub lateness: Latencies,
     /// Busy and available time of the thread.
     pub cost: LoadCost,
-    /// Connections that still awaited an answer when the time to wait for it was over.
+    /// Requests without an answer when the time to wait for it was over, sent or not.
     pub unanswered: usize,
     /// The last answer, since the start.
     pub last_answer: Duration,
@@ -157,6 +213,7 @@ impl Pace {
         let mut last_turn = self.now();
         let first_turn = last_turn;
         let mut last_answers = self.answers.get();
+        let turns = Turns::start();
         poll_fn(|context| {
             let now = self.now();
             let handed = self.hand_out(now);
@@ -165,12 +222,13 @@ impl Pace {
             }
             last_answers = self.answers.get();
             last_turn = now;
-            let over = self.schedule.borrow().next().is_none();
+            let all_sent = self.schedule.borrow().next().is_none();
             let all_free = self.free.borrow().len() == self.seats.len();
-            if interrupted() || (over && (all_free || now > self.end() + give_up)) {
+            if interrupted() || (all_sent && all_free) || now > self.end() + give_up {
+                turns.end();
                 return Poll::Ready(());
             }
-            context.waker().wake_by_ref();
+            turns.next(context.waker());
             Poll::Pending
         })
         .await;
@@ -181,7 +239,8 @@ impl Pace {
                 busy: available.saturating_sub(idle),
                 available,
             },
-            unanswered: self.seats.len() - self.free.borrow().len(),
+            unanswered: self.seats.len() - self.free.borrow().len()
+                + self.schedule.borrow_mut().drain(),
             last_answer: self.last_answer.get(),
         }
     }
