@@ -33,6 +33,7 @@ impl From<CommandError> for ApiError {
                 "changes are not accepted at present; verification goes on",
             )
             .retry_after(RETRY_AFTER_OPERATOR_S),
+            CommandError::Storage(_) => Self::internal(),
             CommandError::Stopping => {
                 Self::service_unavailable("the server is shutting down; try again")
             }
