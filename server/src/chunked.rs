@@ -175,12 +175,10 @@ fn is_text(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    type BodyAndRest = (Vec<u8>, Vec<u8>);
+
     /// Decodes `bytes` in pieces of `step`; the body and what follows it, `None` while it is incomplete.
-    fn decode(
-        bytes: &[u8],
-        step: usize,
-        limit: usize,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkError> {
+    fn decode(bytes: &[u8], step: usize, limit: usize) -> Result<Option<BodyAndRest>, ChunkError> {
         let mut decoder = ChunkedDecoder::new(limit);
         let mut body = Vec::new();
         let mut done = 0;
@@ -195,7 +193,7 @@ mod tests {
         Ok(None)
     }
 
-    fn every_split(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, ChunkError> {
+    fn every_split(bytes: &[u8], limit: usize) -> Result<Option<BodyAndRest>, ChunkError> {
         let whole = decode(bytes, bytes.len().max(1), limit);
         for step in 1..bytes.len() {
             assert_eq!(

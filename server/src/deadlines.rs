@@ -42,7 +42,7 @@ pub(crate) struct CoarseMillis(pub u64);
 
 impl CoarseMillis {
     /// The end of time.
-    pub const NEVER: Self = Self(u64::MAX);
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The instant `duration` later.
     pub(crate) fn plus(self, duration: Duration) -> Self {
@@ -291,14 +291,20 @@ mod tests {
         let (socket, _peer) = pair();
         let registry = Rc::new(Registry::default());
         let register = || registry.register(socket.as_raw_fd(), Phase::Idle, CoarseMillis::NEVER);
-        let (a, b, c, d) = (register(), register(), register(), register());
-        drop(b);
-        drop(d);
-        let e = register();
-        drop(a);
-        assert_eq!(registry.len(), 2);
-        drop(e);
-        drop(c);
+        let mut places: Vec<_> = std::iter::repeat_with(register).take(4).collect();
+        for at in [1, 2, 0] {
+            drop(places.swap_remove(at));
+            places.push(register());
+            assert_eq!(registry.len(), 4);
+        }
+        for left in (0..4).rev() {
+            drop(places.swap_remove(left / 2));
+            assert_eq!(registry.len(), left);
+        }
+        let last = register();
+        registry.tick(CoarseMillis(1), Pressure::Drain, &Timeouts::default());
+        assert!(last.is_read_closed());
+        drop(last);
         assert_eq!(registry.len(), 0);
     }
 }

@@ -267,36 +267,21 @@ fn answer(
             }
         },
         Resolution::Control => {
-            let started = Instant::now();
-            match handover::submit(
-                core,
-                head,
-                request.body,
-                input.client_ip,
-                exchange.request_id,
-            ) {
-                Ok(reply) => {
-                    let request_id = exchange.request_id.bytes().to_vec();
-                    return Next::Control(
-                        reply,
-                        Asked {
-                            started,
-                            request_id,
-                        },
-                    );
-                }
-                Err(talos_api::control::Overloaded) => {
-                    core.metrics.overloads.increment();
-                    exchange.refuse(
-                        output,
-                        &ApiError::service_unavailable("too many requests are waiting; try again"),
-                    );
-                }
+            let asked = Asked {
+                started: Instant::now(),
+                request_id: exchange.request_id.bytes().to_vec(),
+            };
+            let id = exchange.request_id;
+            if let Ok(reply) = handover::submit(core, head, request.body, input.client_ip, id) {
+                return Next::Control(reply, asked);
             }
+            core.metrics.overloads.increment();
+            let error = ApiError::service_unavailable("too many requests are waiting; try again");
+            exchange.refuse(output, &error);
         }
         Resolution::NotFound => exchange.refuse(output, &ApiError::not_found_route()),
         Resolution::MethodNotAllowed(allow) => {
-            exchange.refuse(output, &ApiError::method_not_allowed(allow))
+            exchange.refuse(output, &ApiError::method_not_allowed(allow));
         }
     }
     log_hot(head, &exchange, output.get(before..), started);

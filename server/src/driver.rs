@@ -42,6 +42,21 @@ impl fmt::Display for Driver {
     }
 }
 
+impl DriverChoice {
+    /// What is tried, in this order.
+    const fn candidates(self) -> &'static [Driver] {
+        match self {
+            Self::Auto => &[
+                Driver::IoUringDeferred,
+                Driver::IoUringCooperative,
+                Driver::Epoll,
+            ],
+            Self::IoUring => &[Driver::IoUringDeferred, Driver::IoUringCooperative],
+            Self::Epoll => &[Driver::Epoll],
+        }
+    }
+}
+
 /// A runtime for this thread.
 pub(crate) enum WorkerRuntime {
     /// Over a ring.
@@ -53,29 +68,7 @@ pub(crate) enum WorkerRuntime {
 impl WorkerRuntime {
     /// Builds the best runtime that `choice` allows and the kernel grants.
     pub(crate) fn build(choice: DriverChoice) -> Result<(Self, Driver), ServerError> {
-        let candidates: &[Driver] = match choice {
-            DriverChoice::Auto => &[
-                Driver::IoUringDeferred,
-                Driver::IoUringCooperative,
-                Driver::Epoll,
-            ],
-            DriverChoice::IoUring => &[Driver::IoUringDeferred, Driver::IoUringCooperative],
-            DriverChoice::Epoll => &[Driver::Epoll],
-        };
-        let mut refused = None;
-        for &driver in candidates {
-            match Self::try_build(driver) {
-                Ok(runtime) => return Ok((runtime, driver)),
-                Err(source) => {
-                    tracing::debug!(driver = driver.name(), %source, "driver refused");
-                    refused = Some(ServerError::Driver {
-                        driver: driver.name(),
-                        source,
-                    });
-                }
-            }
-        }
-        Err(refused.unwrap_or_else(|| ServerError::Thread(io::ErrorKind::Unsupported.into())))
+        first_granted(choice.candidates(), Self::try_build)
     }
 
     fn try_build(driver: Driver) -> io::Result<Self> {
@@ -103,5 +96,64 @@ impl WorkerRuntime {
             Self::Ring(runtime) => runtime.block_on(future),
             Self::Epoll(runtime) => runtime.block_on(future),
         }
+    }
+}
+
+/// Builds with the first of `candidates` that the kernel grants; otherwise the last refusal is the error.
+fn first_granted<T>(
+    candidates: &[Driver],
+    mut build: impl FnMut(Driver) -> io::Result<T>,
+) -> Result<(T, Driver), ServerError> {
+    let mut refused = ServerError::Thread(io::ErrorKind::Unsupported.into());
+    for &driver in candidates {
+        match build(driver) {
+            Ok(granted) => return Ok((granted, driver)),
+            Err(source) => {
+                tracing::debug!(driver = driver.name(), %source, "driver refused");
+                refused = ServerError::Driver {
+                    driver: driver.name(),
+                    source,
+                };
+            }
+        }
+    }
+    Err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(candidates: &[Driver], kernel: &[Driver]) -> Result<Driver, ServerError> {
+        first_granted(candidates, |driver| {
+            let allowed = kernel.contains(&driver);
+            allowed
+                .then_some(())
+                .ok_or_else(|| io::ErrorKind::PermissionDenied.into())
+        })
+        .map(|((), driver)| driver)
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_passed_over() {
+        use Driver::{Epoll, IoUringCooperative, IoUringDeferred};
+        let all = DriverChoice::Auto.candidates();
+        assert_eq!(granted(all, all).unwrap(), IoUringDeferred);
+        assert_eq!(
+            granted(all, &[IoUringCooperative, Epoll]).unwrap(),
+            IoUringCooperative
+        );
+        assert_eq!(granted(all, &[Epoll]).unwrap(), Epoll);
+        let forced = DriverChoice::IoUring.candidates();
+        assert_eq!(
+            granted(forced, &[IoUringCooperative]).unwrap(),
+            IoUringCooperative
+        );
+        let error = granted(forced, &[Epoll]).unwrap_err();
+        assert!(error.to_string().contains("io_uring"), "{error}");
+        assert_eq!(
+            granted(DriverChoice::Epoll.candidates(), all).unwrap(),
+            Epoll
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::limits;
 
 /// How a server is to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
     /// Where to listen; port 0 lets the system choose one.
     pub address: SocketAddr,

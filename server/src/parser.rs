@@ -131,6 +131,10 @@ const BARE_LINE_FEED: Reject = Reject::Malformed("a line of the head does not en
 
 /// Whether some line ends with LF alone, which `httparse` lets pass. Two sums over the bytes, because the compiler turns
 /// them into vector instructions; a search for the offending byte would be slower on the heads that have none.
+#[expect(
+    clippy::naive_bytecount,
+    reason = "a head is too short for a crate that counts faster"
+)]
 fn has_bare_line_feed(head: &[u8]) -> bool {
     let feeds = head.iter().filter(|byte| **byte == b'\n').count();
     let pairs = head
@@ -143,6 +147,10 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
 
 /// Fields that decide where the request ends and where it goes.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact that any field may add"
+)]
 struct Facts<'b> {
     host: Option<&'b str>,
     content_length: Option<u64>,
@@ -163,12 +171,16 @@ fn understand<'h, 'b>(
     if input.get(..len).is_none_or(has_bare_line_feed) {
         return Err(BARE_LINE_FEED);
     }
-    let (Some(method), Some(target), Some(version)) =
-        (request.method, request.path, request.version)
+    let httparse::Request {
+        method: Some(method),
+        path: Some(target),
+        version: Some(version),
+        headers,
+    } = request
     else {
         return malformed("malformed request head");
     };
-    let fields: &'h [Header<'b>] = request.headers;
+    let fields: &'h [Header<'b>] = headers;
     let facts = facts(fields)?;
     let target = target_parts(target)?;
     if method == "CONNECT" {
@@ -232,10 +244,10 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
                 }
             }
             12 if is("x-request-id") => {
-                facts.request_id = facts.request_id.or(echoable(field.value))
+                facts.request_id = facts.request_id.or(echoable(field.value));
             }
             13 if is("cache-control") => {
-                facts.cache = stricter(facts.cache, cache_mode(field.value))
+                facts.cache = stricter(facts.cache, cache_mode(field.value));
             }
             14 if is("content-length") => match (facts.content_length, digits(field.value)) {
                 (Some(_), _) => return malformed("more than one Content-Length field"),

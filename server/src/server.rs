@@ -54,7 +54,13 @@ impl Server {
         engine: Arc<Engine>,
         control: Arc<dyn ControlPlane>,
     ) -> Result<Self, ServerError> {
-        let count = options.workers;
+        let ServerOptions {
+            address: asked,
+            workers: count,
+            driver: choice,
+            deadlines,
+            connections_per_worker,
+        } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
                 asked: count,
@@ -62,16 +68,16 @@ impl Server {
             });
         }
         let (listeners, address) =
-            listener::bind(options.address, count).map_err(|source| ServerError::Listen {
-                address: options.address,
+            listener::bind(asked, count).map_err(|source| ServerError::Listen {
+                address: asked,
                 source,
             })?;
         let metrics = Arc::new(ServerMetrics::new(count));
         let shared = Arc::new(Shared {
             engine,
             control,
-            deadlines: options.deadlines,
-            connections_per_worker: options.connections_per_worker,
+            deadlines,
+            connections_per_worker,
             shutdown: ShutdownOrder::new(),
         });
         // A failure below drops the server, which stops the workers that already run.
@@ -89,7 +95,7 @@ impl Server {
             let worker = Worker {
                 pin: pins.next(),
                 listener,
-                choice: options.driver,
+                choice,
                 shared: Arc::clone(&server.shared),
                 metrics: Arc::clone(metrics),
                 started: started.clone(),

@@ -34,7 +34,10 @@ pub(crate) fn verify(
 ) -> Step<()> {
     let request = match parse_request(body) {
         Ok(request) => request,
-        Err(error) => return Step::Answered(exchange.refuse(output, &error)),
+        Err(error) => {
+            exchange.refuse(output, &error);
+            return Step::Answered(());
+        }
     };
     with_query(&request, circumstances, |query| {
         exchange
@@ -56,7 +59,7 @@ pub(crate) fn finish(
     match parse_request(body) {
         Ok(request) => with_query(&request, circumstances, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
-                write_answer(exchange, answer, output)
+                write_answer(exchange, answer, output);
             });
         }),
         // The same bytes were understood before the read; were it otherwise, this is still the right answer.

@@ -298,7 +298,7 @@ fn persistence() {
     ] {
         let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\n{connection}\r\n");
         with_head(bytes.as_bytes(), |head| {
-            assert_eq!(head.persistence, persistence, "{version} {connection}")
+            assert_eq!(head.persistence, persistence, "{version} {connection}");
         });
     }
 }

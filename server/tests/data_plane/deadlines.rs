@@ -1,0 +1,126 @@
+//! Clients that are too slow. Nothing here measures time: each case waits for what must come.
+
+use std::time::Duration;
+
+use crate::support::{ALIVE, ECHO, Fixture, both_drivers, eventually, post};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+#[test]
+fn a_slow_head_is_408() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.head = SHORT);
+        let mut client = fixture.connect();
+        client.send(format!("{ALIVE}GET /health/al").as_bytes());
+        assert_eq!(client.answer().status, 200);
+        let answer = client.answer();
+        assert_eq!((answer.status, &*answer.reason()), (408, "REQUEST_TIMEOUT"));
+        assert_eq!(answer.field("Connection"), Some("close"));
+        assert!(client.is_closed());
+        assert_eq!(fixture.total(|core| core.timeouts.head.get()), 1);
+    });
+}
+
+#[test]
+fn a_head_that_trickles_in_is_408() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.head = SHORT);
+        let mut client = fixture.connect();
+        client.send(b"GET /health/alive HTTP/1.1\r\nHost: h\r\n");
+        let mut stream = client.stream.try_clone().unwrap();
+        // Every byte comes in time for an idle connection, but the head as a whole does not.
+        let writer = std::thread::spawn(move || {
+            while std::io::Write::write_all(&mut stream, b"X: y\r\n").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        eventually("the head times out", || {
+            fixture.total(|core| core.timeouts.head.get()) == 1
+        });
+        drop(client);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_slow_body_is_408() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.body = SHORT);
+        for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+            let mut client = fixture.connect();
+            client.send(
+                format!(
+                    "POST {ECHO} HTTP/1.1\r\nHost: h\r\nX-Request-Id: i\r\n{framing}\r\n\r\n5\r\nab"
+                )
+                .as_bytes(),
+            );
+            let answer = client.answer();
+            assert_eq!(
+                (answer.status, answer.field("X-Request-Id")),
+                (408, Some("i"))
+            );
+            assert!(client.is_closed());
+        }
+        assert_eq!(fixture.total(|core| core.timeouts.body.get()), 2);
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| {
+            deadlines.idle = SHORT;
+            deadlines.head = SHORT;
+        });
+        let mut silent = fixture.connect();
+        let mut client = fixture.connect();
+        client.send(ALIVE.as_bytes());
+        assert_eq!(client.answer().status, 200);
+        assert!(client.is_closed());
+        assert!(silent.is_closed(), "one that never said a word");
+        assert_eq!(fixture.total(|core| core.timeouts.idle.get()), 2);
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.write = SHORT);
+        let client = fixture.connect();
+        let mut stream = client.stream.try_clone().unwrap();
+        let request = post("", &"x".repeat(1_000_000));
+        // Answers as large as the requests fill all buffers on the way back.
+        let writer = std::thread::spawn(move || {
+            while std::io::Write::write_all(&mut stream, request.as_bytes()).is_ok() {}
+        });
+        eventually("the write times out", || {
+            fixture.total(|core| core.timeouts.write.get()) == 1
+        });
+        writer.join().unwrap();
+        eventually("the connection is gone", || {
+            fixture.total(|core| core.connections_open.get()) == 0
+        });
+        assert_eq!(fixture.ask(ALIVE).status, 200);
+    });
+}
+
+#[test]
+fn a_slow_answer_of_the_control_plane_is_no_timeout() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| {
+            *deadlines = talos_server::Deadlines {
+                idle: SHORT,
+                head: SHORT,
+                body: SHORT,
+                write: SHORT,
+            };
+        });
+        let mut client = fixture.connect();
+        client.send(post("X-Test: hold\r\n", "").as_bytes());
+        fixture.control.await_held(1);
+        // An idle connection beside it shows that deadlines have passed meanwhile.
+        assert!(fixture.connect().is_closed());
+        fixture.control.release();
+        assert_eq!(client.answer().status, 201);
+    });
+}

@@ -1,0 +1,19 @@
+//! A real server on loopback, on both drivers, against raw clients.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod accepting;
+mod bodies;
+mod control;
+mod deadlines;
+mod drain;
+mod logs;
+mod pipelining;
+mod refusals;
+mod support;
+mod verification;

@@ -1,0 +1,235 @@
+//! Verifications over HTTP, against a real engine.
+
+use std::sync::mpsc::channel;
+
+use talos_engine::{
+    Command, Engine, IssueKey, KeyId, Outcome, RateLimitPolicy, RevocationReason, RevokeKey,
+    TenantId, Visibility,
+};
+
+use crate::support::{ALIVE, Answer, Fixture, both_drivers};
+
+fn change(engine: &Engine, command: Command) -> Outcome {
+    let (sender, receiver) = channel();
+    engine.submit(command, move |outcome| sender.send(outcome).unwrap());
+    receiver.recv().unwrap().unwrap()
+}
+
+/// A new key's credential and id.
+fn issue(engine: &Engine, rate_limit: Option<RateLimitPolicy>) -> (String, KeyId) {
+    let command = Command::Issue(IssueKey {
+        tenant: TenantId::SINGLE,
+        name: "n".to_owned(),
+        actor_id: "a".to_owned(),
+        scopes: vec!["read".to_owned()],
+        metadata: String::new(),
+        visibility: Visibility::Secret,
+        ttl_ms: None,
+        rate_limit,
+        allowed_cidrs: Vec::new(),
+        request_id: None,
+    });
+    match change(engine, command) {
+        Outcome::Issued {
+            record,
+            secret: Some(secret),
+        } => (secret.expose().to_owned(), record.key_id),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn revoke(engine: &Engine, key_id: KeyId) {
+    change(
+        engine,
+        Command::Revoke(RevokeKey {
+            tenant: TenantId::SINGLE,
+            key_id,
+            reason: RevocationReason::KeyCompromise,
+            description: String::new(),
+        }),
+    );
+}
+
+fn request(fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+    )
+}
+
+fn of(credential: &str) -> String {
+    format!(r#"{{"credential":"{credential}"}}"#)
+}
+
+fn verdict(answer: &Answer) -> (bool, Option<String>) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("Content-Type"), Some("application/json"));
+    let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let code = value["error_code"].as_str();
+    let code = code.map(|code| code.replace("VERIFICATION_ERROR_", ""));
+    (value["is_valid"].as_bool().unwrap(), code)
+}
+
+fn refused(code: &str) -> (bool, Option<String>) {
+    (false, Some(code.to_owned()))
+}
+
+#[test]
+fn a_key_is_valid_until_it_is_revoked() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let policy = RateLimitPolicy {
+            quota: 100,
+            window_s: 60,
+        };
+        let (credential, key_id) = issue(&fixture.engine, Some(policy));
+        let body = of(&credential);
+        let mut client = fixture.connect();
+        let mut ask = |fields: &str| {
+            client.send(request(fields, &body).as_bytes());
+            client.answer()
+        };
+        assert_eq!(verdict(&ask("")), (true, None));
+        let answer = ask("");
+        assert_eq!(verdict(&answer), (true, None));
+        assert_eq!(answer.field("Ory-Talos-Cache"), Some("HIT"));
+        assert_eq!(
+            answer.field("RateLimit-Policy"),
+            Some("\"default\";q=100;w=60")
+        );
+        for fields in [
+            "Cache-Control: no-cache\r\n",
+            "cache-control: No-Store\r\n",
+            "Pragma: no-cache\r\n",
+        ] {
+            let answer = ask(fields);
+            assert_eq!(verdict(&answer), (true, None));
+            assert_eq!(answer.field("Ory-Talos-Cache"), Some("SKIP"), "{fields}");
+        }
+        revoke(&fixture.engine, key_id);
+        for fields in [
+            "",
+            "Cache-Control: no-cache\r\n",
+            "",
+            "Pragma: no-cache\r\n",
+        ] {
+            let answer = ask(fields);
+            assert_eq!(verdict(&answer), refused("REVOKED"), "{fields}");
+            assert_eq!(answer.field("RateLimit-Policy"), None);
+        }
+        assert_eq!(fixture.total(|core| core.verdicts.valid.get()), 5);
+        assert_eq!(fixture.total(|core| core.verdicts.revoked.get()), 4);
+    });
+}
+
+#[test]
+fn what_is_no_key_of_ours_is_not_found() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let (credential, _) = issue(&fixture.engine, None);
+        let mut wrong = credential.clone();
+        let last = wrong.pop().unwrap();
+        wrong.push(if last == '2' { '3' } else { '2' });
+        let foreign = credential.replacen("talos", "other", 1);
+        let mut client = fixture.connect();
+        for credential in [&wrong, &foreign] {
+            client.send(request("", &of(credential)).as_bytes());
+            assert_eq!(
+                verdict(&client.answer()),
+                refused("NOT_FOUND"),
+                "{credential}"
+            );
+        }
+    });
+}
+
+#[test]
+fn bad_bodies_are_400_and_the_connection_goes_on() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let mut client = fixture.connect();
+        for (body, reason) in [
+            ("", "CREDENTIAL_REQUIRED"),
+            ("{}", "CREDENTIAL_REQUIRED"),
+            (r#"{"credential":""}"#, "CREDENTIAL_REQUIRED"),
+            (r#"{"credential":1}"#, "BAD_REQUEST"),
+            (r#"{"credential":"a"#, "BAD_REQUEST"),
+            (&of(&"x".repeat(8193)), "BAD_REQUEST"),
+        ] {
+            client.send(request("", body).as_bytes());
+            let answer = client.answer();
+            assert_eq!(
+                (answer.status, &*answer.reason()),
+                (400, reason),
+                "{body:.40}"
+            );
+        }
+        client.send(ALIVE.as_bytes());
+        assert_eq!(client.answer().status, 200);
+    });
+}
+
+#[test]
+fn verdicts_keep_the_order_of_pipelined_requests_also_across_reads() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let keys: Vec<_> = (0..20).map(|_| issue(&fixture.engine, None)).collect();
+        for (_, key_id) in keys.iter().skip(1).step_by(2) {
+            revoke(&fixture.engine, *key_id);
+        }
+        // Half of them read storage, the others need not.
+        let mut requests = String::new();
+        for (at, (credential, _)) in keys.iter().enumerate() {
+            let fields = if at % 4 < 2 {
+                "Cache-Control: no-store\r\n"
+            } else {
+                ""
+            };
+            requests += &request(fields, &of(credential));
+        }
+        let mut client = fixture.connect();
+        for round in 0..10 {
+            client.send(requests.as_bytes());
+            for at in 0..keys.len() {
+                let expected = if at % 2 == 0 {
+                    (true, None)
+                } else {
+                    refused("REVOKED")
+                };
+                assert_eq!(verdict(&client.answer()), expected, "{round} {at}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_verification_in_chunks_that_reads_storage_is_answered() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let (credential, _) = issue(&fixture.engine, None);
+        let body = of(&credential);
+        let (first, second) = body.split_at(20);
+        let mut client = fixture.connect();
+        for _ in 0..2 {
+            client.send(
+                format!(
+                    "POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\nCache-Control: no-cache\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n14\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n{ALIVE}",
+                    second.len()
+                )
+                .as_bytes(),
+            );
+            assert_eq!(verdict(&client.answer()), (true, None));
+            assert_eq!(client.answer().text(), r#"{"status":"ok"}"#);
+        }
+    });
+}
+
+#[test]
+fn ready_says_so() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let answer = fixture.ask("GET /health/ready HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!((answer.status, answer.text()), (200, r#"{"status":"ok"}"#));
+    });
+}
