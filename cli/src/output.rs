@@ -56,13 +56,15 @@ pub(crate) fn write(
     format: Format,
     quiet: bool,
 ) -> io::Result<()> {
-    match (quiet, format) {
-        (true, _) => match &output.essence {
-            Some(essence) => writeln!(out, "{essence}")?,
-            None => {}
-        },
-        (false, Format::Json) => writeln!(out, "{}", one_line(output.answer))?,
-        (false, Format::Table) => out.write_all(table(&output.rows).as_bytes())?,
+    if quiet {
+        if let Some(essence) = &output.essence {
+            writeln!(out, "{essence}")?;
+        }
+        return out.flush();
+    }
+    match format {
+        Format::Json => writeln!(out, "{}", one_line(output.answer))?,
+        Format::Table => write_table(out, &output.rows)?,
     }
     out.flush()
 }
@@ -120,15 +122,16 @@ fn text(value: &Value) -> String {
 }
 
 /// The rows in two aligned columns. Control characters are escaped: a key's name must not be able to steer a terminal.
-fn table(rows: &[Row]) -> String {
+fn write_table(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
     let width = rows
         .iter()
         .map(|(name, _)| name.chars().count())
         .max()
         .unwrap_or(0);
-    rows.iter()
-        .map(|(name, value)| format!("{:width$}  {}\n", printable(name), printable(value)))
-        .collect()
+    for (name, value) in rows {
+        writeln!(out, "{:width$}  {}", printable(name), printable(value))?;
+    }
+    Ok(())
 }
 
 fn printable(text: &str) -> String {

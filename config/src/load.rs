@@ -98,7 +98,7 @@ impl Settings {
                     key: key.path,
                     message,
                 }),
-                Err(fault) => problems.push(refusal(key, source.place, fault)),
+                Err(fault) => problems.push(refusal(key, source.place, &fault)),
             }
         }
         if !problems.is_empty() {
@@ -267,7 +267,7 @@ fn unknown(path: &str, place: String) -> Problem {
     }
 }
 
-fn refusal(key: &Key, place: String, fault: Fault) -> Problem {
+fn refusal(key: &Key, place: String, fault: &Fault) -> Problem {
     let item = fault
         .item
         .map(|item| format!("item {item}: "))

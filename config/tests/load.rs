@@ -1,5 +1,7 @@
 //! Loading settings from all sources, and every class of error.
 
+#![cfg(test)]
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ pub(crate) struct RevokeArguments {
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// In which words; only with privilege_withdrawn
+    /// In which words; only with `privilege_withdrawn`
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 }

@@ -136,7 +136,7 @@ fn read_or_make(
 /// Writes `text` beside `path`, makes it durable, and gives it its name. When another process was faster, its file
 /// stays.
 fn publish(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", hex(&random()?[..8]).as_str()));
+    let temporary = path.with_extension(format!("{}.tmp", hex(&*random()?).as_str()));
     let written = write_durably(&temporary, text).and_then(|()| {
         // A rename would replace the other's file; a second link to ours cannot.
         match fs::hard_link(&temporary, path) {
@@ -170,7 +170,14 @@ fn random() -> io::Result<Zeroizing<[u8; SECRET_BYTES]>> {
 }
 
 fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    Zeroizing::new(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .flatten()
+            .collect(),
+    )
 }
 
 /// A JWK set with one Ed25519 key, named by its RFC 7638 thumbprint.
