@@ -224,6 +224,12 @@ impl Engine {
         self.verifier.set_keyring(keyring);
     }
 
+    /// The store itself, for tests that damage it.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &RocksStore {
+        &self.store
+    }
+
     /// Refuses new commands, finishes those waiting, and ends background work. Idempotent; the files are closed when the
     /// last reference to the engine is dropped.
     pub fn shutdown(&self) {

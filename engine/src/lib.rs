@@ -21,6 +21,8 @@ pub mod keyring;
 pub mod limits;
 pub mod record;
 mod row;
+#[cfg(test)]
+mod scenarios;
 mod secret;
 mod shards;
 mod storage;

@@ -313,6 +313,25 @@ impl RocksStore {
     }
 }
 
+/// Damage, for tests of recovery.
+#[cfg(test)]
+impl RocksStore {
+    pub fn remove_change(&self, position: Position) {
+        let log = self.family(LOG).expect("the log");
+        self.db
+            .delete_cf(log, change_format::encode_position(position))
+            .expect("a deletion");
+    }
+
+    pub fn remove_record(&self, tenant: TenantId, key_id: crate::ids::KeyId) {
+        let key = RecordKey::new(tenant, key_id);
+        let shard = self.shard(self.shard_of(&key)).expect("a shard");
+        self.db
+            .delete_cf(shard, key.as_bytes())
+            .expect("a deletion");
+    }
+}
+
 impl Rows for RocksStore {
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
         let family = self.shard(self.shard_of(key))?;

@@ -1,0 +1,70 @@
+//! A write that fails stops all writes and nothing else.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::Health;
+use crate::storage::{Change, Journal, StorageError};
+
+struct Failing {
+    journal: Box<dyn Journal>,
+    fail: Arc<AtomicBool>,
+}
+
+impl Journal for Failing {
+    fn append(&mut self, changes: &[Change]) -> Result<(), StorageError> {
+        if self.fail.load(Ordering::SeqCst) {
+            return Err(StorageError::Io("no space left on device".to_owned()));
+        }
+        self.journal.append(changes)
+    }
+}
+
+#[test]
+fn a_failed_write_latches_and_changes_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let fail = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fail);
+    let wrap = move |journal| {
+        Box::new(Failing {
+            journal,
+            fail: failing,
+        }) as Box<dyn Journal>
+    };
+    let engine = Engine::open_with(options(scratch.path()), |rows| rows, wrap).unwrap();
+    let (key_id, credential) = issue_new(&engine, "a");
+    assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
+    assert_eq!(engine.health(), Health::Ok);
+
+    fail.store(true, Ordering::SeqCst);
+    let latched = CommandError::Latched("no space left on device".to_owned());
+    assert_eq!(revoke(&engine, key_id).unwrap_err(), latched);
+    assert_eq!(
+        verify(&engine, &credential, CacheMode::Use).0,
+        valid("a"),
+        "what is not durable is not published"
+    );
+
+    fail.store(false, Ordering::SeqCst);
+    assert_eq!(
+        revoke(&engine, key_id).unwrap_err(),
+        latched,
+        "a failed sync is never tried again"
+    );
+    assert_eq!(
+        submit(&engine, Command::Issue(key("b"))).unwrap_err(),
+        latched
+    );
+    assert_eq!(
+        engine.health(),
+        Health::WritesStopped("no space left on device".to_owned())
+    );
+    assert_eq!(
+        verify(&engine, &credential, CacheMode::Bypass).0,
+        valid("a")
+    );
+    drop(engine);
+
+    let engine = open(scratch.path());
+    revoke(&engine, key_id).expect("a restart accepts writes again");
+}

@@ -1,0 +1,168 @@
+//! The engine as a whole, on a real database in a scratch directory.
+
+mod budget;
+mod failed_writes;
+mod keyring_changes;
+mod lifecycle;
+mod recovery;
+mod slow_read;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use crate::{
+    Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
+    KeyringSettings, OpenError, Options, Outcome, Prefixes, Query, Record, Refusal,
+    RevocationReason, RevokeKey, Secret, Step, TenantId, Verdict, Visibility, clock,
+};
+
+/// A verdict that outlives the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Valid(String),
+    Refused(Refusal),
+}
+
+fn keyring(secret: &str) -> Keyring {
+    Keyring::new(KeyringSettings {
+        hmac_current: Secret::new(secret.to_owned()),
+        hmac_retired: Vec::new(),
+        prefixes: Prefixes {
+            current: "talos".to_owned(),
+            retired: Vec::new(),
+            public_current: None,
+            public_retired: Vec::new(),
+        },
+        issuer: "issuer".to_owned(),
+        max_ttl_s: 86_400,
+        clock_skew_s: 0,
+    })
+}
+
+fn options(path: &Path) -> Options {
+    Options {
+        path: path.to_owned(),
+        shards: Some(4),
+        block_cache_bytes: 1 << 20,
+        cache_bytes: 1 << 20,
+        cache_ttl_s: 300,
+        keyring: keyring("first"),
+        render: |record, issuer| format!("{}@{issuer}", record.name).into_bytes(),
+    }
+}
+
+fn open(path: &Path) -> Arc<Engine> {
+    Engine::open(options(path)).expect("a database")
+}
+
+fn key(name: &str) -> IssueKey {
+    IssueKey {
+        tenant: TenantId::SINGLE,
+        name: name.to_owned(),
+        actor_id: "actor".to_owned(),
+        scopes: vec!["read".to_owned()],
+        metadata: String::new(),
+        visibility: Visibility::Secret,
+        ttl_ms: None,
+        rate_limit: None,
+        allowed_cidrs: Vec::new(),
+        request_id: None,
+    }
+}
+
+fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {
+    let (sender, receiver) = channel();
+    engine.submit(command, move |outcome| {
+        sender.send(outcome).expect("a receiver")
+    });
+    receiver.recv().expect("an outcome")
+}
+
+/// Issues a key; the record and, unless it is a replay, the credential.
+fn issue(engine: &Engine, key: IssueKey) -> (Record, Option<String>) {
+    match submit(engine, Command::Issue(key)) {
+        Ok(Outcome::Issued { record, secret }) => {
+            (record, secret.map(|secret| secret.expose().to_owned()))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn issue_new(engine: &Engine, name: &str) -> (KeyId, String) {
+    let (record, secret) = issue(engine, key(name));
+    (record.key_id, secret.expect("a credential"))
+}
+
+fn revoke(engine: &Engine, key_id: KeyId) -> Result<Outcome, CommandError> {
+    submit(engine, revocation(key_id))
+}
+
+fn revocation(key_id: KeyId) -> Command {
+    let (tenant, reason) = (TenantId::SINGLE, RevocationReason::KeyCompromise);
+    Command::Revoke(RevokeKey {
+        tenant,
+        key_id,
+        reason,
+        description: String::new(),
+    })
+}
+
+fn get(engine: &Engine, key_id: KeyId) -> Option<Record> {
+    let (sender, receiver) = channel();
+    engine.get(TenantId::SINGLE, key_id, move |record| {
+        sender.send(record).expect("a receiver")
+    });
+    receiver
+        .recv()
+        .expect("an answer")
+        .expect("a readable record")
+}
+
+fn query(credential: &str, cache: CacheMode) -> Query<'_> {
+    Query {
+        tenant: TenantId::SINGLE,
+        credential: credential.as_bytes(),
+        expected_audiences: &[],
+        client_ip: None,
+        cache,
+        now: clock::now(),
+    }
+}
+
+fn said(answer: Answer<'_>) -> (Said, CacheStatus) {
+    let verdict = match answer.verdict {
+        Verdict::Valid { body, .. } => Said::Valid(String::from_utf8_lossy(body).into_owned()),
+        Verdict::Refused(refusal) => Said::Refused(refusal),
+    };
+    (verdict, answer.cache)
+}
+
+/// Asks, waiting for the disk where it must.
+fn ask(engine: &Engine, query: &Query<'_>) -> (Said, CacheStatus) {
+    match engine.verify(query, said) {
+        Step::Answered(answer) => answer,
+        Step::Pending(pending) => {
+            let (sender, receiver) = channel();
+            engine.read(pending, move |loaded| {
+                sender.send(loaded).expect("a receiver")
+            });
+            engine.finish(query, receiver.recv().expect("a record"), said)
+        }
+    }
+}
+
+fn verify(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, CacheStatus) {
+    ask(engine, &query(credential, cache))
+}
+
+fn valid(name: &str) -> Said {
+    Said::Valid(format!("{name}@issuer"))
+}
+
+fn open_error(path: &Path) -> OpenError {
+    match Engine::open(options(path)) {
+        Ok(_) => panic!("the database opened"),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,133 @@
+//! Databases that must not open: in use, of another shape, or with acknowledged changes missing.
+
+use std::fs;
+
+use super::*;
+use crate::ids::{Epoch, Position, Sequence};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), target).map(drop).unwrap()
+        }
+    }
+}
+
+#[test]
+fn a_database_in_use_is_not_opened_twice() {
+    let scratch = tempfile::tempdir().unwrap();
+    let _engine = open(scratch.path());
+    assert!(matches!(
+        open_error(scratch.path()),
+        OpenError::InUse { .. }
+    ));
+}
+
+#[test]
+fn the_shard_count_is_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (_, credential) = issue_new(&open(scratch.path()), "a");
+    let other = Engine::open(Options {
+        shards: Some(8),
+        ..options(scratch.path())
+    });
+    assert!(matches!(
+        other.map(drop),
+        Err(OpenError::Shards {
+            stored: 4,
+            asked: 8
+        })
+    ));
+    let unasked = Engine::open(Options {
+        shards: None,
+        ..options(scratch.path())
+    })
+    .unwrap();
+    assert_eq!(verify(&unasked, &credential, CacheMode::Use).0, valid("a"));
+}
+
+#[test]
+fn an_older_copy_of_the_log_under_a_newer_witness_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (live, older) = (scratch.path().join("live"), scratch.path().join("older"));
+    issue_new(&open(&live), "a");
+    copy(&live, &older);
+    issue_new(&open(&live), "b");
+    fs::copy(live.join("witness"), older.join("witness")).unwrap();
+    let error = open_error(&older).to_string();
+    assert!(
+        error.contains("change 2 was acknowledged, but the log ends at 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_log_that_lost_its_tail_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    issue_new(&engine, "a");
+    issue_new(&engine, "b");
+    engine.store().remove_change(Position {
+        epoch: Epoch::FIRST,
+        sequence: Sequence(2),
+    });
+    drop(engine);
+    let error = open_error(scratch.path()).to_string();
+    assert!(error.contains("change 2 was acknowledged"), "{error}");
+    fs::remove_file(scratch.path().join("witness")).unwrap();
+    let error = open_error(scratch.path()).to_string();
+    assert!(
+        error.contains("the records end at change 2, the log at 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_gap_in_the_log_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    for name in ["a", "b", "c"] {
+        issue_new(&engine, name);
+    }
+    engine.store().remove_change(Position {
+        epoch: Epoch::FIRST,
+        sequence: Sequence(2),
+    });
+    drop(engine);
+    let error = open_error(scratch.path()).to_string();
+    assert!(error.contains("change 2 is missing in the log"), "{error}");
+}
+
+#[test]
+fn a_change_without_its_record_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let (key_id, _) = issue_new(&engine, "a");
+    engine.store().remove_record(TenantId::SINGLE, key_id);
+    drop(engine);
+    let error = open_error(scratch.path()).to_string();
+    assert!(
+        error.contains("change 1 is in the log, but not in its record"),
+        "{error}"
+    );
+}
+
+#[test]
+fn creation_that_was_cut_off_is_begun_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(open(scratch.path()));
+    fs::remove_dir_all(scratch.path().join("db")).unwrap();
+    rocksdb::DB::open_default(scratch.path().join("db"))
+        .map(drop)
+        .unwrap();
+    let (_, credential) = issue_new(&open(scratch.path()), "a");
+    assert_eq!(
+        verify(&open(scratch.path()), &credential, CacheMode::Use).0,
+        valid("a")
+    );
+}
