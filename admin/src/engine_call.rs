@@ -16,14 +16,9 @@ pub(crate) async fn submit(engine: &Engine, command: Command) -> Result<Outcome,
     let (sender, receiver) = oneshot::channel();
     // Nobody listens any more only after a timeout.
     engine.submit(command, move |result| drop(sender.send(result)));
-    await_answer(receiver, limits::ENGINE_WAIT)
-        .await?
-        .map_err(|error: CommandError| {
-            if let CommandError::Latched(cause) = &error {
-                tracing::warn!(cause, "a change was refused because writes are stopped");
-            }
-            error.into()
-        })
+    let result: Result<Outcome, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
+    // Why writes stopped was logged when they did, once and not per request.
+    result.map_err(ApiError::from)
 }
 
 /// Reads the record of a key.

@@ -177,8 +177,6 @@ mod tests {
         gate: Arc<Semaphore>,
         started: std_mpsc::Receiver<String>,
         panics: Arc<AtomicU64>,
-        answers: std_mpsc::Receiver<u16>,
-        answered: std_mpsc::Sender<u16>,
     }
 
     impl Fixture {
@@ -208,7 +206,6 @@ mod tests {
             };
             let (stop, stopped) = oneshot::channel();
             let run = runtime.spawn(exit.run(handler, stopped));
-            let (answered, answers) = std_mpsc::channel();
             Self {
                 runtime,
                 entrance,
@@ -217,55 +214,81 @@ mod tests {
                 gate,
                 started,
                 panics,
-                answers,
-                answered,
             }
         }
 
-        fn submit(&self, path: &str, body_bytes: usize) -> Result<(), Overloaded> {
-            let answered = self.answered.clone();
+        /// Submits a request. The channel closes without a status when the reply is dropped.
+        fn submit(&self, path: &str, body_bytes: usize) -> Result<Status, Overloaded> {
+            let (answered, answer) = std_mpsc::channel();
             let reply = Box::new(move |response: ControlResponse| {
                 answered.send(response.status).expect("a listener");
             });
-            self.entrance.submit(request(path, body_bytes), reply)
+            self.entrance
+                .submit(request(path, body_bytes), reply)
+                .map(|()| Status(answer))
         }
+    }
 
-        fn answer(&self) -> u16 {
-            self.answers.recv().expect("an answer")
+    /// The status of an answer to come.
+    #[derive(Debug)]
+    struct Status(std_mpsc::Receiver<u16>);
+
+    impl Status {
+        fn get(self) -> u16 {
+            self.0.recv().expect("an answer")
         }
     }
 
     #[test]
     fn a_full_queue_refuses_and_recovers() {
         let fixture = Fixture::new();
-        assert_eq!(fixture.submit("/runs", 1), Ok(()));
+        let mut accepted = vec![fixture.submit("/runs", 1).expect("room")];
         fixture.started.recv().expect("a start");
         for _ in 0..BOUNDS.waiting {
-            assert_eq!(fixture.submit("/waits", 1), Ok(()));
+            accepted.push(fixture.submit("/waits", 1).expect("room"));
         }
-        assert_eq!(fixture.submit("/over", 1), Err(Overloaded));
-        fixture.gate.add_permits(3);
-        for _ in 0..3 {
-            assert_eq!(fixture.answer(), 200);
+        fixture.submit("/over", 1).expect_err("a full queue");
+        fixture.gate.add_permits(4);
+        for status in accepted {
+            assert_eq!(status.get(), 200);
         }
-        assert_eq!(fixture.submit("/again", 1), Ok(()));
-        fixture.gate.add_permits(1);
-        assert_eq!(fixture.answer(), 200);
+        assert_eq!(fixture.submit("/again", 1).expect("room").get(), 200);
     }
 
     #[test]
     fn bytes_are_bounded_until_they_are_answered() {
         let fixture = Fixture::new();
-        assert_eq!(fixture.submit("/over", BOUNDS.bytes + 1), Err(Overloaded));
-        assert_eq!(fixture.submit("/most", BOUNDS.bytes - 1), Ok(()));
+        fixture
+            .submit("/over", BOUNDS.bytes + 1)
+            .expect_err("too many bytes");
+        let most = fixture.submit("/most", BOUNDS.bytes - 1).expect("room");
         fixture.started.recv().expect("a start");
-        assert_eq!(fixture.submit("/over", 2), Err(Overloaded));
-        assert_eq!(fixture.submit("/fits", 1), Ok(()));
+        fixture.submit("/over", 2).expect_err("too many bytes");
+        let fits = fixture.submit("/fits", 1).expect("room");
+        fixture.gate.add_permits(3);
+        assert_eq!((most.get(), fits.get()), (200, 200));
+        assert_eq!(
+            fixture.submit("/most", BOUNDS.bytes).expect("room").get(),
+            200
+        );
+    }
+
+    #[test]
+    fn one_handler_runs_at_a_time() {
+        let fixture = Fixture::new();
+        let first = fixture.submit("/first", 1).expect("room");
+        assert_eq!(fixture.started.recv().as_deref(), Ok("/first"));
+        let second = fixture.submit("/second", 1).expect("room");
+        // The second would have started by the time that a task spawned after it has run, were there room for it.
+        for _ in 0..100 {
+            fixture
+                .runtime
+                .block_on(fixture.runtime.spawn(tokio::task::yield_now()))
+                .expect("a task");
+        }
+        assert!(fixture.started.try_recv().is_err());
         fixture.gate.add_permits(2);
-        assert_eq!((fixture.answer(), fixture.answer()), (200, 200));
-        assert_eq!(fixture.submit("/most", BOUNDS.bytes), Ok(()));
-        fixture.gate.add_permits(1);
-        assert_eq!(fixture.answer(), 200);
+        assert_eq!((first.get(), second.get()), (200, 200));
     }
 
     #[test]
@@ -273,8 +296,11 @@ mod tests {
         let fixture = Fixture::new();
         fixture.gate.add_permits(1);
         for (path, status) in [("/panic", 500), ("/panic", 500), ("/fine", 200)] {
-            assert_eq!(fixture.submit(path, BOUNDS.bytes), Ok(()));
-            assert_eq!(fixture.answer(), status, "{path}");
+            assert_eq!(
+                fixture.submit(path, BOUNDS.bytes).expect("room").get(),
+                status,
+                "{path}"
+            );
         }
         assert_eq!(fixture.panics.load(Ordering::Relaxed), 2);
     }
@@ -282,19 +308,18 @@ mod tests {
     #[test]
     fn a_stop_answers_what_was_accepted() {
         let mut fixture = Fixture::new();
-        assert_eq!(fixture.submit("/runs", 1), Ok(()));
+        let runs = fixture.submit("/runs", 1).expect("room");
         fixture.started.recv().expect("a start");
-        assert_eq!(fixture.submit("/waits", 1), Ok(()));
+        let waits = fixture.submit("/waits", 1).expect("room");
         fixture
             .stop
             .take()
             .expect("a stop")
             .send(())
             .expect("a listener");
-        assert!(!fixture.run.is_finished());
         fixture.gate.add_permits(2);
         fixture.runtime.block_on(&mut fixture.run).expect("an end");
-        assert_eq!((fixture.answer(), fixture.answer()), (200, 200));
-        assert_eq!(fixture.submit("/late", 1), Err(Overloaded));
+        assert_eq!((runs.get(), waits.get()), (200, 200));
+        fixture.submit("/late", 1).expect_err("a stopped queue");
     }
 }
