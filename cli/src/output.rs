@@ -129,7 +129,8 @@ fn write_table(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
         .max()
         .unwrap_or(0);
     for (name, value) in rows {
-        writeln!(out, "{:width$}  {}", printable(name), printable(value))?;
+        let line = format!("{:width$}  {}", printable(name), printable(value));
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }

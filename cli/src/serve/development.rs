@@ -64,10 +64,7 @@ impl Development {
                 format!("file://{}", self.signing_keys.display()),
             ),
             ("secrets.hmac.current", self.hmac_secret.to_string()),
-            (
-                "db.dsn",
-                format!("rocksdb://{}", self.directory.join("db").display()),
-            ),
+            ("db.dsn", format!("rocksdb://{}", self.directory.display())),
             ("log.level", "warn".to_owned()),
             ("log.format", "text".to_owned()),
         ]
@@ -275,7 +272,7 @@ mod tests {
             let banner = banner(
                 address.parse().expect("an address"),
                 "epoll",
-                Path::new("./talos-data/db"),
+                Path::new("./talos-data"),
             );
             assert!(
                 banner.contains(url) && banner.contains("(epoll)"),

@@ -4,12 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Registered;
 
 /// What a shell reports for a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
+/// A signal that follows the first within this time is the same wish: supervisors send one to the process and one to
+/// its group.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// The signals, caught from now on.
 pub(crate) struct Signals(Registered);
@@ -30,14 +34,18 @@ impl Signals {
         let seen = Arc::clone(&asked);
         thread::spawn(move || {
             let mut signals = self.0.forever();
-            if signals.next().is_some() {
-                seen.store(true, Ordering::SeqCst);
-                tracing::info!("stopping: requests that have begun are answered first");
-                stop();
+            if signals.next().is_none() {
+                return;
             }
-            if signals.next().is_some() {
-                tracing::warn!("stopping at once");
-                std::process::exit(INTERRUPTED);
+            seen.store(true, Ordering::SeqCst);
+            tracing::info!("stopping: requests that have begun are answered first");
+            stop();
+            let first = Instant::now();
+            for _ in signals {
+                if first.elapsed() >= SAME_WISH {
+                    tracing::warn!("stopping at once");
+                    std::process::exit(INTERRUPTED);
+                }
             }
         });
         Stopping(asked)
