@@ -1,0 +1,166 @@
+//! Which crate may import which, and what no file may hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("talos-cells", &[]),
+    ("talos-engine", &["talos-cells"]),
+    ("talos-config", &["talos-engine"]),
+    ("talos-api", &["talos-engine"]),
+    (
+        "talos-server",
+        &["talos-api", "talos-config", "talos-engine"],
+    ),
+    (
+        "talos-admin",
+        &["talos-api", "talos-config", "talos-engine"],
+    ),
+    ("talos-loadtest", &["talos-api"]),
+];
+/// Crates that may import every other.
+const ASSEMBLERS: [&str; 2] = ["talos", "talos-benches"];
+const LINES_MAX: usize = 500;
+const BANNED_MODULES: [&str; 5] = ["utils", "common", "helpers", "misc", "types"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The crates of the workspace, each with those that it imports, tests and build scripts included.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let imported = |package: &Value| -> BTreeSet<String> {
+        let names = package["dependencies"].as_array().unwrap().iter().map(name);
+        names.filter(|name| ours.contains(name)).collect()
+    };
+    packages
+        .iter()
+        .map(|package| (name(package), imported(package)))
+        .collect()
+}
+
+/// All Rust files below a directory of the repository, with their text.
+fn sources(directory: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut waiting = vec![root().join(directory)];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no source below {directory}");
+    found
+}
+
+#[test]
+fn crates_import_only_what_they_may() {
+    let imports = imports();
+    for (name, imported) in &imports {
+        if ASSEMBLERS.contains(&name.as_str()) {
+            continue;
+        }
+        let allowed = ARROWS.iter().find(|(crate_name, _)| crate_name == name);
+        let (_, allowed) =
+            allowed.unwrap_or_else(|| panic!("{name} is new: say here what it may import"));
+        for import in imported {
+            assert!(
+                allowed.contains(&import.as_str()),
+                "{name} may not import {import}"
+            );
+        }
+    }
+    for (name, _) in ARROWS {
+        assert!(
+            imports.contains_key(name),
+            "{name} is gone: take it out here"
+        );
+    }
+}
+
+#[test]
+fn the_data_plane_knows_no_storage_and_takes_no_lock() {
+    for (path, text) in sources("server/src") {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in ["rocksdb", "RocksDB", "Mutex", "RwLock"] {
+                assert!(
+                    !code.contains(word),
+                    "{}:{}: {word}",
+                    path.display(),
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_about_something() {
+    let mut long = Vec::new();
+    for (path, text) in sources(".") {
+        let (name, lines) = (
+            path.file_stem().unwrap().to_string_lossy(),
+            text.lines().count(),
+        );
+        let folder = path
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy();
+        assert!(
+            !BANNED_MODULES.contains(&&*name) && !BANNED_MODULES.contains(&&*folder),
+            "{}",
+            path.display()
+        );
+        if lines > LINES_MAX {
+            long.push(format!("{}: {lines} lines", path.display()));
+        }
+        let declares = |line: &&str| {
+            BANNED_MODULES
+                .iter()
+                .any(|banned| line.trim_end() == format!("mod {banned} {{"))
+        };
+        assert!(
+            !text.lines().any(|line| declares(&line.trim_start())),
+            "{}",
+            path.display()
+        );
+    }
+    assert!(long.is_empty(), "beyond {LINES_MAX} lines: {long:#?}");
+}

@@ -1,0 +1,225 @@
+//! Clients that write until the server is cut off, what they were told, and whether it is still true afterwards.
+//!
+//! What a client was told must hold for ever. What it asked without hearing the answer may have happened or not, but
+//! wholly: every way of asking must give the same reply.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::http::{Answer, Connection, NoAnswer};
+use super::keys::{ISSUE, Issued, assert_refused, assert_valid};
+
+/// What one client knows after it was cut off.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    keys: Vec<Acknowledged>,
+    /// The `request_id` of an issue without an answer.
+    unheard_issue: Option<String>,
+}
+
+/// A key that was acknowledged.
+#[derive(Debug)]
+struct Acknowledged {
+    issued: Issued,
+    revocation: Revocation,
+}
+
+/// What is known of a key's revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Revocation {
+    NotAsked,
+    Unheard,
+    Acknowledged,
+}
+
+/// Lets a scenario follow its clients and stop them.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Writes acknowledged so far, over all clients.
+    pub acknowledged: AtomicUsize,
+    /// Set to end the clients without cutting them off.
+    pub stop: AtomicBool,
+}
+
+impl Progress {
+    /// Waits until this many writes are acknowledged since `before`.
+    pub fn wait_for(&self, writes: usize) {
+        for _ in 0..60_000 {
+            if self.acknowledged.load(Ordering::Relaxed) >= writes {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!(
+            "{} of {writes} writes in a minute",
+            self.acknowledged.load(Ordering::Relaxed)
+        );
+    }
+}
+
+/// Issues keys, and revokes every other one, until something is not acknowledged. `name` must be unique among all
+/// clients that ever wrote to this database, and at most 20 characters.
+pub fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> Ledger {
+    let mut ledger = Ledger::default();
+    let Ok(mut connection) = Connection::try_open(address) else {
+        return ledger;
+    };
+    for number in 0.. {
+        if progress.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let request_id = format!("{name}-{number}");
+        let body = json!({"name": name, "actor_id": "writer", "scopes": ["a", "b"], "request_id": request_id});
+        match post(&mut connection, ISSUE, &body) {
+            Ok(answer) if answer.status == 201 => {
+                let issued = Issued::from(&answer);
+                ledger.keys.push(Acknowledged {
+                    issued,
+                    revocation: Revocation::NotAsked,
+                });
+            }
+            _ => {
+                ledger.unheard_issue = Some(request_id);
+                break;
+            }
+        }
+        progress.acknowledged.fetch_add(1, Ordering::Relaxed);
+        if number % 2 == 0 {
+            continue;
+        }
+        // Not the newest: by then the key has been through the cache, or out of the write buffer.
+        let middle = ledger.keys.len() / 2;
+        let Some(key) = ledger
+            .keys
+            .iter_mut()
+            .skip(middle)
+            .find(|key| key.revocation == Revocation::NotAsked)
+        else {
+            continue;
+        };
+        let path = format!("{ISSUE}/{}:revoke", key.issued.key_id);
+        match post(
+            &mut connection,
+            &path,
+            &json!({"reason": "REVOCATION_REASON_KEY_COMPROMISE"}),
+        ) {
+            Ok(answer) if answer.status == 200 => key.revocation = Revocation::Acknowledged,
+            _ => {
+                key.revocation = Revocation::Unheard;
+                break;
+            }
+        }
+        progress.acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    ledger
+}
+
+fn post(connection: &mut Connection, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
+    connection.exchange(&super::http::request(
+        "POST",
+        path,
+        &[],
+        body.to_string().as_bytes(),
+    ))
+}
+
+/// Runs `clients` of these at the same time while `disturb` runs, and returns what they know.
+pub fn write_from(
+    clients: usize,
+    address: SocketAddr,
+    round: &str,
+    disturb: impl FnOnce(&Progress),
+) -> Vec<Ledger> {
+    let progress = Progress::default();
+    std::thread::scope(|scope| {
+        let progress = &progress;
+        let writing: Vec<_> = (0..clients)
+            .map(|client| {
+                let name = format!("{round}-{client}");
+                scope.spawn(move || write_until_cut_off(address, &name, progress))
+            })
+            .collect();
+        disturb(progress);
+        writing
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    })
+}
+
+impl Ledger {
+    /// How many writes were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        let revoked = self
+            .keys
+            .iter()
+            .filter(|key| key.revocation == Revocation::Acknowledged);
+        self.keys.len() + revoked.count()
+    }
+
+    /// Asserts that everything acknowledged is still so, and that nothing is half applied. Settles what was unheard, so
+    /// that a later check of the same ledger is stricter.
+    pub fn check(&mut self, connection: &mut Connection) {
+        for key in &mut self.keys {
+            key.check(connection);
+        }
+        if let Some(request_id) = self.unheard_issue.take() {
+            check_unheard_issue(connection, &request_id);
+        }
+    }
+}
+
+impl Acknowledged {
+    fn check(&mut self, connection: &mut Connection) {
+        let Issued { key_id, secret } = &self.issued;
+        let resource = connection.get(key_id);
+        let revoked = resource["status"] == "KEY_STATUS_REVOKED";
+        match self.revocation {
+            Revocation::NotAsked => assert!(!revoked, "revoked by nobody: {resource}"),
+            Revocation::Acknowledged => {
+                assert!(revoked, "an acknowledged revocation is lost: {resource}")
+            }
+            Revocation::Unheard if revoked => self.revocation = Revocation::Acknowledged,
+            Revocation::Unheard => self.revocation = Revocation::NotAsked,
+        }
+        // From storage, into the cache, from the cache.
+        for headers in [[("Cache-Control", "no-store")].as_slice(), &[], &[]] {
+            let verdict = connection.verify_with(secret, headers);
+            if revoked {
+                assert_refused(&verdict, "REVOKED");
+            } else {
+                assert_valid(&verdict, key_id);
+            }
+        }
+    }
+}
+
+/// Repeats an issue whose answer was lost. Either the key is there, whole, and the repetition finds it; or nothing is, and
+/// the repetition makes it.
+fn check_unheard_issue(connection: &mut Connection, request_id: &str) {
+    let body = json!({"name": "again", "actor_id": "writer", "request_id": request_id});
+    let answer = connection.post(ISSUE, &body);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let repeated = answer.json();
+    let key = &repeated["issued_api_key"];
+    assert_eq!(connection.get(key["key_id"].as_str().unwrap()), *key);
+    if let Some(secret) = repeated["secret"].as_str() {
+        assert_eq!(key["name"], "again");
+        assert_valid(&connection.verify(secret), key["key_id"].as_str().unwrap());
+    } else {
+        assert_eq!(
+            (&key["scopes"], &key["status"]),
+            (&json!(["a", "b"]), &json!("KEY_STATUS_ACTIVE"))
+        );
+    }
+}
+
+/// Checks all ledgers over one connection.
+pub fn check_all(ledgers: &mut [Ledger], address: SocketAddr) {
+    let mut connection = Connection::open(address);
+    for ledger in ledgers {
+        ledger.check(&mut connection);
+    }
+}

@@ -1,0 +1,227 @@
+//! A data directory with its configuration, and the servers that run on it one after the other.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::{Connection, request};
+use super::{Driver, TALOS};
+
+/// Far beyond what a start or a stop takes, so that only a hang exceeds it.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
+
+/// A place where servers run. Its directory is removed at the end.
+pub struct Site {
+    driver: Driver,
+    directory: TempDir,
+    data: PathBuf,
+    starts: u32,
+}
+
+/// A server that was started on a site. Dropping it kills it.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it writes to standard error: JSON lines.
+    pub log: PathBuf,
+    child: Child,
+}
+
+impl Site {
+    /// A site in a fresh temporary directory.
+    pub fn new(driver: Driver) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("talos-test-")
+            .tempdir()
+            .unwrap();
+        let data = directory.path().join("data");
+        Self {
+            driver,
+            directory,
+            data,
+            starts: 0,
+        }
+    }
+
+    /// The same site with its data elsewhere, for example on a volume of its own.
+    pub fn with_data_in(mut self, data: &Path) -> Self {
+        data.clone_into(&mut self.data);
+        self
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A directory for whatever a scenario needs.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes the configuration and returns its path.
+    pub fn config(&self) -> PathBuf {
+        let path = self.directory.path().join("talos.yaml");
+        let (data, driver) = (self.data.display(), self.driver.name());
+        let yaml = format!(
+            "serve:\n  driver: {driver}\n  workers: 2\n  http: {{host: 127.0.0.1, port: 0}}\n  \
+             metrics: {{host: 127.0.0.1, port: 0}}\n\
+             credentials: {{issuer: 'https://issuer.example'}}\n\
+             secrets: {{hmac: {{current: 'a secret for tests, of more than 32 characters'}}}}\n\
+             db: {{dsn: 'rocksdb://{data}', shards: 2, block_cache_size: 8 MiB}}\n"
+        );
+        fs::write(&path, yaml).unwrap();
+        path
+    }
+
+    /// The command that starts a server here.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(TALOS);
+        without_talos_variables(&mut command);
+        command
+            .arg("--config")
+            .arg(self.config())
+            .arg("serve")
+            .current_dir(self.directory.path());
+        command
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub fn start(&mut self) -> Server {
+        self.starts += 1;
+        let log = self
+            .directory
+            .path()
+            .join(format!("server-{}.log", self.starts));
+        Server::start(self.command(), log)
+    }
+}
+
+/// Removes from a command's environment what would configure a server.
+pub fn without_talos_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TALOS_") {
+            command.env_remove(name);
+        }
+    }
+}
+
+impl Server {
+    /// Starts the command with its standard error in `log`, and waits until the server is ready.
+    pub fn start(mut command: Command, log: PathBuf) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap());
+        let child = command.spawn().unwrap();
+        let mut server = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log,
+            child,
+        };
+        server.address = server.wait_for("its address", Self::logged_address);
+        server.wait_for("readiness", |server| {
+            let answer = Connection::try_open(server.address)
+                .ok()?
+                .exchange(&request("GET", "/health/ready", &[], b""));
+            answer.ok().filter(|answer| answer.status == 200).map(drop)
+        });
+        server
+    }
+
+    fn logged_address(&self) -> Option<SocketAddr> {
+        let serving = self
+            .log_lines()
+            .into_iter()
+            .find(|line| line["message"] == "serving")?;
+        serving["address"].as_str()?.parse().ok()
+    }
+
+    /// The complete lines of the log that are JSON.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let log = fs::read_to_string(&self.log).unwrap();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    fn wait_for<T>(&mut self, what: &str, mut probe: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = probe(self) {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            let log = || fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(
+                ended.is_none(),
+                "the server ended with {} before {what}:\n{}",
+                ended.unwrap(),
+                log()
+            );
+            assert!(
+                Instant::now() < deadline,
+                "no {what} in {PATIENCE:?}:\n{}",
+                log()
+            );
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server did not end in {PATIENCE:?}"
+            );
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Stops it by SIGTERM; it must end with exit code 0.
+    pub fn stop(mut self) {
+        self.terminate();
+        let status = self.wait();
+        assert!(
+            status.success(),
+            "{status}\n{}",
+            fs::read_to_string(&self.log).unwrap()
+        );
+    }
+
+    /// Ends it by SIGKILL, as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when it has ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

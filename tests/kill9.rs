@@ -1,0 +1,48 @@
+//! `kill -9` under eight writing clients: after each restart everything that was ever acknowledged is there.
+
+use std::time::Duration;
+
+use crate::harness::ledger::{check_all, write_from};
+use crate::harness::site::{Server, Site};
+
+const CLIENTS: usize = 8;
+
+fn rounds() -> u32 {
+    std::env::var("TALOS_TEST_KILL_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap())
+}
+
+both_drivers! {
+    fn nothing_acknowledged_is_lost(driver: Driver) {
+        let mut site = Site::new(driver);
+        let mut ledgers = Vec::new();
+        for round in 0..rounds() {
+            let mut server = Some(site.start());
+            let address = server.as_ref().unwrap().address;
+            let name = format!("kill-{round}");
+            let written = write_from(CLIENTS, address, &name, |progress| {
+                // Not the same moment in every round.
+                progress.wait_for(100 + 37 * round as usize);
+                server.take().map(Server::kill).unwrap();
+            });
+            assert!(written.iter().all(|ledger| ledger.acknowledged() > 0), "a client wrote nothing");
+            ledgers.extend(written);
+            let server = site.start();
+            check_all(&mut ledgers, server.address);
+            server.kill();
+        }
+    }
+
+    /// A crash while the database is made, or opened, leaves something that opens.
+    fn a_start_that_is_killed_can_be_repeated(driver: Driver) {
+        let mut site = Site::new(driver);
+        for delay_ms in [0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64] {
+            let mut starting = site.command().stderr(std::process::Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(delay_ms));
+            starting.kill().unwrap();
+            starting.wait().unwrap();
+        }
+        let server = site.start();
+        server.connect().issue("after all that");
+        server.stop();
+    }
+}

@@ -1,0 +1,27 @@
+//! The whole server, from outside: every scenario starts the real binary and speaks to it over sockets and the command
+//! line. One scenario a file; scenarios that the data plane's driver could change run on io_uring and on epoll.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[macro_use]
+mod harness;
+
+mod architecture;
+mod dev_mode;
+mod disk_full;
+mod drain;
+mod errors;
+mod idempotency;
+mod issue_verify_revoke;
+mod kill9;
+mod limits;
+mod power_cut;
+mod startup;
+mod tour;
+mod wire;
