@@ -1,1 +1,182 @@
-//! Filled in by its own commit.
+//! What the benches share: an engine on a scratch directory, and keys in it.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use talos_engine::{
+    Answer, CacheMode, Command, CommandError, Engine, IssueKey, Keyring, KeyringSettings, Options,
+    Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step, TenantId, Verdict,
+    Visibility, clock,
+};
+
+/// Issue commands that wait for the committer at once while keys are made.
+const BATCH: usize = 1024;
+
+/// An engine and the directory that it lives in.
+pub struct Scratch {
+    /// The engine; closed before the directory goes.
+    pub engine: Arc<Engine>,
+    _directory: tempfile::TempDir,
+}
+
+/// Secrets and prefixes as a small installation has them.
+#[must_use]
+pub fn keyring() -> Keyring {
+    Keyring::new(KeyringSettings {
+        hmac_current: Secret::new("a secret of the length that is asked for".to_owned()),
+        hmac_retired: Vec::new(),
+        prefixes: Prefixes {
+            current: "talos".to_owned(),
+            retired: Vec::new(),
+            public_current: None,
+            public_retired: Vec::new(),
+        },
+        issuer: "http://localhost:4420".to_owned(),
+        max_ttl_s: 31_536_000,
+        clock_skew_s: 300,
+    })
+}
+
+impl Scratch {
+    /// An empty engine with this much memory for cells.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    #[must_use]
+    pub fn new(cache_bytes: usize) -> Self {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let options = Options {
+            path: directory.path().to_owned(),
+            shards: None,
+            block_cache_bytes: 256 << 20,
+            cache_bytes,
+            cache_ttl_s: 86_400,
+            keyring: keyring(),
+            render: talos_api::verify::render_valid,
+        };
+        Self {
+            engine: Engine::open(options).expect("a database"),
+            _directory: directory,
+        }
+    }
+
+    /// Issues `count` keys and returns their credentials.
+    ///
+    /// # Panics
+    /// When a key is not issued.
+    #[must_use]
+    pub fn issue(&self, count: usize) -> Vec<String> {
+        let mut credentials = Vec::with_capacity(count);
+        while credentials.len() < count {
+            let (sender, receiver) = channel();
+            let batch = BATCH.min(count - credentials.len());
+            for n in 0..batch {
+                let sender = sender.clone();
+                submit(
+                    &self.engine,
+                    Command::Issue(key(credentials.len() + n)),
+                    move |outcome| {
+                        sender.send(outcome).expect("a receiver");
+                    },
+                );
+            }
+            drop(sender);
+            credentials.extend(receiver.iter().map(|outcome| match outcome {
+                Ok(Outcome::Issued {
+                    secret: Some(secret),
+                    ..
+                }) => secret.expose().to_owned(),
+                other => panic!("not issued: {other:?}"),
+            }));
+        }
+        credentials
+    }
+
+    /// Verifies once, from memory; whether it is valid.
+    ///
+    /// # Panics
+    /// When the record would have to be read from disk.
+    #[must_use]
+    pub fn verify(&self, credential: &str, cache: CacheMode) -> bool {
+        let query = Query {
+            tenant: TenantId::SINGLE,
+            credential: credential.as_bytes(),
+            expected_audiences: &[],
+            client_ip: None,
+            cache,
+            now: clock::now(),
+        };
+        match self.engine.verify(&query, is_valid) {
+            Step::Answered(valid) => valid,
+            Step::Pending(_) => panic!("the record is not in memory"),
+        }
+    }
+}
+
+fn submit(
+    engine: &Engine,
+    command: Command,
+    done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static,
+) {
+    engine.submit(command, done);
+}
+
+fn is_valid(answer: Answer<'_>) -> bool {
+    matches!(answer.verdict, Verdict::Valid { body, .. } if !body.is_empty())
+}
+
+/// A key of the usual size: its record takes about 300 bytes.
+#[must_use]
+pub fn key(n: usize) -> IssueKey {
+    IssueKey {
+        tenant: TenantId::SINGLE,
+        name: format!("service-{n}"),
+        actor_id: format!("user_{}", n % 1000),
+        scopes: vec!["read:orders".to_owned(), "write:orders".to_owned()],
+        metadata: r#"{"team":"payments","environment":"staging"}"#.to_owned(),
+        visibility: Visibility::Secret,
+        ttl_ms: Some(30 * 86_400_000),
+        rate_limit: None,
+        allowed_cidrs: Vec::new(),
+        request_id: None,
+    }
+}
+
+/// The command that ends a key.
+#[must_use]
+pub fn revocation(key_id: talos_engine::KeyId) -> Command {
+    let (tenant, reason) = (TenantId::SINGLE, RevocationReason::Superseded);
+    Command::Revoke(RevokeKey {
+        tenant,
+        key_id,
+        reason,
+        description: String::new(),
+    })
+}
+
+/// The order in which keys are asked for: a fixed pseudo-random walk (splitmix64), so that every run asks alike.
+#[derive(Clone, Debug, Default)]
+pub struct Walk(u64);
+
+impl Walk {
+    /// The next index below `count`.
+    pub fn next(&mut self, count: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % count as u64).unwrap_or(0)
+    }
+}
+
+/// How many keys a large bench uses: `TALOS_BENCH_KEYS`, else a million, else few when benches only run as tests.
+#[must_use]
+pub fn many_keys() -> usize {
+    if std::env::args().any(|argument| argument == "--test") {
+        return 2_000;
+    }
+    std::env::var("TALOS_BENCH_KEYS")
+        .ok()
+        .and_then(|keys| keys.parse().ok())
+        .unwrap_or(1_000_000)
+}

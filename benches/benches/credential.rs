@@ -1,0 +1,52 @@
+//! The parts of proving a credential: its digest, its shape, its checksum.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use talos_engine::clock::UnixMillis;
+use talos_engine::credential::issued::{ChecksumKey, IssuedKey, make};
+use talos_engine::credential::{imported_key_id, proof_digest};
+use talos_engine::{Secret, TenantId};
+use uuid::Uuid;
+
+fn credential(c: &mut Criterion) {
+    let secret = ChecksumKey::new(&Secret::new(
+        "a secret of the length that is asked for".to_owned(),
+    ));
+    let text = make(
+        "talos",
+        UnixMillis(1_750_000_000_000),
+        Uuid::from_u128(7),
+        &secret,
+    );
+    let bytes = text.expose().as_bytes();
+    let parsed = IssuedKey::parse(bytes).expect("an issued key");
+
+    let mut group = c.benchmark_group("credential");
+    group.bench_function("proof digest (SHA-256)", |b| {
+        b.iter(|| proof_digest(TenantId::SINGLE, black_box(bytes)))
+    });
+    group.bench_function("parse (base58)", |b| {
+        b.iter(|| IssuedKey::parse(black_box(bytes)))
+    });
+    group.bench_function("checksum (HMAC-SHA256)", |b| {
+        b.iter(|| black_box(&parsed).is_signed_by(&secret))
+    });
+    group.bench_function("imported id (SHA-512/256)", |b| {
+        b.iter(|| imported_key_id(TenantId::SINGLE, black_box(b"sk_live_0123456789abcdef")));
+    });
+    group.bench_function("make", |b| {
+        b.iter(|| {
+            make(
+                "talos",
+                UnixMillis(1_750_000_000_000),
+                black_box(Uuid::from_u128(7)),
+                &secret,
+            )
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, credential);
+criterion_main!(benches);

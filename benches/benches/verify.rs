@@ -1,0 +1,64 @@
+//! `Engine::verify`, as the data plane calls it.
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use talos_benches::{Scratch, Walk, keyring, many_keys};
+use talos_engine::CacheMode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Memory for cells of a key of the usual size, generously.
+const CACHE_BYTES_PER_KEY: usize = 2048;
+
+fn verify(c: &mut Criterion) {
+    let count = many_keys();
+    let scratch = Scratch::new((count * CACHE_BYTES_PER_KEY).max(64 << 20));
+    let keys = scratch.issue(count);
+    let before = scratch.engine.cache_used_bytes();
+    assert!(keys.iter().all(|key| scratch.verify(key, CacheMode::Use)));
+    eprintln!(
+        "memory per key in cells: {} bytes",
+        (scratch.engine.cache_used_bytes() - before) / count
+    );
+
+    let mut group = c.benchmark_group("verify");
+    let mut walk = Walk::default();
+    let hot = count.min(1000);
+    group.bench_function("proof hit, 1 k hot keys", |b| {
+        b.iter(|| assert!(scratch.verify(&keys[walk.next(hot)], CacheMode::Use)));
+    });
+    group.bench_function("proof hit, all keys at random", |b| {
+        b.iter(|| assert!(scratch.verify(&keys[walk.next(count)], CacheMode::Use)));
+    });
+    group.bench_function("no-store (record from storage)", |b| {
+        b.iter(|| assert!(scratch.verify(&keys[walk.next(hot)], CacheMode::Bypass)));
+    });
+
+    let unknown = keys[0].replacen("talos_", "other_", 1);
+    group.bench_function("foreign prefix", |b| {
+        b.iter(|| assert!(!scratch.verify(&unknown, CacheMode::Use)))
+    });
+    let mut wrong = keys[0].clone();
+    let last = wrong.pop().expect("a character");
+    wrong.push(if last == '2' { '3' } else { '2' });
+    group.bench_function("wrong checksum", |b| {
+        b.iter(|| assert!(!scratch.verify(&wrong, CacheMode::Use)))
+    });
+    group.bench_function("unknown key (imported shape)", |b| {
+        b.iter(|| assert!(!scratch.verify("sk_live_0123456789abcdef", CacheMode::Use)));
+    });
+
+    // Every proof and every rendered answer is void after a change of the keyring: what follows is the first verification
+    // of each key, with its record in RocksDB's memory.
+    group.bench_function("proof miss, record in memory", |b| {
+        b.iter_batched_ref(
+            || scratch.engine.set_keyring(keyring()),
+            |()| assert!(scratch.verify(&keys[walk.next(hot)], CacheMode::Use)),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, verify);
+criterion_main!(benches);
