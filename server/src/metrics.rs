@@ -248,6 +248,8 @@ pub struct CoreMetrics {
     pub panics: Counter,
     /// Requests that the control plane had no room for.
     pub overloads: Counter,
+    /// Verifications that waited for the disk.
+    pub disk_reads: Counter,
 }
 
 /// The counters of all cores.

@@ -72,6 +72,7 @@ pub(crate) fn read(
     exchange: &Exchange<'_>,
     pending: PendingRead,
 ) -> tokio::sync::oneshot::Receiver<Loaded> {
+    exchange.core.metrics.disk_reads.increment();
     let (sender, receiver) = tokio::sync::oneshot::channel();
     exchange.core.shared.engine.read(pending, move |loaded| {
         // The receiver is gone when the connection was cut; nobody misses the record then.

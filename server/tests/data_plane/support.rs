@@ -100,7 +100,7 @@ pub(crate) struct Fixture {
     pub(crate) control: Arc<ScriptedControl>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) address: SocketAddr,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -116,11 +116,29 @@ impl Fixture {
     }
 
     pub(crate) fn with(driver: DriverChoice, change: impl FnOnce(&mut ServerOptions)) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), 1 << 20, driver, change)
+    }
+
+    /// The same data under a new engine that has nothing in memory and no cache for blocks.
+    pub(crate) fn restarted(mut self, driver: DriverChoice) -> Self {
+        self.server.take();
+        self.engine.shutdown();
+        let nothing = tempfile::tempdir().unwrap();
+        let data = std::mem::replace(&mut self.data, nothing);
+        drop(self);
+        Self::over(data, 0, driver, |_| {})
+    }
+
+    fn over(
+        data: tempfile::TempDir,
+        block_cache_bytes: usize,
+        driver: DriverChoice,
+        change: impl FnOnce(&mut ServerOptions),
+    ) -> Self {
         let engine = Engine::open(Options {
             path: data.path().join("data"),
             shards: Some(1),
-            block_cache_bytes: 1 << 20,
+            block_cache_bytes,
             cache_bytes: 1 << 20,
             cache_ttl_s: 300,
             keyring: Keyring::new(KeyringSettings {
@@ -158,7 +176,7 @@ impl Fixture {
             control,
             engine,
             address,
-            _data: data,
+            data,
         }
     }
 

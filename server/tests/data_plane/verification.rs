@@ -226,6 +226,28 @@ fn a_verification_in_chunks_that_reads_storage_is_answered() {
 }
 
 #[test]
+fn a_key_that_is_not_in_memory_is_read_from_disk_once() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let (valid, _) = issue(&fixture.engine, None);
+        let (revoked, key_id) = issue(&fixture.engine, None);
+        revoke(&fixture.engine, key_id);
+        let fixture = fixture.restarted(driver);
+        let mut client = fixture.connect();
+        for cache in ["MISS", "HIT"] {
+            for (credential, expected) in [(&valid, (true, None)), (&revoked, refused("REVOKED"))] {
+                client.send(format!("{ALIVE}{}", request("", &of(credential))).as_bytes());
+                assert_eq!(client.answer().text(), r#"{"status":"ok"}"#);
+                let answer = client.answer();
+                assert_eq!(verdict(&answer), expected);
+                assert_eq!(answer.field("Ory-Talos-Cache"), Some(cache));
+            }
+        }
+        assert_eq!(fixture.total(|core| core.disk_reads.get()), 2);
+    });
+}
+
+#[test]
 fn ready_says_so() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
