@@ -298,7 +298,8 @@ fn get_shows_the_key() {
 
 #[test]
 fn the_servers_error_is_one_line_with_its_reason() {
-    let body = json!({"error": {"code": 404, "status": "NOT_FOUND", "message": "no such key", "details": [{"reason": "API_KEY_NOT_FOUND"}]}});
+    let details = json!([{"reason": "API_KEY_NOT_FOUND"}]);
+    let body = json!({"error": {"code": 404, "message": "no such key", "details": details}});
     let run = run(&["issued", "get", "k"], "", 404, &body);
     assert_eq!(code(&run.result), format!("{:?}", ExitCode::FAILURE));
     assert_eq!(

@@ -89,7 +89,8 @@ fn serve(
         Ok(server) => {
             let address = server.local_addr();
             let driver = server.driver().to_string();
-            tracing::info!(%address, driver = driver.as_str(), workers = settings.serve.workers, version = VERSION, "serving");
+            let workers = settings.serve.workers;
+            tracing::info!(%address, driver = driver.as_str(), workers, version = VERSION, "serving");
             if development.is_some() {
                 // A banner that cannot be written is no reason not to serve.
                 let _ = io::stdout().write_all(

@@ -27,8 +27,8 @@ impl Signals {
         Registered::new([SIGTERM, SIGINT]).map(Self)
     }
 
-    /// Calls `stop` on a thread of its own when the first signal comes; it must not wait. A second signal ends the process at once, which
-    /// loses nothing that was acknowledged.
+    /// Calls `stop`, which must not wait, on a thread of its own when the first signal comes. A second one ends the
+    /// process at once, which loses nothing that was acknowledged.
     pub(crate) fn on_first(mut self, stop: impl FnOnce() + Send + 'static) -> Stopping {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
