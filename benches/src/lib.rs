@@ -92,10 +92,10 @@ impl Scratch {
         credentials
     }
 
-    /// Verifies once, from memory; whether it is valid.
+    /// Verifies once, waiting for the disk if it must; whether it is valid.
     ///
     /// # Panics
-    /// When the record would have to be read from disk.
+    /// When the engine forgets to answer.
     #[must_use]
     pub fn verify(&self, credential: &str, cache: CacheMode) -> bool {
         let query = Query {
@@ -108,7 +108,14 @@ impl Scratch {
         };
         match self.engine.verify(&query, is_valid) {
             Step::Answered(valid) => valid,
-            Step::Pending(_) => panic!("the record is not in memory"),
+            Step::Pending(pending) => {
+                let (sender, receiver) = channel();
+                self.engine.read(pending, move |loaded| {
+                    sender.send(loaded).expect("a receiver")
+                });
+                self.engine
+                    .finish(&query, receiver.recv().expect("a record"), is_valid)
+            }
         }
     }
 }
