@@ -21,7 +21,7 @@ use talos_engine::clock::{self, UnixMillis};
 use tokio::sync::oneshot;
 
 use crate::chunked::{ChunkError, ChunkedDecoder};
-use crate::core::Core;
+use crate::core::{BodyClaim, Core};
 use crate::deadlines::{CoarseMillis, Phase, Registered, shut_down};
 use crate::dispatch::{self, Done, Input, MissingBody, Next};
 use crate::handover::{Dropped, NoAnswer, wait};
@@ -44,6 +44,7 @@ pub(crate) fn spawn(core: &Rc<Core>, stream: TcpStream, peer: IpAddr) {
         input: Vec::with_capacity(limits::BUFFER_BYTES),
         answered: 0,
         body: None,
+        claim: None,
         output: Vec::with_capacity(limits::BUFFER_BYTES),
         now: clock::now(),
         head_deadline: None,
@@ -103,6 +104,8 @@ struct Connection {
     answered: usize,
     /// The decoded body of the request at `answered`, if it came in chunks and is complete.
     body: Option<Vec<u8>>,
+    /// The memory for a body that did not come together with its head.
+    claim: Option<BodyClaim>,
     /// Answers not yet sent.
     output: Vec<u8>,
     /// When something last arrived, from the client or from another thread.
@@ -151,6 +154,7 @@ impl Connection {
             };
             self.answered += consumed;
             self.body = None;
+            self.claim = None;
             self.head_deadline = None;
             self.fresh = false;
             if persistence == Persistence::Close {
@@ -226,30 +230,36 @@ impl Connection {
 
     /// Sends what is ready, then reads the body of the request at hand.
     async fn receive_body(&mut self, missing: MissingBody) -> Result<Received, Closed> {
+        let length = match missing.length {
+            BodyLength::Known(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            BodyLength::Chunked => missing.limit,
+        };
+        self.claim = self.core.claim_body(length);
+        if self.claim.is_none() {
+            self.core.metrics.overloads.increment();
+            self.refuse(&ApiError::service_unavailable(
+                "too many large bodies are on their way; try again",
+            ));
+            return Ok(Received::Refused);
+        }
         if missing.send_continue {
             self.output.extend_from_slice(CONTINUE);
         }
         self.flush().await?;
         self.forget_answered();
-        self.slot.enter(
-            Phase::Body,
-            self.core.now().plus(self.core.shared.deadlines.body),
-        );
-        match missing.length {
-            BodyLength::Known(length) => {
-                let end = missing
-                    .head
-                    .saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-                while self.input.len() < end {
-                    match self.receive().await? {
-                        Received::Enough => {}
-                        other => return Ok(other),
-                    }
-                }
-                Ok(Received::Enough)
-            }
-            BodyLength::Chunked => self.receive_chunks(missing).await,
+        let deadline = self.core.now().plus(self.core.shared.deadlines.body);
+        self.slot.enter(Phase::Body, deadline);
+        if missing.length == BodyLength::Chunked {
+            return self.receive_chunks(missing).await;
         }
+        let end = missing.head.saturating_add(length);
+        while self.input.len() < end {
+            match self.receive().await? {
+                Received::Enough => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Received::Enough)
     }
 
     /// Reads and decodes a chunked body. Its raw bytes leave the input as they are decoded, the head stays.
@@ -272,10 +282,7 @@ impl Connection {
                         ChunkError::Malformed => ApiError::bad_request("malformed chunked body"),
                         ChunkError::TooLarge => ApiError::payload_too_large(),
                     };
-                    self.guarded(|core, input, output| {
-                        dispatch::refuse(core, input, &error, output);
-                        Done::Refused
-                    });
+                    self.refuse(&error);
                     return Ok(Received::Refused);
                 }
             }
@@ -340,12 +347,17 @@ impl Connection {
         self.answered = 0;
     }
 
-    /// 408 to a request that did not arrive in time.
-    async fn time_out(&mut self) -> Result<(), Closed> {
+    /// Answers the request at hand with `error`, although not all of it was read.
+    fn refuse(&mut self, error: &ApiError) {
         self.guarded(|core, input, output| {
-            dispatch::refuse(core, input, &ApiError::timeout(), output);
+            dispatch::refuse(core, input, error, output);
             Done::Refused
         });
+    }
+
+    /// 408 to a request that did not arrive in time.
+    async fn time_out(&mut self) -> Result<(), Closed> {
+        self.refuse(&ApiError::timeout());
         self.finish(Leftover::None).await
     }
 

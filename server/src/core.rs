@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub deadlines: Deadlines,
     /// Connections of one worker.
     pub connections_per_worker: usize,
+    /// Large bodies of one worker, in bytes.
+    pub large_bodies_bytes: usize,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }
@@ -86,6 +88,20 @@ pub(crate) struct Core {
     now: Cell<CoarseMillis>,
     draining: Cell<bool>,
     accepting: Cell<bool>,
+    large_bodies: Cell<usize>,
+}
+
+/// Memory that a connection may use for a large body, given back on drop.
+pub(crate) struct BodyClaim {
+    core: Rc<Core>,
+    bytes: usize,
+}
+
+impl Drop for BodyClaim {
+    fn drop(&mut self) {
+        let left = self.core.large_bodies.get().saturating_sub(self.bytes);
+        self.core.large_bodies.set(left);
+    }
 }
 
 impl Core {
@@ -101,6 +117,7 @@ impl Core {
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accepting: Cell::new(true),
+            large_bodies: Cell::new(0),
             shared,
         }
     }
@@ -118,6 +135,24 @@ impl Core {
     /// Whether no more connections are accepted for the moment.
     pub(crate) fn is_full(&self) -> bool {
         self.connections.len() >= self.shared.connections_per_worker
+    }
+
+    /// Sets memory aside for a body of `bytes`, unless the bodies of other connections leave too little. A small body
+    /// fits the buffer that every connection may keep anyway, and takes nothing.
+    pub(crate) fn claim_body(self: &Rc<Self>, bytes: usize) -> Option<BodyClaim> {
+        let bytes = if bytes > limits::BUFFER_KEPT_BYTES {
+            bytes
+        } else {
+            0
+        };
+        let claimed = self.large_bodies.get().saturating_add(bytes);
+        (claimed <= self.shared.large_bodies_bytes).then(|| {
+            self.large_bodies.set(claimed);
+            BodyClaim {
+                core: Rc::clone(self),
+                bytes,
+            }
+        })
     }
 
     /// The accept loop has ended.

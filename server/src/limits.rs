@@ -17,6 +17,8 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// The body of a batch import, in bytes; above it 413.
 pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects at a time, in bytes; above it 503.
+pub const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// The paths whose bodies may have [`BATCH_BODY_BYTES`].
 pub const BATCH_PATHS: [&str; 2] = [
     "/v2alpha1/admin/importedApiKeys:batchCreate",
@@ -66,5 +68,6 @@ pub const LINGER: Duration = Duration::from_secs(2);
 
 const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
 const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES);
+const _: () = assert!(LARGE_BODIES_BYTES / BATCH_BODY_BYTES >= 16);
 const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
 const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

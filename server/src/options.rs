@@ -18,6 +18,8 @@ pub struct ServerOptions {
     pub deadlines: Deadlines,
     /// Connections of one worker; more wait in the listener's backlog.
     pub connections_per_worker: usize,
+    /// Large bodies that one worker holds or expects at a time, in bytes; a request above it is answered 503.
+    pub large_bodies_bytes: usize,
 }
 
 impl ServerOptions {
@@ -31,6 +33,7 @@ impl ServerOptions {
             driver: DriverChoice::Auto,
             deadlines: Deadlines::default(),
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
+            large_bodies_bytes: limits::LARGE_BODIES_BYTES,
         }
     }
 }

@@ -60,6 +60,7 @@ impl Server {
             driver: choice,
             deadlines,
             connections_per_worker,
+            large_bodies_bytes,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -78,6 +79,7 @@ impl Server {
             control,
             deadlines,
             connections_per_worker,
+            large_bodies_bytes,
             shutdown: ShutdownOrder::new(),
         });
         // A failure below drops the server, which stops the workers that already run.

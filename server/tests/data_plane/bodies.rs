@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{ALIVE, ECHO, Fixture, both_drivers, post};
+use crate::support::{ALIVE, ECHO, Fixture, both_drivers, eventually, post};
 use talos_server::limits;
 
 #[test]
@@ -134,5 +134,45 @@ fn a_client_is_told_to_go_on_only_if_that_has_a_prospect() {
             fixture.ask(&expecting(ECHO, "Content-Length: 0")).status,
             201
         );
+    });
+}
+
+#[test]
+fn large_bodies_share_a_bound() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with(driver, |options| options.large_bodies_bytes = 300_000);
+        let begin = |framing: &str| {
+            let mut client = fixture.connect();
+            client.send(
+                format!(
+                    "POST {ECHO} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+                )
+                .as_bytes(),
+            );
+            let answer = client.answer();
+            (client, answer)
+        };
+        let (mut first, answer) = begin("Content-Length: 200000");
+        assert_eq!(answer.status, 100);
+        for framing in ["Content-Length: 200000", "Transfer-Encoding: chunked"] {
+            let (mut client, answer) = begin(framing);
+            assert_eq!(
+                (answer.status, answer.field("Retry-After")),
+                (503, Some("1")),
+                "{framing}"
+            );
+            assert!(client.is_closed());
+        }
+        // Small ones have their place, whatever the large ones take.
+        let (_small, answer) = begin("Content-Length: 60000");
+        assert_eq!(answer.status, 100);
+        first.send(&[b'x'; 200_000]);
+        assert_eq!(first.answer().status, 201);
+        let (second, answer) = begin("Content-Length: 200000");
+        assert_eq!(answer.status, 100, "the first has given back what it took");
+        drop(second);
+        eventually("a client that left gives it back, too", || {
+            begin("Content-Length: 300000").1.status == 100
+        });
     });
 }

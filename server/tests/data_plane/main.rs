@@ -8,6 +8,7 @@
 )]
 
 mod accepting;
+mod allocations;
 mod bodies;
 mod control;
 mod deadlines;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::allocations::on_this_thread;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
 use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, Secret};
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
@@ -45,6 +46,11 @@ impl ControlPlane for ScriptedControl {
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
+            Some("allocations") => reply(ControlResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: on_this_thread().to_string().into_bytes(),
+            }),
             Some("full") => return Err(Overloaded),
             Some(other) => panic!("unknown script {other}"),
         }

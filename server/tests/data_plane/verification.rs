@@ -16,7 +16,7 @@ fn change(engine: &Engine, command: Command) -> Outcome {
 }
 
 /// A new key's credential and id.
-fn issue(engine: &Engine, rate_limit: Option<RateLimitPolicy>) -> (String, KeyId) {
+pub(crate) fn issue(engine: &Engine, rate_limit: Option<RateLimitPolicy>) -> (String, KeyId) {
     let command = Command::Issue(IssueKey {
         tenant: TenantId::SINGLE,
         name: "n".to_owned(),
@@ -50,14 +50,14 @@ fn revoke(engine: &Engine, key_id: KeyId) {
     );
 }
 
-fn request(fields: &str, body: &str) -> String {
+pub(crate) fn request(fields: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
     )
 }
 
-fn of(credential: &str) -> String {
+pub(crate) fn of(credential: &str) -> String {
     format!(r#"{{"credential":"{credential}"}}"#)
 }
 

@@ -1,0 +1,83 @@
+//! That an answer from memory allocates nothing, counted on the core that gives it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use crate::support::{ALIVE, Client, Fixture, both_drivers, post};
+use crate::verification::{issue, of, request};
+
+/// The system's allocator, which counts for each thread how often it was asked.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has allocated.
+pub(crate) fn on_this_thread() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+fn count() {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a thread-local number that
+// needs neither memory nor a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often the core that serves `client` has allocated.
+fn allocations(client: &mut Client) -> u64 {
+    client.send(post("X-Test: allocations\r\n", "").as_bytes());
+    client.answer().text().parse().unwrap()
+}
+
+fn ask(client: &mut Client, request: &str, count: u64) {
+    for _ in 0..count {
+        client.send(request.as_bytes());
+        assert_eq!(client.answer().status, 200);
+    }
+}
+
+#[test]
+fn an_answer_from_memory_allocates_nothing() {
+    const COUNT: u64 = 2000;
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let (credential, _) = issue(&fixture.engine, None);
+        let verification = request("User-Agent: test\r\nAccept: */*\r\n", &of(&credential));
+        let unknown = request("", &of("nobody"));
+        let mut client = fixture.connect();
+        for request in [&verification, &unknown, ALIVE] {
+            ask(&mut client, request, 10);
+            let before = allocations(&mut client);
+            ask(&mut client, request, COUNT);
+            let allocated = allocations(&mut client) - before;
+            // The two questions and the date of each second allocate; a request must not, even one in ten.
+            assert!(
+                allocated < COUNT / 10,
+                "{allocated} for {COUNT} times {request}"
+            );
+        }
+    });
+}
