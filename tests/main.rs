@@ -1,5 +1,5 @@
 //! The whole server, from outside: every scenario starts the real binary and speaks to it over sockets and the command
-//! line. One scenario a file; scenarios that the data plane's driver could change run on io_uring and on epoll.
+//! line. One scenario a file; scenarios that the data plane's driver could change run on `io_uring` and on epoll.
 
 #![allow(
     clippy::unwrap_used,

@@ -163,7 +163,7 @@ fn bad_yaml() {
     for yaml in [
         "serve: [",
         "serve: {http: {port: 1}",
-        "\tserve: 1",
+        "log:\n\tlevel: info",
         "- a list",
         "just words",
     ] {

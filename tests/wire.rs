@@ -128,7 +128,8 @@ both_drivers! {
         for chunks in [
             "x\r\n", "-1\r\n", "+2\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "2\n{}\r\n0\r\n\r\n", "2\r\n{}0\r\n\r\n",
             "2\r\n{}\n0\r\n\r\n", "2;a\nb\r\n{}\r\n0\r\n\r\n", " 2\r\n{}\r\n0\r\n\r\n", "2 \r\n{}\r\n0\r\n\r\n",
-            "fffffffffffffffff\r\n", "\r\n2\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nTrailer without colon\r\n\r\n",
+            "fffffffffffffffff\r\n", "\r\n2\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nA: b\nC: d\r\n\r\n", "2\r\n{}\r\n0\r\nA: \0\r\n\r\n",
+            "2\r\n{}\r\n0\r\n\n",
         ] {
             assert_refused_and_closed(&server, format!("{head}{chunks}").as_bytes(), &[400, 413]);
         }

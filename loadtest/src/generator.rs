@@ -171,7 +171,6 @@ impl Part {
         let mut runtime = runtime().map_err(LoadError::io("starting a load thread"))?;
         Ok(match kind {
             Loop::Closed => runtime.block_on(self.closed()),
-            #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]
             Loop::Open(rate) => runtime.block_on(self.open(rate / threads as f64)),
         })
     }
@@ -187,11 +186,12 @@ impl Part {
             monoio::spawn(Rc::clone(&shared).send_closed(seat));
         }
         sleep_until(start).await;
-        let cpu_before = thread_cpu();
+        let (cpu_before, delay_before) = (thread_cpu(), run_delay());
         while Instant::now() < end && !shared.part.interrupted() {
             sleep(LOOK_AROUND.min(end.saturating_duration_since(Instant::now()))).await;
         }
         let cpu = thread_cpu().saturating_sub(cpu_before);
+        let robbed = run_delay().saturating_sub(delay_before);
         let elapsed = start.elapsed();
         shared.finished.set(true);
         let deadline = Instant::now() + GIVE_UP;
@@ -204,6 +204,7 @@ impl Part {
             LoadCost {
                 busy: cpu,
                 available: elapsed,
+                robbed,
             },
         )
     }
@@ -218,13 +219,21 @@ impl Part {
         }
         // Connections are made, and the ring is warm, before the pacemaker takes the core for itself.
         sleep_until(shared.part.start).await;
+        let delay_before = run_delay();
         let report = pace.keep(GIVE_UP, || shared.part.interrupted()).await;
+        let robbed = run_delay().saturating_sub(delay_before);
         let PaceReport {
             lateness,
-            cost,
+            busy,
+            available,
             unanswered,
             last_answer,
         } = report;
+        let cost = LoadCost {
+            busy,
+            available,
+            robbed,
+        };
         let mut measurement = shared.conclude(unanswered, duration.max(last_answer), cost);
         measurement.lateness = lateness;
         measurement
@@ -283,7 +292,7 @@ impl Shared {
                 Some(right) => {
                     self.measurement
                         .borrow_mut()
-                        .answered(request.class, sent.elapsed(), right)
+                        .answered(request.class, sent.elapsed(), right);
                 }
                 None => sleep(RETRY).await,
             }
@@ -382,4 +391,12 @@ fn thread_cpu() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
         .try_into()
         .unwrap_or_default()
+}
+
+/// How long the calling thread has waited for a core so far: the second field of `schedstat`. Zero where the kernel does
+/// not count it.
+fn run_delay() -> Duration {
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = counted.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }

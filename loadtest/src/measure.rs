@@ -62,17 +62,29 @@ pub struct LoadCost {
     pub busy: Duration,
     /// Time that the threads had, over all threads.
     pub available: Duration,
+    /// Time in which they could have run, but others had their cores.
+    pub robbed: Duration,
 }
 
 impl LoadCost {
-    /// From 0 to 1.
+    /// How much of their time the threads spent on requests, from 0 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
-        if self.available.is_zero() {
-            0.0
-        } else {
-            self.busy.as_secs_f64() / self.available.as_secs_f64()
-        }
+        part_of(self.busy, self.available)
+    }
+
+    /// How much of their time others took, from 0 to 1.
+    #[must_use]
+    pub fn robbed_share(&self) -> f64 {
+        part_of(self.robbed, self.available)
+    }
+}
+
+fn part_of(part: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() {
+        0.0
+    } else {
+        part.as_secs_f64() / whole.as_secs_f64()
     }
 }
 
@@ -142,6 +154,7 @@ impl Measurement {
         self.elapsed = self.elapsed.max(other.elapsed);
         self.cost.busy += other.cost.busy;
         self.cost.available += other.cost.available;
+        self.cost.robbed += other.cost.robbed;
         for words in &other.complaints {
             self.complain(|| words.clone());
         }
@@ -159,7 +172,6 @@ impl Measurement {
 
     /// Answers per second.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
     pub fn rate(&self) -> f64 {
         let all = self.overall();
         let answers = all.latencies.len() + all.wrong;
@@ -197,7 +209,7 @@ mod tests {
         assert!((one.rate() - 1.5).abs() < 1e-9);
         let longest = all.latencies.max();
         assert!(
-            longest >= LATENCY_NS_MAX && longest < LATENCY_NS_MAX + LATENCY_NS_MAX / 500,
+            (LATENCY_NS_MAX..LATENCY_NS_MAX + LATENCY_NS_MAX / 500).contains(&longest),
             "{longest}"
         );
     }

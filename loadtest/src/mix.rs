@@ -159,7 +159,7 @@ impl Workload {
     }
 
     /// How many credentials of a class there are.
-    #[must_use]
+    #[cfg(test)]
     pub fn count(&self, class: Class) -> usize {
         self.prepared.get(class).len()
     }
@@ -233,7 +233,7 @@ impl Request<'_> {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, repeatable; not for secrets.
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, fast, repeatable; not for secrets.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
@@ -266,7 +266,6 @@ impl Random {
     }
 
     /// A number in (0, 1].
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
     pub fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::measure::{Latencies, LoadCost, no_latencies};
+use crate::measure::{Latencies, no_latencies};
 use crate::mix::Random;
 
 /// When requests are due: a Poisson process, as independent callers make it, up to an end.
@@ -127,8 +127,10 @@ pub struct Pace {
 pub struct PaceReport {
     /// How late requests went to free connections.
     pub lateness: Latencies,
-    /// Busy and available time of the thread.
-    pub cost: LoadCost,
+    /// Time of the thread in which something happened.
+    pub busy: Duration,
+    /// Time that the thread had.
+    pub available: Duration,
     /// Requests without an answer when the time to wait for it was over, sent or not.
     pub unanswered: usize,
     /// The last answer, since the start.
@@ -235,10 +237,8 @@ impl Pace {
         let available = last_turn.saturating_sub(first_turn);
         PaceReport {
             lateness: self.lateness.replace(no_latencies()),
-            cost: LoadCost {
-                busy: available.saturating_sub(idle),
-                available,
-            },
+            busy: available.saturating_sub(idle),
+            available,
             unanswered: self.seats.len() - self.free.borrow().len()
                 + self.schedule.borrow_mut().drain(),
             last_answer: self.last_answer.get(),

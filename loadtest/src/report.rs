@@ -11,6 +11,8 @@ use crate::mix::{Class, Shares};
 
 /// From this share of its time on, a side counts as saturated.
 const SATURATED: f64 = 0.95;
+/// From this share on, other processes on the load threads' cores distort the latencies.
+const DISTURBED: f64 = 0.01;
 /// In an open loop, requests that go out later than this distort the latencies, in nanoseconds.
 const LATE_NS: u64 = 200_000;
 
@@ -65,7 +67,6 @@ impl Phase {
 
     /// Microseconds of the server's CPU time for each answer.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
     pub fn server_cpu_us(&self) -> Option<f64> {
         let all = self.sampled.measurement.overall();
         let answers = all.latencies.len() + all.wrong + all.errors;
@@ -75,7 +76,6 @@ impl Phase {
 
     /// How much of its cores the server used, from 0 to 1.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a handful of cores")]
     pub fn server_share(&self) -> Option<f64> {
         let available = self.sampled.between.as_secs_f64() * self.server_cores as f64;
         (available > 0.0).then_some(())?;
@@ -122,6 +122,7 @@ impl Phase {
             "server_cpu_us_per_request": self.server_cpu_us(),
             "server_cpu_share": self.server_share(),
             "load_cpu_share": measurement.cost.share(),
+            "load_robbed_share": measurement.cost.robbed_share(),
             "load_lateness_us_p99": micros(measurement.lateness.value_at_quantile(0.99)),
             "bottleneck": self.bottleneck().name(),
             "classes": rows,
@@ -141,11 +142,6 @@ fn tally_json(tally: &Tally) -> Value {
         },
     })
 }
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "latencies in nanoseconds stay far below 2^52"
-)]
 fn micros(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1000.0
 }
@@ -208,6 +204,14 @@ impl fmt::Display for Phase {
             Bottleneck::Unclear => "neither side was saturated",
         };
         writeln!(f, "  {verdict}")?;
+        let robbed = measurement.cost.robbed_share();
+        if robbed >= DISTURBED {
+            let percent = robbed * 100.0;
+            writeln!(
+                f,
+                "  disturbed: other processes had the load threads' cores for {percent:.0} % of the time"
+            )?;
+        }
         self.fmt_rows(f)?;
         for complaint in &measurement.complaints {
             writeln!(f, "  ! {complaint}")?;
@@ -230,8 +234,6 @@ impl Phase {
         fmt_row(f, "all", &measurement.overall())
     }
 }
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn fmt_row(f: &mut fmt::Formatter<'_>, name: &str, tally: &Tally) -> fmt::Result {
     let latencies: &Latencies = &tally.latencies;
     write!(
@@ -288,6 +290,7 @@ mod tests {
             cost: LoadCost {
                 busy: second.mul_f64(load),
                 available: second,
+                robbed: second.mul_f64(0.25),
             },
             ..Measurement::default()
         };
@@ -333,6 +336,7 @@ mod tests {
         assert_eq!(json["achieved_per_s"], 1000.0);
         assert_eq!(json["server_cpu_us_per_request"], 250.0);
         assert_eq!(json["classes"]["valid"]["answers"], 1000);
+        assert_eq!(json["load_robbed_share"], 0.25);
         let p50 = json["classes"]["all"]["latency_us"]["p50"]
             .as_f64()
             .unwrap();
@@ -342,6 +346,7 @@ mod tests {
             table.contains("open loop at 1,000/s") && table.contains("250.00 µs/request"),
             "{table}"
         );
+        assert!(table.contains("for 25 % of the time"), "{table}");
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Acknowledged {
         match self.revocation {
             Revocation::NotAsked => assert!(!revoked, "revoked by nobody: {resource}"),
             Revocation::Acknowledged => {
-                assert!(revoked, "an acknowledged revocation is lost: {resource}")
+                assert!(revoked, "an acknowledged revocation is lost: {resource}");
             }
             Revocation::Unheard if revoked => self.revocation = Revocation::Acknowledged,
             Revocation::Unheard => self.revocation = Revocation::NotAsked,

@@ -28,7 +28,7 @@ impl Driver {
         }
     }
 
-    /// Whether this kernel offers it to this process; containers often forbid io_uring.
+    /// Whether this kernel offers it to this process; containers often forbid `io_uring`.
     pub fn is_available(self) -> bool {
         self == Self::Epoll || io_uring::IoUring::new(2).is_ok()
     }
