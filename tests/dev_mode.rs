@@ -65,9 +65,16 @@ impl DevServer {
         panic!("not ready in a minute");
     }
 
-    /// What it wrote to standard output.
+    /// What it wrote to standard output, in one piece, at about the time when it became ready.
     pub fn banner(&self) -> String {
-        fs::read_to_string(&self.banner).unwrap()
+        for _ in 0..6000 {
+            let banner = fs::read_to_string(&self.banner).unwrap();
+            if !banner.is_empty() {
+                return banner;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("no banner in a minute");
     }
 
     /// Stops it by SIGTERM.
