@@ -17,8 +17,13 @@ pub(crate) async fn submit(engine: &Engine, command: Command) -> Result<Outcome,
     // Nobody listens any more only after a timeout.
     engine.submit(command, move |result| drop(sender.send(result)));
     let result: Result<Outcome, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
-    // Why writes stopped was logged when they did, once and not per request.
-    result.map_err(ApiError::from)
+    result.map_err(|error| {
+        // Why writes stopped was logged when they did, once and not per request.
+        if let CommandError::Storage(cause) = &error {
+            tracing::error!(cause, "a record that a change needs could not be read");
+        }
+        error.into()
+    })
 }
 
 /// Reads the record of a key.

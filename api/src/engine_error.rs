@@ -60,6 +60,7 @@ mod tests {
         let secret = "/var/lib/talos: input/output error".to_owned();
         for error in [
             ApiError::from(CommandError::Latched(secret.clone())),
+            ApiError::from(CommandError::Storage(secret.clone())),
             ApiError::from(ReadError::Storage(secret.clone())),
         ] {
             let body = String::from_utf8(error.to_body()).expect("UTF-8");
@@ -71,6 +72,10 @@ mod tests {
         );
         assert_eq!(ApiError::from(CommandError::Busy).status(), 503);
         assert_eq!(ApiError::from(CommandError::Stopping).status(), 503);
+        assert_eq!(
+            ApiError::from(CommandError::Storage(secret.clone())).status(),
+            500
+        );
         assert_eq!(ApiError::from(ReadError::Busy).status(), 503);
         assert_eq!(ApiError::from(ReadError::Storage(secret)).status(), 500);
     }

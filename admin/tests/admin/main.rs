@@ -1,5 +1,11 @@
 //! The control plane on a real engine, asked the way the data plane asks it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod errors;
 mod events;
 mod harness;
