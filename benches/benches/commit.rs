@@ -12,7 +12,7 @@ fn commit(c: &mut Criterion) {
     for clients in [1_usize, 64, 1024] {
         group.throughput(Throughput::Elements(clients as u64));
         group.bench_function(format!("issue, {clients} waiting"), |b| {
-            b.iter(|| scratch.issue(clients).len())
+            b.iter(|| scratch.issue(clients).len());
         });
     }
     group.finish();

@@ -1,5 +1,11 @@
 //! `Engine::verify`, as the data plane calls it.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench stops where it cannot measure"
+)]
+
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use talos_benches::{Scratch, Walk, keyring, many_keys};
 use talos_engine::CacheMode;
@@ -36,13 +42,13 @@ fn verify(c: &mut Criterion) {
 
     let unknown = keys[0].replacen("talos_", "other_", 1);
     group.bench_function("foreign prefix", |b| {
-        b.iter(|| assert!(!scratch.verify(&unknown, CacheMode::Use)))
+        b.iter(|| assert!(!scratch.verify(&unknown, CacheMode::Use)));
     });
     let mut wrong = keys[0].clone();
     let last = wrong.pop().expect("a character");
     wrong.push(if last == '2' { '3' } else { '2' });
     group.bench_function("wrong checksum", |b| {
-        b.iter(|| assert!(!scratch.verify(&wrong, CacheMode::Use)))
+        b.iter(|| assert!(!scratch.verify(&wrong, CacheMode::Use)));
     });
     group.bench_function("unknown key (imported shape)", |b| {
         b.iter(|| assert!(!scratch.verify("sk_live_0123456789abcdef", CacheMode::Use)));

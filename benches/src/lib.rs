@@ -1,5 +1,11 @@
 //! What the benches share: an engine on a scratch directory, and keys in it.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot measure has nothing better to do than to stop"
+)]
+
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -111,7 +117,7 @@ impl Scratch {
             Step::Pending(pending) => {
                 let (sender, receiver) = channel();
                 self.engine.read(pending, move |loaded| {
-                    sender.send(loaded).expect("a receiver")
+                    sender.send(loaded).expect("a receiver");
                 });
                 self.engine
                     .finish(&query, receiver.recv().expect("a record"), is_valid)

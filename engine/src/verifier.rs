@@ -164,9 +164,12 @@ impl Verifier {
                     }),
                 }
             }
-            Ok(Found::Record(record, target)) => {
-                Step::Answered(self.settle(query, &target, Ok(record), answer))
-            }
+            Ok(Found::Record(record, target)) => Step::Answered(self.settle(
+                query,
+                &target,
+                Ok(record.map(|record| *record)),
+                answer,
+            )),
             Ok(Found::OnDisk(target)) => Step::Pending(target),
             Err(error) => {
                 tracing::error!(%error, ?key, "a record could not be read");
@@ -333,7 +336,7 @@ impl Verifier {
 
 enum Found {
     InCell(Arc<KeyCell>),
-    Record(Option<Record>, Target),
+    Record(Option<Box<Record>>, Target),
     OnDisk(Target),
 }
 

@@ -40,6 +40,29 @@ const _: () = assert!(
     "slots carry a tag in the upper bits of a 64-bit address"
 );
 
+impl<E: Entry> Bucket<E> {
+    /// An empty slot, or the first in CLOCK order whose entry was not used lately, with what it holds.
+    fn slot_for(&self, hash: u64, guard: &Guard) -> (&AtomicPtr<E>, *mut E) {
+        for slot in &self.slots {
+            let word = slot.load(Ordering::Acquire);
+            if word.is_null() {
+                return (slot, word);
+            }
+        }
+        let first = usize::try_from(hash >> 40).unwrap_or(0) % SLOTS;
+        let (before, after) = self.slots.split_at(first);
+        let mut chosen = None;
+        for slot in after.iter().chain(before).chain(after.iter().take(1)) {
+            let word = slot.load(Ordering::Acquire);
+            chosen = Some((slot, word));
+            if entry_of(word, guard).is_none_or(|entry| !entry.take_reference()) {
+                break;
+            }
+        }
+        chosen.unwrap_or_else(|| (&self.slots[0], ptr::null_mut()))
+    }
+}
+
 /// See the module.
 pub struct Table<E: Entry> {
     buckets: Box<[Bucket<E>]>,
@@ -146,7 +169,7 @@ impl<E: Entry> Table<E> {
         };
         let bucket = self.bucket(hash);
         for _ in 0..INSERT_ATTEMPTS {
-            let (slot, held) = self.slot_for(bucket, hash, guard);
+            let (slot, held) = bucket.slot_for(hash, guard);
             if let Some(victim) = entry_of(held, guard) {
                 victim.retire(budget, guard);
             }
@@ -204,33 +227,6 @@ impl<E: Entry> Table<E> {
     fn bucket(&self, hash: u64) -> &Bucket<E> {
         // The tag takes the upper 16 bits; the index takes from the lower ones.
         &self.buckets[usize::try_from(hash).unwrap_or(0) & self.mask]
-    }
-
-    /// An empty slot, or the first in CLOCK order whose entry was not used lately, with what it holds.
-    fn slot_for<'t>(
-        &self,
-        bucket: &'t Bucket<E>,
-        hash: u64,
-        guard: &Guard,
-    ) -> (&'t AtomicPtr<E>, *mut E) {
-        for slot in &bucket.slots {
-            let word = slot.load(Ordering::Acquire);
-            if word.is_null() {
-                return (slot, word);
-            }
-        }
-        let first = usize::try_from(hash >> 40).unwrap_or(0) % SLOTS;
-        let (before, after) = bucket.slots.split_at(first);
-        let mut order = after.iter().chain(before).chain(after.iter().take(1));
-        let mut chosen = None;
-        for slot in order.by_ref() {
-            let word = slot.load(Ordering::Acquire);
-            chosen = Some((slot, word));
-            if entry_of(word, guard).is_none_or(|entry| !entry.take_reference()) {
-                break;
-            }
-        }
-        chosen.unwrap_or_else(|| (&bucket.slots[0], ptr::null_mut()))
     }
 
     fn unlink(&self, slot: &AtomicPtr<E>, word: *mut E, entry: &E, budget: &Budget, guard: &Guard) {

@@ -31,7 +31,7 @@ impl ChecksumKey {
         // HMAC takes keys of every length (RFC 2104 §2), so the error branch cannot be reached; an empty key stands there.
         Self(
             Hmac::new_from_slice(secret.expose().as_bytes())
-                .unwrap_or_else(|_| Hmac::new(&Default::default())),
+                .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default())),
         )
     }
 

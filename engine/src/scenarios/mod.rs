@@ -74,7 +74,7 @@ fn key(name: &str) -> IssueKey {
 fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {
     let (sender, receiver) = channel();
     engine.submit(command, move |outcome| {
-        sender.send(outcome).expect("a receiver")
+        sender.send(outcome).expect("a receiver");
     });
     receiver.recv().expect("an outcome")
 }
@@ -111,7 +111,7 @@ fn revocation(key_id: KeyId) -> Command {
 fn get(engine: &Engine, key_id: KeyId) -> Option<Record> {
     let (sender, receiver) = channel();
     engine.get(TenantId::SINGLE, key_id, move |record| {
-        sender.send(record).expect("a receiver")
+        sender.send(record).expect("a receiver");
     });
     receiver
         .recv()
@@ -145,7 +145,7 @@ fn ask(engine: &Engine, query: &Query<'_>) -> (Said, CacheStatus) {
         Step::Pending(pending) => {
             let (sender, receiver) = channel();
             engine.read(pending, move |loaded| {
-                sender.send(loaded).expect("a receiver")
+                sender.send(loaded).expect("a receiver");
             });
             engine.finish(query, receiver.recv().expect("a record"), said)
         }

@@ -79,7 +79,7 @@ fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiver<crate::L
     };
     let (sender, receiver) = channel();
     gated.engine.read(pending, move |loaded| {
-        sender.send(loaded).expect("a receiver")
+        sender.send(loaded).expect("a receiver");
     });
     gated.has_read.recv().expect("the row has been read");
     receiver

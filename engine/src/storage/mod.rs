@@ -48,7 +48,7 @@ pub enum StorageError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InMemory {
     /// It is in memory.
-    Found(Record),
+    Found(Box<Record>),
     /// There is no such record: the filters say so.
     Absent,
     /// Only the disk knows.

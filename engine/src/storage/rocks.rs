@@ -339,7 +339,8 @@ impl Rows for RocksStore {
             .db
             .get_pinned_cf_opt(family, key.as_bytes(), &self.memory_reads)
         {
-            Ok(Some(bytes)) => record_format::decode(key.as_bytes(), &bytes).map(InMemory::Found),
+            Ok(Some(bytes)) => record_format::decode(key.as_bytes(), &bytes)
+                .map(|record| InMemory::Found(Box::new(record))),
             Ok(None) => Ok(InMemory::Absent),
             Err(error) if error.kind() == ErrorKind::Incomplete => Ok(InMemory::Unknown),
             Err(error) => Err(error.into()),
