@@ -176,12 +176,11 @@ impl Connection {
         }
     }
 
-    /// Runs one step of the request at hand. A panic in it becomes a 500, whatever it had written before.
+    /// Runs one step of the request at hand. A panic in it becomes a 500.
     fn guarded<R: From<Done>>(
         &mut self,
         step: impl FnOnce(&Core, Input<'_>, &mut Vec<u8>) -> R,
     ) -> R {
-        let before = self.output.len();
         let input = Input {
             bytes: self.input.get(self.answered..).unwrap_or_default(),
             decoded: self.body.as_deref(),
@@ -189,10 +188,9 @@ impl Connection {
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);
-        catch_unwind(AssertUnwindSafe(|| step(core, input, output))).unwrap_or_else(|_| {
+        all_or_nothing(output, |output| step(core, input, output)).unwrap_or_else(|| {
             core.metrics.panics.increment();
             tracing::error!("a request handler panicked");
-            output.truncate(before);
             dispatch::refuse(core, input, &ApiError::internal(), output);
             Done::Refused.into()
         })
@@ -385,6 +383,16 @@ impl Connection {
     }
 }
 
+/// Runs `step`. When it panics, what it has appended to `output` is taken back and there is no result.
+fn all_or_nothing<R>(output: &mut Vec<u8>, step: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+    let before = output.len();
+    let result = catch_unwind(AssertUnwindSafe(|| step(output)));
+    if result.is_err() {
+        output.truncate(before);
+    }
+    result.ok()
+}
+
 /// `buffer` without its contents, and without its memory if that has grown large.
 fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     if buffer.capacity() > limits::BUFFER_KEPT_BYTES {
@@ -392,4 +400,31 @@ fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     }
     buffer.clear();
     buffer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_answer_is_taken_back() {
+        let mut output = b"whole".to_vec();
+        let result = all_or_nothing(&mut output, |output| {
+            output.extend_from_slice(b"half");
+            assert!(output.is_empty(), "planned");
+        });
+        assert_eq!((result, &*output), (None, &b"whole"[..]));
+        assert_eq!(
+            all_or_nothing(&mut output, |output| output.push(b'!')),
+            Some(())
+        );
+        assert_eq!(output, b"whole!");
+    }
+
+    #[test]
+    fn large_buffers_are_given_back() {
+        assert!(emptied(vec![0; 100]).capacity() >= 100);
+        let large = emptied(vec![0; limits::BUFFER_KEPT_BYTES + 1]);
+        assert_eq!((large.len(), large.capacity()), (0, limits::BUFFER_BYTES));
+    }
 }

@@ -43,6 +43,28 @@ fn a_head_that_trickles_in_is_408() {
 }
 
 #[test]
+fn every_head_has_its_own_deadline() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| {
+            deadlines.head = Duration::from_secs(2);
+        });
+        let mut client = fixture.connect();
+        let (first, second) = ALIVE.split_at(10);
+        client.send(first.as_bytes());
+        // The server has seen the first half once it has answered somebody who came later.
+        assert_eq!(fixture.ask(ALIVE).status, 200);
+        client.send(second.as_bytes());
+        assert_eq!(client.answer().status, 200);
+        // Now the deadline of the first head passes.
+        assert!(fixture.connect().is_closed());
+        client.send(first.as_bytes());
+        std::thread::sleep(3 * talos_server::limits::TICK);
+        client.send(second.as_bytes());
+        assert_eq!(client.answer().status, 200);
+    });
+}
+
+#[test]
 fn a_slow_body_is_408() {
     both_drivers(|driver| {
         let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.body = SHORT);
