@@ -4,7 +4,7 @@
 //! wholly: every way of asking must give the same reply.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -34,42 +34,41 @@ enum Revocation {
     Acknowledged,
 }
 
-/// Lets a scenario follow its clients and stop them.
-#[derive(Debug, Default)]
+/// Lets a scenario follow its clients.
+#[derive(Debug)]
 pub struct Progress {
+    clients: usize,
+    /// Clients with an acknowledged write.
+    writing: AtomicUsize,
     /// Writes acknowledged so far, over all clients.
-    pub acknowledged: AtomicUsize,
-    /// Set to end the clients without cutting them off.
-    pub stop: AtomicBool,
+    acknowledged: AtomicUsize,
 }
 
 impl Progress {
-    /// Waits until this many writes are acknowledged since `before`.
+    /// Waits until every client writes and this many writes are acknowledged.
     pub fn wait_for(&self, writes: usize) {
+        let reached = || {
+            self.writing.load(Ordering::Relaxed) == self.clients
+                && self.acknowledged.load(Ordering::Relaxed) >= writes
+        };
         for _ in 0..60_000 {
-            if self.acknowledged.load(Ordering::Relaxed) >= writes {
+            if reached() {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        panic!(
-            "{} of {writes} writes in a minute",
-            self.acknowledged.load(Ordering::Relaxed)
-        );
+        panic!("not {writes} writes in a minute: {self:?}");
     }
 }
 
 /// Issues keys, and revokes every other one, until something is not acknowledged. `name` must be unique among all
 /// clients that ever wrote to this database, and at most 20 characters.
-pub fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> Ledger {
+fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> Ledger {
     let mut ledger = Ledger::default();
     let Ok(mut connection) = Connection::try_open(address) else {
         return ledger;
     };
     for number in 0.. {
-        if progress.stop.load(Ordering::Relaxed) {
-            break;
-        }
         let request_id = format!("{name}-{number}");
         let body = json!({"name": name, "actor_id": "writer", "scopes": ["a", "b"], "request_id": request_id});
         match post(&mut connection, ISSUE, &body) {
@@ -86,6 +85,9 @@ pub fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress)
             }
         }
         progress.acknowledged.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            progress.writing.fetch_add(1, Ordering::Relaxed);
+        }
         if number % 2 == 0 {
             continue;
         }
@@ -132,7 +134,11 @@ pub fn write_from(
     round: &str,
     disturb: impl FnOnce(&Progress),
 ) -> Vec<Ledger> {
-    let progress = Progress::default();
+    let progress = Progress {
+        clients,
+        writing: AtomicUsize::new(0),
+        acknowledged: AtomicUsize::new(0),
+    };
     std::thread::scope(|scope| {
         let progress = &progress;
         let writing: Vec<_> = (0..clients)
