@@ -237,6 +237,9 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -284,6 +287,32 @@ mod tests {
         registry.tick(CoarseMillis(2), Pressure::Cut, &timeouts);
         assert!(slots.iter().all(|slot| slot.is_cut()));
         assert_eq!(timeouts.idle.get(), 0, "a drain is not a timeout");
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_another_thread_is_woken_by_every_tick() {
+        let (socket, _peer) = pair();
+        let registry = Rc::new(Registry::default());
+        let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
+        let wakes = Arc::new(Wakes::default());
+        let tick = || {
+            registry.tick(CoarseMillis(1), Pressure::None, &Timeouts::default());
+            wakes.0.load(Ordering::Relaxed)
+        };
+        assert_eq!(tick(), 0);
+        slot.set_waker(&Arc::clone(&wakes).into());
+        assert_eq!((tick(), tick()), (1, 2));
+        slot.clear_waker();
+        assert_eq!(tick(), 2);
     }
 
     #[test]

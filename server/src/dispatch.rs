@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
+use talos_api::health;
 use talos_api::route::{HotRoute, Match, Resolution, find, resolve};
 use talos_engine::clock::UnixMillis;
-use talos_engine::{Health, Loaded, Step};
+use talos_engine::{Loaded, Step};
 use tokio::sync::oneshot;
 use tracing::Level;
 
@@ -256,15 +257,9 @@ fn answer(
             }
         }
         Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
-        Resolution::Hot(HotRoute::Ready) => match core.shared.engine.health() {
-            Health::Ok => write_health(&exchange, output),
-            // Why writes are stopped is the operator's business, who finds it in the log.
-            Health::WritesStopped(_) => {
-                exchange.refuse(
-                    output,
-                    &ApiError::service_unavailable("changes are not accepted at present"),
-                );
-            }
+        Resolution::Hot(HotRoute::Ready) => match health::ready(&core.shared.engine.health()) {
+            Ok(()) => write_health(&exchange, output),
+            Err(error) => exchange.refuse(output, &error),
         },
         Resolution::Control => {
             let asked = Asked {
@@ -295,7 +290,7 @@ fn answer(
 fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
     let mut answer = exchange.answer(output, 200);
     answer.raw(b"Content-Type: application/json\r\n");
-    answer.finish(br#"{"status":"ok"}"#);
+    answer.finish(health::OK);
 }
 
 /// Writes the control plane's answer to the first request of `input`.

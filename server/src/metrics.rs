@@ -73,41 +73,41 @@ impl Route {
     }
 }
 
-/// Answers to one route by status class.
+/// The statuses that are counted one by one, the most frequent first.
+pub const STATUSES: [u16; 16] = [
+    200, 201, 204, 400, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
+];
+
+/// Answers to one route by status.
 #[derive(Debug, Default)]
 pub struct StatusCounts {
-    /// 200–299.
-    pub success: Counter,
-    /// 300–399.
-    pub redirect: Counter,
-    /// 400–499.
-    pub client_error: Counter,
-    /// 500–599.
-    pub server_error: Counter,
+    /// In the order of [`STATUSES`].
+    listed: [Counter; STATUSES.len()],
+    other: Counter,
 }
 
 impl StatusCounts {
-    fn of(&self, status: u16) -> &Counter {
-        match status {
-            ..=299 => &self.success,
-            300..=399 => &self.redirect,
-            400..=499 => &self.client_error,
-            500.. => &self.server_error,
-        }
+    /// The counter of a status; all those that are not among [`STATUSES`] share one.
+    #[must_use]
+    pub fn of(&self, status: u16) -> &Counter {
+        STATUSES
+            .iter()
+            .zip(&self.listed)
+            .find(|(listed, _)| **listed == status)
+            .map_or(&self.other, |(_, counter)| counter)
+    }
+
+    /// Answers of a status that is not among [`STATUSES`].
+    #[must_use]
+    pub fn other(&self) -> &Counter {
+        &self.other
     }
 
     /// Answers of any status.
     #[must_use]
     pub fn total(&self) -> u64 {
-        [
-            &self.success,
-            &self.redirect,
-            &self.client_error,
-            &self.server_error,
-        ]
-        .map(Counter::get)
-        .iter()
-        .sum()
+        let listed: u64 = self.listed.iter().map(Counter::get).sum();
+        listed + self.other.get()
     }
 }
 
@@ -156,9 +156,9 @@ impl Requests {
     }
 }
 
-/// Verifications by what came out and where it came from.
+/// What came out of verifications.
 #[derive(Debug, Default)]
-pub struct Verdicts {
+pub struct Outcomes {
     /// The credential holds.
     pub valid: Counter,
     /// [`Refusal::InvalidFormat`].
@@ -179,15 +179,9 @@ pub struct Verdicts {
     pub rate_limited: Counter,
     /// [`Refusal::AudienceMismatch`].
     pub audience_mismatch: Counter,
-    /// Answered from memory.
-    pub cache_hit: Counter,
-    /// Answered from storage.
-    pub cache_miss: Counter,
-    /// Answered from storage because the request asked for it.
-    pub cache_skip: Counter,
 }
 
-impl Verdicts {
+impl Outcomes {
     /// The counter of a refusal.
     #[must_use]
     pub fn refused(&self, refusal: Refusal) -> &Counter {
@@ -204,13 +198,52 @@ impl Verdicts {
         }
     }
 
-    /// The counter of a cache status.
+    /// Every counter with its name in metrics.
     #[must_use]
-    pub fn cache(&self, cache: CacheStatus) -> &Counter {
+    pub fn named(&self) -> [(&'static str, &Counter); 10] {
+        [
+            ("valid", &self.valid),
+            ("invalid_format", &self.invalid_format),
+            ("expired", &self.expired),
+            ("revoked", &self.revoked),
+            ("not_found", &self.not_found),
+            ("signature_invalid", &self.signature_invalid),
+            ("internal", &self.internal),
+            ("ip_not_allowed", &self.ip_not_allowed),
+            ("rate_limited", &self.rate_limited),
+            ("audience_mismatch", &self.audience_mismatch),
+        ]
+    }
+
+    /// Verifications of any outcome.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.named()
+            .into_iter()
+            .map(|(_, counter)| counter.get())
+            .sum()
+    }
+}
+
+/// Verifications by where the answer came from. One counter is written per verification.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    /// Answered from memory.
+    pub hit: Outcomes,
+    /// Answered from storage.
+    pub miss: Outcomes,
+    /// Answered from storage because the request asked for it.
+    pub skip: Outcomes,
+}
+
+impl Verdicts {
+    /// The outcomes of a cache status.
+    #[must_use]
+    pub fn of(&self, cache: CacheStatus) -> &Outcomes {
         match cache {
-            CacheStatus::Hit => &self.cache_hit,
-            CacheStatus::Miss => &self.cache_miss,
-            CacheStatus::Skip => &self.cache_skip,
+            CacheStatus::Hit => &self.hit,
+            CacheStatus::Miss => &self.miss,
+            CacheStatus::Skip => &self.skip,
         }
     }
 }
@@ -232,9 +265,9 @@ pub struct Timeouts {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreMetrics {
-    /// Answers by route and status class.
+    /// Answers by route and status.
     pub requests: Requests,
-    /// Verifications by outcome.
+    /// Verifications by cache status and outcome.
     pub verdicts: Verdicts,
     /// Connections that ran into a deadline.
     pub timeouts: Timeouts,
@@ -277,22 +310,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_counted_under_its_route_and_class() {
+    fn an_answer_is_counted_under_its_route_and_status() {
         let metrics = ServerMetrics::new(2);
         for (core, status) in metrics.cores.iter().zip([200, 503]) {
             core.requests.count(Route::Ready, status);
             core.requests.count(Route::Verify, 404);
         }
         assert_eq!(metrics.sum(|core| core.requests.total()), 4);
-        assert_eq!(metrics.sum(|core| core.requests.ready.success.get()), 1);
+        let ready = |status| metrics.sum(|core| core.requests.ready.of(status).get());
+        assert_eq!((ready(200), ready(503), ready(299)), (1, 1, 0));
         assert_eq!(
-            metrics.sum(|core| core.requests.ready.server_error.get()),
-            1
-        );
-        assert_eq!(
-            metrics.sum(|core| core.requests.of(Route::Verify).client_error.get()),
+            metrics.sum(|core| core.requests.of(Route::Verify).of(404).get()),
             2
         );
+    }
+
+    #[test]
+    fn every_status_is_counted_once() {
+        let counts = StatusCounts::default();
+        for status in 100..600 {
+            counts.of(status).increment();
+        }
+        for status in STATUSES {
+            assert_eq!(counts.of(status).get(), 1, "{status}");
+        }
+        assert_eq!(counts.other().get(), 500 - STATUSES.len() as u64);
+        assert_eq!(counts.total(), 500);
     }
 
     #[test]

@@ -103,8 +103,7 @@ fn with_query<R>(
 }
 
 fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {
-    let verdicts = &exchange.core.metrics.verdicts;
-    verdicts.cache(answer.cache).increment();
+    let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
     let mut response = exchange.answer(output, 200);
     response.raw(match answer.cache {
         CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
@@ -113,7 +112,7 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
     });
     match answer.verdict {
         Verdict::Valid { body, rate_limit } => {
-            verdicts.valid.increment();
+            outcomes.valid.increment();
             if let Some(RateLimitPolicy { quota, window_s }) = rate_limit {
                 response.raw(b"RateLimit-Policy: \"default\";q=");
                 response.decimal(quota);
@@ -124,7 +123,7 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
             response.finish(body);
         }
         Verdict::Refused(refusal) => {
-            verdicts.refused(refusal).increment();
+            outcomes.refused(refusal).increment();
             response.finish(refused_body(refusal));
         }
     }

@@ -19,7 +19,7 @@ fn the_control_plane_gets_the_request_as_it_came() {
                 "POST {ECHO}?a=%2F Example.org:80 r\nb=1\na=2\nb=3\nx-request-id=r\nx-test=later\ncontent-length=4\nb\0dy"
             )
         );
-        assert_eq!(fixture.total(|core| core.requests.control.success.get()), 1);
+        assert_eq!(fixture.total(|core| core.requests.control.of(201).get()), 1);
     });
 }
 

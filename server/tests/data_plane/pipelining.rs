@@ -50,7 +50,7 @@ fn many_pipelined_requests_are_answered_in_bounded_batches() {
         }
         writer.join().unwrap();
         assert_eq!(
-            fixture.total(|core| core.requests.alive.success.get()),
+            fixture.total(|core| core.requests.alive.of(200).get()),
             COUNT as u64
         );
     });

@@ -3,9 +3,10 @@
 use std::sync::mpsc::channel;
 
 use talos_engine::{
-    Command, Engine, IssueKey, KeyId, Outcome, RateLimitPolicy, RevocationReason, RevokeKey,
-    TenantId, Visibility,
+    CacheStatus, Command, Engine, IssueKey, KeyId, Outcome, RateLimitPolicy, RevocationReason,
+    RevokeKey, TenantId, Visibility,
 };
+use talos_server::metrics::{Counter, Outcomes};
 
 use crate::support::{ALIVE, Answer, Fixture, both_drivers};
 
@@ -117,8 +118,14 @@ fn a_key_is_valid_until_it_is_revoked() {
             assert_eq!(verdict(&answer), refused("REVOKED"), "{fields}");
             assert_eq!(answer.field("RateLimit-Policy"), None);
         }
-        assert_eq!(fixture.total(|core| core.verdicts.valid.get()), 5);
-        assert_eq!(fixture.total(|core| core.verdicts.revoked.get()), 4);
+        let sums = |outcome: fn(&Outcomes) -> &Counter| {
+            [CacheStatus::Hit, CacheStatus::Miss, CacheStatus::Skip]
+                .map(|cache| fixture.total(|core| outcome(core.verdicts.of(cache)).get()))
+        };
+        let [hits, misses, skips] = sums(|outcomes| &outcomes.valid);
+        assert_eq!((hits + misses, skips), (2, 3));
+        let [hits, misses, skips] = sums(|outcomes| &outcomes.revoked);
+        assert_eq!((hits + misses, skips), (2, 2));
     });
 }
 
