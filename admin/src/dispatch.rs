@@ -7,6 +7,7 @@ use talos_api::error::ApiError;
 use talos_api::route::{self, Endpoint, Match};
 use talos_engine::{Engine, TenantId};
 
+use crate::metrics::ControlMetrics;
 use crate::{get, issue, revoke};
 
 /// The tenant of every request.
@@ -15,6 +16,7 @@ pub(crate) const TENANT: TenantId = TenantId::SINGLE;
 /// What every action may use.
 pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) metrics: Arc<ControlMetrics>,
     /// See [`crate::AdminSettings::default_ttl_ms`].
     pub(crate) default_ttl_ms: Option<u64>,
     /// The answer of the JWKS routes.

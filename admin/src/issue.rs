@@ -22,6 +22,7 @@ pub(crate) async fn issue(
     };
     // A replay changed nothing, so it is no event.
     if secret.is_some() {
+        context.metrics.key_created();
         tracing::info!(
             event = "IssuedAPIKeyCreated",
             key_id = %record.key_id,

@@ -3,7 +3,8 @@
 //! It guarantees that every request it accepts is answered exactly once, also when its handler panics; that it never
 //! holds more requests or bytes than its limits say; and that no secret reaches the log.
 //!
-//! It knows neither sockets nor the data plane: requests come parsed, through [`talos_api::control::ControlPlane`].
+//! It does not know the data plane: requests come parsed, through [`talos_api::control::ControlPlane`]. The only socket
+//! here is that of [`MetricsListener`], which stands apart from the API.
 
 #![forbid(unsafe_code)]
 
@@ -13,10 +14,13 @@ mod get;
 mod issue;
 mod jwks;
 mod limits;
+pub mod metrics;
+mod metrics_listener;
 mod panic_guard;
 mod queue;
 mod revoke;
 mod service;
 mod version;
 
+pub use metrics_listener::{Expose, MetricsListener};
 pub use service::{AdminService, AdminSettings};

@@ -15,6 +15,17 @@ pub(crate) const ENGINE_WAIT: Duration = Duration::from_secs(30);
 /// How long a shutdown waits for requests that are waiting or running.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 
+/// Connections to the metrics listener that are served at the same time; a scraper needs one.
+pub(crate) const METRICS_CONNECTIONS: u32 = 64;
+/// How long a client of the metrics listener may take to send a head.
+pub(crate) const METRICS_HEAD: Duration = Duration::from_secs(5);
+/// The longest head that the metrics listener reads, in bytes; the least that the library allows is half of it.
+pub(crate) const METRICS_HEAD_BYTES: usize = 16 * 1024;
+/// How long a connection to the metrics listener may last, for a client that does not take its answer.
+pub(crate) const METRICS_CONNECTION: Duration = Duration::from_secs(10);
+/// How long the metrics listener rests when no connection can be accepted, as without descriptors.
+pub(crate) const METRICS_ACCEPT_REST: Duration = Duration::from_millis(200);
+
 // What this queue lets through, the engine's queue can hold, so that "busy" is said here, before any work is done.
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);

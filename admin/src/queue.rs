@@ -4,12 +4,12 @@
 //! a panic ends one request only; and that a stop answers what was accepted before it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
 use talos_api::error::ApiError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::metrics::{ControlMetrics, Passage};
 use crate::panic_guard;
 
 /// How much a queue takes.
@@ -29,12 +29,14 @@ struct Job {
     reply: Reply,
     /// Its share of the bytes, given back once the request is answered.
     bytes: OwnedSemaphorePermit,
+    passage: Passage,
 }
 
 /// The end of the queue at which requests enter.
 pub(crate) struct Entrance {
     jobs: mpsc::Sender<Job>,
     bytes: Arc<Semaphore>,
+    metrics: Arc<ControlMetrics>,
 }
 
 impl ControlPlane for Entrance {
@@ -43,11 +45,13 @@ impl ControlPlane for Entrance {
         let bytes = Arc::clone(&self.bytes)
             .try_acquire_many_owned(bytes)
             .map_err(|_| Overloaded)?;
+        let passage = self.metrics.enter(&request);
         self.jobs
             .try_send(Job {
                 request,
                 reply,
                 bytes,
+                passage,
             })
             .map_err(|_| Overloaded)
     }
@@ -58,15 +62,16 @@ pub(crate) struct Exit {
     jobs: mpsc::Receiver<Job>,
     running: Arc<Semaphore>,
     running_max: u32,
-    panics: Arc<AtomicU64>,
+    metrics: Arc<ControlMetrics>,
 }
 
-/// Makes a queue. Panics of handlers are counted in `panics`.
-pub(crate) fn new(bounds: Bounds, panics: Arc<AtomicU64>) -> (Entrance, Exit) {
+/// Makes a queue that counts in `metrics`.
+pub(crate) fn new(bounds: Bounds, metrics: Arc<ControlMetrics>) -> (Entrance, Exit) {
     let (sender, receiver) = mpsc::channel(bounds.waiting);
     let entrance = Entrance {
         jobs: sender,
         bytes: Arc::new(Semaphore::new(bounds.bytes)),
+        metrics: Arc::clone(&metrics),
     };
     let running_max = bounds.running;
     let running = Arc::new(Semaphore::new(running_max as usize));
@@ -76,7 +81,7 @@ pub(crate) fn new(bounds: Bounds, panics: Arc<AtomicU64>) -> (Entrance, Exit) {
             jobs: receiver,
             running,
             running_max,
-            panics,
+            metrics,
         },
     )
 }
@@ -102,9 +107,9 @@ impl Exit {
                 job = self.jobs.recv() => job,
             };
             let Some(job) = job else { break };
-            let (handler, panics) = (handler.clone(), Arc::clone(&self.panics));
+            let (handler, metrics) = (handler.clone(), Arc::clone(&self.metrics));
             tokio::spawn(async move {
-                answer(job, handler, &panics).await;
+                answer(job, handler, &metrics).await;
                 drop(permit);
             });
         }
@@ -113,7 +118,7 @@ impl Exit {
     }
 }
 
-async fn answer<H, F>(job: Job, handler: H, panics: &AtomicU64)
+async fn answer<H, F>(job: Job, handler: H, metrics: &ControlMetrics)
 where
     H: Fn(ControlRequest) -> F,
     F: Future<Output = ControlResponse>,
@@ -122,13 +127,14 @@ where
         request,
         reply,
         bytes,
+        passage,
     } = job;
     let request_id = request.request_id.clone();
     // The call is within the future, so that the guard also sees a panic before the first await.
     let response = panic_guard::run(async { handler(request).await })
         .await
         .unwrap_or_else(|panic_guard::Panicked| {
-            panics.fetch_add(1, Ordering::Relaxed);
+            metrics.handler_panicked();
             tracing::error!(
                 request_id,
                 "a control plane handler panicked; the request is answered with 500"
@@ -136,6 +142,7 @@ where
             ApiError::internal().into()
         });
     drop(bytes);
+    passage.answered(response.status);
     reply(response);
 }
 
@@ -176,7 +183,7 @@ mod tests {
         run: tokio::task::JoinHandle<()>,
         gate: Arc<Semaphore>,
         started: std_mpsc::Receiver<String>,
-        panics: Arc<AtomicU64>,
+        metrics: Arc<ControlMetrics>,
     }
 
     impl Fixture {
@@ -185,8 +192,8 @@ mod tests {
                 .worker_threads(2)
                 .build()
                 .expect("a runtime");
-            let panics = Arc::new(AtomicU64::new(0));
-            let (entrance, exit) = new(BOUNDS, Arc::clone(&panics));
+            let metrics = Arc::new(ControlMetrics::default());
+            let (entrance, exit) = new(BOUNDS, Arc::clone(&metrics));
             let gate = Arc::new(Semaphore::new(0));
             let (starting, started) = std_mpsc::channel();
             let starting = Arc::new(Mutex::new(starting));
@@ -213,7 +220,7 @@ mod tests {
                 run,
                 gate,
                 started,
-                panics,
+                metrics,
             }
         }
 
@@ -302,7 +309,7 @@ mod tests {
                 "{path}"
             );
         }
-        assert_eq!(fixture.panics.load(Ordering::Relaxed), 2);
+        assert_eq!(fixture.metrics.panics(), 2);
     }
 
     #[test]

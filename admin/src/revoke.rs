@@ -28,6 +28,7 @@ pub(crate) async fn revoke(
         tracing::error!("the engine answered a revocation with another outcome");
         return Err(ApiError::internal());
     };
+    context.metrics.key_revoked(reason);
     tracing::info!(
         event = event(record.key_id),
         key_id = %record.key_id,

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use talos_api::control::ControlPlane;
 use talos_engine::Engine;
@@ -11,6 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::dispatch::{self, Context};
+use crate::metrics::ControlMetrics;
+use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, Bounds, Entrance};
 use crate::{jwks, limits, version};
 
@@ -29,9 +30,27 @@ pub struct AdminSettings {
 pub struct AdminService {
     entrance: Arc<Entrance>,
     runtime: Runtime,
+    engine: Arc<Engine>,
+    queue: Running,
+    metrics_listener: Option<Running>,
+    metrics: Arc<ControlMetrics>,
+}
+
+/// A task that ends on request.
+struct Running {
     stop: oneshot::Sender<()>,
-    run: JoinHandle<()>,
-    panics: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Asks the task to end, and waits until it has, for as long as a stop may take. Tells whether it has.
+    async fn end(self) -> bool {
+        // The receiver is gone only when the task has ended already.
+        let _ = self.stop.send(());
+        tokio::time::timeout(limits::SHUTDOWN_WAIT, self.task)
+            .await
+            .is_ok()
+    }
 }
 
 impl AdminService {
@@ -43,8 +62,10 @@ impl AdminService {
     pub fn start(engine: Arc<Engine>, settings: AdminSettings) -> io::Result<Self> {
         let jwks = jwks::render(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let metrics = Arc::new(ControlMetrics::default());
         let context = Arc::new(Context {
-            engine,
+            engine: Arc::clone(&engine),
+            metrics: Arc::clone(&metrics),
             default_ttl_ms: settings.default_ttl_ms,
             jwks,
             version: version::render(settings.version),
@@ -53,24 +74,25 @@ impl AdminService {
         let runtime = Builder::new_multi_thread()
             .worker_threads(limits::WORKER_THREADS.min(cores.get()))
             .thread_name("talos-admin")
+            .enable_io()
             .enable_time()
             .build()?;
-        let panics = Arc::new(AtomicU64::new(0));
         let bounds = Bounds {
             waiting: limits::QUEUE_REQUESTS,
             bytes: limits::QUEUE_BYTES,
             running: limits::RUNNING_REQUESTS,
         };
-        let (entrance, exit) = queue::new(bounds, Arc::clone(&panics));
+        let (entrance, exit) = queue::new(bounds, Arc::clone(&metrics));
         let (stop, stopped) = oneshot::channel();
         let handler = move |request| dispatch::dispatch(Arc::clone(&context), request);
-        let run = runtime.spawn(exit.run(handler, stopped));
+        let task = runtime.spawn(exit.run(handler, stopped));
         Ok(Self {
             entrance: Arc::new(entrance),
             runtime,
-            stop,
-            run,
-            panics,
+            engine,
+            queue: Running { stop, task },
+            metrics_listener: None,
+            metrics,
         })
     }
 
@@ -80,21 +102,41 @@ impl AdminService {
         Arc::<Entrance>::clone(&self.entrance)
     }
 
-    /// How many requests ended in a panic and were answered with 500.
+    /// What the control plane counts; stays readable after its end.
     #[must_use]
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+    pub fn metrics(&self) -> Arc<ControlMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Lets `listener` answer health and metrics, which `expose` writes, until [`Self::shutdown`]. Called once.
+    ///
+    /// # Errors
+    /// What the system said when it was asked to watch the socket.
+    pub fn serve_metrics(&mut self, listener: MetricsListener, expose: Expose) -> io::Result<()> {
+        let _runtime = self.runtime.enter();
+        let listener = listener.into_tokio()?;
+        let pages = Arc::new(Pages {
+            engine: Arc::clone(&self.engine),
+            expose,
+        });
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(metrics_listener::serve(listener, pages, stopped));
+        self.metrics_listener = Some(Running { stop, task });
+        Ok(())
     }
 
     /// Refuses new requests, answers those accepted, and ends the threads. What has no answer after ten seconds is
     /// dropped, which the data plane answers with 500. Must not be called from an async context.
     pub fn shutdown(self) {
-        // The receiver is gone only when the queue has ended already.
-        let _ = self.stop.send(());
-        let ended = self
-            .runtime
-            .block_on(async { tokio::time::timeout(limits::SHUTDOWN_WAIT, self.run).await });
-        if ended.is_err() {
+        let (queue, metrics_listener) = (self.queue, self.metrics_listener);
+        let ended = self.runtime.block_on(async move {
+            let ended = queue.end().await;
+            if let Some(metrics_listener) = metrics_listener {
+                metrics_listener.end().await;
+            }
+            ended
+        });
+        if !ended {
             tracing::warn!(
                 "control plane requests were still running when the time to stop them was over"
             );

@@ -8,6 +8,7 @@
 pub mod control;
 mod engine_error;
 pub mod error;
+pub mod health;
 pub mod issue;
 mod json;
 pub mod key;

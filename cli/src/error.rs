@@ -67,6 +67,16 @@ pub(crate) enum CliError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The metrics listener does not start.
+    #[error(
+        "cannot listen on {address} for metrics: {source}; set serve.metrics.host and serve.metrics.port to an address that is free"
+    )]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),

@@ -23,6 +23,8 @@ use crate::error::CliError;
 pub(crate) const DIRECTORY: &str = "./talos-data";
 /// Where it listens unless told otherwise.
 pub(crate) const PORT: u16 = 4420;
+/// Where its metrics are unless told otherwise.
+pub(crate) const METRICS_PORT: u16 = 4422;
 
 const SECRET_BYTES: usize = 32;
 
@@ -58,6 +60,7 @@ impl Development {
         [
             ("serve.http.host", "127.0.0.1".to_owned()),
             ("serve.metrics.host", "127.0.0.1".to_owned()),
+            ("serve.metrics.port", METRICS_PORT.to_string()),
             ("credentials.issuer", format!("http://localhost:{port}")),
             (
                 "credentials.derived_tokens.jwt.signing_keys.urls",
@@ -77,17 +80,20 @@ impl Development {
 }
 
 /// What to try, for somebody who has just started the server for the first time.
-pub(crate) fn banner(address: SocketAddr, driver: &str, data: &Path) -> String {
-    let url = match address.ip() {
-        ip if ip.is_loopback() || ip.is_unspecified() => {
-            format!("http://localhost:{}", address.port())
-        }
-        _ => format!("http://{address}"),
-    };
+pub(crate) fn banner(
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    driver: &str,
+    data: &Path,
+) -> String {
+    let url = url(address);
+    let metrics = metrics.map_or_else(String::new, |address| {
+        format!(" Metrics are at {}/metrics.", self::url(address))
+    });
     let data = data.display();
     format!(
         r#"Talos {version}, a development server, listens on {url} ({driver}).
-Data is in {data}. Stop with Ctrl-C.
+Data is in {data}.{metrics} Stop with Ctrl-C.
 
 Issue a key:
   curl -s -X POST {url}/v2alpha1/admin/issuedApiKeys -H 'Content-Type: application/json' \
@@ -104,6 +110,16 @@ Revoke it, with the "key_id" of the answer:
 "#,
         version = env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// The URL by which somebody on this machine reaches `address`.
+fn url(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => {
+            format!("http://localhost:{}", address.port())
+        }
+        _ => format!("http://{address}"),
+    }
 }
 
 fn failed(path: &Path, source: io::Error) -> CliError {
@@ -256,6 +272,8 @@ mod tests {
             ("http://localhost:4420", 0)
         );
         assert!(settings.serve.http.listener.address().ip().is_loopback());
+        let metrics = settings.serve.metrics.address();
+        assert_eq!(metrics, SocketAddr::from(([127, 0, 0, 1], METRICS_PORT)));
         assert_eq!(settings.credentials.signing_keys.keys().len(), 1);
         let host = ("TALOS_SERVE_HTTP_HOST".to_owned(), "::".to_owned());
         let (settings, _) = Settings::load(None, [host].into_iter(), &presets).expect("settings");
@@ -271,6 +289,7 @@ mod tests {
         ] {
             let banner = banner(
                 address.parse().expect("an address"),
+                None,
                 "epoll",
                 Path::new("./talos-data"),
             );
@@ -278,6 +297,15 @@ mod tests {
                 banner.contains(url) && banner.contains("(epoll)"),
                 "{banner}"
             );
+            assert!(!banner.contains("Metrics"), "{banner}");
         }
+        let address = |text: &str| text.parse().expect("an address");
+        let banner = banner(
+            address("127.0.0.1:1"),
+            Some(address("127.0.0.1:2")),
+            "epoll",
+            Path::new("./talos-data"),
+        );
+        assert!(banner.contains(" http://localhost:2/metrics. "), "{banner}");
     }
 }

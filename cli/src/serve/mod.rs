@@ -7,22 +7,26 @@
 
 mod development;
 mod logging;
+mod metrics;
 mod process;
 mod signals;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use talos_admin::{AdminService, AdminSettings};
+use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_config::{CacheType, Driver, Settings, Warning};
+use talos_engine::clock::{self, UnixMillis};
 use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes};
 use talos_server::{DriverChoice, Server, ServerOptions};
 
 use self::development::Development;
+use self::metrics::Sources;
 use self::signals::Signals;
 use crate::error::CliError;
 
@@ -40,6 +44,7 @@ pub(crate) struct ServeArguments {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<ExitCode, CliError> {
+    let started = clock::now();
     let development = if arguments.dev {
         Some(Development::prepare(Path::new(development::DIRECTORY))?)
     } else {
@@ -59,7 +64,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     })?;
 
     let engine = Engine::open(options(&settings))?;
-    let served = serve(&settings, development.as_ref(), &engine, signals);
+    let served = serve(&settings, development.as_ref(), &engine, signals, started);
     engine.shutdown();
     if served.is_ok() {
         tracing::info!("stopped");
@@ -72,8 +77,11 @@ fn serve(
     development: Option<&Development>,
     engine: &Arc<Engine>,
     signals: Signals,
+    started: UnixMillis,
 ) -> Result<ExitCode, CliError> {
-    let admin =
+    let metrics_listener = metrics::bind(&settings.serve, development)?;
+    let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let mut admin =
         AdminService::start(Arc::clone(engine), admin_settings(settings)).map_err(|source| {
             CliError::Start {
                 what: "control plane",
@@ -85,30 +93,62 @@ fn serve(
         Arc::clone(engine),
         admin.control_plane(),
     );
-    let outcome = match server {
-        Ok(server) => {
-            let address = server.local_addr();
-            let driver = server.driver().to_string();
-            let workers = settings.serve.workers;
-            tracing::info!(%address, driver = driver.as_str(), workers, version = VERSION, "serving");
-            if development.is_some() {
-                // A banner that cannot be written is no reason not to serve.
-                let _ = io::stdout().write_all(
-                    development::banner(address, &driver, &settings.db.directory).as_bytes(),
-                );
-            }
-            let handle = server.handle();
-            let stopping = signals.on_first(move || handle.drain(DRAIN_MAX));
-            match server.join() {
-                Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),
-                Ok(()) => Err(CliError::Stopped(address)),
-                Err(error) => Err(error.into()),
-            }
+    let outcome = server.map_err(CliError::from).and_then(|server| {
+        if let Some(listener) = metrics_listener {
+            let sources = Sources {
+                engine: Arc::clone(engine),
+                server: server.metrics(),
+                control: admin.metrics(),
+                driver: server.driver().to_string(),
+                started,
+            };
+            admin
+                .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
+                .map_err(|source| CliError::Start {
+                    what: "metrics listener",
+                    source,
+                })?;
         }
-        Err(error) => Err(error.into()),
-    };
+        announce(settings, development, &server, metrics_address);
+        until_asked_to_stop(server, signals)
+    });
     admin.shutdown();
     outcome
+}
+
+fn announce(
+    settings: &Settings,
+    development: Option<&Development>,
+    server: &Server,
+    metrics: Option<SocketAddr>,
+) {
+    let address = server.local_addr();
+    let driver = server.driver().to_string();
+    tracing::info!(
+        %address,
+        metrics = metrics.map(tracing::field::display),
+        driver = driver.as_str(),
+        workers = settings.serve.workers,
+        version = VERSION,
+        "serving"
+    );
+    if development.is_some() {
+        // A banner that cannot be written is no reason not to serve.
+        let _ = io::stdout().write_all(
+            development::banner(address, metrics, &driver, &settings.db.directory).as_bytes(),
+        );
+    }
+}
+
+fn until_asked_to_stop(server: Server, signals: Signals) -> Result<ExitCode, CliError> {
+    let address = server.local_addr();
+    let handle = server.handle();
+    let stopping = signals.on_first(move || handle.drain(DRAIN_MAX));
+    match server.join() {
+        Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),
+        Ok(()) => Err(CliError::Stopped(address)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn load(

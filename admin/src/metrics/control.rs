@@ -1,0 +1,294 @@
+//! What the control plane counts.
+//!
+//! It guarantees that the labels are a closed set, whatever clients send: methods, route templates, statuses and reasons,
+//! never a path, an id or a credential. The lock is held for a few additions only, on the way of requests that wait for
+//! a disk; the hot path never comes here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use talos_api::control::ControlRequest;
+use talos_api::route::{self, Match};
+use talos_engine::RevocationReason;
+
+use crate::metrics::exposition::{Exposition, Family, Kind};
+use crate::metrics::histogram::Histogram;
+
+/// Counters of the control plane, readable by any thread at any time.
+#[derive(Debug, Default)]
+pub struct ControlMetrics {
+    answers: Mutex<BTreeMap<Endpoint, Answers>>,
+    in_flight: AtomicU64,
+    panics: AtomicU64,
+    keys_created: AtomicU64,
+    keys_revoked: Revocations,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Endpoint {
+    method: &'static str,
+    template: &'static str,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    by_status: BTreeMap<u16, u64>,
+    durations: Histogram,
+}
+
+#[derive(Debug, Default)]
+struct Revocations {
+    unspecified: AtomicU64,
+    key_compromise: AtomicU64,
+    affiliation_changed: AtomicU64,
+    superseded: AtomicU64,
+    privilege_withdrawn: AtomicU64,
+}
+
+impl Endpoint {
+    fn of(request: &ControlRequest) -> Self {
+        match route::find(&request.method, &request.path) {
+            Match::Found { template, .. } => Self {
+                method: method_label(&request.method),
+                template,
+            },
+            // The data plane hands none of these over; nothing that a client wrote may become a label.
+            Match::NotFound | Match::MethodNotAllowed(_) => Self {
+                method: "other",
+                template: "unknown",
+            },
+        }
+    }
+
+    fn labels(&self) -> [(&'static str, &'static str); 2] {
+        [("method", self.method), ("endpoint", self.template)]
+    }
+}
+
+/// The method of a route. `HEAD` is `GET` without a body, and the data plane does not count the two apart.
+fn method_label(method: &str) -> &'static str {
+    match method {
+        "GET" | "HEAD" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+impl Revocations {
+    fn of(&self, reason: RevocationReason) -> &AtomicU64 {
+        match reason {
+            RevocationReason::Unspecified => &self.unspecified,
+            RevocationReason::KeyCompromise => &self.key_compromise,
+            RevocationReason::AffiliationChanged => &self.affiliation_changed,
+            RevocationReason::Superseded => &self.superseded,
+            RevocationReason::PrivilegeWithdrawn => &self.privilege_withdrawn,
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &AtomicU64); 5] {
+        [
+            ("unspecified", &self.unspecified),
+            ("key_compromise", &self.key_compromise),
+            ("affiliation_changed", &self.affiliation_changed),
+            ("superseded", &self.superseded),
+            ("privilege_withdrawn", &self.privilege_withdrawn),
+        ]
+    }
+}
+
+impl ControlMetrics {
+    /// A request that takes its place before the control plane.
+    pub(crate) fn enter(self: &Arc<Self>, request: &ControlRequest) -> Passage {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Passage {
+            endpoint: Endpoint::of(request),
+            entered: Instant::now(),
+            metrics: Arc::clone(self),
+        }
+    }
+
+    pub(crate) fn handler_panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn key_created(&self) {
+        self.keys_created.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn key_revoked(&self, reason: RevocationReason) {
+        self.keys_revoked.of(reason).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests ended in a panic and were answered with 500.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<Endpoint, Answers>> {
+        // Sums stay sums, should a thread have panicked between two of them.
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the requests that were answered here to `family`, under `method`, `code` and `endpoint`.
+    pub fn requests(&self, family: &mut Family<'_>) {
+        for (endpoint, answers) in &*self.answers() {
+            for (status, count) in &answers.by_status {
+                let [method, template] = endpoint.labels();
+                family.sample(&[method, ("code", &status.to_string()), template], *count);
+            }
+        }
+    }
+
+    /// Adds the families that nobody else has samples for.
+    pub fn expose(&self, page: &mut Exposition) {
+        let mut durations = page.histograms(
+            "http_request_duration_seconds",
+            "From the acceptance of a request by the control plane to its answer. Routes answered in place are not timed.",
+        );
+        for (endpoint, answers) in &*self.answers() {
+            durations.histogram(&endpoint.labels(), &answers.durations);
+        }
+        page.family(
+            "http_requests_in_flight",
+            Kind::Gauge,
+            "Requests that wait for the control plane or run there.",
+        )
+        .sample(&[], self.in_flight.load(Ordering::Relaxed));
+        page.family(
+            "talos_keys_created_total",
+            Kind::Counter,
+            "Keys issued, without repetitions of a request.",
+        )
+        .sample(&[], self.keys_created.load(Ordering::Relaxed));
+        let mut revoked = page.family(
+            "talos_keys_revoked_total",
+            Kind::Counter,
+            "Keys revoked, by reason.",
+        );
+        for (reason, count) in self.keys_revoked.named() {
+            revoked.sample(&[("reason", reason)], count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// A request on its way through the control plane; in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    endpoint: Endpoint,
+    entered: Instant,
+    metrics: Arc<ControlMetrics>,
+}
+
+impl Passage {
+    /// The request is answered with this status.
+    pub(crate) fn answered(self, status: u16) {
+        let duration = self.entered.elapsed();
+        let mut answers = self.metrics.answers();
+        let answers = answers.entry(self.endpoint).or_default();
+        *answers.by_status.entry(status).or_default() += 1;
+        answers.durations.observe(duration);
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
+
+    fn request(method: &str, path: &str) -> ControlRequest {
+        ControlRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            host: "localhost".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            request_id: "r".to_owned(),
+            client_ip: None,
+        }
+    }
+
+    fn page(metrics: &ControlMetrics) -> String {
+        let mut page = Exposition::default();
+        metrics.requests(&mut page.family("r", Kind::Counter, "Requests."));
+        metrics.expose(&mut page);
+        page.into_text()
+    }
+
+    #[test]
+    fn labels_are_templates_whatever_was_sent() {
+        let metrics = Arc::new(ControlMetrics::default());
+        let path = format!("/v2alpha1/admin/issuedApiKeys/{ID}");
+        for (method, path, status) in [
+            ("GET", path.as_str(), 200),
+            ("HEAD", &path, 200),
+            ("GET", &path, 404),
+            ("BREW", "/coffee", 404),
+            ("BREW", &path, 405),
+        ] {
+            metrics.enter(&request(method, path)).answered(status);
+        }
+        let page = page(&metrics);
+        for line in [
+            r#"r{method="GET",code="200",endpoint="/v2alpha1/admin/issuedApiKeys/{key_id}"} 2"#,
+            r#"r{method="GET",code="404",endpoint="/v2alpha1/admin/issuedApiKeys/{key_id}"} 1"#,
+            r#"r{method="other",code="404",endpoint="unknown"} 1"#,
+            r#"r{method="other",code="405",endpoint="unknown"} 1"#,
+        ] {
+            assert!(page.lines().any(|other| other == line), "{line}\n{page}");
+        }
+        for word in [ID, "coffee", "BREW"] {
+            assert!(!page.contains(word), "{word}\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_in_flight_until_it_is_answered_or_given_up() {
+        let metrics = Arc::new(ControlMetrics::default());
+        let in_flight = || metrics.in_flight.load(Ordering::Relaxed);
+        let first = metrics.enter(&request("GET", "/version"));
+        let second = metrics.enter(&request("GET", "/version"));
+        assert_eq!(in_flight(), 2);
+        first.answered(200);
+        assert_eq!(in_flight(), 1);
+        drop(second);
+        assert_eq!(in_flight(), 0);
+        assert!(page(&metrics).contains(
+            "\nhttp_request_duration_seconds_count{method=\"GET\",endpoint=\"/version\"} 1\n"
+        ));
+    }
+
+    #[test]
+    fn every_reason_has_its_own_counter() {
+        let metrics = ControlMetrics::default();
+        for reason in [
+            RevocationReason::Unspecified,
+            RevocationReason::KeyCompromise,
+            RevocationReason::AffiliationChanged,
+            RevocationReason::Superseded,
+            RevocationReason::PrivilegeWithdrawn,
+        ] {
+            metrics.key_revoked(reason);
+        }
+        let counts = metrics.keys_revoked.named();
+        assert!(
+            counts
+                .iter()
+                .all(|(_, count)| count.load(Ordering::Relaxed) == 1)
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The listener for metrics and health, apart from the API's port so that it can be bound where only a scraper reaches
+//! it.
+//!
+//! It guarantees that connections are bounded in number and each of them in time, whatever its client does; that a page
+//! is made of counters that anybody may read, so that no scrape waits for a request or makes one wait; and that a stop
+//! lets answers which have begun finish.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use talos_api::control::ControlResponse;
+use talos_api::error::ApiError;
+use talos_api::health;
+use talos_engine::Engine;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::limits;
+use crate::metrics::{CONTENT_TYPE, Exposition};
+
+const ALLOW: &str = "GET, HEAD";
+
+/// Writes a page of metrics. It is called for every scrape.
+pub type Expose = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+
+/// A bound socket that does not answer yet; see [`crate::AdminService::serve_metrics`].
+#[derive(Debug)]
+pub struct MetricsListener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl MetricsListener {
+    /// Binds `address`; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    /// What the system said, for the operator.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address as bound.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes this a listener of the runtime around.
+    pub(crate) fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
+        tokio::net::TcpListener::from_std(self.socket)
+    }
+}
+
+/// What answers.
+pub(crate) struct Pages {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) expose: Expose,
+}
+
+/// Answers until `stop` is sent or dropped, then returns when no connection is left.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    pages: Arc<Pages>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let places = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS as usize));
+    let (open, closing) = watch::channel(());
+    let next = async || {
+        // The place comes first, so that a connection without one waits in the backlog of the system.
+        let place = Arc::clone(&places).acquire_owned().await;
+        (place, listener.accept().await)
+    };
+    loop {
+        let (place, accepted) = tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            next = next() => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (pages, closing) = (Arc::clone(&pages), closing.clone());
+                tokio::spawn(async move {
+                    answer_one(stream, pages, closing).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the metrics listener cannot accept a connection");
+                tokio::time::sleep(limits::METRICS_ACCEPT_REST).await;
+            }
+        }
+    }
+    drop((open, listener));
+    // All places are back once no connection is left. The semaphore is never closed, so this cannot fail.
+    drop(places.acquire_many(limits::METRICS_CONNECTIONS).await);
+}
+
+/// One connection is one request: a scrape comes every few seconds, and what does not stay needs no deadline for
+/// staying.
+async fn answer_one(stream: TcpStream, pages: Arc<Pages>, mut closing: watch::Receiver<()>) {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        let response = pages.answer(request.method(), request.uri().path());
+        async { response }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::METRICS_HEAD)
+        .max_buf_size(limits::METRICS_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let served = async {
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            _ = closing.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    match tokio::time::timeout(limits::METRICS_CONNECTION, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the metrics ended early"),
+        Err(_) => tracing::debug!("a connection to the metrics took too long"),
+    }
+}
+
+impl Pages {
+    fn answer(&self, method: &Method, path: &str) -> Result<Response<String>, hyper::http::Error> {
+        let ControlResponse {
+            status,
+            headers,
+            body,
+        } = self.page(method, path).unwrap_or_else(Into::into);
+        let response = headers.into_iter().fold(
+            Response::builder().status(status),
+            |response, (name, value)| response.header(name, value),
+        );
+        response.body(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// The answer to `HEAD` holds the body of `GET`, for its length; hyper does not send it.
+    fn page(&self, method: &Method, path: &str) -> Result<ControlResponse, ApiError> {
+        let page: fn(&Self) -> ControlResponse = match path {
+            "/metrics" => Self::metrics,
+            "/health/alive" => |_| health::alive_response(),
+            "/health/ready" => |pages| health::ready_response(&pages.engine.health()),
+            _ => return Err(ApiError::not_found_route()),
+        };
+        if matches!(*method, Method::GET | Method::HEAD) {
+            Ok(page(self))
+        } else {
+            Err(ApiError::method_not_allowed(ALLOW))
+        }
+    }
+
+    fn metrics(&self) -> ControlResponse {
+        let mut page = Exposition::default();
+        (self.expose)(&mut page);
+        ControlResponse {
+            status: 200,
+            headers: vec![("Content-Type", CONTENT_TYPE.to_owned())],
+            body: page.into_text().into_bytes(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The metrics of the whole process: where they are listened for, and which counter becomes which sample.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use talos_admin::MetricsListener;
+use talos_admin::metrics::{ControlMetrics, Exposition, Kind};
+use talos_engine::clock::UnixMillis;
+use talos_engine::{Engine, Health};
+use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
+
+use super::VERSION;
+use super::development::{Development, METRICS_PORT};
+use crate::error::CliError;
+
+/// Binds the listener. Somebody who tries the server out is not kept from it by a default port that is taken: a
+/// development server then goes on without metrics, and says so. A port that was chosen is a wish, and fails.
+pub(crate) fn bind(
+    serve: &talos_config::Serve,
+    development: Option<&Development>,
+) -> Result<Option<MetricsListener>, CliError> {
+    let address = serve.metrics.address();
+    match bind_beside(address, serve.http.listener.address()) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if development.is_some() && address.port() == METRICS_PORT => {
+            tracing::warn!(
+                %address,
+                %error,
+                "there are no metrics; to have them, set TALOS_SERVE_METRICS_PORT to a port that is free"
+            );
+            Ok(None)
+        }
+        Err(source) => Err(CliError::Metrics { address, source }),
+    }
+}
+
+/// Binds `address`, which the API must be able to leave alone: it is bound later, and its failure would not tell whose
+/// fault it is.
+fn bind_beside(address: SocketAddr, api: SocketAddr) -> io::Result<MetricsListener> {
+    let same_host =
+        address.ip() == api.ip() || address.ip().is_unspecified() || api.ip().is_unspecified();
+    if same_host && address.port() == api.port() && api.port() != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "the port is in use, by serve.http.port",
+        ));
+    }
+    MetricsListener::bind(address)
+}
+
+/// What is counted, and by whom.
+pub(crate) struct Sources {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) server: Arc<ServerMetrics>,
+    pub(crate) control: Arc<ControlMetrics>,
+    /// How the data plane talks to the kernel.
+    pub(crate) driver: String,
+    pub(crate) started: UnixMillis,
+}
+
+impl Sources {
+    /// Writes the page.
+    pub(crate) fn expose(&self, page: &mut Exposition) {
+        self.requests(page);
+        self.control.expose(page);
+        self.verifications(page);
+        self.connections(page);
+        self.process(page);
+    }
+
+    fn sum(&self, counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
+        self.server.sum(|core| counter(core).get())
+    }
+
+    fn requests(&self, page: &mut Exposition) {
+        let mut requests = page.family(
+            "http_requests_total",
+            Kind::Counter,
+            "Answers by method (HEAD counts as GET), status and route.",
+        );
+        for (route, method) in [
+            (Route::Verify, "POST"),
+            (Route::Alive, "GET"),
+            (Route::Ready, "GET"),
+            (Route::Unknown, "other"),
+            (Route::Malformed, "other"),
+        ] {
+            let mut sample = |code: &str, count: u64| {
+                // What cannot happen on a route, and what has not, is left out alike.
+                if count > 0 {
+                    let labels = [
+                        ("method", method),
+                        ("code", code),
+                        ("endpoint", route.name()),
+                    ];
+                    requests.sample(&labels, count);
+                }
+            };
+            for status in STATUSES {
+                let count = self.sum(|core| core.requests.of(route).of(status));
+                sample(&status.to_string(), count);
+            }
+            let count = self.sum(|core| core.requests.of(route).other());
+            sample("other", count);
+        }
+        self.control.requests(&mut requests);
+        page.family(
+            "talos_control_overloads_total",
+            Kind::Counter,
+            "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
+        )
+        .sample(&[], self.sum(|core| &core.overloads));
+    }
+
+    fn verifications(&self, page: &mut Exposition) {
+        let mut verified = page.family(
+            "talos_keys_verified_total",
+            Kind::Counter,
+            "Verifications by result and by whether the answer came from memory.",
+        );
+        for (index, (result, _)) in Outcomes::default().named().into_iter().enumerate() {
+            let count = |outcomes: &Outcomes| {
+                let named = outcomes.named();
+                named.get(index).map_or(0, |(_, counter)| counter.get())
+            };
+            let cached = self.server.sum(|core| count(&core.verdicts.hit));
+            let read = self
+                .server
+                .sum(|core| count(&core.verdicts.miss) + count(&core.verdicts.skip));
+            verified.sample(&[("result", result), ("cached", "true")], cached);
+            verified.sample(&[("result", result), ("cached", "false")], read);
+        }
+        for (name, help, total) in [
+            (
+                "talos_cache_hits_total",
+                "Verifications answered from memory.",
+                self.server.sum(|core| core.verdicts.hit.total()),
+            ),
+            (
+                "talos_cache_misses_total",
+                "Verifications that memory could not answer.",
+                self.server.sum(|core| core.verdicts.miss.total()),
+            ),
+            (
+                "talos_cache_skips_total",
+                "Verifications that were not to be answered from memory.",
+                self.server.sum(|core| core.verdicts.skip.total()),
+            ),
+            (
+                "talos_disk_reads_total",
+                "Verifications that waited for the disk.",
+                self.sum(|core| &core.disk_reads),
+            ),
+        ] {
+            page.family(name, Kind::Counter, help).sample(&[], total);
+        }
+        page.family(
+            "talos_cache_bytes",
+            Kind::Gauge,
+            "Memory that cached keys hold.",
+        )
+        .sample(&[], self.engine.cache_used_bytes() as u64);
+    }
+
+    fn connections(&self, page: &mut Exposition) {
+        page.family(
+            "talos_connections_total",
+            Kind::Counter,
+            "Connections accepted.",
+        )
+        .sample(&[], self.sum(|core| &core.connections));
+        page.family(
+            "talos_connections_open",
+            Kind::Gauge,
+            "Connections open now.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_open));
+        page.family(
+            "talos_accept_errors_total",
+            Kind::Counter,
+            "Failures to accept a connection.",
+        )
+        .sample(&[], self.sum(|core| &core.accept_errors));
+        let mut timeouts = page.family(
+            "talos_timeouts_total",
+            Kind::Counter,
+            "Connections that ran into a deadline, by what they were waited for.",
+        );
+        for (phase, count) in [
+            ("idle", self.sum(|core| &core.timeouts.idle)),
+            ("head", self.sum(|core| &core.timeouts.head)),
+            ("body", self.sum(|core| &core.timeouts.body)),
+            ("write", self.sum(|core| &core.timeouts.write)),
+        ] {
+            timeouts.sample(&[("phase", phase)], count);
+        }
+    }
+
+    fn process(&self, page: &mut Exposition) {
+        let mut panics = page.family(
+            "talos_panics_total",
+            Kind::Counter,
+            "Defects that ended a request or a connection, and nothing else.",
+        );
+        panics.sample(&[("plane", "data")], self.sum(|core| &core.panics));
+        panics.sample(&[("plane", "control")], self.control.panics());
+        page.family(
+            "talos_writes_stopped",
+            Kind::Gauge,
+            "1 when changes are refused until an operator has acted, else 0.",
+        )
+        .sample(&[], u64::from(self.engine.health() != Health::Ok));
+        page.family(
+            "talos_build_info",
+            Kind::Gauge,
+            "Always 1; the labels say what runs.",
+        )
+        .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
+        page.family(
+            "process_start_time_seconds",
+            Kind::Gauge,
+            "When the process started, in seconds since 1970.",
+        )
+        .seconds(
+            &[],
+            Duration::from_millis(u64::try_from(self.started.0).unwrap_or_default()),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_keeps_its_port() {
+        let kind = |metrics: &str, api: &str| {
+            let address = |text: &str| text.parse().expect("an address");
+            bind_beside(address(metrics), address(api)).map_err(|error| error.kind())
+        };
+        for (metrics, api) in [
+            ("127.0.0.1:4777", "127.0.0.1:4777"),
+            ("0.0.0.0:4777", "127.0.0.1:4777"),
+            ("127.0.0.1:4777", "[::]:4777"),
+        ] {
+            assert_eq!(
+                kind(metrics, api).err(),
+                Some(io::ErrorKind::AddrInUse),
+                "{metrics} {api}"
+            );
+        }
+        assert!(kind("127.0.0.1:0", "127.0.0.1:0").is_ok());
+        assert!(kind("127.0.0.1:0", "127.0.0.2:4777").is_ok());
+    }
+}
