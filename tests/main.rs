@@ -21,6 +21,7 @@ mod idempotency;
 mod issue_verify_revoke;
 mod kill9;
 mod limits;
+mod metrics;
 mod power_cut;
 mod startup;
 mod tour;

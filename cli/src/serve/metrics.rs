@@ -159,7 +159,7 @@ impl Sources {
         page.family(
             "talos_cache_bytes",
             Kind::Gauge,
-            "Memory that cached keys hold.",
+            "Memory of the cache: tables, keys and proofs.",
         )
         .sample(&[], self.engine.cache_used_bytes() as u64);
     }
