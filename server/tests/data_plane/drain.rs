@@ -64,7 +64,10 @@ fn at_the_deadline_everything_is_cut() {
         });
         fixture.server().handle().drain(PATIENCE);
         fixture.server().handle().drain(Duration::from_millis(1));
+        let metrics = fixture.server().metrics();
         fixture.server.take().unwrap().join().unwrap();
+        // They have ended, rather than been given up.
+        assert_eq!(metrics.sum(|core| core.connections_open.get()), 0);
         assert!(held.is_closed());
         assert!(body.is_closed());
         // An answer that comes after the end finds nobody and harms nobody.
