@@ -6,6 +6,7 @@ use crate::harness::http::{Answer, Connection};
 use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::volume::Volume;
+use crate::metrics;
 
 /// Storage reserves some 70 MiB for its log when it opens.
 const VOLUME_MIB: u64 = 192;
@@ -54,6 +55,11 @@ both_drivers! {
         let ready = connection.call("GET", "/health/ready", &[], b"");
         ready.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
         assert_eq!(connection.call("GET", "/health/alive", &[], b"").status, 200);
+        let metrics = metrics::listener(&server);
+        assert_eq!(metrics::get(metrics, "/health/ready").status, 503);
+        assert_eq!(metrics::get(metrics, "/health/alive").status, 200);
+        let (page, text) = metrics::Page::scrape(metrics);
+        assert!(page.sum("talos_writes_stopped", &[]) > 0.0, "{text}");
         server.kill();
 
         std::fs::remove_file(ballast).unwrap();
