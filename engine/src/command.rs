@@ -10,8 +10,18 @@ use crate::secret::Secret;
 pub enum Command {
     /// Make a new key.
     Issue(IssueKey),
+    /// Take over a key that another system made.
+    Import(ImportKey),
+    /// The same for many keys, each accepted or rejected for itself, all in one write.
+    ImportMany(Vec<ImportKey>),
+    /// Change what a key is called, may do and may be used from.
+    Update(UpdateKey),
+    /// Replace an active issued key by a new one.
+    Rotate(RotateKey),
     /// End a key.
     Revoke(RevokeKey),
+    /// Forget an imported key.
+    Delete(DeleteKey),
 }
 
 /// A key to be made.
@@ -39,6 +49,63 @@ pub struct IssueKey {
     pub request_id: Option<String>,
 }
 
+/// A key to be taken over.
+#[derive(Clone, Debug)]
+pub struct ImportKey {
+    /// The digest of the raw key, see [`crate::credential::imported_key_id`]; the raw key itself is not kept.
+    pub key_id: KeyId,
+    /// Everything else is as for a key to be made.
+    pub key: IssueKey,
+}
+
+/// A key to be changed. `None` leaves a field as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateKey {
+    /// The tenant that owns it.
+    pub tenant: TenantId,
+    /// Its id.
+    pub key_id: KeyId,
+    /// What becomes of it.
+    pub changes: FieldChanges,
+}
+
+/// New values of the fields that can change; `None` leaves a field as it is, an empty value clears it.
+#[derive(Clone, Debug, Default)]
+pub struct FieldChanges {
+    /// The label.
+    pub name: Option<String>,
+    /// What the key may do.
+    pub scopes: Option<Vec<String>>,
+    /// A JSON object as compact text.
+    pub metadata: Option<String>,
+    /// How often it may be verified.
+    pub rate_limit: Option<Option<RateLimitPolicy>>,
+    /// From where it may be used.
+    pub allowed_cidrs: Option<Vec<Cidr>>,
+}
+
+/// A key to be replaced by a new one with a new id and credential, which inherits what is not overridden, its expiry too.
+#[derive(Clone, Debug)]
+pub struct RotateKey {
+    /// The tenant that owns it.
+    pub tenant: TenantId,
+    /// Its id.
+    pub key_id: KeyId,
+    /// What the new key does not inherit.
+    pub changes: FieldChanges,
+    /// The visibility of the new key, if it is not inherited.
+    pub visibility: Option<Visibility>,
+}
+
+/// An imported key to be forgotten.
+#[derive(Clone, Debug)]
+pub struct DeleteKey {
+    /// The tenant that owns it.
+    pub tenant: TenantId,
+    /// Its id.
+    pub key_id: KeyId,
+}
+
 /// A key to be ended.
 #[derive(Clone, Debug)]
 pub struct RevokeKey {
@@ -62,11 +129,41 @@ pub enum Outcome {
         /// The credential, shown this once.
         secret: Option<Secret>,
     },
+    /// The key is known; a repeated `request_id` returns the earlier one.
+    Imported {
+        /// The key.
+        record: Record,
+    },
+    /// What became of each key, in the order of the command.
+    ImportedMany(Vec<Result<Record, Rejection>>),
+    /// The key is changed, here and in every cell.
+    Updated {
+        /// The key as it now is.
+        record: Record,
+    },
+    /// The old key is revoked as superseded and the new one exists.
+    Rotated(Box<Rotation>),
     /// The key is revoked, here and in every cell.
     Revoked {
         /// The key as it now is.
         record: Record,
     },
+    /// The key is forgotten, here and in every cell.
+    Deleted {
+        /// The key as it last was.
+        record: Record,
+    },
+}
+
+/// What a rotation did.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The new key.
+    pub record: Record,
+    /// Its credential, shown this once.
+    pub secret: Secret,
+    /// The old key as it now is.
+    pub old: Record,
 }
 
 /// Why a command had no effect.
@@ -98,6 +195,15 @@ pub enum Rejection {
     /// The key has been revoked before.
     #[error("the key is already revoked")]
     AlreadyRevoked,
+    /// The key is not active, and only active keys can be replaced.
+    #[error("the key is not active")]
+    NotActive,
+    /// A key with this id is known already.
+    #[error("the key exists already")]
+    AlreadyExists,
+    /// The tenant has as many keys that are not revoked as it may have.
+    #[error("the tenant has as many keys as it may have")]
+    QuotaExceeded,
     /// Public keys need a prefix of their own.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use talos_cells::pin;
 use uuid::Uuid;
 
-use crate::clock;
+use crate::clock::{self, UnixMillis};
 use crate::command::{Command, CommandError, Outcome, Rejection};
 use crate::commit::{Committer, Done, Prepared};
 use crate::disk::{DiskPool, Turn};
@@ -14,10 +14,12 @@ use crate::error::{OpenError, ReadError};
 use crate::ids::{KeyId, TenantId};
 use crate::keyring::Keyring;
 use crate::limits::SHARDS_MAX;
-use crate::record::Record;
-use crate::storage::{self, Journal, Opened, RecordKey, RocksStore, Rows, StorageError};
+use crate::record::{Record, Visibility};
+use crate::storage::{
+    self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
+};
 use crate::verifier::Verifier;
-use crate::verify::{Answer, PendingRead, Query, Step};
+use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
 
 /// Renders the answer body of a valid key from its record and the configured issuer.
 pub type RenderBody = fn(&Record, issuer: &str) -> Vec<u8>;
@@ -86,12 +88,16 @@ impl Engine {
             .unwrap_or_else(default_shards)
             .min(SHARDS_MAX)
             .next_power_of_two();
-        let asked = options.shards.map(|_| wanted);
+        let wanted = Wanted {
+            shards: wanted,
+            shards_asked: options.shards.map(|_| wanted),
+            block_cache_bytes: options.block_cache_bytes,
+        };
         let Opened {
             store,
             journal,
             last,
-        } = storage::open(&options.path, wanted, asked, options.block_cache_bytes)?;
+        } = storage::open(&options.path, wanted)?;
         let verifier = Arc::new(Verifier::new(
             wrap_rows(Arc::clone(&store) as Arc<dyn Rows>),
             store.shards(),
@@ -126,28 +132,71 @@ impl Engine {
     ) {
         let done: Done = Box::new(done);
         let now = clock::now();
-        let command = match command {
-            Command::Issue(command) => {
-                let guard = pin();
-                let uuid = Uuid::new_v4();
-                match self
-                    .verifier
-                    .current(&guard)
-                    .keyring
-                    .make(command.visibility, now, uuid)
-                {
-                    Some(secret) => Prepared::Issue {
-                        command,
-                        uuid,
-                        secret,
-                        now,
-                    },
-                    None => return done(Err(Rejection::NoPublicPrefix.into())),
-                }
-            }
-            Command::Revoke(command) => Prepared::Revoke { command, now },
+        match self.prepare(command, now) {
+            Ok(command) => self.committer.submit(command, now, done),
+            Err(rejection) => done(Err(rejection.into())),
+        }
+    }
+
+    /// Draws ids and makes credentials, so that applying the command needs neither chance nor secrets.
+    fn prepare(&self, command: Command, now: UnixMillis) -> Result<Prepared, Rejection> {
+        let uuid = Uuid::new_v4();
+        let guard = pin();
+        let keyring = &self.verifier.current(&guard).keyring;
+        let credential = |visibility| {
+            let made = keyring.make(visibility, now, uuid);
+            made.ok_or(Rejection::NoPublicPrefix)
         };
-        self.committer.submit(command, done);
+        Ok(match command {
+            Command::Issue(command) => Prepared::Issue {
+                secret: credential(command.visibility)?,
+                command,
+                uuid,
+            },
+            Command::Rotate(command) => Prepared::Rotate {
+                command,
+                uuid,
+                secret: credential(Visibility::Secret)?,
+                public: credential(Visibility::Public).ok(),
+            },
+            Command::Import(command) => Prepared::Import(command),
+            Command::ImportMany(commands) => Prepared::ImportMany(commands),
+            Command::Update(command) => Prepared::Update(command),
+            Command::Revoke(command) => Prepared::Revoke(command),
+            Command::Delete(command) => Prepared::Delete(command),
+        })
+    }
+
+    /// From now on a tenant may have this many keys that are not revoked; `None` = any number.
+    pub fn set_live_keys_max(&self, live_keys_max: Option<u64>) {
+        self.committer
+            .set_live_keys_max(live_keys_max.unwrap_or(u64::MAX));
+    }
+
+    /// Reads a page of keys on a disk thread; `done` is called exactly once.
+    pub fn list(
+        &self,
+        query: ListQuery,
+        done: impl FnOnce(Result<Page, ReadError>) + Send + 'static,
+    ) {
+        let verifier = Arc::clone(&self.verifier);
+        self.disk.submit(Box::new(move |turn| {
+            done(match turn {
+                Turn::Run => verifier
+                    .rows()
+                    .list(&query)
+                    .map_err(|error| ReadError::Storage(error.to_string())),
+                Turn::Refused => Err(ReadError::Busy),
+            });
+        }));
+    }
+
+    /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.
+    ///
+    /// # Errors
+    /// A credential that no key of ours can have.
+    pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
+        self.verifier.identify(query)
     }
 
     /// Reads one record from storage on a disk thread; `done` is called exactly once.

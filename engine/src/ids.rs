@@ -101,6 +101,17 @@ pub struct Position {
     pub sequence: Sequence,
 }
 
+impl Position {
+    /// The place of the change after this one, in the same epoch.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self {
+            epoch: self.epoch,
+            sequence: self.sequence.next(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

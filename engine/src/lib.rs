@@ -29,11 +29,15 @@ mod storage;
 mod verifier;
 pub mod verify;
 
-pub use command::{Command, CommandError, IssueKey, Outcome, Rejection, RevokeKey};
+pub use command::{
+    Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
+    RevokeKey, RotateKey, Rotation, UpdateKey,
+};
 pub use engine::{Engine, Health, Loaded, Options, RenderBody};
 pub use error::{OpenError, ReadError};
 pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
 pub use keyring::{Keyring, KeyringSettings, Prefixes};
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use secret::Secret;
+pub use storage::{KeyKind, ListQuery, Page, Selection};
 pub use verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};

@@ -20,6 +20,15 @@ pub struct Current {
     pub keyring: Keyring,
 }
 
+/// Whether there is anything left to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Live,
+    Revoked,
+    /// The record is deleted; the row keeps older ones from coming back.
+    Forgotten,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Row {
@@ -28,7 +37,7 @@ pub struct Row {
     loaded_s: i64,
     /// [`i64::MAX`] when the key does not expire.
     expire_ms: i64,
-    revoked: bool,
+    state: State,
     rate_limit: Option<RateLimitPolicy>,
     allowed_cidrs: Box<[Cidr]>,
     body: Box<[u8]>,
@@ -37,20 +46,37 @@ pub struct Row {
 impl Row {
     /// The row of `record`, read at `now`, with its answer rendered under `current`.
     pub fn new(record: &Record, current: &Current, render: RenderBody, now: UnixMillis) -> Self {
-        let revoked = record.revocation.is_some();
+        let state = match record.revocation {
+            None => State::Live,
+            Some(_) => State::Revoked,
+        };
+        let render = |record| render(record, current.keyring.issuer()).into_boxed_slice();
         Self {
             sequence: record.sequence,
             generation: current.generation,
             loaded_s: now.seconds(),
             expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
-            revoked,
+            state,
             rate_limit: record.rate_limit,
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
-            body: if revoked {
-                Box::default()
-            } else {
-                render(record, current.keyring.issuer()).into_boxed_slice()
+            body: match state {
+                State::Live => render(record),
+                State::Revoked | State::Forgotten => Box::default(),
             },
+        }
+    }
+
+    /// What is left of a record that was deleted by the change that `record` carries.
+    pub fn forgotten(record: &Record, current: &Current, now: UnixMillis) -> Self {
+        Self {
+            sequence: record.sequence,
+            generation: current.generation,
+            loaded_s: now.seconds(),
+            expire_ms: i64::MAX,
+            state: State::Forgotten,
+            rate_limit: None,
+            allowed_cidrs: Box::default(),
+            body: Box::default(),
         }
     }
 
@@ -62,8 +88,10 @@ impl Row {
 
     /// What is to be said of a credential that is proven to be this key's. A pure function of row, query and its time.
     pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
-        if self.revoked {
-            return Verdict::Refused(Refusal::Revoked);
+        match self.state {
+            State::Live => {}
+            State::Revoked => return Verdict::Refused(Refusal::Revoked),
+            State::Forgotten => return Verdict::Refused(Refusal::NotFound),
         }
         if self.expire_ms <= query.now.0 {
             return Verdict::Refused(Refusal::Expired);

@@ -15,7 +15,7 @@ use crate::limits::CREDENTIAL_BYTES;
 use crate::record::Record;
 use crate::row::{Current, Row};
 use crate::shards::Shards;
-use crate::storage::{InMemory, RecordKey, Rows, StorageError};
+use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError};
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
 
 /// Answers queries, from memory where it can. Shared by all cores; takes no lock.
@@ -100,12 +100,30 @@ impl Verifier {
     }
 
     /// Brings a durable change to the cells. When this returns, nobody is answered from the state before it.
-    pub fn publish(&self, record: &Record, now: UnixMillis) {
+    pub fn publish(&self, change: &Change, now: UnixMillis) {
         let Some(cache) = &self.cache else { return };
+        let record = &change.record;
         let key = RecordKey::new(record.tenant, record.key_id);
         let guard = pin();
-        let row = || Row::new(record, self.current.load(&guard), self.render, now);
+        let current = self.current.load(&guard);
+        let row = || {
+            if change.deletes() {
+                Row::forgotten(record, current, now)
+            } else {
+                Row::new(record, current, self.render, now)
+            }
+        };
         cache.publish(&key, self.shards.hash(&key), &guard, row);
+    }
+
+    /// The key that a credential proves possession of; says nothing about the key's record.
+    pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
+        if query.credential.is_empty() || query.credential.len() > CREDENTIAL_BYTES {
+            return Err(Refusal::InvalidFormat);
+        }
+        let guard = pin();
+        let proven = prove(&self.current.load(&guard).keyring, query);
+        proven.map(|(key_id, _)| key_id).ok_or(Refusal::NotFound)
     }
 
     /// Answers from memory or says what has to be read from disk.

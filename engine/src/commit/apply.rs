@@ -1,41 +1,57 @@
 //! What a command does to a record: pure functions of the record as it is, the command and the time.
 
-use uuid::Uuid;
-
 use crate::clock::UnixMillis;
-use crate::command::{IssueKey, Rejection, RevokeKey};
+use crate::command::{FieldChanges, IssueKey, Rejection, RevokeKey};
 use crate::ids::{KeyId, Position};
-use crate::record::{Record, Revocation};
+use crate::record::{Record, Revocation, RevocationReason, Status, Visibility};
 use crate::storage::{Change, Event};
 
-/// The change that makes a new key.
-pub fn issue(command: IssueKey, uuid: Uuid, now: UnixMillis, position: Position) -> Change {
-    let ttl_ms = command
+/// The change that makes a key known: a new one, or one that another system made.
+pub fn create(key: IssueKey, key_id: KeyId, now: UnixMillis, position: Position) -> Change {
+    let ttl_ms = key
         .ttl_ms
         .map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
     let record = Record {
-        tenant: command.tenant,
-        key_id: KeyId::Issued(uuid),
+        tenant: key.tenant,
+        key_id,
         sequence: position.sequence,
-        name: command.name,
-        actor_id: command.actor_id,
-        scopes: command.scopes,
-        metadata: command.metadata,
-        visibility: command.visibility,
+        name: key.name,
+        actor_id: key.actor_id,
+        scopes: key.scopes,
+        metadata: key.metadata,
+        visibility: key.visibility,
         create_time: now,
         update_time: now,
         expire_time: ttl_ms.map(|ttl_ms| UnixMillis(now.0.saturating_add(ttl_ms))),
         revocation: None,
-        rate_limit: command.rate_limit,
-        allowed_cidrs: command.allowed_cidrs,
+        rate_limit: key.rate_limit,
+        allowed_cidrs: key.allowed_cidrs,
     };
+    let event = by_kind(key_id, Event::IssuedKeyCreated, Event::ImportedKeyCreated);
     Change {
         position,
         time: now,
-        event: Event::IssuedKeyCreated,
-        request_id: command.request_id,
+        event,
+        request_id: key.request_id,
         record,
     }
+}
+
+/// The change that gives fields new values.
+pub fn update(
+    current: Option<Record>,
+    changes: FieldChanges,
+    now: UnixMillis,
+    position: Position,
+) -> Result<Change, Rejection> {
+    let mut record = current.ok_or(Rejection::NotFound)?;
+    set_fields(&mut record, changes);
+    let event = by_kind(
+        record.key_id,
+        Event::IssuedKeyUpdated,
+        Event::ImportedKeyUpdated,
+    );
+    Ok(changed(record, event, now, position))
 }
 
 /// The change that ends a key.
@@ -49,22 +65,97 @@ pub fn revoke(
     if record.revocation.is_some() {
         return Err(Rejection::AlreadyRevoked);
     }
-    record.sequence = position.sequence;
-    record.update_time = now;
     record.revocation = Some(Revocation {
         reason: command.reason,
         description: command.description,
         time: now,
     });
-    let event = match record.key_id {
-        KeyId::Issued(_) => Event::IssuedKeyRevoked,
-        KeyId::Imported(_) => Event::ImportedKeyRevoked,
+    let event = by_kind(
+        record.key_id,
+        Event::IssuedKeyRevoked,
+        Event::ImportedKeyRevoked,
+    );
+    Ok(changed(record, event, now, position))
+}
+
+/// The two changes that replace an active key: the end of the old one, and the new one, which inherits what is not
+/// overridden. They belong into one write.
+pub fn rotate(
+    current: Option<Record>,
+    replacement: Replacement,
+    now: UnixMillis,
+    position: Position,
+) -> Result<[Change; 2], Rejection> {
+    let current = current.ok_or(Rejection::NotFound)?;
+    if current.status(now) != Status::Active {
+        return Err(Rejection::NotActive);
+    }
+    let mut record = Record {
+        key_id: replacement.key_id,
+        visibility: replacement.visibility,
+        create_time: now,
+        ..current.clone()
     };
-    Ok(Change {
+    set_fields(&mut record, replacement.changes);
+    let superseded = RevokeKey {
+        tenant: current.tenant,
+        key_id: current.key_id,
+        reason: RevocationReason::Superseded,
+        description: String::new(),
+    };
+    let old = revoke(Some(current), superseded, now, position)?;
+    let new = changed(record, Event::IssuedKeyRotated, now, position.next());
+    Ok([old, new])
+}
+
+/// What a rotated key gets that its predecessor did not have.
+pub struct Replacement {
+    /// The new id.
+    pub key_id: KeyId,
+    /// The visibility that its prefix shows.
+    pub visibility: Visibility,
+    /// What it does not inherit.
+    pub changes: FieldChanges,
+}
+
+/// The change that forgets an imported key.
+pub fn delete(
+    current: Option<Record>,
+    now: UnixMillis,
+    position: Position,
+) -> Result<Change, Rejection> {
+    let record = current.ok_or(Rejection::NotFound)?;
+    Ok(changed(record, Event::ImportedKeyDeleted, now, position))
+}
+
+fn set_fields(record: &mut Record, changes: FieldChanges) {
+    fn set<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    set(&mut record.name, changes.name);
+    set(&mut record.scopes, changes.scopes);
+    set(&mut record.metadata, changes.metadata);
+    set(&mut record.rate_limit, changes.rate_limit);
+    set(&mut record.allowed_cidrs, changes.allowed_cidrs);
+}
+
+fn changed(mut record: Record, event: Event, now: UnixMillis, position: Position) -> Change {
+    record.sequence = position.sequence;
+    record.update_time = now;
+    Change {
         position,
         time: now,
         event,
         request_id: None,
         record,
-    })
+    }
+}
+
+fn by_kind(key_id: KeyId, issued: Event, imported: Event) -> Event {
+    match key_id {
+        KeyId::Issued(_) => issued,
+        KeyId::Imported(_) => imported,
+    }
 }

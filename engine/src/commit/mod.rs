@@ -8,6 +8,7 @@
 mod apply;
 mod stage;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -15,7 +16,7 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 pub use stage::Prepared;
 
-use crate::clock;
+use crate::clock::{self, UnixMillis};
 use crate::command::{CommandError, Outcome};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
@@ -28,6 +29,7 @@ pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
 
 struct Job {
     command: Prepared,
+    now: UnixMillis,
     done: Done,
 }
 
@@ -36,6 +38,7 @@ pub struct Committer {
     queue: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     latch: Arc<OnceLock<String>>,
+    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Committer {
@@ -47,12 +50,14 @@ impl Committer {
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
         let latch = Arc::new(OnceLock::new());
+        let live_keys_max = Arc::new(AtomicU64::new(u64::MAX));
         let worker = Worker {
             jobs,
             journal,
             verifier,
             last,
             latch: Arc::clone(&latch),
+            live_keys_max: Arc::clone(&live_keys_max),
         };
         let thread = thread::Builder::new()
             .name("talos-commit".to_owned())
@@ -61,6 +66,7 @@ impl Committer {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
             latch,
+            live_keys_max,
         })
     }
 
@@ -69,8 +75,13 @@ impl Committer {
         self.latch.get().map(String::as_str)
     }
 
+    /// From now on a tenant may have this many keys that are not revoked.
+    pub fn set_live_keys_max(&self, live_keys_max: u64) {
+        self.live_keys_max.store(live_keys_max, Ordering::Relaxed);
+    }
+
     /// Queues a command, or answers at once that it cannot be taken.
-    pub fn submit(&self, command: Prepared, done: Done) {
+    pub fn submit(&self, command: Prepared, now: UnixMillis, done: Done) {
         let queue = self
             .queue
             .lock()
@@ -79,7 +90,7 @@ impl Committer {
         let Some(queue) = queue else {
             return done(Err(CommandError::Stopping));
         };
-        match queue.try_send(Job { command, done }) {
+        match queue.try_send(Job { command, now, done }) {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => (job.done)(Err(CommandError::Busy)),
             Err(TrySendError::Disconnected(job)) => (job.done)(Err(CommandError::Stopping)),
@@ -111,6 +122,7 @@ struct Worker {
     verifier: Arc<Verifier>,
     last: Position,
     latch: Arc<OnceLock<String>>,
+    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -127,19 +139,23 @@ impl Worker {
         if let Some(reason) = self.latch.get() {
             return refuse(group.into_iter().map(|job| job.done), reason);
         }
-        let mut stage = Stage::new(&**self.verifier.rows(), self.last);
+        let mut stage = Stage::new(
+            &**self.verifier.rows(),
+            self.last,
+            self.live_keys_max.load(Ordering::Relaxed),
+        );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| (job.done, stage.apply(job.command)))
+            .map(|job| (job.done, stage.apply(job.command, job.now)))
             .collect();
-        if let Err(error) = self.journal.append(stage.changes()) {
+        if let Err(error) = self.journal.append(&stage.group()) {
             let reason = self.stop_writes(&error);
             return refuse(answers.into_iter().map(|(done, _)| done), &reason);
         }
         self.last = stage.last();
         let now = clock::now();
         for change in stage.changes() {
-            self.verifier.publish(&change.record, now);
+            self.verifier.publish(change, now);
         }
         for (done, answer) in answers {
             done(answer);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::Health;
-use crate::storage::{Change, Journal, StorageError};
+use crate::storage::{Group, Journal, StorageError};
 
 struct Failing {
     journal: Box<dyn Journal>,
@@ -12,11 +12,11 @@ struct Failing {
 }
 
 impl Journal for Failing {
-    fn append(&mut self, changes: &[Change]) -> Result<(), StorageError> {
+    fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError> {
         if self.fail.load(Ordering::SeqCst) {
             return Err(StorageError::Io("no space left on device".to_owned()));
         }
-        self.journal.append(changes)
+        self.journal.append(group)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The engine as a whole, on a real database in a scratch directory.
 
 mod budget;
+mod changes;
 mod failed_writes;
+mod imports;
 mod keyring_changes;
 mod lifecycle;
+mod lists;
 mod recovery;
 mod slow_read;
 

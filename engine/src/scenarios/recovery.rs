@@ -121,13 +121,10 @@ fn a_change_without_its_record_is_refused() {
 fn creation_that_was_cut_off_is_begun_again() {
     let scratch = tempfile::tempdir().unwrap();
     drop(open(scratch.path()));
-    fs::remove_dir_all(scratch.path().join("db")).unwrap();
-    rocksdb::DB::open_default(scratch.path().join("db"))
-        .map(drop)
-        .unwrap();
+    fs::rename(scratch.path().join("db"), scratch.path().join("db.new")).unwrap();
+    fs::remove_file(scratch.path().join("db.new/CURRENT")).unwrap();
     let (_, credential) = issue_new(&open(scratch.path()), "a");
-    assert_eq!(
-        verify(&open(scratch.path()), &credential, CacheMode::Use).0,
-        valid("a")
-    );
+    let engine = open(scratch.path());
+    assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
+    assert!(!scratch.path().join("db.new").exists());
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::*;
-use crate::storage::{InMemory, RecordKey, Rows, StorageError};
+use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError};
 
 /// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
 struct Gate {
@@ -40,9 +40,18 @@ impl Rows for Gate {
     fn key_of_request(
         &self,
         tenant: TenantId,
+        kind: KeyKind,
         request_id: &str,
     ) -> Result<Option<RecordKey>, StorageError> {
-        self.rows.key_of_request(tenant, request_id)
+        self.rows.key_of_request(tenant, kind, request_id)
+    }
+
+    fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
+        self.rows.live_keys(tenant)
+    }
+
+    fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
+        self.rows.list(query)
     }
 }
 

@@ -20,12 +20,28 @@ pub enum Event {
     IssuedKeyRevoked,
     /// `ImportedAPIKeyRevoked`
     ImportedKeyRevoked,
+    /// `ImportedAPIKeyCreated`
+    ImportedKeyCreated,
+    /// `IssuedAPIKeyUpdated`
+    IssuedKeyUpdated,
+    /// `ImportedAPIKeyUpdated`
+    ImportedKeyUpdated,
+    /// `IssuedAPIKeyRotated`: the new key; the old one's revocation precedes it.
+    IssuedKeyRotated,
+    /// `ImportedAPIKeyDeleted`: the record is the last that there was.
+    ImportedKeyDeleted,
 }
 
-const EVENTS: [Event; 3] = [
+/// Their numbers on disk are their places here.
+const EVENTS: [Event; 8] = [
     Event::IssuedKeyCreated,
     Event::IssuedKeyRevoked,
     Event::ImportedKeyRevoked,
+    Event::ImportedKeyCreated,
+    Event::IssuedKeyUpdated,
+    Event::ImportedKeyUpdated,
+    Event::IssuedKeyRotated,
+    Event::ImportedKeyDeleted,
 ];
 
 /// One entry of the change log: what happened, and the record as it was afterwards.
@@ -41,6 +57,13 @@ pub struct Change {
     pub request_id: Option<String>,
     /// The record after the change; its tenant is the tenant of the change.
     pub record: Record,
+}
+
+impl Change {
+    /// Whether the change removes the record.
+    pub fn deletes(&self) -> bool {
+        self.event == Event::ImportedKeyDeleted
+    }
 }
 
 #[derive(SchemaWrite, SchemaRead)]

@@ -8,7 +8,7 @@
 //!   dev/      secrets of `talos serve --dev`; not the engine's
 //! ```
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,16 @@ use crate::error::OpenError;
 /// The format that this release writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
+const LOCK_FILE: &str = "LOCK";
 const MAGIC: &str = "talos-database ";
 /// What may lie in a directory that holds no database yet: the development secrets are made first.
-const NOT_FOREIGN: [&str; 2] = ["dev", "lost+found"];
+const NOT_FOREIGN: [&str; 4] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found"];
 
-/// A data directory of our format.
+/// A data directory of our format, locked against other processes as long as this lives.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
+    _lock: File,
 }
 
 impl Directory {
@@ -35,32 +37,25 @@ impl Directory {
             source,
         };
         fs::create_dir_all(root).map_err(failed)?;
-        let format_file = root.join(FORMAT_FILE);
-        match fs::read_to_string(&format_file) {
-            Ok(text) => check_format(root, &text)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                for entry in fs::read_dir(root).map_err(failed)? {
-                    let name = entry.map_err(failed)?.file_name();
-                    if !NOT_FOREIGN.iter().any(|known| name == *known)
-                        && name != temporary_name(FORMAT_FILE).as_str()
-                    {
-                        return Err(OpenError::Foreign {
-                            path: root.to_owned(),
-                        });
-                    }
-                }
-                write_durably(root, FORMAT_FILE, format!("{MAGIC}{FORMAT}\n").as_bytes())
-                    .map_err(failed)?;
-            }
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(OpenError::Foreign {
+        // Nothing is written to a directory that may be somebody else's.
+        let is_new = read_format(root)?;
+        let lock = File::create(root.join(LOCK_FILE)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
                     path: root.to_owned(),
                 });
             }
-            Err(error) => return Err(failed(error)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        if is_new == Format::None {
+            let format = format!("{MAGIC}{FORMAT}\n");
+            write_durably(root, FORMAT_FILE, format.as_bytes()).map_err(failed)?;
         }
         Ok(Self {
             root: root.to_owned(),
+            _lock: lock,
         })
     }
 
@@ -69,9 +64,47 @@ impl Directory {
         self.root.join("db")
     }
 
+    /// Where RocksDB is made before it is moved to its place.
+    pub fn unfinished_database(&self) -> PathBuf {
+        self.root.join("db.new")
+    }
+
     /// Where the last acknowledged position is kept.
     pub fn witness(&self) -> PathBuf {
         self.root.join("witness")
+    }
+}
+
+/// What a directory says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// It is ours, and of a format that is read.
+    Known,
+    /// Nothing: it is empty but for what may lie there.
+    None,
+}
+
+fn read_format(root: &Path) -> Result<Format, OpenError> {
+    let failed = |source| OpenError::Directory {
+        path: root.to_owned(),
+        source,
+    };
+    let foreign = || OpenError::Foreign {
+        path: root.to_owned(),
+    };
+    match fs::read_to_string(root.join(FORMAT_FILE)) {
+        Ok(text) => check_format(root, &text).map(|()| Format::Known),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            for entry in fs::read_dir(root).map_err(failed)? {
+                let name = entry.map_err(failed)?.file_name();
+                if !NOT_FOREIGN.iter().any(|known| name == *known) {
+                    return Err(foreign());
+                }
+            }
+            Ok(Format::None)
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(foreign()),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -115,11 +148,13 @@ mod tests {
         let root = scratch.path().join("data");
         fs::create_dir(&root).unwrap();
         prepare(&root);
-        let first = Directory::claim(&root);
-        if first.is_ok() {
-            Directory::claim(&root).expect("what was claimed can be claimed again");
-        }
-        first
+        let first = Directory::claim(&root)?;
+        assert!(matches!(
+            Directory::claim(&root),
+            Err(OpenError::InUse { .. })
+        ));
+        drop(first);
+        Directory::claim(&root)
     }
 
     #[test]

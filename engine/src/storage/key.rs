@@ -19,6 +19,37 @@ pub struct RecordKey {
     len: u8,
 }
 
+/// Who made a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// This server.
+    Issued,
+    /// Another system.
+    Imported,
+}
+
+impl KeyKind {
+    /// Its byte on disk.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Issued => KIND_ISSUED,
+            Self::Imported => KIND_IMPORTED,
+        }
+    }
+}
+
+impl KeyId {
+    /// Who made the key.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        match self {
+            Self::Issued(_) => KeyKind::Issued,
+            Self::Imported(_) => KeyKind::Imported,
+        }
+    }
+}
+
 impl RecordKey {
     /// The storage key of `key_id` in `tenant`.
     #[must_use]
@@ -42,10 +73,25 @@ impl RecordKey {
         Self { bytes, len }
     }
 
+    /// Who made the key.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        match self.bytes.get(TENANT_BYTES) {
+            Some(&KIND_ISSUED) => KeyKind::Issued,
+            _ => KeyKind::Imported,
+        }
+    }
+
     /// The bytes on disk.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The part that is the id: a uuid or a digest.
+    #[must_use]
+    pub fn id_bytes(&self) -> &[u8] {
+        self.as_bytes().get(TENANT_BYTES + 1..).unwrap_or_default()
     }
 
     /// The tenant and the id that were stored under these bytes; `None` if they are no record's key.

@@ -6,17 +6,26 @@
 
 mod change_format;
 mod directory;
+mod index;
 mod key;
 mod record_format;
 mod recovery;
 mod rocks;
+mod rocks_batch;
+mod rocks_list;
+mod rocks_open;
 mod rocks_options;
 mod witness;
 
 pub use change_format::{Change, Event};
-pub use key::RecordKey;
-pub use rocks::{Opened, RocksStore, open};
+pub use index::Selection;
+pub use key::{KeyKind, RecordKey};
+pub use rocks::{Opened, RocksStore};
+pub use rocks_open::{Wanted, open};
 
+use std::collections::HashMap;
+
+use crate::clock::UnixMillis;
 use crate::ids::TenantId;
 use crate::record::Record;
 
@@ -67,13 +76,51 @@ pub trait Rows: Send + Sync {
     fn key_of_request(
         &self,
         tenant: TenantId,
+        kind: KeyKind,
         request_id: &str,
     ) -> Result<Option<RecordKey>, StorageError>;
+
+    /// How many keys of the tenant are not revoked. May wait for the disk.
+    fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError>;
+
+    /// One page of keys. May wait for the disk.
+    fn list(&self, query: &ListQuery) -> Result<Page, StorageError>;
+}
+
+/// What is to be written at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// The changes, in order, without a gap.
+    pub changes: &'a [Change],
+    /// For the tenants that are concerned, how many of their keys are not revoked afterwards.
+    pub live_keys: &'a HashMap<TenantId, u64>,
+}
+
+/// A question for a page of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Which keys.
+    pub selection: Selection,
+    /// Where the page before ended; empty = at the beginning.
+    pub after: Vec<u8>,
+    /// How many at most.
+    pub limit: usize,
+    /// The time by which keys are active or expired.
+    pub now: UnixMillis,
+}
+
+/// Some keys, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The keys.
+    pub records: Vec<Record>,
+    /// Where the next page goes on; `None` when there is none.
+    pub next: Option<Vec<u8>>,
 }
 
 /// Makes changes durable.
 pub trait Journal: Send {
     /// Writes the changes and everything that follows from them, all or nothing, and returns when they are durable.
     /// After an error nothing may be assumed about what is on disk.
-    fn append(&mut self, changes: &[Change]) -> Result<(), StorageError>;
+    fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError>;
 }

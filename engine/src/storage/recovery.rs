@@ -1,5 +1,6 @@
 //! What is checked when a database opens: that the log, the records and the witness tell one story.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::rocks::RocksStore;
@@ -71,6 +72,8 @@ pub fn check(store: &RocksStore, witness: Option<Position>) -> Result<Position, 
 /// The last changes have no gap, and no record is older than its last change.
 fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
     let mut expected = last.sequence.0;
+    // Newest first, so the first change of a key that is met decides how its record must stand.
+    let mut met = HashSet::new();
     for change in store.newest_changes()?.take(RECOVERY_CHECKED_CHANGES) {
         let change = change?;
         if change.position.sequence.0 != expected {
@@ -78,11 +81,15 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
                 "change {expected} is missing in the log"
             )));
         }
-        let record = store.read(&RecordKey::new(change.record.tenant, change.record.key_id))?;
-        if record.is_none_or(|record| record.sequence < change.position.sequence) {
-            return Err(Fault::Damaged(format!(
-                "change {expected} is in the log, but not in its record"
-            )));
+        let key = RecordKey::new(change.record.tenant, change.record.key_id);
+        if met.insert(key) {
+            let found = store.read(&key)?.map(|record| record.sequence);
+            let wanted = (!change.deletes()).then_some(change.position.sequence);
+            if found != wanted {
+                return Err(Fault::Damaged(format!(
+                    "change {expected} is in the log, but not in its record"
+                )));
+            }
         }
         expected -= 1;
     }

@@ -54,8 +54,8 @@ pub fn records(block_cache: &Cache) -> Options {
     options
 }
 
-/// The options of the change log: written once, read in order.
-pub fn log(block_cache: &Cache) -> Options {
+/// The options of the change log and the index: read in order.
+pub fn ordered(block_cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(block_cache);
     table.set_block_size(4 * BLOCK_BYTES);

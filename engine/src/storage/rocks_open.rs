@@ -1,0 +1,204 @@
+//! Opening a database, or making one.
+//!
+//! A database is made beside its place, whole, and then moved there: a start that is cut off at any moment leaves either
+//! nothing or a database that opens.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, Options};
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::directory::Directory;
+use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore};
+use super::witness::Witness;
+use super::{recovery, rocks_options};
+use crate::error::OpenError;
+use crate::ids::ShardId;
+use crate::limits::SHARDS_MAX;
+use crate::shards::Shards;
+
+/// In `META`: how the key space is divided.
+const IDENTITY: &[u8] = b"identity";
+const FIXED_FAMILIES: [&str; 5] = [META, LOG, REQUESTS, INDEX, COUNTS];
+
+#[derive(SchemaWrite, SchemaRead)]
+struct IdentityV1 {
+    shards: u16,
+    seed: u64,
+}
+
+/// How a database is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Shards of a new database.
+    pub shards: u16,
+    /// Shards that an existing one must have, if somebody insists.
+    pub shards_asked: Option<u16>,
+    /// Memory for blocks of files.
+    pub block_cache_bytes: usize,
+}
+
+/// Opens the database in `path`, or makes one, and checks that nothing acknowledged is missing.
+pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
+    let directory = Directory::claim(path)?;
+    let failed = |source| OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    };
+    let (witness, noted) = Witness::open(&directory.witness()).map_err(failed)?;
+    let place = Place {
+        path,
+        cache: Cache::new_lru_cache(wanted.block_cache_bytes),
+    };
+    if !directory.database().exists() {
+        place.create(&directory, wanted.shards)?;
+    }
+    let (db, shards) = place.open(&directory.database())?;
+    if let Some(asked) = wanted.shards_asked.filter(|&asked| asked != shards.count()) {
+        return Err(OpenError::Shards {
+            stored: shards.count(),
+            asked,
+        });
+    }
+    let store = Arc::new(RocksStore {
+        db,
+        shards,
+        shard_names: shards.all().map(shard_name).collect(),
+        memory_reads: rocks_options::memory_reads(),
+        _directory: directory,
+    });
+    let last = recovery::check(&store, noted).map_err(|fault| fault.at(path))?;
+    // Now, and not with the first commit, the file gets its place on the disk: a full disk must not stop a commit here.
+    witness.note(last).map_err(failed)?;
+    let journal = RocksJournal {
+        store: Arc::clone(&store),
+        synced: rocks_options::synced_writes(),
+        witness,
+    };
+    Ok(Opened {
+        store,
+        journal,
+        last,
+    })
+}
+
+/// Where errors say they happened, and what all families share.
+struct Place<'a> {
+    path: &'a Path,
+    cache: Cache,
+}
+
+impl Place<'_> {
+    fn create(&self, directory: &Directory, shards: u16) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Directory {
+            path: self.path.to_owned(),
+            source,
+        };
+        let unfinished = directory.unfinished_database();
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(failed)?;
+        }
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| self.storage(error.to_string()))?;
+        let shards = Shards::new(shards, u64::from_le_bytes(seed)).ok_or_else(|| {
+            self.storage(format!(
+                "{shards} shards are not a power of two up to {SHARDS_MAX}"
+            ))
+        })?;
+        let identity = IdentityV1 {
+            shards: shards.count(),
+            seed: shards.seed(),
+        };
+        let identity =
+            wincode::serialize(&identity).map_err(|error| self.storage(error.to_string()))?;
+        let fixed = FIXED_FAMILIES.into_iter().map(str::to_owned);
+        let db = self.open_families(&unfinished, fixed.chain(shards.all().map(shard_name)))?;
+        let meta = db
+            .cf_handle(META)
+            .ok_or_else(|| self.damaged("a column family is missing"))?;
+        db.put_cf_opt(meta, IDENTITY, identity, &rocks_options::synced_writes())
+            .map_err(|error| self.refused(&error))?;
+        drop(db);
+        let sync = |path: &Path| File::open(path)?.sync_all();
+        sync(&unfinished).map_err(failed)?;
+        fs::rename(&unfinished, directory.database()).map_err(failed)?;
+        sync(self.path).map_err(failed)
+    }
+
+    fn open(&self, database: &Path) -> Result<(DB, Shards), OpenError> {
+        let families = DB::list_cf(&rocks_options::database(), database)
+            .map_err(|error| self.refused(&error))?;
+        let families = families.into_iter().filter(|name| name != "default");
+        let db = self.open_families(database, families)?;
+        let missing = |name: &str| db.cf_handle(name).is_none();
+        if let Some(name) = FIXED_FAMILIES.into_iter().find(|name| missing(name)) {
+            return Err(self.damaged(&format!("column family {name} is missing")));
+        }
+        let meta = db
+            .cf_handle(META)
+            .ok_or_else(|| self.damaged("a column family is missing"))?;
+        let identity = db
+            .get_cf(meta, IDENTITY)
+            .map_err(|error| self.refused(&error))?;
+        let identity = identity.ok_or_else(|| self.damaged("its identity is missing"))?;
+        let identity: IdentityV1 = wincode::deserialize_exact(&identity)
+            .map_err(|_| self.damaged("its identity is unreadable"))?;
+        let shards = Shards::new(identity.shards, identity.seed)
+            .ok_or_else(|| self.damaged("its shard count is impossible"))?;
+        if let Some(shard) = shards.all().find(|&shard| missing(&shard_name(shard))) {
+            return Err(self.damaged(&format!("shard {} is missing", shard.0)));
+        }
+        Ok((db, shards))
+    }
+
+    fn open_families(
+        &self,
+        database: &Path,
+        families: impl Iterator<Item = String>,
+    ) -> Result<DB, OpenError> {
+        let descriptors = families.map(|name| {
+            let options = self.family_options(&name);
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        DB::open_cf_descriptors(&rocks_options::database(), database, descriptors)
+            .map_err(|error| self.refused(&error))
+    }
+
+    fn family_options(&self, name: &str) -> Options {
+        match name {
+            LOG | INDEX => rocks_options::ordered(&self.cache),
+            _ => rocks_options::records(&self.cache),
+        }
+    }
+
+    fn refused(&self, error: &rocksdb::Error) -> OpenError {
+        let (path, message) = (self.path.to_owned(), error.to_string());
+        match error.kind() {
+            ErrorKind::Corruption => OpenError::Damaged {
+                path,
+                what: message,
+            },
+            _ => OpenError::Storage { path, message },
+        }
+    }
+
+    fn damaged(&self, what: &str) -> OpenError {
+        OpenError::Damaged {
+            path: self.path.to_owned(),
+            what: what.to_owned(),
+        }
+    }
+
+    fn storage(&self, message: String) -> OpenError {
+        OpenError::Storage {
+            path: self.path.to_owned(),
+            message,
+        }
+    }
+}
+
+fn shard_name(shard: ShardId) -> String {
+    format!("shard-{:03}", shard.0)
+}
