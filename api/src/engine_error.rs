@@ -14,6 +14,9 @@ impl From<Rejection> for ApiError {
             Rejection::AlreadyRevoked => {
                 Self::failed_precondition("the API key is already revoked")
             }
+            Rejection::NotActive => Self::failed_precondition("the API key is not active"),
+            Rejection::AlreadyExists => Self::api_key_exists(),
+            Rejection::QuotaExceeded => Self::api_key_quota_exceeded(),
             Rejection::NoPublicPrefix => Self::bad_request(
                 "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),

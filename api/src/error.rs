@@ -28,6 +28,10 @@ pub enum Reason {
     RequestTimeout,
     /// The state of the key does not allow it; the caller must ask for something else.
     FailedPrecondition,
+    /// The key is known already; the caller has nothing more to do, or means another one.
+    ApiKeyExists,
+    /// The tenant has as many keys as it may have; the caller must revoke one.
+    ApiKeyQuotaExceeded,
     /// The body is over the limit; the caller must send less.
     PayloadTooLarge,
     /// The request target is over the limit; the caller must send less.
@@ -57,6 +61,8 @@ impl Reason {
             Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
             Self::RequestTimeout => (408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT"),
             Self::FailedPrecondition => (409, "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
+            Self::ApiKeyExists => (409, "ALREADY_EXISTS", "API_KEY_EXISTS"),
+            Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
             Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
@@ -122,6 +128,21 @@ impl ApiError {
     #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(Reason::ApiKeyNotFound, "no such API key")
+    }
+
+    /// 409: a key of this id is known already.
+    #[must_use]
+    pub fn api_key_exists() -> Self {
+        Self::new(Reason::ApiKeyExists, "the API key exists already")
+    }
+
+    /// 402: the tenant has as many keys that are not revoked as it may have.
+    #[must_use]
+    pub fn api_key_quota_exceeded() -> Self {
+        Self::new(
+            Reason::ApiKeyQuotaExceeded,
+            "the quota of API keys is reached; revoke one that is not needed",
+        )
     }
 
     /// 405: the route has other methods. `allow` lists them as the `Allow` header does (RFC 9110 §10.2.1).
