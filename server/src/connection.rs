@@ -295,10 +295,22 @@ impl Connection {
 
     /// Reads once, within the deadline that the slot already has.
     async fn receive(&mut self) -> Result<Received, Closed> {
-        loop {
-            if self.slot.is_read_closed() {
-                return Ok(Received::TooLate);
+        if self.slot.is_read_closed() {
+            return Ok(Received::TooLate);
+        }
+        match self.read_once().await? {
+            0 if self.slot.is_read_closed() => Ok(Received::TooLate),
+            0 => Ok(Received::End),
+            _ => {
+                self.now = clock::now();
+                Ok(Received::Enough)
             }
+        }
+    }
+
+    /// Appends what has arrived, or waits for it; the number of bytes, 0 at the end.
+    async fn read_once(&mut self) -> Result<usize, Closed> {
+        loop {
             if self.input.capacity() - self.input.len() < limits::BUFFER_BYTES / 4 {
                 // At least doubles, so that a body of n bytes is copied O(n) times in all.
                 self.input.reserve(limits::BUFFER_BYTES);
@@ -311,14 +323,8 @@ impl Connection {
                 .await;
             self.input = slice.into_inner();
             match result {
-                Ok(0) if self.slot.is_read_closed() => return Ok(Received::TooLate),
-                Ok(0) => return Ok(Received::End),
-                Ok(_) => {
-                    self.now = clock::now();
-                    return Ok(Received::Enough);
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Closed),
+                result => return result.map_err(|_| Closed),
             }
         }
     }
@@ -355,10 +361,32 @@ impl Connection {
         });
     }
 
-    /// 408 to a request that did not arrive in time.
+    /// 408 to a request that did not arrive in time, and the end of the connection.
+    ///
+    /// The read side is shut down already. From then on the kernel keeps what arrives, but resets the connection when
+    /// something arrives after our own end, or is there unread when the socket closes; a reset may overtake the answer.
+    /// So what still comes is dropped for a while (RFC 9112 §9.6), and our end comes last. Whether the client has
+    /// closed cannot be seen in this state: the whole time is waited.
     async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
-        self.finish(Leftover::None).await
+        self.flush().await?;
+        self.slot
+            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        let mut dropped = 0;
+        while dropped < limits::LINGER_BYTES {
+            // Asked first, so that the read sees what came before the cut.
+            let last = self.slot.is_cut();
+            self.input.clear();
+            if self.read_once().await? > 0 {
+                dropped += self.input.len();
+                continue;
+            }
+            if last {
+                break;
+            }
+            monoio::time::sleep(limits::TICK).await;
+        }
+        Ok(())
     }
 
     /// Sends what is ready and ends the connection.
