@@ -23,6 +23,12 @@ pub const WRITE_BUFFER_BYTES: usize = 128 << 20;
 pub const ROCKSDB_OPEN_FILES: i32 = 1024;
 /// Changes at the end of the log that are compared with their records when a database opens.
 pub const RECOVERY_CHECKED_CHANGES: usize = 1024;
+/// Milliseconds for which changes stay in the log: a week.
+pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Bytes that the change log may take, about.
+pub const LOG_RETENTION_BYTES: u64 = 1 << 30;
+/// Changes after which the committer looks whether the log has grown too long.
+pub const LOG_TRIM_CHANGES: u64 = 1 << 16;
 /// Buckets of each table over which the clock's hand moves for one insertion into a full cache.
 pub const SWEEP_BUCKETS: usize = 4;
 /// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.

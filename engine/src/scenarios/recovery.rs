@@ -3,7 +3,9 @@
 use std::fs;
 
 use super::*;
+use crate::clock::UnixMillis;
 use crate::ids::{Epoch, Position, Sequence};
+use crate::storage::Retention;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -127,4 +129,42 @@ fn creation_that_was_cut_off_is_begun_again() {
     let engine = open(scratch.path());
     assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
     assert!(!scratch.path().join("db.new").exists());
+}
+
+#[test]
+fn old_changes_go_and_the_rest_is_a_whole_database() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let keys: Vec<_> = (0..20)
+        .map(|n| issue_new(&engine, &n.to_string()).1)
+        .collect();
+    let trim = |age_ms, bytes, changes_min, now| {
+        let retention = Retention {
+            age_ms,
+            bytes,
+            changes_min,
+        };
+        engine.store().trim_log(retention, now).unwrap().0
+    };
+    let (now, later) = (clock::now(), UnixMillis(clock::now().0 + 10_000));
+    assert_eq!(
+        trim(60_000, u64::MAX, 1, now),
+        1,
+        "nothing is old, nothing is much"
+    );
+    assert_eq!(
+        trim(1_000, u64::MAX, 15, later),
+        6,
+        "everything is old, but fifteen changes stay"
+    );
+    let half = trim(60_000, engine.store().log_bytes().unwrap() / 2, 1, now);
+    assert!((7..20).contains(&half), "{half}");
+    assert_eq!(trim(1_000, 0, 1, later), 20);
+    drop(engine);
+    let engine = open(scratch.path());
+    assert!(
+        keys.iter()
+            .all(|key| matches!(verify(&engine, key, CacheMode::Use).0, Said::Valid(_)))
+    );
+    assert_eq!(issue(&engine, key("next")).0.sequence.0, 21);
 }

@@ -10,6 +10,7 @@ mod index;
 mod key;
 mod record_format;
 mod recovery;
+mod retention;
 mod rocks;
 mod rocks_batch;
 mod rocks_list;
@@ -20,6 +21,8 @@ mod witness;
 pub use change_format::{Change, Event};
 pub use index::Selection;
 pub use key::{KeyKind, RecordKey};
+#[cfg(test)]
+pub use retention::Retention;
 pub use rocks::{Opened, RocksStore};
 pub use rocks_open::{Wanted, open};
 

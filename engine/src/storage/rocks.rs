@@ -7,12 +7,14 @@ use rocksdb::{ColumnFamily, DB, ErrorKind, IteratorMode, ReadOptions, WriteOptio
 
 use super::change_format::{self, Change};
 use super::directory::Directory;
+use super::retention::Retention;
 use super::witness::Witness;
 use super::{
     Group, InMemory, Journal, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError,
     record_format,
 };
 use crate::ids::{Position, Sequence, ShardId, TenantId};
+use crate::limits::LOG_TRIM_CHANGES;
 use crate::record::Record;
 use crate::shards::Shards;
 
@@ -50,6 +52,8 @@ pub struct RocksJournal {
     pub(super) store: Arc<RocksStore>,
     pub(super) synced: WriteOptions,
     pub(super) witness: Witness,
+    /// Changes written since the log was last looked at for what may go.
+    pub(super) untrimmed: u64,
 }
 
 impl From<rocksdb::Error> for StorageError {
@@ -218,7 +222,16 @@ impl Journal for RocksJournal {
             .write_opt(self.store.batch(group)?, &self.synced)?;
         self.witness
             .note(last.position)
-            .map_err(|error| StorageError::Io(error.to_string()))
+            .map_err(|error| StorageError::Io(error.to_string()))?;
+        self.untrimmed += group.changes.len() as u64;
+        if self.untrimmed >= LOG_TRIM_CHANGES {
+            self.untrimmed = 0;
+            // A log that stays too long is no reason to stop writing; if the disk is, the next write will tell.
+            if let Err(error) = self.store.trim_log(Retention::DEFAULT, last.time) {
+                tracing::warn!(%error, "the change log could not be trimmed");
+            }
+        }
+        Ok(())
     }
 }
 

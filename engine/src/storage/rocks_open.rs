@@ -11,9 +11,12 @@ use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, Options};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::directory::Directory;
+use super::recovery::Fault;
+use super::retention::Retention;
 use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore};
 use super::witness::Witness;
 use super::{recovery, rocks_options};
+use crate::clock;
 use crate::error::OpenError;
 use crate::ids::ShardId;
 use crate::limits::SHARDS_MAX;
@@ -72,10 +75,14 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     let last = recovery::check(&store, noted).map_err(|fault| fault.at(path))?;
     // Now, and not with the first commit, the file gets its place on the disk: a full disk must not stop a commit here.
     witness.note(last).map_err(failed)?;
+    store
+        .trim_log(Retention::DEFAULT, clock::now())
+        .map_err(|error| Fault::from(error).at(path))?;
     let journal = RocksJournal {
         store: Arc::clone(&store),
         synced: rocks_options::synced_writes(),
         witness,
+        untrimmed: 0,
     };
     Ok(Opened {
         store,
