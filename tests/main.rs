@@ -18,6 +18,7 @@ mod disk_full;
 mod drain;
 mod errors;
 mod idempotency;
+mod imported_keys;
 mod issue_verify_revoke;
 mod kill9;
 mod limits;

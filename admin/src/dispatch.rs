@@ -8,7 +8,7 @@ use talos_api::route::{self, Endpoint, Match};
 use talos_engine::{Engine, TenantId};
 
 use crate::metrics::ControlMetrics;
-use crate::{get, issue, revoke};
+use crate::{batch_import, delete, get, import, issue, revoke};
 
 /// The tenant of every request.
 pub(crate) const TENANT: TenantId = TenantId::SINGLE;
@@ -44,6 +44,11 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
         Endpoint::IssueKey => issue::issue(context, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
+        Endpoint::ImportKey => import::import(context, request).await,
+        Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
+        Endpoint::GetImportedKey => get::get(context, key_id.imported()?).await,
+        Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
+        Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
         Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),

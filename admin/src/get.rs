@@ -1,4 +1,4 @@
-//! `GET /v2alpha1/admin/issuedApiKeys/{key_id}`
+//! `GET /v2alpha1/admin/issuedApiKeys/{key_id}` and `GET /v2alpha1/admin/importedApiKeys/{key_id}`
 
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;

@@ -8,9 +8,12 @@
 
 #![forbid(unsafe_code)]
 
+mod batch_import;
+mod delete;
 mod dispatch;
 mod engine_call;
 mod get;
+mod import;
 mod issue;
 mod jwks;
 mod limits;

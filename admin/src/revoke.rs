@@ -1,4 +1,4 @@
-//! `POST /v2alpha1/admin/issuedApiKeys/{key_id}:revoke` and `POST /v2alpha1/admin/apiKeys/{key_id}:revoke`
+//! `POST …/{key_id}:revoke` below `/v2alpha1/admin/issuedApiKeys`, `…/importedApiKeys` and `…/apiKeys`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;

@@ -220,6 +220,14 @@ impl ApiError {
         }
     }
 
+    /// The same, in other words.
+    pub(crate) fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            message: message.into(),
+            ..self
+        }
+    }
+
     /// 504: the outcome is not known; the change may still happen.
     #[must_use]
     pub fn gateway_timeout() -> Self {

@@ -5,7 +5,7 @@ use talos_engine::clock::UnixMillis;
 use talos_engine::{IssueKey, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Fields};
 use crate::key::Resource;
 use crate::key_fields;
 use crate::limits;
@@ -32,18 +32,26 @@ pub fn parse_request(
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
-    let mut fields = json::parse(body, &FIELDS)?;
+    parse_fields(&mut json::parse(body, &FIELDS)?, tenant, default_ttl_ms)
+}
+
+/// The same, of one object; imported keys have these fields too.
+pub(crate) fn parse_fields(
+    fields: &mut Fields<'_>,
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<IssueKey, ApiError> {
     Ok(IssueKey {
         tenant,
-        name: key_fields::required(&mut fields, "name", limits::NAME_CHARS)?,
-        actor_id: key_fields::required(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
-        scopes: key_fields::scopes(&mut fields)?,
-        metadata: key_fields::metadata(&mut fields)?,
-        visibility: key_fields::visibility(&mut fields)?,
-        ttl_ms: key_fields::ttl_ms(&mut fields)?.or(default_ttl_ms),
-        rate_limit: key_fields::rate_limit(&mut fields)?,
-        allowed_cidrs: key_fields::allowed_cidrs(&mut fields)?,
-        request_id: key_fields::request_id(&mut fields)?,
+        name: key_fields::required(fields, "name", limits::NAME_CHARS)?,
+        actor_id: key_fields::required(fields, "actor_id", limits::ACTOR_ID_CHARS)?,
+        scopes: key_fields::scopes(fields)?,
+        metadata: key_fields::metadata(fields)?,
+        visibility: key_fields::visibility(fields)?,
+        ttl_ms: key_fields::ttl_ms(fields)?.or(default_ttl_ms),
+        rate_limit: key_fields::rate_limit(fields)?,
+        allowed_cidrs: key_fields::allowed_cidrs(fields)?,
+        request_id: key_fields::request_id(fields)?,
     })
 }
 

@@ -5,10 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod batch_import;
 pub mod control;
+mod credential_shape;
 mod engine_error;
 pub mod error;
 pub mod health;
+pub mod import;
 pub mod issue;
 mod json;
 pub mod key;

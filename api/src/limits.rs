@@ -24,6 +24,10 @@ pub const CIDRS: usize = 100;
 pub const REVOCATION_DESCRIPTION_CHARS: usize = 4096;
 /// The longest credential, in bytes.
 pub const CREDENTIAL_BYTES: usize = talos_engine::limits::CREDENTIAL_BYTES;
+/// The longest key that can be imported, in bytes: what can be imported can be verified.
+pub const RAW_KEY_BYTES: usize = CREDENTIAL_BYTES;
+/// The most keys of one import.
+pub const BATCH_IMPORT_KEYS: usize = 1000;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
 /// The longest audience, in characters.

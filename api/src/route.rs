@@ -29,6 +29,16 @@ pub enum Endpoint {
     GetIssuedKey,
     /// End an issued key.
     RevokeIssuedKey,
+    /// Take over a key.
+    ImportKey,
+    /// Take over many keys.
+    ImportKeys,
+    /// Show an imported key.
+    GetImportedKey,
+    /// Forget an imported key.
+    DeleteImportedKey,
+    /// End an imported key.
+    RevokeImportedKey,
     /// End a key of either kind.
     RevokeKey,
     /// Show the public signing keys.
@@ -84,6 +94,17 @@ impl<'a> PathId<'a> {
         })
     }
 
+    /// The id of an imported key.
+    ///
+    /// # Errors
+    /// 404, as for [`Self::issued`].
+    pub fn imported(self) -> Result<KeyId, ApiError> {
+        self.any().and_then(|key_id| match key_id {
+            KeyId::Imported(_) => Ok(key_id),
+            KeyId::Issued(_) => Err(ApiError::api_key_not_found()),
+        })
+    }
+
     /// The id of a key of any kind.
     ///
     /// # Errors
@@ -129,7 +150,7 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-static ROUTES: [Route; 10] = [
+static ROUTES: [Route; 15] = [
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
@@ -162,6 +183,32 @@ static ROUTES: [Route; 10] = [
     post(
         "/v2alpha1/admin/issuedApiKeys/{key_id}:revoke",
         &[("POST", Endpoint::RevokeIssuedKey)],
+    ),
+    post(
+        "/v2alpha1/admin/importedApiKeys",
+        &[("POST", Endpoint::ImportKey)],
+    ),
+    post(
+        "/v2alpha1/admin/importedApiKeys:batchCreate",
+        &[("POST", Endpoint::ImportKeys)],
+    ),
+    // An older name of the same.
+    post(
+        "/v2alpha1/admin/importedApiKeys:batchImport",
+        &[("POST", Endpoint::ImportKeys)],
+    ),
+    Route {
+        template: "/v2alpha1/admin/importedApiKeys/{key_id}",
+        allow: "GET, HEAD, DELETE",
+        methods: &[
+            ("GET", Endpoint::GetImportedKey),
+            ("HEAD", Endpoint::GetImportedKey),
+            ("DELETE", Endpoint::DeleteImportedKey),
+        ],
+    },
+    post(
+        "/v2alpha1/admin/importedApiKeys/{key_id}:revoke",
+        &[("POST", Endpoint::RevokeImportedKey)],
     ),
     post(
         "/v2alpha1/admin/apiKeys/{key_id}:revoke",
@@ -392,13 +439,16 @@ mod tests {
             let id = PathId(raw);
             (
                 id.issued().map_err(|error| error.status()),
+                id.imported().map_err(|error| error.status()),
                 id.any().map_err(|error| error.status()),
             )
         };
         let key_id = |text: &str| text.parse::<KeyId>().expect("a key id");
-        assert_eq!(kind(ID), (Ok(key_id(ID)), Ok(key_id(ID))));
-        assert_eq!(kind(&escaped), (Ok(key_id(ID)), Ok(key_id(ID))));
-        assert_eq!(kind(&imported), (Err(404), Ok(key_id(&imported))));
+        for issued in [ID, &escaped] {
+            assert_eq!(kind(issued), (Ok(key_id(ID)), Err(404), Ok(key_id(ID))));
+        }
+        let digest = key_id(&imported);
+        assert_eq!(kind(&imported), (Err(404), Ok(digest), Ok(digest)));
         for raw in [
             "x",
             "",
@@ -409,7 +459,7 @@ mod tests {
             &format!("{ID}%20"),
             &ID.replace('-', "%252D"),
         ] {
-            assert_eq!(kind(raw), (Err(404), Err(404)), "{raw}");
+            assert_eq!(kind(raw), (Err(404), Err(404), Err(404)), "{raw}");
         }
     }
 }

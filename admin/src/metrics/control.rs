@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use talos_api::batch_import::ItemOutcome;
 use talos_api::control::ControlRequest;
 use talos_api::route::{self, Match};
 use talos_engine::RevocationReason;
@@ -24,6 +25,8 @@ pub struct ControlMetrics {
     panics: AtomicU64,
     keys_created: AtomicU64,
     keys_revoked: Revocations,
+    keys_deleted: AtomicU64,
+    batch_items: BatchItems,
 }
 
 /// What was asked for.
@@ -46,6 +49,16 @@ struct Revocations {
     affiliation_changed: AtomicU64,
     superseded: AtomicU64,
     privilege_withdrawn: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct BatchItems {
+    imported: AtomicU64,
+    invalid_argument: AtomicU64,
+    already_exists: AtomicU64,
+    failed_precondition: AtomicU64,
+    resource_exhausted: AtomicU64,
+    internal: AtomicU64,
 }
 
 impl Endpoint {
@@ -102,6 +115,20 @@ impl Revocations {
     }
 }
 
+impl BatchItems {
+    /// The name of an outcome, and its counter.
+    fn of(&self, outcome: ItemOutcome) -> (&'static str, &AtomicU64) {
+        match outcome {
+            ItemOutcome::Imported => ("imported", &self.imported),
+            ItemOutcome::InvalidArgument => ("invalid_argument", &self.invalid_argument),
+            ItemOutcome::AlreadyExists => ("already_exists", &self.already_exists),
+            ItemOutcome::FailedPrecondition => ("failed_precondition", &self.failed_precondition),
+            ItemOutcome::ResourceExhausted => ("resource_exhausted", &self.resource_exhausted),
+            ItemOutcome::Internal => ("internal", &self.internal),
+        }
+    }
+}
+
 impl ControlMetrics {
     /// A request that takes its place before the control plane.
     pub(crate) fn enter(self: &Arc<Self>, request: &ControlRequest) -> Passage {
@@ -123,6 +150,15 @@ impl ControlMetrics {
 
     pub(crate) fn key_revoked(&self, reason: RevocationReason) {
         self.keys_revoked.of(reason).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn key_deleted(&self) {
+        self.keys_deleted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn batch_item(&self, outcome: ItemOutcome) {
+        let (_, count) = self.batch_items.of(outcome);
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many requests ended in a panic and were answered with 500.
@@ -164,7 +200,7 @@ impl ControlMetrics {
         page.family(
             "talos_keys_created_total",
             Kind::Counter,
-            "Keys issued, without repetitions of a request.",
+            "Keys issued or imported, without repetitions of a request.",
         )
         .sample(&[], self.keys_created.load(Ordering::Relaxed));
         let mut revoked = page.family(
@@ -174,6 +210,21 @@ impl ControlMetrics {
         );
         for (reason, count) in self.keys_revoked.named() {
             revoked.sample(&[("reason", reason)], count.load(Ordering::Relaxed));
+        }
+        page.family(
+            "talos_keys_deleted_total",
+            Kind::Counter,
+            "Imported keys deleted.",
+        )
+        .sample(&[], self.keys_deleted.load(Ordering::Relaxed));
+        let mut batch_items = page.family(
+            "talos_batch_import_keys_total",
+            Kind::Counter,
+            "Keys of batch imports, by what became of them.",
+        );
+        for outcome in ItemOutcome::ALL {
+            let (name, count) = self.batch_items.of(outcome);
+            batch_items.sample(&[("outcome", name)], count.load(Ordering::Relaxed));
         }
     }
 }
@@ -290,5 +341,17 @@ mod tests {
                 .iter()
                 .all(|(_, count)| count.load(Ordering::Relaxed) == 1)
         );
+    }
+
+    #[test]
+    fn every_outcome_of_a_batch_has_its_own_counter() {
+        let metrics = ControlMetrics::default();
+        for outcome in ItemOutcome::ALL {
+            metrics.batch_item(outcome);
+        }
+        for outcome in ItemOutcome::ALL {
+            let (name, count) = metrics.batch_items.of(outcome);
+            assert_eq!(count.load(Ordering::Relaxed), 1, "{name}");
+        }
     }
 }

@@ -23,9 +23,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The path of one field.
+    pub(crate) fn name_of(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
     /// A message about one field.
     pub(crate) fn invalid(&self, name: &str, message: &str) -> ApiError {
-        ApiError::invalid_field(&format!("{}{name}", self.path), message)
+        ApiError::invalid_field(&self.name_of(name), message)
     }
 
     fn wrong_type(&self, name: &str, wanted: &str, found: &Json<'_>) -> ApiError {
@@ -70,6 +75,23 @@ impl<'a> Fields<'a> {
             })),
             Some(other) => Err(self.wrong_type(name, "an object", &other)),
         }
+    }
+
+    /// A list of objects; absent and `null` are the empty list.
+    pub(crate) fn objects(&mut self, name: &str) -> Result<Vec<Fields<'a>>, ApiError> {
+        let items = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Json::Array(items)) => items,
+            Some(other) => return Err(self.wrong_type(name, "an array of objects", &other)),
+        };
+        let object = |(index, item)| match item {
+            Json::Object(entries) => Ok(Fields {
+                path: format!("{}{name}[{index}].", self.path),
+                entries,
+            }),
+            other => Err(self.wrong_type(&format!("{name}[{index}]"), "an object", &other)),
+        };
+        items.into_iter().enumerate().map(object).collect()
     }
 
     /// A 64-bit integer, written as a number or as a string of decimal digits; `None` when it is absent or `null`.
@@ -170,11 +192,13 @@ mod tests {
                 fields.clone().text("f").map(drop),
                 fields.clone().texts("f").map(drop),
                 fields.clone().object("f").map(drop),
+                fields.clone().objects("f").map(drop),
                 fields.clone().int64("f").map(drop),
                 fields.clone().enumeration("f", &[("A", 1)]).map(drop),
             ];
             let good = results.iter().filter(|result| result.is_ok()).count();
-            assert!(good <= 1, "{value}");
+            // The empty list is a list of anything.
+            assert!(good <= 1 || value == "[]", "{value}");
             for error in results.into_iter().filter_map(Result::err) {
                 let text = error.to_string();
                 assert!(
@@ -192,6 +216,7 @@ mod tests {
         assert_eq!(fields.clone().text("f"), Ok(None));
         assert_eq!(fields.clone().texts("f"), Ok(Vec::new()));
         assert_eq!(fields.clone().object("f"), Ok(None));
+        assert_eq!(fields.clone().objects("f"), Ok(Vec::new()));
         assert_eq!(fields.clone().int64("f"), Ok(None));
         assert_eq!(fields.clone().enumeration("f", &[("A", 1)]), Ok(None));
     }

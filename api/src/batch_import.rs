@@ -1,0 +1,308 @@
+//! Taking over many keys: `POST /v2alpha1/admin/importedApiKeys:batchCreate`. Each key is accepted or refused for itself.
+
+use serde::Serialize;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{ImportKey, Record, TenantId};
+
+use crate::error::{ApiError, Reason};
+use crate::import;
+use crate::json;
+use crate::key::Resource;
+use crate::limits;
+
+/// What became of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// It is known now.
+    Imported,
+    /// Its fields break the contract.
+    InvalidArgument,
+    /// It was known before.
+    AlreadyExists,
+    /// It looks like a credential that is made here.
+    FailedPrecondition,
+    /// The tenant has as many keys as it may have.
+    ResourceExhausted,
+    /// Something else failed.
+    Internal,
+}
+
+impl ItemOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] = [
+        Self::Imported,
+        Self::InvalidArgument,
+        Self::AlreadyExists,
+        Self::FailedPrecondition,
+        Self::ResourceExhausted,
+        Self::Internal,
+    ];
+
+    /// The outcome that a result shows.
+    #[must_use]
+    pub fn of(result: &Result<Record, ApiError>) -> Self {
+        match result.as_ref().map_err(ApiError::reason) {
+            Ok(_) => Self::Imported,
+            Err(Reason::BadRequest) => Self::InvalidArgument,
+            Err(Reason::ApiKeyExists) => Self::AlreadyExists,
+            Err(Reason::FailedPrecondition) => Self::FailedPrecondition,
+            Err(Reason::ApiKeyQuotaExceeded) => Self::ResourceExhausted,
+            Err(_) => Self::Internal,
+        }
+    }
+
+    const fn error_code(self) -> Option<&'static str> {
+        match self {
+            Self::Imported => None,
+            Self::InvalidArgument => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INVALID_ARGUMENT"),
+            Self::AlreadyExists => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS"),
+            Self::FailedPrecondition => {
+                Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_FAILED_PRECONDITION")
+            }
+            Self::ResourceExhausted => {
+                Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_RESOURCE_EXHAUSTED")
+            }
+            Self::Internal => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INTERNAL"),
+        }
+    }
+}
+
+/// Reads the request into commands of `tenant`, in order; what is wrong with one key stands in its place. Otherwise as
+/// [`import::parse_request`].
+///
+/// # Errors
+/// 400 when the body is no list of 1 to [`limits::BATCH_IMPORT_KEYS`] objects.
+pub fn parse_request(
+    body: &[u8],
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
+    let mut fields = json::parse(body, &["requests"])?;
+    let items = fields.objects("requests")?;
+    if items.is_empty() || items.len() > limits::BATCH_IMPORT_KEYS {
+        let message = format!("must have 1 to {} entries", limits::BATCH_IMPORT_KEYS);
+        return Err(fields.invalid("requests", &message));
+    }
+    Ok(items
+        .into_iter()
+        .map(|mut item| import::parse_fields(&mut item, tenant, default_ttl_ms))
+        .collect())
+}
+
+/// The answer: what became of each key, in the order of the request.
+///
+/// # Errors
+/// When no key was imported: the most frequent of their errors, of equally frequent ones the first.
+pub fn render_response(
+    results: &[Result<Record, ApiError>],
+    now: UnixMillis,
+) -> Result<Vec<u8>, ApiError> {
+    let success_count = results.iter().filter(|result| result.is_ok()).count();
+    if success_count == 0 {
+        return Err(dominant(results));
+    }
+    let items = results.iter().enumerate().map(|(index, result)| Item {
+        index,
+        imported_api_key: result
+            .as_ref()
+            .ok()
+            .map(|record| Resource::new(record, now)),
+        error_code: ItemOutcome::of(result).error_code(),
+        error_message: result.as_ref().err().map(ToString::to_string),
+    });
+    Ok(json::render(&Batch {
+        results: items.collect(),
+        success_count,
+        failure_count: results.len() - success_count,
+    }))
+}
+
+/// The error that most keys met; of equals the one that was met first.
+fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
+    let errors = || results.iter().filter_map(|result| result.as_ref().err());
+    let frequency = |error: &ApiError| {
+        errors()
+            .filter(|other| other.reason() == error.reason())
+            .count()
+    };
+    let mut most: Option<(usize, &ApiError)> = None;
+    for (index, error) in errors().enumerate() {
+        // One look per reason, of which there are few, and not per key.
+        if errors()
+            .take(index)
+            .any(|earlier| earlier.reason() == error.reason())
+        {
+            continue;
+        }
+        let count = frequency(error);
+        if most.is_none_or(|(highest, _)| count > highest) {
+            most = Some((count, error));
+        }
+    }
+    most.map_or_else(ApiError::internal, |(count, error)| {
+        let message = format!(
+            "none of {} keys was imported, {count} of them for this reason: {error}",
+            results.len()
+        );
+        error.clone().with_message(message)
+    })
+}
+
+#[derive(Serialize)]
+struct Batch<'a> {
+    results: Vec<Item<'a>>,
+    success_count: usize,
+    failure_count: usize,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported_api_key: Option<Resource<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::tests::{ID, bare};
+    use serde_json::{Value, json};
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn parse(body: &Value) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
+        parse_request(body.to_string().as_bytes(), TenantId::SINGLE, None)
+    }
+
+    #[test]
+    fn each_key_is_read_for_itself() {
+        let items = parse(&json!({"requests": [
+            {"raw_key": "x", "name": "n", "actor_id": "a"},
+            {"raw_key": "y", "actor_id": "a"},
+            {"raw_key": "mc_v1_y", "name": "n", "actor_id": "a"},
+            {},
+        ]}))
+        .expect("a batch");
+        let messages: Vec<_> = items
+            .iter()
+            .map(|item| item.as_ref().err().map(ToString::to_string))
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                None,
+                Some("requests[1].name: is required and must not be empty".to_owned()),
+                Some(
+                    "requests[2].raw_key has the shape of a derived token and cannot be imported"
+                        .to_owned()
+                ),
+                Some("requests[3].raw_key: is required and must not be empty".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_batch_is_a_list_of_1_to_1000_objects() {
+        let list = |keys: usize| json!({"requests": vec![json!({}); keys]});
+        assert_eq!(
+            parse(&list(limits::BATCH_IMPORT_KEYS)).map(|items| items.len()),
+            Ok(1000)
+        );
+        for body in [
+            list(0),
+            list(limits::BATCH_IMPORT_KEYS + 1),
+            json!({}),
+            json!({"requests": null}),
+            json!({"requests": {}}),
+            json!({"requests": [1]}),
+            json!({"requests": [{}, null]}),
+            json!([{}]),
+        ] {
+            assert_eq!(parse(&body).expect_err("an error").status(), 400, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_answer_has_an_entry_per_key() {
+        let results = [
+            Err(ApiError::api_key_exists()),
+            Ok(bare()),
+            Err(ApiError::invalid_field("name", "is wrong")),
+        ];
+        let body = render_response(&results, NOW).expect("an answer");
+        let answer: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(
+            (&answer["success_count"], &answer["failure_count"]),
+            (&json!(1), &json!(2))
+        );
+        assert_eq!(
+            answer["results"][0],
+            json!({
+                "index": 0, "error_code": "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS",
+                "error_message": "the API key exists already",
+            })
+        );
+        let imported = &answer["results"][1];
+        assert_eq!(
+            (&imported["index"], &imported["imported_api_key"]["key_id"]),
+            (&json!(1), &json!(ID))
+        );
+        assert_eq!(imported.as_object().map(serde_json::Map::len), Some(2));
+        assert_eq!(answer["results"][2]["error_message"], "name: is wrong");
+    }
+
+    #[test]
+    fn when_all_fail_the_most_frequent_error_is_the_answer() {
+        let (exists, quota) = (
+            ApiError::api_key_exists(),
+            ApiError::api_key_quota_exceeded(),
+        );
+        let invalid = |field| ApiError::invalid_field(field, "is wrong");
+        let table = [
+            (vec![exists.clone()], 409, "the API key exists already"),
+            (
+                vec![exists.clone(), quota.clone()],
+                409,
+                "the API key exists already",
+            ),
+            (
+                vec![exists.clone(), invalid("a"), invalid("b")],
+                400,
+                "a: is wrong",
+            ),
+            (
+                vec![exists, quota.clone(), quota],
+                402,
+                "the quota of API keys",
+            ),
+            (vec![ApiError::internal()], 500, "an internal error"),
+        ];
+        for (errors, status, text) in table {
+            let results: Vec<_> = errors.into_iter().map(Err).collect();
+            let error = render_response(&results, NOW).expect_err("an error");
+            assert_eq!(error.status(), status);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn outcomes_have_their_codes() {
+        let of = |error: ApiError| ItemOutcome::of(&Err(error));
+        assert_eq!(of(ApiError::bad_request("x")), ItemOutcome::InvalidArgument);
+        assert_eq!(
+            of(ApiError::failed_precondition("x")),
+            ItemOutcome::FailedPrecondition
+        );
+        assert_eq!(
+            of(ApiError::api_key_quota_exceeded()),
+            ItemOutcome::ResourceExhausted
+        );
+        assert_eq!(of(ApiError::internal()), ItemOutcome::Internal);
+        let codes = ItemOutcome::ALL.map(ItemOutcome::error_code);
+        assert_eq!(codes.iter().flatten().count(), 5);
+    }
+}

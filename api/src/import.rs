@@ -1,0 +1,152 @@
+//! Taking over a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
+
+use serde::Serialize;
+use talos_engine::clock::UnixMillis;
+use talos_engine::credential::imported_key_id;
+use talos_engine::{ImportKey, Record, TenantId};
+
+use crate::credential_shape::{self, Shape};
+use crate::error::ApiError;
+use crate::issue;
+use crate::json::{self, Fields};
+use crate::key::Resource;
+use crate::limits;
+
+const FIELDS: [&str; 10] = [
+    "raw_key",
+    "name",
+    "actor_id",
+    "scopes",
+    "metadata",
+    "visibility",
+    "ttl",
+    "rate_limit_policy",
+    "ip_restriction",
+    "request_id",
+];
+
+/// Reads the request into the command of `tenant`. Of the raw key only its digest goes on. A key without a life of its
+/// own gets `default_ttl_ms`; `None` there lets it live forever.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract; 409 when the raw key looks like a credential that is made
+/// here and would be taken for one when it is verified.
+pub fn parse_request(
+    body: &[u8],
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<ImportKey, ApiError> {
+    parse_fields(&mut json::parse(body, &FIELDS)?, tenant, default_ttl_ms)
+}
+
+/// The same, of one object.
+pub(crate) fn parse_fields(
+    fields: &mut Fields<'_>,
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<ImportKey, ApiError> {
+    let raw_key = fields.text("raw_key")?.unwrap_or_default();
+    if raw_key.is_empty() {
+        return Err(fields.invalid("raw_key", "is required and must not be empty"));
+    }
+    if raw_key.len() > limits::RAW_KEY_BYTES {
+        let message = format!("must have at most {} bytes", limits::RAW_KEY_BYTES);
+        return Err(fields.invalid("raw_key", &message));
+    }
+    let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
+    let refused = |message: &str| {
+        let message = format!("{} {message}", fields.name_of("raw_key"));
+        Err(ApiError::failed_precondition(message))
+    };
+    match credential_shape::of(&raw_key) {
+        Shape::DerivedToken => refused("has the shape of a derived token and cannot be imported"),
+        Shape::IssuedKey => refused("has the shape of an issued key and cannot be imported"),
+        Shape::Other => Ok(ImportKey {
+            key_id: imported_key_id(tenant, raw_key.as_bytes()),
+            key,
+        }),
+    }
+}
+
+/// The answer: the key, and the same key again under `imported_api_key`, where some clients look for it.
+#[must_use]
+pub fn render_response(record: &Record, now: UnixMillis) -> Vec<u8> {
+    json::render(&Imported {
+        key: Resource::new(record, now),
+        imported_api_key: Resource::new(record, now),
+    })
+}
+
+#[derive(Serialize)]
+struct Imported<'a> {
+    #[serde(flatten)]
+    key: Resource<'a>,
+    imported_api_key: Resource<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential_shape::tests::issued;
+    use crate::key::tests::full;
+    use serde_json::{Value, json};
+
+    fn parse(raw_key: &str) -> Result<ImportKey, ApiError> {
+        let body = json!({"name": "n", "actor_id": "a", "scopes": ["s"], "raw_key": raw_key});
+        parse_request(body.to_string().as_bytes(), TenantId::SINGLE, Some(7))
+    }
+
+    #[test]
+    fn the_raw_key_becomes_its_digest() {
+        let command = parse("sk_test").expect("a command");
+        assert_eq!(
+            command.key_id.to_string(),
+            "fc1a7f3824ebbc3a4508e732f2ccf8476ffe562e8cebd102ac75b9cd445bb20e"
+        );
+        assert_eq!(
+            (command.key.name.as_str(), command.key.ttl_ms),
+            ("n", Some(7))
+        );
+        assert_eq!(command.key.scopes, ["s"]);
+    }
+
+    #[test]
+    fn raw_keys_have_1_to_8192_bytes() {
+        let long = "é".repeat(limits::RAW_KEY_BYTES / 2);
+        assert!(parse(&long).is_ok());
+        for raw_key in [String::new(), long + "x"] {
+            let error = parse(&raw_key).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with("raw_key: "), "{error}");
+        }
+        for body in [
+            r#"{"name":"n","actor_id":"a"}"#,
+            r#"{"name":"n","actor_id":"a","raw_key":7}"#,
+            r#"{"actor_id":"a","raw_key":"x"}"#,
+            r#"{"name":"n","raw_key":"x"}"#,
+        ] {
+            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None);
+            assert_eq!(error.expect_err("an error").status(), 400, "{body}");
+        }
+    }
+
+    #[test]
+    fn our_own_credentials_are_refused_and_not_repeated() {
+        for raw_key in ["eyJhbGciOiJub25lIn0.hush.", "mc_v1_hush", &issued()] {
+            let error = parse(raw_key).expect_err("an error");
+            assert_eq!(error, ApiError::failed_precondition(error.to_string()));
+            assert!(!error.to_string().contains(raw_key), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_answer_shows_the_key_twice() {
+        let now = UnixMillis(1_700_000_000_000);
+        let mut answer: Value =
+            serde_json::from_slice(&render_response(&full(), now)).expect("JSON");
+        let fields = answer.as_object_mut().expect("an object");
+        let nested = fields.remove("imported_api_key").expect("the key");
+        let key: Value = serde_json::from_slice(&crate::key::render(&full(), now)).expect("JSON");
+        assert_eq!((&answer, &nested), (&key, &key));
+    }
+}
