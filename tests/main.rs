@@ -22,6 +22,7 @@ mod imported_keys;
 mod issue_verify_revoke;
 mod kill9;
 mod limits;
+mod logs;
 mod metrics;
 mod power_cut;
 mod startup;

@@ -235,6 +235,7 @@ both_drivers! {
             "talos_accept_errors_total",
             "talos_timeouts_total",
             "talos_control_overloads_total",
+            "talos_log_lines_dropped_total",
             "talos_build_info",
             "process_start_time_seconds",
             "http_request_duration_seconds_bucket",

@@ -1,9 +1,10 @@
 //! A data directory with its configuration, and the servers that run on it one after the other.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -29,7 +30,7 @@ pub struct Site {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What it writes to standard error: JSON lines.
+    /// What it writes to standard error: JSON lines. Empty when that is a pipe.
     pub log: PathBuf,
     child: Child,
 }
@@ -127,21 +128,47 @@ impl Server {
             child,
         };
         server.address = server.wait_for("its address", Self::logged_address);
-        server.wait_for("readiness", |server| {
+        server.wait_for_readiness();
+        server
+    }
+
+    /// Starts the command and waits until the server is ready. Its log is a pipe, from which nothing is read after the
+    /// line that names the address.
+    pub fn start_with_unread_log(mut command: Command) -> (Self, BufReader<ChildStderr>) {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "no address");
+            if let Some(address) = address_in(&serde_json::from_str(&line).unwrap()) {
+                break address;
+            }
+        };
+        let mut server = Self {
+            address,
+            log: PathBuf::new(),
+            child,
+        };
+        server.wait_for_readiness();
+        (server, log)
+    }
+
+    fn wait_for_readiness(&mut self) {
+        self.wait_for("readiness", |server| {
             let answer = Connection::try_open(server.address)
                 .ok()?
                 .exchange(&request("GET", "/health/ready", &[], b""));
             answer.ok().filter(|answer| answer.status == 200).map(drop)
         });
-        server
     }
 
     fn logged_address(&self) -> Option<SocketAddr> {
-        let serving = self
-            .log_lines()
-            .into_iter()
-            .find(|line| line["message"] == "serving")?;
-        serving["address"].as_str()?.parse().ok()
+        self.log_lines().iter().find_map(address_in)
     }
 
     /// The complete lines of the log that are JSON.
@@ -207,7 +234,7 @@ impl Server {
         assert!(
             status.success(),
             "{status}\n{}",
-            fs::read_to_string(&self.log).unwrap()
+            fs::read_to_string(&self.log).unwrap_or_default()
         );
     }
 
@@ -216,6 +243,12 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Where the server listens, in the line that says so.
+fn address_in(line: &Value) -> Option<SocketAddr> {
+    (line["message"] == "serving").then_some(())?;
+    line["address"].as_str()?.parse().ok()
 }
 
 impl Drop for Server {

@@ -5,8 +5,14 @@ use std::io::{self, IsTerminal as _};
 use talos_config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging for the whole process. Does nothing when it has been started before.
-pub(crate) fn start(log: Log) {
+use super::log_queue::LogQueue;
+
+/// Starts logging for the whole process. Before the process ends, the queue returned is to be waited for.
+///
+/// # Errors
+/// When the system has no thread left.
+pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
+    let queue = LogQueue::start(io::stderr())?;
     let level = match log.level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -17,11 +23,12 @@ pub(crate) fn start(log: Log) {
     // Without the last: when standard error is closed, the library would report that on standard error, and panic.
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(queue.clone())
         .log_internal_errors(false);
-    // An error means that a logger is there already.
+    // An error means that a logger is there already, which takes the lines.
     let _ = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
     };
+    Ok(queue)
 }

@@ -13,6 +13,7 @@ use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, Ser
 
 use super::VERSION;
 use super::development::{Development, METRICS_PORT};
+use super::log_queue::LogQueue;
 use crate::error::CliError;
 
 /// Binds the listener. Somebody who tries the server out is not kept from it by a default port that is taken: a
@@ -57,6 +58,7 @@ pub(crate) struct Sources {
     pub(crate) control: Arc<ControlMetrics>,
     /// How the data plane talks to the kernel.
     pub(crate) driver: String,
+    pub(crate) log: LogQueue,
     pub(crate) started: UnixMillis,
 }
 
@@ -212,6 +214,12 @@ impl Sources {
             "1 when changes are refused until an operator has acted, else 0.",
         )
         .sample(&[], u64::from(self.engine.health() != Health::Ok));
+        page.family(
+            "talos_log_lines_dropped_total",
+            Kind::Counter,
+            "Log lines that standard error was too slow for.",
+        )
+        .sample(&[], self.log.dropped());
         page.family(
             "talos_build_info",
             Kind::Gauge,

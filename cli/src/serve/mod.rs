@@ -6,6 +6,7 @@
 //!   and only then the database closes: nobody is told of a change that is not durable.
 
 mod development;
+mod log_queue;
 mod logging;
 mod metrics;
 mod process;
@@ -26,6 +27,7 @@ use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes};
 use talos_server::{DriverChoice, Server, ServerOptions};
 
 use self::development::Development;
+use self::log_queue::LogQueue;
 use self::metrics::Sources;
 use self::signals::Signals;
 use crate::error::CliError;
@@ -51,20 +53,34 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         None
     };
     let (settings, warnings) = load(config, development.as_ref())?;
-    logging::start(settings.log);
-    process::disable_core_dumps();
-    process::raise_descriptor_limit();
+    let log = logging::start(settings.log).map_err(|source| CliError::Start {
+        what: "log",
+        source,
+    })?;
     for Warning { key, message } in &warnings {
         tracing::warn!(key, "{message}");
     }
+    let outcome = open_and_serve(&settings, development.as_ref(), &log, started);
+    log.wait_until_written();
+    outcome
+}
+
+fn open_and_serve(
+    settings: &Settings,
+    development: Option<&Development>,
+    log: &LogQueue,
+    started: UnixMillis,
+) -> Result<ExitCode, CliError> {
+    process::disable_core_dumps();
+    process::raise_descriptor_limit();
     // Before anything is served, so that a signal during the start is not lost.
     let signals = Signals::register().map_err(|source| CliError::Start {
         what: "signals",
         source,
     })?;
 
-    let engine = Engine::open(options(&settings))?;
-    let served = serve(&settings, development.as_ref(), &engine, signals, started);
+    let engine = Engine::open(options(settings))?;
+    let served = serve(settings, development, &engine, signals, log, started);
     engine.shutdown();
     if served.is_ok() {
         tracing::info!("stopped");
@@ -77,6 +93,7 @@ fn serve(
     development: Option<&Development>,
     engine: &Arc<Engine>,
     signals: Signals,
+    log: &LogQueue,
     started: UnixMillis,
 ) -> Result<ExitCode, CliError> {
     let metrics_listener = metrics::bind(&settings.serve, development)?;
@@ -100,6 +117,7 @@ fn serve(
                 server: server.metrics(),
                 control: admin.metrics(),
                 driver: server.driver().to_string(),
+                log: log.clone(),
                 started,
             };
             admin
@@ -110,7 +128,7 @@ fn serve(
                 })?;
         }
         announce(settings, development, &server, metrics_address);
-        until_asked_to_stop(server, signals)
+        until_asked_to_stop(server, signals, log)
     });
     admin.shutdown();
     outcome
@@ -140,10 +158,17 @@ fn announce(
     }
 }
 
-fn until_asked_to_stop(server: Server, signals: Signals) -> Result<ExitCode, CliError> {
+fn until_asked_to_stop(
+    server: Server,
+    signals: Signals,
+    log: &LogQueue,
+) -> Result<ExitCode, CliError> {
     let address = server.local_addr();
-    let handle = server.handle();
-    let stopping = signals.on_first(move || handle.drain(DRAIN_MAX));
+    let (handle, log) = (server.handle(), log.clone());
+    let stopping = signals.on_first(
+        move || handle.drain(DRAIN_MAX),
+        move || log.wait_until_written(),
+    );
     match server.join() {
         Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),
         Ok(()) => Err(CliError::Stopped(address)),

@@ -28,8 +28,12 @@ impl Signals {
     }
 
     /// Calls `stop`, which must not wait, on a thread of its own when the first signal comes. A second one ends the
-    /// process at once, which loses nothing that was acknowledged.
-    pub(crate) fn on_first(mut self, stop: impl FnOnce() + Send + 'static) -> Stopping {
+    /// process after `last_words`, which loses nothing that was acknowledged.
+    pub(crate) fn on_first(
+        mut self,
+        stop: impl FnOnce() + Send + 'static,
+        last_words: impl Fn() + Send + 'static,
+    ) -> Stopping {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
         thread::spawn(move || {
@@ -44,6 +48,7 @@ impl Signals {
             for _ in signals {
                 if first.elapsed() >= SAME_WISH {
                     tracing::warn!("stopping at once");
+                    last_words();
                     std::process::exit(INTERRUPTED);
                 }
             }

@@ -1,0 +1,73 @@
+//! A log that nobody reads: it may lose lines, and must not cost anything else.
+
+use std::io::{BufRead, Write};
+
+use serde_json::Value;
+
+use crate::harness::http::request;
+use crate::harness::keys::assert_valid;
+use crate::harness::site::{Server, Site};
+
+/// At debug level each is a line of some 200 bytes, which fills any pipe and the queue before it.
+const REQUESTS: usize = 20_000;
+
+both_drivers! {
+    fn a_log_that_nobody_reads_stalls_nothing(driver: Driver) {
+        let site = Site::new(driver);
+        let mut command = site.command();
+        command.env("TALOS_LOG_LEVEL", "debug");
+        let (server, mut log) = Server::start_with_unread_log(command);
+        let key = server.connect().issue("key");
+        let mut connection = server.connect();
+        let mut sender = connection.sender();
+        let get = request("GET", &format!("/v2alpha1/admin/issuedApiKeys/{}", key.key_id), &[], b"");
+        let nowhere = request("GET", "/nowhere", &[], b"");
+        let pair = [get, nowhere].concat();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..REQUESTS / 2 {
+                    sender.write_all(&pair).unwrap();
+                }
+            });
+            for _ in 0..REQUESTS / 2 {
+                assert_eq!(connection.receive().unwrap().status, 200);
+                assert_eq!(connection.receive().unwrap().status, 404);
+            }
+        });
+        // On new connections too, whichever core accepts them.
+        for _ in 0..8 {
+            assert_valid(&server.connect().verify(&key.secret), &key.key_id);
+        }
+        // Once somebody reads, the lines that are left are whole, and one says how many are not.
+        let reader = std::thread::spawn(move || {
+            let mut lines = Vec::new();
+            let mut line = String::new();
+            while log.read_line(&mut line).unwrap() > 0 {
+                lines.push(serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line}")));
+                line.clear();
+            }
+            lines
+        });
+        server.stop();
+        let lines = reader.join().unwrap();
+        let told = lines.iter().rfind(|line| !line["total"].is_null()).expect("a line that tells of the dropped");
+        let dropped = usize::try_from(told["total"].as_u64().unwrap()).unwrap();
+        let requests = lines.iter().filter(|line| line["duration_us"].is_u64()).count();
+        assert!(dropped > 0 && requests > 0 && requests + dropped >= REQUESTS, "{requests} and {dropped}");
+        assert_eq!(lines.last().unwrap()["message"], "stopped");
+    }
+
+    /// The exit waits for readers, but not for ever.
+    fn a_log_that_nobody_reads_does_not_keep_the_server_from_stopping(driver: Driver) {
+        let site = Site::new(driver);
+        let mut command = site.command();
+        command.env("TALOS_LOG_LEVEL", "debug");
+        let (server, log) = Server::start_with_unread_log(command);
+        let mut connection = server.connect();
+        for _ in 0..2000 {
+            connection.call("GET", "/nowhere", &[], b"");
+        }
+        server.stop();
+        drop(log);
+    }
+}
