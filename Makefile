@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run test lint bench loadtest
+.PHONY: help setup run test lint bench loadtest peers
 
 help:
 	@echo 'make run       start a development server on http://localhost:4420'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint      check formatting and lints'
 	@echo 'make bench     run the micro-benchmarks'
 	@echo 'make loadtest  start a server and measure verification under load'
+	@echo 'make peers     compare verification with nginx and Redis (needs wrk, nginx-light, redis-server)'
 	@echo 'make setup     install what is missing; all of the above do so, too'
 
 setup:
@@ -46,3 +47,7 @@ bench: setup
 loadtest: setup
 	@cargo build --release --package talos --package talos-loadtest
 	@"$(TARGET)/release/talos-loadtest"
+
+peers: setup
+	@cargo build --release --package talos
+	@scripts/peers
