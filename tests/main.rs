@@ -13,6 +13,8 @@
 mod harness;
 
 mod architecture;
+mod cli_formats;
+mod cli_imported;
 mod dev_mode;
 mod disk_full;
 mod drain;
@@ -23,6 +25,7 @@ mod issue_verify_revoke;
 mod key_lifecycle;
 mod kill9;
 mod limits;
+mod lists;
 mod logs;
 mod metrics;
 mod power_cut;
