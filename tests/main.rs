@@ -29,6 +29,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod power_cut;
+mod quota;
 mod startup;
 mod tour;
 mod wire;

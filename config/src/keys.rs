@@ -92,6 +92,8 @@ const TTL_MAX: Duration = Duration::from_secs(315_360_000);
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10 * 60);
 const CACHE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 const WORKERS_MAX: u64 = 256;
+/// More keys than fit on any disk.
+const API_KEYS_MAX: u64 = 1_000_000_000_000;
 const MEMORY_MIN: u64 = 64 << 10;
 const MEMORY_MAX: u64 = 16 << 40;
 
@@ -290,6 +292,15 @@ pub static KEYS: &[Key] = &[
             min: MEMORY_MIN,
             max: MEMORY_MAX,
             set: |s, bytes| s.cache.memory_bytes_max = saturate_usize(bytes),
+        },
+    ),
+    public(
+        "quota.api_keys_max",
+        Fallback::Unset("any number"),
+        Kind::Integer {
+            min: 1,
+            max: API_KEYS_MAX,
+            set: |s, keys| s.quota.api_keys_max = Some(keys),
         },
     ),
     public(

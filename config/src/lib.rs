@@ -23,6 +23,6 @@ pub use keys::{Fallback, KEYS, Key, Sensitivity};
 pub use load::Preset;
 pub use settings::{
     ApiKeys, Cache, CacheType, Credentials, Database, Driver, Http, KeyPrefixes, Listener, Log,
-    LogFormat, LogLevel, Secrets, Serve, Settings,
+    LogFormat, LogLevel, Quota, Secrets, Serve, Settings,
 };
 pub use signing_keys::{SigningAlgorithm, SigningKey, SigningKeys};

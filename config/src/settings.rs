@@ -21,6 +21,8 @@ pub struct Settings {
     pub db: Database,
     /// What is kept in memory.
     pub cache: Cache,
+    /// How much a tenant may have.
+    pub quota: Quota,
     /// What is logged.
     pub log: Log,
 }
@@ -152,6 +154,13 @@ pub enum CacheType {
     Noop,
 }
 
+/// `quota`: how much a tenant may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// The most keys that are not revoked, of both kinds together; `None` = any number.
+    pub api_keys_max: Option<u64>,
+}
+
 /// `log`: what is logged.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
@@ -233,6 +242,7 @@ impl Settings {
                 ttl: Duration::ZERO,
                 memory_bytes_max: 0,
             },
+            quota: Quota { api_keys_max: None },
             log: Log {
                 level: LogLevel::Info,
                 format: LogFormat::Json,

@@ -169,6 +169,7 @@ credentials:
 secrets: { hmac: { retired: [an-older-secret-of-32-characters-x] } }
 db: { dsn: "sqlite:///tmp/talos.db", shards: 8, block_cache_size: 64KiB }
 cache: { type: noop, ttl: 10s, memory: { max_size: 1 GiB } }
+quota: { api_keys_max: 12 }
 log: { level: debug, format: text }
 "#;
     let (settings, warnings) = load(yaml, &[]).expect("settings");
@@ -206,6 +207,7 @@ log: { level: debug, format: text }
         (settings.cache.cache_type, settings.cache.memory_bytes_max),
         (CacheType::Noop, 1 << 30)
     );
+    assert_eq!(settings.quota.api_keys_max, Some(12));
     assert_eq!(
         (settings.log.level, settings.log.format),
         (LogLevel::Debug, LogFormat::Text)

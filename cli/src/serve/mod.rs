@@ -81,6 +81,7 @@ fn open_and_serve(
     })?;
 
     let engine = Engine::open(options(settings))?;
+    engine.set_live_keys_max(settings.quota.api_keys_max);
     let served = serve(settings, development, &engine, signals, log, started);
     engine.shutdown();
     if served.is_ok() {
