@@ -77,6 +77,15 @@ impl Client {
         self.answer(self.agent.delete(self.url(path)).call())
     }
 
+    /// `PATCH path` with a JSON body.
+    pub(crate) fn patch(&self, path: &str, body: &[u8]) -> Result<Answer, CliError> {
+        let request = self
+            .agent
+            .patch(self.url(path))
+            .header("Content-Type", "application/json");
+        self.answer(request.send(body))
+    }
+
     /// `POST path` with a JSON body and further headers.
     pub(crate) fn post(
         &self,

@@ -8,8 +8,12 @@ mod get;
 mod import;
 mod issue;
 mod kind;
+mod list;
 mod new_key;
 mod revoke;
+mod rotate;
+mod self_revoke;
+mod update;
 mod verify;
 
 use std::io::{self, BufRead};
@@ -25,7 +29,11 @@ use self::get::GetArguments;
 use self::import::ImportArguments;
 use self::issue::IssueArguments;
 use self::kind::KeyKind;
+use self::list::ListArguments;
 use self::revoke::RevokeArguments;
+use self::rotate::RotateArguments;
+use self::self_revoke::SelfRevokeArguments;
+use self::update::UpdateArguments;
 use self::verify::VerifyArguments;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
@@ -54,6 +62,8 @@ enum Action {
     Verify(VerifyArguments),
     /// Revoke a key of any kind by its id
     Revoke(RevokeArguments),
+    /// Revoke a key by the credential itself
+    SelfRevoke(SelfRevokeArguments),
     /// Keys that the server generated
     #[command(subcommand)]
     Issued(IssuedAction),
@@ -68,6 +78,12 @@ enum IssuedAction {
     Issue(IssueArguments),
     /// Show a key, never its secret
     Get(GetArguments),
+    /// Show the keys, a page at a time
+    List(ListArguments),
+    /// Change a key; its secret stays
+    Update(UpdateArguments),
+    /// Replace a key by one with a new id and secret; the old one ends at once
+    Rotate(RotateArguments),
     /// Revoke an issued key by its id
     Revoke(RevokeArguments),
 }
@@ -80,6 +96,10 @@ enum ImportedAction {
     BatchImport(BatchImportArguments),
     /// Show a key
     Get(GetArguments),
+    /// Show the keys, a page at a time
+    List(ListArguments),
+    /// Change a key
+    Update(UpdateArguments),
     /// Delete a key, without a trace of it
     Delete(DeleteArguments),
     /// Revoke an imported key by its id
@@ -101,6 +121,11 @@ impl KeysCommand {
                 Ok(code(verify::is_valid(&answer)))
             }
             Action::Revoke(revoke) => self.revoke(client, console, revoke, KeyKind::Any),
+            Action::SelfRevoke(revoke) => {
+                let answer = revoke.run(client, console.input)?;
+                self.write(console, &self_revoke::output(&answer))?;
+                Ok(ExitCode::SUCCESS)
+            }
             Action::Issued(action) => self.run_issued(client, console, action),
             Action::Imported(action) => self.run_imported(client, console, action),
         }
@@ -116,6 +141,9 @@ impl KeysCommand {
         match action {
             IssuedAction::Issue(issue) => self.show_secret(console, &issue.run(client)?),
             IssuedAction::Get(get) => self.show_key(console, &get.run(client, kind)?),
+            IssuedAction::List(list) => self.list(client, console, list, kind),
+            IssuedAction::Update(update) => self.show_key(console, &update.run(client, kind)?),
+            IssuedAction::Rotate(rotate) => self.show_secret(console, &rotate.run(client)?),
             IssuedAction::Revoke(revoke) => self.revoke(client, console, revoke, kind),
         }
     }
@@ -138,6 +166,8 @@ impl KeysCommand {
                 Ok(code(imported.failures == 0))
             }
             ImportedAction::Get(get) => self.show_key(console, &get.run(client, kind)?),
+            ImportedAction::List(list) => self.list(client, console, list, kind),
+            ImportedAction::Update(update) => self.show_key(console, &update.run(client, kind)?),
             ImportedAction::Delete(delete) => {
                 let answer = delete.run(client)?;
                 self.write(console, &delete.output(&answer))?;
@@ -166,6 +196,22 @@ impl KeysCommand {
 
     fn show_key(&self, console: &mut Console<'_>, answer: &Answer) -> Result<ExitCode, CliError> {
         self.write(console, &get::output(answer))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn list(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+        list: &ListArguments,
+        kind: KeyKind,
+    ) -> Result<ExitCode, CliError> {
+        let answer = list.run(client, kind)?;
+        self.write(console, &list::output(&answer))?;
+        if let Some(token) = list::next_page(&answer).filter(|_| !self.quiet) {
+            // Whoever reads JSON finds the token there, too.
+            let _ = writeln!(console.remarks, "There are more keys: --page-token {token}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 

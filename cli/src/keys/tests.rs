@@ -289,6 +289,156 @@ fn revoke_by_every_path() {
 }
 
 #[test]
+fn update_changes_what_is_given_and_clears_what_is_empty() {
+    let key = json!({"key_id": "k"});
+    for (arguments, mask, body) in [
+        (
+            vec!["--name", "n", "--scopes", "a,b"],
+            "name%2Cscopes",
+            r#"{"name":"n","scopes":["a","b"]}"#,
+        ),
+        (
+            vec![
+                "--scopes",
+                "",
+                "--allowed-cidrs",
+                "",
+                "--rate-limit-quota",
+                "0",
+            ],
+            "scopes%2Cip_restriction%2Crate_limit_policy",
+            r#"{"scopes":[]}"#,
+        ),
+        (
+            vec!["--allowed-cidrs", "10.0.0.0/8,::/0"],
+            "ip_restriction",
+            r#"{"ip_restriction":{"allowed_cidrs":["10.0.0.0/8","::/0"]}}"#,
+        ),
+        (
+            vec!["--rate-limit-quota", "5", "--rate-limit-window", "60s"],
+            "rate_limit_policy",
+            r#"{"rate_limit_policy":{"quota":"5","window":"60s","unit":"requests"}}"#,
+        ),
+        (
+            vec![
+                "--metadata",
+                "{\"a\": 1.0}",
+                "--update-mask",
+                "metadata,name",
+            ],
+            "metadata%2Cname",
+            r#"{"metadata":{"a": 1.0}}"#,
+        ),
+    ] {
+        for (kind, collection) in [("issued", "issuedApiKeys"), ("imported", "importedApiKeys")] {
+            let line = [&[kind, "update", "k"], arguments.as_slice()].concat();
+            let run = run(&line, "", 200, &key);
+            let wanted =
+                format!("PATCH /v2alpha1/admin/{collection}/k?update_mask={mask} HTTP/1.1");
+            assert_eq!(
+                (run.request.line, run.request.body.as_str()),
+                (wanted, body)
+            );
+        }
+    }
+    for arguments in [vec![], vec!["--rate-limit-quota", "5"]] {
+        let line = [&["issued", "update", "k"], arguments.as_slice()].concat();
+        let (result, ..) = run_at("http://127.0.0.1:9", &line, "");
+        assert_eq!(
+            code(&result),
+            format!("{:?}", ExitCode::from(2)),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn rotate_sends_what_differs_and_shows_the_secret() {
+    let plain = run(&["issued", "rotate", "k", "-q"], "", 201, &issued());
+    assert_eq!(
+        plain.request.line,
+        "POST /v2alpha1/admin/issuedApiKeys/k:rotate HTTP/1.1"
+    );
+    assert_eq!(
+        (plain.request.body.as_str(), plain.out.as_str()),
+        ("{}", "ory_ak_v1_x_y\n")
+    );
+    let line = [
+        "issued",
+        "rotate",
+        "k",
+        "--name",
+        "n",
+        "--scopes",
+        "a",
+        "--metadata",
+        "{}",
+    ];
+    let other = run(&line, "", 201, &issued());
+    assert_eq!(
+        other.request.body,
+        r#"{"name":"n","scopes":["a"],"metadata":{}}"#
+    );
+    assert!(other.remarks.contains("this once"), "{}", other.remarks);
+}
+
+#[test]
+fn self_revoke_sends_the_credential() {
+    let line = ["self-revoke", "-", "--reason", "key_compromise"];
+    let run = run(&line, "cred\n", 200, &json!({}));
+    assert_eq!(
+        run.request.line,
+        "POST /v2alpha1/apiKeys:selfRevoke HTTP/1.1"
+    );
+    assert_eq!(
+        run.request.body,
+        r#"{"credential":"cred","reason":"REVOCATION_REASON_KEY_COMPROMISE"}"#
+    );
+    assert_eq!(run.out, "status  KEY_STATUS_REVOKED\n");
+}
+
+#[test]
+fn list_asks_for_a_page_and_tells_of_the_next() {
+    let key = json!({"key_id": "k", "name": "n", "actor_id": "a", "status": "KEY_STATUS_ACTIVE"});
+    let page = json!({"issued_api_keys": [key], "next_page_token": "t/2"});
+    let plain = run(&["issued", "list"], "", 200, &page);
+    assert_eq!(
+        plain.request.line,
+        "GET /v2alpha1/admin/issuedApiKeys HTTP/1.1"
+    );
+    let lines: Vec<_> = plain.out.lines().collect();
+    assert!(
+        lines[0].starts_with("KEY_ID  NAME  ACTOR_ID") && lines[1].starts_with("k       n     a")
+    );
+    assert_eq!(plain.remarks, "There are more keys: --page-token t/2\n");
+    let line = [
+        "imported",
+        "list",
+        "--actor",
+        "a \"b\\",
+        "--status",
+        "revoked",
+        "--page-size",
+        "10",
+        "--page-token",
+        "t/2",
+        "-q",
+    ];
+    let last =
+        json!({"imported_api_keys": [{"key_id": "k1"}, {"key_id": "k2"}], "next_page_token": ""});
+    let filtered = run(&line, "", 200, &last);
+    assert_eq!(
+        filtered.request.line,
+        "GET /v2alpha1/admin/importedApiKeys?page_size=10&page_token=t%2F2&filter=actor_id%3D%22a%20%5C%22b%5C%5C%22\
+         %20AND%20status%3DKEY_STATUS_REVOKED HTTP/1.1"
+    );
+    assert_eq!(
+        (filtered.out.as_str(), filtered.remarks.as_str()),
+        ("k1\nk2\n", "")
+    );
+}
+
+#[test]
 fn get_shows_the_key() {
     let run = run(
         &["issued", "get", "k-1", "-q"],
