@@ -31,6 +31,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod power_cut;
+mod quota;
 mod startup;
 mod tour;
 mod wire;
