@@ -13,6 +13,7 @@
 mod harness;
 
 mod architecture;
+mod batch_verify;
 mod dev_mode;
 mod disk_full;
 mod drain;

@@ -30,6 +30,8 @@ pub const RAW_KEY_BYTES: usize = CREDENTIAL_BYTES;
 pub const BATCH_IMPORT_KEYS: usize = 1000;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
+/// Requests of one batch verification.
+pub const BATCH_VERIFY_REQUESTS: usize = 100;
 /// The longest audience, in characters.
 pub const AUDIENCE_CHARS: usize = 255;
 

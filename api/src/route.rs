@@ -12,6 +12,8 @@ use crate::error::ApiError;
 pub enum HotRoute {
     /// Verify one credential.
     Verify,
+    /// Verify many credentials.
+    BatchVerify,
     /// Whether the process runs.
     Alive,
     /// Whether the process can do its work.
@@ -150,10 +152,14 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-static ROUTES: [Route; 15] = [
+static ROUTES: [Route; 16] = [
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
+    ),
+    post(
+        "/v2alpha1/admin/apiKeys:batchVerify",
+        &[("POST", Endpoint::Hot(HotRoute::BatchVerify))],
     ),
     get(
         "/health/alive",
