@@ -116,9 +116,10 @@ both_drivers! {
         ] {
             connection.post(IMPORT, &body).assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         }
-        let log = std::fs::read_to_string(&server.log).unwrap();
-        assert!(log.contains("APIKeyImportFailed") && !log.contains("eyJhbGciOiJub25lIn0"), "{log}");
+        let log = server.log.clone();
         server.stop();
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("APIKeyImportFailed") && !log.contains("eyJhbGciOiJub25lIn0"), "{log}");
     }
 
     fn ids_that_no_imported_key_has(driver: Driver) {

@@ -21,6 +21,7 @@ mod errors;
 mod idempotency;
 mod imported_keys;
 mod issue_verify_revoke;
+mod key_lifecycle;
 mod kill9;
 mod limits;
 mod logs;

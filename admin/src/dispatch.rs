@@ -8,7 +8,7 @@ use talos_api::route::{self, Endpoint, Match};
 use talos_engine::{Engine, TenantId};
 
 use crate::metrics::ControlMetrics;
-use crate::{batch_import, delete, get, import, issue, revoke};
+use crate::{batch_import, delete, get, import, issue, revoke, rotate, self_revoke, update};
 
 /// The tenant of every request.
 pub(crate) const TENANT: TenantId = TenantId::SINGLE;
@@ -43,13 +43,17 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
     match endpoint {
         Endpoint::IssueKey => issue::issue(context, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
+        Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
+        Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
         Endpoint::ImportKey => import::import(context, request).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
         Endpoint::GetImportedKey => get::get(context, key_id.imported()?).await,
+        Endpoint::UpdateImportedKey => update::update(context, key_id.imported()?, request).await,
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
+        Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,
         Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
         // The data plane answers these itself and hands none over.

@@ -22,7 +22,10 @@ mod metrics_listener;
 mod panic_guard;
 mod queue;
 mod revoke;
+mod rotate;
+mod self_revoke;
 mod service;
+mod update;
 mod version;
 
 pub use metrics_listener::{Expose, MetricsListener};

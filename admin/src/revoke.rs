@@ -18,12 +18,24 @@ pub(crate) async fn revoke(
         reason,
         description,
     } = revoke::parse_request(&request.body)?;
-    let command = Command::Revoke(RevokeKey {
+    let command = RevokeKey {
         tenant: TENANT,
         key_id,
         reason,
         description,
-    });
+    };
+    submit(context, command, request).await?;
+    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+}
+
+/// Ends a key, counts it and logs it.
+pub(crate) async fn submit(
+    context: &Context,
+    command: RevokeKey,
+    request: &ControlRequest,
+) -> Result<(), ApiError> {
+    let reason = command.reason;
+    let command = Command::Revoke(command);
     let Outcome::Revoked { record } = engine_call::submit(&context.engine, command).await? else {
         tracing::error!("the engine answered a revocation with another outcome");
         return Err(ApiError::internal());
@@ -37,7 +49,7 @@ pub(crate) async fn revoke(
         request_id = request.request_id,
         "an API key was revoked"
     );
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    Ok(())
 }
 
 const fn event(key_id: KeyId) -> &'static str {

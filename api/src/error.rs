@@ -18,6 +18,10 @@ pub enum Reason {
     BadRequest,
     /// A verification names no credential; the caller must add one.
     CredentialRequired,
+    /// A derived token, which ends by itself or with its parent; the caller must name the parent.
+    DerivedTokenNotRevocable,
+    /// Nobody made this credential; the caller must show another.
+    UnknownCredential,
     /// No such route; the caller must change the path.
     NotFound,
     /// No such key; the caller must ask for another.
@@ -56,6 +60,10 @@ impl Reason {
         match self {
             Self::BadRequest => (400, "INVALID_ARGUMENT", "BAD_REQUEST"),
             Self::CredentialRequired => (400, "INVALID_ARGUMENT", "CREDENTIAL_REQUIRED"),
+            Self::DerivedTokenNotRevocable => {
+                (400, "INVALID_ARGUMENT", "DERIVED_TOKEN_NOT_REVOCABLE")
+            }
+            Self::UnknownCredential => (400, "INVALID_ARGUMENT", "UNKNOWN_CREDENTIAL"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
             Self::ApiKeyNotFound => (404, "NOT_FOUND", "API_KEY_NOT_FOUND"),
             Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
@@ -122,6 +130,24 @@ impl ApiError {
         Self::new(
             Reason::CredentialRequired,
             "credential: is required and must not be empty",
+        )
+    }
+
+    /// 400: a derived token cannot be revoked, only its parent.
+    #[must_use]
+    pub fn derived_token_not_revocable() -> Self {
+        Self::new(
+            Reason::DerivedTokenNotRevocable,
+            "credential: a derived token cannot be revoked; revoke the API key that it comes from",
+        )
+    }
+
+    /// 400: a credential that is to be revoked belongs to no key.
+    #[must_use]
+    pub fn unknown_credential() -> Self {
+        Self::new(
+            Reason::UnknownCredential,
+            "credential: no API key has this credential",
         )
     }
 
@@ -336,150 +362,4 @@ impl From<ApiError> for ControlResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(error: &ApiError) -> String {
-        String::from_utf8(error.to_body()).expect("UTF-8")
-    }
-
-    #[test]
-    fn the_envelope_is_exact() {
-        assert_eq!(
-            body(&ApiError::credential_required()),
-            r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"credential: is required and must not be empty","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CREDENTIAL_REQUIRED","domain":"www.ory.com/talos","metadata":{}}]}}"#
-        );
-        assert_eq!(
-            body(&ApiError::api_key_not_found()),
-            r#"{"error":{"code":404,"status":"NOT_FOUND","message":"no such API key","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_NOT_FOUND","domain":"www.ory.com/talos","metadata":{}}]}}"#
-        );
-    }
-
-    #[test]
-    fn statuses_and_reasons() {
-        let invalid = "INVALID_ARGUMENT";
-        let table = [
-            (ApiError::bad_request("x"), 400, invalid, "BAD_REQUEST"),
-            (
-                ApiError::invalid_field("f", "x"),
-                400,
-                invalid,
-                "BAD_REQUEST",
-            ),
-            (
-                ApiError::credential_required(),
-                400,
-                invalid,
-                "CREDENTIAL_REQUIRED",
-            ),
-            (ApiError::not_found_route(), 404, "NOT_FOUND", "NOT_FOUND"),
-            (
-                ApiError::api_key_not_found(),
-                404,
-                "NOT_FOUND",
-                "API_KEY_NOT_FOUND",
-            ),
-            (
-                ApiError::method_not_allowed("GET"),
-                405,
-                "UNIMPLEMENTED",
-                "METHOD_NOT_ALLOWED",
-            ),
-            (
-                ApiError::timeout(),
-                408,
-                "DEADLINE_EXCEEDED",
-                "REQUEST_TIMEOUT",
-            ),
-            (
-                ApiError::failed_precondition("x"),
-                409,
-                "FAILED_PRECONDITION",
-                "FAILED_PRECONDITION",
-            ),
-            (
-                ApiError::payload_too_large(),
-                413,
-                invalid,
-                "PAYLOAD_TOO_LARGE",
-            ),
-            (ApiError::uri_too_long(), 414, invalid, "URI_TOO_LONG"),
-            (
-                ApiError::expectation_failed(),
-                417,
-                invalid,
-                "EXPECTATION_FAILED",
-            ),
-            (
-                ApiError::head_too_large(),
-                431,
-                invalid,
-                "REQUEST_HEADER_FIELDS_TOO_LARGE",
-            ),
-            (
-                ApiError::internal(),
-                500,
-                "INTERNAL",
-                "INTERNAL_SERVER_ERROR",
-            ),
-            (
-                ApiError::service_unavailable("x"),
-                503,
-                "UNAVAILABLE",
-                "SERVICE_UNAVAILABLE",
-            ),
-            (
-                ApiError::gateway_timeout(),
-                504,
-                "DEADLINE_EXCEEDED",
-                "GATEWAY_TIMEOUT",
-            ),
-            (
-                ApiError::http_version_not_supported(),
-                505,
-                "UNIMPLEMENTED",
-                "HTTP_VERSION_NOT_SUPPORTED",
-            ),
-        ];
-        for (error, code, status, reason) in table {
-            assert_eq!(error.status(), code);
-            let value: serde_json::Value = serde_json::from_slice(&error.to_body()).expect("JSON");
-            assert_eq!(value["error"]["code"], code);
-            assert_eq!(value["error"]["status"], status);
-            assert_eq!(value["error"]["details"][0]["reason"], reason);
-        }
-    }
-
-    #[test]
-    fn headers_belong_to_their_errors() {
-        let table = [
-            (ApiError::internal(), None),
-            (
-                ApiError::method_not_allowed("GET, HEAD"),
-                Some(("Allow", "GET, HEAD")),
-            ),
-            (
-                ApiError::service_unavailable("x"),
-                Some(("Retry-After", "1")),
-            ),
-            (
-                ApiError::service_unavailable("x").retry_after(30),
-                Some(("Retry-After", "30")),
-            ),
-        ];
-        for (error, header) in table {
-            let mut headers = vec![("Content-Type", "application/json".to_owned())];
-            headers.extend(header.map(|(name, value)| (name, value.to_owned())));
-            assert_eq!(error.headers(), headers);
-        }
-    }
-
-    #[test]
-    fn messages_with_any_text_stay_json() {
-        for text in ["\"", "\\", "\u{0}\u{1f}\n", "\u{2028}", "🔑", "</script>"] {
-            let error = ApiError::bad_request(text.to_owned());
-            let value: serde_json::Value = serde_json::from_slice(&error.to_body()).expect("JSON");
-            assert_eq!(value["error"]["message"], text);
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use talos_engine::KeyId;
 
 use crate::error::ApiError;
+use crate::percent;
 
 /// Endpoints that the data plane answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub enum Endpoint {
     IssueKey,
     /// Show an issued key.
     GetIssuedKey,
+    /// Change an issued key.
+    UpdateIssuedKey,
+    /// Replace an issued key.
+    RotateIssuedKey,
     /// End an issued key.
     RevokeIssuedKey,
     /// Take over a key.
@@ -37,12 +42,16 @@ pub enum Endpoint {
     ImportKeys,
     /// Show an imported key.
     GetImportedKey,
+    /// Change an imported key.
+    UpdateImportedKey,
     /// Forget an imported key.
     DeleteImportedKey,
     /// End an imported key.
     RevokeImportedKey,
     /// End a key of either kind.
     RevokeKey,
+    /// End the key whose credential is shown.
+    SelfRevoke,
     /// Show the public signing keys.
     Jwks,
     /// Show the version of the server.
@@ -116,29 +125,10 @@ impl<'a> PathId<'a> {
         key_id.ok_or_else(ApiError::api_key_not_found)
     }
 
-    /// The text, percent-decoded exactly once (RFC 3986 §2.1); `None` when an escape is broken or the bytes are not
-    /// UTF-8.
+    /// The text, decoded exactly once; `None` when it cannot be.
     fn decode(self) -> Option<Cow<'a, str>> {
-        if !self.0.contains('%') {
-            return Some(Cow::Borrowed(self.0));
-        }
-        let mut decoded = Vec::with_capacity(self.0.len());
-        let mut bytes = self.0.bytes();
-        while let Some(byte) = bytes.next() {
-            if byte == b'%' {
-                decoded.push(hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?);
-            } else {
-                decoded.push(byte);
-            }
-        }
-        String::from_utf8(decoded).ok().map(Cow::Owned)
+        percent::decode(self.0)
     }
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 struct Route {
@@ -152,7 +142,11 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
+<<<<<<< HEAD
 static ROUTES: [Route; 16] = [
+=======
+static ROUTES: [Route; 17] = [
+>>>>>>> main
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
@@ -179,12 +173,18 @@ static ROUTES: [Route; 16] = [
         "/v2alpha1/admin/issuedApiKeys",
         &[("POST", Endpoint::IssueKey)],
     ),
-    get(
-        "/v2alpha1/admin/issuedApiKeys/{key_id}",
-        &[
+    Route {
+        template: "/v2alpha1/admin/issuedApiKeys/{key_id}",
+        allow: "GET, HEAD, PATCH",
+        methods: &[
             ("GET", Endpoint::GetIssuedKey),
             ("HEAD", Endpoint::GetIssuedKey),
+            ("PATCH", Endpoint::UpdateIssuedKey),
         ],
+    },
+    post(
+        "/v2alpha1/admin/issuedApiKeys/{key_id}:rotate",
+        &[("POST", Endpoint::RotateIssuedKey)],
     ),
     post(
         "/v2alpha1/admin/issuedApiKeys/{key_id}:revoke",
@@ -205,10 +205,11 @@ static ROUTES: [Route; 16] = [
     ),
     Route {
         template: "/v2alpha1/admin/importedApiKeys/{key_id}",
-        allow: "GET, HEAD, DELETE",
+        allow: "GET, HEAD, PATCH, DELETE",
         methods: &[
             ("GET", Endpoint::GetImportedKey),
             ("HEAD", Endpoint::GetImportedKey),
+            ("PATCH", Endpoint::UpdateImportedKey),
             ("DELETE", Endpoint::DeleteImportedKey),
         ],
     },
@@ -219,6 +220,10 @@ static ROUTES: [Route; 16] = [
     post(
         "/v2alpha1/admin/apiKeys/{key_id}:revoke",
         &[("POST", Endpoint::RevokeKey)],
+    ),
+    post(
+        "/v2alpha1/apiKeys:selfRevoke",
+        &[("POST", Endpoint::SelfRevoke)],
     ),
     get(
         "/v2alpha1/derivedKeys/jwks.json",

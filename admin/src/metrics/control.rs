@@ -25,6 +25,7 @@ pub struct ControlMetrics {
     panics: AtomicU64,
     keys_created: AtomicU64,
     keys_revoked: Revocations,
+    keys_rotated: AtomicU64,
     keys_deleted: AtomicU64,
     batch_items: BatchItems,
 }
@@ -152,6 +153,10 @@ impl ControlMetrics {
         self.keys_revoked.of(reason).fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn key_rotated(&self) {
+        self.keys_rotated.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn key_deleted(&self) {
         self.keys_deleted.fetch_add(1, Ordering::Relaxed);
     }
@@ -211,6 +216,12 @@ impl ControlMetrics {
         for (reason, count) in self.keys_revoked.named() {
             revoked.sample(&[("reason", reason)], count.load(Ordering::Relaxed));
         }
+        page.family(
+            "talos_keys_rotated_total",
+            Kind::Counter,
+            "Keys replaced by rotation; they count neither as created nor as revoked.",
+        )
+        .sample(&[], self.keys_rotated.load(Ordering::Relaxed));
         page.family(
             "talos_keys_deleted_total",
             Kind::Counter,

@@ -134,7 +134,7 @@ fn unknown_routes_and_methods() {
         "/",
         "/version/",
         "/v2alpha1/admin/issuedApiKeys/",
-        "/v2alpha1/admin/issuedApiKeys/a:rotate",
+        "/v2alpha1/admin/issuedApiKeys/a:rotated",
     ] {
         harness
             .call("POST", path, "")

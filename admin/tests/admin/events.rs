@@ -36,14 +36,26 @@ fn lines(key_id: &str) -> Vec<Value> {
         .collect()
 }
 
-#[test]
-fn changes_are_logged_once_and_secrets_never() {
+fn capture() {
     CAPTURE.call_once(|| {
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
         subscriber.with_writer(|| Log).init();
     });
+}
+
+/// The names of the events of `key_id`, in order.
+fn events(key_id: &str) -> Vec<String> {
+    let events = lines(key_id).into_iter();
+    events
+        .filter_map(|fields| fields["event"].as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
+#[test]
+fn changes_are_logged_once_and_secrets_never() {
+    capture();
     let harness = Harness::new();
     let body = json!({"name": "n", "actor_id": "a\n\"b\"", "request_id": "id-1"}).to_string();
     let issued = harness.call("POST", ISSUED_KEYS, &body);
@@ -78,4 +90,69 @@ fn changes_are_logged_once_and_secrets_never() {
     let log = String::from_utf8(LOG.lock().expect("a lock").clone()).expect("UTF-8");
     let (_, checksum) = secret.rsplit_once('_').expect("a checksum");
     assert!(!log.contains(checksum));
+}
+
+#[test]
+fn every_kind_of_change_has_its_event() {
+    capture();
+    let harness = Harness::new();
+    let (old, _) = harness.issue(&json!({"name": "n", "actor_id": "a"}));
+    let path = format!("{ISSUED_KEYS}/{old}");
+    assert_eq!(harness.call("PATCH", &path, r#"{"name":"m"}"#).status, 200);
+    assert_eq!(harness.call("PATCH", &path, r#"{"name":7}"#).status, 400);
+    let rotated = harness.call("POST", &format!("{path}:rotate"), "");
+    assert_eq!(rotated.status, 201);
+    assert_eq!(
+        harness.call("POST", &format!("{path}:rotate"), "").status,
+        409
+    );
+    let new = rotated.body["issued_api_key"]["key_id"]
+        .as_str()
+        .expect("an id");
+    let secret = &rotated.body["secret"];
+    for _ in 0..2 {
+        let body = json!({"credential": secret}).to_string();
+        let answer = harness.call("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(events(&old), ["IssuedAPIKeyCreated", "IssuedAPIKeyUpdated"]);
+    assert_eq!(events(new), ["IssuedAPIKeyRotated", "IssuedAPIKeyRevoked"]);
+
+    let imports = "/v2alpha1/admin/importedApiKeys";
+    let import =
+        json!({"raw_key": "hush-hush", "name": "n", "actor_id": "a", "request_id": "id-1"});
+    let imported = harness.call("POST", imports, &import.to_string());
+    assert_eq!(imported.status, 201);
+    // The clock that tells a repetition from the first has milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    let repeated = harness.call("POST", imports, &import.to_string());
+    assert_eq!((repeated.status, &repeated.body), (201, &imported.body));
+    let batch =
+        json!({"requests": [import, {"raw_key": "hush-hush", "name": "n", "actor_id": "a"}]});
+    let batch = harness.call(
+        "POST",
+        &format!("{imports}:batchCreate"),
+        &batch.to_string(),
+    );
+    assert_eq!(batch.body["failure_count"], 1, "{batch:?}");
+    let key_id = imported.body["key_id"].as_str().expect("an id");
+    let path = format!("{imports}/{key_id}");
+    assert_eq!(harness.call("PATCH", &path, r#"{"name":"m"}"#).status, 200);
+    assert_eq!(
+        harness.call("POST", &format!("{path}:revoke"), "").status,
+        200
+    );
+    assert_eq!(harness.call("DELETE", &path, "").status, 200);
+    assert_eq!(harness.call("DELETE", &path, "").status, 404);
+    assert_eq!(
+        events(key_id),
+        [
+            "ImportedAPIKeyCreated",
+            "ImportedAPIKeyUpdated",
+            "ImportedAPIKeyRevoked",
+            "ImportedAPIKeyDeleted",
+        ]
+    );
+    let log = String::from_utf8(LOG.lock().expect("a lock").clone()).expect("UTF-8");
+    assert!(log.contains("APIKeyImportFailed") && !log.contains("hush-hush"));
 }

@@ -37,6 +37,28 @@ impl<'a> Fields<'a> {
         self.invalid(name, &format!("must be {wanted}, not {}", found.kind()))
     }
 
+    fn value(&self, name: &str) -> Option<&Json<'a>> {
+        let entry = self.entries.iter().find(|(entry, _)| entry == name);
+        entry
+            .map(|(_, value)| value)
+            .filter(|value| **value != Json::Null)
+    }
+
+    /// Whether the field is there and not `null`.
+    pub(crate) fn is_present(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Whether the field is there with another value than that of an absent one: proto3 tells an empty object from an
+    /// absent one, but not an empty text or list.
+    pub(crate) fn has_value(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| match value {
+            Json::Text(text) => !text.is_empty(),
+            Json::Array(items) => !items.is_empty(),
+            _ => true,
+        })
+    }
+
     fn take(&mut self, name: &str) -> Option<Json<'a>> {
         let index = self.entries.iter().position(|(entry, _)| entry == name)?;
         Some(self.entries.swap_remove(index).1).filter(|value| *value != Json::Null)

@@ -1,0 +1,46 @@
+//! `POST /v2alpha1/admin/issuedApiKeys/{key_id}:rotate`
+
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
+use talos_api::rotate;
+use talos_engine::{Command, KeyId, Outcome, RotateKey, clock};
+
+use crate::dispatch::{Context, TENANT};
+use crate::engine_call;
+
+/// Replaces an active key by a new one and shows its secret this once. Once this has answered, no core accepts the old
+/// key any more.
+pub(crate) async fn rotate(
+    context: &Context,
+    key_id: KeyId,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let rotate::RotateRequest {
+        changes,
+        visibility,
+    } = rotate::parse_request(&request.body)?;
+    let command = Command::Rotate(RotateKey {
+        tenant: TENANT,
+        key_id,
+        changes,
+        visibility,
+    });
+    let Outcome::Rotated(rotation) = engine_call::submit(&context.engine, command).await? else {
+        tracing::error!("the engine answered a rotation with another outcome");
+        return Err(ApiError::internal());
+    };
+    context.metrics.key_rotated();
+    tracing::info!(
+        event = "IssuedAPIKeyRotated",
+        key_id = %rotation.record.key_id,
+        old_key_id = %rotation.old.key_id,
+        tenant = %rotation.record.tenant,
+        actor_id = rotation.record.actor_id,
+        request_id = request.request_id,
+        "an API key was rotated"
+    );
+    Ok(ControlResponse::json(
+        201,
+        rotate::render_response(&rotation, clock::now()),
+    ))
+}

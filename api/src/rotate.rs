@@ -1,0 +1,131 @@
+//! Replacing a key: `POST …/{key_id}:rotate`.
+
+use serde::Serialize;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{FieldChanges, Rotation, Visibility};
+
+use crate::error::ApiError;
+use crate::json;
+use crate::key::{Resource, VISIBILITIES, visibility_name};
+use crate::update::{self, CHANGEABLE};
+
+/// What the new key does not inherit.
+#[derive(Clone, Debug)]
+pub struct RotateRequest {
+    /// Its own values.
+    pub changes: FieldChanges,
+    /// Its own visibility.
+    pub visibility: Option<Visibility>,
+}
+
+/// Reads the request. A field that is there replaces what the old key has, also when it is empty; the empty body inherits
+/// everything.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract.
+pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
+    let known: Vec<&str> = CHANGEABLE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["visibility"])
+        .collect();
+    let mut fields = json::parse(body, &known)?;
+    // An unspecified visibility is one that is not given.
+    let visibilities = VISIBILITIES.map(|(name, visibility)| {
+        let is_specified = name == visibility_name(visibility);
+        (name, is_specified.then_some(visibility))
+    });
+    let visibility = fields.enumeration("visibility", &visibilities)?.flatten();
+    let listed = update::given(|name| fields.is_present(name));
+    Ok(RotateRequest {
+        changes: update::parse_changes(&mut fields, &listed)?,
+        visibility,
+    })
+}
+
+/// The answer: the new key, its secret, and the old key as it now is.
+#[must_use]
+pub fn render_response(rotation: &Rotation, now: UnixMillis) -> Vec<u8> {
+    json::render(&Rotated {
+        issued_api_key: Resource::new(&rotation.record, now),
+        secret: rotation.secret.expose(),
+        old_issued_api_key: Resource::new(&rotation.old, now),
+    })
+}
+
+#[derive(Serialize)]
+struct Rotated<'a> {
+    issued_api_key: Resource<'a>,
+    secret: &'a str,
+    old_issued_api_key: Resource<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::tests::{bare, full};
+    use serde_json::Value;
+    use talos_engine::Secret;
+
+    #[test]
+    fn what_is_there_is_overridden_and_the_rest_inherited() {
+        for body in ["", "{}", r#"{"name":null,"scopes":null,"visibility":null}"#] {
+            let request = parse_request(body.as_bytes()).expect("a request");
+            let changes = request.changes;
+            assert!(
+                changes.name.is_none() && changes.scopes.is_none() && changes.metadata.is_none()
+            );
+            assert!(changes.rate_limit.is_none() && changes.allowed_cidrs.is_none());
+            assert_eq!(request.visibility, None);
+        }
+        let body = br#"{"name":"n","scopes":[],"metadata":{},"ip_restriction":{},"actor_id":7}"#;
+        let changes = parse_request(body).expect("a request").changes;
+        assert_eq!(changes.name.as_deref(), Some("n"));
+        assert_eq!(changes.scopes, Some(Vec::new()));
+        assert_eq!(changes.metadata.as_deref(), Some(""));
+        assert_eq!(changes.allowed_cidrs, Some(Vec::new()));
+        assert_eq!(changes.rate_limit, None);
+    }
+
+    #[test]
+    fn an_unspecified_visibility_is_inherited() {
+        let visibility = |name: &str| {
+            let body = format!(r#"{{"visibility":"KEY_VISIBILITY_{name}"}}"#);
+            parse_request(body.as_bytes()).map(|request| request.visibility)
+        };
+        assert_eq!(visibility("UNSPECIFIED"), Ok(None));
+        assert_eq!(visibility("SECRET"), Ok(Some(Visibility::Secret)));
+        assert_eq!(visibility("PUBLIC"), Ok(Some(Visibility::Public)));
+        assert_eq!(
+            visibility("HIDDEN").map_err(|error| error.status()),
+            Err(400)
+        );
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        for (body, start) in [
+            (r#"{"name":""}"#, "name: "),
+            (r#"{"scopes":"s"}"#, "scopes: "),
+            (r#"{"rate_limit_policy":{}}"#, "rate_limit_policy.quota: "),
+        ] {
+            let error = parse_request(body.as_bytes()).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with(start), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_answer_shows_both_keys() {
+        let rotation = Rotation {
+            record: full(),
+            secret: Secret::new("ory_ak_v1_a_b".to_owned()),
+            old: bare(),
+        };
+        let body = render_response(&rotation, UnixMillis(1_700_000_000_000));
+        let answer: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(answer["secret"], "ory_ak_v1_a_b");
+        assert_eq!(answer["issued_api_key"]["name"], "My first key");
+        assert_eq!(answer["old_issued_api_key"]["name"], "n");
+    }
+}

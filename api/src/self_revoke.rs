@@ -1,0 +1,106 @@
+//! Ending a key by whoever holds it: `POST /v2alpha1/apiKeys:selfRevoke`.
+
+use std::borrow::Cow;
+
+use talos_engine::RevocationReason;
+
+use crate::credential_shape::{self, Shape};
+use crate::error::ApiError;
+use crate::json;
+use crate::key::REVOCATION_REASONS;
+use crate::limits;
+
+/// A credential to be ended. It has no `Debug`, because the credential is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SelfRevokeRequest<'a> {
+    /// The credential, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token.
+    pub credential: Cow<'a, str>,
+    /// Why it ends; never [`RevocationReason::PrivilegeWithdrawn`], which is not for the holder to say.
+    pub reason: RevocationReason,
+}
+
+/// Reads the request.
+///
+/// # Errors
+/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
+/// `derived_token_not_revocable` when it is a derived token.
+pub fn parse_request(body: &[u8]) -> Result<SelfRevokeRequest<'_>, ApiError> {
+    let mut fields = json::parse(body, &["credential", "reason"])?;
+    let credential = fields.text("credential")?.unwrap_or_default();
+    if credential.is_empty() {
+        return Err(ApiError::credential_required());
+    }
+    if credential.len() > limits::CREDENTIAL_BYTES {
+        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
+        return Err(fields.invalid("credential", &message));
+    }
+    let reason = fields
+        .enumeration("reason", &REVOCATION_REASONS)?
+        .unwrap_or_default();
+    if reason == RevocationReason::PrivilegeWithdrawn {
+        let message = "REVOCATION_REASON_PRIVILEGE_WITHDRAWN is for administrators only";
+        return Err(fields.invalid("reason", message));
+    }
+    match credential_shape::of(&credential) {
+        Shape::DerivedToken => Err(ApiError::derived_token_not_revocable()),
+        Shape::IssuedKey | Shape::Other => Ok(SelfRevokeRequest { credential, reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+
+    fn parse(body: &str) -> Result<(String, RevocationReason), Reason> {
+        parse_request(body.as_bytes())
+            .map(|request| (request.credential.into_owned(), request.reason))
+            .map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn every_reason_but_one() {
+        for (name, reason) in REVOCATION_REASONS {
+            let body = format!(r#"{{"credential":"x","reason":"{name}"}}"#);
+            let wanted = if reason == RevocationReason::PrivilegeWithdrawn {
+                Err(Reason::BadRequest)
+            } else {
+                Ok(("x".to_owned(), reason))
+            };
+            assert_eq!(parse(&body), wanted, "{name}");
+        }
+        let unspecified = Ok(("x".to_owned(), RevocationReason::Unspecified));
+        assert_eq!(parse(r#"{"credential":"x"}"#), unspecified);
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_revoked() {
+        let long = format!(
+            r#"{{"credential":"{}"}}"#,
+            "x".repeat(limits::CREDENTIAL_BYTES + 1)
+        );
+        let table = [
+            ("", Reason::CredentialRequired),
+            ("{}", Reason::CredentialRequired),
+            (r#"{"credential":""}"#, Reason::CredentialRequired),
+            (r#"{"credential":null}"#, Reason::CredentialRequired),
+            (r#"{"credential":7}"#, Reason::BadRequest),
+            (
+                r#"{"credential":"x","reason":"SUPERSEDED"}"#,
+                Reason::BadRequest,
+            ),
+            (&long, Reason::BadRequest),
+            (
+                r#"{"credential":"eyJh.e30.c2ln"}"#,
+                Reason::DerivedTokenNotRevocable,
+            ),
+            (
+                r#"{"credential":"mc_v1_AgEB"}"#,
+                Reason::DerivedTokenNotRevocable,
+            ),
+        ];
+        for (body, reason) in table {
+            assert_eq!(parse(body), Err(reason), "{body}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Changing a key: `PATCH …/{key_id}?update_mask=…` (AIP-134).
+
+use talos_engine::FieldChanges;
+
+use crate::error::ApiError;
+use crate::json::{self, Fields};
+use crate::key_fields;
+use crate::limits;
+use crate::query;
+
+/// A field that can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changeable {
+    Name,
+    Scopes,
+    Metadata,
+    RateLimitPolicy,
+    IpRestriction,
+}
+
+/// Every field that can change, by its name.
+pub(crate) const CHANGEABLE: [(&str, Changeable); 5] = [
+    ("name", Changeable::Name),
+    ("scopes", Changeable::Scopes),
+    ("metadata", Changeable::Metadata),
+    ("rate_limit_policy", Changeable::RateLimitPolicy),
+    ("ip_restriction", Changeable::IpRestriction),
+];
+
+/// What a request may call the resource, when its body is not the resource itself.
+const WRAPPERS: [&str; 2] = ["issued_api_key", "imported_api_key"];
+
+/// Reads the request: which fields change, and to what. The body is the resource, bare or as the one field that bears its
+/// name. `query` is what followed the `?`. With a mask the fields that it lists change, to nothing when the body leaves
+/// them out; without one, those change that the body gives a value.
+///
+/// # Errors
+/// 400, naming the field or the path of the mask, when the request breaks the contract.
+pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError> {
+    let mask = mask(query)?;
+    let known: Vec<&str> = CHANGEABLE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(WRAPPERS)
+        .collect();
+    let mut fields = json::parse(body, &known)?;
+    for wrapper in WRAPPERS {
+        if let Some(resource) = fields.object(wrapper)? {
+            fields = resource;
+            break;
+        }
+    }
+    let listed = mask.unwrap_or_else(|| given(|name| fields.has_value(name)));
+    parse_changes(&mut fields, &listed)
+}
+
+/// The fields that can change and whose name `is_given`.
+pub(crate) fn given(is_given: impl Fn(&str) -> bool) -> Vec<Changeable> {
+    let given = CHANGEABLE.iter().filter(|(name, _)| is_given(name));
+    given.map(|(_, field)| *field).collect()
+}
+
+/// The new values of the `listed` fields; what `fields` does not hold becomes empty.
+pub(crate) fn parse_changes(
+    fields: &mut Fields<'_>,
+    listed: &[Changeable],
+) -> Result<FieldChanges, ApiError> {
+    let mut changes = FieldChanges::default();
+    for field in listed {
+        match field {
+            Changeable::Name => {
+                let name = key_fields::required(fields, "name", limits::NAME_CHARS)?;
+                changes.name = Some(name);
+            }
+            Changeable::Scopes => changes.scopes = Some(key_fields::scopes(fields)?),
+            Changeable::Metadata => changes.metadata = Some(key_fields::metadata(fields)?),
+            Changeable::RateLimitPolicy => {
+                changes.rate_limit = Some(key_fields::rate_limit(fields)?);
+            }
+            Changeable::IpRestriction => {
+                changes.allowed_cidrs = Some(key_fields::allowed_cidrs(fields)?);
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// The fields that the mask lists, each once; `None` without a mask.
+fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
+    let Some(text) = query::parameter(query, "update_mask")? else {
+        return Ok(None);
+    };
+    let mut listed = Vec::new();
+    for (index, path) in text.split(',').enumerate() {
+        let path = path.trim();
+        let field = CHANGEABLE.iter().find(|(name, _)| *name == path);
+        let &(_, field) = field.ok_or_else(|| {
+            let allowed: Vec<_> = CHANGEABLE.iter().map(|(name, _)| *name).collect();
+            let message = format!("path {} must be one of {}", index + 1, allowed.join(", "));
+            ApiError::invalid_field("update_mask", &message)
+        })?;
+        if !listed.contains(&field) {
+            listed.push(field);
+        }
+    }
+    Ok(Some(listed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use talos_engine::RateLimitPolicy;
+
+    const ALL: &str = "update_mask=name,scopes,metadata,rate_limit_policy,ip_restriction";
+    const EVERY_FIELD: &str = r#"{"name":"n","scopes":["s"],"metadata":{"a":1},
+        "rate_limit_policy":{"quota":"5","window":"60s"},"ip_restriction":{"allowed_cidrs":["10.0.0.0/8"]},
+        "actor_id":"x","status":7}"#;
+
+    fn parse(body: &str, query: &str) -> Result<FieldChanges, ApiError> {
+        parse_request(body.as_bytes(), query)
+    }
+
+    /// Which fields change.
+    fn changed(changes: &FieldChanges) -> Vec<&'static str> {
+        let set = [
+            changes.name.is_some(),
+            changes.scopes.is_some(),
+            changes.metadata.is_some(),
+            changes.rate_limit.is_some(),
+            changes.allowed_cidrs.is_some(),
+        ];
+        let names = CHANGEABLE.iter().zip(set);
+        names
+            .filter(|(_, set)| *set)
+            .map(|((name, _), _)| *name)
+            .collect()
+    }
+
+    #[test]
+    fn without_a_mask_what_has_a_value_changes() {
+        let table: [(&str, &[&str]); 9] = [
+            ("{}", &[]),
+            ("", &[]),
+            (r#"{"name":"n"}"#, &["name"]),
+            (r#"{"name":"","scopes":[],"metadata":null}"#, &[]),
+            (
+                r#"{"metadata":{},"ip_restriction":{}}"#,
+                &["metadata", "ip_restriction"],
+            ),
+            (
+                r#"{"issued_api_key":{"scopes":["s"],"key_id":"x"}}"#,
+                &["scopes"],
+            ),
+            (
+                r#"{"imported_api_key":{"name":"n"},"scopes":["s"]}"#,
+                &["name"],
+            ),
+            (r#"{"issued_api_key":null,"name":"n"}"#, &["name"]),
+            (r#"{"update_mask":"name","scopes":["s"]}"#, &["scopes"]),
+        ];
+        for (body, wanted) in table {
+            for query in ["", "update_mask=", "other=name"] {
+                let changes = parse(body, query).expect("changes");
+                assert_eq!(changed(&changes), wanted, "{body}");
+            }
+        }
+        let changes = parse(EVERY_FIELD, "").expect("changes");
+        assert_eq!(changes.name.as_deref(), Some("n"));
+        assert_eq!(changes.scopes, Some(vec!["s".to_owned()]));
+        assert_eq!(changes.metadata.as_deref(), Some(r#"{"a":1}"#));
+        let policy = RateLimitPolicy {
+            quota: 5,
+            window_s: 60,
+        };
+        assert_eq!(changes.rate_limit, Some(Some(policy)));
+        assert_eq!(changes.allowed_cidrs.map(|blocks| blocks.len()), Some(1));
+    }
+
+    #[test]
+    fn a_mask_decides_what_changes() {
+        let table: [(&str, &[&str]); 5] = [
+            ("update_mask=name", &["name"]),
+            ("update_mask=scopes%2Cname", &["name", "scopes"]),
+            ("update_mask=name,+scopes+,name", &["name", "scopes"]),
+            ("x=1&update_mask=metadata", &["metadata"]),
+            (ALL, &CHANGEABLE.map(|(name, _)| name)),
+        ];
+        for (query, wanted) in table {
+            let changes = parse(EVERY_FIELD, query).expect("changes");
+            assert_eq!(changed(&changes), wanted, "{query}");
+        }
+        // What is not listed is not looked at.
+        assert!(parse(r#"{"name":"n","scopes":7}"#, "update_mask=name").is_ok());
+    }
+
+    #[test]
+    fn what_is_listed_and_left_out_is_cleared() {
+        let changes = parse(r#"{"name":"n"}"#, ALL).expect("changes");
+        assert_eq!(changes.scopes, Some(Vec::new()));
+        assert_eq!(changes.metadata.as_deref(), Some(""));
+        assert_eq!(changes.rate_limit, Some(None));
+        assert_eq!(changes.allowed_cidrs, Some(Vec::new()));
+        // A key always has a name.
+        let error = parse("{}", "update_mask=name").expect_err("an error");
+        assert!(
+            error.to_string().starts_with("name: is required"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn unknown_paths_are_refused_by_their_place_and_not_repeated() {
+        let long = format!("update_mask=name,{}", "hush".repeat(2000));
+        for query in [
+            "update_mask=hush",
+            "update_mask=name,hush",
+            "update_mask=actor_id",
+            "update_mask=status",
+            "update_mask=*",
+            "update_mask=name,",
+            "update_mask=,",
+            "update_mask=Name",
+            "update_mask=rateLimitPolicy",
+            "update_mask=metadata.hush",
+            "update_mask=issued_api_key.name",
+            "update_mask=name%00",
+            "update_mask=name%2523",
+            "update_mask=name&update_mask=scopes",
+            "update_mask=%ff",
+            &long,
+        ] {
+            let error = parse(EVERY_FIELD, query).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            let text = error.to_string();
+            assert!(text.starts_with("update_mask: "), "{query}: {text}");
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_keep_to_their_limits() {
+        for (body, field) in [
+            (format!(r#"{{"name":"{}"}}"#, "n".repeat(256)), "name: "),
+            (
+                r#"{"issued_api_key":{"name":7}}"#.to_owned(),
+                "issued_api_key.name: ",
+            ),
+            (r#"{"issued_api_key":[]}"#.to_owned(), "issued_api_key: "),
+            (
+                r#"{"rate_limit_policy":{"quota":0,"window":"1s"}}"#.to_owned(),
+                "rate_limit_policy.quota: ",
+            ),
+            (r#"{"scopes":[""]}"#.to_owned(), "scopes[0]: "),
+        ] {
+            let error = parse(&body, "").expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with(field), "{error}");
+        }
+    }
+}
