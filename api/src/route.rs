@@ -142,11 +142,7 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-<<<<<<< HEAD
-static ROUTES: [Route; 16] = [
-=======
-static ROUTES: [Route; 17] = [
->>>>>>> main
+static ROUTES: [Route; 18] = [
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
