@@ -117,8 +117,8 @@ both_drivers! {
             ("PUT", VERIFY, "POST"),
             ("POST", "/health/alive", "GET, HEAD"),
             ("DELETE", "/health/ready", "GET, HEAD"),
-            ("DELETE", ISSUE, "POST"),
-            ("BREW", ISSUE, "POST"),
+            ("DELETE", ISSUE, "GET, HEAD, POST"),
+            ("BREW", ISSUE, "GET, HEAD, POST"),
         ] {
             let answer = connection.call(method, path, &[], b"");
             answer.assert_error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED");

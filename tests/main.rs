@@ -14,6 +14,8 @@ mod harness;
 
 mod architecture;
 mod batch_verify;
+mod cli_formats;
+mod cli_imported;
 mod dev_mode;
 mod disk_full;
 mod drain;
@@ -24,6 +26,7 @@ mod issue_verify_revoke;
 mod key_lifecycle;
 mod kill9;
 mod limits;
+mod lists;
 mod logs;
 mod metrics;
 mod power_cut;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
+use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, Endpoint, Match};
-use talos_engine::{Engine, TenantId};
+use talos_engine::{Engine, KeyKind, TenantId};
 
 use crate::metrics::ControlMetrics;
-use crate::{batch_import, delete, get, import, issue, revoke, rotate, self_revoke, update};
+use crate::{batch_import, delete, get, import, issue, list, revoke, rotate, self_revoke, update};
 
 /// The tenant of every request.
 pub(crate) const TENANT: TenantId = TenantId::SINGLE;
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<ControlMetrics>,
     /// See [`crate::AdminSettings::default_ttl_ms`].
     pub(crate) default_ttl_ms: Option<u64>,
+    /// See [`crate::AdminSettings::page_tokens`].
+    pub(crate) page_tokens: PageTokenKeys,
     /// The answer of the JWKS routes.
     pub(crate) jwks: Vec<u8>,
     /// The answer of the version route.
@@ -42,12 +45,14 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
     };
     match endpoint {
         Endpoint::IssueKey => issue::issue(context, request).await,
+        Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
         Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
         Endpoint::ImportKey => import::import(context, request).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
+        Endpoint::ListImportedKeys => list::list(context, KeyKind::Imported, request).await,
         Endpoint::GetImportedKey => get::get(context, key_id.imported()?).await,
         Endpoint::UpdateImportedKey => update::update(context, key_id.imported()?, request).await,
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,

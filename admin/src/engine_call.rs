@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use talos_api::error::ApiError;
-use talos_engine::{Command, CommandError, Engine, KeyId, Outcome, ReadError, Record, TenantId};
+use talos_engine::{
+    Command, CommandError, Engine, KeyId, ListQuery, Outcome, Page, ReadError, Record, TenantId,
+};
 use tokio::sync::oneshot;
 
 use crate::limits;
@@ -37,16 +39,30 @@ pub(crate) async fn get(
 ) -> Result<Record, ApiError> {
     let (sender, receiver) = oneshot::channel();
     engine.get(tenant, key_id, move |result| drop(sender.send(result)));
-    let record =
-        await_answer(receiver, limits::ENGINE_WAIT)
-            .await?
-            .map_err(|error: ReadError| {
-                if let ReadError::Storage(cause) = &error {
-                    tracing::error!(cause, %key_id, %tenant, "a record could not be read");
-                }
-                ApiError::from(error)
-            })?;
+    let record = await_answer(receiver, limits::ENGINE_WAIT)
+        .await?
+        .map_err(|error| unread(error, tenant))?;
     record.ok_or_else(ApiError::api_key_not_found)
+}
+
+/// Reads a page of keys.
+///
+/// # Errors
+/// What the client is told, as [`submit`].
+pub(crate) async fn list(engine: &Engine, query: ListQuery) -> Result<Page, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    let tenant = query.selection.tenant;
+    engine.list(query, move |result| drop(sender.send(result)));
+    await_answer(receiver, limits::ENGINE_WAIT)
+        .await?
+        .map_err(|error| unread(error, tenant))
+}
+
+fn unread(error: ReadError, tenant: TenantId) -> ApiError {
+    if let ReadError::Storage(cause) = &error {
+        tracing::error!(cause, %tenant, "a record could not be read");
+    }
+    error.into()
 }
 
 async fn await_answer<T>(receiver: oneshot::Receiver<T>, wait: Duration) -> Result<T, ApiError> {

@@ -17,6 +17,7 @@ mod import;
 mod issue;
 mod jwks;
 mod limits;
+mod list;
 pub mod metrics;
 mod metrics_listener;
 mod panic_guard;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
+use talos_api::page_token::PageTokenKeys;
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -20,6 +21,8 @@ use crate::{jwks, limits, version};
 pub struct AdminSettings {
     /// The life, in milliseconds, of a key that is issued without one; `None` = it lives until it is revoked.
     pub default_ttl_ms: Option<u64>,
+    /// What seals the page tokens of lists.
+    pub page_tokens: PageTokenKeys,
     /// The public signing keys as an RFC 7517 set: an object whose `keys` is an array of keys.
     pub jwks: serde_json::Value,
     /// The version that the server says it has.
@@ -67,6 +70,7 @@ impl AdminService {
             engine: Arc::clone(&engine),
             metrics: Arc::clone(&metrics),
             default_ttl_ms: settings.default_ttl_ms,
+            page_tokens: settings.page_tokens,
             jwks,
             version: version::render(settings.version),
         });

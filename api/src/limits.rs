@@ -28,6 +28,12 @@ pub const CREDENTIAL_BYTES: usize = talos_engine::limits::CREDENTIAL_BYTES;
 pub const RAW_KEY_BYTES: usize = CREDENTIAL_BYTES;
 /// The most keys of one import.
 pub const BATCH_IMPORT_KEYS: usize = 1000;
+/// The keys of a page of a list that is asked for without a size.
+pub const PAGE_SIZE_DEFAULT: usize = 50;
+/// The most keys of a page of a list.
+pub const PAGE_SIZE_MAX: usize = 1000;
+/// The longest page token that is looked at, in bytes; those made here have less than 256.
+pub const PAGE_TOKEN_BYTES: usize = 1024;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
 /// Requests of one batch verification.

@@ -28,6 +28,8 @@ pub enum Endpoint {
     Hot(HotRoute),
     /// Make a key.
     IssueKey,
+    /// Show issued keys, page by page.
+    ListIssuedKeys,
     /// Show an issued key.
     GetIssuedKey,
     /// Change an issued key.
@@ -40,6 +42,8 @@ pub enum Endpoint {
     ImportKey,
     /// Take over many keys.
     ImportKeys,
+    /// Show imported keys, page by page.
+    ListImportedKeys,
     /// Show an imported key.
     GetImportedKey,
     /// Change an imported key.
@@ -165,10 +169,15 @@ static ROUTES: [Route; 18] = [
             ("HEAD", Endpoint::Hot(HotRoute::Ready)),
         ],
     ),
-    post(
-        "/v2alpha1/admin/issuedApiKeys",
-        &[("POST", Endpoint::IssueKey)],
-    ),
+    Route {
+        template: "/v2alpha1/admin/issuedApiKeys",
+        allow: "GET, HEAD, POST",
+        methods: &[
+            ("GET", Endpoint::ListIssuedKeys),
+            ("HEAD", Endpoint::ListIssuedKeys),
+            ("POST", Endpoint::IssueKey),
+        ],
+    },
     Route {
         template: "/v2alpha1/admin/issuedApiKeys/{key_id}",
         allow: "GET, HEAD, PATCH",
@@ -186,10 +195,15 @@ static ROUTES: [Route; 18] = [
         "/v2alpha1/admin/issuedApiKeys/{key_id}:revoke",
         &[("POST", Endpoint::RevokeIssuedKey)],
     ),
-    post(
-        "/v2alpha1/admin/importedApiKeys",
-        &[("POST", Endpoint::ImportKey)],
-    ),
+    Route {
+        template: "/v2alpha1/admin/importedApiKeys",
+        allow: "GET, HEAD, POST",
+        methods: &[
+            ("GET", Endpoint::ListImportedKeys),
+            ("HEAD", Endpoint::ListImportedKeys),
+            ("POST", Endpoint::ImportKey),
+        ],
+    },
     post(
         "/v2alpha1/admin/importedApiKeys:batchCreate",
         &[("POST", Endpoint::ImportKeys)],

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Start the server
     Serve(ServeArguments),
     /// Issue, look up, verify and revoke API keys
-    Keys(KeysCommand),
+    Keys(Box<KeysCommand>),
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Client {
         self.answer(self.agent.get(self.url(path)).call())
     }
 
+    /// `DELETE path`.
+    pub(crate) fn delete(&self, path: &str) -> Result<Answer, CliError> {
+        self.answer(self.agent.delete(self.url(path)).call())
+    }
+
     /// `POST path` with a JSON body and further headers.
     pub(crate) fn post(
         &self,
@@ -87,6 +92,14 @@ impl Client {
             request = request.header(*name, *value);
         }
         self.answer(request.send(body))
+    }
+
+    /// An error for an answer of 2xx that makes no sense.
+    pub(crate) fn foreign(&self, what: String) -> CliError {
+        CliError::Foreign {
+            endpoint: self.endpoint.clone(),
+            what,
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -105,18 +118,14 @@ impl Client {
             .limit(ANSWER_BYTES_MAX)
             .read_to_string()
             .map_err(|error| self.transport(error))?;
-        let foreign = |what: String| CliError::Foreign {
-            endpoint: self.endpoint.clone(),
-            what,
-        };
         let json: Value = serde_json::from_str(&text)
-            .map_err(|_| foreign(format!("HTTP {status} without JSON")))?;
+            .map_err(|_| self.foreign(format!("HTTP {status} without JSON")))?;
         if (200..300).contains(&status) {
             return Ok(Answer { text, json });
         }
         let error = json
             .get("error")
-            .ok_or_else(|| foreign(format!("HTTP {status} without an error")))?;
+            .ok_or_else(|| self.foreign(format!("HTTP {status} without an error")))?;
         Err(CliError::Refused {
             message: error
                 .get("message")
@@ -158,8 +167,9 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// `text` as one segment of a path (RFC 3986 §3.3): everything but unreserved characters is percent-encoded.
-pub(crate) fn path_segment(text: &str) -> String {
+/// `text` as one segment of a path or one value of a query: everything but unreserved characters (RFC 3986 §2.3) is
+/// percent-encoded.
+pub(crate) fn url_encoded(text: &str) -> String {
     let mut segment = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -179,13 +189,10 @@ mod tests {
     #[test]
     fn segments_stay_one_segment() {
         assert_eq!(
-            path_segment("0b5a7c5e-6f5e_4c39.9d~0b"),
+            url_encoded("0b5a7c5e-6f5e_4c39.9d~0b"),
             "0b5a7c5e-6f5e_4c39.9d~0b"
         );
-        assert_eq!(
-            path_segment("a/b:c?d#e %é"),
-            "a%2Fb%3Ac%3Fd%23e%20%25%C3%A9"
-        );
+        assert_eq!(url_encoded("a/b:c?d#e %é"), "a%2Fb%3Ac%3Fd%23e%20%25%C3%A9");
     }
 
     #[test]

@@ -50,6 +50,30 @@ pub(crate) enum CliError {
         /// What it is.
         what: String,
     },
+    /// The part of the answer that was asked for is not there.
+    #[error("the answer holds nothing at {selector}; all of it: {answer}")]
+    NothingSelected {
+        /// What names the part.
+        selector: String,
+        /// The answer on one line.
+        answer: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{path}: {what}")]
+    BadFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The result cannot be written, or standard input not be read.
     #[error("{0}")]
     Terminal(io::Error),

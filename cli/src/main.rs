@@ -9,7 +9,7 @@ mod keys;
 mod output;
 mod serve;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,6 +17,7 @@ use clap::Parser as _;
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;
 use crate::error::CliError;
+use crate::keys::Console;
 
 /// The system's allocator hands memory back to other threads slowly; the data plane frees on one core what the
 /// committer made on another.
@@ -41,12 +42,13 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Serve(serve) => serve::run(&serve, arguments.config.as_deref()),
         Command::Keys(keys) => {
             let client = Client::new(&arguments.endpoint)?;
-            keys.run(
-                &client,
-                &mut io::stdin().lock(),
-                &mut io::stdout().lock(),
-                &mut io::stderr().lock(),
-            )
+            let mut console = Console {
+                input: &mut io::stdin().lock(),
+                out: &mut io::stdout().lock(),
+                remarks: &mut io::stderr().lock(),
+                is_watched: io::stderr().is_terminal(),
+            };
+            keys.run(&client, &mut console)
         }
     }
 }

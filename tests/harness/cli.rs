@@ -1,5 +1,6 @@
 //! The command line, as a user runs it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
@@ -21,17 +22,36 @@ pub struct Ran {
 
 /// Runs `talos` with these arguments against a server.
 pub fn talos(address: SocketAddr, arguments: &[&str]) -> Ran {
+    talos_with_input(address, arguments, "")
+}
+
+/// The same, with this on its standard input.
+pub fn talos_with_input(address: SocketAddr, arguments: &[&str], input: &str) -> Ran {
     let mut command = Command::new(TALOS);
     without_talos_variables(&mut command);
     command
         .args(arguments)
         .args(["-e", &format!("http://{address}")]);
-    run(command)
+    run_with_input(command, input)
 }
 
 /// Runs a command to its end, with nothing on its standard input.
-pub fn run(mut command: Command) -> Ran {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+pub fn run(command: Command) -> Ran {
+    run_with_input(command, "")
+}
+
+fn run_with_input(mut command: Command, input: &str) -> Ran {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        // A command that does not read all of it closes the pipe.
+        scope.spawn(move || stdin.write_all(input.as_bytes()));
+        child.wait_with_output().unwrap()
+    });
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran {
         code: output.status.code(),

@@ -142,7 +142,7 @@ fn unknown_routes_and_methods() {
     }
     let table = [
         ("DELETE", "/version", "GET, HEAD"),
-        ("PUT", ISSUED_KEYS, "POST"),
+        ("PUT", ISSUED_KEYS, "GET, HEAD, POST"),
         ("GET", "/v2alpha1/admin/apiKeys/a:revoke", "POST"),
     ];
     for (method, path, allow) in table {

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
+use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
     Step, TenantId, Verdict, clock,
@@ -105,6 +106,7 @@ impl Harness {
         .expect("an engine");
         let settings = AdminSettings {
             default_ttl_ms: setup.default_ttl_ms,
+            page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };

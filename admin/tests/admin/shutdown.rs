@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
+use talos_api::page_token::PageTokenKeys;
+use talos_engine::Secret;
 
 use crate::harness::{Harness, ISSUED_KEYS};
 
@@ -41,6 +43,7 @@ fn a_private_key_stops_the_start() {
     let harness = Harness::new();
     let start = |jwks: Value| {
         let settings = AdminSettings {
+            page_tokens: PageTokenKeys::new(&Secret::new(String::new()), &[]),
             default_ttl_ms: None,
             jwks,
             version: "1.2.3",

@@ -1,11 +1,12 @@
-//! `talos keys issued get ID`.
+//! `talos keys issued get ID` and `talos keys imported get ID`.
 
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Answer, Client, path_segment};
+use super::kind::KeyKind;
+use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
-use crate::output::{Output, rows};
+use crate::output::{Output, Table};
 
 /// Which key.
 #[derive(Debug, Args)]
@@ -16,24 +17,22 @@ pub(crate) struct GetArguments {
 
 impl GetArguments {
     /// Asks for the key.
-    pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
-        client.get(&format!(
-            "/v2alpha1/admin/issuedApiKeys/{}",
-            path_segment(&self.key_id)
-        ))
+    pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
+        client.get(&format!("{}/{}", kind.path(), url_encoded(&self.key_id)))
     }
 }
 
-/// The key's fields; its id when quiet.
+/// The fields of a key; its id when quiet. An answer to an import holds the key a second time, which is left out.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
-    let essence = answer
-        .json
-        .get("key_id")
-        .and_then(Value::as_str)
-        .map(ToOwned::to_owned);
+    let key = answer.json.get("imported_api_key").unwrap_or(&answer.json);
     Output {
         answer,
-        rows: rows(&answer.json),
-        essence,
+        table: Table::of_object(key),
+        essence: key
+            .get("key_id")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .collect(),
     }
 }

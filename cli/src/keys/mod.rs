@@ -1,32 +1,44 @@
 //! `talos keys …`: commands that talk to a server.
 
+mod batch_import;
+mod console;
+mod delete;
+mod fields;
 mod get;
+mod import;
 mod issue;
+mod kind;
+mod new_key;
 mod revoke;
 mod verify;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
+use self::batch_import::BatchImportArguments;
+pub(crate) use self::console::Console;
+use self::delete::DeleteArguments;
 use self::get::GetArguments;
+use self::import::ImportArguments;
 use self::issue::IssueArguments;
-use self::revoke::{KeyKind, RevokeArguments};
+use self::kind::KeyKind;
+use self::revoke::RevokeArguments;
 use self::verify::VerifyArguments;
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::error::CliError;
-use crate::output::{self, Format, Output};
+use crate::output::{self, FORMATS, Format, Output};
 
 /// `talos keys`.
 #[derive(Debug, Args)]
 pub(crate) struct KeysCommand {
-    /// How the result is written
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// How the result is written; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC 6901)
+    #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
     format: Format,
 
-    /// Write only what a script needs: the secret of a new key, the id of a found one, otherwise nothing
+    /// Write only what a script needs: the secret of a new key, the ids of found or imported ones, otherwise nothing
     #[arg(short, long, global = true)]
     quiet: bool,
 
@@ -45,6 +57,9 @@ enum Action {
     /// Keys that the server generated
     #[command(subcommand)]
     Issued(IssuedAction),
+    /// Keys that another system generated
+    #[command(subcommand)]
+    Imported(ImportedAction),
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,69 +72,149 @@ enum IssuedAction {
     Revoke(RevokeArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum ImportedAction {
+    /// Import a key
+    Import(ImportArguments),
+    /// Import many keys; exits with 1 unless all of them are there now
+    BatchImport(BatchImportArguments),
+    /// Show a key
+    Get(GetArguments),
+    /// Delete a key, without a trace of it
+    Delete(DeleteArguments),
+    /// Revoke an imported key by its id
+    Revoke(RevokeArguments),
+}
+
 impl KeysCommand {
-    /// Runs the command. The result goes to `out`, remarks to `remarks`, and a credential given as `-` comes from
-    /// `input`. The code is 1 for a credential that is not valid, else 0.
+    /// Runs the command. The code is 1 for a credential that is not valid or keys that were not imported, else 0.
     pub(crate) fn run(
         &self,
         client: &Client,
-        input: &mut dyn BufRead,
-        out: &mut dyn Write,
-        remarks: &mut dyn Write,
+        console: &mut Console<'_>,
     ) -> Result<ExitCode, CliError> {
         match &self.action {
-            Action::Issue(issue) | Action::Issued(IssuedAction::Issue(issue)) => {
-                let answer = issue.run(client)?;
-                self.write(out, &issue::output(&answer))?;
-                if !self.quiet && answer.json.get("secret").is_some() {
-                    // A remark that cannot be written is no reason to lose the secret.
-                    let _ = writeln!(remarks, "The secret is shown this once; store it now.");
-                }
-            }
+            Action::Issue(issue) => self.show_secret(console, &issue.run(client)?),
             Action::Verify(verify) => {
-                let answer = verify.run(client, input)?;
-                self.write(out, &verify::output(&answer))?;
-                if !verify::is_valid(&answer) {
-                    return Ok(ExitCode::FAILURE);
-                }
+                let answer = verify.run(client, console.input)?;
+                self.write(console, &verify::output(&answer))?;
+                Ok(code(verify::is_valid(&answer)))
             }
-            Action::Revoke(revoke) => {
-                let answer = revoke.run(client, KeyKind::Any)?;
-                self.write(out, &revoke.output(&answer))?;
+            Action::Revoke(revoke) => self.revoke(client, console, revoke, KeyKind::Any),
+            Action::Issued(action) => self.run_issued(client, console, action),
+            Action::Imported(action) => self.run_imported(client, console, action),
+        }
+    }
+
+    fn run_issued(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+        action: &IssuedAction,
+    ) -> Result<ExitCode, CliError> {
+        let kind = KeyKind::Issued;
+        match action {
+            IssuedAction::Issue(issue) => self.show_secret(console, &issue.run(client)?),
+            IssuedAction::Get(get) => self.show_key(console, &get.run(client, kind)?),
+            IssuedAction::Revoke(revoke) => self.revoke(client, console, revoke, kind),
+        }
+    }
+
+    fn run_imported(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+        action: &ImportedAction,
+    ) -> Result<ExitCode, CliError> {
+        let kind = KeyKind::Imported;
+        match action {
+            ImportedAction::Import(import) => {
+                let answer = import.run(client, console.input)?;
+                self.show_key(console, &answer)
             }
-            Action::Issued(IssuedAction::Revoke(revoke)) => {
-                let answer = revoke.run(client, KeyKind::Issued)?;
-                self.write(out, &revoke.output(&answer))?;
+            ImportedAction::BatchImport(import) => {
+                let imported = import.run(client, console)?;
+                self.write(console, &imported.output())?;
+                Ok(code(imported.failures == 0))
             }
-            Action::Issued(IssuedAction::Get(get)) => {
-                let answer = get.run(client)?;
-                self.write(out, &get::output(&answer))?;
+            ImportedAction::Get(get) => self.show_key(console, &get.run(client, kind)?),
+            ImportedAction::Delete(delete) => {
+                let answer = delete.run(client)?;
+                self.write(console, &delete.output(&answer))?;
+                Ok(ExitCode::SUCCESS)
             }
+            ImportedAction::Revoke(revoke) => self.revoke(client, console, revoke, kind),
+        }
+    }
+
+    /// A new key with its secret.
+    fn show_secret(
+        &self,
+        console: &mut Console<'_>,
+        answer: &Answer,
+    ) -> Result<ExitCode, CliError> {
+        self.write(console, &issue::output(answer))?;
+        if !self.quiet && answer.json.get("secret").is_some() {
+            // A remark that cannot be written is no reason to lose the secret.
+            let _ = writeln!(
+                console.remarks,
+                "The secret is shown this once; store it now."
+            );
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn write(&self, out: &mut dyn Write, result: &Output<'_>) -> Result<(), CliError> {
-        output::write(out, result, self.format, self.quiet).map_err(CliError::Terminal)
+    fn show_key(&self, console: &mut Console<'_>, answer: &Answer) -> Result<ExitCode, CliError> {
+        self.write(console, &get::output(answer))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn revoke(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+        revoke: &RevokeArguments,
+        kind: KeyKind,
+    ) -> Result<ExitCode, CliError> {
+        let answer = revoke.run(client, kind)?;
+        self.write(console, &revoke.output(&answer))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn write(&self, console: &mut Console<'_>, result: &Output<'_>) -> Result<(), CliError> {
+        output::write(console.out, result, &self.format, self.quiet)
     }
 }
 
-/// The credential itself, or the first line of `input` for `-`, so that it need not stand in the process list.
-fn credential(argument: &str, input: &mut dyn BufRead) -> Result<Zeroizing<String>, CliError> {
+fn code(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The argument itself, or the first line of `input` for `-`, so that it need not stand in the process list. `what` names
+/// it when that line is empty.
+fn secret_argument(
+    argument: &str,
+    what: &str,
+    input: &mut dyn BufRead,
+) -> Result<Zeroizing<String>, CliError> {
     if argument != "-" {
         return Ok(Zeroizing::new(argument.to_owned()));
     }
     let mut line = Zeroizing::new(String::new());
     input.read_line(&mut line).map_err(CliError::Terminal)?;
-    let credential = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
-    if credential.is_empty() {
-        let message = "standard input holds no credential";
+    let secret = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
+    if secret.is_empty() {
+        let message = format!("standard input holds no {what}");
         return Err(CliError::Terminal(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             message,
         )));
     }
-    Ok(credential)
+    Ok(secret)
 }
 
 #[cfg(test)]

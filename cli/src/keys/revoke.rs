@@ -1,11 +1,12 @@
-//! `talos keys revoke ID` and `talos keys issued revoke ID`.
+//! `talos keys revoke ID`, `talos keys issued revoke ID` and `talos keys imported revoke ID`.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::client::{Answer, Client, path_segment};
+use super::kind::KeyKind;
+use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, Table};
 
 /// Which key, and why.
 #[derive(Debug, Args)]
@@ -22,18 +23,10 @@ pub(crate) struct RevokeArguments {
     reason_text: Option<String>,
 }
 
-/// Which keys the id may name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum KeyKind {
-    /// Any.
-    Any,
-    /// Only issued ones.
-    Issued,
-}
-
+/// Why a key ends.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Reason {
+pub(crate) enum Reason {
     /// The key is in the wrong hands
     KeyCompromise,
     /// The actor's relation to the issuer changed
@@ -45,7 +38,8 @@ enum Reason {
 }
 
 impl Reason {
-    fn name(self) -> &'static str {
+    /// Its name in the API.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
             Self::AffiliationChanged => "REVOCATION_REASON_AFFILIATION_CHANGED",
@@ -58,10 +52,6 @@ impl Reason {
 impl RevokeArguments {
     /// Asks for the end of the key.
     pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
-        let collection = match kind {
-            KeyKind::Any => "apiKeys",
-            KeyKind::Issued => "issuedApiKeys",
-        };
         let mut body = json!({});
         if let Some(fields) = body.as_object_mut() {
             fields.extend(
@@ -74,27 +64,20 @@ impl RevokeArguments {
                     .map(|text| ("description".to_owned(), text.into())),
             );
         }
-        let path = format!(
-            "/v2alpha1/admin/{collection}/{}:revoke",
-            path_segment(&self.key_id)
-        );
+        let path = format!("{}/{}:revoke", kind.path(), url_encoded(&self.key_id));
         client.post(&path, &[], body.to_string().as_bytes())
     }
 
     /// The id and the state it is in now; nothing when quiet.
     pub(crate) fn output<'a>(&self, answer: &'a Answer) -> Output<'a> {
-        let rows = [
+        let fields = [
             ("key_id", self.key_id.as_str()),
             ("status", "KEY_STATUS_REVOKED"),
         ];
-        let rows = rows
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
         Output {
             answer,
-            rows,
-            essence: None,
+            table: Table::of_texts(&fields),
+            essence: Vec::new(),
         }
     }
 }

@@ -80,7 +80,13 @@ fn run_at(
     };
     let client = Client::new(&parsed.endpoint).expect("a URL");
     let (mut out, mut remarks) = (Vec::new(), Vec::new());
-    let result = keys.run(&client, &mut input.as_bytes(), &mut out, &mut remarks);
+    let mut console = Console {
+        input: &mut input.as_bytes(),
+        out: &mut out,
+        remarks: &mut remarks,
+        is_watched: false,
+    };
+    let result = keys.run(&client, &mut console);
     (
         result,
         String::from_utf8(out).expect("UTF-8"),
@@ -243,10 +249,11 @@ fn a_dash_reads_the_credential_from_standard_input() {
 }
 
 #[test]
-fn revoke_by_both_paths() {
+fn revoke_by_every_path() {
     for (arguments, path) in [
         (vec!["revoke"], "apiKeys"),
         (vec!["issued", "revoke"], "issuedApiKeys"),
+        (vec!["imported", "revoke"], "importedApiKeys"),
     ] {
         let arguments: Vec<&str> = arguments
             .into_iter()

@@ -5,10 +5,10 @@ use std::io::BufRead;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::credential;
+use super::secret_argument;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
-use crate::output::{Output, rows};
+use crate::output::{Output, Table};
 
 /// Which credential, and how.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct VerifyArguments {
 impl VerifyArguments {
     /// Asks for the verdict.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
-        let credential = credential(&self.credential, input)?;
+        let credential = secret_argument(&self.credential, "credential", input)?;
         let body = json!({ "credential": credential.as_str() }).to_string();
         let headers: &[_] = if self.no_cache {
             &[("Cache-Control", "no-cache")]
@@ -44,7 +44,7 @@ pub(crate) fn is_valid(answer: &Answer) -> bool {
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     Output {
         answer,
-        rows: rows(&answer.json),
-        essence: None,
+        table: Table::of_object(&answer.json),
+        essence: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use clap::Args;
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
+use talos_api::page_token::PageTokenKeys;
 use talos_config::{CacheType, Driver, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
 use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes};
@@ -239,6 +240,10 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
     let default_ttl = settings.credentials.api_keys.default_ttl;
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+        page_tokens: PageTokenKeys::new(
+            &settings.secrets.hmac_current,
+            &settings.secrets.hmac_retired,
+        ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
     }

@@ -1,0 +1,29 @@
+//! `GET /v2alpha1/admin/issuedApiKeys` and `GET /v2alpha1/admin/importedApiKeys`
+
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
+use talos_api::list::{self, Asked};
+use talos_engine::{KeyKind, clock};
+
+use crate::dispatch::{Context, TENANT};
+use crate::engine_call;
+
+/// Shows a page of the keys of one kind: in the order in which they were made, or in that of their expiry when the filter
+/// names a status other than revoked.
+pub(crate) async fn list(
+    context: &Context,
+    kind: KeyKind,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let keys = &context.page_tokens;
+    let query = list::parse_request(&request.query, (TENANT, kind), keys, clock::now())?;
+    let asked = Asked::from(&query);
+    let page = engine_call::list(&context.engine, query).await?;
+    let mut nonce = [0; 24];
+    getrandom::fill(&mut nonce).map_err(|error| {
+        tracing::error!(%error, "the system gave no random bytes");
+        ApiError::internal()
+    })?;
+    let body = list::render_response(&asked, &page, keys, &nonce)?;
+    Ok(ControlResponse::json(200, body))
+}

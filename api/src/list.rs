@@ -1,0 +1,224 @@
+//! Lists of keys: `GET …/issuedApiKeys` and `GET …/importedApiKeys`.
+
+use serde::Serialize;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{KeyKind, ListQuery, Page, Selection, TenantId};
+
+use crate::error::ApiError;
+use crate::filter::{self, Filter};
+use crate::json;
+use crate::key::Resource;
+use crate::limits;
+use crate::page_token::{Nonce, PageTokenKeys};
+use crate::query;
+
+/// Reads what followed the `?` of a request for keys of `kind` as they stand at `now`.
+///
+/// # Errors
+/// 400, naming the parameter, when the request breaks the contract; also for a page token of another list.
+pub fn parse_request(
+    query: &str,
+    (tenant, kind): (TenantId, KeyKind),
+    keys: &PageTokenKeys,
+    now: UnixMillis,
+) -> Result<ListQuery, ApiError> {
+    let Filter { actor_id, status } =
+        filter::parse(&query::parameter(query, "filter")?.unwrap_or_default())?;
+    let selection = Selection {
+        tenant,
+        kind,
+        actor_id,
+        status,
+    };
+    let after = match query::parameter(query, "page_token")? {
+        Some(token) => keys.open(&selection, &token)?,
+        None => Vec::new(),
+    };
+    Ok(ListQuery {
+        selection,
+        after,
+        limit: page_size(query)?,
+        now,
+    })
+}
+
+/// The keys of a page: zero stands for the default, and more than the most for the most (AIP-158).
+fn page_size(query: &str) -> Result<usize, ApiError> {
+    let Some(text) = query::parameter(query, "page_size")? else {
+        return Ok(limits::PAGE_SIZE_DEFAULT);
+    };
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<i32>().ok().filter(|_| is_decimal) {
+        Some(0) => Ok(limits::PAGE_SIZE_DEFAULT),
+        Some(size) => Ok(usize::try_from(size).map_or(limits::PAGE_SIZE_MAX, |size| {
+            size.min(limits::PAGE_SIZE_MAX)
+        })),
+        None => {
+            let message = "must be a whole number from 0 to 2147483647";
+            Err(ApiError::invalid_field("page_size", message))
+        }
+    }
+}
+
+/// The answer to `query`: the keys of `page`, and the token of the next one, empty when there is none. No two answers
+/// may share a `nonce`.
+///
+/// # Errors
+/// 500 when the token cannot be made.
+pub fn render_response(
+    query: &Asked,
+    page: &Page,
+    keys: &PageTokenKeys,
+    nonce: &Nonce,
+) -> Result<Vec<u8>, ApiError> {
+    let next_page_token = match &page.next {
+        Some(after) => keys.seal(&query.selection, after, nonce)?,
+        None => String::new(),
+    };
+    let resources = page
+        .records
+        .iter()
+        .map(|record| Resource::new(record, query.now))
+        .collect();
+    Ok(json::render(&match query.selection.kind {
+        KeyKind::Issued => List::Issued {
+            issued_api_keys: resources,
+            next_page_token,
+        },
+        KeyKind::Imported => List::Imported {
+            imported_api_keys: resources,
+            next_page_token,
+        },
+    }))
+}
+
+/// What an answer repeats of its question.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which keys.
+    pub selection: Selection,
+    /// The time by which keys are active or expired.
+    pub now: UnixMillis,
+}
+
+impl From<&ListQuery> for Asked {
+    fn from(query: &ListQuery) -> Self {
+        Self {
+            selection: query.selection.clone(),
+            now: query.now,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum List<'a> {
+    Issued {
+        issued_api_keys: Vec<Resource<'a>>,
+        next_page_token: String,
+    },
+    Imported {
+        imported_api_keys: Vec<Resource<'a>>,
+        next_page_token: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::tests::{ID, bare};
+    use serde_json::{Value, json};
+    use talos_engine::{Secret, Status};
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn keys() -> PageTokenKeys {
+        PageTokenKeys::new(&Secret::new("a secret".to_owned()), &[])
+    }
+
+    fn parse(query: &str) -> Result<ListQuery, ApiError> {
+        parse_request(query, (TenantId::SINGLE, KeyKind::Issued), &keys(), NOW)
+    }
+
+    #[test]
+    fn page_sizes() {
+        let limit = |text: &str| parse(&format!("page_size={text}")).map(|query| query.limit);
+        let table = [
+            ("", 50),
+            ("0", 50),
+            ("1", 1),
+            ("1000", 1000),
+            ("1001", 1000),
+            ("2147483647", 1000),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(limit(text), Ok(wanted), "{text}");
+        }
+        assert_eq!(parse("").map(|query| query.limit), Ok(50));
+        let long = "9".repeat(5000);
+        for text in [
+            "-1",
+            "%2B1",
+            "1.5",
+            "x",
+            "1e2",
+            "%200",
+            "2147483648",
+            "%D9%A1",
+            "%00",
+            &long,
+        ] {
+            let error = limit(text).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(
+                error.to_string().starts_with("page_size: "),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_filter_selects() {
+        let query = "filter=actor_id%3D%22x%22+AND+status%3DKEY_STATUS_REVOKED";
+        let selection = parse(query).expect("a query").selection;
+        assert_eq!(selection.actor_id.as_deref(), Some("x"));
+        assert_eq!(selection.status, Some(Status::Revoked));
+        assert_eq!(parse("filter=x").expect_err("an error").status(), 400);
+        assert_eq!(
+            parse("filter=&filter=").expect_err("an error").status(),
+            400
+        );
+    }
+
+    #[test]
+    fn a_page_names_the_next_one() {
+        let render = |kind, next: Option<&[u8]>| -> Value {
+            let asked = Asked {
+                selection: Selection {
+                    kind,
+                    ..parse("").expect("a query").selection
+                },
+                now: NOW,
+            };
+            let page = Page {
+                records: vec![bare()],
+                next: next.map(<[u8]>::to_vec),
+            };
+            let body = render_response(&asked, &page, &keys(), &[3; 24]).expect("an answer");
+            serde_json::from_slice(&body).expect("JSON")
+        };
+        let last = render(KeyKind::Imported, None);
+        assert_eq!(last["imported_api_keys"][0]["key_id"], ID);
+        assert_eq!(last["next_page_token"], json!(""));
+        let first = render(KeyKind::Issued, Some(b"place"));
+        assert_eq!(first["issued_api_keys"][0]["key_id"], ID);
+        let token = first["next_page_token"].as_str().expect("a token");
+        let query = parse(&format!("page_token={token}")).expect("a query");
+        assert_eq!(query.after, b"place");
+        let other = parse(&format!(
+            "page_token={token}&filter=status=KEY_STATUS_ACTIVE"
+        ));
+        let error = other.expect_err("an error");
+        assert!(error.to_string().starts_with("page_token: "), "{error}");
+    }
+}

@@ -1,0 +1,246 @@
+//! Page tokens: where a list goes on, unreadable and unchangeable for clients.
+//!
+//! A token is base64url of a nonce and a secretbox (XSalsa20-Poly1305) that holds a digest of the list, over tenant,
+//! kind of key and filter, and the place in it. A token of another list, another tenant or another server does not open.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crypto_secretbox::XSalsa20Poly1305;
+use crypto_secretbox::aead::{Aead as _, KeyInit as _};
+use hmac::{Hmac, Mac as _};
+use sha2::{Digest as _, Sha256};
+use talos_engine::{KeyKind, Secret, Selection, Status};
+
+use crate::error::ApiError;
+use crate::limits;
+
+/// Separates these keys from others that are made of the same secrets.
+const LABEL: &[u8] = b"talos/pagination/v1/cursor-key";
+const NONCE_BYTES: usize = 24;
+const DIGEST_BYTES: usize = 32;
+
+/// Random bytes that seal one token.
+pub type Nonce = [u8; NONCE_BYTES];
+
+/// What seals page tokens and opens them again.
+#[derive(Clone)]
+pub struct PageTokenKeys {
+    current: XSalsa20Poly1305,
+    retired: Vec<XSalsa20Poly1305>,
+}
+
+impl PageTokenKeys {
+    /// Makes the keys of the server's secrets: the current one seals, all of them open.
+    #[must_use]
+    pub fn new(current: &Secret, retired: &[Secret]) -> Self {
+        Self {
+            current: key(current),
+            retired: retired.iter().map(key).collect(),
+        }
+    }
+
+    /// The token of the page of `selection` that begins after `after`. No two tokens may share a `nonce`.
+    pub(crate) fn seal(
+        &self,
+        selection: &Selection,
+        after: &[u8],
+        nonce: &Nonce,
+    ) -> Result<String, ApiError> {
+        let place = [digest(selection).as_slice(), after].concat();
+        // It fails only for texts of hundreds of gigabytes.
+        let sealed = self
+            .current
+            .encrypt(nonce.into(), place.as_slice())
+            .map_err(|_| ApiError::internal())?;
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Where the page begins that `token` stands for.
+    ///
+    /// # Errors
+    /// 400 when the token was not made for this selection by a server with one of these keys.
+    pub(crate) fn open(&self, selection: &Selection, token: &str) -> Result<Vec<u8>, ApiError> {
+        self.place(selection, token).ok_or_else(|| {
+            let message = "does not belong to this list and filter; begin without one";
+            ApiError::invalid_field("page_token", message)
+        })
+    }
+
+    fn place(&self, selection: &Selection, token: &str) -> Option<Vec<u8>> {
+        if token.len() > limits::PAGE_TOKEN_BYTES {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let place = std::iter::once(&self.current)
+            .chain(&self.retired)
+            .find_map(|key| key.decrypt(nonce.into(), sealed).ok())?;
+        let (list, after) = place.split_first_chunk::<DIGEST_BYTES>()?;
+        (*list == digest(selection)).then(|| after.to_vec())
+    }
+}
+
+impl fmt::Debug for PageTokenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PageTokenKeys(…)")
+    }
+}
+
+fn key(secret: &Secret) -> XSalsa20Poly1305 {
+    let key = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(secret.expose().as_bytes());
+    // HMAC takes keys of every length (RFC 2104 §2), so the default can stand for nothing.
+    let key: [u8; 32] = key.map_or_else(
+        |_| Sha256::digest(LABEL).into(),
+        |key| key.chain_update(LABEL).finalize().into_bytes().into(),
+    );
+    XSalsa20Poly1305::new(&key.into())
+}
+
+/// What makes one list different from another. Every part has its length before it or a fixed one.
+fn digest(selection: &Selection) -> [u8; DIGEST_BYTES] {
+    let kind = match selection.kind {
+        KeyKind::Issued => 1,
+        KeyKind::Imported => 2,
+    };
+    let status = match selection.status {
+        None => 0,
+        Some(Status::Active) => 1,
+        Some(Status::Revoked) => 2,
+        Some(Status::Expired) => 3,
+    };
+    // No actor has the empty name.
+    let actor_id = selection.actor_id.as_deref().unwrap_or_default();
+    Sha256::new()
+        .chain_update(selection.tenant.0.as_bytes())
+        .chain_update([kind, status])
+        .chain_update(actor_id)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use talos_engine::TenantId;
+
+    const NONCE: Nonce = [7; NONCE_BYTES];
+
+    fn keys(current: &str, retired: &[&str]) -> PageTokenKeys {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let retired: Vec<_> = retired.iter().map(|text| secret(text)).collect();
+        PageTokenKeys::new(&secret(current), &retired)
+    }
+
+    fn selections() -> Vec<Selection> {
+        let mut other_tenant = *TenantId::SINGLE.0.as_bytes();
+        other_tenant[15] = 1;
+        let tenants = [
+            TenantId::SINGLE,
+            TenantId(uuid::Uuid::from_bytes(other_tenant)),
+        ];
+        let statuses = [
+            None,
+            Some(Status::Active),
+            Some(Status::Revoked),
+            Some(Status::Expired),
+        ];
+        let mut selections = Vec::new();
+        for tenant in tenants {
+            for kind in [KeyKind::Issued, KeyKind::Imported] {
+                for status in statuses {
+                    for actor_id in [None, Some("a"), Some("b")] {
+                        selections.push(Selection {
+                            tenant,
+                            kind,
+                            status,
+                            actor_id: actor_id.map(ToOwned::to_owned),
+                        });
+                    }
+                }
+            }
+        }
+        selections
+    }
+
+    #[test]
+    fn a_token_opens_for_its_own_list_only() {
+        let keys = keys("a", &[]);
+        for (index, selection) in selections().iter().enumerate() {
+            let token = keys.seal(selection, b"place", &NONCE).expect("a token");
+            for (other, selection) in selections().iter().enumerate() {
+                let place = keys.open(selection, &token);
+                if index == other {
+                    assert_eq!(place, Ok(b"place".to_vec()));
+                } else {
+                    assert_eq!(place.expect_err("an error").status(), 400);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn retired_secrets_open_and_others_do_not() {
+        let selection = &selections()[0];
+        let token = keys("old", &[])
+            .seal(selection, b"place", &NONCE)
+            .expect("a token");
+        assert!(
+            keys("new", &["other", "old"])
+                .open(selection, &token)
+                .is_ok()
+        );
+        assert!(keys("new", &["other"]).open(selection, &token).is_err());
+    }
+
+    #[test]
+    fn an_altered_token_does_not_open() {
+        let (keys, selection) = (keys("a", &[]), &selections()[0]);
+        let token = keys.seal(selection, b"place", &NONCE).expect("a token");
+        for index in 0..token.len() {
+            for replacement in ["A", "B", "=", "%", ""] {
+                let mut altered = token.clone();
+                altered.replace_range(index..=index, replacement);
+                assert!(
+                    altered == token || keys.open(selection, &altered).is_err(),
+                    "{altered}"
+                );
+            }
+        }
+        let long = token.clone() + &"A".repeat(limits::PAGE_TOKEN_BYTES);
+        for altered in [
+            token.clone() + "A",
+            token.repeat(2),
+            long,
+            token[1..].to_owned(),
+            "x".to_owned(),
+        ] {
+            assert!(keys.open(selection, &altered).is_err(), "{altered}");
+        }
+    }
+
+    /// Computed with libsodium: `crypto_secretbox_easy` of SHA-256(16 zero bytes, 1, 0) and `place`, under the nonce and
+    /// HMAC-SHA256("a", [`LABEL`]).
+    #[test]
+    fn the_box_is_nacls() {
+        let token = keys("a", &[])
+            .seal(&selections()[0], b"place", &NONCE)
+            .expect("a token");
+        assert_eq!(
+            token,
+            "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHXyprHBkO11__E8xlPQ-u52jUU2QWG22_esMJsC7zBkI95RpJIQ922nF0ATI68h4e5BvCP3I"
+        );
+    }
+
+    #[test]
+    fn tokens_and_keys_tell_nothing() {
+        let keys = keys("do-not-print", &[]);
+        assert_eq!(format!("{keys:?}"), "PageTokenKeys(…)");
+        let token = keys
+            .seal(&selections()[0], b"a readable place", &NONCE)
+            .expect("a token");
+        let bytes = URL_SAFE_NO_PAD.decode(token).expect("base64url");
+        assert!(!bytes.windows(8).any(|window| window == b"readable"));
+    }
+}

@@ -1,0 +1,33 @@
+//! `talos keys imported delete ID`.
+
+use clap::Args;
+
+use super::kind::KeyKind;
+use crate::client::{Answer, Client, url_encoded};
+use crate::error::CliError;
+use crate::output::{Output, Table};
+
+/// Which key.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArguments {
+    /// The key's id
+    key_id: String,
+}
+
+impl DeleteArguments {
+    /// Asks for the end of the key and of all that is stored of it.
+    pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
+        let path = KeyKind::Imported.path();
+        client.delete(&format!("{path}/{}", url_encoded(&self.key_id)))
+    }
+
+    /// The id of what is gone; nothing when quiet.
+    pub(crate) fn output<'a>(&self, answer: &'a Answer) -> Output<'a> {
+        let fields = [("deleted", self.key_id.as_str())];
+        Output {
+            answer,
+            table: Table::of_texts(&fields),
+            essence: Vec::new(),
+        }
+    }
+}

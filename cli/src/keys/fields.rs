@@ -1,0 +1,62 @@
+//! Fields of keys: how they are read from the command line and written into requests.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use talos_engine::cidr::Cidr;
+use talos_engine::duration::{self, InvalidDuration};
+
+/// From where a key may be used.
+#[derive(Debug, Serialize)]
+pub(crate) struct IpRestriction<'a> {
+    allowed_cidrs: &'a [String],
+}
+
+impl<'a> IpRestriction<'a> {
+    /// Allows these blocks only.
+    pub(crate) fn new(allowed_cidrs: &'a [String]) -> Self {
+        Self { allowed_cidrs }
+    }
+}
+
+/// How often a key may be verified.
+#[derive(Debug, Serialize)]
+pub(crate) struct RateLimitPolicy<'a> {
+    /// A string, as 64-bit integers are in the JSON of protocol buffers.
+    quota: String,
+    window: &'a str,
+    unit: &'static str,
+}
+
+impl<'a> RateLimitPolicy<'a> {
+    /// Allows `quota` verifications within `window`.
+    pub(crate) fn new(quota: u64, window: &'a str) -> Self {
+        Self {
+            quota: quota.to_string(),
+            window,
+            unit: "requests",
+        }
+    }
+}
+
+/// Checks a duration; the server reads it again.
+pub(crate) fn parse_duration(text: &str) -> Result<String, InvalidDuration> {
+    duration::parse(text).map(|_| text.to_owned())
+}
+
+/// Checks a CIDR block; the server reads it again.
+pub(crate) fn parse_cidr(text: &str) -> Result<String, String> {
+    text.parse::<Cidr>()
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// The text stays as it is: numbers keep their spelling on the way to the server.
+pub(crate) fn parse_object(text: &str) -> Result<Box<RawValue>, String> {
+    let json: Box<RawValue> =
+        serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    if json.get().trim_start().starts_with('{') {
+        Ok(json)
+    } else {
+        Err("not a JSON object".to_owned())
+    }
+}

@@ -1,0 +1,31 @@
+//! `talos keys imported import NAME`.
+
+use std::io::BufRead;
+
+use clap::Args;
+
+use super::kind::KeyKind;
+use super::new_key::NewKeyArguments;
+use super::secret_argument;
+use crate::client::{Answer, Client};
+use crate::error::CliError;
+
+/// What the key is, and what it is to be here.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    #[command(flatten)]
+    key: NewKeyArguments,
+
+    /// The key as its holder presents it; `-` reads it from standard input
+    #[arg(long, value_name = "KEY")]
+    raw_key: String,
+}
+
+impl ImportArguments {
+    /// Hands the key over.
+    pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
+        let raw_key = secret_argument(&self.raw_key, "raw key", input)?;
+        let request = self.key.request(Some(&raw_key))?;
+        client.post(KeyKind::Imported.path(), &[], &request)
+    }
+}

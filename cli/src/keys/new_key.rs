@@ -1,0 +1,100 @@
+//! What a new key is to be, whether issued or imported.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::fields::{IpRestriction, RateLimitPolicy, parse_cidr, parse_duration, parse_object};
+use crate::error::CliError;
+
+/// The fields of a new key.
+#[derive(Debug, Args)]
+pub(crate) struct NewKeyArguments {
+    /// A label for people
+    name: String,
+
+    /// Whose key it is
+    #[arg(long)]
+    actor: String,
+
+    /// What the key may do
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
+    scopes: Vec<String>,
+
+    /// How long it lives: 90s, 24h, 30d, 1y6mo
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    ttl: Option<String>,
+
+    /// Anything you want to find in the answer of a verification
+    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    metadata: Option<Box<RawValue>>,
+
+    /// From where the key may be used
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,…", value_parser = parse_cidr)]
+    allowed_cidrs: Vec<String>,
+
+    /// How often the key may be verified within the window
+    #[arg(long, value_name = "N", requires = "rate_limit_window", value_parser = clap::value_parser!(u64).range(1..))]
+    rate_limit_quota: Option<u64>,
+
+    /// The window of the quota, in whole seconds: 60s, 1h
+    #[arg(long, value_name = "DURATION", requires = "rate_limit_quota", value_parser = parse_duration)]
+    rate_limit_window: Option<String>,
+
+    /// Whether clients may see the key; issued public keys carry a prefix of their own
+    #[arg(long, value_enum)]
+    visibility: Option<Visibility>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Visibility {
+    /// For servers only
+    Secret,
+    /// Safe in browsers and apps
+    Public,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    name: &'a str,
+    actor_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_restriction: Option<IpRestriction<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_policy: Option<RateLimitPolicy<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility: Option<&'static str>,
+}
+
+impl NewKeyArguments {
+    /// The request for the key, with the raw key of one that is imported.
+    pub(crate) fn request(&self, raw_key: Option<&str>) -> Result<Vec<u8>, CliError> {
+        let request = Request {
+            name: &self.name,
+            actor_id: &self.actor,
+            raw_key,
+            scopes: &self.scopes,
+            ttl: self.ttl.as_deref(),
+            metadata: self.metadata.as_deref(),
+            ip_restriction: (!self.allowed_cidrs.is_empty())
+                .then(|| IpRestriction::new(&self.allowed_cidrs)),
+            rate_limit_policy: self
+                .rate_limit_quota
+                .zip(self.rate_limit_window.as_deref())
+                .map(|(quota, window)| RateLimitPolicy::new(quota, window)),
+            visibility: self.visibility.map(|visibility| match visibility {
+                Visibility::Secret => "KEY_VISIBILITY_SECRET",
+                Visibility::Public => "KEY_VISIBILITY_PUBLIC",
+            }),
+        };
+        serde_json::to_vec(&request).map_err(|error| CliError::Usage(error.to_string()))
+    }
+}
