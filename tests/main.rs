@@ -13,6 +13,7 @@
 mod harness;
 
 mod architecture;
+mod batch_verify;
 mod cli_formats;
 mod cli_imported;
 mod cli_lifecycle;

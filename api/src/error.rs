@@ -117,6 +117,13 @@ impl ApiError {
         Self::new(Reason::BadRequest, format!("{field}: {message}"))
     }
 
+    /// The same error of a value that lies within `place` of a larger body.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = format!("{place}.{}", self.message).into();
+        Self { message, ..self }
+    }
+
     /// 400: a verification without a credential.
     #[must_use]
     pub fn credential_required() -> Self {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch_import;
+pub mod batch_verify;
 pub mod control;
 mod credential_shape;
 mod engine_error;

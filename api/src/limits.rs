@@ -36,6 +36,8 @@ pub const PAGE_SIZE_MAX: usize = 1000;
 pub const PAGE_TOKEN_BYTES: usize = 1024;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
+/// Requests of one batch verification.
+pub const BATCH_VERIFY_REQUESTS: usize = 100;
 /// The longest audience, in characters.
 pub const AUDIENCE_CHARS: usize = 255;
 

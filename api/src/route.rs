@@ -13,6 +13,8 @@ use crate::percent;
 pub enum HotRoute {
     /// Verify one credential.
     Verify,
+    /// Verify many credentials.
+    BatchVerify,
     /// Whether the process runs.
     Alive,
     /// Whether the process can do its work.
@@ -144,10 +146,14 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-static ROUTES: [Route; 17] = [
+static ROUTES: [Route; 18] = [
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
+    ),
+    post(
+        "/v2alpha1/admin/apiKeys:batchVerify",
+        &[("POST", Endpoint::Hot(HotRoute::BatchVerify))],
     ),
     get(
         "/health/alive",

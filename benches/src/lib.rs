@@ -22,7 +22,7 @@ const BATCH: usize = 1024;
 pub struct Scratch {
     /// The engine; closed before the directory goes.
     pub engine: Arc<Engine>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// Secrets and prefixes as a small installation has them.
@@ -50,7 +50,18 @@ impl Scratch {
     /// When there is no room for it.
     #[must_use]
     pub fn new(cache_bytes: usize) -> Self {
-        let directory = tempfile::tempdir().expect("a scratch directory");
+        Self::on(
+            tempfile::tempdir().expect("a scratch directory"),
+            cache_bytes,
+        )
+    }
+
+    /// An engine on what is in `directory`.
+    ///
+    /// # Panics
+    /// When it does not open.
+    #[must_use]
+    pub fn on(directory: tempfile::TempDir, cache_bytes: usize) -> Self {
         let options = Options {
             path: directory.path().to_owned(),
             shards: None,
@@ -62,8 +73,15 @@ impl Scratch {
         };
         Self {
             engine: Engine::open(options).expect("a database"),
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// Closes the engine and keeps the directory.
+    #[must_use]
+    pub fn close(self) -> tempfile::TempDir {
+        drop(self.engine);
+        self.directory
     }
 
     /// Issues `count` keys and returns their credentials.

@@ -135,7 +135,7 @@ pub enum Outcome {
         record: Record,
     },
     /// What became of each key, in the order of the command.
-    ImportedMany(Vec<Result<Record, Rejection>>),
+    ImportedMany(Vec<Result<Record, CommandError>>),
     /// The key is changed, here and in every cell.
     Updated {
         /// The key as it now is.

@@ -1,10 +1,11 @@
 //! A few threads that wait for the disk so that no core has to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Sender, bounded};
 
-use crate::limits::{DISK_QUEUE_READS, DISK_THREADS};
+use crate::limits::DISK_QUEUE_READS;
 
 /// Whether a job got its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +26,15 @@ pub struct DiskPool {
 }
 
 impl DiskPool {
-    /// Starts the threads.
-    pub fn start() -> std::io::Result<Self> {
+    /// Starts `threads` threads, named after `name`.
+    pub fn start(name: &str, threads: usize) -> std::io::Result<Self> {
         let (queue, jobs) = bounded::<Job>(DISK_QUEUE_READS);
-        let threads = (0..DISK_THREADS)
+        let threads = (0..threads)
             .map(|n| {
                 let jobs = jobs.clone();
-                let work = move || jobs.iter().for_each(|job| job(Turn::Run));
+                let work = move || jobs.iter().for_each(run);
                 thread::Builder::new()
-                    .name(format!("talos-disk-{n}"))
+                    .name(format!("talos-{name}-{n}"))
                     .spawn(work)
             })
             .collect::<Result<_, _>>()?;
@@ -48,6 +49,13 @@ impl DiskPool {
     }
 }
 
+/// A panic costs its job, whose asker sees that it was dropped, and not the thread.
+fn run(job: Job) {
+    if catch_unwind(AssertUnwindSafe(|| job(Turn::Run))).is_err() {
+        tracing::error!("a read from disk panicked");
+    }
+}
+
 impl Drop for DiskPool {
     fn drop(&mut self) {
         // Closing the queue lets the threads finish what waits in it.
@@ -57,5 +65,46 @@ impl Drop for DiskPool {
                 tracing::error!("a disk thread had panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_its_job_alone() {
+        let pool = DiskPool::start("test", 1).unwrap();
+        pool.submit(Box::new(|_| panic!("on purpose")));
+        let (sender, receiver) = channel();
+        pool.submit(Box::new(move |turn| sender.send(turn).unwrap()));
+        assert_eq!(receiver.recv(), Ok(Turn::Run));
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let pool = DiskPool::start("test", 1).unwrap();
+        let (open_gate, gate) = channel::<()>();
+        let (started, has_started) = channel();
+        pool.submit(Box::new(move |_| {
+            started.send(()).unwrap();
+            assert!(gate.recv().is_err());
+        }));
+        has_started.recv().unwrap();
+        let (sender, receiver) = channel();
+        for _ in 0..DISK_QUEUE_READS + 2 {
+            let sender = sender.clone();
+            pool.submit(Box::new(move |turn| sender.send(turn).unwrap()));
+        }
+        assert_eq!(receiver.recv(), Ok(Turn::Refused));
+        drop(open_gate);
+        drop(pool);
+        drop(sender);
+        assert_eq!(
+            receiver.iter().filter(|turn| *turn == Turn::Run).count(),
+            DISK_QUEUE_READS
+        );
     }
 }

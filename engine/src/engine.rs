@@ -13,7 +13,7 @@ use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
 use crate::ids::{KeyId, TenantId};
 use crate::keyring::Keyring;
-use crate::limits::SHARDS_MAX;
+use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS, SHARDS_MAX};
 use crate::record::{Record, Visibility};
 use crate::storage::{
     self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
@@ -63,6 +63,7 @@ pub struct Engine {
     verifier: Arc<Verifier>,
     committer: Committer,
     disk: DiskPool,
+    admin_disk: DiskPool,
     store: Arc<RocksStore>,
     /// Keeps changes of the keyring from overlapping.
     keyring_changes: Mutex<()>,
@@ -110,7 +111,8 @@ impl Engine {
             path: options.path.clone(),
             message: error.to_string(),
         };
-        let disk = DiskPool::start().map_err(threads)?;
+        let disk = DiskPool::start("disk", DISK_THREADS).map_err(threads)?;
+        let admin_disk = DiskPool::start("admin-disk", ADMIN_DISK_THREADS).map_err(threads)?;
         let committer =
             Committer::start(wrap_journal(Box::new(journal)), Arc::clone(&verifier), last)
                 .map_err(threads)?;
@@ -118,6 +120,7 @@ impl Engine {
             verifier,
             committer,
             disk,
+            admin_disk,
             store,
             keyring_changes: Mutex::new(()),
         }))
@@ -180,7 +183,7 @@ impl Engine {
         done: impl FnOnce(Result<Page, ReadError>) + Send + 'static,
     ) {
         let verifier = Arc::clone(&self.verifier);
-        self.disk.submit(Box::new(move |turn| {
+        self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
                 Turn::Run => verifier
                     .rows()
@@ -207,7 +210,7 @@ impl Engine {
         done: impl FnOnce(Result<Option<Record>, ReadError>) + Send + 'static,
     ) {
         let verifier = Arc::clone(&self.verifier);
-        self.disk.submit(Box::new(move |turn| {
+        self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
                 Turn::Run => verifier
                     .rows()

@@ -6,8 +6,10 @@ pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
 pub const COMMIT_GROUP_COMMANDS: usize = 1024;
 /// Reads that may wait for a disk thread.
 pub const DISK_QUEUE_READS: usize = 1024;
-/// Threads that read records from disk when they are not in memory.
+/// Threads that read records from disk for verifications, when they are not in memory.
 pub const DISK_THREADS: usize = 4;
+/// Threads that read records and pages for everybody else, so that no list keeps a verification waiting.
+pub const ADMIN_DISK_THREADS: usize = 2;
 /// The longest credential that is looked at, in bytes.
 pub const CREDENTIAL_BYTES: usize = 8192;
 /// The most shards a database may have; a power of two.

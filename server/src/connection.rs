@@ -133,6 +133,15 @@ impl Connection {
                         dispatch::finish_read(core, input, started, loaded, output)
                     })
                 }
+                Next::ReadMany(mut batch, started) => {
+                    while let Some((place, read)) = batch.next_read() {
+                        let loaded = self.wait_for(read).await?;
+                        batch.take(place, loaded);
+                    }
+                    self.guarded(|core, input, output| {
+                        dispatch::finish_batch(core, input, started, batch, output)
+                    })
+                }
                 Next::NeedHead => match self.receive_head().await? {
                     Received::Enough => continue,
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,

@@ -15,6 +15,7 @@ use talos_engine::{Loaded, Step};
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use crate::batch::{self, Batch};
 use crate::core::Core;
 use crate::handover::{self, Dropped};
 use crate::limits;
@@ -51,6 +52,8 @@ pub(crate) enum Next {
     Control(oneshot::Receiver<ControlResponse>, Asked),
     /// Wait for the disk, then [`finish_read`].
     Read(oneshot::Receiver<Loaded>, Started),
+    /// Wait for all reads of the batch, then [`finish_batch`].
+    ReadMany(Batch, Started),
 }
 
 /// How an answer came about, and so how the connection goes on.
@@ -236,6 +239,7 @@ fn answer(
     };
     let route = match resolution {
         Resolution::Hot(HotRoute::Verify) => Route::Verify,
+        Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
         Resolution::Hot(HotRoute::Alive) => Route::Alive,
         Resolution::Hot(HotRoute::Ready) => Route::Ready,
         Resolution::Control => Route::Control,
@@ -244,14 +248,15 @@ fn answer(
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
     match resolution {
+        Resolution::Hot(HotRoute::BatchVerify) => {
+            let circumstances = circumstances(head, input);
+            if let Some(batch) = batch::verify(&exchange, request.body, circumstances, output) {
+                return Next::ReadMany(batch, started);
+            }
+        }
         Resolution::Hot(HotRoute::Verify) => {
-            let circumstances = Circumstances {
-                client_ip: input.client_ip,
-                cache: head.cache,
-                now: input.now,
-            };
             if let Step::Pending(pending) =
-                verify::verify(&exchange, request.body, circumstances, output)
+                verify::verify(&exchange, request.body, circumstances(head, input), output)
             {
                 return Next::Read(verify::read(&exchange, pending), started);
             }
@@ -344,11 +349,7 @@ pub(crate) fn finish_read(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let circumstances = Circumstances {
-                client_ip: input.client_ip,
-                cache: head.cache,
-                now: input.now,
-            };
+            let circumstances = circumstances(head, input);
             match loaded {
                 Ok(loaded) => verify::finish(exchange, body, circumstances, loaded, output),
                 Err(_) => exchange.refuse(output, &ApiError::internal()),
@@ -356,6 +357,35 @@ pub(crate) fn finish_read(
             log_hot(head, exchange, output.get(before..), started);
         },
     )
+}
+
+/// Writes the answer to the batch at the start of `input`, whose records were read.
+pub(crate) fn finish_batch(
+    core: &Core,
+    input: Input<'_>,
+    started: Started,
+    batch: Batch,
+    output: &mut Vec<u8>,
+) -> Done {
+    again(
+        core,
+        input,
+        Route::BatchVerify,
+        output,
+        |head, exchange, body, output| {
+            let before = output.len();
+            batch::finish(exchange, body, circumstances(head, input), batch, output);
+            log_hot(head, exchange, output.get(before..), started);
+        },
+    )
+}
+
+fn circumstances(head: &Head<'_, '_>, input: Input<'_>) -> Circumstances {
+    Circumstances {
+        client_ip: input.client_ip,
+        cache: head.cache,
+        now: input.now,
+    }
 }
 
 /// Reads the first request of `input` once more, after a wait during which nothing was read: parsing it again is cheaper

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod batch;
 mod chunked;
 mod connection;
 mod core;

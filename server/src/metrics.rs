@@ -36,6 +36,8 @@ impl Counter {
 pub enum Route {
     /// Verify one credential.
     Verify,
+    /// Verify many credentials.
+    BatchVerify,
     /// `/health/alive`.
     Alive,
     /// `/health/ready`.
@@ -50,8 +52,9 @@ pub enum Route {
 
 impl Route {
     /// All of them, in the order of [`CoreMetrics::requests`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Verify,
+        Self::BatchVerify,
         Self::Alive,
         Self::Ready,
         Self::Control,
@@ -64,6 +67,7 @@ impl Route {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Verify => "/v2alpha1/admin/apiKeys:verify",
+            Self::BatchVerify => "/v2alpha1/admin/apiKeys:batchVerify",
             Self::Alive => "/health/alive",
             Self::Ready => "/health/ready",
             Self::Control => "control",
@@ -116,6 +120,8 @@ impl StatusCounts {
 pub struct Requests {
     /// [`Route::Verify`].
     pub verify: StatusCounts,
+    /// [`Route::BatchVerify`].
+    pub batch_verify: StatusCounts,
     /// [`Route::Alive`].
     pub alive: StatusCounts,
     /// [`Route::Ready`].
@@ -134,6 +140,7 @@ impl Requests {
     pub fn of(&self, route: Route) -> &StatusCounts {
         match route {
             Route::Verify => &self.verify,
+            Route::BatchVerify => &self.batch_verify,
             Route::Alive => &self.alive,
             Route::Ready => &self.ready,
             Route::Control => &self.control,

@@ -81,7 +81,7 @@ pub(crate) fn read(
     receiver
 }
 
-fn with_query<R>(
+pub(crate) fn with_query<R>(
     request: &VerifyRequest<'_>,
     circumstances: Circumstances,
     ask: impl FnOnce(&Query<'_>) -> R,

@@ -27,6 +27,27 @@ pub(crate) fn render<T: Serialize>(value: &T) -> Vec<u8> {
 /// # Errors
 /// 400 when it breaks one of the rules above.
 pub(crate) fn parse<'a>(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, ApiError> {
+    let Some(text) = object_text(body)? else {
+        return Ok(Fields::top(Vec::new()));
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let entries = KnownFields(known)
+        .deserialize(&mut deserializer)
+        .and_then(|entries| deserializer.end().map(|()| entries))
+        .map_err(|error| invalid(&error))?;
+    Ok(Fields::top(entries))
+}
+
+/// What the reader says of a body that it does not understand.
+pub(crate) fn invalid(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!("the body is not valid JSON: {error}"))
+}
+
+/// The text of a body that may be an object and is not nested too deep; `None` for one of nothing but white space.
+///
+/// # Errors
+/// 400 when it is no text, no object, or nested too deep.
+pub(crate) fn object_text(body: &[u8]) -> Result<Option<&str>, ApiError> {
     let text =
         std::str::from_utf8(body).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
     match text
@@ -34,7 +55,7 @@ pub(crate) fn parse<'a>(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, Ap
         .chars()
         .next()
     {
-        None => return Ok(Fields::top(Vec::new())),
+        None => return Ok(None),
         Some('{') => {}
         Some(_) => return Err(ApiError::bad_request("the body must be a JSON object")),
     }
@@ -45,12 +66,7 @@ pub(crate) fn parse<'a>(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, Ap
         );
         return Err(ApiError::bad_request(message));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let entries = KnownFields(known)
-        .deserialize(&mut deserializer)
-        .and_then(|entries| deserializer.end().map(|()| entries))
-        .map_err(|error| ApiError::bad_request(format!("the body is not valid JSON: {error}")))?;
-    Ok(Fields::top(entries))
+    Ok(Some(text))
 }
 
 /// Whether more than `limit` objects and arrays of `text` are open at some place. Brackets within strings do not count.

@@ -84,6 +84,7 @@ impl Sources {
         );
         for (route, method) in [
             (Route::Verify, "POST"),
+            (Route::BatchVerify, "POST"),
             (Route::Alive, "GET"),
             (Route::Ready, "GET"),
             (Route::Unknown, "other"),

@@ -1,6 +1,8 @@
 //! Explores interleavings of slow readers, a revoking writer and the clock's hand, and looks for a reader that is
 //! answered from a row older than one whose publication has returned.
 
+#![cfg(test)]
+
 use std::sync::Arc;
 
 use shuttle::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +97,10 @@ impl World {
     }
 }
 
-fn explore(slow_read: fn(&World) -> Option<Arc<Cell<(), At>>>) {
+/// What a verification does that finds no row in memory, and the cell that its proof then points to.
+type SlowRead = fn(&World) -> Option<Arc<Cell<(), At>>>;
+
+fn explore(slow_read: SlowRead) {
     shuttle::check_pct(
         move || {
             let world = World::new();

@@ -8,6 +8,7 @@
 mod apply;
 mod stage;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -61,7 +62,7 @@ impl Committer {
         };
         let thread = thread::Builder::new()
             .name("talos-commit".to_owned())
-            .spawn(move || worker.run())?;
+            .spawn(move || worker.run_or_latch())?;
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
@@ -93,7 +94,10 @@ impl Committer {
         match queue.try_send(Job { command, now, done }) {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => (job.done)(Err(CommandError::Busy)),
-            Err(TrySendError::Disconnected(job)) => (job.done)(Err(CommandError::Stopping)),
+            Err(TrySendError::Disconnected(job)) => (job.done)(Err(match self.failure() {
+                Some(reason) => CommandError::Latched(reason.to_owned()),
+                None => CommandError::Stopping,
+            })),
         }
     }
 
@@ -126,6 +130,15 @@ struct Worker {
 }
 
 impl Worker {
+    /// A panic, which only a defect can cause, stops writes as a failed write does: half a group may be on disk.
+    fn run_or_latch(self) {
+        let latch = Arc::clone(&self.latch);
+        if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            tracing::error!("the committing thread panicked; no more writes are accepted");
+            latch.get_or_init(|| "the committing thread panicked".to_owned());
+        }
+    }
+
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
             let waiting = self.jobs.try_iter().take(COMMIT_GROUP_COMMANDS - 1);

@@ -116,13 +116,10 @@ impl<'a> Stage<'a> {
                 Ok(Outcome::Imported { record })
             }
             Prepared::ImportMany(commands) => {
-                let import = |command| match self.import(command, now) {
-                    Ok(record) => Ok(Ok(record)),
-                    Err(CommandError::Rejected(rejection)) => Ok(Err(rejection)),
-                    Err(other) => Err(other),
-                };
-                let results = commands.into_iter().map(import).collect::<Result<_, _>>()?;
-                Ok(Outcome::ImportedMany(results))
+                let import = |command| self.import(command, now);
+                Ok(Outcome::ImportedMany(
+                    commands.into_iter().map(import).collect(),
+                ))
             }
             Prepared::Update(command) => {
                 let current = self.record(command.tenant, command.key_id)?;

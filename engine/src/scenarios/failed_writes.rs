@@ -68,3 +68,35 @@ fn a_failed_write_latches_and_changes_nothing() {
     let engine = open(scratch.path());
     revoke(&engine, key_id).expect("a restart accepts writes again");
 }
+
+struct Panicking;
+
+impl Journal for Panicking {
+    fn append(&mut self, _: &Group<'_>) -> Result<(), StorageError> {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_panic_of_the_committing_thread_stops_writes_and_says_so() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = Engine::open_with(
+        options(scratch.path()),
+        |rows| rows,
+        |_| Box::new(Panicking),
+    )
+    .unwrap();
+    let (sender, receiver) = channel();
+    engine.submit(Command::Issue(key("a")), move |outcome| {
+        sender.send(outcome.is_ok()).expect("a receiver");
+    });
+    assert!(receiver.recv().is_err(), "nobody is told that it worked");
+    let latched = CommandError::Latched("the committing thread panicked".to_owned());
+    while engine.health() == Health::Ok {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        submit(&engine, Command::Issue(key("b"))).unwrap_err(),
+        latched
+    );
+}

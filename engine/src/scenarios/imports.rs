@@ -87,7 +87,8 @@ fn many_keys_are_accepted_or_rejected_each_for_itself() {
         .iter()
         .map(|result| result.as_ref().map(|record| record.name.as_str()))
         .collect();
-    let exists = Err(&Rejection::AlreadyExists);
+    let rejected = CommandError::Rejected(Rejection::AlreadyExists);
+    let exists = Err(&rejected);
     assert_eq!(names, [Ok("a"), exists, Ok("b"), exists]);
     assert!(
         ["a", "b", "known"]

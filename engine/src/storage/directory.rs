@@ -8,8 +8,9 @@
 //!   dev/      secrets of `talos serve --dev`; not the engine's
 //! ```
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -36,7 +37,13 @@ impl Directory {
             path: root.to_owned(),
             source,
         };
-        fs::create_dir_all(root).map_err(failed)?;
+        let mut builder = DirBuilder::new();
+        // Names, actors and metadata of keys are nobody else's business.
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .map_err(failed)?;
         // Nothing is written to a directory that may be somebody else's.
         let is_new = read_format(root)?;
         let lock = File::create(root.join(LOCK_FILE)).map_err(failed)?;

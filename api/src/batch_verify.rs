@@ -1,0 +1,167 @@
+//! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of the batch is read by
+//! the reader of a single verification, and each result is the body of one.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::ApiError;
+use crate::json;
+use crate::limits;
+use crate::verify::{self, VerifyRequest};
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow, default)]
+    requests: Option<Vec<&'a RawValue>>,
+}
+
+/// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests.
+///
+/// # Errors
+/// 400 when the body breaks the contract; what is wrong with one request is told with its place.
+pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
+    let most = limits::BATCH_VERIFY_REQUESTS;
+    let wrong_count = || {
+        let message = format!("must have 1 to {most} entries");
+        Err(ApiError::invalid_field("requests", &message))
+    };
+    let Some(text) = json::object_text(body)? else {
+        return wrong_count();
+    };
+    let batch: Batch<'_> = serde_json::from_str(text).map_err(|error| json::invalid(&error))?;
+    let requests = batch.requests.unwrap_or_default();
+    if requests.is_empty() || requests.len() > most {
+        return wrong_count();
+    }
+    let mut read = Vec::with_capacity(requests.len());
+    for (place, request) in requests.into_iter().enumerate() {
+        let request: Result<VerifyRequest<'_>, ApiError> =
+            verify::parse_request(request.get().as_bytes());
+        read.push(request.map_err(|error| error.within(&format!("requests[{place}]")))?);
+    }
+    Ok(read)
+}
+
+/// The body of an answer from those of its results, in order.
+#[must_use]
+pub fn render_results<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut body = br#"{"results":["#.to_vec();
+    for (place, result) in results.enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(result);
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+
+    fn credentials(body: &str) -> Result<Vec<String>, ApiError> {
+        let requests = parse_requests(body.as_bytes())?;
+        Ok(requests
+            .into_iter()
+            .map(|request| request.credential.into_owned())
+            .collect())
+    }
+
+    #[test]
+    fn requests_are_read_in_order_whatever_their_form() {
+        let body = r#"{"other":[1],"requests":[{"credential":"a"}, { "credential":"b\u0063","x":{} },{"credential":"d","expected_audiences":["e"]}]}"#;
+        assert_eq!(
+            credentials(body),
+            Ok(["a", "bc", "d"].map(str::to_owned).to_vec())
+        );
+        let full = format!(
+            r#"{{"requests":[{}]}}"#,
+            vec![r#"{"credential":"a"}"#; 100].join(",")
+        );
+        assert_eq!(credentials(&full).map(|all| all.len()), Ok(100));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let over = format!(
+            r#"{{"requests":[{}]}}"#,
+            vec![r#"{"credential":"a"}"#; 101].join(",")
+        );
+        let table = [
+            (
+                "",
+                Reason::BadRequest,
+                "requests: must have 1 to 100 entries",
+            ),
+            (
+                "{}",
+                Reason::BadRequest,
+                "requests: must have 1 to 100 entries",
+            ),
+            (
+                r#"{"requests":null}"#,
+                Reason::BadRequest,
+                "requests: must have",
+            ),
+            (
+                r#"{"requests":[]}"#,
+                Reason::BadRequest,
+                "requests: must have",
+            ),
+            (&over, Reason::BadRequest, "requests: must have"),
+            (r#"{"requests":{}}"#, Reason::BadRequest, "not valid JSON"),
+            (
+                r#"{"requests":[{"credential":"a"}],"requests":[]}"#,
+                Reason::BadRequest,
+                "not valid JSON",
+            ),
+            (
+                r#"{"requests":[{"credential":"a"}]"#,
+                Reason::BadRequest,
+                "not valid JSON",
+            ),
+            ("[]", Reason::BadRequest, "must be a JSON object"),
+            (
+                r#"{"requests":[{"credential":"a"},null]}"#,
+                Reason::BadRequest,
+                "requests[1]",
+            ),
+            (
+                r#"{"requests":[{"credential":"a"},{}]}"#,
+                Reason::CredentialRequired,
+                "requests[1].credential",
+            ),
+            (
+                r#"{"requests":[{"credential":1}]}"#,
+                Reason::BadRequest,
+                "requests[0].credential",
+            ),
+        ];
+        for (body, reason, message) in table {
+            let error = credentials(body).expect_err(body);
+            assert_eq!(error.reason(), reason, "{body}");
+            assert!(error.to_string().contains(message), "{body}: {error}");
+        }
+        let deep = format!(
+            r#"{{"requests":[{{"credential":"a","x":{}{}}}]}}"#,
+            "[".repeat(40),
+            "]".repeat(40)
+        );
+        assert!(
+            credentials(&deep)
+                .expect_err("too deep")
+                .to_string()
+                .contains("deeper")
+        );
+    }
+
+    #[test]
+    fn results_stand_in_order() {
+        assert_eq!(
+            render_results([b"{}".as_slice(), b"{\"a\":1}"].into_iter()),
+            br#"{"results":[{},{"a":1}]}"#
+        );
+    }
+}

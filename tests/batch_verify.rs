@@ -1,0 +1,82 @@
+//! Many credentials in one request.
+
+use serde_json::{Value, json};
+
+use crate::harness::http::{Answer, Connection};
+use crate::harness::keys::{Issued, assert_refused, assert_valid};
+use crate::harness::site::Site;
+
+const BATCH_VERIFY: &str = "/v2alpha1/admin/apiKeys:batchVerify";
+
+fn batch(connection: &mut Connection, credentials: &[&str], headers: &[(&str, &str)]) -> Answer {
+    let requests: Vec<_> = credentials
+        .iter()
+        .map(|credential| json!({"credential": credential}))
+        .collect();
+    let body = json!({"requests": requests}).to_string();
+    connection.call("POST", BATCH_VERIFY, headers, body.as_bytes())
+}
+
+fn results(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["results"].as_array().unwrap().clone()
+}
+
+both_drivers! {
+    fn results_stand_in_the_order_of_the_requests(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        let keys: Vec<Issued> = (0..40).map(|n| connection.issue(&format!("key {n}"))).collect();
+        for key in keys.iter().step_by(3) {
+            assert_eq!(connection.revoke(&key.key_id).status, 200);
+        }
+        let mut credentials: Vec<&str> = keys.iter().map(|key| key.secret.as_str()).collect();
+        credentials.push("sk_nobody_knows");
+        let check = |answer: &Answer| {
+            let results = results(answer);
+            assert_eq!(results.len(), 41);
+            for (n, (result, key)) in results.iter().zip(&keys).enumerate() {
+                if n % 3 == 0 {
+                    assert_refused(result, "REVOKED");
+                } else {
+                    assert_valid(result, &key.key_id);
+                }
+            }
+            assert_refused(&results[40], "NOT_FOUND");
+        };
+        check(&batch(&mut connection, &credentials, &[]));
+        let skipped = batch(&mut connection, &credentials, &[("Cache-Control", "no-cache")]);
+        check(&skipped);
+        assert_eq!(skipped.header("ory-talos-cache"), Some("SKIP"));
+        let known = batch(&mut connection, &credentials[..40], &[]);
+        assert_eq!(known.header("ory-talos-cache"), Some("HIT"));
+        server.stop();
+
+        // After a restart the records are on disk only.
+        let server = site.start();
+        let mut connection = server.connect();
+        let read = batch(&mut connection, &credentials, &[]);
+        check(&read);
+        assert_eq!(read.header("ory-talos-cache"), Some("MISS"));
+        check(&batch(&mut connection, &credentials, &[]));
+        assert_valid(&connection.verify(&keys[1].secret), &keys[1].key_id);
+        server.stop();
+    }
+
+    fn batches_that_are_none(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        let too_many = vec!["a"; 101];
+        for credentials in [&[][..], &too_many] {
+            batch(&mut connection, credentials, &[]).assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
+        }
+        let empty = batch(&mut connection, &["a", ""], &[]);
+        empty.assert_error(400, "INVALID_ARGUMENT", "CREDENTIAL_REQUIRED");
+        let wrong_method = connection.call("GET", BATCH_VERIFY, &[], b"");
+        wrong_method.assert_error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED");
+        assert_eq!(results(&batch(&mut connection, &["a"; 100], &[])).len(), 100);
+        server.stop();
+    }
+}
