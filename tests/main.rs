@@ -16,6 +16,7 @@ mod architecture;
 mod batch_verify;
 mod cli_formats;
 mod cli_imported;
+mod cli_jwk;
 mod cli_lifecycle;
 mod cli_list;
 mod dev_mode;

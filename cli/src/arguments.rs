@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
 use crate::serve::ServeArguments;
 
@@ -41,8 +42,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Start the server
     Serve(ServeArguments),
-    /// Issue, look up, verify and revoke API keys
+    /// Issue, import, look up, change, verify and revoke API keys
     Keys(Box<KeysCommand>),
+    /// Generate signing keys, and show those of a server
+    #[command(subcommand)]
+    Jwk(JwkCommand),
 }
 
 #[cfg(test)]
@@ -149,6 +153,10 @@ mod tests {
             vec!["keys", "revoke", "id", "--reason", "boredom"],
             vec!["keys", "issued", "get"],
             vec!["keys", "verify", "x", "--format", "xml"],
+            vec!["jwk", "generate"],
+            vec!["jwk", "generate", "dsa"],
+            vec!["jwk", "generate", "hmac", "--bits", "255"],
+            vec!["jwk", "generate", "ecdsa", "--curve", "P-999"],
             vec!["serve", "--fast"],
             vec!["fly"],
             vec![],

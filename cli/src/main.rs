@@ -5,6 +5,7 @@
 mod arguments;
 mod client;
 mod error;
+mod jwk;
 mod keys;
 mod output;
 mod serve;
@@ -49,6 +50,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
                 is_watched: io::stderr().is_terminal(),
             };
             keys.run(&client, &mut console)
+        }
+        Command::Jwk(jwk) => {
+            jwk.run(&arguments.endpoint, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -9,15 +9,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use talos_config::Preset;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
+use crate::jwk::Jwk;
 
 /// Where a development server keeps everything, below the working directory.
 pub(crate) const DIRECTORY: &str = "./talos-data";
@@ -195,15 +192,8 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
 
 /// A JWK set with one Ed25519 key, named by its RFC 7638 thumbprint.
 fn generate_signing_keys() -> io::Result<Zeroizing<String>> {
-    let private = random()?;
-    let public = SigningKey::from_bytes(&private).verifying_key();
-    let x = URL_SAFE_NO_PAD.encode(public.as_bytes());
-    // RFC 7638 §3.2: the required members, in alphabetical order, without white space.
-    let thumbprint = Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
-    let set = json!({"keys": [{
-        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": URL_SAFE_NO_PAD.encode(thumbprint),
-        "x": x, "d": URL_SAFE_NO_PAD.encode(private.as_slice()),
-    }]});
+    let key = Jwk::ed25519().map_err(|error| io::Error::other(error.to_string()))?;
+    let set = json!({ "keys": [key.named(None, "sig")] });
     Ok(Zeroizing::new(set.to_string()))
 }
 

@@ -1,0 +1,112 @@
+//! `talos jwk generate eddsa|ecdsa|hmac`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::key::Jwk;
+use crate::error::CliError;
+
+/// What kind of key, and where it goes.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct GenerateArguments {
+    #[command(subcommand)]
+    algorithm: Algorithm,
+
+    /// The key's name [default: its thumbprint (RFC 7638)]
+    #[arg(long, global = true)]
+    kid: Option<String>,
+
+    /// What it is for
+    #[arg(long = "use", global = true, value_name = "USE", default_value = "sig")]
+    usage: String,
+
+    /// Write a set that holds the key, as the configuration takes it
+    #[arg(long, global = true)]
+    jwks: bool,
+
+    /// Leave the private part out, which is then lost
+    #[arg(long, global = true)]
+    public_only: bool,
+
+    /// Write to this file, which must not exist yet and only its owner may read
+    #[arg(short, long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Algorithm {
+    /// Ed25519 (RFC 8037), with which the server signs
+    Eddsa,
+    /// ECDSA (RFC 7518 §3.4); not for the server
+    Ecdsa {
+        /// On which curve
+        #[arg(long, value_enum, default_value = "P-256")]
+        curve: Curve,
+    },
+    /// HMAC with SHA-2 (RFC 7518 §3.2); not for the server
+    Hmac {
+        /// The length of the secret
+        #[arg(long, default_value_t = 512, value_parser = parse_bits)]
+        bits: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Curve {
+    /// NIST P-256
+    #[value(name = "P-256")]
+    P256,
+}
+
+impl GenerateArguments {
+    /// Makes the key and writes it.
+    pub(crate) fn run(&self, out: &mut dyn Write) -> Result<(), CliError> {
+        let jwk = match &self.algorithm {
+            Algorithm::Hmac { .. } if self.public_only => {
+                let message = "an HMAC key has no public part; leave --public-only out";
+                return Err(CliError::Usage(message.to_owned()));
+            }
+            Algorithm::Eddsa => Jwk::ed25519(),
+            Algorithm::Ecdsa { curve: Curve::P256 } => Jwk::p256(),
+            Algorithm::Hmac { bits } => Jwk::hmac(*bits),
+        };
+        let jwk = jwk.map_err(|error| CliError::Terminal(io::Error::other(error)))?;
+        let jwk = if self.public_only { jwk.public() } else { jwk };
+        let mut json = jwk.named(self.kid.as_deref(), &self.usage);
+        if self.jwks {
+            json = json!({ "keys": [json] });
+        }
+        let text = format!("{json:#}\n");
+        let Some(path) = &self.output else {
+            return out
+                .write_all(text.as_bytes())
+                .and_then(|()| out.flush())
+                .map_err(CliError::Terminal);
+        };
+        let mut options = OpenOptions::new();
+        // A key that is in use is not to be overwritten.
+        let file = options.write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .map_err(|source| CliError::File {
+            path: path.display().to_string(),
+            source,
+        })
+    }
+}
+
+/// Whole bytes, and no less than the shortest digest has (RFC 7518 §3.2).
+fn parse_bits(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|bits| (256..=8192).contains(bits) && bits % 8 == 0)
+        .ok_or_else(|| "allowed: multiples of 8 from 256 to 8192".to_owned())
+}

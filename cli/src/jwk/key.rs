@@ -1,0 +1,205 @@
+//! One JSON Web Key: its members, its public part and its thumbprint.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::elliptic_curve::sec1::ToSec1Point as _;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// A key without a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Jwk(Map<String, Value>);
+
+impl Jwk {
+    /// A new Ed25519 key (RFC 8037 §2).
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn ed25519() -> Result<Self, getrandom::Error> {
+        let secret: Zeroizing<[u8; 32]> = random()?;
+        let public = ed25519_dalek::SigningKey::from_bytes(&secret).verifying_key();
+        Ok(Self::new([
+            ("kty", "OKP".to_owned()),
+            ("crv", "Ed25519".to_owned()),
+            ("alg", "EdDSA".to_owned()),
+            ("x", URL_SAFE_NO_PAD.encode(public.as_bytes())),
+            ("d", URL_SAFE_NO_PAD.encode(secret.as_slice())),
+        ]))
+    }
+
+    /// A new key on the curve P-256 (RFC 7518 §6.2).
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn p256() -> Result<Self, getrandom::Error> {
+        loop {
+            let bytes: Zeroizing<[u8; 32]> = random()?;
+            // One number in 2^32 is not below the order of the curve; then another is drawn.
+            let Ok(secret) = p256::SecretKey::from_slice(bytes.as_slice()) else {
+                continue;
+            };
+            let point = secret.public_key().to_sec1_point(false);
+            let (Some(x), Some(y)) = (point.x(), point.y()) else {
+                continue;
+            };
+            return Ok(Self::new([
+                ("kty", "EC".to_owned()),
+                ("crv", "P-256".to_owned()),
+                ("alg", "ES256".to_owned()),
+                ("x", URL_SAFE_NO_PAD.encode(x)),
+                ("y", URL_SAFE_NO_PAD.encode(y)),
+                ("d", URL_SAFE_NO_PAD.encode(bytes.as_slice())),
+            ]));
+        }
+    }
+
+    /// A new secret of `bits`, a multiple of 8, for the longest HMAC that it is long enough for (RFC 7518 §3.2).
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn hmac(bits: usize) -> Result<Self, getrandom::Error> {
+        let mut secret = Zeroizing::new(vec![0; bits / 8]);
+        getrandom::fill(&mut secret)?;
+        let algorithm = match bits {
+            512.. => "HS512",
+            384.. => "HS384",
+            _ => "HS256",
+        };
+        Ok(Self::new([
+            ("kty", "oct".to_owned()),
+            ("alg", algorithm.to_owned()),
+            ("k", URL_SAFE_NO_PAD.encode(secret.as_slice())),
+        ]))
+    }
+
+    fn new<const N: usize>(members: [(&str, String); N]) -> Self {
+        let owned = members.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        Self(Map::from_iter(owned))
+    }
+
+    /// The same without its private part.
+    pub(crate) fn public(mut self) -> Self {
+        self.0.remove("d");
+        self
+    }
+
+    /// The key under `kid`, or under its thumbprint, for `usage`.
+    pub(crate) fn named(&self, kid: Option<&str>, usage: &str) -> Value {
+        let kid = kid.map_or_else(|| self.thumbprint(), ToOwned::to_owned);
+        let mut named = self.0.clone();
+        named.insert("kid".to_owned(), kid.into());
+        named.insert("use".to_owned(), usage.into());
+        named.into()
+    }
+
+    /// RFC 7638 §3 with SHA-256: a digest of the members that the public key consists of, in alphabetical order.
+    fn thumbprint(&self) -> String {
+        let required: &[&str] = match self.0.get("kty").and_then(Value::as_str) {
+            Some("OKP") => &["crv", "kty", "x"],
+            Some("EC") => &["crv", "kty", "x", "y"],
+            _ => &["k", "kty"],
+        };
+        // The map of the JSON library is sorted, and writes without white space.
+        let members: Map<String, Value> = required
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.0.get(*name)?.clone())))
+            .collect();
+        URL_SAFE_NO_PAD.encode(Sha256::digest(json!(members).to_string()))
+    }
+}
+
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut_slice())?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(jwk: &Value, name: &str) -> Vec<u8> {
+        URL_SAFE_NO_PAD
+            .decode(jwk[name].as_str().expect("text"))
+            .expect("base64url")
+    }
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_8037() {
+        // Appendix A.3.
+        let jwk = Jwk::new([
+            ("kty", "OKP".to_owned()),
+            ("crv", "Ed25519".to_owned()),
+            ("alg", "EdDSA".to_owned()),
+            (
+                "x",
+                "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned(),
+            ),
+            (
+                "d",
+                "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".to_owned(),
+            ),
+        ]);
+        let named = jwk.named(None, "sig");
+        assert_eq!(named["kid"], "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(jwk.public().named(None, "sig")["kid"], named["kid"]);
+    }
+
+    #[test]
+    fn public_parts_belong_to_private_ones() {
+        let ed25519 = Jwk::ed25519().expect("a key").named(Some("mine"), "sig");
+        let secret: [u8; 32] = member(&ed25519, "d").try_into().expect("32 bytes");
+        let public = ed25519_dalek::SigningKey::from_bytes(&secret).verifying_key();
+        assert_eq!(member(&ed25519, "x"), public.as_bytes());
+        assert_eq!(
+            (&ed25519["kid"], &ed25519["use"]),
+            (&json!("mine"), &json!("sig"))
+        );
+
+        let p256 = Jwk::p256().expect("a key").named(None, "enc");
+        let secret = p256::SecretKey::from_slice(&member(&p256, "d")).expect("a scalar");
+        let point = [vec![4], member(&p256, "x"), member(&p256, "y")].concat();
+        assert_eq!(secret.public_key().to_sec1_point(false).as_bytes(), point);
+        assert_eq!(p256["use"], "enc");
+    }
+
+    #[test]
+    fn the_public_part_is_no_more_than_that() {
+        let names = |jwk: Jwk| {
+            let json = jwk.public().named(None, "sig");
+            let names: Vec<_> = json
+                .as_object()
+                .expect("an object")
+                .keys()
+                .cloned()
+                .collect();
+            names.join(" ")
+        };
+        assert_eq!(
+            names(Jwk::ed25519().expect("a key")),
+            "alg crv kid kty use x"
+        );
+        assert_eq!(
+            names(Jwk::p256().expect("a key")),
+            "alg crv kid kty use x y"
+        );
+    }
+
+    #[test]
+    fn secrets_are_as_long_as_asked_for_and_never_the_same() {
+        for (bits, algorithm) in [
+            (256, "HS256"),
+            (384, "HS384"),
+            (512, "HS512"),
+            (1024, "HS512"),
+        ] {
+            let [one, other] = [(); 2].map(|()| Jwk::hmac(bits).expect("a key").named(None, "sig"));
+            assert_eq!(
+                (&one["alg"], member(&one, "k").len()),
+                (&json!(algorithm), bits / 8)
+            );
+            assert!(one["k"] != other["k"] && one["kid"] != other["kid"]);
+        }
+    }
+}

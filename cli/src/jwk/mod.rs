@@ -1,0 +1,35 @@
+//! `talos jwk …`: signing keys as JSON Web Keys (RFC 7517).
+
+mod generate;
+mod key;
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use self::generate::GenerateArguments;
+pub(crate) use self::key::Jwk;
+use crate::client::Client;
+use crate::error::CliError;
+
+/// `talos jwk`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JwkCommand {
+    /// Generate a key
+    Generate(GenerateArguments),
+    /// Show the public keys of a server
+    Get,
+}
+
+impl JwkCommand {
+    /// Runs the command. Keys go to `out`, unless a file is named for them.
+    pub(crate) fn run(&self, endpoint: &str, out: &mut dyn Write) -> Result<(), CliError> {
+        match self {
+            Self::Generate(generate) => generate.run(out),
+            Self::Get => {
+                let answer = Client::new(endpoint)?.get("/v2alpha1/derivedKeys/jwks.json")?;
+                writeln!(out, "{:#}", answer.json).map_err(CliError::Terminal)
+            }
+        }
+    }
+}
