@@ -25,6 +25,8 @@ pub const WRITE_BUFFER_BYTES: usize = 128 << 20;
 pub const ROCKSDB_OPEN_FILES: i32 = 1024;
 /// Changes at the end of the log that are compared with their records when a database opens.
 pub const RECOVERY_CHECKED_CHANGES: usize = 1024;
+/// Bytes of records after which a page of keys ends, however many were asked for: 1000 keys may have 64 MiB of metadata.
+pub const LIST_PAGE_BYTES: usize = 4 << 20;
 /// Milliseconds for which changes stay in the log: a week.
 pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Bytes that the change log may take, about.

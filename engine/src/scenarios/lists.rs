@@ -141,3 +141,37 @@ fn keys_come_in_the_order_in_which_they_were_made() {
         made
     );
 }
+
+#[test]
+fn large_records_make_short_pages() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let metadata = format!("{{\"a\":\"{}\"}}", "x".repeat(60_000));
+    for n in 0..100 {
+        let metadata = metadata.clone();
+        issue(
+            &engine,
+            IssueKey {
+                metadata,
+                ..key(&n.to_string())
+            },
+        );
+    }
+    let query = ListQuery {
+        selection: selection(None, None),
+        after: Vec::new(),
+        limit: 1000,
+        now: clock::now(),
+    };
+    let first = page(&engine, query);
+    assert!(
+        (60..80).contains(&first.records.len()),
+        "{}",
+        first.records.len()
+    );
+    assert!(first.next.is_some());
+    assert_eq!(
+        names(&engine, &selection(None, None), 1000, clock::now()).len(),
+        100
+    );
+}

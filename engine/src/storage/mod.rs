@@ -106,7 +106,7 @@ pub struct ListQuery {
     pub selection: Selection,
     /// Where the page before ended; empty = at the beginning.
     pub after: Vec<u8>,
-    /// How many at most.
+    /// How many at most; large records make a page shorter.
     pub limit: usize,
     /// The time by which keys are active or expired.
     pub now: UnixMillis,

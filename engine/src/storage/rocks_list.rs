@@ -4,6 +4,7 @@ use rocksdb::{IteratorMode, ReadOptions};
 
 use super::rocks::{INDEX, RocksStore};
 use super::{ListQuery, Page, StorageError, index, record_format};
+use crate::limits::LIST_PAGE_BYTES;
 
 impl RocksStore {
     /// The keys of `query`'s selection after where the page before ended.
@@ -32,9 +33,10 @@ impl RocksStore {
             next: None,
         };
         let mut last: Option<Box<[u8]>> = None;
+        let mut bytes_read = 0;
         for entry in entries.by_ref() {
             let (entry, _) = entry?;
-            if page.records.len() == query.limit {
+            if page.records.len() == query.limit || bytes_read >= LIST_PAGE_BYTES {
                 page.next = last.map(<[u8]>::into_vec);
                 break;
             }
@@ -47,6 +49,7 @@ impl RocksStore {
                     .ok_or(StorageError::Corrupt(
                         "an entry of the index without its record",
                     ))?;
+            bytes_read += bytes.len();
             page.records
                 .push(record_format::decode(key.as_bytes(), &bytes)?);
             last = Some(entry);
