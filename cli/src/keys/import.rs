@@ -17,7 +17,7 @@ pub(crate) struct ImportArguments {
     key: NewKeyArguments,
 
     /// The key as its holder presents it; `-` reads it from standard input
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     raw_key: String,
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct ListArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     page_size: Option<u16>,
 
-    /// Where to go on: the `next_page_token` of the page before
-    #[arg(long, value_name = "TOKEN")]
+    /// Where to go on: the `next_page_token` of the page before, which may begin with a dash
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     page_token: Option<String>,
 }
 

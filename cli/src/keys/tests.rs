@@ -421,7 +421,7 @@ fn list_asks_for_a_page_and_tells_of_the_next() {
         "--page-size",
         "10",
         "--page-token",
-        "t/2",
+        "-t/2",
         "-q",
     ];
     let last =
@@ -429,7 +429,7 @@ fn list_asks_for_a_page_and_tells_of_the_next() {
     let filtered = run(&line, "", 200, &last);
     assert_eq!(
         filtered.request.line,
-        "GET /v2alpha1/admin/importedApiKeys?page_size=10&page_token=t%2F2&filter=actor_id%3D%22a%20%5C%22b%5C%5C%22\
+        "GET /v2alpha1/admin/importedApiKeys?page_size=10&page_token=-t%2F2&filter=actor_id%3D%22a%20%5C%22b%5C%5C%22\
          %20AND%20status%3DKEY_STATUS_REVOKED HTTP/1.1"
     );
     assert_eq!(
