@@ -19,6 +19,7 @@ mod cli_imported;
 mod cli_jwk;
 mod cli_lifecycle;
 mod cli_list;
+mod cli_tokens;
 mod dev_mode;
 mod disk_full;
 mod drain;

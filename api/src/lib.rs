@@ -27,6 +27,6 @@ pub mod revoke;
 pub mod rotate;
 pub mod route;
 pub mod self_revoke;
-mod timestamp;
+pub mod timestamp;
 pub mod update;
 pub mod verify;

@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
+use crate::macaroon::MacaroonCommand;
 use crate::serve::ServeArguments;
+use crate::token::TokenCommand;
 
 /// A server for API keys, and the commands that talk to it.
 #[derive(Debug, Parser)]
@@ -47,6 +49,10 @@ pub(crate) enum Command {
     /// Generate signing keys, and show those of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
+    /// Look at credentials without a server
+    Token(TokenCommand),
+    /// Narrow macaroons without a server
+    Macaroon(MacaroonCommand),
 }
 
 #[cfg(test)]
@@ -157,6 +163,15 @@ mod tests {
             vec!["jwk", "generate", "dsa"],
             vec!["jwk", "generate", "hmac", "--bits", "255"],
             vec!["jwk", "generate", "ecdsa", "--curve", "P-999"],
+            vec!["token", "inspect"],
+            vec!["token", "inspect", "x", "--format", "xml"],
+            vec!["macaroon", "attenuate", "x"],
+            vec!["macaroon", "attenuate", "--ttl", "1m"],
+            vec!["macaroon", "attenuate", "x", "--ttl", "0s"],
+            vec!["macaroon", "attenuate", "x", "--ttl", "1500ms"],
+            vec!["macaroon", "attenuate", "x", "--scopes", ""],
+            vec!["macaroon", "attenuate", "x", "--scopes", "a,,b"],
+            vec!["macaroon", "attenuate", "x", "--cidrs", "10.0.0.0"],
             vec!["serve", "--fast"],
             vec!["fly"],
             vec![],

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use talos_config::ConfigError;
 use talos_engine::OpenError;
+use talos_engine::limits::CREDENTIAL_BYTES;
+use talos_engine::token::MintError;
 use talos_server::ServerError;
 
 /// Why a command failed. Every variant is for the person at the terminal, who reads one line on standard error.
@@ -74,6 +76,23 @@ pub(crate) enum CliError {
         /// What is wrong with it.
         what: String,
     },
+    /// No server looks at a credential of this length.
+    #[error("the credential has {bytes} bytes; servers look at 1 to {CREDENTIAL_BYTES}")]
+    CredentialLength {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A macaroon can only be narrowed.
+    #[error("{flag} would widen the macaroon, which {macaroon}")]
+    Widening {
+        /// Which flag asks for it.
+        flag: &'static str,
+        /// What the macaroon allows, as a predicate.
+        macaroon: String,
+    },
+    /// The macaroon cannot be narrowed.
+    #[error(transparent)]
+    Mint(#[from] MintError),
     /// The result cannot be written, or standard input not be read.
     #[error("{0}")]
     Terminal(io::Error),

@@ -7,13 +7,16 @@ mod client;
 mod error;
 mod jwk;
 mod keys;
+mod macaroon;
 mod output;
 mod serve;
+mod token;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use talos_engine::clock;
 
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;
@@ -43,17 +46,24 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Serve(serve) => serve::run(&serve, arguments.config.as_deref()),
         Command::Keys(keys) => {
             let client = Client::new(&arguments.endpoint)?;
-            let mut console = Console {
-                input: &mut io::stdin().lock(),
-                out: &mut io::stdout().lock(),
-                remarks: &mut io::stderr().lock(),
-                is_watched: io::stderr().is_terminal(),
-            };
-            keys.run(&client, &mut console)
+            on_console(|console| keys.run(&client, console))
         }
         Command::Jwk(jwk) => {
             jwk.run(&arguments.endpoint, &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Token(token) => on_console(|console| token.run(console, clock::now())),
+        Command::Macaroon(macaroon) => on_console(|console| macaroon.run(console, clock::now())),
     }
+}
+
+fn on_console(
+    command: impl FnOnce(&mut Console<'_>) -> Result<ExitCode, CliError>,
+) -> Result<ExitCode, CliError> {
+    command(&mut Console {
+        input: &mut io::stdin().lock(),
+        out: &mut io::stdout().lock(),
+        remarks: &mut io::stderr().lock(),
+        is_watched: io::stderr().is_terminal(),
+    })
 }

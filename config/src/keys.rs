@@ -1,6 +1,7 @@
 //! The table of keys: the one place that says what may be configured.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use talos_engine::limits::SHARDS_MAX;
@@ -224,7 +225,7 @@ pub static KEYS: &[Key] = &[
         "credentials.derived_tokens.jwt.signing_keys.urls",
         Fallback::Unset("none"),
         Kind::SigningKeys {
-            set: |s, keys| s.credentials.signing_keys = keys,
+            set: |s, keys| s.credentials.signing_keys = Arc::new(keys),
         },
     ),
     secret(

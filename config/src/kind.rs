@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use talos_engine::token::SigningKeys;
 use talos_engine::{Secret, duration};
 
 use crate::settings::Settings;
-use crate::signing_keys::SigningKeys;
-use crate::{byte_size, data_directory};
+use crate::{byte_size, data_directory, signing_keys};
 
 /// The fewest characters of a secret: 32 hex digits still carry 128 bits.
 pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
@@ -103,7 +103,10 @@ impl Kind {
             Self::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
             Self::PowerOfTwo { max, .. } => format!("a power of two from 1 to {max}"),
             Self::Duration { min, max, .. } => {
-                let (min, max) = (duration::format_protobuf(min), duration::format_protobuf(max));
+                let (min, max) = (
+                    duration::format_protobuf(min),
+                    duration::format_protobuf(max),
+                );
                 format!("a duration from {min} to {max}, such as 90s, 1h30m or 30d")
             }
             Self::Bytes { min, max, .. } => {
@@ -116,14 +119,19 @@ impl Kind {
                 format!("one of {}", names.join(", "))
             }
             Self::Host { .. } => "an IP address or localhost".to_owned(),
-            Self::Text { .. } => format!("1 to {TEXT_CHARACTERS_MAX} characters, none of them a control character"),
+            Self::Text { .. } => {
+                format!("1 to {TEXT_CHARACTERS_MAX} characters, none of them a control character")
+            }
             Self::Prefix { .. } => prefix,
             Self::Prefixes { .. } => format!("a list of prefixes, each {prefix}"),
             Self::Secret { .. } => secret,
             Self::Secrets { .. } => format!("a list of secrets, each {secret}"),
-            Self::DataDirectory { .. } => "rocksdb://DIRECTORY, or sqlite://PATH for the directory PATH.rocksdb".to_owned(),
+            Self::DataDirectory { .. } => {
+                "rocksdb://DIRECTORY, or sqlite://PATH for the directory PATH.rocksdb".to_owned()
+            }
             Self::SigningKeys { .. } => {
-                "a list of base64://… or file://PATH, each a JWK set with private Ed25519 or RSA keys".to_owned()
+                "a list of base64://… or file://PATH, each a JWK set with Ed25519 or RSA keys"
+                    .to_owned()
             }
         }
     }
@@ -220,7 +228,7 @@ impl Kind {
             Self::Secrets { set } => set(settings, each(items, secret)?),
             Self::SigningKeys { set } => {
                 let mut keys = SigningKeys::default();
-                each(items, |url| keys.add_from_url(url))?;
+                each(items, |url| signing_keys::add_from_url(&mut keys, url))?;
                 set(settings, keys);
             }
             _ => {

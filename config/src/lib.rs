@@ -25,4 +25,3 @@ pub use settings::{
     ApiKeys, Cache, CacheType, Credentials, Database, Driver, Http, KeyPrefixes, Listener, Log,
     LogFormat, LogLevel, Quota, Secrets, Serve, Settings,
 };
-pub use signing_keys::{SigningAlgorithm, SigningKey, SigningKeys};

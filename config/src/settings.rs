@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use talos_engine::Secret;
-
-use crate::signing_keys::SigningKeys;
+use talos_engine::token::SigningKeys;
 
 /// Everything that is configured. Made once by [`Settings::load`] and never changed; share it in an `Arc`.
 #[derive(Clone, Debug)]
@@ -86,8 +86,8 @@ pub struct Credentials {
     pub clock_skew: Duration,
     /// Issued keys.
     pub api_keys: ApiKeys,
-    /// Keys that sign derived tokens, in the order configured.
-    pub signing_keys: SigningKeys,
+    /// Keys that sign and verify derived tokens, in the order configured.
+    pub signing_keys: Arc<SigningKeys>,
 }
 
 /// `credentials.api_keys`: issued keys.
@@ -226,7 +226,7 @@ impl Settings {
                         public_retired: Vec::new(),
                     },
                 },
-                signing_keys: SigningKeys::default(),
+                signing_keys: Arc::default(),
             },
             secrets: Secrets {
                 hmac_current: Secret::new(String::new()),

@@ -82,7 +82,7 @@ fn defaults() {
         ("ory_ak", &None)
     );
     assert_eq!(settings.credentials.clock_skew, Duration::from_secs(300));
-    assert!(settings.credentials.signing_keys.keys().is_empty());
+    assert!(settings.credentials.signing_keys.signing_key(None).is_err());
     assert_eq!(settings.secrets.hmac_current.expose(), SECRET);
     assert_eq!(settings.db.directory, PathBuf::from("./talos-data"));
     assert_eq!(

@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+/// Leading bits that all IPv4 addresses have in common as IPv6 addresses.
+const V4_IN_V6_BITS: u8 = 96;
+
 /// A block of addresses. Host bits below the prefix length are cleared, so a block has one spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
@@ -50,6 +53,21 @@ impl Cidr {
             }
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
         }
+    }
+
+    /// Whether every address of this block is one of `outer`. Both are taken as blocks of IPv6, in which those of IPv4 have
+    /// their place (RFC 4291 §2.5.5.2), just as [`Cidr::contains`] takes addresses.
+    #[must_use]
+    pub fn lies_within(&self, outer: &Self) -> bool {
+        let as_v6 = |block: &Self| match block.network {
+            IpAddr::V4(network) => (
+                network.to_ipv6_mapped().to_bits(),
+                V4_IN_V6_BITS + block.prefix_len,
+            ),
+            IpAddr::V6(network) => (network.to_bits(), block.prefix_len),
+        };
+        let ((inner, inner_len), (outer, outer_len)) = (as_v6(self), as_v6(outer));
+        inner_len >= outer_len && inner & mask_v6(outer_len) == outer
     }
 
     /// The first address of the block and the number of leading bits that make it.
@@ -135,6 +153,26 @@ mod tests {
             "1.1.1.1/0x8",
         ] {
             assert_eq!(text.parse::<Cidr>(), Err(InvalidCidr), "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_within_blocks() {
+        for (inner, outer, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.1.0.0/16", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.1.0.0/16", false),
+            ("11.0.0.0/16", "10.0.0.0/8", false),
+            ("0.0.0.0/0", "::/0", true),
+            ("::/0", "0.0.0.0/0", false),
+            ("0.0.0.0/0", "::ffff:0:0/96", true),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8", true),
+            ("2001:db8::1/128", "2001:db8::/32", true),
+            ("2001:db9::/32", "2001:db8::/32", false),
+        ] {
+            let block = |text: &str| text.parse::<Cidr>().expect("a block");
+            let within = block(inner).lies_within(&block(outer));
+            assert_eq!(within, expected, "{inner} in {outer}");
         }
     }
 }

@@ -26,6 +26,7 @@ mod scenarios;
 mod secret;
 mod shards;
 mod storage;
+pub mod token;
 mod verifier;
 pub mod verify;
 

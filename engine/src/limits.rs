@@ -37,3 +37,13 @@ pub const LOG_TRIM_CHANGES: u64 = 1 << 16;
 pub const SWEEP_BUCKETS: usize = 4;
 /// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.
 pub const CACHE_BYTES_PER_SLOT: usize = 256;
+/// Levels of objects and arrays in the JSON of a token.
+pub const TOKEN_JSON_DEPTH: usize = 32;
+/// Scopes that a token may carry, as many as a key.
+pub const TOKEN_SCOPES: usize = 100;
+/// Blocks of addresses that a token may carry, as many as a key.
+pub const TOKEN_CIDRS: usize = 100;
+/// Audiences that a token may name.
+pub const TOKEN_AUDIENCES: usize = 16;
+/// Caveats of a macaroon, that with the claims included.
+pub const MACAROON_CAVEATS: usize = 32;

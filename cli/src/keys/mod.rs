@@ -242,7 +242,7 @@ fn code(good: bool) -> ExitCode {
 
 /// The argument itself, or the first line of `input` for `-`, so that it need not stand in the process list. `what` names
 /// it when that line is empty.
-fn secret_argument(
+pub(crate) fn secret_argument(
     argument: &str,
     what: &str,
     input: &mut dyn BufRead,

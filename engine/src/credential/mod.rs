@@ -1,6 +1,8 @@
 //! The shapes of credentials.
 
 pub mod issued;
+#[cfg(test)]
+mod vectors;
 
 use sha2::{Digest, Sha256, Sha512_256};
 

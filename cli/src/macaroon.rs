@@ -1,0 +1,137 @@
+//! `talos macaroon attenuate TOKEN`: a macaroon that allows less, made offline and without any secret.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgGroup, Args, Subcommand};
+use talos_engine::cidr::Cidr;
+use talos_engine::clock::UnixMillis;
+use talos_engine::duration;
+use talos_engine::token::macaroon::attenuate;
+use talos_engine::token::{Claims, Macaroon, MintError, Narrowing};
+
+use crate::error::CliError;
+use crate::keys::{Console, secret_argument};
+use crate::token::instant;
+
+/// `talos macaroon`.
+#[derive(Debug, Args)]
+pub(crate) struct MacaroonCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write a macaroon that allows less than this one, offline. Its signature is not checked: that takes the server
+    Attenuate(AttenuateArguments),
+}
+
+/// What to narrow, and to what.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("narrowing").required(true).multiple(true))]
+struct AttenuateArguments {
+    /// The macaroon; `-` reads it from standard input
+    token: String,
+
+    /// Allow these scopes only
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE,…", group = "narrowing", value_parser = NonEmptyStringValueParser::new())]
+    scopes: Option<Vec<String>>,
+
+    /// Expire this long after now, in whole seconds: 90s, 10m, 1h
+    #[arg(long, value_name = "DURATION", group = "narrowing", value_parser = parse_ttl)]
+    ttl: Option<Duration>,
+
+    /// Allow these addresses only
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "CIDR,…",
+        group = "narrowing"
+    )]
+    cidrs: Option<Vec<Cidr>>,
+}
+
+impl MacaroonCommand {
+    /// Runs the command; times are counted from `now`.
+    pub(crate) fn run(
+        &self,
+        console: &mut Console<'_>,
+        now: UnixMillis,
+    ) -> Result<ExitCode, CliError> {
+        let Action::Attenuate(arguments) = &self.action;
+        let token = secret_argument(&arguments.token, "macaroon", console.input)?;
+        let narrowed = arguments.narrow(&token, now)?;
+        writeln!(console.out, "{narrowed}")
+            .and_then(|()| console.out.flush())
+            .map_err(CliError::Terminal)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl AttenuateArguments {
+    fn narrow(&self, token: &str, now: UnixMillis) -> Result<String, CliError> {
+        let claims = Macaroon::parse(token)
+            .and_then(|macaroon| macaroon.unverified_claims())
+            .map_err(|_| MintError::NotAMacaroon)?;
+        let scopes = Narrowing {
+            scopes: self.scopes.clone(),
+            ..Narrowing::default()
+        };
+        let time = Narrowing {
+            expires_at_s: self
+                .ttl
+                .map(|ttl| now.plus_seconds(ttl.as_secs()).seconds()),
+            ..Narrowing::default()
+        };
+        let addresses = Narrowing {
+            allowed_cidrs: self.cidrs.clone(),
+            ..Narrowing::default()
+        };
+        refuse_widening(&claims, &scopes, "--scopes", || allowed(&claims.scopes))?;
+        refuse_widening(&claims, &time, "--ttl", || {
+            format!("expires at {} already", instant(claims.expires_at_s))
+        })?;
+        refuse_widening(&claims, &addresses, "--cidrs", || {
+            allowed(&claims.allowed_cidrs)
+        })?;
+        let caveat = Narrowing {
+            expires_at_s: time.expires_at_s,
+            allowed_cidrs: addresses.allowed_cidrs,
+            ..scopes
+        };
+        Ok(attenuate(token, &caveat)?)
+    }
+}
+
+/// Tells the flag that asks for more than there is. What is more is for the engine to say.
+fn refuse_widening(
+    claims: &Claims,
+    narrowing: &Narrowing,
+    flag: &'static str,
+    macaroon: impl FnOnce() -> String,
+) -> Result<(), CliError> {
+    narrowing
+        .apply(&mut claims.clone())
+        .map_err(|_| CliError::Widening {
+            flag,
+            macaroon: macaroon(),
+        })
+}
+
+fn allowed(items: &[impl ToString]) -> String {
+    if items.is_empty() {
+        return "allows nothing of the kind".to_owned();
+    }
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    format!("allows {} only", items.join(", "))
+}
+
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    let ttl = duration::parse(text).map_err(|error| error.to_string())?;
+    if ttl < Duration::from_secs(1) || ttl.subsec_nanos() != 0 {
+        return Err("not whole seconds, of which there is at least one".to_owned());
+    }
+    Ok(ttl)
+}

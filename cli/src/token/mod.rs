@@ -1,0 +1,76 @@
+//! `talos token …`: what can be said of a credential without a server. Nothing here is sent anywhere.
+
+mod inspect;
+mod report;
+mod validity;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use talos_engine::clock::UnixMillis;
+use talos_engine::limits::CREDENTIAL_BYTES;
+
+use crate::error::CliError;
+use crate::keys::{Console, secret_argument};
+use crate::output::{self, FORMATS, Format};
+
+pub(crate) use self::validity::instant;
+
+/// `talos token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenCommand {
+    /// How the result is written; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC 6901)
+    #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
+    format: Format,
+
+    /// Write only the id of the key
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say what a credential is and what it says, offline; proves nothing. Exits with 1 when every server would refuse it
+    /// as malformed
+    Inspect(InspectArguments),
+}
+
+/// Which credential.
+#[derive(Debug, Args)]
+struct InspectArguments {
+    /// The credential, of any kind; `-` reads it from standard input
+    credential: String,
+}
+
+impl TokenCommand {
+    /// Runs the command; times are told as seen from `now`.
+    pub(crate) fn run(
+        &self,
+        console: &mut Console<'_>,
+        now: UnixMillis,
+    ) -> Result<ExitCode, CliError> {
+        let Action::Inspect(inspect) = &self.action;
+        let credential = secret_argument(&inspect.credential, "credential", console.input)?;
+        if !(1..=CREDENTIAL_BYTES).contains(&credential.len()) {
+            return Err(CliError::CredentialLength {
+                bytes: credential.len(),
+            });
+        }
+        let report = inspect::report(&credential, now);
+        let answer = report.answer();
+        output::write(
+            console.out,
+            &report.output(&answer),
+            &self.format,
+            self.quiet,
+        )?;
+        Ok(if report.is_malformed() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}

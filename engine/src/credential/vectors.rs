@@ -1,0 +1,41 @@
+//! Base58 vectors of Bitcoin and of the bs58 package of npm for the decoder and encoder under issued keys. Where the data
+//! comes from is in `vectors/SOURCES.md`.
+
+use serde_json::Value;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check(expected_hex: &Value, text: &Value) {
+    let expected_hex = expected_hex.as_str().unwrap().to_lowercase();
+    let text = text.as_str().unwrap();
+    // Into a buffer, as credentials are decoded.
+    let mut buffer = [0; 512];
+    let len = bs58::decode(text).onto(&mut buffer[..]).unwrap();
+    assert_eq!(hex(&buffer[..len]), expected_hex);
+    assert_eq!(bs58::encode(&buffer[..len]).into_string(), text);
+}
+
+#[test]
+fn bitcoin() {
+    let rows: Value =
+        serde_json::from_str(include_str!("vectors/base58_encode_decode.json")).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 21);
+    for row in rows {
+        check(&row[0], &row[1]);
+    }
+}
+
+#[test]
+fn npm() {
+    let file: Value = serde_json::from_str(include_str!("vectors/fixtures.json")).unwrap();
+    for row in file["valid"].as_array().unwrap() {
+        check(&row["hex"], &row["string"]);
+    }
+    for row in file["invalid"].as_array().unwrap() {
+        let decoded = bs58::decode(row["string"].as_str().unwrap()).into_vec();
+        assert!(decoded.is_err(), "{row}");
+    }
+}

@@ -1,0 +1,24 @@
+//! Test vectors of others. Where the data comes from is in `SOURCES.md`.
+
+mod ed25519;
+mod jws;
+mod other_libraries;
+
+use serde_json::Value;
+
+/// The file as JSON.
+pub(super) fn read(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The bytes that the hexadecimal text stands for.
+pub(super) fn hex(text: &Value) -> Vec<u8> {
+    let text = text.as_str().unwrap();
+    let pair = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
+/// The items of the array.
+pub(super) fn items(array: &Value) -> &[Value] {
+    array.as_array().unwrap()
+}
