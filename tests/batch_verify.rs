@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::Driver;
+use crate::harness::cli::talos;
 use crate::harness::http::{Answer, Connection};
 use crate::harness::keys::{Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
@@ -79,4 +81,31 @@ both_drivers! {
         assert_eq!(results(&batch(&mut connection, &["a"; 100], &[])).len(), 100);
         server.stop();
     }
+}
+
+#[test]
+fn the_command_line_says_by_its_code_whether_all_are_valid() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    let mut connection = server.connect();
+    let keys = [connection.issue("a"), connection.issue("b")];
+    let secrets = keys.each_ref().map(|key| key.secret.as_str());
+    let batch = |more: &[&str]| talos(server.address, &[&["keys", "batch-verify"], more].concat());
+
+    let table = batch(&secrets);
+    let lines: Vec<&str> = table.succeeded().lines().collect();
+    assert!(lines[0].starts_with("IS_VALID"), "{lines:?}");
+    assert!(
+        lines[1].contains(&keys[0].key_id) && lines[2].contains(&keys[1].key_id),
+        "{lines:?}"
+    );
+
+    connection.revoke(&keys[0].key_id);
+    let json = batch(&[secrets[0], secrets[1], "--no-cache", "--format", "json"]);
+    assert_eq!(json.code, Some(1), "{json:?}");
+    let results: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_refused(&results["results"][0], "REVOKED");
+    assert_valid(&results["results"][1], &keys[1].key_id);
+    assert_eq!(batch(&[]).code, Some(2));
+    server.stop();
 }

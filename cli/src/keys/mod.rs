@@ -1,6 +1,7 @@
 //! `talos keys …`: commands that talk to a server.
 
 mod batch_import;
+mod batch_verify;
 mod console;
 mod delete;
 mod fields;
@@ -23,6 +24,7 @@ use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use self::batch_import::BatchImportArguments;
+use self::batch_verify::BatchVerifyArguments;
 pub(crate) use self::console::Console;
 use self::delete::DeleteArguments;
 use self::get::GetArguments;
@@ -60,6 +62,8 @@ enum Action {
     Issue(IssueArguments),
     /// Verify a credential; exits with 1 when it is not valid
     Verify(VerifyArguments),
+    /// Verify many credentials at once; exits with 1 unless all of them are valid
+    BatchVerify(BatchVerifyArguments),
     /// Revoke a key of any kind by its id
     Revoke(RevokeArguments),
     /// Revoke a key by the credential itself
@@ -119,6 +123,11 @@ impl KeysCommand {
                 let answer = verify.run(client, console.input)?;
                 self.write(console, &verify::output(&answer))?;
                 Ok(code(verify::is_valid(&answer)))
+            }
+            Action::BatchVerify(verify) => {
+                let answer = verify.run(client)?;
+                self.write(console, &batch_verify::output(&answer))?;
+                Ok(code(batch_verify::all_are_valid(&answer)))
             }
             Action::Revoke(revoke) => self.revoke(client, console, revoke, KeyKind::Any),
             Action::SelfRevoke(revoke) => {
