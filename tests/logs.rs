@@ -4,6 +4,7 @@ use std::io::{BufRead, Write};
 
 use serde_json::Value;
 
+use crate::harness::Driver;
 use crate::harness::http::request;
 use crate::harness::keys::assert_valid;
 use crate::harness::site::{Server, Site};
@@ -69,5 +70,30 @@ both_drivers! {
         }
         server.stop();
         drop(log);
+    }
+}
+
+#[test]
+fn health_requests_can_be_left_out() {
+    for (exclude, wanted) in [("false", true), ("true", false)] {
+        let site = Site::new(Driver::Epoll);
+        let mut command = site.command();
+        command.env("TALOS_LOG_LEVEL", "debug").env(
+            "TALOS_SERVE_HTTP_REQUEST_LOG_EXCLUDE_HEALTH_ENDPOINTS",
+            exclude,
+        );
+        let (server, log) = Server::start_with_unread_log(command);
+        let mut connection = server.connect();
+        for (path, id) in [("/health/alive", "probe"), ("/nowhere", "stray")] {
+            connection.call("GET", path, &[("X-Request-Id", id)], b"");
+        }
+        server.stop();
+        let logged: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect();
+        let has = |id: &str| logged.iter().any(|line| line["request_id"] == id);
+        assert!(has("stray"), "{logged:?}");
+        assert_eq!(has("probe"), wanted, "{logged:?}");
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub connections_per_worker: usize,
     /// Large bodies of one worker, in bytes.
     pub large_bodies_bytes: usize,
+    /// Whether requests to the health routes are logged.
+    pub log_health_requests: bool,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }

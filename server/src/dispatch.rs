@@ -416,6 +416,10 @@ fn again(
 /// Logs a request to a hot route, whose `answer` tells its own status.
 fn log_hot(head: &Head<'_, '_>, exchange: &Exchange<'_>, answer: Option<&[u8]>, started: Started) {
     let Some(started) = started else { return };
+    let is_health = matches!(exchange.route, Route::Alive | Route::Ready);
+    if is_health && !exchange.core.shared.log_health_requests {
+        return;
+    }
     let status = answer
         .and_then(|answer| answer.get(9..12))
         .unwrap_or_default();

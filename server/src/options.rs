@@ -20,6 +20,8 @@ pub struct ServerOptions {
     pub connections_per_worker: usize,
     /// Large bodies that one worker holds or expects at a time, in bytes; a request above it is answered 503.
     pub large_bodies_bytes: usize,
+    /// Whether requests to the health routes are logged, at debug level like all hot ones.
+    pub log_health_requests: bool,
 }
 
 impl ServerOptions {
@@ -34,6 +36,7 @@ impl ServerOptions {
             deadlines: Deadlines::default(),
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             large_bodies_bytes: limits::LARGE_BODIES_BYTES,
+            log_health_requests: true,
         }
     }
 }

@@ -61,6 +61,7 @@ impl Server {
             deadlines,
             connections_per_worker,
             large_bodies_bytes,
+            log_health_requests,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -80,6 +81,7 @@ impl Server {
             deadlines,
             connections_per_worker,
             large_bodies_bytes,
+            log_health_requests,
             shutdown: ShutdownOrder::new(),
         });
         // A failure below drops the server, which stops the workers that already run.

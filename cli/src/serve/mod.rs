@@ -258,5 +258,6 @@ fn server_options(settings: &Settings) -> ServerOptions {
         Driver::IoUring => DriverChoice::IoUring,
         Driver::Epoll => DriverChoice::Epoll,
     };
+    options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
     options
 }
