@@ -26,6 +26,11 @@ pub struct DevServer {
 impl DevServer {
     /// Starts it and waits until it is ready.
     pub fn start(directory: &Path) -> Self {
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(directory: &Path, variables: &[(String, String)]) -> Self {
         // The port must be known before: there is no log line, and the banner is under test.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -39,6 +44,7 @@ impl DevServer {
             .args(["serve", "--dev"])
             .env("TALOS_SERVE_HTTP_PORT", port.to_string())
             .env("TALOS_SERVE_METRICS_PORT", "0")
+            .envs(variables.iter().cloned())
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(File::create(&banner).unwrap())

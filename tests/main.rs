@@ -33,6 +33,7 @@ mod limits;
 mod lists;
 mod logs;
 mod metrics;
+mod pages;
 mod power_cut;
 mod quota;
 mod startup;
