@@ -35,6 +35,7 @@ mod logs;
 mod metrics;
 mod pages;
 mod power_cut;
+mod proxy;
 mod quota;
 mod startup;
 mod tour;

@@ -1,5 +1,6 @@
 //! The pages of `docs/` that show commands work as they are written. The `sh` blocks of a page run in order, in one shell,
-//! against a development server that was started as the page says; an `output` block holds what the block before it prints.
+//! against a development server that was started as the page says, and a proxy if the page starts one; an `output` block holds
+//! what the block before it prints.
 //!
 //! In an `output` block `…` stands for any text within a line, and a line of `…` alone for any number of lines.
 
@@ -9,7 +10,7 @@ use std::process::Command;
 
 use crate::dev_mode::DevServer;
 use crate::harness::TALOS;
-use crate::harness::site::without_talos_variables;
+use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages about the project itself: nothing in them is to be run.
 const OF_THE_PROJECT: [&str; 3] = ["ARCHITECTURE.md", "FORMAT.md", "PERFORMANCE.md"];
@@ -61,22 +62,23 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// The variables that the page sets before the command that starts the server.
-fn variables(page: &str) -> Vec<(String, String)> {
+/// The commands that the page says are to be started elsewhere.
+fn commands(page: &str) -> Vec<String> {
     let consoles = blocks(page)
         .into_iter()
         .filter(|(language, _)| language == "console")
         .map(|(_, text)| text);
-    let start = consoles
+    consoles
         .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .find_map(|line| {
-            Some(
-                line.strip_prefix("$ ")?
-                    .split_once("make run")?
-                    .0
-                    .to_owned(),
-            )
-        })
+        .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
+        .collect()
+}
+
+/// The variables that the page sets before the command that starts the server.
+fn variables(page: &str) -> Vec<(String, String)> {
+    let start = commands(page)
+        .iter()
+        .find_map(|line| Some(line.split_once("make run")?.0.to_owned()))
         .expect("the page says how to start the server");
     start
         .split_whitespace()
@@ -85,6 +87,21 @@ fn variables(page: &str) -> Vec<(String, String)> {
             (name.to_owned(), value.to_owned())
         })
         .collect()
+}
+
+/// The proxy that the page starts, on another port than there.
+fn proxy(page: &str, url: &str, directory: &Path) -> Option<Server> {
+    let commands = commands(page);
+    let arguments = commands
+        .iter()
+        .find_map(|line| line.strip_prefix("talos proxy "))?
+        .replace("http://localhost:4420", url);
+    let mut command = Command::new(TALOS);
+    without_talos_variables(&mut command);
+    command
+        .args(["proxy", "--listen", "127.0.0.1:0"])
+        .args(arguments.split_whitespace());
+    Some(Server::start(command, directory.join("proxy.log")))
 }
 
 /// Whether `line` is the line `pattern`, in which `…` is any text.
@@ -126,6 +143,16 @@ fn run(name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let server = DevServer::start_with(directory.path(), &variables(&page));
     let url = format!("http://localhost:{}", server.address.port());
+    let proxy = proxy(&page, &url, directory.path());
+    let proxy_url = proxy
+        .as_ref()
+        .map(|proxy| format!("http://{}", proxy.address));
+    let here = |text: &str| {
+        let text = text.replace("http://localhost:4420", &url);
+        proxy_url.as_ref().map_or(text.clone(), |proxy_url| {
+            text.replace("http://localhost:8080", proxy_url)
+        })
+    };
     let steps = steps(&page);
     let mut script = String::from("exec 2>&1\n");
     for step in &steps {
@@ -138,7 +165,7 @@ fn run(name: &str) {
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let output = command
         .args(["-euo", "pipefail", "-c"])
-        .arg(script.replace("http://localhost:4420", &url))
+        .arg(here(&script))
         .env("PATH", path)
         .env("TALOS_URL", &url)
         .current_dir(directory.path())
@@ -156,7 +183,7 @@ fn run(name: &str) {
         let Some(expected) = &step.output else {
             continue;
         };
-        let expected = expected.replace("http://localhost:4420", &url);
+        let expected = here(expected);
         let expected: Vec<&str> = expected.lines().collect();
         let printed: Vec<&str> = printed.trim_end().lines().collect();
         assert!(
@@ -166,6 +193,9 @@ fn run(name: &str) {
             expected.join("\n"),
             printed.join("\n"),
         );
+    }
+    if let Some(proxy) = proxy {
+        proxy.stop();
     }
     server.stop();
 }
@@ -190,6 +220,7 @@ pages! {
     lifecycle: "lifecycle.md",
     ip_restrictions: "ip-restrictions.md",
     errors: "errors.md",
+    edge_proxy: "proxy.md",
 }
 
 #[test]
@@ -197,7 +228,10 @@ fn no_page_is_left_out() {
     for entry in fs::read_dir(docs()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let known = PAGES.contains(&name.as_str()) || OF_THE_PROJECT.contains(&name.as_str());
-        assert!(known || !name.ends_with(".md"), "{name} is not run");
+        let is_page = Path::new(&name)
+            .extension()
+            .is_some_and(|kind| kind == "md");
+        assert!(known || !is_page, "{name} is not run");
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Reason {
     DerivedTokenNotRevocable,
     /// Nobody made this credential; the caller must show another.
     UnknownCredential,
+    /// The caller may not have this; it must ask for less.
+    Forbidden,
     /// No such route; the caller must change the path.
     NotFound,
     /// No such key; the caller must ask for another.
@@ -46,6 +48,8 @@ pub enum Reason {
     HeaderFieldsTooLarge,
     /// A defect or a failed disk; for the operator.
     InternalServerError,
+    /// The server behind a proxy gave no answer that makes sense; the caller may retry.
+    BadGateway,
     /// Too much to do, or no writes at present; the caller may retry after the time given.
     ServiceUnavailable,
     /// The outcome is not known in time; the caller may ask again, with the same `request_id`.
@@ -64,6 +68,7 @@ impl Reason {
                 (400, "INVALID_ARGUMENT", "DERIVED_TOKEN_NOT_REVOCABLE")
             }
             Self::UnknownCredential => (400, "INVALID_ARGUMENT", "UNKNOWN_CREDENTIAL"),
+            Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
             Self::ApiKeyNotFound => (404, "NOT_FOUND", "API_KEY_NOT_FOUND"),
             Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
@@ -78,6 +83,7 @@ impl Reason {
                 (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")
             }
             Self::InternalServerError => (500, "INTERNAL", "INTERNAL_SERVER_ERROR"),
+            Self::BadGateway => (502, "UNAVAILABLE", "BAD_GATEWAY"),
             Self::ServiceUnavailable => (503, "UNAVAILABLE", "SERVICE_UNAVAILABLE"),
             Self::GatewayTimeout => (504, "DEADLINE_EXCEEDED", "GATEWAY_TIMEOUT"),
             Self::HttpVersionNotSupported => (505, "UNIMPLEMENTED", "HTTP_VERSION_NOT_SUPPORTED"),
@@ -149,6 +155,12 @@ impl ApiError {
             Reason::UnknownCredential,
             "credential: no API key has this credential",
         )
+    }
+
+    /// 403: the caller may not have this, as `message` says.
+    #[must_use]
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::Forbidden, message)
     }
 
     /// 404: no route has this path.
@@ -236,6 +248,15 @@ impl ApiError {
         Self::new(Reason::InternalServerError, "an internal error occurred")
     }
 
+    /// 502: the server behind gave no answer, or none that is HTTP. It may have done what it was asked.
+    #[must_use]
+    pub fn bad_gateway() -> Self {
+        Self::new(
+            Reason::BadGateway,
+            "the upstream gave no answer; what was asked may still have been done",
+        )
+    }
+
     /// 503 with `Retry-After`: nothing was done, and the same request may succeed in a moment.
     #[must_use]
     pub fn service_unavailable(message: impl Into<Cow<'static, str>>) -> Self {
@@ -267,6 +288,15 @@ impl ApiError {
         Self::new(
             Reason::GatewayTimeout,
             "storage did not answer in time; the change may still take effect",
+        )
+    }
+
+    /// 504: the server behind did not answer in time; the change may still happen.
+    #[must_use]
+    pub fn upstream_timeout() -> Self {
+        Self::new(
+            Reason::GatewayTimeout,
+            "the upstream did not answer in time; the change may still take effect",
         )
     }
 

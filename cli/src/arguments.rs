@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
 use crate::macaroon::MacaroonCommand;
+use crate::proxy::ProxyCommand;
 use crate::serve::ServeArguments;
 use crate::token::TokenCommand;
 
@@ -44,6 +45,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Start the server
     Serve(ServeArguments),
+    /// Start a proxy that answers repeated verifications from memory
+    Proxy(Box<ProxyCommand>),
     /// Issue, import, look up, change, verify and revoke API keys
     Keys(Box<KeysCommand>),
     /// Generate signing keys, and show those of a server
@@ -185,5 +188,24 @@ mod tests {
             parse(&["--version"]).expect_err("a text").kind(),
             ErrorKind::DisplayVersion
         );
+    }
+
+    #[test]
+    fn misuse_of_the_proxy_exits_with_2() {
+        for line in [
+            vec![],
+            vec!["--upstream", "localhost:4420"],
+            vec!["--upstream", "http://h/base"],
+            vec!["--upstream", "http://h", "--listen", "8080"],
+            vec!["--upstream", "http://h", "--cache-ttl", "60"],
+            vec!["--upstream", "http://h", "--cache-max-size", "-1"],
+            vec!["--upstream", "http://h", "--cache-num-counters", "0"],
+            vec!["--upstream", "http://h", "--upstream-timeout", "0"],
+            vec!["--upstream", "http://h", "--upstream-timeout", "61s"],
+        ] {
+            let line = [vec!["proxy"], line].concat();
+            assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
+        }
+        assert!(parse(&["proxy", "--upstream", "http://h", "--listen", ":0"]).is_ok());
     }
 }

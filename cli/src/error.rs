@@ -8,6 +8,7 @@ use talos_config::ConfigError;
 use talos_engine::OpenError;
 use talos_engine::limits::CREDENTIAL_BYTES;
 use talos_engine::token::MintError;
+use talos_proxy::ProxyError;
 use talos_server::ServerError;
 
 /// Why a command failed. Every variant is for the person at the terminal, who reads one line on standard error.
@@ -123,6 +124,9 @@ pub(crate) enum CliError {
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The proxy does not start.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// A part of the server does not start.
     #[error("{what}: {source}")]
     Start {

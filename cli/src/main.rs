@@ -9,6 +9,7 @@ mod jwk;
 mod keys;
 mod macaroon;
 mod output;
+mod proxy;
 mod serve;
 mod token;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     match arguments.command {
         Command::Serve(serve) => serve::run(&serve, arguments.config.as_deref()),
+        Command::Proxy(proxy) => proxy.run(),
         Command::Keys(keys) => {
             let client = Client::new(&arguments.endpoint)?;
             on_console(|console| keys.run(&client, console))

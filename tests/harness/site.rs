@@ -116,7 +116,14 @@ pub fn without_talos_variables(command: &mut Command) {
 
 impl Server {
     /// Starts the command with its standard error in `log`, and waits until the server is ready.
-    pub fn start(mut command: Command, log: PathBuf) -> Self {
+    pub fn start(command: Command, log: PathBuf) -> Self {
+        let mut server = Self::start_unready(command, log);
+        server.wait_for_readiness();
+        server
+    }
+
+    /// Starts the command with its standard error in `log`, and waits until it listens.
+    pub fn start_unready(mut command: Command, log: PathBuf) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -128,7 +135,6 @@ impl Server {
             child,
         };
         server.address = server.wait_for("its address", Self::logged_address);
-        server.wait_for_readiness();
         server
     }
 

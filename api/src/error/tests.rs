@@ -60,6 +60,12 @@ fn statuses_and_reasons_of_keys() {
             "UNKNOWN_CREDENTIAL",
         ),
         (
+            ApiError::forbidden("x"),
+            403,
+            "PERMISSION_DENIED",
+            "FORBIDDEN",
+        ),
+        (
             ApiError::api_key_exists(),
             409,
             "ALREADY_EXISTS",
@@ -133,6 +139,13 @@ fn statuses_and_reasons_of_http() {
             503,
             "UNAVAILABLE",
             "SERVICE_UNAVAILABLE",
+        ),
+        (ApiError::bad_gateway(), 502, "UNAVAILABLE", "BAD_GATEWAY"),
+        (
+            ApiError::upstream_timeout(),
+            504,
+            "DEADLINE_EXCEEDED",
+            "GATEWAY_TIMEOUT",
         ),
         (
             ApiError::gateway_timeout(),

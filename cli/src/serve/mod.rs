@@ -6,11 +6,11 @@
 //!   and only then the database closes: nobody is told of a change that is not durable.
 
 mod development;
-mod log_queue;
-mod logging;
+pub(crate) mod log_queue;
+pub(crate) mod logging;
 mod metrics;
-mod process;
-mod signals;
+pub(crate) mod process;
+pub(crate) mod signals;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;

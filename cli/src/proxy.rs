@@ -1,0 +1,202 @@
+//! `talos proxy`: assembles the edge proxy, waits, and ends it in order.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use talos_config::{Log, LogFormat, LogLevel};
+use talos_engine::duration;
+use talos_proxy::limits::UPSTREAM_TIMEOUT_MAX;
+use talos_proxy::{
+    AllowedHosts, CacheSettings, HostSource, InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl,
+};
+
+use crate::error::CliError;
+use crate::serve::log_queue::LogQueue;
+use crate::serve::signals::Signals;
+use crate::serve::{logging, process};
+
+/// How to proxy.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyCommand {
+    /// The server behind: http:// or https://, a host, perhaps a port
+    #[arg(long, value_name = "URL", value_parser = parse_upstream)]
+    upstream: UpstreamUrl,
+
+    /// Certificates (PEM) of those who may sign the upstream's; default: those that browsers trust
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+
+    /// How long the upstream may take to begin an answer, at most 60s
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_timeout)]
+    upstream_timeout: Duration,
+
+    /// Where to listen; without a host on all addresses
+    #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080", value_parser = parse_listen)]
+    listen: SocketAddr,
+
+    /// How long a verification may be answered from memory: the longest that a revocation elsewhere goes unnoticed
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    cache_ttl: Duration,
+
+    /// What all answers in memory may take; 0 keeps none
+    #[arg(long, value_name = "BYTES", default_value_t = 104_857_600)]
+    cache_max_size: u64,
+
+    /// How many answers to expect: what is asked for again is told from what is not by a record of about so many
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    cache_num_counters: u32,
+
+    /// The only hosts that are served; default: all
+    #[arg(long, value_name = "HOST,…", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
+
+    /// Let the first X-Forwarded-Host say which host a request is for
+    #[arg(long)]
+    trust_x_forwarded_host: bool,
+
+    /// The least important lines that are logged
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        env = "TALOS_LOG_LEVEL",
+        default_value = "info"
+    )]
+    log_level: Level,
+
+    /// How a log line looks
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "TALOS_LOG_FORMAT",
+        default_value = "json"
+    )]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Json,
+    Text,
+}
+
+impl ProxyCommand {
+    /// Proxies until a signal ends it.
+    pub(crate) fn run(self) -> Result<ExitCode, CliError> {
+        let log = logging::start(self.log()).map_err(|source| CliError::Start {
+            what: "log",
+            source,
+        })?;
+        let outcome = serve(&self.into_settings(), &log);
+        log.wait_until_written();
+        outcome
+    }
+
+    fn log(&self) -> Log {
+        Log {
+            level: match self.log_level {
+                Level::Trace => LogLevel::Trace,
+                Level::Debug => LogLevel::Debug,
+                Level::Info => LogLevel::Info,
+                Level::Warn => LogLevel::Warn,
+                Level::Error => LogLevel::Error,
+            },
+            format: match self.log_format {
+                Format::Json => LogFormat::Json,
+                Format::Text => LogFormat::Text,
+            },
+        }
+    }
+
+    fn into_settings(self) -> ProxySettings {
+        ProxySettings {
+            upstream: self.upstream,
+            upstream_ca: self.upstream_ca,
+            upstream_timeout: self.upstream_timeout,
+            listen: self.listen,
+            cache: CacheSettings {
+                ttl: self.cache_ttl,
+                bytes_max: self.cache_max_size,
+                entries_expected: self.cache_num_counters as usize,
+            },
+            allowed_hosts: AllowedHosts::new(self.allowed_hosts.iter().map(String::as_str)),
+            host_source: if self.trust_x_forwarded_host {
+                HostSource::ForwardedHost
+            } else {
+                HostSource::Host
+            },
+        }
+    }
+}
+
+fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError> {
+    process::disable_core_dumps();
+    process::raise_descriptor_limit();
+    // Before anything is served, so that a signal during the start is not lost.
+    let signals = Signals::register().map_err(|source| CliError::Start {
+        what: "signals",
+        source,
+    })?;
+    let proxy = Proxy::bind(settings)?;
+    let address = proxy.address();
+    tracing::info!(
+        %address,
+        upstream = %settings.upstream,
+        cache_ttl = duration::format_protobuf(settings.cache.ttl),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    let (handle, last_words) = (proxy.stop_handle(), log.clone());
+    let stopping = signals.on_first(
+        move || handle.stop(),
+        move || last_words.wait_until_written(),
+    );
+    proxy.run()?;
+    if !stopping.is_asked() {
+        return Err(CliError::Stopped(address));
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_upstream(text: &str) -> Result<UpstreamUrl, InvalidUpstreamUrl> {
+    text.parse()
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(1)..=UPSTREAM_TIMEOUT_MAX).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("must be from 1ms to 60s".to_owned())
+    }
+}
+
+/// `:8080` is every address of this machine, as Go programs write it.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let wanted =
+        "write an address and a port, such as 127.0.0.1:8080, or a port alone, such as :8080";
+    let full = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.to_owned()
+    };
+    let found = full.to_socket_addrs();
+    found
+        .map_err(|error| format!("{error}; {wanted}"))?
+        .next()
+        .ok_or_else(|| wanted.to_owned())
+}

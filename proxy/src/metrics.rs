@@ -1,0 +1,229 @@
+//! What the proxy counts, and the page that shows it (text format of Prometheus, version 0.0.4).
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The media type of the page.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The upper bounds of the ranges of durations: an answer from memory at the one end, an upstream in trouble at the
+/// other.
+const BOUNDS: [Duration; 14] = [
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_millis(2_500),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+/// Statuses of HTTP have three digits; below 100 there is none.
+const STATUSES: usize = 1000;
+
+/// Counters that anybody may raise and read at any time.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Verifications answered from the cache.
+    pub(crate) hits: AtomicU64,
+    /// Verifications answered by the upstream.
+    pub(crate) misses: AtomicU64,
+    statuses: Box<[AtomicU64]>,
+    failures: AtomicU64,
+    latency: Histogram,
+    cached: Histogram,
+    uncached: Histogram,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The cache.
+    Cache,
+    /// The upstream, or the proxy itself.
+    Elsewhere,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    within: [AtomicU64; BOUNDS.len()],
+    beyond: AtomicU64,
+    sum_ns: AtomicU64,
+}
+
+impl Metrics {
+    /// Nothing has happened yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            statuses: (0..STATUSES).map(|_| AtomicU64::new(0)).collect(),
+            failures: AtomicU64::new(0),
+            latency: Histogram::default(),
+            cached: Histogram::default(),
+            uncached: Histogram::default(),
+        }
+    }
+
+    /// The upstream has answered with `status`, or not at all.
+    pub(crate) fn upstream(&self, status: Option<u16>, latency: Duration) {
+        let counter = status
+            .and_then(|status| self.statuses.get(usize::from(status)))
+            .unwrap_or(&self.failures);
+        counter.fetch_add(1, Relaxed);
+        self.latency.observe(latency);
+    }
+
+    /// A client's request was answered.
+    pub(crate) fn request(&self, source: Source, duration: Duration) {
+        match source {
+            Source::Cache => self.cached.observe(duration),
+            Source::Elsewhere => self.uncached.observe(duration),
+        }
+    }
+
+    /// The page. The cache has `entries`, which take `bytes`.
+    pub(crate) fn page(&self, entries: u64, bytes: u64) -> String {
+        let mut page = String::new();
+        let mut number = |name: &str, kind: &str, help: &str, value: u64| {
+            begin(&mut page, name, kind, help);
+            let _ = writeln!(page, "{name} {value}");
+        };
+        number(
+            "talos_proxy_cache_hits_total",
+            "counter",
+            "Verifications answered from the cache.",
+            self.hits.load(Relaxed),
+        );
+        number(
+            "talos_proxy_cache_misses_total",
+            "counter",
+            "Verifications answered by the upstream.",
+            self.misses.load(Relaxed),
+        );
+        number(
+            "talos_proxy_cache_entries",
+            "gauge",
+            "Answers in the cache, those included that have ended and were not asked for since.",
+            entries,
+        );
+        number(
+            "talos_proxy_cache_bytes",
+            "gauge",
+            "What the answers in the cache take.",
+            bytes,
+        );
+        let name = "talos_proxy_upstream_requests_total";
+        let help = "Requests to the upstream by the status of its answer; error = it gave none.";
+        begin(&mut page, name, "counter", help);
+        for (status, count) in self.statuses.iter().enumerate() {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                let _ = writeln!(page, "{name}{{status=\"{status}\"}} {count}");
+            }
+        }
+        let failures = self.failures.load(Relaxed);
+        let _ = writeln!(page, "{name}{{status=\"error\"}} {failures}");
+
+        let name = "talos_proxy_upstream_latency_seconds";
+        let help = "From a request to the upstream to the head of its answer.";
+        begin(&mut page, name, "histogram", help);
+        self.latency.write(&mut page, name, "");
+        let name = "talos_proxy_request_duration_seconds";
+        let help = "From the head of a client's request to that of its answer.";
+        begin(&mut page, name, "histogram", help);
+        self.cached.write(&mut page, name, "cached=\"true\"");
+        self.uncached.write(&mut page, name, "cached=\"false\"");
+        page
+    }
+}
+
+fn begin(page: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+impl Histogram {
+    fn observe(&self, duration: Duration) {
+        BOUNDS
+            .iter()
+            .zip(&self.within)
+            .find(|(bound, _)| duration <= **bound)
+            .map_or(&self.beyond, |(_, count)| count)
+            .fetch_add(1, Relaxed);
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// Writes the samples; `labels` is empty or a list of labels without braces.
+    fn write(&self, page: &mut String, name: &str, labels: &str) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut count = 0;
+        let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64().to_string());
+        let counters = self.within.iter().chain([&self.beyond]);
+        for (bound, counter) in bounds.chain(["+Inf".to_owned()]).zip(counters) {
+            count += counter.load(Relaxed);
+            let _ = writeln!(
+                page,
+                "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}"
+            );
+        }
+        let sum = Duration::from_nanos(self.sum_ns.load(Relaxed)).as_secs_f64();
+        let braced = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{labels}}}")
+        };
+        let _ = writeln!(
+            page,
+            "{name}_sum{braced} {sum}\n{name}_count{braced} {count}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_holds_every_counter() {
+        let metrics = Metrics::new();
+        metrics.hits.fetch_add(3, Relaxed);
+        metrics.misses.fetch_add(2, Relaxed);
+        metrics.upstream(Some(200), Duration::from_millis(1));
+        metrics.upstream(Some(200), Duration::from_secs(60));
+        metrics.upstream(Some(404), Duration::from_micros(1));
+        metrics.upstream(None, Duration::ZERO);
+        metrics.request(Source::Cache, Duration::from_micros(60));
+        metrics.request(Source::Elsewhere, Duration::from_millis(2));
+        let page = metrics.page(7, 8);
+        for line in [
+            "talos_proxy_cache_hits_total 3",
+            "talos_proxy_cache_misses_total 2",
+            "talos_proxy_cache_entries 7",
+            "talos_proxy_cache_bytes 8",
+            "talos_proxy_upstream_requests_total{status=\"200\"} 2",
+            "talos_proxy_upstream_requests_total{status=\"404\"} 1",
+            "talos_proxy_upstream_requests_total{status=\"error\"} 1",
+            "# TYPE talos_proxy_upstream_latency_seconds histogram",
+            "talos_proxy_upstream_latency_seconds_bucket{le=\"0.00005\"} 2",
+            "talos_proxy_upstream_latency_seconds_bucket{le=\"0.001\"} 3",
+            "talos_proxy_upstream_latency_seconds_bucket{le=\"30\"} 3",
+            "talos_proxy_upstream_latency_seconds_bucket{le=\"+Inf\"} 4",
+            "talos_proxy_upstream_latency_seconds_sum 60.001001",
+            "talos_proxy_upstream_latency_seconds_count 4",
+            "talos_proxy_request_duration_seconds_bucket{cached=\"true\",le=\"0.0001\"} 1",
+            "talos_proxy_request_duration_seconds_count{cached=\"true\"} 1",
+            "talos_proxy_request_duration_seconds_sum{cached=\"false\"} 0.002",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+        assert!(!page.contains("status=\"500\""));
+    }
+}

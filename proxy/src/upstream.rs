@@ -1,0 +1,226 @@
+//! The server behind: a pool of connections to it, and what its failures mean to a client.
+
+use std::error::Error as _;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use talos_api::error::ApiError;
+
+use crate::error::ProxyError;
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::settings::{ProxySettings, UpstreamUrl};
+
+/// A body that passes through or that the proxy holds.
+pub(crate) type Body = Either<Full<Bytes>, Incoming>;
+
+/// A body that is there.
+pub(crate) fn held(bytes: impl Into<Bytes>) -> Body {
+    Either::Left(Full::new(bytes.into()))
+}
+
+/// The server behind.
+pub(crate) struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    url: UpstreamUrl,
+    timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Upstream {
+    /// Prepares connections; none is made yet.
+    pub(crate) fn new(settings: &ProxySettings, metrics: Arc<Metrics>) -> Result<Self, ProxyError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits::CONNECT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(settings.upstream_ca.as_deref())?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits::UPSTREAM_IDLE)
+            .pool_max_idle_per_host(limits::UPSTREAM_IDLE_CONNECTIONS)
+            .build(connector);
+        Ok(Self {
+            client,
+            url: settings.upstream.clone(),
+            timeout: settings.upstream_timeout,
+            metrics,
+        })
+    }
+
+    /// Sends a request whose headers are those that the upstream is to get, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// 502, 503 or 504, for the client; the cause is logged.
+    pub(crate) async fn send(
+        &self,
+        parts: Parts,
+        body: Body,
+    ) -> Result<Response<Incoming>, ApiError> {
+        self.exchange(Request::from_parts(parts, body), self.timeout)
+            .await
+    }
+
+    /// Whether the upstream says that it is ready.
+    ///
+    /// # Errors
+    /// 502, 503 or 504, for whoever asked.
+    pub(crate) async fn ready(&self) -> Result<(), ApiError> {
+        let mut request = Request::new(held(Bytes::new()));
+        *request.uri_mut() = Uri::from_static("/health/ready");
+        let host = HeaderValue::from_str(self.url.authority.as_str());
+        let host = host.map_err(|_| ApiError::internal())?;
+        request.headers_mut().insert(HOST, host);
+        let response = self.exchange(request, limits::READY).await?;
+        let status = response.status();
+        // Read to its end, so that the connection can be used again; a long one is not worth that.
+        let body = http_body_util::Limited::new(response.into_body(), limits::SMALL_BODY_BYTES);
+        let _ = tokio::time::timeout(limits::READY, body.collect()).await;
+        if status == StatusCode::OK {
+            Ok(())
+        } else {
+            Err(ApiError::service_unavailable("the upstream is not ready"))
+        }
+    }
+
+    /// Reads the body of an answer, or leaves one that is long, or does not say how long it is, as it is.
+    ///
+    /// # Errors
+    /// 502 or 504, for the client.
+    pub(crate) async fn read(&self, body: Incoming) -> Result<Either<Bytes, Incoming>, ApiError> {
+        let length = body.size_hint().exact();
+        if length.is_none_or(|length| length > limits::ANSWER_BYTES) {
+            return Ok(Either::Right(body));
+        }
+        match tokio::time::timeout(self.timeout, body.collect()).await {
+            Ok(Ok(collected)) => Ok(Either::Left(collected.to_bytes())),
+            Ok(Err(error)) => {
+                tracing::warn!(upstream = %self.url, %error, "the upstream's answer broke off");
+                Err(ApiError::bad_gateway())
+            }
+            Err(_) => Err(ApiError::upstream_timeout()),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Body>,
+        timeout: Duration,
+    ) -> Result<Response<Incoming>, ApiError> {
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = self.uri(request.uri().path_and_query())?;
+        let begin = Instant::now();
+        let outcome = tokio::time::timeout(timeout, self.client.request(request)).await;
+        let latency = begin.elapsed();
+        match outcome {
+            Ok(Ok(response)) => {
+                self.metrics
+                    .upstream(Some(response.status().as_u16()), latency);
+                Ok(response)
+            }
+            Ok(Err(error)) => {
+                self.metrics.upstream(None, latency);
+                tracing::warn!(upstream = %self.url, error = causes(&error), "the upstream gave no answer");
+                Err(meaning(&error))
+            }
+            Err(_) => {
+                self.metrics.upstream(None, latency);
+                tracing::warn!(upstream = %self.url, ?timeout, "the upstream did not answer in time");
+                Err(ApiError::upstream_timeout())
+            }
+        }
+    }
+
+    /// The same path and query at the upstream.
+    fn uri(&self, target: Option<&PathAndQuery>) -> Result<Uri, ApiError> {
+        let mut parts = hyper::http::uri::Parts::default();
+        parts.scheme = Some(self.url.scheme.clone());
+        parts.authority = Some(self.url.authority.clone());
+        parts.path_and_query = Some(
+            target
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+        );
+        Uri::from_parts(parts).map_err(|_| ApiError::bad_request("malformed request target"))
+    }
+}
+
+fn tls(certificates: Option<&Path>) -> Result<ClientConfig, ProxyError> {
+    let mut roots = RootCertStore::empty();
+    match certificates {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let bad = |message: String| ProxyError::Certificates {
+                path: path.display().to_string(),
+                message,
+            };
+            let found =
+                CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+            for certificate in found {
+                let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| bad(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(bad("no certificate in it".to_owned()));
+            }
+        }
+    }
+    // The provider is named here: nothing else in the process decides about it.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ProxyError::Runtime(io::Error::other(error)))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What a client is told.
+fn meaning(error: &Error) -> ApiError {
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        if found
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        {
+            return ApiError::upstream_timeout();
+        }
+        cause = found.source();
+    }
+    if error.is_connect() {
+        ApiError::service_unavailable("the upstream cannot be reached")
+    } else {
+        ApiError::bad_gateway()
+    }
+}
+
+/// An error with all its causes, for the log.
+fn causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        text = format!("{text}: {found}");
+        cause = found.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! `talos proxy` from outside: before the real server where its answers count, before a scripted one where the exact
+//! bytes, their moment, or a failure count.
+
+mod caching;
+mod changes;
+mod failures;
+mod forwarding;
+mod hosts;
+mod observing;
+mod page;
+mod questions;
+mod scripted;
+mod tls;
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::http::{Answer, Connection};
+use crate::harness::keys::VERIFY;
+use crate::harness::site::{Server, Site, without_talos_variables};
+use crate::harness::{Driver, TALOS};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command that starts a proxy before `upstream`, on a port that the system chooses.
+fn command(upstream: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(TALOS);
+    without_talos_variables(&mut command);
+    command
+        .args(["proxy", "--upstream", upstream, "--listen", "127.0.0.1:0"])
+        .args(arguments);
+    command
+}
+
+/// A proxy before a real server.
+struct Pair {
+    _site: Site,
+    server: Server,
+    proxy: Server,
+}
+
+impl Pair {
+    fn start(arguments: &[&str]) -> Self {
+        let mut site = Site::new(Driver::Epoll);
+        let server = site.start();
+        let command = command(&format!("http://{}", server.address), arguments);
+        let proxy = Server::start(command, site.directory().join("proxy.log"));
+        Self {
+            _site: site,
+            server,
+            proxy,
+        }
+    }
+}
+
+/// Where an answer came from, as it says.
+#[track_caller]
+fn source(answer: &Answer) -> &str {
+    let body = String::from_utf8_lossy(&answer.body);
+    assert_eq!(answer.status, 200, "{body}");
+    answer
+        .header("ory-talos-cache")
+        .unwrap_or_else(|| panic!("no Ory-Talos-Cache: {answer:?}"))
+}
+
+/// Verifies through a new connection.
+fn verify(proxy: SocketAddr, credential: &str, headers: &[(&str, &str)]) -> Answer {
+    let body = serde_json::json!({ "credential": credential }).to_string();
+    Connection::open(proxy).call("POST", VERIFY, headers, body.as_bytes())
+}
+
+/// Asserts that the answer is an acceptance from there.
+#[track_caller]
+fn assert_accepted(answer: &Answer, from: &str) {
+    assert_eq!(source(answer), from, "{answer:?}");
+    assert_eq!(answer.json()["is_valid"], true, "{answer:?}");
+}
+
+/// Asserts that the answer is a refusal, and the upstream's.
+#[track_caller]
+fn assert_refused(answer: &Answer, code: &str) {
+    assert_eq!(source(answer), "MISS", "{answer:?}");
+    crate::harness::keys::assert_refused(&answer.json(), code);
+}
+
+/// Repeats `probe` until it is true.
+#[track_caller]
+fn wait_until(what: &str, mut probe: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !probe() {
+        assert!(Instant::now() < deadline, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The value of a sample on the page of metrics.
+fn metric(proxy: SocketAddr, sample: &str) -> u64 {
+    let answer = Connection::open(proxy).call("GET", "/metrics", &[], b"");
+    assert_eq!(answer.status, 200);
+    let page = String::from_utf8(answer.body).unwrap();
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {sample} in\n{page}"))
+}

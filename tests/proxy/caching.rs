@@ -1,0 +1,197 @@
+//! What is answered from memory, and for how long. The server behind is the real one.
+
+use serde_json::json;
+
+use super::{Pair, assert_accepted, assert_refused, metric, scripted, source, verify, wait_until};
+use crate::harness::http::Connection;
+use crate::harness::keys::{ISSUE, Issued, VERIFY};
+
+#[test]
+fn an_accepted_credential_is_answered_from_memory() {
+    let pair = Pair::start(&[]);
+    let key = pair.proxy.connect().issue("key");
+    let first = verify(pair.proxy.address, &key.secret, &[]);
+    assert_accepted(&first, "MISS");
+    let mut ids = vec![first.header("x-request-id").unwrap().to_owned()];
+    for _ in 0..3 {
+        let answer = verify(pair.proxy.address, &key.secret, &[]);
+        assert_accepted(&answer, "HIT");
+        assert_eq!(answer.body, first.body);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert!(answer.header("date").is_some());
+        ids.push(answer.header("x-request-id").unwrap().to_owned());
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "an id is of one request");
+    let echoed = verify(pair.proxy.address, &key.secret, &[("X-Request-Id", "mine")]);
+    assert_accepted(&echoed, "HIT");
+    assert_eq!(echoed.header("x-request-id"), Some("mine"));
+    pair.proxy.stop();
+    pair.server.stop();
+}
+
+#[test]
+fn refusals_and_errors_are_not_kept() {
+    let pair = Pair::start(&[]);
+    let mut connection = pair.proxy.connect();
+    for _ in 0..3 {
+        assert_refused(&verify(pair.proxy.address, "nobody's", &[]), "NOT_FOUND");
+        let answer = connection.call("POST", VERIFY, &[], b"{}");
+        answer.assert_error(400, "INVALID_ARGUMENT", "CREDENTIAL_REQUIRED");
+        let answer = connection.call("POST", VERIFY, &[], b"[");
+        assert_eq!(answer.status, 400);
+        let answer = connection.call("GET", VERIFY, &[], b"");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    }
+    // An unknown credential that becomes known is accepted at once.
+    let body = json!({"name": "n", "actor_id": "a", "raw_key": "nobody's"});
+    let path = "/v2alpha1/admin/importedApiKeys";
+    assert_eq!(pair.server.connect().post(path, &body).status, 201);
+    let answer = verify(pair.proxy.address, "nobody's", &[]);
+    assert_accepted(&answer, "MISS");
+}
+
+#[test]
+fn no_cache_skips_the_read_and_no_store_the_write_too() {
+    let pair = Pair::start(&[]);
+    let mut server = pair.server.connect();
+    let key = server.issue("key");
+    // A change that the proxy does not see.
+    let mut rename = |actor: &str| {
+        let path = format!("{ISSUE}/{}", key.key_id);
+        let body = json!({"metadata": {"version": actor}}).to_string();
+        let answer = server.call("PATCH", &path, &[], body.as_bytes());
+        assert_eq!(answer.status, 200);
+    };
+    let version = |headers: &[(&str, &str)]| {
+        let answer = verify(pair.proxy.address, &key.secret, headers);
+        let version = answer.json()["metadata"]["version"].clone();
+        (source(&answer).to_owned(), version)
+    };
+    let miss = |text: &str| ("MISS".to_owned(), json!(text));
+    let hit = |text: &str| ("HIT".to_owned(), json!(text));
+    rename("1");
+    assert_eq!(version(&[]), miss("1"));
+    rename("2");
+    assert_eq!(version(&[]), hit("1"));
+    for headers in [
+        ("Cache-Control", "No-Store"),
+        ("cache-control", "max-age=0, NO-STORE"),
+    ] {
+        assert_eq!(version(&[headers]), miss("2"));
+        assert_eq!(version(&[]), hit("1"), "{headers:?} wrote");
+    }
+    for (index, headers) in [
+        ("Cache-Control", "No-Cache"),
+        ("Pragma", "NO-CACHE"),
+        ("cache-control", "max-age=0,no-cache"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("refreshed {index}");
+        rename(&name);
+        assert_eq!(version(&[*headers]), miss(&name));
+        assert_eq!(version(&[]), hit(&name), "{headers:?} did not write");
+    }
+}
+
+/// A key with a rate limit must be counted by the server each time.
+#[test]
+fn a_key_with_a_rate_limit_is_not_kept() {
+    let pair = Pair::start(&[]);
+    let body = json!({"name": "n", "actor_id": "a", "rate_limit_policy":
+        {"quota": "100", "window": "60s", "unit": "requests"}});
+    let key = Issued::from(&pair.proxy.connect().post(ISSUE, &body));
+    for _ in 0..3 {
+        let answer = verify(pair.proxy.address, &key.secret, &[]);
+        assert_accepted(&answer, "MISS");
+        assert!(answer.header("ratelimit-policy").is_some());
+    }
+}
+
+#[test]
+fn what_holds_for_less_than_a_second_is_not_kept() {
+    let pair = Pair::start(&[]);
+    let mut connection = pair.proxy.connect();
+    let body = json!({"name": "n", "actor_id": "a", "ttl": "1s"});
+    let key = Issued::from(&connection.post(ISSUE, &body));
+    for _ in 0..3 {
+        assert_eq!(
+            source(&verify(pair.proxy.address, &key.secret, &[])),
+            "MISS"
+        );
+    }
+    for ttl in ["999ms", "0"] {
+        let pair = Pair::start(&["--cache-ttl", ttl]);
+        let key = pair.proxy.connect().issue("key");
+        for _ in 0..3 {
+            assert_accepted(&verify(pair.proxy.address, &key.secret, &[]), "MISS");
+        }
+    }
+}
+
+#[test]
+fn a_change_elsewhere_is_seen_after_the_ttl() {
+    let pair = Pair::start(&["--cache-ttl", "1s"]);
+    let key = pair.server.connect().issue("key");
+    verify(pair.proxy.address, &key.secret, &[]);
+    assert_eq!(pair.server.connect().revoke(&key.key_id).status, 200);
+    wait_until("refused", || {
+        let answer = verify(pair.proxy.address, &key.secret, &[]);
+        answer.json()["is_valid"] == false
+    });
+}
+
+#[test]
+fn an_answer_is_kept_no_longer_than_its_credential_lives() {
+    let upstream = scripted::Scripted::start(|_| {
+        let end = std::time::SystemTime::now() + std::time::Duration::from_millis(2500);
+        let end = end.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let end = talos_engine::clock::UnixMillis(i64::try_from(end.as_millis()).unwrap());
+        let end = talos_api::timestamp::format(end);
+        let body = format!(r#"{{"is_valid":true,"key_id":"k","expire_time":"{end}"}}"#);
+        scripted::json(200, &body)
+    });
+    let (proxy, _directory) = upstream.proxy(&["--cache-ttl", "1h"]);
+    verify(proxy.address, "x", &[]);
+    wait_until("asked again", || {
+        verify(proxy.address, "x", &[]);
+        upstream.received().len() > 1
+    });
+    assert!(metric(proxy.address, "talos_proxy_cache_hits_total") > 0);
+}
+
+#[test]
+fn the_cache_is_bounded_in_bytes() {
+    let pair = Pair::start(&["--cache-max-size", "50000", "--cache-num-counters", "100"]);
+    let mut connection = pair.proxy.connect();
+    for _ in 0..200 {
+        let key = connection.issue("key");
+        assert_accepted(&verify(pair.proxy.address, &key.secret, &[]), "MISS");
+    }
+    let bytes = metric(pair.proxy.address, "talos_proxy_cache_bytes");
+    let entries = metric(pair.proxy.address, "talos_proxy_cache_entries");
+    assert!((10_000..=50_000).contains(&bytes), "{bytes}");
+    assert!((10..100).contains(&entries), "{entries}");
+
+    let pair = Pair::start(&["--cache-max-size", "0"]);
+    let key = pair.proxy.connect().issue("key");
+    for _ in 0..3 {
+        assert_accepted(&verify(pair.proxy.address, &key.secret, &[]), "MISS");
+    }
+}
+
+/// What is in memory is answered even while the upstream is away.
+#[test]
+fn memory_needs_no_upstream() {
+    let pair = Pair::start(&[]);
+    let key = pair.proxy.connect().issue("key");
+    assert_accepted(&verify(pair.proxy.address, &key.secret, &[]), "MISS");
+    pair.server.stop();
+    assert_accepted(&verify(pair.proxy.address, &key.secret, &[]), "HIT");
+    let mut connection = Connection::open(pair.proxy.address);
+    let answer = connection.call("POST", VERIFY, &[], br#"{"credential":"other"}"#);
+    answer.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
+}

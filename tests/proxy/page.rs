@@ -1,0 +1,35 @@
+//! The page about the proxy names what there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::TALOS;
+
+/// Every option that the page names exists, and every option is on the page.
+#[test]
+fn the_page_names_every_option() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/proxy.md");
+    let page = fs::read_to_string(page).unwrap();
+    let help = Command::new(TALOS)
+        .args(["proxy", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words
+            .filter(|word| word.starts_with("--") && word.len() > 2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let general = ["--config", "--endpoint", "--help"].map(str::to_owned);
+    let known = &options(&help) - &general.clone().into();
+    let named: BTreeSet<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .flat_map(options)
+        .collect();
+    assert_eq!(named, known);
+}

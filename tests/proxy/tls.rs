@@ -1,0 +1,75 @@
+//! An upstream that speaks TLS.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::scripted::{self, Scripted};
+use super::{assert_accepted, command, verify};
+use crate::harness::site::Server;
+
+fn certificates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/proxy/certificates")
+}
+
+/// A server that calls itself `localhost`.
+fn start() -> Scripted {
+    let certificate = CertificateDer::from_pem_file(certificates().join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(certificates().join("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    Scripted::start_over(
+        move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            StreamOwned::new(connection, stream)
+        },
+        |_| scripted::json(200, r#"{"is_valid":true,"key_id":"k"}"#),
+    )
+}
+
+#[test]
+fn an_upstream_that_is_who_it_says_is_asked() {
+    let upstream = start();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = certificates().join("ca.pem");
+    let url = format!("https://localhost:{}", upstream.address.port());
+    let command = command(&url, &["--upstream-ca", ca.to_str().unwrap()]);
+    let proxy = Server::start(command, directory.path().join("proxy.log"));
+    assert_accepted(&verify(proxy.address, "x", &[]), "MISS");
+    assert_accepted(&verify(proxy.address, "x", &[]), "HIT");
+}
+
+#[test]
+fn an_upstream_that_is_somebody_else_is_not_asked() {
+    let upstream = start();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = certificates().join("ca.pem");
+    let port = upstream.address.port();
+    for (url, arguments) in [
+        // Nobody vouches for it.
+        (format!("https://localhost:{port}"), vec![]),
+        // Somebody vouches for it under another name.
+        (
+            format!("https://127.0.0.1:{port}"),
+            vec!["--upstream-ca", ca.to_str().unwrap()],
+        ),
+    ] {
+        let log = directory.path().join("proxy.log");
+        let proxy = Server::start_unready(command(&url, &arguments), log.clone());
+        let answer = verify(proxy.address, "x", &[]);
+        answer.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
+        proxy.stop();
+        assert!(fs::read_to_string(&log).unwrap().contains("certificate"));
+    }
+    assert!(upstream.received().is_empty());
+}
