@@ -1,25 +1,28 @@
 //! An upstream that speaks TLS.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::scripted::{self, Scripted};
 use super::{assert_accepted, command, verify};
 use crate::harness::site::Server;
 
-fn certificates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/proxy/certificates")
-}
-
-/// A server that calls itself `localhost`.
-fn start() -> Scripted {
-    let certificate = CertificateDer::from_pem_file(certificates().join("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(certificates().join("server.key")).unwrap();
+/// A server that calls itself `localhost`. The certificate of the authority that vouches for it is written to `ca`.
+fn start(ca: &Path) -> Scripted {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    fs::write(ca, authority.pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = server.signed_by(&key, &authority).unwrap().der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -39,9 +42,9 @@ fn start() -> Scripted {
 
 #[test]
 fn an_upstream_that_is_who_it_says_is_asked() {
-    let upstream = start();
     let directory = tempfile::tempdir().unwrap();
-    let ca = certificates().join("ca.pem");
+    let ca = directory.path().join("ca.pem");
+    let upstream = start(&ca);
     let url = format!("https://localhost:{}", upstream.address.port());
     let command = command(&url, &["--upstream-ca", ca.to_str().unwrap()]);
     let proxy = Server::start(command, directory.path().join("proxy.log"));
@@ -51,9 +54,9 @@ fn an_upstream_that_is_who_it_says_is_asked() {
 
 #[test]
 fn an_upstream_that_is_somebody_else_is_not_asked() {
-    let upstream = start();
     let directory = tempfile::tempdir().unwrap();
-    let ca = certificates().join("ca.pem");
+    let ca = directory.path().join("ca.pem");
+    let upstream = start(&ca);
     let port = upstream.address.port();
     for (url, arguments) in [
         // Nobody vouches for it.
