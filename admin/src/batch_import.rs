@@ -15,7 +15,9 @@ pub(crate) async fn batch_import(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
-    let items = batch_import::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
+    let macaroons = context.engine.macaroon_prefixes();
+    let items =
+        batch_import::parse_request(&request.body, TENANT, context.default_ttl_ms, &macaroons)?;
     let results = import(context, items).await?;
     for result in &results {
         context.metrics.batch_item(ItemOutcome::of(result));

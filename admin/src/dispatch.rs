@@ -9,7 +9,9 @@ use talos_api::route::{self, Endpoint, Match};
 use talos_engine::{Engine, KeyKind, TenantId};
 
 use crate::metrics::ControlMetrics;
-use crate::{batch_import, delete, get, import, issue, list, revoke, rotate, self_revoke, update};
+use crate::{
+    batch_import, delete, derive, get, import, issue, list, revoke, rotate, self_revoke, update,
+};
 
 /// The tenant of every request.
 pub(crate) const TENANT: TenantId = TenantId::SINGLE;
@@ -58,6 +60,7 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
+        Endpoint::DeriveToken => derive::derive(context, request).await,
         Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,
         Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),

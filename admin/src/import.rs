@@ -32,7 +32,8 @@ pub(crate) async fn import(
 }
 
 async fn record(context: &Context, request: &ControlRequest) -> Result<Record, ApiError> {
-    let command = import::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
+    let macaroons = context.engine.macaroon_prefixes();
+    let command = import::parse_request(&request.body, TENANT, context.default_ttl_ms, &macaroons)?;
     let Outcome::Imported { record } =
         engine_call::submit(&context.engine, Command::Import(command)).await?
     else {

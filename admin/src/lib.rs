@@ -10,6 +10,7 @@
 
 mod batch_import;
 mod delete;
+mod derive;
 mod dispatch;
 mod engine_call;
 mod get;

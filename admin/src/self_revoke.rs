@@ -14,7 +14,8 @@ pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let asked = self_revoke::parse_request(&request.body)?;
+    let macaroons = context.engine.macaroon_prefixes();
+    let asked = self_revoke::parse_request(&request.body, &macaroons)?;
     let key_id = identify(context, request, &asked.credential)?;
     // Everybody can ask, so unknown credentials are sorted out by a read and never queue among the writes.
     let record = engine_call::get(&context.engine, TENANT, key_id)

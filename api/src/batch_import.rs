@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
-use talos_engine::{ImportKey, Record, TenantId};
+use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
 
 use crate::error::{ApiError, Reason};
 use crate::import;
@@ -76,6 +76,7 @@ pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
+    macaroons: &MacaroonPrefixes,
 ) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
     let mut fields = json::parse(body, &["requests"])?;
     let items = fields.objects("requests")?;
@@ -85,7 +86,7 @@ pub fn parse_request(
     }
     Ok(items
         .into_iter()
-        .map(|mut item| import::parse_fields(&mut item, tenant, default_ttl_ms))
+        .map(|mut item| import::parse_fields(&mut item, tenant, default_ttl_ms, macaroons))
         .collect())
 }
 
@@ -175,7 +176,12 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn parse(body: &Value) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
-        parse_request(body.to_string().as_bytes(), TenantId::SINGLE, None)
+        parse_request(
+            body.to_string().as_bytes(),
+            TenantId::SINGLE,
+            None,
+            &MacaroonPrefixes::default(),
+        )
     }
 
     #[test]

@@ -20,6 +20,16 @@ pub enum Reason {
     CredentialRequired,
     /// A derived token, which ends by itself or with its parent; the caller must name the parent.
     DerivedTokenNotRevocable,
+    /// A derived token where the credential of a key is needed; the caller must show that.
+    InvalidTokenType,
+    /// The key has expired; the caller must show another.
+    ApiKeyExpired,
+    /// No key has the credential from which a token is to be derived; the caller must show another.
+    ParentKeyInvalid,
+    /// The key does not allow it; the caller must ask for less, or show another.
+    Forbidden,
+    /// The key may not be used from this address; the caller must ask from another.
+    IpNotAllowed,
     /// Nobody made this credential; the caller must show another.
     UnknownCredential,
     /// The caller may not have this; it must ask for less.
@@ -67,6 +77,11 @@ impl Reason {
             Self::DerivedTokenNotRevocable => {
                 (400, "INVALID_ARGUMENT", "DERIVED_TOKEN_NOT_REVOCABLE")
             }
+            Self::InvalidTokenType => (400, "INVALID_ARGUMENT", "INVALID_TOKEN_TYPE"),
+            Self::ApiKeyExpired => (401, "UNAUTHENTICATED", "API_KEY_EXPIRED"),
+            Self::ParentKeyInvalid => (401, "UNAUTHENTICATED", "PARENT_KEY_INVALID"),
+            Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
+            Self::IpNotAllowed => (403, "PERMISSION_DENIED", "IP_NOT_ALLOWED"),
             Self::UnknownCredential => (400, "INVALID_ARGUMENT", "UNKNOWN_CREDENTIAL"),
             Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
@@ -145,6 +160,45 @@ impl ApiError {
         Self::new(
             Reason::DerivedTokenNotRevocable,
             "credential: a derived token cannot be revoked; revoke the API key that it comes from",
+        )
+    }
+
+    /// 400: a derived token where the credential of a key is needed.
+    #[must_use]
+    pub fn invalid_token_type() -> Self {
+        Self::new(
+            Reason::InvalidTokenType,
+            "credential: no token can be derived from a derived token; show the credential of the API key",
+        )
+    }
+
+    /// 401: the key has expired.
+    #[must_use]
+    pub fn api_key_expired() -> Self {
+        Self::new(Reason::ApiKeyExpired, "the API key has expired")
+    }
+
+    /// 401: the credential from which a token is to be derived belongs to no key.
+    #[must_use]
+    pub fn parent_key_invalid() -> Self {
+        Self::new(
+            Reason::ParentKeyInvalid,
+            "credential: no API key has this credential",
+        )
+    }
+
+    /// 403: the key does not allow it, as `message` says.
+    #[must_use]
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::Forbidden, message)
+    }
+
+    /// 403: the key may not be used from the address of the client.
+    #[must_use]
+    pub fn ip_not_allowed() -> Self {
+        Self::new(
+            Reason::IpNotAllowed,
+            "the API key may not be used from this address",
         )
     }
 

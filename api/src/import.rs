@@ -3,9 +3,9 @@
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::credential::imported_key_id;
-use talos_engine::{ImportKey, Record, TenantId};
+use talos_engine::credential::shape::{self, Shape};
+use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
 
-use crate::credential_shape::{self, Shape};
 use crate::error::ApiError;
 use crate::issue;
 use crate::json::{self, Fields};
@@ -26,7 +26,7 @@ const FIELDS: [&str; 10] = [
 ];
 
 /// Reads the request into the command of `tenant`. Of the raw key only its digest goes on. A key without a life of its
-/// own gets `default_ttl_ms`; `None` there lets it live forever.
+/// own gets `default_ttl_ms`; `None` there lets it live forever. `macaroons` are the prefixes that macaroons have here.
 ///
 /// # Errors
 /// 400, naming the field, when the body breaks the contract; 409 when the raw key looks like a credential that is made
@@ -35,8 +35,10 @@ pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
+    macaroons: &MacaroonPrefixes,
 ) -> Result<ImportKey, ApiError> {
-    parse_fields(&mut json::parse(body, &FIELDS)?, tenant, default_ttl_ms)
+    let mut fields = json::parse(body, &FIELDS)?;
+    parse_fields(&mut fields, tenant, default_ttl_ms, macaroons)
 }
 
 /// The same, of one object.
@@ -44,6 +46,7 @@ pub(crate) fn parse_fields(
     fields: &mut Fields<'_>,
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
+    macaroons: &MacaroonPrefixes,
 ) -> Result<ImportKey, ApiError> {
     let raw_key = fields.text("raw_key")?.unwrap_or_default();
     if raw_key.is_empty() {
@@ -58,9 +61,9 @@ pub(crate) fn parse_fields(
         let message = format!("{} {message}", fields.name_of("raw_key"));
         Err(ApiError::failed_precondition(message))
     };
-    match credential_shape::of(&raw_key) {
-        Shape::DerivedToken => refused("has the shape of a derived token and cannot be imported"),
-        Shape::IssuedKey => refused("has the shape of an issued key and cannot be imported"),
+    match shape::of(raw_key.as_bytes(), macaroons) {
+        Shape::Token(_) => refused("has the shape of a derived token and cannot be imported"),
+        Shape::Issued(_) => refused("has the shape of an issued key and cannot be imported"),
         Shape::Other => Ok(ImportKey {
             key_id: imported_key_id(tenant, raw_key.as_bytes()),
             key,
@@ -87,13 +90,32 @@ struct Imported<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential_shape::tests::issued;
     use crate::key::tests::full;
     use serde_json::{Value, json};
+    use talos_engine::Secret;
+    use talos_engine::credential::issued::{ChecksumKey, make};
+
+    /// A key that some server issued.
+    fn issued() -> String {
+        let key = ChecksumKey::new(&Secret::new("of another server".to_owned()));
+        let uuid = TenantId::SINGLE.0;
+        make("ory_ak", UnixMillis(1_700_000_000_000), uuid, &key)
+            .expose()
+            .to_owned()
+    }
 
     fn parse(raw_key: &str) -> Result<ImportKey, ApiError> {
         let body = json!({"name": "n", "actor_id": "a", "scopes": ["s"], "raw_key": raw_key});
-        parse_request(body.to_string().as_bytes(), TenantId::SINGLE, Some(7))
+        let macaroons = MacaroonPrefixes {
+            current: "mc".to_owned(),
+            retired: vec!["old".to_owned()],
+        };
+        parse_request(
+            body.to_string().as_bytes(),
+            TenantId::SINGLE,
+            Some(7),
+            &macaroons,
+        )
     }
 
     #[test]
@@ -125,17 +147,30 @@ mod tests {
             r#"{"actor_id":"a","raw_key":"x"}"#,
             r#"{"name":"n","raw_key":"x"}"#,
         ] {
-            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None);
+            let macaroons = MacaroonPrefixes::default();
+            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None, &macaroons);
             assert_eq!(error.expect_err("an error").status(), 400, "{body}");
         }
     }
 
     #[test]
     fn our_own_credentials_are_refused_and_not_repeated() {
-        for raw_key in ["eyJhbGciOiJub25lIn0.hush.", "mc_v1_hush", &issued()] {
+        for raw_key in [
+            "eyJhbGciOiJub25lIn0.hush.",
+            "mc_v1_hush",
+            "old_v1_hush",
+            &issued(),
+        ] {
             let error = parse(raw_key).expect_err("an error");
             assert_eq!(error, ApiError::failed_precondition(error.to_string()));
             assert!(!error.to_string().contains(raw_key), "{error}");
+        }
+    }
+
+    #[test]
+    fn macaroons_of_others_can_be_imported() {
+        for raw_key in ["new_v1_hush", "mc_v2_hush", "mc_v1"] {
+            assert!(parse(raw_key).is_ok(), "{raw_key}");
         }
     }
 

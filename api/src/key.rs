@@ -94,8 +94,13 @@ impl From<RateLimitPolicy> for Policy {
 
 /// The metadata, verbatim, so that numbers and the order of names stay as they were given.
 pub(crate) fn metadata(record: &Record) -> Option<&RawValue> {
+    object(&record.metadata)
+}
+
+/// The object that stands in this text, verbatim; `None` when it is empty.
+pub(crate) fn object(text: &str) -> Option<&RawValue> {
     // Checked to be an object when the key was made; the empty text is the only one that is not JSON.
-    serde_json::from_str(&record.metadata).ok()
+    serde_json::from_str(text).ok()
 }
 
 pub(crate) fn as_text<S: Serializer>(

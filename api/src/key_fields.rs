@@ -51,6 +51,25 @@ pub(crate) fn scopes(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
     Ok(scopes.into_iter().map(Cow::into_owned).collect())
 }
 
+/// The audiences in the field `name`; none when it is unset.
+pub(crate) fn audiences<'a>(
+    fields: &mut Fields<'a>,
+    name: &str,
+) -> Result<Vec<Cow<'a, str>>, ApiError> {
+    let audiences = fields.texts(name)?;
+    if audiences.len() > limits::AUDIENCES {
+        let message = format!("must have at most {} entries", limits::AUDIENCES);
+        return Err(fields.invalid(name, &message));
+    }
+    for (index, audience) in audiences.iter().enumerate() {
+        if audience.is_empty() || audience.chars().count() > limits::AUDIENCE_CHARS {
+            let message = format!("must have 1 to {} characters", limits::AUDIENCE_CHARS);
+            return Err(fields.invalid(&format!("{name}[{index}]"), &message));
+        }
+    }
+    Ok(audiences)
+}
+
 /// The metadata as compact JSON; the empty text when it is unset or has no field.
 pub(crate) fn metadata(fields: &mut Fields<'_>) -> Result<String, ApiError> {
     let metadata = fields

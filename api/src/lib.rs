@@ -8,7 +8,7 @@
 pub mod batch_import;
 pub mod batch_verify;
 pub mod control;
-mod credential_shape;
+pub mod derive;
 mod engine_error;
 pub mod error;
 mod filter;

@@ -54,6 +54,8 @@ pub enum Endpoint {
     RevokeImportedKey,
     /// End a key of either kind.
     RevokeKey,
+    /// Make a token from a key.
+    DeriveToken,
     /// End the key whose credential is shown.
     SelfRevoke,
     /// Show the public signing keys.
@@ -146,7 +148,7 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-static ROUTES: [Route; 18] = [
+static ROUTES: [Route; 19] = [
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
@@ -230,6 +232,10 @@ static ROUTES: [Route; 18] = [
     post(
         "/v2alpha1/admin/apiKeys/{key_id}:revoke",
         &[("POST", Endpoint::RevokeKey)],
+    ),
+    post(
+        "/v2alpha1/admin/apiKeys:derive",
+        &[("POST", Endpoint::DeriveToken)],
     ),
     post(
         "/v2alpha1/apiKeys:selfRevoke",

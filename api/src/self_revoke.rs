@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use talos_engine::RevocationReason;
+use talos_engine::credential::shape::{self, Shape};
+use talos_engine::{MacaroonPrefixes, RevocationReason};
 
-use crate::credential_shape::{self, Shape};
 use crate::error::ApiError;
 use crate::json;
 use crate::key::REVOCATION_REASONS;
@@ -19,12 +19,15 @@ pub struct SelfRevokeRequest<'a> {
     pub reason: RevocationReason,
 }
 
-/// Reads the request.
+/// Reads the request. `macaroons` are the prefixes that macaroons have here.
 ///
 /// # Errors
 /// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
 /// `derived_token_not_revocable` when it is a derived token.
-pub fn parse_request(body: &[u8]) -> Result<SelfRevokeRequest<'_>, ApiError> {
+pub fn parse_request<'a>(
+    body: &'a [u8],
+    macaroons: &MacaroonPrefixes,
+) -> Result<SelfRevokeRequest<'a>, ApiError> {
     let mut fields = json::parse(body, &["credential", "reason"])?;
     let credential = fields.text("credential")?.unwrap_or_default();
     if credential.is_empty() {
@@ -41,10 +44,11 @@ pub fn parse_request(body: &[u8]) -> Result<SelfRevokeRequest<'_>, ApiError> {
         let message = "REVOCATION_REASON_PRIVILEGE_WITHDRAWN is for administrators only";
         return Err(fields.invalid("reason", message));
     }
-    match credential_shape::of(&credential) {
-        Shape::DerivedToken => Err(ApiError::derived_token_not_revocable()),
-        Shape::IssuedKey | Shape::Other => Ok(SelfRevokeRequest { credential, reason }),
+    match shape::of(credential.as_bytes(), macaroons) {
+        Shape::Token(_) => return Err(ApiError::derived_token_not_revocable()),
+        Shape::Issued(_) | Shape::Other => {}
     }
+    Ok(SelfRevokeRequest { credential, reason })
 }
 
 #[cfg(test)]
@@ -53,7 +57,7 @@ mod tests {
     use crate::error::Reason;
 
     fn parse(body: &str) -> Result<(String, RevocationReason), Reason> {
-        parse_request(body.as_bytes())
+        parse_request(body.as_bytes(), &MacaroonPrefixes::default())
             .map(|request| (request.credential.into_owned(), request.reason))
             .map_err(|error| error.reason())
     }

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use talos_engine::clock::UnixMillis;
+use talos_engine::token::Claims;
 use talos_engine::{KeyId, Record, Refusal, Status};
 
 use crate::error::ApiError;
 use crate::json;
-use crate::key::{Policy, as_text, metadata, status_name, visibility_name};
+use crate::key::{Policy, as_text, metadata, object, status_name, visibility_name};
+use crate::key_fields;
 use crate::limits;
 use crate::timestamp;
 
@@ -75,17 +78,7 @@ fn skip_white_space(mut bytes: &[u8]) -> &[u8] {
 fn parse_any(body: &[u8]) -> Result<VerifyRequest<'_>, ApiError> {
     let mut fields = json::parse(body, &["credential", "expected_audiences"])?;
     let credential = fields.text("credential")?.unwrap_or_default();
-    let expected_audiences = fields.texts("expected_audiences")?;
-    if expected_audiences.len() > limits::AUDIENCES {
-        let message = format!("must have at most {} entries", limits::AUDIENCES);
-        return Err(fields.invalid("expected_audiences", &message));
-    }
-    for (index, audience) in expected_audiences.iter().enumerate() {
-        if audience.is_empty() || audience.chars().count() > limits::AUDIENCE_CHARS {
-            let message = format!("must have 1 to {} characters", limits::AUDIENCE_CHARS);
-            return Err(fields.invalid(&format!("expected_audiences[{index}]"), &message));
-        }
-    }
+    let expected_audiences = key_fields::audiences(&mut fields, "expected_audiences")?;
     Ok(VerifyRequest {
         credential,
         expected_audiences,
@@ -106,8 +99,29 @@ pub fn render_valid(record: &Record, issuer: &str) -> Vec<u8> {
         metadata: metadata(record),
         visibility: visibility_name(record.visibility),
         issuer,
+        audiences: None,
         expire_time: record.expire_time.map(timestamp::format),
         rate_limit_policy: record.rate_limit.map(Policy::from),
+    })
+}
+
+/// The body that says that a derived token holds. It depends on nothing but the token.
+#[must_use]
+pub fn render_valid_token(claims: &Claims) -> Vec<u8> {
+    let expires_at_ms = claims.expires_at_s.saturating_mul(1000);
+    json::render(&Accepted {
+        is_valid: true,
+        is_active: true,
+        status: status_name(Status::Active),
+        key_id: claims.key_id,
+        actor_id: &claims.actor_id,
+        scopes: &claims.scopes,
+        metadata: object(&claims.metadata),
+        visibility: visibility_name(claims.visibility),
+        issuer: &claims.issuer,
+        audiences: Some(&claims.audiences),
+        expire_time: Some(timestamp::format(UnixMillis(expires_at_ms))),
+        rate_limit_policy: None,
     })
 }
 
@@ -124,6 +138,8 @@ struct Accepted<'a> {
     metadata: Option<&'a RawValue>,
     visibility: &'static str,
     issuer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audiences: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

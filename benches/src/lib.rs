@@ -11,8 +11,8 @@ use std::sync::mpsc::channel;
 
 use talos_engine::{
     Answer, CacheMode, Command, CommandError, Engine, IssueKey, Keyring, KeyringSettings, Options,
-    Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step, TenantId, Verdict,
-    Visibility, clock,
+    Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings,
+    Verdict, Visibility, clock,
 };
 
 /// Issue commands that wait for the committer at once while keys are made.
@@ -40,6 +40,7 @@ pub fn keyring() -> Keyring {
         issuer: "http://localhost:4420".to_owned(),
         max_ttl_s: 31_536_000,
         clock_skew_s: 300,
+        tokens: TokenSettings::default(),
     })
 }
 
@@ -70,6 +71,7 @@ impl Scratch {
             cache_ttl_s: 86_400,
             keyring: keyring(),
             render: talos_api::verify::render_valid,
+            render_token: talos_api::verify::render_valid_token,
         };
         Self {
             engine: Engine::open(options).expect("a database"),

@@ -92,6 +92,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const TTL_MAX: Duration = Duration::from_secs(315_360_000);
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10 * 60);
 const CACHE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+const KEY_PREFIX_CHARACTERS_MAX: usize = 16;
+const MACAROON_PREFIX_CHARACTERS_MAX: usize = 8;
 const WORKERS_MAX: u64 = 256;
 /// More keys than fit on any disk.
 const API_KEYS_MAX: u64 = 1_000_000_000_000;
@@ -167,6 +169,13 @@ pub static KEYS: &[Key] = &[
         },
     ),
     public(
+        "credentials.issuer_retired",
+        Fallback::Unset("none"),
+        Kind::RetiredIssuers {
+            set: |s, issuers| s.credentials.issuers_retired = issuers,
+        },
+    ),
+    public(
         "credentials.clock_skew",
         Fallback::Value("5m"),
         Kind::Duration {
@@ -197,6 +206,7 @@ pub static KEYS: &[Key] = &[
         "credentials.api_keys.prefix.current",
         Fallback::Value("ory_ak"),
         Kind::Prefix {
+            characters_max: KEY_PREFIX_CHARACTERS_MAX,
             set: |s, prefix| s.credentials.api_keys.prefix.current = prefix,
         },
     ),
@@ -204,6 +214,7 @@ pub static KEYS: &[Key] = &[
         "credentials.api_keys.prefix.retired",
         Fallback::Unset("none"),
         Kind::Prefixes {
+            characters_max: KEY_PREFIX_CHARACTERS_MAX,
             set: |s, prefixes| s.credentials.api_keys.prefix.retired = prefixes,
         },
     ),
@@ -211,6 +222,7 @@ pub static KEYS: &[Key] = &[
         "credentials.api_keys.prefix.public_current",
         Fallback::Unset("public keys cannot be issued"),
         Kind::Prefix {
+            characters_max: KEY_PREFIX_CHARACTERS_MAX,
             set: |s, prefix| s.credentials.api_keys.prefix.public_current = Some(prefix),
         },
     ),
@@ -218,7 +230,24 @@ pub static KEYS: &[Key] = &[
         "credentials.api_keys.prefix.public_retired",
         Fallback::Unset("none"),
         Kind::Prefixes {
+            characters_max: KEY_PREFIX_CHARACTERS_MAX,
             set: |s, prefixes| s.credentials.api_keys.prefix.public_retired = prefixes,
+        },
+    ),
+    public(
+        "credentials.derived_tokens.check_parent",
+        Fallback::Value("true"),
+        Kind::Boolean {
+            set: |s, check| s.credentials.derived_tokens.check_parent = check,
+        },
+    ),
+    public(
+        "credentials.derived_tokens.default_ttl",
+        Fallback::Value("1h"),
+        Kind::Duration {
+            min: SECOND,
+            max: TTL_MAX,
+            set: |s, ttl| s.credentials.derived_tokens.default_ttl = ttl,
         },
     ),
     secret(
@@ -226,6 +255,29 @@ pub static KEYS: &[Key] = &[
         Fallback::Unset("none"),
         Kind::SigningKeys {
             set: |s, keys| s.credentials.signing_keys = Arc::new(keys),
+        },
+    ),
+    public(
+        "credentials.derived_tokens.jwt.signing_key_id",
+        Fallback::Unset("the first key whose use is sig, else the first"),
+        Kind::OptionalText {
+            set: |s, kid| s.credentials.derived_tokens.signing_key_id = kid,
+        },
+    ),
+    public(
+        "credentials.derived_tokens.macaroon.prefix.current",
+        Fallback::Value("mc"),
+        Kind::Prefix {
+            characters_max: MACAROON_PREFIX_CHARACTERS_MAX,
+            set: |s, prefix| s.credentials.derived_tokens.macaroon_prefixes.current = prefix,
+        },
+    ),
+    public(
+        "credentials.derived_tokens.macaroon.prefix.retired",
+        Fallback::Unset("none"),
+        Kind::Prefixes {
+            characters_max: MACAROON_PREFIX_CHARACTERS_MAX,
+            set: |s, prefixes| s.credentials.derived_tokens.macaroon_prefixes.retired = prefixes,
         },
     ),
     secret(

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use talos_engine::token::SigningKeys;
-use talos_engine::{Secret, duration};
+use talos_engine::{RetiredIssuer, Secret, duration};
 
 use crate::settings::Settings;
-use crate::{byte_size, data_directory, signing_keys};
+use crate::{byte_size, data_directory, retired_issuer, signing_keys};
 
 /// The fewest characters of a secret: 32 hex digits still carry 128 bits.
 pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
-const PREFIX_CHARACTERS_MAX: usize = 16;
 const TEXT_CHARACTERS_MAX: usize = 255;
 
 /// A name that may be chosen, and what choosing it does.
@@ -52,10 +51,24 @@ pub(crate) enum Kind {
     Host { set: fn(&mut Settings, IpAddr) },
     /// A text that is not empty.
     Text { set: fn(&mut Settings, String) },
+    /// A text; an empty one is as good as none.
+    OptionalText {
+        set: fn(&mut Settings, Option<String>),
+    },
     /// A prefix of credentials.
-    Prefix { set: fn(&mut Settings, String) },
+    Prefix {
+        characters_max: usize,
+        set: fn(&mut Settings, String),
+    },
     /// Any number of prefixes.
-    Prefixes { set: fn(&mut Settings, Vec<String>) },
+    Prefixes {
+        characters_max: usize,
+        set: fn(&mut Settings, Vec<String>),
+    },
+    /// Any number of former issuers.
+    RetiredIssuers {
+        set: fn(&mut Settings, Vec<RetiredIssuer>),
+    },
     /// A secret text.
     Secret { set: fn(&mut Settings, Secret) },
     /// Any number of secret texts.
@@ -73,6 +86,17 @@ pub(crate) enum Input {
     One(String),
     /// A list of scalars.
     Many(Vec<String>),
+    /// A list whose items may have an end.
+    Ending(Vec<Ending>),
+}
+
+/// An item of a list that may have an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// What it is.
+    pub(crate) value: String,
+    /// When it ends.
+    pub(crate) expires_at: Option<String>,
 }
 
 /// A value that is not allowed.
@@ -91,13 +115,21 @@ impl Kind {
     pub(crate) fn is_list(self) -> bool {
         matches!(
             self,
-            Self::Prefixes { .. } | Self::Secrets { .. } | Self::SigningKeys { .. }
+            Self::Prefixes { .. }
+                | Self::Secrets { .. }
+                | Self::SigningKeys { .. }
+                | Self::RetiredIssuers { .. }
         )
+    }
+
+    /// Whether the items of the list may be mappings of `value` and `expires_at`.
+    pub(crate) fn items_may_end(self) -> bool {
+        matches!(self, Self::RetiredIssuers { .. })
     }
 
     /// What is allowed, as a noun phrase.
     pub(crate) fn allowed(self) -> String {
-        let prefix = format!("1 to {PREFIX_CHARACTERS_MAX} letters, digits or underscores");
+        let prefix = |max: usize| format!("1 to {max} letters, digits or underscores");
         let secret = format!("at least {SECRET_CHARACTERS_MIN} characters");
         match self {
             Self::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
@@ -122,8 +154,17 @@ impl Kind {
             Self::Text { .. } => {
                 format!("1 to {TEXT_CHARACTERS_MAX} characters, none of them a control character")
             }
-            Self::Prefix { .. } => prefix,
-            Self::Prefixes { .. } => format!("a list of prefixes, each {prefix}"),
+            Self::OptionalText { .. } => format!(
+                "at most {TEXT_CHARACTERS_MAX} characters, none of them a control character"
+            ),
+            Self::Prefix { characters_max, .. } => prefix(characters_max),
+            Self::Prefixes { characters_max, .. } => {
+                format!("a list of prefixes, each {}", prefix(characters_max))
+            }
+            Self::RetiredIssuers { .. } => {
+                "a list of issuers, each a text or a mapping of value and expires_at, such as 2027-01-31T00:00:00Z"
+                    .to_owned()
+            }
             Self::Secret { .. } => secret,
             Self::Secrets { .. } => format!("a list of secrets, each {secret}"),
             Self::DataDirectory { .. } => {
@@ -151,16 +192,13 @@ impl Kind {
                 })
             }
             (true, Input::Many(items)) => self.apply_list(settings, items).map(|()| None),
+            (_, Input::Ending(items)) => self.apply_ending(settings, items).map(|()| None),
             (true, Input::One(text)) => Err(Fault {
                 item: None,
                 value: text.clone(),
                 problem: "a list is needed here".to_owned(),
             }),
-            (false, Input::Many(items)) => Err(Fault {
-                item: None,
-                value: items.join(","),
-                problem: "a list is not allowed here".to_owned(),
-            }),
+            (false, Input::Many(items)) => Err(no_list(items.iter().cloned())),
         }
     }
 
@@ -198,24 +236,25 @@ impl Kind {
                 set(settings);
             }
             Self::Host { set } => set(settings, host(text)?),
-            Self::Text { set } => {
-                let characters = text.chars().count();
-                if characters == 0
-                    || characters > TEXT_CHARACTERS_MAX
-                    || text.chars().any(char::is_control)
-                {
-                    return Err("empty, too long or with control characters".to_owned());
-                }
-                set(settings, text.to_owned());
+            Self::Text { set } => set(settings, self::text(text)?),
+            Self::OptionalText { set } => {
+                let named = Some(text).filter(|text| !text.is_empty());
+                set(settings, named.map(self::text).transpose()?);
             }
-            Self::Prefix { set } => set(settings, prefix(text)?),
+            Self::Prefix {
+                characters_max,
+                set,
+            } => set(settings, prefix(text, characters_max)?),
             Self::Secret { set } => set(settings, secret(text)?),
             Self::DataDirectory { set } => {
                 let directory = data_directory::parse(text)?;
                 set(settings, directory.path);
                 return Ok(directory.warning);
             }
-            Self::Prefixes { .. } | Self::Secrets { .. } | Self::SigningKeys { .. } => {
+            Self::Prefixes { .. }
+            | Self::Secrets { .. }
+            | Self::SigningKeys { .. }
+            | Self::RetiredIssuers { .. } => {
                 return Err("a list is needed here".to_owned());
             }
         }
@@ -224,22 +263,50 @@ impl Kind {
 
     fn apply_list(self, settings: &mut Settings, items: &[String]) -> Result<(), Fault> {
         match self {
-            Self::Prefixes { set } => set(settings, each(items, prefix)?),
+            Self::Prefixes {
+                characters_max,
+                set,
+            } => set(settings, each(items, |text| prefix(text, characters_max))?),
+            Self::RetiredIssuers { set } => {
+                set(
+                    settings,
+                    each(items, |text| retired_issuer::read(text, None))?,
+                );
+            }
             Self::Secrets { set } => set(settings, each(items, secret)?),
             Self::SigningKeys { set } => {
                 let mut keys = SigningKeys::default();
                 each(items, |url| signing_keys::add_from_url(&mut keys, url))?;
                 set(settings, keys);
             }
-            _ => {
-                return Err(Fault {
-                    item: None,
-                    value: items.join(","),
-                    problem: "a list is not allowed here".to_owned(),
-                });
-            }
+            _ => return Err(no_list(items.iter().cloned())),
         }
         Ok(())
+    }
+
+    fn apply_ending(self, settings: &mut Settings, items: &[Ending]) -> Result<(), Fault> {
+        let Self::RetiredIssuers { set } = self else {
+            return Err(no_list(items.iter().map(|item| item.value.clone())));
+        };
+        let mut issuers = Vec::with_capacity(items.len());
+        for (item, ending) in items.iter().enumerate() {
+            let read = retired_issuer::read(&ending.value, ending.expires_at.as_deref());
+            issuers.push(read.map_err(|problem| Fault {
+                item: Some(item),
+                value: ending.value.clone(),
+                problem,
+            })?);
+        }
+        set(settings, issuers);
+        Ok(())
+    }
+}
+
+fn no_list(items: impl Iterator<Item = String>) -> Fault {
+    Fault {
+        item: None,
+        value: items.collect::<Vec<_>>().join(","),
+        problem: "a list is not allowed here".to_owned(),
     }
 }
 
@@ -276,8 +343,17 @@ fn host(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "not an IP address".to_owned())
 }
 
-fn prefix(text: &str) -> Result<String, String> {
-    let fits = (1..=PREFIX_CHARACTERS_MAX).contains(&text.len());
+/// A text that is not empty.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    let characters = text.chars().count();
+    if characters == 0 || characters > TEXT_CHARACTERS_MAX || text.chars().any(char::is_control) {
+        return Err("empty, too long or with control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn prefix(text: &str, characters_max: usize) -> Result<String, String> {
+    let fits = (1..=characters_max).contains(&text.len());
     if fits && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
         return Ok(text.to_owned());
     }

@@ -13,6 +13,7 @@ mod error;
 mod keys;
 mod kind;
 mod load;
+mod retired_issuer;
 mod settings;
 mod signing_keys;
 mod suggestion;
@@ -22,6 +23,6 @@ pub use error::{ConfigError, Problem, Warning};
 pub use keys::{Fallback, KEYS, Key, Sensitivity};
 pub use load::Preset;
 pub use settings::{
-    ApiKeys, Cache, CacheType, Credentials, Database, Driver, Http, KeyPrefixes, Listener, Log,
-    LogFormat, LogLevel, Quota, Secrets, Serve, Settings,
+    ApiKeys, Cache, CacheType, Credentials, Database, DerivedTokens, Driver, Http, KeyPrefixes,
+    Listener, Log, LogFormat, LogLevel, Quota, Secrets, Serve, Settings,
 };

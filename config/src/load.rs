@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::environment::{self, FromEnvironment};
 use crate::error::{ConfigError, Problem, Warning};
 use crate::keys::{self, Fallback, KEYS, Key, Sensitivity};
-use crate::kind::{Fault, Input};
+use crate::kind::{Ending, Fault, Input};
 use crate::settings::Settings;
 use crate::suggestion::suggest;
 use crate::tree::{self, Located, Node};
@@ -101,6 +101,9 @@ impl Settings {
                 Err(fault) => problems.push(refusal(key, source.place, &fault)),
             }
         }
+        if problems.is_empty() {
+            problems.extend(settings.ambiguity());
+        }
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
@@ -108,14 +111,40 @@ impl Settings {
         Ok((settings, warnings))
     }
 
+    /// Values that are allowed each for itself but cannot stand together.
+    fn ambiguity(&self) -> Option<Problem> {
+        let keys = &self.credentials.api_keys.prefix;
+        let macaroons = &self.credentials.derived_tokens.macaroon_prefixes;
+        let shadowed = std::iter::once(&keys.current)
+            .chain(&keys.retired)
+            .chain(&keys.public_current)
+            .chain(&keys.public_retired)
+            .find(|prefix| macaroons.shadow(prefix))?;
+        Some(Problem {
+            place: String::new(),
+            key: "credentials.derived_tokens.macaroon.prefix".to_owned(),
+            message: format!(
+                "macaroons and issued keys with the prefix {shadowed:?} could not be told apart; choose another prefix for one of the two"
+            ),
+        })
+    }
+
     /// Values that are allowed each for itself but make little sense together.
-    fn contradictions(&self) -> Option<Warning> {
-        let keys = &self.credentials.api_keys;
-        keys.default_ttl.filter(|ttl| *ttl > keys.max_ttl).map(|_| Warning {
+    fn contradictions(&self) -> Vec<Warning> {
+        let credentials = &self.credentials;
+        let keys = &credentials.api_keys;
+        let life = keys.default_ttl.filter(|ttl| *ttl > keys.max_ttl).map(|_| Warning {
             key: "credentials.api_keys.default_ttl",
             message: "longer than credentials.api_keys.max_ttl, after which keys are refused whatever their expiry"
                 .to_owned(),
-        })
+        });
+        let kid = credentials.derived_tokens.signing_key_id.as_deref();
+        let signing = kid.and_then(|kid| credentials.signing_keys.signing_key(Some(kid)).err());
+        let signing = signing.map(|error| Warning {
+            key: "credentials.derived_tokens.jwt.signing_key_id",
+            message: format!("{error}, so no JSON Web Token can be derived"),
+        });
+        life.into_iter().chain(signing).collect()
     }
 }
 
@@ -209,6 +238,21 @@ impl Walk<'_> {
             // A key without a value is a key that is not there.
             Node::Null => return,
             Node::Scalar(text) => Input::One(text),
+            Node::List(items) if key.kind.items_may_end() => {
+                let mut ending = Vec::with_capacity(items.len());
+                for item in items {
+                    let place = self.place(&item);
+                    let Some(item) = self::ending(item.value) else {
+                        let message = format!(
+                            "every item must be a text, or a mapping of value and expires_at; allowed: {}",
+                            key.allowed()
+                        );
+                        return self.problem(place, key.path, message);
+                    };
+                    ending.push(item);
+                }
+                Input::Ending(ending)
+            }
             Node::List(items) => {
                 let mut texts = Vec::with_capacity(items.len());
                 for item in items {
@@ -246,6 +290,33 @@ impl Walk<'_> {
             message,
         });
     }
+}
+
+/// An item of a list that is a text, or a mapping of `value` and `expires_at` and nothing else.
+fn ending(node: Node) -> Option<Ending> {
+    let entries = match node {
+        Node::Scalar(value) => {
+            return Some(Ending {
+                value,
+                expires_at: None,
+            });
+        }
+        Node::Mapping(entries) => entries,
+        Node::Null | Node::List(_) => return None,
+    };
+    let (mut value, mut expires_at) = (None, None);
+    for (name, node) in entries {
+        match (name.value.as_str(), node.value) {
+            ("value", Node::Scalar(text)) => value = Some(text),
+            ("expires_at", Node::Scalar(text)) => expires_at = Some(text),
+            ("expires_at", Node::Null) => {}
+            _ => return None,
+        }
+    }
+    Some(Ending {
+        value: value?,
+        expires_at,
+    })
 }
 
 fn first_inside(group: &str) -> &'static str {

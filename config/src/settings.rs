@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use talos_engine::Secret;
 use talos_engine::token::SigningKeys;
+use talos_engine::{MacaroonPrefixes, RetiredIssuer, Secret};
 
 /// Everything that is configured. Made once by [`Settings::load`] and never changed; share it in an `Arc`.
 #[derive(Clone, Debug)]
@@ -82,12 +82,29 @@ pub enum Driver {
 pub struct Credentials {
     /// Who issues the credentials; named in every valid answer.
     pub issuer: String,
+    /// Former issuers, whose derived tokens are still accepted.
+    pub issuers_retired: Vec<RetiredIssuer>,
     /// How far the clocks of two nodes may differ.
     pub clock_skew: Duration,
     /// Issued keys.
     pub api_keys: ApiKeys,
+    /// Derived tokens.
+    pub derived_tokens: DerivedTokens,
     /// Keys that sign and verify derived tokens, in the order configured.
     pub signing_keys: Arc<SigningKeys>,
+}
+
+/// `credentials.derived_tokens`: tokens that are derived from keys.
+#[derive(Clone, Debug)]
+pub struct DerivedTokens {
+    /// Whether a token ends with its key.
+    pub check_parent: bool,
+    /// The life of a token that is derived without one.
+    pub default_ttl: Duration,
+    /// The `kid` of the key that signs JSON Web Tokens; `None` = the first with `"use":"sig"`, else the first.
+    pub signing_key_id: Option<String>,
+    /// How macaroons begin: each 1–8 characters of `[A-Za-z0-9_]`.
+    pub macaroon_prefixes: MacaroonPrefixes,
 }
 
 /// `credentials.api_keys`: issued keys.
@@ -215,6 +232,7 @@ impl Settings {
             },
             credentials: Credentials {
                 issuer: String::new(),
+                issuers_retired: Vec::new(),
                 clock_skew: Duration::ZERO,
                 api_keys: ApiKeys {
                     default_ttl: None,
@@ -225,6 +243,12 @@ impl Settings {
                         public_current: None,
                         public_retired: Vec::new(),
                     },
+                },
+                derived_tokens: DerivedTokens {
+                    check_parent: true,
+                    default_ttl: Duration::ZERO,
+                    signing_key_id: None,
+                    macaroon_prefixes: MacaroonPrefixes::default(),
                 },
                 signing_keys: Arc::default(),
             },

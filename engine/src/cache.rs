@@ -9,23 +9,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use subtle::ConstantTimeEq;
 use talos_cells::{Budget, Cell, Entry, Guard, Table};
 
-use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS};
+use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
 use crate::row::Row;
 use crate::storage::RecordKey;
+use crate::token_facts::TokenFacts;
 
 /// The newest known row of one key.
 pub type KeyCell = Cell<RecordKey, Row>;
 
-/// That a credential, known by its digest alone, is the credential of a key.
-#[derive(Debug)]
-pub struct Proof {
-    digest: [u8; 32],
+/// What was found out about a credential that is ours, known by its digest alone.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// See [`crate::credential::proof_digest`].
+    pub digest: [u8; 32],
     /// The keyring under which it was proven.
     pub generation: u64,
-    /// From this instant in milliseconds on the credential is too old, whatever its record says.
+    /// From this instant in milliseconds on it has to be proven again, whatever its record says.
     pub not_after_ms: i64,
-    /// The cell of its key.
-    pub cell: Arc<KeyCell>,
+    /// What it says itself, if it is a derived token.
+    pub token: Option<Arc<TokenFacts>>,
+}
+
+/// That a credential is the credential of a key, or a token that was derived from it.
+#[derive(Debug)]
+pub struct Proof {
+    /// What was found out.
+    pub proven: Proven,
+    /// The cell of its key; `None` for a token that does not end with its key.
+    pub cell: Option<Arc<KeyCell>>,
     referenced: AtomicBool,
 }
 
@@ -35,7 +46,9 @@ impl Proof {
         if !self.referenced.load(Ordering::Relaxed) {
             self.referenced.store(true, Ordering::Relaxed);
         }
-        self.cell.touch();
+        if let Some(cell) = &self.cell {
+            cell.touch();
+        }
     }
 }
 
@@ -44,7 +57,12 @@ impl Entry for Proof {
 
     fn take_reference(&self) -> bool {
         // A proof of a detached cell is of no use, however often it was asked for.
-        self.referenced.swap(false, Ordering::Relaxed) && !self.cell.is_detached()
+        let is_detached = self.cell.as_ref().is_some_and(|cell| cell.is_detached());
+        self.referenced.swap(false, Ordering::Relaxed) && !is_detached
+    }
+
+    fn bytes(&self) -> usize {
+        self.proven.token.as_ref().map_or(0, |facts| facts.bytes())
     }
 }
 
@@ -71,7 +89,7 @@ impl KeyCache {
     /// The proof of the credential with this digest.
     pub fn proof<'g>(&self, digest: &[u8; 32], guard: &'g Guard) -> Option<&'g Proof> {
         self.proofs.find(hash_of(digest), guard, |proof| {
-            bool::from(proof.digest.ct_eq(digest))
+            bool::from(proof.proven.digest.ct_eq(digest))
         })
     }
 
@@ -107,24 +125,16 @@ impl KeyCache {
         );
     }
 
-    /// Remembers that the credential with this digest is that of the cell's key.
-    pub fn remember(
-        &self,
-        digest: [u8; 32],
-        generation: u64,
-        not_after_ms: i64,
-        cell: Arc<KeyCell>,
-        guard: &Guard,
-    ) {
+    /// Remembers that a credential is proven, and that `cell` is the one of its key.
+    pub fn remember(&self, proven: Proven, cell: Option<Arc<KeyCell>>, guard: &Guard) {
+        let hash = hash_of(&proven.digest);
         let proof = Proof {
-            digest,
-            generation,
-            not_after_ms,
+            proven,
             cell,
             referenced: AtomicBool::new(true),
         };
         self.proofs
-            .insert(hash_of(&digest), Arc::new(proof), &self.budget, guard);
+            .insert(hash, Arc::new(proof), &self.budget, guard);
         self.shrink(guard);
     }
 
@@ -134,7 +144,11 @@ impl KeyCache {
     }
 
     fn shrink(&self, guard: &Guard) {
-        if self.budget.is_exceeded() {
+        // More than one sweep only where entries are large and therefore far apart.
+        for _ in 0..SWEEPS_MAX {
+            if !self.budget.is_exceeded() {
+                return;
+            }
             self.cells.sweep(SWEEP_BUCKETS, &self.budget, guard);
             self.proofs.sweep(SWEEP_BUCKETS, &self.budget, guard);
         }

@@ -77,6 +77,14 @@ impl Cidr {
     }
 }
 
+/// Whether a restriction to `blocks` lets `address` in: it lies in one of them, or there is none. An address that is not
+/// known lies in no block.
+#[must_use]
+pub fn allow(blocks: &[Cidr], address: Option<IpAddr>) -> bool {
+    blocks.is_empty()
+        || address.is_some_and(|address| blocks.iter().any(|block| block.contains(address)))
+}
+
 fn mask_v4(prefix_len: u8) -> u32 {
     u32::MAX
         .checked_shl(32 - u32::from(prefix_len))

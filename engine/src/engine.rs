@@ -1,5 +1,6 @@
 //! The engine as its users see it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,20 +10,24 @@ use uuid::Uuid;
 use crate::clock::{self, UnixMillis};
 use crate::command::{Command, CommandError, Outcome, Rejection};
 use crate::commit::{Committer, Done, Prepared};
+use crate::derive::{self, DeriveError, DeriveToken, DerivedToken};
 use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
 use crate::ids::{KeyId, TenantId};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, MacaroonPrefixes};
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS, SHARDS_MAX};
 use crate::record::{Record, Visibility};
 use crate::storage::{
     self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
 };
+use crate::token::Claims;
 use crate::verifier::Verifier;
 use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
 
 /// Renders the answer body of a valid key from its record and the configured issuer.
 pub type RenderBody = fn(&Record, issuer: &str) -> Vec<u8>;
+/// Renders the answer body of a valid derived token from its claims.
+pub type RenderTokenBody = fn(&Claims) -> Vec<u8>;
 
 /// How to open an engine.
 pub struct Options {
@@ -40,6 +45,8 @@ pub struct Options {
     pub keyring: Keyring,
     /// The answer body of a valid key.
     pub render: RenderBody,
+    /// The answer body of a valid derived token.
+    pub render_token: RenderTokenBody,
 }
 
 /// A record that was read from disk for a verification.
@@ -105,7 +112,7 @@ impl Engine {
             options.cache_bytes,
             options.cache_ttl_s,
             options.keyring,
-            options.render,
+            (options.render, options.render_token),
         ));
         let threads = |error: std::io::Error| OpenError::Storage {
             path: options.path.clone(),
@@ -200,6 +207,29 @@ impl Engine {
     /// A credential that no key of ours can have.
     pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
         self.verifier.identify(query)
+    }
+
+    /// The prefixes of macaroons at this moment, by which [`crate::credential::shape`] tells them from other credentials.
+    pub fn macaroon_prefixes(&self) -> MacaroonPrefixes {
+        let guard = pin();
+        let tokens = self.verifier.current(&guard).keyring.tokens();
+        tokens.macaroon_prefixes.clone()
+    }
+
+    /// Derives a token from the key `parent`, as its record stands now, for a client at `client_ip`. Nothing is stored.
+    ///
+    /// # Errors
+    /// See [`DeriveError`].
+    pub fn derive(
+        &self,
+        parent: &Record,
+        wanted: DeriveToken,
+        client_ip: Option<IpAddr>,
+    ) -> Result<DerivedToken, DeriveError> {
+        let guard = pin();
+        let keyring = &self.verifier.current(&guard).keyring;
+        let now = clock::now();
+        derive::derive(keyring, parent, wanted, client_ip, now, Uuid::new_v4())
     }
 
     /// Reads one record from storage on a disk thread; `done` is called exactly once.

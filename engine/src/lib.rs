@@ -12,6 +12,7 @@ pub mod clock;
 pub mod command;
 mod commit;
 pub mod credential;
+mod derive;
 mod disk;
 pub mod duration;
 mod engine;
@@ -27,6 +28,7 @@ mod secret;
 mod shards;
 mod storage;
 pub mod token;
+mod token_facts;
 mod verifier;
 pub mod verify;
 
@@ -34,10 +36,13 @@ pub use command::{
     Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
     RevokeKey, RotateKey, Rotation, UpdateKey,
 };
-pub use engine::{Engine, Health, Loaded, Options, RenderBody};
+pub use derive::{DeriveError, DeriveToken, DerivedToken};
+pub use engine::{Engine, Health, Loaded, Options, RenderBody, RenderTokenBody};
 pub use error::{OpenError, ReadError};
 pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
-pub use keyring::{Keyring, KeyringSettings, Prefixes};
+pub use keyring::{
+    CannotMint, Keyring, KeyringSettings, MacaroonPrefixes, Prefixes, RetiredIssuer, TokenSettings,
+};
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use secret::Secret;
 pub use storage::{KeyKind, ListQuery, Page, Selection};

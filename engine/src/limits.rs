@@ -35,6 +35,8 @@ pub const LOG_RETENTION_BYTES: u64 = 1 << 30;
 pub const LOG_TRIM_CHANGES: u64 = 1 << 16;
 /// Buckets of each table over which the clock's hand moves for one insertion into a full cache.
 pub const SWEEP_BUCKETS: usize = 4;
+/// The most such moves for one insertion.
+pub const SWEEPS_MAX: usize = 64;
 /// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.
 pub const CACHE_BYTES_PER_SLOT: usize = 256;
 /// Levels of objects and arrays in the JSON of a token.

@@ -1,9 +1,8 @@
 //! A record as verification needs it: the few facts that are checked on every request, and the answer.
 
 use std::mem;
-use std::net::IpAddr;
 
-use crate::cidr::Cidr;
+use crate::cidr::{self, Cidr};
 use crate::clock::UnixMillis;
 use crate::engine::RenderBody;
 use crate::ids::Sequence;
@@ -100,7 +99,7 @@ impl Row {
         if !query.expected_audiences.is_empty() {
             return Verdict::Refused(Refusal::AudienceMismatch);
         }
-        if !self.allows(query.client_ip) {
+        if !cidr::allow(&self.allowed_cidrs, query.client_ip) {
             return Verdict::Refused(Refusal::IpNotAllowed);
         }
         Verdict::Valid {
@@ -109,10 +108,13 @@ impl Row {
         }
     }
 
-    fn allows(&self, client_ip: Option<IpAddr>) -> bool {
-        self.allowed_cidrs.is_empty()
-            || client_ip
-                .is_some_and(|address| self.allowed_cidrs.iter().any(|cidr| cidr.contains(address)))
+    /// Why a token that was derived from this key is refused at `now` whatever it says itself; `None` when the key is in
+    /// force. A deleted key has ended like a revoked one.
+    pub fn ends_tokens(&self, now: UnixMillis) -> Option<Refusal> {
+        match self.state {
+            State::Live => (self.expire_ms <= now.0).then_some(Refusal::Expired),
+            State::Revoked | State::Forgotten => Some(Refusal::Revoked),
+        }
     }
 }
 

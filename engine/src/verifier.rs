@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use talos_cells::{Guard, State, Swap, pin};
 
-use crate::cache::{KeyCache, KeyCell};
+use crate::cache::{KeyCache, KeyCell, Proven};
 use crate::clock::UnixMillis;
-use crate::credential::issued::IssuedKey;
+use crate::credential::shape::{self, Shape, TokenShape};
 use crate::credential::{imported_key_id, proof_digest};
-use crate::engine::RenderBody;
+use crate::engine::{RenderBody, RenderTokenBody};
 use crate::ids::KeyId;
 use crate::keyring::Keyring;
 use crate::limits::CREDENTIAL_BYTES;
@@ -16,6 +16,7 @@ use crate::record::Record;
 use crate::row::{Current, Row};
 use crate::shards::Shards;
 use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError};
+use crate::token_facts::TokenFacts;
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
 
 /// Answers queries, from memory where it can. Shared by all cores; takes no lock.
@@ -26,6 +27,7 @@ pub struct Verifier {
     cache_ttl_s: i64,
     current: Swap<Current>,
     render: RenderBody,
+    render_token: RenderTokenBody,
 }
 
 /// What is known of a credential before its record is read.
@@ -38,14 +40,6 @@ pub struct Target {
     status: CacheStatus,
 }
 
-/// That a credential names a key, and under which keyring that was found.
-#[derive(Clone, Copy, Debug)]
-struct Proven {
-    digest: [u8; 32],
-    generation: u64,
-    not_after_ms: i64,
-}
-
 impl Verifier {
     /// A verifier over `rows`; `cache_bytes` = 0 keeps nothing in memory.
     pub fn new(
@@ -54,7 +48,7 @@ impl Verifier {
         cache_bytes: usize,
         cache_ttl_s: u32,
         keyring: Keyring,
-        render: RenderBody,
+        (render, render_token): (RenderBody, RenderTokenBody),
     ) -> Self {
         let cache = (cache_bytes > 0).then(|| KeyCache::new(cache_bytes));
         let current = Swap::new(Current {
@@ -68,6 +62,7 @@ impl Verifier {
             cache_ttl_s: cache_ttl_s.into(),
             current,
             render,
+            render_token,
         }
     }
 
@@ -116,14 +111,17 @@ impl Verifier {
         cache.publish(&key, self.shards.hash(&key), &guard, row);
     }
 
-    /// The key that a credential proves possession of; says nothing about the key's record.
+    /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
+    /// of no key.
     pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
         if query.credential.is_empty() || query.credential.len() > CREDENTIAL_BYTES {
             return Err(Refusal::InvalidFormat);
         }
         let guard = pin();
-        let proven = prove(&self.current.load(&guard).keyring, query);
-        proven.map(|(key_id, _)| key_id).ok_or(Refusal::NotFound)
+        let keyring = &self.current.load(&guard).keyring;
+        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
+        let (key_id, _) = prove_key(keyring, &shape, query)?;
+        Ok(key_id)
     }
 
     /// Answers from memory or says what has to be read from disk.
@@ -147,29 +145,36 @@ impl Verifier {
         let current = self.current.load(&guard);
         let digest = proof_digest(query.tenant, query.credential);
         if query.cache == CacheMode::Use
-            && let Some(row) = self.proven_row(&digest, current.generation, query.now, &guard)
+            && let Some(verdict) = self.remembered(&digest, current.generation, query, &guard)
         {
             return Step::Answered(answer(Answer {
-                verdict: row.judge(query),
+                verdict,
                 cache: CacheStatus::Hit,
             }));
         }
-        let Some((key_id, not_after_ms)) = prove(&current.keyring, query) else {
-            return Step::Answered(answer(refused(Refusal::NotFound)));
+        let (key_id, proof) = match self.prove(current, query, digest) {
+            Ok(proven) => proven,
+            Err(refusal) => return Step::Answered(answer(refused(refusal))),
         };
+        if let Some(token) = &proof.token
+            && !current.keyring.tokens().check_parent
+        {
+            if query.cache != CacheMode::Bypass {
+                self.remember(&proof, None, &guard);
+            }
+            return Step::Answered(answer(Answer {
+                verdict: token.judge(query),
+                cache: status,
+            }));
+        }
         let key = RecordKey::new(query.tenant, key_id);
-        let proof = Proven {
-            digest,
-            generation: current.generation,
-            not_after_ms,
-        };
-        match self.find(query, key, proof, status, &guard) {
+        match self.find(query, key, &proof, status, &guard) {
             Ok(Found::InCell(cell)) => {
                 match self.fresh_row(&cell, current.generation, query.now, &guard) {
                     Some(row) => {
-                        self.remember(proof, cell.clone(), &guard);
+                        self.remember(&proof, Some(&cell), &guard);
                         Step::Answered(answer(Answer {
-                            verdict: row.judge(query),
+                            verdict: judge(row, &proof, query),
                             cache: CacheStatus::Hit,
                         }))
                     }
@@ -215,6 +220,8 @@ impl Verifier {
         };
         let record = match record {
             Ok(Some(record)) => record,
+            // A token whose key is gone was once good: it ends as with a revoked key.
+            Ok(None) if target.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
             Ok(None) => return answer(refused(Refusal::NotFound)),
             Err(error) => {
                 tracing::error!(%error, key = ?target.key, "a record could not be read");
@@ -227,33 +234,42 @@ impl Verifier {
             cache.offer(cell, row(), &guard);
             // The cell may hold a newer row than the one just read. Then that one decides.
             if let State::Row(newest) = cell.load(&guard) {
-                self.remember(target.proof, Arc::clone(cell), &guard);
+                self.remember(&target.proof, Some(cell), &guard);
                 return answer(Answer {
-                    verdict: newest.judge(query),
+                    verdict: judge(newest, &target.proof, query),
                     cache: target.status,
                 });
             }
         }
         answer(Answer {
-            verdict: row().judge(query),
+            verdict: judge(&row(), &target.proof, query),
             cache: target.status,
         })
     }
 
-    fn proven_row<'g>(
+    /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation.
+    fn remembered<'g>(
         &self,
         digest: &[u8; 32],
         generation: u64,
-        now: UnixMillis,
+        query: &Query<'_>,
         guard: &'g Guard,
-    ) -> Option<&'g Row> {
+    ) -> Option<Verdict<'g>> {
         let proof = self.cache.as_ref()?.proof(digest, guard)?;
-        if proof.generation != generation || proof.not_after_ms <= now.0 {
+        let proven = &proof.proven;
+        if proven.generation != generation || proven.not_after_ms <= query.now.0 {
             return None;
         }
-        let row = self.fresh_row(&proof.cell, generation, now, guard)?;
+        let verdict = match (&proof.cell, &proven.token) {
+            (Some(cell), _) => {
+                let row = self.fresh_row(cell, generation, query.now, guard)?;
+                judge(row, proven, query)
+            }
+            (None, Some(token)) => token.judge(query),
+            (None, None) => return None,
+        };
         proof.touch();
-        Some(row)
+        Some(verdict)
     }
 
     fn fresh_row<'g>(
@@ -271,21 +287,58 @@ impl Verifier {
         }
     }
 
-    fn remember(&self, proof: Proven, cell: Arc<KeyCell>, guard: &Guard) {
+    fn remember(&self, proof: &Proven, cell: Option<&Arc<KeyCell>>, guard: &Guard) {
         let Some(cache) = &self.cache else { return };
-        let known = cache.proof(&proof.digest, guard);
-        let known = known.is_some_and(|known| {
-            known.generation == proof.generation && Arc::ptr_eq(&known.cell, &cell)
+        let same_cell = |known: &Option<Arc<KeyCell>>| match (known, cell) {
+            (Some(known), Some(cell)) => Arc::ptr_eq(known, cell),
+            (known, cell) => known.is_none() && cell.is_none(),
+        };
+        let known = cache.proof(&proof.digest, guard).is_some_and(|known| {
+            known.proven.generation == proof.generation && same_cell(&known.cell)
         });
         if !known {
-            cache.remember(
-                proof.digest,
-                proof.generation,
-                proof.not_after_ms,
-                cell,
-                guard,
-            );
+            cache.remember(proof.clone(), cell.cloned(), guard);
         }
+    }
+
+    /// Finds out whether a credential is ours, and whose.
+    fn prove(
+        &self,
+        current: &Current,
+        query: &Query<'_>,
+        digest: [u8; 32],
+    ) -> Result<(KeyId, Proven), Refusal> {
+        let keyring = &current.keyring;
+        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
+        let (key_id, not_after, token) = if let Shape::Token(shape) = shape {
+            self.prove_token(keyring, shape, query)?
+        } else {
+            let (key_id, not_after) = prove_key(keyring, &shape, query)?;
+            (key_id, not_after, None)
+        };
+        let proven = Proven {
+            digest,
+            generation: current.generation,
+            not_after_ms: not_after.0,
+            token,
+        };
+        Ok((key_id, proven))
+    }
+
+    fn prove_token(
+        &self,
+        keyring: &Keyring,
+        shape: TokenShape<'_>,
+        query: &Query<'_>,
+    ) -> Result<(KeyId, UnixMillis, Option<Arc<TokenFacts>>), Refusal> {
+        let (claims, not_after) = keyring
+            .prove_token(shape, query.credential, query.tenant, query.now)
+            .map_err(|fault| {
+                tracing::debug!(%fault, "a token is refused");
+                fault.refusal()
+            })?;
+        let facts = TokenFacts::new(&claims, keyring.clock_skew_s(), self.render_token);
+        Ok((claims.key_id, not_after, Some(Arc::new(facts))))
     }
 
     /// Looks for the record of `key` in the cells, then in what RocksDB has in memory.
@@ -293,7 +346,7 @@ impl Verifier {
         &self,
         query: &Query<'_>,
         key: RecordKey,
-        proof: Proven,
+        proof: &Proven,
         status: CacheStatus,
         guard: &Guard,
     ) -> Result<Found, StorageError> {
@@ -305,7 +358,7 @@ impl Verifier {
             let target = Target {
                 key,
                 cell: None,
-                proof,
+                proof: proof.clone(),
                 status,
             };
             return Ok(Found::new(self.rows.in_memory(&key)?, target));
@@ -324,7 +377,7 @@ impl Verifier {
             let target = Target {
                 key,
                 cell: Some(cell),
-                proof,
+                proof: proof.clone(),
                 status,
             };
             return Ok(Found::new(self.rows.in_memory(&key)?, target));
@@ -336,7 +389,7 @@ impl Verifier {
                 Target {
                     key,
                     cell: None,
-                    proof,
+                    proof: proof.clone(),
                     status,
                 },
             ));
@@ -345,7 +398,7 @@ impl Verifier {
         let target = Target {
             key,
             cell: Some(cache.link(key, hash, guard)),
-            proof,
+            proof: proof.clone(),
             status,
         };
         Ok(Found::new(self.rows.in_memory(&key)?, target))
@@ -368,11 +421,33 @@ impl Found {
     }
 }
 
-/// The key that a credential names, and until when it may; `None` for a credential that cannot be ours.
-fn prove(keyring: &Keyring, query: &Query<'_>) -> Option<(KeyId, i64)> {
-    let Some(issued) = IssuedKey::parse(query.credential) else {
-        return Some((imported_key_id(query.tenant, query.credential), i64::MAX));
-    };
-    let not_after = keyring.prove(&issued)?;
-    (query.now < not_after).then_some((KeyId::Issued(issued.uuid), not_after.0))
+/// What is to be said of a proven credential of the key of `row`. A pure function of its arguments.
+fn judge<'a>(row: &'a Row, proven: &'a Proven, query: &Query<'_>) -> Verdict<'a> {
+    match &proven.token {
+        None => row.judge(query),
+        Some(token) => match row.ends_tokens(query.now) {
+            Some(refusal) => Verdict::Refused(refusal),
+            None => token.judge(query),
+        },
+    }
+}
+
+/// The key whose credential this is, and until when it may be used.
+fn prove_key(
+    keyring: &Keyring,
+    shape: &Shape<'_>,
+    query: &Query<'_>,
+) -> Result<(KeyId, UnixMillis), Refusal> {
+    match shape {
+        Shape::Token(_) => Err(Refusal::InvalidFormat),
+        Shape::Other => {
+            let key_id = imported_key_id(query.tenant, query.credential);
+            Ok((key_id, UnixMillis(i64::MAX)))
+        }
+        Shape::Issued(issued) => keyring
+            .prove(issued)
+            .filter(|not_after| query.now < *not_after)
+            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
+            .ok_or(Refusal::NotFound),
+    }
 }

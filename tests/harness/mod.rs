@@ -5,6 +5,7 @@ pub mod http;
 pub mod keys;
 pub mod ledger;
 pub mod site;
+pub mod tokens;
 pub mod volume;
 
 /// The server binary under test.

@@ -13,6 +13,7 @@ use talos_api::batch_import::ItemOutcome;
 use talos_api::control::ControlRequest;
 use talos_api::route::{self, Match};
 use talos_engine::RevocationReason;
+use talos_engine::token::TokenType;
 
 use crate::metrics::exposition::{Exposition, Family, Kind};
 use crate::metrics::histogram::Histogram;
@@ -28,6 +29,8 @@ pub struct ControlMetrics {
     keys_rotated: AtomicU64,
     keys_deleted: AtomicU64,
     batch_items: BatchItems,
+    jwts_minted: AtomicU64,
+    macaroons_minted: AtomicU64,
 }
 
 /// What was asked for.
@@ -166,6 +169,17 @@ impl ControlMetrics {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn token_minted(&self, token_type: TokenType) {
+        self.minted(token_type).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn minted(&self, token_type: TokenType) -> &AtomicU64 {
+        match token_type {
+            TokenType::Jwt => &self.jwts_minted,
+            TokenType::Macaroon => &self.macaroons_minted,
+        }
+    }
+
     /// How many requests ended in a panic and were answered with 500.
     #[must_use]
     pub fn panics(&self) -> u64 {
@@ -228,6 +242,15 @@ impl ControlMetrics {
             "Imported keys deleted.",
         )
         .sample(&[], self.keys_deleted.load(Ordering::Relaxed));
+        let mut minted = page.family(
+            "talos_tokens_minted_total",
+            Kind::Counter,
+            "Tokens derived from keys, by algorithm.",
+        );
+        for token_type in [TokenType::Jwt, TokenType::Macaroon] {
+            let count = self.minted(token_type).load(Ordering::Relaxed);
+            minted.sample(&[("algorithm", token_type.name())], count);
+        }
         let mut batch_items = page.family(
             "talos_batch_import_keys_total",
             Kind::Counter,

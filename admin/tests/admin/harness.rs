@@ -9,7 +9,7 @@ use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
-    Step, TenantId, Verdict, clock,
+    Step, TenantId, TokenSettings, Verdict, clock,
 };
 use tempfile::TempDir;
 
@@ -93,6 +93,7 @@ impl Harness {
             issuer: "http://localhost:4420".to_owned(),
             max_ttl_s: 365 * 24 * 3600,
             clock_skew_s: 300,
+            tokens: TokenSettings::default(),
         });
         let engine = Engine::open(Options {
             path: directory.path().join("data"),
@@ -102,6 +103,7 @@ impl Harness {
             cache_ttl_s: 300,
             keyring,
             render: talos_api::verify::render_valid,
+            render_token: talos_api::verify::render_valid_token,
         })
         .expect("an engine");
         let settings = AdminSettings {

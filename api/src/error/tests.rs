@@ -31,6 +31,27 @@ fn assert_parts(table: &[(ApiError, u16, &str, &str)]) {
 }
 
 #[test]
+fn statuses_and_reasons_of_derivations() {
+    let (unauthenticated, denied) = ("UNAUTHENTICATED", "PERMISSION_DENIED");
+    assert_parts(&[
+        (
+            ApiError::api_key_expired(),
+            401,
+            unauthenticated,
+            "API_KEY_EXPIRED",
+        ),
+        (
+            ApiError::parent_key_invalid(),
+            401,
+            unauthenticated,
+            "PARENT_KEY_INVALID",
+        ),
+        (ApiError::forbidden("x"), 403, denied, "FORBIDDEN"),
+        (ApiError::ip_not_allowed(), 403, denied, "IP_NOT_ALLOWED"),
+    ]);
+}
+
+#[test]
 fn statuses_and_reasons_of_keys() {
     let invalid = "INVALID_ARGUMENT";
     assert_parts(&[
@@ -52,6 +73,12 @@ fn statuses_and_reasons_of_keys() {
             400,
             invalid,
             "DERIVED_TOKEN_NOT_REVOCABLE",
+        ),
+        (
+            ApiError::invalid_token_type(),
+            400,
+            invalid,
+            "INVALID_TOKEN_TYPE",
         ),
         (
             ApiError::unknown_credential(),

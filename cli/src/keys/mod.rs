@@ -4,6 +4,7 @@ mod batch_import;
 mod batch_verify;
 mod console;
 mod delete;
+mod derive;
 mod fields;
 mod get;
 mod import;
@@ -27,6 +28,7 @@ use self::batch_import::BatchImportArguments;
 use self::batch_verify::BatchVerifyArguments;
 pub(crate) use self::console::Console;
 use self::delete::DeleteArguments;
+use self::derive::DeriveArguments;
 use self::get::GetArguments;
 use self::import::ImportArguments;
 use self::issue::IssueArguments;
@@ -48,7 +50,7 @@ pub(crate) struct KeysCommand {
     #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
     format: Format,
 
-    /// Write only what a script needs: the secret of a new key, the ids of found or imported ones, otherwise nothing
+    /// Write only what a script needs: the secret of a new key, a derived token, the ids of found or imported ones, otherwise nothing
     #[arg(short, long, global = true)]
     quiet: bool,
 
@@ -64,6 +66,8 @@ enum Action {
     Verify(VerifyArguments),
     /// Verify many credentials at once; exits with 1 unless all of them are valid
     BatchVerify(BatchVerifyArguments),
+    /// Make a short-lived token from a key
+    DeriveToken(DeriveArguments),
     /// Revoke a key of any kind by its id
     Revoke(RevokeArguments),
     /// Revoke a key by the credential itself
@@ -128,6 +132,11 @@ impl KeysCommand {
                 let answer = verify.run(client)?;
                 self.write(console, &batch_verify::output(&answer))?;
                 Ok(code(batch_verify::all_are_valid(&answer)))
+            }
+            Action::DeriveToken(derive) => {
+                let answer = derive.run(client, console.input)?;
+                self.write(console, &derive::output(&answer))?;
+                Ok(ExitCode::SUCCESS)
             }
             Action::Revoke(revoke) => self.revoke(client, console, revoke, KeyKind::Any),
             Action::SelfRevoke(revoke) => {

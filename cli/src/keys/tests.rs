@@ -383,6 +383,43 @@ fn rotate_sends_what_differs_and_shows_the_secret() {
 }
 
 #[test]
+fn derive_token_sends_what_is_given() {
+    let answer = json!({"token": {"token": "eyJ", "scopes": ["a"], "claims": {"iss": "i"}}});
+    let line = [
+        "derive-token",
+        "-",
+        "--algorithm",
+        "macaroon",
+        "--ttl",
+        "1h",
+    ];
+    let more = [
+        "--claims",
+        r#"{"n": 1.50}"#,
+        "--scopes",
+        "a,b",
+        "--audiences",
+        "c",
+    ];
+    let run_all = run(&[&line[..], &more].concat(), "cred\n", 200, &answer);
+    assert_eq!(
+        run_all.request.line,
+        "POST /v2alpha1/admin/apiKeys:derive HTTP/1.1"
+    );
+    assert_eq!(
+        run_all.request.body,
+        r#"{"credential":"cred","algorithm":"TOKEN_ALGORITHM_MACAROON","ttl":"1h","custom_claims":{"n": 1.50},"scopes":["a","b"],"audiences":["c"]}"#
+    );
+    assert!(run_all.out.contains("eyJ") && !run_all.out.contains("iss"));
+    let least = run(&["derive-token", "cred", "-q"], "", 200, &answer);
+    assert_eq!(
+        least.request.body,
+        r#"{"credential":"cred","algorithm":"TOKEN_ALGORITHM_JWT"}"#
+    );
+    assert_eq!(least.out, "eyJ\n");
+}
+
+#[test]
 fn self_revoke_sends_the_credential() {
     let line = ["self-revoke", "-", "--reason", "key_compromise"];
     let run = run(&line, "cred\n", 200, &json!({}));

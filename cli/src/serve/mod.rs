@@ -22,9 +22,9 @@ use std::time::Duration;
 use clap::Args;
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::page_token::PageTokenKeys;
-use talos_config::{CacheType, Driver, Settings, Warning};
+use talos_config::{CacheType, Credentials, Driver, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
-use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes};
+use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, TokenSettings};
 use talos_server::{DriverChoice, Server, ServerOptions};
 
 use self::development::Development;
@@ -222,6 +222,7 @@ fn options(settings: &Settings) -> Options {
         issuer: settings.credentials.issuer.clone(),
         max_ttl_s: keys.max_ttl.as_secs(),
         clock_skew_s: settings.credentials.clock_skew.as_secs(),
+        tokens: token_settings(&settings.credentials),
     });
     Options {
         path: settings.db.directory.clone(),
@@ -234,6 +235,19 @@ fn options(settings: &Settings) -> Options {
         cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
         keyring,
         render: talos_api::verify::render_valid,
+        render_token: talos_api::verify::render_valid_token,
+    }
+}
+
+fn token_settings(credentials: &Credentials) -> TokenSettings {
+    let tokens = &credentials.derived_tokens;
+    TokenSettings {
+        issuers_retired: credentials.issuers_retired.clone(),
+        signing_keys: Arc::clone(&credentials.signing_keys),
+        signing_key_id: tokens.signing_key_id.clone(),
+        macaroon_prefixes: tokens.macaroon_prefixes.clone(),
+        default_ttl_s: tokens.default_ttl.as_secs(),
+        check_parent: tokens.check_parent,
     }
 }
 

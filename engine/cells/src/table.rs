@@ -20,6 +20,11 @@ pub trait Entry: Send + Sync {
 
     /// Whether the entry was used since this was last asked.
     fn take_reference(&self) -> bool;
+
+    /// The memory that it owns besides itself and counts nowhere else, in bytes. Must always give the same number.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Slots of a bucket: 8 words fill a cache line.
@@ -164,6 +169,7 @@ impl<E: Entry> Table<E> {
     /// Links `entry` under `hash`, in the place of one that was not used lately if the bucket is full. Followed by a full
     /// fence. Returns false, with the entry retired, when other threads were always faster.
     pub fn insert(&self, hash: u64, entry: Arc<E>, budget: &Budget, guard: &Guard) -> bool {
+        let bytes = Self::ENTRY_BYTES + entry.bytes();
         let Some(word) = word_of(Arc::into_raw(entry).cast_mut(), hash) else {
             return false;
         };
@@ -178,7 +184,7 @@ impl<E: Entry> Table<E> {
                 .is_ok()
             {
                 self.len.fetch_add(1, Ordering::Relaxed);
-                budget.charge(Self::ENTRY_BYTES);
+                budget.charge(bytes);
                 self.unlinked(held, budget, guard);
                 fence(Ordering::SeqCst);
                 return true;
@@ -241,11 +247,11 @@ impl<E: Entry> Table<E> {
 
     /// Gives up the table's share of an entry that this thread has just taken out of its slot.
     fn unlinked(&self, word: *mut E, budget: &Budget, guard: &Guard) {
-        if word.is_null() {
+        let Some(entry) = entry_of(word, guard) else {
             return;
-        }
+        };
         self.len.fetch_sub(1, Ordering::Relaxed);
-        budget.release(Self::ENTRY_BYTES);
+        budget.release(Self::ENTRY_BYTES + entry.bytes());
         let address = address_of(word);
         // SAFETY: the exchange that took `word` out of its slot succeeded on this thread alone, so this share of the `Arc`
         // is ours to drop; readers that found it are pinned, and `E` may be dropped on any thread.
@@ -320,6 +326,10 @@ mod tests {
 
         fn take_reference(&self) -> bool {
             self.used.swap(false, Ordering::Relaxed)
+        }
+
+        fn bytes(&self) -> usize {
+            self.key.trailing_zeros() as usize
         }
     }
 
@@ -398,11 +408,13 @@ mod tests {
                 });
             }
         });
-        let linked = table.buckets.iter().flat_map(|bucket| &bucket.slots);
-        let linked = linked
-            .filter(|slot| !slot.load(Ordering::Relaxed).is_null())
-            .count();
-        assert_eq!(table.len(), linked);
-        assert_eq!(budget.used(), linked * Table::<Probe>::ENTRY_BYTES);
+        let guard = pin();
+        let slots = table.buckets.iter().flat_map(|bucket| &bucket.slots);
+        let linked: Vec<_> = slots
+            .filter_map(|slot| entry_of(slot.load(Ordering::Relaxed), &guard))
+            .map(|probe| Table::<Probe>::ENTRY_BYTES + probe.bytes())
+            .collect();
+        assert_eq!(table.len(), linked.len());
+        assert_eq!(budget.used(), linked.iter().sum::<usize>());
     }
 }

@@ -1,6 +1,7 @@
 //! The shapes of credentials.
 
 pub mod issued;
+pub mod shape;
 #[cfg(test)]
 mod vectors;
 

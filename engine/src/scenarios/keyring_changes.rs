@@ -30,6 +30,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
         issuer: "elsewhere".to_owned(),
         max_ttl_s: 86_400,
         clock_skew_s: 0,
+        tokens: TokenSettings::default(),
     };
     engine.set_keyring(Keyring::new(settings.clone()));
     for _ in 0..2 {

@@ -9,6 +9,7 @@ mod lifecycle;
 mod lists;
 mod recovery;
 mod slow_read;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::mpsc::channel;
 use crate::{
     Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
     KeyringSettings, OpenError, Options, Outcome, Prefixes, Query, Record, Refusal,
-    RevocationReason, RevokeKey, Secret, Step, TenantId, Verdict, Visibility, clock,
+    RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict, Visibility, clock,
 };
 
 /// A verdict that outlives the guard.
@@ -40,6 +41,7 @@ fn keyring(secret: &str) -> Keyring {
         issuer: "issuer".to_owned(),
         max_ttl_s: 86_400,
         clock_skew_s: 0,
+        tokens: TokenSettings::default(),
     })
 }
 
@@ -52,6 +54,7 @@ fn options(path: &Path) -> Options {
         cache_ttl_s: 300,
         keyring: keyring("first"),
         render: |record, issuer| format!("{}@{issuer}", record.name).into_bytes(),
+        render_token: |claims| format!("token of {}", claims.actor_id).into_bytes(),
     }
 }
 

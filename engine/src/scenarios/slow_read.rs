@@ -55,14 +55,14 @@ impl Rows for Gate {
     }
 }
 
-struct Gated {
-    engine: Arc<Engine>,
+pub(super) struct Gated {
+    pub(super) engine: Arc<Engine>,
     has_read: Receiver<()>,
-    go_on: crossbeam::channel::Sender<()>,
+    pub(super) go_on: crossbeam::channel::Sender<()>,
     _scratch: tempfile::TempDir,
 }
 
-fn gated() -> Gated {
+pub(super) fn gated() -> Gated {
     let scratch = tempfile::tempdir().unwrap();
     let (has_read, read_done) = channel();
     let (open_gate, go_on) = crossbeam::channel::unbounded();
@@ -82,7 +82,7 @@ fn gated() -> Gated {
     }
 }
 
-fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiver<crate::Loaded> {
+pub(super) fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiver<crate::Loaded> {
     let Step::Pending(pending) = gated.engine.verify(&query(credential, cache), said) else {
         panic!("nothing to read");
     };

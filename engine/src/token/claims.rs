@@ -24,7 +24,9 @@ pub enum TokenType {
 }
 
 impl TokenType {
-    pub(super) fn name(self) -> &'static str {
+    /// Its name in the claim `tty`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
             Self::Macaroon => "macaroon",
@@ -97,9 +99,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 impl Claims {
-    /// The checks that every verification makes, however the signature was proven: issuer, tenant, and the window of
-    /// time, in which the clock that made the token and the one that says `now` may differ by `skew_s` seconds
-    /// (RFC 7519 §4.1.4 and §4.1.5). `accepted_issuers` are the current one and those retired that are still accepted.
+    /// Issuer, tenant and window of time; see [`Self::check_origin`] and [`Self::window`].
     ///
     /// # Errors
     /// The first of these that fails.
@@ -110,20 +110,43 @@ impl Claims {
         accepted_issuers: &[&str],
         tenant: TenantId,
     ) -> Result<(), TokenFault> {
+        self.check_origin(accepted_issuers, tenant)?;
+        let (from, until) = self.window(skew_s);
+        if until <= now {
+            return Err(TokenFault::Expired);
+        }
+        if from > now {
+            return Err(TokenFault::NotYetValid);
+        }
+        Ok(())
+    }
+
+    /// Whether one of `accepted_issuers`, the current one and those retired that are still accepted, made it for `tenant`.
+    ///
+    /// # Errors
+    /// [`TokenFault::ForeignIssuer`] or [`TokenFault::ForeignTenant`].
+    pub fn check_origin(
+        &self,
+        accepted_issuers: &[&str],
+        tenant: TenantId,
+    ) -> Result<(), TokenFault> {
         if !accepted_issuers.contains(&self.issuer.as_str()) {
             return Err(TokenFault::ForeignIssuer);
         }
         if self.tenant != tenant {
             return Err(TokenFault::ForeignTenant);
         }
-        let at = |seconds: i64| UnixMillis(seconds.saturating_mul(1000));
-        if at(self.expires_at_s).plus_seconds(skew_s) <= now {
-            return Err(TokenFault::Expired);
-        }
-        if at(self.not_before_s) > now.plus_seconds(skew_s) {
-            return Err(TokenFault::NotYetValid);
-        }
         Ok(())
+    }
+
+    /// The instant from which on it is valid, and that from which on it is no more, when the clock that made the token and
+    /// the one that reads it may differ by `skew_s` seconds (RFC 7519 §4.1.4 and §4.1.5).
+    #[must_use]
+    pub fn window(&self, skew_s: u64) -> (UnixMillis, UnixMillis) {
+        let at = |seconds: i64| UnixMillis(seconds.saturating_mul(1000));
+        let skew_ms = UnixMillis(0).plus_seconds(skew_s).0;
+        let from = at(self.not_before_s).0.saturating_sub(skew_ms);
+        (UnixMillis(from), at(self.expires_at_s).plus_seconds(skew_s))
     }
 }
 

@@ -3,6 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use talos_engine::token::{CustomClaims, TokenType};
+use talos_engine::{DeriveToken, Engine, KeyId, TenantId};
+
 use crate::support::{ALIVE, Client, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request};
 
@@ -52,6 +55,24 @@ fn allocations(client: &mut Client) -> u64 {
     client.answer().text().parse().unwrap()
 }
 
+/// A token of the key.
+fn derive(engine: &Engine, key_id: KeyId) -> String {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    engine.get(TenantId::SINGLE, key_id, move |record| {
+        sender.send(record).unwrap();
+    });
+    let parent = receiver.recv().unwrap().unwrap().unwrap();
+    let wanted = DeriveToken {
+        token_type: TokenType::Macaroon,
+        ttl_ms: None,
+        scopes: Vec::new(),
+        audiences: Vec::new(),
+        custom: CustomClaims::default(),
+    };
+    let derived = engine.derive(&parent, wanted, None).unwrap();
+    derived.token.expose().to_owned()
+}
+
 fn ask(client: &mut Client, request: &str, count: u64) {
     for _ in 0..count {
         client.send(request.as_bytes());
@@ -64,11 +85,13 @@ fn an_answer_from_memory_allocates_nothing() {
     const COUNT: u64 = 2000;
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
-        let (credential, _) = issue(&fixture.engine, None);
+        let (credential, key_id) = issue(&fixture.engine, None);
+        let token = derive(&fixture.engine, key_id);
+        let of_token = request("", &of(&token));
         let verification = request("User-Agent: test\r\nAccept: */*\r\n", &of(&credential));
         let unknown = request("", &of("nobody"));
         let mut client = fixture.connect();
-        for request in [&verification, &unknown, ALIVE] {
+        for request in [&verification, &of_token, &unknown, ALIVE] {
             ask(&mut client, request, 10);
             let before = allocations(&mut client);
             ask(&mut client, request, COUNT);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::allocations::on_this_thread;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
-use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, Secret};
+use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, Secret, TokenSettings};
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
 
 /// Long enough for anything that is going to happen on a busy machine.
@@ -159,8 +159,10 @@ impl Fixture {
                 issuer: "http://localhost".to_owned(),
                 max_ttl_s: 31_536_000,
                 clock_skew_s: 0,
+                tokens: TokenSettings::default(),
             }),
             render: talos_api::verify::render_valid,
+            render_token: talos_api::verify::render_valid_token,
         })
         .unwrap();
         let control = Arc::new(ScriptedControl::default());

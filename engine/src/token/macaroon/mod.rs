@@ -40,7 +40,7 @@ const ROOT_KEY_LABEL: &[u8] = b"talos/macaroon/v1/root-key";
 /// libmacaroons' own derivation.
 const KEY_GENERATOR: &[u8] = b"macaroons-key-generator";
 /// Between prefix and macaroon.
-const VERSION: &str = "_v1_";
+pub(crate) const VERSION: &str = "_v1_";
 /// The longest prefix.
 const PREFIX_BYTES_MAX: usize = 8;
 
@@ -162,6 +162,21 @@ impl Macaroon {
         self.packets.caveats.iter().map(Vec::as_slice)
     }
 
+    /// The claims as the caveats leave them, proven with one of `keys`. All keys are tried, so that a wrong signature takes
+    /// the same time whichever key it is nearest to. [`Claims::check`] is still to be asked.
+    ///
+    /// # Errors
+    /// [`TokenFault::SignatureInvalid`] first, then as [`Self::unverified_claims`].
+    pub fn verified_claims(&self, keys: &RootKeys) -> Result<Claims, TokenFault> {
+        let signed = std::iter::once(&keys.current)
+            .chain(&keys.retired)
+            .fold(false, |signed, key| key.has_signed(&self.packets) | signed);
+        if !signed {
+            return Err(TokenFault::SignatureInvalid);
+        }
+        self.unverified_claims()
+    }
+
     /// The claims as the caveats leave them. Proves nothing.
     ///
     /// # Errors
@@ -208,23 +223,13 @@ pub fn mint(keys: &RootKeys, prefix: &str, claims: &Claims) -> Result<String, Mi
     Macaroon { prefix, packets }.to_token()
 }
 
-/// The claims of `token`, narrowed by its caveats and proven with one of `keys`. All keys are tried, so that a wrong
-/// signature takes the same time whichever key it is nearest to. [`Claims::check`] is still to be asked. Which prefixes are
-/// accepted is decided before, when a credential is told from those of other shapes.
+/// The claims of `token`, whatever its prefix is, narrowed by its caveats and proven with one of `keys`; see
+/// [`Macaroon::verified_claims`].
 ///
 /// # Errors
 /// [`TokenFault::InvalidFormat`], [`TokenFault::SignatureInvalid`] or [`TokenFault::CaveatRefused`].
 pub fn verify(keys: &RootKeys, token: &str) -> Result<Claims, TokenFault> {
-    let macaroon = Macaroon::parse(token)?;
-    let signed = std::iter::once(&keys.current)
-        .chain(&keys.retired)
-        .fold(false, |signed, key| {
-            key.has_signed(&macaroon.packets) | signed
-        });
-    if !signed {
-        return Err(TokenFault::SignatureInvalid);
-    }
-    macaroon.unverified_claims()
+    Macaroon::parse(token)?.verified_claims(keys)
 }
 
 /// `token` with one more caveat. It takes no secret, so everybody can do it who holds the macaroon.

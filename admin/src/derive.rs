@@ -1,0 +1,63 @@
+//! `POST /v2alpha1/admin/apiKeys:derive`
+
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::derive;
+use talos_api::error::{ApiError, Reason};
+use talos_engine::{CacheMode, Query, clock};
+
+use crate::dispatch::{Context, TENANT};
+use crate::engine_call;
+
+/// Makes a token from the key whose credential is shown. Nothing is stored.
+pub(crate) async fn derive(
+    context: &Context,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let macaroons = context.engine.macaroon_prefixes();
+    let derive::DeriveRequest { credential, wanted } =
+        derive::parse_request(&request.body, &macaroons)?;
+    let query = Query {
+        tenant: TENANT,
+        credential: credential.as_bytes(),
+        expected_audiences: &[],
+        client_ip: request.client_ip,
+        cache: CacheMode::Bypass,
+        now: clock::now(),
+    };
+    let key_id = context
+        .engine
+        .identify(&query)
+        .map_err(|_| ApiError::parent_key_invalid())?;
+    let parent = engine_call::get(&context.engine, TENANT, key_id)
+        .await
+        .map_err(|error| match error.reason() {
+            Reason::ApiKeyNotFound => ApiError::parent_key_invalid(),
+            _ => error,
+        })?;
+    let token_type = wanted.token_type;
+    let derived = context
+        .engine
+        .derive(&parent, wanted, request.client_ip)
+        .map_err(|error| {
+            let answer = ApiError::from(error.clone());
+            if answer.status() >= 500 {
+                tracing::error!(%error, %key_id, "a token could not be derived");
+            }
+            answer
+        })?;
+    context.metrics.token_minted(token_type);
+    tracing::info!(
+        event = "APIKeyDerivedToken",
+        key_id = %key_id,
+        tenant = %parent.tenant,
+        actor_id = parent.actor_id,
+        token_id = derived.claims.token_id,
+        algorithm = token_type.name(),
+        request_id = request.request_id,
+        "a token was derived from an API key"
+    );
+    Ok(ControlResponse::json(
+        200,
+        derive::render_response(&derived),
+    ))
+}

@@ -1,0 +1,302 @@
+//! Making a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive`.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use talos_engine::clock::UnixMillis;
+use talos_engine::credential::shape::{self, Shape};
+use talos_engine::token::{CustomClaims, MintError, NoSuchKey, TokenType};
+use talos_engine::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+
+use crate::error::ApiError;
+use crate::json::{self, Fields};
+use crate::key_fields;
+use crate::limits;
+use crate::timestamp;
+
+const FIELDS: [&str; 6] = [
+    "credential",
+    "algorithm",
+    "ttl",
+    "scopes",
+    "audiences",
+    "custom_claims",
+];
+
+/// The algorithms that a request may name.
+const ALGORITHMS: [(&str, TokenType); 3] = [
+    ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
+    ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
+    ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
+];
+
+/// What is to be derived, and from which key. It has no `Debug`, because the credential is a secret.
+pub struct DeriveRequest<'a> {
+    /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token itself.
+    pub credential: Cow<'a, str>,
+    /// What the token is to be.
+    pub wanted: DeriveToken,
+}
+
+/// Reads the request. `macaroons` are the prefixes that macaroons have here.
+///
+/// # Errors
+/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
+/// `invalid_token_type` when it is a derived token.
+pub fn parse_request<'a>(
+    body: &'a [u8],
+    macaroons: &MacaroonPrefixes,
+) -> Result<DeriveRequest<'a>, ApiError> {
+    let mut fields = json::parse(body, &FIELDS)?;
+    let credential = fields.text("credential")?.unwrap_or_default();
+    if credential.is_empty() {
+        return Err(ApiError::credential_required());
+    }
+    if credential.len() > limits::CREDENTIAL_BYTES {
+        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
+        return Err(fields.invalid("credential", &message));
+    }
+    match shape::of(credential.as_bytes(), macaroons) {
+        Shape::Token(_) => return Err(ApiError::invalid_token_type()),
+        Shape::Issued(_) | Shape::Other => {}
+    }
+    let wanted = parse_wanted(&mut fields)?;
+    Ok(DeriveRequest { credential, wanted })
+}
+
+/// What the token is to be.
+fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
+    let token_type = fields.enumeration("algorithm", &ALGORITHMS)?;
+    Ok(DeriveToken {
+        token_type: token_type.unwrap_or(TokenType::Jwt),
+        ttl_ms: key_fields::ttl_ms(fields)?,
+        scopes: key_fields::scopes(fields)?,
+        audiences: key_fields::audiences(fields, "audiences")?
+            .into_iter()
+            .map(Cow::into_owned)
+            .collect(),
+        custom: custom_claims(fields)?,
+    })
+}
+
+/// The custom claims without those of a reserved name, which are dropped in silence.
+fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
+    let Some(claims) = fields.object("custom_claims")? else {
+        return Ok(CustomClaims::default());
+    };
+    let text = claims.into_json();
+    if text.is_empty() {
+        return Ok(CustomClaims::default());
+    }
+    if text.len() > limits::CUSTOM_CLAIMS_BYTES {
+        let message = format!(
+            "must have at most {} bytes as compact JSON",
+            limits::CUSTOM_CLAIMS_BYTES
+        );
+        return Err(fields.invalid("custom_claims", &message));
+    }
+    let claims: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|_| fields.invalid("custom_claims", "holds a number that is too large"))?;
+    Ok(CustomClaims::new(claims))
+}
+
+/// The answer: the token, shown this once, and what it says.
+#[must_use]
+pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
+    let claims = &derived.claims;
+    let expires_at_ms = claims.expires_at_s.saturating_mul(1000);
+    json::render(&Derived {
+        token: Token {
+            text: derived.token.expose(),
+            expire_time: timestamp::format(UnixMillis(expires_at_ms)),
+            scopes: &claims.scopes,
+            audiences: &claims.audiences,
+            // Written by the engine a moment ago.
+            claims: serde_json::from_str(&derived.claims_json).ok(),
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Derived<'a> {
+    token: Token<'a>,
+}
+
+#[derive(Serialize)]
+struct Token<'a> {
+    #[serde(rename = "token")]
+    text: &'a str,
+    expire_time: String,
+    scopes: &'a [String],
+    audiences: &'a [String],
+    claims: Option<&'a RawValue>,
+}
+
+impl From<DeriveError> for ApiError {
+    fn from(error: DeriveError) -> Self {
+        match &error {
+            DeriveError::ParentRevoked | DeriveError::ScopeBeyondParent(_) => {
+                Self::forbidden(error.to_string())
+            }
+            DeriveError::ParentExpired => Self::api_key_expired(),
+            DeriveError::AddressNotAllowed => Self::ip_not_allowed(),
+            DeriveError::TtlBeyondParent { .. } | DeriveError::TtlBeyondMax { .. } => {
+                Self::invalid_field("ttl", &error.to_string())
+            }
+            DeriveError::Mint(CannotMint::Key(missing)) => no_signing_key(missing),
+            DeriveError::Mint(CannotMint::Mint(reason)) => match reason {
+                MintError::Metadata | MintError::Key => Self::internal(),
+                _ => Self::bad_request(format!(
+                    "{reason}; ask for fewer claims, or give the API key less metadata or fewer scopes"
+                )),
+            },
+        }
+    }
+}
+
+fn no_signing_key(missing: &NoSuchKey) -> ApiError {
+    match missing {
+        NoSuchKey::NoneConfigured => ApiError::failed_precondition(
+            "no signing key is configured: add one to credentials.derived_tokens.jwt.signing_keys.urls, or derive a macaroon, which needs none",
+        ),
+        NoSuchKey::Unknown(_) | NoSuchKey::PublicOnly(_) => ApiError::internal().with_message(
+            format!("{missing}; correct credentials.derived_tokens.jwt.signing_key_id"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+    use serde_json::json;
+
+    fn parse(body: &Value) -> Result<DeriveToken, ApiError> {
+        let body = body.to_string();
+        parse_request(body.as_bytes(), &MacaroonPrefixes::default()).map(|request| {
+            assert_eq!(request.credential, "x");
+            request.wanted
+        })
+    }
+
+    fn with(field: &str, value: Value) -> Result<DeriveToken, ApiError> {
+        let mut body = json!({"credential": "x"});
+        body[field] = value;
+        parse(&body)
+    }
+
+    #[test]
+    fn the_least_request_and_every_field() {
+        let least = parse(&json!({"credential": "x"})).expect("a request");
+        assert_eq!((least.token_type, least.ttl_ms), (TokenType::Jwt, None));
+        assert!(least.scopes.is_empty() && least.audiences.is_empty());
+        assert_eq!(least.custom, CustomClaims::default());
+
+        let full = parse(&json!({
+            "credential": "x", "algorithm": "TOKEN_ALGORITHM_MACAROON", "ttl": "1h30m", "scopes": ["a", "b"],
+            "audiences": ["api"], "custom_claims": {"role": {"a": [1]}, "exp": 1, "EXP": 2, "\u{17f}cp": ["admin"]},
+        }))
+        .expect("a request");
+        assert_eq!(full.token_type, TokenType::Macaroon);
+        assert_eq!(full.ttl_ms, Some(5_400_000));
+        assert_eq!(
+            (full.scopes, full.audiences),
+            (vec!["a".to_owned(), "b".to_owned()], vec!["api".to_owned()])
+        );
+        let custom = Value::Object(full.custom.as_map().clone());
+        assert_eq!(custom, json!({"role": {"a": [1]}}));
+        for (name, token_type) in ALGORITHMS {
+            let read = with("algorithm", name.into()).expect("a request");
+            assert_eq!(read.token_type, token_type);
+        }
+    }
+
+    #[test]
+    fn bad_values_name_their_field() {
+        let long = |chars: usize| Value::from("é".repeat(chars));
+        let claims = |bytes: usize| json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())});
+        let table = [
+            ("algorithm", json!("JWT"), false),
+            ("algorithm", json!(1), false),
+            ("ttl", json!("1s"), true),
+            ("ttl", json!("10ms"), false),
+            ("ttl", json!(60), false),
+            ("scopes", json!([""]), false),
+            ("scopes", json!("a"), false),
+            ("audiences", json!(vec!["a"; 16]), true),
+            ("audiences", json!(vec!["a"; 17]), false),
+            ("audiences", json!([long(255)]), true),
+            ("audiences", json!([long(256)]), false),
+            ("audiences", json!([""]), false),
+            ("custom_claims", json!({}), true),
+            ("custom_claims", json!(null), true),
+            ("custom_claims", json!([]), false),
+            ("custom_claims", json!("{}"), false),
+            ("custom_claims", claims(4096), true),
+            ("custom_claims", claims(4097), false),
+        ];
+        for (field, value, good) in table {
+            let shown: String = value.to_string().chars().take(60).collect();
+            match with(field, value) {
+                Ok(_) => assert!(good, "{field} {shown}"),
+                Err(error) => {
+                    assert!(!good, "{field} {shown}: {error}");
+                    assert_eq!(error.status(), 400);
+                    assert!(
+                        error.to_string().starts_with(field),
+                        "{field} {shown}: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn credentials_that_are_no_parent() {
+        let long = "x".repeat(limits::CREDENTIAL_BYTES + 1);
+        for (credential, reason) in [
+            (json!(null), Reason::CredentialRequired),
+            (json!(""), Reason::CredentialRequired),
+            (json!(7), Reason::BadRequest),
+            (json!(long), Reason::BadRequest),
+            (json!("eyJh.e30.c2ln"), Reason::InvalidTokenType),
+            (json!("mc_v1_AgEB"), Reason::InvalidTokenType),
+        ] {
+            let error = parse(&json!({"credential": credential})).expect_err("an error");
+            assert_eq!(error.reason(), reason);
+        }
+    }
+
+    #[test]
+    fn errors_say_who_must_act() {
+        let named = NoSuchKey::Unknown("k9".to_owned());
+        let mint = |error| DeriveError::Mint(CannotMint::Mint(error));
+        for (error, status, says) in [
+            (DeriveError::ParentRevoked, 403, "revoked"),
+            (DeriveError::ParentExpired, 401, "expired"),
+            (DeriveError::AddressNotAllowed, 403, "address"),
+            (
+                DeriveError::ScopeBeyondParent("admin".to_owned()),
+                403,
+                "\"admin\"",
+            ),
+            (DeriveError::TtlBeyondParent { left_s: 5 }, 400, "5 seconds"),
+            (DeriveError::TtlBeyondMax { max_s: 9 }, 400, "9 seconds"),
+            (DeriveError::Mint(CannotMint::Key(named)), 500, "\"k9\""),
+            (
+                DeriveError::Mint(CannotMint::Key(NoSuchKey::NoneConfigured)),
+                409,
+                "credentials.derived_tokens.jwt.signing_keys.urls",
+            ),
+            (mint(MintError::TooLong { bytes: 9000 }), 400, "9000 bytes"),
+            (mint(MintError::BeyondBounds), 400, "too many"),
+            (mint(MintError::Key), 500, "internal error"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!(error.status(), status, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}

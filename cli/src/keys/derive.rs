@@ -1,0 +1,104 @@
+//! `talos keys derive-token CREDENTIAL`.
+
+use std::io::BufRead;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::fields::{parse_duration, parse_object};
+use super::secret_argument;
+use crate::client::{Answer, Client};
+use crate::error::CliError;
+use crate::output::{Output, Table};
+
+/// From which key, and what the token is to be.
+#[derive(Debug, Args)]
+pub(crate) struct DeriveArguments {
+    /// The credential of the key; `-` reads it from standard input
+    credential: String,
+
+    /// The format of the token
+    #[arg(long, value_enum, default_value_t = Algorithm::Jwt)]
+    algorithm: Algorithm,
+
+    /// How long it lives: 90s, 15m, 1h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    ttl: Option<String>,
+
+    /// Further claims
+    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    claims: Option<Box<RawValue>>,
+
+    /// What it may do; without them, all that the key may
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
+    scopes: Vec<String>,
+
+    /// Whom it is meant for
+    #[arg(long, value_delimiter = ',', value_name = "AUDIENCE,…")]
+    audiences: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    /// A signed JSON Web Token, which everybody can verify with the public keys of the server
+    Jwt,
+    /// A macaroon, which its holder can narrow and only the server can verify
+    Macaroon,
+}
+
+impl Algorithm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jwt => "TOKEN_ALGORITHM_JWT",
+            Self::Macaroon => "TOKEN_ALGORITHM_MACAROON",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    credential: &'a str,
+    algorithm: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_claims: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    audiences: &'a [String],
+}
+
+impl DeriveArguments {
+    /// Asks for the token.
+    pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
+        let credential = secret_argument(&self.credential, "credential", input)?;
+        let body = serde_json::to_vec(&Request {
+            credential: &credential,
+            algorithm: self.algorithm.name(),
+            ttl: self.ttl.as_deref(),
+            custom_claims: self.claims.as_deref(),
+            scopes: &self.scopes,
+            audiences: &self.audiences,
+        })
+        .map_err(|error| CliError::Usage(error.to_string()))?;
+        client.post("/v2alpha1/admin/apiKeys:derive", &[], &body)
+    }
+}
+
+/// The token and what it may do, without the claims, which say it again; the token alone when quiet.
+pub(crate) fn output(answer: &Answer) -> Output<'_> {
+    let mut derived = answer.json.get("token").cloned().unwrap_or_default();
+    let token = derived.get("token").and_then(Value::as_str);
+    let essence = token.map(ToOwned::to_owned).into_iter().collect();
+    if let Some(fields) = derived.as_object_mut() {
+        fields.remove("claims");
+    }
+    Output {
+        answer,
+        table: Table::of_object(&derived),
+        essence,
+    }
+}

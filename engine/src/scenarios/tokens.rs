@@ -1,0 +1,642 @@
+//! Tokens from derivation to the end of their key, cached or not.
+
+use super::slow_read::{begin, gated};
+use super::*;
+use crate::clock::UnixMillis;
+use crate::command::{DeleteKey, FieldChanges, ImportKey, RotateKey};
+use crate::credential::imported_key_id;
+use crate::keyring::tests::SIGNATURE_CHECKS;
+use crate::token::{CustomClaims, NoSuchKey, SigningKeys, TokenType};
+use crate::{CannotMint, DeriveError, DeriveToken, RetiredIssuer, token::MintError};
+
+const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
+const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
+
+/// The private key of RFC 8037 appendix A.1.
+const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+fn settings() -> KeyringSettings {
+    KeyringSettings {
+        hmac_current: Secret::new("first".to_owned()),
+        hmac_retired: Vec::new(),
+        prefixes: Prefixes {
+            current: "talos".to_owned(),
+            retired: Vec::new(),
+            public_current: None,
+            public_retired: Vec::new(),
+        },
+        issuer: "issuer".to_owned(),
+        max_ttl_s: 86_400,
+        clock_skew_s: 0,
+        tokens: TokenSettings {
+            signing_keys: Arc::new(SigningKeys::from_jwk_sets([JWK]).unwrap()),
+            ..TokenSettings::default()
+        },
+    }
+}
+
+fn without_check_of_the_parent() -> KeyringSettings {
+    let mut settings = settings();
+    settings.tokens.check_parent = false;
+    settings
+}
+
+fn open_with(path: &Path, settings: KeyringSettings, cache_bytes: usize) -> Arc<Engine> {
+    let options = Options {
+        keyring: Keyring::new(settings),
+        cache_bytes,
+        ..options(path)
+    };
+    Engine::open(options).expect("a database")
+}
+
+fn wanted(token_type: TokenType) -> DeriveToken {
+    DeriveToken {
+        token_type,
+        ttl_ms: None,
+        scopes: Vec::new(),
+        audiences: Vec::new(),
+        custom: CustomClaims::default(),
+    }
+}
+
+fn derive(engine: &Engine, parent: &Record, token_type: TokenType) -> String {
+    let derived = engine.derive(parent, wanted(token_type), None);
+    derived.expect("a token").token.expose().to_owned()
+}
+
+fn good() -> Said {
+    Said::Valid("token of actor".to_owned())
+}
+
+fn refused(refusal: Refusal) -> Said {
+    Said::Refused(refusal)
+}
+
+fn signature_checks(work: impl FnOnce()) -> u64 {
+    let before = SIGNATURE_CHECKS.with(std::cell::Cell::get);
+    work();
+    SIGNATURE_CHECKS.with(std::cell::Cell::get) - before
+}
+
+#[test]
+fn a_token_is_proven_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    for check_parent in [true, false] {
+        let mut settings = settings();
+        settings.tokens.check_parent = check_parent;
+        let engine = open_with(
+            &scratch.path().join(check_parent.to_string()),
+            settings,
+            1 << 20,
+        );
+        let (parent, _) = issue(&engine, key("a"));
+        for token_type in TYPES {
+            let token = derive(&engine, &parent, token_type);
+            let ask = |mode| verify(&engine, &token, mode);
+            let checks = signature_checks(|| assert_eq!(ask(CacheMode::Use).0, good()));
+            assert_eq!(checks, 1);
+            let checks = signature_checks(|| {
+                for _ in 0..3 {
+                    assert_eq!(ask(CacheMode::Use), (good(), CacheStatus::Hit));
+                }
+            });
+            assert_eq!(checks, 0, "{token_type:?}");
+            for mode in [CacheMode::Refresh, CacheMode::Bypass] {
+                let asked = || assert_eq!(ask(mode), (good(), CacheStatus::Skip));
+                assert_eq!(signature_checks(asked), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_bypasses_the_cache_leaves_nothing_there() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let token = derive(&engine, &parent, TokenType::Jwt);
+    let before = engine.cache_used_bytes();
+    verify(&engine, &token, CacheMode::Bypass);
+    assert_eq!(engine.cache_used_bytes(), before);
+    verify(&engine, &token, CacheMode::Use);
+    assert!(engine.cache_used_bytes() > before);
+}
+
+/// A way in which a key can end.
+type Ending = (&'static str, fn(&Engine, &Record));
+
+fn endings() -> [Ending; 3] {
+    [
+        ("revoked", |engine, record| {
+            revoke(engine, record.key_id).expect("revoked");
+        }),
+        ("rotated", |engine, record| {
+            let command = RotateKey {
+                tenant: TenantId::SINGLE,
+                key_id: record.key_id,
+                changes: FieldChanges::default(),
+                visibility: None,
+            };
+            submit(engine, Command::Rotate(command)).expect("rotated");
+        }),
+        ("deleted", |engine, record| {
+            let (tenant, key_id) = (TenantId::SINGLE, record.key_id);
+            submit(engine, Command::Delete(DeleteKey { tenant, key_id })).expect("deleted");
+        }),
+    ]
+}
+
+fn parent_for(engine: &Engine, ending: &str) -> Record {
+    if ending != "deleted" {
+        return issue(engine, key("a")).0;
+    }
+    let import = ImportKey {
+        key_id: imported_key_id(TenantId::SINGLE, b"raw"),
+        key: key("a"),
+    };
+    match submit(engine, Command::Import(import)) {
+        Ok(Outcome::Imported { record, .. }) => record,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tokens_end_with_their_key_at_once() {
+    for (ending, end) in endings() {
+        for cache_bytes in [1 << 20, 0] {
+            let scratch = tempfile::tempdir().unwrap();
+            let engine = open_with(scratch.path(), settings(), cache_bytes);
+            let parent = parent_for(&engine, ending);
+            let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+            for token in &tokens {
+                for mode in MODES {
+                    assert_eq!(verify(&engine, token, mode).0, good(), "{ending}");
+                }
+            }
+            end(&engine, &parent);
+            for token in &tokens {
+                for mode in MODES {
+                    let (said, _) = verify(&engine, token, mode);
+                    assert_eq!(said, refused(Refusal::Revoked), "{ending} {mode:?}");
+                }
+            }
+            drop(engine);
+            let engine = open_with(scratch.path(), settings(), cache_bytes);
+            let (said, _) = verify(&engine, &tokens[0], CacheMode::Use);
+            assert_eq!(said, refused(Refusal::Revoked), "{ending}");
+        }
+    }
+}
+
+#[test]
+fn tokens_outlive_their_key_where_it_is_not_asked() {
+    for (ending, end) in endings() {
+        for cache_bytes in [1 << 20, 0] {
+            let scratch = tempfile::tempdir().unwrap();
+            let engine = open_with(scratch.path(), without_check_of_the_parent(), cache_bytes);
+            let parent = parent_for(&engine, ending);
+            let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+            assert_eq!(verify(&engine, &tokens[0], CacheMode::Use).0, good());
+            end(&engine, &parent);
+            for token in &tokens {
+                for mode in MODES {
+                    assert_eq!(verify(&engine, token, mode).0, good(), "{ending} {mode:?}");
+                }
+                let now = query(token, CacheMode::Use).now.plus_seconds(3600);
+                let expired = Query {
+                    now,
+                    ..query(token, CacheMode::Use)
+                };
+                assert_eq!(ask(&engine, &expired).0, refused(Refusal::Expired));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let token = derive(&engine, &parent, TokenType::Jwt);
+    revoke(&engine, parent.key_id).unwrap();
+    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+    engine.set_keyring(Keyring::new(settings()));
+    for _ in 0..2 {
+        let (said, _) = verify(&engine, &token, CacheMode::Use);
+        assert_eq!(said, refused(Refusal::Revoked));
+    }
+    engine.set_keyring(Keyring::new(without_check_of_the_parent()));
+    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+}
+
+#[test]
+fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let [jwt, macaroon] = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+    let both = |said_of_jwt: Said, said_of_macaroon: Said| {
+        for _ in 0..2 {
+            assert_eq!(verify(&engine, &jwt, CacheMode::Use).0, said_of_jwt);
+            assert_eq!(
+                verify(&engine, &macaroon, CacheMode::Use).0,
+                said_of_macaroon
+            );
+        }
+    };
+    let invalid = refused(Refusal::SignatureInvalid);
+    both(good(), good());
+    let second = |retired: &[&str]| KeyringSettings {
+        hmac_current: Secret::new("second".to_owned()),
+        hmac_retired: retired.iter().map(|&s| Secret::new(s.to_owned())).collect(),
+        ..settings()
+    };
+    engine.set_keyring(Keyring::new(second(&[])));
+    both(good(), invalid.clone());
+    engine.set_keyring(Keyring::new(second(&["zeroth", "first"])));
+    both(good(), good());
+    let mut without = settings();
+    without.tokens.signing_keys = Arc::default();
+    engine.set_keyring(Keyring::new(without));
+    both(invalid, good());
+    let mut prefixes = settings();
+    prefixes.tokens.macaroon_prefixes.current = "new".to_owned();
+    engine.set_keyring(Keyring::new(prefixes.clone()));
+    // Without the prefix it looks like a key of another system.
+    both(good(), refused(Refusal::NotFound));
+    assert!(derive(&engine, &parent, TokenType::Macaroon).starts_with("new_v1_"));
+    prefixes.tokens.macaroon_prefixes.retired = vec!["mc".to_owned()];
+    engine.set_keyring(Keyring::new(prefixes));
+    both(good(), good());
+}
+
+#[test]
+fn a_retired_issuer_is_accepted_until_its_time() {
+    let scratch = tempfile::tempdir().unwrap();
+    for check_parent in [true, false] {
+        let mut settings = settings();
+        settings.tokens.check_parent = check_parent;
+        let path = scratch.path().join(check_parent.to_string());
+        let engine = open_with(&path, settings.clone(), 1 << 20);
+        let (parent, _) = issue(&engine, key("a"));
+        let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+        let now = clock::now();
+        let said = |token: &str, after_ms: i64| {
+            let asked = Query {
+                now: UnixMillis(now.0 + after_ms),
+                ..query(token, CacheMode::Use)
+            };
+            ask(&engine, &asked).0
+        };
+        settings.issuer = "elsewhere".to_owned();
+        engine.set_keyring(Keyring::new(settings.clone()));
+        assert_eq!(said(&tokens[0], 1000), refused(Refusal::NotFound));
+        let retired = |expires_at| RetiredIssuer {
+            value: "issuer".to_owned(),
+            expires_at,
+        };
+        settings.tokens.issuers_retired = vec![retired(Some(UnixMillis(now.0 + 5000)))];
+        engine.set_keyring(Keyring::new(settings.clone()));
+        for token in &tokens {
+            for _ in 0..2 {
+                assert_eq!(said(token, 4999), good());
+            }
+            assert_eq!(said(token, 5000), refused(Refusal::NotFound));
+        }
+        settings.tokens.issuers_retired.push(retired(None));
+        engine.set_keyring(Keyring::new(settings));
+        assert_eq!(said(&tokens[0], 6000), good());
+    }
+}
+
+#[test]
+fn time_audience_and_address_are_checked_on_every_hit() {
+    let scratch = tempfile::tempdir().unwrap();
+    let skewed = KeyringSettings {
+        clock_skew_s: 30,
+        ..settings()
+    };
+    let engine = open_with(scratch.path(), skewed, 1 << 20);
+    let restricted = IssueKey {
+        allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
+        ..key("a")
+    };
+    let (parent, _) = issue(&engine, restricted);
+    let inside = Some("10.1.1.1".parse().unwrap());
+    for token_type in TYPES {
+        let wanted = DeriveToken {
+            ttl_ms: Some(60_000),
+            audiences: vec!["api".to_owned(), "web".to_owned()],
+            ..wanted(token_type)
+        };
+        let derived = engine.derive(&parent, wanted, inside).unwrap();
+        let (from, until) = derived.claims.window(30);
+        let token = derived.token.expose();
+        let asked = |now, client_ip, expected_audiences| Query {
+            expected_audiences,
+            client_ip,
+            now,
+            ..query(token, CacheMode::Use)
+        };
+        let table = [
+            (asked(clock::now(), inside, &["api"][..]), good()),
+            (asked(from, inside, &["other", "web"]), good()),
+            (asked(UnixMillis(until.0 - 1), inside, &["web"]), good()),
+            (asked(until, inside, &["web"]), refused(Refusal::Expired)),
+            (
+                asked(UnixMillis(from.0 - 1), inside, &["web"]),
+                refused(Refusal::Expired),
+            ),
+            (asked(from, inside, &[]), refused(Refusal::AudienceMismatch)),
+            (
+                asked(from, inside, &["API", "ap", "api "]),
+                refused(Refusal::AudienceMismatch),
+            ),
+            (
+                asked(from, Some("192.0.2.1".parse().unwrap()), &["api"]),
+                refused(Refusal::IpNotAllowed),
+            ),
+            (asked(from, None, &["api"]), refused(Refusal::IpNotAllowed)),
+            (
+                asked(from, Some("::ffff:10.9.9.9".parse().unwrap()), &["api"]),
+                good(),
+            ),
+        ];
+        for _ in 0..2 {
+            for (query, said) in &table {
+                assert_eq!(&ask(&engine, query).0, said, "{token_type:?} {query:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tokens_without_audiences_fail_where_one_is_expected() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let token = derive(&engine, &parent, TokenType::Jwt);
+    for _ in 0..2 {
+        let expecting = Query {
+            expected_audiences: &["api"],
+            ..query(&token, CacheMode::Use)
+        };
+        let said = ask(&engine, &expecting).0;
+        assert_eq!(said, refused(Refusal::AudienceMismatch));
+        assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+    }
+}
+
+#[test]
+fn a_token_of_one_tenant_is_unknown_in_another() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    for token_type in TYPES {
+        let token = derive(&engine, &parent, token_type);
+        assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+        let elsewhere = Query {
+            tenant: TenantId(uuid::Uuid::from_u128(9)),
+            ..query(&token, CacheMode::Use)
+        };
+        assert_eq!(ask(&engine, &elsewhere).0, refused(Refusal::NotFound));
+    }
+}
+
+#[test]
+fn a_macaroon_has_one_spelling() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let token = derive(&engine, &parent, TokenType::Macaroon);
+    let longer = token.replacen("mc_v1_", "mc_v1_x_v1_", 1);
+    let said = verify(&engine, &longer, CacheMode::Use).0;
+    assert_eq!(said, refused(Refusal::InvalidFormat));
+}
+
+#[test]
+fn what_was_read_while_the_key_ended_does_not_save_its_tokens() {
+    for mode in MODES {
+        for token_type in TYPES {
+            let gated = gated();
+            gated.engine.set_keyring(Keyring::new(settings()));
+            let (parent, _) = issue(&gated.engine, key("a"));
+            let token = derive(&gated.engine, &parent, token_type);
+            let slow = begin(&gated, &token, mode);
+            revoke(&gated.engine, parent.key_id).unwrap();
+            gated.go_on.send(()).unwrap();
+            let loaded = slow.recv().unwrap();
+            let asked = query(&token, mode);
+            let (answer, _) = gated.engine.finish(&asked, loaded, said);
+            if mode != CacheMode::Bypass {
+                // The cell knows better than the row that was read.
+                assert_eq!(answer, refused(Refusal::Revoked), "{mode:?}");
+            }
+            for after in [CacheMode::Use, CacheMode::Refresh] {
+                gated.go_on.send(()).unwrap();
+                let (said, _) = verify(&gated.engine, &token, after);
+                assert_eq!(said, refused(Refusal::Revoked), "{mode:?} {after:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn large_tokens_live_within_the_budget() {
+    let scratch = tempfile::tempdir().unwrap();
+    let limit = 1 << 20;
+    let render_token = |claims: &crate::token::Claims| claims.metadata.clone().into_bytes();
+    let engine = Engine::open(Options {
+        keyring: Keyring::new(without_check_of_the_parent()),
+        cache_bytes: limit,
+        render_token,
+        ..options(scratch.path())
+    })
+    .unwrap();
+    let large = IssueKey {
+        metadata: format!(r#"{{"a":"{}"}}"#, "x".repeat(4000)),
+        ..key("a")
+    };
+    let (parent, _) = issue(&engine, large);
+    let empty = engine.cache_used_bytes();
+    let mut most = 0;
+    for _ in 0..2000 {
+        let token = derive(&engine, &parent, TokenType::Macaroon);
+        assert!(matches!(
+            verify(&engine, &token, CacheMode::Use).0,
+            Said::Valid(_)
+        ));
+        most = most.max(engine.cache_used_bytes());
+    }
+    assert!(most > empty + 4000 * 50, "{most} bytes: nothing is kept");
+    assert!(most <= limit + limit / 8, "{most} bytes of {limit}");
+    engine.set_keyring(Keyring::new(settings()));
+}
+
+#[test]
+fn nobody_derives_more_than_the_key_allows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(
+        &engine,
+        IssueKey {
+            scopes: vec!["read".to_owned(), "write".to_owned()],
+            ttl_ms: Some(600_000),
+            allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
+            ..key("a")
+        },
+    );
+    let inside = Some("10.1.1.1".parse().unwrap());
+    let now = parent.create_time;
+    let derive = |parent: &Record, settings: KeyringSettings, wanted, client_ip, now| {
+        let keyring = Keyring::new(settings);
+        crate::derive::derive(&keyring, parent, wanted, client_ip, now, uuid::Uuid::nil())
+    };
+    let jwt = || wanted(TokenType::Jwt);
+    let claims = |wanted| derive(&parent, settings(), wanted, inside, now).map(|made| made.claims);
+
+    // All of the scopes, the addresses, and what is left of the key's life instead of the hour of the default.
+    let made = claims(jwt()).unwrap();
+    assert_eq!(made.scopes, parent.scopes);
+    assert_eq!(made.allowed_cidrs, parent.allowed_cidrs);
+    assert_eq!(made.expires_at_s, parent.expire_time.unwrap().seconds());
+    let scope = |scope: &str| DeriveToken {
+        scopes: vec![scope.to_owned()],
+        ..jwt()
+    };
+    assert_eq!(claims(scope("read")).unwrap().scopes, ["read"]);
+    for beyond in ["admin", "Read", "read ", "*", ""] {
+        let error = Err(DeriveError::ScopeBeyondParent(beyond.to_owned()));
+        assert_eq!(claims(scope(beyond)), error);
+    }
+    let ttl = |ttl_ms| DeriveToken {
+        ttl_ms: Some(ttl_ms),
+        ..jwt()
+    };
+    let seconds = claims(ttl(60_999)).unwrap();
+    assert!(seconds.expires_at_s * 1000 <= now.0 + 60_999);
+    assert!(claims(ttl(600_000)).is_ok());
+    let left = Err(DeriveError::TtlBeyondParent { left_s: 600 });
+    assert_eq!(claims(ttl(600_001)), left);
+    let max = Err(DeriveError::TtlBeyondMax { max_s: 86_400 });
+    assert_eq!(claims(ttl(86_400_001)), max);
+    for (client_ip, now, error) in [
+        (None, now, DeriveError::AddressNotAllowed),
+        (
+            Some("192.0.2.1".parse().unwrap()),
+            now,
+            DeriveError::AddressNotAllowed,
+        ),
+        (
+            inside,
+            parent.expire_time.unwrap(),
+            DeriveError::ParentExpired,
+        ),
+        (
+            None,
+            parent.expire_time.unwrap(),
+            DeriveError::ParentExpired,
+        ),
+    ] {
+        let refused = derive(&parent, settings(), jwt(), client_ip, now);
+        assert_eq!(refused.map(|made| made.claims), Err(error));
+    }
+    // Too little is left for a token, whose time is counted in seconds.
+    let end = parent.expire_time.unwrap();
+    let late = UnixMillis(end.seconds() * 1000);
+    let refused = derive(&parent, settings(), jwt(), inside, late);
+    assert_eq!(
+        refused.map(|made| made.claims),
+        Err(DeriveError::ParentExpired)
+    );
+
+    // An issued key ends by its age, too.
+    let eternal = Record {
+        expire_time: None,
+        ..parent.clone()
+    };
+    let old = now.plus_seconds(86_000);
+    let made = derive(&eternal, settings(), jwt(), inside, old).unwrap();
+    assert!(made.claims.expires_at_s <= now.plus_seconds(86_400).seconds());
+    let refused = derive(&eternal, settings(), ttl(500_000), inside, old).map(|made| made.claims);
+    assert_eq!(refused, Err(DeriveError::TtlBeyondParent { left_s: 400 }));
+    let refused = derive(
+        &eternal,
+        settings(),
+        jwt(),
+        inside,
+        now.plus_seconds(86_400),
+    );
+    assert_eq!(
+        refused.map(|made| made.claims),
+        Err(DeriveError::ParentExpired)
+    );
+
+    revoke(&engine, parent.key_id).unwrap();
+    let revoked = get(&engine, parent.key_id).unwrap();
+    let refused = derive(&revoked, settings(), jwt(), None, end);
+    assert_eq!(
+        refused.map(|made| made.claims),
+        Err(DeriveError::ParentRevoked)
+    );
+}
+
+#[test]
+fn what_cannot_be_signed_says_why() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let refused = |tokens: TokenSettings, wanted: DeriveToken| {
+        let settings = KeyringSettings {
+            tokens,
+            ..settings()
+        };
+        engine.set_keyring(Keyring::new(settings));
+        engine.derive(&parent, wanted, None).map(|made| made.claims)
+    };
+    let none = TokenSettings::default();
+    let error = DeriveError::Mint(CannotMint::Key(NoSuchKey::NoneConfigured));
+    assert_eq!(refused(none.clone(), wanted(TokenType::Jwt)), Err(error));
+    assert!(refused(none, wanted(TokenType::Macaroon)).is_ok());
+    let named = TokenSettings {
+        signing_key_id: Some("k2".to_owned()),
+        ..settings().tokens
+    };
+    let error = DeriveError::Mint(CannotMint::Key(NoSuchKey::Unknown("k2".to_owned())));
+    assert_eq!(refused(named, wanted(TokenType::Jwt)), Err(error));
+    let too_long = DeriveToken {
+        custom: CustomClaims::new(
+            serde_json::json!({"a": "x".repeat(8192)})
+                .as_object()
+                .unwrap()
+                .clone(),
+        ),
+        ..wanted(TokenType::Macaroon)
+    };
+    let error = refused(settings().tokens, too_long);
+    assert!(
+        matches!(
+            error,
+            Err(DeriveError::Mint(CannotMint::Mint(
+                MintError::TooLong { .. }
+            )))
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_token_is_the_credential_of_no_key() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, secret) = issue(&engine, key("a"));
+    let secret = secret.unwrap();
+    let asked = query(&secret, CacheMode::Bypass);
+    assert_eq!(engine.identify(&asked), Ok(parent.key_id));
+    for token in TYPES.map(|token_type| derive(&engine, &parent, token_type)) {
+        let asked = query(&token, CacheMode::Bypass);
+        assert_eq!(engine.identify(&asked), Err(Refusal::InvalidFormat));
+    }
+}
