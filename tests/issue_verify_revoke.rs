@@ -112,9 +112,9 @@ both_drivers! {
 
         let server = site.start();
         let mut connection = server.connect();
+        assert_eq!(connection.get(&kept.key_id), resource);
         assert_valid(&connection.verify(&kept.secret), &kept.key_id);
         assert_refused(&connection.verify(&revoked.secret), "REVOKED");
-        assert_eq!(connection.get(&kept.key_id), resource);
         server.stop();
     }
 

@@ -201,6 +201,18 @@ fn keys_and_values_that_do_not_exist() {
         ("db: {shards: 3}", ["db.shards", "power of two"]),
         ("serve: {driver: kqueue}", ["serve.driver", "epoll"]),
         ("cache: {ttl: soon}", ["cache.ttl", "5m"]),
+        (
+            "rate_limit: {backend: redis}",
+            ["rate_limit.backend", "allowed: one of memory"],
+        ),
+        (
+            "serve: {http: {client_ip_source: X_REAL_IP}}",
+            ["client_ip_source", "CLIENT_IP_SOURCE_X_REAL_IP"],
+        ),
+        (
+            "last_used: {flush_interval: 0s}",
+            ["last_used.flush_interval", "1s"],
+        ),
     ] {
         let refused = start_with(&site, &format!("{base}{yaml}\n"));
         eprintln!("{}", refused.stderr);

@@ -45,6 +45,7 @@ pub(crate) async fn derive(
             }
             answer
         })?;
+    context.engine.touch(TENANT, key_id, query.now);
     context.metrics.token_minted(token_type);
     tracing::info!(
         event = "APIKeyDerivedToken",

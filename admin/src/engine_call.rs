@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use talos_api::error::ApiError;
+use talos_engine::clock::UnixMillis;
 use talos_engine::{
     Command, CommandError, Engine, KeyId, ListQuery, Outcome, Page, ReadError, Record, TenantId,
 };
@@ -43,6 +44,21 @@ pub(crate) async fn get(
         .await?
         .map_err(|error| unread(error, tenant))?;
     record.ok_or_else(ApiError::api_key_not_found)
+}
+
+/// When the key of `record` was last used, as far as is known.
+///
+/// # Errors
+/// What the client is told, as [`submit`].
+pub(crate) async fn last_used(
+    engine: &Engine,
+    record: &Record,
+) -> Result<Option<UnixMillis>, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    engine.last_used(record.clone(), move |result| drop(sender.send(result)));
+    await_answer(receiver, limits::ENGINE_WAIT)
+        .await?
+        .map_err(|error| unread(error, record.tenant))
 }
 
 /// Reads a page of keys.

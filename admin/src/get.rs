@@ -11,8 +11,9 @@ use crate::engine_call;
 /// Shows a key as it stands now, never its secret.
 pub(crate) async fn get(context: &Context, key_id: KeyId) -> Result<ControlResponse, ApiError> {
     let record = engine_call::get(&context.engine, TENANT, key_id).await?;
+    let last_used = engine_call::last_used(&context.engine, &record).await?;
     Ok(ControlResponse::json(
         200,
-        key::render(&record, clock::now()),
+        key::render(&record, last_used, clock::now()),
     ))
 }

@@ -39,8 +39,11 @@ pub(crate) async fn rotate(
         request_id = request.request_id,
         "an API key was rotated"
     );
+    // As with an update: what is done is told, even if this cannot be.
+    let last_used = engine_call::last_used(&context.engine, &rotation.old).await;
+    let last_used = last_used.unwrap_or_default();
     Ok(ControlResponse::json(
         201,
-        rotate::render_response(&rotation, clock::now()),
+        rotate::render_response(&rotation, last_used, clock::now()),
     ))
 }

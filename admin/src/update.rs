@@ -31,9 +31,12 @@ pub(crate) async fn update(
         request_id = request.request_id,
         "an API key was updated"
     );
+    // The key is changed. That it was used is worth telling, but not an error that says otherwise.
+    let last_used = engine_call::last_used(&context.engine, &record).await;
+    let last_used = last_used.unwrap_or_default();
     Ok(ControlResponse::json(
         200,
-        key::render(&record, clock::now()),
+        key::render(&record, last_used, clock::now()),
     ))
 }
 

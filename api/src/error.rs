@@ -32,8 +32,6 @@ pub enum Reason {
     IpNotAllowed,
     /// Nobody made this credential; the caller must show another.
     UnknownCredential,
-    /// The caller may not have this; it must ask for less.
-    Forbidden,
     /// No such route; the caller must change the path.
     NotFound,
     /// No such key; the caller must ask for another.
@@ -83,7 +81,6 @@ impl Reason {
             Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::IpNotAllowed => (403, "PERMISSION_DENIED", "IP_NOT_ALLOWED"),
             Self::UnknownCredential => (400, "INVALID_ARGUMENT", "UNKNOWN_CREDENTIAL"),
-            Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
             Self::ApiKeyNotFound => (404, "NOT_FOUND", "API_KEY_NOT_FOUND"),
             Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
@@ -209,12 +206,6 @@ impl ApiError {
             Reason::UnknownCredential,
             "credential: no API key has this credential",
         )
-    }
-
-    /// 403: the caller may not have this, as `message` says.
-    #[must_use]
-    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Reason::Forbidden, message)
     }
 
     /// 404: no route has this path.

@@ -181,7 +181,8 @@ mod tests {
             serde_json::from_slice(&render_response(&full(), now)).expect("JSON");
         let fields = answer.as_object_mut().expect("an object");
         let nested = fields.remove("imported_api_key").expect("the key");
-        let key: Value = serde_json::from_slice(&crate::key::render(&full(), now)).expect("JSON");
+        let key: Value =
+            serde_json::from_slice(&crate::key::render(&full(), None, now)).expect("JSON");
         assert_eq!((&answer, &nested), (&key, &key));
     }
 }

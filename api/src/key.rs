@@ -11,10 +11,10 @@ use talos_engine::{KeyId, RateLimitPolicy, Record, RevocationReason, Status, Vis
 use crate::json;
 use crate::timestamp;
 
-/// The JSON of `record`, as it stands at `now`. It holds no secret.
+/// The JSON of `record`, as it stands at `now`, with the time of its last use if that is known. It holds no secret.
 #[must_use]
-pub fn render(record: &Record, now: UnixMillis) -> Vec<u8> {
-    json::render(&Resource::new(record, now))
+pub fn render(record: &Record, last_used: Option<UnixMillis>, now: UnixMillis) -> Vec<u8> {
+    json::render(&Resource::new(record, now).last_used(last_used))
 }
 
 /// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
@@ -33,6 +33,8 @@ pub(crate) struct Resource<'a> {
     update_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_policy: Option<Policy>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +59,7 @@ impl<'a> Resource<'a> {
             create_time: timestamp::format(record.create_time),
             update_time: timestamp::format(record.update_time),
             expire_time: record.expire_time.map(timestamp::format),
+            last_used_time: None,
             rate_limit_policy: record.rate_limit.map(Policy::from),
             ip_restriction: (!record.allowed_cidrs.is_empty()).then(|| IpRestriction {
                 allowed_cidrs: record.allowed_cidrs.iter().map(Cidr::to_string).collect(),
@@ -65,6 +68,14 @@ impl<'a> Resource<'a> {
             revocation_description: revocation
                 .map(|revocation| revocation.description.as_str())
                 .filter(|description| !description.is_empty()),
+        }
+    }
+
+    /// The same with the time of the key's last use, if that is known.
+    pub(crate) fn last_used(self, last_used: Option<UnixMillis>) -> Self {
+        Self {
+            last_used_time: last_used.map(timestamp::format),
+            ..self
         }
     }
 }
@@ -216,7 +227,7 @@ pub(crate) mod tests {
     }
 
     fn text(record: &Record, now: i64) -> String {
-        String::from_utf8(render(record, UnixMillis(now))).expect("UTF-8")
+        String::from_utf8(render(record, None, UnixMillis(now))).expect("UTF-8")
     }
 
     #[test]
@@ -232,6 +243,16 @@ pub(crate) mod tests {
         assert_eq!(
             text(&full(), 1_700_000_000_000),
             r#"{"key_id":"0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b","name":"My first key","actor_id":"user","scopes":["read:*","write:*"],"metadata":{"b":1.50,"a":[true]},"status":"KEY_STATUS_ACTIVE","visibility":"KEY_VISIBILITY_PUBLIC","create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.250Z","expire_time":"2023-11-14T22:14:20Z","rate_limit_policy":{"quota":"100","window":"60s","unit":"requests"},"ip_restriction":{"allowed_cidrs":["10.0.0.0/8","2001:db8::/32"]}}"#
+        );
+    }
+
+    #[test]
+    fn the_last_use_is_shown_when_it_is_known() {
+        let shown = render(&bare(), Some(UnixMillis(1_700_000_000_250)), UnixMillis(0));
+        let shown = String::from_utf8(shown).expect("UTF-8");
+        assert!(
+            shown.ends_with(r#","last_used_time":"2023-11-14T22:13:20.250Z"}"#),
+            "{shown}"
         );
     }
 

@@ -23,6 +23,7 @@ pub mod list;
 pub mod page_token;
 mod percent;
 mod query;
+pub mod quota_fields;
 pub mod revoke;
 pub mod rotate;
 pub mod route;

@@ -1,5 +1,7 @@
 //! Lists of keys: `GET …/issuedApiKeys` and `GET …/importedApiKeys`.
 
+use std::iter::repeat;
+
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{KeyKind, ListQuery, Page, Selection, TenantId};
@@ -78,7 +80,8 @@ pub fn render_response(
     let resources = page
         .records
         .iter()
-        .map(|record| Resource::new(record, query.now))
+        .zip(page.last_used.iter().copied().chain(repeat(None)))
+        .map(|(record, last_used)| Resource::new(record, query.now).last_used(last_used))
         .collect();
     Ok(json::render(&match query.selection.kind {
         KeyKind::Issued => List::Issued {
@@ -203,12 +206,15 @@ mod tests {
             let page = Page {
                 records: vec![bare()],
                 next: next.map(<[u8]>::to_vec),
+                last_used: vec![Some(UnixMillis(1_700_000_000_000))],
             };
             let body = render_response(&asked, &page, &keys(), &[3; 24]).expect("an answer");
             serde_json::from_slice(&body).expect("JSON")
         };
         let last = render(KeyKind::Imported, None);
         assert_eq!(last["imported_api_keys"][0]["key_id"], ID);
+        let last_used = &last["imported_api_keys"][0]["last_used_time"];
+        assert_eq!(last_used, "2023-11-14T22:13:20Z");
         assert_eq!(last["next_page_token"], json!(""));
         let first = render(KeyKind::Issued, Some(b"place"));
         assert_eq!(first["issued_api_keys"][0]["key_id"], ID);

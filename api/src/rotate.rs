@@ -43,13 +43,17 @@ pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
     })
 }
 
-/// The answer: the new key, its secret, and the old key as it now is.
+/// The answer: the new key, its secret, and the old key as it now is, with the time of its last use if that is known.
 #[must_use]
-pub fn render_response(rotation: &Rotation, now: UnixMillis) -> Vec<u8> {
+pub fn render_response(
+    rotation: &Rotation,
+    old_last_used: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Vec<u8> {
     json::render(&Rotated {
         issued_api_key: Resource::new(&rotation.record, now),
         secret: rotation.secret.expose(),
-        old_issued_api_key: Resource::new(&rotation.old, now),
+        old_issued_api_key: Resource::new(&rotation.old, now).last_used(old_last_used),
     })
 }
 
@@ -122,7 +126,7 @@ mod tests {
             secret: Secret::new("ory_ak_v1_a_b".to_owned()),
             old: bare(),
         };
-        let body = render_response(&rotation, UnixMillis(1_700_000_000_000));
+        let body = render_response(&rotation, None, UnixMillis(1_700_000_000_000));
         let answer: Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(answer["secret"], "ory_ak_v1_a_b");
         assert_eq!(answer["issued_api_key"]["name"], "My first key");

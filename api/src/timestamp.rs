@@ -1,23 +1,36 @@
 //! Instants as text: RFC 3339 in UTC with `Z`, as `google.protobuf.Timestamp` writes them.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use talos_engine::clock::UnixMillis;
 
-/// The instant as text. The fraction has three digits, or is absent when it is zero. An instant outside the years
-/// -9999 to 9999 is shown as the nearest one inside.
+/// The instant as text, see [`Text`].
 #[must_use]
 pub fn format(instant: UnixMillis) -> String {
-    let nearest = if instant.0 < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    };
-    let timestamp = Timestamp::from_millisecond(instant.0).unwrap_or(nearest);
-    if timestamp.subsec_millisecond() == 0 {
-        // Without a precision the nearest instants would show their nanoseconds.
-        format!("{timestamp:.0}")
-    } else {
-        format!("{timestamp:.3}")
+    Text(instant).to_string()
+}
+
+/// An instant that is shown as text, without allocating. The fraction has three digits, or is absent when it is zero. An
+/// instant outside the years -9999 to 9999 is shown as the nearest one inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Text(pub UnixMillis);
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(instant) = self;
+        let nearest = if instant.0 < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        let timestamp = Timestamp::from_millisecond(instant.0).unwrap_or(nearest);
+        if timestamp.subsec_millisecond() == 0 {
+            // Without a precision the nearest instants would show their nanoseconds.
+            write!(f, "{timestamp:.0}")
+        } else {
+            write!(f, "{timestamp:.3}")
+        }
     }
 }
 

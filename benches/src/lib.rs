@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use talos_engine::{
-    Answer, CacheMode, Command, CommandError, Engine, IssueKey, Keyring, KeyringSettings, Options,
-    Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings,
-    Verdict, Visibility, clock,
+    Answer, CacheMode, Command, CommandError, Engine, IssueKey, Keyring, KeyringSettings,
+    LastUsedOptions, Options, Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step,
+    TenantId, TokenSettings, Verdict, Visibility, clock,
 };
 
 /// Issue commands that wait for the committer at once while keys are made.
@@ -69,6 +69,7 @@ impl Scratch {
             block_cache_bytes: 256 << 20,
             cache_bytes,
             cache_ttl_s: 86_400,
+            last_used: LastUsedOptions::default(),
             keyring: keyring(),
             render: talos_api::verify::render_valid,
             render_token: talos_api::verify::render_valid_token,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use talos_engine::limits::SHARDS_MAX;
 
 use crate::kind::Kind;
-use crate::settings::{CacheType, Driver, LogFormat, LogLevel};
+use crate::settings::{CacheType, ClientIpSource, Driver, LogFormat, LogLevel, Settings};
 
 /// A key of the configuration.
 pub struct Key {
@@ -97,6 +97,9 @@ const MACAROON_PREFIX_CHARACTERS_MAX: usize = 8;
 const WORKERS_MAX: u64 = 256;
 /// More keys than fit on any disk.
 const API_KEYS_MAX: u64 = 1_000_000_000_000;
+/// Uses of keys that wait take about 100 bytes each.
+const LAST_USED_MAX: u64 = 1_000_000;
+const LAST_USED_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 const MEMORY_MIN: u64 = 64 << 10;
 const MEMORY_MAX: u64 = 16 << 40;
 
@@ -117,6 +120,30 @@ pub static KEYS: &[Key] = &[
             max: 65_535,
             set: |s, port| s.serve.http.listener.port = saturate_u16(port),
         },
+    ),
+    public(
+        "serve.http.client_ip_source",
+        Fallback::Value("CLIENT_IP_SOURCE_UNSPECIFIED"),
+        Kind::Choice(&[
+            ("CLIENT_IP_SOURCE_UNSPECIFIED", |s| {
+                from(s, ClientIpSource::RemoteAddress);
+            }),
+            ("CLIENT_IP_SOURCE_REMOTE_ADDRESS", |s| {
+                from(s, ClientIpSource::RemoteAddress);
+            }),
+            ("CLIENT_IP_SOURCE_CF_CONNECTING_IP", |s| {
+                from(s, ClientIpSource::CfConnectingIp);
+            }),
+            ("CLIENT_IP_SOURCE_X_FORWARDED_FOR", |s| {
+                from(s, ClientIpSource::XForwardedFor);
+            }),
+            ("CLIENT_IP_SOURCE_X_REAL_IP", |s| {
+                from(s, ClientIpSource::XRealIp);
+            }),
+            ("CLIENT_IP_SOURCE_TRUE_CLIENT_IP", |s| {
+                from(s, ClientIpSource::TrueClientIp);
+            }),
+        ]),
     ),
     public(
         "serve.http.request_log.exclude_health_endpoints",
@@ -348,12 +375,60 @@ pub static KEYS: &[Key] = &[
         },
     ),
     public(
+        "rate_limit.enabled",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, enabled| s.rate_limit.enabled = enabled,
+        },
+    ),
+    public(
+        "rate_limit.backend",
+        Fallback::Value("memory"),
+        Kind::Choice(&[("memory", |_| {})]),
+    ),
+    public(
         "quota.api_keys_max",
         Fallback::Unset("any number"),
         Kind::Integer {
             min: 1,
             max: API_KEYS_MAX,
             set: |s, keys| s.quota.api_keys_max = Some(keys),
+        },
+    ),
+    public(
+        "last_used.queue_size",
+        Fallback::Value("10000"),
+        Kind::Integer {
+            min: 1,
+            max: LAST_USED_MAX,
+            set: |s, uses| s.last_used.queue_size = saturate_usize(uses),
+        },
+    ),
+    public(
+        "last_used.flush_size",
+        Fallback::Value("100"),
+        Kind::Integer {
+            min: 1,
+            max: LAST_USED_MAX,
+            set: |s, keys| s.last_used.flush_size = saturate_usize(keys),
+        },
+    ),
+    public(
+        "last_used.flush_interval",
+        Fallback::Value("30s"),
+        Kind::Duration {
+            min: SECOND,
+            max: LAST_USED_INTERVAL_MAX,
+            set: |s, interval| s.last_used.flush_interval = interval,
+        },
+    ),
+    public(
+        "last_used.num_workers",
+        Fallback::Value("4"),
+        Kind::Integer {
+            min: 1,
+            max: WORKERS_MAX,
+            set: |s, workers| s.last_used.num_workers = saturate_usize(workers),
         },
     ),
     public(
@@ -376,6 +451,10 @@ pub static KEYS: &[Key] = &[
         ]),
     ),
 ];
+
+fn from(settings: &mut Settings, source: ClientIpSource) {
+    settings.serve.http.client_ip_source = source;
+}
 
 /// The bounds in the table keep every number in range; the cast only has to be total.
 fn saturate_u16(number: u64) -> u16 {

@@ -23,6 +23,7 @@ pub use error::{ConfigError, Problem, Warning};
 pub use keys::{Fallback, KEYS, Key, Sensitivity};
 pub use load::Preset;
 pub use settings::{
-    ApiKeys, Cache, CacheType, Credentials, Database, DerivedTokens, Driver, Http, KeyPrefixes,
-    Listener, Log, LogFormat, LogLevel, Quota, Secrets, Serve, Settings,
+    ApiKeys, Cache, CacheType, ClientIpSource, Credentials, Database, DerivedTokens, Driver, Http,
+    KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota, RateLimit, Secrets, Serve,
+    Settings,
 };

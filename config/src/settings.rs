@@ -21,8 +21,12 @@ pub struct Settings {
     pub db: Database,
     /// What is kept in memory.
     pub cache: Cache,
+    /// How often keys may be used.
+    pub rate_limit: RateLimit,
     /// How much a tenant may have.
     pub quota: Quota,
+    /// How it is noted when keys are used.
+    pub last_used: LastUsed,
     /// What is logged.
     pub log: Log,
 }
@@ -45,8 +49,25 @@ pub struct Serve {
 pub struct Http {
     /// Where it listens. Port 0 = the system picks one.
     pub listener: Listener,
+    /// Where the client's address comes from.
+    pub client_ip_source: ClientIpSource,
     /// Leaves `/health/…` out of the request log.
     pub exclude_health_endpoints: bool,
+}
+
+/// Where the client's address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIpSource {
+    /// The connection.
+    RemoteAddress,
+    /// The header `Cf-Connecting-Ip`.
+    CfConnectingIp,
+    /// The leftmost address in `X-Forwarded-For`.
+    XForwardedFor,
+    /// The header `X-Real-Ip`.
+    XRealIp,
+    /// The header `True-Client-Ip`.
+    TrueClientIp,
 }
 
 /// An address to listen on.
@@ -171,6 +192,26 @@ pub enum CacheType {
     Noop,
 }
 
+/// `rate_limit`: how often keys may be used. It is counted in the memory of this process, the one backend there is.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimit {
+    /// Whether the policies of keys are enforced.
+    pub enabled: bool,
+}
+
+/// `last_used`: how it is noted when keys are used.
+#[derive(Clone, Copy, Debug)]
+pub struct LastUsed {
+    /// Uses that may wait; more are dropped and counted.
+    pub queue_size: usize,
+    /// Keys that are written at once.
+    pub flush_size: usize,
+    /// The longest that a use waits to be written, and how far behind a time may lag.
+    pub flush_interval: Duration,
+    /// The most writes at the same time. One thread writes, which is within every bound.
+    pub num_workers: usize,
+}
+
 /// `quota`: how much a tenant may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
@@ -224,6 +265,7 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    client_ip_source: ClientIpSource::RemoteAddress,
                     exclude_health_endpoints: false,
                 },
                 metrics: listener,
@@ -266,7 +308,14 @@ impl Settings {
                 ttl: Duration::ZERO,
                 memory_bytes_max: 0,
             },
+            rate_limit: RateLimit { enabled: false },
             quota: Quota { api_keys_max: None },
+            last_used: LastUsed {
+                queue_size: 0,
+                flush_size: 0,
+                flush_interval: Duration::ZERO,
+                num_workers: 0,
+            },
             log: Log {
                 level: LogLevel::Info,
                 format: LogFormat::Json,

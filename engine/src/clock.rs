@@ -1,7 +1,8 @@
 //! Time, as the engine sees it.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,13 @@ impl UnixMillis {
     #[must_use]
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// The instant `nanos` later, rounded up; the end of time when there is none.
+    #[must_use]
+    pub fn plus_nanos(self, nanos: u64) -> Self {
+        let millis = i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
     }
 
     /// The instant `seconds` later; the end of time when there is none.
@@ -42,6 +50,13 @@ pub fn now() -> UnixMillis {
     UnixMillis(LATEST.fetch_max(wall, Ordering::Relaxed).max(wall))
 }
 
+/// Nanoseconds since this was first called in this process, by a clock that runs evenly whatever is done to the wall clock.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +67,10 @@ mod tests {
         assert_eq!(UnixMillis(-1).seconds(), -1);
         assert_eq!(UnixMillis(5).plus_seconds(2), UnixMillis(2005));
         assert_eq!(UnixMillis(5).plus_seconds(u64::MAX), UnixMillis(i64::MAX));
+        assert_eq!(UnixMillis(5).plus_nanos(1_000_001), UnixMillis(7));
+        assert_eq!(
+            UnixMillis(i64::MAX).plus_nanos(u64::MAX),
+            UnixMillis(i64::MAX)
+        );
     }
 }

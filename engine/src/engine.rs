@@ -15,12 +15,15 @@ use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
 use crate::ids::{KeyId, TenantId};
 use crate::keyring::{Keyring, MacaroonPrefixes};
+use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
+use crate::limiter::Enforcement;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS, SHARDS_MAX};
 use crate::record::{Record, Visibility};
 use crate::storage::{
     self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
 };
 use crate::token::Claims;
+use crate::usage::Usage;
 use crate::verifier::Verifier;
 use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
 
@@ -41,6 +44,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// After this many seconds an answer is read from storage again.
     pub cache_ttl_s: u32,
+    /// How uses of keys are gathered.
+    pub last_used: LastUsedOptions,
     /// Secrets, prefixes, issuer.
     pub keyring: Keyring,
     /// The answer body of a valid key.
@@ -72,6 +77,7 @@ pub struct Engine {
     disk: DiskPool,
     admin_disk: DiskPool,
     store: Arc<RocksStore>,
+    last_used: Arc<LastUsed>,
     /// Keeps changes of the keyring from overlapping.
     keyring_changes: Mutex<()>,
 }
@@ -106,6 +112,11 @@ impl Engine {
             journal,
             last,
         } = storage::open(&options.path, wanted)?;
+        let threads = |error: std::io::Error| OpenError::Storage {
+            path: options.path.clone(),
+            message: error.to_string(),
+        };
+        let last_used = LastUsed::start(Arc::clone(&store), options.last_used).map_err(threads)?;
         let verifier = Arc::new(Verifier::new(
             wrap_rows(Arc::clone(&store) as Arc<dyn Rows>),
             store.shards(),
@@ -113,11 +124,8 @@ impl Engine {
             options.cache_ttl_s,
             options.keyring,
             (options.render, options.render_token),
+            Usage::new(store.shards(), Arc::clone(&last_used)),
         ));
-        let threads = |error: std::io::Error| OpenError::Storage {
-            path: options.path.clone(),
-            message: error.to_string(),
-        };
         let disk = DiskPool::start("disk", DISK_THREADS).map_err(threads)?;
         let admin_disk = DiskPool::start("admin-disk", ADMIN_DISK_THREADS).map_err(threads)?;
         let committer =
@@ -129,6 +137,7 @@ impl Engine {
             disk,
             admin_disk,
             store,
+            last_used,
             keyring_changes: Mutex::new(()),
         }))
     }
@@ -183,22 +192,66 @@ impl Engine {
             .set_live_keys_max(live_keys_max.unwrap_or(u64::MAX));
     }
 
+    /// From the next verification on, whoever exceeds the rate limit of a key is refused, or no longer. What was used before
+    /// limits were enforced does not count, nor what was used before a restart.
+    pub fn set_rate_limits(&self, enforcement: Enforcement) {
+        self.verifier.usage().limiter().set_enforcement(enforcement);
+    }
+
+    /// Bytes of memory in which it is counted how often keys are used.
+    pub fn rate_limit_used_bytes(&self) -> usize {
+        self.verifier.usage().limiter().used_bytes()
+    }
+
     /// Reads a page of keys on a disk thread; `done` is called exactly once.
     pub fn list(
         &self,
         query: ListQuery,
         done: impl FnOnce(Result<Page, ReadError>) + Send + 'static,
     ) {
-        let verifier = Arc::clone(&self.verifier);
+        let (verifier, last_used) = (Arc::clone(&self.verifier), Arc::clone(&self.last_used));
+        self.admin_disk.submit(Box::new(move |turn| {
+            let list = || {
+                let mut page = verifier.rows().list(&query)?;
+                page.last_used = last_used.of(&page.records)?;
+                Ok(page)
+            };
+            done(match turn {
+                Turn::Run => {
+                    list().map_err(|error: StorageError| ReadError::Storage(error.to_string()))
+                }
+                Turn::Refused => Err(ReadError::Busy),
+            });
+        }));
+    }
+
+    /// Reads on a disk thread when the key of `record` was last used; `done` is called exactly once. The time lags behind by
+    /// up to the interval of [`LastUsedOptions`].
+    pub fn last_used(
+        &self,
+        record: Record,
+        done: impl FnOnce(Result<Option<UnixMillis>, ReadError>) + Send + 'static,
+    ) {
+        let last_used = Arc::clone(&self.last_used);
         self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
-                Turn::Run => verifier
-                    .rows()
-                    .list(&query)
+                Turn::Run => last_used
+                    .of(&[record])
+                    .map(|times| times.into_iter().flatten().next())
                     .map_err(|error| ReadError::Storage(error.to_string())),
                 Turn::Refused => Err(ReadError::Busy),
             });
         }));
+    }
+
+    /// Notes a use of a key that is no verification. Waits for nothing; a use beyond what can wait is dropped and counted.
+    pub fn touch(&self, tenant: TenantId, key_id: KeyId, now: UnixMillis) {
+        self.last_used.touch(&RecordKey::new(tenant, key_id), now);
+    }
+
+    /// What became of uses of keys since the start.
+    pub fn last_used_counts(&self) -> LastUsedCounts {
+        self.last_used.counts()
     }
 
     /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.
@@ -316,6 +369,7 @@ impl Engine {
     /// last reference to the engine is dropped.
     pub fn shutdown(&self) {
         self.committer.stop();
+        self.last_used.stop();
         self.store.close();
     }
 }

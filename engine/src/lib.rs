@@ -19,6 +19,8 @@ mod engine;
 mod error;
 pub mod ids;
 pub mod keyring;
+mod last_used;
+mod limiter;
 pub mod limits;
 pub mod record;
 mod row;
@@ -29,6 +31,7 @@ mod shards;
 mod storage;
 pub mod token;
 mod token_facts;
+mod usage;
 mod verifier;
 pub mod verify;
 
@@ -43,7 +46,11 @@ pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
 pub use keyring::{
     CannotMint, Keyring, KeyringSettings, MacaroonPrefixes, Prefixes, RetiredIssuer, TokenSettings,
 };
+pub use last_used::{LastUsedCounts, LastUsedOptions};
+pub use limiter::Enforcement;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use secret::Secret;
 pub use storage::{KeyKind, ListQuery, Page, Selection};
-pub use verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
+pub use verify::{
+    Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Step, Verdict,
+};

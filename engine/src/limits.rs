@@ -39,6 +39,8 @@ pub const SWEEP_BUCKETS: usize = 4;
 pub const SWEEPS_MAX: usize = 64;
 /// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.
 pub const CACHE_BYTES_PER_SLOT: usize = 256;
+/// Places for keys whose rate limit is counted: 2 MiB, and about 30 MiB when all are taken.
+pub const RATE_LIMIT_SLOTS: usize = 1 << 18;
 /// Levels of objects and arrays in the JSON of a token.
 pub const TOKEN_JSON_DEPTH: usize = 32;
 /// Scopes that a token may carry, as many as a key.

@@ -7,8 +7,10 @@ use crate::clock::UnixMillis;
 use crate::engine::RenderBody;
 use crate::ids::Sequence;
 use crate::keyring::Keyring;
+use crate::last_used::LastNoted;
+use crate::limiter::Meter;
 use crate::record::{RateLimitPolicy, Record};
-use crate::verify::{Query, Refusal, Verdict};
+use crate::verify::{Query, RateLimit, Refusal, Verdict};
 
 /// A keyring and its number. Whatever was made under another number is void.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Row {
     expire_ms: i64,
     state: State,
     rate_limit: Option<RateLimitPolicy>,
+    meter: Option<Meter>,
+    last_noted: LastNoted,
     allowed_cidrs: Box<[Cidr]>,
     body: Box<[u8]>,
 }
@@ -57,6 +61,8 @@ impl Row {
             expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
             state,
             rate_limit: record.rate_limit,
+            meter: None,
+            last_noted: LastNoted::default(),
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
             body: match state {
                 State::Live => render(record),
@@ -74,9 +80,30 @@ impl Row {
             expire_ms: i64::MAX,
             state: State::Forgotten,
             rate_limit: None,
+            meter: None,
+            last_noted: LastNoted::default(),
             allowed_cidrs: Box::default(),
             body: Box::default(),
         }
+    }
+
+    /// The same row, which counts what it lets pass if it has a policy and anything to let pass.
+    pub fn metered(self, meter: impl FnOnce(RateLimitPolicy) -> Meter) -> Self {
+        let policy = self.rate_limit.filter(|_| self.state == State::Live);
+        Self {
+            meter: policy.map(meter),
+            ..self
+        }
+    }
+
+    /// Counts what the row lets pass.
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// When a use of the key was last noted through this row.
+    pub fn last_noted(&self) -> &LastNoted {
+        &self.last_noted
     }
 
     /// Whether the answer may be given without asking storage: rendered under this keyring, and not older than the
@@ -85,7 +112,8 @@ impl Row {
         self.generation == generation && now.seconds() - self.loaded_s <= ttl_s
     }
 
-    /// What is to be said of a credential that is proven to be this key's. A pure function of row, query and its time.
+    /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of row, query
+    /// and its time.
     pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
         match self.state {
             State::Live => {}
@@ -104,7 +132,10 @@ impl Row {
         }
         Verdict::Valid {
             body: &self.body,
-            rate_limit: self.rate_limit,
+            rate_limit: self.rate_limit.map(|policy| RateLimit {
+                policy,
+                standing: None,
+            }),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::row::{Current, Row};
 use crate::shards::Shards;
 use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError};
 use crate::token_facts::TokenFacts;
+use crate::usage::Usage;
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
 
 /// Answers queries, from memory where it can. Shared by all cores; takes no lock.
@@ -28,6 +29,7 @@ pub struct Verifier {
     current: Swap<Current>,
     render: RenderBody,
     render_token: RenderTokenBody,
+    usage: Usage,
 }
 
 /// What is known of a credential before its record is read.
@@ -49,6 +51,7 @@ impl Verifier {
         cache_ttl_s: u32,
         keyring: Keyring,
         (render, render_token): (RenderBody, RenderTokenBody),
+        usage: Usage,
     ) -> Self {
         let cache = (cache_bytes > 0).then(|| KeyCache::new(cache_bytes));
         let current = Swap::new(Current {
@@ -63,6 +66,7 @@ impl Verifier {
             current,
             render,
             render_token,
+            usage,
         }
     }
 
@@ -89,6 +93,11 @@ impl Verifier {
         self.cache.as_ref().map_or(0, KeyCache::used_bytes)
     }
 
+    /// How often keys are used.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
     /// Where records are read.
     pub fn rows(&self) -> &Arc<dyn Rows> {
         &self.rows
@@ -105,10 +114,15 @@ impl Verifier {
             if change.deletes() {
                 Row::forgotten(record, current, now)
             } else {
-                Row::new(record, current, self.render, now)
+                self.row(&key, record, now, &guard)
             }
         };
         cache.publish(&key, self.shards.hash(&key), &guard, row);
+    }
+
+    fn row(&self, key: &RecordKey, record: &Record, now: UnixMillis, guard: &Guard) -> Row {
+        let row = Row::new(record, self.current.load(guard), self.render, now);
+        self.usage.metered(key, row, guard)
     }
 
     /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
@@ -174,7 +188,7 @@ impl Verifier {
                     Some(row) => {
                         self.remember(&proof, Some(&cell), &guard);
                         Step::Answered(answer(Answer {
-                            verdict: judge(row, &proof, query),
+                            verdict: self.judge(&key, row, &proof, query, &guard),
                             cache: CacheStatus::Hit,
                         }))
                     }
@@ -229,20 +243,20 @@ impl Verifier {
             }
         };
         let guard = pin();
-        let row = || Row::new(&record, self.current.load(&guard), self.render, query.now);
+        let row = || self.row(&target.key, &record, query.now, &guard);
         if let (Some(cache), Some(cell)) = (&self.cache, &target.cell) {
             cache.offer(cell, row(), &guard);
             // The cell may hold a newer row than the one just read. Then that one decides.
             if let State::Row(newest) = cell.load(&guard) {
                 self.remember(&target.proof, Some(cell), &guard);
                 return answer(Answer {
-                    verdict: judge(newest, &target.proof, query),
+                    verdict: self.judge(&target.key, newest, &target.proof, query, &guard),
                     cache: target.status,
                 });
             }
         }
         answer(Answer {
-            verdict: judge(&row(), &target.proof, query),
+            verdict: self.judge(&target.key, &row(), &target.proof, query, &guard),
             cache: target.status,
         })
     }
@@ -263,13 +277,31 @@ impl Verifier {
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
                 let row = self.fresh_row(cell, generation, query.now, guard)?;
-                judge(row, proven, query)
+                self.judge(cell.key(), row, proven, query, guard)
             }
             (None, Some(token)) => token.judge(query),
             (None, None) => return None,
         };
         proof.touch();
         Some(verdict)
+    }
+
+    /// What is to be said of a proven credential of `key`. A token is not limited, and is no use of the key itself.
+    fn judge<'r>(
+        &self,
+        key: &RecordKey,
+        row: &'r Row,
+        proven: &'r Proven,
+        query: &Query<'_>,
+        guard: &Guard,
+    ) -> Verdict<'r> {
+        match &proven.token {
+            None => self.usage.judge(key, row, query, guard),
+            Some(token) => match row.ends_tokens(query.now) {
+                Some(refusal) => Verdict::Refused(refusal),
+                None => token.judge(query),
+            },
+        }
     }
 
     fn fresh_row<'g>(
@@ -418,17 +450,6 @@ impl Found {
             InMemory::Absent => Self::Record(None, target),
             InMemory::Unknown => Self::OnDisk(target),
         }
-    }
-}
-
-/// What is to be said of a proven credential of the key of `row`. A pure function of its arguments.
-fn judge<'a>(row: &'a Row, proven: &'a Proven, query: &Query<'_>) -> Verdict<'a> {
-    match &proven.token {
-        None => row.judge(query),
-        Some(token) => match row.ends_tokens(query.now) {
-            Some(refusal) => Verdict::Refused(refusal),
-            None => token.judge(query),
-        },
     }
 }
 

@@ -63,11 +63,36 @@ pub enum Verdict<'a> {
     Valid {
         /// The answer body, rendered once per change of the record.
         body: &'a [u8],
-        /// The key's policy, for the `RateLimit-Policy` header.
-        rate_limit: Option<RateLimitPolicy>,
+        /// The key's rate limit, if it has one.
+        rate_limit: Option<RateLimit>,
+    },
+    /// It would, but it has been used too often. Nothing was taken from its quota.
+    Limited {
+        /// The key's rate limit.
+        rate_limit: RateLimit,
+        /// Seconds until it can be used again, rounded up; at least 1.
+        retry_after_s: u64,
     },
     /// It does not.
     Refused(Refusal),
+}
+
+/// How often a key may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// What its record says.
+    pub policy: RateLimitPolicy,
+    /// What is left; `None` when limits are not enforced.
+    pub standing: Option<Standing>,
+}
+
+/// What is left of a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Requests that would pass now.
+    pub remaining: u64,
+    /// When all of the quota is there again, if the key is not used.
+    pub reset_time: UnixMillis,
 }
 
 /// Why a credential is refused. An unknown key, a foreign prefix, a wrong checksum and an over-age key are one

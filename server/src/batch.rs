@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::error::ApiError;
-use talos_api::verify::{VerifyRequest, refused_body};
-use talos_engine::{Answer, CacheStatus, Loaded, Step, Verdict};
+use talos_api::verify::VerifyRequest;
+use talos_engine::{Answer, CacheStatus, Loaded, Step};
 use tokio::sync::oneshot;
 
 use crate::handover::Dropped;
 use crate::response::Exchange;
-use crate::verify::{Circumstances, read, with_query};
+use crate::verify::{Circumstances, read, said, with_query, with_quota_fields};
 
 /// What is known while some records are on their way.
 pub(crate) struct Batch {
@@ -40,21 +40,16 @@ impl Batch {
 
     fn add(&mut self, exchange: &Exchange<'_>, place: usize, answer: Answer<'_>) {
         let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
-        let body = match answer.verdict {
-            Verdict::Valid { body, .. } => {
-                outcomes.valid.increment();
-                body
-            }
-            Verdict::Refused(refusal) => {
-                outcomes.refused(refusal).increment();
-                refused_body(refusal)
-            }
-        };
+        let (body, rate_limit) = said(answer.verdict, outcomes);
         if answer.cache != CacheStatus::Hit {
             self.cache = answer.cache;
         }
         let start = self.bodies.len();
-        self.bodies.extend_from_slice(body);
+        with_quota_fields(body, rate_limit, |parts| {
+            for part in parts {
+                self.bodies.extend_from_slice(part);
+            }
+        });
         if let Some(result) = self.results.get_mut(place) {
             *result = Some(start..self.bodies.len());
         }

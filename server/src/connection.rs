@@ -39,7 +39,7 @@ pub(crate) fn spawn(core: &Rc<Core>, stream: TcpStream, peer: IpAddr) {
             .connections
             .register(stream.as_raw_fd(), Phase::Idle, deadline),
         stream,
-        client_ip: peer.to_canonical(),
+        remote_ip: peer.to_canonical(),
         core: Rc::clone(core),
         input: Vec::with_capacity(limits::BUFFER_BYTES),
         answered: 0,
@@ -97,7 +97,7 @@ struct Connection {
     /// Dropped before the socket that it names.
     slot: Registered,
     stream: TcpStream,
-    client_ip: IpAddr,
+    remote_ip: IpAddr,
     core: Rc<Core>,
     /// Received bytes, up to `answered` of them done with.
     input: Vec<u8>,
@@ -193,7 +193,7 @@ impl Connection {
         let input = Input {
             bytes: self.input.get(self.answered..).unwrap_or_default(),
             decoded: self.body.as_deref(),
-            client_ip: Some(self.client_ip),
+            remote_ip: Some(self.remote_ip),
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

@@ -13,6 +13,7 @@ use talos_api::control::ControlPlane;
 use talos_engine::Engine;
 use talos_engine::clock;
 
+use crate::client_address::ClientIpSource;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
 use crate::limits;
 use crate::listener::Listener;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub large_bodies_bytes: usize,
     /// Whether requests to the health routes are logged.
     pub log_health_requests: bool,
+    /// Where the client's address comes from.
+    pub client_ip_source: ClientIpSource,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }

@@ -34,8 +34,8 @@ pub(crate) struct Input<'a> {
     pub bytes: &'a [u8],
     /// The body, when it came in chunks and is complete; `bytes` then holds the head and what follows the body.
     pub decoded: Option<&'a [u8]>,
-    /// The client's address.
-    pub client_ip: Option<IpAddr>,
+    /// The address of the connection's other end.
+    pub remote_ip: Option<IpAddr>,
     /// The time of the request.
     pub now: UnixMillis,
 }
@@ -249,15 +249,18 @@ fn answer(
     let before = output.len();
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
-            let circumstances = circumstances(head, input);
+            let circumstances = circumstances(core, head, input);
             if let Some(batch) = batch::verify(&exchange, request.body, circumstances, output) {
                 return Next::ReadMany(batch, started);
             }
         }
         Resolution::Hot(HotRoute::Verify) => {
-            if let Step::Pending(pending) =
-                verify::verify(&exchange, request.body, circumstances(head, input), output)
-            {
+            if let Step::Pending(pending) = verify::verify(
+                &exchange,
+                request.body,
+                circumstances(core, head, input),
+                output,
+            ) {
                 return Next::Read(verify::read(&exchange, pending), started);
             }
         }
@@ -272,7 +275,8 @@ fn answer(
                 request_id: exchange.request_id.bytes().to_vec(),
             };
             let id = exchange.request_id;
-            if let Ok(reply) = handover::submit(core, head, request.body, input.client_ip, id) {
+            let client_ip = client_ip(core, head, input);
+            if let Ok(reply) = handover::submit(core, head, request.body, client_ip, id) {
                 return Next::Control(reply, asked);
             }
             core.metrics.overloads.increment();
@@ -349,7 +353,7 @@ pub(crate) fn finish_read(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let circumstances = circumstances(head, input);
+            let circumstances = circumstances(core, head, input);
             match loaded {
                 Ok(loaded) => verify::finish(exchange, body, circumstances, loaded, output),
                 Err(_) => exchange.refuse(output, &ApiError::internal()),
@@ -374,15 +378,22 @@ pub(crate) fn finish_batch(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            batch::finish(exchange, body, circumstances(head, input), batch, output);
+            let circumstances = circumstances(core, head, input);
+            batch::finish(exchange, body, circumstances, batch, output);
             log_hot(head, exchange, output.get(before..), started);
         },
     )
 }
 
-fn circumstances(head: &Head<'_, '_>, input: Input<'_>) -> Circumstances {
+fn client_ip(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Option<IpAddr> {
+    core.shared
+        .client_ip_source
+        .address(input.remote_ip, head.fields)
+}
+
+fn circumstances(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Circumstances {
     Circumstances {
-        client_ip: input.client_ip,
+        client_ip: client_ip(core, head, input),
         cache: head.cache,
         now: input.now,
     }

@@ -8,6 +8,7 @@
 
 mod batch;
 mod chunked;
+mod client_address;
 mod connection;
 mod core;
 mod deadlines;
@@ -26,5 +27,5 @@ mod verify;
 
 pub use driver::Driver;
 pub use error::ServerError;
-pub use options::{Deadlines, DriverChoice, ServerOptions};
+pub use options::{ClientIpSource, Deadlines, DriverChoice, ServerOptions};
 pub use server::{Server, ServerHandle};

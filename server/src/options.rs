@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use crate::client_address::ClientIpSource;
 use crate::limits;
 
 /// How a server is to run.
@@ -22,6 +23,8 @@ pub struct ServerOptions {
     pub large_bodies_bytes: usize,
     /// Whether requests to the health routes are logged, at debug level like all hot ones.
     pub log_health_requests: bool,
+    /// Where the client's address comes from.
+    pub client_ip_source: ClientIpSource,
 }
 
 impl ServerOptions {
@@ -37,6 +40,7 @@ impl ServerOptions {
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             large_bodies_bytes: limits::LARGE_BODIES_BYTES,
             log_health_requests: true,
+            client_ip_source: ClientIpSource::default(),
         }
     }
 }

@@ -153,15 +153,22 @@ impl Answer<'_> {
     }
 
     /// Ends the head and adds the body.
-    pub(crate) fn finish(mut self, body: &[u8]) {
+    pub(crate) fn finish(self, body: &[u8]) {
+        self.finish_in_parts(&[body]);
+    }
+
+    /// Ends the head and adds a body that lies in several places.
+    pub(crate) fn finish_in_parts(mut self, parts: &[&[u8]]) {
         if self.body != BodyPart::Absent {
             self.raw(b"Content-Length: ");
-            self.decimal(body.len() as u64);
+            self.decimal(parts.iter().map(|part| part.len() as u64).sum());
             self.raw(b"\r\n");
         }
         self.raw(b"\r\n");
         if self.body == BodyPart::Sent {
-            self.raw(body);
+            for part in parts {
+                self.raw(part);
+            }
         }
     }
 }

@@ -62,6 +62,7 @@ impl Server {
             connections_per_worker,
             large_bodies_bytes,
             log_health_requests,
+            client_ip_source,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -82,6 +83,7 @@ impl Server {
             connections_per_worker,
             large_bodies_bytes,
             log_health_requests,
+            client_ip_source,
             shutdown: ShutdownOrder::new(),
         });
         // A failure below drops the server, which stops the workers that already run.

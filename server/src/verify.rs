@@ -5,14 +5,17 @@
 
 use std::net::IpAddr;
 
+use talos_api::quota_fields::QuotaFields;
 use talos_api::verify::{VerifyRequest, parse_request, refused_body};
 use talos_engine::clock::UnixMillis;
 use talos_engine::verify::PendingRead;
 use talos_engine::{
-    Answer, CacheMode, CacheStatus, Loaded, Query, RateLimitPolicy, Step, TenantId, Verdict,
+    Answer, CacheMode, CacheStatus, Loaded, Query, RateLimit, RateLimitPolicy, Refusal, Step,
+    TenantId, Verdict,
 };
 
-use crate::response::Exchange;
+use crate::metrics::Outcomes;
+use crate::response::{self, Exchange};
 
 /// What a verification needs to know beside its body.
 #[derive(Clone, Copy, Debug)]
@@ -110,21 +113,59 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
         CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
         CacheStatus::Skip => b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n",
     });
-    match answer.verdict {
+    if let Verdict::Limited { retry_after_s, .. } = answer.verdict {
+        response.raw(b"Retry-After: ");
+        response.decimal(retry_after_s.max(1));
+        response.raw(b"\r\n");
+    }
+    let (body, rate_limit) = said(answer.verdict, outcomes);
+    if let Some(rate_limit) = rate_limit {
+        write_rate_limit(&mut response, rate_limit);
+    }
+    with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
+}
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what is left where it is enforced.
+fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
+    let RateLimitPolicy { quota, window_s } = rate_limit.policy;
+    response.raw(b"RateLimit-Policy: \"default\";q=");
+    response.decimal(quota);
+    response.raw(b";w=");
+    response.decimal(window_s);
+    response.raw(b"\r\n");
+    if let Some(standing) = rate_limit.standing {
+        response.raw(b"RateLimit: \"default\";r=");
+        response.decimal(standing.remaining);
+        response.raw(b"\r\n");
+    }
+}
+
+/// Counts a verdict; its body, and the rate limit that goes with it.
+pub(crate) fn said<'a>(verdict: Verdict<'a>, outcomes: &Outcomes) -> (&'a [u8], Option<RateLimit>) {
+    match verdict {
         Verdict::Valid { body, rate_limit } => {
             outcomes.valid.increment();
-            if let Some(RateLimitPolicy { quota, window_s }) = rate_limit {
-                response.raw(b"RateLimit-Policy: \"default\";q=");
-                response.decimal(quota);
-                response.raw(b";w=");
-                response.decimal(window_s);
-                response.raw(b"\r\n");
-            }
-            response.finish(body);
+            (body, rate_limit)
+        }
+        Verdict::Limited { rate_limit, .. } => {
+            outcomes.refused(Refusal::RateLimited).increment();
+            (refused_body(Refusal::RateLimited), Some(rate_limit))
         }
         Verdict::Refused(refusal) => {
             outcomes.refused(refusal).increment();
-            response.finish(refused_body(refusal));
+            (refused_body(refusal), None)
         }
+    }
+}
+
+/// Hands `body` to `take` in parts: with what is left of the quota in it, if that is known.
+pub(crate) fn with_quota_fields(
+    body: &[u8],
+    rate_limit: Option<RateLimit>,
+    take: impl FnOnce(&[&[u8]]),
+) {
+    match rate_limit.and_then(|rate_limit| rate_limit.standing) {
+        Some(standing) => take(&QuotaFields::new(standing).within(body)),
+        None => take(&[body]),
     }
 }

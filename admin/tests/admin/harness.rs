@@ -8,8 +8,8 @@ use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
-    Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
-    Step, TenantId, TokenSettings, Verdict, clock,
+    Answer, CacheMode, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
+    Refusal, Secret, Step, TenantId, TokenSettings, Verdict, clock,
 };
 use tempfile::TempDir;
 
@@ -101,6 +101,7 @@ impl Harness {
             block_cache_bytes: 8 << 20,
             cache_bytes: 8 << 20,
             cache_ttl_s: 300,
+            last_used: LastUsedOptions::default(),
             keyring,
             render: talos_api::verify::render_valid,
             render_token: talos_api::verify::render_valid_token,
@@ -202,6 +203,7 @@ impl Harness {
         };
         let read = |answer: Answer<'_>| match answer.verdict {
             Verdict::Valid { body, .. } => Ok(serde_json::from_slice(body).expect("JSON")),
+            Verdict::Limited { .. } => Err(Refusal::RateLimited),
             Verdict::Refused(refusal) => Err(refusal),
         };
         match self.engine.verify(&query, read) {

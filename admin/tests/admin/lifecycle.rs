@@ -64,6 +64,8 @@ fn a_key_from_issue_to_revocation() {
     wanted["status"] = "KEY_STATUS_REVOKED".into();
     wanted["revocation_reason"] = "REVOCATION_REASON_SUPERSEDED".into();
     wanted["update_time"] = shown["update_time"].clone();
+    wanted["last_used_time"] = shown["last_used_time"].clone();
+    assert!(shown["last_used_time"].as_str() >= shown["create_time"].as_str());
     assert_eq!(shown, wanted);
 
     let harness = harness.restart();

@@ -87,12 +87,6 @@ fn statuses_and_reasons_of_keys() {
             "UNKNOWN_CREDENTIAL",
         ),
         (
-            ApiError::forbidden("x"),
-            403,
-            "PERMISSION_DENIED",
-            "FORBIDDEN",
-        ),
-        (
             ApiError::api_key_exists(),
             409,
             "ALREADY_EXISTS",

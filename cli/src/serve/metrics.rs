@@ -165,6 +165,27 @@ impl Sources {
             "Memory of the cache: tables, keys and proofs.",
         )
         .sample(&[], self.engine.cache_used_bytes() as u64);
+        page.family(
+            "talos_rate_limit_bytes",
+            Kind::Gauge,
+            "Memory in which it is counted how often keys are used.",
+        )
+        .sample(&[], self.engine.rate_limit_used_bytes() as u64);
+        let last_used = self.engine.last_used_counts();
+        for (name, help, total) in [
+            (
+                "talos_last_used_written_total",
+                "Last uses of keys that were written.",
+                last_used.written,
+            ),
+            (
+                "talos_last_used_dropped_total",
+                "Last uses of keys that were lost: the queue was full, or a write failed.",
+                last_used.dropped,
+            ),
+        ] {
+            page.family(name, Kind::Counter, help).sample(&[], total);
+        }
     }
 
     fn connections(&self, page: &mut Exposition) {

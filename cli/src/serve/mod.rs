@@ -22,10 +22,13 @@ use std::time::Duration;
 use clap::Args;
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::page_token::PageTokenKeys;
-use talos_config::{CacheType, Credentials, Driver, Settings, Warning};
+use talos_config::{CacheType, ClientIpSource as Source, Credentials, Driver, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
-use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, TokenSettings};
-use talos_server::{DriverChoice, Server, ServerOptions};
+use talos_engine::{
+    Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes,
+    TokenSettings,
+};
+use talos_server::{ClientIpSource, DriverChoice, Server, ServerOptions};
 
 use self::development::Development;
 use self::log_queue::LogQueue;
@@ -82,6 +85,11 @@ fn open_and_serve(
 
     let engine = Engine::open(options(settings))?;
     engine.set_live_keys_max(settings.quota.api_keys_max);
+    engine.set_rate_limits(if settings.rate_limit.enabled {
+        Enforcement::On
+    } else {
+        Enforcement::Off
+    });
     let served = serve(settings, development, &engine, signals, log, started);
     engine.shutdown();
     if served.is_ok() {
@@ -233,6 +241,11 @@ fn options(settings: &Settings) -> Options {
             CacheType::Noop => 0,
         },
         cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
+        last_used: LastUsedOptions {
+            queue_size: settings.last_used.queue_size,
+            flush_size: settings.last_used.flush_size,
+            flush_interval: settings.last_used.flush_interval,
+        },
         keyring,
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
@@ -273,5 +286,12 @@ fn server_options(settings: &Settings) -> ServerOptions {
         Driver::Epoll => DriverChoice::Epoll,
     };
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
+    options.client_ip_source = match settings.serve.http.client_ip_source {
+        Source::RemoteAddress => ClientIpSource::RemoteAddress,
+        Source::CfConnectingIp => ClientIpSource::CfConnectingIp,
+        Source::XForwardedFor => ClientIpSource::XForwardedFor,
+        Source::XRealIp => ClientIpSource::XRealIp,
+        Source::TrueClientIp => ClientIpSource::TrueClientIp,
+    };
     options
 }

@@ -5,8 +5,10 @@ mod changes;
 mod failed_writes;
 mod imports;
 mod keyring_changes;
+mod last_used;
 mod lifecycle;
 mod lists;
+mod rate_limits;
 mod recovery;
 mod slow_read;
 mod tokens;
@@ -17,8 +19,9 @@ use std::sync::mpsc::channel;
 
 use crate::{
     Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
-    KeyringSettings, OpenError, Options, Outcome, Prefixes, Query, Record, Refusal,
-    RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict, Visibility, clock,
+    KeyringSettings, LastUsedOptions, OpenError, Options, Outcome, Prefixes, Query, Record,
+    Refusal, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict,
+    Visibility, clock,
 };
 
 /// A verdict that outlives the guard.
@@ -52,6 +55,7 @@ fn options(path: &Path) -> Options {
         block_cache_bytes: 1 << 20,
         cache_bytes: 1 << 20,
         cache_ttl_s: 300,
+        last_used: LastUsedOptions::default(),
         keyring: keyring("first"),
         render: |record, issuer| format!("{}@{issuer}", record.name).into_bytes(),
         render_token: |claims| format!("token of {}", claims.actor_id).into_bytes(),
@@ -139,6 +143,7 @@ fn query(credential: &str, cache: CacheMode) -> Query<'_> {
 fn said(answer: Answer<'_>) -> (Said, CacheStatus) {
     let verdict = match answer.verdict {
         Verdict::Valid { body, .. } => Said::Valid(String::from_utf8_lossy(body).into_owned()),
+        Verdict::Limited { .. } => Said::Refused(Refusal::RateLimited),
         Verdict::Refused(refusal) => Said::Refused(refusal),
     };
     (verdict, answer.cache)

@@ -16,6 +16,7 @@ mod rocks_batch;
 mod rocks_list;
 mod rocks_open;
 mod rocks_options;
+mod rocks_used;
 mod witness;
 
 pub use change_format::{Change, Event};
@@ -119,6 +120,8 @@ pub struct Page {
     pub records: Vec<Record>,
     /// Where the next page goes on; `None` when there is none.
     pub next: Option<Vec<u8>>,
+    /// When each of the keys was last used; filled in by the engine.
+    pub last_used: Vec<Option<UnixMillis>>,
 }
 
 /// Makes changes durable.

@@ -24,6 +24,8 @@ pub const REQUESTS: &str = "requests";
 pub const INDEX: &str = "index";
 /// How many keys of each tenant are not revoked.
 pub const COUNTS: &str = "counts";
+/// When each key was last used. Younger than the format: a database may not have it yet.
+pub const USED: &str = "used";
 /// In every shard: the sequence of the last change to it. Shorter than any record's key, hence never one.
 pub const LAST: &[u8] = b"last";
 

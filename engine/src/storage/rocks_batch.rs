@@ -3,7 +3,7 @@
 use rocksdb::WriteBatch;
 
 use super::change_format::{self, Change};
-use super::rocks::{COUNTS, INDEX, LAST, LOG, REQUESTS, RocksStore, request_key};
+use super::rocks::{COUNTS, INDEX, LAST, LOG, REQUESTS, RocksStore, USED, request_key};
 use super::{Group, RecordKey, StorageError, index, record_format};
 
 impl RocksStore {
@@ -37,6 +37,7 @@ impl RocksStore {
         }
         if change.deletes() {
             batch.delete_cf(shard, key.as_bytes());
+            batch.delete_cf(self.family(USED)?, key.as_bytes());
         } else {
             batch.put_cf(shard, key.as_bytes(), record);
         }

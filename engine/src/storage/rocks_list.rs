@@ -21,6 +21,7 @@ impl RocksStore {
             return Ok(Page {
                 records: Vec::new(),
                 next: None,
+                last_used: Vec::new(),
             });
         }
         let snapshot = self.db.snapshot();
@@ -31,6 +32,7 @@ impl RocksStore {
         let mut page = Page {
             records: Vec::with_capacity(query.limit.min(1024)),
             next: None,
+            last_used: Vec::new(),
         };
         let mut last: Option<Box<[u8]>> = None;
         let mut bytes_read = 0;

@@ -13,7 +13,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use super::directory::Directory;
 use super::recovery::Fault;
 use super::retention::Retention;
-use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore};
+use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore, USED};
 use super::witness::Witness;
 use super::{recovery, rocks_options};
 use crate::clock;
@@ -25,6 +25,8 @@ use crate::shards::Shards;
 /// In `META`: how the key space is divided.
 const IDENTITY: &[u8] = b"identity";
 const FIXED_FAMILIES: [&str; 5] = [META, LOG, REQUESTS, INDEX, COUNTS];
+/// Families that older releases did not make. They begin empty in a database of theirs.
+const ADDED_FAMILIES: [&str; 1] = [USED];
 
 #[derive(SchemaWrite, SchemaRead)]
 struct IdentityV1 {
@@ -120,7 +122,8 @@ impl Place<'_> {
         };
         let identity =
             wincode::serialize(&identity).map_err(|error| self.storage(error.to_string()))?;
-        let fixed = FIXED_FAMILIES.into_iter().map(str::to_owned);
+        let fixed = FIXED_FAMILIES.into_iter().chain(ADDED_FAMILIES);
+        let fixed = fixed.map(str::to_owned);
         let db = self.open_families(&unfinished, fixed.chain(shards.all().map(shard_name)))?;
         let meta = db
             .cf_handle(META)
@@ -137,8 +140,10 @@ impl Place<'_> {
     fn open(&self, database: &Path) -> Result<(DB, Shards), OpenError> {
         let families = DB::list_cf(&rocks_options::database(), database)
             .map_err(|error| self.refused(&error))?;
+        let added = ADDED_FAMILIES.into_iter().map(str::to_owned);
+        let added: Vec<_> = added.filter(|name| !families.contains(name)).collect();
         let families = families.into_iter().filter(|name| name != "default");
-        let db = self.open_families(database, families)?;
+        let db = self.open_families(database, families.chain(added))?;
         let missing = |name: &str| db.cf_handle(name).is_none();
         if let Some(name) = FIXED_FAMILIES.into_iter().find(|name| missing(name)) {
             return Err(self.damaged(&format!("column family {name} is missing")));

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use talos_engine::token::{CustomClaims, TokenType};
-use talos_engine::{DeriveToken, Engine, KeyId, TenantId};
+use talos_engine::{DeriveToken, Enforcement, Engine, KeyId, RateLimitPolicy, TenantId};
 
 use crate::support::{ALIVE, Client, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request};
@@ -88,10 +88,25 @@ fn an_answer_from_memory_allocates_nothing() {
         let (credential, key_id) = issue(&fixture.engine, None);
         let token = derive(&fixture.engine, key_id);
         let of_token = request("", &of(&token));
+        fixture.engine.set_rate_limits(Enforcement::On);
+        let limited = |quota| {
+            let window_s = 31_536_000;
+            let policy = RateLimitPolicy { quota, window_s };
+            let (credential, _) = issue(&fixture.engine, Some(policy));
+            request("", &of(&credential))
+        };
+        let (within_limit, beyond_limit) = (limited(1_000_000), limited(1));
         let verification = request("User-Agent: test\r\nAccept: */*\r\n", &of(&credential));
         let unknown = request("", &of("nobody"));
         let mut client = fixture.connect();
-        for request in [&verification, &of_token, &unknown, ALIVE] {
+        for request in [
+            &verification,
+            &of_token,
+            &within_limit,
+            &beyond_limit,
+            &unknown,
+            ALIVE,
+        ] {
             ask(&mut client, request, 10);
             let before = allocations(&mut client);
             ask(&mut client, request, COUNT);

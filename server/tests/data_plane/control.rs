@@ -1,5 +1,7 @@
 //! The way to the control plane and back, and what may go wrong on it.
 
+use talos_server::ClientIpSource;
+
 use crate::support::{ALIVE, ECHO, Fixture, both_drivers, eventually, post};
 
 #[test]
@@ -20,6 +22,35 @@ fn the_control_plane_gets_the_request_as_it_came() {
             )
         );
         assert_eq!(fixture.total(|core| core.requests.control.of(201).get()), 1);
+    });
+}
+
+#[test]
+fn the_control_plane_gets_the_address_that_the_source_says() {
+    both_drivers(|driver| {
+        for (source, forwarded, wanted) in [
+            (ClientIpSource::RemoteAddress, "10.0.0.1", "Some(127.0.0.1)"),
+            (
+                ClientIpSource::XForwardedFor,
+                "10.0.0.1, ::1",
+                "Some(10.0.0.1)",
+            ),
+            (
+                ClientIpSource::XForwardedFor,
+                "::ffff:10.0.0.1",
+                "Some(10.0.0.1)",
+            ),
+            (ClientIpSource::XForwardedFor, "", "Some(127.0.0.1)"),
+            (ClientIpSource::XForwardedFor, "nobody", "None"),
+        ] {
+            let fixture = Fixture::with(driver, |options| options.client_ip_source = source);
+            let fields = format!("X-Test: address\r\nX-Forwarded-For: {forwarded}\r\n");
+            assert_eq!(
+                fixture.ask(&post(&fields, "")).text(),
+                wanted,
+                "{forwarded}"
+            );
+        }
     });
 }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::allocations::on_this_thread;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
-use talos_engine::{Engine, Keyring, KeyringSettings, Options, Prefixes, Secret, TokenSettings};
+use talos_engine::{
+    Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Secret, TokenSettings,
+};
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
 
 /// Long enough for anything that is going to happen on a busy machine.
@@ -50,6 +52,11 @@ impl ControlPlane for ScriptedControl {
                 status: 200,
                 headers: Vec::new(),
                 body: on_this_thread().to_string().into_bytes(),
+            }),
+            Some("address") => reply(ControlResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: format!("{:?}", request.client_ip).into_bytes(),
             }),
             Some("full") => return Err(Overloaded),
             Some(other) => panic!("unknown script {other}"),
@@ -147,6 +154,7 @@ impl Fixture {
             block_cache_bytes,
             cache_bytes: 1 << 20,
             cache_ttl_s: 300,
+            last_used: LastUsedOptions::default(),
             keyring: Keyring::new(KeyringSettings {
                 hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 hmac_retired: Vec::new(),

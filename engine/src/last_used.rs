@@ -1,0 +1,284 @@
+//! When each key was last used: noted in memory by whoever verifies, written in batches by a thread of its own.
+//!
+//! Guarantees: a verification never waits for a disk or a lock and never causes a write of its own: a key is queued, and
+//! written, at most once an interval; a full queue drops the use, counts it, and lets the next verification try again; a later
+//! time is never replaced by an earlier one; a clean stop writes everything that was queued. What a crash loses are the times of
+//! the last interval, for writes are not synced.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::clock::UnixMillis;
+use crate::record::Record;
+use crate::storage::{RecordKey, RocksStore, StorageError};
+
+/// How uses of keys are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUsedOptions {
+    /// Uses that wait to be gathered; as many keys may wait to be written. More are dropped.
+    pub queue_size: usize,
+    /// So many keys are written at once, and as soon as so many wait.
+    pub flush_size: usize,
+    /// The longest that a use waits to be written, and the shortest time between two that are noted of one key.
+    pub flush_interval: Duration,
+}
+
+impl Default for LastUsedOptions {
+    fn default() -> Self {
+        Self {
+            queue_size: 10_000,
+            flush_size: 100,
+            flush_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What became of uses since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastUsedCounts {
+    /// Written.
+    pub written: u64,
+    /// Lost, because the queue was full or the write failed.
+    pub dropped: u64,
+}
+
+/// When a row's key was last queued, in milliseconds since 1970.
+#[derive(Debug)]
+pub struct LastNoted(AtomicI64);
+
+impl Default for LastNoted {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+struct Use {
+    key: RecordKey,
+    time: UnixMillis,
+}
+
+/// What was gathered. Only the writing thread and those who show keys come here.
+#[derive(Default)]
+struct Gathered {
+    /// The latest use of each key that is not yet written.
+    waiting: HashMap<RecordKey, UnixMillis>,
+    /// Keys that were written within the last interval, by the use that was written.
+    recent: HashMap<RecordKey, UnixMillis>,
+}
+
+/// See the module.
+pub struct LastUsed {
+    options: LastUsedOptions,
+    interval_ms: i64,
+    store: Arc<RocksStore>,
+    queue: ArrayQueue<Use>,
+    gathered: Mutex<Gathered>,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    /// Whether the thread was told that there is enough to write.
+    is_called: AtomicBool,
+    is_stopping: AtomicBool,
+    writer: OnceLock<Thread>,
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LastUsed {
+    /// Starts the thread. Sizes of 0 count as 1.
+    pub fn start(store: Arc<RocksStore>, options: LastUsedOptions) -> std::io::Result<Arc<Self>> {
+        let queue_size = options.queue_size.max(1);
+        let last_used = Arc::new(Self {
+            options: LastUsedOptions {
+                queue_size,
+                flush_size: options.flush_size.clamp(1, queue_size),
+                ..options
+            },
+            interval_ms: i64::try_from(options.flush_interval.as_millis()).unwrap_or(i64::MAX),
+            store,
+            queue: ArrayQueue::new(queue_size),
+            gathered: Mutex::default(),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            is_called: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            writer: OnceLock::new(),
+            running: Mutex::new(None),
+        });
+        let works = Arc::clone(&last_used);
+        let running = thread::Builder::new()
+            .name("talos-last-used".to_owned())
+            .spawn(move || works.run())?;
+        last_used.writer.get_or_init(|| running.thread().clone());
+        *last_used.running() = Some(running);
+        Ok(last_used)
+    }
+
+    /// Notes that the key was used at `now`, unless `noted`, which is that of its row, says that this was done within the
+    /// interval.
+    pub fn note(&self, key: &RecordKey, noted: &LastNoted, now: UnixMillis) {
+        let before = noted.0.load(Ordering::Relaxed);
+        if now.0.saturating_sub(before) < self.interval_ms {
+            return;
+        }
+        // Of many cores one queues the use.
+        let exchange =
+            noted
+                .0
+                .compare_exchange(before, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        if exchange.is_ok() && !self.touch(key, now) {
+            noted.0.store(before, Ordering::Relaxed);
+        }
+    }
+
+    /// Queues a use. False when it was dropped.
+    pub fn touch(&self, key: &RecordKey, now: UnixMillis) -> bool {
+        let (key, time) = (*key, now);
+        if self.queue.push(Use { key, time }).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        if self.queue.len() >= self.options.flush_size
+            && !self.is_called.swap(true, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+        true
+    }
+
+    /// When the keys of `records` were last used, as far as is known: what waits to be written counts. May wait for the disk.
+    /// What was noted of a key of the same id before it was deleted and came back is not told.
+    pub fn of(&self, records: &[Record]) -> Result<Vec<Option<UnixMillis>>, StorageError> {
+        let key_of = |record: &Record| RecordKey::new(record.tenant, record.key_id);
+        let waiting: Vec<_> = {
+            let mut gathered = self.gather();
+            let gathered = &mut *gathered;
+            let latest = |record| {
+                let key = key_of(record);
+                let waiting = gathered.waiting.get(&key).copied();
+                waiting.max(gathered.recent.get(&key).copied())
+            };
+            records.iter().map(latest).collect()
+        };
+        let with_written = |(record, waiting): (&Record, Option<UnixMillis>)| {
+            let written = self.store.last_used(&key_of(record))?;
+            let latest = waiting.max(written);
+            Ok(latest.filter(|time| *time >= record.create_time))
+        };
+        records.iter().zip(waiting).map(with_written).collect()
+    }
+
+    /// What became of uses.
+    pub fn counts(&self) -> LastUsedCounts {
+        LastUsedCounts {
+            written: self.written.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes everything that was queued and ends the thread. Idempotent.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        let running = self.running().take();
+        let Some(running) = running else { return };
+        running.thread().unpark();
+        if running.join().is_err() {
+            tracing::error!("the thread that writes last uses had panicked");
+        }
+    }
+
+    fn run(&self) {
+        let mut due = Instant::now() + self.options.flush_interval;
+        while !self.is_stopping.load(Ordering::Acquire) {
+            thread::park_timeout(due.saturating_duration_since(Instant::now()));
+            self.is_called.swap(false, Ordering::AcqRel);
+            let is_due = Instant::now() >= due;
+            if is_due {
+                due = Instant::now() + self.options.flush_interval;
+            }
+            self.guarded(if is_due { 1 } else { self.options.flush_size });
+        }
+        self.guarded(1);
+    }
+
+    /// A panic, which only a defect can cause, costs the uses at hand.
+    fn guarded(&self, least: usize) {
+        if catch_unwind(AssertUnwindSafe(|| self.write(least))).is_err() {
+            tracing::error!("writing last uses panicked");
+        }
+    }
+
+    /// Writes batch after batch as long as `least` keys wait, and all of them if that is 1.
+    fn write(&self, least: usize) {
+        loop {
+            let batch: Vec<_> = {
+                let gathered = self.gather();
+                if gathered.waiting.len() < least {
+                    return;
+                }
+                let waiting = gathered.waiting.iter().take(self.options.flush_size);
+                waiting.map(|(key, time)| (*key, *time)).collect()
+            };
+            match self.store.note_uses(&batch) {
+                Ok(noted) => {
+                    self.written.fetch_add(noted as u64, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, keys = batch.len(), "last uses of keys could not be written");
+                    self.dropped
+                        .fetch_add(batch.len() as u64, Ordering::Relaxed);
+                }
+            }
+            self.forget(&batch);
+        }
+    }
+
+    /// Takes from the queue what is there. A key that was written within the interval is not to be written again.
+    fn gather(&self) -> MutexGuard<'_, Gathered> {
+        // Both maps hold whole entries, should a thread have panicked between two of them.
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let Gathered { waiting, recent } = &mut *gathered;
+        while waiting.len() < self.options.queue_size
+            && let Some(Use { key, time }) = self.queue.pop()
+        {
+            let written = recent.get(&key);
+            let is_recent =
+                written.is_some_and(|noted| time.0.saturating_sub(noted.0) < self.interval_ms);
+            if !is_recent {
+                let latest = waiting.entry(key).or_insert(time);
+                *latest = time.max(*latest);
+            }
+        }
+        gathered
+    }
+
+    /// Takes a batch that is done with from what waits, and with it what was noted of its keys in the meantime.
+    fn forget(&self, batch: &[(RecordKey, UnixMillis)]) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let Gathered { waiting, recent } = &mut *gathered;
+        for (key, time) in batch {
+            let is_recent = |waits: &UnixMillis| waits.0.saturating_sub(time.0) < self.interval_ms;
+            if waiting.get(key).is_some_and(is_recent) {
+                waiting.remove(key);
+            }
+            recent.insert(*key, *time);
+        }
+        if recent.len() > self.options.queue_size {
+            let latest = recent.values().max().map_or(0, |time| time.0);
+            recent.retain(|_, time| latest.saturating_sub(time.0) < self.interval_ms);
+        }
+        // So many keys are in use that some are written more often; memory counts for more.
+        if recent.len() > self.options.queue_size {
+            recent.clear();
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

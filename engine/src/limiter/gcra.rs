@@ -1,0 +1,302 @@
+//! The generic cell rate algorithm in its virtual scheduling form (ATM Forum, Traffic Management Specification 4.0,
+//! af-tm-0056.000), as functions of a mark and the time.
+//!
+//! A bucket holds `quota` requests and is full at first. It refills by one request every `interval` = window / quota. All that
+//! is kept of it is the *theoretical arrival time*: the instant at which it will be full again. A request moves that instant on
+//! by one interval, and is refused if the instant would then lie more than `quota` intervals ahead.
+//!
+//! Rounding: the interval is a whole number of nanoseconds, rounded up, so the long-term rate is never above the policy, and
+//! below it by less than one nanosecond in an interval. What may lie ahead is `quota` of these rounded intervals and not the
+//! window, so exactly `quota` requests pass at one instant. A quota of more than one request a nanosecond refills by one a
+//! nanosecond. In any stretch of time of length t at most `quota` + t / interval requests pass.
+
+use crate::record::RateLimitPolicy;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// The longest window that is told apart, 2^62 ns or 146 years.
+const WINDOW_NS_MAX: u64 = 1 << 62;
+/// The largest quota that is told apart: the greatest 64-bit integer of the API.
+const QUOTA_MAX: u64 = i64::MAX.unsigned_abs();
+
+// A window rounded up to whole intervals is at most this long, so an instant that far ahead of the first 146 years of a
+// process fits 64 bits.
+const _: () = assert!(WINDOW_NS_MAX.checked_add(QUOTA_MAX).is_some());
+
+/// A policy in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What one request costs; at least 1.
+    interval_ns: u64,
+    /// How far ahead the theoretical arrival time may lie: `quota` intervals.
+    limit_ns: u64,
+}
+
+/// What is kept of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The theoretical arrival time. One that has passed says that the bucket is full, and nothing else.
+    pub full_at_ns: u64,
+    /// The interval in which it was counted; at least 1.
+    pub interval_ns: u64,
+}
+
+impl Mark {
+    /// A bucket from which nothing was taken.
+    pub const FULL: Self = Self {
+        full_at_ns: 0,
+        interval_ns: 1,
+    };
+}
+
+/// How a bucket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Requests that would pass now.
+    pub remaining: u64,
+    /// Nanoseconds until it is full, if nothing is taken.
+    pub full_in_ns: u64,
+}
+
+/// There is not enough for one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// How the bucket stands.
+    pub level: Level,
+    /// Nanoseconds until there is enough; at least 1.
+    pub retry_in_ns: u64,
+}
+
+impl Rule {
+    /// The rule of `policy`. A quota or window of 0, which the API refuses, counts as 1.
+    pub fn new(policy: RateLimitPolicy) -> Self {
+        let window_ns = policy.window_s.max(1).saturating_mul(NANOS_PER_SECOND);
+        let quota = policy.quota.clamp(1, QUOTA_MAX);
+        let interval_ns = window_ns.min(WINDOW_NS_MAX).div_ceil(quota);
+        Self {
+            interval_ns,
+            limit_ns: interval_ns.saturating_mul(quota),
+        }
+    }
+
+    /// Takes one request from the bucket at `mark`, or says when that will be possible.
+    pub fn take(self, mark: Mark, now_ns: u64) -> Result<(Mark, Level), Exhausted> {
+        let ahead_ns = self.ahead_ns(mark, now_ns);
+        let after_ns = ahead_ns.saturating_add(self.interval_ns);
+        if after_ns > self.limit_ns {
+            return Err(Exhausted {
+                level: self.level(ahead_ns),
+                retry_in_ns: after_ns - self.limit_ns,
+            });
+        }
+        let mark = Mark {
+            full_at_ns: now_ns.saturating_add(after_ns),
+            interval_ns: self.interval_ns,
+        };
+        Ok((mark, self.level(after_ns)))
+    }
+
+    /// How far ahead the theoretical arrival time lies by this rule. A mark that was counted by another rule is converted:
+    /// what was used stays used, request for request, and costs what a request costs now. So an update of the policy makes
+    /// neither a full bucket of an empty one nor the reverse; if more was used than the new quota, the bucket is empty.
+    fn ahead_ns(self, mark: Mark, now_ns: u64) -> u64 {
+        let ahead_ns = mark.full_at_ns.saturating_sub(now_ns);
+        let ahead_ns = if mark.interval_ns == self.interval_ns {
+            ahead_ns
+        } else {
+            let requests_and_part = u128::from(ahead_ns) * u128::from(self.interval_ns);
+            let ahead_ns = requests_and_part.div_ceil(u128::from(mark.interval_ns.max(1)));
+            u64::try_from(ahead_ns).unwrap_or(u64::MAX)
+        };
+        ahead_ns.min(self.limit_ns)
+    }
+
+    fn level(self, ahead_ns: u64) -> Level {
+        Level {
+            remaining: (self.limit_ns - ahead_ns.min(self.limit_ns)) / self.interval_ns,
+            full_in_ns: ahead_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = NANOS_PER_SECOND;
+
+    fn rule(quota: u64, window_s: u64) -> Rule {
+        Rule::new(RateLimitPolicy { quota, window_s })
+    }
+
+    /// Takes at one instant until it is refused, at most `most` times.
+    fn drain(rule: Rule, mut mark: Mark, now_ns: u64, most: u64) -> (Mark, u64) {
+        for taken in 0..most {
+            match rule.take(mark, now_ns) {
+                Ok((after, _)) => mark = after,
+                Err(_) => return (mark, taken),
+            }
+        }
+        (mark, most)
+    }
+
+    #[test]
+    fn a_burst_is_the_quota_and_the_rest_comes_one_by_one() {
+        let rule = rule(3, 60);
+        let start = 5 * SECOND;
+        let (mark, taken) = drain(rule, Mark::FULL, start, 10);
+        assert_eq!(taken, 3);
+        let refused = rule.take(mark, start).unwrap_err();
+        assert_eq!(
+            (refused.level.remaining, refused.level.full_in_ns),
+            (0, 60 * SECOND)
+        );
+        assert_eq!(refused.retry_in_ns, 20 * SECOND);
+        assert!(rule.take(mark, start + 20 * SECOND - 1).is_err());
+        let (mark, level) = rule.take(mark, start + 20 * SECOND).unwrap();
+        assert_eq!((level.remaining, level.full_in_ns), (0, 60 * SECOND));
+        let (_, level) = rule.take(mark, start + 80 * SECOND).unwrap();
+        assert_eq!(level.remaining, 2, "full again after a window");
+        let (_, level) = rule.take(mark, start + 8000 * SECOND).unwrap();
+        assert_eq!(level.remaining, 2, "and never more than full");
+    }
+
+    #[test]
+    fn a_new_policy_keeps_what_was_used() {
+        let now = 7 * SECOND;
+        let (empty, _) = drain(rule(2, 60), Mark::FULL, now, 2);
+        for (quota, window_s, left) in [
+            (5, 60, 3),
+            (5, 3600, 3),
+            (5, 1, 3),
+            (2, 3600, 0),
+            (2, 1, 0),
+            (1, 60, 0),
+            (1, 3600, 0),
+            (i64::MAX.unsigned_abs(), 31_536_000, u64::MAX),
+        ] {
+            let (_, taken) = drain(rule(quota, window_s), empty, now, 100);
+            assert_eq!(taken, left.min(100), "{quota} in {window_s} s");
+        }
+        // What was used beyond a lower quota is forgiven: the wait is that for one request, not for all of them.
+        let (emptied, _) = drain(rule(100, 60), Mark::FULL, now, 100);
+        let refused = rule(10, 60).take(emptied, now).unwrap_err();
+        assert_eq!(refused.retry_in_ns, 6 * SECOND);
+        // A policy that comes and goes changes nothing.
+        let (half, _) = drain(rule(10, 60), Mark::FULL, now, 5);
+        let (there, _) = drain(rule(1000, 60), half, now, 1);
+        assert_eq!(drain(rule(10, 60), there, now, 100).1, 4);
+    }
+
+    #[test]
+    fn the_ends_of_the_range_hold() {
+        for (quota, window_s) in [
+            (1, 1),
+            (1, u64::MAX),
+            (2, u64::MAX),
+            (3, 315_576_000_000),
+            (u64::MAX, 1),
+            (u64::MAX, u64::MAX),
+            (0, 0),
+            (i64::MAX.unsigned_abs(), 60),
+            (1_000_000_007, 60),
+        ] {
+            let rule = rule(quota, window_s);
+            let now = 1 << 60;
+            let (mark, taken) = drain(rule, Mark::FULL, now, 100);
+            assert_eq!(taken, quota.clamp(1, 100), "{quota} in {window_s} s");
+            if taken < 100 {
+                let retry = rule.take(mark, now).unwrap_err().retry_in_ns;
+                assert!(rule.take(mark, now + retry).is_ok(), "{quota} {window_s}");
+                assert!(rule.take(mark, now + retry - 1).is_err());
+            }
+        }
+    }
+
+    /// A small generator with a fixed seed (Marsaglia's xorshift64*), so that a failure repeats.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        }
+
+        /// A number of any magnitude: up to `bits` bits.
+        fn magnitude(&mut self, bits: u32) -> u64 {
+            let bits = self.next() % u64::from(bits) + 1;
+            self.next() >> (64 - bits)
+        }
+    }
+
+    /// The same bucket told the other way: tokens that drip in, in units of 1/interval of a request.
+    struct TokenBucket {
+        units: u128,
+        capacity: u128,
+        cost: u128,
+        seen_ns: u64,
+    }
+
+    impl TokenBucket {
+        fn new(policy: RateLimitPolicy, now_ns: u64) -> Self {
+            let window = (u128::from(policy.window_s) * 1_000_000_000).min(1 << 62);
+            let quota = u128::from(policy.quota);
+            let cost = window / quota + u128::from(window % quota != 0);
+            Self {
+                units: cost * quota,
+                capacity: cost * quota,
+                cost,
+                seen_ns: now_ns,
+            }
+        }
+
+        fn take(&mut self, now_ns: u64) -> Option<u128> {
+            let dripped = u128::from(now_ns - self.seen_ns);
+            self.units = (self.units + dripped).min(self.capacity);
+            self.seen_ns = now_ns;
+            self.units = self.units.checked_sub(self.cost)?;
+            Some(self.units / self.cost)
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_a_bucket_of_tokens() {
+        let mut random = Random(0x6C_5EED);
+        let (mut passed, mut refused) = (0, 0);
+        for round in 0..2_000 {
+            let policy = RateLimitPolicy {
+                quota: random.magnitude(63).max(1) >> (random.next() % 40),
+                window_s: random.magnitude(40).max(1),
+            };
+            let policy = RateLimitPolicy {
+                quota: policy.quota.max(1),
+                ..policy
+            };
+            let rule = Rule::new(policy);
+            let mut now = random.magnitude(50);
+            let (mut bucket, mut mark) = (TokenBucket::new(policy, now), Mark::FULL);
+            for step in 0..60 {
+                // Now and then exactly as long as it takes, or one nanosecond less.
+                now += match random.next() % 4 {
+                    0 => 0,
+                    1 => rule.interval_ns.min(1 << 50),
+                    2 => rule.interval_ns.min(1 << 50) - 1,
+                    _ => random.magnitude(45),
+                };
+                let wanted = bucket.take(now);
+                let taken = rule.take(mark, now);
+                let said = taken.ok().map(|(_, level)| u128::from(level.remaining));
+                assert_eq!(said, wanted, "round {round}, step {step}: {policy:?}");
+                match taken {
+                    Ok((after, _)) => {
+                        mark = after;
+                        passed += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        assert!(passed > 20_000 && refused > 5_000, "{passed} {refused}");
+    }
+}

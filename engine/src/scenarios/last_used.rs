@@ -1,0 +1,330 @@
+//! When keys were last used: noted at most once an interval, never lost by a clean stop, never set back.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::clock::UnixMillis;
+use crate::credential::imported_key_id;
+use crate::{
+    DeleteKey, Enforcement, ImportKey, KeyKind, LastUsedCounts, ListQuery, RateLimitPolicy,
+    RotateKey, Selection,
+};
+
+/// Far beyond what a write takes, so that only a hang exceeds it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// An interval that does not pass during a test.
+const LONG: Duration = Duration::from_secs(86_400);
+
+fn open_with(path: &Path, queue_size: usize, flush_size: usize) -> Arc<Engine> {
+    let last_used = LastUsedOptions {
+        queue_size,
+        flush_size,
+        flush_interval: LONG,
+    };
+    let engine = Engine::open(Options {
+        last_used,
+        ..options(path)
+    });
+    engine.expect("a database")
+}
+
+fn last_used(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
+    let (sender, receiver) = channel();
+    let record = get(engine, key_id).expect("a key");
+    engine.last_used(record, move |time| sender.send(time).expect("a receiver"));
+    receiver
+        .recv()
+        .expect("an answer")
+        .expect("a readable time")
+}
+
+/// Waits until so many uses were written, and no more.
+fn await_written(engine: &Engine, written: u64) {
+    let start = Instant::now();
+    while engine.last_used_counts().written < written {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{:?}",
+            engine.last_used_counts()
+        );
+        std::thread::yield_now();
+    }
+    let dropped = 0;
+    let counts = engine.last_used_counts();
+    assert_eq!(counts, LastUsedCounts { written, dropped });
+}
+
+fn at(credential: &str, now: UnixMillis, cache: CacheMode) -> Query<'_> {
+    Query {
+        now,
+        ..query(credential, cache)
+    }
+}
+
+#[test]
+fn a_use_is_told_at_once_and_outlives_a_clean_stop() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let (key_id, credential) = issue_new(&engine, "a");
+    let (unused, _) = issue_new(&engine, "b");
+    assert_eq!(last_used(&engine, key_id), None);
+    let asked = query(&credential, CacheMode::Use);
+    assert_eq!(ask(&engine, &asked).0, valid("a"));
+    assert_eq!(last_used(&engine, key_id), Some(asked.now));
+    let list = |engine: &Engine| {
+        let (sender, receiver) = channel();
+        let query = ListQuery {
+            selection: Selection {
+                tenant: TenantId::SINGLE,
+                kind: KeyKind::Issued,
+                actor_id: None,
+                status: None,
+            },
+            after: Vec::new(),
+            limit: 10,
+            now: clock::now(),
+        };
+        engine.list(query, move |page| sender.send(page).unwrap());
+        receiver.recv().unwrap().unwrap().last_used
+    };
+    assert_eq!(list(&engine), [Some(asked.now), None]);
+    assert_eq!(engine.last_used_counts().written, 0, "nothing was due");
+    engine.shutdown();
+    assert_eq!(engine.last_used_counts().written, 1);
+    drop(engine);
+    let engine = open(scratch.path());
+    assert_eq!(last_used(&engine, key_id), Some(asked.now));
+    assert_eq!(last_used(&engine, unused), None);
+    assert_eq!(list(&engine), [Some(asked.now), None]);
+}
+
+#[test]
+fn verifications_do_not_cause_writes_of_their_own() {
+    for cache_bytes in [1 << 20, 0] {
+        let scratch = tempfile::tempdir().unwrap();
+        let engine = Engine::open(Options {
+            cache_bytes,
+            last_used: LastUsedOptions {
+                queue_size: 100_000,
+                flush_size: 2,
+                flush_interval: LONG,
+            },
+            ..options(scratch.path())
+        })
+        .unwrap();
+        let credentials = ["a", "b", "c", "d"].map(|name| issue_new(&engine, name).1);
+        for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
+            for _ in 0..1000 {
+                for credential in &credentials {
+                    assert!(matches!(
+                        verify(&engine, credential, mode).0,
+                        Said::Valid(_)
+                    ));
+                }
+            }
+        }
+        engine.shutdown();
+        let (written, dropped) = (4, 0);
+        assert_eq!(
+            engine.last_used_counts(),
+            LastUsedCounts { written, dropped }
+        );
+    }
+}
+
+#[test]
+fn only_what_is_valid_is_a_use() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    engine.set_rate_limits(Enforcement::On);
+    let restricted = IssueKey {
+        allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
+        ..key("a")
+    };
+    let policy = RateLimitPolicy {
+        quota: 1,
+        window_s: 31_536_000,
+    };
+    let limited = IssueKey {
+        rate_limit: Some(policy),
+        ..key("b")
+    };
+    let (record, credential) = issue(&engine, restricted);
+    verify(&engine, &credential.unwrap(), CacheMode::Use);
+    assert_eq!(last_used(&engine, record.key_id), None);
+
+    let (record, credential) = issue(&engine, limited);
+    let credential = credential.unwrap();
+    let first = query(&credential, CacheMode::Use);
+    assert_eq!(ask(&engine, &first).0, valid("b"));
+    // Long after: the row would be noted again if the verification were valid.
+    let later = at(&credential, first.now.plus_seconds(100), CacheMode::Use);
+    assert_eq!(ask(&engine, &later).0, Said::Refused(Refusal::RateLimited));
+    assert_eq!(last_used(&engine, record.key_id), Some(first.now));
+}
+
+#[test]
+fn each_interval_is_noted_once_and_a_time_never_goes_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = Engine::open(Options {
+        last_used: LastUsedOptions {
+            flush_size: 1,
+            flush_interval: Duration::from_secs(3600),
+            ..LastUsedOptions::default()
+        },
+        ..options(scratch.path())
+    })
+    .unwrap();
+    let (key_id, credential) = issue_new(&engine, "a");
+    let first = clock::now();
+    for seconds in [0, 1, 200, 299] {
+        let asked = at(&credential, first.plus_seconds(seconds), CacheMode::Use);
+        assert_eq!(ask(&engine, &asked).0, valid("a"));
+    }
+    await_written(&engine, 1);
+    assert_eq!(last_used(&engine, key_id), Some(first));
+    let next = first.plus_seconds(3600);
+    assert_eq!(
+        ask(&engine, &at(&credential, next, CacheMode::Use)).0,
+        valid("a")
+    );
+    await_written(&engine, 2);
+    assert_eq!(last_used(&engine, key_id), Some(next));
+    drop(engine);
+
+    // The clock of an earlier run was ahead, or two cores saw the time differently.
+    let engine = open_with(scratch.path(), 10, 1);
+    engine.touch(TenantId::SINGLE, key_id, first);
+    engine.shutdown();
+    assert_eq!(engine.last_used_counts().written, 0);
+    drop(engine);
+    let engine = open_with(scratch.path(), 10, 1);
+    assert_eq!(last_used(&engine, key_id), Some(next));
+    let last = next.plus_seconds(1);
+    engine.touch(TenantId::SINGLE, key_id, last);
+    await_written(&engine, 1);
+    assert_eq!(last_used(&engine, key_id), Some(last));
+}
+
+#[test]
+fn a_full_queue_drops_and_the_next_use_is_tried_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), 1, 1);
+    let keys: Vec<_> = (0..50)
+        .map(|n| issue_new(&engine, &n.to_string()))
+        .collect();
+    let (mut rounds, start) = (0, Instant::now());
+    // Every row tries until its use was taken, and not once more.
+    while engine.last_used_counts().written < 50 {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{:?}",
+            engine.last_used_counts()
+        );
+        for (_, credential) in &keys {
+            assert!(matches!(
+                verify(&engine, credential, CacheMode::Use).0,
+                Said::Valid(_)
+            ));
+        }
+        rounds += 1;
+    }
+    let LastUsedCounts { written, dropped } = engine.last_used_counts();
+    assert_eq!(written, 50);
+    assert!(rounds == 1 || dropped > 0, "{dropped} in {rounds} rounds");
+    assert!(
+        keys.iter()
+            .all(|(key_id, _)| last_used(&engine, *key_id).is_some())
+    );
+}
+
+#[test]
+fn a_deleted_key_takes_its_last_use_along() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), 10, 1);
+    let tenant = TenantId::SINGLE;
+    let key_id = imported_key_id(tenant, b"raw");
+    let import = || {
+        submit(
+            &engine,
+            Command::Import(ImportKey {
+                key_id,
+                key: key("a"),
+            }),
+        )
+        .unwrap()
+    };
+    import();
+    let used = query("raw", CacheMode::Use);
+    assert_eq!(ask(&engine, &used).0, valid("a"));
+    await_written(&engine, 1);
+    let stored = || {
+        let key = crate::storage::RecordKey::new(tenant, key_id);
+        engine.store().last_used(&key).unwrap()
+    };
+    assert_eq!(stored(), Some(used.now));
+    submit(&engine, Command::Delete(DeleteKey { tenant, key_id })).unwrap();
+    assert_eq!(stored(), None);
+    // A use that was queued before the deletion and is written after it.
+    engine.touch(tenant, key_id, used.now.plus_seconds(100_000));
+    await_written(&engine, 2);
+    engine.shutdown();
+    assert_eq!(stored(), None);
+    drop(engine);
+
+    let engine = open_with(scratch.path(), 10, 100);
+    engine.touch(tenant, key_id, used.now);
+    while clock::now() == used.now {
+        std::thread::yield_now();
+    }
+    submit(
+        &engine,
+        Command::Import(ImportKey {
+            key_id,
+            key: key("a"),
+        }),
+    )
+    .unwrap();
+    assert_eq!(
+        last_used(&engine, key_id),
+        None,
+        "that was the key before this one"
+    );
+}
+
+#[test]
+fn a_rotated_key_begins_without() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let (key_id, credential) = issue_new(&engine, "a");
+    verify(&engine, &credential, CacheMode::Use);
+    let command = RotateKey {
+        tenant: TenantId::SINGLE,
+        key_id,
+        changes: crate::FieldChanges::default(),
+        visibility: None,
+    };
+    let Ok(Outcome::Rotated(rotation)) = submit(&engine, Command::Rotate(command)) else {
+        panic!("not rotated")
+    };
+    assert_eq!(last_used(&engine, rotation.record.key_id), None);
+    assert!(last_used(&engine, key_id).is_some());
+}
+
+#[test]
+fn a_database_of_an_older_release_opens() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let (key_id, credential) = issue_new(&engine, "a");
+    drop(engine);
+    let database = scratch.path().join("db");
+    let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), &database).unwrap();
+    let mut db = rocksdb::DB::open_cf(&rocksdb::Options::default(), &database, families).unwrap();
+    db.drop_cf("used").unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let engine = open(scratch.path());
+        assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
+        assert!(last_used(&engine, key_id).is_some());
+    }
+}

@@ -1,0 +1,220 @@
+//! Whose request it is: the address of the connection, or what a proxy in front of the server says.
+//!
+//! A header is believed only when the configuration names it, because anybody can send one. An absent or empty header leaves the
+//! address of the connection, as when somebody asks past the proxy. Anything else that is not one address is an unknown
+//! client, which fails every IP restriction: a guess could let somebody in.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use httparse::Header;
+
+/// Where the client's address comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientIpSource {
+    /// The connection.
+    #[default]
+    RemoteAddress,
+    /// `Cf-Connecting-Ip`.
+    CfConnectingIp,
+    /// The leftmost address of `X-Forwarded-For`.
+    XForwardedFor,
+    /// `X-Real-Ip`.
+    XRealIp,
+    /// `True-Client-Ip`.
+    TrueClientIp,
+}
+
+impl ClientIpSource {
+    /// The client's address; `None` when it is not known. `remote` is that of the connection.
+    pub(crate) fn address(self, remote: Option<IpAddr>, fields: &[Header<'_>]) -> Option<IpAddr> {
+        let said = match self {
+            Self::RemoteAddress => return remote,
+            Self::CfConnectingIp => single(fields, "cf-connecting-ip"),
+            Self::XForwardedFor => leftmost(fields),
+            Self::XRealIp => single(fields, "x-real-ip"),
+            Self::TrueClientIp => single(fields, "true-client-ip"),
+        };
+        match said {
+            Said::Nothing => remote,
+            Said::Address(address) => parse(address),
+            Said::Contradiction => None,
+        }
+    }
+}
+
+/// What a header says.
+enum Said<'a> {
+    Nothing,
+    Address(&'a [u8]),
+    /// It is there more than once, and one of the lines may be the client's own.
+    Contradiction,
+}
+
+/// The values of all lines of a header, in order, without the white space around them.
+fn lines<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
+    fields
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value.trim_ascii())
+}
+
+/// A header that has one value. Lines without one are as good as absent.
+fn single<'f>(fields: &'f [Header<'_>], name: &'static str) -> Said<'f> {
+    let mut values = lines(fields, name).filter(|value| !value.is_empty());
+    match (values.next(), values.next()) {
+        (None, _) => Said::Nothing,
+        (Some(value), None) => Said::Address(value),
+        (Some(_), Some(_)) => Said::Contradiction,
+    }
+}
+
+/// The first element of `X-Forwarded-For`, which is a list: its lines are one line, joined by commas in their order, and empty
+/// elements do not count (RFC 9110 §5.3, §5.6.1).
+fn leftmost<'f>(fields: &'f [Header<'_>]) -> Said<'f> {
+    lines(fields, "x-forwarded-for")
+        .flat_map(|line| line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+        .find(|element| !element.is_empty())
+        .map_or(Said::Nothing, Said::Address)
+}
+
+/// An address as proxies write it: alone, in brackets if it is IPv6, or with a port, as some load balancers add it. An
+/// IPv4-mapped IPv6 address is the IPv4 address. Zones, names and obfuscated identifiers are no addresses.
+fn parse(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    // The parser of addresses with ports knows zones.
+    if text.contains('%') {
+        return None;
+    }
+    let bracketed = || {
+        let v6: Ipv6Addr = text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+        Some(IpAddr::V6(v6))
+    };
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    let address = text.parse().ok().or_else(bracketed).or_else(with_port)?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REMOTE: &str = "192.0.2.7";
+
+    fn address(source: ClientIpSource, fields: &[(&'static str, &'static str)]) -> Option<String> {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|&(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let address = source.address(REMOTE.parse().ok(), &fields);
+        address.map(|address| address.to_string())
+    }
+
+    const HEADERS: [(ClientIpSource, &str); 4] = [
+        (ClientIpSource::CfConnectingIp, "CF-Connecting-IP"),
+        (ClientIpSource::XForwardedFor, "x-forwarded-for"),
+        (ClientIpSource::XRealIp, "X-Real-Ip"),
+        (ClientIpSource::TrueClientIp, "TRUE-CLIENT-IP"),
+    ];
+
+    #[test]
+    fn only_the_header_that_is_configured_is_believed() {
+        let all: Vec<_> = HEADERS
+            .iter()
+            .zip(["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"])
+            .map(|(&(_, name), value)| (name, value))
+            .collect();
+        for ((source, name), (_, value)) in HEADERS.iter().zip(&all) {
+            assert_eq!(address(*source, &all).as_deref(), Some(*value), "{name}");
+            let others: Vec<_> = all
+                .iter()
+                .copied()
+                .filter(|field| field.0 != *name)
+                .collect();
+            assert_eq!(address(*source, &others).as_deref(), Some(REMOTE), "{name}");
+        }
+        let remote = address(ClientIpSource::RemoteAddress, &all);
+        assert_eq!(remote.as_deref(), Some(REMOTE));
+    }
+
+    #[test]
+    fn addresses_as_proxies_write_them() {
+        for (text, wanted) in [
+            ("", Some(REMOTE)),
+            ("  \t", Some(REMOTE)),
+            ("10.0.0.1", Some("10.0.0.1")),
+            (" 10.0.0.1\t", Some("10.0.0.1")),
+            ("10.0.0.1:5678", Some("10.0.0.1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("::ffff:10.0.0.1", Some("10.0.0.1")),
+            ("[::ffff:a00:1]:1", Some("10.0.0.1")),
+            ("10.0.0.1:", None),
+            ("10.0.0.1:65536", None),
+            ("10.0.0.1:-1", None),
+            ("10.0.0.1 10.0.0.2", None),
+            ("10.0.0.256", None),
+            ("10.0.0", None),
+            ("010.0.0.1", None),
+            ("[10.0.0.1]", None),
+            ("[2001:db8::1", None),
+            ("2001:db8::1]", None),
+            ("fe80::1%eth0", None),
+            ("[fe80::1%1]:80", None),
+            ("unknown", None),
+            ("_hidden", None),
+            ("localhost", None),
+            ("\"10.0.0.1\"", None),
+            ("10.0.0.1/32", None),
+            ("10.0.0.1;", None),
+        ] {
+            for (source, name) in HEADERS {
+                assert_eq!(
+                    address(source, &[(name, text)]).as_deref(),
+                    wanted,
+                    "{name}: {text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_has_a_first_element_and_nothing_else_is_a_list() {
+        for (lines, wanted) in [
+            (&["10.0.0.1, 10.0.0.2"][..], Some("10.0.0.1")),
+            (&["10.0.0.1:9,[::1]:8"], Some("10.0.0.1")),
+            (&["10.0.0.1", "10.0.0.2"], Some("10.0.0.1")),
+            (&["10.0.0.2", "10.0.0.1"], Some("10.0.0.2")),
+            (&["", " , ,10.0.0.3"], Some("10.0.0.3")),
+            (&[",", ""], Some(REMOTE)),
+            (&["nobody, 10.0.0.2"], None),
+            (&["nobody", "10.0.0.2"], None),
+        ] {
+            let fields: Vec<_> = lines
+                .iter()
+                .map(|line| ("X-Forwarded-For", *line))
+                .collect();
+            let said = address(ClientIpSource::XForwardedFor, &fields);
+            assert_eq!(said.as_deref(), wanted, "{lines:?}");
+        }
+        for (source, name) in [HEADERS[0], HEADERS[2], HEADERS[3]] {
+            for (lines, wanted) in [
+                (&["10.0.0.1, 10.0.0.2"][..], None),
+                (&["10.0.0.1", "10.0.0.2"], None),
+                (&["10.0.0.1", "10.0.0.1"], None),
+                (&["", "10.0.0.1"], Some("10.0.0.1")),
+                (&["", ""], Some(REMOTE)),
+            ] {
+                let fields: Vec<_> = lines.iter().map(|line| (name, *line)).collect();
+                assert_eq!(
+                    address(source, &fields).as_deref(),
+                    wanted,
+                    "{name}: {lines:?}"
+                );
+            }
+        }
+    }
+}

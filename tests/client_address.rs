@@ -1,0 +1,101 @@
+//! Whose address an IP restriction is about, by every source, and that what is not known is refused.
+
+use serde_json::{Value, json};
+
+use crate::harness::http::Connection;
+use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
+use crate::harness::site::{Server, Site};
+
+const SOURCES: [(&str, Option<&str>); 6] = [
+    ("UNSPECIFIED", None),
+    ("REMOTE_ADDRESS", None),
+    ("CF_CONNECTING_IP", Some("Cf-Connecting-Ip")),
+    ("X_FORWARDED_FOR", Some("X-Forwarded-For")),
+    ("X_REAL_IP", Some("X-Real-Ip")),
+    ("TRUE_CLIENT_IP", Some("True-Client-Ip")),
+];
+
+fn start(site: &Site, source: &str) -> Server {
+    let mut command = site.command();
+    let value = format!("CLIENT_IP_SOURCE_{source}");
+    command.env("TALOS_SERVE_HTTP_CLIENT_IP_SOURCE", value);
+    Server::start(command, site.directory().join(format!("{source}.log")))
+}
+
+fn issue(connection: &mut Connection, cidr: &str) -> Issued {
+    let restriction = json!({"allowed_cidrs": [cidr]});
+    let body = json!({"name": "n", "actor_id": "a", "ip_restriction": restriction});
+    Issued::from(&connection.post(ISSUE, &body))
+}
+
+/// The verdicts of a single verification, from memory and not, and of a batch, which must agree.
+fn verdict(connection: &mut Connection, key: &Issued, headers: &[(&str, &str)]) -> Value {
+    let alone = connection.verify_with(&key.secret, headers);
+    assert_eq!(connection.verify_with(&key.secret, headers), alone);
+    let no_store = [headers, &[("Cache-Control", "no-store")]].concat();
+    assert_eq!(connection.verify_with(&key.secret, &no_store), alone);
+    let body = json!({"requests": [{"credential": key.secret}]}).to_string();
+    let path = "/v2alpha1/admin/apiKeys:batchVerify";
+    let batch = connection
+        .call("POST", path, headers, body.as_bytes())
+        .json();
+    assert_eq!(batch["results"][0], alone);
+    alone
+}
+
+both_drivers! {
+    fn every_source_is_believed_alone(driver: Driver) {
+        let site = Site::new(driver);
+        for (source, header) in SOURCES {
+            let server = start(&site, source);
+            let mut connection = server.connect();
+            let (loopback, net) = (issue(&mut connection, "127.0.0.0/8"), issue(&mut connection, "10.0.0.0/8"));
+            let all = |value| {
+                let names = SOURCES.iter().filter_map(|(_, name)| *name);
+                names.map(|name| (name, value)).collect::<Vec<_>>()
+            };
+            // Nobody says anything, or only an empty word: the connection's address counts.
+            for headers in [vec![], all(""), all(" ")] {
+                assert_valid(&verdict(&mut connection, &loopback, &headers), &loopback.key_id);
+                assert_refused(&verdict(&mut connection, &net, &headers), "IP_NOT_ALLOWED");
+            }
+            let Some(header) = header else {
+                for value in ["10.1.1.1", "nonsense"] {
+                    assert_valid(&verdict(&mut connection, &loopback, &all(value)), &loopback.key_id);
+                    assert_refused(&verdict(&mut connection, &net, &all(value)), "IP_NOT_ALLOWED");
+                }
+                server.stop();
+                continue;
+            };
+            for value in ["10.1.1.1", "::ffff:10.1.1.1", "10.1.1.1:5678", "[::ffff:10.1.1.1]:80"] {
+                let headers = [(header, value)];
+                assert_valid(&verdict(&mut connection, &net, &headers), &net.key_id);
+                assert_refused(&verdict(&mut connection, &loopback, &headers), "IP_NOT_ALLOWED");
+            }
+            let others: Vec<_> = all("10.1.1.1").into_iter().filter(|(name, _)| *name != header).collect();
+            assert_refused(&verdict(&mut connection, &net, &others), "IP_NOT_ALLOWED");
+            assert_valid(&verdict(&mut connection, &loopback, &others), &loopback.key_id);
+            // What cannot be understood is nobody's address, not the connection's.
+            let anywhere = issue(&mut connection, "0.0.0.0/0");
+            for value in ["nonsense", "10.1.1", "127.0.0.1 10.1.1.1", "unknown", "127.0.0.1%1"] {
+                for key in [&loopback, &net, &anywhere] {
+                    assert_refused(&verdict(&mut connection, key, &[(header, value)]), "IP_NOT_ALLOWED");
+                }
+            }
+            let free = connection.issue("free");
+            assert_valid(&verdict(&mut connection, &free, &[(header, "nonsense")]), &free.key_id);
+
+            let twice = [(header, "10.1.1.1"), (header, "127.0.0.1")];
+            let joined = [(header, "10.1.1.1, 127.0.0.1")];
+            for headers in [&twice[..], &joined] {
+                let verdict = verdict(&mut connection, &net, headers);
+                if source == "X_FORWARDED_FOR" {
+                    assert_valid(&verdict, &net.key_id);
+                } else {
+                    assert_refused(&verdict, "IP_NOT_ALLOWED");
+                }
+            }
+            server.stop();
+        }
+    }
+}
