@@ -219,6 +219,7 @@ pages! {
     import: "import.md",
     lifecycle: "lifecycle.md",
     ip_restrictions: "ip-restrictions.md",
+    derive: "derive.md",
     rate_limits: "rate-limits.md",
     errors: "errors.md",
     edge_proxy: "proxy.md",

@@ -1,13 +1,15 @@
 //! Tokens from derivation to the end of their key, cached or not.
 
+mod deriving;
+
 use super::slow_read::{begin, gated};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::command::{DeleteKey, FieldChanges, ImportKey, RotateKey};
 use crate::credential::imported_key_id;
 use crate::keyring::tests::SIGNATURE_CHECKS;
-use crate::token::{CustomClaims, NoSuchKey, SigningKeys, TokenType};
-use crate::{CannotMint, DeriveError, DeriveToken, RetiredIssuer, token::MintError};
+use crate::token::{CustomClaims, SigningKeys, TokenType};
+use crate::{DeriveToken, RetiredIssuer};
 
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
@@ -473,158 +475,6 @@ fn large_tokens_live_within_the_budget() {
     assert!(most > empty + 4000 * 50, "{most} bytes: nothing is kept");
     assert!(most <= limit + limit / 8, "{most} bytes of {limit}");
     engine.set_keyring(Keyring::new(settings()));
-}
-
-#[test]
-fn nobody_derives_more_than_the_key_allows() {
-    let scratch = tempfile::tempdir().unwrap();
-    let engine = open_with(scratch.path(), settings(), 1 << 20);
-    let (parent, _) = issue(
-        &engine,
-        IssueKey {
-            scopes: vec!["read".to_owned(), "write".to_owned()],
-            ttl_ms: Some(600_000),
-            allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
-            ..key("a")
-        },
-    );
-    let inside = Some("10.1.1.1".parse().unwrap());
-    let now = parent.create_time;
-    let derive = |parent: &Record, settings: KeyringSettings, wanted, client_ip, now| {
-        let keyring = Keyring::new(settings);
-        crate::derive::derive(&keyring, parent, wanted, client_ip, now, uuid::Uuid::nil())
-    };
-    let jwt = || wanted(TokenType::Jwt);
-    let claims = |wanted| derive(&parent, settings(), wanted, inside, now).map(|made| made.claims);
-
-    // All of the scopes, the addresses, and what is left of the key's life instead of the hour of the default.
-    let made = claims(jwt()).unwrap();
-    assert_eq!(made.scopes, parent.scopes);
-    assert_eq!(made.allowed_cidrs, parent.allowed_cidrs);
-    assert_eq!(made.expires_at_s, parent.expire_time.unwrap().seconds());
-    let scope = |scope: &str| DeriveToken {
-        scopes: vec![scope.to_owned()],
-        ..jwt()
-    };
-    assert_eq!(claims(scope("read")).unwrap().scopes, ["read"]);
-    for beyond in ["admin", "Read", "read ", "*", ""] {
-        let error = Err(DeriveError::ScopeBeyondParent(beyond.to_owned()));
-        assert_eq!(claims(scope(beyond)), error);
-    }
-    let ttl = |ttl_ms| DeriveToken {
-        ttl_ms: Some(ttl_ms),
-        ..jwt()
-    };
-    let seconds = claims(ttl(60_999)).unwrap();
-    assert!(seconds.expires_at_s * 1000 <= now.0 + 60_999);
-    assert!(claims(ttl(600_000)).is_ok());
-    let left = Err(DeriveError::TtlBeyondParent { left_s: 600 });
-    assert_eq!(claims(ttl(600_001)), left);
-    let max = Err(DeriveError::TtlBeyondMax { max_s: 86_400 });
-    assert_eq!(claims(ttl(86_400_001)), max);
-    for (client_ip, now, error) in [
-        (None, now, DeriveError::AddressNotAllowed),
-        (
-            Some("192.0.2.1".parse().unwrap()),
-            now,
-            DeriveError::AddressNotAllowed,
-        ),
-        (
-            inside,
-            parent.expire_time.unwrap(),
-            DeriveError::ParentExpired,
-        ),
-        (
-            None,
-            parent.expire_time.unwrap(),
-            DeriveError::ParentExpired,
-        ),
-    ] {
-        let refused = derive(&parent, settings(), jwt(), client_ip, now);
-        assert_eq!(refused.map(|made| made.claims), Err(error));
-    }
-    // Too little is left for a token, whose time is counted in seconds.
-    let end = parent.expire_time.unwrap();
-    let late = UnixMillis(end.seconds() * 1000);
-    let refused = derive(&parent, settings(), jwt(), inside, late);
-    assert_eq!(
-        refused.map(|made| made.claims),
-        Err(DeriveError::ParentExpired)
-    );
-
-    // An issued key ends by its age, too.
-    let eternal = Record {
-        expire_time: None,
-        ..parent.clone()
-    };
-    let old = now.plus_seconds(86_000);
-    let made = derive(&eternal, settings(), jwt(), inside, old).unwrap();
-    assert!(made.claims.expires_at_s <= now.plus_seconds(86_400).seconds());
-    let refused = derive(&eternal, settings(), ttl(500_000), inside, old).map(|made| made.claims);
-    assert_eq!(refused, Err(DeriveError::TtlBeyondParent { left_s: 400 }));
-    let refused = derive(
-        &eternal,
-        settings(),
-        jwt(),
-        inside,
-        now.plus_seconds(86_400),
-    );
-    assert_eq!(
-        refused.map(|made| made.claims),
-        Err(DeriveError::ParentExpired)
-    );
-
-    revoke(&engine, parent.key_id).unwrap();
-    let revoked = get(&engine, parent.key_id).unwrap();
-    let refused = derive(&revoked, settings(), jwt(), None, end);
-    assert_eq!(
-        refused.map(|made| made.claims),
-        Err(DeriveError::ParentRevoked)
-    );
-}
-
-#[test]
-fn what_cannot_be_signed_says_why() {
-    let scratch = tempfile::tempdir().unwrap();
-    let engine = open_with(scratch.path(), settings(), 1 << 20);
-    let (parent, _) = issue(&engine, key("a"));
-    let refused = |tokens: TokenSettings, wanted: DeriveToken| {
-        let settings = KeyringSettings {
-            tokens,
-            ..settings()
-        };
-        engine.set_keyring(Keyring::new(settings));
-        engine.derive(&parent, wanted, None).map(|made| made.claims)
-    };
-    let none = TokenSettings::default();
-    let error = DeriveError::Mint(CannotMint::Key(NoSuchKey::NoneConfigured));
-    assert_eq!(refused(none.clone(), wanted(TokenType::Jwt)), Err(error));
-    assert!(refused(none, wanted(TokenType::Macaroon)).is_ok());
-    let named = TokenSettings {
-        signing_key_id: Some("k2".to_owned()),
-        ..settings().tokens
-    };
-    let error = DeriveError::Mint(CannotMint::Key(NoSuchKey::Unknown("k2".to_owned())));
-    assert_eq!(refused(named, wanted(TokenType::Jwt)), Err(error));
-    let too_long = DeriveToken {
-        custom: CustomClaims::new(
-            serde_json::json!({"a": "x".repeat(8192)})
-                .as_object()
-                .unwrap()
-                .clone(),
-        ),
-        ..wanted(TokenType::Macaroon)
-    };
-    let error = refused(settings().tokens, too_long);
-    assert!(
-        matches!(
-            error,
-            Err(DeriveError::Mint(CannotMint::Mint(
-                MintError::TooLong { .. }
-            )))
-        ),
-        "{error:?}"
-    );
 }
 
 #[test]
