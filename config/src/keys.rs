@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use talos_engine::limits::SHARDS_MAX;
 
+use crate::client_ip_source::CLIENT_IP_SOURCES;
 use crate::kind::Kind;
-use crate::settings::{CacheType, ClientIpSource, Driver, LogFormat, LogLevel, Settings};
+use crate::settings::{CacheType, Driver, LogFormat, LogLevel};
 
 /// A key of the configuration.
 pub struct Key {
@@ -124,26 +125,7 @@ pub static KEYS: &[Key] = &[
     public(
         "serve.http.client_ip_source",
         Fallback::Value("CLIENT_IP_SOURCE_UNSPECIFIED"),
-        Kind::Choice(&[
-            ("CLIENT_IP_SOURCE_UNSPECIFIED", |s| {
-                from(s, ClientIpSource::RemoteAddress);
-            }),
-            ("CLIENT_IP_SOURCE_REMOTE_ADDRESS", |s| {
-                from(s, ClientIpSource::RemoteAddress);
-            }),
-            ("CLIENT_IP_SOURCE_CF_CONNECTING_IP", |s| {
-                from(s, ClientIpSource::CfConnectingIp);
-            }),
-            ("CLIENT_IP_SOURCE_X_FORWARDED_FOR", |s| {
-                from(s, ClientIpSource::XForwardedFor);
-            }),
-            ("CLIENT_IP_SOURCE_X_REAL_IP", |s| {
-                from(s, ClientIpSource::XRealIp);
-            }),
-            ("CLIENT_IP_SOURCE_TRUE_CLIENT_IP", |s| {
-                from(s, ClientIpSource::TrueClientIp);
-            }),
-        ]),
+        Kind::Choice(&CLIENT_IP_SOURCES),
     ),
     public(
         "serve.http.request_log.exclude_health_endpoints",
@@ -451,10 +433,6 @@ pub static KEYS: &[Key] = &[
         ]),
     ),
 ];
-
-fn from(settings: &mut Settings, source: ClientIpSource) {
-    settings.serve.http.client_ip_source = source;
-}
 
 /// The bounds in the table keep every number in range; the cast only has to be total.
 fn saturate_u16(number: u64) -> u16 {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod byte_size;
+mod client_ip_source;
 mod data_directory;
 mod environment;
 mod error;

@@ -28,7 +28,7 @@ fn open_with(path: &Path, queue_size: usize, flush_size: usize) -> Arc<Engine> {
     engine.expect("a database")
 }
 
-fn last_used(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
+pub(super) fn last_used(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
     let (sender, receiver) = channel();
     let record = get(engine, key_id).expect("a key");
     engine.last_used(record, move |time| sender.send(time).expect("a receiver"));

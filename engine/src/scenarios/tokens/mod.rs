@@ -1,7 +1,9 @@
 //! Tokens from derivation to the end of their key, cached or not.
 
 mod deriving;
+mod keyrings;
 
+use super::last_used::last_used;
 use super::slow_read::{begin, gated};
 use super::*;
 use crate::clock::UnixMillis;
@@ -9,7 +11,7 @@ use crate::command::{DeleteKey, FieldChanges, ImportKey, RotateKey};
 use crate::credential::imported_key_id;
 use crate::keyring::tests::SIGNATURE_CHECKS;
 use crate::token::{CustomClaims, SigningKeys, TokenType};
-use crate::{DeriveToken, RetiredIssuer};
+use crate::{DeriveToken, Enforcement, RateLimitPolicy};
 
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
@@ -113,6 +115,34 @@ fn a_token_is_proven_once() {
 }
 
 #[test]
+fn verifying_a_token_is_no_use_of_its_key_and_takes_nothing_from_its_quota() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    engine.set_rate_limits(Enforcement::On);
+    let rate_limit = Some(RateLimitPolicy {
+        quota: 1,
+        window_s: 31_536_000,
+    });
+    let limited = IssueKey {
+        rate_limit,
+        ..key("a")
+    };
+    let (parent, credential) = issue(&engine, limited);
+    let token = derive(&engine, &parent, TokenType::Jwt);
+    for mode in MODES {
+        let long_after = Query {
+            now: clock::now().plus_seconds(1000),
+            ..query(&token, mode)
+        };
+        assert_eq!(ask(&engine, &long_after).0, good());
+    }
+    assert_eq!(last_used(&engine, parent.key_id), None);
+    let credential = credential.unwrap();
+    let said = verify(&engine, &credential, CacheMode::Use).0;
+    assert_eq!(said, valid("a"), "the quota is untouched");
+}
+
+#[test]
 fn what_bypasses_the_cache_leaves_nothing_there() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
@@ -213,103 +243,6 @@ fn tokens_outlive_their_key_where_it_is_not_asked() {
                 assert_eq!(ask(&engine, &expired).0, refused(Refusal::Expired));
             }
         }
-    }
-}
-
-#[test]
-fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {
-    let scratch = tempfile::tempdir().unwrap();
-    let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
-    let (parent, _) = issue(&engine, key("a"));
-    let token = derive(&engine, &parent, TokenType::Jwt);
-    revoke(&engine, parent.key_id).unwrap();
-    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
-    engine.set_keyring(Keyring::new(settings()));
-    for _ in 0..2 {
-        let (said, _) = verify(&engine, &token, CacheMode::Use);
-        assert_eq!(said, refused(Refusal::Revoked));
-    }
-    engine.set_keyring(Keyring::new(without_check_of_the_parent()));
-    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
-}
-
-#[test]
-fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
-    let scratch = tempfile::tempdir().unwrap();
-    let engine = open_with(scratch.path(), settings(), 1 << 20);
-    let (parent, _) = issue(&engine, key("a"));
-    let [jwt, macaroon] = TYPES.map(|token_type| derive(&engine, &parent, token_type));
-    let both = |said_of_jwt: Said, said_of_macaroon: Said| {
-        for _ in 0..2 {
-            assert_eq!(verify(&engine, &jwt, CacheMode::Use).0, said_of_jwt);
-            assert_eq!(
-                verify(&engine, &macaroon, CacheMode::Use).0,
-                said_of_macaroon
-            );
-        }
-    };
-    let invalid = refused(Refusal::SignatureInvalid);
-    both(good(), good());
-    let second = |retired: &[&str]| KeyringSettings {
-        hmac_current: Secret::new("second".to_owned()),
-        hmac_retired: retired.iter().map(|&s| Secret::new(s.to_owned())).collect(),
-        ..settings()
-    };
-    engine.set_keyring(Keyring::new(second(&[])));
-    both(good(), invalid.clone());
-    engine.set_keyring(Keyring::new(second(&["zeroth", "first"])));
-    both(good(), good());
-    let mut without = settings();
-    without.tokens.signing_keys = Arc::default();
-    engine.set_keyring(Keyring::new(without));
-    both(invalid, good());
-    let mut prefixes = settings();
-    prefixes.tokens.macaroon_prefixes.current = "new".to_owned();
-    engine.set_keyring(Keyring::new(prefixes.clone()));
-    // Without the prefix it looks like a key of another system.
-    both(good(), refused(Refusal::NotFound));
-    assert!(derive(&engine, &parent, TokenType::Macaroon).starts_with("new_v1_"));
-    prefixes.tokens.macaroon_prefixes.retired = vec!["mc".to_owned()];
-    engine.set_keyring(Keyring::new(prefixes));
-    both(good(), good());
-}
-
-#[test]
-fn a_retired_issuer_is_accepted_until_its_time() {
-    let scratch = tempfile::tempdir().unwrap();
-    for check_parent in [true, false] {
-        let mut settings = settings();
-        settings.tokens.check_parent = check_parent;
-        let path = scratch.path().join(check_parent.to_string());
-        let engine = open_with(&path, settings.clone(), 1 << 20);
-        let (parent, _) = issue(&engine, key("a"));
-        let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
-        let now = clock::now();
-        let said = |token: &str, after_ms: i64| {
-            let asked = Query {
-                now: UnixMillis(now.0 + after_ms),
-                ..query(token, CacheMode::Use)
-            };
-            ask(&engine, &asked).0
-        };
-        settings.issuer = "elsewhere".to_owned();
-        engine.set_keyring(Keyring::new(settings.clone()));
-        assert_eq!(said(&tokens[0], 1000), refused(Refusal::NotFound));
-        let retired = |expires_at| RetiredIssuer {
-            value: "issuer".to_owned(),
-            expires_at,
-        };
-        settings.tokens.issuers_retired = vec![retired(Some(UnixMillis(now.0 + 5000)))];
-        engine.set_keyring(Keyring::new(settings.clone()));
-        for token in &tokens {
-            for _ in 0..2 {
-                assert_eq!(said(token, 4999), good());
-            }
-            assert_eq!(said(token, 5000), refused(Refusal::NotFound));
-        }
-        settings.tokens.issuers_retired.push(retired(None));
-        engine.set_keyring(Keyring::new(settings));
-        assert_eq!(said(&tokens[0], 6000), good());
     }
 }
 

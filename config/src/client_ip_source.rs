@@ -1,0 +1,30 @@
+//! The names by which the source of the client's address is chosen.
+
+use crate::kind::Choice;
+use crate::settings::{ClientIpSource, Settings};
+
+/// Every name and what it chooses.
+pub(crate) const CLIENT_IP_SOURCES: [Choice; 6] = [
+    ("CLIENT_IP_SOURCE_UNSPECIFIED", |s| {
+        set(s, ClientIpSource::RemoteAddress);
+    }),
+    ("CLIENT_IP_SOURCE_REMOTE_ADDRESS", |s| {
+        set(s, ClientIpSource::RemoteAddress);
+    }),
+    ("CLIENT_IP_SOURCE_CF_CONNECTING_IP", |s| {
+        set(s, ClientIpSource::CfConnectingIp);
+    }),
+    ("CLIENT_IP_SOURCE_X_FORWARDED_FOR", |s| {
+        set(s, ClientIpSource::XForwardedFor);
+    }),
+    ("CLIENT_IP_SOURCE_X_REAL_IP", |s| {
+        set(s, ClientIpSource::XRealIp);
+    }),
+    ("CLIENT_IP_SOURCE_TRUE_CLIENT_IP", |s| {
+        set(s, ClientIpSource::TrueClientIp);
+    }),
+];
+
+fn set(settings: &mut Settings, source: ClientIpSource) {
+    settings.serve.http.client_ip_source = source;
+}

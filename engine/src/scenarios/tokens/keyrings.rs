@@ -1,0 +1,101 @@
+//! What a change of secrets, signing keys and issuers does to tokens.
+
+use super::*;
+use crate::RetiredIssuer;
+
+#[test]
+fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let token = derive(&engine, &parent, TokenType::Jwt);
+    revoke(&engine, parent.key_id).unwrap();
+    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+    engine.set_keyring(Keyring::new(settings()));
+    for _ in 0..2 {
+        let (said, _) = verify(&engine, &token, CacheMode::Use);
+        assert_eq!(said, refused(Refusal::Revoked));
+    }
+    engine.set_keyring(Keyring::new(without_check_of_the_parent()));
+    assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
+}
+
+#[test]
+fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open_with(scratch.path(), settings(), 1 << 20);
+    let (parent, _) = issue(&engine, key("a"));
+    let [jwt, macaroon] = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+    let both = |said_of_jwt: Said, said_of_macaroon: Said| {
+        for _ in 0..2 {
+            assert_eq!(verify(&engine, &jwt, CacheMode::Use).0, said_of_jwt);
+            assert_eq!(
+                verify(&engine, &macaroon, CacheMode::Use).0,
+                said_of_macaroon
+            );
+        }
+    };
+    let invalid = refused(Refusal::SignatureInvalid);
+    both(good(), good());
+    let second = |retired: &[&str]| KeyringSettings {
+        hmac_current: Secret::new("second".to_owned()),
+        hmac_retired: retired.iter().map(|&s| Secret::new(s.to_owned())).collect(),
+        ..settings()
+    };
+    engine.set_keyring(Keyring::new(second(&[])));
+    both(good(), invalid.clone());
+    engine.set_keyring(Keyring::new(second(&["zeroth", "first"])));
+    both(good(), good());
+    let mut without = settings();
+    without.tokens.signing_keys = Arc::default();
+    engine.set_keyring(Keyring::new(without));
+    both(invalid, good());
+    let mut prefixes = settings();
+    prefixes.tokens.macaroon_prefixes.current = "new".to_owned();
+    engine.set_keyring(Keyring::new(prefixes.clone()));
+    // Without the prefix it looks like a key of another system.
+    both(good(), refused(Refusal::NotFound));
+    assert!(derive(&engine, &parent, TokenType::Macaroon).starts_with("new_v1_"));
+    prefixes.tokens.macaroon_prefixes.retired = vec!["mc".to_owned()];
+    engine.set_keyring(Keyring::new(prefixes));
+    both(good(), good());
+}
+
+#[test]
+fn a_retired_issuer_is_accepted_until_its_time() {
+    let scratch = tempfile::tempdir().unwrap();
+    for check_parent in [true, false] {
+        let mut settings = settings();
+        settings.tokens.check_parent = check_parent;
+        let path = scratch.path().join(check_parent.to_string());
+        let engine = open_with(&path, settings.clone(), 1 << 20);
+        let (parent, _) = issue(&engine, key("a"));
+        let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+        let now = clock::now();
+        let said = |token: &str, after_ms: i64| {
+            let asked = Query {
+                now: UnixMillis(now.0 + after_ms),
+                ..query(token, CacheMode::Use)
+            };
+            ask(&engine, &asked).0
+        };
+        settings.issuer = "elsewhere".to_owned();
+        engine.set_keyring(Keyring::new(settings.clone()));
+        assert_eq!(said(&tokens[0], 1000), refused(Refusal::NotFound));
+        let retired = |expires_at| RetiredIssuer {
+            value: "issuer".to_owned(),
+            expires_at,
+        };
+        settings.tokens.issuers_retired = vec![retired(Some(UnixMillis(now.0 + 5000)))];
+        engine.set_keyring(Keyring::new(settings.clone()));
+        for token in &tokens {
+            for _ in 0..2 {
+                assert_eq!(said(token, 4999), good());
+            }
+            assert_eq!(said(token, 5000), refused(Refusal::NotFound));
+        }
+        settings.tokens.issuers_retired.push(retired(None));
+        engine.set_keyring(Keyring::new(settings));
+        assert_eq!(said(&tokens[0], 6000), good());
+    }
+}
