@@ -46,6 +46,33 @@ fn a_generated_key_is_published_without_its_secret() {
 }
 
 #[test]
+fn a_server_takes_a_generated_rsa_key() {
+    let site = Site::new(Driver::Epoll);
+    let file = site.directory().join("rsa.json");
+    let path = file.to_str().unwrap();
+    let nowhere = "127.0.0.1:1".parse().unwrap();
+    let generate = [
+        "jwk", "generate", "rsa", "--jwks", "--kid", "mine", "-o", path,
+    ];
+    assert_eq!(talos(nowhere, &generate).succeeded(), "");
+    let mut command = site.command();
+    command.env(
+        "TALOS_CREDENTIALS_DERIVED_TOKENS_JWT_SIGNING_KEYS_URLS",
+        format!("file://{path}"),
+    );
+    let server = Server::start(command, site.directory().join("rsa.log"));
+    let published = talos(server.address, &["jwk", "get"]).json();
+    let key = published["keys"][0].as_object().unwrap();
+    let names: Vec<_> = key.keys().map(String::as_str).collect();
+    assert_eq!(names, ["alg", "e", "kid", "kty", "n", "use"]);
+    assert_eq!(
+        (&key["kid"], &key["alg"]),
+        (&"mine".into(), &"RS256".into())
+    );
+    server.stop();
+}
+
+#[test]
 fn every_algorithm_and_flag() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
@@ -54,6 +81,12 @@ fn every_algorithm_and_flag() {
     for (arguments, algorithm, key_type) in [
         (vec!["eddsa"], "EdDSA", "OKP"),
         (vec!["ecdsa", "--curve", "P-256"], "ES256", "EC"),
+        (vec!["rsa"], "RS256", "RSA"),
+        (
+            vec!["rsa", "--bits", "2048", "--alg", "PS256"],
+            "PS256",
+            "RSA",
+        ),
         (vec!["hmac"], "HS512", "oct"),
         (vec!["hmac", "--bits", "256"], "HS256", "oct"),
     ] {
@@ -72,7 +105,11 @@ fn every_algorithm_and_flag() {
             assert_eq!((public.code, public.stdout.as_str()), (Some(2), ""));
         } else {
             let public = public.json();
-            assert!(public["d"].is_null() && public["x"].is_string(), "{public}");
+            let number = if key_type == "RSA" { "n" } else { "x" };
+            assert!(
+                public["d"].is_null() && public[number].is_string(),
+                "{public}"
+            );
         }
     }
     server.stop();

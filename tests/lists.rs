@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::harness::Driver;
 use crate::harness::http::Connection;
 use crate::harness::keys::ISSUE;
-use crate::harness::site::Site;
+use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
 const ACTIVE: &str = "status%3DKEY_STATUS_ACTIVE";
@@ -204,6 +205,58 @@ both_drivers! {
         let answer = connection.call("GET", &format!("{ISSUE}?filter=actor_id=%22x%22+OR"), &[], b"");
         let message = answer.json()["error"]["message"].clone();
         assert_eq!(message, "filter: expected AND between spaces at character 14");
+        server.stop();
+    }
+}
+
+/// Which secret seals page tokens, over restarts: one that is retired still opens them, one that is gone does not.
+#[test]
+fn page_tokens_have_a_secret_of_their_own() {
+    const OLD: &str = "the first secret of page tokens that is long enough";
+    const NEW: &str = "the second secret of page tokens that is long enough";
+    let site = Site::new(Driver::Epoll);
+    let start = |settings: &[(&str, &str)]| {
+        let mut command = site.command();
+        for (name, value) in settings {
+            command.env(format!("TALOS_SECRETS_{name}"), value);
+        }
+        Server::start(command, site.directory().join("pagination.log"))
+    };
+    let server = start(&[("PAGINATION_CURRENT", OLD)]);
+    let mut connection = server.connect();
+    for name in ["one", "two", "three"] {
+        connection.issue(name);
+    }
+    let page = connection
+        .call("GET", &format!("{ISSUE}?page_size=1"), &[], b"")
+        .json();
+    let next = format!(
+        "{ISSUE}?page_token={}",
+        page["next_page_token"].as_str().unwrap()
+    );
+    server.stop();
+    for (settings, status) in [
+        (vec![("PAGINATION_CURRENT", OLD)], 200),
+        (
+            vec![("PAGINATION_CURRENT", NEW), ("PAGINATION_RETIRED", OLD)],
+            200,
+        ),
+        (vec![("DEFAULT_CURRENT", OLD)], 200),
+        (
+            vec![("DEFAULT_CURRENT", NEW), ("DEFAULT_RETIRED", OLD)],
+            200,
+        ),
+        (
+            vec![("DEFAULT_CURRENT", OLD), ("PAGINATION_CURRENT", NEW)],
+            400,
+        ),
+        (vec![("PAGINATION_CURRENT", NEW)], 400),
+        // Without any of them the secret of the checksums does it.
+        (vec![], 400),
+    ] {
+        let server = start(&settings);
+        let answer = server.connect().call("GET", &next, &[], b"");
+        assert_eq!(answer.status, status, "{settings:?}: {answer:?}");
         server.stop();
     }
 }

@@ -1,9 +1,9 @@
-//! `POST /v2alpha1/admin/apiKeys:derive`
+//! `POST /v2alpha1/admin/apiKeys:derive` and `POST /keys/{key_id}/derive`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::derive;
 use talos_api::error::{ApiError, Reason};
-use talos_engine::{CacheMode, Query, clock};
+use talos_engine::{CacheMode, DeriveToken, KeyId, Query, Record, clock};
 
 use crate::dispatch::{Context, TENANT};
 use crate::engine_call;
@@ -34,10 +34,31 @@ pub(crate) async fn derive(
             Reason::ApiKeyNotFound => ApiError::parent_key_invalid(),
             _ => error,
         })?;
+    mint(context, &parent, wanted, request)
+}
+
+/// The same from the key of an id. There is no credential to show, so the route is for administrators.
+pub(crate) async fn derive_by_id(
+    context: &Context,
+    key_id: KeyId,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let wanted = derive::parse_short_request(&request.body)?;
+    let parent = engine_call::get(&context.engine, TENANT, key_id).await?;
+    mint(context, &parent, wanted, request)
+}
+
+fn mint(
+    context: &Context,
+    parent: &Record,
+    wanted: DeriveToken,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let key_id = parent.key_id;
     let token_type = wanted.token_type;
     let derived = context
         .engine
-        .derive(&parent, wanted, request.client_ip)
+        .derive(parent, wanted, request.client_ip)
         .map_err(|error| {
             let answer = ApiError::from(error.clone());
             if answer.status() >= 500 {
@@ -45,7 +66,7 @@ pub(crate) async fn derive(
             }
             answer
         })?;
-    context.engine.touch(TENANT, key_id, query.now);
+    context.engine.touch(TENANT, key_id, clock::now());
     context.metrics.token_minted(token_type);
     tracing::info!(
         event = "APIKeyDerivedToken",

@@ -47,6 +47,7 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
     };
     match endpoint {
         Endpoint::IssueKey => issue::issue(context, request).await,
+        Endpoint::IssueKeyShort => issue::issue_short(context, request).await,
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
@@ -61,6 +62,7 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
         Endpoint::DeriveToken => derive::derive(context, request).await,
+        Endpoint::DeriveTokenById => derive::derive_by_id(context, key_id.any()?, request).await,
         Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,
         Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),

@@ -1,9 +1,9 @@
-//! `POST /v2alpha1/admin/issuedApiKeys`
+//! `POST /v2alpha1/admin/issuedApiKeys` and `POST /keys`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::issue;
-use talos_engine::{Command, Outcome, clock};
+use talos_api::{issue, short};
+use talos_engine::{Command, IssueKey, Outcome, Record, Secret, clock};
 
 use crate::dispatch::{Context, TENANT};
 use crate::engine_call;
@@ -14,6 +14,28 @@ pub(crate) async fn issue(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let command = issue::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
+    let (record, secret) = submit(context, command, request).await?;
+    let body = issue::render_response(&record, secret.as_ref(), clock::now());
+    Ok(ControlResponse::json(201, body))
+}
+
+/// The same by the short route.
+pub(crate) async fn issue_short(
+    context: &Context,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let command = short::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
+    let (record, secret) = submit(context, command, request).await?;
+    let body = short::render_response(&record, secret.as_ref(), clock::now());
+    Ok(ControlResponse::json(201, body))
+}
+
+/// Makes the key, counts it and logs it.
+async fn submit(
+    context: &Context,
+    command: IssueKey,
+    request: &ControlRequest,
+) -> Result<(Record, Option<Secret>), ApiError> {
     let Outcome::Issued { record, secret } =
         engine_call::submit(&context.engine, Command::Issue(command)).await?
     else {
@@ -32,8 +54,5 @@ pub(crate) async fn issue(
             "an API key was issued"
         );
     }
-    Ok(ControlResponse::json(
-        201,
-        issue::render_response(&record, secret.as_ref(), clock::now()),
-    ))
+    Ok((record, secret))
 }

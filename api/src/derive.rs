@@ -1,4 +1,4 @@
-//! Making a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive`.
+//! Making a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive` and `POST /keys/{key_id}/derive`.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::json::{self, Fields};
 use crate::key_fields;
 use crate::limits;
+use crate::short;
 use crate::timestamp;
 
 const FIELDS: [&str; 6] = [
@@ -64,6 +65,20 @@ pub fn parse_request<'a>(
     }
     let wanted = parse_wanted(&mut fields)?;
     Ok(DeriveRequest { credential, wanted })
+}
+
+/// Reads the request of the short route, whose key is named by its id: the same fields without a credential, and
+/// `permissions` for the scopes.
+///
+/// # Errors
+/// 400 when the body breaks the contract, also when it has both `permissions` and `scopes`.
+pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
+    let mut known = FIELDS.to_vec();
+    known.push(short::PERMISSIONS);
+    let mut fields = json::parse(body, &known)?;
+    let scopes = short::permissions(&mut fields)?;
+    let wanted = parse_wanted(&mut fields)?;
+    Ok(DeriveToken { scopes, ..wanted })
 }
 
 /// What the token is to be.

@@ -32,6 +32,8 @@ pub enum Reason {
     IpNotAllowed,
     /// Nobody made this credential; the caller must show another.
     UnknownCredential,
+    /// No credential where one belongs; the caller must add it.
+    Unauthorized,
     /// No such route; the caller must change the path.
     NotFound,
     /// No such key; the caller must ask for another.
@@ -81,6 +83,7 @@ impl Reason {
             Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::IpNotAllowed => (403, "PERMISSION_DENIED", "IP_NOT_ALLOWED"),
             Self::UnknownCredential => (400, "INVALID_ARGUMENT", "UNKNOWN_CREDENTIAL"),
+            Self::Unauthorized => (401, "UNAUTHENTICATED", "UNAUTHORIZED"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
             Self::ApiKeyNotFound => (404, "NOT_FOUND", "API_KEY_NOT_FOUND"),
             Self::MethodNotAllowed => (405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
@@ -205,6 +208,15 @@ impl ApiError {
         Self::new(
             Reason::UnknownCredential,
             "credential: no API key has this credential",
+        )
+    }
+
+    /// 401 with `WWW-Authenticate`: the `Authorization` field shows no bearer credential (RFC 6750 §3).
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            Reason::Unauthorized,
+            "a credential is required: Authorization: Bearer CREDENTIAL",
         )
     }
 
@@ -367,7 +379,7 @@ impl ApiError {
     }
 
     /// The headers that belong to this answer, `Content-Type` included: `Allow` with a 405, `Retry-After` (in seconds)
-    /// with a 503.
+    /// with a 503, `WWW-Authenticate` with `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];
@@ -376,6 +388,9 @@ impl ApiError {
             self.retry_after_s
                 .map(|seconds| ("Retry-After", seconds.to_string())),
         );
+        if self.reason == Reason::Unauthorized {
+            headers.push(("WWW-Authenticate", "Bearer".to_owned()));
+        }
         headers
     }
 

@@ -10,7 +10,7 @@ use crate::key::Resource;
 use crate::key_fields;
 use crate::limits;
 
-const FIELDS: [&str; 9] = [
+pub(crate) const FIELDS: [&str; 9] = [
     "name",
     "actor_id",
     "scopes",
@@ -41,11 +41,24 @@ pub(crate) fn parse_fields(
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
+    let actor_id = key_fields::required(fields, "actor_id", limits::ACTOR_ID_CHARS);
+    let scopes = key_fields::scopes(fields);
+    with_actor_and_scopes(fields, tenant, default_ttl_ms, actor_id, scopes)
+}
+
+/// The same, of an object whose actor and scopes have been read already.
+pub(crate) fn with_actor_and_scopes(
+    fields: &mut Fields<'_>,
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+    actor_id: Result<String, ApiError>,
+    scopes: Result<Vec<String>, ApiError>,
+) -> Result<IssueKey, ApiError> {
     Ok(IssueKey {
         tenant,
         name: key_fields::required(fields, "name", limits::NAME_CHARS)?,
-        actor_id: key_fields::required(fields, "actor_id", limits::ACTOR_ID_CHARS)?,
-        scopes: key_fields::scopes(fields)?,
+        actor_id: actor_id?,
+        scopes: scopes?,
         metadata: key_fields::metadata(fields)?,
         visibility: key_fields::visibility(fields)?,
         ttl_ms: key_fields::ttl_ms(fields)?.or(default_ttl_ms),

@@ -25,6 +25,22 @@ pub(crate) fn required(
     Ok(text.into_owned())
 }
 
+/// A text of 1 to `max_chars` characters, or `default` when it is unset or empty.
+pub(crate) fn optional(
+    fields: &mut Fields<'_>,
+    name: &str,
+    max_chars: usize,
+    default: &str,
+) -> Result<String, ApiError> {
+    let text = fields.text(name)?.unwrap_or_default();
+    check_chars(fields, name, &text, max_chars)?;
+    Ok(if text.is_empty() {
+        default.to_owned()
+    } else {
+        text.into_owned()
+    })
+}
+
 fn check_chars(fields: &Fields<'_>, name: &str, text: &str, max: usize) -> Result<(), ApiError> {
     if text.chars().count() > max {
         return Err(fields.invalid(name, &format!("must have at most {max} characters")));
@@ -34,15 +50,18 @@ fn check_chars(fields: &Fields<'_>, name: &str, text: &str, max: usize) -> Resul
 
 /// The scopes; none when they are unset.
 pub(crate) fn scopes(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
-    let scopes = fields.texts("scopes")?;
+    scopes_of(fields, "scopes")
+}
+
+/// The scopes that stand under `field`; none when it is unset.
+pub(crate) fn scopes_of(fields: &mut Fields<'_>, field: &str) -> Result<Vec<String>, ApiError> {
+    let scopes = fields.texts(field)?;
     if scopes.len() > limits::SCOPES {
-        return Err(fields.invalid(
-            "scopes",
-            &format!("must have at most {} entries", limits::SCOPES),
-        ));
+        let message = format!("must have at most {} entries", limits::SCOPES);
+        return Err(fields.invalid(field, &message));
     }
     for (index, scope) in scopes.iter().enumerate() {
-        let name = format!("scopes[{index}]");
+        let name = format!("{field}[{index}]");
         if scope.is_empty() {
             return Err(fields.invalid(&name, "must not be empty"));
         }

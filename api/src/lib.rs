@@ -7,6 +7,7 @@
 
 pub mod batch_import;
 pub mod batch_verify;
+pub mod bearer;
 pub mod control;
 pub mod derive;
 mod engine_error;
@@ -28,6 +29,7 @@ pub mod revoke;
 pub mod rotate;
 pub mod route;
 pub mod self_revoke;
+pub mod short;
 pub mod timestamp;
 pub mod update;
 pub mod verify;

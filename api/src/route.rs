@@ -1,12 +1,16 @@
 //! Which endpoint a method and a path name. The data plane and the control plane both ask the one table here, so that
 //! a route exists in both or in neither.
 
+mod surface;
+
 use std::borrow::Cow;
 
 use talos_engine::KeyId;
 
 use crate::error::ApiError;
 use crate::percent;
+
+pub use surface::Surface;
 
 /// Endpoints that the data plane answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub enum HotRoute {
     Verify,
     /// Verify many credentials.
     BatchVerify,
+    /// Verify the credential of the `Authorization` field.
+    VerifyBearer,
     /// Whether the process runs.
     Alive,
     /// Whether the process can do its work.
@@ -28,6 +34,8 @@ pub enum Endpoint {
     Hot(HotRoute),
     /// Make a key.
     IssueKey,
+    /// Make a key, by the short route.
+    IssueKeyShort,
     /// Show issued keys, page by page.
     ListIssuedKeys,
     /// Show an issued key.
@@ -56,6 +64,8 @@ pub enum Endpoint {
     RevokeKey,
     /// Make a token from a key.
     DeriveToken,
+    /// Make a short-lived token from a key that is named by its id.
+    DeriveTokenById,
     /// End the key whose credential is shown.
     SelfRevoke,
     /// Show the public signing keys.
@@ -148,7 +158,7 @@ struct Route {
 const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
-static ROUTES: [Route; 19] = [
+static ROUTES: &[Route] = &[
     post(
         "/v2alpha1/admin/apiKeys:verify",
         &[("POST", Endpoint::Hot(HotRoute::Verify))],
@@ -253,6 +263,26 @@ static ROUTES: [Route; 19] = [
         "/version",
         &[("GET", Endpoint::Version), ("HEAD", Endpoint::Version)],
     ),
+    // The short routes: other names of the same functions.
+    Route {
+        template: "/verify",
+        allow: "GET, HEAD, POST",
+        methods: &[
+            ("GET", Endpoint::Hot(HotRoute::VerifyBearer)),
+            ("HEAD", Endpoint::Hot(HotRoute::VerifyBearer)),
+            ("POST", Endpoint::Hot(HotRoute::VerifyBearer)),
+        ],
+    },
+    post("/keys", &[("POST", Endpoint::IssueKeyShort)]),
+    Route {
+        template: "/keys/{key_id}",
+        allow: "DELETE",
+        methods: &[("DELETE", Endpoint::RevokeKey)],
+    },
+    post(
+        "/keys/{key_id}/derive",
+        &[("POST", Endpoint::DeriveTokenById)],
+    ),
 ];
 
 const fn get(template: &'static str, methods: &'static [(&'static str, Endpoint)]) -> Route {
@@ -278,6 +308,10 @@ impl Route {
             return (self.template == path).then_some("");
         };
         let segment = path.strip_prefix(before)?;
+        if verb.starts_with('/') {
+            let id = segment.strip_suffix(verb)?;
+            return (!id.is_empty() && !id.contains('/')).then_some(id);
+        }
         // A custom verb begins at the last colon of the last segment; an id that holds a colon itself is
         // percent-encoded or comes before a verb.
         let (id, colon_verb) = segment.split_at(segment.rfind(':').unwrap_or(segment.len()));
@@ -289,7 +323,7 @@ impl Route {
 /// is ever decoded, so a literal part has one spelling. A trailing slash names another path.
 #[must_use]
 pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {
-    for route in &ROUTES {
+    for route in ROUTES {
         let Some(key_id) = route.capture(path) else {
             continue;
         };
@@ -308,10 +342,11 @@ pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {
     Match::NotFound
 }
 
-/// What the data plane does with `method` and `path` (see [`find`]).
+/// What the data plane does with `method` and `path` (see [`find`]) on `surface`.
 #[must_use]
-pub fn resolve(method: &str, path: &str) -> Resolution {
+pub fn resolve(surface: Surface, method: &str, path: &str) -> Resolution {
     match find(method, path) {
+        _ if !surface.serves(path) => Resolution::NotFound,
         Match::Found {
             endpoint: Endpoint::Hot(hot),
             ..
@@ -323,170 +358,4 @@ pub fn resolve(method: &str, path: &str) -> Resolution {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
-
-    fn endpoint(method: &str, path: &str) -> Option<(Endpoint, Option<String>)> {
-        match find(method, path) {
-            Match::Found {
-                endpoint, key_id, ..
-            } => Some((endpoint, key_id.decode().map(Cow::into_owned))),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn every_route_is_found_under_its_methods_and_no_other() {
-        for route in &ROUTES {
-            let allow: Vec<_> = route.methods.iter().map(|(method, _)| *method).collect();
-            assert_eq!(allow.join(", "), route.allow, "{}", route.template);
-            assert_eq!(
-                allow.contains(&"GET"),
-                allow.contains(&"HEAD"),
-                "{}",
-                route.template
-            );
-            let path = route.template.replace(PARAMETER, ID);
-            for method in [
-                "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "",
-            ] {
-                match route.methods.iter().find(|(name, _)| *name == method) {
-                    Some(&(_, wanted)) => {
-                        let id = if path == route.template { "" } else { ID };
-                        assert_eq!(
-                            endpoint(method, &path),
-                            Some((wanted, Some(id.to_owned()))),
-                            "{method} {path}"
-                        );
-                        let resolution = match wanted {
-                            Endpoint::Hot(hot) => Resolution::Hot(hot),
-                            _ => Resolution::Control,
-                        };
-                        assert_eq!(resolve(method, &path), resolution, "{method} {path}");
-                    }
-                    None => assert_eq!(
-                        resolve(method, &path),
-                        Resolution::MethodNotAllowed(route.allow),
-                        "{method} {path}"
-                    ),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_path_matches_two_templates() {
-        for route in &ROUTES {
-            let path = route.template.replace(PARAMETER, "a:b");
-            let matching = ROUTES
-                .iter()
-                .filter(|other| other.capture(&path).is_some())
-                .count();
-            assert!(matching <= 1, "{path}");
-        }
-    }
-
-    #[test]
-    fn other_paths_are_unknown() {
-        for path in [
-            "",
-            "/",
-            "//",
-            "/version/",
-            "/Version",
-            "/v2alpha1/admin/issuedApiKeys/",
-            "/v2alpha1/admin/issuedApiKeys/a/b",
-            "/v2alpha1/admin/issuedApiKeys/a/",
-            "/v2alpha1/admin/issuedApiKeys//a",
-            "/v2alpha1/admin/issuedApiKeys/:revoke",
-            "/v2alpha1/admin/issuedApiKeys/a:Revoke",
-            "/v2alpha1/admin/issuedApiKeys/a:revoke/",
-            "/v2alpha1/admin/issuedApiKeys/a:",
-            "/v2alpha1/admin/issuedApiKeys/a:revoke:b",
-            "/v2alpha1/admin/issuedApiKeys/a%3Arevoke:b",
-            "/v2alpha1/admin/apiKeys/a",
-            "/v2alpha1/admin/apiKeys:verify/",
-            "/v2alpha1/admin/apiKeys%3Averify",
-            "/v2alpha1/apiKeys:verify",
-        ] {
-            assert_eq!(resolve("GET", path), Resolution::NotFound, "{path}");
-            assert_eq!(resolve("POST", path), Resolution::NotFound, "{path}");
-        }
-    }
-
-    #[test]
-    fn ids_are_decoded_once_and_verbs_end_at_the_last_colon() {
-        let table = [
-            ("a%2Fb", Some("a/b")),
-            ("a%2fb", Some("a/b")),
-            ("a%252Fb", Some("a%2Fb")),
-            ("%00", Some("\0")),
-            ("%E2%82%AC", Some("€")),
-            ("a+b", Some("a+b")),
-            ("%", None),
-            ("%4", None),
-            ("%zz", None),
-            ("%+1", None),
-            ("%ff", None),
-        ];
-        for (raw, decoded) in table {
-            let decoded = decoded.map(str::to_owned);
-            let path = format!("/v2alpha1/admin/issuedApiKeys/{raw}");
-            assert_eq!(
-                endpoint("GET", &path),
-                Some((Endpoint::GetIssuedKey, decoded.clone())),
-                "{path}"
-            );
-            let path = format!("{path}:revoke");
-            assert_eq!(
-                endpoint("POST", &path),
-                Some((Endpoint::RevokeIssuedKey, decoded)),
-                "{path}"
-            );
-        }
-        let path = "/v2alpha1/admin/apiKeys/a:revoke:revoke";
-        assert_eq!(
-            endpoint("POST", path),
-            Some((Endpoint::RevokeKey, Some("a:revoke".to_owned())))
-        );
-        let path = "/v2alpha1/admin/issuedApiKeys/a%3Arevoke";
-        assert_eq!(
-            endpoint("GET", path),
-            Some((Endpoint::GetIssuedKey, Some("a:revoke".to_owned())))
-        );
-    }
-
-    #[test]
-    fn only_a_key_id_is_one() {
-        let imported = "ab".repeat(32);
-        let escaped = ID.replace('-', "%2D");
-        let kind = |raw: &str| {
-            let id = PathId(raw);
-            (
-                id.issued().map_err(|error| error.status()),
-                id.imported().map_err(|error| error.status()),
-                id.any().map_err(|error| error.status()),
-            )
-        };
-        let key_id = |text: &str| text.parse::<KeyId>().expect("a key id");
-        for issued in [ID, &escaped] {
-            assert_eq!(kind(issued), (Ok(key_id(ID)), Err(404), Ok(key_id(ID))));
-        }
-        let digest = key_id(&imported);
-        assert_eq!(kind(&imported), (Err(404), Ok(digest), Ok(digest)));
-        for raw in [
-            "x",
-            "",
-            "%",
-            "%2f",
-            "%00",
-            &ID.to_uppercase(),
-            &format!("{ID}%20"),
-            &ID.replace('-', "%252D"),
-        ] {
-            assert_eq!(kind(raw), (Err(404), Err(404), Err(404)), "{raw}");
-        }
-    }
-}
+mod tests;

@@ -28,7 +28,7 @@ pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
 ) -> Result<SelfRevokeRequest<'a>, ApiError> {
-    let mut fields = json::parse(body, &["credential", "reason"])?;
+    let mut fields = json::parse(body, &["credential", "reason", "description"])?;
     let credential = fields.text("credential")?.unwrap_or_default();
     if credential.is_empty() {
         return Err(ApiError::credential_required());
@@ -43,6 +43,11 @@ pub fn parse_request<'a>(
     if reason == RevocationReason::PrivilegeWithdrawn {
         let message = "REVOCATION_REASON_PRIVILEGE_WITHDRAWN is for administrators only";
         return Err(fields.invalid("reason", message));
+    }
+    if fields.has_value("description") {
+        let message =
+            "goes with REVOCATION_REASON_PRIVILEGE_WITHDRAWN, which is for administrators only";
+        return Err(fields.invalid("description", message));
     }
     match shape::of(credential.as_bytes(), macaroons) {
         Shape::Token(_) => return Err(ApiError::derived_token_not_revocable()),
@@ -94,6 +99,10 @@ mod tests {
                 Reason::BadRequest,
             ),
             (&long, Reason::BadRequest),
+            (
+                r#"{"credential":"x","description":"left the team"}"#,
+                Reason::BadRequest,
+            ),
             (
                 r#"{"credential":"eyJh.e30.c2ln"}"#,
                 Reason::DerivedTokenNotRevocable,

@@ -37,6 +37,11 @@ pub fn parse_request(body: &[u8]) -> Result<VerifyRequest<'_>, ApiError> {
         },
         None => parse_any(body)?,
     };
+    checked(request)
+}
+
+/// The request, if its credential is there and not too long.
+pub(crate) fn checked(request: VerifyRequest<'_>) -> Result<VerifyRequest<'_>, ApiError> {
     if request.credential.is_empty() {
         return Err(ApiError::credential_required());
     }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
 use crate::macaroon::MacaroonCommand;
+use crate::migrate::MigrateCommand;
 use crate::proxy::ProxyCommand;
 use crate::serve::ServeArguments;
 use crate::token::TokenCommand;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     /// Generate signing keys, and show those of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
+    /// See to the format of the database on disk
+    Migrate(MigrateCommand),
     /// Look at credentials without a server
     Token(TokenCommand),
     /// Narrow macaroons without a server
@@ -207,5 +210,35 @@ mod tests {
             assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
         }
         assert!(parse(&["proxy", "--upstream", "http://h", "--listen", ":0"]).is_ok());
+    }
+
+    #[test]
+    fn misuse_of_migrate_serve_and_rsa_exits_with_2() {
+        for line in [
+            vec!["migrate"],
+            vec!["migrate", "sideways"],
+            vec!["migrate", "force"],
+            vec!["migrate", "force", "one"],
+            vec!["migrate", "up", "--steps", "0"],
+            vec!["serve", "everything"],
+            vec!["jwk", "generate", "rsa", "--bits", "1024"],
+            vec!["jwk", "generate", "rsa", "--alg", "ES256"],
+        ] {
+            assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_may_begin_with_a_dash() {
+        for line in [
+            ["keys", "verify", "-x9"],
+            ["keys", "self-revoke", "--x9"],
+            ["token", "inspect", "-x9"],
+        ] {
+            parse(&line).expect("valid");
+        }
+        parse(&["keys", "verify", "-x9", "--no-cache"]).expect("valid");
+        parse(&["keys", "verify", "--no-cache", "-x9"]).expect("valid");
+        parse(&["macaroon", "attenuate", "-x9", "--ttl", "1m"]).expect("valid");
     }
 }

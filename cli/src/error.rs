@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use talos_config::ConfigError;
@@ -111,6 +112,21 @@ pub(crate) enum CliError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// There is no way back.
+    #[error(
+        "{0}: format 1 is the first, and before it there was no database: to go back is to remove the directory with all keys, which is left to you"
+    )]
+    NoEarlierFormat(PathBuf),
+    /// The database does not have the format that was named.
+    #[error("{path}: {}, and nothing but that can be forced; format {asked} was asked for", has(*.found))]
+    OtherFormat {
+        /// The data directory.
+        path: PathBuf,
+        /// Its format, if there is a database.
+        found: Option<u32>,
+        /// What was asked for.
+        asked: u32,
+    },
     /// The metrics listener does not start.
     #[error(
         "cannot listen on {address} for metrics: {source}; set serve.metrics.host and serve.metrics.port to an address that is free"
@@ -138,6 +154,13 @@ pub(crate) enum CliError {
     /// The data plane ended although nobody asked it to.
     #[error("the server on {0} stopped by itself; the log says why")]
     Stopped(SocketAddr),
+}
+
+fn has(format: Option<u32>) -> String {
+    format.map_or_else(
+        || "there is no database".to_owned(),
+        |format| format!("the database has format {format}"),
+    )
 }
 
 impl CliError {

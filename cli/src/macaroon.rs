@@ -33,6 +33,7 @@ enum Action {
 #[command(group = ArgGroup::new("narrowing").required(true).multiple(true))]
 struct AttenuateArguments {
     /// The macaroon; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     token: String,
 
     /// Allow these scopes only

@@ -8,6 +8,7 @@ mod error;
 mod jwk;
 mod keys;
 mod macaroon;
+mod migrate;
 mod output;
 mod proxy;
 mod serve;
@@ -52,6 +53,11 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Jwk(jwk) => {
             jwk.run(&arguments.endpoint, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Migrate(migrate) => {
+            let config = arguments.config.as_deref();
+            migrate.run(config, &mut io::stdout().lock(), &mut io::stderr().lock())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Token(token) => on_console(|console| token.run(console, clock::now())),

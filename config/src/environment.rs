@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::Problem;
-use crate::keys::{KEYS, Key};
+use crate::key::Key;
+use crate::keys::KEYS;
 use crate::kind::Input;
 use crate::suggestion::suggest;
 

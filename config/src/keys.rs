@@ -1,92 +1,17 @@
 //! The table of keys: the one place that says what may be configured.
 
-use std::fmt;
+mod cors;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use talos_engine::limits::SHARDS_MAX;
 
 use crate::client_ip_source::CLIENT_IP_SOURCES;
+use crate::key::{Fallback, Key, public, secret};
 use crate::kind::Kind;
 use crate::settings::{CacheType, Driver, LogFormat, LogLevel};
-
-/// A key of the configuration.
-pub struct Key {
-    /// Its full path, such as `serve.http.port`.
-    pub path: &'static str,
-    /// What holds when no source names it.
-    pub fallback: Fallback,
-    /// Whether its value may be shown.
-    pub sensitivity: Sensitivity,
-    pub(crate) kind: Kind,
-}
-
-/// What holds when no source names a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// This value, read as if it came from a file.
-    Value(&'static str),
-    /// Nothing; the text says what that means.
-    Unset(&'static str),
-    /// No start; the text says how to get a value.
-    Required(&'static str),
-}
-
-/// Whether a value may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sensitivity {
-    /// In messages and logs.
-    Public,
-    /// Never.
-    Secret,
-}
-
-impl Key {
-    /// The environment variable that overrides the key: `TALOS_` and the path in upper case with `_` for `.`.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("TALOS_{}", self.path.to_ascii_uppercase().replace('.', "_"))
-    }
-
-    /// What is allowed, as a noun phrase.
-    #[must_use]
-    pub fn allowed(&self) -> String {
-        self.kind.allowed()
-    }
-
-    /// Whether the value is a list.
-    #[must_use]
-    pub fn is_list(&self) -> bool {
-        self.kind.is_list()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
-            .field("path", &self.path)
-            .field("fallback", &self.fallback)
-            .finish_non_exhaustive()
-    }
-}
-
-const fn public(path: &'static str, fallback: Fallback, kind: Kind) -> Key {
-    Key {
-        path,
-        fallback,
-        sensitivity: Sensitivity::Public,
-        kind,
-    }
-}
-
-const fn secret(path: &'static str, fallback: Fallback, kind: Kind) -> Key {
-    Key {
-        path,
-        fallback,
-        sensitivity: Sensitivity::Secret,
-        kind,
-    }
-}
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest life of a key: ten years of 365 days.
@@ -128,12 +53,34 @@ pub static KEYS: &[Key] = &[
         Kind::Choice(&CLIENT_IP_SOURCES),
     ),
     public(
+        "serve.http.socket",
+        Fallback::Unset("none"),
+        Kind::Text {
+            set: |s, path| s.serve.http.socket = Some(PathBuf::from(path)),
+        },
+    ),
+    public(
+        "serve.http.trust_forwarded_host",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, trust| s.serve.http.trust_forwarded_host = trust,
+        },
+    ),
+    public(
         "serve.http.request_log.exclude_health_endpoints",
         Fallback::Value("false"),
         Kind::Boolean {
             set: |s, exclude| s.serve.http.exclude_health_endpoints = exclude,
         },
     ),
+    cors::ENABLED,
+    cors::ALLOWED_ORIGINS,
+    cors::ALLOWED_METHODS,
+    cors::ALLOWED_HEADERS,
+    cors::EXPOSED_HEADERS,
+    cors::ALLOW_CREDENTIALS,
+    cors::MAX_AGE,
+    cors::DEBUG,
     public(
         "serve.metrics.host",
         Fallback::Value("0.0.0.0"),
@@ -290,10 +237,25 @@ pub static KEYS: &[Key] = &[
         },
     ),
     secret(
+        "secrets.default.current",
+        Fallback::Unset("each purpose needs a secret of its own"),
+        Kind::Secret {
+            set: |s, secret| s.secrets.default.current = Some(secret),
+        },
+    ),
+    secret(
+        "secrets.default.retired",
+        Fallback::Unset("none"),
+        Kind::Secrets {
+            set: |s, secrets| s.secrets.default.retired = secrets,
+        },
+    ),
+    secret(
         "secrets.hmac.current",
-        Fallback::Required(
-            "make one with `openssl rand -hex 32`, or start a development server with `talos serve --dev`",
-        ),
+        Fallback::StandIn {
+            path: "secrets.default.current",
+            advice: "make one with `openssl rand -hex 32`, or start a development server with `talos serve --dev`",
+        },
         Kind::Secret {
             set: |s, secret| s.secrets.hmac_current = secret,
         },
@@ -303,6 +265,20 @@ pub static KEYS: &[Key] = &[
         Fallback::Unset("none"),
         Kind::Secrets {
             set: |s, secrets| s.secrets.hmac_retired = secrets,
+        },
+    ),
+    secret(
+        "secrets.pagination.current",
+        Fallback::Unset("secrets.default.current, or else secrets.hmac.current"),
+        Kind::Secret {
+            set: |s, secret| s.secrets.pagination_current = secret,
+        },
+    ),
+    secret(
+        "secrets.pagination.retired",
+        Fallback::Unset("none"),
+        Kind::Secrets {
+            set: |s, secrets| s.secrets.pagination_retired = secrets,
         },
     ),
     // Sensitive because DSNs of other databases carry passwords, and people paste them here.
@@ -411,6 +387,14 @@ pub static KEYS: &[Key] = &[
             min: 1,
             max: WORKERS_MAX,
             set: |s, workers| s.last_used.num_workers = saturate_usize(workers),
+        },
+    ),
+    public(
+        "multitenancy.enabled",
+        Fallback::Value("false"),
+        Kind::Fixed {
+            value: "false",
+            why: "this version serves one tenant",
         },
     ),
     public(

@@ -47,6 +47,11 @@ pub(crate) enum Kind {
     Boolean { set: fn(&mut Settings, bool) },
     /// One of some names, each with what it does.
     Choice(&'static [Choice]),
+    /// The one value that this version knows, and why there is no other.
+    Fixed {
+        value: &'static str,
+        why: &'static str,
+    },
     /// An IP address or `localhost`.
     Host { set: fn(&mut Settings, IpAddr) },
     /// A text that is not empty.
@@ -63,6 +68,13 @@ pub(crate) enum Kind {
     /// Any number of prefixes.
     Prefixes {
         characters_max: usize,
+        set: fn(&mut Settings, Vec<String>),
+    },
+    /// Any number of texts, each read by `item`.
+    List {
+        /// What they are.
+        what: &'static str,
+        item: fn(&str) -> Result<String, String>,
         set: fn(&mut Settings, Vec<String>),
     },
     /// Any number of former issuers.
@@ -116,6 +128,7 @@ impl Kind {
         matches!(
             self,
             Self::Prefixes { .. }
+                | Self::List { .. }
                 | Self::Secrets { .. }
                 | Self::SigningKeys { .. }
                 | Self::RetiredIssuers { .. }
@@ -150,6 +163,7 @@ impl Kind {
                 let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
                 format!("one of {}", names.join(", "))
             }
+            Self::Fixed { value, .. } => value.to_owned(),
             Self::Host { .. } => "an IP address or localhost".to_owned(),
             Self::Text { .. } => {
                 format!("1 to {TEXT_CHARACTERS_MAX} characters, none of them a control character")
@@ -161,6 +175,7 @@ impl Kind {
             Self::Prefixes { characters_max, .. } => {
                 format!("a list of prefixes, each {}", prefix(characters_max))
             }
+            Self::List { what, .. } => format!("a list of {what}"),
             Self::RetiredIssuers { .. } => {
                 "a list of issuers, each a text or a mapping of value and expires_at, such as 2027-01-31T00:00:00Z"
                     .to_owned()
@@ -235,6 +250,11 @@ impl Kind {
                     .ok_or("not known")?;
                 set(settings);
             }
+            Self::Fixed { value, why } => {
+                if text != value {
+                    return Err(why.to_owned());
+                }
+            }
             Self::Host { set } => set(settings, host(text)?),
             Self::Text { set } => set(settings, self::text(text)?),
             Self::OptionalText { set } => {
@@ -252,6 +272,7 @@ impl Kind {
                 return Ok(directory.warning);
             }
             Self::Prefixes { .. }
+            | Self::List { .. }
             | Self::Secrets { .. }
             | Self::SigningKeys { .. }
             | Self::RetiredIssuers { .. } => {
@@ -267,6 +288,7 @@ impl Kind {
                 characters_max,
                 set,
             } => set(settings, each(items, |text| prefix(text, characters_max))?),
+            Self::List { item, set, .. } => set(settings, each(items, item)?),
             Self::RetiredIssuers { set } => {
                 set(
                     settings,

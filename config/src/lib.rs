@@ -11,6 +11,7 @@ mod client_ip_source;
 mod data_directory;
 mod environment;
 mod error;
+mod key;
 mod keys;
 mod kind;
 mod load;
@@ -21,10 +22,11 @@ mod suggestion;
 mod tree;
 
 pub use error::{ConfigError, Problem, Warning};
-pub use keys::{Fallback, KEYS, Key, Sensitivity};
-pub use load::Preset;
+pub use key::{Fallback, Key, Sensitivity};
+pub use keys::KEYS;
+pub use load::{GivenDsn, Preset};
 pub use settings::{
-    ApiKeys, Cache, CacheType, ClientIpSource, Credentials, Database, DerivedTokens, Driver, Http,
-    KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota, RateLimit, Secrets, Serve,
-    Settings,
+    ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens, Driver,
+    Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota, RateLimit, Secrets,
+    Serve, Settings,
 };

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::environment::{self, FromEnvironment};
 use crate::error::{ConfigError, Problem, Warning};
-use crate::keys::{self, Fallback, KEYS, Key, Sensitivity};
+use crate::key::{Fallback, Key, Sensitivity};
+use crate::keys::{self, KEYS};
 use crate::kind::{Ending, Fault, Input};
-use crate::settings::Settings;
+use crate::settings::{Database, Settings};
 use crate::suggestion::suggest;
 use crate::tree::{self, Located, Node};
 
@@ -20,6 +21,46 @@ pub struct Preset {
     pub path: &'static str,
     /// The value; for a list, each item.
     pub values: Vec<String>,
+}
+
+/// What becomes of required keys that no source names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Refused,
+    LeftOut,
+}
+
+/// A DSN that wins over every source.
+#[derive(Clone, Debug)]
+pub struct GivenDsn {
+    /// Where it was given, for messages.
+    pub place: &'static str,
+    /// The value of `db.dsn`.
+    pub dsn: String,
+}
+
+impl Database {
+    /// Reads where keys are stored, as [`Settings::load`] does, for whoever needs to know no more: the keys that a server
+    /// needs may be missing.
+    ///
+    /// # Errors
+    /// [`ConfigError`], also for bad keys and values outside of `db`.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        dsn: Option<GivenDsn>,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let dsn = dsn.and_then(|GivenDsn { place, dsn }| {
+            Some(Sourced {
+                key: keys::find("db.dsn")?,
+                place: place.to_owned(),
+                input: Input::One(dsn),
+            })
+        });
+        let (settings, warnings) =
+            Settings::load_with(file, environment, &[], (Missing::LeftOut, dsn))?;
+        Ok((settings.db, warnings))
+    }
 }
 
 /// A value and where it was read.
@@ -41,6 +82,15 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         presets: &[Preset],
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::load_with(file, environment, presets, (Missing::Refused, None))
+    }
+
+    fn load_with(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        presets: &[Preset],
+        (missing, given): (Missing, Option<Sourced>),
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let mut problems = Vec::new();
         let mut sourced = match file {
             Some(path) => from_file(path, &mut problems)?,
@@ -61,6 +111,10 @@ impl Settings {
                 input,
             });
         }
+        if let Some(given) = given {
+            sourced.retain(|other| other.key.path != given.key.path);
+            sourced.push(given);
+        }
         problems.extend(
             presets
                 .iter()
@@ -68,6 +122,7 @@ impl Settings {
                 .map(|preset| unknown(preset.path, String::new())),
         );
 
+        let named: Vec<&str> = sourced.iter().map(|source| source.key.path).collect();
         let mut settings = Self::blank();
         let mut warnings = Vec::new();
         for key in KEYS {
@@ -76,13 +131,14 @@ impl Settings {
                 .position(|source| source.key.path == key.path)
             {
                 Some(at) => sourced.swap_remove(at),
-                None => match fallback(key, presets) {
+                None => match fallback(key, presets, &named) {
                     Ok(Some(input)) => Sourced {
                         key,
                         place: String::new(),
                         input,
                     },
                     Ok(None) => continue,
+                    Err(_) if missing == Missing::LeftOut => continue,
                     Err(problem) => {
                         // A key whose value could not even be read is not missing; one message is enough.
                         if !problems.iter().any(|other| other.key == problem.key) {
@@ -103,10 +159,12 @@ impl Settings {
         }
         if problems.is_empty() {
             problems.extend(settings.ambiguity());
+            problems.extend(settings.open_door());
         }
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
+        settings.secrets.stand_in();
         warnings.extend(settings.contradictions());
         Ok((settings, warnings))
     }
@@ -129,6 +187,17 @@ impl Settings {
         })
     }
 
+    /// Cross-origin rules that are allowed each for itself but would let every page act for its visitors.
+    fn open_door(&self) -> Option<Problem> {
+        let cors = &self.serve.http.cors;
+        cors.gives_credentials_to_everybody().then(|| Problem {
+            place: String::new(),
+            key: "serve.http.cors.allow_credentials".to_owned(),
+            message: "true with * among serve.http.cors.allowed_origins would let every page act for its visitors; list the origins"
+                .to_owned(),
+        })
+    }
+
     /// Values that are allowed each for itself but make little sense together.
     fn contradictions(&self) -> Vec<Warning> {
         let credentials = &self.credentials;
@@ -144,11 +213,17 @@ impl Settings {
             key: "credentials.derived_tokens.jwt.signing_key_id",
             message: format!("{error}, so no JSON Web Token can be derived"),
         });
-        life.into_iter().chain(signing).collect()
+        let host = self.serve.http.trust_forwarded_host.then(|| Warning {
+            key: "serve.http.trust_forwarded_host",
+            message: "has no effect: the host name chooses the tenant, and this version serves one tenant"
+                .to_owned(),
+        });
+        life.into_iter().chain(signing).chain(host).collect()
     }
 }
 
-fn fallback(key: &Key, presets: &[Preset]) -> Result<Option<Input>, Problem> {
+/// What holds for a key that no source names; `named` are those that some source names.
+fn fallback(key: &Key, presets: &[Preset], named: &[&str]) -> Result<Option<Input>, Problem> {
     if let Some(preset) = presets.iter().find(|preset| preset.path == key.path) {
         let mut values = preset.values.clone();
         return Ok(Some(if key.is_list() {
@@ -158,9 +233,13 @@ fn fallback(key: &Key, presets: &[Preset]) -> Result<Option<Input>, Problem> {
         }));
     }
     match key.fallback {
+        Fallback::Value(text) if key.is_list() => Ok(Some(Input::Many(
+            text.split(',').map(ToOwned::to_owned).collect(),
+        ))),
         Fallback::Value(text) => Ok(Some(Input::One(text.to_owned()))),
         Fallback::Unset(_) => Ok(None),
-        Fallback::Required(advice) => Err(Problem {
+        Fallback::StandIn { path, .. } if named.contains(&path) => Ok(None),
+        Fallback::Required(advice) | Fallback::StandIn { advice, .. } => Err(Problem {
             place: String::new(),
             key: key.path.to_owned(),
             message: format!(

@@ -51,8 +51,49 @@ pub struct Http {
     pub listener: Listener,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
+    /// Where it listens beside that: a Unix socket.
+    pub socket: Option<PathBuf>,
+    /// What browsers may ask from pages of other origins.
+    pub cors: Cors,
     /// Leaves `/health/…` out of the request log.
     pub exclude_health_endpoints: bool,
+    /// Whether the host names of forwarding headers would choose the tenant.
+    pub(crate) trust_forwarded_host: bool,
+}
+
+/// `serve.http.cors`: what browsers may ask from pages of other origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// Whether any of this holds.
+    pub enabled: bool,
+    /// `*`, or origins in lower case with at most one `*` in each.
+    pub allowed_origins: Vec<String>,
+    /// Methods besides those that need no permission.
+    pub allowed_methods: Vec<String>,
+    /// Request headers besides those that need no permission; `*` = any.
+    pub allowed_headers: Vec<String>,
+    /// Response headers that pages may read besides those that need no permission.
+    pub exposed_headers: Vec<String>,
+    /// Whether browsers may send cookies and TLS certificates.
+    pub allow_credentials: bool,
+    /// How long browsers may keep the answer to a preflight, in seconds; 0 = they decide.
+    pub max_age_s: u64,
+    /// Whether every decision is logged.
+    pub debug: bool,
+}
+
+impl Cors {
+    pub(crate) fn gives_credentials_to_everybody(&self) -> bool {
+        // Any host of a scheme, whatever its port, is everybody, too.
+        let is_any = |origin: &String| {
+            let host = origin
+                .split_once("://")
+                .map_or(origin.as_str(), |(_, host)| host);
+            host.strip_prefix('*')
+                .is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        };
+        self.enabled && self.allow_credentials && self.allowed_origins.iter().any(is_any)
+    }
 }
 
 /// Where the client's address comes from.
@@ -159,6 +200,44 @@ pub struct Secrets {
     pub hmac_current: Secret,
     /// Still verify checksums, tried in this order after the current one.
     pub hmac_retired: Vec<Secret>,
+    /// Seals page tokens; at least 32 characters.
+    pub pagination_current: Secret,
+    /// Still open page tokens.
+    pub pagination_retired: Vec<Secret>,
+    /// `secrets.default`, which stands in for a current secret that is not set.
+    pub(crate) default: DefaultSecrets,
+}
+
+/// `secrets.default`: what stands in for secrets that are not set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DefaultSecrets {
+    pub(crate) current: Option<Secret>,
+    pub(crate) retired: Vec<Secret>,
+}
+
+impl Secrets {
+    /// Puts `secrets.default` in the place of current secrets that are not set, and its retired ones beside theirs. Page
+    /// tokens are sealed by the secret of the checksums when there is no other.
+    pub(crate) fn stand_in(&mut self) {
+        let DefaultSecrets { current, retired } = &self.default;
+        if let (None, Some(current)) = (is_set(&self.hmac_current), current) {
+            self.hmac_current = current.clone();
+            self.hmac_retired.extend_from_slice(retired);
+        }
+        if is_set(&self.pagination_current).is_none() {
+            let (current, retired) = match current {
+                Some(current) => (current, retired),
+                None => (&self.hmac_current, &self.hmac_retired),
+            };
+            self.pagination_current = current.clone();
+            self.pagination_retired.extend_from_slice(retired);
+        }
+    }
+}
+
+/// A secret that was configured; it is never empty.
+fn is_set(secret: &Secret) -> Option<&Secret> {
+    Some(secret).filter(|secret| !secret.expose().is_empty())
 }
 
 /// `db`: where keys are stored.
@@ -266,7 +345,10 @@ impl Settings {
                 http: Http {
                     listener,
                     client_ip_source: ClientIpSource::RemoteAddress,
+                    socket: None,
+                    cors: Cors::default(),
                     exclude_health_endpoints: false,
+                    trust_forwarded_host: false,
                 },
                 metrics: listener,
                 workers: cores,
@@ -297,6 +379,9 @@ impl Settings {
             secrets: Secrets {
                 hmac_current: Secret::new(String::new()),
                 hmac_retired: Vec::new(),
+                pagination_current: Secret::new(String::new()),
+                pagination_retired: Vec::new(),
+                default: DefaultSecrets::default(),
             },
             db: Database {
                 directory: PathBuf::new(),

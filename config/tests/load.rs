@@ -407,7 +407,7 @@ fn required_keys_say_how_to_get_a_value() {
         .iter()
         .filter(|key| matches!(key.fallback, Fallback::Required(_)))
         .count();
-    assert_eq!(required, 2);
+    assert_eq!(required, 1);
     // Present but bad is one problem, not two.
     let short = complaint("", &[("TALOS_SECRETS_HMAC_CURRENT", "hunter2")]);
     assert!(

@@ -17,7 +17,7 @@ use crate::ids::{KeyId, TenantId};
 use crate::keyring::{Keyring, MacaroonPrefixes};
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::limiter::Enforcement;
-use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS, SHARDS_MAX};
+use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::record::{Record, Visibility};
 use crate::storage::{
     self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
@@ -97,16 +97,7 @@ impl Engine {
         wrap_rows: impl FnOnce(Arc<dyn Rows>) -> Arc<dyn Rows>,
         wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
     ) -> Result<Arc<Self>, OpenError> {
-        let wanted = options
-            .shards
-            .unwrap_or_else(default_shards)
-            .min(SHARDS_MAX)
-            .next_power_of_two();
-        let wanted = Wanted {
-            shards: wanted,
-            shards_asked: options.shards.map(|_| wanted),
-            block_cache_bytes: options.block_cache_bytes,
-        };
+        let wanted = Wanted::new(options.shards, options.block_cache_bytes);
         let Opened {
             store,
             journal,
@@ -378,11 +369,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-fn default_shards() -> u16 {
-    std::thread::available_parallelism()
-        .ok()
-        .and_then(|cores| u16::try_from(cores.get()).ok())
-        .unwrap_or(1)
 }

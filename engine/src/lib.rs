@@ -17,6 +17,7 @@ mod disk;
 pub mod duration;
 mod engine;
 mod error;
+pub mod format;
 pub mod ids;
 pub mod keyring;
 mod last_used;

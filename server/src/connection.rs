@@ -14,8 +14,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use monoio::buf::SliceMut;
-use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
-use monoio::net::TcpStream;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use talos_api::error::ApiError;
 use talos_engine::clock::{self, UnixMillis};
 use tokio::sync::oneshot;
@@ -29,8 +28,13 @@ use crate::limits;
 use crate::parser::{BodyLength, Persistence};
 use crate::response::CONTINUE;
 
-/// Serves `stream` in a task of its own.
-pub(crate) fn spawn(core: &Rc<Core>, stream: TcpStream, peer: IpAddr) {
+/// What a connection is made of: a TCP stream or one of a Unix socket.
+pub(crate) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
+
+impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
+
+/// Serves `stream` in a task of its own. Over a Unix socket nobody knows the address of `peer`.
+pub(crate) fn spawn(core: &Rc<Core>, stream: impl Stream, peer: Option<IpAddr>) {
     core.metrics.connections.increment();
     // A new connection has as long for its first byte as for a head.
     let deadline = core.now().plus(core.shared.deadlines.head);
@@ -39,7 +43,7 @@ pub(crate) fn spawn(core: &Rc<Core>, stream: TcpStream, peer: IpAddr) {
             .connections
             .register(stream.as_raw_fd(), Phase::Idle, deadline),
         stream,
-        remote_ip: peer.to_canonical(),
+        remote_ip: peer.map(|address| address.to_canonical()),
         core: Rc::clone(core),
         input: Vec::with_capacity(limits::BUFFER_BYTES),
         answered: 0,
@@ -93,11 +97,11 @@ enum Leftover {
     Possible,
 }
 
-struct Connection {
+struct Connection<S> {
     /// Dropped before the socket that it names.
     slot: Registered,
-    stream: TcpStream,
-    remote_ip: IpAddr,
+    stream: S,
+    remote_ip: Option<IpAddr>,
     core: Rc<Core>,
     /// Received bytes, up to `answered` of them done with.
     input: Vec<u8>,
@@ -116,7 +120,7 @@ struct Connection {
     fresh: bool,
 }
 
-impl Connection {
+impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
         loop {
             let done = match self.guarded(dispatch::advance) {
@@ -127,10 +131,10 @@ impl Connection {
                         dispatch::finish_control(core, input, &asked, response, output)
                     })
                 }
-                Next::Read(loaded, started) => {
+                Next::Read(loaded, asked) => {
                     let loaded = self.wait_for(loaded).await?;
                     self.guarded(|core, input, output| {
-                        dispatch::finish_read(core, input, started, loaded, output)
+                        dispatch::finish_read(core, input, asked, loaded, output)
                     })
                 }
                 Next::ReadMany(mut batch, started) => {
@@ -193,7 +197,7 @@ impl Connection {
         let input = Input {
             bytes: self.input.get(self.answered..).unwrap_or_default(),
             decoded: self.body.as_deref(),
-            remote_ip: Some(self.remote_ip),
+            remote_ip: self.remote_ip,
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use talos_api::control::ControlPlane;
+use talos_api::route::Surface;
 use talos_engine::Engine;
 use talos_engine::clock;
 
 use crate::client_address::ClientIpSource;
+use crate::cors::CrossOrigin;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
 use crate::limits;
 use crate::listener::Listener;
@@ -37,6 +39,10 @@ pub(crate) struct Shared {
     pub log_health_requests: bool,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
+    /// Which routes there are.
+    pub surface: Surface,
+    /// What pages of other origins may read; `None` = nothing.
+    pub cors: Option<CrossOrigin>,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }
@@ -92,7 +98,8 @@ pub(crate) struct Core {
     second: Cell<i64>,
     now: Cell<CoarseMillis>,
     draining: Cell<bool>,
-    accepting: Cell<bool>,
+    /// Accept loops that have not ended.
+    accepting: Cell<usize>,
     large_bodies: Cell<usize>,
 }
 
@@ -121,7 +128,7 @@ impl Core {
             second: Cell::new(second),
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
-            accepting: Cell::new(true),
+            accepting: Cell::new(0),
             large_bodies: Cell::new(0),
             shared,
         }
@@ -160,13 +167,13 @@ impl Core {
         })
     }
 
-    /// The accept loop has ended.
+    /// An accept loop has ended.
     pub(crate) fn accepting_ended(&self) {
-        self.accepting.set(false);
+        self.accepting.set(self.accepting.get().saturating_sub(1));
     }
 
     /// Looks at the clock, the order to stop and all connections.
-    fn tick(&self, listener: &Listener) {
+    fn tick(&self, listeners: &[Rc<Listener>]) {
         let order = &self.shared.shutdown;
         let now = order.now();
         self.now.set(now);
@@ -176,7 +183,9 @@ impl Core {
         }
         let cut_at = order.cut_at();
         if cut_at.is_some() && !self.draining.replace(true) {
-            listener.shut_down();
+            for listener in listeners {
+                listener.shut_down();
+            }
         }
         let pressure = match cut_at {
             Some(cut_at) if now >= cut_at => Pressure::Cut,
@@ -194,7 +203,7 @@ impl Core {
         if !self.is_draining() {
             return false;
         }
-        if self.connections.len() == 0 && !self.accepting.get() {
+        if self.connections.len() == 0 && self.accepting.get() == 0 {
             return true;
         }
         let overdue = self
@@ -212,11 +221,14 @@ impl Core {
     }
 }
 
-/// Serves `listener` until the server is told to stop and the connections have ended.
-pub(crate) async fn serve(core: Rc<Core>, listener: Rc<Listener>) {
-    monoio::spawn(Rc::clone(&listener).accept_all(Rc::clone(&core)));
+/// Serves `listeners` until the server is told to stop and the connections have ended.
+pub(crate) async fn serve(core: Rc<Core>, listeners: Vec<Rc<Listener>>) {
+    core.accepting.set(listeners.len());
+    for listener in &listeners {
+        monoio::spawn(Rc::clone(listener).accept_all(Rc::clone(&core)));
+    }
     while !core.is_finished() {
         monoio::time::sleep(limits::TICK).await;
-        core.tick(&listener);
+        core.tick(&listeners);
     }
 }

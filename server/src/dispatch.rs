@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
-use talos_api::health;
-use talos_api::route::{HotRoute, Match, Resolution, find, resolve};
+use talos_api::route::{HotRoute, Match, Resolution, Surface, find, resolve};
+use talos_api::verify::parse_request;
+use talos_api::{bearer, health};
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Loaded, Step};
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use crate::limits;
 use crate::metrics::Route;
 use crate::parser::{BodyLength, Head, Parsed, Persistence, header_slots, parse};
 use crate::response::{Exchange, RequestId};
-use crate::verify::{self, Circumstances};
+use crate::verify::{self, Circumstances, Question};
 
 /// The path compared before all others.
 const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
@@ -51,7 +52,7 @@ pub(crate) enum Next {
     /// Wait for the control plane, then [`finish_control`].
     Control(oneshot::Receiver<ControlResponse>, Asked),
     /// Wait for the disk, then [`finish_read`].
-    Read(oneshot::Receiver<Loaded>, Started),
+    Read(oneshot::Receiver<Loaded>, (Route, Started)),
     /// Wait for all reads of the batch, then [`finish_batch`].
     ReadMany(Batch, Started),
 }
@@ -198,7 +199,7 @@ fn body_missing(
     output: &mut Vec<u8>,
 ) -> Next {
     if missing.send_continue {
-        let error = match resolve(head.method, head.path) {
+        let error = match resolve(core.shared.surface, head.method, head.path) {
             Resolution::Hot(_) | Resolution::Control => return Next::NeedBody(missing),
             Resolution::NotFound => ApiError::not_found_route(),
             Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
@@ -232,14 +233,32 @@ fn answer(
 ) -> Next {
     // Asking costs one load; the clock is read only if somebody wants to know.
     let started: Started = tracing::enabled!(Level::DEBUG).then(Instant::now);
-    let resolution = if head.path == VERIFY_PATH && head.method == "POST" {
+    if let Some(cors) = &core.shared.cors {
+        if let Some(origin) = preflight_of(head) {
+            let exchange = Exchange::new(core, head, Route::Preflight);
+            let headers = head.only("access-control-request-headers");
+            let mut answer = exchange.answer(output, 204);
+            answer.raw_with(|output| cors.write_preflight(origin, headers, output));
+            answer.finish(b"");
+            return Done::Answered {
+                consumed: request.consumed,
+                persistence: exchange.persistence,
+            }
+            .into();
+        }
+        cors.log(head.origin);
+    }
+    let surface = core.shared.surface;
+    let is_first = head.path == VERIFY_PATH && head.method == "POST" && surface != Surface::Public;
+    let resolution = if is_first {
         Resolution::Hot(HotRoute::Verify)
     } else {
-        resolve(head.method, head.path)
+        resolve(surface, head.method, head.path)
     };
     let route = match resolution {
         Resolution::Hot(HotRoute::Verify) => Route::Verify,
         Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
+        Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
         Resolution::Hot(HotRoute::Alive) => Route::Alive,
         Resolution::Hot(HotRoute::Ready) => Route::Ready,
         Resolution::Control => Route::Control,
@@ -254,14 +273,12 @@ fn answer(
                 return Next::ReadMany(batch, started);
             }
         }
-        Resolution::Hot(HotRoute::Verify) => {
-            if let Step::Pending(pending) = verify::verify(
-                &exchange,
-                request.body,
-                circumstances(core, head, input),
-                output,
-            ) {
-                return Next::Read(verify::read(&exchange, pending), started);
+        Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
+            let asked = question(route, head, request.body);
+            let circumstances = circumstances(core, head, input);
+            if let Step::Pending(pending) = verify::verify(&exchange, asked, circumstances, output)
+            {
+                return Next::Read(verify::read(&exchange, pending), (route, started));
             }
         }
         Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
@@ -294,6 +311,20 @@ fn answer(
         persistence: exchange.persistence,
     }
     .into()
+}
+
+/// The origin of a preflight (the Fetch Standard §3.2.2), if `head` is one.
+fn preflight_of<'a>(head: &Head<'_, 'a>) -> Option<&'a [u8]> {
+    let is_asked = head.method == "OPTIONS" && head.only("access-control-request-method").is_some();
+    head.origin.filter(|_| is_asked)
+}
+
+/// Reads what is to be verified: from the body, or from the head on the route that takes a bearer credential.
+fn question<'a>(route: Route, head: &Head<'_, 'a>, body: &'a [u8]) -> Question<'a> {
+    if route == Route::VerifyBearer {
+        return bearer::parse_request(head.only("authorization"), body);
+    }
+    parse_request(body)
 }
 
 fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
@@ -338,24 +369,25 @@ pub(crate) fn finish_control(
     )
 }
 
-/// Writes the answer to the verification at the start of `input`, for which a record was read.
+/// Writes the answer to the verification at the start of `input`, for which a record was read. It came by `route`.
 pub(crate) fn finish_read(
     core: &Core,
     input: Input<'_>,
-    started: Started,
+    (route, started): (Route, Started),
     loaded: Result<Loaded, Dropped>,
     output: &mut Vec<u8>,
 ) -> Done {
     again(
         core,
         input,
-        Route::Verify,
+        route,
         output,
         |head, exchange, body, output| {
             let before = output.len();
             let circumstances = circumstances(core, head, input);
+            let asked = question(route, head, body);
             match loaded {
-                Ok(loaded) => verify::finish(exchange, body, circumstances, loaded, output),
+                Ok(loaded) => verify::finish(exchange, asked, circumstances, loaded, output),
                 Err(_) => exchange.refuse(output, &ApiError::internal()),
             }
             log_hot(head, exchange, output.get(before..), started);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why a server did not start, or did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,14 @@ pub enum ServerError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on the socket {path}: {source}")]
+    Socket {
+        /// Where it should be.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },

@@ -11,6 +11,7 @@ mod chunked;
 mod client_address;
 mod connection;
 mod core;
+mod cors;
 mod deadlines;
 mod dispatch;
 mod driver;
@@ -23,6 +24,7 @@ mod options;
 mod parser;
 mod response;
 mod server;
+mod socket_file;
 mod verify;
 
 pub use driver::Driver;

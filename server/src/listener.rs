@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use monoio::net::TcpListener;
+use monoio::net::{TcpListener, UnixListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::connection;
@@ -55,21 +55,53 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A worker's listener.
-#[derive(Debug)]
-pub(crate) struct Listener(TcpListener);
+/// One of a worker's listeners.
+pub(crate) enum Listener {
+    /// Its own.
+    Tcp(TcpListener),
+    /// Shared by all workers, of which each accepts what it gets.
+    Unix(UnixListener),
+}
 
 impl Listener {
     /// Hands `listener` to this thread's runtime.
-    pub(crate) fn new(listener: std::net::TcpListener, driver: Driver) -> io::Result<Self> {
+    pub(crate) fn tcp(listener: std::net::TcpListener, driver: Driver) -> io::Result<Self> {
         // A ring waits in the kernel only on a blocking socket; epoll needs one that does not block.
         listener.set_nonblocking(driver == Driver::Epoll)?;
-        TcpListener::from_std(listener).map(Self)
+        TcpListener::from_std(listener).map(Self::Tcp)
+    }
+
+    /// The same for a Unix socket.
+    pub(crate) fn unix(
+        listener: std::os::unix::net::UnixListener,
+        driver: Driver,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(driver == Driver::Epoll)?;
+        UnixListener::from_std(listener).map(Self::Unix)
     }
 
     /// Ends the pending accept, and refuses new connections from now on.
     pub(crate) fn shut_down(&self) {
-        shut_down(self.0.as_raw_fd(), Shutdown::Both);
+        let socket = match self {
+            Self::Tcp(listener) => listener.as_raw_fd(),
+            Self::Unix(listener) => listener.as_raw_fd(),
+        };
+        shut_down(socket, Shutdown::Both);
+    }
+
+    /// Takes one connection and serves it.
+    async fn accept(&self, core: &Rc<Core>) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                connection::spawn(core, stream, Some(peer.ip()));
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                connection::spawn(core, stream, None);
+            }
+        }
+        Ok(())
     }
 
     /// Accepts until the listener is shut down.
@@ -80,8 +112,8 @@ impl Listener {
                 monoio::time::sleep(limits::ACCEPT_PAUSE).await;
                 continue;
             }
-            match self.0.accept().await {
-                Ok((stream, peer)) => connection::spawn(&core, stream, peer.ip()),
+            match self.accept(&core).await {
+                Ok(()) => {}
                 Err(_) if core.is_draining() => {}
                 // The client gave up before it was accepted.
                 Err(error)

@@ -38,10 +38,14 @@ pub enum Route {
     Verify,
     /// Verify many credentials.
     BatchVerify,
+    /// Verify the credential of the `Authorization` field.
+    VerifyBearer,
     /// `/health/alive`.
     Alive,
     /// `/health/ready`.
     Ready,
+    /// What a browser asks before a request from another origin's page.
+    Preflight,
     /// Anything that the control plane answers.
     Control,
     /// A path or a method that nobody answers.
@@ -52,11 +56,13 @@ pub enum Route {
 
 impl Route {
     /// All of them, in the order of [`CoreMetrics::requests`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Verify,
         Self::BatchVerify,
+        Self::VerifyBearer,
         Self::Alive,
         Self::Ready,
+        Self::Preflight,
         Self::Control,
         Self::Unknown,
         Self::Malformed,
@@ -68,8 +74,10 @@ impl Route {
         match self {
             Self::Verify => "/v2alpha1/admin/apiKeys:verify",
             Self::BatchVerify => "/v2alpha1/admin/apiKeys:batchVerify",
+            Self::VerifyBearer => "/verify",
             Self::Alive => "/health/alive",
             Self::Ready => "/health/ready",
+            Self::Preflight => "preflight",
             Self::Control => "control",
             Self::Unknown => "unknown",
             Self::Malformed => "malformed",
@@ -78,8 +86,8 @@ impl Route {
 }
 
 /// The statuses that are counted one by one, the most frequent first.
-pub const STATUSES: [u16; 16] = [
-    200, 201, 204, 400, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
+pub const STATUSES: [u16; 17] = [
+    200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
 ];
 
 /// Answers to one route by status.
@@ -122,10 +130,14 @@ pub struct Requests {
     pub verify: StatusCounts,
     /// [`Route::BatchVerify`].
     pub batch_verify: StatusCounts,
+    /// [`Route::VerifyBearer`].
+    pub verify_bearer: StatusCounts,
     /// [`Route::Alive`].
     pub alive: StatusCounts,
     /// [`Route::Ready`].
     pub ready: StatusCounts,
+    /// [`Route::Preflight`].
+    pub preflight: StatusCounts,
     /// [`Route::Control`].
     pub control: StatusCounts,
     /// [`Route::Unknown`].
@@ -141,8 +153,10 @@ impl Requests {
         match route {
             Route::Verify => &self.verify,
             Route::BatchVerify => &self.batch_verify,
+            Route::VerifyBearer => &self.verify_bearer,
             Route::Alive => &self.alive,
             Route::Ready => &self.ready,
+            Route::Preflight => &self.preflight,
             Route::Control => &self.control,
             Route::Unknown => &self.unknown,
             Route::Malformed => &self.malformed,

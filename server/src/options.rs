@@ -1,16 +1,24 @@
 //! How a server is to run.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use talos_api::route::Surface;
+use talos_config::Cors;
 
 pub use crate::client_address::ClientIpSource;
 use crate::limits;
 
 /// How a server is to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Where to listen; port 0 lets the system choose one.
     pub address: SocketAddr,
+    /// Where to listen besides: a Unix socket in the file system.
+    pub socket: Option<PathBuf>,
+    /// What pages of other origins may ask.
+    pub cors: Cors,
     /// Threads that serve, at least 1, each with its own listener on [`ServerOptions::address`].
     pub workers: usize,
     /// What carries the I/O.
@@ -25,6 +33,8 @@ pub struct ServerOptions {
     pub log_health_requests: bool,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
+    /// Which routes there are.
+    pub surface: Surface,
 }
 
 impl ServerOptions {
@@ -34,6 +44,8 @@ impl ServerOptions {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             address,
+            socket: None,
+            cors: Cors::default(),
             workers: cores.min(limits::WORKERS),
             driver: DriverChoice::Auto,
             deadlines: Deadlines::default(),
@@ -41,6 +53,7 @@ impl ServerOptions {
             large_bodies_bytes: limits::LARGE_BODIES_BYTES,
             log_health_requests: true,
             client_ip_source: ClientIpSource::default(),
+            surface: Surface::All,
         }
     }
 }

@@ -83,6 +83,21 @@ pub(crate) struct Head<'h, 'b> {
     pub cache: CacheMode,
     /// `X-Request-Id`, if it is fit to be echoed.
     pub request_id: Option<&'b [u8]>,
+    /// `Origin`, as it came.
+    pub origin: Option<&'b [u8]>,
+}
+
+impl<'b> Head<'_, 'b> {
+    /// The value of the field `name`; `None` when it is missing or there are several, of which nobody knows which is
+    /// meant.
+    pub(crate) fn only(&self, name: &str) -> Option<&'b [u8]> {
+        let mut values = self
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value);
+        values.next().filter(|_| values.next().is_none())
+    }
 }
 
 /// How long a body is (RFC 9112 §6.3).
@@ -160,6 +175,7 @@ struct Facts<'b> {
     keep_alive: bool,
     cache: CacheMode,
     request_id: Option<&'b [u8]>,
+    origin: Option<&'b [u8]>,
 }
 
 fn understand<'h, 'b>(
@@ -215,6 +231,7 @@ fn understand<'h, 'b>(
         persistence,
         cache: facts.cache,
         request_id: facts.request_id,
+        origin: facts.origin,
     })
 }
 
@@ -236,6 +253,7 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
                 }
                 facts.expects_continue = true;
             }
+            6 if is("origin") => facts.origin = facts.origin.or(Some(field.value)),
             6 if is("pragma") => facts.cache = stricter(facts.cache, cache_mode(field.value)),
             10 if is("connection") => {
                 for option in list(field.value) {

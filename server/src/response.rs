@@ -27,6 +27,8 @@ pub(crate) struct Exchange<'a> {
     pub body: BodyPart,
     /// Echoed or made.
     pub request_id: RequestId<'a>,
+    /// From which origin's page a browser sent it.
+    pub origin: Option<&'a [u8]>,
 }
 
 /// Whether an answer's body is sent.
@@ -69,6 +71,7 @@ impl<'a> Exchange<'a> {
             persistence,
             body: BodyPart::of(head.method),
             request_id,
+            origin: head.origin,
         }
     }
 
@@ -80,6 +83,7 @@ impl<'a> Exchange<'a> {
             persistence: Persistence::Close,
             body: BodyPart::Sent,
             request_id: RequestId::Made(core.request_ids.make()),
+            origin: None,
         }
     }
 
@@ -97,6 +101,9 @@ impl<'a> Exchange<'a> {
             Persistence::KeepAndSay => b"\r\nConnection: keep-alive\r\n",
             Persistence::Close => b"\r\nConnection: close\r\n",
         });
+        if let Some(cors) = &self.core.shared.cors {
+            cors.write(self.origin, output);
+        }
         Answer {
             output,
             body: if matches!(status, 204 | 304) {
@@ -145,6 +152,11 @@ impl Answer<'_> {
     /// Adds prepared bytes: whole lines, or parts of one.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
+    }
+
+    /// Adds whole lines that `write` writes.
+    pub(crate) fn raw_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.output);
     }
 
     /// Adds a number in decimal.

@@ -1,24 +1,28 @@
 //! A running server: started, told to drain, waited for.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{io, iter};
 
 use core_affinity::CoreId;
 use talos_api::control::ControlPlane;
 use talos_engine::Engine;
 
 use crate::core::{Core, Shared, ShutdownOrder, serve};
+use crate::cors::CrossOrigin;
 use crate::driver::{Driver, WorkerRuntime};
 use crate::error::ServerError;
 use crate::limits;
 use crate::listener::{self, Listener};
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::{DriverChoice, ServerOptions};
+use crate::socket_file::SocketFile;
 
 /// A running server.
 pub struct Server {
@@ -27,6 +31,8 @@ pub struct Server {
     metrics: Arc<ServerMetrics>,
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Removed after the workers have ended.
+    _socket_file: Option<SocketFile>,
 }
 
 /// Tells a server to stop; can be cloned and sent to where the signal is caught.
@@ -56,6 +62,8 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let ServerOptions {
             address: asked,
+            socket,
+            cors,
             workers: count,
             driver: choice,
             deadlines,
@@ -63,6 +71,7 @@ impl Server {
             large_bodies_bytes,
             log_health_requests,
             client_ip_source,
+            surface,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -75,6 +84,10 @@ impl Server {
                 address: asked,
                 source,
             })?;
+        let socket = socket.map(|path| {
+            SocketFile::bind(&path).map_err(|source| ServerError::Socket { path, source })
+        });
+        let (socket_file, socket) = socket.transpose()?.unzip();
         let metrics = Arc::new(ServerMetrics::new(count));
         let shared = Arc::new(Shared {
             engine,
@@ -84,6 +97,8 @@ impl Server {
             large_bodies_bytes,
             log_health_requests,
             client_ip_source,
+            surface,
+            cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });
         // A failure below drops the server, which stops the workers that already run.
@@ -93,6 +108,7 @@ impl Server {
             metrics,
             shared,
             workers: Vec::new(),
+            _socket_file: socket_file,
         };
         let (started, starts) = channel();
         let mut pins = pins(count).into_iter();
@@ -101,6 +117,12 @@ impl Server {
             let worker = Worker {
                 pin: pins.next(),
                 listener,
+                // All accept at one and the same socket.
+                socket: socket
+                    .as_ref()
+                    .map(UnixListener::try_clone)
+                    .transpose()
+                    .map_err(ServerError::Thread)?,
                 choice,
                 shared: Arc::clone(&server.shared),
                 metrics: Arc::clone(metrics),
@@ -155,7 +177,8 @@ impl Server {
         let sum = |counter: fn(&CoreMetrics) -> u64| self.metrics.sum(counter);
         tracing::info!(
             requests = sum(|core| core.requests.total()),
-            verifications = sum(|core| core.requests.verify.total()),
+            verifications =
+                sum(|core| core.requests.verify.total() + core.requests.verify_bearer.total()),
             connections = sum(|core| core.connections.get()),
             accept_errors = sum(|core| core.accept_errors.get()),
             timeouts = sum(|core| {
@@ -198,6 +221,7 @@ fn pins(workers: usize) -> Vec<CoreId> {
 struct Worker {
     pin: Option<CoreId>,
     listener: std::net::TcpListener,
+    socket: Option<UnixListener>,
     choice: DriverChoice,
     shared: Arc<Shared>,
     metrics: Arc<CoreMetrics>,
@@ -221,8 +245,14 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let ended = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
-                let listener = match Listener::new(self.listener, driver) {
-                    Ok(listener) => Rc::new(listener),
+                let tcp = Listener::tcp(self.listener, driver);
+                let unix = self.socket.map(|socket| Listener::unix(socket, driver));
+                let listeners: io::Result<Vec<_>> = iter::once(tcp)
+                    .chain(unix)
+                    .map(|listener| listener.map(Rc::new))
+                    .collect();
+                let listeners = match listeners {
+                    Ok(listeners) => listeners,
                     Err(error) => {
                         let _ = self.started.send(Err(ServerError::Thread(error)));
                         return;
@@ -230,7 +260,7 @@ impl Worker {
                 };
                 // Nobody waits for the message when another worker has failed to start.
                 let _ = self.started.send(Ok(driver));
-                serve(Rc::new(Core::new(self.shared, self.metrics)), listener).await;
+                serve(Rc::new(Core::new(self.shared, self.metrics)), listeners).await;
             });
         }));
         if let Err(panic) = ended {

@@ -1,12 +1,13 @@
-//! The route that this server exists for: a verification, answered in place.
+//! The routes that this server exists for: a verification, answered in place.
 //!
 //! Guarantees: an answer from memory allocates nothing and waits for nobody; the credential is borrowed from the
 //! connection's buffer and never copied, logged or kept.
 
 use std::net::IpAddr;
 
+use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
-use talos_api::verify::{VerifyRequest, parse_request, refused_body};
+use talos_api::verify::{VerifyRequest, refused_body};
 use talos_engine::clock::UnixMillis;
 use talos_engine::verify::PendingRead;
 use talos_engine::{
@@ -28,14 +29,17 @@ pub(crate) struct Circumstances {
     pub now: UnixMillis,
 }
 
+/// What is to be verified, or why that cannot be told.
+pub(crate) type Question<'a> = Result<VerifyRequest<'a>, ApiError>;
+
 /// Answers from memory into `output`, or says which read is needed.
 pub(crate) fn verify(
     exchange: &Exchange<'_>,
-    body: &[u8],
+    question: Question<'_>,
     circumstances: Circumstances,
     output: &mut Vec<u8>,
 ) -> Step<()> {
-    let request = match parse_request(body) {
+    let request = match question {
         Ok(request) => request,
         Err(error) => {
             exchange.refuse(output, &error);
@@ -54,12 +58,12 @@ pub(crate) fn verify(
 /// Answers into `output` a verification for which `loaded` was read.
 pub(crate) fn finish(
     exchange: &Exchange<'_>,
-    body: &[u8],
+    question: Question<'_>,
     circumstances: Circumstances,
     loaded: Loaded,
     output: &mut Vec<u8>,
 ) {
-    match parse_request(body) {
+    match question {
         Ok(request) => with_query(&request, circumstances, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
                 write_answer(exchange, answer, output);

@@ -121,7 +121,8 @@ impl Connection {
             }
         };
         let mut answer = parse_head(&self.unread[..end]).map_err(NoAnswer::Broken)?;
-        let length = if answer.status < 200 {
+        // Neither has a body (RFC 9110 §8.6).
+        let length = if answer.status < 200 || answer.status == 204 {
             0
         } else {
             answer.content_length()

@@ -117,6 +117,12 @@ fn statuses_and_reasons_of_keys() {
 fn statuses_and_reasons_of_http() {
     let invalid = "INVALID_ARGUMENT";
     assert_parts(&[
+        (
+            ApiError::unauthorized(),
+            401,
+            "UNAUTHENTICATED",
+            "UNAUTHORIZED",
+        ),
         (ApiError::not_found_route(), 404, "NOT_FOUND", "NOT_FOUND"),
         (
             ApiError::method_not_allowed("GET"),
@@ -187,6 +193,10 @@ fn statuses_and_reasons_of_http() {
 fn headers_belong_to_their_errors() {
     let table = [
         (ApiError::internal(), None),
+        (
+            ApiError::unauthorized(),
+            Some(("WWW-Authenticate", "Bearer")),
+        ),
         (
             ApiError::method_not_allowed("GET, HEAD"),
             Some(("Allow", "GET, HEAD")),

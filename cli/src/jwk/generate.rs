@@ -1,4 +1,4 @@
-//! `talos jwk generate eddsa|ecdsa|hmac`.
+//! `talos jwk generate eddsa|ecdsa|rsa|hmac`.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -49,6 +49,16 @@ enum Algorithm {
         #[arg(long, value_enum, default_value = "P-256")]
         curve: Curve,
     },
+    /// RSA (RFC 7518 §3.3), with which the server signs, too, as RS256
+    Rsa {
+        /// The length of the modulus
+        #[arg(long, default_value = "2048", value_parser = ["2048", "3072", "4096"])]
+        bits: String,
+
+        /// The algorithm that the key says it is for
+        #[arg(long, default_value = "RS256", value_parser = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])]
+        alg: String,
+    },
     /// HMAC with SHA-2 (RFC 7518 §3.2); not for the server
     Hmac {
         /// The length of the secret
@@ -74,6 +84,8 @@ impl GenerateArguments {
             }
             Algorithm::Eddsa => Jwk::ed25519(),
             Algorithm::Ecdsa { curve: Curve::P256 } => Jwk::p256(),
+            // The parser lets no other text pass.
+            Algorithm::Rsa { bits, alg } => Jwk::rsa(bits.parse().unwrap_or(2048), alg),
             Algorithm::Hmac { bits } => Jwk::hmac(*bits),
         };
         let jwk = jwk.map_err(|error| CliError::Terminal(io::Error::other(error)))?;

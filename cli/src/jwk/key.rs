@@ -7,6 +7,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::rsa::{self, Numbers};
+
+/// The members that a public key does not have.
+const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
+
 /// A key without a name.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwk(Map<String, Value>);
@@ -54,6 +59,35 @@ impl Jwk {
         }
     }
 
+    /// A new RSA key (RFC 7518 §6.3) of `bits`, for the algorithm named.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn rsa(bits: u32, algorithm: &str) -> Result<Self, getrandom::Error> {
+        let Numbers {
+            n,
+            e,
+            d,
+            p,
+            q,
+            dp,
+            dq,
+            qi,
+        } = rsa::generate(bits)?;
+        Ok(Self::new([
+            ("kty", "RSA".to_owned()),
+            ("alg", algorithm.to_owned()),
+            ("n", URL_SAFE_NO_PAD.encode(n)),
+            ("e", URL_SAFE_NO_PAD.encode(e)),
+            ("d", URL_SAFE_NO_PAD.encode(d.as_slice())),
+            ("p", URL_SAFE_NO_PAD.encode(p.as_slice())),
+            ("q", URL_SAFE_NO_PAD.encode(q.as_slice())),
+            ("dp", URL_SAFE_NO_PAD.encode(dp.as_slice())),
+            ("dq", URL_SAFE_NO_PAD.encode(dq.as_slice())),
+            ("qi", URL_SAFE_NO_PAD.encode(qi.as_slice())),
+        ]))
+    }
+
     /// A new secret of `bits`, a multiple of 8, for the longest HMAC that it is long enough for (RFC 7518 §3.2).
     ///
     /// # Errors
@@ -80,7 +114,9 @@ impl Jwk {
 
     /// The same without its private part.
     pub(crate) fn public(mut self) -> Self {
-        self.0.remove("d");
+        for member in PRIVATE {
+            self.0.remove(member);
+        }
         self
     }
 
@@ -98,6 +134,7 @@ impl Jwk {
         let required: &[&str] = match self.0.get("kty").and_then(Value::as_str) {
             Some("OKP") => &["crv", "kty", "x"],
             Some("EC") => &["crv", "kty", "x", "y"],
+            Some("RSA") => &["e", "kty", "n"],
             _ => &["k", "kty"],
         };
         // The map of the JSON library is sorted, and writes without white space.
@@ -117,6 +154,8 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
 
 #[cfg(test)]
 mod tests {
+    use talos_engine::token::SigningKeys;
+
     use super::*;
 
     fn member(jwk: &Value, name: &str) -> Vec<u8> {
@@ -165,6 +204,34 @@ mod tests {
     }
 
     #[test]
+    fn rsa_keys_sign_and_verify() {
+        let jwk = Jwk::rsa(2048, "RS256").expect("a key");
+        let named = jwk.named(None, "sig");
+        // Reading a private key signs with it, which fails unless all of its numbers belong together.
+        let set = json!({ "keys": [named] }).to_string();
+        let keys = SigningKeys::from_jwk_sets([set.as_str()]).expect("keys");
+        assert!(keys.signing_key(None).is_ok());
+        let public = jwk.public().named(None, "sig");
+        let published = keys.public_set();
+        for member in ["n", "e", "kid"] {
+            assert_eq!(published["keys"][0][member], public[member]);
+        }
+    }
+
+    #[test]
+    fn the_rsa_thumbprint_is_that_of_rfc_7638() {
+        // §3.1.
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let jwk = Jwk::new([
+            ("kty", "RSA".to_owned()),
+            ("n", n.to_owned()),
+            ("e", "AQAB".to_owned()),
+        ]);
+        let kid = jwk.named(None, "sig")["kid"].clone();
+        assert_eq!(kid, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
     fn the_public_part_is_no_more_than_that() {
         let names = |jwk: Jwk| {
             let json = jwk.public().named(None, "sig");
@@ -183,6 +250,10 @@ mod tests {
         assert_eq!(
             names(Jwk::p256().expect("a key")),
             "alg crv kid kty use x y"
+        );
+        assert_eq!(
+            names(Jwk::rsa(2048, "RS256").expect("a key")),
+            "alg e kid kty n use"
         );
     }
 

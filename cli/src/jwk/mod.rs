@@ -2,6 +2,7 @@
 
 mod generate;
 mod key;
+mod rsa;
 
 use std::io::Write;
 

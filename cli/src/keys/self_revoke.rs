@@ -15,11 +15,16 @@ use crate::output::{Output, Table};
 #[derive(Debug, Args)]
 pub(crate) struct SelfRevokeArguments {
     /// The credential, which is the right to revoke it; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     credential: String,
 
     /// Why it ends
     #[arg(long, value_enum)]
     reason: Option<Reason>,
+
+    /// In which words; servers take them from administrators only
+    #[arg(long, value_name = "TEXT")]
+    reason_text: Option<String>,
 }
 
 impl SelfRevokeArguments {
@@ -27,8 +32,11 @@ impl SelfRevokeArguments {
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let credential = secret_argument(&self.credential, "credential", input)?;
         let mut body = json!({ "credential": credential.as_str() });
-        if let (Some(fields), Some(reason)) = (body.as_object_mut(), self.reason) {
-            fields.insert("reason".to_owned(), reason.name().into());
+        if let Some(fields) = body.as_object_mut() {
+            let reason = self.reason.map(Reason::name);
+            fields.extend(reason.map(|reason| ("reason".to_owned(), reason.into())));
+            let text = self.reason_text.as_deref();
+            fields.extend(text.map(|text| ("description".to_owned(), text.into())));
         }
         client.post(
             "/v2alpha1/apiKeys:selfRevoke",

@@ -14,6 +14,7 @@ use crate::output::{Output, Table};
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// The credential; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     credential: String,
 
     /// Read the key from storage, past every cache

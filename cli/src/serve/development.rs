@@ -76,7 +76,7 @@ impl Development {
     }
 }
 
-/// What to try, for somebody who has just started the server for the first time.
+/// Where everything is, for somebody who has just started the server.
 pub(crate) fn banner(
     address: SocketAddr,
     metrics: Option<SocketAddr>,
@@ -89,9 +89,17 @@ pub(crate) fn banner(
     });
     let data = data.display();
     format!(
-        r#"Talos {version}, a development server, listens on {url} ({driver}).
-Data is in {data}.{metrics} Stop with Ctrl-C.
+        "Talos {version}, a development server, listens on {url} ({driver}).\n\
+         Data is in {data}.{metrics} Stop with Ctrl-C.\n",
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
 
+/// What to try first.
+pub(crate) fn examples(address: SocketAddr) -> String {
+    let url = url(address);
+    format!(
+        r#"
 Issue a key:
   curl -s -X POST {url}/v2alpha1/admin/issuedApiKeys -H 'Content-Type: application/json' \
     -d '{{"name": "My first key", "actor_id": "me", "scopes": ["read:*"], "ttl": "168h"}}'
@@ -104,8 +112,7 @@ Verify it, with the "secret" of the answer:
 Revoke it, with the "key_id" of the answer:
   export KEY_ID=...
   curl -s -X POST {url}/v2alpha1/admin/apiKeys/$KEY_ID:revoke -d '{{"reason": "REVOCATION_REASON_SUPERSEDED"}}'
-"#,
-        version = env!("CARGO_PKG_VERSION"),
+"#
     )
 }
 
@@ -277,12 +284,9 @@ mod tests {
             ("[::]:1", "http://localhost:1/v2alpha1"),
             ("192.0.2.1:80", "http://192.0.2.1:80/v2alpha1"),
         ] {
-            let banner = banner(
-                address.parse().expect("an address"),
-                None,
-                "epoll",
-                Path::new("./talos-data"),
-            );
+            let address = address.parse().expect("an address");
+            let data = Path::new("./talos-data");
+            let banner = banner(address, None, "epoll", data) + &examples(address);
             assert!(
                 banner.contains(url) && banner.contains("(epoll)"),
                 "{banner}"

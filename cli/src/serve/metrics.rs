@@ -80,13 +80,15 @@ impl Sources {
         let mut requests = page.family(
             "http_requests_total",
             Kind::Counter,
-            "Answers by method (HEAD counts as GET), status and route.",
+            "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
         );
         for (route, method) in [
             (Route::Verify, "POST"),
             (Route::BatchVerify, "POST"),
+            (Route::VerifyBearer, "GET"),
             (Route::Alive, "GET"),
             (Route::Ready, "GET"),
+            (Route::Preflight, "OPTIONS"),
             (Route::Unknown, "other"),
             (Route::Malformed, "other"),
         ] {

@@ -19,9 +19,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::page_token::PageTokenKeys;
+use talos_api::route::Surface;
 use talos_config::{CacheType, ClientIpSource as Source, Credentials, Driver, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
 use talos_engine::{
@@ -43,9 +44,41 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How to serve.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
+    /// Which routes to serve; all of them when left out
+    #[arg(value_enum)]
+    surface: Option<SurfaceArgument>,
+
     /// A server to try things out: loopback only, data in ./talos-data, secrets generated once and kept there
     #[arg(long)]
     dev: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SurfaceArgument {
+    /// What administrators need: /v2alpha1/admin/…, the short routes, JWKS, health
+    Admin,
+    /// What holders of keys need: self-revocation, JWKS, health
+    #[value(alias = "self-service")]
+    Public,
+}
+
+impl ServeArguments {
+    fn surface(&self) -> Surface {
+        match self.surface {
+            None => Surface::All,
+            Some(SurfaceArgument::Admin) => Surface::Admin,
+            Some(SurfaceArgument::Public) => Surface::Public,
+        }
+    }
+}
+
+/// What a start is about.
+struct Start<'a> {
+    settings: &'a Settings,
+    development: Option<&'a Development>,
+    surface: Surface,
+    log: &'a LogQueue,
+    started: UnixMillis,
 }
 
 /// Serves until a signal ends it.
@@ -64,17 +97,18 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     for Warning { key, message } in &warnings {
         tracing::warn!(key, "{message}");
     }
-    let outcome = open_and_serve(&settings, development.as_ref(), &log, started);
+    let outcome = open_and_serve(&Start {
+        settings: &settings,
+        development: development.as_ref(),
+        surface: arguments.surface(),
+        log: &log,
+        started,
+    });
     log.wait_until_written();
     outcome
 }
 
-fn open_and_serve(
-    settings: &Settings,
-    development: Option<&Development>,
-    log: &LogQueue,
-    started: UnixMillis,
-) -> Result<ExitCode, CliError> {
+fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     process::disable_core_dumps();
     process::raise_descriptor_limit();
     // Before anything is served, so that a signal during the start is not lost.
@@ -83,14 +117,14 @@ fn open_and_serve(
         source,
     })?;
 
-    let engine = Engine::open(options(settings))?;
-    engine.set_live_keys_max(settings.quota.api_keys_max);
-    engine.set_rate_limits(if settings.rate_limit.enabled {
+    let engine = Engine::open(options(start.settings))?;
+    engine.set_live_keys_max(start.settings.quota.api_keys_max);
+    engine.set_rate_limits(if start.settings.rate_limit.enabled {
         Enforcement::On
     } else {
         Enforcement::Off
     });
-    let served = serve(settings, development, &engine, signals, log, started);
+    let served = serve(start, &engine, signals);
     engine.shutdown();
     if served.is_ok() {
         tracing::info!("stopped");
@@ -98,15 +132,9 @@ fn open_and_serve(
     served
 }
 
-fn serve(
-    settings: &Settings,
-    development: Option<&Development>,
-    engine: &Arc<Engine>,
-    signals: Signals,
-    log: &LogQueue,
-    started: UnixMillis,
-) -> Result<ExitCode, CliError> {
-    let metrics_listener = metrics::bind(&settings.serve, development)?;
+fn serve(start: &Start<'_>, engine: &Arc<Engine>, signals: Signals) -> Result<ExitCode, CliError> {
+    let settings = start.settings;
+    let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let mut admin =
         AdminService::start(Arc::clone(engine), admin_settings(settings)).map_err(|source| {
@@ -116,7 +144,7 @@ fn serve(
             }
         })?;
     let server = Server::bind(
-        server_options(settings),
+        server_options(settings, start.surface),
         Arc::clone(engine),
         admin.control_plane(),
     );
@@ -127,8 +155,8 @@ fn serve(
                 server: server.metrics(),
                 control: admin.metrics(),
                 driver: server.driver().to_string(),
-                log: log.clone(),
-                started,
+                log: start.log.clone(),
+                started: start.started,
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
@@ -137,34 +165,34 @@ fn serve(
                     source,
                 })?;
         }
-        announce(settings, development, &server, metrics_address);
-        until_asked_to_stop(server, signals, log)
+        announce(start, &server, metrics_address);
+        until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
     outcome
 }
 
-fn announce(
-    settings: &Settings,
-    development: Option<&Development>,
-    server: &Server,
-    metrics: Option<SocketAddr>,
-) {
+fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
     let address = server.local_addr();
     let driver = server.driver().to_string();
     tracing::info!(
         %address,
+        socket = start.settings.serve.http.socket.as_ref().map(|path| tracing::field::display(path.display())),
         metrics = metrics.map(tracing::field::display),
         driver = driver.as_str(),
-        workers = settings.serve.workers,
+        workers = start.settings.serve.workers,
+        surface = start.surface.name(),
         version = VERSION,
         "serving"
     );
-    if development.is_some() {
+    if start.development.is_some() {
+        let mut banner =
+            development::banner(address, metrics, &driver, &start.settings.db.directory);
+        if start.surface != Surface::Public {
+            banner += &development::examples(address);
+        }
         // A banner that cannot be written is no reason not to serve.
-        let _ = io::stdout().write_all(
-            development::banner(address, metrics, &driver, &settings.db.directory).as_bytes(),
-        );
+        let _ = io::stdout().write_all(banner.as_bytes());
     }
 }
 
@@ -207,7 +235,7 @@ fn load(
 }
 
 /// The environment as text. What is not UTF-8 cannot be one of our values, and is reported as a bad one.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| {
         (
             name.to_string_lossy().into_owned(),
@@ -269,15 +297,15 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
         page_tokens: PageTokenKeys::new(
-            &settings.secrets.hmac_current,
-            &settings.secrets.hmac_retired,
+            &settings.secrets.pagination_current,
+            &settings.secrets.pagination_retired,
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
     }
 }
 
-fn server_options(settings: &Settings) -> ServerOptions {
+fn server_options(settings: &Settings, surface: Surface) -> ServerOptions {
     let mut options = ServerOptions::new(settings.serve.http.listener.address());
     options.workers = settings.serve.workers;
     options.driver = match settings.serve.driver {
@@ -285,6 +313,9 @@ fn server_options(settings: &Settings) -> ServerOptions {
         Driver::IoUring => DriverChoice::IoUring,
         Driver::Epoll => DriverChoice::Epoll,
     };
+    options.surface = surface;
+    options.socket.clone_from(&settings.serve.http.socket);
+    options.cors.clone_from(&settings.serve.http.cors);
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
     options.client_ip_source = match settings.serve.http.client_ip_source {
         Source::RemoteAddress => ClientIpSource::RemoteAddress,

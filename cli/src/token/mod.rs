@@ -42,6 +42,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct InspectArguments {
     /// The credential, of any kind; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     credential: String,
 }
 

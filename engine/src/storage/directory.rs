@@ -19,6 +19,7 @@ use crate::error::OpenError;
 pub const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
+const DATABASE: &str = "db";
 const MAGIC: &str = "talos-database ";
 /// What may lie in a directory that holds no database yet: the development secrets are made first.
 const NOT_FOREIGN: [&str; 4] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found"];
@@ -68,7 +69,7 @@ impl Directory {
 
     /// Where RocksDB lives.
     pub fn database(&self) -> PathBuf {
-        self.root.join("db")
+        self.root.join(DATABASE)
     }
 
     /// Where RocksDB is made before it is moved to its place.
@@ -80,6 +81,17 @@ impl Directory {
     pub fn witness(&self) -> PathBuf {
         self.root.join("witness")
     }
+}
+
+/// The format of the database below `root`; `None` when there is no whole one. Nothing is written or locked.
+pub fn format_of(root: &Path) -> Result<Option<u32>, OpenError> {
+    match fs::metadata(root) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // Whatever else is the matter is found out below.
+        _ => {}
+    }
+    let is_known = read_format(root)? == Format::Known;
+    Ok((is_known && root.join(DATABASE).exists()).then_some(FORMAT))
 }
 
 /// What a directory says of itself.

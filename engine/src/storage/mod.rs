@@ -20,6 +20,7 @@ mod rocks_used;
 mod witness;
 
 pub use change_format::{Change, Event};
+pub use directory::{FORMAT, format_of};
 pub use index::Selection;
 pub use key::{KeyKind, RecordKey};
 #[cfg(test)]

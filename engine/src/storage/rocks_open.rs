@@ -45,6 +45,29 @@ pub struct Wanted {
     pub block_cache_bytes: usize,
 }
 
+impl Wanted {
+    /// `shards` of a new database, rounded up to a power of two, one per core when nobody asks; an existing one must have
+    /// as many as are asked for.
+    pub fn new(shards: Option<u16>, block_cache_bytes: usize) -> Self {
+        let count = shards
+            .unwrap_or_else(default_shards)
+            .min(SHARDS_MAX)
+            .next_power_of_two();
+        Self {
+            shards: count,
+            shards_asked: shards.map(|_| count),
+            block_cache_bytes,
+        }
+    }
+}
+
+fn default_shards() -> u16 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|cores| u16::try_from(cores.get()).ok())
+        .unwrap_or(1)
+}
+
 /// Opens the database in `path`, or makes one, and checks that nothing acknowledged is missing.
 pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     let directory = Directory::claim(path)?;

@@ -1,0 +1,143 @@
+//! Making a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], with `permissions` for the
+//! scopes and an actor that may be left out.
+
+use serde::Serialize;
+use talos_engine::clock::UnixMillis;
+use talos_engine::{IssueKey, KeyId, Record, Secret, TenantId};
+
+use crate::error::ApiError;
+use crate::json::{self, Fields};
+use crate::key::{Resource, as_text};
+use crate::{issue, key_fields, limits};
+
+/// The actor of a key that is issued without one.
+const DEFAULT_ACTOR: &str = "default";
+/// The other name of the scopes.
+pub(crate) const PERMISSIONS: &str = "permissions";
+const SCOPES: &str = "scopes";
+
+/// Reads the request into the command of `tenant`, as [`issue::parse_request`] does.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract; also when it has both `permissions` and `scopes`.
+pub fn parse_request(
+    body: &[u8],
+    tenant: TenantId,
+    default_ttl_ms: Option<u64>,
+) -> Result<IssueKey, ApiError> {
+    let mut known = issue::FIELDS.to_vec();
+    known.push(PERMISSIONS);
+    let mut fields = json::parse(body, &known)?;
+    let scopes = permissions(&mut fields);
+    let actor_id = key_fields::optional(
+        &mut fields,
+        "actor_id",
+        limits::ACTOR_ID_CHARS,
+        DEFAULT_ACTOR,
+    );
+    issue::with_actor_and_scopes(&mut fields, tenant, default_ttl_ms, actor_id, scopes)
+}
+
+/// The scopes under either of their names; none when both are unset.
+pub(crate) fn permissions(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
+    if !fields.is_present(PERMISSIONS) {
+        return key_fields::scopes(fields);
+    }
+    if fields.is_present(SCOPES) {
+        return Err(fields.invalid(PERMISSIONS, "is another name of scopes; use one of them"));
+    }
+    key_fields::scopes_of(fields, PERMISSIONS)
+}
+
+/// The answer of [`issue::render_response`], with the key's id and its secret again under short names.
+#[must_use]
+pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
+    let secret = secret.map(Secret::expose);
+    json::render(&Answer {
+        id: record.key_id,
+        key: secret,
+        issued_api_key: Resource::new(record, now),
+        secret,
+    })
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: KeyId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    issued_api_key: Resource<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::tests::full;
+    use serde_json::Value;
+
+    fn parse(body: &str) -> Result<IssueKey, ApiError> {
+        parse_request(body.as_bytes(), TenantId::SINGLE, Some(7_000))
+    }
+
+    #[test]
+    fn permissions_are_scopes_and_the_actor_may_be_left_out() {
+        let command =
+            parse(r#"{"name":"n","permissions":["read:docs"],"ttl":"15m"}"#).expect("a command");
+        assert_eq!(
+            (command.name.as_str(), command.actor_id.as_str()),
+            ("n", "default")
+        );
+        assert_eq!(
+            (command.scopes, command.ttl_ms),
+            (vec!["read:docs".to_owned()], Some(900_000))
+        );
+        for body in [
+            r#"{"name":"n","actor_id":"a","scopes":["s"]}"#,
+            r#"{"name":"n","actor_id":"a","scopes":["s"],"permissions":null}"#,
+        ] {
+            let command = parse(body).expect("a command");
+            assert_eq!(
+                (command.actor_id.as_str(), command.scopes),
+                ("a", vec!["s".to_owned()])
+            );
+        }
+    }
+
+    #[test]
+    fn bad_values_name_their_field() {
+        for (body, start) in [
+            (r#"{"permissions":["a"]}"#, "name: is required"),
+            (r#"{"name":"n","permissions":"a"}"#, "permissions: "),
+            (r#"{"name":"n","permissions":["a",""]}"#, "permissions[1]: "),
+            (
+                r#"{"name":"n","permissions":[],"scopes":[]}"#,
+                "permissions: is another name",
+            ),
+            (r#"{"name":"n","actor_id":5}"#, "actor_id: "),
+        ] {
+            let error = parse(body).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with(start), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn id_and_secret_stand_under_both_names() {
+        let (record, now) = (full(), UnixMillis(1_700_000_000_000));
+        let secret = Secret::new("ory_ak_v1_a_b".to_owned());
+        let value: Value =
+            serde_json::from_slice(&render_response(&record, Some(&secret), now)).expect("JSON");
+        assert_eq!(value["id"], value["issued_api_key"]["key_id"]);
+        assert_eq!(
+            (&value["key"], &value["secret"]),
+            (&"ory_ak_v1_a_b".into(), &"ory_ak_v1_a_b".into())
+        );
+        let replay: Value =
+            serde_json::from_slice(&render_response(&record, None, now)).expect("JSON");
+        let names: Vec<_> = replay.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["id", "issued_api_key"]);
+    }
+}

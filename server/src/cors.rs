@@ -1,0 +1,285 @@
+//! Cross-origin requests of browsers (the Fetch Standard §3.2): which lines an answer gets so that a page of another
+//! origin may read it.
+//!
+//! Guarantees: credentials are never granted to every origin; whatever depends on a request's `Origin` says so in `Vary`,
+//! also where the answer is no. The browser decides over methods and headers, so a preflight gets all that is allowed,
+//! whatever it asks for.
+
+use talos_config::Cors;
+
+/// What goes before the origin in the line that admits it.
+const ADMITTED: &[u8] = b"Access-Control-Allow-Origin: ";
+const END: &[u8] = b"\r\n";
+
+/// The rules as prepared lines.
+#[derive(Debug)]
+pub(crate) struct CrossOrigin {
+    /// `None` = every origin.
+    origins: Option<Vec<Pattern>>,
+    /// What every admitted answer gets.
+    lines: Vec<u8>,
+    /// What the answer to an admitted preflight gets besides.
+    preflight: Vec<u8>,
+    any_header: bool,
+    debug: bool,
+}
+
+/// An origin, perhaps with a gap for a part of its host.
+#[derive(Debug, PartialEq, Eq)]
+struct Pattern {
+    start: Vec<u8>,
+    /// What follows the gap; `None` = there is none.
+    end: Option<Vec<u8>>,
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        match text.split_once('*') {
+            Some((start, end)) => Self {
+                start: start.into(),
+                end: Some(end.into()),
+            },
+            None => Self {
+                start: text.into(),
+                end: None,
+            },
+        }
+    }
+
+    /// Whether `origin` fits; a gap takes labels of a host name and never the end of one.
+    fn fits(&self, origin: &[u8]) -> bool {
+        let Some(end) = &self.end else {
+            return self.start == origin;
+        };
+        let in_gap = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+        origin
+            .strip_prefix(self.start.as_slice())
+            .and_then(|rest| rest.strip_suffix(end.as_slice()))
+            .is_some_and(|gap| !gap.is_empty() && gap.iter().all(in_gap))
+    }
+}
+
+impl CrossOrigin {
+    /// Prepares the rules; `None` when cross-origin requests get nothing.
+    pub(crate) fn new(rules: &Cors) -> Option<Self> {
+        rules.enabled.then(|| {
+            let any = rules.allowed_origins.iter().any(|origin| origin == "*");
+            let any_header = rules.allowed_headers.iter().any(|name| name == "*");
+            let mut lines = line("Access-Control-Expose-Headers", &rules.exposed_headers);
+            // The configuration refuses the two together; were it to forget, everybody still gets no credentials.
+            if rules.allow_credentials && !any {
+                lines.extend_from_slice(b"Access-Control-Allow-Credentials: true\r\n");
+            }
+            let mut preflight = line("Access-Control-Allow-Methods", &rules.allowed_methods);
+            if any_header {
+                preflight.extend_from_slice(b"Vary: Access-Control-Request-Headers\r\n");
+            } else {
+                let headers = line("Access-Control-Allow-Headers", &rules.allowed_headers);
+                preflight.extend(headers);
+            }
+            if rules.max_age_s > 0 {
+                let age = format!("Access-Control-Max-Age: {}\r\n", rules.max_age_s);
+                preflight.extend_from_slice(age.as_bytes());
+            }
+            let patterns = rules.allowed_origins.iter().map(|text| Pattern::new(text));
+            Self {
+                origins: (!any).then(|| patterns.collect()),
+                lines,
+                preflight,
+                any_header,
+                debug: rules.debug,
+            }
+        })
+    }
+
+    /// Writes what every answer to a request of `origin` gets.
+    pub(crate) fn write(&self, origin: Option<&[u8]>, output: &mut Vec<u8>) {
+        if self.origins.is_none() {
+            // The same for all, so that a cache may give it to all.
+            output.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
+            output.extend_from_slice(&self.lines);
+            return;
+        }
+        output.extend_from_slice(b"Vary: Origin\r\n");
+        if let Some(origin) = origin.filter(|origin| self.admits(origin)) {
+            output.extend_from_slice(ADMITTED);
+            output.extend_from_slice(origin);
+            output.extend_from_slice(END);
+            output.extend_from_slice(&self.lines);
+        }
+    }
+
+    /// Writes what the answer to a preflight of `origin` gets besides. `headers` are those that it asks for.
+    pub(crate) fn write_preflight(
+        &self,
+        origin: &[u8],
+        headers: Option<&[u8]>,
+        output: &mut Vec<u8>,
+    ) {
+        let admitted = self.admits(origin);
+        if self.debug {
+            let origin = String::from_utf8_lossy(origin);
+            tracing::info!(%origin, admitted, "a preflight of another origin");
+        }
+        if !admitted {
+            return;
+        }
+        output.extend_from_slice(&self.preflight);
+        // An asterisk of ours would not stand for Authorization, and with credentials for nothing at all.
+        if let Some(headers) = headers.filter(|names| self.any_header && is_list(names)) {
+            output.extend_from_slice(b"Access-Control-Allow-Headers: ");
+            output.extend_from_slice(headers);
+            output.extend_from_slice(END);
+        }
+    }
+
+    /// Says in the log, if that is wanted, whether a request of `origin` may be read by its page.
+    pub(crate) fn log(&self, origin: Option<&[u8]>) {
+        if let Some(origin) = origin.filter(|_| self.debug) {
+            let admitted = self.admits(origin);
+            let origin = String::from_utf8_lossy(origin);
+            tracing::info!(%origin, admitted, "a request of another origin");
+        }
+    }
+
+    fn admits(&self, origin: &[u8]) -> bool {
+        self.origins
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(origin)))
+    }
+}
+
+/// `name: a, b` as a whole line; nothing for no values.
+fn line(name: &str, values: &[String]) -> Vec<u8> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    format!("{name}: {}\r\n", values.join(", ")).into_bytes()
+}
+
+/// Whether `names` is a list of field names.
+fn is_list(names: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_, ".contains(byte);
+    !names.is_empty() && names.iter().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(origins: &[&str]) -> Cors {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Cors {
+            enabled: true,
+            allowed_origins: owned(origins),
+            allowed_methods: owned(&["GET", "POST"]),
+            allowed_headers: owned(&["Authorization", "Content-Type"]),
+            exposed_headers: owned(&["Content-Type"]),
+            allow_credentials: false,
+            max_age_s: 0,
+            debug: false,
+        }
+    }
+
+    fn simple(rules: &Cors, origin: Option<&str>) -> String {
+        let mut output = Vec::new();
+        let cors = CrossOrigin::new(rules).expect("enabled");
+        cors.write(origin.map(str::as_bytes), &mut output);
+        String::from_utf8(output).expect("text")
+    }
+
+    fn preflight(rules: &Cors, origin: &str, headers: Option<&str>) -> String {
+        let mut output = Vec::new();
+        let cors = CrossOrigin::new(rules).expect("enabled");
+        cors.write_preflight(origin.as_bytes(), headers.map(str::as_bytes), &mut output);
+        String::from_utf8(output).expect("text")
+    }
+
+    #[test]
+    fn nothing_without_being_enabled() {
+        let mut rules = rules(&["*"]);
+        rules.enabled = false;
+        assert!(CrossOrigin::new(&rules).is_none());
+    }
+
+    #[test]
+    fn everybody_gets_the_same_and_no_credentials() {
+        let mut rules = rules(&["https://a.example", "*"]);
+        rules.allow_credentials = true;
+        let wanted =
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Content-Type\r\n";
+        for origin in [None, Some("https://a.example"), Some("null")] {
+            assert_eq!(simple(&rules, origin), wanted);
+        }
+    }
+
+    #[test]
+    fn a_listed_origin_is_named_and_every_answer_varies() {
+        let mut rules = rules(&["https://a.example"]);
+        rules.allow_credentials = true;
+        assert_eq!(
+            simple(&rules, Some("https://a.example")),
+            "Vary: Origin\r\nAccess-Control-Allow-Origin: https://a.example\r\n\
+             Access-Control-Expose-Headers: Content-Type\r\nAccess-Control-Allow-Credentials: true\r\n"
+        );
+        for origin in [
+            None,
+            Some("https://b.example"),
+            Some("null"),
+            Some("http://a.example"),
+        ] {
+            assert_eq!(simple(&rules, origin), "Vary: Origin\r\n", "{origin:?}");
+        }
+        assert_eq!(preflight(&rules, "https://b.example", Some("X")), "");
+    }
+
+    #[test]
+    fn a_gap_takes_a_part_of_the_host_and_nothing_else() {
+        let pattern = Pattern::new("https://*.a.example");
+        for origin in ["https://x.a.example", "https://x.y-z.a.example"] {
+            assert!(pattern.fits(origin.as_bytes()), "{origin}");
+        }
+        for origin in [
+            "https://a.example",
+            "https://.a.example",
+            "https://evil/.a.example",
+            "https://evil:1.a.example",
+            "https://x@y.a.example",
+            "https://x.a.example.evil",
+            "http://x.a.example",
+            "https://x.a.example:8443",
+            "https://",
+            "",
+        ] {
+            assert!(!pattern.fits(origin.as_bytes()), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_gets_all_that_is_allowed() {
+        let mut rules = rules(&["https://a.example"]);
+        rules.max_age_s = 600;
+        assert_eq!(
+            preflight(&rules, "https://a.example", Some("X-Other")),
+            "Access-Control-Allow-Methods: GET, POST\r\n\
+             Access-Control-Allow-Headers: Authorization, Content-Type\r\nAccess-Control-Max-Age: 600\r\n"
+        );
+        rules.allowed_headers = vec!["*".to_owned()];
+        rules.max_age_s = 0;
+        for (asked, told) in [
+            (
+                Some("x-a,authorization"),
+                "Access-Control-Allow-Headers: x-a,authorization\r\n",
+            ),
+            (None, ""),
+            (Some("x\ty: z"), ""),
+        ] {
+            assert_eq!(
+                preflight(&rules, "https://a.example", asked),
+                format!(
+                    "Access-Control-Allow-Methods: GET, POST\r\nVary: Access-Control-Request-Headers\r\n{told}"
+                )
+            );
+        }
+    }
+}
