@@ -155,22 +155,27 @@ impl LastUsed {
     /// What was noted of a key of the same id before it was deleted and came back is not told.
     pub fn of(&self, records: &[Record]) -> Result<Vec<Option<UnixMillis>>, StorageError> {
         let key_of = |record: &Record| RecordKey::new(record.tenant, record.key_id);
+        let keys: Vec<_> = records.iter().map(key_of).collect();
         let waiting: Vec<_> = {
             let mut gathered = self.gather();
             let gathered = &mut *gathered;
-            let latest = |record| {
-                let key = key_of(record);
-                let waiting = gathered.waiting.get(&key).copied();
-                waiting.max(gathered.recent.get(&key).copied())
+            let latest = |key: &RecordKey| {
+                let waiting = gathered.waiting.get(key).copied();
+                waiting.max(gathered.recent.get(key).copied())
             };
-            records.iter().map(latest).collect()
+            keys.iter().map(latest).collect()
         };
-        let with_written = |(record, waiting): (&Record, Option<UnixMillis>)| {
-            let written = self.store.last_used(&key_of(record))?;
+        let written = self.store.last_uses(&keys)?;
+        let latest = |((record, waiting), written): ((&Record, Option<UnixMillis>), _)| {
             let latest = waiting.max(written);
-            Ok(latest.filter(|time| *time >= record.create_time))
+            latest.filter(|time| *time >= record.create_time)
         };
-        records.iter().zip(waiting).map(with_written).collect()
+        Ok(records
+            .iter()
+            .zip(waiting)
+            .zip(written)
+            .map(latest)
+            .collect())
     }
 
     /// What became of uses.

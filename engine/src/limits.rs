@@ -27,6 +27,10 @@ pub const ROCKSDB_OPEN_FILES: i32 = 1024;
 pub const RECOVERY_CHECKED_CHANGES: usize = 1024;
 /// Bytes of records after which a page of keys ends, however many were asked for: 1000 keys may have 64 MiB of metadata.
 pub const LIST_PAGE_BYTES: usize = 4 << 20;
+/// Records of a page that are read at once. With the largest ones that is 8 MiB more than a page may have.
+pub const LIST_RECORDS_AT_ONCE: usize = 128;
+/// Deleted entries of the index over which a page may go, about 1 ms, before they are written to a file, and so compacted.
+pub const LIST_DELETED_ENTRIES: u64 = 8192;
 /// Milliseconds for which changes stay in the log: a week.
 pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Bytes that the change log may take, about.

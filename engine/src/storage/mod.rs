@@ -8,6 +8,8 @@ mod change_format;
 mod directory;
 mod index;
 mod key;
+#[cfg(test)]
+mod list_steps;
 mod record_format;
 mod recovery;
 mod retention;

@@ -203,7 +203,8 @@ impl Place<'_> {
 
     fn family_options(&self, name: &str) -> Options {
         match name {
-            LOG | INDEX => rocks_options::ordered(&self.cache),
+            INDEX => rocks_options::index(&self.cache),
+            LOG => rocks_options::ordered(&self.cache),
             _ => rocks_options::records(&self.cache),
         }
     }

@@ -1,6 +1,6 @@
 //! When keys were last used: a column family of its own, since it is neither part of a record nor of any change.
 
-use rocksdb::WriteBatch;
+use rocksdb::{ReadOptions, WriteBatch};
 
 use super::rocks::{RocksStore, USED};
 use super::{RecordKey, Rows, StorageError};
@@ -10,10 +10,18 @@ impl RocksStore {
     /// When the key was last used, as far as that was written. May wait for the disk.
     pub fn last_used(&self, key: &RecordKey) -> Result<Option<UnixMillis>, StorageError> {
         let bytes = self.db.get_pinned_cf(self.family(USED)?, key.as_bytes())?;
-        let Some(bytes) = bytes else { return Ok(None) };
-        let bytes = bytes.as_ref().try_into();
-        let millis = bytes.map_err(|_| StorageError::Corrupt("the time of a key's last use"))?;
-        Ok(Some(UnixMillis(i64::from_le_bytes(millis))))
+        bytes.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// When each of the keys was last used, as far as that was written. May wait for the disk.
+    pub fn last_uses(&self, keys: &[RecordKey]) -> Result<Vec<Option<UnixMillis>>, StorageError> {
+        let (family, options) = (self.family(USED)?, ReadOptions::default());
+        let mut found = self.values(family, keys.iter().enumerate(), &options)?;
+        found.sort_unstable_by_key(|(place, ..)| *place);
+        let times = found
+            .into_iter()
+            .map(|(_, _, bytes)| bytes.map(|bytes| decode(&bytes)).transpose());
+        times.collect()
     }
 
     /// Notes uses in one write, which is not synced; a use that is older than the one noted is left out. Returns how many were
@@ -38,4 +46,10 @@ impl RocksStore {
         }
         Ok(noted)
     }
+}
+
+fn decode(bytes: &[u8]) -> Result<UnixMillis, StorageError> {
+    let millis = bytes.try_into();
+    let millis = millis.map_err(|_| StorageError::Corrupt("the time of a key's last use"))?;
+    Ok(UnixMillis(i64::from_le_bytes(millis)))
 }
