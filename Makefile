@@ -12,13 +12,14 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run test lint bench loadtest peers
+.PHONY: help setup run test lint bench fuzz loadtest peers
 
 help:
 	@echo 'make run       start a development server on http://localhost:4420'
 	@echo 'make test      run every test'
 	@echo 'make lint      check formatting and lints'
 	@echo 'make bench     run the micro-benchmarks'
+	@echo 'make fuzz      run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make loadtest  start a server and measure verification under load'
 	@echo 'make peers     compare verification with nginx and Redis (needs wrk, nginx-light, redis-server)'
 	@echo 'make setup     install what is missing; all of the above do so, too'
@@ -43,6 +44,9 @@ lint: setup
 
 bench: setup
 	cargo bench --package talos-benches
+
+fuzz: setup
+	@scripts/fuzz
 
 loadtest: setup
 	@cargo build --release --package talos --package talos-loadtest

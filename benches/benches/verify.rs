@@ -7,7 +7,7 @@
 )]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use talos_benches::{Scratch, Walk, keyring, many_keys};
+use talos_benches::{Scratch, TOKEN_KINDS, Walk, keyring, many_keys};
 use talos_engine::CacheMode;
 
 #[global_allocator]
@@ -15,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Memory for cells of a key of the usual size, generously.
 const CACHE_BYTES_PER_KEY: usize = 2048;
+/// Tokens of each kind.
+const TOKENS: usize = 1000;
 
 fn verify(c: &mut Criterion) {
     let count = many_keys();
@@ -66,5 +68,40 @@ fn verify(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, verify);
+/// Tokens that are all derived from one key. What their signatures cost is in the misses only.
+fn verify_tokens(c: &mut Criterion) {
+    let scratch = Scratch::new(64 << 20);
+    let parent = scratch.issue_one();
+    let mut group = c.benchmark_group("verify token");
+    for kind in TOKEN_KINDS {
+        scratch.sign_with(kind);
+        let tokens: Vec<_> = (0..TOKENS).map(|_| scratch.derive(&parent, kind)).collect();
+        assert!(
+            tokens
+                .iter()
+                .all(|token| scratch.verify(token, CacheMode::Use))
+        );
+        let mut walk = Walk::default();
+        group.bench_function(format!("{}, proof hit", kind.name), |b| {
+            b.iter(|| assert!(scratch.verify(&tokens[walk.next(TOKENS)], CacheMode::Use)));
+        });
+        // As above: the first verification of each token, with the key's record in RocksDB's memory.
+        group.bench_function(format!("{}, proof miss", kind.name), |b| {
+            b.iter_batched_ref(
+                || scratch.engine.set_keyring(keyring()),
+                |()| assert!(scratch.verify(&tokens[walk.next(TOKENS)], CacheMode::Use)),
+                BatchSize::PerIteration,
+            );
+        });
+        let mut altered = tokens[0].clone();
+        let last = altered.pop().expect("a character");
+        altered.push(if last == 'A' { 'Q' } else { 'A' });
+        group.bench_function(format!("{}, altered", kind.name), |b| {
+            b.iter(|| assert!(!scratch.verify(&altered, CacheMode::Use)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, verify, verify_tokens);
 criterion_main!(benches);

@@ -6,13 +6,14 @@
     reason = "a bench that cannot measure has nothing better to do than to stop"
 )]
 
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, LazyLock};
 
+use talos_engine::token::{CustomClaims, SigningKeys, TokenType};
 use talos_engine::{
-    Answer, CacheMode, Command, CommandError, Engine, IssueKey, Keyring, KeyringSettings,
-    LastUsedOptions, Options, Outcome, Prefixes, Query, RevocationReason, RevokeKey, Secret, Step,
-    TenantId, TokenSettings, Verdict, Visibility, clock,
+    Answer, CacheMode, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
+    KeyringSettings, LastUsedOptions, ListQuery, Options, Outcome, Page, Prefixes, Query, Record,
+    RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict, Visibility, clock,
 };
 
 /// Issue commands that wait for the committer at once while keys are made.
@@ -25,9 +26,54 @@ pub struct Scratch {
     directory: tempfile::TempDir,
 }
 
-/// Secrets and prefixes as a small installation has them.
+/// The private key of RFC 8037 appendix A.1.
+const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// The private key of RFC 7520 §3.4, of 2048 bits.
+const RSA_JWK: &str =
+    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+static SIGNING_KEYS: LazyLock<Arc<SigningKeys>> = LazyLock::new(|| {
+    let keys = SigningKeys::from_jwk_sets([ED25519_JWK, RSA_JWK]);
+    Arc::new(keys.expect("signing keys"))
+});
+
+/// A kind of derived token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenKind {
+    /// What reports call it.
+    pub name: &'static str,
+    token_type: TokenType,
+    /// The `kid` of the key that signs it, if it is one of several that can.
+    signing_key_id: Option<&'static str>,
+}
+
+/// Every kind of derived token.
+pub const TOKEN_KINDS: [TokenKind; 3] = [
+    TokenKind {
+        name: "JWT, EdDSA",
+        token_type: TokenType::Jwt,
+        signing_key_id: Some("ed25519"),
+    },
+    TokenKind {
+        name: "JWT, RS256",
+        token_type: TokenType::Jwt,
+        signing_key_id: Some("bilbo.baggins@hobbiton.example"),
+    },
+    TokenKind {
+        name: "macaroon",
+        token_type: TokenType::Macaroon,
+        signing_key_id: None,
+    },
+];
+
+/// Secrets, prefixes and signing keys as a small installation has them.
 #[must_use]
 pub fn keyring() -> Keyring {
+    keyring_that_signs_with(None)
+}
+
+/// The same, and new tokens are signed with the key of this `kid`.
+#[must_use]
+pub fn keyring_that_signs_with(kid: Option<&str>) -> Keyring {
     Keyring::new(KeyringSettings {
         hmac_current: Secret::new("a secret of the length that is asked for".to_owned()),
         hmac_retired: Vec::new(),
@@ -40,7 +86,11 @@ pub fn keyring() -> Keyring {
         issuer: "http://localhost:4420".to_owned(),
         max_ttl_s: 31_536_000,
         clock_skew_s: 300,
-        tokens: TokenSettings::default(),
+        tokens: TokenSettings {
+            signing_keys: Arc::clone(&SIGNING_KEYS),
+            signing_key_id: kid.map(str::to_owned),
+            ..TokenSettings::default()
+        },
     })
 }
 
@@ -93,30 +143,91 @@ impl Scratch {
     /// When a key is not issued.
     #[must_use]
     pub fn issue(&self, count: usize) -> Vec<String> {
-        let mut credentials = Vec::with_capacity(count);
-        while credentials.len() < count {
+        let outcomes = self.run((0..count).map(|n| Command::Issue(key(n))));
+        let credential = |outcome| match outcome {
+            Outcome::Issued {
+                secret: Some(secret),
+                ..
+            } => secret.expose().to_owned(),
+            other => panic!("not issued: {other:?}"),
+        };
+        outcomes.map(credential).collect()
+    }
+
+    /// Issues one key and returns its record.
+    ///
+    /// # Panics
+    /// When it is not issued.
+    #[must_use]
+    pub fn issue_one(&self) -> Record {
+        match self.run([Command::Issue(key(0))]).next() {
+            Some(Outcome::Issued { record, .. }) => record,
+            other => panic!("not issued: {other:?}"),
+        }
+    }
+
+    /// Makes the keyring sign tokens of this kind.
+    pub fn sign_with(&self, kind: TokenKind) {
+        self.engine
+            .set_keyring(keyring_that_signs_with(kind.signing_key_id));
+    }
+
+    /// Derives a token of a kind whose key is the signing key.
+    ///
+    /// # Panics
+    /// When it is not derived.
+    #[must_use]
+    pub fn derive(&self, parent: &Record, kind: TokenKind) -> String {
+        let wanted = DeriveToken {
+            token_type: kind.token_type,
+            ttl_ms: None,
+            scopes: vec!["read:orders".to_owned()],
+            audiences: Vec::new(),
+            custom: CustomClaims::default(),
+        };
+        let derived = self.engine.derive(parent, wanted, None);
+        derived.expect("a token").token.expose().to_owned()
+    }
+
+    /// Runs commands, many of them waiting at once, and returns what they did, in their order.
+    ///
+    /// # Panics
+    /// When one is refused.
+    pub fn run(
+        &self,
+        commands: impl IntoIterator<Item = Command>,
+    ) -> impl Iterator<Item = Outcome> {
+        let mut commands = commands.into_iter();
+        std::iter::from_fn(move || {
             let (sender, receiver) = channel();
-            let batch = BATCH.min(count - credentials.len());
-            for n in 0..batch {
+            for command in commands.by_ref().take(BATCH) {
                 let sender = sender.clone();
-                submit(
-                    &self.engine,
-                    Command::Issue(key(credentials.len() + n)),
-                    move |outcome| {
-                        sender.send(outcome).expect("a receiver");
-                    },
-                );
+                submit(&self.engine, command, move |outcome| {
+                    sender.send(outcome).expect("a receiver");
+                });
             }
             drop(sender);
-            credentials.extend(receiver.iter().map(|outcome| match outcome {
-                Ok(Outcome::Issued {
-                    secret: Some(secret),
-                    ..
-                }) => secret.expose().to_owned(),
-                other => panic!("not issued: {other:?}"),
-            }));
-        }
-        credentials
+            let outcomes: Vec<_> = receiver
+                .iter()
+                .map(|outcome| outcome.unwrap_or_else(|error| panic!("refused: {error}")))
+                .collect();
+            (!outcomes.is_empty()).then_some(outcomes)
+        })
+        .flatten()
+    }
+
+    /// Reads a page on a disk thread.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn list(&self, query: ListQuery) -> Page {
+        let (sender, receiver) = channel();
+        self.engine.list(query, move |page| {
+            sender.send(page).expect("a receiver");
+        });
+        let page = receiver.recv().expect("an answer");
+        page.unwrap_or_else(|error| panic!("no page: {error}"))
     }
 
     /// Verifies once, waiting for the disk if it must; whether it is valid.

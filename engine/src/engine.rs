@@ -140,8 +140,17 @@ impl Engine {
         command: Command,
         done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static,
     ) {
+        self.submit_at(command, clock::now(), done);
+    }
+
+    /// The same at a given time.
+    pub(crate) fn submit_at(
+        &self,
+        command: Command,
+        now: UnixMillis,
+        done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static,
+    ) {
         let done: Done = Box::new(done);
-        let now = clock::now();
         match self.prepare(command, now) {
             Ok(command) => self.committer.submit(command, now, done),
             Err(rejection) => done(Err(rejection.into())),

@@ -7,7 +7,7 @@ use crate::clock::UnixMillis;
 use crate::record::Status;
 use crate::{KeyKind, ListQuery, Page, Selection};
 
-fn page(engine: &Engine, query: ListQuery) -> Page {
+pub(super) fn page(engine: &Engine, query: ListQuery) -> Page {
     let (sender, receiver) = channel();
     engine.list(query, move |page| {
         sender.send(page).expect("a receiver");

@@ -8,6 +8,7 @@ mod keyring_changes;
 mod last_used;
 mod lifecycle;
 mod lists;
+mod model;
 mod rate_limits;
 mod recovery;
 mod slow_read;

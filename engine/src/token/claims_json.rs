@@ -91,9 +91,11 @@ impl Claims {
         Some(Self { custom, ..claims })
     }
 
-    /// Whether a reader accepts as many entries.
+    /// Whether a reader accepts these times and as many entries.
     fn is_within_bounds(&self) -> bool {
-        self.scopes.len() <= TOKEN_SCOPES
+        let times = [self.issued_at_s, self.not_before_s, self.expires_at_s];
+        times.iter().all(|s| (0..=SECONDS_MAX).contains(s))
+            && self.scopes.len() <= TOKEN_SCOPES
             && self.allowed_cidrs.len() <= TOKEN_CIDRS
             && self.audiences.len() <= TOKEN_AUDIENCES
     }
@@ -339,6 +341,14 @@ mod tests {
             ..claims.clone()
         };
         assert_eq!(many.to_json(TokenType::Jwt), Err(MintError::BeyondBounds));
+        for expires_at_s in [-1, SECONDS_MAX + 1, i64::MAX] {
+            let beyond = Claims {
+                expires_at_s,
+                ..claims.clone()
+            };
+            let written = beyond.to_json(TokenType::Jwt);
+            assert_eq!(written, Err(MintError::BeyondBounds), "{expires_at_s}");
+        }
         let mut deep = json!({});
         for _ in 0..31 {
             deep = json!([deep]);

@@ -85,7 +85,9 @@ pub enum MintError {
         bytes: usize,
     },
     /// For the caller: a macaroon takes only so many caveats, or the claims exceed a bound of theirs.
-    #[error("the token would not be accepted: too many caveats, scopes, addresses or audiences")]
+    #[error(
+        "the token would not be accepted: too many caveats, scopes, addresses or audiences, or a time beyond the year 9999"
+    )]
     BeyondBounds,
     /// For the caller: a caveat must narrow what the macaroon allows, and say something.
     #[error("the caveat does not narrow what the macaroon allows")]

@@ -1,0 +1,97 @@
+//! A batch of 100 verifications as the data plane answers it, from the body of the request to that of the answer.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a bench stops where it cannot measure"
+)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use talos_api::batch_verify::{parse_requests, render_results};
+use talos_api::limits::BATCH_VERIFY_REQUESTS;
+use talos_api::verify::refused_body;
+use talos_benches::{Scratch, Walk};
+use talos_engine::{CacheMode, Query, Step, TenantId, Verdict, clock};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const KEYS: usize = 1000;
+
+/// The body of a request for these credentials.
+fn request<'a>(credentials: impl Iterator<Item = &'a str>) -> String {
+    let requests: Vec<_> = credentials
+        .map(|credential| format!(r#"{{"credential":"{credential}"}}"#))
+        .collect();
+    format!(r#"{{"requests":[{}]}}"#, requests.join(","))
+}
+
+/// Answers as the data plane does when every record is in memory.
+fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
+    let requests = parse_requests(body.as_bytes()).expect("a batch");
+    let now = clock::now();
+    let (mut bodies, mut ends) = (Vec::new(), Vec::with_capacity(requests.len()));
+    for request in &requests {
+        let query = Query {
+            tenant: TenantId::SINGLE,
+            credential: request.credential.as_bytes(),
+            expected_audiences: &[],
+            client_ip: None,
+            cache: CacheMode::Use,
+            now,
+        };
+        let step = scratch.engine.verify(&query, |answer| {
+            bodies.extend_from_slice(match answer.verdict {
+                Verdict::Valid { body, .. } => body,
+                Verdict::Limited { .. } => panic!("no key has a limit"),
+                Verdict::Refused(refusal) => refused_body(refusal),
+            });
+        });
+        let Step::Answered(()) = step else {
+            panic!("a record is not in memory");
+        };
+        ends.push(bodies.len());
+    }
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    render_results(starts.zip(&ends).map(|(start, end)| &bodies[start..*end]))
+}
+
+fn batch(c: &mut Criterion) {
+    let scratch = Scratch::new(64 << 20);
+    let keys = scratch.issue(KEYS);
+    assert!(keys.iter().all(|key| scratch.verify(key, CacheMode::Use)));
+    let mut walk = Walk::default();
+    let valid = request((0..BATCH_VERIFY_REQUESTS).map(|_| keys[walk.next(KEYS)].as_str()));
+    let unknown: Vec<_> = (0..BATCH_VERIFY_REQUESTS)
+        .map(|n| format!("sk_live_{n}"))
+        .collect();
+    let unknown = request(unknown.iter().map(String::as_str));
+    let results = |body: &[u8], word: &str| {
+        let text = String::from_utf8_lossy(body);
+        text.matches(&format!(r#""is_valid":{word}"#)).count()
+    };
+    assert_eq!(
+        results(&answer(&scratch, &valid), "true"),
+        BATCH_VERIFY_REQUESTS
+    );
+    assert_eq!(
+        results(&answer(&scratch, &unknown), "false"),
+        BATCH_VERIFY_REQUESTS
+    );
+
+    let mut group = c.benchmark_group("batch");
+    group.throughput(Throughput::Elements(BATCH_VERIFY_REQUESTS as u64));
+    group.bench_function("verify 100, proof hits", |b| {
+        b.iter(|| answer(&scratch, black_box(&valid)).len());
+    });
+    group.bench_function("verify 100, unknown keys", |b| {
+        b.iter(|| answer(&scratch, black_box(&unknown)).len());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, batch);
+criterion_main!(benches);

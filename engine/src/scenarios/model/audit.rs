@@ -1,0 +1,261 @@
+//! The comparison of everything that the engine shows with the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::commands::{ACTORS, Random, TENANTS, raw_keys};
+use super::state::{Held, State, status};
+use super::*;
+use crate::clock::UnixMillis;
+use crate::credential::imported_key_id;
+use crate::record::Status;
+use crate::scenarios::lists::page;
+use crate::storage::Rows;
+use crate::{KeyKind, ListQuery, Selection};
+
+const STATUSES: [Option<Status>; 4] = [
+    None,
+    Some(Status::Active),
+    Some(Status::Revoked),
+    Some(Status::Expired),
+];
+const ADDRESSES: [Option<&str>; 4] = [
+    None,
+    Some("10.1.2.3"),
+    Some("::ffff:10.200.0.1"),
+    Some("2001:db8::1"),
+];
+
+/// Compares everything, as it is at `now`.
+pub(super) fn everything(engine: &Engine, state: &State, now: UnixMillis, random: &mut Random) {
+    records_are_found(engine, state);
+    lists_are_complete(engine, state, now, random);
+    log_is_replayed(engine, state);
+    for tenant in TENANTS {
+        let live_keys = engine.store().live_keys(tenant).expect("a count");
+        assert_eq!(live_keys, state.live_keys(tenant), "live keys of {tenant}");
+    }
+    for mode in [
+        CacheMode::Use,
+        CacheMode::Refresh,
+        CacheMode::Bypass,
+        CacheMode::Use,
+    ] {
+        for held in &state.held {
+            verdict_is_right(engine, state, held, mode, now, random);
+        }
+    }
+    for held in imported(state) {
+        verdict_is_right(engine, state, &held, CacheMode::Use, now, random);
+    }
+}
+
+/// Every raw key in every tenant, whether it is imported there or not.
+pub(super) fn imported(_: &State) -> Vec<Held> {
+    let both = TENANTS
+        .into_iter()
+        .flat_map(|tenant| raw_keys().map(move |raw_key| (tenant, raw_key)));
+    both.map(|(tenant, credential)| Held {
+        tenant,
+        key_id: imported_key_id(tenant, credential.as_bytes()),
+        credential,
+        issue_time: None,
+    })
+    .collect()
+}
+
+fn records_are_found(engine: &Engine, state: &State) {
+    // Of those that are gone, the log still knows the ids.
+    let ever: BTreeSet<_> = state
+        .log
+        .iter()
+        .map(|entry| (entry.record.tenant, entry.record.key_id))
+        .collect();
+    for (tenant, key_id) in ever {
+        for asked in TENANTS {
+            let expected = (asked == tenant)
+                .then(|| state.records.get(&(tenant, key_id)).cloned())
+                .flatten();
+            // The same raw key has another id in another tenant, so an id is of one tenant only.
+            assert_eq!(get_of(engine, asked, key_id), expected);
+        }
+    }
+}
+
+fn get_of(engine: &Engine, tenant: TenantId, key_id: KeyId) -> Option<Record> {
+    let (sender, receiver) = channel();
+    engine.get(tenant, key_id, move |record| {
+        sender.send(record).expect("a receiver");
+    });
+    let answer = receiver.recv().expect("an answer");
+    answer.expect("a readable record")
+}
+
+fn lists_are_complete(engine: &Engine, state: &State, now: UnixMillis, random: &mut Random) {
+    for tenant in TENANTS {
+        for kind in [KeyKind::Issued, KeyKind::Imported] {
+            for actor_id in [None]
+                .into_iter()
+                .chain(ACTORS.map(Some))
+                .chain([Some("nobody")])
+            {
+                for status in STATUSES {
+                    let selection = Selection {
+                        tenant,
+                        kind,
+                        actor_id: actor_id.map(str::to_owned),
+                        status,
+                    };
+                    list_is_complete(engine, state, &selection, now, random);
+                }
+            }
+        }
+    }
+}
+
+fn list_is_complete(
+    engine: &Engine,
+    state: &State,
+    selection: &Selection,
+    now: UnixMillis,
+    random: &mut Random,
+) {
+    let wanted = |record: &&Record| {
+        record.tenant == selection.tenant
+            && record.key_id.kind() == selection.kind
+            && selection
+                .actor_id
+                .as_ref()
+                .is_none_or(|actor| *actor == record.actor_id)
+            && selection
+                .status
+                .is_none_or(|wanted| wanted == status(record, now))
+    };
+    let mut expected: Vec<Record> = state.records.values().filter(wanted).cloned().collect();
+    // In the order of creation; those that are selected for not being revoked, in that of their expiry.
+    expected.sort_by_key(|record| {
+        let expiry = match selection.status {
+            Some(Status::Active | Status::Expired) => {
+                record.expire_time.map_or(i64::MAX, |time| time.0)
+            }
+            None | Some(Status::Revoked) => 0,
+        };
+        (expiry, record.create_time, record.key_id)
+    });
+    let limit = random.one_of(&[1, 2, 5, 1000]);
+    let (mut found, mut after) = (Vec::new(), Vec::new());
+    loop {
+        let query = ListQuery {
+            selection: selection.clone(),
+            after,
+            limit,
+            now,
+        };
+        let page = page(engine, query);
+        assert!(page.records.len() <= limit);
+        found.extend(page.records);
+        match page.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(found, expected, "{selection:?} in pages of {limit}");
+}
+
+/// The log is the whole history, and ends at what the records say.
+fn log_is_replayed(engine: &Engine, state: &State) {
+    let changes = engine.store().newest_changes().expect("the log");
+    let mut changes: Vec<_> = changes.map(|change| change.expect("a change")).collect();
+    changes.reverse();
+    assert_eq!(changes.len(), state.log.len());
+    let mut replayed = BTreeMap::new();
+    for ((sequence, change), entry) in (1..).zip(&changes).zip(&state.log) {
+        assert_eq!(change.position.sequence.0, sequence);
+        assert_eq!(
+            (
+                change.event,
+                change.time,
+                &change.request_id,
+                &change.record
+            ),
+            (entry.event, entry.time, &entry.request_id, &entry.record)
+        );
+        let key = (change.record.tenant, change.record.key_id);
+        if change.deletes() {
+            replayed.remove(&key);
+        } else {
+            replayed.insert(key, change.record.clone());
+        }
+    }
+    assert_eq!(replayed, state.records);
+}
+
+/// Asks about one credential and says what should be answered by looking at the model alone.
+pub(super) fn verdict_is_right(
+    engine: &Engine,
+    state: &State,
+    held: &Held,
+    mode: CacheMode,
+    now: UnixMillis,
+    random: &mut Random,
+) {
+    let client_ip: Option<IpAddr> = random
+        .one_of(&ADDRESSES)
+        .map(|text| text.parse().expect("an address"));
+    let expected_audiences: &[&str] = if random.once_in(8) {
+        &["audience"]
+    } else {
+        &[]
+    };
+    let query = Query {
+        tenant: held.tenant,
+        credential: held.credential.as_bytes(),
+        expected_audiences,
+        client_ip,
+        cache: mode,
+        now,
+    };
+    let (said, _) = ask(engine, &query);
+    let expected = expected(state, held, &query);
+    assert_eq!(said, expected, "{held:?} {mode:?} {client_ip:?}");
+
+    let elsewhere = Query {
+        tenant: if held.tenant == TENANTS[0] {
+            TENANTS[1]
+        } else {
+            TENANTS[0]
+        },
+        ..query
+    };
+    if held.issue_time.is_some() {
+        assert_eq!(
+            ask(engine, &elsewhere).0,
+            Said::Refused(Refusal::NotFound),
+            "in another tenant"
+        );
+    }
+}
+
+fn expected(state: &State, held: &Held, query: &Query<'_>) -> Said {
+    let is_over_age = held.end_of_age().is_some_and(|end| query.now >= end);
+    let record = match state.records.get(&(held.tenant, held.key_id)) {
+        Some(record) if !is_over_age => record,
+        _ => return Said::Refused(Refusal::NotFound),
+    };
+    let is_inside = record.allowed_cidrs.is_empty()
+        || query.client_ip.is_some_and(|address| {
+            record
+                .allowed_cidrs
+                .iter()
+                .any(|block| block.contains(address))
+        });
+    match status(record, query.now) {
+        Status::Revoked => Said::Refused(Refusal::Revoked),
+        Status::Expired => Said::Refused(Refusal::Expired),
+        Status::Active if !query.expected_audiences.is_empty() => {
+            Said::Refused(Refusal::AudienceMismatch)
+        }
+        Status::Active if !is_inside => Said::Refused(Refusal::IpNotAllowed),
+        Status::Active => Said::Valid(String::from_utf8(render(record, "issuer")).expect("text")),
+    }
+}

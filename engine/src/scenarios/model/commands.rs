@@ -1,0 +1,226 @@
+//! Random commands: any kind, about keys that exist, that no longer do, and that never did.
+
+use super::*;
+use crate::cidr::Cidr;
+use crate::credential::imported_key_id;
+use crate::{DeleteKey, FieldChanges, ImportKey, RateLimitPolicy, RotateKey, UpdateKey};
+
+pub(super) const TENANTS: [TenantId; 2] = [
+    TenantId::SINGLE,
+    TenantId(uuid::Uuid::from_u128(0xffff_ffff)),
+];
+pub(super) const ACTORS: [&str; 3] = ["a", "b", "a\0"];
+/// Keys of another system, few enough to meet again.
+const RAW_KEYS: u64 = 8;
+/// Idempotency ids, few enough to meet again, too.
+const REQUEST_IDS: u64 = 6;
+
+/// A generator with a seed (Marsaglia's xorshift64*), so that a failure repeats.
+#[derive(Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        // Neighbouring seeds begin far apart, and none of them with the zero that the generator cannot leave.
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `bound`.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    /// True once in `times`.
+    pub(super) fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of `items`, which must not be empty.
+    pub(super) fn one_of<T: Clone>(&mut self, items: &[T]) -> T {
+        let index = self.below(items.len() as u64);
+        items[usize::try_from(index).expect("a small number")].clone()
+    }
+
+    /// `value`, or nothing as often.
+    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.once_in(2).then(|| value(self))
+    }
+}
+
+/// The raw key number `n`, and its id in a tenant.
+pub(super) fn raw_key(n: u64) -> String {
+    format!("sk_live_{n}")
+}
+
+/// Every imported key that there can be.
+pub(super) fn raw_keys() -> impl Iterator<Item = String> {
+    (0..RAW_KEYS).map(raw_key)
+}
+
+/// Any command; `known` are the keys that were ever made.
+pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
+    match random.below(16) {
+        0..=3 => Command::Issue(key(random)),
+        4..=5 => Command::Import(import(random)),
+        6 => {
+            let count = 1 + random.below(6);
+            Command::ImportMany((0..count).map(|_| import(random)).collect())
+        }
+        7..=9 => {
+            let (tenant, key_id) = target(random, known);
+            let changes = changes(random);
+            Command::Update(UpdateKey {
+                tenant,
+                key_id,
+                changes,
+            })
+        }
+        10..=11 => Command::Rotate(rotation(random, known)),
+        12..=13 => {
+            let (tenant, key_id) = target(random, known);
+            let (reason, description) = reason(random);
+            Command::Revoke(RevokeKey {
+                tenant,
+                key_id,
+                reason,
+                description,
+            })
+        }
+        _ => {
+            // The layers above delete imported keys only.
+            let (tenant, key_id) = target(random, known);
+            let key_id = match key_id {
+                KeyId::Issued(_) => import(random).key_id,
+                KeyId::Imported(_) => key_id,
+            };
+            Command::Delete(DeleteKey { tenant, key_id })
+        }
+    }
+}
+
+/// Mostly a key that was made once; now and then one of another tenant, or none.
+fn target(random: &mut Random, known: &[(TenantId, KeyId)]) -> (TenantId, KeyId) {
+    if known.is_empty() || random.once_in(12) {
+        let id = uuid::Uuid::from_u128(u128::from(random.below(3)));
+        return (random.one_of(&TENANTS), KeyId::Issued(id));
+    }
+    // The latest ones are the most interesting.
+    let recent = known.len().saturating_sub(6);
+    let (tenant, key_id) = if random.once_in(2) {
+        random.one_of(&known[recent..])
+    } else {
+        random.one_of(known)
+    };
+    if random.once_in(12) {
+        (random.one_of(&TENANTS), key_id)
+    } else {
+        (tenant, key_id)
+    }
+}
+
+fn key(random: &mut Random) -> IssueKey {
+    let tenant = if random.once_in(4) {
+        TENANTS[1]
+    } else {
+        TENANTS[0]
+    };
+    IssueKey {
+        tenant,
+        name: name(random),
+        actor_id: random.one_of(&ACTORS).to_owned(),
+        scopes: scopes(random),
+        metadata: metadata(random),
+        visibility: visibility(random),
+        ttl_ms: random.maybe(|random| 1 + random.below(20_000)),
+        rate_limit: random.maybe(policy),
+        allowed_cidrs: cidrs(random),
+        request_id: random
+            .once_in(4)
+            .then(|| format!("request-{}", random.below(REQUEST_IDS))),
+    }
+}
+
+fn import(random: &mut Random) -> ImportKey {
+    let key = key(random);
+    let raw_key = raw_key(random.below(RAW_KEYS));
+    ImportKey {
+        key_id: imported_key_id(key.tenant, raw_key.as_bytes()),
+        key,
+    }
+}
+
+fn rotation(random: &mut Random, known: &[(TenantId, KeyId)]) -> RotateKey {
+    // The layers above rotate issued keys only.
+    let issued: Vec<_> = known
+        .iter()
+        .filter(|(_, key_id)| matches!(key_id, KeyId::Issued(_)))
+        .copied()
+        .collect();
+    let (tenant, key_id) = target(random, &issued);
+    RotateKey {
+        tenant,
+        key_id,
+        changes: changes(random),
+        visibility: random.maybe(visibility),
+    }
+}
+
+/// Any mask: each field stays, is cleared, or gets a value.
+fn changes(random: &mut Random) -> FieldChanges {
+    FieldChanges {
+        name: random.maybe(name),
+        scopes: random.maybe(scopes),
+        metadata: random.maybe(metadata),
+        rate_limit: random.maybe(|random| random.maybe(policy)),
+        allowed_cidrs: random.maybe(cidrs),
+    }
+}
+
+fn name(random: &mut Random) -> String {
+    format!("name-{}", random.below(1000))
+}
+
+fn scopes(random: &mut Random) -> Vec<String> {
+    let count = random.below(3);
+    (0..count)
+        .map(|_| format!("scope-{}", random.below(5)))
+        .collect()
+}
+
+fn metadata(random: &mut Random) -> String {
+    match random.below(3) {
+        0 => String::new(),
+        n => format!("{{\"n\":{n}}}"),
+    }
+}
+
+fn visibility(random: &mut Random) -> Visibility {
+    random.one_of(&[Visibility::Secret, Visibility::Public])
+}
+
+fn policy(random: &mut Random) -> RateLimitPolicy {
+    RateLimitPolicy {
+        quota: 1 + random.below(100),
+        window_s: 1 + random.below(60),
+    }
+}
+
+fn cidrs(random: &mut Random) -> Vec<Cidr> {
+    let blocks = ["10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32", "0.0.0.0/0"];
+    let count = random.below(5).saturating_sub(2);
+    let block = |_| random.one_of(&blocks).parse().expect("a block");
+    (0..count).map(block).collect()
+}
+
+fn reason(random: &mut Random) -> (RevocationReason, String) {
+    match random.below(5) {
+        0 => (RevocationReason::Unspecified, String::new()),
+        1 => (RevocationReason::KeyCompromise, String::new()),
+        2 => (RevocationReason::AffiliationChanged, String::new()),
+        3 => (RevocationReason::Superseded, String::new()),
+        n => (RevocationReason::PrivilegeWithdrawn, format!("words {n}")),
+    }
+}

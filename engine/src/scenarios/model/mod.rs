@@ -1,0 +1,308 @@
+//! Random histories of an engine against a model of maps.
+//!
+//! A history is a sequence of steps: commands of every kind, several of them waiting at once, so that they share a write;
+//! verifications in between; the clock that moves; another quota; restarts, some of them on a copy of the files as a crash
+//! would leave them. After every restart and at the end all that the engine shows is compared with the model.
+//!
+//! `TALOS_MODEL_SEED` begins with another seed and `TALOS_MODEL_HISTORIES` takes more or fewer of them. A failure says the seed
+//! and the step; `TALOS_MODEL_SEED=… TALOS_MODEL_HISTORIES=1` repeats it.
+
+mod audit;
+mod commands;
+mod files;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::clock::UnixMillis;
+use commands::Random;
+use state::{Held, State};
+
+const HISTORIES: u64 = 60;
+const STEPS: u64 = 30;
+const MAX_TTL_S: u64 = 86_400;
+const CLOCK_SKEW_S: u64 = 60;
+/// When histories begin.
+const START: UnixMillis = UnixMillis(1_750_000_000_000);
+
+/// One engine, the model beside it, and the time of both.
+struct History {
+    random: Random,
+    scratch: tempfile::TempDir,
+    /// How often the files were copied.
+    copies: u64,
+    engine: Option<Arc<Engine>>,
+    state: State,
+    now: UnixMillis,
+}
+
+#[test]
+fn histories_are_as_the_model_says() {
+    let setting = |name: &str, default: u64| match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Err(_) => default,
+    };
+    let first = setting("TALOS_MODEL_SEED", 1);
+    let count = setting("TALOS_MODEL_HISTORIES", HISTORIES);
+    for seed in first..first + count {
+        let mut history = History::begin(seed);
+        for step in 0..STEPS {
+            let _told = Told { seed, step };
+            history.step();
+        }
+        let _told = Told { seed, step: STEPS };
+        history.audit();
+    }
+}
+
+/// Says where a history was when it failed.
+struct Told {
+    seed: u64,
+    step: u64,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "step {} of the history of TALOS_MODEL_SEED={} TALOS_MODEL_HISTORIES=1",
+                self.step, self.seed
+            );
+        }
+    }
+}
+
+/// Shows everything that an answer can depend on, so that one from an outdated record differs.
+fn render(record: &Record, issuer: &str) -> Vec<u8> {
+    format!("{record:?} {issuer}").into_bytes()
+}
+
+impl History {
+    fn begin(seed: u64) -> Self {
+        let mut history = Self {
+            random: Random::new(seed),
+            scratch: tempfile::tempdir().expect("a scratch directory"),
+            copies: 0,
+            engine: None,
+            state: State::default(),
+            now: START,
+        };
+        history.open();
+        history
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.scratch.path().join(self.copies.to_string())
+    }
+
+    fn open(&mut self) {
+        let directory = self.directory();
+        let mut settings = options(&directory);
+        let cache_bytes = [0, 8 << 10, 1 << 20];
+        settings.cache_bytes = self.random.one_of(&cache_bytes);
+        settings.shards = Some(2);
+        settings.render = render;
+        settings.keyring = Keyring::new(KeyringSettings {
+            hmac_current: Secret::new("a secret".to_owned()),
+            hmac_retired: Vec::new(),
+            prefixes: Prefixes {
+                current: "talos".to_owned(),
+                retired: Vec::new(),
+                public_current: Some("pub".to_owned()),
+                public_retired: Vec::new(),
+            },
+            issuer: "issuer".to_owned(),
+            max_ttl_s: MAX_TTL_S,
+            clock_skew_s: CLOCK_SKEW_S,
+            tokens: TokenSettings::default(),
+        });
+        self.engine = Some(Engine::open(settings).expect("a database"));
+        self.set_quota(None);
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        self.engine.as_ref().expect("an open engine")
+    }
+
+    fn step(&mut self) {
+        match self.random.below(16) {
+            0..=8 => self.commands(),
+            9..=11 => self.verifications(),
+            12 => self.self_revocation(),
+            13 => {
+                let live_keys_max = self.random.below(12);
+                self.set_quota((live_keys_max > 0).then_some(live_keys_max));
+            }
+            14 => self.let_time_pass(),
+            _ => {
+                match self.random.below(3) {
+                    0 => self.crash(),
+                    _ => self.restart(),
+                }
+                self.audit();
+            }
+        }
+    }
+
+    /// Some commands, submitted before the first is answered.
+    fn commands(&mut self) {
+        let keys: Vec<_> = self
+            .state
+            .log
+            .iter()
+            .map(|entry| (entry.record.tenant, entry.record.key_id))
+            .collect();
+        let count = 1 + self.random.below(6);
+        let mut waiting: Vec<(Command, Receiver<_>)> = Vec::new();
+        for _ in 0..count {
+            let command = commands::any(&mut self.random, &keys);
+            let (sender, receiver) = channel();
+            self.engine()
+                .submit_at(command.clone(), self.now, move |outcome| {
+                    sender.send(outcome).expect("a receiver");
+                });
+            waiting.push((command, receiver));
+        }
+        for (command, receiver) in waiting {
+            let outcome = receiver.recv().expect("an outcome");
+            self.state.apply(command, self.now, outcome);
+        }
+    }
+
+    fn verifications(&mut self) {
+        for _ in 0..8 {
+            let held = self.some_credential();
+            let mode = self.random.one_of(&[
+                CacheMode::Use,
+                CacheMode::Use,
+                CacheMode::Refresh,
+                CacheMode::Bypass,
+            ]);
+            self.verify(&held, mode);
+        }
+    }
+
+    /// Of an issued or an imported key; the latter may be imported or not.
+    fn some_credential(&mut self) -> Held {
+        if self.state.held.is_empty() || self.random.once_in(3) {
+            self.random.one_of(&audit::imported(&self.state))
+        } else {
+            self.random.one_of(&self.state.held)
+        }
+    }
+
+    fn verify(&mut self, held: &Held, mode: CacheMode) {
+        let engine = Arc::clone(self.engine());
+        audit::verdict_is_right(&engine, &self.state, held, mode, self.now, &mut self.random);
+    }
+
+    /// Whoever shows a credential ends its key.
+    fn self_revocation(&mut self) {
+        let held = self.some_credential();
+        let query = Query {
+            tenant: held.tenant,
+            now: self.now,
+            ..query(&held.credential, CacheMode::Bypass)
+        };
+        let is_over_age = held.end_of_age().is_some_and(|end| self.now >= end);
+        let expected = if is_over_age {
+            Err(Refusal::NotFound)
+        } else {
+            Ok(held.key_id)
+        };
+        let identified = self.engine().identify(&query);
+        assert_eq!(identified, expected, "{held:?}");
+        let Ok(key_id) = identified else { return };
+        let command = Command::Revoke(RevokeKey {
+            tenant: held.tenant,
+            key_id,
+            reason: RevocationReason::Unspecified,
+            description: String::new(),
+        });
+        let (sender, receiver) = channel();
+        self.engine()
+            .submit_at(command.clone(), self.now, move |outcome| {
+                sender.send(outcome).expect("a receiver");
+            });
+        self.state
+            .apply(command, self.now, receiver.recv().expect("an outcome"));
+    }
+
+    fn set_quota(&mut self, live_keys_max: Option<u64>) {
+        self.engine().set_live_keys_max(live_keys_max);
+        self.state.set_live_keys_max(live_keys_max);
+    }
+
+    /// From a millisecond to beyond the age of every credential.
+    fn let_time_pass(&mut self) {
+        let expiries = self
+            .state
+            .records
+            .values()
+            .filter_map(|record| record.expire_time);
+        let ages = self.state.held.iter().filter_map(Held::end_of_age);
+        let mut ends: Vec<_> = match self.random.below(8) {
+            0..=2 => expiries.chain(ages).collect(),
+            3 => ages.collect(),
+            _ => Vec::new(),
+        };
+        ends.retain(|end| *end > self.now);
+        if let Some(end) = ends.into_iter().min() {
+            return self.go_over(end);
+        }
+        let ms = match self.random.below(8) {
+            0 => i64::try_from((MAX_TTL_S + CLOCK_SKEW_S) * 1000).expect("a day") - 5000,
+            1 => 400_000,
+            _ => 1,
+        };
+        self.now.0 += ms + i64::try_from(self.random.below(6_000)).expect("seconds");
+    }
+
+    /// To the very millisecond in which something ends, which is the one to get wrong; the one before it is looked at, too,
+    /// and leaves in memory what was valid then.
+    fn go_over(&mut self, end: UnixMillis) {
+        let mut credentials = [self.state.held.clone(), audit::imported(&self.state)].concat();
+        credentials.retain(|held| {
+            let record = self.state.records.get(&(held.tenant, held.key_id));
+            let expiry = record.and_then(|record| record.expire_time);
+            [expiry, held.end_of_age()].contains(&Some(end))
+        });
+        for now in [UnixMillis(end.0 - 1), end] {
+            self.now = now;
+            for held in &credentials {
+                self.verify(held, CacheMode::Use);
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        if self.random.once_in(2) {
+            self.engine().shutdown();
+        }
+        self.engine = None;
+        // The wall clock may have been set back while nothing ran.
+        if self.random.once_in(4) {
+            self.now.0 -= i64::try_from(self.random.below(3_000)).expect("seconds");
+        }
+        self.open();
+    }
+
+    /// Goes on with the files as they are now, and not as the engine leaves them when it closes.
+    fn crash(&mut self) {
+        let before = self.directory();
+        self.copies += 1;
+        files::copy_of_one_moment(&before, &self.directory());
+        self.engine = None;
+        std::fs::remove_dir_all(before).expect("the files of before");
+        self.open();
+    }
+
+    fn audit(&mut self) {
+        let engine = Arc::clone(self.engine());
+        audit::everything(&engine, &self.state, self.now, &mut self.random);
+    }
+}
