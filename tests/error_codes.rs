@@ -267,6 +267,12 @@ const TABLE: &[Row] = &[
         In("the control plane's own tests, by a storage that never answers"),
     ),
     (
+        "BAD_GATEWAY",
+        502,
+        "UNAVAILABLE",
+        In("the edge proxy's tests, by an upstream that breaks off"),
+    ),
+    (
         "HTTP_VERSION_NOT_SUPPORTED",
         505,
         "UNIMPLEMENTED",
