@@ -12,17 +12,18 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run test lint bench fuzz loadtest peers
+.PHONY: help setup run test lint bench fuzz loadtest peers sdk-python
 
 help:
-	@echo 'make run       start a development server on http://localhost:4420'
-	@echo 'make test      run every test'
-	@echo 'make lint      check formatting and lints'
-	@echo 'make bench     run the micro-benchmarks'
-	@echo 'make fuzz      run every fuzz target for FUZZ_SECONDS (60)'
-	@echo 'make loadtest  start a server and measure verification under load'
-	@echo 'make peers     compare verification with nginx and Redis (needs wrk, nginx-light, redis-server)'
-	@echo 'make setup     install what is missing; all of the above do so, too'
+	@echo 'make run         start a development server on http://localhost:4420'
+	@echo 'make test        run every test'
+	@echo 'make lint        check formatting and lints'
+	@echo 'make bench       run the micro-benchmarks'
+	@echo 'make fuzz        run every fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make loadtest    start a server and measure verification under load'
+	@echo 'make peers       compare verification with nginx and Redis (needs wrk, nginx-light, redis-server)'
+	@echo 'make sdk-python  drive the server through the published Python client'
+	@echo 'make setup       install what is missing; all of the above do so, too'
 
 setup:
 	@scripts/setup
@@ -36,6 +37,10 @@ test: setup
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --package talos-cells --features shuttle
 	cargo nextest run --release --workspace
+
+# A part of `make test`, for itself.
+sdk-python: setup
+	cargo nextest run --release --package talos sdk::python
 
 lint: setup
 	cargo fmt --all --check

@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) jwks: Vec<u8>,
     /// The answer of the version route.
     pub(crate) version: Vec<u8>,
+    /// The answer of the route of the document.
+    pub(crate) openapi: Vec<u8>,
 }
 
 /// Answers `request`, whatever it is.
@@ -66,6 +68,7 @@ async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlRe
         Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,
         Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
+        Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         // The data plane answers these itself and hands none over.
         Endpoint::Hot(_) => Err(ApiError::not_found_route()),
     }

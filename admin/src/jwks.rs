@@ -1,6 +1,7 @@
 //! `GET /v2alpha1/derivedKeys/jwks.json`, also below `/v2alpha1/admin/`
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use talos_api::jwks;
 
 /// Members of a JWK that hold private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -18,7 +19,7 @@ pub(crate) enum InvalidSet {
     Private,
 }
 
-/// The answer: the set of RFC 7517 §5, and the same set again under `jwks`, where some clients look for it.
+/// The answer that shows `set`.
 ///
 /// # Errors
 /// [`InvalidSet`], so that a mistake in assembling the server never publishes a private key.
@@ -35,14 +36,13 @@ pub(crate) fn render(mut set: Value) -> Result<Vec<u8>, InvalidSet> {
             return Err(InvalidSet::Private);
         }
     }
-    Ok(json!({ "keys": keys, "jwks": { "keys": keys } })
-        .to_string()
-        .into_bytes())
+    Ok(jwks::render_response(&keys))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn the_set_is_shown_twice() {

@@ -28,7 +28,6 @@ mod rotate;
 mod self_revoke;
 mod service;
 mod update;
-mod version;
 
 pub use metrics_listener::{Expose, MetricsListener};
 pub use service::{AdminService, AdminSettings};

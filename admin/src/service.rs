@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
 use talos_api::page_token::PageTokenKeys;
+use talos_api::{openapi, version};
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -14,7 +15,7 @@ use crate::dispatch::{self, Context};
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, Bounds, Entrance};
-use crate::{jwks, limits, version};
+use crate::{jwks, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -72,7 +73,8 @@ impl AdminService {
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,
             jwks,
-            version: version::render(settings.version),
+            version: version::render_response(settings.version),
+            openapi: openapi::render(settings.version),
         });
         let cores = std::thread::available_parallelism()?;
         let runtime = Builder::new_multi_thread()

@@ -1,14 +1,17 @@
 //! Taking over many keys: `POST /v2alpha1/admin/importedApiKeys:batchCreate`. Each key is accepted or refused for itself.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
 
 use crate::error::{ApiError, Reason};
 use crate::import;
-use crate::json;
+use crate::json::{self, Field, Kind, Object};
 use crate::key::Resource;
 use crate::limits;
+use crate::names::BatchCreateImportedApiKeysErrorCode;
+use crate::shapes::ImportedApiKey;
 
 /// What became of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +54,8 @@ impl ItemOutcome {
         }
     }
 
-    const fn error_code(self) -> Option<&'static str> {
+    /// How a batch names the outcome; `None` for a success.
+    pub(crate) const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::Imported => None,
             Self::InvalidArgument => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INVALID_ARGUMENT"),
@@ -67,6 +71,21 @@ impl ItemOutcome {
     }
 }
 
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "BatchCreateImportedApiKeysRequest",
+    about: "Keys of another system that are to be taken over.",
+    fields: &[Field::new(
+        "requests",
+        Kind::Objects {
+            of: &import::REQUEST,
+            entries_max: limits::BATCH_IMPORT_KEYS,
+        },
+        "The keys, at least one. Each is accepted or refused for itself.",
+    )
+    .required()],
+};
+
 /// Reads the request into commands of `tenant`, in order; what is wrong with one key stands in its place. Otherwise as
 /// [`import::parse_request`].
 ///
@@ -78,7 +97,7 @@ pub fn parse_request(
     default_ttl_ms: Option<u64>,
     macaroons: &MacaroonPrefixes,
 ) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
-    let mut fields = json::parse(body, &["requests"])?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let items = fields.objects("requests")?;
     if items.is_empty() || items.len() > limits::BATCH_IMPORT_KEYS {
         let message = format!("must have 1 to {} entries", limits::BATCH_IMPORT_KEYS);
@@ -149,20 +168,36 @@ fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
     })
 }
 
-#[derive(Serialize)]
-struct Batch<'a> {
+/// What became of each key.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchCreateImportedApiKeysResponse")]
+pub(crate) struct Batch<'a> {
+    /// In the order of the request.
     results: Vec<Item<'a>>,
+    /// How many keys were imported; at least one.
+    #[schemars(with = "i32")]
     success_count: usize,
+    /// How many were not.
+    #[schemars(with = "i32")]
     failure_count: usize,
 }
 
-#[derive(Serialize)]
+/// What became of one key.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchCreateImportedApiKeysResult")]
 struct Item<'a> {
+    /// The place of the key in the request, from 0.
+    #[schemars(with = "i32")]
     index: usize,
+    /// The key, when it was imported.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ImportedApiKey>")]
     imported_api_key: Option<Resource<'a>>,
+    /// Why it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BatchCreateImportedApiKeysErrorCode>")]
     error_code: Option<&'static str>,
+    /// The same for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
 }

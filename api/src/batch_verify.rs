@@ -5,14 +5,29 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Field, Kind, Object};
 use crate::limits;
 use crate::verify::{self, VerifyRequest};
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "BatchVerifyApiKeysRequest",
+    about: "Credentials that are to be verified.",
+    fields: &[Field::new(
+        "requests",
+        Kind::Objects {
+            of: &verify::REQUEST,
+            entries_max: limits::BATCH_VERIFY_REQUESTS,
+        },
+        "The credentials, at least one.",
+    )
+    .required()],
+};
 
 #[derive(Deserialize)]
 struct Batch<'a> {
     #[serde(borrow, default)]
-    requests: Option<Vec<&'a RawValue>>,
+    requests: Option<&'a RawValue>,
 }
 
 /// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests.
@@ -29,7 +44,11 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
         return wrong_count();
     };
     let batch: Batch<'_> = serde_json::from_str(text).map_err(|error| json::invalid(&error))?;
-    let requests = batch.requests.unwrap_or_default();
+    let Some(requests) = batch.requests else {
+        return wrong_count();
+    };
+    let requests: Vec<&RawValue> = serde_json::from_str(requests.get())
+        .map_err(|_| ApiError::invalid_field("requests", "must be an array of objects"))?;
     if requests.is_empty() || requests.len() > most {
         return wrong_count();
     }
@@ -111,7 +130,11 @@ mod tests {
                 "requests: must have",
             ),
             (&over, Reason::BadRequest, "requests: must have"),
-            (r#"{"requests":{}}"#, Reason::BadRequest, "not valid JSON"),
+            (
+                r#"{"requests":{}}"#,
+                Reason::BadRequest,
+                "requests: must be an array of objects",
+            ),
             (
                 r#"{"requests":[{"credential":"a"}],"requests":[]}"#,
                 Reason::BadRequest,

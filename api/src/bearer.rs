@@ -3,12 +3,19 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Object};
 use crate::key_fields;
-use crate::verify::{VerifyRequest, checked};
+use crate::verify::{EXPECTED_AUDIENCES, VerifyRequest, checked};
 
 /// The scheme of RFC 6750 §2.1, in any case (RFC 9110 §11.1).
 const SCHEME: &[u8] = b"Bearer";
+
+/// The body of a request, which may be empty.
+pub(crate) static REQUEST: Object = Object {
+    name: "VerifyBearerRequest",
+    about: "What is asked of the credential in the `Authorization` field.",
+    fields: &[EXPECTED_AUDIENCES],
+};
 
 /// Reads the request from the value of `Authorization`. Keys of other systems may have any characters, so the credential
 /// is all that follows the scheme, not only the token68 of RFC 9110 §11.2. A body may name `expected_audiences`. Without
@@ -29,7 +36,7 @@ pub fn parse_request<'a>(
     let expected_audiences = if body.is_empty() {
         Vec::new()
     } else {
-        let mut fields = json::parse(body, &["expected_audiences"])?;
+        let mut fields = json::parse(body, &REQUEST)?;
         key_fields::audiences(&mut fields, "expected_audiences")?
     };
     checked(VerifyRequest {

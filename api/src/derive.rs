@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -11,23 +12,65 @@ use talos_engine::token::{CustomClaims, MintError, NoSuchKey, TokenType};
 use talos_engine::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields};
+use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key_fields;
+use crate::key_tables;
 use crate::limits;
+use crate::names::TokenAlgorithm;
+use crate::shapes::{FreeObject, Timestamp};
 use crate::short;
 use crate::timestamp;
 
-const FIELDS: [&str; 6] = [
-    "credential",
+const ALGORITHM: Field = Field::new(
     "algorithm",
-    "ttl",
-    "scopes",
-    "audiences",
+    Kind::Enumeration(SchemaGenerator::subschema_for::<TokenAlgorithm>),
+    "What the token is; a JWT when it is unset.",
+);
+const TTL: Field = Field {
+    about: "How long the token lives, at most as long as the key; the default of the server when it is unset.",
+    ..key_tables::TTL
+};
+const SCOPES: Field = Field {
+    about: "What the token may do, of what the key may do; all of it when it is unset.",
+    ..key_tables::SCOPES
+};
+const AUDIENCES: Field = key_tables::audiences("audiences", "For whom the token is meant.");
+const CUSTOM_CLAIMS: Field = Field::new(
     "custom_claims",
-];
+    Kind::FreeObject,
+    "Claims to be added to those of the server, whose names are dropped here; at most 4 KiB as compact JSON.",
+);
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "DeriveTokenRequest",
+    about: "A token that is to be derived from a key.",
+    fields: &[
+        key_tables::CREDENTIAL,
+        ALGORITHM,
+        TTL,
+        SCOPES,
+        AUDIENCES,
+        CUSTOM_CLAIMS,
+    ],
+};
+
+/// The body of a request by the short route.
+pub(crate) static SHORT_REQUEST: Object = Object {
+    name: "DeriveTokenByIdRequest",
+    about: "A token that is to be derived from the key of this id.",
+    fields: &[
+        ALGORITHM,
+        TTL,
+        key_tables::PERMISSIONS,
+        SCOPES,
+        AUDIENCES,
+        CUSTOM_CLAIMS,
+    ],
+};
 
 /// The algorithms that a request may name.
-const ALGORITHMS: [(&str, TokenType); 3] = [
+pub(crate) const ALGORITHMS: [(&str, TokenType); 3] = [
     ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
     ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
     ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
@@ -50,7 +93,7 @@ pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
 ) -> Result<DeriveRequest<'a>, ApiError> {
-    let mut fields = json::parse(body, &FIELDS)?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let credential = fields.text("credential")?.unwrap_or_default();
     if credential.is_empty() {
         return Err(ApiError::credential_required());
@@ -73,9 +116,7 @@ pub fn parse_request<'a>(
 /// # Errors
 /// 400 when the body breaks the contract, also when it has both `permissions` and `scopes`.
 pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
-    let mut known = FIELDS.to_vec();
-    known.push(short::PERMISSIONS);
-    let mut fields = json::parse(body, &known)?;
+    let mut fields = json::parse(body, &SHORT_REQUEST)?;
     let scopes = short::permissions(&mut fields)?;
     let wanted = parse_wanted(&mut fields)?;
     Ok(DeriveToken { scopes, ..wanted })
@@ -134,18 +175,29 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
     })
 }
 
-#[derive(Serialize)]
-struct Derived<'a> {
+/// A token that was derived.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeriveTokenResponse")]
+pub(crate) struct Derived<'a> {
+    /// The token and what it says.
     token: Token<'a>,
 }
 
-#[derive(Serialize)]
+/// A derived token and what it says.
+#[derive(Serialize, JsonSchema)]
 struct Token<'a> {
+    /// The token itself, shown this once.
     #[serde(rename = "token")]
     text: &'a str,
+    /// From this instant on the token is expired.
+    #[schemars(with = "Timestamp")]
     expire_time: String,
+    /// What the token may do.
     scopes: &'a [String],
+    /// For whom the token is meant.
     audiences: &'a [String],
+    /// All claims of the token.
+    #[schemars(with = "FreeObject")]
     claims: Option<&'a RawValue>,
 }
 

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::control::{CONTENT_TYPE, ControlResponse};
 use crate::json;
+use crate::shapes::FreeObject;
 
 /// Seconds after which a client may try again when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
@@ -415,26 +417,43 @@ impl ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// A failed request.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorResponse")]
+pub(crate) struct Envelope<'a> {
+    /// What failed.
     error: Status<'a>,
 }
 
-#[derive(Serialize)]
+/// What failed, after google.rpc.Status.
+#[derive(Serialize, JsonSchema)]
 struct Status<'a> {
+    /// The HTTP status.
+    #[schemars(with = "i32")]
     code: u16,
+    /// The name of the gRPC status.
     #[serde(rename = "status")]
     grpc: &'static str,
+    /// For people.
     message: &'a str,
+    /// For programs: one entry.
+    #[schemars(with = "Vec<ErrorInfo>")]
     details: [ErrorInfo; 1],
 }
 
-#[derive(Serialize)]
+/// What failed, for programs, after google.rpc.ErrorInfo.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Any")]
 struct ErrorInfo {
+    /// The type of the entry.
     #[serde(rename = "@type")]
     kind: &'static str,
+    /// Why the request failed.
     reason: &'static str,
+    /// Whose reasons these are.
     domain: &'static str,
+    /// Nothing so far.
+    #[schemars(with = "FreeObject")]
     metadata: Metadata,
 }
 

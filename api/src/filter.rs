@@ -6,7 +6,8 @@ use crate::error::ApiError;
 use crate::key::status_name;
 use crate::limits;
 
-const STATUSES: [Status; 3] = [Status::Active, Status::Revoked, Status::Expired];
+/// Every state that a key can be in.
+pub(crate) const STATUSES: [Status; 3] = [Status::Active, Status::Revoked, Status::Expired];
 
 /// Which keys are wanted; every condition must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Taking over a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::credential::imported_key_id;
@@ -8,22 +9,37 @@ use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
 
 use crate::error::ApiError;
 use crate::issue;
-use crate::json::{self, Fields};
+use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key::Resource;
+use crate::key_tables::{
+    ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
+    VISIBILITY,
+};
 use crate::limits;
+use crate::shapes::ImportedApiKey;
 
-const FIELDS: [&str; 10] = [
-    "raw_key",
-    "name",
-    "actor_id",
-    "scopes",
-    "metadata",
-    "visibility",
-    "ttl",
-    "rate_limit_policy",
-    "ip_restriction",
-    "request_id",
-];
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "ImportApiKeyRequest",
+    about: "A key of another system that is to be taken over.",
+    fields: &[
+        Field::new(
+            "raw_key",
+            Kind::Text(Some(limits::RAW_KEY_BYTES)),
+            "The key itself, of 1 to 8192 bytes; only its digest is kept.",
+        )
+        .required(),
+        NAME.required(),
+        ACTOR_ID.required(),
+        SCOPES,
+        METADATA,
+        VISIBILITY,
+        TTL,
+        RATE_LIMIT_POLICY,
+        IP_RESTRICTION,
+        REQUEST_ID,
+    ],
+};
 
 /// Reads the request into the command of `tenant`. Of the raw key only its digest goes on. A key without a life of its
 /// own gets `default_ttl_ms`; `None` there lets it live forever. `macaroons` are the prefixes that macaroons have here.
@@ -37,7 +53,7 @@ pub fn parse_request(
     default_ttl_ms: Option<u64>,
     macaroons: &MacaroonPrefixes,
 ) -> Result<ImportKey, ApiError> {
-    let mut fields = json::parse(body, &FIELDS)?;
+    let mut fields = json::parse(body, &REQUEST)?;
     parse_fields(&mut fields, tenant, default_ttl_ms, macaroons)
 }
 
@@ -80,10 +96,14 @@ pub fn render_response(record: &Record, now: UnixMillis) -> Vec<u8> {
     })
 }
 
-#[derive(Serialize)]
-struct Imported<'a> {
+/// A key that was taken over.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ImportApiKeyResponse")]
+pub(crate) struct Imported<'a> {
     #[serde(flatten)]
     key: Resource<'a>,
+    /// The same key again.
+    #[schemars(with = "ImportedApiKey")]
     imported_api_key: Resource<'a>,
 }
 

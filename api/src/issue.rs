@@ -1,26 +1,37 @@
 //! Making a key: `POST /v2alpha1/admin/issuedApiKeys`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{IssueKey, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields};
+use crate::json::{self, Fields, Object};
 use crate::key::Resource;
 use crate::key_fields;
+use crate::key_tables::{
+    ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
+    VISIBILITY,
+};
 use crate::limits;
+use crate::shapes::IssuedApiKey;
 
-pub(crate) const FIELDS: [&str; 9] = [
-    "name",
-    "actor_id",
-    "scopes",
-    "metadata",
-    "visibility",
-    "ttl",
-    "rate_limit_policy",
-    "ip_restriction",
-    "request_id",
-];
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "IssueApiKeyRequest",
+    about: "A key that is to be made.",
+    fields: &[
+        NAME.required(),
+        ACTOR_ID.required(),
+        SCOPES,
+        METADATA,
+        VISIBILITY,
+        TTL,
+        RATE_LIMIT_POLICY,
+        IP_RESTRICTION,
+        REQUEST_ID,
+    ],
+};
 
 /// Reads the request into the command of `tenant`. A key without a life of its own gets `default_ttl_ms`; `None` there
 /// lets it live forever.
@@ -32,7 +43,7 @@ pub fn parse_request(
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
-    parse_fields(&mut json::parse(body, &FIELDS)?, tenant, default_ttl_ms)
+    parse_fields(&mut json::parse(body, &REQUEST)?, tenant, default_ttl_ms)
 }
 
 /// The same, of one object; imported keys have these fields too.
@@ -77,9 +88,14 @@ pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis
     })
 }
 
-#[derive(Serialize)]
-struct Issued<'a> {
+/// A key that was made.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IssueApiKeyResponse")]
+pub(crate) struct Issued<'a> {
+    /// The key.
+    #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
+    /// The credential, shown this once; absent when a repeated `request_id` led to an earlier key.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use talos_engine::cidr::Cidr;
@@ -9,6 +10,8 @@ use talos_engine::clock::UnixMillis;
 use talos_engine::{KeyId, RateLimitPolicy, Record, RevocationReason, Status, Visibility};
 
 use crate::json;
+use crate::names::{self, KeyStatus, KeyVisibility};
+use crate::shapes::{FreeObject, Int64, Timestamp};
 use crate::timestamp;
 
 /// The JSON of `record`, as it stands at `now`, with the time of its last use if that is known. It holds no secret.
@@ -18,29 +21,53 @@ pub fn render(record: &Record, last_used: Option<UnixMillis>, now: UnixMillis) -
 }
 
 /// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Resource<'a> {
+    /// The id: a UUID for an issued key, a digest for an imported one.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "&str")]
     key_id: KeyId,
+    /// A label for people.
     name: &'a str,
+    /// Whose key it is, in the words of the issuer.
     actor_id: &'a str,
+    /// What the key may do, in the words of the issuer.
     scopes: &'a [String],
+    /// What the issuer keeps with the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FreeObject>")]
     metadata: Option<&'a RawValue>,
+    /// The state of the key at the time of the answer.
+    #[schemars(with = "KeyStatus")]
     status: &'static str,
+    /// Whether the key may be shown to clients.
+    #[schemars(with = "KeyVisibility")]
     visibility: &'static str,
+    /// When the key was made.
+    #[schemars(with = "Timestamp")]
     create_time: String,
+    /// When the key was last changed.
+    #[schemars(with = "Timestamp")]
     update_time: String,
+    /// From this instant on the key is expired.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     expire_time: Option<String>,
+    /// When the key was last used; it lags behind by some seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     last_used_time: Option<String>,
+    /// How often the key may be verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_policy: Option<Policy>,
+    /// From where the key may be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     ip_restriction: Option<IpRestriction>,
+    /// Why the key was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<names::RevocationReason>")]
     revocation_reason: Option<&'static str>,
+    /// The same in the words of whoever revoked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_description: Option<&'a str>,
 }
@@ -80,16 +107,24 @@ impl<'a> Resource<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// From where a key may be used.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IPRestriction")]
 struct IpRestriction {
+    /// Blocks of addresses (RFC 4632, RFC 4291 §2.3).
     allowed_cidrs: Vec<String>,
 }
 
 /// A rate limit after the JSON rules of proto3: 64-bit integers and durations are strings.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RateLimitPolicy")]
 pub(crate) struct Policy {
+    /// Verifications per window.
+    #[schemars(with = "Int64")]
     quota: String,
+    /// The window in seconds, such as `60s`.
     window: String,
+    /// What is counted: `requests`.
     unit: &'static str,
 }
 

@@ -2,6 +2,7 @@
 
 use std::iter::repeat;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{KeyKind, ListQuery, Page, Selection, TenantId};
@@ -12,7 +13,24 @@ use crate::json;
 use crate::key::Resource;
 use crate::limits;
 use crate::page_token::{Nonce, PageTokenKeys};
-use crate::query;
+use crate::query::{self, Parameter};
+use crate::shapes::{ImportedApiKey, IssuedApiKey};
+
+const PAGE_SIZE: Parameter = Parameter::int32(
+    "page_size",
+    "The keys of a page: 50 when it is unset or 0, at most 1000.",
+);
+const PAGE_TOKEN: Parameter = Parameter::text(
+    "page_token",
+    "Where the page begins: the `next_page_token` of the page before.",
+);
+const FILTER: Parameter = Parameter::text(
+    "filter",
+    "Which keys are wanted, a part of AIP-160: `actor_id=\"…\"` and `status=KEY_STATUS_ACTIVE`, joined by `AND`.",
+);
+
+/// What a request may say after the `?`.
+pub(crate) const PARAMETERS: [Parameter; 3] = [PAGE_SIZE, PAGE_TOKEN, FILTER];
 
 /// Reads what followed the `?` of a request for keys of `kind` as they stand at `now`.
 ///
@@ -25,14 +43,14 @@ pub fn parse_request(
     now: UnixMillis,
 ) -> Result<ListQuery, ApiError> {
     let Filter { actor_id, status } =
-        filter::parse(&query::parameter(query, "filter")?.unwrap_or_default())?;
+        filter::parse(&query::parameter(query, &FILTER)?.unwrap_or_default())?;
     let selection = Selection {
         tenant,
         kind,
         actor_id,
         status,
     };
-    let after = match query::parameter(query, "page_token")? {
+    let after = match query::parameter(query, &PAGE_TOKEN)? {
         Some(token) => keys.open(&selection, &token)?,
         None => Vec::new(),
     };
@@ -46,7 +64,7 @@ pub fn parse_request(
 
 /// The keys of a page: zero stands for the default, and more than the most for the most (AIP-158).
 fn page_size(query: &str) -> Result<usize, ApiError> {
-    let Some(text) = query::parameter(query, "page_size")? else {
+    let Some(text) = query::parameter(query, &PAGE_SIZE)? else {
         return Ok(limits::PAGE_SIZE_DEFAULT);
     };
     let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -83,16 +101,16 @@ pub fn render_response(
         .zip(page.last_used.iter().copied().chain(repeat(None)))
         .map(|(record, last_used)| Resource::new(record, query.now).last_used(last_used))
         .collect();
-    Ok(json::render(&match query.selection.kind {
-        KeyKind::Issued => List::Issued {
+    Ok(match query.selection.kind {
+        KeyKind::Issued => json::render(&IssuedKeys {
             issued_api_keys: resources,
             next_page_token,
-        },
-        KeyKind::Imported => List::Imported {
+        }),
+        KeyKind::Imported => json::render(&ImportedKeys {
             imported_api_keys: resources,
             next_page_token,
-        },
-    }))
+        }),
+    })
 }
 
 /// What an answer repeats of its question.
@@ -113,17 +131,26 @@ impl From<&ListQuery> for Asked {
     }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum List<'a> {
-    Issued {
-        issued_api_keys: Vec<Resource<'a>>,
-        next_page_token: String,
-    },
-    Imported {
-        imported_api_keys: Vec<Resource<'a>>,
-        next_page_token: String,
-    },
+/// A page of issued keys.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ListIssuedApiKeysResponse")]
+pub(crate) struct IssuedKeys<'a> {
+    /// The keys.
+    #[schemars(with = "Vec<IssuedApiKey>")]
+    issued_api_keys: Vec<Resource<'a>>,
+    /// Where the next page begins; empty on the last page.
+    next_page_token: String,
+}
+
+/// A page of imported keys.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ListImportedApiKeysResponse")]
+pub(crate) struct ImportedKeys<'a> {
+    /// The keys.
+    #[schemars(with = "Vec<ImportedApiKey>")]
+    imported_api_keys: Vec<Resource<'a>>,
+    /// Where the next page begins; empty on the last page.
+    next_page_token: String,
 }
 
 #[cfg(test)]

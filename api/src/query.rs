@@ -5,12 +5,45 @@ use std::borrow::Cow;
 use crate::error::ApiError;
 use crate::percent;
 
-/// The value of the parameter `name`, decoded once; a `+` is a space. `None` when it is absent or empty. Other parameters
+/// One parameter, as its reader and the document of the API know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// Whether it is a 32-bit integer, and not any text.
+    pub(crate) is_int32: bool,
+    /// What it means, for people.
+    pub(crate) about: &'static str,
+}
+
+impl Parameter {
+    /// A text.
+    pub(crate) const fn text(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            is_int32: false,
+            about,
+        }
+    }
+
+    /// A whole number from 0 to 2³¹ - 1.
+    pub(crate) const fn int32(name: &'static str, about: &'static str) -> Self {
+        Self {
+            is_int32: true,
+            ..Self::text(name, about)
+        }
+    }
+}
+
+/// The value of `parameter`, decoded once; a `+` is a space. `None` when it is absent or empty. Other parameters
 /// are not looked at.
 ///
 /// # Errors
 /// 400 when the parameter is given twice or is not percent-encoded UTF-8.
-pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+pub(crate) fn parameter<'a>(
+    query: &'a str,
+    parameter: &Parameter,
+) -> Result<Option<Cow<'a, str>>, ApiError> {
+    let name = parameter.name;
     let mut values = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -36,6 +69,8 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a,
 mod tests {
     use super::*;
 
+    const F: Parameter = Parameter::text("f", "");
+
     #[test]
     fn parameters_are_found_and_decoded_once() {
         let table = [
@@ -58,7 +93,7 @@ mod tests {
         ];
         for (query, wanted) in table {
             assert_eq!(
-                parameter(query, "f"),
+                parameter(query, &F),
                 Ok(wanted.map(Cow::Borrowed)),
                 "{query}"
             );
@@ -70,7 +105,7 @@ mod tests {
         for query in [
             "f=%", "f=%4", "f=%zz", "f=%ff", "f=+%", "f=1&f=2", "f=1&f", "f=&%66=",
         ] {
-            let error = parameter(query, "f").expect_err("an error");
+            let error = parameter(query, &F).expect_err("an error");
             assert_eq!(error.status(), 400);
             assert!(error.to_string().starts_with("f: is "), "{query}: {error}");
         }

@@ -3,12 +3,37 @@
 use talos_engine::RevocationReason;
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Field, Kind, Object};
 use crate::key::REVOCATION_REASONS;
+use crate::key_tables::REASON;
 use crate::limits;
 
 /// The answer to a revocation.
 pub const RESPONSE: &[u8] = b"{}";
+
+/// The body of a request, under the name that it has for keys of either kind.
+pub(crate) static REQUEST: Object = request("AdminRevokeApiKeyBody");
+/// The same for an issued key.
+pub(crate) static ISSUED_REQUEST: Object = request("AdminRevokeIssuedApiKeyBody");
+/// The same for an imported key.
+pub(crate) static IMPORTED_REQUEST: Object = request("AdminRevokeImportedApiKeyBody");
+
+const fn request(name: &'static str) -> Object {
+    Object {
+        name,
+        about: "Why a key ends.",
+        fields: &FIELDS,
+    }
+}
+
+static FIELDS: [Field; 2] = [
+    REASON,
+    Field::new(
+        "description",
+        Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
+        "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
+    ),
+];
 
 /// What a revocation says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +49,7 @@ pub struct RevokeRequest {
 /// # Errors
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
-    let mut fields = json::parse(body, &["reason", "description"])?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let reason = fields
         .enumeration("reason", &REVOCATION_REASONS)?
         .unwrap_or_default();

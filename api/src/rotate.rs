@@ -1,13 +1,30 @@
 //! Replacing a key: `POST …/{key_id}:rotate`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{FieldChanges, Rotation, Visibility};
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Object};
 use crate::key::{Resource, VISIBILITIES, visibility_name};
-use crate::update::{self, CHANGEABLE};
+use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES, VISIBILITY};
+use crate::shapes::IssuedApiKey;
+use crate::update;
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "AdminRotateIssuedApiKeyBody",
+    about: "What the new key does not inherit from the old one.",
+    fields: &[
+        NAME,
+        SCOPES,
+        METADATA,
+        VISIBILITY,
+        RATE_LIMIT_POLICY,
+        IP_RESTRICTION,
+    ],
+};
 
 /// What the new key does not inherit.
 #[derive(Clone, Debug)]
@@ -24,12 +41,7 @@ pub struct RotateRequest {
 /// # Errors
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
-    let known: Vec<&str> = CHANGEABLE
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(["visibility"])
-        .collect();
-    let mut fields = json::parse(body, &known)?;
+    let mut fields = json::parse(body, &REQUEST)?;
     // An unspecified visibility is one that is not given.
     let visibilities = VISIBILITIES.map(|(name, visibility)| {
         let is_specified = name == visibility_name(visibility);
@@ -57,10 +69,17 @@ pub fn render_response(
     })
 }
 
-#[derive(Serialize)]
-struct Rotated<'a> {
+/// A key that took the place of another.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RotateIssuedApiKeyResponse")]
+pub(crate) struct Rotated<'a> {
+    /// The new key.
+    #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
+    /// Its credential, shown this once.
     secret: &'a str,
+    /// The old key, which is revoked now.
+    #[schemars(with = "IssuedApiKey")]
     old_issued_api_key: Resource<'a>,
 }
 

@@ -72,6 +72,8 @@ pub enum Endpoint {
     Jwks,
     /// Show the version of the server.
     Version,
+    /// Show the document of the API.
+    OpenApi,
 }
 
 /// What the data plane does with a request.
@@ -155,7 +157,7 @@ struct Route {
 }
 
 /// The name of the only path parameter so far.
-const PARAMETER: &str = "{key_id}";
+pub(crate) const PARAMETER: &str = "{key_id}";
 
 /// Every path, the most frequent first.
 static ROUTES: &[Route] = &[
@@ -263,6 +265,10 @@ static ROUTES: &[Route] = &[
         "/version",
         &[("GET", Endpoint::Version), ("HEAD", Endpoint::Version)],
     ),
+    get(
+        "/openapi.json",
+        &[("GET", Endpoint::OpenApi), ("HEAD", Endpoint::OpenApi)],
+    ),
     // The short routes: other names of the same functions.
     Route {
         template: "/verify",
@@ -317,6 +323,14 @@ impl Route {
         let (id, colon_verb) = segment.split_at(segment.rfind(':').unwrap_or(segment.len()));
         (colon_verb == verb && !id.is_empty() && !id.contains('/')).then_some(id)
     }
+}
+
+/// Every template with each of its methods and what they name.
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, Endpoint)> {
+    ROUTES.iter().flat_map(|route| {
+        let methods = route.methods.iter();
+        methods.map(|&(method, endpoint)| (route.template, method, endpoint))
+    })
 }
 
 /// Finds the endpoint of `method` and `path`. The path comes without its query, percent-encoded; nothing but the key id

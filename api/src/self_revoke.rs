@@ -6,9 +6,25 @@ use talos_engine::credential::shape::{self, Shape};
 use talos_engine::{MacaroonPrefixes, RevocationReason};
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Field, Kind, Object};
 use crate::key::REVOCATION_REASONS;
+use crate::key_tables::{CREDENTIAL, REASON};
 use crate::limits;
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "SelfRevokeApiKeyRequest",
+    about: "A credential that its holder wants to end. `REVOCATION_REASON_PRIVILEGE_WITHDRAWN` is not for the holder to say.",
+    fields: &[
+        CREDENTIAL,
+        REASON,
+        Field::new(
+            "description",
+            Kind::Text(None),
+            "Must be empty: it goes with a reason that is not for the holder to say.",
+        ),
+    ],
+};
 
 /// A credential to be ended. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +44,7 @@ pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
 ) -> Result<SelfRevokeRequest<'a>, ApiError> {
-    let mut fields = json::parse(body, &["credential", "reason", "description"])?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let credential = fields.text("credential")?.unwrap_or_default();
     if credential.is_empty() {
         return Err(ApiError::credential_required());

@@ -1,20 +1,40 @@
 //! Making a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], with `permissions` for the
 //! scopes and an actor that may be left out.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{IssueKey, KeyId, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields};
+use crate::json::{self, Fields, Object};
 use crate::key::{Resource, as_text};
-use crate::{issue, key_fields, limits};
+use crate::shapes::IssuedApiKey;
+use crate::{issue, key_fields, key_tables, limits};
 
 /// The actor of a key that is issued without one.
 const DEFAULT_ACTOR: &str = "default";
 /// The other name of the scopes.
-pub(crate) const PERMISSIONS: &str = "permissions";
+const PERMISSIONS: &str = key_tables::PERMISSIONS.name;
 const SCOPES: &str = "scopes";
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "IssueKeyRequest",
+    about: "A key that is to be made.",
+    fields: &[
+        key_tables::NAME.required(),
+        key_tables::ACTOR_ID,
+        key_tables::PERMISSIONS,
+        key_tables::SCOPES,
+        key_tables::METADATA,
+        key_tables::VISIBILITY,
+        key_tables::TTL,
+        key_tables::RATE_LIMIT_POLICY,
+        key_tables::IP_RESTRICTION,
+        key_tables::REQUEST_ID,
+    ],
+};
 
 /// Reads the request into the command of `tenant`, as [`issue::parse_request`] does.
 ///
@@ -25,9 +45,7 @@ pub fn parse_request(
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
-    let mut known = issue::FIELDS.to_vec();
-    known.push(PERMISSIONS);
-    let mut fields = json::parse(body, &known)?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let scopes = permissions(&mut fields);
     let actor_id = key_fields::optional(
         &mut fields,
@@ -61,13 +79,21 @@ pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis
     })
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+/// A key that was made, with short names.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IssueKeyResponse")]
+pub(crate) struct Answer<'a> {
+    /// The id of the key.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "&str")]
     id: KeyId,
+    /// The credential, shown this once; absent when a repeated `request_id` led to an earlier key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// The key.
+    #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
+    /// The credential again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }

@@ -3,10 +3,11 @@
 use talos_engine::FieldChanges;
 
 use crate::error::ApiError;
-use crate::json::{self, Fields};
+use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key_fields;
+use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES};
 use crate::limits;
-use crate::query;
+use crate::query::{self, Parameter};
 
 /// A field that can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,44 @@ pub(crate) const CHANGEABLE: [(&str, Changeable); 5] = [
     ("ip_restriction", Changeable::IpRestriction),
 ];
 
+/// The fields that can change, as the reader knows them.
+static CHANGES: Object = Object {
+    name: "ApiKeyChanges",
+    about: "The new values of a key's fields.",
+    fields: &[NAME, SCOPES, METADATA, RATE_LIMIT_POLICY, IP_RESTRICTION],
+};
+
+/// The body of a request: the resource, bare or under the name of its kind.
+pub(crate) static REQUEST: Object = Object {
+    name: "UpdateApiKeyBody",
+    about: "The new values of a key's fields, here or within a field that bears the name of the resource. Other fields of \
+            a key are skipped.",
+    fields: &[
+        NAME,
+        SCOPES,
+        METADATA,
+        RATE_LIMIT_POLICY,
+        IP_RESTRICTION,
+        Field::new(
+            "issued_api_key",
+            Kind::Object(&CHANGES),
+            "The new values, instead of here.",
+        ),
+        Field::new(
+            "imported_api_key",
+            Kind::Object(&CHANGES),
+            "The new values, instead of here.",
+        ),
+    ],
+};
+
+/// What lists the fields that change.
+pub(crate) const UPDATE_MASK: Parameter = Parameter::text(
+    "update_mask",
+    "The fields that change, separated by commas; one that the body leaves out is cleared. Without a mask those change \
+     that the body gives a value.",
+);
+
 /// What a request may call the resource, when its body is not the resource itself.
 const WRAPPERS: [&str; 2] = ["issued_api_key", "imported_api_key"];
 
@@ -38,12 +77,7 @@ const WRAPPERS: [&str; 2] = ["issued_api_key", "imported_api_key"];
 /// 400, naming the field or the path of the mask, when the request breaks the contract.
 pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError> {
     let mask = mask(query)?;
-    let known: Vec<&str> = CHANGEABLE
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(WRAPPERS)
-        .collect();
-    let mut fields = json::parse(body, &known)?;
+    let mut fields = json::parse(body, &REQUEST)?;
     for wrapper in WRAPPERS {
         if let Some(resource) = fields.object(wrapper)? {
             fields = resource;
@@ -87,7 +121,7 @@ pub(crate) fn parse_changes(
 
 /// The fields that the mask lists, each once; `None` without a mask.
 fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
-    let Some(text) = query::parameter(query, "update_mask")? else {
+    let Some(text) = query::parameter(query, &UPDATE_MASK)? else {
         return Ok(None);
     };
     let mut listed = Vec::new();

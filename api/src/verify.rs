@@ -3,18 +3,47 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use talos_engine::clock::UnixMillis;
 use talos_engine::token::Claims;
-use talos_engine::{KeyId, Record, Refusal, Status};
+use talos_engine::{KeyId, Record, Status};
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Field, Object};
 use crate::key::{Policy, as_text, metadata, object, status_name, visibility_name};
 use crate::key_fields;
+use crate::key_tables::{CREDENTIAL, audiences};
 use crate::limits;
+use crate::names::{KeyStatus, KeyVisibility};
+use crate::query::Parameter;
+use crate::shapes::{FreeObject, Timestamp};
 use crate::timestamp;
+
+pub use crate::refusal::refused_body;
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "VerifyApiKeyRequest",
+    about: "A credential that is to be verified.",
+    fields: &[CREDENTIAL, EXPECTED_AUDIENCES],
+};
+
+/// Which audiences a credential must name.
+pub(crate) const EXPECTED_AUDIENCES: Field = audiences(
+    "expected_audiences",
+    "Audiences of which the credential must name at least one (RFC 7519 §4.1.3); none: it must name none.",
+);
+
+/// The headers of a request that change how it is answered (RFC 9111 §5.2.1, §5.4).
+pub(crate) const HEADERS: [Parameter; 2] = [
+    Parameter::text(
+        "Cache-Control",
+        "`no-cache` asks storage and not the cache; `no-store` leaves the cache as it is, too.",
+    ),
+    Parameter::text("Pragma", "`no-cache`, as in `Cache-Control`."),
+];
 
 /// What is to be verified. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,7 +110,7 @@ fn skip_white_space(mut bytes: &[u8]) -> &[u8] {
 
 /// Reads any body. The credential may still be empty or too long.
 fn parse_any(body: &[u8]) -> Result<VerifyRequest<'_>, ApiError> {
-    let mut fields = json::parse(body, &["credential", "expected_audiences"])?;
+    let mut fields = json::parse(body, &REQUEST)?;
     let credential = fields.text("credential")?.unwrap_or_default();
     let expected_audiences = key_fields::audiences(&mut fields, "expected_audiences")?;
     Ok(VerifyRequest {
@@ -130,69 +159,42 @@ pub fn render_valid_token(claims: &Claims) -> Vec<u8> {
     })
 }
 
-#[derive(Serialize)]
-struct Accepted<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Accepted<'a> {
+    /// Whether the credential holds.
     is_valid: bool,
+    /// The same under an older name.
     is_active: bool,
+    /// The state of the key.
+    #[schemars(with = "KeyStatus")]
     status: &'static str,
+    /// The id of the key.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "&str")]
     key_id: KeyId,
+    /// Whose key it is.
     actor_id: &'a str,
+    /// What the credential may do.
     scopes: &'a [String],
+    /// What the issuer keeps with the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FreeObject>")]
     metadata: Option<&'a RawValue>,
+    /// Whether the key may be shown to clients.
+    #[schemars(with = "KeyVisibility")]
     visibility: &'static str,
+    /// Who issued the credential.
     issuer: &'a str,
+    /// For whom a derived token is meant; API keys name nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     audiences: Option<&'a [String]>,
+    /// From this instant on the credential is expired.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     expire_time: Option<String>,
+    /// How often the key may be verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_policy: Option<Policy>,
-}
-
-macro_rules! refused {
-    ($code:literal, $message:literal) => {
-        concat!(
-            r#"{"is_valid":false,"is_active":false,"error_code":"VERIFICATION_ERROR_"#,
-            $code,
-            r#"","error_message":""#,
-            $message,
-            r#""}"#
-        )
-        .as_bytes()
-    };
-}
-
-/// The body that says why a credential is refused. It tells nothing of the key: one refusal has one body.
-#[must_use]
-pub fn refused_body(refusal: Refusal) -> &'static [u8] {
-    match refusal {
-        Refusal::InvalidFormat => refused!("INVALID_FORMAT", "the credential has no known format"),
-        Refusal::Expired => refused!("EXPIRED", "the credential has expired"),
-        Refusal::Revoked => refused!("REVOKED", "the credential has been revoked"),
-        Refusal::NotFound => refused!("NOT_FOUND", "the credential is not known"),
-        Refusal::SignatureInvalid => refused!(
-            "SIGNATURE_INVALID",
-            "the signature of the credential is not valid"
-        ),
-        Refusal::Internal => refused!(
-            "INTERNAL",
-            "the credential could not be looked up; try again"
-        ),
-        Refusal::IpNotAllowed => refused!(
-            "IP_NOT_ALLOWED",
-            "the credential may not be used from this address"
-        ),
-        Refusal::RateLimited => refused!(
-            "RATE_LIMITED",
-            "the credential is used too often; try again later"
-        ),
-        Refusal::AudienceMismatch => refused!(
-            "AUDIENCE_MISMATCH",
-            "the credential is meant for another audience"
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -201,6 +203,7 @@ mod tests {
     use crate::error::Reason;
     use crate::key::tests::{bare, full};
     use serde_json::Value;
+    use talos_engine::Refusal;
 
     fn credential(body: &[u8]) -> Option<String> {
         parse_request(body)

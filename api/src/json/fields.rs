@@ -2,23 +2,27 @@
 
 use std::borrow::Cow;
 
+use super::object::{FREE, Kind, Object};
 use super::render;
 use super::value::Json;
 use crate::error::ApiError;
 
 /// The fields of one object, to be taken out one by one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     /// What precedes a field's name in messages: empty at the top, else a path that ends with a dot.
     path: String,
+    /// What may be taken out.
+    object: &'static Object,
     entries: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of the top object.
-    pub(super) fn top(entries: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+    pub(super) fn top(entries: Vec<(Cow<'a, str>, Json<'a>)>, object: &'static Object) -> Self {
         Self {
             path: String::new(),
+            object,
             entries,
         }
     }
@@ -59,14 +63,26 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn take(&mut self, name: &str) -> Option<Json<'a>> {
+    /// Takes a field out. One that the table does not declare, or not as what is asked for, is never there: what a reader
+    /// sees is what the document says.
+    fn take(&mut self, name: &str, is_asked_for: fn(Kind) -> bool) -> Option<Json<'a>> {
+        self.object.kind(name).filter(|kind| is_asked_for(*kind))?;
         let index = self.entries.iter().position(|(entry, _)| entry == name)?;
         Some(self.entries.swap_remove(index).1).filter(|value| *value != Json::Null)
     }
 
     /// A string, or `None` when it is absent or `null`.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
-        match self.take(name) {
+        let value = self.take(name, |kind| matches!(kind, Kind::Text(_)));
+        self.as_text(name, value)
+    }
+
+    fn as_text(
+        &self,
+        name: &str,
+        value: Option<Json<'a>>,
+    ) -> Result<Option<Cow<'a, str>>, ApiError> {
+        match value {
             None => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong_type(name, "a string", &other)),
@@ -75,7 +91,7 @@ impl<'a> Fields<'a> {
 
     /// A list of strings; absent and `null` are the empty list.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<Cow<'a, str>>, ApiError> {
-        let items = match self.take(name) {
+        let items = match self.take(name, |kind| matches!(kind, Kind::Texts { .. })) {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items,
             Some(other) => return Err(self.wrong_type(name, "an array of strings", &other)),
@@ -89,10 +105,16 @@ impl<'a> Fields<'a> {
 
     /// An object, or `None` when it is absent or `null`.
     pub(crate) fn object(&mut self, name: &str) -> Result<Option<Fields<'a>>, ApiError> {
-        match self.take(name) {
+        let object = match self.object.kind(name) {
+            Some(Kind::Object(object)) => object,
+            _ => &FREE,
+        };
+        let is_object = |kind| matches!(kind, Kind::Object(_) | Kind::FreeObject);
+        match self.take(name, is_object) {
             None => Ok(None),
             Some(Json::Object(entries)) => Ok(Some(Fields {
                 path: format!("{}{name}.", self.path),
+                object,
                 entries,
             })),
             Some(other) => Err(self.wrong_type(name, "an object", &other)),
@@ -101,7 +123,10 @@ impl<'a> Fields<'a> {
 
     /// A list of objects; absent and `null` are the empty list.
     pub(crate) fn objects(&mut self, name: &str) -> Result<Vec<Fields<'a>>, ApiError> {
-        let items = match self.take(name) {
+        let Some(Kind::Objects { of, .. }) = self.object.kind(name) else {
+            return Ok(Vec::new());
+        };
+        let items = match self.take(name, |kind| matches!(kind, Kind::Objects { .. })) {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items,
             Some(other) => return Err(self.wrong_type(name, "an array of objects", &other)),
@@ -109,6 +134,7 @@ impl<'a> Fields<'a> {
         let object = |(index, item)| match item {
             Json::Object(entries) => Ok(Fields {
                 path: format!("{}{name}[{index}].", self.path),
+                object: of,
                 entries,
             }),
             other => Err(self.wrong_type(&format!("{name}[{index}]"), "an object", &other)),
@@ -118,7 +144,7 @@ impl<'a> Fields<'a> {
 
     /// A 64-bit integer, written as a number or as a string of decimal digits; `None` when it is absent or `null`.
     pub(crate) fn int64(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
-        let Some(value) = self.take(name) else {
+        let Some(value) = self.take(name, |kind| matches!(kind, Kind::Int64)) else {
             return Ok(None);
         };
         let integer = match &value {
@@ -136,7 +162,8 @@ impl<'a> Fields<'a> {
         name: &str,
         names: &[(&str, T)],
     ) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name)? else {
+        let value = self.take(name, |kind| matches!(kind, Kind::Enumeration(_)));
+        let Some(text) = self.as_text(name, value)? else {
             return Ok(None);
         };
         let value = names
@@ -183,7 +210,79 @@ fn decimal(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::parse;
+    use crate::json::{Field, parse};
+    use schemars::SchemaGenerator;
+
+    const fn object(fields: &'static [Field]) -> Object {
+        Object {
+            name: "",
+            about: "",
+            fields,
+        }
+    }
+
+    const TEXTS: Kind = Kind::Texts {
+        entries_max: 1,
+        chars_max: None,
+    };
+    const OBJECTS: Kind = Kind::Objects {
+        of: &FREE,
+        entries_max: 1,
+    };
+    const ENUMERATION: Kind = Kind::Enumeration(SchemaGenerator::subschema_for::<String>);
+
+    /// One field `f` of each kind.
+    static KINDS: [Object; 7] = [
+        object(&[Field::new("f", Kind::Text(None), "")]),
+        object(&[Field::new("f", TEXTS, "")]),
+        object(&[Field::new("f", Kind::Object(&FREE), "")]),
+        object(&[Field::new("f", OBJECTS, "")]),
+        object(&[Field::new("f", Kind::Int64, "")]),
+        object(&[Field::new("f", ENUMERATION, "")]),
+        object(&[Field::new("f", Kind::FreeObject, "")]),
+    ];
+
+    static OTHER: Object = object(&[Field::new("g", Kind::Text(None), "")]);
+
+    /// What each reader says of `f` as the object declares it.
+    fn read_as_every_kind(body: &str, object: &'static Object) -> [Result<bool, ApiError>; 6] {
+        let fields = parse(body.as_bytes(), object).expect("fields");
+        [
+            fields.clone().text("f").map(|read| read.is_some()),
+            fields.clone().texts("f").map(|read| !read.is_empty()),
+            fields.clone().object("f").map(|read| read.is_some()),
+            fields.clone().objects("f").map(|read| !read.is_empty()),
+            fields.clone().int64("f").map(|read| read.is_some()),
+            fields
+                .clone()
+                .enumeration("f", &[("A", 1)])
+                .map(|read| read.is_some()),
+        ]
+    }
+
+    #[test]
+    fn a_field_is_read_only_as_what_its_table_declares() {
+        let values = [
+            r#""A""#,
+            r#"["A"]"#,
+            "{}",
+            "[{}]",
+            "7",
+            r#""A""#,
+            r#"{"A":1}"#,
+        ];
+        for (declared, (object, value)) in KINDS.iter().zip(values).enumerate() {
+            let body = format!("{{\"f\":{value}}}");
+            for (reader, read) in read_as_every_kind(&body, object).into_iter().enumerate() {
+                // The last kind is an object, too.
+                let is_declared = reader == declared || (declared == 6 && reader == 2);
+                assert_eq!(read, Ok(is_declared), "{value} by reader {reader}");
+            }
+        }
+        for read in read_as_every_kind(r#"{"f":"A"}"#, &OTHER) {
+            assert_eq!(read, Ok(false));
+        }
+    }
 
     fn message(result: Result<impl std::fmt::Debug, ApiError>) -> String {
         let error = result.expect_err("an error");
@@ -209,15 +308,9 @@ mod tests {
         ];
         for value in values {
             let body = format!("{{\"f\":{value}}}");
-            let fields = parse(body.as_bytes(), &["f"]).expect("fields");
-            let results = [
-                fields.clone().text("f").map(drop),
-                fields.clone().texts("f").map(drop),
-                fields.clone().object("f").map(drop),
-                fields.clone().objects("f").map(drop),
-                fields.clone().int64("f").map(drop),
-                fields.clone().enumeration("f", &[("A", 1)]).map(drop),
-            ];
+            let results: Vec<_> = (0..6)
+                .map(|kind| read_as_every_kind(&body, &KINDS[kind])[kind].clone())
+                .collect();
             let good = results.iter().filter(|result| result.is_ok()).count();
             // The empty list is a list of anything.
             assert!(good <= 1 || value == "[]", "{value}");
@@ -234,13 +327,11 @@ mod tests {
 
     #[test]
     fn null_is_absent() {
-        let fields = parse(br#"{"f":null}"#, &["f"]).expect("fields");
-        assert_eq!(fields.clone().text("f"), Ok(None));
-        assert_eq!(fields.clone().texts("f"), Ok(Vec::new()));
-        assert_eq!(fields.clone().object("f"), Ok(None));
-        assert_eq!(fields.clone().objects("f"), Ok(Vec::new()));
-        assert_eq!(fields.clone().int64("f"), Ok(None));
-        assert_eq!(fields.clone().enumeration("f", &[("A", 1)]), Ok(None));
+        for object in &KINDS {
+            for read in read_as_every_kind(r#"{"f":null}"#, object) {
+                assert_eq!(read, Ok(false));
+            }
+        }
     }
 
     #[test]
@@ -258,7 +349,9 @@ mod tests {
         for (value, wanted) in good {
             let body = format!("{{\"f\":{value}}}");
             assert_eq!(
-                parse(body.as_bytes(), &["f"]).expect("fields").int64("f"),
+                parse(body.as_bytes(), &KINDS[4])
+                    .expect("fields")
+                    .int64("f"),
                 Ok(Some(wanted)),
                 "{value}"
             );
@@ -279,7 +372,11 @@ mod tests {
         ];
         for value in bad {
             let body = format!("{{\"f\":{value}}}");
-            message(parse(body.as_bytes(), &["f"]).expect("fields").int64("f"));
+            message(
+                parse(body.as_bytes(), &KINDS[4])
+                    .expect("fields")
+                    .int64("f"),
+            );
         }
     }
 
@@ -287,7 +384,7 @@ mod tests {
     fn enums_are_full_names() {
         let names = [("COLOR_RED", 1), ("COLOR_BLUE", 2)];
         let read = |body: &str| {
-            parse(body.as_bytes(), &["f"]).and_then(|mut fields| fields.enumeration("f", &names))
+            parse(body.as_bytes(), &KINDS[5]).and_then(|mut fields| fields.enumeration("f", &names))
         };
         assert_eq!(read(r#"{"f":"COLOR_BLUE"}"#), Ok(Some(2)));
         for value in ["\"BLUE\"", "\"color_blue\"", "2", "\"2\"", "\"\""] {

@@ -1,9 +1,10 @@
 //! Bodies: strict reading of requests after the JSON rules of proto3, and writing of answers.
 //!
 //! A body is UTF-8, one JSON object, at most [`limits::JSON_DEPTH`] deep, with no name twice in one object. A body of
-//! nothing but white space is the empty object. Names that the caller does not ask for are skipped. `null` is an absent
-//! field. Texts without escapes are borrowed from the body.
+//! nothing but white space is the empty object. Names that the table of the object does not declare are skipped. `null` is
+//! an absent field. Texts without escapes are borrowed from the body.
 mod fields;
+mod object;
 mod value;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::error::ApiError;
 use crate::limits;
 
 pub(crate) use fields::Fields;
+pub(crate) use object::{Field, Kind, Object};
 use value::KnownFields;
 
 /// Writes `value` without insignificant white space.
@@ -22,20 +24,20 @@ pub(crate) fn render<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec())
 }
 
-/// Reads a body. Only the fields in `known` are kept.
+/// Reads a body. Only the fields of `object` are kept.
 ///
 /// # Errors
 /// 400 when it breaks one of the rules above.
-pub(crate) fn parse<'a>(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, ApiError> {
+pub(crate) fn parse<'a>(body: &'a [u8], object: &'static Object) -> Result<Fields<'a>, ApiError> {
     let Some(text) = object_text(body)? else {
-        return Ok(Fields::top(Vec::new()));
+        return Ok(Fields::top(Vec::new(), object));
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let entries = KnownFields(known)
+    let entries = KnownFields(object)
         .deserialize(&mut deserializer)
         .and_then(|entries| deserializer.end().map(|()| entries))
         .map_err(|error| invalid(&error))?;
-    Ok(Fields::top(entries))
+    Ok(Fields::top(entries, object))
 }
 
 /// What the reader says of a body that it does not understand.
@@ -100,6 +102,22 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
+    static OBJECT: Object = Object {
+        name: "",
+        about: "",
+        fields: &[
+            Field::new("name", Kind::Text(None), ""),
+            Field::new(
+                "list",
+                Kind::Texts {
+                    entries_max: 9,
+                    chars_max: None,
+                },
+                "",
+            ),
+        ],
+    };
+
     fn message(result: Result<impl std::fmt::Debug, ApiError>) -> String {
         let error = result.expect_err("an error");
         assert_eq!(error.status(), 400);
@@ -116,11 +134,11 @@ mod tests {
             r#"{"x":[{}]}"#,
             r#"{"x":1,"x":2}"#,
         ] {
-            assert!(parse(body.as_bytes(), &["name"]).is_ok(), "{body}");
+            assert!(parse(body.as_bytes(), &OBJECT).is_ok(), "{body}");
         }
         let mut fields = parse(
             br#"{"name":"a","other":{"name":1},"list":["b","\u0041"]}"#,
-            &["name", "list"],
+            &OBJECT,
         )
         .expect("fields");
         assert_eq!(fields.text("other"), Ok(None));
@@ -170,30 +188,30 @@ mod tests {
             b"\x0b{}",
         ];
         for body in bodies {
-            message(parse(body, &["name"]).map(drop));
+            message(parse(body, &OBJECT).map(drop));
         }
     }
 
     #[test]
     fn depth_counts_objects_and_arrays_but_not_brackets_in_strings() {
-        let nested = |levels: usize| {
+        let nested = |name: &str, levels: usize| {
             format!(
-                "{{\"x\":{}{}}}",
+                "{{\"{name}\":{}{}}}",
                 "[".repeat(levels - 1),
                 "]".repeat(levels - 1)
             )
         };
-        for known in ["x", "y"] {
-            assert!(parse(nested(limits::JSON_DEPTH).as_bytes(), &[known]).is_ok());
+        for name in ["list", "x"] {
+            assert!(parse(nested(name, limits::JSON_DEPTH).as_bytes(), &OBJECT).is_ok());
             let deep =
-                message(parse(nested(limits::JSON_DEPTH + 1).as_bytes(), &[known]).map(drop));
+                message(parse(nested(name, limits::JSON_DEPTH + 1).as_bytes(), &OBJECT).map(drop));
             assert!(deep.contains("32 levels"), "{deep}");
         }
-        let brackets = format!(r#"{{"x":"\"{}"}}"#, "[{".repeat(100));
-        assert!(parse(brackets.as_bytes(), &["x"]).is_ok());
-        let wide = format!("{{\"x\":[{}[]]}}", "[],".repeat(100));
-        assert!(parse(wide.as_bytes(), &["x"]).is_ok());
+        let brackets = format!(r#"{{"name":"\"{}"}}"#, "[{".repeat(100));
+        assert!(parse(brackets.as_bytes(), &OBJECT).is_ok());
+        let wide = format!("{{\"list\":[{}[]]}}", "[],".repeat(100));
+        assert!(parse(wide.as_bytes(), &OBJECT).is_ok());
         let hostile = "[{".repeat(500_000);
-        message(parse(format!("{{\"x\":{hostile}").as_bytes(), &["x"]).map(drop));
+        message(parse(format!("{{\"list\":{hostile}").as_bytes(), &OBJECT).map(drop));
     }
 }

@@ -1,0 +1,37 @@
+//! The public signing keys: `GET /v2alpha1/derivedKeys/jwks.json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::json;
+use crate::shapes::FreeObject;
+
+/// The answer: the set of RFC 7517 §5, and the same set again under `jwks`, where some clients look for it.
+#[must_use]
+pub fn render_response(keys: &[Value]) -> Vec<u8> {
+    json::render(&KeySets {
+        keys,
+        jwks: KeySet { keys },
+    })
+}
+
+/// The public signing keys, twice.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GetJWKSResponse")]
+pub(crate) struct KeySets<'a> {
+    /// The keys (RFC 7517 §4).
+    #[schemars(with = "Vec<FreeObject>")]
+    keys: &'a [Value],
+    /// The same keys as a set of their own.
+    jwks: KeySet<'a>,
+}
+
+/// A set of keys (RFC 7517 §5).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JsonWebKeySet", inline)]
+struct KeySet<'a> {
+    /// The keys (RFC 7517 §4).
+    #[schemars(with = "Vec<FreeObject>")]
+    keys: &'a [Value],
+}

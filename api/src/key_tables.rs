@@ -1,0 +1,130 @@
+//! The fields that requests about keys share, as the reader and the document of the API know them.
+
+use schemars::SchemaGenerator;
+
+use crate::json::{Field, Kind, Object};
+use crate::limits;
+use crate::names::{KeyVisibility, RevocationReason};
+
+/// The label of a key.
+pub(crate) const NAME: Field = Field::new(
+    "name",
+    Kind::Text(Some(limits::NAME_CHARS)),
+    "A label for people.",
+);
+/// Whose key it is.
+pub(crate) const ACTOR_ID: Field = Field::new(
+    "actor_id",
+    Kind::Text(Some(limits::ACTOR_ID_CHARS)),
+    "Whose key it is, in the words of the issuer.",
+);
+/// What the key may do.
+pub(crate) const SCOPES: Field = Field::new(
+    "scopes",
+    Kind::Texts {
+        entries_max: limits::SCOPES,
+        chars_max: Some(limits::SCOPE_CHARS),
+    },
+    "What the key may do, in the words of the issuer.",
+);
+/// What the issuer keeps with the key.
+pub(crate) const METADATA: Field = Field::new(
+    "metadata",
+    Kind::FreeObject,
+    "Anything that the issuer wants to keep with the key; at most 64 KiB as compact JSON.",
+);
+/// Whether the key may be shown to clients.
+pub(crate) const VISIBILITY: Field = Field::new(
+    "visibility",
+    Kind::Enumeration(SchemaGenerator::subschema_for::<KeyVisibility>),
+    "Whether the key may be shown to clients; secret when it is unset.",
+);
+/// The life of the key.
+pub(crate) const TTL: Field = Field::new(
+    "ttl",
+    Kind::Text(None),
+    "How long the key lives, from 1s to 315360000s: seconds (`86400s`), a Go duration (`1h30m`), or with the units `d`, \
+     `w`, `mo` and `y` (`1y6mo`).",
+);
+/// How often the key may be verified.
+pub(crate) const RATE_LIMIT_POLICY: Field = Field::new(
+    "rate_limit_policy",
+    Kind::Object(&POLICY),
+    "How often the key may be verified.",
+);
+/// From where the key may be used.
+pub(crate) const IP_RESTRICTION: Field = Field::new(
+    "ip_restriction",
+    Kind::Object(&RESTRICTION),
+    "From where the key may be used.",
+);
+/// What makes a request idempotent.
+pub(crate) const REQUEST_ID: Field = Field::new(
+    "request_id",
+    Kind::Text(Some(limits::REQUEST_ID_CHARS)),
+    "Makes the request idempotent (AIP-155): the first key is shown again, without its secret.",
+);
+/// What the key may do, by its name in the short routes.
+pub(crate) const PERMISSIONS: Field = Field {
+    name: "permissions",
+    about: "Another name of `scopes`; only one of them may be there.",
+    ..SCOPES
+};
+/// For whom a token is meant, or must be.
+pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field {
+    let kind = Kind::Texts {
+        entries_max: limits::AUDIENCES,
+        chars_max: Some(limits::AUDIENCE_CHARS),
+    };
+    Field::new(name, kind, about)
+}
+/// A credential that is to be looked at.
+pub(crate) const CREDENTIAL: Field = Field::new(
+    "credential",
+    Kind::Text(Some(limits::CREDENTIAL_BYTES)),
+    "The credential: an API key or a derived token. At most 8192 bytes.",
+)
+.required();
+/// Why a key ends.
+pub(crate) const REASON: Field = Field::new(
+    "reason",
+    Kind::Enumeration(SchemaGenerator::subschema_for::<RevocationReason>),
+    "Why the key ends.",
+);
+
+static POLICY: Object = Object {
+    name: "RateLimitPolicy",
+    about: "How many verifications of a key are allowed in a window of time.",
+    fields: &[
+        Field::new(
+            "quota",
+            Kind::Int64,
+            "Verifications per window; more than 0.",
+        )
+        .required(),
+        Field::new(
+            "window",
+            Kind::Text(None),
+            "The window as a duration in whole seconds, such as `60s`.",
+        )
+        .required(),
+        Field::new(
+            "unit",
+            Kind::Text(None),
+            "What is counted: `requests`, also when it is unset.",
+        ),
+    ],
+};
+
+static RESTRICTION: Object = Object {
+    name: "IPRestriction",
+    about: "From where a key may be used.",
+    fields: &[Field::new(
+        "allowed_cidrs",
+        Kind::Texts {
+            entries_max: limits::CIDRS,
+            chars_max: None,
+        },
+        "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
+    )],
+};

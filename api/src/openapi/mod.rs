@@ -1,0 +1,132 @@
+//! The `OpenAPI` document of the server, version 3.1. Nothing is described here a second time: paths and methods come from
+//! the routes, requests from the tables by which they are read, answers from the types that are written.
+//!
+//! `HEAD` is answered wherever `GET` is (RFC 9110 §9.3.2) and is left out.
+
+mod operation;
+mod schemas;
+
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use crate::control::CONTENT_TYPE;
+use crate::error::Envelope;
+use crate::query::Parameter;
+use crate::route::{self, PARAMETER};
+use operation::Operation;
+use schemas::Schemas;
+
+/// What a generator of clients calls the class of all operations.
+const TAG: &str = "ApiKeys";
+
+/// How a credential is shown in the `Authorization` field.
+const BEARER: &str = "bearer";
+
+/// The document of a server of `version`.
+#[must_use]
+pub fn render(version: &str) -> Vec<u8> {
+    document(version).to_string().into_bytes()
+}
+
+fn document(version: &str) -> Value {
+    let mut schemas = Schemas::new();
+    let mut paths = Map::new();
+    for (template, method, endpoint) in route::operations() {
+        if method == "HEAD" {
+            continue;
+        }
+        let operation = Operation::of(endpoint, method, template);
+        let described = describe(&operation, method, template, &mut schemas);
+        let methods = paths.entry(template).or_insert_with(|| json!({}));
+        if let Some(methods) = methods.as_object_mut() {
+            methods.insert(method.to_ascii_lowercase(), described);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Talos",
+            "description": "API keys: issue, import, verify, derive, rotate and revoke them.",
+            "version": version,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "tags": [{ "name": TAG }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.into_components(),
+            "securitySchemes": { BEARER: { "type": "http", "scheme": "bearer" } },
+        },
+    })
+}
+
+fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut Schemas) -> Value {
+    let mut described = Map::new();
+    let mut put = |name: &str, value: Value| described.insert(name.to_owned(), value);
+    put("operationId", operation.id.into());
+    put("summary", operation.about.into());
+    put("tags", json!([TAG]));
+    let mut parameters = Vec::new();
+    if template.contains(PARAMETER) {
+        let name = PARAMETER.trim_matches(['{', '}']);
+        parameters.push(json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": "The id of the key.",
+            "schema": { "type": "string" },
+        }));
+    }
+    parameters.extend(operation.query.iter().map(|each| parameter(each, "query")));
+    parameters.extend(
+        operation
+            .headers
+            .iter()
+            .map(|each| parameter(each, "header")),
+    );
+    if !parameters.is_empty() {
+        put("parameters", Value::Array(parameters));
+    }
+    if operation.is_authorized {
+        put("security", json!([{ BEARER: [] }]));
+    }
+    // A body of GET and DELETE means nothing to HTTP (RFC 9110 §9.3.1, §9.3.5), and few clients send one.
+    let may_have_body = !matches!(method, "GET" | "DELETE");
+    if let Some(body) = operation.body.as_ref().filter(|_| may_have_body) {
+        let content = content(&schemas.body(body));
+        put(
+            "requestBody",
+            json!({ "required": body.is_required(), "content": content }),
+        );
+    }
+    let answer = content(&schemas.answer(operation.answer));
+    let error = content(&schemas.answer(SchemaGenerator::subschema_for::<Envelope<'_>>));
+    put(
+        "responses",
+        json!({
+            operation.status.to_string(): { "description": "Success.", "content": answer },
+            "default": { "description": "Failure.", "content": error },
+        }),
+    );
+    Value::Object(described)
+}
+
+fn content(schema: &Value) -> Value {
+    json!({ CONTENT_TYPE: { "schema": schema } })
+}
+
+fn parameter(parameter: &Parameter, place: &str) -> Value {
+    let schema = if parameter.is_int32 {
+        json!({ "type": "integer", "format": "int32", "minimum": 0 })
+    } else {
+        json!({ "type": "string" })
+    };
+    json!({
+        "name": parameter.name,
+        "in": place,
+        "description": parameter.about,
+        "schema": schema,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! What stands at each route: one entry per endpoint, which the compiler asks for.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use crate::json::Object;
+use crate::query::Parameter;
+use crate::route::{Endpoint, HotRoute};
+use crate::shapes::{
+    BatchVerifyApiKeysResponse, HealthResponse, ImportedApiKey, IssuedApiKey,
+    SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
+};
+use crate::{
+    batch_import, batch_verify, bearer, derive, import, issue, jwks, list, revoke, rotate,
+    self_revoke, short, update, verify, version,
+};
+
+/// The schema of an answer.
+pub(super) type Answer = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a route does, reads and answers.
+pub(super) struct Operation {
+    /// What a generator of clients calls it.
+    pub(super) id: &'static str,
+    /// What it does, for people.
+    pub(super) about: &'static str,
+    pub(super) query: &'static [Parameter],
+    pub(super) headers: &'static [Parameter],
+    pub(super) body: Option<Body>,
+    /// Whether the request shows a credential in its `Authorization` field (RFC 6750 §2.1).
+    pub(super) is_authorized: bool,
+    /// The HTTP status of a success.
+    pub(super) status: u16,
+    pub(super) answer: Answer,
+}
+
+/// The body of a request.
+pub(super) enum Body {
+    /// An object.
+    Object(&'static Object),
+    /// An object that may hold the rest of a resource, too.
+    Resource(&'static Object, Answer),
+}
+
+impl Body {
+    /// Whether the empty body is refused.
+    pub(super) fn is_required(&self) -> bool {
+        let (Self::Object(object) | Self::Resource(object, _)) = self;
+        object.fields.iter().any(|field| field.is_required)
+    }
+}
+
+/// Other routes to an endpoint: an operation has its id for itself alone.
+const ALIASES: [(&str, &str, &str); 4] = [
+    (
+        "POST",
+        "/v2alpha1/admin/importedApiKeys:batchImport",
+        "adminBatchImportImportedApiKeys",
+    ),
+    (
+        "GET",
+        "/v2alpha1/admin/derivedKeys/jwks.json",
+        "adminGetJwks",
+    ),
+    ("POST", "/verify", "postVerify"),
+    ("DELETE", "/keys/{key_id}", "deleteKey"),
+];
+
+impl Operation {
+    /// The operation at a route.
+    pub(super) fn of(endpoint: Endpoint, method: &str, template: &str) -> Self {
+        let operation = Self::of_endpoint(endpoint);
+        let mut aliases = ALIASES.iter();
+        let alias = aliases.find(|(verb, path, _)| (*verb, *path) == (method, template));
+        let id = alias.map_or(operation.id, |(.., id)| id);
+        Self { id, ..operation }
+    }
+
+    /// Asks for nothing and answers 200.
+    const fn new(id: &'static str, about: &'static str, answer: Answer) -> Self {
+        Self {
+            id,
+            about,
+            query: &[],
+            headers: &[],
+            body: None,
+            is_authorized: false,
+            status: 200,
+            answer,
+        }
+    }
+
+    const fn query(self, query: &'static [Parameter]) -> Self {
+        Self { query, ..self }
+    }
+
+    const fn headers(self, headers: &'static [Parameter]) -> Self {
+        Self { headers, ..self }
+    }
+
+    const fn body(self, object: &'static Object) -> Self {
+        Self {
+            body: Some(Body::Object(object)),
+            ..self
+        }
+    }
+
+    const fn update(self, resource: Answer) -> Self {
+        Self {
+            body: Some(Body::Resource(&update::REQUEST, resource)),
+            query: &[update::UPDATE_MASK],
+            ..self
+        }
+    }
+
+    const fn authorized(self) -> Self {
+        Self {
+            is_authorized: true,
+            ..self
+        }
+    }
+
+    /// Answers 201.
+    const fn created(self) -> Self {
+        Self {
+            status: 201,
+            ..self
+        }
+    }
+
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table, one entry per endpoint, whose completeness the compiler checks"
+    )]
+    fn of_endpoint(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Hot(route) => Self::of_hot_route(route),
+            Endpoint::IssueKey => Self::new(
+                "adminIssueApiKey",
+                "Makes a key and shows its credential this once.",
+                schema::<issue::Issued<'_>>,
+            )
+            .body(&issue::REQUEST)
+            .created(),
+            Endpoint::IssueKeyShort => Self::new(
+                "postKey",
+                "Makes a key and shows its credential this once.",
+                schema::<short::Answer<'_>>,
+            )
+            .body(&short::REQUEST)
+            .created(),
+            Endpoint::ListIssuedKeys => Self::new(
+                "adminListIssuedApiKeys",
+                "Shows issued keys, page by page.",
+                schema::<list::IssuedKeys<'_>>,
+            )
+            .query(&list::PARAMETERS),
+            Endpoint::GetIssuedKey => Self::new(
+                "adminGetIssuedApiKey",
+                "Shows an issued key.",
+                schema::<IssuedApiKey>,
+            ),
+            Endpoint::UpdateIssuedKey => Self::new(
+                "adminUpdateIssuedApiKey",
+                "Changes an issued key.",
+                schema::<IssuedApiKey>,
+            )
+            .update(schema::<IssuedApiKey>),
+            Endpoint::RotateIssuedKey => Self::new(
+                "adminRotateIssuedApiKey",
+                "Puts a new key in the place of an issued one, which is revoked.",
+                schema::<rotate::Rotated<'_>>,
+            )
+            .body(&rotate::REQUEST)
+            .created(),
+            Endpoint::RevokeIssuedKey => {
+                Self::new("adminRevokeIssuedApiKey", "Ends an issued key.", empty)
+                    .body(&revoke::ISSUED_REQUEST)
+            }
+            Endpoint::ImportKey => Self::new(
+                "adminImportApiKey",
+                "Takes over a key of another system.",
+                schema::<import::Imported<'_>>,
+            )
+            .body(&import::REQUEST)
+            .created(),
+            Endpoint::ImportKeys => Self::new(
+                "adminBatchCreateImportedApiKeys",
+                "Takes over many keys of another system.",
+                schema::<batch_import::Batch<'_>>,
+            )
+            .body(&batch_import::REQUEST),
+            Endpoint::ListImportedKeys => Self::new(
+                "adminListImportedApiKeys",
+                "Shows imported keys, page by page.",
+                schema::<list::ImportedKeys<'_>>,
+            )
+            .query(&list::PARAMETERS),
+            Endpoint::GetImportedKey => Self::new(
+                "adminGetImportedApiKey",
+                "Shows an imported key.",
+                schema::<ImportedApiKey>,
+            ),
+            Endpoint::UpdateImportedKey => Self::new(
+                "adminUpdateImportedApiKey",
+                "Changes an imported key.",
+                schema::<ImportedApiKey>,
+            )
+            .update(schema::<ImportedApiKey>),
+            Endpoint::DeleteImportedKey => Self::new(
+                "adminDeleteImportedApiKey",
+                "Forgets an imported key.",
+                empty,
+            ),
+            Endpoint::RevokeImportedKey => {
+                Self::new("adminRevokeImportedApiKey", "Ends an imported key.", empty)
+                    .body(&revoke::IMPORTED_REQUEST)
+            }
+            Endpoint::RevokeKey => {
+                Self::new("adminRevokeApiKey", "Ends a key of either kind.", empty)
+                    .body(&revoke::REQUEST)
+            }
+            Endpoint::DeriveToken => Self::new(
+                "adminDeriveToken",
+                "Makes a short-lived token from a key.",
+                schema::<derive::Derived<'_>>,
+            )
+            .body(&derive::REQUEST),
+            Endpoint::DeriveTokenById => Self::new(
+                "postDerive",
+                "Makes a short-lived token from the key of this id.",
+                schema::<derive::Derived<'_>>,
+            )
+            .body(&derive::SHORT_REQUEST),
+            Endpoint::SelfRevoke => Self::new(
+                "revokeApiKey",
+                "Ends the key whose credential is shown.",
+                schema::<SelfRevokeApiKeyResponse>,
+            )
+            .body(&self_revoke::REQUEST),
+            Endpoint::Jwks => Self::new(
+                "getJwks",
+                "Shows the public keys that derived tokens are signed with.",
+                schema::<jwks::KeySets<'_>>,
+            ),
+            Endpoint::Version => Self::new(
+                "getVersion",
+                "Shows the version of the server.",
+                schema::<version::Version<'_>>,
+            ),
+            Endpoint::OpenApi => Self::new("getOpenApi", "Shows this document.", any_object),
+        }
+    }
+
+    fn of_hot_route(route: HotRoute) -> Self {
+        match route {
+            HotRoute::Verify => Self::new(
+                "adminVerifyApiKey",
+                "Verifies a credential.",
+                schema::<VerifyApiKeyResponse>,
+            )
+            .body(&verify::REQUEST)
+            .headers(&verify::HEADERS),
+            HotRoute::BatchVerify => Self::new(
+                "adminBatchVerifyApiKeys",
+                "Verifies many credentials.",
+                schema::<BatchVerifyApiKeysResponse>,
+            )
+            .body(&batch_verify::REQUEST)
+            .headers(&verify::HEADERS),
+            HotRoute::VerifyBearer => Self::new(
+                "getVerify",
+                "Verifies the credential of the `Authorization` field.",
+                schema::<VerifyApiKeyResponse>,
+            )
+            .body(&bearer::REQUEST)
+            .headers(&verify::HEADERS)
+            .authorized(),
+            HotRoute::Alive => Self::new(
+                "isAlive",
+                "Whether the process runs.",
+                schema::<HealthResponse>,
+            ),
+            HotRoute::Ready => Self::new(
+                "isReady",
+                "Whether the process can do its work.",
+                schema::<HealthResponse>,
+            ),
+        }
+    }
+}
+
+fn schema<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// An object without fields.
+fn empty(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": false })
+}
+
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object" })
+}

@@ -1,0 +1,156 @@
+//! Shapes of answers that a Rust type alone does not tell.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::key::Resource;
+use crate::names::VerificationErrorCode;
+use crate::verify::Accepted;
+
+/// Declares a shape that stands where it is used.
+macro_rules! inline_shape {
+    ($(#[doc = $about:literal])+ $name:ident, $schema:tt) => {
+        $(#[doc = $about])+
+        pub(crate) enum $name {}
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+inline_shape!(
+    /// An instant (RFC 3339).
+    Timestamp,
+    { "type": "string", "format": "date-time" }
+);
+inline_shape!(
+    /// A 64-bit integer in decimal digits: JSON numbers are not exact beyond 2^53.
+    Int64,
+    { "type": "string", "format": "int64" }
+);
+inline_shape!(
+    /// An object whose fields are not ours.
+    FreeObject,
+    { "type": "object" }
+);
+
+/// Declares a kind of key. Both kinds have the same fields, and clients know them under different names.
+macro_rules! key_kind {
+    ($name:ident, $about:literal) => {
+        #[doc = $about]
+        pub(crate) enum $name {}
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let mut schema = Resource::json_schema(generator);
+                schema.insert("description".to_owned(), $about.into());
+                schema
+            }
+        }
+    };
+}
+
+key_kind!(IssuedApiKey, "A key that was made here.");
+key_kind!(
+    ImportedApiKey,
+    "A key of another system that was taken over."
+);
+
+/// What `:verify` answers: the body of a credential that holds, or that of one that is refused. Only what both have is
+/// always there.
+pub(crate) enum VerifyApiKeyResponse {}
+
+impl JsonSchema for VerifyApiKeyResponse {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("VerifyApiKeyResponse")
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Accepted::json_schema(generator);
+        let error_code = generator.subschema_for::<VerificationErrorCode>();
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.insert("error_code".to_owned(), error_code.to_value());
+            let error_message = "Why the credential is refused, for people.";
+            let remaining = "What is left of the quota, when rate limits are enforced.";
+            let reset_time = "When the whole quota is there again.";
+            let mut put = |name: &str, about: &str, format: &str| {
+                let mut schema = json!({ "type": "string", "description": about });
+                if let (false, Some(members)) = (format.is_empty(), schema.as_object_mut()) {
+                    members.insert("format".to_owned(), format.into());
+                }
+                properties.insert(name.to_owned(), schema);
+            };
+            put("error_message", error_message, "");
+            put("rate_limit_remaining", remaining, "int64");
+            put("rate_limit_reset_time", reset_time, "date-time");
+        }
+        schema.insert(
+            "description".to_owned(),
+            json!("What became of a credential."),
+        );
+        schema.insert("required".to_owned(), json!(["is_active", "is_valid"]));
+        schema
+    }
+}
+
+/// Declares an answer that is written as it stands here.
+macro_rules! answer {
+    ($(#[doc = $about:literal])+ $name:ident, |$generator:ident| $properties:tt) => {
+        $(#[doc = $about])+
+        pub(crate) enum $name {}
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                let properties = json!($properties);
+                let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+                json_schema!({
+                    "type": "object",
+                    "description": concat!($($about,)+).trim_start(),
+                    "required": required,
+                    "properties": properties,
+                })
+            }
+        }
+    };
+}
+
+answer!(
+    /// What became of each credential, in the order of the request.
+    BatchVerifyApiKeysResponse,
+    |generator| {
+        "results": { "type": "array", "items": generator.subschema_for::<VerifyApiKeyResponse>() }
+    }
+);
+answer!(
+    /// The key is revoked.
+    SelfRevokeApiKeyResponse,
+    |_generator| {}
+);
+answer!(
+    /// All is well.
+    HealthResponse,
+    |_generator| {
+        "status": { "type": "string", "const": "ok" }
+    }
+);
