@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{Connection, request};
+use super::tokens::SECRET;
 use super::{Driver, TALOS};
 
 /// Far beyond what a start or a stop takes, so that only a hang exceeds it.
@@ -75,7 +76,7 @@ impl Site {
             "serve:\n  driver: {driver}\n  workers: 2\n  http: {{host: 127.0.0.1, port: 0}}\n  \
              metrics: {{host: 127.0.0.1, port: 0}}\n\
              credentials: {{issuer: 'https://issuer.example'}}\n\
-             secrets: {{hmac: {{current: 'a secret for tests, of more than 32 characters'}}}}\n\
+             secrets: {{hmac: {{current: '{SECRET}'}}}}\n\
              db: {{dsn: 'rocksdb://{data}', shards: 2, block_cache_size: 8 MiB}}\n"
         );
         fs::write(&path, yaml).unwrap();

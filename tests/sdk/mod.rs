@@ -10,11 +10,16 @@ use crate::harness::site::{Server, Site, without_talos_variables};
 
 /// A server with a key to sign derived tokens with.
 fn start(site: &Site) -> Server {
+    start_with(site, "eddsa")
+}
+
+/// The same with a key of the kind that `talos jwk generate` calls by this name.
+fn start_with(site: &Site, kind: &str) -> Server {
     let file = site.directory().join("signing-keys.json");
     let mut generate = Command::new(TALOS);
     without_talos_variables(&mut generate);
     let generated = generate
-        .args(["jwk", "generate", "eddsa", "--kid", "first", "--jwks", "-o"])
+        .args(["jwk", "generate", kind, "--kid", "first", "--jwks", "-o"])
         .arg(&file)
         .status();
     assert!(generated.unwrap().success());
