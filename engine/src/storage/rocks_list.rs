@@ -22,6 +22,9 @@ struct Read {
     bytes: usize,
 }
 
+/// Where a key stood in the question, the key, and its value in the memory of RocksDB.
+type Valued<'k, 'v> = (usize, &'k RecordKey, Option<DBPinnableSlice<'v>>);
+
 impl RocksStore {
     /// The keys of `query`'s selection after where the page before ended.
     pub(super) fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
@@ -147,7 +150,7 @@ impl RocksStore {
         family: &ColumnFamily,
         wanted: impl Iterator<Item = (usize, &'k RecordKey)>,
         options: &ReadOptions,
-    ) -> Result<Vec<(usize, &'k RecordKey, Option<DBPinnableSlice<'_>>)>, StorageError> {
+    ) -> Result<Vec<Valued<'k, '_>>, StorageError> {
         let mut wanted: Vec<_> = wanted.collect();
         wanted.sort_unstable_by_key(|(_, key)| key.as_bytes());
         let keys = wanted.iter().map(|(_, key)| key.as_bytes());
