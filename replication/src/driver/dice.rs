@@ -1,0 +1,25 @@
+//! What the drivers draw at random.
+
+use std::io;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::handshake::Nonce;
+
+/// A nonce for one handshake.
+pub(super) fn nonce() -> io::Result<Nonce> {
+    draw().map(Nonce)
+}
+
+/// A number to wait by; without randomness all replicas wait alike, which is no reason not to wait.
+pub(super) fn number() -> u64 {
+    draw().map_or(0, u64::from_le_bytes)
+}
+
+fn draw<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| io::Error::other("the system gives no randomness"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,231 @@
+//! What all connections of a primary and the rest of its process share: who is being fed, who waits, what was refused.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::driver::clock::now_ms;
+use crate::driver::waits::{Connection, Waits};
+use crate::limits::REPLICAS;
+use crate::position::{Epoch, NodeId, Position};
+use crate::refusal::Refusals;
+
+/// Where a primary stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrimaryStatus {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last durable change.
+    pub position: Position,
+    /// The later epoch of another primary, if there is one.
+    pub replaced_by: Option<Epoch>,
+    /// The replicas that are connected, by their names.
+    pub replicas: Vec<FedReplica>,
+}
+
+/// A replica as its primary sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FedReplica {
+    /// Who it is.
+    pub node: NodeId,
+    /// Where it calls from.
+    pub address: SocketAddr,
+    /// What it is getting.
+    pub state: FedState,
+    /// The last change that it has said is durable there.
+    pub durable: Option<Position>,
+    /// How many changes it lacks.
+    pub behind_changes: u64,
+    /// For how many milliseconds the oldest of them has been durable here.
+    pub behind_ms: u64,
+}
+
+/// What a replica is getting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FedState {
+    /// It has proven who it is, and has not been told what it gets.
+    Asking,
+    /// A full copy.
+    Copying,
+    /// Changes.
+    Following,
+}
+
+impl FedState {
+    /// A name for logs and answers.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Copying => "copying",
+            Self::Following => "following",
+        }
+    }
+}
+
+/// What a connection reports of its replica.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    pub(super) state: FedState,
+    pub(super) durable: Option<Position>,
+    pub(super) behind_since_ms: Option<u64>,
+}
+
+struct Fed {
+    number: u64,
+    address: SocketAddr,
+    report: Report,
+    /// Ends the connection when it is dropped.
+    _cut: oneshot::Sender<()>,
+}
+
+pub(super) struct Board {
+    pub(super) waits: Waits,
+    pub(super) refusals: Refusals,
+    fed: Mutex<HashMap<NodeId, Fed>>,
+    numbers: AtomicU64,
+    status: watch::Sender<PrimaryStatus>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Board {
+    pub(super) fn new(epoch: Epoch, position: Position, max_staleness_ms: u64) -> Self {
+        Self {
+            waits: Waits::new(max_staleness_ms),
+            refusals: Refusals::default(),
+            fed: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            status: watch::Sender::new(PrimaryStatus {
+                epoch,
+                position,
+                replaced_by: None,
+                replicas: Vec::new(),
+            }),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    fn fed(&self) -> MutexGuard<'_, HashMap<NodeId, Fed>> {
+        self.fed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<PrimaryStatus> {
+        self.status.subscribe()
+    }
+
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Nobody is fed any more.
+    pub(super) fn end(&self) {
+        self.waits.stop();
+        self.status
+            .send_modify(|status| status.replicas = Vec::new());
+    }
+
+    /// Gives a replica its place, and ends the connection that had it before. `None` when all places are taken.
+    pub(super) fn seat(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> Option<Seat> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (cut, when_cut) = oneshot::channel();
+        let mut fed = self.fed();
+        if fed.len() >= REPLICAS && !fed.contains_key(&node) {
+            return None;
+        }
+        let report = Report {
+            state: FedState::Asking,
+            durable: None,
+            behind_since_ms: None,
+        };
+        let one = Fed {
+            number,
+            address,
+            report,
+            _cut: cut,
+        };
+        fed.insert(node, one);
+        Some(Seat {
+            board: Arc::clone(self),
+            connection: Connection { node, number },
+            when_cut,
+        })
+    }
+
+    pub(super) fn on_replaced(&self, epoch: Epoch) {
+        self.status.send_modify(|status| {
+            status.replaced_by = status.replaced_by.max(Some(epoch));
+        });
+    }
+
+    /// Looks at the time, and shows where everybody stands.
+    pub(super) fn on_tick(&self, position: Position) {
+        self.waits.on_tick();
+        let now_ms = now_ms();
+        let mut replicas: Vec<_> = self
+            .fed()
+            .iter()
+            .map(|(node, fed)| {
+                let Report {
+                    state,
+                    durable,
+                    behind_since_ms,
+                } = fed.report;
+                let has = durable.map_or(0, |durable| durable.sequence.0);
+                FedReplica {
+                    node: *node,
+                    address: fed.address,
+                    state,
+                    durable,
+                    behind_changes: position.sequence.0.saturating_sub(has),
+                    behind_ms: behind_since_ms.map_or(0, |since| now_ms.saturating_sub(since)),
+                }
+            })
+            .collect();
+        replicas.sort_unstable_by_key(|replica| replica.node);
+        self.status.send_if_modified(|status| {
+            if status.position == position && status.replicas == replicas {
+                return false;
+            }
+            status.position = position;
+            status.replicas = replicas;
+            true
+        });
+    }
+}
+
+/// The place of one replica among those that are fed; given back when it is dropped.
+pub(super) struct Seat {
+    board: Arc<Board>,
+    pub(super) connection: Connection,
+    /// Resolves when the place is given to a later connection.
+    pub(super) when_cut: oneshot::Receiver<()>,
+}
+
+impl Seat {
+    pub(super) fn report(&self, report: Report) {
+        let Connection { node, number } = self.connection;
+        if let Some(fed) = self.board.fed().get_mut(&node)
+            && fed.number == number
+        {
+            fed.report = report;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.board.waits.left(self.connection);
+        let Connection { node, number } = self.connection;
+        let mut fed = self.board.fed();
+        if fed.get(&node).is_some_and(|fed| fed.number == number) {
+            fed.remove(&node);
+        }
+    }
+}

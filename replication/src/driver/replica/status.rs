@@ -1,0 +1,136 @@
+//! What a replica shows of itself.
+
+use crate::driver::clock::now_ms;
+use crate::follow::{Follow, Stop};
+use crate::history::History;
+use crate::position::{Epoch, NodeId, Position};
+use crate::sink::Place;
+
+/// What a replica is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has no connection, and calls, or waits before it does.
+    Apart,
+    /// It is connected, and has not been told what it gets.
+    Asking,
+    /// It gets a full copy.
+    Copying,
+    /// It gets changes.
+    Following,
+    /// It follows nobody until somebody decides; see [`ReplicaStatus::stop`].
+    Stopped,
+}
+
+impl Stage {
+    /// A name for logs and answers.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Apart => "apart",
+            Self::Asking => "asking",
+            Self::Copying => "copying",
+            Self::Following => "following",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Where a replica stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// What it is doing.
+    pub stage: Stage,
+    /// The epochs that it knows.
+    pub history: History,
+    /// The last change that it shows; `None` in the midst of a full copy.
+    pub position: Option<Position>,
+    /// The primary that it is connected to.
+    pub primary: Option<NodeId>,
+    /// How many changes it lacks, as far as the primary has said.
+    pub behind_changes: u64,
+    /// Connections that have led to something.
+    pub connections: u64,
+    /// Why the last connection, or the attempt to make one, has ended.
+    pub last_end: Option<String>,
+    /// Why it follows nobody any more.
+    pub stop: Option<Stop>,
+    pub(super) freshness: Freshness,
+}
+
+/// As of when a replica is up to date, by the driver's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Freshness {
+    /// It has what its primary had then.
+    pub(super) as_of_ms: Option<u64>,
+    /// Until then it may answer as one that is up to date.
+    pub(super) until_ms: Option<u64>,
+}
+
+impl Freshness {
+    pub(super) fn of(follow: &Follow, max_staleness_ms: u64) -> Self {
+        let now_ms = now_ms();
+        let staleness_ms = follow.lag().staleness_ms(now_ms);
+        let as_of_ms = staleness_ms.map(|staleness| now_ms.saturating_sub(staleness));
+        // Whether it may answer at all does not change while nothing happens; the time that is left does.
+        let until_ms = as_of_ms
+            .filter(|_| follow.is_fresh(now_ms))
+            .map(|as_of| as_of.saturating_add(max_staleness_ms));
+        Self { as_of_ms, until_ms }
+    }
+}
+
+impl ReplicaStatus {
+    /// Of a replica that has not begun.
+    pub(super) fn new(follow: &Follow) -> Self {
+        let standing = follow.standing();
+        Self {
+            stage: Stage::Apart,
+            history: standing.history.clone(),
+            position: position(&standing.place),
+            primary: None,
+            behind_changes: 0,
+            connections: 0,
+            last_end: None,
+            stop: None,
+            freshness: Freshness::default(),
+        }
+    }
+
+    /// The newest epoch that it knows.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.history.newest()
+    }
+
+    /// Whether it may answer now as one that is up to date with its primary.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.freshness
+            .until_ms
+            .is_some_and(|until| now_ms() <= until)
+    }
+
+    /// For how many milliseconds the primary may have had changes that are missing here; `None` = no primary has been
+    /// reached since the start, or since the last full copy.
+    #[must_use]
+    pub fn staleness_ms(&self) -> Option<u64> {
+        self.freshness
+            .as_of_ms
+            .map(|as_of| now_ms().saturating_sub(as_of))
+    }
+
+    /// Whether it shows the change at this position.
+    #[must_use]
+    pub fn reaches(&self, position: Position) -> bool {
+        self.position
+            .is_some_and(|head| self.history.reaches(head.sequence, position))
+    }
+}
+
+/// The last change of what may be shown.
+pub(super) fn position(place: &Place) -> Option<Position> {
+    match place {
+        Place::At(position) => Some(*position),
+        Place::Copying(_) => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! Who is not let in.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::bridge::Bridge;
+use super::node::{Node, PATIENCE, until};
+use crate::driver::replica::ReplicaStatus;
+use crate::limits::HANDSHAKES;
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_and_counted() {
+    let (primary, stranger) = (Node::new(1), Node::new(2).with_secrets([8, 8]));
+    let last = primary.issue(0..5);
+    let reign = primary.reign().await;
+    let mut refused = stranger.follow(reign.address);
+    let status = refused.shows(|status| status.last_end.is_some()).await;
+    assert_eq!(
+        status.last_end.as_deref(),
+        Some("refused by the other node: the shared secret could not be proven")
+    );
+    until(|| reign.refused("proof") >= 2).await;
+    assert!(!refused.handle.status().borrow().reaches(last));
+    assert_eq!(
+        stranger.store().head(),
+        Some(crate::position::Position::START)
+    );
+
+    let mut welcome = Node::new(3).follow(reign.address);
+    welcome.reaches(last).await;
+}
+
+#[tokio::test]
+async fn a_secret_can_be_replaced_node_by_node() {
+    let primary = Node::new(1).with_secrets([7, 8]);
+    let last = primary.issue(0..5);
+    let reign = primary.reign().await;
+    for (number, secrets) in [(2, [7, 7]), (3, [8, 7])] {
+        let node = Node::new(number).with_secrets(secrets);
+        let mut replica = node.follow(reign.address);
+        replica.reaches(last).await;
+    }
+    assert_eq!(reign.refused("proof"), 0);
+}
+
+#[tokio::test]
+async fn a_node_does_not_follow_itself() {
+    let node = Node::new(1);
+    let reign = node.reign().await;
+    let mut replica = node.follow(reign.address);
+    replica.shows(|status| status.last_end.is_some()).await;
+    assert!(reign.refused("same_node") >= 1);
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_do_not_keep_replicas_out() {
+    let primary = Node::new(1);
+    let last = primary.issue(0..5);
+    let reign = primary.reign().await;
+    let mut silent = Vec::new();
+    for _ in 0..HANDSHAKES {
+        silent.push(TcpStream::connect(reign.address).await.unwrap());
+    }
+    let mut replica = Node::new(2).follow(reign.address);
+    replica.reaches(last).await;
+    for stream in &mut silent {
+        let mut bytes = Vec::new();
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        assert_eq!(ended.unwrap().unwrap(), 0, "they are let go without a word");
+    }
+}
+
+#[tokio::test]
+async fn noise_is_refused() {
+    let reign = Node::new(1).reign().await;
+    let mut stream = TcpStream::connect(reign.address).await.unwrap();
+    stream.write_all(&[0xff; 100]).await.unwrap();
+    let mut bytes = Vec::new();
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    assert!(ended.unwrap().is_ok());
+    assert_eq!(bytes, b"");
+}
+
+#[tokio::test]
+async fn a_replica_that_calls_again_takes_its_own_place() {
+    let (primary, node) = (Node::new(1), Node::new(2));
+    let reign = primary.reign().await;
+    let mut first = node.follow(reign.address);
+    first.shows(ReplicaStatus::is_fresh).await;
+    let before = reign.shows(|status| !status.replicas.is_empty()).await;
+    // Its second connection comes from elsewhere, while the first is still there.
+    let bridge = Bridge::new(reign.address, &[], 1 << 16).await;
+    let mut second = node.follow(bridge.address);
+    second.shows(|status| status.connections > 0).await;
+    first.shows(|status| status.last_end.is_some()).await;
+    let after = reign.shows(|status| {
+        status.replicas.len() == 1 && status.replicas[0].address != before.replicas[0].address
+    });
+    after.await;
+}

@@ -1,0 +1,438 @@
+//! A replica's side: from the first connection to the last, whatever breaks in between.
+//!
+//! Guarantees:
+//! - A change is taken only when it is the next one and of the epoch that its sequence belongs to. After a gap nothing is
+//!   taken: the connection ends and the replica asks again from what it has; after some gaps at the same place it asks for a
+//!   full copy.
+//! - A new epoch is durable before its first change: storage does what it is told in order, and is told of the epoch first.
+//! - A primary of an older epoch than the replica knows is refused, and told so.
+//! - Nothing is acknowledged before it is durable and visible.
+//! - A replica that holds changes which the primary does not have stops, and says so, until somebody decides to throw them
+//!   away. A full copy that the primary no longer keeps begins anew; until one is complete the replica holds nothing.
+
+use crate::history::{History, Lineage};
+use crate::lag::Lag;
+use crate::limits::{
+    GAPS_IN_A_ROW, HEARTBEAT_MS, REPLICA_WORK, SILENCE_MS, STAMP_KEY_BYTES, STAMPS,
+};
+use crate::message::{
+    Ask, Batch, Chunk, CopyPlace, End, Follow as Wish, Mark, Message, Plan, Pulse, Stamp, Welcome,
+};
+use crate::position::{Position, Sequence};
+use crate::refusal::Refusal;
+use crate::sink::{Place, SinkDone, SinkError, SinkWork, Standing};
+
+/// What a follower wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowAction {
+    /// Send this.
+    Send(Message),
+    /// Do this in storage after all work before it, and say what came of it.
+    Work(SinkWork),
+    /// Close the connection when everything is sent.
+    Close(FollowEnd),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FollowEnd {
+    /// The primary refuses; tried again later unless [`Follow::stop`] says otherwise.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// The other node is the primary of an older epoch; another one may be the right one.
+    #[error("refuses to follow: {0}")]
+    Refuses(Refusal),
+    /// Nothing was heard of the primary; tried again.
+    #[error("nothing was heard of the primary for {SILENCE_MS} ms")]
+    Silent,
+    /// Changes or rows do not follow what is there; tried again from what is there.
+    #[error("what came does not follow change {}", expected.0)]
+    Gap {
+        /// The last that is there.
+        expected: Sequence,
+    },
+    /// The primary says what it cannot say at that point; tried again.
+    #[error("the primary breaks the protocol: {0}")]
+    Protocol(&'static str),
+    /// Storage failed; see [`Follow::stop`].
+    #[error("storage failed")]
+    Storage,
+}
+
+/// Why a replica follows nobody any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// It holds changes that the primary does not have; for the operator.
+    #[error("the changes from {} to {} are not in the primary's history", fork.next().0, held.0)]
+    Diverged {
+        /// The last sequence that both have.
+        fork: Sequence,
+        /// The last sequence that the replica has.
+        held: Sequence,
+    },
+    /// Storage failed; for the operator.
+    #[error(transparent)]
+    Storage(#[from] SinkError),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no connection.
+    Apart,
+    /// The primary has been asked.
+    Asking(Ask),
+    /// Changes come; storage has them, or will, up to this one.
+    Following(Position),
+    /// A copy comes; storage has its rows, or will, up to this place.
+    Copying(CopyPlace),
+    /// The connection is about to end.
+    Ending,
+}
+
+/// A replica.
+#[derive(Debug)]
+pub struct Follow {
+    max_staleness_ms: u64,
+    standing: Standing,
+    state: State,
+    stop: Option<Stop>,
+    /// Pieces of work that storage has not done.
+    working: usize,
+    /// The history of the primary, while it is connected.
+    history: History,
+    lag: Lag,
+    gaps_at: Sequence,
+    gaps: u32,
+    /// Whether to ask for a full copy whatever is there.
+    fresh: bool,
+    heard_ms: u64,
+    pulse_ms: u64,
+}
+
+impl Follow {
+    /// A replica of which this is durable, and which takes itself to be up to date for so many milliseconds after a
+    /// heartbeat.
+    #[must_use]
+    pub fn new(standing: Standing, max_staleness_ms: u64) -> Self {
+        let applied = match &standing.place {
+            Place::At(position) => position.sequence,
+            Place::Copying(_) => Sequence(0),
+        };
+        Self {
+            max_staleness_ms,
+            history: standing.history.clone(),
+            standing,
+            state: State::Apart,
+            stop: None,
+            working: 0,
+            lag: Lag::new(applied),
+            gaps_at: Sequence(0),
+            gaps: 0,
+            fresh: false,
+            heard_ms: 0,
+            pulse_ms: 0,
+        }
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// How far it is behind.
+    #[must_use]
+    pub fn lag(&self) -> &Lag {
+        &self.lag
+    }
+
+    /// Whether it may answer as one that is up to date with the primary that it follows, or has followed last.
+    #[must_use]
+    pub fn is_fresh(&self, now_ms: u64) -> bool {
+        matches!(self.standing.place, Place::At(_))
+            && self.standing.history.reign() == self.history.reign()
+            && self
+                .lag
+                .staleness_ms(now_ms)
+                .is_some_and(|staleness| staleness <= self.max_staleness_ms)
+    }
+
+    /// Why it follows nobody, if it does not.
+    #[must_use]
+    pub fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Whether a connection may be made: there is none, and storage has done all it was told.
+    #[must_use]
+    pub fn may_connect(&self) -> bool {
+        self.state == State::Apart && self.stop.is_none() && self.working == 0
+    }
+
+    /// Whether more may be read from the connection.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.working < REPLICA_WORK
+    }
+
+    /// An operator has decided that whatever this replica holds may be thrown away.
+    pub fn resync(&mut self) {
+        if matches!(self.stop, Some(Stop::Diverged { .. })) {
+            self.stop = None;
+        }
+        self.fresh = true;
+    }
+
+    /// The connection to a primary is open.
+    pub fn on_connected(&mut self, now_ms: u64) -> Vec<FollowAction> {
+        self.heard_ms = now_ms;
+        self.pulse_ms = now_ms;
+        let ask = match &self.standing.place {
+            _ if self.fresh => Ask::Fresh,
+            Place::At(position) => Ask::Continue(Mark {
+                position: *position,
+                digest: self.standing.last,
+            }),
+            Place::Copying(place) => Ask::Resume(place.clone()),
+        };
+        self.history = self.standing.history.clone();
+        self.state = State::Asking(ask.clone());
+        vec![FollowAction::Send(Message::Follow(Wish {
+            history: self.history.clone(),
+            ask,
+            max_staleness_ms: self.max_staleness_ms,
+        }))]
+    }
+
+    /// The connection is closed, by whomever.
+    pub fn on_disconnected(&mut self) {
+        self.state = State::Apart;
+    }
+
+    /// Takes a message of the primary.
+    pub fn on_message(&mut self, now_ms: u64, message: Message) -> Vec<FollowAction> {
+        if matches!(self.state, State::Apart | State::Ending) {
+            return vec![];
+        }
+        self.heard_ms = now_ms;
+        match (self.state.clone(), message) {
+            (State::Asking(ask), Message::Welcome(welcome)) => {
+                self.on_welcome(now_ms, &ask, welcome)
+            }
+            (State::Asking(ask), Message::Refused(refusal)) => self.on_refused(&ask, refusal),
+            (State::Following(last), Message::Changes(batch)) => self.on_changes(last, batch),
+            (State::Copying(place), Message::Chunk(chunk)) => self.on_chunk(place, chunk),
+            (State::Following(_), Message::Heartbeat(beat)) => {
+                self.lag.on_heartbeat(&beat);
+                vec![]
+            }
+            // What it says of changes means nothing before the copy is there.
+            (State::Copying(_), Message::Heartbeat(_)) => vec![],
+            _ => vec![self.end(FollowEnd::Protocol("a message out of turn"))],
+        }
+    }
+
+    fn on_welcome(&mut self, now_ms: u64, ask: &Ask, welcome: Welcome) -> Vec<FollowAction> {
+        let Welcome { history, plan } = welcome;
+        let held = match ask {
+            Ask::Continue(mark) => mark.position.sequence,
+            Ask::Fresh | Ask::Resume(_) => Sequence(0),
+        };
+        // The primary has looked already. It is this node's data that would be lost, so it looks for itself.
+        let lineage = history.compare(Sequence(u64::MAX), &self.standing.history, held);
+        let begins_anew = match &plan {
+            Plan::Feed(_) => false,
+            Plan::Copy(place) => !matches!(ask, Ask::Resume(asked) if asked == place),
+        };
+        match lineage {
+            Lineage::PrimaryIsOlder { newest } => {
+                let refusal = Refusal::Older { epoch: newest };
+                return vec![
+                    FollowAction::Send(Message::Refused(refusal)),
+                    self.end(FollowEnd::Refuses(refusal)),
+                ];
+            }
+            Lineage::Diverged { fork } => return vec![self.diverged(fork, held)],
+            Lineage::Part => {}
+        }
+        let mut actions = vec![];
+        if history.reign() != self.history.reign() || begins_anew {
+            // What another primary has promised says nothing of what this one has.
+            self.lag = Lag::new(if begins_anew { Sequence(0) } else { held });
+        }
+        if history != self.history && !begins_anew {
+            actions.push(self.work(SinkWork::Adopt(history.clone())));
+        }
+        self.history = history;
+        match plan {
+            Plan::Feed(from) if matches!(ask, Ask::Continue(mark) if mark.position == from) => {
+                self.state = State::Following(from);
+                actions.push(self.pulse(now_ms, Some(from)));
+            }
+            Plan::Feed(_) => return vec![self.end(FollowEnd::Protocol("a feed from elsewhere"))],
+            Plan::Copy(place) => {
+                if begins_anew {
+                    let work = SinkWork::BeginCopy(self.history.clone(), place.clone());
+                    actions.push(self.work(work));
+                }
+                self.state = State::Copying(place);
+            }
+        }
+        actions
+    }
+
+    fn on_refused(&mut self, ask: &Ask, refusal: Refusal) -> Vec<FollowAction> {
+        let action = match (refusal, ask) {
+            (Refusal::Diverged { fork }, Ask::Continue(mark)) => {
+                self.diverged(fork, mark.position.sequence)
+            }
+            _ => self.end(FollowEnd::Refused(refusal)),
+        };
+        vec![action]
+    }
+
+    fn diverged(&mut self, fork: Sequence, held: Sequence) -> FollowAction {
+        self.stop = Some(Stop::Diverged { fork, held });
+        self.end(FollowEnd::Refused(Refusal::Diverged { fork }))
+    }
+
+    fn on_changes(&mut self, last: Position, batch: Batch) -> Vec<FollowAction> {
+        let (first, new_last) = (batch.first, batch.last());
+        let of_its_epoch = self.history.epoch_of(first.sequence) == Some(first.epoch)
+            && self.history.epoch_of(new_last.sequence) == Some(first.epoch);
+        let follows = first.sequence == last.sequence.next()
+            || (crate::planted::accepts_gaps() && first.sequence > last.sequence);
+        if !follows || !of_its_epoch {
+            return vec![self.gap(last.sequence)];
+        }
+        self.state = State::Following(new_last);
+        let mut actions = vec![self.work(SinkWork::Apply(batch))];
+        if crate::planted::acknowledges_early() {
+            actions.push(self.pulse(self.heard_ms, Some(new_last)));
+        }
+        actions
+    }
+
+    fn on_chunk(&mut self, mut place: CopyPlace, chunk: Chunk) -> Vec<FollowAction> {
+        if chunk.copy != place.copy
+            || chunk.position != place.position
+            || chunk.after != place.cursor
+        {
+            return vec![self.gap(place.position.sequence)];
+        }
+        place.cursor = chunk.cursor();
+        self.state = match chunk.end {
+            End::More => State::Copying(place),
+            End::Last => State::Following(place.position),
+        };
+        vec![self.work(SinkWork::Install(chunk))]
+    }
+
+    fn gap(&mut self, expected: Sequence) -> FollowAction {
+        if self.gaps_at != expected {
+            self.gaps = 0;
+        }
+        self.gaps_at = expected;
+        self.gaps += 1;
+        if self.gaps >= GAPS_IN_A_ROW {
+            self.gaps = 0;
+            self.fresh = true;
+        }
+        self.end(FollowEnd::Gap { expected })
+    }
+
+    /// Takes what came of the oldest work that was not done.
+    pub fn on_done(&mut self, now_ms: u64, done: SinkDone) -> Vec<FollowAction> {
+        self.working = self.working.saturating_sub(1);
+        let visible = match done {
+            SinkDone::Adopted(history) => {
+                self.standing.history = history;
+                return vec![];
+            }
+            SinkDone::CopyBegun(history, place) => {
+                self.fresh = false;
+                let place = Place::Copying(place);
+                self.standing = Standing {
+                    history,
+                    place,
+                    last: None,
+                };
+                return vec![];
+            }
+            SinkDone::Installed(cursor, end) => {
+                let Place::Copying(place) = &mut self.standing.place else {
+                    return vec![];
+                };
+                place.cursor = cursor;
+                if end == End::More {
+                    return vec![];
+                }
+                self.standing.last = place.last;
+                place.position
+            }
+            SinkDone::Applied(mark) => {
+                self.standing.last = mark.digest;
+                mark.position
+            }
+            SinkDone::Failed(error) => {
+                self.stop = Some(Stop::Storage(error));
+                return vec![self.end(FollowEnd::Storage)];
+            }
+        };
+        self.standing.place = Place::At(visible);
+        self.lag.on_applied(visible.sequence);
+        match self.state {
+            State::Following(_) => vec![self.pulse(now_ms, Some(visible))],
+            _ => vec![],
+        }
+    }
+
+    /// Looks at the time. To be called a few times within `HEARTBEAT_MS`.
+    pub fn on_tick(&mut self, now_ms: u64) -> Vec<FollowAction> {
+        if matches!(self.state, State::Apart | State::Ending) {
+            return vec![];
+        }
+        if now_ms.saturating_sub(self.heard_ms) > SILENCE_MS {
+            return vec![self.end(FollowEnd::Silent)];
+        }
+        let due = now_ms.saturating_sub(self.pulse_ms) >= HEARTBEAT_MS;
+        if !due || matches!(self.state, State::Asking(_)) {
+            return vec![];
+        }
+        let durable = match &self.standing.place {
+            Place::At(position) => Some(*position),
+            Place::Copying(_) => None,
+        };
+        vec![self.pulse(now_ms, durable)]
+    }
+
+    /// Tells the primary when keys were last used, if there is one to tell. What is beyond the bounds is left out.
+    #[must_use]
+    pub fn on_used(&self, mut stamps: Vec<Stamp>) -> Option<FollowAction> {
+        stamps.retain(|stamp| stamp.key.len() <= STAMP_KEY_BYTES);
+        stamps.truncate(STAMPS);
+        let connected = matches!(self.state, State::Following(_) | State::Copying(_));
+        connected.then_some(FollowAction::Send(Message::Used(stamps)))
+    }
+
+    fn pulse(&mut self, now_ms: u64, durable: Option<Position>) -> FollowAction {
+        self.pulse_ms = now_ms;
+        FollowAction::Send(Message::Pulse(Pulse {
+            durable,
+            sent_ms: now_ms,
+        }))
+    }
+
+    fn work(&mut self, work: SinkWork) -> FollowAction {
+        self.working += 1;
+        FollowAction::Work(work)
+    }
+
+    fn end(&mut self, end: FollowEnd) -> FollowAction {
+        self.state = State::Ending;
+        FollowAction::Close(end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

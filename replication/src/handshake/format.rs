@@ -1,0 +1,204 @@
+//! The bytes of the handshake. No seal is around them.
+//!
+//! ```text
+//! Hello      01  "TALOSREP"  u16 oldest version  u16 newest  cluster (16)  node (16)  role 01  nonce (32)
+//! Challenge  02  u16 version  cluster (16)  node (16)  role 02  nonce (32)
+//! Evidence   03 of a replica, 04 of a primary  public key (32)  proof (32)
+//! Refused    05  u8 code  u64  u64
+//! ```
+
+use ring::digest::{Context, SHA256};
+
+use super::Nonce;
+use crate::message_format::{decode_refusal, encode_refusal};
+use crate::position::{ClusterId, NodeId};
+use crate::refusal::Refusal;
+use crate::session::PublicKey;
+use crate::wire::{Malformed, Reader, Writer};
+
+const HELLO: u8 = 1;
+const CHALLENGE: u8 = 2;
+const REPLICA_EVIDENCE: u8 = 3;
+const PRIMARY_EVIDENCE: u8 = 4;
+const REFUSED: u8 = 5;
+const MAGIC: &[u8; 8] = b"TALOSREP";
+const ROLE_REPLICA: u8 = 1;
+const ROLE_PRIMARY: u8 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub version_min: u16,
+    pub version_max: u16,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub nonce: Nonce,
+}
+
+impl Hello {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(HELLO).raw(MAGIC);
+        out.u16(self.version_min).u16(self.version_max);
+        out.raw(&self.cluster.0).raw(&self.node.0);
+        out.u8(ROLE_REPLICA).raw(&self.nonce.0);
+        out.finish()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != HELLO || reader.array()? != *MAGIC {
+            return Err(Malformed("no greeting"));
+        }
+        let (version_min, version_max) = (reader.u16()?, reader.u16()?);
+        let (cluster, node) = (ClusterId(reader.array()?), NodeId(reader.array()?));
+        if reader.u8()? != ROLE_REPLICA {
+            return Err(Malformed("another role"));
+        }
+        let nonce = Nonce(reader.array()?);
+        reader.finish()?;
+        Ok(Self {
+            version_min,
+            version_max,
+            cluster,
+            node,
+            nonce,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    pub version: u16,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub nonce: Nonce,
+}
+
+impl Challenge {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(CHALLENGE).u16(self.version);
+        out.raw(&self.cluster.0).raw(&self.node.0);
+        out.u8(ROLE_PRIMARY).raw(&self.nonce.0);
+        out.finish()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != CHALLENGE {
+            return Err(Malformed("no challenge"));
+        }
+        let version = reader.u16()?;
+        let (cluster, node) = (ClusterId(reader.array()?), NodeId(reader.array()?));
+        if reader.u8()? != ROLE_PRIMARY {
+            return Err(Malformed("another role"));
+        }
+        let nonce = Nonce(reader.array()?);
+        reader.finish()?;
+        Ok(Self {
+            version,
+            cluster,
+            node,
+            nonce,
+        })
+    }
+}
+
+/// Whose evidence it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    Replica,
+    Primary,
+}
+
+impl Witness {
+    fn kind(self) -> u8 {
+        match self {
+            Self::Replica => REPLICA_EVIDENCE,
+            Self::Primary => PRIMARY_EVIDENCE,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    pub public_key: PublicKey,
+    pub proof: [u8; 32],
+}
+
+impl Evidence {
+    pub fn encode(&self, witness: Witness) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(witness.kind())
+            .raw(&self.public_key)
+            .raw(&self.proof);
+        out.finish()
+    }
+
+    pub fn decode(bytes: &[u8], witness: Witness) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != witness.kind() {
+            return Err(Malformed("no evidence"));
+        }
+        let (public_key, proof) = (reader.array()?, reader.array()?);
+        reader.finish()?;
+        Ok(Self { public_key, proof })
+    }
+}
+
+pub fn refused(refusal: Refusal) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u8(REFUSED);
+    encode_refusal(refusal, &mut out);
+    out.finish()
+}
+
+/// The refusal that a frame is, if it is one.
+pub fn as_refused(bytes: &[u8]) -> Option<Refusal> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8() != Ok(REFUSED) {
+        return None;
+    }
+    let refusal = decode_refusal(&mut reader).ok()?;
+    reader.finish().ok().map(|()| refusal)
+}
+
+/// What has been said so far. Each part goes in after its length, so that no two conversations have the same bytes.
+#[derive(Clone)]
+pub struct Transcript(Context);
+
+impl Transcript {
+    pub fn new(hello: &[u8], challenge: &[u8]) -> Self {
+        let mut transcript = Self(Context::new(&SHA256));
+        transcript.add(b"talos/replication/v1/handshake");
+        transcript.add(hello);
+        transcript.add(challenge);
+        transcript
+    }
+
+    pub fn add(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// The digest of what has been said up to here and then `part`.
+    pub fn with(&self, part: &[u8]) -> [u8; 32] {
+        let mut whole = self.clone();
+        whole.add(part);
+        let mut digest = [0; 32];
+        for (byte, from) in digest.iter_mut().zip(whole.0.finish().as_ref()) {
+            *byte = *from;
+        }
+        digest
+    }
+
+    /// What `witness` proves when this is its public key.
+    pub fn claim(&self, witness: Witness, public_key: &PublicKey) -> [u8; 32] {
+        let mut claim = self.clone();
+        claim.add(match witness {
+            Witness::Replica => b"replica",
+            Witness::Primary => b"primary",
+        });
+        claim.with(public_key)
+    }
+}

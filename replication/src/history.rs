@@ -1,0 +1,306 @@
+//! The epochs that a node's changes belong to, and what follows from comparing those of two nodes.
+//!
+//! Guarantees: two histories that share a reign are equal before it, because a reign is drawn at random when it begins and
+//! a node takes over the history of its primary as a whole. The last reign that two nodes share therefore ends at their
+//! *fork*, and a node may follow another one exactly when it holds no change beyond it.
+
+use crate::limits::HISTORY_EPOCHS;
+use crate::position::{Epoch, Position, Reign, Sequence};
+
+/// One reign: its changes have the sequences after `after`, up to where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Era {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Its name.
+    pub reign: Reign,
+    /// The last sequence before it.
+    pub after: Sequence,
+}
+
+/// All reigns that a node knows of, oldest first: epochs rise, and none begins before the one that it follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    eras: Vec<Era>,
+}
+
+/// Reigns that cannot have followed one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the epochs of a history are out of order, too many, or none")]
+pub struct InvalidHistory;
+
+/// A node cannot become the primary of this epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("epoch {} is not after epoch {}, the newest that this node knows", asked.0, newest.0)]
+pub struct EpochPassed {
+    /// The epoch it should become the primary of.
+    pub asked: Epoch,
+    /// The newest that it knows.
+    pub newest: Epoch,
+}
+
+/// What a primary finds when it compares a replica's history with its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lineage {
+    /// All that the replica holds is part of the primary's history.
+    Part,
+    /// The replica knows a later epoch: it is the primary that has been replaced.
+    PrimaryIsOlder {
+        /// The epoch that the replica knows.
+        newest: Epoch,
+    },
+    /// The replica holds changes after `fork` that the primary does not have.
+    Diverged {
+        /// The last sequence that both have.
+        fork: Sequence,
+    },
+}
+
+impl History {
+    /// The history of a database that is created.
+    #[must_use]
+    pub fn first(reign: Reign) -> Self {
+        let era = Era {
+            epoch: Epoch::FIRST,
+            reign,
+            after: Sequence(0),
+        };
+        Self { eras: vec![era] }
+    }
+
+    /// The history of these reigns.
+    ///
+    /// # Errors
+    /// They are none or too many, epochs do not rise, or one begins before its predecessor.
+    pub fn new(eras: Vec<Era>) -> Result<Self, InvalidHistory> {
+        let ordered = eras
+            .iter()
+            .zip(eras.iter().skip(1))
+            .all(|(one, next)| one.epoch < next.epoch && one.after <= next.after);
+        if eras.is_empty() || eras.len() > HISTORY_EPOCHS || !ordered {
+            return Err(InvalidHistory);
+        }
+        Ok(Self { eras })
+    }
+
+    /// The reigns, oldest first.
+    #[must_use]
+    pub fn eras(&self) -> &[Era] {
+        &self.eras
+    }
+
+    /// The reign that lasts, if there is any.
+    fn last(&self) -> Option<&Era> {
+        self.eras.last()
+    }
+
+    /// The newest epoch. A node that knows it follows no primary of an older one.
+    #[must_use]
+    pub fn newest(&self) -> Epoch {
+        self.last().map_or(Epoch(0), |era| era.epoch)
+    }
+
+    /// The reign of the newest epoch.
+    #[must_use]
+    pub fn reign(&self) -> Reign {
+        self.last().map_or(Reign([0; 16]), |era| era.reign)
+    }
+
+    /// The history of a node that holds the changes up to `after` and becomes the primary of `epoch`. It must be durable
+    /// before the first change of that epoch is.
+    ///
+    /// # Errors
+    /// The epoch is not later than all that the node knows.
+    pub fn promoted(
+        &self,
+        epoch: Epoch,
+        reign: Reign,
+        after: Sequence,
+    ) -> Result<Self, EpochPassed> {
+        let newest = self.newest();
+        if epoch <= newest {
+            return Err(EpochPassed {
+                asked: epoch,
+                newest,
+            });
+        }
+        // A replica knows its primary's reigns before it has their changes. What began beyond its last change is none of its
+        // past when it becomes a primary itself.
+        let past = self.eras.iter().filter(|era| era.after <= after);
+        let mut eras: Vec<_> = past.copied().collect();
+        eras.push(Era {
+            epoch,
+            reign,
+            after,
+        });
+        let forgotten = eras.len().saturating_sub(HISTORY_EPOCHS);
+        eras.drain(..forgotten);
+        Ok(Self { eras })
+    }
+
+    /// The epoch in which the change with this sequence was written; `None` for one older than what is remembered, and
+    /// for no change at all.
+    #[must_use]
+    pub fn epoch_of(&self, sequence: Sequence) -> Option<Epoch> {
+        let holds = |era: &&Era| era.after < sequence;
+        self.eras.iter().rev().find(holds).map(|era| era.epoch)
+    }
+
+    /// The last sequence of the reign at `place`, of a node that holds the changes up to `head`.
+    fn end(&self, place: usize, head: Sequence) -> Sequence {
+        self.eras.get(place + 1).map_or(head, |next| next.after)
+    }
+
+    /// Whether a node with this history that holds the changes up to `head` holds the change at `position`: what a reader
+    /// who demands that position wants to know. A position of another lineage is never reached.
+    #[must_use]
+    pub fn reaches(&self, head: Sequence, position: Position) -> bool {
+        position.sequence <= head
+            && (position.sequence.0 == 0
+                || self.epoch_of(position.sequence) == Some(position.epoch))
+    }
+
+    /// Compares this history, of a primary that holds the changes up to `head`, with that of a replica.
+    #[must_use]
+    pub fn compare(&self, head: Sequence, replica: &Self, replica_head: Sequence) -> Lineage {
+        if replica.newest() > self.newest() {
+            return Lineage::PrimaryIsOlder {
+                newest: replica.newest(),
+            };
+        }
+        let fork = self.fork(head, replica, replica_head);
+        if replica_head > fork && !crate::planted::ignores_epochs() {
+            return Lineage::Diverged { fork };
+        }
+        Lineage::Part
+    }
+
+    /// The last sequence that both have, 0 when they have no reign in common.
+    fn fork(&self, head: Sequence, other: &Self, other_head: Sequence) -> Sequence {
+        let shared = self.eras.iter().enumerate().rev().find_map(|(here, era)| {
+            let same = |(_, other): &(usize, &Era)| other.reign == era.reign;
+            let (there, _) = other.eras.iter().enumerate().find(same)?;
+            Some((here, there))
+        });
+        shared.map_or(Sequence(0), |(here, there)| {
+            self.end(here, head).min(other.end(there, other_head))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reign(name: u8) -> Reign {
+        Reign([name; 16])
+    }
+
+    fn history(eras: &[(u64, u8, u64)]) -> History {
+        let era = |&(epoch, name, after): &(u64, u8, u64)| Era {
+            epoch: Epoch(epoch),
+            reign: reign(name),
+            after: Sequence(after),
+        };
+        History::new(eras.iter().map(era).collect()).unwrap()
+    }
+
+    fn at(epoch: u64, sequence: u64) -> Position {
+        Position {
+            epoch: Epoch(epoch),
+            sequence: Sequence(sequence),
+        }
+    }
+
+    #[test]
+    fn epochs_rise_and_reigns_follow_one_another() {
+        let first = History::first(reign(1));
+        let second = first.promoted(Epoch(2), reign(2), Sequence(8)).unwrap();
+        assert_eq!(second, history(&[(1, 1, 0), (2, 2, 8)]));
+        assert_eq!(
+            second.promoted(Epoch(2), reign(3), Sequence(9)),
+            Err(EpochPassed {
+                asked: Epoch(2),
+                newest: Epoch(2)
+            })
+        );
+        let era = |epoch, after| Era {
+            epoch: Epoch(epoch),
+            reign: reign(0),
+            after: Sequence(after),
+        };
+        assert!(History::new(vec![]).is_err());
+        assert!(History::new(vec![era(2, 0), era(2, 0)]).is_err());
+        assert!(History::new(vec![era(1, 5), era(2, 4)]).is_err());
+    }
+
+    #[test]
+    fn a_replica_that_is_behind_is_promoted_from_where_it_is() {
+        let known = history(&[(1, 1, 0), (2, 2, 8), (3, 3, 9)]);
+        let promoted = known.promoted(Epoch(4), reign(4), Sequence(8)).unwrap();
+        assert_eq!(promoted, history(&[(1, 1, 0), (2, 2, 8), (4, 4, 8)]));
+        let promoted = known.promoted(Epoch(4), reign(4), Sequence(7)).unwrap();
+        assert_eq!(promoted, history(&[(1, 1, 0), (4, 4, 7)]));
+        assert!(known.promoted(Epoch(3), reign(4), Sequence(7)).is_err());
+    }
+
+    #[test]
+    fn the_oldest_epochs_are_forgotten() {
+        let mut long = History::first(reign(0));
+        for epoch in 2..=HISTORY_EPOCHS as u64 + 5 {
+            long = long
+                .promoted(Epoch(epoch), reign(1), Sequence(epoch))
+                .unwrap();
+        }
+        assert_eq!(long.eras().len(), HISTORY_EPOCHS);
+        assert_eq!(long.eras()[0].epoch, Epoch(6));
+        assert_eq!(long.epoch_of(Sequence(6)), None);
+        assert_eq!(long.epoch_of(Sequence(7)), Some(Epoch(6)));
+    }
+
+    #[test]
+    fn a_position_of_another_lineage_is_not_reached() {
+        let node = history(&[(1, 1, 0), (2, 2, 8)]);
+        for reached in [at(1, 0), at(1, 8), at(2, 9), at(2, 12)] {
+            assert!(node.reaches(Sequence(12), reached), "{reached}");
+        }
+        for not in [at(1, 9), at(2, 8), at(2, 13), at(3, 12)] {
+            assert!(!node.reaches(Sequence(12), not), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_replica_may_follow_up_to_the_fork() {
+        let primary = history(&[(1, 1, 0), (2, 2, 8)]);
+        let compare =
+            |replica: &History, head| primary.compare(Sequence(12), replica, Sequence(head));
+        let old = history(&[(1, 1, 0)]);
+        assert_eq!(compare(&old, 0), Lineage::Part);
+        assert_eq!(compare(&old, 8), Lineage::Part);
+        let diverged = Lineage::Diverged { fork: Sequence(8) };
+        assert_eq!(compare(&old, 9), diverged);
+        assert_eq!(compare(&primary, 12), Lineage::Part);
+        // What a primary has lost is not its replica's to keep.
+        let beyond = Lineage::Diverged { fork: Sequence(12) };
+        assert_eq!(compare(&primary, 13), beyond);
+        // Promoted to the same epoch by somebody else.
+        let rival = history(&[(1, 1, 0), (2, 3, 6)]);
+        assert_eq!(compare(&rival, 6), Lineage::Part);
+        let diverged = Lineage::Diverged { fork: Sequence(6) };
+        assert_eq!(compare(&rival, 7), diverged);
+        let stranger = history(&[(1, 9, 0)]);
+        assert_eq!(compare(&stranger, 0), Lineage::Part);
+        let diverged = Lineage::Diverged { fork: Sequence(0) };
+        assert_eq!(compare(&stranger, 1), diverged);
+    }
+
+    #[test]
+    fn a_primary_of_an_older_epoch_is_told_so() {
+        let primary = history(&[(1, 1, 0)]);
+        let newer = history(&[(1, 1, 0), (2, 2, 8)]);
+        assert_eq!(
+            primary.compare(Sequence(20), &newer, Sequence(8)),
+            Lineage::PrimaryIsOlder { newest: Epoch(2) }
+        );
+    }
+}

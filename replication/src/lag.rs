@@ -1,0 +1,146 @@
+//! How far a replica is behind, by its own clock alone.
+//!
+//! Guarantees: the staleness is never understated, however long messages have been under way and whatever the clocks of
+//! the nodes say. A replica sends the time of its own clock with a pulse; the primary repeats it in a heartbeat beside its
+//! last change. When the replica has applied that change, it holds all that was durable with the primary when the pulse was
+//! sent: it is as fresh as that moment. Only the clocks' rates must agree.
+
+use std::collections::VecDeque;
+
+use crate::limits::PROMISES;
+use crate::message::Heartbeat;
+use crate::position::Sequence;
+
+/// "Whoever has this change is as fresh as this moment."
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    head: Sequence,
+    moment_ms: u64,
+}
+
+/// How far a replica is behind its primary.
+#[derive(Clone, Debug, Default)]
+pub struct Lag {
+    applied: Sequence,
+    head: Sequence,
+    primary_time_ms: Option<i64>,
+    promises: VecDeque<Promise>,
+    fresh_ms: Option<u64>,
+}
+
+impl Lag {
+    /// Of a replica that has applied the changes up to this one and has heard of nobody.
+    #[must_use]
+    pub fn new(applied: Sequence) -> Self {
+        Self {
+            applied,
+            head: applied,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a heartbeat.
+    pub fn on_heartbeat(&mut self, beat: &Heartbeat) {
+        self.head = self.head.max(beat.head.sequence);
+        self.primary_time_ms = Some(beat.time_ms);
+        let Some(moment_ms) = beat.echo_ms else {
+            return;
+        };
+        // When all places are taken the newest goes unheard: what is kept is older, and the staleness overstated.
+        if self.promises.len() < PROMISES {
+            let head = beat.head.sequence;
+            self.promises.push_back(Promise { head, moment_ms });
+        }
+        self.redeem();
+    }
+
+    /// Notes that the changes up to this one are durable and visible.
+    pub fn on_applied(&mut self, applied: Sequence) {
+        self.applied = applied;
+        self.head = self.head.max(applied);
+        self.redeem();
+    }
+
+    fn redeem(&mut self) {
+        while let Some(promise) = self.promises.front().copied() {
+            if promise.head > self.applied {
+                return;
+            }
+            self.fresh_ms = self.fresh_ms.max(Some(promise.moment_ms));
+            self.promises.pop_front();
+        }
+    }
+
+    /// How many changes are missing, as far as the primary has said.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.head.0.saturating_sub(self.applied.0)
+    }
+
+    /// For how many milliseconds the primary may have had changes that are missing here; `None` = it has not been reached
+    /// since the start.
+    #[must_use]
+    pub fn staleness_ms(&self, now_ms: u64) -> Option<u64> {
+        self.fresh_ms.map(|fresh| now_ms.saturating_sub(fresh))
+    }
+
+    /// What the primary's wall clock said when it was last heard of, in milliseconds since 1970.
+    #[must_use]
+    pub fn primary_time_ms(&self) -> Option<i64> {
+        self.primary_time_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Epoch, Position};
+
+    fn beat(head: u64, echo_ms: u64) -> Heartbeat {
+        Heartbeat {
+            head: Position {
+                epoch: Epoch(1),
+                sequence: Sequence(head),
+            },
+            time_ms: 77,
+            echo_ms: Some(echo_ms),
+        }
+    }
+
+    #[test]
+    fn a_replica_is_as_fresh_as_the_last_promise_that_it_has_redeemed() {
+        let mut lag = Lag::new(Sequence(5));
+        assert_eq!(lag.staleness_ms(1000), None);
+        lag.on_heartbeat(&beat(7, 1000));
+        assert_eq!((lag.changes(), lag.staleness_ms(1010)), (2, None));
+        lag.on_applied(Sequence(6));
+        assert_eq!((lag.changes(), lag.staleness_ms(1010)), (1, None));
+        lag.on_applied(Sequence(7));
+        assert_eq!((lag.changes(), lag.staleness_ms(1010)), (0, Some(10)));
+        lag.on_heartbeat(&beat(9, 1100));
+        assert_eq!((lag.changes(), lag.staleness_ms(1200)), (2, Some(200)));
+        lag.on_applied(Sequence(9));
+        assert_eq!(lag.staleness_ms(1200), Some(100));
+        assert_eq!(lag.primary_time_ms(), Some(77));
+    }
+
+    #[test]
+    fn a_heartbeat_without_an_echo_promises_nothing() {
+        let mut lag = Lag::new(Sequence(5));
+        lag.on_heartbeat(&Heartbeat {
+            echo_ms: None,
+            ..beat(5, 0)
+        });
+        assert_eq!(lag.staleness_ms(1000), None);
+    }
+
+    #[test]
+    fn promises_that_find_no_place_are_not_kept() {
+        let mut lag = Lag::new(Sequence(0));
+        for echo in 0..PROMISES as u64 + 50 {
+            lag.on_heartbeat(&beat(1, echo));
+        }
+        lag.on_applied(Sequence(1));
+        assert_eq!(lag.staleness_ms(1000), Some(1001 - PROMISES as u64));
+    }
+}

@@ -1,0 +1,145 @@
+//! What must hold.
+//!
+//! While things happen, of every node that answers:
+//! 1. It never goes back: what it has shown, it shows, unless it was copied anew. A key that was once revoked stays so.
+//! 2. If it says that it has reached the position of a write, it shows what the write did.
+//! 3. If it takes itself to be up to date with a primary, it shows every revocation that this primary has acknowledged as
+//!    being with all such replicas.
+//!
+//! And at the end:
+//! 4. All nodes hold the same.
+//! 5. What was acknowledged as being with at least one replica is there.
+//!
+//! The second and the last hold for clusters in which the operator can keep to the rules (`operator.rs`).
+
+use std::collections::BTreeSet;
+
+use super::node::Node;
+use super::store::{Key, KeyName, Op, Store};
+use super::{Violation, note};
+use crate::acks::Wait;
+use crate::position::{Position, Reign};
+
+/// A write, as the client knows it.
+#[derive(Debug)]
+pub struct Write {
+    pub reign: Reign,
+    pub position: Position,
+    pub key: KeyName,
+    pub op: Op,
+    pub wait: Wait,
+    pub acknowledged: bool,
+}
+
+/// What a node has shown.
+#[derive(Debug, Default)]
+pub struct Seen {
+    generation: u64,
+    position: Option<Position>,
+    revoked: BTreeSet<KeyName>,
+}
+
+fn shows(store: &Store, write: &Write) -> bool {
+    match (write.op, store.state.keys.get(&write.key)) {
+        (_, Some(Key::Revoked)) | (Op::Issue, Some(Key::Valid)) => true,
+        (Op::Revoke, Some(Key::Valid)) | (_, None) => false,
+    }
+}
+
+/// Whether a node holds the change of a write.
+fn holds(store: &Store, write: &Write) -> bool {
+    store
+        .head()
+        .is_some_and(|head| store.history().reaches(head.sequence, write.position))
+}
+
+/// Reads from a node, if it answers.
+pub fn read(
+    node: &mut Node,
+    now_ms: u64,
+    writes: &[Write],
+    acks_min: usize,
+) -> Result<(), Violation> {
+    let fresh = node.is_fresh(now_ms);
+    let store = &node.store;
+    let (Some(head), Some(_)) = (store.head(), &node.process) else {
+        return Ok(());
+    };
+    let (number, seen) = (node.number, &mut node.seen);
+    if seen.generation != store.generation {
+        *seen = Seen {
+            generation: store.generation,
+            ..Seen::default()
+        };
+    }
+    if let Some(before) = seen.position
+        && !store.history().reaches(head.sequence, before)
+    {
+        return Err(format!("node {number} went back from {before} to {head}"));
+    }
+    seen.position = Some(head);
+    for key in &seen.revoked {
+        if store.state.keys.get(key) != Some(&Key::Revoked) {
+            return Err(format!("node {number} shows key {key} as valid again"));
+        }
+    }
+    let keys = store.state.keys.iter();
+    seen.revoked.extend(
+        keys.filter(|(_, key)| **key == Key::Revoked)
+            .map(|(name, _)| *name),
+    );
+
+    for write in writes.iter().filter(|write| write.acknowledged) {
+        if acks_min > 0 && holds(store, write) {
+            note("demanded position reached");
+            if !shows(store, write) {
+                return Err(format!("node {number} at {head} does not show {write:?}"));
+            }
+        }
+        let by_all = matches!(write.wait, Wait::Fresh(_)) && write.op == Op::Revoke;
+        if fresh && by_all && store.history().reign() == write.reign {
+            note("read of a fresh replica");
+            if !shows(store, write) {
+                return Err(format!(
+                    "node {number}, up to date, does not show {write:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares what two nodes hold.
+pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
+    let (one, other) = (&one.state, &other.state);
+    if one.standing != other.standing || one.keys != other.keys {
+        return Err(format!("states differ: {one:?} {other:?}"));
+    }
+    let both = one.log.iter().filter(|(at, _)| other.log.contains_key(at));
+    for (at, change) in both {
+        if other.log.get(at) != Some(change) {
+            return Err(format!("change {at} differs"));
+        }
+    }
+    for state in [one, other] {
+        let expected = state.log_after + 1..;
+        if !state.log.keys().copied().eq(expected.take(state.log.len())) {
+            return Err("a log has a gap".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Looks for acknowledged writes that are lost.
+pub fn kept(leader: &Store, writes: &[Write], acks_min: usize) -> Result<(), Violation> {
+    if acks_min == 0 {
+        return Ok(());
+    }
+    let lost = writes
+        .iter()
+        .find(|write| write.acknowledged && !(holds(leader, write) && shows(leader, write)));
+    match lost {
+        Some(lost) => Err(format!("lost: {lost:?}")),
+        None => Ok(()),
+    }
+}

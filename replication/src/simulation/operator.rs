@@ -1,0 +1,117 @@
+//! The operator: promotes, points nodes to the primary, and decides that what a diverged node holds may go.
+//!
+//! Of N nodes in a cluster that acknowledges writes when k replicas have them, an acknowledged write is on 1 + k nodes. The
+//! rules by which it cannot be lost: take N − k nodes whose copies are complete, stop them from following anybody, promote
+//! the one of them with the greatest position to an epoch that was never used, and point the others to it. With k = 0 there
+//! is nothing to keep; there the operator takes any node, and sometimes an epoch that somebody else has used, too.
+
+use super::node::{Process, Role};
+use super::note;
+use super::world::World;
+use crate::follow::Stop;
+use crate::position::{Epoch, Reign};
+use crate::sink::ChangeSink;
+
+impl World {
+    pub fn promote(&mut self) {
+        let complete = |number: &usize| {
+            let node = &self.nodes[*number];
+            node.process.is_some() && node.store.head().is_some()
+        };
+        let mut chosen: Vec<_> = (0..self.nodes.len()).filter(complete).collect();
+        let needed = match self.acks_min {
+            0 => 1,
+            acks => self.nodes.len() - acks,
+        };
+        if chosen.len() < needed {
+            return;
+        }
+        while chosen.len() > needed && self.random.one_in(2) {
+            chosen.remove(self.random.below(chosen.len()));
+        }
+        for number in &chosen {
+            self.stop(*number);
+        }
+        let place = |number: &usize| self.nodes[*number].store.head();
+        let Some(best) = chosen.iter().copied().max_by_key(place) else {
+            return;
+        };
+        let newest = chosen
+            .iter()
+            .map(|number| self.nodes[*number].store.history().newest());
+        let next = newest.max().map_or(0, |epoch| epoch.0) + 1;
+        let reused = self.acks_min == 0 && self.random.one_in(2);
+        let epoch = if reused {
+            next
+        } else {
+            next.max(self.epochs + 1)
+        };
+        self.reign(best, Epoch(epoch));
+        for number in chosen {
+            if number != best {
+                self.nodes[number].role = Role::Replica(best);
+            }
+            self.start(number);
+        }
+    }
+
+    /// Makes a node that is stopped the primary of an epoch.
+    pub fn reign(&mut self, number: usize, epoch: Epoch) {
+        note("promotion");
+        let reign = Reign(self.random.array());
+        let node = &mut self.nodes[number];
+        let head = node.store.head().expect("its copy is complete");
+        let history = node.store.history().promoted(epoch, reign, head.sequence);
+        node.store.adopt(&history.unwrap()).unwrap();
+        node.role = Role::Primary;
+        self.epochs = self.epochs.max(epoch.0);
+        self.leader = number;
+    }
+
+    /// Points a node to the primary.
+    pub fn repoint(&mut self, number: usize) {
+        if number == self.leader {
+            return;
+        }
+        if self.nodes[number].role == Role::Primary {
+            note("return of an old primary");
+        }
+        let mistaken = self.random.one_in(2).then(|| self.mistaken(number));
+        let target = mistaken.flatten().unwrap_or(self.leader);
+        let role = Role::Replica(target);
+        if self.nodes[number].replica().is_some() && self.random.one_in(2) {
+            // A replica can be told while it runs.
+            self.nodes[number].role = role;
+            self.nodes[number].leave(&mut self.network);
+            return;
+        }
+        let up = self.nodes[number].process.is_some();
+        self.stop(number);
+        self.nodes[number].role = role;
+        if up {
+            self.start(number);
+        }
+    }
+
+    /// An old primary to which the operator points a node by mistake: one that the node is to refuse, unless there is
+    /// nothing to keep.
+    fn mistaken(&mut self, number: usize) -> Option<usize> {
+        let newest = self.nodes[number].store.history().newest();
+        let wrong = |target: &usize| {
+            let node = &self.nodes[*target];
+            let older = node.store.history().newest() < newest || self.acks_min == 0;
+            node.role == Role::Primary && *target != self.leader && *target != number && older
+        };
+        let wrong: Vec<_> = (0..self.nodes.len()).filter(wrong).collect();
+        self.random.pick(&wrong).copied()
+    }
+
+    /// Has a diverged node copied anew.
+    pub fn resync(&mut self, number: usize) {
+        if let Some(Process::Replica(replica)) = &mut self.nodes[number].process
+            && matches!(replica.follow.stop(), Some(Stop::Diverged { .. }))
+        {
+            replica.follow.resync();
+        }
+    }
+}

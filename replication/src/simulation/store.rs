@@ -1,0 +1,356 @@
+//! The storage of a simulated node: maps in memory, of which a crash leaves what was synced.
+
+use std::collections::BTreeMap;
+
+use crate::history::History;
+use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, Mark, Row};
+use crate::position::{CopyId, Epoch, Position, Reign, Sequence};
+use crate::random::Random;
+use crate::sink::{ChangeSink, Place, SinkError, Standing};
+use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
+
+/// The family of the rows of keys.
+const KEYS: u16 = 1;
+/// Changes of one batch: few, so that there are many batches.
+const BATCH: usize = 3;
+/// Rows of one chunk: few, so that there are many chunks.
+const CHUNK: usize = 2;
+/// Copies that a primary keeps at a time.
+const COPIES: usize = 2;
+/// How often others are turned away before a copy that nobody reads makes room.
+const COPY_IDLE: usize = 5;
+
+/// What is done to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Issue,
+    Revoke,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Valid,
+    Revoked,
+}
+
+pub type KeyName = u16;
+
+fn encode(op: Op, key: KeyName) -> Vec<u8> {
+    let [one, two] = key.to_be_bytes();
+    vec![u8::from(op == Op::Revoke), one, two]
+}
+
+fn decode(bytes: &[u8]) -> (Op, KeyName) {
+    let op = if bytes[0] == 0 { Op::Issue } else { Op::Revoke };
+    (op, KeyName::from_be_bytes([bytes[1], bytes[2]]))
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub standing: Standing,
+    pub keys: BTreeMap<KeyName, Key>,
+    /// The changes after `log_after`.
+    pub log: BTreeMap<u64, (Epoch, Vec<u8>)>,
+    pub log_after: u64,
+}
+
+impl State {
+    fn put(&mut self, op: Op, key: KeyName) {
+        let made = match op {
+            Op::Issue => Key::Valid,
+            Op::Revoke => Key::Revoked,
+        };
+        self.keys.insert(key, made);
+    }
+}
+
+#[derive(Debug)]
+struct Copy {
+    id: CopyId,
+    mark: Mark,
+    rows: Vec<Row>,
+    /// How often somebody was turned away since it was last read.
+    idle: usize,
+}
+
+/// Whether applied changes are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    Always,
+    /// The defect: what a replica applies is left to the next write of another kind.
+    Skipped,
+}
+
+#[derive(Debug)]
+pub struct Store {
+    pub state: State,
+    /// What a crash would leave, if that is not all.
+    synced: Option<Box<State>>,
+    /// A copy of all that there was once.
+    backup: Option<Box<State>>,
+    sync: Sync,
+    copies: Vec<Copy>,
+    random: Random,
+    /// How often everything was thrown away for a copy.
+    pub generation: u64,
+}
+
+impl Store {
+    pub fn new(seed: u64, sync: Sync) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            state: State {
+                standing: Standing {
+                    history: History::first(Reign(random.array())),
+                    place: Place::At(Position::START),
+                    last: None,
+                },
+                keys: BTreeMap::new(),
+                log: BTreeMap::new(),
+                log_after: 0,
+            },
+            synced: None,
+            backup: None,
+            sync,
+            copies: Vec::new(),
+            random,
+            generation: 0,
+        }
+    }
+
+    pub fn crash(&mut self) {
+        if let Some(synced) = self.synced.take() {
+            self.state = *synced;
+        }
+        self.copies.clear();
+    }
+
+    pub fn history(&self) -> &History {
+        &self.state.standing.history
+    }
+
+    /// The last change; `None` in the midst of a copy.
+    pub fn head(&self) -> Option<Position> {
+        match &self.state.standing.place {
+            Place::At(position) => Some(*position),
+            Place::Copying(_) => None,
+        }
+    }
+
+    /// Writes as a primary, synced.
+    pub fn commit(&mut self, op: Op, key: KeyName) -> Position {
+        let head = self.head().expect("a primary's copy is complete");
+        let position = Position {
+            epoch: self.history().newest(),
+            sequence: head.sequence.next(),
+        };
+        // No two changes have the same bytes.
+        let change = [encode(op, key), self.random.array::<4>().to_vec()].concat();
+        self.state.standing.last = Some(Digest::of(&change));
+        let entry = (position.epoch, change);
+        self.state.log.insert(position.sequence.0, entry);
+        self.state.put(op, key);
+        self.state.standing.place = Place::At(position);
+        self.synced = None;
+        position
+    }
+
+    /// Keeps a copy of everything outside the store.
+    pub fn back_up(&mut self) {
+        self.backup = Some(Box::new(self.state.clone()));
+    }
+
+    /// Goes back to the copy, if it is of the same reign and complete.
+    pub fn restore(&mut self) -> bool {
+        let same = |backup: &State| {
+            backup.standing.history == *self.history()
+                && matches!(backup.standing.place, Place::At(_))
+        };
+        if !self.backup.as_deref().is_some_and(same) {
+            return false;
+        }
+        let Some(backup) = self.backup.take() else {
+            return false;
+        };
+        self.state = *backup;
+        self.synced = None;
+        self.copies.clear();
+        self.generation += 1;
+        true
+    }
+
+    /// Forgets old changes of the log.
+    pub fn trim(&mut self) {
+        let held = self.state.log.len();
+        if held > 0 && self.synced.is_none() {
+            let dropped = self.random.below(held);
+            for _ in 0..dropped {
+                if let Some((sequence, _)) = self.state.log.pop_first() {
+                    self.state.log_after = sequence;
+                }
+            }
+        }
+    }
+}
+
+impl ChangeSource for Store {
+    fn look(&mut self, at: Position) -> Result<Looked, SourceError> {
+        let in_log = self.state.log.get(&at.sequence.0);
+        Ok(if let Some((_, change)) = in_log {
+            Looked::Here(Some(Digest::of(change)))
+        } else if Some(at) == self.head() {
+            Looked::Here(self.state.standing.last)
+        } else if at.sequence.0 == 0 && self.state.log_after == 0 {
+            Looked::Here(None)
+        } else {
+            Looked::Gone
+        })
+    }
+
+    fn read(
+        &mut self,
+        after: Position,
+        up_to: Sequence,
+        _bytes_max: usize,
+    ) -> Result<Reading, SourceError> {
+        if after.sequence.0 < self.state.log_after {
+            return Ok(Reading::Gone);
+        }
+        let mut found = self
+            .state
+            .log
+            .range(after.sequence.0 + 1..)
+            .take_while(|(sequence, _)| **sequence <= up_to.0)
+            .peekable();
+        let Some(&(&sequence, &(epoch, _))) = found.peek() else {
+            return Ok(Reading::None);
+        };
+        let changes = found
+            .take_while(|(_, (of, _))| *of == epoch)
+            .take(1 + self.random.below(BATCH))
+            .map(|(_, (_, change))| change.clone())
+            .collect();
+        let sequence = Sequence(sequence);
+        let first = Position { epoch, sequence };
+        Ok(Reading::Changes(Batch { first, changes }))
+    }
+
+    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+        let kept = self.copies.iter().find(|copy| Some(copy.id) == resume);
+        if let Some(copy) = kept {
+            return Ok(CopyOpening::Open(copy.id, copy.mark));
+        }
+        if self.copies.len() >= COPIES {
+            // A copy that is being read is not taken away: replicas would take it from each other for ever.
+            self.copies.iter_mut().for_each(|copy| copy.idle += 1);
+            let idle = self.copies.iter().position(|copy| copy.idle > COPY_IDLE);
+            let Some(idle) = idle else {
+                super::note("copy refused");
+                return Ok(CopyOpening::Busy);
+            };
+            self.copies.remove(idle);
+        }
+        let row = |(key, state): (&KeyName, &Key)| Row {
+            family: KEYS,
+            key: key.to_be_bytes().to_vec(),
+            value: vec![u8::from(*state == Key::Revoked)],
+        };
+        let copy = Copy {
+            id: CopyId(self.random.array()),
+            mark: Mark {
+                position: self.head().expect("a primary's copy is complete"),
+                digest: self.state.standing.last,
+            },
+            rows: self.state.keys.iter().map(row).collect(),
+            idle: 0,
+        };
+        let opened = CopyOpening::Open(copy.id, copy.mark);
+        self.copies.push(copy);
+        Ok(opened)
+    }
+
+    fn read_copy(
+        &mut self,
+        copy: CopyId,
+        after: &Cursor,
+        _bytes_max: usize,
+    ) -> Result<CopyReading, SourceError> {
+        let Some(copy) = self.copies.iter_mut().find(|kept| kept.id == copy) else {
+            return Ok(CopyReading::Gone);
+        };
+        copy.idle = 0;
+        let mut rest = copy.rows.iter().filter(|row| row.cursor() > *after);
+        let rows: Vec<_> = rest.by_ref().take(CHUNK).cloned().collect();
+        let end = match rest.next() {
+            Some(_) => End::More,
+            None => End::Last,
+        };
+        Ok(CopyReading::Rows(rows, end))
+    }
+
+    fn close_copy(&mut self, copy: CopyId) {
+        self.copies.retain(|kept| kept.id != copy);
+    }
+}
+
+impl ChangeSink for Store {
+    fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
+        self.state.standing.history = history.clone();
+        self.synced = None;
+        Ok(())
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        if self.sync == Sync::Skipped && self.synced.is_none() {
+            self.synced = Some(Box::new(self.state.clone()));
+        }
+        for (number, change) in batch.changes.iter().enumerate() {
+            let sequence = batch.first.sequence.plus(number);
+            let (op, key) = decode(change);
+            let entry = (batch.first.epoch, change.clone());
+            self.state.log.insert(sequence.0, entry);
+            self.state.put(op, key);
+        }
+        self.state.standing.place = Place::At(batch.last());
+        self.state.standing.last = Some(batch.digest());
+        Ok(())
+    }
+
+    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+        self.state = State {
+            standing: Standing {
+                history: history.clone(),
+                place: Place::Copying(place.clone()),
+                last: None,
+            },
+            keys: BTreeMap::new(),
+            log: BTreeMap::new(),
+            log_after: place.position.sequence.0,
+        };
+        self.synced = None;
+        self.generation += 1;
+        Ok(())
+    }
+
+    fn install(&mut self, chunk: &Chunk) -> Result<(), SinkError> {
+        for row in &chunk.rows {
+            assert_eq!(row.family, KEYS);
+            let key = KeyName::from_be_bytes([row.key[0], row.key[1]]);
+            let revoked = row.value == [1];
+            let op = if revoked { Op::Revoke } else { Op::Issue };
+            self.state.put(op, key);
+        }
+        let Place::Copying(place) = &mut self.state.standing.place else {
+            return Err(SinkError("no copy has begun".to_owned()));
+        };
+        place.cursor = chunk.cursor();
+        if chunk.end == End::Last {
+            self.state.standing.last = place.last;
+            self.state.standing.place = Place::At(chunk.position);
+        }
+        self.synced = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! The state machines between two real databases, with nothing else in between.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use talos_engine::{
+    Command, CommandError, Engine, IssueKey, KeyId, Keyring, KeyringSettings, LastUsedOptions,
+    Mode, Options, Outcome, Prefixes, RevocationReason, RevokeKey, Secret, TenantId, TokenSettings,
+    Visibility,
+};
+
+use super::*;
+use crate::feed::{Feed, FeedAction, Moment};
+use crate::follow::{Follow, FollowAction, Stop};
+use crate::message::Message;
+use crate::sink::{ChangeSink as _, Place};
+use crate::source::{ChangeSource as _, CopyOpening};
+use crate::throttle::Throttle;
+
+fn options(path: &Path, shards: u16) -> Options {
+    Options {
+        path: path.to_owned(),
+        shards: Some(shards),
+        block_cache_bytes: 1 << 20,
+        cache_bytes: 1 << 20,
+        cache_ttl_s: 300,
+        last_used: LastUsedOptions::default(),
+        keyring: Keyring::new(KeyringSettings {
+            hmac_current: Secret::new("a secret".to_owned()),
+            hmac_retired: Vec::new(),
+            prefixes: Prefixes {
+                current: "talos".to_owned(),
+                retired: Vec::new(),
+                public_current: None,
+                public_retired: Vec::new(),
+            },
+            issuer: "issuer".to_owned(),
+            max_ttl_s: 86_400,
+            clock_skew_s: 0,
+            tokens: TokenSettings::default(),
+        }),
+        render: |_, _| Vec::new(),
+        render_token: |_| Vec::new(),
+    }
+}
+
+fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {
+    let (sender, receiver) = channel();
+    engine.submit(command, move |outcome| sender.send(outcome).unwrap());
+    receiver.recv().unwrap()
+}
+
+fn issue(engine: &Engine, metadata_bytes: usize) -> KeyId {
+    let key = IssueKey {
+        tenant: TenantId::SINGLE,
+        name: "a".to_owned(),
+        actor_id: "actor".to_owned(),
+        scopes: Vec::new(),
+        metadata: format!("{{\"a\":\"{}\"}}", "x".repeat(metadata_bytes)),
+        visibility: Visibility::Secret,
+        ttl_ms: None,
+        rate_limit: None,
+        allowed_cidrs: Vec::new(),
+        request_id: None,
+    };
+    match submit(engine, Command::Issue(key)) {
+        Ok(Outcome::Issued { record, .. }) => record.key_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn revoke(engine: &Engine, key_id: KeyId) {
+    let revoke = RevokeKey {
+        tenant: TenantId::SINGLE,
+        key_id,
+        reason: RevocationReason::KeyCompromise,
+        description: String::new(),
+    };
+    submit(engine, Command::Revoke(revoke)).unwrap();
+}
+
+/// Two nodes, and what the primary keeps over connections.
+struct Nodes {
+    primary: Arc<Engine>,
+    replica: Arc<Engine>,
+    source: EngineSource,
+    follow: Follow,
+    now_ms: u64,
+    _scratch: tempfile::TempDir,
+}
+
+impl Nodes {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let primary = Engine::open(options(&scratch.path().join("primary"), 4)).unwrap();
+        let replica = options(&scratch.path().join("replica"), 1);
+        let replica = Engine::open_as(replica, Mode::Replica).unwrap();
+        Self {
+            source: EngineSource::new(Arc::clone(&primary)),
+            follow: follow(&replica),
+            primary,
+            replica,
+            now_ms: 0,
+            _scratch: scratch,
+        }
+    }
+
+    /// The replica's follower as after a restart.
+    fn restart(&mut self) {
+        self.follow = follow(&self.replica);
+    }
+
+    fn assert_equal(&self) {
+        let [one, other] = [&self.primary, &self.replica].map(|node| node.state_hash().unwrap());
+        assert_eq!(one, other);
+    }
+
+    /// A connection that breaks after so many messages of the primary, or ends when nobody has anything to say.
+    fn connect(&mut self, messages: usize) {
+        self.now_ms += 1_000;
+        let head = head_of(&self.primary);
+        let throttle = Throttle::new(1 << 40);
+        let history = history_of(&self.primary).unwrap();
+        let mut connection = Connection {
+            feed: Feed::new(history, head, throttle, self.now_ms),
+            to_primary: VecDeque::new(),
+            to_replica: VecDeque::new(),
+            is_open: true,
+        };
+        let actions = self.follow.on_connected(self.now_ms);
+        self.replica_does(&mut connection, actions);
+        let mut said = 0;
+        while connection.is_open && said < messages {
+            self.now_ms += 1;
+            if let Some(message) = connection.to_primary.pop_front() {
+                let moment = Moment {
+                    now_ms: self.now_ms,
+                    wall_ms: 0,
+                    head: head_of(&self.primary),
+                };
+                let actions = connection.feed.on_message(moment, message);
+                self.primary_does(&mut connection, actions);
+            } else if let Some(message) = connection.to_replica.pop_front() {
+                said += 1;
+                let actions = self.follow.on_message(self.now_ms, message);
+                self.replica_does(&mut connection, actions);
+            } else {
+                let actions = connection.feed.on_room(self.now_ms);
+                if actions.is_empty() {
+                    break;
+                }
+                self.primary_does(&mut connection, actions);
+            }
+        }
+        self.follow.on_disconnected();
+    }
+
+    fn primary_does(&mut self, connection: &mut Connection, actions: Vec<FeedAction>) {
+        for action in actions {
+            match action {
+                FeedAction::Send(message) => connection.to_replica.push_back(message),
+                FeedAction::Work(work) => {
+                    if let Some(done) = work.perform(&mut self.source) {
+                        let actions = connection.feed.on_done(self.now_ms, done);
+                        self.primary_does(connection, actions);
+                    }
+                }
+                // Once everything is sent: what is under way arrives.
+                FeedAction::Close(_)
+                | FeedAction::Joined { .. }
+                | FeedAction::Acknowledged(_)
+                | FeedAction::Used(_)
+                | FeedAction::Replaced(_) => {}
+            }
+        }
+    }
+
+    fn replica_does(&mut self, connection: &mut Connection, actions: Vec<FollowAction>) {
+        for action in actions {
+            match action {
+                FollowAction::Send(message) => connection.to_primary.push_back(message),
+                FollowAction::Work(work) => {
+                    let mut sink = EngineSink::new(Arc::clone(&self.replica)).unwrap();
+                    let done = work.perform(&mut sink);
+                    let actions = self.follow.on_done(self.now_ms, done);
+                    self.replica_does(connection, actions);
+                }
+                FollowAction::Close(_) => connection.is_open = false,
+            }
+        }
+    }
+}
+
+struct Connection {
+    feed: Feed,
+    to_primary: VecDeque<Message>,
+    to_replica: VecDeque<Message>,
+    is_open: bool,
+}
+
+fn follow(replica: &Arc<Engine>) -> Follow {
+    let sink = EngineSink::new(Arc::clone(replica)).unwrap();
+    Follow::new(sink.standing().unwrap(), 10_000)
+}
+
+const NO_END: usize = usize::MAX;
+
+#[test]
+fn a_replica_follows_over_connections_and_restarts() {
+    let mut nodes = Nodes::new();
+    let key_id = issue(&nodes.primary, 10);
+    nodes.connect(NO_END);
+    nodes.assert_equal();
+    revoke(&nodes.primary, key_id);
+    for _ in 0..3 {
+        issue(&nodes.primary, 10);
+    }
+    nodes.restart();
+    nodes.connect(NO_END);
+    nodes.assert_equal();
+    assert_eq!(head_of(&nodes.replica), head_of(&nodes.primary));
+    assert_eq!(
+        history_of(&nodes.replica).unwrap(),
+        history_of(&nodes.primary).unwrap()
+    );
+    assert!(nodes.follow.stop().is_none());
+}
+
+#[test]
+fn a_copy_goes_on_where_its_connection_broke() {
+    let mut nodes = Nodes::new();
+    for _ in 0..12 {
+        issue(&nodes.primary, 60_000);
+    }
+    nodes.follow.resync();
+    let mut breaks = 0;
+    nodes.connect(2);
+    let begun = nodes.replica.standing().copying.expect("a copy has begun");
+    while let Some(place) = nodes.replica.standing().copying {
+        assert_eq!(place.name, begun.name, "the same copy goes on");
+        issue(&nodes.primary, 10);
+        nodes.restart();
+        nodes.connect(2);
+        breaks += 1;
+    }
+    assert!(breaks > 1);
+    assert_eq!(nodes.replica.head(), begun.position);
+    nodes.restart();
+    nodes.connect(NO_END);
+    nodes.assert_equal();
+}
+
+#[test]
+fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
+    let mut nodes = Nodes::new();
+    issue(&nodes.primary, 10);
+    nodes.connect(NO_END);
+    issue(&nodes.primary, 10);
+    nodes.replica.promote(None).unwrap();
+    issue(&nodes.replica, 10);
+    assert!(EngineSink::new(Arc::clone(&nodes.replica)).is_err());
+
+    // The other way around: the old primary comes back as a replica.
+    std::mem::swap(&mut nodes.primary, &mut nodes.replica);
+    nodes.source = EngineSource::new(Arc::clone(&nodes.primary));
+    nodes.replica.step_down().unwrap();
+    nodes.restart();
+    nodes.connect(NO_END);
+    let diverged = Stop::Diverged {
+        fork: Sequence(1),
+        held: Sequence(2),
+    };
+    assert_eq!(nodes.follow.stop(), Some(&diverged));
+    nodes.restart();
+    nodes.follow.resync();
+    nodes.connect(NO_END);
+    nodes.assert_equal();
+    assert_eq!(head_of(&nodes.replica).epoch, Epoch(2));
+}
+
+#[test]
+fn copies_are_few_until_one_is_closed() {
+    let mut nodes = Nodes::new();
+    let mut opened = Vec::new();
+    while let CopyOpening::Open(copy, _) = nodes.source.open_copy(None).unwrap() {
+        opened.push(copy);
+        assert!(opened.len() < 100);
+    }
+    assert!(opened.len() > 1);
+    let again = nodes.source.open_copy(Some(opened[0])).unwrap();
+    assert!(matches!(again, CopyOpening::Open(copy, _) if copy == opened[0]));
+    nodes.source.close_copy(opened[1]);
+    let other = nodes.source.open_copy(Some(opened[1])).unwrap();
+    assert!(matches!(other, CopyOpening::Open(copy, _) if copy != opened[1]));
+}
+
+#[test]
+fn a_follower_begins_with_what_is_durable() {
+    let nodes = Nodes::new();
+    let mut sink = EngineSink::new(Arc::clone(&nodes.replica)).unwrap();
+    let standing = sink.standing().unwrap();
+    assert_eq!(standing.place, Place::At(Position::START));
+    assert_eq!(standing.last, None);
+    sink.adopt(&history_of(&nodes.primary).unwrap()).unwrap();
+    let adopted = sink.standing().unwrap().history;
+    assert_eq!(adopted, history_of(&nodes.primary).unwrap());
+}
