@@ -37,6 +37,9 @@ impl From<CommandError> for ApiError {
             )
             .retry_after(RETRY_AFTER_OPERATOR_S),
             CommandError::Storage(_) => Self::internal(),
+            CommandError::Replica => Self::service_unavailable(
+                "this node is a replica; changes are taken by the primary",
+            ),
             CommandError::Stopping => {
                 Self::service_unavailable("the server is shutting down; try again")
             }
@@ -48,6 +51,9 @@ impl From<ReadError> for ApiError {
     /// The text of a storage failure is the operator's and stays out of the answer.
     fn from(error: ReadError) -> Self {
         match error {
+            ReadError::Incomplete => {
+                Self::service_unavailable("this node is being copied from another one; try again")
+            }
             ReadError::Busy => Self::service_unavailable("too many reads are waiting; try again"),
             ReadError::Storage(_) => Self::internal(),
         }

@@ -3,16 +3,20 @@
 //! Guarantees: look-ups take no lock and wait for nobody; no row older than one whose [`KeyCache::publish`] has returned is
 //! found (see `talos_cells`); memory stays within the budget up to what is inserted between two steps of the clock's hand.
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use subtle::ConstantTimeEq;
-use talos_cells::{Budget, Cell, Entry, Guard, Table};
+use talos_cells::{Budget, Cell, Entry, Found, Guard, Reach, Table};
 
 use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
 use crate::row::Row;
 use crate::storage::RecordKey;
 use crate::token_facts::TokenFacts;
+
+/// What a proof leads to: the cell, its row, and the beginning of the row's answer; the rest of that comes while it is copied.
+const PROOF_REACH: Reach = [size_of::<KeyCell>(), size_of::<Row>(), 256];
 
 /// The newest known row of one key.
 pub type KeyCell = Cell<RecordKey, Row>;
@@ -77,7 +81,8 @@ impl KeyCache {
     /// A cache of at most `bytes`, the slots of its tables included.
     pub fn new(bytes: usize) -> Self {
         let slots = bytes / CACHE_BYTES_PER_SLOT;
-        let (cells, proofs) = (Table::with_slots(slots), Table::with_slots(slots));
+        let cells = Table::with_slots(slots);
+        let proofs = Table::with_foresight(slots, PROOF_REACH);
         let budget = Budget::new(bytes.saturating_sub(cells.slot_bytes() + proofs.slot_bytes()));
         Self {
             cells,
@@ -87,10 +92,21 @@ impl KeyCache {
     }
 
     /// The proof of the credential with this digest.
-    pub fn proof<'g>(&self, digest: &[u8; 32], guard: &'g Guard) -> Option<&'g Proof> {
+    pub fn proof<'g>(&'g self, digest: &[u8; 32], guard: &'g Guard) -> Option<Found<'g, Proof>> {
         self.proofs.find(hash_of(digest), guard, |proof| {
-            bool::from(proof.proven.digest.ct_eq(digest))
+            same(&proof.proven.digest, digest)
         })
+    }
+
+    /// Notes where a proof led to, for the next one who asks.
+    pub fn note(found: &Found<'_, Proof>, cell: &KeyCell, row: &Row) {
+        if let Some(foresight) = found.foresight {
+            foresight.note([
+                ptr::from_ref(cell).addr(),
+                ptr::from_ref(row).addr(),
+                row.body().as_ptr().addr(),
+            ]);
+        }
     }
 
     /// The cell of `key`, whose hash is `hash`.
@@ -138,6 +154,12 @@ impl KeyCache {
         self.shrink(guard);
     }
 
+    /// Forgets everything. What was read from storage before is then offered to cells that nobody finds.
+    pub fn clear(&self, guard: &Guard) {
+        self.cells.clear(&self.budget, guard);
+        self.proofs.clear(&self.budget, guard);
+    }
+
     /// Bytes of cells, rows and proofs.
     pub fn used_bytes(&self) -> usize {
         self.budget.used() + self.cells.slot_bytes() + self.proofs.slot_bytes()
@@ -153,6 +175,18 @@ impl KeyCache {
             self.proofs.sweep(SWEEP_BUCKETS, &self.budget, guard);
         }
     }
+}
+
+/// Whether two digests are one, in a time that does not depend on where they differ.
+fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    let (one, _) = one.as_chunks::<8>();
+    let (other, _) = other.as_chunks::<8>();
+    let differences = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
+        .fold(0, |all, difference| all | difference);
+    differences.ct_eq(&0).into()
 }
 
 /// A digest is uniform already; its first bytes serve as the hash.

@@ -181,6 +181,9 @@ pub enum CommandError {
     /// A record that the command needs cannot be read; for the operator. Nothing was changed.
     #[error("storage: {0}")]
     Storage(String),
+    /// The node follows a primary, which takes the commands; ask that one.
+    #[error("this node is a replica")]
+    Replica,
     /// The engine is shutting down.
     #[error("the engine is shutting down")]
     Stopping,

@@ -1,5 +1,9 @@
 //! The engine as its users see it.
 
+mod fleet;
+
+pub use fleet::Watch;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +13,11 @@ use uuid::Uuid;
 
 use crate::clock::{self, UnixMillis};
 use crate::command::{Command, CommandError, Outcome, Rejection};
-use crate::commit::{Committer, Done, Prepared};
+use crate::commit::{Committer, Done, Prepared, Start};
 use crate::derive::{self, DeriveError, DeriveToken, DerivedToken};
 use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
+use crate::fleet::{Head, Membership, Mode, Permits, Reigns};
 use crate::ids::{KeyId, TenantId};
 use crate::keyring::{Keyring, MacaroonPrefixes};
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
@@ -26,6 +31,7 @@ use crate::token::Claims;
 use crate::usage::Usage;
 use crate::verifier::Verifier;
 use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
+use crate::warm_up::WarmUp;
 
 /// Renders the answer body of a valid key from its record and the configured issuer.
 pub type RenderBody = fn(&Record, issuer: &str) -> Vec<u8>;
@@ -78,22 +84,36 @@ pub struct Engine {
     admin_disk: DiskPool,
     store: Arc<RocksStore>,
     last_used: Arc<LastUsed>,
+    warm_up: WarmUp,
+    cache_bytes: usize,
     /// Keeps changes of the keyring from overlapping.
     keyring_changes: Mutex<()>,
+    head: Arc<Head>,
+    membership: Arc<Mutex<Membership>>,
+    snapshots: Arc<Permits>,
 }
 
 impl Engine {
-    /// Opens or creates the database.
+    /// Opens or creates the database of a node that takes commands.
     ///
     /// # Errors
-    /// When the directory is not ours, in use, of a newer format or damaged; see [`OpenError`].
+    /// When the directory is not ours, in use, of a newer format, a replica's or damaged; see [`OpenError`].
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(options, |rows| rows, |journal| journal)
+        Self::open_as(options, Mode::Primary)
+    }
+
+    /// The same for a node of either kind.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_as(options: Options, mode: Mode) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(options, mode, |rows| rows, |journal| journal)
     }
 
     /// The same with something between the engine and its storage.
     pub(crate) fn open_with(
         options: Options,
+        mode: Mode,
         wrap_rows: impl FnOnce(Arc<dyn Rows>) -> Arc<dyn Rows>,
         wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
     ) -> Result<Arc<Self>, OpenError> {
@@ -102,7 +122,14 @@ impl Engine {
             store,
             journal,
             last,
+            standing,
         } = storage::open(&options.path, wanted)?;
+        if mode == Mode::Primary && standing.reigns == Reigns::Other {
+            return Err(OpenError::Replica {
+                path: options.path,
+                epoch: standing.lineage.newest().0,
+            });
+        }
         let threads = |error: std::io::Error| OpenError::Storage {
             path: options.path.clone(),
             message: error.to_string(),
@@ -119,9 +146,18 @@ impl Engine {
         ));
         let disk = DiskPool::start("disk", DISK_THREADS).map_err(threads)?;
         let admin_disk = DiskPool::start("admin-disk", ADMIN_DISK_THREADS).map_err(threads)?;
-        let committer =
-            Committer::start(wrap_journal(Box::new(journal)), Arc::clone(&verifier), last)
-                .map_err(threads)?;
+        if standing.copying.is_some() {
+            verifier.close();
+        }
+        let head = Arc::new(Head::new(last));
+        let membership = Arc::new(Mutex::new(Membership { mode, standing }));
+        let start = Start {
+            last,
+            head: Arc::clone(&head),
+            membership: Arc::clone(&membership),
+        };
+        let journal = wrap_journal(Box::new(journal));
+        let committer = Committer::start(journal, Arc::clone(&verifier), start).map_err(threads)?;
         Ok(Arc::new(Self {
             verifier,
             committer,
@@ -129,8 +165,23 @@ impl Engine {
             admin_disk,
             store,
             last_used,
+            warm_up: WarmUp::default(),
+            cache_bytes: options.cache_bytes,
             keyring_changes: Mutex::new(()),
+            head,
+            membership,
+            snapshots: Arc::default(),
         }))
+    }
+
+    /// Begins to bring all keys that can still be used into memory, as far as there is room, on a thread of low priority.
+    ///
+    /// # Errors
+    /// When the thread does not start.
+    pub fn warm_up(&self) -> std::io::Result<()> {
+        let verifier = Arc::clone(&self.verifier);
+        self.warm_up
+            .start(verifier, self.store.shards(), self.cache_bytes)
     }
 
     /// Hands a command to the committer. `done` is called exactly once, on another thread or on this one, after the
@@ -217,6 +268,7 @@ impl Engine {
                 Ok(page)
             };
             done(match turn {
+                Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
                 Turn::Run => {
                     list().map_err(|error: StorageError| ReadError::Storage(error.to_string()))
                 }
@@ -295,6 +347,7 @@ impl Engine {
         let verifier = Arc::clone(&self.verifier);
         self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
+                Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
                 Turn::Run => verifier
                     .rows()
                     .read(&RecordKey::new(tenant, key_id))
@@ -359,15 +412,28 @@ impl Engine {
         self.verifier.set_keyring(keyring);
     }
 
+    /// The thread that warms up, for tests that wait for it.
+    #[cfg(test)]
+    pub(crate) fn warm_up_thread(&self) -> &WarmUp {
+        &self.warm_up
+    }
+
     /// The store itself, for tests that damage it.
     #[cfg(test)]
     pub(crate) fn store(&self) -> &RocksStore {
         &self.store
     }
 
+    /// For a process that is about to end: what cells take is left to the system, for giving back ten million of them one by
+    /// one takes a quarter of a minute.
+    pub fn leak_cells(&self) {
+        self.verifier.leak_cells();
+    }
+
     /// Refuses new commands, finishes those waiting, and ends background work. Idempotent; the files are closed when the
     /// last reference to the engine is dropped.
     pub fn shutdown(&self) {
+        self.warm_up.stop();
         self.committer.stop();
         self.last_used.stop();
         self.store.close();

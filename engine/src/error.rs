@@ -59,6 +59,16 @@ pub enum OpenError {
         /// What does not fit.
         what: String,
     },
+    /// Another node gave the last changes their sequences; this one must be promoted before it does.
+    #[error(
+        "data directory {path} is a replica's, of epoch {epoch}; start it as a replica, or promote it"
+    )]
+    Replica {
+        /// The directory.
+        path: PathBuf,
+        /// The newest epoch that it knows.
+        epoch: u64,
+    },
     /// The storage library refused.
     #[error("data directory {path}: {message}")]
     Storage {
@@ -72,6 +82,9 @@ pub enum OpenError {
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
+    /// The node holds a part of a copy, and says nothing until it is complete; try again later.
+    #[error("this node holds a part of a copy")]
+    Incomplete,
     /// The queue before the disk is full; try again in a moment.
     #[error("too many reads are waiting for the disk")]
     Busy,

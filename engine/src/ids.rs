@@ -102,6 +102,12 @@ pub struct Position {
 }
 
 impl Position {
+    /// Before the first change.
+    pub const START: Self = Self {
+        epoch: Epoch::FIRST,
+        sequence: Sequence(0),
+    };
+
     /// The place of the change after this one, in the same epoch.
     #[must_use]
     pub fn next(self) -> Self {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam::queue::ArrayQueue;
 
 use crate::clock::UnixMillis;
+use crate::priority;
 use crate::record::Record;
 use crate::storage::{RecordKey, RocksStore, StorageError};
 
@@ -198,6 +199,9 @@ impl LastUsed {
     }
 
     fn run(&self) {
+        // With millions of keys in use nearly every verification is to be written down. On a core that has no time for that,
+        // uses are dropped rather than verifications delayed.
+        priority::lowest();
         let mut due = Instant::now() + self.options.flush_interval;
         while !self.is_stopping.load(Ordering::Acquire) {
             thread::park_timeout(due.saturating_duration_since(Instant::now()));

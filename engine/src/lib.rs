@@ -17,12 +17,14 @@ mod disk;
 pub mod duration;
 mod engine;
 mod error;
+mod fleet;
 pub mod format;
 pub mod ids;
 pub mod keyring;
 mod last_used;
 mod limiter;
 pub mod limits;
+mod priority;
 pub mod record;
 mod row;
 #[cfg(test)]
@@ -35,14 +37,20 @@ mod token_facts;
 mod usage;
 mod verifier;
 pub mod verify;
+mod warm_up;
 
 pub use command::{
     Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
     RevokeKey, RotateKey, Rotation, UpdateKey,
 };
 pub use derive::{DeriveError, DeriveToken, DerivedToken};
-pub use engine::{Engine, Health, Loaded, Options, RenderBody, RenderTokenBody};
+pub use engine::{Engine, Health, Loaded, Options, RenderBody, RenderTokenBody, Watch};
 pub use error::{OpenError, ReadError};
+pub use fleet::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Era, FollowError, Lineage,
+    LineageError, LogRead, LoggedChange, Mode, NodeStanding, ReadLimits, Reign, Reigns, Snapshot,
+    SnapshotError, StateHash,
+};
 pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
 pub use keyring::{
     CannotMint, Keyring, KeyringSettings, MacaroonPrefixes, Prefixes, RetiredIssuer, TokenSettings,

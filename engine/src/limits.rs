@@ -1,7 +1,15 @@
 //! Every bound of the engine, in one place.
 
+use std::time::Duration;
+
 /// Commands that may wait for the committer; beyond it a command is refused as busy.
 pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
+/// Reigns that a node remembers. Each is a promotion; the oldest are forgotten first.
+pub const LINEAGE_ERAS: usize = 256;
+/// Who may be called when there are new changes.
+pub const HEAD_WATCHERS: usize = 256;
+/// Copies that are read at a time: each keeps the files of its time.
+pub const SNAPSHOTS_MAX: usize = 2;
 /// Commands made durable by one sync.
 pub const COMMIT_GROUP_COMMANDS: usize = 1024;
 /// Reads that may wait for a disk thread.
@@ -41,10 +49,17 @@ pub const LOG_TRIM_CHANGES: u64 = 1 << 16;
 pub const SWEEP_BUCKETS: usize = 4;
 /// The most such moves for one insertion.
 pub const SWEEPS_MAX: usize = 64;
-/// Bytes of cells and proofs per slot of the table that finds them: with the smallest rows a table is then half full.
-pub const CACHE_BYTES_PER_SLOT: usize = 256;
+/// Bytes of cells and proofs per slot of the tables that find them, which take 40 bytes for each: with keys of the usual size
+/// a table is then between a third and two thirds full.
+pub const CACHE_BYTES_PER_SLOT: usize = 512;
 /// Places for keys whose rate limit is counted: 2 MiB, and about 30 MiB when all are taken.
 pub const RATE_LIMIT_SLOTS: usize = 1 << 18;
+/// Keys that are brought into the cells at once after a start.
+pub const WARM_UP_KEYS_AT_ONCE: usize = 256;
+/// After each such stretch, which takes one to two milliseconds of a core.
+pub const WARM_UP_REST: Duration = Duration::from_micros(200);
+/// Of the memory for cells, in percent. The rest is left to what is used and needs proofs besides.
+pub const WARM_UP_PERCENT: usize = 70;
 /// Levels of objects and arrays in the JSON of a token.
 pub const TOKEN_JSON_DEPTH: usize = 32;
 /// Scopes that a token may carry, as many as a key.

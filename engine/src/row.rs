@@ -96,6 +96,11 @@ impl Row {
         }
     }
 
+    /// The answer for a valid credential.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Counts what the row lets pass.
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()

@@ -1,6 +1,11 @@
 //! The path of a verification through the engine.
 
+mod bring;
+mod closing;
+
+use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use talos_cells::{Guard, State, Swap, pin};
 
@@ -24,12 +29,14 @@ use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdic
 pub struct Verifier {
     rows: Arc<dyn Rows>,
     shards: Shards,
-    cache: Option<KeyCache>,
+    cache: Option<Arc<KeyCache>>,
     cache_ttl_s: i64,
     current: Swap<Current>,
     render: RenderBody,
     render_token: RenderTokenBody,
     usage: Usage,
+    /// See `closing.rs`.
+    is_closed: AtomicBool,
 }
 
 /// What is known of a credential before its record is read.
@@ -53,7 +60,7 @@ impl Verifier {
         (render, render_token): (RenderBody, RenderTokenBody),
         usage: Usage,
     ) -> Self {
-        let cache = (cache_bytes > 0).then(|| KeyCache::new(cache_bytes));
+        let cache = (cache_bytes > 0).then(|| Arc::new(KeyCache::new(cache_bytes)));
         let current = Swap::new(Current {
             generation: 0,
             keyring,
@@ -67,6 +74,7 @@ impl Verifier {
             render,
             render_token,
             usage,
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -90,7 +98,12 @@ impl Verifier {
 
     /// Bytes of cells, rows and proofs.
     pub fn cache_used_bytes(&self) -> usize {
-        self.cache.as_ref().map_or(0, KeyCache::used_bytes)
+        self.cache.as_ref().map_or(0, |cache| cache.used_bytes())
+    }
+
+    /// Leaves the memory of cells and proofs to the end of the process, which frees it at once.
+    pub fn leak_cells(&self) {
+        mem::forget(self.cache.clone());
     }
 
     /// How often keys are used.
@@ -152,6 +165,9 @@ impl Verifier {
             verdict: Verdict::Refused(refusal),
             cache: status,
         };
+        if self.is_closed() {
+            return Step::Answered(answer(refused(Refusal::Internal)));
+        }
         if query.credential.is_empty() || query.credential.len() > CREDENTIAL_BYTES {
             return Step::Answered(answer(refused(Refusal::InvalidFormat)));
         }
@@ -232,6 +248,9 @@ impl Verifier {
             verdict: Verdict::Refused(refusal),
             cache: target.status,
         };
+        if self.is_closed() {
+            return answer(refused(Refusal::Internal));
+        }
         let record = match record {
             Ok(Some(record)) => record,
             // A token whose key is gone was once good: it ends as with a revoked key.
@@ -263,13 +282,14 @@ impl Verifier {
 
     /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation.
     fn remembered<'g>(
-        &self,
+        &'g self,
         digest: &[u8; 32],
         generation: u64,
         query: &Query<'_>,
         guard: &'g Guard,
     ) -> Option<Verdict<'g>> {
-        let proof = self.cache.as_ref()?.proof(digest, guard)?;
+        let found = self.cache.as_ref()?.proof(digest, guard)?;
+        let proof = found.entry;
         let proven = &proof.proven;
         if proven.generation != generation || proven.not_after_ms <= query.now.0 {
             return None;
@@ -277,6 +297,7 @@ impl Verifier {
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
                 let row = self.fresh_row(cell, generation, query.now, guard)?;
+                KeyCache::note(&found, cell, row);
                 self.judge(cell.key(), row, proven, query, guard)
             }
             (None, Some(token)) => token.judge(query),
@@ -325,9 +346,12 @@ impl Verifier {
             (Some(known), Some(cell)) => Arc::ptr_eq(known, cell),
             (known, cell) => known.is_none() && cell.is_none(),
         };
-        let known = cache.proof(&proof.digest, guard).is_some_and(|known| {
-            known.proven.generation == proof.generation && same_cell(&known.cell)
-        });
+        let known = cache
+            .proof(&proof.digest, guard)
+            .map(|found| found.entry)
+            .is_some_and(|known| {
+                known.proven.generation == proof.generation && same_cell(&known.cell)
+            });
         if !known {
             cache.remember(proof.clone(), cell.cloned(), guard);
         }

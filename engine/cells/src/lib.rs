@@ -18,12 +18,14 @@
 
 mod budget;
 mod cell;
+mod foresight;
 mod swap;
 mod sync;
 mod table;
 
 pub use budget::Budget;
 pub use cell::{Cell, Offer, Row, State};
+pub use foresight::{Foresight, Reach};
 pub use swap::Swap;
 pub use sync::{Guard, pin};
-pub use table::{Entry, Table};
+pub use table::{Entry, Found, Table};

@@ -11,6 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::budget::Budget;
+use crate::foresight::{self, Foresight, Reach};
 use crate::sync::{AtomicPtr, AtomicUsize, Guard, Ordering, fence, retire};
 
 /// What a table can hold.
@@ -68,9 +69,26 @@ impl<E: Entry> Bucket<E> {
     }
 }
 
+/// What is noted for the entries of a bucket. An entry that takes the place of another one inherits it.
+#[derive(Default)]
+#[repr(align(64))]
+struct Noted([Foresight; SLOTS]);
+
+/// An entry, and where to note what a look-up led to.
+#[derive(Debug)]
+pub struct Found<'g, E> {
+    /// The entry.
+    pub entry: &'g E,
+    /// `None` in a table without foresight.
+    pub foresight: Option<&'g Foresight>,
+}
+
 /// See the module.
 pub struct Table<E: Entry> {
     buckets: Box<[Bucket<E>]>,
+    /// As many as buckets, or none.
+    noted: Box<[Noted]>,
+    reach: Reach,
     mask: usize,
     hand: AtomicUsize,
     len: AtomicUsize,
@@ -89,16 +107,28 @@ impl<E: Entry> Table<E> {
         };
         Self {
             buckets: std::iter::repeat_with(empty).take(buckets).collect(),
+            noted: Box::default(),
+            reach: Reach::default(),
             mask: buckets - 1,
             hand: AtomicUsize::new(0),
             len: AtomicUsize::new(0),
         }
     }
 
+    /// The same, and a look-up starts to fetch what earlier ones have led to: `reach` bytes of each place.
+    #[must_use]
+    pub fn with_foresight(slots: usize, reach: Reach) -> Self {
+        let mut table = Self::with_slots(slots);
+        let noted = std::iter::repeat_with(Noted::default).take(table.buckets.len());
+        table.noted = noted.collect();
+        table.reach = reach;
+        table
+    }
+
     /// The memory of the slots themselves, in bytes.
     #[must_use]
     pub fn slot_bytes(&self) -> usize {
-        mem::size_of_val(&*self.buckets)
+        mem::size_of_val(&*self.buckets) + mem::size_of_val(&*self.noted)
     }
 
     /// The number of linked entries.
@@ -115,19 +145,30 @@ impl<E: Entry> Table<E> {
 
     /// The first entry under `hash` that `matches`. Does not wait.
     pub fn find<'g>(
-        &self,
+        &'g self,
         hash: u64,
         guard: &'g Guard,
         matches: impl Fn(&E) -> bool,
-    ) -> Option<&'g E> {
+    ) -> Option<Found<'g, E>> {
         let tag = tag_of(hash);
-        for slot in &self.bucket(hash).slots {
+        let noted = self.noted.get(self.index(hash));
+        if let Some(noted) = noted {
+            // While the slots are waited for.
+            foresight::fetch(noted);
+        }
+        for (place, slot) in self.bucket(hash).slots.iter().enumerate() {
             let word = slot.load(Ordering::Acquire);
             if word.addr() >> TAG_SHIFT == tag
                 && let Some(entry) = entry_of(word, guard)
-                && matches(entry)
             {
-                return Some(entry);
+                foresight::fetch(entry);
+                let foresight = noted.and_then(|noted| noted.0.get(place));
+                if let Some(foresight) = foresight {
+                    foresight.fetch(self.reach);
+                }
+                if matches(entry) {
+                    return Some(Found { entry, foresight });
+                }
             }
         }
         None
@@ -135,7 +176,7 @@ impl<E: Entry> Table<E> {
 
     /// The same as [`Table::find`], with a share of the entry that outlives the guard.
     pub fn get(&self, hash: u64, guard: &Guard, matches: impl Fn(&E) -> bool) -> Option<Arc<E>> {
-        let entry = ptr::from_ref(self.find(hash, guard, matches)?);
+        let entry = ptr::from_ref(self.find(hash, guard, matches)?.entry);
         // SAFETY: linked entries come from `Arc::into_raw`; the share that the slot owned when `find` read it is dropped
         // only after this guard is gone, so the count is at least one here.
         unsafe {
@@ -231,8 +272,12 @@ impl<E: Entry> Table<E> {
         reason = "the mask is one less than the number of buckets, a power of two"
     )]
     fn bucket(&self, hash: u64) -> &Bucket<E> {
-        // The tag takes the upper 16 bits; the index takes from the lower ones.
-        &self.buckets[usize::try_from(hash).unwrap_or(0) & self.mask]
+        &self.buckets[self.index(hash)]
+    }
+
+    /// The tag takes the upper 16 bits of the hash; the index takes from the lower ones.
+    fn index(&self, hash: u64) -> usize {
+        usize::try_from(hash).unwrap_or(0) & self.mask
     }
 
     fn unlink(&self, slot: &AtomicPtr<E>, word: *mut E, entry: &E, budget: &Budget, guard: &Guard) {
@@ -340,7 +385,7 @@ mod tests {
     fn find(table: &Table<Probe>, key: u64) -> Option<u64> {
         table
             .find(spread(key), &pin(), |probe| probe.key == key)
-            .map(|probe| probe.key)
+            .map(|found| found.entry.key)
     }
 
     #[test]
@@ -371,6 +416,22 @@ mod tests {
         );
         assert!(probes[3].retired.load(Ordering::Relaxed));
         assert!(!probes[2].retired.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn what_is_noted_changes_nothing_that_is_found() {
+        let table = Table::with_foresight(64, [64, 1024, 0]);
+        let (budget, guard) = (Budget::new(usize::MAX), pin());
+        assert!(table.slot_bytes() > Table::<Probe>::with_slots(64).slot_bytes());
+        for key in 0..64 {
+            table.insert(spread(key), Probe::new(key), &budget, &guard);
+            let found = table.find(spread(key), &guard, |probe| probe.key == key);
+            let foresight = found.unwrap().foresight.unwrap();
+            foresight.note([1, usize::MAX, usize::MAX]);
+        }
+        for key in 0..64 {
+            assert!(find(&table, key).is_none_or(|found| found == key));
+        }
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl World {
         let floor = self.published.load(Ordering::SeqCst);
         let guard = pin();
         let found = self.table.find(HASH, &guard, |cell| !cell.is_detached());
-        for cell in found.into_iter().chain(proof) {
+        let cells = found.map(|found| found.entry).into_iter().chain(proof);
+        for cell in cells {
             if let State::Row(row) = cell.load(&guard) {
                 assert!(
                     row.0 >= floor,

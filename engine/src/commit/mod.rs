@@ -6,32 +6,54 @@
 //! trying again could acknowledge what a failing disk has dropped.
 
 mod apply;
+mod follow;
+mod order;
+mod received;
 mod stage;
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
+pub use order::{Order, OrderDone};
 pub use stage::Prepared;
 
 use crate::clock::{self, UnixMillis};
 use crate::command::{CommandError, Outcome};
+use crate::fleet::{FollowError, Head, Membership, Mode};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
-use crate::storage::{Journal, StorageError};
+use crate::storage::{Change, Journal, StorageError};
 use crate::verifier::Verifier;
 use stage::Stage;
 
 /// Called exactly once, when the command is durable and published, or refused.
 pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
 
-struct Job {
+struct CommandJob {
     command: Prepared,
     now: UnixMillis,
     done: Done,
+}
+
+enum Job {
+    Command(CommandJob),
+    /// What concerns the node as one of several.
+    Order(Order, OrderDone),
+}
+
+/// From where the thread goes on, and what it shares with those who look at it.
+pub struct Start {
+    /// The last change.
+    pub last: Position,
+    /// What is told when there are more.
+    pub head: Arc<Head>,
+    /// What the node is among others. Only the thread changes it.
+    pub membership: Arc<Mutex<Membership>>,
 }
 
 /// The queue before the committing thread.
@@ -43,11 +65,11 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread; the next change follows `last`.
+    /// Starts the thread.
     pub fn start(
         journal: Box<dyn Journal>,
         verifier: Arc<Verifier>,
-        last: Position,
+        start: Start,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
         let latch = Arc::new(OnceLock::new());
@@ -56,7 +78,9 @@ impl Committer {
             jobs,
             journal,
             verifier,
-            last,
+            last: start.last,
+            head: start.head,
+            membership: start.membership,
             latch: Arc::clone(&latch),
             live_keys_max: Arc::clone(&live_keys_max),
         };
@@ -83,21 +107,33 @@ impl Committer {
 
     /// Queues a command, or answers at once that it cannot be taken.
     pub fn submit(&self, command: Prepared, now: UnixMillis, done: Done) {
+        self.queue(Job::Command(CommandJob { command, now, done }));
+    }
+
+    /// The same with an order.
+    pub fn give(&self, order: Order, done: OrderDone) {
+        self.queue(Job::Order(order, done));
+    }
+
+    fn queue(&self, job: Job) {
         let queue = self
             .queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let Some(queue) = queue else {
-            return done(Err(CommandError::Stopping));
+            return job.refuse(CommandError::Stopping, FollowError::Stopping);
         };
-        match queue.try_send(Job { command, now, done }) {
+        match queue.try_send(job) {
             Ok(()) => {}
-            Err(TrySendError::Full(job)) => (job.done)(Err(CommandError::Busy)),
-            Err(TrySendError::Disconnected(job)) => (job.done)(Err(match self.failure() {
-                Some(reason) => CommandError::Latched(reason.to_owned()),
-                None => CommandError::Stopping,
-            })),
+            Err(TrySendError::Full(job)) => job.refuse(CommandError::Busy, FollowError::Busy),
+            Err(TrySendError::Disconnected(job)) => match self.failure() {
+                Some(reason) => job.refuse(
+                    CommandError::Latched(reason.to_owned()),
+                    FollowError::Latched(reason.to_owned()),
+                ),
+                None => job.refuse(CommandError::Stopping, FollowError::Stopping),
+            },
         }
     }
 
@@ -120,11 +156,22 @@ impl Committer {
     }
 }
 
+impl Job {
+    fn refuse(self, command: CommandError, order: FollowError) {
+        match self {
+            Self::Command(job) => (job.done)(Err(command)),
+            Self::Order(_, done) => done(Err(order)),
+        }
+    }
+}
+
 struct Worker {
     jobs: Receiver<Job>,
     journal: Box<dyn Journal>,
     verifier: Arc<Verifier>,
     last: Position,
+    head: Arc<Head>,
+    membership: Arc<Mutex<Membership>>,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
 }
@@ -142,19 +189,47 @@ impl Worker {
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
             let waiting = self.jobs.try_iter().take(COMMIT_GROUP_COMMANDS - 1);
-            let group = std::iter::once(first).chain(waiting).collect();
+            let jobs: Vec<_> = std::iter::once(first).chain(waiting).collect();
+            let mut group = Vec::new();
+            for job in jobs {
+                match job {
+                    Job::Command(job) => group.push(job),
+                    Job::Order(order, done) => {
+                        self.commit(mem::take(&mut group));
+                        done(self.follow(order));
+                    }
+                }
+            }
             self.commit(group);
         }
     }
 
     /// One group: apply, write and sync, publish, answer. The order is the promise.
-    fn commit(&mut self, group: Vec<Job>) {
+    fn commit(&mut self, group: Vec<CommandJob>) {
+        if group.is_empty() {
+            return;
+        }
         if let Some(reason) = self.latch.get() {
             return refuse(group.into_iter().map(|job| job.done), reason);
         }
+        let (mode, epoch) = {
+            let membership = self.membership();
+            (membership.mode, membership.standing.lineage.newest())
+        };
+        if mode == Mode::Replica {
+            for job in group {
+                (job.done)(Err(CommandError::Replica));
+            }
+            return;
+        }
+        // The first change of a reign follows the last of the one before.
+        let last = Position {
+            epoch,
+            sequence: self.last.sequence,
+        };
         let mut stage = Stage::new(
             &**self.verifier.rows(),
-            self.last,
+            last,
             self.live_keys_max.load(Ordering::Relaxed),
         );
         let answers: Vec<_> = group
@@ -165,14 +240,27 @@ impl Worker {
             let reason = self.stop_writes(&error);
             return refuse(answers.into_iter().map(|(done, _)| done), &reason);
         }
-        self.last = stage.last();
-        let now = clock::now();
-        for change in stage.changes() {
-            self.verifier.publish(change, now);
-        }
+        self.publish(&stage.into_changes());
         for (done, answer) in answers {
             done(answer);
         }
+    }
+
+    /// What is durable becomes visible, first to verifications, then to those who wait for it.
+    fn publish(&mut self, changes: &[Change]) {
+        let Some(last) = changes.last() else { return };
+        let now = clock::now();
+        for change in changes {
+            self.verifier.publish(change, now);
+        }
+        self.last = last.position;
+        self.head.advance(self.last);
+    }
+
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop_writes(&self, error: &StorageError) -> String {

@@ -79,18 +79,14 @@ impl<'a> Stage<'a> {
     pub fn group(&self) -> Group<'_> {
         Group {
             changes: &self.changes,
+            received: None,
             live_keys: &self.live_keys,
         }
     }
 
-    /// The changes so far, in order.
-    pub fn changes(&self) -> &[Change] {
-        &self.changes
-    }
-
-    /// The position of the last change.
-    pub fn last(&self) -> Position {
-        self.last
+    /// The changes, in order.
+    pub fn into_changes(self) -> Vec<Change> {
+        self.changes
     }
 
     /// Applies one command; what it returns holds once the group is durable. After an error the group is as it was.

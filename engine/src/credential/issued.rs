@@ -9,12 +9,13 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::base58;
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
 
-/// Base58 of the longest identifier that is decoded: 20 digits, a colon, 36 characters of a UUID. Decoding costs the square of
-/// the length, so longer ones are not tried.
-const IDENTIFIER_CHARS_MAX: usize = 79;
+/// Base58 of the longest identifier that is decoded: 20 digits, a colon, 36 characters of a UUID. Longer ones are
+/// not tried.
+const IDENTIFIER_CHARS_MAX: usize = base58::CHARS_MAX;
 /// Base58 of 32 bytes takes 32 to 44 characters.
 const CHECKSUM_CHARS_MAX: usize = 44;
 const CHECKSUM_BYTES: usize = 32;
@@ -83,11 +84,11 @@ impl<'a> IssuedKey<'a> {
         }
 
         let mut decoded = [0; IDENTIFIER_CHARS_MAX];
-        let len = bs58::decode(identifier).onto(&mut decoded).ok()?;
+        let len = base58::decode(identifier, &mut decoded)?;
         let (issue_time, uuid) = parse_identifier(decoded.get(..len)?)?;
 
         let mut checksum = [0; CHECKSUM_CHARS_MAX];
-        let len = bs58::decode(checksum_text).onto(&mut checksum).ok()?;
+        let len = base58::decode(checksum_text, &mut checksum)?;
         let checksum_is_whole = len == CHECKSUM_BYTES;
         let checksum = *checksum.first_chunk()?;
         Some(Self {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::Health;
-use crate::storage::{Group, Journal, StorageError};
+use crate::storage::{Group, Journal, Step as Written, StorageError};
+use crate::{Mode, Position};
 
 struct Failing {
     journal: Box<dyn Journal>,
@@ -17,6 +18,17 @@ impl Journal for Failing {
             return Err(StorageError::Io("no space left on device".to_owned()));
         }
         self.journal.append(group)
+    }
+
+    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+        if self.fail.load(Ordering::SeqCst) {
+            return Err(StorageError::Io("no space left on device".to_owned()));
+        }
+        self.journal.take(step)
+    }
+
+    fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
+        self.journal.change_at(position)
     }
 }
 
@@ -31,7 +43,8 @@ fn a_failed_write_latches_and_changes_nothing() {
             fail: failing,
         }) as Box<dyn Journal>
     };
-    let engine = Engine::open_with(options(scratch.path()), |rows| rows, wrap).unwrap();
+    let engine =
+        Engine::open_with(options(scratch.path()), Mode::Primary, |rows| rows, wrap).unwrap();
     let (key_id, credential) = issue_new(&engine, "a");
     assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
     assert_eq!(engine.health(), Health::Ok);
@@ -75,6 +88,14 @@ impl Journal for Panicking {
     fn append(&mut self, _: &Group<'_>) -> Result<(), StorageError> {
         panic!("on purpose")
     }
+
+    fn take(&mut self, _: &Written<'_>) -> Result<(), StorageError> {
+        panic!("on purpose")
+    }
+
+    fn change_at(&self, _: Position) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(None)
+    }
 }
 
 #[test]
@@ -82,6 +103,7 @@ fn a_panic_of_the_committing_thread_stops_writes_and_says_so() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = Engine::open_with(
         options(scratch.path()),
+        Mode::Primary,
         |rows| rows,
         |_| Box::new(Panicking),
     )

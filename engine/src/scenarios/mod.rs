@@ -11,8 +11,10 @@ mod lists;
 mod model;
 mod rate_limits;
 mod recovery;
+mod replication;
 mod slow_read;
 mod tokens;
+mod warm_up;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +35,11 @@ enum Said {
 }
 
 fn keyring(secret: &str) -> Keyring {
-    Keyring::new(KeyringSettings {
+    Keyring::new(keyring_settings(secret))
+}
+
+fn keyring_settings(secret: &str) -> KeyringSettings {
+    KeyringSettings {
         hmac_current: Secret::new(secret.to_owned()),
         hmac_retired: Vec::new(),
         prefixes: Prefixes {
@@ -46,7 +52,7 @@ fn keyring(secret: &str) -> Keyring {
         max_ttl_s: 86_400,
         clock_skew_s: 0,
         tokens: TokenSettings::default(),
-    })
+    }
 }
 
 fn options(path: &Path) -> Options {

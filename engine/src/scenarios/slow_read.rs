@@ -5,7 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::*;
-use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError};
+use crate::Mode;
+use crate::clock::UnixMillis;
+use crate::ids::ShardId;
+use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError, Stretch};
 
 /// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
 struct Gate {
@@ -53,6 +56,23 @@ impl Rows for Gate {
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
         self.rows.list(query)
     }
+
+    fn scan(
+        &self,
+        shard: ShardId,
+        after: &[u8],
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Stretch, StorageError> {
+        self.rows.scan(shard, after, limit, now)
+    }
+
+    fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {
+        let records = self.rows.read_all(shard, keys);
+        self.has_read.send(()).expect("the test waits");
+        self.go_on.recv().expect("the test opens the gate");
+        records
+    }
 }
 
 pub(super) struct Gated {
@@ -60,6 +80,13 @@ pub(super) struct Gated {
     has_read: Receiver<()>,
     pub(super) go_on: crossbeam::channel::Sender<()>,
     _scratch: tempfile::TempDir,
+}
+
+impl Gated {
+    /// Until a read has its rows and stops.
+    pub(super) fn wait_for_read(&self) {
+        self.has_read.recv().expect("a read");
+    }
 }
 
 pub(super) fn gated() -> Gated {
@@ -73,7 +100,10 @@ pub(super) fn gated() -> Gated {
             go_on,
         }) as Arc<dyn Rows>
     };
-    let engine = Engine::open_with(options(scratch.path()), wrap, |journal| journal).unwrap();
+    let engine = Engine::open_with(options(scratch.path()), Mode::Primary, wrap, |journal| {
+        journal
+    })
+    .unwrap();
     Gated {
         engine,
         has_read: read_done,

@@ -67,6 +67,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
         .collect();
     opened.last = changes.last().unwrap().position;
     let group = Group {
+        received: None,
         changes: &changes,
         live_keys: &HashMap::new(),
     };

@@ -10,30 +10,38 @@ mod index;
 mod key;
 #[cfg(test)]
 mod list_steps;
+mod log_reader;
 mod record_format;
 mod recovery;
 mod retention;
 mod rocks;
 mod rocks_batch;
+mod rocks_copy;
 mod rocks_list;
 mod rocks_open;
 mod rocks_options;
+mod rocks_scan;
 mod rocks_used;
+mod rocks_view;
+mod standing_format;
 mod witness;
 
-pub use change_format::{Change, Event};
+pub use change_format::{Change, Event, decode as decode_change};
 pub use directory::{FORMAT, format_of};
 pub use index::Selection;
 pub use key::{KeyKind, RecordKey};
 #[cfg(test)]
 pub use retention::Retention;
+#[cfg(test)]
+pub use rocks::{COUNTS, INDEX};
 pub use rocks::{Opened, RocksStore};
 pub use rocks_open::{Wanted, open};
 
 use std::collections::HashMap;
 
 use crate::clock::UnixMillis;
-use crate::ids::TenantId;
+use crate::fleet::{CopyChunk, CopyPlace, Lineage, LoggedChange, Reigns};
+use crate::ids::{Position, ShardId, TenantId};
 use crate::record::Record;
 
 /// Why storage did not do what it was asked.
@@ -92,6 +100,27 @@ pub trait Rows: Send + Sync {
 
     /// One page of keys. May wait for the disk.
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError>;
+
+    /// The next `limit` keys of a shard after the one that ends with `after`; empty = from the first on. Waits for the disk.
+    fn scan(
+        &self,
+        shard: ShardId,
+        after: &[u8],
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Stretch, StorageError>;
+
+    /// The records of keys of one shard, as far as there are any, in any order. May wait for the disk.
+    fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError>;
+}
+
+/// Some keys of a shard that follow each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Those that are neither revoked nor expired.
+    pub in_force: Vec<RecordKey>,
+    /// The last of all; `None` when there was none.
+    pub end: Option<Vec<u8>>,
 }
 
 /// What is to be written at once.
@@ -99,6 +128,9 @@ pub trait Rows: Send + Sync {
 pub struct Group<'a> {
     /// The changes, in order, without a gap.
     pub changes: &'a [Change],
+    /// The same as another node wrote them, if they come from there: the log keeps these bytes, so that nodes can compare
+    /// what a change says, whatever their releases.
+    pub received: Option<&'a [LoggedChange]>,
     /// For the tenants that are concerned, how many of their keys are not revoked afterwards.
     pub live_keys: &'a HashMap<TenantId, u64>,
 }
@@ -132,4 +164,22 @@ pub trait Journal: Send {
     /// Writes the changes and everything that follows from them, all or nothing, and returns when they are durable.
     /// After an error nothing may be assumed about what is on disk.
     fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError>;
+
+    /// Makes durable what is no change, all or nothing. After [`StorageError::Io`] nothing may be assumed about what is on disk;
+    /// after any other error nothing was written.
+    fn take(&mut self, step: &Step<'_>) -> Result<(), StorageError>;
+
+    /// What the log says at a place, if it holds it. May wait for the disk.
+    fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError>;
+}
+
+/// Something to be made durable that is no change.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// This becomes the node's lineage.
+    Lineage(&'a Lineage, Reigns),
+    /// Everything is thrown away for a copy that begins.
+    BeginCopy(&'a Lineage, &'a CopyPlace),
+    /// These rows are added to the copy, which has then come to this place.
+    Install(&'a CopyChunk, &'a CopyPlace),
 }

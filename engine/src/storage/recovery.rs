@@ -6,7 +6,8 @@ use std::path::Path;
 use super::rocks::RocksStore;
 use super::{RecordKey, Rows, StorageError};
 use crate::error::OpenError;
-use crate::ids::{Epoch, Position, Sequence};
+use crate::fleet::{Lineage, NodeStanding, Reign, Reigns};
+use crate::ids::{Position, Sequence};
 use crate::limits::RECOVERY_CHECKED_CHANGES;
 
 /// Why a database must not be opened.
@@ -42,13 +43,39 @@ impl Fault {
     }
 }
 
+/// What is durable besides the changes; a database that has no lineage yet gets one, durably.
+pub fn standing(store: &RocksStore) -> Result<NodeStanding, Fault> {
+    if let Some(standing) = store.standing()? {
+        return Ok(standing);
+    }
+    let lineage = Lineage::first(random()?, Reign(random()?));
+    store.found(&lineage)?;
+    Ok(NodeStanding {
+        lineage,
+        reigns: Reigns::Itself,
+        copying: None,
+    })
+}
+
+fn random() -> Result<[u8; 16], StorageError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| StorageError::Io(error.to_string()))?;
+    Ok(bytes)
+}
+
 /// Compares the end of the log with the witness and with the records; returns the last position.
-pub fn check(store: &RocksStore, witness: Option<Position>) -> Result<Position, Fault> {
-    let start = Position {
-        epoch: Epoch::FIRST,
-        sequence: Sequence(0),
-    };
-    let last = store.last_position()?.unwrap_or(start);
+pub fn check(
+    store: &RocksStore,
+    lineage: &Lineage,
+    witness: Option<Position>,
+) -> Result<Position, Fault> {
+    let last = store.last_position()?.unwrap_or(Position::START);
+    if !lineage.has(last) {
+        return Err(Fault::Damaged(format!(
+            "change {} is of epoch {}, which the database does not know",
+            last.sequence.0, last.epoch.0
+        )));
+    }
     if let Some(noted) = witness.filter(|noted| *noted > last) {
         return Err(Fault::Damaged(format!(
             "change {} was acknowledged, but the log ends at {}",

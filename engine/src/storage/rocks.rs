@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use rocksdb::{ColumnFamily, DB, ErrorKind, IteratorMode, ReadOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, ErrorKind, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 
 use super::change_format::{self, Change};
 use super::directory::Directory;
 use super::retention::Retention;
 use super::witness::Witness;
 use super::{
-    Group, InMemory, Journal, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError,
-    record_format,
+    Group, InMemory, Journal, KeyKind, ListQuery, Page, RecordKey, Rows, Step, StorageError,
+    Stretch, record_format,
 };
+use crate::clock::UnixMillis;
+use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, NodeStanding};
 use crate::ids::{Position, Sequence, ShardId, TenantId};
 use crate::limits::LOG_TRIM_CHANGES;
 use crate::record::Record;
@@ -35,8 +37,10 @@ pub struct Opened {
     pub store: Arc<RocksStore>,
     /// Writes.
     pub journal: RocksJournal,
-    /// The last change in the log.
+    /// The last change in the log; the place before the first one in the midst of a copy.
     pub last: Position,
+    /// What is durable besides.
+    pub standing: NodeStanding,
 }
 
 /// Reads records from RocksDB.
@@ -127,7 +131,7 @@ impl RocksStore {
     }
 }
 
-/// Damage, for tests of recovery.
+/// Damage and comparison, for tests.
 #[cfg(test)]
 impl RocksStore {
     pub fn remove_change(&self, position: Position) {
@@ -135,6 +139,17 @@ impl RocksStore {
         self.db
             .delete_cf(log, change_format::encode_position(position))
             .expect("a deletion");
+    }
+
+    /// The entries of a family. A count of 0 says no more than none.
+    pub fn dump(&self, name: &str) -> Vec<super::rocks_view::Row> {
+        let family = self.family(name).expect("a family");
+        let entries = self.db.iterator_cf(family, IteratorMode::Start);
+        let is_said = |(_, value): &super::rocks_view::Row| name != COUNTS || **value != [0; 8];
+        entries
+            .map(|entry| entry.expect("an entry"))
+            .filter(is_said)
+            .collect()
     }
 
     pub fn remove_record(&self, tenant: TenantId, key_id: crate::ids::KeyId) {
@@ -202,6 +217,20 @@ impl Rows for RocksStore {
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
         self.page(query)
     }
+
+    fn scan(
+        &self,
+        shard: ShardId,
+        after: &[u8],
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Stretch, StorageError> {
+        Self::scan(self, shard, after, limit, now)
+    }
+
+    fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {
+        Self::read_all(self, shard, keys)
+    }
 }
 
 /// The key of an idempotency key: issues and imports do not meet.
@@ -234,6 +263,54 @@ impl Journal for RocksJournal {
             }
         }
         Ok(())
+    }
+
+    fn take(&mut self, step: &Step<'_>) -> Result<(), StorageError> {
+        let store = &self.store;
+        match step {
+            Step::Lineage(lineage, reigns) => self.write(store.lineage_batch(lineage, *reigns)?),
+            Step::BeginCopy(lineage, place) => {
+                self.begin_copy(store.clearing_batch(lineage, place)?)
+            }
+            Step::Install(chunk, place) => {
+                self.install(store.chunk_batch(chunk, place)?, chunk, place)
+            }
+        }
+    }
+
+    fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
+        self.store.change_at(position)
+    }
+}
+
+impl RocksJournal {
+    fn write(&self, batch: WriteBatch) -> Result<(), StorageError> {
+        Ok(self.store.db.write_opt(batch, &self.synced)?)
+    }
+
+    /// A copy begins from nothing, and its end may be older than what the witness says.
+    fn begin_copy(&self, batch: WriteBatch) -> Result<(), StorageError> {
+        self.write(batch)?;
+        let failed = |error: std::io::Error| StorageError::Io(error.to_string());
+        // On disk before the copy can be complete: nobody doubts the witness while the mark of the copy stands.
+        self.witness.note(Position::START).map_err(failed)?;
+        self.witness.sync().map_err(failed)
+    }
+
+    fn install(
+        &self,
+        batch: WriteBatch,
+        chunk: &CopyChunk,
+        place: &CopyPlace,
+    ) -> Result<(), StorageError> {
+        self.write(batch)?;
+        match chunk.end {
+            CopyEnd::More => Ok(()),
+            CopyEnd::Last => self
+                .witness
+                .note(place.position)
+                .map_err(|error| StorageError::Io(error.to_string())),
+        }
     }
 }
 

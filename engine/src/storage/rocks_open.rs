@@ -18,7 +18,7 @@ use super::witness::Witness;
 use super::{recovery, rocks_options};
 use crate::clock;
 use crate::error::OpenError;
-use crate::ids::ShardId;
+use crate::ids::{Position, ShardId};
 use crate::limits::SHARDS_MAX;
 use crate::shards::Shards;
 
@@ -97,9 +97,19 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
         memory_reads: rocks_options::memory_reads(),
         _directory: directory,
     });
-    let last = recovery::check(&store, noted).map_err(|fault| fault.at(path))?;
+    let standing = recovery::standing(&store).map_err(|fault| fault.at(path))?;
+    let last = match standing.copying {
+        // Nothing in there fits together before the copy is complete.
+        Some(_) => Position::START,
+        None => {
+            recovery::check(&store, &standing.lineage, noted).map_err(|fault| fault.at(path))?
+        }
+    };
     // Now, and not with the first commit, the file gets its place on the disk: a full disk must not stop a commit here.
     witness.note(last).map_err(failed)?;
+    if standing.copying.is_some() {
+        witness.sync().map_err(failed)?;
+    }
     store
         .trim_log(Retention::DEFAULT, clock::now())
         .map_err(|error| Fault::from(error).at(path))?;
@@ -113,6 +123,7 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
         store,
         journal,
         last,
+        standing,
     })
 }
 

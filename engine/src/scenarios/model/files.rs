@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Copies `from` to `to` as it was at one moment: as long as RocksDB tidies up behind the scenes, it begins again.
-pub(super) fn copy_of_one_moment(from: &Path, to: &Path) {
+pub(in crate::scenarios) fn copy_of_one_moment(from: &Path, to: &Path) {
     loop {
         let before = sizes(from);
         let copied = before.keys().try_for_each(|name| {

@@ -9,7 +9,7 @@
 
 mod audit;
 mod commands;
-mod files;
+pub(super) mod files;
 mod state;
 
 use std::path::PathBuf;

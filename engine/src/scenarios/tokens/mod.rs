@@ -21,21 +21,11 @@ const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hE
 
 fn settings() -> KeyringSettings {
     KeyringSettings {
-        hmac_current: Secret::new("first".to_owned()),
-        hmac_retired: Vec::new(),
-        prefixes: Prefixes {
-            current: "talos".to_owned(),
-            retired: Vec::new(),
-            public_current: None,
-            public_retired: Vec::new(),
-        },
-        issuer: "issuer".to_owned(),
-        max_ttl_s: 86_400,
-        clock_skew_s: 0,
         tokens: TokenSettings {
             signing_keys: Arc::new(SigningKeys::from_jwk_sets([JWK]).unwrap()),
             ..TokenSettings::default()
         },
+        ..keyring_settings("first")
     }
 }
 

@@ -1,0 +1,192 @@
+//! The committing thread of a node among others: each order is checked, written, and only then visible.
+
+use super::order::Order;
+use super::{Worker, received};
+use crate::fleet::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Mode,
+    NodeStanding, Reign, Reigns,
+};
+use crate::ids::{Epoch, Position};
+use crate::storage::{Group, Step, StorageError};
+
+impl Worker {
+    /// Does what is asked; returns the last change that the node then holds.
+    pub(super) fn follow(&mut self, order: Order) -> Result<Position, FollowError> {
+        if let Some(reason) = self.latch.get() {
+            return Err(FollowError::Latched(reason.clone()));
+        }
+        match order {
+            Order::Apply(changes) => self.apply_received(changes),
+            Order::Adopt(lineage) => self.adopt(lineage),
+            Order::Promote(epoch, reign) => self.promote(epoch, reign),
+            Order::StepDown => self.step_down(),
+            Order::BeginCopy(lineage, place) => self.begin_copy(lineage, place),
+            Order::Install(name, chunk) => self.install(name, chunk),
+        }?;
+        Ok(self.last)
+    }
+
+    fn apply_received(&mut self, mut received: Vec<LoggedChange>) -> Result<(), FollowError> {
+        let standing = self.of_replica()?;
+        if standing.copying.is_some() {
+            return Err(FollowError::Incomplete);
+        }
+        let is_new = |change: &LoggedChange| change.position.sequence > self.last.sequence;
+        let known = received.iter().position(is_new).unwrap_or(received.len());
+        for change in received.drain(..known) {
+            let logged = self
+                .journal
+                .change_at(change.position)
+                .map_err(|error| FollowError::Storage(error.to_string()))?;
+            received::check_known(&standing.lineage, &change, logged.as_deref())?;
+        }
+        let mut last = self.last;
+        let mut changes = Vec::with_capacity(received.len());
+        for logged in &received {
+            received::check_next(&standing.lineage, last, logged.position)?;
+            last = logged.position;
+            changes.push(received::read(logged)?);
+        }
+        let live_keys = received::live_keys(&**self.verifier.rows(), &changes)
+            .map_err(|error| FollowError::Storage(error.to_string()))?;
+        let group = Group {
+            changes: &changes,
+            received: Some(&received),
+            live_keys: &live_keys,
+        };
+        let written = self.journal.append(&group);
+        written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+        self.publish(&changes);
+        Ok(())
+    }
+
+    fn adopt(&mut self, lineage: Lineage) -> Result<(), FollowError> {
+        let standing = self.of_replica()?;
+        check_not_older(&standing.lineage, &lineage)?;
+        // In the midst of a copy there is nothing that could differ; its position must stay on the line.
+        let held = match &standing.copying {
+            Some(place) => place.position,
+            None => self.last,
+        };
+        let fork = standing.lineage.fork(&lineage);
+        if held.sequence > fork || !lineage.has(held) {
+            let at = fork.next();
+            return Err(FollowError::Diverged { at });
+        }
+        self.become_one(Mode::Replica, lineage, Reigns::Other)
+    }
+
+    fn promote(&mut self, epoch: Option<Epoch>, reign: Reign) -> Result<(), FollowError> {
+        let standing = self.of_replica()?;
+        if standing.copying.is_some() {
+            return Err(FollowError::Incomplete);
+        }
+        let known = standing.lineage.newest();
+        let epoch = epoch.unwrap_or(Epoch(known.0.saturating_add(1)));
+        let lineage = standing
+            .lineage
+            .promoted(epoch, reign, self.last.sequence)?;
+        self.become_one(Mode::Primary, lineage, Reigns::Itself)
+    }
+
+    fn step_down(&mut self) -> Result<(), FollowError> {
+        let (mode, lineage) = {
+            let membership = self.membership();
+            (membership.mode, membership.standing.lineage.clone())
+        };
+        match mode {
+            Mode::Primary => self.become_one(Mode::Replica, lineage, Reigns::Other),
+            Mode::Replica => Err(FollowError::Replica),
+        }
+    }
+
+    /// A lineage is durable before the first change of its newest reign: whoever takes one finds it here.
+    fn become_one(
+        &mut self,
+        mode: Mode,
+        lineage: Lineage,
+        reigns: Reigns,
+    ) -> Result<(), FollowError> {
+        let step = Step::Lineage(&lineage, reigns);
+        let written = self.journal.take(&step);
+        written.map_err(|error| self.failed(&error))?;
+        let mut membership = self.membership();
+        membership.mode = mode;
+        membership.standing.lineage = lineage;
+        membership.standing.reigns = reigns;
+        Ok(())
+    }
+
+    fn begin_copy(&mut self, lineage: Lineage, place: CopyPlace) -> Result<(), FollowError> {
+        let standing = self.of_replica()?;
+        check_not_older(&standing.lineage, &lineage)?;
+        if !lineage.has(place.position) || place.cursor != CopyCursor::default() {
+            return Err(FollowError::Malformed("the beginning of a copy".to_owned()));
+        }
+        self.verifier.close();
+        let step = Step::BeginCopy(&lineage, &place);
+        // Whatever went wrong, it stays closed: what is on disk is unknown.
+        let written = self.journal.take(&step);
+        written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+        self.verifier.forget();
+        self.last = Position::START;
+        self.membership().standing = NodeStanding {
+            lineage,
+            reigns: Reigns::Other,
+            copying: Some(place),
+        };
+        Ok(())
+    }
+
+    fn install(&mut self, name: CopyName, mut chunk: CopyChunk) -> Result<(), FollowError> {
+        let standing = self.of_replica()?;
+        let under_way = standing.copying.filter(|place| place.name == name);
+        let mut place = under_way.ok_or(FollowError::NoCopy)?;
+        // Rows that are there already come again after a broken connection.
+        chunk.rows.retain(|row| row.cursor() > place.cursor);
+        let mut pairs = chunk.rows.iter().zip(chunk.rows.iter().skip(1));
+        if !pairs.all(|(row, next)| row.cursor() < next.cursor()) {
+            return Err(FollowError::Malformed("rows out of order".to_owned()));
+        }
+        if let Some(row) = chunk.rows.last() {
+            place.cursor = row.cursor();
+        }
+        let written = self.journal.take(&Step::Install(&chunk, &place));
+        written.map_err(|error| self.failed(&error))?;
+        match chunk.end {
+            CopyEnd::More => self.membership().standing.copying = Some(place),
+            CopyEnd::Last => {
+                self.membership().standing.copying = None;
+                self.last = place.position;
+                self.verifier.open();
+                self.head.advance(self.last);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is durable with this node if it is a replica.
+    fn of_replica(&self) -> Result<NodeStanding, FollowError> {
+        let membership = self.membership();
+        match membership.mode {
+            Mode::Primary => Err(FollowError::Primary),
+            Mode::Replica => Ok(membership.standing.clone()),
+        }
+    }
+
+    /// Only a write that failed leaves the disk in doubt.
+    fn failed(&self, error: &StorageError) -> FollowError {
+        match error {
+            StorageError::Io(_) => FollowError::Latched(self.stop_writes(error)),
+            _ => FollowError::Malformed(error.to_string()),
+        }
+    }
+}
+
+fn check_not_older(known: &Lineage, found: &Lineage) -> Result<(), FollowError> {
+    let (known, found) = (known.newest(), found.newest());
+    if found < known {
+        return Err(FollowError::OlderEpoch { known, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! What the committing thread is asked to do for the node as one of several.
+
+use crate::fleet::{CopyChunk, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Reign};
+use crate::ids::{Epoch, Position};
+
+/// See the module. Each is one write.
+pub enum Order {
+    /// Take these changes of the primary.
+    Apply(Vec<LoggedChange>),
+    /// Take over the reigns of the primary.
+    Adopt(Lineage),
+    /// Become the primary, of this epoch or the next one.
+    Promote(Option<Epoch>, Reign),
+    /// Become a replica.
+    StepDown,
+    /// Throw everything away for a copy that begins.
+    BeginCopy(Lineage, CopyPlace),
+    /// Add rows to the copy of this name.
+    Install(CopyName, CopyChunk),
+}
+
+/// Called exactly once, with the last change that the node then holds.
+pub type OrderDone = Box<dyn FnOnce(Result<Position, FollowError>) + Send>;

@@ -1,0 +1,174 @@
+//! The engine as one of several nodes. What waits here, waits for the disk: none of it belongs on a thread that must not.
+
+use std::sync::{Arc, PoisonError, mpsc};
+
+use super::Engine;
+use crate::commit::Order;
+use crate::error::ReadError;
+use crate::fleet::{
+    CopyChunk, CopyName, CopyPlace, FollowError, Head, Lineage, LogRead, LoggedChange, Membership,
+    Mode, NodeStanding, ReadLimits, Reign, Snapshot, SnapshotError, StateHash,
+};
+use crate::ids::{Epoch, Position};
+use crate::storage::StorageError;
+
+/// As long as this lives, somebody is called when there are new changes.
+pub struct Watch {
+    head: Arc<Head>,
+    name: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.head.unwatch(self.name);
+    }
+}
+
+/// As a primary, and for looking at.
+impl Engine {
+    /// Who decides what is written here.
+    pub fn mode(&self) -> Mode {
+        self.membership().mode
+    }
+
+    /// What is durable with this node besides its changes.
+    pub fn standing(&self) -> NodeStanding {
+        self.membership().standing
+    }
+
+    /// The last change that is durable and that verifications see. Takes no lock.
+    pub fn head(&self) -> Position {
+        self.head.position()
+    }
+
+    /// From now on calls `notify` with the new [`Engine::head`], on the committing thread: it must only wake somebody. `None` when
+    /// too many are called already.
+    pub fn watch(&self, notify: impl Fn(Position) + Send + Sync + 'static) -> Option<Watch> {
+        let head = Arc::clone(&self.head);
+        let name = head.watch(Arc::new(notify))?;
+        Some(Watch { head, name })
+    }
+
+    /// The oldest change that the log still holds; `None` when it holds none.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn oldest_logged(&self) -> Result<Option<Position>, ReadError> {
+        self.store.first_position().map_err(unreadable)
+    }
+
+    /// The change at `position`, if the log holds it.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn logged(&self, position: Position) -> Result<Option<LoggedChange>, ReadError> {
+        let bytes = self.store.change_at(position).map_err(unreadable)?;
+        Ok(bytes.map(|bytes| LoggedChange { position, bytes }))
+    }
+
+    /// The changes after `after`, of one epoch, none of them beyond the head.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn changes_after(&self, after: Position, limits: ReadLimits) -> Result<LogRead, ReadError> {
+        let head = self.head().sequence;
+        let read = self.store.changes_after(after, head, limits);
+        read.map_err(unreadable)
+    }
+
+    /// Everything as it is now, to be copied. It may contain changes that are durable, but beyond the head for a moment more.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        if self.standing().copying.is_some() {
+            return Err(SnapshotError::Incomplete);
+        }
+        Snapshot::open(&self.store, &self.snapshots)
+    }
+
+    /// A summary of everything, by which nodes are compared. Reads all records.
+    ///
+    /// # Errors
+    /// When storage cannot be read, or holds a part of a copy.
+    pub fn state_hash(&self) -> Result<StateHash, ReadError> {
+        if self.standing().copying.is_some() {
+            return Err(ReadError::Incomplete);
+        }
+        self.store.view().state_hash().map_err(unreadable)
+    }
+
+    fn membership(&self) -> Membership {
+        let membership = self.membership.lock();
+        membership.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// As a replica. Every call returns when its effect is durable and visible.
+impl Engine {
+    /// Takes changes of the primary, all or none; those that are here already are passed over. Returns the last change that the
+    /// node then holds.
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn apply(&self, changes: Vec<LoggedChange>) -> Result<Position, FollowError> {
+        self.give(Order::Apply(changes))
+    }
+
+    /// Takes over the reigns of the primary. An epoch must be known before its first change comes.
+    ///
+    /// # Errors
+    /// When the node knows a later epoch, or holds changes that the primary's line does not have.
+    pub fn adopt(&self, lineage: Lineage) -> Result<(), FollowError> {
+        self.give(Order::Adopt(lineage)).map(drop)
+    }
+
+    /// Makes a replica the primary of `epoch`, or of the one after all that it knows. From then on it takes commands.
+    ///
+    /// # Errors
+    /// When the epoch is not a new one, or the node holds a part of a copy.
+    pub fn promote(&self, epoch: Option<Epoch>) -> Result<(), FollowError> {
+        let mut reign = [0; 16];
+        getrandom::fill(&mut reign).map_err(|error| FollowError::Storage(error.to_string()))?;
+        self.give(Order::Promote(epoch, Reign(reign))).map(drop)
+    }
+
+    /// Makes a primary a replica, durably: it takes no more commands until it is promoted again.
+    ///
+    /// # Errors
+    /// When it is a replica.
+    pub fn step_down(&self) -> Result<(), FollowError> {
+        self.give(Order::StepDown).map(drop)
+    }
+
+    /// Throws everything away, for a copy of a primary of this lineage. From now on nobody is answered until the copy is
+    /// complete, not after a restart either: [`Engine::standing`] then tells how far it has come.
+    ///
+    /// # Errors
+    /// When the node knows a later epoch; or the place is not the beginning of a copy.
+    pub fn begin_copy(&self, lineage: Lineage, place: CopyPlace) -> Result<(), FollowError> {
+        self.give(Order::BeginCopy(lineage, place)).map(drop)
+    }
+
+    /// Adds rows to the copy of this name; those that are there already are passed over. With the last of them the node holds
+    /// what the primary held at the position of the copy.
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn install(&self, name: CopyName, chunk: CopyChunk) -> Result<(), FollowError> {
+        self.give(Order::Install(name, chunk)).map(drop)
+    }
+
+    fn give(&self, order: Order) -> Result<Position, FollowError> {
+        let (done, answer) = mpsc::sync_channel(1);
+        let done = Box::new(move |result| drop(done.send(result)));
+        self.committer.give(order, done);
+        let panicked = || FollowError::Latched("the committing thread panicked".to_owned());
+        answer.recv().unwrap_or_else(|_| Err(panicked()))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreadable(error: StorageError) -> ReadError {
+    ReadError::Storage(error.to_string())
+}

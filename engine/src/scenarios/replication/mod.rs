@@ -1,0 +1,210 @@
+//! Nodes that follow one another, with nothing between them but the engine's own calls.
+
+mod copies;
+mod crashes;
+mod following;
+mod log;
+mod promotion;
+mod refusals;
+
+use super::model::files::copy_of_one_moment;
+use super::*;
+use crate::ids::{Epoch, Position, Sequence};
+use crate::storage::{COUNTS, INDEX};
+use crate::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, FieldChanges, FollowError,
+    ImportKey, LogRead, LoggedChange, Mode, ReadError, ReadLimits, Reigns, RotateKey, Snapshot,
+    UpdateKey,
+};
+
+/// Two nodes in scratch directories, of different divisions of the key space.
+struct Pair {
+    primary: Arc<Engine>,
+    replica: Arc<Engine>,
+    scratch: tempfile::TempDir,
+}
+
+const FEW: ReadLimits = ReadLimits {
+    entries: 3,
+    bytes: 1 << 20,
+};
+
+/// Opens a database with the shards that it has.
+fn open_as(path: &Path, mode: Mode) -> Result<Arc<Engine>, OpenError> {
+    let options = Options {
+        shards: None,
+        ..options(path)
+    };
+    Engine::open_as(options, mode)
+}
+
+fn open_replica(path: &Path) -> Arc<Engine> {
+    open_as(path, Mode::Replica).expect("a database")
+}
+
+fn open_primary(path: &Path) -> Arc<Engine> {
+    open_as(path, Mode::Primary).expect("a database")
+}
+
+impl Pair {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let replica = Options {
+            shards: Some(1),
+            ..options(&scratch.path().join("replica"))
+        };
+        let pair = Self {
+            primary: open(&scratch.path().join("primary")),
+            replica: Engine::open_as(replica, Mode::Replica).expect("a database"),
+            scratch,
+        };
+        pair.replica
+            .adopt(pair.primary.standing().lineage)
+            .expect("an empty node follows anybody");
+        pair
+    }
+
+    fn feed(&self) {
+        feed(&self.primary, &self.replica);
+    }
+
+    /// The directory as a crash at this moment would leave the replica's.
+    fn crashed_replica(&self, name: &str) -> std::path::PathBuf {
+        let copy = self.scratch.path().join(name);
+        copy_of_one_moment(&self.scratch.path().join("replica"), &copy);
+        copy
+    }
+}
+
+/// The next changes for a node that holds those up to `after`.
+fn next(primary: &Engine, after: Position) -> Option<Vec<LoggedChange>> {
+    match primary.changes_after(after, FEW).expect("a log") {
+        LogRead::Changes(changes) => Some(changes),
+        LogRead::None => None,
+        LogRead::Gone => panic!("change {after:?} is not in the log"),
+    }
+}
+
+fn all_after(primary: &Engine, mut after: Position) -> Vec<LoggedChange> {
+    let mut all = Vec::new();
+    while let Some(changes) = next(primary, after) {
+        after = changes.last().expect("at least one").position;
+        all.extend(changes);
+    }
+    all
+}
+
+fn feed(primary: &Engine, replica: &Engine) {
+    while let Some(changes) = next(primary, replica.head()) {
+        let last = changes.last().expect("at least one").position;
+        assert_eq!(replica.apply(changes), Ok(last));
+        assert_eq!(replica.head(), last);
+    }
+}
+
+fn imported(raw: &str) -> KeyId {
+    crate::credential::imported_key_id(TenantId::SINGLE, raw.as_bytes())
+}
+
+fn import(engine: &Engine, raw: &str, request_id: Option<&str>) -> KeyId {
+    let key_id = imported(raw);
+    let key = IssueKey {
+        request_id: request_id.map(str::to_owned),
+        ..key(raw)
+    };
+    submit(engine, Command::Import(ImportKey { key_id, key })).expect("an imported key");
+    key_id
+}
+
+fn delete(engine: &Engine, key_id: KeyId) {
+    let tenant = TenantId::SINGLE;
+    submit(engine, Command::Delete(DeleteKey { tenant, key_id })).expect("a deleted key");
+}
+
+fn rename(engine: &Engine, key_id: KeyId, name: &str) {
+    let changes = FieldChanges {
+        name: Some(name.to_owned()),
+        ..FieldChanges::default()
+    };
+    let tenant = TenantId::SINGLE;
+    let update = UpdateKey {
+        tenant,
+        key_id,
+        changes,
+    };
+    submit(engine, Command::Update(update)).expect("a changed key");
+}
+
+/// Changes of all kinds, which depend on each other.
+fn live_through_everything(engine: &Engine, name: &str) {
+    let (kept, _) = issue_new(engine, &format!("{name}-kept"));
+    let (revoked, _) = issue_new(engine, &format!("{name}-revoked"));
+    revoke(engine, revoked).expect("a revoked key");
+    let (rotated, _) = issue_new(engine, &format!("{name}-rotated"));
+    let rotate = RotateKey {
+        tenant: TenantId::SINGLE,
+        key_id: rotated,
+        changes: FieldChanges::default(),
+        visibility: None,
+    };
+    submit(engine, Command::Rotate(rotate)).expect("a rotated key");
+    rename(engine, kept, &format!("{name}-renamed"));
+    import(engine, &format!("{name}-imported"), Some(name));
+    let deleted = import(engine, &format!("{name}-deleted"), None);
+    let revoked = import(engine, &format!("{name}-revoked"), None);
+    revoke(engine, revoked).expect("a revoked key");
+    delete(engine, deleted);
+    delete(engine, revoked);
+    let elsewhere = IssueKey {
+        tenant: TenantId(uuid::Uuid::from_u128(7)),
+        ttl_ms: Some(1_000_000),
+        request_id: Some(format!("{name}-elsewhere")),
+        ..key("elsewhere")
+    };
+    issue(engine, elsewhere);
+}
+
+/// Two nodes hold the same records, and everything that follows from them.
+fn assert_equal(one: &Engine, other: &Engine) {
+    assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
+    for family in [INDEX, COUNTS] {
+        let [one, other] = [one, other].map(|node| node.store().dump(family));
+        assert!(one == other, "{family} differs");
+    }
+    assert_eq!(one.head(), other.head());
+    let [one, other] = [one, other].map(|node| node.logged(node.head()).unwrap());
+    assert_eq!(one, other, "what the last change says");
+}
+
+fn place(snapshot: &Snapshot) -> CopyPlace {
+    CopyPlace {
+        name: CopyName([9; 16]),
+        position: snapshot.position(),
+        digest: Some(5),
+        cursor: CopyCursor::default(),
+    }
+}
+
+/// Begins a copy of the primary of which `snapshot` is.
+fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
+    let lineage = primary.standing().lineage;
+    let begun = replica.begin_copy(lineage, place(snapshot));
+    assert_eq!(begun, Ok(()));
+}
+
+fn chunk_after(snapshot: &Snapshot, cursor: &CopyCursor) -> CopyChunk {
+    snapshot.read(cursor, FEW).expect("rows")
+}
+
+/// Goes on with a copy that has begun, to its end.
+fn finish_copy(snapshot: &Snapshot, replica: &Engine) {
+    while let Some(place) = replica.standing().copying {
+        let chunk = chunk_after(snapshot, &place.cursor);
+        assert_eq!(replica.install(place.name, chunk), Ok(()));
+    }
+}
+
+fn refused(engine: &Engine, credential: &str, refusal: Refusal) {
+    let said = verify(engine, credential, CacheMode::Use).0;
+    assert_eq!(said, Said::Refused(refusal));
+}

@@ -1,0 +1,149 @@
+//! The receiver's side of a full copy: everything is thrown away, then rows come, and with each chunk the place up to which they
+//! are there, in one batch.
+//!
+//! Ranges are deleted rather than column families dropped: a batch can hold them together with the mark that a copy is under
+//! way, so that there is no moment in which the database is neither the old one nor the beginning of the new one.
+
+use std::collections::HashMap;
+
+use rocksdb::{ColumnFamily, WriteBatch};
+
+use super::change_format::{self, decode_position, encode_position};
+use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED};
+use super::standing_format::{COPYING, LINEAGE, encode_copying, encode_lineage};
+use super::{RecordKey, Rows, StorageError, index, record_format, rocks_options};
+use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
+use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, Reigns};
+use crate::ids::TenantId;
+
+/// Greater than every key of any family: those of tenants end with ids, those of positions have 16 bytes.
+const END: [u8; 64] = [u8::MAX; 64];
+
+/// How many keys that are not revoked were met, by tenant.
+type Live = HashMap<TenantId, u64>;
+
+impl RocksStore {
+    /// The batch that makes this the node's lineage.
+    pub(super) fn lineage_batch(
+        &self,
+        lineage: &Lineage,
+        reigns: Reigns,
+    ) -> Result<WriteBatch, StorageError> {
+        let mut batch = WriteBatch::default();
+        let lineage = encode_lineage(lineage, reigns)?;
+        batch.put_cf(self.family(META)?, LINEAGE, lineage);
+        Ok(batch)
+    }
+
+    /// Makes this the lineage of a database that has none, durably.
+    pub(crate) fn found(&self, lineage: &Lineage) -> Result<(), StorageError> {
+        let batch = self.lineage_batch(lineage, Reigns::Itself)?;
+        Ok(self.db.write_opt(batch, &rocks_options::synced_writes())?)
+    }
+
+    /// The batch that throws everything away and notes that a copy has begun.
+    pub(super) fn clearing_batch(
+        &self,
+        lineage: &Lineage,
+        place: &CopyPlace,
+    ) -> Result<WriteBatch, StorageError> {
+        let mut batch = self.lineage_batch(lineage, Reigns::Other)?;
+        let fixed = [LOG, REQUESTS, INDEX, COUNTS, USED].map(|name| self.family(name));
+        let shards = self.shards().all().map(|shard| self.shard(shard));
+        for family in fixed.into_iter().chain(shards) {
+            batch.delete_range_cf(family?, [].as_slice(), END.as_slice());
+        }
+        batch.put_cf(self.family(META)?, COPYING, encode_copying(place)?);
+        Ok(batch)
+    }
+
+    /// The batch of a chunk of the copy whose place it leads to is `place`.
+    pub(super) fn chunk_batch(
+        &self,
+        chunk: &CopyChunk,
+        place: &CopyPlace,
+    ) -> Result<WriteBatch, StorageError> {
+        let (mut batch, mut live) = (WriteBatch::default(), Live::new());
+        for row in &chunk.rows {
+            self.add_row(&mut batch, &mut live, row)?;
+        }
+        let counts = self.family(COUNTS)?;
+        for (tenant, added) in live {
+            let live_keys = self.live_keys(tenant)? + added;
+            batch.put_cf(counts, tenant.0.as_bytes(), live_keys.to_le_bytes());
+        }
+        let meta = self.family(META)?;
+        match chunk.end {
+            CopyEnd::More => batch.put_cf(meta, COPYING, encode_copying(place)?),
+            CopyEnd::Last if !ends_at(chunk, place) => {
+                return Err(StorageError::Corrupt("the end of a copy"));
+            }
+            CopyEnd::Last => {
+                // No shard says which of them had the last change; it may have been a deletion.
+                let last = place.position.sequence.0.to_le_bytes();
+                for shard in self.shards().all() {
+                    batch.put_cf(self.shard(shard)?, LAST, last);
+                }
+                batch.delete_cf(meta, COPYING);
+            }
+        }
+        Ok(batch)
+    }
+
+    fn add_row(
+        &self,
+        batch: &mut WriteBatch,
+        live: &mut Live,
+        row: &CopyRow,
+    ) -> Result<(), StorageError> {
+        match row.family {
+            ..SHARDS_END => self.add_record(batch, live, row),
+            REQUEST_ROWS => {
+                RecordKey::split(&row.value).ok_or(StorageError::Corrupt("a request's key"))?;
+                put(batch, self.family(REQUESTS)?, row);
+                Ok(())
+            }
+            USED_ROWS => {
+                put(batch, self.family(USED)?, row);
+                Ok(())
+            }
+            CHANGE_ROWS => {
+                change_format::decode(decode_position(&row.key)?, &row.value)?;
+                put(batch, self.family(LOG)?, row);
+                Ok(())
+            }
+            _ => Err(StorageError::Corrupt("a row of an unknown family")),
+        }
+    }
+
+    fn add_record(
+        &self,
+        batch: &mut WriteBatch,
+        live: &mut Live,
+        row: &CopyRow,
+    ) -> Result<(), StorageError> {
+        let record = record_format::decode(&row.key, &row.value)?;
+        let key = RecordKey::new(record.tenant, record.key_id);
+        put(batch, self.shard(self.shard_of(&key))?, row);
+        let entries = self.family(INDEX)?;
+        for entry in index::entries(&record) {
+            batch.put_cf(entries, entry, []);
+        }
+        if record.revocation.is_none() {
+            *live.entry(record.tenant).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a chunk that ends a copy holds the change that the copy is consistent with.
+fn ends_at(chunk: &CopyChunk, place: &CopyPlace) -> bool {
+    let position = encode_position(place.position);
+    let mut rows = chunk.rows.iter();
+    place.position.sequence.0 == 0
+        || rows.any(|row| row.family == CHANGE_ROWS && row.key == position)
+}
+
+fn put(batch: &mut WriteBatch, family: &ColumnFamily, row: &CopyRow) {
+    batch.put_cf(family, &row.key, &row.value);
+}

@@ -1,0 +1,49 @@
+//! Records that are brought into the cells before anybody asks for them.
+
+use std::collections::HashMap;
+
+use talos_cells::pin;
+
+use super::Verifier;
+use crate::clock::UnixMillis;
+use crate::ids::ShardId;
+use crate::storage::{RecordKey, StorageError};
+
+impl Verifier {
+    /// Brings the records of `keys`, all of one shard, into cells of their own; those that have one already are left alone.
+    /// May wait for the disk. Returns how many were brought.
+    pub fn bring(
+        &self,
+        shard: ShardId,
+        keys: &[RecordKey],
+        now: UnixMillis,
+    ) -> Result<usize, StorageError> {
+        let Some(cache) = &self.cache else {
+            return Ok(0);
+        };
+        let linked: Vec<_> = {
+            let guard = pin();
+            let link = |key: &RecordKey| {
+                let hash = self.shards.hash(key);
+                let is_known = cache.cell(key, hash, &guard).is_some();
+                (!is_known).then(|| (*key, cache.link(*key, hash, &guard)))
+            };
+            keys.iter().filter_map(link).collect()
+        };
+        let keys: Vec<_> = linked.iter().map(|(key, _)| *key).collect();
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let cells: HashMap<_, _> = linked.into_iter().collect();
+        let mut brought = 0;
+        for record in self.rows.read_all(shard, &keys)? {
+            let guard = pin();
+            let key = RecordKey::new(record.tenant, record.key_id);
+            if let Some(cell) = cells.get(&key) {
+                cache.offer(cell, self.row(&key, &record, now, &guard), &guard);
+                brought += 1;
+            }
+        }
+        Ok(brought)
+    }
+}
