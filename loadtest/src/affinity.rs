@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// A division of the cores that this process may use.
@@ -53,7 +54,15 @@ impl Layout {
 /// # Errors
 /// What the system says.
 pub fn allowed_cores() -> io::Result<Vec<usize>> {
-    let set = sched_getaffinity(None)?;
+    cores_of(None)
+}
+
+/// The cores that a process may use, in ascending order; `None` = this one.
+///
+/// # Errors
+/// What the system says.
+pub fn cores_of(pid: Option<Pid>) -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(pid)?;
     Ok((0..CpuSet::MAX_CPU)
         .filter(|core| set.is_set(*core))
         .collect())

@@ -3,53 +3,226 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::TypedValueParser as _;
+use clap::{Parser, ValueEnum};
 
-use crate::mix::Shares;
+use crate::class::Shares;
+use crate::error::LoadError;
+use crate::popularity::Popularity;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
 ///
-/// Without a flag it starts a server of its own in a temporary directory, makes keys, finds the highest rate by a
-/// closed loop, and then sends at 70 % of it on a fixed schedule (an open loop). Latency counts from the moment a
-/// request was due, queueing included. Every verdict is compared with what is known of the key; a wrong one fails the
-/// run with exit code 1.
+/// Without a flag it starts a server of its own in a temporary directory, makes keys, finds the highest rate by a closed loop (each
+/// connection sends its next request when it has its answer), and then sends at 70 % of it on a fixed schedule (an open
+/// loop). In an open loop, latency counts from the moment a request was due, queueing included.
+///
+/// Every verdict is compared with what is known of the key; a wrong or missing answer fails the run with exit code 1.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "talos-loadtest", version)]
+#[command(name = "talos-loadtest", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Use this running server (`http://host:port`) instead of starting one. Keys are made there and stay there.
-    #[arg(long)]
+    /// Use the server that runs at this address (http://host:port) instead of starting one. Keys are made there and stay
+    /// there.
+    #[arg(long, help_heading = "Server")]
     pub url: Option<String>,
-    /// Connections, over all load threads.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub connections: u32,
-    /// Requests per second of the open loop; without it, 70 % of what the closed loop reached.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub rate: Option<u32>,
-    /// Seconds of the open loop, or of the closed loop with --closed.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub duration: u32,
-    /// Keys to make before the load.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    /// Use the server that listens at this Unix socket. Without a path: start a server, and reach it over a Unix socket.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", conflicts_with = "url", help_heading = "Server")]
+    pub unix: Option<String>,
+    /// The program to start; by default, `talos` beside this program.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        conflicts_with = "url",
+        help_heading = "Server"
+    )]
+    pub server: Option<PathBuf>,
+    /// Process id of a server that runs on this machine: shows its CPU time, memory and descriptors.
+    #[arg(long, help_heading = "Server")]
+    pub pid: Option<u32>,
+
+    /// Keys to make before the load, up to 10 million. Imported keys need no memory here, issued ones 100 bytes each.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000), help_heading = "Requests")]
     pub keys: u32,
-    /// Shares of valid, revoked and unknown credentials among the requests.
-    #[arg(long, default_value = "valid=80,revoked=10,unknown=10")]
+    /// Shares of the classes among the requests: valid (issued keys), imported, revoked, unknown, jwt, macaroon, batch
+    /// (batchVerify), changing (keys that --writes-per-second makes and revokes; 5 % if not named).
+    #[arg(
+        long,
+        default_value = "valid=80,revoked=10,unknown=10",
+        help_heading = "Requests"
+    )]
     pub mix: Shares,
-    /// Repeats the same choice of keys and send times.
-    #[arg(long, default_value_t = 1)]
+    /// Which keys are asked for: uniform, zipf, or zipf=EXPONENT.
+    #[arg(long, default_value = "uniform", help_heading = "Requests")]
+    pub popularity: Popularity,
+    /// Credentials in each batch.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Requests")]
+    pub batch: u8,
+    /// Tokens of each kind to derive, if the mix has any.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Requests")]
+    pub tokens: u32,
+    /// Repeats the same choice of keys and send times. Imported credentials are computed from it.
+    #[arg(long, default_value_t = 1, help_heading = "Requests")]
     pub seed: u64,
-    /// Writes the report here too, as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Only the closed loop.
-    #[arg(long, conflicts_with = "rate")]
+    /// Make no keys: an earlier run with the same --seed, --keys and --mix has made them. For mixes of imported, revoked,
+    /// unknown, jwt, macaroon, batch and changing.
+    #[arg(long, help_heading = "Requests")]
+    pub reuse: bool,
+
+    /// Only the closed loop: the highest rate with this many connections.
+    #[arg(long, conflicts_with_all = ["rate", "ramp"], help_heading = "Load")]
     pub closed: bool,
+    /// Only the open loop, at this many requests per second. With --ramp: the highest rate to try, instead of the one that a
+    /// closed loop finds.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Load")]
+    pub rate: Option<u32>,
+    /// Find the highest rate that keeps the 99th percentile under --p99, by open loops of --step each.
+    #[arg(long, help_heading = "Load")]
+    pub ramp: bool,
+    /// The limit for --ramp, for example 500us, 1ms or 1s.
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = with_unit, requires = "ramp", help_heading = "Load")]
+    pub p99: Duration,
+    /// How long each step of --ramp lasts.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = seconds_or_unit.try_map(at_least_a_second), requires = "ramp", help_heading = "Load")]
+    pub step: Duration,
+    /// How long the measured loop lasts: seconds, or a time such as 30s, 30m, 8h.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds_or_unit.try_map(at_least_a_second), help_heading = "Load")]
+    pub duration: Duration,
+    /// How long the closed loop before the first measurement lasts; 0s = none.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = seconds_or_unit, help_heading = "Load")]
+    pub warm_up: Duration,
+    /// Connections, over all load threads.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Load")]
+    pub connections: u32,
+    /// Requests on a connection at a time (HTTP/1.1 pipelining).
+    #[arg(long, value_name = "DEPTH", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128), help_heading = "Load")]
+    pub pipeline: u32,
+    /// Connections that are closed and made again per second.
+    #[arg(long, value_name = "PER-SECOND", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000), help_heading = "Load")]
+    pub churn: u32,
+    /// Keys issued, imported and revoked per second beside the verifications.
+    #[arg(long, value_name = "PER-SECOND", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000), help_heading = "Load")]
+    pub writes_per_second: u32,
+    /// Load threads; by default one for each core that the server does not need.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Load")]
+    pub threads: Option<u32>,
+    /// Cores for the load threads, for example 2,3.
+    #[arg(
+        long,
+        value_name = "CORES",
+        value_delimiter = ',',
+        help_heading = "Load"
+    )]
+    pub cores: Vec<usize>,
+    /// How load threads wait: spinning is exact but needs cores of their own; by default they spin if they have these.
+    #[arg(long, help_heading = "Load")]
+    pub wait: Option<Wait>,
+
+    /// Write the report here, too, as JSON.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Write the report here, too, as one HTML page with plots.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+    /// Measure nothing: show two reports that --json has written side by side.
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["url", "unix", "server", "json"], help_heading = "Output")]
+    pub compare: Vec<PathBuf>,
+}
+
+/// How load threads wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Without sleeping.
+    Spin,
+    /// Sleeping until something is due.
+    Sleep,
 }
 
 impl Arguments {
-    /// How long the measured loop runs.
+    /// The shares, with some for changing keys if there are writes and the mix does not say.
     #[must_use]
-    pub fn duration(&self) -> Duration {
-        Duration::from_secs(u64::from(self.duration))
+    pub fn shares(&self) -> Shares {
+        let mut shares = self.mix.clone();
+        if self.writes_per_second > 0 && shares.changing == 0 {
+            shares.changing = (shares.total() / 19).max(1);
+        }
+        shares
+    }
+
+    /// Refuses flags that do not go together.
+    ///
+    /// # Errors
+    /// What to do instead.
+    pub fn check(&self) -> Result<(), LoadError> {
+        let wrong = |what: &str| Err(LoadError::Flags(what.to_owned()));
+        let running = self.url.is_some() || self.unix.as_ref().is_some_and(|path| !path.is_empty());
+        if self.reuse && !running {
+            return wrong(
+                "--reuse needs the server that has the keys: name it with --url or --unix",
+            );
+        }
+        if self.reuse && self.mix.valid > 0 {
+            return wrong(
+                "--reuse: issued keys of an earlier run cannot be reused, because only their server knew their secrets; \
+                 use imported keys, for example --mix imported=80,revoked=10,unknown=10",
+            );
+        }
+        if self.pid.is_some() && !running {
+            return wrong("--pid belongs to a server named with --url or --unix");
+        }
+        if self.server.is_some() && running {
+            return wrong("--server names a program to start; leave it out with --unix PATH");
+        }
+        if self.mix.changing > 0 && self.writes_per_second == 0 {
+            return wrong(
+                "changing keys come from --writes-per-second: give it, or leave changing out of --mix",
+            );
+        }
+        if self.rate.is_none() && !self.closed && !self.ramp && self.duration.is_zero() {
+            return wrong("--duration must be at least 1s");
+        }
+        Ok(())
+    }
+}
+
+const UNITS: [(&str, f64); 5] = [
+    ("us", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
+
+fn with_unit(text: &str) -> Result<Duration, String> {
+    let form = || "expected a time with its unit, such as 500us, 1ms, 30s, 5m or 8h".to_owned();
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .ok_or_else(form)?;
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(form)?;
+    let number: f64 = number.parse().map_err(|_| form())?;
+    let (_, factor) = UNITS
+        .into_iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(form)?;
+    let seconds = number * factor;
+    if (0.0..=30.0 * 86_400.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("expected at most 720h".to_owned())
+    }
+}
+
+fn seconds_or_unit(text: &str) -> Result<Duration, String> {
+    if text.chars().all(|character| character.is_ascii_digit()) {
+        with_unit(&format!("{text}s"))
+    } else {
+        with_unit(text)
+    }
+}
+
+fn at_least_a_second(duration: Duration) -> Result<Duration, String> {
+    if duration < Duration::from_secs(1) {
+        Err("expected at least 1s".to_owned())
+    } else {
+        Ok(duration)
     }
 }
 
@@ -57,20 +230,77 @@ impl Arguments {
 mod tests {
     use super::*;
 
+    fn parse(flags: &str) -> Result<Arguments, String> {
+        let all = std::iter::once("talos-loadtest").chain(flags.split_ascii_whitespace());
+        let arguments = Arguments::try_parse_from(all).map_err(|error| error.to_string())?;
+        arguments.check().map_err(|error| error.to_string())?;
+        Ok(arguments)
+    }
+
     #[test]
     fn every_flag_has_a_default() {
-        let arguments = Arguments::try_parse_from(["talos-loadtest"]).unwrap();
+        let arguments = parse("").unwrap();
         assert_eq!(
             (arguments.connections, arguments.keys, arguments.rate),
             (64, 10_000, None)
         );
-        assert_eq!(arguments.duration(), Duration::from_secs(10));
+        assert_eq!(arguments.duration, Duration::from_secs(10));
+        assert_eq!(arguments.shares(), arguments.mix);
     }
 
     #[test]
-    fn a_rate_makes_no_sense_in_a_closed_loop() {
-        assert!(Arguments::try_parse_from(["talos-loadtest", "--closed", "--rate", "10"]).is_err());
-        assert!(Arguments::try_parse_from(["talos-loadtest", "--connections", "0"]).is_err());
-        assert!(Arguments::try_parse_from(["talos-loadtest", "--mix", "valid=1,other=2"]).is_err());
+    fn times_are_read_with_their_units() {
+        assert_eq!(
+            parse("--duration 30m").unwrap().duration,
+            Duration::from_secs(1800)
+        );
+        assert_eq!(
+            parse("--duration 7").unwrap().duration,
+            Duration::from_secs(7)
+        );
+        let ramp = parse("--ramp --p99 500us --step 2").unwrap();
+        assert_eq!(ramp.p99, Duration::from_micros(500));
+        assert_eq!(ramp.step, Duration::from_secs(2));
+        for bad in [
+            "--duration 0",
+            "--duration 1d",
+            "--duration x",
+            "--ramp --p99 1",
+            "--duration 9999h",
+        ] {
+            assert!(parse(bad).unwrap_err().contains("expected"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn writes_bring_changing_keys() {
+        let arguments = parse("--writes-per-second 10 --mix valid=95").unwrap();
+        assert_eq!(arguments.shares().changing, 5);
+        let named = parse("--writes-per-second 10 --mix valid=1,changing=1").unwrap();
+        assert_eq!(named.shares().changing, 1);
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_together_say_what_to_do() {
+        for (flags, advice) in [
+            ("--closed --rate 10", "cannot be used with"),
+            ("--closed --ramp", "cannot be used with"),
+            ("--p99 1ms", "--ramp"),
+            ("--connections 0", "1..=10000"),
+            ("--mix valid=1,other=2", "classes: valid"),
+            ("--popularity pareto", "zipf=1.1"),
+            ("--reuse", "--url"),
+            ("--reuse --url http://h", "imported"),
+            ("--pid 1", "--url"),
+            ("--mix changing=1", "--writes-per-second"),
+            ("--unix /a --server /b", "--server"),
+            ("--unix /a --url http://h", "cannot be used with"),
+            ("--compare a", "2 values"),
+        ] {
+            let said = parse(flags).unwrap_err();
+            assert!(said.contains(advice), "{flags}: {said}");
+        }
+        assert_eq!(parse("--unix").unwrap().unix.as_deref(), Some(""));
+        assert!(parse("--unix /run/t.sock --reuse --mix imported=1").is_ok());
     }
 }

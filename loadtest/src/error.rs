@@ -49,6 +49,33 @@ pub enum LoadError {
         /// The body.
         body: String,
     },
+    /// An issued key's secret is not in the form that issued keys have.
+    #[error("the server issued a secret of an unexpected length or with unexpected characters")]
+    OddSecret,
+    /// The caller asked for keys of an earlier run that are not there.
+    #[error(
+        "--reuse: {class} key number {number} is not there (answer: {answer}); \
+         seed the server first by the same command without --reuse, with the same --seed, --keys and --mix"
+    )]
+    NotSeeded {
+        /// The class of the key.
+        class: &'static str,
+        /// Its number.
+        number: u32,
+        /// What the server said.
+        answer: String,
+    },
+    /// A report could not be read.
+    #[error("{path}: {problem}")]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Flags that do not go together.
+    #[error("{0}")]
+    Flags(String),
     /// The saturation rate is zero, so that no open loop can follow.
     #[error("the closed loop got no answer within {0:?}")]
     NoAnswers(Duration),

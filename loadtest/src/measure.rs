@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::mix::{Class, PerClass};
+use crate::class::{Class, PerClass};
+use crate::stalls::SlowTimes;
 
 /// Latencies above this are recorded as this, in nanoseconds.
 const LATENCY_NS_MAX: u64 = 120_000_000_000;
@@ -22,6 +23,15 @@ pub type Latencies = Histogram<u64>;
 #[expect(clippy::expect_used, reason = "constant bounds, held by a test")]
 pub fn no_latencies() -> Latencies {
     Histogram::new_with_bounds(1, LATENCY_NS_MAX, DIGITS).expect("the bounds are in range")
+}
+
+/// Whether an answer says what is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Right,
+    /// It does not.
+    Wrong,
 }
 
 /// The answers to the requests of one class.
@@ -98,6 +108,10 @@ pub struct Measurement {
     pub lateness: Latencies,
     /// How long the loop ran; in an open loop, to the last answer.
     pub elapsed: Duration,
+    /// How long it took to connect during the loop, in nanoseconds.
+    pub connects: Latencies,
+    /// Requests that took long.
+    pub slow: SlowTimes,
     /// How busy the load threads were.
     pub cost: LoadCost,
     /// The first few things that went wrong, in words.
@@ -109,6 +123,8 @@ impl Default for Measurement {
         Self {
             classes: PerClass::default(),
             lateness: no_latencies(),
+            connects: no_latencies(),
+            slow: SlowTimes::default(),
             elapsed: Duration::ZERO,
             cost: LoadCost::default(),
             complaints: Vec::new(),
@@ -121,20 +137,17 @@ const COMPLAINTS_MAX: usize = 5;
 
 impl Measurement {
     /// Counts an answer of status 200.
-    pub fn answered(&mut self, class: Class, latency: Duration, right: bool) {
+    pub fn answered(&mut self, class: Class, latency_ns: u64, verdict: Verdict) {
         let tally = self.classes.get_mut(class);
-        if right {
-            tally
-                .latencies
-                .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-        } else {
-            tally.wrong += 1;
+        match verdict {
+            Verdict::Right => tally.latencies.saturating_record(latency_ns),
+            Verdict::Wrong => tally.wrong += 1,
         }
     }
 
-    /// Counts a request without a usable answer.
-    pub fn failed(&mut self, class: Class) {
-        self.classes.get_mut(class).errors += 1;
+    /// Counts requests without a usable answer.
+    pub fn failed(&mut self, class: Class, count: u64) {
+        self.classes.get_mut(class).errors += count;
     }
 
     /// Keeps the words, unless there are enough.
@@ -149,8 +162,12 @@ impl Measurement {
         for class in Class::ALL {
             self.classes.get_mut(class).add(other.classes.get(class));
         }
-        let same_bounds = self.lateness.add(&other.lateness);
+        let same_bounds = self
+            .lateness
+            .add(&other.lateness)
+            .and_then(|()| self.connects.add(&other.connects));
         debug_assert!(same_bounds.is_ok(), "all histograms have the same bounds");
+        self.slow.add(&other.slow);
         self.elapsed = self.elapsed.max(other.elapsed);
         self.cost.busy += other.cost.busy;
         self.cost.available += other.cost.available;
@@ -193,14 +210,14 @@ mod tests {
             elapsed: Duration::from_secs(2),
             ..Measurement::default()
         };
-        one.answered(Class::Valid, Duration::from_micros(10), true);
-        one.answered(Class::Valid, Duration::from_secs(1000), true);
+        one.answered(Class::Valid, 10_000, Verdict::Right);
+        one.answered(Class::Valid, u64::MAX, Verdict::Right);
         let mut other = Measurement {
             elapsed: Duration::from_secs(1),
             ..Measurement::default()
         };
-        other.answered(Class::Unknown, Duration::from_micros(30), false);
-        other.failed(Class::Revoked);
+        other.answered(Class::Unknown, 30_000, Verdict::Wrong);
+        other.failed(Class::Revoked, 1);
         other.complain(|| "refused".to_owned());
         one.add(&other);
         let all = one.overall();

@@ -1,8 +1,8 @@
 //! The server under load: one that runs already, or one that is started here and stopped at the end.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::affinity::pin_current_thread;
+use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::error::LoadError;
+use crate::process::Process;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The server drains within 10 s; then it is killed.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of a failed server's log is shown, in bytes.
 const LOG_TAIL_BYTES: usize = 4096;
 
@@ -26,10 +28,19 @@ const LOG_TAIL_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Target {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub endpoint: Endpoint,
     /// The value of the `Host` header.
     pub host: String,
     own: Option<OwnServer>,
+}
+
+/// Over what a server that is started here is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Loopback.
+    Tcp,
+    /// A Unix socket in its directory.
+    Unix,
 }
 
 #[derive(Debug)]
@@ -70,10 +81,20 @@ impl Target {
             .next()
             .ok_or_else(|| problem("the host has no address"))?;
         Ok(Self {
-            address,
+            endpoint: Endpoint::Tcp(address),
             host: host.to_owned(),
             own: None,
         })
+    }
+
+    /// The server that listens at this Unix socket.
+    #[must_use]
+    pub fn at_socket(path: &Path) -> Self {
+        Self {
+            endpoint: Endpoint::Unix(path.to_owned()),
+            host: "localhost".to_owned(),
+            own: None,
+        }
     }
 
     /// Starts `program serve --dev` in a fresh directory, bound to `cores`, with a worker for each, and waits until it is
@@ -83,6 +104,7 @@ impl Target {
     /// When it cannot be started, ends at once, or is not ready in time; and when interrupted.
     pub fn start(
         program: &Path,
+        transport: Transport,
         cores: &[usize],
         interrupted: &AtomicBool,
     ) -> Result<Self, LoadError> {
@@ -119,10 +141,17 @@ impl Target {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
+        let endpoint = match transport {
+            Transport::Tcp => Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            Transport::Unix => {
+                let path = directory.path().join("talos.sock");
+                command.env("TALOS_SERVE_HTTP_SOCKET", &path);
+                Endpoint::Unix(path)
+            }
+        };
         let child = spawn_pinned(command, cores.to_vec())?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let target = Self {
-            address,
+            endpoint,
             host: format!("localhost:{port}"),
             own: Some(OwnServer { child, directory }),
         };
@@ -131,7 +160,7 @@ impl Target {
 
     fn wait_until_ready(mut self, interrupted: &AtomicBool) -> Result<Self, LoadError> {
         let deadline = Instant::now() + READY_WITHIN;
-        while !is_ready(self.address, &self.host) {
+        while !is_ready(&self) {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(LoadError::Interrupted);
             }
@@ -158,32 +187,25 @@ impl Target {
         Ok(self)
     }
 
-    /// The process id of a server that was started here.
+    /// The process of a server that was started here.
     #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.own.as_ref().map(|own| own.child.id())
+    pub fn process(&self) -> Option<Process> {
+        self.own.as_ref().map(|own| Process::new(own.child.id()))
     }
 
-    /// The CPU time, user and system, that a server started here has used so far. Its resolution is that of
-    /// `/proc/PID/stat`: 10 ms.
+    /// A client of this server.
     #[must_use]
-    pub fn cpu_time(&self) -> Option<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
-        let ticks = cpu_ticks(&stat)?;
-        // USER_HZ: what Linux shows to user space, whatever its own tick is.
-        Some(Duration::from_millis(
-            ticks * (1000 / rustix::param::clock_ticks_per_second()),
-        ))
+    pub fn client(&self) -> Client {
+        Client::new(self.endpoint.clone(), self.host.clone())
     }
-}
 
-/// Fields 14 and 15 of `/proc/PID/stat`. The command's name, in parentheses, may hold anything.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    /// What the server says of its version.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let reply = self.client().get("/version").ok()?;
+        let version = reply.json().get("version")?.as_str()?.to_owned();
+        Some(version)
+    }
 }
 
 /// Starts the command from a thread that is bound to the cores, so that all threads of the child inherit the binding.
@@ -203,19 +225,12 @@ fn free_port() -> io::Result<u16> {
         .port())
 }
 
-fn is_ready(address: SocketAddr, host: &str) -> bool {
-    let probe = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
-        stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
-        write!(
-            stream,
-            "GET /health/ready HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(status == *b"HTTP/1.1 200")
-    };
-    probe().unwrap_or(false)
+/// Whether a server answers that it is ready.
+fn is_ready(target: &Target) -> bool {
+    target
+        .client()
+        .get("/health/ready")
+        .is_ok_and(|reply| reply.status == 200)
 }
 
 impl OwnServer {
@@ -273,20 +288,16 @@ mod tests {
     fn a_url_names_a_host_and_a_port() {
         let target = Target::running("http://127.0.0.1:4420/").unwrap();
         assert_eq!(
-            (target.address.to_string().as_str(), target.host.as_str()),
+            (target.endpoint.to_string().as_str(), target.host.as_str()),
             ("127.0.0.1:4420", "127.0.0.1:4420")
         );
-        assert_eq!(
-            Target::running("http://127.0.0.1").unwrap().address.port(),
-            80
-        );
-        assert_eq!(
-            Target::running("http://[::1]:99")
-                .unwrap()
-                .address
-                .to_string(),
-            "[::1]:99"
-        );
+        for (url, address) in [
+            ("http://127.0.0.1", "127.0.0.1:80"),
+            ("http://[::1]:99", "[::1]:99"),
+        ] {
+            let endpoint = Target::running(url).unwrap().endpoint;
+            assert_eq!(endpoint.to_string(), address);
+        }
         for bad in [
             "https://127.0.0.1",
             "127.0.0.1:4420",
@@ -299,16 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_read_past_any_name() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 0 0 0 250 75 0 0 20 0 9 0 100 1 1";
-        assert_eq!(cpu_ticks(stat), Some(325));
-        assert_eq!(cpu_ticks("42 (a"), None);
-    }
-
-    #[test]
     fn a_missing_server_is_named() {
         let error = Target::start(
             Path::new("/nonexistent/talos"),
+            Transport::Tcp,
             &[],
             &AtomicBool::new(false),
         )
@@ -323,7 +328,8 @@ mod tests {
         fs::write(&program, "#!/bin/sh\necho 'cannot start' >&2\nexit 1\n").unwrap();
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(&program, executable).unwrap();
-        let error = Target::start(&program, &[], &AtomicBool::new(false)).unwrap_err();
+        let error =
+            Target::start(&program, Transport::Tcp, &[], &AtomicBool::new(false)).unwrap_err();
         assert!(
             matches!(&error, LoadError::NotReady { log, .. } if log == "cannot start\n"),
             "{error}"

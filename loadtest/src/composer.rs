@@ -1,0 +1,276 @@
+//! Makes requests: chooses what is asked for, and writes the bytes straight into a connection's buffer.
+
+use std::sync::Arc;
+
+use crate::changing::Pool;
+use crate::class::{Class, PerClass, Shares};
+use crate::corpus::Corpus;
+use crate::popularity::{Popularity, Sampler};
+use crate::random::Random;
+use crate::verdict::{Actor, Expected, Verdicts};
+
+/// Among the credentials of a batch, one in so many is unknown.
+const UNKNOWN_IN_BATCH: u32 = 10;
+
+/// What all load threads have in common.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The credentials.
+    pub corpus: Arc<Corpus>,
+    /// How often each class is chosen.
+    pub shares: Shares,
+    /// Which keys are chosen.
+    pub popularity: Popularity,
+    /// Credentials in a batch, 1 to 100.
+    pub batch: u8,
+    /// Keys that change during the run.
+    pub changing: Arc<Pool>,
+    /// The value of the `Host` header.
+    pub host: String,
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The kind of request.
+    pub class: Class,
+    /// What its answer must say.
+    pub expected: Expected,
+}
+
+/// One thread's maker of requests.
+#[derive(Debug)]
+pub struct Composer {
+    workload: Workload,
+    total: u32,
+    samplers: PerClass<Sampler>,
+    verify_head: Vec<u8>,
+    batch_head: Vec<u8>,
+    body: Vec<u8>,
+    random: Random,
+}
+
+impl Composer {
+    /// A composer with choices of its own.
+    #[must_use]
+    pub fn new(workload: Workload, random: Random) -> Self {
+        let head = |action: &str| {
+            let host = &workload.host;
+            format!(
+                "POST /v2alpha1/admin/apiKeys:{action} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
+            )
+            .into_bytes()
+        };
+        Self {
+            total: workload.shares.total(),
+            samplers: PerClass::by(|class| {
+                Sampler::new(workload.popularity, *workload.corpus.sizes.get(class))
+            }),
+            verify_head: head("verify"),
+            batch_head: head("batchVerify"),
+            body: Vec::with_capacity(1024),
+            random,
+            workload,
+        }
+    }
+
+    /// The class that is chosen most.
+    #[must_use]
+    pub fn most_frequent(&self) -> Class {
+        let shares = &self.workload.shares;
+        let most = Class::ALL
+            .into_iter()
+            .max_by_key(|class| *shares.get(*class));
+        most.unwrap_or(Class::Valid)
+    }
+
+    /// Appends one request to `out`.
+    pub fn compose(&mut self, out: &mut Vec<u8>) -> Asked {
+        let class = self.workload.shares.class_at(self.random.below(self.total));
+        self.body.clear();
+        if class == Class::Batch {
+            let verdicts = self.compose_batch();
+            append_request(&self.batch_head, &self.body, out);
+            return Asked {
+                class,
+                expected: Expected::Batch(verdicts),
+            };
+        }
+        self.body.extend_from_slice(br#"{"credential":""#);
+        let expected = self.append_credential(class);
+        self.body.extend_from_slice(br#""}"#);
+        append_request(&self.verify_head, &self.body, out);
+        Asked { class, expected }
+    }
+
+    fn append_credential(&mut self, class: Class) -> Expected {
+        let corpus = &self.workload.corpus;
+        let body = &mut self.body;
+        let number = self.samplers.get(class).draw(&mut self.random);
+        let token = |tokens: &[Box<str>], body: &mut Vec<u8>| {
+            let index = usize::try_from(number).unwrap_or(0);
+            let text = tokens.get(index).map_or("", |token| token);
+            body.extend_from_slice(text.as_bytes());
+            Expected::Valid
+        };
+        match class {
+            Class::Valid => {
+                corpus.append_issued(number, body);
+                Expected::Actor(Actor::Issued(number))
+            }
+            Class::Imported => {
+                corpus.append_imported(number, body);
+                Expected::Actor(Actor::Imported(number))
+            }
+            Class::Revoked => {
+                corpus.append_revoked(number, body);
+                Expected::Revoked
+            }
+            Class::Jwt => token(&corpus.jwt, body),
+            Class::Macaroon => token(&corpus.macaroon, body),
+            Class::Changing => {
+                if let Some(key) = self.workload.changing.any(&mut self.random) {
+                    body.extend_from_slice(key.credential.as_bytes());
+                    Expected::Changing(key.look())
+                } else {
+                    corpus.append_unknown(self.random.next(), body);
+                    Expected::Unknown
+                }
+            }
+            Class::Unknown | Class::Batch => {
+                corpus.append_unknown(self.random.next(), body);
+                Expected::Unknown
+            }
+        }
+    }
+
+    /// Valid keys in the body, issued and imported by their shares, and some unknown ones.
+    fn compose_batch(&mut self) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        let (valid, imported) = (
+            self.workload.corpus.sizes.valid,
+            self.workload.corpus.sizes.imported,
+        );
+        self.body.extend_from_slice(br#"{"requests":["#);
+        for index in 0..self.workload.batch {
+            self.body.extend_from_slice(if index == 0 {
+                br#"{"credential":""#.as_slice()
+            } else {
+                br#",{"credential":""#
+            });
+            let nobody = valid == 0 && imported == 0;
+            let class = if nobody || self.random.below(UNKNOWN_IN_BATCH) == 0 {
+                Class::Unknown
+            } else if self.random.below(valid.saturating_add(imported)) < valid {
+                Class::Valid
+            } else {
+                Class::Imported
+            };
+            self.append_credential(class);
+            self.body.extend_from_slice(br#""}"#);
+            match class {
+                Class::Unknown => verdicts.push_invalid(),
+                _ => verdicts.push_valid(),
+            }
+        }
+        self.body.extend_from_slice(b"]}");
+        verdicts
+    }
+}
+
+fn append_request(head: &[u8], body: &[u8], out: &mut Vec<u8>) {
+    out.reserve(head.len() + body.len() + 24);
+    out.extend_from_slice(head);
+    append_decimal(body.len(), out);
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
+}
+
+fn append_decimal(number: usize, out: &mut Vec<u8>) {
+    if number >= 10 {
+        append_decimal(number / 10, out);
+    }
+    out.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changing::ChangingKey;
+    use crate::corpus::Sizes;
+
+    fn workload(shares: &str) -> Workload {
+        let sizes = Sizes {
+            imported: 50,
+            revoked: 5,
+            ..Sizes::default()
+        };
+        Workload {
+            corpus: Arc::new(Corpus::derived(3, sizes)),
+            shares: shares.parse().unwrap(),
+            popularity: Popularity::Uniform,
+            batch: 20,
+            changing: Arc::new(Pool::default()),
+            host: "h".to_owned(),
+        }
+    }
+
+    fn composed(composer: &mut Composer) -> (Asked, String, serde_json::Value) {
+        let mut out = Vec::new();
+        let asked = composer.compose(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let length = head.rsplit_once("Content-Length: ").unwrap().1;
+        assert_eq!(length.parse::<usize>().unwrap(), body.len());
+        (
+            asked,
+            head.lines().next().unwrap().to_owned(),
+            serde_json::from_str(body).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_request_asks_for_what_its_answer_is_judged_by() {
+        let workload = workload("imported=1,revoked=1,unknown=1");
+        let mut composer = Composer::new(workload.clone(), Random::new(1, 0));
+        for _ in 0..200 {
+            let (asked, line, body) = composed(&mut composer);
+            assert_eq!(line, "POST /v2alpha1/admin/apiKeys:verify HTTP/1.1");
+            let credential = body["credential"].as_str().unwrap();
+            let mut expected = Vec::new();
+            match asked.expected {
+                Expected::Actor(Actor::Imported(number)) => {
+                    workload.corpus.append_imported(number, &mut expected);
+                    assert_eq!(credential.as_bytes(), expected);
+                }
+                Expected::Revoked => assert_eq!(asked.class, Class::Revoked),
+                Expected::Unknown => assert_eq!(asked.class, Class::Unknown),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_has_the_size_that_was_asked_for() {
+        let mut composer = Composer::new(workload("batch=1"), Random::new(1, 0));
+        let (_, line, body) = composed(&mut composer);
+        assert_eq!(line, "POST /v2alpha1/admin/apiKeys:batchVerify HTTP/1.1");
+        assert_eq!(body["requests"].as_array().unwrap().len(), 20);
+    }
+
+    #[test]
+    fn changing_keys_are_asked_for_once_they_are_shown() {
+        let workload = workload("changing=1");
+        let pool = Arc::clone(&workload.changing);
+        let mut composer = Composer::new(workload, Random::new(1, 0));
+        assert!(matches!(
+            composed(&mut composer).0.expected,
+            Expected::Unknown
+        ));
+        let key = ChangingKey::new("c".to_owned(), String::new());
+        pool.show(key, &mut Random::new(1, 1));
+        let (asked, _, body) = composed(&mut composer);
+        assert!(matches!(asked.expected, Expected::Changing(_)));
+        assert_eq!(body["credential"], "c");
+    }
+}

@@ -1,0 +1,104 @@
+//! Notes when the machine did not run this program, so that a stall of the server can be told from one of the machine.
+//!
+//! A thread on each core sleeps for a short time again and again, and looks how late it wakes. It needs next to no CPU time, so
+//! that a scheduler which has a core for it runs it at once, also beside a busy thread. When it wakes much too late, the core
+//! stood still, as far as a program can see: the hypervisor had taken it, or the kernel was busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::affinity::pin_current_thread;
+use crate::clock::Clock;
+use crate::stalls::Span;
+
+/// How long the threads sleep at a time.
+const NAP: Duration = Duration::from_millis(2);
+/// Waking later than this is a pause, in nanoseconds. Sharing a core with a busy thread costs up to a few milliseconds.
+pub const PAUSE_NS: u64 = 10_000_000;
+/// Pauses kept on each core.
+const KEPT_MAX: usize = 100_000;
+
+/// The threads that watch.
+#[derive(Debug)]
+pub struct PauseWatch {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Vec<Span>>>,
+}
+
+impl PauseWatch {
+    /// Starts a thread on each of the cores.
+    #[must_use]
+    pub fn start(cores: &[usize], clock: Clock) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = cores
+            .iter()
+            .map(|core| {
+                let (core, stop) = (*core, Arc::clone(&stop));
+                std::thread::spawn(move || {
+                    // Without its core it watches whatever core it is on.
+                    let _ = pin_current_thread(&[core]);
+                    watch(clock, &stop)
+                })
+            })
+            .collect();
+        Self { stop, threads }
+    }
+
+    /// Ends them; the pauses of all cores.
+    #[must_use]
+    pub fn stop(self) -> Vec<Span> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_default())
+            .collect()
+    }
+}
+
+fn watch(clock: Clock, stop: &AtomicBool) -> Vec<Span> {
+    let mut pauses = Vec::new();
+    let nap_ns = crate::clock::nanoseconds(NAP);
+    while !stop.load(Ordering::Relaxed) {
+        let before_ns = clock.now_ns();
+        std::thread::sleep(NAP);
+        let pause = pause_in(before_ns + nap_ns, clock.now_ns());
+        // Before the start the clock stands still.
+        pauses.extend(pause.filter(|_| before_ns > 0 && pauses.len() < KEPT_MAX));
+    }
+    pauses
+}
+
+/// The pause of a thread that wanted to wake at `due_ns` and woke at `woke_ns`.
+fn pause_in(due_ns: u64, woke_ns: u64) -> Option<Span> {
+    (woke_ns.saturating_sub(due_ns) >= PAUSE_NS).then_some(Span {
+        from_ns: due_ns,
+        to_ns: woke_ns,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waking_late_is_a_pause() {
+        assert_eq!(pause_in(100, PAUSE_NS + 99), None);
+        let pause = pause_in(100, PAUSE_NS + 100).unwrap();
+        assert_eq!((pause.from_ns, pause.length_ns()), (100, PAUSE_NS));
+        assert_eq!(pause_in(100, 50), None);
+    }
+
+    #[test]
+    fn a_watch_ends_when_it_is_told() {
+        let clock = Clock::from(std::time::Instant::now());
+        let watch = PauseWatch::start(&[0, 0], clock);
+        assert!(
+            watch
+                .stop()
+                .iter()
+                .all(|pause| pause.length_ns() >= PAUSE_NS)
+        );
+    }
+}
