@@ -230,6 +230,29 @@ impl Scratch {
         page.unwrap_or_else(|error| panic!("no page: {error}"))
     }
 
+    /// Verifies a key that is in memory and valid, and puts the answer into `answer`.
+    ///
+    /// # Panics
+    /// When it is neither.
+    pub fn verify_into(&self, credential: &str, answer: &mut Vec<u8>) {
+        let query = Query {
+            tenant: TenantId::SINGLE,
+            credential: credential.as_bytes(),
+            expected_audiences: &[],
+            client_ip: None,
+            cache: CacheMode::Use,
+            now: clock::now(),
+        };
+        let step = self.engine.verify(&query, |found| match found.verdict {
+            Verdict::Valid { body, .. } => {
+                answer.clear();
+                answer.extend_from_slice(body);
+            }
+            other => panic!("not valid: {other:?}"),
+        });
+        assert!(matches!(step, Step::Answered(())), "not in memory");
+    }
+
     /// Verifies once, waiting for the disk if it must; whether it is valid.
     ///
     /// # Panics
