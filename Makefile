@@ -12,16 +12,18 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run test lint bench fuzz loadtest peers sdk-python
+.PHONY: help setup run test lint bench bench-against instructions fuzz loadtest peers sdk-python
 
 help:
 	@echo 'make run         start a development server on http://localhost:4420'
 	@echo 'make test        run every test'
 	@echo 'make lint        check formatting and lints'
-	@echo 'make bench       run the micro-benchmarks'
+	@echo 'make bench       run the micro-benchmarks and keep them as BASELINE (latest)'
+	@echo 'make bench-against  run them again and compare with BASELINE'
+	@echo 'make instructions  record how many instructions a proof hit takes'
 	@echo 'make fuzz        run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make loadtest    start a server and measure verification under load'
-	@echo 'make peers       compare verification with nginx and Redis (needs wrk, nginx-light, redis-server)'
+	@echo 'make peers       compare verification with nginx, Redis and PostgreSQL servers (installs them)'
 	@echo 'make sdk-python  drive the server through the published Python client'
 	@echo 'make setup       install what is missing; all of the above do so, too'
 
@@ -47,8 +49,16 @@ lint: setup
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --package talos-cells --features shuttle --all-targets -- --deny warnings
 
+# Under the name BASELINE, to compare with later: `make bench BASELINE=before`, then `make bench-against BASELINE=before`.
+BASELINE ?= latest
 bench: setup
-	cargo bench --package talos-benches
+	cargo bench --package talos-benches --benches -- --save-baseline $(BASELINE)
+
+bench-against: setup
+	cargo bench --package talos-benches --benches -- --baseline $(BASELINE)
+
+instructions: setup
+	TALOS_RECORD_INSTRUCTIONS=1 cargo nextest run --release --package talos-benches --test instructions --no-capture
 
 fuzz: setup
 	@scripts/fuzz

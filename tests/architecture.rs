@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("talos-cells", &[]),
     ("talos-engine", &["talos-cells"]),
     ("talos-config", &["talos-engine"]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         "talos-admin",
         &["talos-api", "talos-config", "talos-engine"],
     ),
+    ("talos-replication", &["talos-config", "talos-engine"]),
     ("talos-proxy", &["talos-api", "talos-engine"]),
     ("talos-loadtest", &["talos-api"]),
 ];

@@ -38,6 +38,7 @@ mod kill9;
 mod last_used;
 mod limits;
 mod lists;
+mod loadtest;
 mod logs;
 mod metrics;
 mod openapi;

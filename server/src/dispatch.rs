@@ -21,12 +21,9 @@ use crate::core::Core;
 use crate::handover::{self, Dropped};
 use crate::limits;
 use crate::metrics::Route;
-use crate::parser::{BodyLength, Head, Parsed, Persistence, header_slots, parse};
+use crate::parser::{BodyLength, Head, Parsed, Persistence, VERIFY_PATH, header_slots, parse};
 use crate::response::{Exchange, RequestId};
 use crate::verify::{self, Circumstances, Question};
-
-/// The path compared before all others.
-const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
 
 /// What is known of the bytes that follow.
 #[derive(Clone, Copy, Debug)]

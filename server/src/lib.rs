@@ -24,6 +24,7 @@ mod options;
 mod parser;
 mod response;
 mod server;
+mod slice;
 mod socket_file;
 mod verify;
 

@@ -253,7 +253,7 @@ impl RequestId<'_> {
 /// Makes ids without allocating: 16 random hexadecimal digits of this core and start, then 16 that count.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
-    prefix: u64,
+    prefix: [u8; 16],
     count: Cell<u64>,
 }
 
@@ -262,7 +262,7 @@ impl RequestIds {
     pub(crate) fn new() -> Self {
         // The standard library seeds its hash maps from the system's random source; an id needs no more than that.
         Self {
-            prefix: RandomState::new().build_hasher().finish(),
+            prefix: hexadecimal(RandomState::new().build_hasher().finish()),
             count: Cell::new(0),
         }
     }
@@ -272,20 +272,36 @@ impl RequestIds {
         let count = self.count.get().wrapping_add(1);
         self.count.set(count);
         let mut id = [0; 32];
-        let nibbles = (0..16)
-            .rev()
-            .map(|at| self.prefix >> (4 * at))
-            .chain((0..16).rev().map(|at| count >> (4 * at)));
-        for (slot, nibble) in id.iter_mut().zip(nibbles) {
-            let nibble = (nibble & 15) as u8;
-            *slot = if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            };
+        for (half, digits) in id
+            .as_chunks_mut::<16>()
+            .0
+            .iter_mut()
+            .zip([self.prefix, hexadecimal(count)])
+        {
+            *half = digits;
         }
         id
     }
+}
+
+/// Sixteen digits in lower case, eight at a time: each nibble gets a byte of its own, and all become letters at once.
+fn hexadecimal(number: u64) -> [u8; 16] {
+    const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
+    let digits = |half: u64| {
+        let pairs = (half | half << 16) & 0x0000_ffff_0000_ffff;
+        let bytes = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
+        let nibbles = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        // Adding 6 carries into the fifth bit from 10 on.
+        let letters = ((nibbles + 6 * EVERY_BYTE) >> 4) & EVERY_BYTE;
+        let text = nibbles + u64::from(b'0') * EVERY_BYTE + letters * u64::from(b'a' - b'9' - 1);
+        text.to_be_bytes()
+    };
+    let mut text = [0; 16];
+    let halves = [digits(number >> 32), digits(number & 0xffff_ffff)];
+    for (place, half) in text.as_chunks_mut::<8>().0.iter_mut().zip(halves) {
+        *place = half;
+    }
+    text
 }
 
 /// A `Date` value (RFC 9110 §5.6.7), always 29 bytes.
@@ -373,6 +389,23 @@ mod tests {
         assert_eq!(first.last_chunk(), Some(b"0000000000000001"));
         assert_eq!(second.last_chunk(), Some(b"0000000000000002"));
         assert_ne!(RequestIds::new().make(), RequestIds::new().make());
+    }
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        for number in [
+            0,
+            1,
+            9,
+            10,
+            15,
+            16,
+            0xabcd_ef01_2345_6789,
+            u64::MAX - 9,
+            u64::MAX,
+        ] {
+            assert_eq!(hexadecimal(number), *format!("{number:016x}").as_bytes());
+        }
     }
 
     #[test]

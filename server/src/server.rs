@@ -22,6 +22,7 @@ use crate::limits;
 use crate::listener::{self, Listener};
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::{DriverChoice, ServerOptions};
+use crate::slice::ask_for_short_slices;
 use crate::socket_file::SocketFile;
 
 /// A running server.
@@ -234,6 +235,9 @@ impl Worker {
             && !core_affinity::set_for_current(core)
         {
             tracing::warn!(core = core.id, "cannot pin a worker to its core");
+        }
+        if let Err(error) = ask_for_short_slices() {
+            tracing::debug!(%error, "a worker runs in slices of the usual length");
         }
         let (mut runtime, driver) = match WorkerRuntime::build(self.choice) {
             Ok(built) => built,

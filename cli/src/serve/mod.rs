@@ -126,6 +126,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     });
     let served = serve(start, &engine, signals);
     engine.shutdown();
+    engine.leak_cells();
     if served.is_ok() {
         tracing::info!("stopped");
     }
@@ -166,6 +167,10 @@ fn serve(start: &Start<'_>, engine: &Arc<Engine>, signals: Signals) -> Result<Ex
                 })?;
         }
         announce(start, &server, metrics_address);
+        engine.warm_up().map_err(|source| CliError::Start {
+            what: "warm-up",
+            source,
+        })?;
         until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
