@@ -13,6 +13,7 @@ pub mod derive;
 mod engine_error;
 pub mod error;
 mod filter;
+pub mod fleet;
 pub mod health;
 pub mod import;
 pub mod issue;

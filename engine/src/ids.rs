@@ -145,3 +145,53 @@ mod tests {
         }
     }
 }
+
+impl fmt::Display for Position {
+    /// As `EPOCH.SEQUENCE`, both in decimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch.0, self.sequence.0)
+    }
+}
+
+/// A text that is not two decimal numbers with a dot between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a position: EPOCH.SEQUENCE, such as 1.42")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    /// Accepts exactly the form that [`fmt::Display`] writes, so that a position has one spelling.
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let number = |digits: &str| {
+            let is_plain = digits == "0" || !digits.starts_with('0');
+            let is_decimal = is_plain && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let number = is_decimal.then(|| digits.parse().ok()).flatten();
+            number.ok_or(InvalidPosition)
+        };
+        let (epoch, sequence) = text.split_once('.').ok_or(InvalidPosition)?;
+        Ok(Self {
+            epoch: Epoch(number(epoch)?),
+            sequence: Sequence(number(sequence)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_has_one_spelling() {
+        for text in ["1.0", "1.42", "18446744073709551615.18446744073709551615"] {
+            let position: Position = text.parse().expect("a position");
+            assert_eq!(position.to_string(), text);
+        }
+        for text in [
+            "", ".", "1", "1.", ".1", "01.1", "1.01", "+1.1", "1.1.1", "1.1 ", "1,1", "-1.1",
+            "18446744073709551616.1",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The seam between HTTP and a node's place among others: who takes writes, how far the node has come, whom a write waits for.
+//!
+//! A server that stands alone is a primary without replicas: [`Alone`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use talos_engine::{Engine, Position};
+
+use crate::error::ApiError;
+use crate::shapes::FreeObject;
+
+/// The header by which every answer names a position: the answer takes account of every change up to it.
+pub const POSITION_HEADER: &str = "Talos-Position";
+/// The header by which a request demands that its answer take account of every change up to a position.
+pub const MIN_POSITION_HEADER: &str = "Talos-Min-Position";
+/// The header by which an answer says which node gave it, where that is not the one that was asked.
+pub const FORWARDED_TO_HEADER: &str = "Talos-Forwarded-To";
+
+/// What comes later.
+pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Whether a node shows all changes up to a position.
+pub enum Reach {
+    /// It does.
+    Now,
+    /// It does once this is done, unless that ends with what the client is told instead.
+    Later(Later<Result<(), ApiError>>),
+}
+
+/// Where changes are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Here.
+    Here,
+    /// At the server with this URL, which has no path.
+    At(Arc<str>),
+}
+
+/// Whom a write waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// As many replicas as are configured.
+    #[default]
+    Configured,
+    /// Those, and every replica that takes itself to be up to date.
+    EveryReplica,
+}
+
+/// A write is durable here, but not known to be where it was to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotEverywhere {
+    /// What the client is told.
+    pub message: String,
+    /// The replicas that are connected and have not said that they have it.
+    pub missing: Vec<String>,
+}
+
+/// What an operator asks a node to do could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FleetRefusal {
+    /// It does not make sense for a node in this state.
+    #[error("{0}")]
+    Precondition(String),
+    /// It was tried, and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A node among others.
+pub trait Fleet: Send + Sync + 'static {
+    /// Whether traffic may be sent here. Called for every question for readiness; waits for nothing.
+    ///
+    /// # Errors
+    /// 503, with the reason.
+    fn ready(&self) -> Result<(), ApiError>;
+
+    /// Whether the node shows all changes up to `position`. Waits for nothing, and takes no lock when it does.
+    fn reach(&self, position: Position) -> Reach;
+
+    /// Where changes are taken.
+    ///
+    /// # Errors
+    /// 503, with the reason why nowhere.
+    fn writes(&self) -> Result<Writes, ApiError>;
+
+    /// Waits until the writes up to `position`, which are durable here, are where they are to be. Every write passes here before
+    /// it is acknowledged.
+    fn acknowledge(
+        &self,
+        position: Position,
+        whom: Acknowledgement,
+    ) -> Later<Result<(), NotEverywhere>>;
+
+    /// Where the node stands.
+    fn status(&self) -> FleetStatus;
+
+    /// Makes a replica the primary of a new epoch.
+    fn promote(&self) -> Later<Result<FleetStatus, FleetRefusal>>;
+
+    /// The changes that only this node holds, of all that it shares with its primary; at most `limit`, the oldest first.
+    fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>>;
+
+    /// Sets a node that holds changes of its own back to what its primary holds, and keeps a copy of what was there.
+    fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>>;
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It stands alone.
+    None,
+    /// It takes the writes.
+    Primary,
+    /// It follows a primary.
+    Replica,
+}
+
+/// Where a node stands: `GET /v2alpha1/admin/replication`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FleetStatus {
+    /// What the node is.
+    pub role: Role,
+    /// Its name among the nodes: 32 hexadecimal digits. Empty for a server that stands alone.
+    pub node_id: String,
+    /// The newest epoch that it knows.
+    pub epoch: u64,
+    /// The last change that it shows, as `EPOCH.SEQUENCE`.
+    pub position: String,
+    /// Whether traffic may be sent to it.
+    pub ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The replicas that are connected, as their primary sees them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<ReplicaState>>,
+    /// How often nodes were refused, by the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusals: Option<Vec<RefusalCount>>,
+    /// The primary, as the replica sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<PrimaryLink>,
+}
+
+/// A replica as its primary sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaState {
+    /// Its name.
+    pub node_id: String,
+    /// Where it calls from.
+    pub address: String,
+    /// `asking`, `copying` or `following`.
+    pub state: String,
+    /// The last change that it has said is durable there.
+    pub position: Option<String>,
+    /// How many changes it lacks.
+    pub lag_changes: u64,
+    /// For how many milliseconds the oldest of them has been durable at the primary.
+    pub lag_ms: u64,
+}
+
+/// How often nodes were refused for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusalCount {
+    /// The reason.
+    pub reason: String,
+    /// How often since the start.
+    pub count: u64,
+}
+
+/// The primary, as a replica sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PrimaryLink {
+    /// Where it listens for replicas.
+    pub address: String,
+    /// Its name, while there is a connection.
+    pub node_id: Option<String>,
+    /// `apart`, `asking`, `copying`, `following` or `stopped`.
+    pub state: String,
+    /// How many changes this node lacks, as far as the primary has said.
+    pub lag_changes: u64,
+    /// How many milliseconds ago this node had all that the primary had; none before it had that once.
+    pub lag_ms: Option<u64>,
+    /// Why the last connection has ended, or could not be made.
+    pub last_error: Option<String>,
+    /// Whether this node holds changes that the primary does not, so that it follows nobody until it is set back.
+    pub diverged: bool,
+}
+
+/// The changes that only one node holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Divergence {
+    /// The last change that both hold.
+    pub fork: String,
+    /// The changes after it, the oldest first.
+    #[schemars(with = "Vec<FreeObject>")]
+    pub changes: Vec<serde_json::Value>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// How a node was set back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rejoined {
+    /// Where the copy of what it held before is.
+    pub kept: String,
+}
+
+/// A server that stands alone.
+pub struct Alone(pub Arc<Engine>);
+
+impl Fleet for Alone {
+    fn ready(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn reach(&self, position: Position) -> Reach {
+        let head = self.0.head();
+        if position.epoch == head.epoch && position.sequence <= head.sequence {
+            return Reach::Now;
+        }
+        Reach::Later(Box::pin(async move { Err(beyond(position)) }))
+    }
+
+    fn writes(&self) -> Result<Writes, ApiError> {
+        Ok(Writes::Here)
+    }
+
+    fn acknowledge(
+        &self,
+        _position: Position,
+        _whom: Acknowledgement,
+    ) -> Later<Result<(), NotEverywhere>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn status(&self) -> FleetStatus {
+        FleetStatus {
+            role: Role::None,
+            node_id: String::new(),
+            epoch: self.0.head().epoch.0,
+            position: self.0.head().to_string(),
+            ready: true,
+            reason: None,
+            replicas: None,
+            refusals: None,
+            primary: None,
+        }
+    }
+
+    fn promote(&self) -> Later<Result<FleetStatus, FleetRefusal>> {
+        alone()
+    }
+
+    fn diverged(&self, _limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
+        alone()
+    }
+
+    fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>> {
+        alone()
+    }
+}
+
+fn alone<T: Send + 'static>() -> Later<Result<T, FleetRefusal>> {
+    let text = "this server stands alone: replication.role is none";
+    Box::pin(async move { Err(FleetRefusal::Precondition(text.to_owned())) })
+}
+
+/// What a client is told who demands a position that does not come.
+#[must_use]
+pub fn beyond(position: Position) -> ApiError {
+    ApiError::service_unavailable(format!(
+        "{MIN_POSITION_HEADER}: this node has not reached {position}; ask another one, or try again"
+    ))
+}
+
+/// How long a request waits at most for the position that it demands.
+pub const REACH_WAIT: Duration = Duration::from_secs(1);
