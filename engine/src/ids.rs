@@ -118,34 +118,6 @@ impl Position {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_id_has_one_spelling() {
-        let issued = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
-        let imported = "ab".repeat(32);
-        for text in [issued, imported.as_str()] {
-            assert_eq!(
-                text.parse::<KeyId>().map(|id| id.to_string()),
-                Ok(text.to_owned())
-            );
-        }
-        let long = "a".repeat(63) + "g";
-        for text in [
-            "",
-            "x",
-            &issued.to_uppercase(),
-            &imported.to_uppercase(),
-            &issued.replace('-', ""),
-            &long,
-        ] {
-            assert_eq!(text.parse::<KeyId>(), Err(InvalidKeyId), "{text}");
-        }
-    }
-}
-
 impl fmt::Display for Position {
     /// As `EPOCH.SEQUENCE`, both in decimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,13 +154,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_id_has_one_spelling() {
+        let issued = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
+        let imported = "ab".repeat(32);
+        for text in [issued, imported.as_str()] {
+            assert_eq!(
+                text.parse::<KeyId>().map(|id| id.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        let long = "a".repeat(63) + "g";
+        for text in [
+            "",
+            "x",
+            &issued.to_uppercase(),
+            &imported.to_uppercase(),
+            &issued.replace('-', ""),
+            &long,
+        ] {
+            assert_eq!(text.parse::<KeyId>(), Err(InvalidKeyId), "{text}");
+        }
+    }
+
+    #[test]
     fn a_position_has_one_spelling() {
         for text in ["1.0", "1.42", "18446744073709551615.18446744073709551615"] {
             let position: Position = text.parse().expect("a position");
             assert_eq!(position.to_string(), text);
         }
         for text in [
-            "", ".", "1", "1.", ".1", "01.1", "1.01", "+1.1", "1.1.1", "1.1 ", "1,1", "-1.1",
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "01.1",
+            "1.01",
+            "+1.1",
+            "1.1.1",
+            "1.1 ",
+            "1,1",
+            "-1.1",
             "18446744073709551616.1",
         ] {
             assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
