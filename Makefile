@@ -12,15 +12,17 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run test lint bench bench-against instructions fuzz loadtest peers sdk-python
+.PHONY: help setup run fleet test lint bench bench-against instructions fuzz fleet-faults loadtest peers sdk-python
 
 help:
 	@echo 'make run         start a development server on http://localhost:4420'
+	@echo 'make fleet       start a primary and two replicas on loopback'
 	@echo 'make test        run every test'
 	@echo 'make lint        check formatting and lints'
 	@echo 'make bench       run the micro-benchmarks and keep them as BASELINE (latest)'
 	@echo 'make bench-against  run them again and compare with BASELINE'
 	@echo 'make instructions  record how many instructions a proof hit takes'
+	@echo 'make fleet-faults  break the network of a fleet, kill its replicas and replace its primary, many times'
 	@echo 'make fuzz        run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make loadtest    start a server and measure verification under load'
 	@echo 'make peers       compare verification with nginx, Redis and PostgreSQL servers (installs them)'
@@ -33,6 +35,10 @@ setup:
 run: setup
 	@cargo build --release --package talos
 	@exec "$(TARGET)/release/talos" serve --dev
+
+fleet: setup
+	@cargo build --release --package talos
+	@scripts/fleet
 
 # The run over everything comes last, so that its summary closes the output.
 test: setup
@@ -59,6 +65,10 @@ bench-against: setup
 
 instructions: setup
 	TALOS_RECORD_INSTRUCTIONS=1 cargo nextest run --release --package talos-benches --test instructions --no-capture
+
+# The normal run of the tests does the same a few times.
+fleet-faults: setup
+	FLEET_FAULTS=1 cargo nextest run --release --package talos --no-capture fleet::faults
 
 fuzz: setup
 	@scripts/fuzz

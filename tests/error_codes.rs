@@ -110,6 +110,15 @@ const TABLE: &[Row] = &[
         By(None, |server| call(server, "GET", "/verify", "")),
     ),
     (
+        "POSITION_GONE",
+        410,
+        "OUT_OF_RANGE",
+        By(None, |server| {
+            // No primary of this epoch ever was.
+            call(server, "GET", "/v2alpha1/admin/changes?after=0.7", "")
+        }),
+    ),
+    (
         "API_KEY_QUOTA_EXCEEDED",
         402,
         "RESOURCE_EXHAUSTED",

@@ -13,7 +13,9 @@
 mod harness;
 
 mod architecture;
+mod backup;
 mod batch_verify;
+mod changes_feed;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;
@@ -30,6 +32,7 @@ mod documents;
 mod drain;
 mod error_codes;
 mod errors;
+mod fleet;
 mod idempotency;
 mod imported_keys;
 mod issue_verify_revoke;
@@ -43,6 +46,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod pages;
+mod positions;
 mod power_cut;
 mod proxy;
 mod quota;

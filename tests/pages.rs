@@ -13,12 +13,13 @@ use crate::harness::TALOS;
 use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages about the project itself: nothing in them is to be run. The commands of `loadtest.md`, which take minutes to hours, are
-/// checked by `loadtest/`.
-const NOT_RUN: [&str; 5] = [
+/// checked by `loadtest/`, and those of `fleet.md` run on a fleet of their own.
+const NOT_RUN: [&str; 6] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
     "REPLICATION.md",
+    "fleet.md",
     "loadtest.md",
 ];
 /// Between the outputs of two blocks.
@@ -229,6 +230,8 @@ pages! {
     derive: "derive.md",
     rate_limits: "rate-limits.md",
     errors: "errors.md",
+    changes: "changes.md",
+    backups: "backup.md",
     edge_proxy: "proxy.md",
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use talos_api::error::ApiError;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{
-    Command, CommandError, Engine, KeyId, ListQuery, Outcome, Page, ReadError, Record, TenantId,
+    Command, CommandError, Engine, KeyId, ListQuery, LogRead, LogStart, Outcome, Page, ReadError,
+    ReadLimits, Record, TenantId,
 };
 use tokio::sync::oneshot;
 
@@ -72,6 +73,38 @@ pub(crate) async fn list(engine: &Engine, query: ListQuery) -> Result<Page, ApiE
     await_answer(receiver, limits::ENGINE_WAIT)
         .await?
         .map_err(|error| unread(error, tenant))
+}
+
+/// Reads a stretch of the log.
+///
+/// # Errors
+/// What the client is told, as [`submit`].
+pub(crate) async fn read_log(
+    engine: &Engine,
+    start: LogStart,
+    most: ReadLimits,
+) -> Result<LogRead, ApiError> {
+    Ok(try_read_log(engine, start, most).await?)
+}
+
+/// The same for who does not answer a client.
+///
+/// # Errors
+/// Those of the engine; when it gives no answer, that of a storage that cannot be read.
+pub(crate) async fn try_read_log(
+    engine: &Engine,
+    start: LogStart,
+    most: ReadLimits,
+) -> Result<LogRead, ReadError> {
+    let (sender, receiver) = oneshot::channel();
+    engine.read_log(start, most, move |result| drop(sender.send(result)));
+    let answer = await_answer(receiver, limits::ENGINE_WAIT).await;
+    let read = answer.unwrap_or_else(|error| Err(ReadError::Storage(error.to_string())));
+    read.inspect_err(|error| {
+        if let ReadError::Storage(cause) = error {
+            tracing::error!(cause, "the change log could not be read");
+        }
+    })
 }
 
 fn unread(error: ReadError, tenant: TenantId) -> ApiError {

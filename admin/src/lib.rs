@@ -8,11 +8,15 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch_import;
+mod changes;
 mod delete;
 mod derive;
 mod dispatch;
 mod engine_call;
+mod fleet;
+mod forward;
 mod get;
 mod import;
 mod issue;
@@ -21,7 +25,9 @@ mod limits;
 mod list;
 pub mod metrics;
 mod metrics_listener;
+mod news;
 mod panic_guard;
+mod parts;
 mod queue;
 mod revoke;
 mod rotate;

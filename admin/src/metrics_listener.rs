@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
+use talos_api::fleet::Fleet;
 use talos_api::health;
 use talos_engine::Engine;
 use tokio::net::TcpStream;
@@ -62,6 +63,7 @@ impl MetricsListener {
 /// What answers.
 pub(crate) struct Pages {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) fleet: Arc<dyn Fleet>,
     pub(crate) expose: Expose,
 }
 
@@ -139,6 +141,7 @@ impl Pages {
             status,
             headers,
             body,
+            rest: _,
         } = self.page(method, path).unwrap_or_else(Into::into);
         let response = headers.into_iter().fold(
             Response::builder().status(status),
@@ -152,7 +155,7 @@ impl Pages {
         let page: fn(&Self) -> ControlResponse = match path {
             "/metrics" => Self::metrics,
             "/health/alive" => |_| health::alive_response(),
-            "/health/ready" => |pages| health::ready_response(&pages.engine.health()),
+            "/health/ready" => Self::ready,
             _ => return Err(ApiError::not_found_route()),
         };
         if matches!(*method, Method::GET | Method::HEAD) {
@@ -162,6 +165,10 @@ impl Pages {
         }
     }
 
+    fn ready(&self) -> ControlResponse {
+        health::ready_response(&self.engine.health(), &*self.fleet)
+    }
+
     fn metrics(&self) -> ControlResponse {
         let mut page = Exposition::default();
         (self.expose)(&mut page);
@@ -169,6 +176,7 @@ impl Pages {
             status: 200,
             headers: vec![("Content-Type", CONTENT_TYPE.to_owned())],
             body: page.into_text().into_bytes(),
+            rest: None,
         }
     }
 }

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
+use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply, Task};
 use talos_api::error::ApiError;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::metrics::{ControlMetrics, Passage};
@@ -37,6 +38,7 @@ pub(crate) struct Entrance {
     jobs: mpsc::Sender<Job>,
     bytes: Arc<Semaphore>,
     metrics: Arc<ControlMetrics>,
+    runtime: Handle,
 }
 
 impl ControlPlane for Entrance {
@@ -55,6 +57,10 @@ impl ControlPlane for Entrance {
             })
             .map_err(|_| Overloaded)
     }
+
+    fn spawn(&self, task: Task) {
+        self.runtime.spawn(task);
+    }
 }
 
 /// The end of the queue at which requests are handled.
@@ -65,13 +71,18 @@ pub(crate) struct Exit {
     metrics: Arc<ControlMetrics>,
 }
 
-/// Makes a queue that counts in `metrics`.
-pub(crate) fn new(bounds: Bounds, metrics: Arc<ControlMetrics>) -> (Entrance, Exit) {
+/// Makes a queue that counts in `metrics`; what only waits does so on `runtime`.
+pub(crate) fn new(
+    bounds: Bounds,
+    metrics: Arc<ControlMetrics>,
+    runtime: Handle,
+) -> (Entrance, Exit) {
     let (sender, receiver) = mpsc::channel(bounds.waiting);
     let entrance = Entrance {
         jobs: sender,
         bytes: Arc::new(Semaphore::new(bounds.bytes)),
         metrics: Arc::clone(&metrics),
+        runtime,
     };
     let running_max = bounds.running;
     let running = Arc::new(Semaphore::new(running_max as usize));
@@ -193,7 +204,7 @@ mod tests {
                 .build()
                 .expect("a runtime");
             let metrics = Arc::new(ControlMetrics::default());
-            let (entrance, exit) = new(BOUNDS, Arc::clone(&metrics));
+            let (entrance, exit) = new(BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
             let gate = Arc::new(Semaphore::new(0));
             let (starting, started) = std_mpsc::channel();
             let starting = Arc::new(Mutex::new(starting));

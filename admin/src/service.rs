@@ -4,16 +4,19 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
+use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::{openapi, version};
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::dispatch::{self, Context};
+use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
+use crate::news::News;
 use crate::queue::{self, Bounds, Entrance};
 use crate::{jwks, limits};
 
@@ -35,6 +38,7 @@ pub struct AdminService {
     entrance: Arc<Entrance>,
     runtime: Runtime,
     engine: Arc<Engine>,
+    fleet: Arc<dyn Fleet>,
     queue: Running,
     metrics_listener: Option<Running>,
     metrics: Arc<ControlMetrics>,
@@ -63,16 +67,27 @@ impl AdminService {
     /// # Errors
     /// `InvalidInput` when the key set is not one or holds a private key; otherwise what the system said when it was
     /// asked for threads.
-    pub fn start(engine: Arc<Engine>, settings: AdminSettings) -> io::Result<Self> {
+    pub fn start(
+        engine: Arc<Engine>,
+        fleet: Arc<dyn Fleet>,
+        settings: AdminSettings,
+    ) -> io::Result<Self> {
         let jwks = jwks::render(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
+        let news = News::of(&engine)
+            .ok_or_else(|| io::Error::other("too many watch the engine for new changes"))?;
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
+            fleet: Arc::clone(&fleet),
+            forwarder: Forwarder::new()?,
             metrics: Arc::clone(&metrics),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,
+            news,
+            change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
             jwks,
+            release: settings.version,
             version: version::render_response(settings.version),
             openapi: openapi::render(settings.version),
         });
@@ -88,7 +103,7 @@ impl AdminService {
             bytes: limits::QUEUE_BYTES,
             running: limits::RUNNING_REQUESTS,
         };
-        let (entrance, exit) = queue::new(bounds, Arc::clone(&metrics));
+        let (entrance, exit) = queue::new(bounds, Arc::clone(&metrics), runtime.handle().clone());
         let (stop, stopped) = oneshot::channel();
         let handler = move |request| dispatch::dispatch(Arc::clone(&context), request);
         let task = runtime.spawn(exit.run(handler, stopped));
@@ -96,6 +111,7 @@ impl AdminService {
             entrance: Arc::new(entrance),
             runtime,
             engine,
+            fleet,
             queue: Running { stop, task },
             metrics_listener: None,
             metrics,
@@ -123,6 +139,7 @@ impl AdminService {
         let listener = listener.into_tokio()?;
         let pages = Arc::new(Pages {
             engine: Arc::clone(&self.engine),
+            fleet: Arc::clone(&self.fleet),
             expose,
         });
         let (stop, stopped) = oneshot::channel();

@@ -48,6 +48,8 @@ pub enum Reason {
     FailedPrecondition,
     /// The key is known already; the caller has nothing more to do, or means another one.
     ApiKeyExists,
+    /// The log does not hold the changes asked for; the caller must read the keys anew.
+    PositionGone,
     /// The tenant has as many keys as it may have; the caller must revoke one.
     ApiKeyQuotaExceeded,
     /// The body is over the limit; the caller must send less.
@@ -92,6 +94,7 @@ impl Reason {
             Self::RequestTimeout => (408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT"),
             Self::FailedPrecondition => (409, "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
             Self::ApiKeyExists => (409, "ALREADY_EXISTS", "API_KEY_EXISTS"),
+            Self::PositionGone => (410, "OUT_OF_RANGE", "POSITION_GONE"),
             Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
@@ -269,6 +272,12 @@ impl ApiError {
     #[must_use]
     pub fn failed_precondition(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reason::FailedPrecondition, message)
+    }
+
+    /// 410: the log does not hold what follows a position, as `message` says.
+    #[must_use]
+    pub fn position_gone(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::PositionGone, message)
     }
 
     /// 413: the body is over the limit of its route.
@@ -466,6 +475,7 @@ impl From<ApiError> for ControlResponse {
             status: error.status(),
             headers: error.headers(),
             body: error.to_body(),
+            rest: None,
         }
     }
 }

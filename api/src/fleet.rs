@@ -2,25 +2,30 @@
 //!
 //! A server that stands alone is a primary without replicas: [`Alone`].
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use talos_engine::{Engine, Position};
+use talos_engine::{Engine, Position, StateHash};
 
+use crate::control::ControlResponse;
 use crate::error::ApiError;
+use crate::json;
+use crate::query::{self, Parameter};
 use crate::shapes::FreeObject;
 
-/// The header by which every answer names a position: the answer takes account of every change up to it.
+/// The header by which every answer names a position: who demands it anywhere is shown nothing older than this answer.
 pub const POSITION_HEADER: &str = "Talos-Position";
 /// The header by which a request demands that its answer take account of every change up to a position.
 pub const MIN_POSITION_HEADER: &str = "Talos-Min-Position";
 /// The header by which an answer says which node gave it, where that is not the one that was asked.
 pub const FORWARDED_TO_HEADER: &str = "Talos-Forwarded-To";
 
-/// What comes later.
+/// What comes later. It is waited for on a runtime of tokio with timers.
 pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Whether a node shows all changes up to a position.
@@ -204,11 +209,85 @@ pub struct Divergence {
     pub total: u64,
 }
 
+/// A summary of everything that a node holds at one position: nodes that hold the same have the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StateSummary {
+    /// The last change that is contained.
+    pub position: String,
+    /// How many keys there are.
+    pub records: u64,
+    /// Of all keys and of all idempotency ids: 64 hexadecimal digits.
+    pub hash: String,
+}
+
+impl From<StateHash> for StateSummary {
+    fn from(state: StateHash) -> Self {
+        Self {
+            position: state.position.to_string(),
+            records: state.records,
+            hash: format!("{:032x}{:032x}", state.records_hash, state.requests_hash),
+        }
+    }
+}
+
 /// How a node was set back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejoined {
     /// Where the copy of what it held before is.
     pub kept: String,
+}
+
+/// The answer that shows `value`.
+#[must_use]
+pub fn render(value: &impl Serialize) -> ControlResponse {
+    ControlResponse::json(200, json::render(value))
+}
+
+/// Whom a change is to wait for.
+pub(crate) const WAIT: Parameter = Parameter::text(
+    "wait",
+    "`replicas` = answer when every replica that takes itself to be up to date has applied the change.",
+);
+/// How many changes are to be shown.
+pub(crate) const LIMIT: Parameter = Parameter::int32(
+    "limit",
+    "The most changes to show: 1 to 1000; 100 without it.",
+);
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// Reads whom a change is to wait for from the query of its request.
+///
+/// # Errors
+/// 400 for anything but `wait=replicas`.
+pub fn parse_wait(query: &str) -> Result<Acknowledgement, ApiError> {
+    match query::parameter(query, &WAIT)?.as_deref() {
+        None => Ok(Acknowledgement::Configured),
+        Some("replicas") => Ok(Acknowledgement::EveryReplica),
+        Some(_) => Err(ApiError::invalid_field("wait", "must be replicas")),
+    }
+}
+
+/// Reads how many changes are to be shown.
+///
+/// # Errors
+/// 400 for anything but a number in range.
+pub fn parse_limit(query: &str) -> Result<usize, ApiError> {
+    let Some(text) = query::parameter(query, &LIMIT)? else {
+        return Ok(LIMIT_DEFAULT);
+    };
+    let limit = text.parse().ok();
+    let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| ApiError::invalid_field("limit", "must be 1 to 1000"))
+}
+
+impl From<FleetRefusal> for ApiError {
+    fn from(refusal: FleetRefusal) -> Self {
+        match refusal {
+            FleetRefusal::Precondition(text) => Self::failed_precondition(text),
+            FleetRefusal::Failed(text) => Self::service_unavailable(text),
+        }
+    }
 }
 
 /// A server that stands alone.
@@ -220,11 +299,11 @@ impl Fleet for Alone {
     }
 
     fn reach(&self, position: Position) -> Reach {
-        let head = self.0.head();
-        if position.epoch == head.epoch && position.sequence <= head.sequence {
+        if is_shown(&self.0, position) {
             return Reach::Now;
         }
-        Reach::Later(Box::pin(async move { Err(beyond(position)) }))
+        let engine = Arc::clone(&self.0);
+        Reach::Later(Box::pin(written(engine, position)))
     }
 
     fn writes(&self) -> Result<Writes, ApiError> {
@@ -264,6 +343,47 @@ impl Fleet for Alone {
     fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>> {
         alone()
     }
+}
+
+fn is_shown(engine: &Engine, position: Position) -> bool {
+    let head = engine.head();
+    position.epoch == head.epoch && position.sequence <= head.sequence
+}
+
+/// Nobody else writes: a position that comes is being written already, or belongs to an epoch that has ended here.
+async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError> {
+    let lineage = engine.standing().lineage;
+    if lineage.has(position) && position.sequence <= engine.head().sequence {
+        return Ok(());
+    }
+    let ceiling = engine.ceiling();
+    if position.epoch != ceiling.epoch || position.sequence > ceiling.sequence {
+        return Err(beyond(position));
+    }
+    let waiting: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let woken = Arc::clone(&waiting);
+    let watch = engine.watch(move |_| {
+        let waker = lock(&woken).take();
+        waker.into_iter().for_each(Waker::wake);
+    });
+    let Some(_watch) = watch else {
+        return Err(ApiError::service_unavailable(
+            "too many requests wait for a position; try again",
+        ));
+    };
+    poll_fn(|context| {
+        // Left there before the head is looked at, so that it is woken whenever the head moves after that look.
+        *lock(&waiting) = Some(context.waker().clone());
+        if is_shown(&engine, position) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn alone<T: Send + 'static>() -> Later<Result<T, FleetRefusal>> {

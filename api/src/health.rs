@@ -4,6 +4,7 @@ use talos_engine::Health;
 
 use crate::control::ControlResponse;
 use crate::error::ApiError;
+use crate::fleet::Fleet;
 
 /// The body of 200.
 pub const OK: &[u8] = br#"{"status":"ok"}"#;
@@ -11,10 +12,11 @@ pub const OK: &[u8] = br#"{"status":"ok"}"#;
 /// Whether the process can do all of its work.
 ///
 /// # Errors
-/// 503 when it accepts no changes. Why not is the operator's business, who finds it in the log.
-pub fn ready(health: &Health) -> Result<(), ApiError> {
+/// 503 when it accepts no changes. Why not is the operator's business, who finds it in the log. 503 as well when its place among
+/// other nodes is not one to send traffic to, with the reason.
+pub fn ready(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
     match health {
-        Health::Ok => Ok(()),
+        Health::Ok => fleet.ready(),
         Health::WritesStopped(_) => Err(ApiError::service_unavailable(
             "changes are not accepted at present",
         )),
@@ -29,21 +31,74 @@ pub fn alive_response() -> ControlResponse {
 
 /// The answer to `/health/ready`.
 #[must_use]
-pub fn ready_response(health: &Health) -> ControlResponse {
-    ready(health).map_or_else(ControlResponse::from, |()| alive_response())
+pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
+    ready(health, fleet).map_or_else(ControlResponse::from, |()| alive_response())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::{
+        Acknowledgement, Divergence, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
+        Rejoined, Writes,
+    };
+    use talos_engine::Position;
+
+    /// A node that may not be ready, and does nothing else.
+    struct Somewhere(Result<(), ApiError>);
+
+    impl Fleet for Somewhere {
+        fn ready(&self) -> Result<(), ApiError> {
+            self.0.clone()
+        }
+
+        fn reach(&self, _: Position) -> Reach {
+            unreachable!()
+        }
+
+        fn writes(&self) -> Result<Writes, ApiError> {
+            unreachable!()
+        }
+
+        fn acknowledge(&self, _: Position, _: Acknowledgement) -> Later<Result<(), NotEverywhere>> {
+            unreachable!()
+        }
+
+        fn status(&self) -> FleetStatus {
+            unreachable!()
+        }
+
+        fn promote(&self) -> Later<Result<FleetStatus, FleetRefusal>> {
+            unreachable!()
+        }
+
+        fn diverged(&self, _: usize) -> Later<Result<Divergence, FleetRefusal>> {
+            unreachable!()
+        }
+
+        fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>> {
+            unreachable!()
+        }
+    }
 
     #[test]
     fn stopped_writes_are_not_ready_and_tell_no_cause() {
-        assert_eq!(ready_response(&Health::Ok).status, 200);
-        let stopped = ready_response(&Health::WritesStopped("/disk: full".to_owned()));
+        let ready = Somewhere(Ok(()));
+        assert_eq!(ready_response(&Health::Ok, &ready).status, 200);
+        let stopped = Health::WritesStopped("/disk: full".to_owned());
+        let stopped = ready_response(&stopped, &ready);
         assert_eq!(stopped.status, 503);
         let body = String::from_utf8(stopped.body).expect("UTF-8");
         assert!(!body.contains("/disk"), "{body}");
         assert_eq!(alive_response().body, OK);
+    }
+
+    #[test]
+    fn a_node_that_is_stale_is_not_ready_and_says_so() {
+        let stale = Somewhere(Err(ApiError::service_unavailable("stale")));
+        let response = ready_response(&Health::Ok, &stale);
+        assert_eq!(response.status, 503);
+        let body = String::from_utf8(response.body).expect("UTF-8");
+        assert!(body.contains("stale"), "{body}");
     }
 }

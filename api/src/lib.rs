@@ -8,6 +8,7 @@
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;
+pub mod change;
 pub mod control;
 pub mod derive;
 mod engine_error;

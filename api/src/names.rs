@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::batch_import::ItemOutcome;
+use crate::change::EVENTS;
 use crate::derive::ALGORITHMS;
 use crate::filter::STATUSES;
 use crate::key::{REVOCATION_REASONS, VISIBILITIES, status_name};
@@ -60,6 +61,11 @@ enumeration!(
     /// What a derived token is.
     TokenAlgorithm,
     names(&ALGORITHMS)
+);
+enumeration!(
+    /// What happened to a key.
+    EventName,
+    names(&EVENTS)
 );
 enumeration!(
     /// Why a credential is refused.

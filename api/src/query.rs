@@ -5,12 +5,22 @@ use std::borrow::Cow;
 use crate::error::ApiError;
 use crate::percent;
 
+/// What the value of a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParameterKind {
+    Text,
+    /// A whole number from 0 to 2³¹ - 1.
+    Int32,
+    /// Many texts: the parameter is given many times, or once with commas.
+    Texts,
+}
+
 /// One parameter, as its reader and the document of the API know it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    /// Whether it is a 32-bit integer, and not any text.
-    pub(crate) is_int32: bool,
+    /// What its value is.
+    pub(crate) kind: ParameterKind,
     /// What it means, for people.
     pub(crate) about: &'static str,
 }
@@ -20,7 +30,7 @@ impl Parameter {
     pub(crate) const fn text(name: &'static str, about: &'static str) -> Self {
         Self {
             name,
-            is_int32: false,
+            kind: ParameterKind::Text,
             about,
         }
     }
@@ -28,7 +38,15 @@ impl Parameter {
     /// A whole number from 0 to 2³¹ - 1.
     pub(crate) const fn int32(name: &'static str, about: &'static str) -> Self {
         Self {
-            is_int32: true,
+            kind: ParameterKind::Int32,
+            ..Self::text(name, about)
+        }
+    }
+
+    /// Many texts.
+    pub(crate) const fn texts(name: &'static str, about: &'static str) -> Self {
+        Self {
+            kind: ParameterKind::Texts,
             ..Self::text(name, about)
         }
     }
@@ -44,25 +62,47 @@ pub(crate) fn parameter<'a>(
     parameter: &Parameter,
 ) -> Result<Option<Cow<'a, str>>, ApiError> {
     let name = parameter.name;
-    let mut values = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(|(other, _)| percent::decode(other).is_some_and(|other| other == name))
-        .map(|(_, value)| value);
+    let mut values = values(query, name);
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
         return Err(ApiError::invalid_field(name, "is given twice"));
     }
+    let value = decoded(value, name)?;
+    Ok(Some(value).filter(|value| !value.is_empty()))
+}
+
+/// All values of `parameter`, in order: those of its repetitions, and those between the commas of each. Empty ones are left out.
+///
+/// # Errors
+/// 400 when one is not percent-encoded UTF-8.
+pub(crate) fn list(query: &str, parameter: &Parameter) -> Result<Vec<String>, ApiError> {
+    let mut all = Vec::new();
+    for value in values(query, parameter.name) {
+        let value = decoded(value, parameter.name)?;
+        let texts = value.split(',').filter(|text| !text.is_empty());
+        all.extend(texts.map(str::to_owned));
+    }
+    Ok(all)
+}
+
+/// The values of every parameter of this name, still encoded.
+fn values<'a>(query: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .filter(move |(other, _)| percent::decode(other).is_some_and(|other| other == name))
+        .map(|(_, value)| value)
+}
+
+fn decoded<'a>(value: &'a str, name: &str) -> Result<Cow<'a, str>, ApiError> {
     let decoded = if value.contains('+') {
         percent::decode(&value.replace('+', " ")).map(|text| Cow::Owned(text.into_owned()))
     } else {
         percent::decode(value)
     };
-    let value = decoded
-        .ok_or_else(|| ApiError::invalid_field(name, "is not percent-encoded UTF-8 text"))?;
-    Ok(Some(value).filter(|value| !value.is_empty()))
+    decoded.ok_or_else(|| ApiError::invalid_field(name, "is not percent-encoded UTF-8 text"))
 }
 
 #[cfg(test)]
@@ -98,6 +138,22 @@ mod tests {
                 "{query}"
             );
         }
+    }
+
+    #[test]
+    fn a_list_is_repeated_or_has_commas() {
+        const L: Parameter = Parameter::texts("l", "");
+        let table: [(&str, &[&str]); 5] = [
+            ("", &[]),
+            ("l=&m=x", &[]),
+            ("l=a&l=b,c&m=x", &["a", "b", "c"]),
+            ("l=a%2Cb,,c+d", &["a", "b", "c d"]),
+            ("%6c=a", &["a"]),
+        ];
+        for (query, wanted) in table {
+            assert_eq!(list(query, &L).expect("a list"), wanted, "{query}");
+        }
+        assert_eq!(list("l=a&l=%ff", &L).expect_err("no text").status(), 400);
     }
 
     #[test]

@@ -68,12 +68,64 @@ pub enum Endpoint {
     DeriveTokenById,
     /// End the key whose credential is shown.
     SelfRevoke,
+    /// Show where the node stands among others.
+    Replication,
+    /// Show a summary of everything that the node holds.
+    ReplicationState,
+    /// Make the node the primary.
+    Promote,
+    /// Show what the node alone holds.
+    Diverged,
+    /// Set the node back to what its primary holds.
+    Rejoin,
     /// Show the public signing keys.
     Jwks,
     /// Show the version of the server.
     Version,
     /// Show the document of the API.
     OpenApi,
+    /// Follow the changes as they happen.
+    FollowChanges,
+    /// Copy everything into a file.
+    CreateBackup,
+}
+
+impl Endpoint {
+    /// Whether it may change keys, so that only a primary can answer.
+    #[must_use]
+    pub fn changes_keys(self) -> bool {
+        match self {
+            Self::IssueKey
+            | Self::IssueKeyShort
+            | Self::UpdateIssuedKey
+            | Self::RotateIssuedKey
+            | Self::RevokeIssuedKey
+            | Self::ImportKey
+            | Self::ImportKeys
+            | Self::UpdateImportedKey
+            | Self::DeleteImportedKey
+            | Self::RevokeImportedKey
+            | Self::RevokeKey
+            | Self::SelfRevoke => true,
+            Self::Hot(_)
+            | Self::ListIssuedKeys
+            | Self::GetIssuedKey
+            | Self::ListImportedKeys
+            | Self::GetImportedKey
+            | Self::DeriveToken
+            | Self::DeriveTokenById
+            | Self::Replication
+            | Self::ReplicationState
+            | Self::Promote
+            | Self::Diverged
+            | Self::Rejoin
+            | Self::FollowChanges
+            | Self::CreateBackup
+            | Self::Jwks
+            | Self::Version
+            | Self::OpenApi => false,
+        }
+    }
 }
 
 /// What the data plane does with a request.
@@ -262,12 +314,52 @@ static ROUTES: &[Route] = &[
         &[("GET", Endpoint::Jwks), ("HEAD", Endpoint::Jwks)],
     ),
     get(
+        "/v2alpha1/admin/replication",
+        &[
+            ("GET", Endpoint::Replication),
+            ("HEAD", Endpoint::Replication),
+        ],
+    ),
+    get(
+        "/v2alpha1/admin/replication:state",
+        &[
+            ("GET", Endpoint::ReplicationState),
+            ("HEAD", Endpoint::ReplicationState),
+        ],
+    ),
+    get(
+        "/v2alpha1/admin/replication:diverged",
+        &[("GET", Endpoint::Diverged), ("HEAD", Endpoint::Diverged)],
+    ),
+    post(
+        "/v2alpha1/admin/replication:promote",
+        &[("POST", Endpoint::Promote)],
+    ),
+    post(
+        "/v2alpha1/admin/replication:rejoin",
+        &[("POST", Endpoint::Rejoin)],
+    ),
+    get(
         "/version",
         &[("GET", Endpoint::Version), ("HEAD", Endpoint::Version)],
     ),
     get(
         "/openapi.json",
         &[("GET", Endpoint::OpenApi), ("HEAD", Endpoint::OpenApi)],
+    ),
+    get(
+        "/v2alpha1/admin/changes",
+        &[
+            ("GET", Endpoint::FollowChanges),
+            ("HEAD", Endpoint::FollowChanges),
+        ],
+    ),
+    get(
+        "/v2alpha1/admin/backup",
+        &[
+            ("GET", Endpoint::CreateBackup),
+            ("HEAD", Endpoint::CreateBackup),
+        ],
     ),
     // The short routes: other names of the same functions.
     Route {

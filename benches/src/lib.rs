@@ -13,7 +13,8 @@ use talos_engine::token::{CustomClaims, SigningKeys, TokenType};
 use talos_engine::{
     Answer, CacheMode, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
     KeyringSettings, LastUsedOptions, ListQuery, Options, Outcome, Page, Prefixes, Query, Record,
-    RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict, Visibility, clock,
+    Retention, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict,
+    Visibility, clock,
 };
 
 /// Issue commands that wait for the committer at once while keys are made.
@@ -120,6 +121,8 @@ impl Scratch {
             cache_bytes,
             cache_ttl_s: 86_400,
             last_used: LastUsedOptions::default(),
+            retention: Retention::default(),
+            snapshots: 2,
             keyring: keyring(),
             render: talos_api::verify::render_valid,
             render_token: talos_api::verify::render_valid_token,

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::backup::BackupCommand;
+use crate::changes::ChangesCommand;
+use crate::fleet::FleetCommand;
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
 use crate::macaroon::MacaroonCommand;
@@ -50,6 +53,14 @@ pub(crate) enum Command {
     Proxy(Box<ProxyCommand>),
     /// Issue, import, look up, change, verify and revoke API keys
     Keys(Box<KeysCommand>),
+    /// See and move a server among its replicas
+    Fleet(FleetCommand),
+    /// Copy all keys of a running server into a file, and make a database of such a file
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// See what happens to keys, as it happens
+    #[command(subcommand)]
+    Changes(ChangesCommand),
     /// Generate signing keys, and show those of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
@@ -220,6 +231,24 @@ mod tests {
             vec!["migrate", "force"],
             vec!["migrate", "force", "one"],
             vec!["migrate", "up", "--steps", "0"],
+            vec!["backup"],
+            vec!["backup", "create"],
+            vec!["backup", "verify"],
+            vec!["backup", "restore", "f"],
+            vec![
+                "backup",
+                "restore",
+                "f",
+                "--to",
+                "d",
+                "--log",
+                "l",
+                "--without-log",
+            ],
+            vec!["changes"],
+            vec!["changes", "tail", "--after", "42"],
+            vec!["changes", "tail", "--kind", "KeyCreated"],
+            vec!["changes", "tail", "--format", "yaml"],
             vec!["serve", "everything"],
             vec!["jwk", "generate", "rsa", "--bits", "1024"],
             vec!["jwk", "generate", "rsa", "--alg", "ES256"],

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::Uri;
-use ureq::{Agent, Proxy};
+use ureq::{Agent, BodyReader, Proxy};
 
 use crate::error::CliError;
 
@@ -101,6 +101,39 @@ impl Client {
             request = request.header(*name, *value);
         }
         self.answer(request.send(body))
+    }
+
+    /// `GET path`, whose answer is read as it comes. Reading fails when nothing comes for `silence_max`, however long it all takes.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        silence_max: Duration,
+    ) -> Result<BodyReader<'static>, CliError> {
+        let mut request = self.agent.get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_per_read(Some(silence_max))
+            .build();
+        let response = request.call().map_err(|error| self.transport(error))?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        match self.answer(Ok(response)) {
+            Err(error) => Err(error),
+            Ok(_) => Err(self.foreign("a stream that is none".to_owned())),
+        }
+    }
+
+    /// The server that is asked.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// An error for an answer of 2xx that makes no sense.

@@ -7,9 +7,11 @@ use std::process::ExitCode;
 
 use talos_config::ConfigError;
 use talos_engine::OpenError;
+use talos_engine::backup::RestoreError;
 use talos_engine::limits::CREDENTIAL_BYTES;
 use talos_engine::token::MintError;
 use talos_proxy::ProxyError;
+use talos_replication::node::NodeError;
 use talos_server::ServerError;
 
 /// Why a command failed. Every variant is for the person at the terminal, who reads one line on standard error.
@@ -112,6 +114,25 @@ pub(crate) enum CliError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The node cannot be one of several.
+    #[error("{0}")]
+    Fleet(String),
+    /// The node cannot start.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A backup does not become a database.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The log of the old server does not say what has happened since a backup.
+    #[error(
+        "{what}. To go on without the log, at the price of every revocation since the backup ({since}): --without-log"
+    )]
+    RestoreLog {
+        /// What is the matter with it.
+        what: String,
+        /// Where the backup stands.
+        since: String,
+    },
     /// There is no way back.
     #[error(
         "{0}: format 1 is the first, and before it there was no database: to go back is to remove the directory with all keys, which is left to you"

@@ -3,8 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod backup;
+mod changes;
 mod client;
 mod error;
+mod fleet;
 mod jwk;
 mod keys;
 mod macaroon;
@@ -50,6 +53,15 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Keys(keys) => {
             let client = Client::new(&arguments.endpoint)?;
             on_console(|console| keys.run(&client, console))
+        }
+        Command::Fleet(fleet) => {
+            let client = Client::new(&arguments.endpoint)?;
+            on_console(|console| fleet.run(&client, console))
+        }
+        Command::Backup(backup) => on_console(|console| backup.run(&arguments.endpoint, console)),
+        Command::Changes(changes) => {
+            changes.run(Client::new(&arguments.endpoint)?)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Jwk(jwk) => {
             jwk.run(&arguments.endpoint, &mut io::stdout().lock())?;

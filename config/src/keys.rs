@@ -1,6 +1,7 @@
 //! The table of keys: the one place that says what may be configured.
 
 mod cors;
+mod replication;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -306,6 +307,23 @@ pub static KEYS: &[Key] = &[
             set: |s, bytes| s.db.block_cache_bytes = saturate_usize(bytes),
         },
     ),
+    replication::ROLE,
+    replication::LISTEN,
+    replication::PRIMARY,
+    replication::PRIMARY_URL,
+    replication::SECRET,
+    replication::SECRET_RETIRED,
+    replication::TLS_CERT,
+    replication::TLS_KEY,
+    replication::TLS_CA,
+    replication::TLS_SERVER_NAME,
+    replication::MAX_STALENESS,
+    replication::MIN_ACKS,
+    replication::ACK_TIMEOUT,
+    replication::LOG_RETENTION,
+    replication::LOG_MAX_BYTES,
+    replication::SNAPSHOTS_CONCURRENT,
+    replication::SNAPSHOTS_RATE,
     public(
         "cache.type",
         Fallback::Value("memory"),

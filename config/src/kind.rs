@@ -60,6 +60,12 @@ pub(crate) enum Kind {
     OptionalText {
         set: fn(&mut Settings, Option<String>),
     },
+    /// A text of a form that few keys have; `read` puts it in its place.
+    Form {
+        /// What is allowed.
+        what: &'static str,
+        read: fn(&mut Settings, &str) -> Result<(), String>,
+    },
     /// A prefix of credentials.
     Prefix {
         characters_max: usize,
@@ -171,6 +177,7 @@ impl Kind {
             Self::OptionalText { .. } => format!(
                 "at most {TEXT_CHARACTERS_MAX} characters, none of them a control character"
             ),
+            Self::Form { what, .. } => what.to_owned(),
             Self::Prefix { characters_max, .. } => prefix(characters_max),
             Self::Prefixes { characters_max, .. } => {
                 format!("a list of prefixes, each {}", prefix(characters_max))
@@ -261,6 +268,7 @@ impl Kind {
                 let named = Some(text).filter(|text| !text.is_empty());
                 set(settings, named.map(self::text).transpose()?);
             }
+            Self::Form { read, .. } => read(settings, text)?,
             Self::Prefix {
                 characters_max,
                 set,

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod byte_size;
 mod client_ip_source;
 mod data_directory;
@@ -15,16 +16,22 @@ mod key;
 mod keys;
 mod kind;
 mod load;
+mod replication;
 mod retired_issuer;
 mod settings;
 mod signing_keys;
 mod suggestion;
 mod tree;
 
+pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
 pub use load::{GivenDsn, Preset};
+pub use replication::{
+    ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,
+    ReplicationRole, ReplicationTls, Snapshots,
+};
 pub use settings::{
     ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens, Driver,
     Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota, RateLimit, Secrets,

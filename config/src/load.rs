@@ -160,11 +160,16 @@ impl Settings {
         if problems.is_empty() {
             problems.extend(settings.ambiguity());
             problems.extend(settings.open_door());
+            problems.extend(settings.replication.contradictions());
+            if missing == Missing::Refused {
+                problems.extend(settings.replication.missing());
+            }
         }
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
         settings.secrets.stand_in();
+        settings.replication.stand_in();
         warnings.extend(settings.contradictions());
         Ok((settings, warnings))
     }
@@ -218,7 +223,9 @@ impl Settings {
             message: "has no effect: the host name chooses the tenant, and this version serves one tenant"
                 .to_owned(),
         });
-        life.into_iter().chain(signing).chain(host).collect()
+        let replication = self.replication.doubts();
+        let of_credentials = life.into_iter().chain(signing);
+        of_credentials.chain(host).chain(replication).collect()
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use talos_engine::token::SigningKeys;
 use talos_engine::{MacaroonPrefixes, RetiredIssuer, Secret};
 
+use crate::replication::Replication;
+
 /// Everything that is configured. Made once by [`Settings::load`] and never changed; share it in an `Arc`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,6 +21,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Where keys are stored.
     pub db: Database,
+    /// What this node is among others.
+    pub replication: Replication,
     /// What is kept in memory.
     pub cache: Cache,
     /// How often keys may be used.
@@ -388,6 +392,7 @@ impl Settings {
                 shards: None,
                 block_cache_bytes: 0,
             },
+            replication: Replication::blank(),
             cache: Cache {
                 cache_type: CacheType::Memory,
                 ttl: Duration::ZERO,

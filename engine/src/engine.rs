@@ -1,8 +1,10 @@
 //! The engine as its users see it.
 
 mod fleet;
+mod log;
 
 pub use fleet::Watch;
+pub use log::LogStart;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,7 +27,8 @@ use crate::limiter::Enforcement;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::record::{Record, Visibility};
 use crate::storage::{
-    self, Journal, ListQuery, Opened, Page, RecordKey, RocksStore, Rows, StorageError, Wanted,
+    self, Journal, ListQuery, Opened, Page, RecordKey, Retention, RocksStore, Rows, StorageError,
+    Wanted,
 };
 use crate::token::Claims;
 use crate::usage::Usage;
@@ -52,6 +55,10 @@ pub struct Options {
     pub cache_ttl_s: u32,
     /// How uses of keys are gathered.
     pub last_used: LastUsedOptions,
+    /// What the change log may keep.
+    pub retention: Retention,
+    /// Full copies that may be sent at a time.
+    pub snapshots: usize,
     /// Secrets, prefixes, issuer.
     pub keyring: Keyring,
     /// The answer body of a valid key.
@@ -117,7 +124,10 @@ impl Engine {
         wrap_rows: impl FnOnce(Arc<dyn Rows>) -> Arc<dyn Rows>,
         wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
     ) -> Result<Arc<Self>, OpenError> {
-        let wanted = Wanted::new(options.shards, options.block_cache_bytes);
+        let wanted = Wanted {
+            retention: Some(options.retention),
+            ..Wanted::new(options.shards, options.block_cache_bytes)
+        };
         let Opened {
             store,
             journal,
@@ -170,7 +180,7 @@ impl Engine {
             keyring_changes: Mutex::new(()),
             head,
             membership,
-            snapshots: Arc::default(),
+            snapshots: Arc::new(Permits::new(options.snapshots)),
         }))
     }
 

@@ -81,6 +81,12 @@ impl Sequence {
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The sequence so many places after this one.
+    #[must_use]
+    pub fn plus(self, count: usize) -> Self {
+        Self(self.0.saturating_add(count as u64))
+    }
 }
 
 /// The reign of one primary. A new primary begins a new epoch.

@@ -59,6 +59,12 @@ impl Default for LastNoted {
     }
 }
 
+/// A key as storage names it, and when it was used.
+pub type UsedKey = (Vec<u8>, UnixMillis);
+
+/// Who is told of uses that were written.
+pub type Told = Arc<dyn Fn(&[UsedKey]) + Send + Sync>;
+
 struct Use {
     key: RecordKey,
     time: UnixMillis,
@@ -82,6 +88,8 @@ pub struct LastUsed {
     gathered: Mutex<Gathered>,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// Who is told of what was written.
+    told: Mutex<Option<Told>>,
     /// Whether the thread was told that there is enough to write.
     is_called: AtomicBool,
     is_stopping: AtomicBool,
@@ -105,6 +113,7 @@ impl LastUsed {
             gathered: Mutex::default(),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            told: Mutex::new(None),
             is_called: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             writer: OnceLock::new(),
@@ -187,6 +196,11 @@ impl LastUsed {
         }
     }
 
+    /// From now on this one is told of what was written, on the thread that writes.
+    pub fn tell(&self, told: Told) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+    }
+
     /// Writes everything that was queued and ends the thread. Idempotent.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
@@ -236,6 +250,15 @@ impl LastUsed {
             match self.store.note_uses(&batch) {
                 Ok(noted) => {
                     self.written.fetch_add(noted as u64, Ordering::Relaxed);
+                    let told = self.told.lock();
+                    let told = told.unwrap_or_else(PoisonError::into_inner).clone();
+                    if let Some(told) = told {
+                        let used = batch.iter();
+                        let used: Vec<_> = used
+                            .map(|(key, time)| (key.as_bytes().to_vec(), *time))
+                            .collect();
+                        told(&used);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, keys = batch.len(), "last uses of keys could not be written");

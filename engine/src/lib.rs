@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backup;
 mod cache;
 pub mod cidr;
 pub mod clock;
@@ -44,7 +45,7 @@ pub use command::{
     RevokeKey, RotateKey, Rotation, UpdateKey,
 };
 pub use derive::{DeriveError, DeriveToken, DerivedToken};
-pub use engine::{Engine, Health, Loaded, Options, RenderBody, RenderTokenBody, Watch};
+pub use engine::{Engine, Health, Loaded, LogStart, Options, RenderBody, RenderTokenBody, Watch};
 pub use error::{OpenError, ReadError};
 pub use fleet::{
     CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Era, FollowError, Lineage,
@@ -55,11 +56,11 @@ pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
 pub use keyring::{
     CannotMint, Keyring, KeyringSettings, MacaroonPrefixes, Prefixes, RetiredIssuer, TokenSettings,
 };
-pub use last_used::{LastUsedCounts, LastUsedOptions};
+pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use secret::Secret;
-pub use storage::{KeyKind, ListQuery, Page, Selection};
+pub use storage::{Change, Event, KeyKind, ListQuery, OldLogError, Page, Retention, Selection};
 pub use verify::{
     Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Step, Verdict,
 };

@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
+use crate::fleet::ReadLimits;
+
 /// Commands that may wait for the committer; beyond it a command is refused as busy.
 pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
 /// Reigns that a node remembers. Each is a promotion; the oldest are forgotten first.
 pub const LINEAGE_ERAS: usize = 256;
 /// Who may be called when there are new changes.
 pub const HEAD_WATCHERS: usize = 256;
-/// Copies that are read at a time: each keeps the files of its time.
-pub const SNAPSHOTS_MAX: usize = 2;
+/// Rows of a backup that are read at once, and are one part of it.
+pub const BACKUP_ROWS_AT_ONCE: ReadLimits = ReadLimits {
+    entries: 4096,
+    bytes: 64 * 1024,
+};
+/// Changes that a restore takes from an old log at once.
+pub const RESTORE_CHANGES_AT_ONCE: ReadLimits = ReadLimits {
+    entries: 4096,
+    bytes: 4 << 20,
+};
 /// Commands made durable by one sync.
 pub const COMMIT_GROUP_COMMANDS: usize = 1024;
 /// Reads that may wait for a disk thread.

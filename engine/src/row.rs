@@ -101,6 +101,11 @@ impl Row {
         &self.body
     }
 
+    /// The change that made it.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
     /// Counts what the row lets pass.
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()

@@ -14,7 +14,7 @@ use crate::clock::UnixMillis;
 use crate::credential::shape::{self, Shape, TokenShape};
 use crate::credential::{imported_key_id, proof_digest};
 use crate::engine::{RenderBody, RenderTokenBody};
-use crate::ids::KeyId;
+use crate::ids::{KeyId, Sequence};
 use crate::keyring::Keyring;
 use crate::limits::CREDENTIAL_BYTES;
 use crate::record::Record;
@@ -24,6 +24,9 @@ use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError};
 use crate::token_facts::TokenFacts;
 use crate::usage::Usage;
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
+
+/// What an answer rests on that needs no record.
+const NO_CHANGE: Sequence = Sequence(0);
 
 /// Answers queries, from memory where it can. Shared by all cores; takes no lock.
 pub struct Verifier {
@@ -161,10 +164,7 @@ impl Verifier {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
         };
-        let refused = |refusal| Answer {
-            verdict: Verdict::Refused(refusal),
-            cache: status,
-        };
+        let refused = |refusal| Answer::new(Verdict::Refused(refusal), status, NO_CHANGE);
         if self.is_closed() {
             return Step::Answered(answer(refused(Refusal::Internal)));
         }
@@ -175,12 +175,10 @@ impl Verifier {
         let current = self.current.load(&guard);
         let digest = proof_digest(query.tenant, query.credential);
         if query.cache == CacheMode::Use
-            && let Some(verdict) = self.remembered(&digest, current.generation, query, &guard)
+            && let Some((verdict, sequence)) =
+                self.remembered(&digest, current.generation, query, &guard)
         {
-            return Step::Answered(answer(Answer {
-                verdict,
-                cache: CacheStatus::Hit,
-            }));
+            return Step::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
         let (key_id, proof) = match self.prove(current, query, digest) {
             Ok(proven) => proven,
@@ -192,10 +190,8 @@ impl Verifier {
             if query.cache != CacheMode::Bypass {
                 self.remember(&proof, None, &guard);
             }
-            return Step::Answered(answer(Answer {
-                verdict: token.judge(query),
-                cache: status,
-            }));
+            let verdict = token.judge(query);
+            return Step::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
         }
         let key = RecordKey::new(query.tenant, key_id);
         match self.find(query, key, &proof, status, &guard) {
@@ -203,10 +199,12 @@ impl Verifier {
                 match self.fresh_row(&cell, current.generation, query.now, &guard) {
                     Some(row) => {
                         self.remember(&proof, Some(&cell), &guard);
-                        Step::Answered(answer(Answer {
-                            verdict: self.judge(&key, row, &proof, query, &guard),
-                            cache: CacheStatus::Hit,
-                        }))
+                        let verdict = self.judge(&key, row, &proof, query, &guard);
+                        Step::Answered(answer(Answer::new(
+                            verdict,
+                            CacheStatus::Hit,
+                            row.sequence(),
+                        )))
                     }
                     // Evicted between two looks: as good as a full queue, and as rare.
                     None => Step::Pending(Target {
@@ -244,10 +242,7 @@ impl Verifier {
         record: Result<Option<Record>, StorageError>,
         answer: impl FnOnce(Answer<'_>) -> R,
     ) -> R {
-        let refused = |refusal| Answer {
-            verdict: Verdict::Refused(refusal),
-            cache: target.status,
-        };
+        let refused = |refusal| Answer::new(Verdict::Refused(refusal), target.status, None);
         if self.is_closed() {
             return answer(refused(Refusal::Internal));
         }
@@ -268,26 +263,24 @@ impl Verifier {
             // The cell may hold a newer row than the one just read. Then that one decides.
             if let State::Row(newest) = cell.load(&guard) {
                 self.remember(&target.proof, Some(cell), &guard);
-                return answer(Answer {
-                    verdict: self.judge(&target.key, newest, &target.proof, query, &guard),
-                    cache: target.status,
-                });
+                let verdict = self.judge(&target.key, newest, &target.proof, query, &guard);
+                return answer(Answer::new(verdict, target.status, newest.sequence()));
             }
         }
-        answer(Answer {
-            verdict: self.judge(&target.key, &row(), &target.proof, query, &guard),
-            cache: target.status,
-        })
+        let row = row();
+        let verdict = self.judge(&target.key, &row, &target.proof, query, &guard);
+        answer(Answer::new(verdict, target.status, record.sequence))
     }
 
-    /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation.
+    /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation; and the
+    /// last change that it rests on.
     fn remembered<'g>(
         &'g self,
         digest: &[u8; 32],
         generation: u64,
         query: &Query<'_>,
         guard: &'g Guard,
-    ) -> Option<Verdict<'g>> {
+    ) -> Option<(Verdict<'g>, Sequence)> {
         let found = self.cache.as_ref()?.proof(digest, guard)?;
         let proof = found.entry;
         let proven = &proof.proven;
@@ -298,9 +291,10 @@ impl Verifier {
             (Some(cell), _) => {
                 let row = self.fresh_row(cell, generation, query.now, guard)?;
                 KeyCache::note(&found, cell, row);
-                self.judge(cell.key(), row, proven, query, guard)
+                let verdict = self.judge(cell.key(), row, proven, query, guard);
+                (verdict, row.sequence())
             }
-            (None, Some(token)) => token.judge(query),
+            (None, Some(token)) => (token.judge(query), NO_CHANGE),
             (None, None) => return None,
         };
         proof.touch();

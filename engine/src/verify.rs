@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::clock::UnixMillis;
-use crate::ids::TenantId;
+use crate::ids::{Sequence, TenantId};
 use crate::record::RateLimitPolicy;
 use crate::verifier::Target;
 
@@ -54,6 +54,23 @@ pub struct Answer<'a> {
     pub verdict: Verdict<'a>,
     /// Where it came from.
     pub cache: CacheStatus,
+    /// The last change that it rests on, 0 for none; `None` when that is not known.
+    pub sequence: Option<Sequence>,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(
+        verdict: Verdict<'a>,
+        cache: CacheStatus,
+        sequence: impl Into<Option<Sequence>>,
+    ) -> Self {
+        let sequence = sequence.into();
+        Self {
+            verdict,
+            cache,
+            sequence,
+        }
+    }
 }
 
 /// Valid or refused. A refused credential is a value, not an error.

@@ -147,6 +147,7 @@ impl Service {
                     status: 200,
                     headers: vec![("Content-Type", CONTENT_TYPE.to_owned())],
                     body: page.into_bytes(),
+                    rest: None,
                 })
             }
         })

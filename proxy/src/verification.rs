@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
+use talos_api::fleet::MIN_POSITION_HEADER;
 use talos_api::verify::parse_request;
 use talos_engine::CacheMode;
 use talos_engine::limits::CREDENTIAL_BYTES;
@@ -123,7 +124,7 @@ fn bearer(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     (scheme.eq_ignore_ascii_case("Bearer") && fits).then_some(Cow::Borrowed(credential))
 }
 
-/// What the request says about caches: `no-store` wins over `no-cache`.
+/// What the request says about caches: `no-store` wins over `no-cache`. Who demands a position must not get an older answer.
 pub(crate) fn cache_mode(headers: &HeaderMap) -> CacheMode {
     let has = |name: HeaderName, directive: &str| {
         headers
@@ -133,7 +134,10 @@ pub(crate) fn cache_mode(headers: &HeaderMap) -> CacheMode {
     };
     if has(CACHE_CONTROL, "no-store") || has(PRAGMA, "no-store") {
         CacheMode::Bypass
-    } else if has(CACHE_CONTROL, "no-cache") || has(PRAGMA, "no-cache") {
+    } else if has(CACHE_CONTROL, "no-cache")
+        || has(PRAGMA, "no-cache")
+        || headers.contains_key(MIN_POSITION_HEADER)
+    {
         CacheMode::Refresh
     } else {
         CacheMode::Use

@@ -37,6 +37,7 @@ pub mod limits;
 pub mod link;
 pub mod message;
 pub mod message_format;
+pub mod node;
 mod planted;
 pub mod position;
 #[cfg(test)]

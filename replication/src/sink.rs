@@ -9,8 +9,8 @@ use crate::position::Position;
 #[error("the replica's storage: {0}")]
 pub struct SinkError(pub String);
 
-/// A replica's storage, as a follower sees it. Every call is one write, all or nothing, and returns when it is durable; what
-/// it changes is visible to readers then, and not before.
+/// A replica's storage, as a follower sees it. Every call is one write, all or nothing, and returns when it is durable, but for the
+/// chunks of a copy before its last one; what it changes is visible to readers then, and not before.
 pub trait ChangeSink {
     /// Makes this the history of the node.
     ///
@@ -31,8 +31,8 @@ pub trait ChangeSink {
     /// The disk.
     fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError>;
 
-    /// Adds rows to the copy and notes its cursor. With the last chunk the copy is complete, and the node's position that
-    /// of the copy.
+    /// Adds rows to the copy and notes its cursor. With the last chunk the copy is complete and all of it durable, and the node's
+    /// position that of the copy. Before that a power cut may take back rows, and the cursor with them.
     ///
     /// # Errors
     /// The disk, or a row that cannot be read.

@@ -13,6 +13,7 @@ use talos_engine::{Answer, CacheStatus, Loaded, Step};
 use tokio::sync::oneshot;
 
 use crate::handover::Dropped;
+use crate::position::Basis;
 use crate::response::Exchange;
 use crate::verify::{Circumstances, read, said, with_query, with_quota_fields};
 
@@ -23,6 +24,7 @@ pub(crate) struct Batch {
     /// Where the body of each result is; `None` = not known yet.
     results: Vec<Option<Range<usize>>>,
     cache: CacheStatus,
+    basis: Basis,
     reads: Vec<(usize, oneshot::Receiver<Loaded>)>,
     loaded: Vec<(usize, Result<Loaded, Dropped>)>,
 }
@@ -44,6 +46,7 @@ impl Batch {
         if answer.cache != CacheStatus::Hit {
             self.cache = answer.cache;
         }
+        self.basis = self.basis.and(answer.sequence.into());
         let start = self.bodies.len();
         with_quota_fields(body, rate_limit, |parts| {
             for part in parts {
@@ -62,7 +65,7 @@ impl Batch {
             // Every read was waited for, so every result is known; were it otherwise, nothing may be made up.
             return exchange.refuse(output, &ApiError::internal());
         };
-        let mut response = exchange.answer(output, 200);
+        let mut response = exchange.answer(output, 200, self.basis);
         response.raw(match self.cache {
             CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
             CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
@@ -90,6 +93,7 @@ pub(crate) fn verify(
         bodies: Vec::new(),
         results: vec![None; requests.len()],
         cache: CacheStatus::Hit,
+        basis: Basis::NOTHING,
         reads: Vec::new(),
         loaded: Vec::new(),
     };

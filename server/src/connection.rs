@@ -4,6 +4,8 @@
 //! client that sends faster than it is answered is slowed down by TCP; a pending read or write is never dropped; a panic in
 //! a handler costs its connection and nothing else.
 
+mod rest;
+
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Shutdown};
@@ -23,9 +25,10 @@ use crate::chunked::{ChunkError, ChunkedDecoder};
 use crate::core::{BodyClaim, Core};
 use crate::deadlines::{CoarseMillis, Phase, Registered, shut_down};
 use crate::dispatch::{self, Done, Input, MissingBody, Next};
-use crate::handover::{Dropped, NoAnswer, wait};
+use crate::handover::{Dropped, Finished, NoAnswer, wait};
 use crate::limits;
 use crate::parser::{BodyLength, Persistence};
+use crate::position::Reached;
 use crate::response::CONTINUE;
 
 /// What a connection is made of: a TCP stream or one of a Unix socket.
@@ -49,6 +52,7 @@ pub(crate) fn spawn(core: &Rc<Core>, stream: impl Stream, peer: Option<IpAddr>) 
         answered: 0,
         body: None,
         claim: None,
+        reached: None,
         output: Vec::with_capacity(limits::BUFFER_BYTES),
         now: clock::now(),
         head_deadline: None,
@@ -110,6 +114,8 @@ struct Connection<S> {
     body: Option<Vec<u8>>,
     /// The memory for a body that did not come together with its head.
     claim: Option<BodyClaim>,
+    /// What came of waiting for the position that the request at `answered` demands, if it had to wait.
+    reached: Option<Result<Reached, Dropped>>,
     /// Answers not yet sent.
     output: Vec<u8>,
     /// When something last arrived, from the client or from another thread.
@@ -125,11 +131,16 @@ impl<S: Stream> Connection<S> {
         loop {
             let done = match self.guarded(dispatch::advance) {
                 Next::Done(done) => done,
+                Next::Reach(reaching) => {
+                    self.reached = Some(self.wait_for(reaching).await?);
+                    continue;
+                }
                 Next::Control(reply, asked) => {
                     let response = self.wait_for(reply).await?;
-                    self.guarded(|core, input, output| {
+                    let finished: Finished = self.guarded(|core, input, output| {
                         dispatch::finish_control(core, input, &asked, response, output)
-                    })
+                    });
+                    self.send_rest(finished).await?
                 }
                 Next::Read(loaded, asked) => {
                     let loaded = self.wait_for(loaded).await?;
@@ -168,6 +179,7 @@ impl<S: Stream> Connection<S> {
             self.answered += consumed;
             self.body = None;
             self.claim = None;
+            self.reached = None;
             self.head_deadline = None;
             self.fresh = false;
             if persistence == Persistence::Close {
@@ -197,6 +209,7 @@ impl<S: Stream> Connection<S> {
         let input = Input {
             bytes: self.input.get(self.answered..).unwrap_or_default(),
             decoded: self.body.as_deref(),
+            reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
             now: self.now,
         };
@@ -344,11 +357,16 @@ impl<S: Stream> Connection<S> {
 
     /// Sends what is ready in one write.
     async fn flush(&mut self) -> Result<(), Closed> {
+        self.flush_in(Phase::Write).await
+    }
+
+    /// The same in a phase of its own.
+    async fn flush_in(&mut self, phase: Phase) -> Result<(), Closed> {
         if self.output.is_empty() {
             return Ok(());
         }
         self.slot.enter(
-            Phase::Write,
+            phase,
             self.core.now().plus(self.core.shared.deadlines.write),
         );
         let (result, output) = self.stream.write_all(mem::take(&mut self.output)).await;

@@ -3,13 +3,14 @@
 //! Guarantees: everything here belongs to one thread, except the shutdown order and the metrics, which are atomics; a
 //! worker ends only after its connections have, or a moment after the deadline of a drain.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use talos_api::control::ControlPlane;
+use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_engine::Engine;
 use talos_engine::clock;
@@ -21,12 +22,15 @@ use crate::limits;
 use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
 use crate::options::Deadlines;
-use crate::response::{Date, RequestIds, date};
+use crate::position::Preludes;
+use crate::response::{RequestIds, date};
 
 /// What all workers and the handles of a server share.
 pub(crate) struct Shared {
     /// Answers verifications.
     pub engine: Arc<Engine>,
+    /// The node's place among others.
+    pub fleet: Arc<dyn Fleet>,
     /// Answers everything that is not hot.
     pub control: Arc<dyn ControlPlane>,
     /// How long connections may take.
@@ -88,13 +92,13 @@ pub(crate) struct Core {
     pub shared: Arc<Shared>,
     /// What this worker counts.
     pub metrics: Arc<CoreMetrics>,
-    /// The `Date` of answers.
-    pub date: Cell<Date>,
+    /// What answers begin with; held only while it is copied.
+    pub preludes: RefCell<Preludes>,
     /// Makes request ids.
     pub request_ids: RequestIds,
     /// The open connections.
     pub connections: Rc<Registry>,
-    /// The second that [`Core::date`] shows.
+    /// The second that answers show.
     second: Cell<i64>,
     now: Cell<CoarseMillis>,
     draining: Cell<bool>,
@@ -122,7 +126,7 @@ impl Core {
         let second = clock::now().seconds();
         Self {
             metrics,
-            date: Cell::new(date(second)),
+            preludes: RefCell::new(Preludes::new(date(second))),
             request_ids: RequestIds::new(),
             connections: Rc::default(),
             second: Cell::new(second),
@@ -179,7 +183,7 @@ impl Core {
         self.now.set(now);
         let second = clock::now().seconds();
         if self.second.replace(second) != second {
-            self.date.set(date(second));
+            self.preludes.borrow_mut().set_date(date(second));
         }
         let cut_at = order.cut_at();
         if cut_at.is_some() && !self.draining.replace(true) {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use crate::metrics::Timeouts;
@@ -32,6 +33,10 @@ pub(crate) enum Phase {
     Write,
     /// Waiting for another thread's answer, for which that thread vouches.
     Wait,
+    /// Waiting for the next part of another thread's answer, which may never come.
+    Part,
+    /// Sending such a part.
+    Push,
     /// Dropping what the client still sends after an error.
     Linger,
 }
@@ -116,10 +121,14 @@ impl Slot {
             Phase::Idle if overdue => self.end_reading(Some(&timeouts.idle)),
             Phase::Head if overdue => self.end_reading(Some(&timeouts.head)),
             Phase::Body if overdue => self.end_reading(Some(&timeouts.body)),
-            Phase::Write if overdue => {
+            Phase::Write | Phase::Push if overdue => {
                 timeouts.write.increment();
                 self.end_all();
             }
+            // Nobody waits for the end of an answer that has none.
+            Phase::Push if pressure == Pressure::Drain => self.end_all(),
+            // Nothing is read meanwhile, and perhaps nothing written for long.
+            Phase::Part if has_hung_up(self.fd) => self.end_all(),
             Phase::Linger if overdue => self.end_all(),
             _ => {}
         }
@@ -158,6 +167,22 @@ pub(crate) fn shut_down(fd: RawFd, how: Shutdown) {
     // `Registered`), and a listener is shut down through a reference to its owner.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let _ = SockRef::from(&socket).shutdown(how);
+}
+
+/// Whether the other end of a socket that this core owns will send nothing more. A client that has closed, and one that is dead,
+/// look alike to who does not read.
+#[expect(
+    unsafe_code,
+    reason = "monoio's sockets lend their descriptor only as a number"
+)]
+fn has_hung_up(fd: RawFd) -> bool {
+    // SAFETY: as in `shut_down`: a slot is in the registry only while its connection owns the socket.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let at_once = Timespec::default();
+    poll(&mut asked, Some(&at_once)).is_ok()
+        && asked.iter().any(|fd| fd.revents().intersects(ended))
 }
 
 /// The slots of all connections of a core.

@@ -18,10 +18,13 @@ use tracing::Level;
 
 use crate::batch::{self, Batch};
 use crate::core::Core;
-use crate::handover::{self, Dropped};
-use crate::limits;
+use crate::extent::{Located, Whole, locate};
+use crate::handover::{self, Dropped, Finished};
 use crate::metrics::Route;
-use crate::parser::{BodyLength, Head, Parsed, Persistence, VERIFY_PATH, header_slots, parse};
+use crate::parser::{
+    BodyLength, Head, MinPosition, Parsed, Persistence, VERIFY_PATH, header_slots, parse,
+};
+use crate::position::{self, Basis, Reached, Unmet};
 use crate::response::{Exchange, RequestId};
 use crate::verify::{self, Circumstances, Question};
 
@@ -32,6 +35,8 @@ pub(crate) struct Input<'a> {
     pub bytes: &'a [u8],
     /// The body, when it came in chunks and is complete; `bytes` then holds the head and what follows the body.
     pub decoded: Option<&'a [u8]>,
+    /// What came of waiting for the position that the first request demands, if it has waited.
+    pub reached: Option<&'a Result<Reached, Dropped>>,
     /// The address of the connection's other end.
     pub remote_ip: Option<IpAddr>,
     /// The time of the request.
@@ -46,6 +51,8 @@ pub(crate) enum Next {
     NeedBody(MissingBody),
     /// An answer is there.
     Done(Done),
+    /// Wait for the position that the request demands, then [`advance`] again.
+    Reach(oneshot::Receiver<Reached>),
     /// Wait for the control plane, then [`finish_control`].
     Control(oneshot::Receiver<ControlResponse>, Asked),
     /// Wait for the disk, then [`finish_read`].
@@ -136,58 +143,6 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     answer(core, &head, request, input, output)
 }
 
-/// A request of which everything is there.
-#[derive(Clone, Copy)]
-struct Whole<'a> {
-    body: &'a [u8],
-    consumed: usize,
-}
-
-enum Located<'a> {
-    Whole(Whole<'a>),
-    Missing(MissingBody),
-    TooLarge,
-}
-
-/// Finds the body of `head` in `input`.
-fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
-    let limit = || {
-        if limits::BATCH_PATHS.contains(&head.path) {
-            limits::BATCH_BODY_BYTES
-        } else {
-            limits::BODY_BYTES
-        }
-    };
-    let missing = || {
-        Located::Missing(MissingBody {
-            head: head.len,
-            length: head.body,
-            limit: limit(),
-            send_continue: head.expects_continue && input.bytes.len() == head.len,
-        })
-    };
-    match (head.body, input.decoded) {
-        (BodyLength::Chunked, None) => missing(),
-        (BodyLength::Chunked, Some(body)) => Located::Whole(Whole {
-            body,
-            consumed: head.len,
-        }),
-        (BodyLength::Known(length), _) => {
-            let Some(length) = usize::try_from(length)
-                .ok()
-                .filter(|length| *length <= limit())
-            else {
-                return Located::TooLarge;
-            };
-            let consumed = head.len + length;
-            input
-                .bytes
-                .get(head.len..consumed)
-                .map_or_else(missing, |body| Located::Whole(Whole { body, consumed }))
-        }
-    }
-}
-
 /// Before a client is told to send a body, a request that has no prospect is refused (RFC 9110 §10.1.1).
 fn body_missing(
     core: &Core,
@@ -234,7 +189,7 @@ fn answer(
         if let Some(origin) = preflight_of(head) {
             let exchange = Exchange::new(core, head, Route::Preflight);
             let headers = head.only("access-control-request-headers");
-            let mut answer = exchange.answer(output, 204);
+            let mut answer = exchange.answer(output, 204, Basis::NOTHING);
             answer.raw_with(|output| cors.write_preflight(origin, headers, output));
             answer.finish(b"");
             return Done::Answered {
@@ -263,6 +218,11 @@ fn answer(
     };
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
+    if head.min_position != MinPosition::None
+        && let Some(next) = hold(&exchange, (head, request, input), started, output)
+    {
+        return next;
+    }
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
             let circumstances = circumstances(core, head, input);
@@ -279,10 +239,12 @@ fn answer(
             }
         }
         Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
-        Resolution::Hot(HotRoute::Ready) => match health::ready(&core.shared.engine.health()) {
-            Ok(()) => write_health(&exchange, output),
-            Err(error) => exchange.refuse(output, &error),
-        },
+        Resolution::Hot(HotRoute::Ready) => {
+            match health::ready(&core.shared.engine.health(), &*core.shared.fleet) {
+                Ok(()) => write_health(&exchange, output),
+                Err(error) => exchange.refuse(output, &error),
+            }
+        }
         Resolution::Control => {
             let asked = Asked {
                 started: Instant::now(),
@@ -310,6 +272,28 @@ fn answer(
     .into()
 }
 
+/// Waits for the position that a request demands, or refuses it; `None` when the position is there.
+#[cold]
+fn hold(
+    exchange: &Exchange<'_>,
+    (head, request, input): (&Head<'_, '_>, Whole<'_>, Input<'_>),
+    started: Started,
+    output: &mut Vec<u8>,
+) -> Option<Next> {
+    let before = output.len();
+    match position::meet(exchange.core, head.min_position, input.reached)? {
+        Unmet::Wait(reaching) => return Some(Next::Reach(reaching)),
+        Unmet::Refused(error) => exchange.refuse(output, &error),
+    }
+    log_hot(head, exchange, output.get(before..), started);
+    let persistence = exchange.persistence;
+    let done = Done::Answered {
+        consumed: request.consumed,
+        persistence,
+    };
+    Some(done.into())
+}
+
 /// The origin of a preflight (the Fetch Standard §3.2.2), if `head` is one.
 fn preflight_of<'a>(head: &Head<'_, 'a>) -> Option<&'a [u8]> {
     let is_asked = head.method == "OPTIONS" && head.only("access-control-request-method").is_some();
@@ -325,7 +309,7 @@ fn question<'a>(route: Route, head: &Head<'_, 'a>, body: &'a [u8]) -> Question<'
 }
 
 fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
-    let mut answer = exchange.answer(output, 200);
+    let mut answer = exchange.answer(output, 200, Basis::NOTHING);
     answer.raw(b"Content-Type: application/json\r\n");
     answer.finish(health::OK);
 }
@@ -337,9 +321,10 @@ pub(crate) fn finish_control(
     asked: &Asked,
     response: Result<ControlResponse, Dropped>,
     output: &mut Vec<u8>,
-) -> Done {
+) -> Finished {
     let response = response.unwrap_or_else(|_| ApiError::internal().into());
-    again(
+    let mut following = None;
+    let done = again(
         core,
         input,
         Route::Control,
@@ -349,7 +334,8 @@ pub(crate) fn finish_control(
                 request_id: RequestId::Echoed(&asked.request_id),
                 ..*exchange
             };
-            handover::answer(&exchange, &response, output);
+            let status = response.status;
+            following = handover::answer(&exchange, head.version.into(), response, output);
             let template = match find(head.method, head.path) {
                 Match::Found { template, .. } => template,
                 Match::NotFound | Match::MethodNotAllowed(_) => exchange.route.name(),
@@ -357,13 +343,14 @@ pub(crate) fn finish_control(
             tracing::info!(
                 method = head.method,
                 route = template,
-                status = response.status,
+                status,
                 duration_us = micros(asked.started),
                 request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
                 "request"
             );
         },
-    )
+    );
+    Finished::new(done, following)
 }
 
 /// Writes the answer to the verification at the start of `input`, for which a record was read. It came by `route`.

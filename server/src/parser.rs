@@ -8,7 +8,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 use talos_api::error::ApiError;
-use talos_engine::CacheMode;
+use talos_api::fleet::MIN_POSITION_HEADER;
+use talos_engine::{CacheMode, Position};
 
 use crate::limits;
 
@@ -77,6 +78,8 @@ pub(crate) struct Head<'h, 'b> {
     pub body: BodyLength,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
+    /// Which HTTP the client speaks.
+    pub version: Version,
     /// Whether the connection stays open afterwards.
     pub persistence: Persistence,
     /// From `Cache-Control` and `Pragma`.
@@ -85,6 +88,8 @@ pub(crate) struct Head<'h, 'b> {
     pub request_id: Option<&'b [u8]>,
     /// `Origin`, as it came.
     pub origin: Option<&'b [u8]>,
+    /// The position that the answer has to take account of.
+    pub min_position: MinPosition,
 }
 
 impl<'b> Head<'_, 'b> {
@@ -109,6 +114,15 @@ pub(crate) enum BodyLength {
     Chunked,
 }
 
+/// The versions of HTTP that are spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
 /// What becomes of a connection after the answer (RFC 9112 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
@@ -118,6 +132,29 @@ pub(crate) enum Persistence {
     KeepAndSay,
     /// It is closed.
     Close,
+}
+
+/// What a request demands by `Talos-Min-Position`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MinPosition {
+    /// Nothing.
+    #[default]
+    None,
+    /// All changes up to this one.
+    At(Position),
+    /// Nobody knows what: no position, or several.
+    Unclear,
+}
+
+impl MinPosition {
+    /// With one more field of this value.
+    pub(crate) fn and(self, value: &[u8]) -> Self {
+        let position = std::str::from_utf8(value).ok();
+        match (self, position.and_then(|text| text.parse().ok())) {
+            (Self::None, Some(position)) => Self::At(position),
+            _ => Self::Unclear,
+        }
+    }
 }
 
 /// The path compared before all others.
@@ -169,6 +206,7 @@ struct Facts<'b> {
     cache: CacheMode,
     request_id: Option<&'b [u8]>,
     origin: Option<&'b [u8]>,
+    min_position: MinPosition,
 }
 
 fn understand<'h, 'b>(
@@ -221,10 +259,16 @@ fn understand<'h, 'b>(
         body,
         // RFC 9110 §10.1.1: the expectation of an HTTP/1.0 client is ignored.
         expects_continue: facts.expects_continue && version == 1,
+        version: if version == 1 {
+            Version::Http11
+        } else {
+            Version::Http10
+        },
         persistence,
         cache: facts.cache,
         request_id: facts.request_id,
         origin: facts.origin,
+        min_position: facts.min_position,
     })
 }
 
@@ -270,6 +314,9 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
                     return malformed("the only Transfer-Encoding spoken here is one chunked");
                 }
                 facts.chunked = true;
+            }
+            18 if is(MIN_POSITION_HEADER) => {
+                facts.min_position = facts.min_position.and(field.value);
             }
             _ => {}
         }

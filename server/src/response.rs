@@ -8,8 +8,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use talos_api::error::ApiError;
 
 use crate::core::Core;
+use crate::framing::Framing;
 use crate::metrics::Route;
 use crate::parser::{Head, Persistence};
+use crate::position::Basis;
 
 /// An answer that tells a client to send its body (RFC 9110 §15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -87,14 +89,19 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Begins an answer in `output`.
-    pub(crate) fn answer<'o>(&self, output: &'o mut Vec<u8>, status: u16) -> Answer<'o> {
-        self.core.metrics.requests.count(self.route, status);
+    /// Begins an answer in `output`, which was evaluated before and rests on `basis`.
+    pub(crate) fn answer<'o>(
+        &self,
+        output: &'o mut Vec<u8>,
+        status: u16,
+        basis: Basis,
+    ) -> Answer<'o> {
+        let core = self.core;
+        core.metrics.requests.count(self.route, status);
         output.extend_from_slice(b"HTTP/1.1 ");
         output.extend_from_slice(status_text(status).as_bytes());
-        output.extend_from_slice(b"\r\nDate: ");
-        output.extend_from_slice(&self.core.date.get());
-        output.extend_from_slice(b"\r\nX-Request-Id: ");
+        let mut preludes = core.preludes.borrow_mut();
+        output.extend_from_slice(preludes.of(basis, &core.shared.engine));
         output.extend_from_slice(self.request_id.bytes());
         output.extend_from_slice(match self.persistence {
             Persistence::Keep => b"\r\n",
@@ -116,7 +123,7 @@ impl<'a> Exchange<'a> {
 
     /// A whole answer from an error.
     pub(crate) fn refuse(&self, output: &mut Vec<u8>, error: &ApiError) {
-        let mut answer = self.answer(output, error.status());
+        let mut answer = self.answer(output, error.status(), Basis::NOTHING);
         for (name, value) in error.headers() {
             answer.field(name, &value);
         }
@@ -169,6 +176,15 @@ impl Answer<'_> {
         self.finish_in_parts(&[body]);
     }
 
+    /// Ends the head of an answer whose body is framed so, and adds what is there of the body.
+    pub(crate) fn finish_open(mut self, framing: Framing, begun: &[u8]) {
+        self.raw(framing.field());
+        self.raw(b"\r\n");
+        if self.body == BodyPart::Sent {
+            framing.append(begun, self.output);
+        }
+    }
+
     /// Ends the head and adds a body that lies in several places.
     pub(crate) fn finish_in_parts(mut self, parts: &[&[u8]]) {
         if self.body != BodyPart::Absent {
@@ -216,6 +232,7 @@ const fn status_text(status: u16) -> &'static str {
         405 => "405 Method Not Allowed",
         408 => "408 Request Timeout",
         409 => "409 Conflict",
+        410 => "410 Gone",
         413 => "413 Content Too Large",
         414 => "414 URI Too Long",
         415 => "415 Unsupported Media Type",
@@ -424,8 +441,8 @@ mod tests {
     #[test]
     fn every_status_of_the_contract_has_its_phrase() {
         for status in [
-            200, 201, 400, 401, 402, 403, 404, 405, 408, 409, 413, 414, 417, 429, 431, 500, 503,
-            504, 505,
+            200, 201, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 414, 417, 429, 431, 500,
+            503, 504, 505,
         ] {
             assert!(
                 status_text(status).starts_with(&format!("{status} ")),

@@ -12,6 +12,7 @@ use std::{io, iter};
 
 use core_affinity::CoreId;
 use talos_api::control::ControlPlane;
+use talos_api::fleet::Fleet;
 use talos_engine::Engine;
 
 use crate::core::{Core, Shared, ShutdownOrder, serve};
@@ -59,6 +60,7 @@ impl Server {
     pub fn bind(
         options: ServerOptions,
         engine: Arc<Engine>,
+        fleet: Arc<dyn Fleet>,
         control: Arc<dyn ControlPlane>,
     ) -> Result<Self, ServerError> {
         let ServerOptions {
@@ -92,6 +94,7 @@ impl Server {
         let metrics = Arc::new(ServerMetrics::new(count));
         let shared = Arc::new(Shared {
             engine,
+            fleet,
             control,
             deadlines,
             connections_per_worker,

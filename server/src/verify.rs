@@ -111,7 +111,7 @@ pub(crate) fn with_query<R>(
 
 fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {
     let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
-    let mut response = exchange.answer(output, 200);
+    let mut response = exchange.answer(output, 200, answer.sequence.into());
     response.raw(match answer.cache {
         CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
         CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",

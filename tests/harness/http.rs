@@ -103,6 +103,42 @@ impl Connection {
 
     /// Reads one answer and not a byte more.
     pub fn receive(&mut self) -> Result<Answer, NoAnswer> {
+        let mut answer = self.receive_head()?;
+        // Neither has a body (RFC 9110 §8.6).
+        let length = if answer.status < 200 || answer.status == 204 {
+            0
+        } else {
+            answer.content_length()
+        };
+        while self.unread.len() < length {
+            if self.read_more().map_err(NoAnswer::Broken)? == 0 {
+                return Err(truncated("in a body"));
+            }
+        }
+        answer.body = self.unread.drain(..length).collect();
+        Ok(answer)
+    }
+
+    /// Reads the next chunk of a body that comes in chunks; empty at its end.
+    pub fn receive_chunk(&mut self) -> Vec<u8> {
+        let line = loop {
+            if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                break self.unread.drain(..at + 2).collect::<Vec<_>>();
+            }
+            assert!(self.read_more().unwrap() > 0, "cut before a chunk");
+        };
+        let length = std::str::from_utf8(&line).unwrap().trim_end();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        while self.unread.len() < length + 2 {
+            assert!(self.read_more().unwrap() > 0, "cut in a chunk");
+        }
+        let chunk = self.unread.drain(..length).collect();
+        assert_eq!(self.unread.drain(..2).collect::<Vec<_>>(), b"\r\n");
+        chunk
+    }
+
+    /// Reads the head of an answer and not a byte more.
+    pub fn receive_head(&mut self) -> Result<Answer, NoAnswer> {
         let end = loop {
             if let Some(end) = self
                 .unread
@@ -120,21 +156,8 @@ impl Connection {
                 return Err(closed);
             }
         };
-        let mut answer = parse_head(&self.unread[..end]).map_err(NoAnswer::Broken)?;
-        // Neither has a body (RFC 9110 §8.6).
-        let length = if answer.status < 200 || answer.status == 204 {
-            0
-        } else {
-            answer.content_length()
-        };
-        let whole = end + 4 + length;
-        while self.unread.len() < whole {
-            if self.read_more().map_err(NoAnswer::Broken)? == 0 {
-                return Err(truncated("in a body"));
-            }
-        }
-        answer.body = self.unread[end + 4..whole].to_vec();
-        self.unread.drain(..whole);
+        let answer = parse_head(&self.unread[..end]).map_err(NoAnswer::Broken)?;
+        self.unread.drain(..end + 4);
         Ok(answer)
     }
 

@@ -1,6 +1,8 @@
 //! What scenarios share: a server of their own, a client that sends any bytes, and records of what was acknowledged.
 
 pub mod cli;
+pub mod engine;
+pub mod feed;
 pub mod http;
 pub mod keys;
 pub mod ledger;

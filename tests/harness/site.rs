@@ -95,6 +95,12 @@ impl Site {
         command
     }
 
+    /// A site on which a server has run.
+    pub fn start_and_stop(mut self) -> Self {
+        self.start().stop();
+        self
+    }
+
     /// Starts a server and waits until it is ready.
     pub fn start(&mut self) -> Server {
         self.starts += 1;
@@ -212,6 +218,11 @@ impl Server {
     /// A new connection.
     pub fn connect(&self) -> Connection {
         Connection::open(self.address)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Child {
+        &self.child
     }
 
     /// Sends SIGTERM.

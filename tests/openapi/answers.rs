@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{document, resolve};
+use crate::harness::feed::Feed;
 use crate::harness::http::{Answer, Connection};
 use crate::harness::site::Site;
 
@@ -86,6 +87,14 @@ impl Client<'_> {
             }
         }
         panic!("no operation {id}");
+    }
+
+    /// Checks a part of an answer of another media type that has JSON in it.
+    fn check_value(&mut self, id: &str, media: &str, value: &Value) {
+        let (_, path, operation) = self.operation(id);
+        let schema = &operation["responses"]["200"]["content"][media]["schema"];
+        assert_conforms(self.document, schema, value, &format!("{id} {path}"));
+        self.asked.insert(id.to_owned());
     }
 
     fn check(&mut self, id: &str, answer: &Answer) -> Value {
@@ -197,6 +206,13 @@ both_drivers! {
             assert_eq!(client.check(operation, &answer)["is_valid"], true);
         }
         client.ask("deleteKey", &id, &empty);
+        let mut feed = Feed::open(server.address, "after=0", &[]);
+        for _ in 0..10 {
+            client.check_value("adminFollowChanges", "text/event-stream", &feed.event().data);
+        }
+        let (backup, _connection) = Feed::ask_at(server.address, "/v2alpha1/admin/backup", &[]);
+        assert_eq!(backup.status, 200);
+        client.check_value("adminCreateBackup", "application/octet-stream", &json!("TALOSBAK"));
         for id in ["getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady"] {
             client.ask(id, "", &empty);
         }

@@ -31,6 +31,42 @@ pub struct ControlMetrics {
     batch_items: BatchItems,
     jwts_minted: AtomicU64,
     macaroons_minted: AtomicU64,
+    change_streams: AtomicU64,
+    backup_streams: AtomicU64,
+}
+
+/// What a stream sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamKind {
+    /// Changes as they happen.
+    Changes,
+    /// Everything as it was at one position.
+    Backup,
+}
+
+impl StreamKind {
+    const ALL: [Self; 2] = [Self::Changes, Self::Backup];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Changes => "changes",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// A stream that is open until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenStream {
+    kind: StreamKind,
+    metrics: Arc<ControlMetrics>,
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let open = self.metrics.streams(self.kind);
+        open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What was asked for.
@@ -169,6 +205,22 @@ impl ControlMetrics {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A stream that begins.
+    pub(crate) fn stream(self: &Arc<Self>, kind: StreamKind) -> OpenStream {
+        self.streams(kind).fetch_add(1, Ordering::Relaxed);
+        OpenStream {
+            kind,
+            metrics: Arc::clone(self),
+        }
+    }
+
+    fn streams(&self, kind: StreamKind) -> &AtomicU64 {
+        match kind {
+            StreamKind::Changes => &self.change_streams,
+            StreamKind::Backup => &self.backup_streams,
+        }
+    }
+
     pub(crate) fn token_minted(&self, token_type: TokenType) {
         self.minted(token_type).fetch_add(1, Ordering::Relaxed);
     }
@@ -250,6 +302,15 @@ impl ControlMetrics {
         for token_type in [TokenType::Jwt, TokenType::Macaroon] {
             let count = self.minted(token_type).load(Ordering::Relaxed);
             minted.sample(&[("algorithm", token_type.name())], count);
+        }
+        let mut streams = page.family(
+            "talos_streams_open",
+            Kind::Gauge,
+            "Answers that are being sent part by part, by what they hold.",
+        );
+        for kind in StreamKind::ALL {
+            let count = self.streams(kind).load(Ordering::Relaxed);
+            streams.sample(&[("kind", kind.name())], count);
         }
         let mut batch_items = page.family(
             "talos_batch_import_keys_total",

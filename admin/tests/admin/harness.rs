@@ -6,10 +6,11 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
+use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
-    Refusal, Secret, Step, TenantId, TokenSettings, Verdict, clock,
+    Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict, clock,
 };
 use tempfile::TempDir;
 
@@ -102,6 +103,8 @@ impl Harness {
             cache_bytes: 8 << 20,
             cache_ttl_s: 300,
             last_used: LastUsedOptions::default(),
+            retention: Retention::default(),
+            snapshots: 2,
             keyring,
             render: talos_api::verify::render_valid,
             render_token: talos_api::verify::render_valid_token,
@@ -113,7 +116,8 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };
-        let admin = AdminService::start(Arc::clone(&engine), settings).expect("a service");
+        let fleet = Arc::new(Alone(Arc::clone(&engine)));
+        let admin = AdminService::start(Arc::clone(&engine), fleet, settings).expect("a service");
         let control = admin.control_plane();
         Self {
             directory,

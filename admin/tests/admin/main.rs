@@ -12,4 +12,5 @@ mod harness;
 mod idempotency;
 mod key_set_and_version;
 mod lifecycle;
+mod readiness;
 mod shutdown;

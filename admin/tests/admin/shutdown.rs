@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
+use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::Secret;
 
@@ -48,7 +49,8 @@ fn a_private_key_stops_the_start() {
             jwks,
             version: "1.2.3",
         };
-        AdminService::start(Arc::clone(&harness.engine), settings)
+        let fleet = Arc::new(Alone(Arc::clone(&harness.engine)));
+        AdminService::start(Arc::clone(&harness.engine), fleet, settings)
     };
     let error = start(json!({"keys": [{"kty": "OKP", "d": "AA"}]}))
         .err()

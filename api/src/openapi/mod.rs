@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::control::CONTENT_TYPE;
 use crate::error::Envelope;
-use crate::query::Parameter;
+use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
+use crate::query::{Parameter, ParameterKind};
 use crate::route::{self, PARAMETER};
 use operation::Operation;
 use schemas::Schemas;
@@ -21,6 +22,23 @@ const TAG: &str = "ApiKeys";
 
 /// How a credential is shown in the `Authorization` field.
 const BEARER: &str = "bearer";
+
+/// What every request may demand.
+const MIN_POSITION: Parameter = Parameter::text(
+    MIN_POSITION_HEADER,
+    "EPOCH.SEQUENCE: the answer takes account of all changes up to this position, or is 503.",
+);
+/// What every answer carries, and what it says.
+const ANSWER_HEADERS: [(&str, &str); 2] = [
+    (
+        POSITION_HEADER,
+        "EPOCH.SEQUENCE: whoever demands it of any node is shown nothing older than this answer.",
+    ),
+    (
+        "X-Request-Id",
+        "The request's own, or one that was made for it: under it the request is found in the logs.",
+    ),
+];
 
 /// The document of a server of `version`.
 #[must_use]
@@ -83,42 +101,60 @@ fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut S
             .iter()
             .map(|each| parameter(each, "header")),
     );
-    if !parameters.is_empty() {
-        put("parameters", Value::Array(parameters));
-    }
+    parameters.push(parameter(&MIN_POSITION, "header"));
+    put("parameters", Value::Array(parameters));
     if operation.is_authorized {
         put("security", json!([{ BEARER: [] }]));
     }
     // A body of GET and DELETE means nothing to HTTP (RFC 9110 §9.3.1, §9.3.5), and few clients send one.
     let may_have_body = !matches!(method, "GET" | "DELETE");
     if let Some(body) = operation.body.as_ref().filter(|_| may_have_body) {
-        let content = content(&schemas.body(body));
+        let content = content(CONTENT_TYPE, &schemas.body(body));
         put(
             "requestBody",
             json!({ "required": body.is_required(), "content": content }),
         );
     }
-    let answer = content(&schemas.answer(operation.answer));
-    let error = content(&schemas.answer(SchemaGenerator::subschema_for::<Envelope<'_>>));
+    let answer = content(operation.media, &schemas.answer(operation.answer));
+    let error = content(
+        CONTENT_TYPE,
+        &schemas.answer(SchemaGenerator::subschema_for::<Envelope<'_>>),
+    );
     put(
         "responses",
         json!({
-            operation.status.to_string(): { "description": "Success.", "content": answer },
-            "default": { "description": "Failure.", "content": error },
+            operation.status.to_string(): {
+                "description": "Success.",
+                "headers": answer_headers(),
+                "content": answer,
+            },
+            "default": {
+                "description": "Failure.",
+                "headers": answer_headers(),
+                "content": error,
+            },
         }),
     );
     Value::Object(described)
 }
 
-fn content(schema: &Value) -> Value {
-    json!({ CONTENT_TYPE: { "schema": schema } })
+fn answer_headers() -> Value {
+    let headers = ANSWER_HEADERS.map(|(name, about)| {
+        let header = json!({ "description": about, "schema": { "type": "string" } });
+        (name.to_owned(), header)
+    });
+    Value::Object(Map::from_iter(headers))
+}
+
+fn content(media: &str, schema: &Value) -> Value {
+    json!({ media: { "schema": schema } })
 }
 
 fn parameter(parameter: &Parameter, place: &str) -> Value {
-    let schema = if parameter.is_int32 {
-        json!({ "type": "integer", "format": "int32", "minimum": 0 })
-    } else {
-        json!({ "type": "string" })
+    let schema = match parameter.kind {
+        ParameterKind::Text => json!({ "type": "string" }),
+        ParameterKind::Int32 => json!({ "type": "integer", "format": "int32", "minimum": 0 }),
+        ParameterKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
     };
     json!({
         "name": parameter.name,

@@ -2,6 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
 use crate::json::Object;
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute};
@@ -10,8 +11,8 @@ use crate::shapes::{
     SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
 };
 use crate::{
-    batch_import, batch_verify, bearer, derive, import, issue, jwks, list, revoke, rotate,
-    self_revoke, short, update, verify, version,
+    batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
+    rotate, self_revoke, short, update, verify, version,
 };
 
 /// The schema of an answer.
@@ -30,6 +31,8 @@ pub(super) struct Operation {
     pub(super) is_authorized: bool,
     /// The HTTP status of a success.
     pub(super) status: u16,
+    /// The media type of its body. Of server-sent events the schema is that of their data.
+    pub(super) media: &'static str,
     pub(super) answer: Answer,
 }
 
@@ -85,6 +88,7 @@ impl Operation {
             body: None,
             is_authorized: false,
             status: 200,
+            media: CONTENT_TYPE,
             answer,
         }
     }
@@ -117,6 +121,10 @@ impl Operation {
             is_authorized: true,
             ..self
         }
+    }
+
+    const fn media(self, media: &'static str) -> Self {
+        Self { media, ..self }
     }
 
     /// Answers 201.
@@ -237,6 +245,32 @@ impl Operation {
                 schema::<SelfRevokeApiKeyResponse>,
             )
             .body(&self_revoke::REQUEST),
+            Endpoint::Replication => Self::new(
+                "adminGetReplication",
+                "Shows where the node stands among others.",
+                schema::<fleet::FleetStatus>,
+            ),
+            Endpoint::ReplicationState => Self::new(
+                "adminGetReplicationState",
+                "Shows a summary of everything that the node holds, by which nodes are compared. Reads all keys.",
+                schema::<fleet::StateSummary>,
+            ),
+            Endpoint::Promote => Self::new(
+                "adminPromote",
+                "Makes a replica the primary of a new epoch.",
+                schema::<fleet::FleetStatus>,
+            ),
+            Endpoint::Diverged => Self::new(
+                "adminGetDiverged",
+                "Shows the changes that this node alone holds.",
+                schema::<fleet::Divergence>,
+            )
+            .query(&[fleet::LIMIT]),
+            Endpoint::Rejoin => Self::new(
+                "adminRejoin",
+                "Sets a node that holds changes of its own back to what its primary holds, and keeps a copy.",
+                schema::<fleet::Rejoined>,
+            ),
             Endpoint::Jwks => Self::new(
                 "getJwks",
                 "Shows the public keys that derived tokens are signed with.",
@@ -248,6 +282,20 @@ impl Operation {
                 schema::<version::Version<'_>>,
             ),
             Endpoint::OpenApi => Self::new("getOpenApi", "Shows this document.", any_object),
+            Endpoint::FollowChanges => Self::new(
+                "adminFollowChanges",
+                "Sends the changes of keys as they happen, as server-sent events.",
+                schema::<change::Data<'_>>,
+            )
+            .query(&change::PARAMETERS)
+            .headers(&change::HEADERS)
+            .media(change::CONTENT_TYPE),
+            Endpoint::CreateBackup => Self::new(
+                "adminCreateBackup",
+                "Sends everything as it is now, as the bytes of a backup.",
+                bytes,
+            )
+            .media(CONTENT_TYPE_BYTES),
         }
     }
 
@@ -296,6 +344,11 @@ fn schema<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// An object without fields.
 fn empty(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "additionalProperties": false })
+}
+
+/// What is no JSON.
+fn bytes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "binary" })
 }
 
 fn any_object(_: &mut SchemaGenerator) -> Schema {

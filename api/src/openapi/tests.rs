@@ -63,6 +63,28 @@ fn every_operation_has_an_id_of_its_own_and_says_what_it_does() {
 }
 
 #[test]
+fn every_operation_takes_and_names_a_position() {
+    let document = document("1");
+    for (path, method, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        let demands = parameters
+            .iter()
+            .filter(|each| each["name"] == MIN_POSITION_HEADER && each["in"] == "header");
+        assert_eq!(demands.count(), 1, "{method} {path}");
+        for (status, answer) in operation["responses"].as_object().expect("responses") {
+            for name in [POSITION_HEADER, "X-Request-Id"] {
+                let header = &answer["headers"][name];
+                assert_eq!(
+                    header["schema"]["type"], "string",
+                    "{method} {path} {status}"
+                );
+                assert!(header["description"].is_string());
+            }
+        }
+    }
+}
+
+#[test]
 fn references_lead_somewhere_and_every_schema_is_used() {
     let document = document("1");
     let mut found = BTreeSet::new();

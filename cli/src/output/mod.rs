@@ -8,7 +8,7 @@ use std::io::Write;
 use serde_json::Value;
 
 pub(crate) use self::format::{FORMATS, Format};
-pub(crate) use self::table::Table;
+pub(crate) use self::table::{Table, printable};
 use crate::client::Answer;
 use crate::error::CliError;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value};
 
 /// A result as a person reads it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Table {
     /// The fields of one thing, one a line.
     Fields(Vec<Field>),
@@ -128,7 +128,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn printable(text: &str) -> String {
+/// `text` with its control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_default());

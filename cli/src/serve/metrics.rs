@@ -9,11 +9,13 @@ use talos_admin::MetricsListener;
 use talos_admin::metrics::{ControlMetrics, Exposition, Kind};
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, Health};
+use talos_replication::node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
 use super::VERSION;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
+use super::replication_metrics as replication;
 use crate::error::CliError;
 
 /// Binds the listener. Somebody who tries the server out is not kept from it by a default port that is taken: a
@@ -58,6 +60,8 @@ pub(crate) struct Sources {
     pub(crate) control: Arc<ControlMetrics>,
     /// How the data plane talks to the kernel.
     pub(crate) driver: String,
+    /// What the server is among others, if it does not stand alone.
+    pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
     pub(crate) started: UnixMillis,
 }
@@ -70,6 +74,7 @@ impl Sources {
         self.verifications(page);
         self.connections(page);
         self.process(page);
+        replication::expose(page, &self.engine, self.node.as_deref());
     }
 
     fn sum(&self, counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {

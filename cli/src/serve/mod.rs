@@ -6,10 +6,12 @@
 //!   and only then the database closes: nobody is told of a change that is not durable.
 
 mod development;
+mod fleet;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;
 pub(crate) mod process;
+mod replication_metrics;
 pub(crate) mod signals;
 
 use std::io::{self, Write as _};
@@ -21,17 +23,20 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
+use talos_api::fleet::{Alone, Fleet};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
 use talos_config::{CacheType, ClientIpSource as Source, Credentials, Driver, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
 use talos_engine::{
-    Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes,
-    TokenSettings,
+    Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Mode, Options, Prefixes,
+    Retention, TokenSettings,
 };
+use talos_replication::node::Node;
 use talos_server::{ClientIpSource, DriverChoice, Server, ServerOptions};
 
 use self::development::Development;
+use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
 use self::signals::Signals;
@@ -117,14 +122,16 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let engine = Engine::open(options(start.settings))?;
+    let plan = Plan::of(start.settings)?;
+    let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
+    let engine = Engine::open_as(options(start.settings), mode)?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
     engine.set_rate_limits(if start.settings.rate_limit.enabled {
         Enforcement::On
     } else {
         Enforcement::Off
     });
-    let served = serve(start, &engine, signals);
+    let served = join(start, &engine, plan, signals);
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -133,20 +140,52 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     served
 }
 
-fn serve(start: &Start<'_>, engine: &Arc<Engine>, signals: Signals) -> Result<ExitCode, CliError> {
+/// Takes the server's place among others, if there are any, for as long as it serves.
+fn join(
+    start: &Start<'_>,
+    engine: &Arc<Engine>,
+    plan: Option<Plan>,
+    signals: Signals,
+) -> Result<ExitCode, CliError> {
+    let Some(plan) = plan else {
+        return serve(
+            start,
+            engine,
+            Arc::new(Alone(Arc::clone(engine))),
+            None,
+            signals,
+        );
+    };
+    let member = plan.start(engine)?;
+    let node = member.node();
+    let served = serve(start, engine, Arc::new(member), Some(&node), signals);
+    node.stop();
+    served
+}
+
+fn serve(
+    start: &Start<'_>,
+    engine: &Arc<Engine>,
+    fleet: Arc<dyn Fleet>,
+    node: Option<&Arc<Node>>,
+    signals: Signals,
+) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
-    let mut admin =
-        AdminService::start(Arc::clone(engine), admin_settings(settings)).map_err(|source| {
-            CliError::Start {
-                what: "control plane",
-                source,
-            }
-        })?;
+    let mut admin = AdminService::start(
+        Arc::clone(engine),
+        Arc::clone(&fleet),
+        admin_settings(settings),
+    )
+    .map_err(|source| CliError::Start {
+        what: "control plane",
+        source,
+    })?;
     let server = Server::bind(
         server_options(settings, start.surface),
         Arc::clone(engine),
+        fleet,
         admin.control_plane(),
     );
     let outcome = server.map_err(CliError::from).and_then(|server| {
@@ -156,6 +195,7 @@ fn serve(start: &Start<'_>, engine: &Arc<Engine>, signals: Signals) -> Result<Ex
                 server: server.metrics(),
                 control: admin.metrics(),
                 driver: server.driver().to_string(),
+                node: node.map(Arc::clone),
                 log: start.log.clone(),
                 started: start.started,
             };
@@ -279,6 +319,11 @@ fn options(settings: &Settings) -> Options {
             flush_size: settings.last_used.flush_size,
             flush_interval: settings.last_used.flush_interval,
         },
+        retention: Retention::new(
+            settings.replication.log.retention,
+            settings.replication.log.bytes_max,
+        ),
+        snapshots: settings.replication.snapshots.concurrent,
         keyring,
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,

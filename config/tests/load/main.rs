@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod replication;
 mod tokens;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! The committing thread of a node among others: each order is checked, written, and only then visible.
 
 use super::order::Order;
-use super::{Worker, received};
+use super::{Worker, append, received};
 use crate::fleet::{
     CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Mode,
     NodeStanding, Reign, Reigns,
@@ -54,7 +54,7 @@ impl Worker {
             received: Some(&received),
             live_keys: &live_keys,
         };
-        let written = self.journal.append(&group);
+        let written = append(&mut *self.journal, &self.head, &group);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.publish(&changes);
         Ok(())
@@ -158,6 +158,7 @@ impl Worker {
             CopyEnd::Last => {
                 self.membership().standing.copying = None;
                 self.last = place.position;
+                self.head.rise(self.last);
                 self.verifier.open();
                 self.head.advance(self.last);
             }

@@ -27,7 +27,7 @@ use crate::command::{CommandError, Outcome};
 use crate::fleet::{FollowError, Head, Membership, Mode};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
-use crate::storage::{Change, Journal, StorageError};
+use crate::storage::{Change, Group, Journal, StorageError};
 use crate::verifier::Verifier;
 use stage::Stage;
 
@@ -236,7 +236,7 @@ impl Worker {
             .into_iter()
             .map(|job| (job.done, stage.apply(job.command, job.now)))
             .collect();
-        if let Err(error) = self.journal.append(&stage.group()) {
+        if let Err(error) = append(&mut *self.journal, &self.head, &stage.group()) {
             let reason = self.stop_writes(&error);
             return refuse(answers.into_iter().map(|(done, _)| done), &reason);
         }
@@ -267,6 +267,14 @@ impl Worker {
         tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
         self.latch.get_or_init(|| error.to_string()).clone()
     }
+}
+
+/// Makes a group durable. Whoever reads storage may see it before this returns, and nobody does if it fails.
+fn append(journal: &mut dyn Journal, head: &Head, group: &Group<'_>) -> Result<(), StorageError> {
+    if let Some(last) = group.changes.last() {
+        head.rise(last.position);
+    }
+    journal.append(group).inspect_err(|_| head.fall_back())
 }
 
 fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {

@@ -1,8 +1,10 @@
 //! The engine as one of several nodes. What waits here, waits for the disk: none of it belongs on a thread that must not.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
 
 use super::Engine;
+use crate::clock::UnixMillis;
 use crate::commit::Order;
 use crate::error::ReadError;
 use crate::fleet::{
@@ -10,7 +12,8 @@ use crate::fleet::{
     Mode, NodeStanding, ReadLimits, Reign, Snapshot, SnapshotError, StateHash,
 };
 use crate::ids::{Epoch, Position};
-use crate::storage::StorageError;
+use crate::last_used::UsedKey;
+use crate::storage::{RecordKey, StorageError};
 
 /// As long as this lives, somebody is called when there are new changes.
 pub struct Watch {
@@ -39,6 +42,16 @@ impl Engine {
     /// The last change that is durable and that verifications see. Takes no lock.
     pub fn head(&self) -> Position {
         self.head.position()
+    }
+
+    /// The last change that any answer given so far can rest on: of the group that is being written, or else [`Engine::head`].
+    pub fn ceiling(&self) -> Position {
+        self.head.ceiling()
+    }
+
+    /// Another number whenever [`Engine::head`] or [`Engine::ceiling`] has moved. Costs one load.
+    pub fn moves(&self) -> u64 {
+        self.head.moves()
     }
 
     /// From now on calls `notify` with the new [`Engine::head`], on the committing thread: it must only wake somebody. `None` when
@@ -85,6 +98,14 @@ impl Engine {
             return Err(SnapshotError::Incomplete);
         }
         Snapshot::open(&self.store, &self.snapshots)
+    }
+
+    /// Keeps everything that is there now in a data directory of its own, on the same file system: links to the files there are.
+    ///
+    /// # Errors
+    /// The directory exists, or storage refuses; for the operator.
+    pub fn keep_aside(&self, to: &Path) -> Result<(), String> {
+        self.store.keep_aside(to).map_err(|error| error.to_string())
     }
 
     /// A summary of everything, by which nodes are compared. Reads all records.
@@ -157,6 +178,18 @@ impl Engine {
     /// See [`FollowError`].
     pub fn install(&self, name: CopyName, chunk: CopyChunk) -> Result<(), FollowError> {
         self.give(Order::Install(name, chunk)).map(drop)
+    }
+
+    /// From now on calls `told` with the keys whose uses were written, as storage names them, on the thread that writes them. Whoever
+    /// was told before is told no more.
+    pub fn on_used(&self, told: impl Fn(&[UsedKey]) + Send + Sync + 'static) {
+        self.last_used.tell(Arc::new(told));
+    }
+
+    /// Takes over when a key was last used on another node; false when there is no room, or the bytes name no key.
+    pub fn note_used(&self, key: &[u8], time: UnixMillis) -> bool {
+        let key = RecordKey::split(key).map(|(tenant, key_id)| RecordKey::new(tenant, key_id));
+        key.is_some_and(|key| self.last_used.touch(&key, time))
     }
 
     fn give(&self, order: Order) -> Result<Position, FollowError> {

@@ -1,8 +1,8 @@
 //! The sender's side of a full copy: everything as it was at one position, read a chunk at a time.
 //!
 //! RocksDB's snapshot borrows the database, and who sends a copy comes and goes; so a thread of its own holds the snapshot and
-//! reads for whoever asks. As long as a snapshot lives, the files of its time are kept: there are [`SNAPSHOTS_MAX`] at most, and who
-//! opens one drops it when nobody asks for it any more.
+//! reads for whoever asks. As long as a snapshot lives, the files of its time are kept: there are as many at most as
+//! [`crate::Options`] says, and who opens one drops it when nobody asks for it any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,6 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::{CopyChunk, CopyCursor, ReadLimits};
 use crate::ids::Position;
-use crate::limits::SNAPSHOTS_MAX;
 use crate::storage::{RocksStore, StorageError};
 
 /// Why there is no snapshot, or no rows of it.
@@ -36,16 +35,27 @@ impl From<StorageError> for SnapshotError {
 }
 
 /// Counts snapshots.
-#[derive(Debug, Default)]
-pub struct Permits(AtomicUsize);
+#[derive(Debug)]
+pub struct Permits {
+    taken: AtomicUsize,
+    max: usize,
+}
 
 struct Permit(Arc<Permits>);
 
 impl Permits {
+    /// For so many snapshots at a time.
+    pub fn new(max: usize) -> Self {
+        Self {
+            taken: AtomicUsize::new(0),
+            max,
+        }
+    }
+
     fn take(self: &Arc<Self>) -> Option<Permit> {
-        let more = |taken: usize| (taken < SNAPSHOTS_MAX).then_some(taken + 1);
+        let more = |taken: usize| (taken < self.max).then_some(taken + 1);
         let taken = self
-            .0
+            .taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         taken.is_ok().then(|| Permit(Arc::clone(self)))
     }
@@ -53,7 +63,7 @@ impl Permits {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

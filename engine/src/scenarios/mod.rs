@@ -9,6 +9,7 @@ mod last_used;
 mod lifecycle;
 mod lists;
 mod model;
+mod positions;
 mod rate_limits;
 mod recovery;
 mod replication;
@@ -23,9 +24,12 @@ use std::sync::mpsc::channel;
 use crate::{
     Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
     KeyringSettings, LastUsedOptions, OpenError, Options, Outcome, Prefixes, Query, Record,
-    Refusal, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict,
-    Visibility, clock,
+    Refusal, Retention, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings,
+    Verdict, Visibility, clock,
 };
+
+/// Full copies at a time.
+const SNAPSHOTS: usize = 2;
 
 /// A verdict that outlives the guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,8 @@ fn options(path: &Path) -> Options {
         cache_bytes: 1 << 20,
         cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
+        retention: Retention::default(),
+        snapshots: SNAPSHOTS,
         keyring: keyring("first"),
         render: |record, issuer| format!("{}@{issuer}", record.name).into_bytes(),
         render_token: |claims| format!("token of {}", claims.actor_id).into_bytes(),

@@ -5,7 +5,6 @@ use std::fs;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::ids::{Epoch, Position, Sequence};
-use crate::storage::Retention;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -61,6 +61,7 @@ pub struct Change {
 
 impl Change {
     /// Whether the change removes the record.
+    #[must_use]
     pub fn deletes(&self) -> bool {
         self.event == Event::ImportedKeyDeleted
     }

@@ -20,6 +20,7 @@ pub const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 const DATABASE: &str = "db";
+const WITNESS: &str = "witness";
 const MAGIC: &str = "talos-database ";
 /// What may lie in a directory that holds no database yet: the development secrets are made first.
 const NOT_FOREIGN: [&str; 4] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found"];
@@ -69,7 +70,7 @@ impl Directory {
 
     /// Where RocksDB lives.
     pub fn database(&self) -> PathBuf {
-        self.root.join(DATABASE)
+        database_of(&self.root)
     }
 
     /// Where RocksDB is made before it is moved to its place.
@@ -79,8 +80,23 @@ impl Directory {
 
     /// Where the last acknowledged position is kept.
     pub fn witness(&self) -> PathBuf {
-        self.root.join("witness")
+        witness_of(&self.root)
     }
+}
+
+/// Where RocksDB lives below the data directory `root`.
+pub fn database_of(root: &Path) -> PathBuf {
+    root.join(DATABASE)
+}
+
+/// Where the last acknowledged position is kept below `root`.
+pub fn witness_of(root: &Path) -> PathBuf {
+    root.join(WITNESS)
+}
+
+/// What is locked below `root` by the process that has the database open.
+pub fn lock_of(root: &Path) -> PathBuf {
+    root.join(LOCK_FILE)
 }
 
 /// The format of the database below `root`; `None` when there is no whole one. Nothing is written or locked.

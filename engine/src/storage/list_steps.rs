@@ -22,6 +22,7 @@ fn open_in(path: &Path) -> Opened {
         shards: 4,
         shards_asked: None,
         block_cache_bytes: 8 << 20,
+        retention: None,
     };
     open(path, wanted).unwrap()
 }

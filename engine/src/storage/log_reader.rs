@@ -5,6 +5,7 @@ use rocksdb::{Direction, IteratorMode};
 use super::StorageError;
 use super::change_format::{decode_position, encode_position};
 use super::rocks::{LOG, RocksStore};
+use super::rocks_view::Row;
 use crate::fleet::{LogRead, LoggedChange, ReadLimits};
 use crate::ids::{Position, Sequence};
 
@@ -49,30 +50,49 @@ impl RocksStore {
         if after.sequence > Sequence(0) {
             entries.next().transpose()?;
         }
-        let (mut changes, mut bytes) = (Vec::<LoggedChange>::new(), 0);
-        let mut expected = after.sequence.next();
-        for entry in entries {
-            let (key, value) = entry?;
-            let position = decode_position(&key)?;
-            let of_one_epoch = changes
-                .first()
-                .is_none_or(|first| first.position.epoch == position.epoch);
-            let is_full = changes.len() >= limits.entries || bytes >= limits.bytes;
-            if position.sequence > up_to || !of_one_epoch || (is_full && !changes.is_empty()) {
-                break;
-            }
-            if position.sequence != expected {
-                return Err(StorageError::Corrupt("a change is missing in the log"));
-            }
-            expected = expected.next();
-            bytes += value.len();
-            let bytes = value.into_vec();
-            changes.push(LoggedChange { position, bytes });
-        }
-        Ok(if changes.is_empty() {
-            LogRead::None
-        } else {
-            LogRead::Changes(changes)
-        })
+        read(entries, Some(after.sequence.next()), up_to, limits)
     }
+
+    /// The oldest changes that the log still holds, up to `up_to`, of one epoch.
+    pub fn oldest_changes(
+        &self,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        let entries = self.db.iterator_cf(self.family(LOG)?, IteratorMode::Start);
+        read(entries, None, up_to, limits)
+    }
+}
+
+/// The next of these entries, which begin with the sequence `expected` if there is one that must be the first.
+pub fn read(
+    entries: impl Iterator<Item = Result<Row, rocksdb::Error>>,
+    mut expected: Option<Sequence>,
+    up_to: Sequence,
+    limits: ReadLimits,
+) -> Result<LogRead, StorageError> {
+    let (mut changes, mut bytes) = (Vec::<LoggedChange>::new(), 0);
+    for entry in entries {
+        let (key, value) = entry?;
+        let position = decode_position(&key)?;
+        let of_one_epoch = changes
+            .first()
+            .is_none_or(|first| first.position.epoch == position.epoch);
+        let is_full = changes.len() >= limits.entries || bytes >= limits.bytes;
+        if position.sequence > up_to || !of_one_epoch || (is_full && !changes.is_empty()) {
+            break;
+        }
+        if expected.is_some_and(|expected| position.sequence != expected) {
+            return Err(StorageError::Corrupt("a change is missing in the log"));
+        }
+        expected = Some(position.sequence.next());
+        bytes += value.len();
+        let bytes = value.into_vec();
+        changes.push(LoggedChange { position, bytes });
+    }
+    Ok(if changes.is_empty() {
+        LogRead::None
+    } else {
+        LogRead::Changes(changes)
+    })
 }

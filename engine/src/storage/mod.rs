@@ -11,10 +11,12 @@ mod key;
 #[cfg(test)]
 mod list_steps;
 mod log_reader;
+mod old_log;
 mod record_format;
 mod recovery;
 mod retention;
 mod rocks;
+mod rocks_aside;
 mod rocks_batch;
 mod rocks_copy;
 mod rocks_list;
@@ -30,11 +32,12 @@ pub use change_format::{Change, Event, decode as decode_change};
 pub use directory::{FORMAT, format_of};
 pub use index::Selection;
 pub use key::{KeyKind, RecordKey};
-#[cfg(test)]
+pub use old_log::{OldLog, OldLogError};
 pub use retention::Retention;
 #[cfg(test)]
 pub use rocks::{COUNTS, INDEX};
 pub use rocks::{Opened, RocksStore};
+pub use rocks_copy::count_row;
 pub use rocks_open::{Wanted, open};
 
 use std::collections::HashMap;

@@ -2,33 +2,71 @@
 //!
 //! The last changes always stay, whatever the bounds: recovery compares them with their records.
 
-use rocksdb::{Direction, IteratorMode};
+use std::time::Duration;
+
+use rocksdb::{Direction, IteratorMode, Range};
 
 use super::StorageError;
 use super::change_format::{self, encode_position};
 use super::rocks::{LOG, RocksStore};
 use crate::clock::UnixMillis;
-use crate::ids::{Position, Sequence};
+use crate::ids::{Epoch, Position, Sequence};
 use crate::limits::{LOG_RETENTION_BYTES, LOG_RETENTION_MS, RECOVERY_CHECKED_CHANGES};
 
 /// What the log may keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// Changes older than this many milliseconds may go.
-    pub age_ms: i64,
+    pub(crate) age_ms: i64,
     /// The oldest changes go until the rest takes about this many bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// So many changes stay in any case.
-    pub changes_min: u64,
+    pub(crate) changes_min: u64,
 }
 
 impl Retention {
-    /// The bounds of `limits.rs`.
-    pub const DEFAULT: Self = Self {
-        age_ms: LOG_RETENTION_MS,
-        bytes: LOG_RETENTION_BYTES,
-        changes_min: RECOVERY_CHECKED_CHANGES as u64,
-    };
+    /// Changes older than `age` may go, and the oldest ones until the rest takes about `bytes`.
+    #[must_use]
+    pub fn new(age: Duration, bytes: u64) -> Self {
+        Self {
+            age_ms: i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+            bytes,
+            changes_min: RECOVERY_CHECKED_CHANGES as u64,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            age_ms: LOG_RETENTION_MS,
+            bytes: LOG_RETENTION_BYTES,
+            changes_min: RECOVERY_CHECKED_CHANGES as u64,
+        }
+    }
+}
+
+/// What the log holds: changes without a gap, of one epoch or several.
+struct Held {
+    /// The first change of each epoch, oldest first; never empty.
+    starts: Vec<Position>,
+    last: Position,
+}
+
+impl Held {
+    fn first(&self) -> Position {
+        self.starts.first().copied().unwrap_or(self.last)
+    }
+
+    /// The place of the change with this sequence.
+    fn place(&self, sequence: u64) -> Position {
+        let begun = |start: &&Position| start.sequence.0 <= sequence;
+        let start = self.starts.iter().rev().find(begun);
+        Position {
+            epoch: start.map_or(self.first().epoch, |start| start.epoch),
+            sequence: Sequence(sequence),
+        }
+    }
 }
 
 impl RocksStore {
@@ -39,62 +77,86 @@ impl RocksStore {
         retention: Retention,
         now: UnixMillis,
     ) -> Result<Sequence, StorageError> {
-        let Some((first, last)) = self.log_ends()? else {
+        let Some(held) = self.held()? else {
             return Ok(Sequence(0));
         };
-        let count = last.sequence.0 - first.sequence.0 + 1;
-        let by_age = self.first_after(first, last, now.0.saturating_sub(retention.age_ms))?;
-        let by_bytes = first.sequence.0 + excess(count, self.log_bytes()?, retention.bytes);
-        let newest = (last.sequence.0 + 1).saturating_sub(retention.changes_min);
-        let keep_from = by_age.max(by_bytes).min(newest).max(first.sequence.0);
-        if keep_from > first.sequence.0 {
-            // Epochs rise with sequences: what is left of an older one goes with the first change of this one that goes.
-            let end = encode_position(at(last, keep_from));
+        let (first, last) = (held.first().sequence.0, held.last.sequence.0);
+        let count = (last + 1).saturating_sub(first);
+        let by_age = self.first_after(&held, now.0.saturating_sub(retention.age_ms))?;
+        let by_bytes = first + excess(count, self.bytes_held(&held)?, retention.bytes);
+        let newest = (last + 1).saturating_sub(retention.changes_min);
+        let keep_from = by_age.max(by_bytes).min(newest).max(first);
+        if keep_from > first {
+            let end = encode_position(held.place(keep_from));
             self.db.delete_range_cf(self.family(LOG)?, [0; 16], end)?;
-            tracing::debug!(
-                from = first.sequence.0,
-                to = keep_from,
-                "dropped old changes"
-            );
+            tracing::debug!(from = first, to = keep_from, "dropped old changes");
         }
         Ok(Sequence(keep_from))
     }
 
-    /// The first and the last change of the newest epoch.
-    fn log_ends(&self) -> Result<Option<(Position, Position)>, StorageError> {
+    fn held(&self) -> Result<Option<Held>, StorageError> {
         let Some(last) = self.last_position()? else {
             return Ok(None);
         };
-        let start = encode_position(at(last, 0));
+        let mut starts = Vec::new();
+        let mut next = self.first_position()?;
+        // One step an epoch: there are few, for each is a promotion.
+        while let Some(start) = next {
+            starts.push(start);
+            if start.epoch >= last.epoch {
+                break;
+            }
+            next = self.first_of(Epoch(start.epoch.0 + 1))?;
+        }
+        Ok(Some(Held { starts, last }))
+    }
+
+    /// The first change of this epoch, or else of a later one.
+    fn first_of(&self, epoch: Epoch) -> Result<Option<Position>, StorageError> {
+        let start = encode_position(Position {
+            epoch,
+            sequence: Sequence(0),
+        });
         let mode = IteratorMode::From(&start, Direction::Forward);
         let mut entries = self.db.iterator_cf(self.family(LOG)?, mode);
         let first = entries.next().transpose()?;
-        let first = first
+        first
             .map(|(key, _)| change_format::decode_position(&key))
-            .transpose()?;
-        Ok(first.map(|first| (first, last)))
+            .transpose()
     }
 
-    /// About how many bytes the log takes, on disk and in memory.
-    pub fn log_bytes(&self) -> Result<u64, StorageError> {
+    /// About how many bytes the log takes, on disk and in memory; not what is deleted and has not been compacted away yet.
+    fn bytes_held(&self, held: &Held) -> Result<u64, StorageError> {
         let family = self.family(LOG)?;
-        let property = |name: &str| self.db.property_int_value_cf(family, name);
-        let on_disk = property("rocksdb.estimate-live-data-size")?.unwrap_or(0);
-        let in_memory = property("rocksdb.cur-size-all-mem-tables")?.unwrap_or(0);
-        Ok(on_disk + in_memory)
+        let (start, end) = (
+            encode_position(held.first()),
+            encode_position(held.last.next()),
+        );
+        let ranges = [Range::new(&start, &end)];
+        let on_disk: u64 = self
+            .db
+            .get_approximate_sizes_cf(family, &ranges)
+            .iter()
+            .sum();
+        let in_memory = self
+            .db
+            .property_int_value_cf(family, "rocksdb.cur-size-all-mem-tables")?;
+        Ok(on_disk + in_memory.unwrap_or(0))
+    }
+
+    /// About how many bytes the log takes, for tests.
+    #[cfg(test)]
+    pub fn log_bytes(&self) -> Result<u64, StorageError> {
+        let held = self.held()?;
+        held.map_or(Ok(0), |held| self.bytes_held(&held))
     }
 
     /// The first sequence whose change was decided at or after `time_ms`: times rise with sequences.
-    fn first_after(
-        &self,
-        first: Position,
-        last: Position,
-        time_ms: i64,
-    ) -> Result<u64, StorageError> {
-        let (mut low, mut high) = (first.sequence.0, last.sequence.0 + 1);
+    fn first_after(&self, held: &Held, time_ms: i64) -> Result<u64, StorageError> {
+        let (mut low, mut high) = (held.first().sequence.0, held.last.sequence.0 + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            let position = at(last, middle);
+            let position = held.place(middle);
             let bytes = self
                 .db
                 .get_pinned_cf(self.family(LOG)?, encode_position(position))?;
@@ -106,14 +168,6 @@ impl RocksStore {
             }
         }
         Ok(low)
-    }
-}
-
-/// The place of the change with this sequence in the epoch of `position`.
-fn at(position: Position, sequence: u64) -> Position {
-    Position {
-        epoch: position.epoch,
-        sequence: Sequence(sequence),
     }
 }
 

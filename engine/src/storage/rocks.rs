@@ -58,6 +58,8 @@ pub struct RocksJournal {
     pub(super) store: Arc<RocksStore>,
     pub(super) synced: WriteOptions,
     pub(super) witness: Witness,
+    /// What the log may keep; `None` = all.
+    pub(super) retention: Option<Retention>,
     /// Changes written since the log was last looked at for what may go.
     pub(super) untrimmed: u64,
 }
@@ -255,10 +257,12 @@ impl Journal for RocksJournal {
             .note(last.position)
             .map_err(|error| StorageError::Io(error.to_string()))?;
         self.untrimmed += group.changes.len() as u64;
-        if self.untrimmed >= LOG_TRIM_CHANGES {
+        if let Some(retention) = self.retention
+            && self.untrimmed >= LOG_TRIM_CHANGES
+        {
             self.untrimmed = 0;
             // A log that stays too long is no reason to stop writing; if the disk is, the next write will tell.
-            if let Err(error) = self.store.trim_log(Retention::DEFAULT, last.time) {
+            if let Err(error) = self.store.trim_log(retention, last.time) {
                 tracing::warn!(%error, "the change log could not be trimmed");
             }
         }
@@ -303,13 +307,14 @@ impl RocksJournal {
         chunk: &CopyChunk,
         place: &CopyPlace,
     ) -> Result<(), StorageError> {
-        self.write(batch)?;
         match chunk.end {
-            CopyEnd::More => Ok(()),
-            CopyEnd::Last => self
-                .witness
-                .note(place.position)
-                .map_err(|error| StorageError::Io(error.to_string())),
+            // What a power cut takes of the middle of a copy, its cursor included, comes again. The sync of the end is one of all.
+            CopyEnd::More => Ok(self.store.db.write_opt(batch, &WriteOptions::default())?),
+            CopyEnd::Last => {
+                self.write(batch)?;
+                let noted = self.witness.note(place.position);
+                noted.map_err(|error| StorageError::Io(error.to_string()))
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::change_format::{self, decode_position, encode_position};
 use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED};
 use super::standing_format::{COPYING, LINEAGE, encode_copying, encode_lineage};
 use super::{RecordKey, Rows, StorageError, index, record_format, rocks_options};
+use crate::backup::BackupCounts;
 use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
 use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, Reigns};
 use crate::ids::TenantId;
@@ -134,6 +135,27 @@ impl RocksStore {
         }
         Ok(())
     }
+}
+
+/// Counts a row of a copy that lies in a file, if it can be read.
+pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), StorageError> {
+    match row.family {
+        ..SHARDS_END => {
+            record_format::decode(&row.key, &row.value)?;
+            counts.keys += 1;
+        }
+        REQUEST_ROWS => {
+            RecordKey::split(&row.value).ok_or(StorageError::Corrupt("a request's key"))?;
+            counts.requests += 1;
+        }
+        USED_ROWS => counts.uses += 1,
+        CHANGE_ROWS => {
+            change_format::decode(decode_position(&row.key)?, &row.value)?;
+        }
+        _ => return Err(StorageError::Corrupt("a row of an unknown family")),
+    }
+    counts.rows += 1;
+    Ok(())
 }
 
 /// Whether a chunk that ends a copy holds the change that the copy is consistent with.

@@ -43,11 +43,13 @@ pub struct Wanted {
     pub shards_asked: Option<u16>,
     /// Memory for blocks of files.
     pub block_cache_bytes: usize,
+    /// What the log may keep; `None` = nothing is dropped.
+    pub retention: Option<Retention>,
 }
 
 impl Wanted {
     /// `shards` of a new database, rounded up to a power of two, one per core when nobody asks; an existing one must have
-    /// as many as are asked for.
+    /// as many as are asked for. Nothing of the log is dropped.
     pub fn new(shards: Option<u16>, block_cache_bytes: usize) -> Self {
         let count = shards
             .unwrap_or_else(default_shards)
@@ -57,6 +59,7 @@ impl Wanted {
             shards: count,
             shards_asked: shards.map(|_| count),
             block_cache_bytes,
+            retention: None,
         }
     }
 }
@@ -110,13 +113,16 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     if standing.copying.is_some() {
         witness.sync().map_err(failed)?;
     }
-    store
-        .trim_log(Retention::DEFAULT, clock::now())
-        .map_err(|error| Fault::from(error).at(path))?;
+    if let Some(retention) = wanted.retention {
+        store
+            .trim_log(retention, clock::now())
+            .map_err(|error| Fault::from(error).at(path))?;
+    }
     let journal = RocksJournal {
         store: Arc::clone(&store),
         synced: rocks_options::synced_writes(),
         witness,
+        retention: wanted.retention,
         untrimmed: 0,
     };
     Ok(Opened {

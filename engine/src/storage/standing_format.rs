@@ -83,7 +83,8 @@ pub fn encode_copying(place: &CopyPlace) -> Result<Vec<u8>, StorageError> {
     }))
 }
 
-fn decode_lineage(bytes: &[u8]) -> Result<(Lineage, Reigns), StorageError> {
+/// The lineage that these bytes are.
+pub fn decode_lineage(bytes: &[u8]) -> Result<(Lineage, Reigns), StorageError> {
     let unreadable = StorageError::Corrupt("the epochs of the database");
     let fields: LineageV1 =
         wincode::deserialize_exact(unversioned(bytes)?).map_err(|_| unreadable.clone())?;

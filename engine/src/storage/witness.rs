@@ -63,6 +63,14 @@ impl Witness {
     }
 }
 
+/// What the file says, if it can be read and says anything. Nothing is written.
+pub fn read_file(path: &Path) -> Option<Position> {
+    let mut bytes = [0; BYTES];
+    let file = File::open(path).ok()?;
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    read(&bytes)
+}
+
 fn read(bytes: &[u8; BYTES]) -> Option<Position> {
     let (position, checksum) = bytes.split_first_chunk::<POSITION_BYTES>()?;
     (xxh3_64(position).to_le_bytes() == checksum).then(|| decode_position(position).ok())?

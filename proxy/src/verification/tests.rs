@@ -127,7 +127,7 @@ fn a_bearer_is_read_from_its_only_header() {
 
 #[test]
 fn directives_are_read_in_any_case_and_the_stricter_wins() {
-    let table: [(&[(&str, &str)], CacheMode); 9] = [
+    let table: [(&[(&str, &str)], CacheMode); 11] = [
         (&[], CacheMode::Use),
         (&[("cache-control", "max-age=0")], CacheMode::Use),
         (&[("cache-control", "no-cachee")], CacheMode::Use),
@@ -137,6 +137,14 @@ fn directives_are_read_in_any_case_and_the_stricter_wins() {
             CacheMode::Refresh,
         ),
         (&[("pragma", "No-Cache")], CacheMode::Refresh),
+        (&[("talos-min-position", "1.42")], CacheMode::Refresh),
+        (
+            &[
+                ("talos-min-position", "1.42"),
+                ("cache-control", "no-store"),
+            ],
+            CacheMode::Bypass,
+        ),
         (&[("cache-control", "no-STORE")], CacheMode::Bypass),
         (
             &[("cache-control", "no-cache"), ("cache-control", "no-store")],

@@ -6,11 +6,10 @@ use talos_engine::{
     CopyChunk, CopyEnd, CopyName, CopyRow, Engine, FollowError, LoggedChange, Mode, Sequence,
 };
 
-use super::{cursor_of, digest_at, engines_cursor, engines_position, history_of, lineage_of};
-use super::{head_of, position_of};
+use super::{cursor_of, digest_at, engines_cursor, head_of, history_of, lineage_of};
 use crate::history::History;
 use crate::message::{Batch, Chunk, CopyPlace, Digest, End};
-use crate::position::CopyId;
+use crate::position::{CopyId, Position};
 use crate::sink::{ChangeSink, Place, SinkError, Standing};
 
 /// See the module.
@@ -39,7 +38,7 @@ impl EngineSink {
         if let Some(place) = self.engine.standing().copying {
             let place = CopyPlace {
                 copy: CopyId(place.name.0),
-                position: position_of(place.position),
+                position: place.position,
                 last: place.digest.map(Digest),
                 cursor: cursor_of(place.cursor),
             };
@@ -70,9 +69,9 @@ impl ChangeSink for EngineSink {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        let first = engines_position(batch.first);
+        let first = batch.first;
         let change = |(sequence, bytes): (u64, &Vec<u8>)| LoggedChange {
-            position: talos_engine::Position {
+            position: Position {
                 epoch: first.epoch,
                 sequence: Sequence(sequence),
             },
@@ -84,10 +83,11 @@ impl ChangeSink for EngineSink {
     }
 
     fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+        tracing::info!(position = %place.position, "copying everything from the primary");
         let lineage = self.lineage(history)?;
         let place = talos_engine::CopyPlace {
             name: CopyName(place.copy.0),
-            position: engines_position(place.position),
+            position: place.position,
             digest: place.last.map(|digest| digest.0),
             cursor: engines_cursor(&place.cursor),
         };

@@ -4,12 +4,12 @@
 //! [`COPY_IDLE`] makes room when another one is wanted, and never one that is being read: replicas would take it from
 //! each other for ever.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use talos_engine::{CopyEnd, Engine, LogRead, ReadError, ReadLimits, Snapshot, SnapshotError};
 
-use super::{digest_at, engines_cursor, engines_position, position_of};
+use super::{digest_at, engines_cursor};
 use crate::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
 use crate::message::{Batch, Cursor, End, Mark, Row};
 use crate::position::{CopyId, Position, Sequence};
@@ -18,14 +18,16 @@ use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, Sou
 struct Kept {
     copy: CopyId,
     mark: Mark,
-    snapshot: Snapshot,
+    /// Whoever reads it holds on to it, so that it is not closed under a reader's hands.
+    snapshot: Arc<Snapshot>,
     last_read: Instant,
 }
 
-/// See the module.
+/// See the module. Clones keep the same copies.
+#[derive(Clone)]
 pub struct EngineSource {
     engine: Arc<Engine>,
-    copies: Vec<Kept>,
+    copies: Arc<Mutex<Vec<Kept>>>,
 }
 
 impl EngineSource {
@@ -34,19 +36,32 @@ impl EngineSource {
     pub fn new(engine: Arc<Engine>) -> Self {
         Self {
             engine,
-            copies: Vec::new(),
+            copies: Arc::default(),
         }
     }
 
-    fn kept(&mut self, copy: CopyId) -> Option<&mut Kept> {
-        self.copies.iter_mut().find(|kept| kept.copy == copy)
+    fn copies(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, SourceError> {
+    /// The copy with this id, of which it is noted that it is being read.
+    fn read_now(&self, copy: CopyId) -> Option<(Mark, Arc<Snapshot>)> {
+        let mut copies = self.copies();
+        let kept = copies.iter_mut().find(|kept| kept.copy == copy)?;
+        kept.last_read = Instant::now();
+        Some((kept.mark, Arc::clone(&kept.snapshot)))
+    }
+
+    fn snapshot(&self) -> Result<Option<Snapshot>, SourceError> {
         let mut opened = self.engine.snapshot();
         if matches!(opened, Err(SnapshotError::Busy)) {
-            self.copies
-                .retain(|kept| kept.last_read.elapsed() < COPY_IDLE);
+            // Closing waits for the snapshot's thread, which nobody else has to wait for.
+            let idle: Vec<_> = {
+                let mut copies = self.copies();
+                let is_idle = |kept: &mut Kept| kept.last_read.elapsed() >= COPY_IDLE;
+                copies.extract_if(.., is_idle).collect()
+            };
+            drop(idle);
             opened = self.engine.snapshot();
         }
         match opened {
@@ -59,7 +74,6 @@ impl EngineSource {
 
 impl ChangeSource for EngineSource {
     fn look(&mut self, at: Position) -> Result<Looked, SourceError> {
-        let position = engines_position(at);
         if at.sequence == Sequence(0) {
             let oldest = self.engine.oldest_logged().map_err(failed)?;
             let is_whole = oldest.is_none_or(|oldest| oldest.sequence.0 == 1);
@@ -69,7 +83,7 @@ impl ChangeSource for EngineSource {
                 Looked::Gone
             });
         }
-        let digest = digest_at(&self.engine, position).map_err(failed)?;
+        let digest = digest_at(&self.engine, at).map_err(failed)?;
         Ok(digest.map_or(Looked::Gone, |digest| Looked::Here(Some(digest))))
     }
 
@@ -83,14 +97,14 @@ impl ChangeSource for EngineSource {
             entries: BATCH_CHANGES,
             bytes: bytes_max,
         };
-        let read = self.engine.changes_after(engines_position(after), limits);
+        let read = self.engine.changes_after(after, limits);
         let mut changes = match read.map_err(failed)? {
             LogRead::Changes(changes) => changes,
             LogRead::None => return Ok(Reading::None),
             LogRead::Gone => return Ok(Reading::Gone),
         };
         changes.retain(|change| change.position.sequence.0 <= up_to.0);
-        let Some(first) = changes.first().map(|change| position_of(change.position)) else {
+        let Some(first) = changes.first().map(|change| change.position) else {
             return Ok(Reading::None);
         };
         let changes = changes.into_iter().map(|change| change.bytes).collect();
@@ -98,24 +112,25 @@ impl ChangeSource for EngineSource {
     }
 
     fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
-        if let Some(kept) = resume.and_then(|copy| self.kept(copy)) {
-            kept.last_read = Instant::now();
-            return Ok(CopyOpening::Open(kept.copy, kept.mark));
+        if let Some(copy) = resume
+            && let Some((mark, _)) = self.read_now(copy)
+        {
+            return Ok(CopyOpening::Open(copy, mark));
         }
         let Some(snapshot) = self.snapshot()? else {
             return Ok(CopyOpening::Busy);
         };
         let mark = Mark {
-            position: position_of(snapshot.position()),
+            position: snapshot.position(),
             digest: digest_at(&self.engine, snapshot.position()).map_err(failed)?,
         };
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| SourceError(error.to_string()))?;
         let copy = CopyId(id);
-        self.copies.push(Kept {
+        self.copies().push(Kept {
             copy,
             mark,
-            snapshot,
+            snapshot: Arc::new(snapshot),
             last_read: Instant::now(),
         });
         Ok(CopyOpening::Open(copy, mark))
@@ -127,15 +142,14 @@ impl ChangeSource for EngineSource {
         after: &Cursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
-        let Some(kept) = self.kept(copy) else {
+        let Some((_, snapshot)) = self.read_now(copy) else {
             return Ok(CopyReading::Gone);
         };
-        kept.last_read = Instant::now();
         let limits = ReadLimits {
             entries: CHUNK_ROWS,
             bytes: bytes_max,
         };
-        let chunk = kept.snapshot.read(&engines_cursor(after), limits);
+        let chunk = snapshot.read(&engines_cursor(after), limits);
         let chunk = chunk.map_err(|error| SourceError(error.to_string()))?;
         let row = |row: talos_engine::CopyRow| Row {
             family: row.family,
@@ -151,7 +165,11 @@ impl ChangeSource for EngineSource {
     }
 
     fn close_copy(&mut self, copy: CopyId) {
-        self.copies.retain(|kept| kept.copy != copy);
+        let closed: Vec<_> = {
+            let mut copies = self.copies();
+            copies.extract_if(.., |kept| kept.copy == copy).collect()
+        };
+        drop(closed);
     }
 }
 

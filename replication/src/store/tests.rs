@@ -7,14 +7,15 @@ use std::sync::mpsc::channel;
 
 use talos_engine::{
     Command, CommandError, Engine, IssueKey, KeyId, Keyring, KeyringSettings, LastUsedOptions,
-    Mode, Options, Outcome, Prefixes, RevocationReason, RevokeKey, Secret, TenantId, TokenSettings,
-    Visibility,
+    Mode, Options, Outcome, Prefixes, Retention, RevocationReason, RevokeKey, Secret, TenantId,
+    TokenSettings, Visibility,
 };
 
 use super::*;
 use crate::feed::{Feed, FeedAction, Moment};
 use crate::follow::{Follow, FollowAction, Stop};
 use crate::message::Message;
+use crate::position::{Epoch, Sequence};
 use crate::sink::{ChangeSink as _, Place};
 use crate::source::{ChangeSource as _, CopyOpening};
 use crate::throttle::Throttle;
@@ -27,6 +28,8 @@ fn options(path: &Path, shards: u16) -> Options {
         cache_bytes: 1 << 20,
         cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
+        retention: Retention::default(),
+        snapshots: 2,
         keyring: Keyring::new(KeyringSettings {
             hmac_current: Secret::new("a secret".to_owned()),
             hmac_retired: Vec::new(),

@@ -425,3 +425,31 @@ fn a_refusal_does_not_depend_on_the_split() {
         assert_eq!(outcome(&bad[..end]), Outcome::Incomplete, "{end}");
     }
 }
+
+#[test]
+fn a_demand_is_one_position() {
+    let demand = |values: &[&str]| {
+        let values = values.iter().map(|value| value.as_bytes());
+        values.fold(MinPosition::None, MinPosition::and)
+    };
+    assert_eq!(demand(&[]), MinPosition::None);
+    assert_eq!(
+        demand(&["3.14"]),
+        MinPosition::At(Position {
+            epoch: talos_engine::Epoch(3),
+            sequence: talos_engine::Sequence(14),
+        })
+    );
+    for unclear in [
+        &[""][..],
+        &["1"],
+        &["1.2.3"],
+        &["1.2, 1.3"],
+        &["\u{663}.1"],
+        &["1.2", "1.2"],
+        &["x", "1.2"],
+    ] {
+        assert_eq!(demand(unclear), MinPosition::Unclear, "{unclear:?}");
+    }
+    assert_eq!(MinPosition::None.and(b"1.\xff"), MinPosition::Unclear);
+}

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
+use talos_api::fleet::Fleet;
 use talos_server::{Driver, DriverChoice, Server, ServerError, ServerOptions};
 
 use crate::support::{ALIVE, Client, Fixture, both_drivers, eventually};
@@ -26,6 +27,7 @@ fn bind(fixture: &Fixture, options: ServerOptions) -> Result<Server, ServerError
     Server::bind(
         options,
         Arc::clone(&fixture.engine),
+        Arc::clone(&fixture.fleet) as Arc<dyn Fleet>,
         Arc::clone(&fixture.control) as Arc<dyn ControlPlane>,
     )
 }

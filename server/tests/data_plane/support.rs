@@ -4,15 +4,24 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::allocations::on_this_thread;
-use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply};
+use crate::fleet::ScriptedFleet;
+use talos_api::control::{
+    ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded, Part, Parts, Reply, Rest,
+    Task,
+};
+use talos_api::fleet::Fleet;
 use talos_engine::{
-    Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Secret, TokenSettings,
+    Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Retention, Secret,
+    TokenSettings,
 };
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 
 /// Long enough for anything that is going to happen on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +39,18 @@ pub(crate) fn both_drivers(test: impl Fn(DriverChoice)) {
 #[derive(Default)]
 pub(crate) struct ScriptedControl {
     held: Mutex<Vec<(ControlRequest, Reply)>>,
+    streams: Mutex<Vec<mpsc::Sender<Part>>>,
+}
+
+/// What the test sends into a channel.
+struct Sent(mpsc::Receiver<Part>);
+
+impl Parts for Sent {
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Part> {
+        self.0
+            .poll_recv(context)
+            .map(|part| part.unwrap_or(Part::Broken))
+    }
 }
 
 impl ControlPlane for ScriptedControl {
@@ -46,26 +67,62 @@ impl ControlPlane for ScriptedControl {
                 thread::spawn(move || reply(echo(&request)));
             }
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
+            Some("feed") => reply(self.stream(Ending::AfterAnyPart)),
+            Some("file") => reply(self.stream(Ending::AfterTheLast)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
             Some("allocations") => reply(ControlResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: on_this_thread().to_string().into_bytes(),
+                rest: None,
             }),
             Some("address") => reply(ControlResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: format!("{:?}", request.client_ip).into_bytes(),
+                rest: None,
             }),
+            // Another node's answer, passed on.
+            Some("forwarded") => {
+                let mut response = echo(&request);
+                let position = ("Talos-Position", "7.77".to_owned());
+                response.headers.push(position);
+                reply(response);
+            }
             Some("full") => return Err(Overloaded),
             Some(other) => panic!("unknown script {other}"),
         }
         Ok(())
     }
+
+    fn spawn(&self, task: Task) {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        thread::spawn(move || runtime.unwrap().block_on(task));
+    }
 }
 
 impl ScriptedControl {
+    fn stream(&self, ending: Ending) -> ControlResponse {
+        let (sender, receiver) = mpsc::channel(1);
+        self.streams.lock().unwrap().push(sender);
+        ControlResponse {
+            status: 200,
+            headers: vec![("Content-Type", "text/plain".to_owned())],
+            body: b"first".to_vec(),
+            rest: Some(Rest {
+                parts: Box::new(Sent(receiver)),
+                ending,
+            }),
+        }
+    }
+
+    /// Where the parts of the stream that was begun last come from.
+    pub(crate) fn last_stream(&self) -> mpsc::Sender<Part> {
+        eventually("a stream", || !self.streams.lock().unwrap().is_empty());
+        self.streams.lock().unwrap().pop().unwrap()
+    }
+
     /// Waits until so many requests are held.
     pub(crate) fn await_held(&self, count: usize) {
         eventually("requests are held", || {
@@ -95,6 +152,7 @@ fn echo(request: &ControlRequest) -> ControlResponse {
         status: 201,
         headers: vec![("Content-Type", "text/plain".to_owned())],
         body,
+        rest: None,
     }
 }
 
@@ -112,6 +170,7 @@ pub(crate) struct Fixture {
     pub(crate) server: Option<Server>,
     pub(crate) control: Arc<ScriptedControl>,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) fleet: Arc<ScriptedFleet>,
     pub(crate) address: SocketAddr,
     data: tempfile::TempDir,
 }
@@ -155,6 +214,8 @@ impl Fixture {
             cache_bytes: 1 << 20,
             cache_ttl_s: 300,
             last_used: LastUsedOptions::default(),
+            retention: Retention::default(),
+            snapshots: 2,
             keyring: Keyring::new(KeyringSettings {
                 hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 hmac_retired: Vec::new(),
@@ -173,6 +234,7 @@ impl Fixture {
             render_token: talos_api::verify::render_valid_token,
         })
         .unwrap();
+        let fleet = Arc::new(ScriptedFleet::new(Arc::clone(&engine)));
         let control = Arc::new(ScriptedControl::default());
         let mut options = ServerOptions {
             workers: 1,
@@ -183,6 +245,7 @@ impl Fixture {
         let server = Server::bind(
             options,
             Arc::clone(&engine),
+            Arc::clone(&fleet) as Arc<dyn Fleet>,
             Arc::clone(&control) as Arc<dyn ControlPlane>,
         )
         .unwrap();
@@ -191,6 +254,7 @@ impl Fixture {
             server: Some(server),
             control,
             engine,
+            fleet,
             address,
             data,
         }
@@ -336,6 +400,30 @@ impl Client {
             answer.body = self.received.drain(..length).collect();
         }
         answer
+    }
+
+    /// The next chunk of a body that comes in chunks; empty at its end.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let line = loop {
+            if let Some(at) = self.received.windows(2).position(|two| two == b"\r\n") {
+                break self.received.drain(..at + 2).collect::<Vec<_>>();
+            }
+            assert!(self.receive(), "the connection ended before a chunk");
+        };
+        let length = std::str::from_utf8(&line).unwrap().trim_end();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        while self.received.len() < length + 2 {
+            assert!(self.receive(), "the connection ended within a chunk");
+        }
+        let chunk = self.received.drain(..length).collect();
+        assert_eq!(self.received.drain(..2).collect::<Vec<_>>(), b"\r\n");
+        chunk
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) fn all(&mut self) -> Vec<u8> {
+        while self.receive() {}
+        std::mem::take(&mut self.received)
     }
 
     /// Whether the server ends the connection cleanly, without another byte.

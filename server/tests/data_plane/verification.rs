@@ -39,7 +39,7 @@ pub(crate) fn issue(engine: &Engine, rate_limit: Option<RateLimitPolicy>) -> (St
     }
 }
 
-fn revoke(engine: &Engine, key_id: KeyId) {
+pub(crate) fn revoke(engine: &Engine, key_id: KeyId) {
     change(
         engine,
         Command::Revoke(RevokeKey {

@@ -158,7 +158,7 @@ fn snapshots_are_few_and_end_when_they_are_dropped() {
     let pair = Pair::new();
     let open = || pair.primary.snapshot();
     let held: Vec<_> = std::iter::repeat_with(open)
-        .take(crate::limits::SNAPSHOTS_MAX)
+        .take(SNAPSHOTS)
         .map(Result::unwrap)
         .collect();
     assert!(matches!(open(), Err(crate::SnapshotError::Busy)));

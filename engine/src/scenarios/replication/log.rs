@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::storage::Retention;
+use crate::{Event, LogStart};
 
 const NO_LIMITS: ReadLimits = ReadLimits {
     entries: usize::MAX,
@@ -65,6 +66,52 @@ fn a_read_ends_at_its_limits_and_at_the_end_of_an_epoch() {
 }
 
 #[test]
+fn the_oldest_changes_go_first_whatever_their_epoch() {
+    let pair = Pair::new();
+    let engine = &pair.primary;
+    let issue = |count: usize| {
+        for n in 0..count {
+            issue_new(engine, &n.to_string());
+        }
+    };
+    issue(12);
+    for count in [6, 2] {
+        engine.step_down().unwrap();
+        engine.promote(None).unwrap();
+        issue(count);
+    }
+    assert_eq!(engine.head(), at(3, 20));
+    let trim = |retention| {
+        let now = clock::UnixMillis(clock::now().0 + 10_000);
+        let kept = engine.store().trim_log(retention, now).unwrap();
+        let oldest = engine.oldest_logged().unwrap().unwrap();
+        assert_eq!(oldest.sequence, kept);
+        oldest
+    };
+    let bounds = |age_ms, bytes, changes_min| Retention {
+        age_ms,
+        bytes,
+        changes_min,
+    };
+    let enough = engine.store().log_bytes().unwrap();
+    assert_eq!(trim(bounds(60_000, enough, 1)), at(1, 1), "nothing is much");
+    assert_eq!(trim(bounds(1_000, enough, 17)), at(1, 4), "all is old");
+    let half = trim(bounds(60_000, enough / 2, 1));
+    assert!((at(1, 6)..=at(2, 18)).contains(&half), "{half:?}");
+    // What is left of an epoch is kept, or dropped, on its own.
+    assert_eq!(trim(bounds(1_000, enough, 5)), at(2, 16));
+    assert_eq!(
+        sequences(&engine.changes_after(at(2, 16), NO_LIMITS).unwrap()),
+        [17, 18]
+    );
+    assert_eq!(trim(bounds(1_000, enough, 2)), at(3, 19));
+    assert_eq!(
+        engine.changes_after(at(2, 18), NO_LIMITS),
+        Ok(LogRead::Gone)
+    );
+}
+
+#[test]
 fn what_the_log_has_dropped_is_gone() {
     let pair = Pair::new();
     let engine = &pair.primary;
@@ -87,4 +134,52 @@ fn what_the_log_has_dropped_is_gone() {
     assert_eq!(sequences(&read), [5, 6]);
     assert_eq!(engine.logged(at(1, 3)), Ok(None));
     assert!(engine.logged(at(1, 4)).unwrap().is_some());
+}
+
+/// What a stream of changes reads, on a disk thread.
+fn read_log(engine: &Engine, start: LogStart, limits: ReadLimits) -> Result<LogRead, ReadError> {
+    let (done, read) = std::sync::mpsc::channel();
+    engine.read_log(start, limits, move |result| done.send(result).unwrap());
+    read.recv().expect("an answer")
+}
+
+#[test]
+fn a_stream_begins_with_the_oldest_change_or_after_a_place() {
+    let pair = Pair::new();
+    let engine = &pair.primary;
+    let oldest = |limits| read_log(engine, LogStart::Oldest, limits).unwrap();
+    let after = |place| read_log(engine, LogStart::After(place), NO_LIMITS).unwrap();
+    assert_eq!(oldest(NO_LIMITS), LogRead::None);
+    for _ in 0..6 {
+        issue_new(engine, "a");
+    }
+    assert_eq!(sequences(&oldest(FEW)), [1, 2, 3]);
+    let newest = Retention {
+        age_ms: 0,
+        bytes: 0,
+        changes_min: 3,
+    };
+    let later = clock::UnixMillis(clock::now().0 + 1);
+    engine.store().trim_log(newest, later).unwrap();
+    assert_eq!(sequences(&oldest(NO_LIMITS)), [4, 5, 6]);
+    assert_eq!(sequences(&after(at(1, 5))), [6]);
+    assert_eq!(after(at(1, 2)), LogRead::Gone);
+    let LogRead::Changes(changes) = oldest(NO_LIMITS) else {
+        panic!("no change");
+    };
+    let change = changes[0].read().unwrap();
+    assert_eq!(
+        (change.position, change.event),
+        (at(1, 4), Event::IssuedKeyCreated)
+    );
+    let unreadable = LoggedChange {
+        bytes: vec![99],
+        ..changes[0].clone()
+    };
+    assert!(matches!(unreadable.read(), Err(ReadError::Storage(_))));
+    // In the midst of a copy there is no log.
+    let snapshot = engine.snapshot().unwrap();
+    begin(engine, &snapshot, &pair.replica);
+    let read = read_log(&pair.replica, LogStart::Oldest, NO_LIMITS);
+    assert_eq!(read, Err(ReadError::Incomplete));
 }

@@ -1,5 +1,6 @@
 //! Nodes that follow one another, with nothing between them but the engine's own calls.
 
+mod backups;
 mod copies;
 mod crashes;
 mod following;

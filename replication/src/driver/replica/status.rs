@@ -102,6 +102,11 @@ impl ReplicaStatus {
         self.history.newest()
     }
 
+    /// Until when it may answer as one that is up to date with its primary, by the clock of the drivers.
+    pub(crate) fn fresh_until_ms(&self) -> Option<u64> {
+        self.freshness.until_ms
+    }
+
     /// Whether it may answer now as one that is up to date with its primary.
     #[must_use]
     pub fn is_fresh(&self) -> bool {

@@ -1,0 +1,240 @@
+//! Requests that the primary answers in this node's place.
+//!
+//! Guarantees: a request is passed on once, so that two nodes that each take the other for the primary do not send it to and fro;
+//! a client is told whether nothing has happened, or whether that is unknown.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
+use talos_api::fleet::{FORWARDED_TO_HEADER, MIN_POSITION_HEADER, POSITION_HEADER};
+
+use crate::limits;
+
+/// Marks a request that another node has passed on.
+const FORWARDED: &str = "talos-forwarded";
+/// Headers of an answer that are passed on; the others belong to the connection, or are made anew.
+const PASSED_BACK: [&str; 5] = [
+    "Content-Type",
+    "Retry-After",
+    "Allow",
+    "WWW-Authenticate",
+    POSITION_HEADER,
+];
+/// Headers of a request that belong to its connection (RFC 9110 §7.6.1), or that are written anew.
+const NOT_PASSED_ON: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
+];
+
+/// Connections to primaries.
+pub(crate) struct Forwarder {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Forwarder {
+    /// Prepares connections; none is made yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits::FORWARD_CONNECT));
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        // The provider is named here: nothing else in the process decides about it.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits::FORWARD_IDLE)
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    /// Lets the primary at `url` answer.
+    ///
+    /// # Errors
+    /// 502, 503 or 504, for the client.
+    pub(crate) async fn forward(
+        &self,
+        url: &str,
+        request: &ControlRequest,
+    ) -> Result<ControlResponse, ApiError> {
+        if header(request, FORWARDED).is_some() {
+            return Err(ApiError::service_unavailable(
+                "this node is a replica, and another one took it for the primary; check replication.primary_url",
+            ));
+        }
+        let outgoing = outgoing(url, request)?;
+        let exchange = async {
+            let response = self.client.request(outgoing).await.map_err(|error| {
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(url, %error, cause, "a change could not be passed on to the primary");
+                if error.is_connect() {
+                    ApiError::service_unavailable(
+                        "the primary cannot be reached, and this node is a replica: nothing was changed; try again",
+                    )
+                } else {
+                    ApiError::bad_gateway()
+                }
+            })?;
+            answer(url, response).await
+        };
+        tokio::time::timeout(limits::FORWARD_WAIT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(ApiError::upstream_timeout()))
+    }
+}
+
+fn header<'a>(request: &'a ControlRequest, name: &str) -> Option<&'a str> {
+    let mut headers = request.headers.iter();
+    let found = headers.find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>, ApiError> {
+    let malformed = || ApiError::bad_request("malformed request");
+    let query = match request.query.as_str() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let mut outgoing = Request::builder()
+        .method(request.method.as_str())
+        .uri(format!("{url}{}{query}", request.path))
+        .body(Full::from(request.body.clone()))
+        .map_err(|_| malformed())?;
+    let headers = outgoing.headers_mut();
+    let is_own = |name: &str| {
+        NOT_PASSED_ON.contains(&name) || name.eq_ignore_ascii_case(MIN_POSITION_HEADER)
+    };
+    for (name, value) in request.headers.iter().filter(|(name, _)| !is_own(name)) {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
+        let value = HeaderValue::from_str(value).map_err(|_| malformed())?;
+        headers.append(name, value);
+    }
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
+    // The tenant is the host that the client asked.
+    headers.insert(HOST, value(&request.host)?);
+    headers.insert("x-request-id", value(&request.request_id)?);
+    headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    Ok(outgoing)
+}
+
+async fn answer(
+    url: &str,
+    response: Response<hyper::body::Incoming>,
+) -> Result<ControlResponse, ApiError> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, limits::FORWARD_ANSWER_BYTES);
+    let body = body.collect().await.map_err(|error| {
+        tracing::warn!(url, error, "the primary's answer broke off");
+        ApiError::bad_gateway()
+    })?;
+    let text = |name: &'static str| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        Some((name, value.to_owned()))
+    };
+    let mut headers: Vec<_> = PASSED_BACK.into_iter().filter_map(text).collect();
+    headers.push((FORWARDED_TO_HEADER, url.to_owned()));
+    Ok(ControlResponse {
+        status: parts.status.as_u16(),
+        headers,
+        body: body.to_bytes().to_vec(),
+        rest: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> ControlRequest {
+        let headers = headers.iter();
+        ControlRequest {
+            method: "POST".to_owned(),
+            path: "/v2alpha1/admin/apiKeys/%41:revoke".to_owned(),
+            query: "wait=replicas".to_owned(),
+            host: "keys.example:4420".to_owned(),
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: b"{}".to_vec(),
+            request_id: "r-1".to_owned(),
+            client_ip: None,
+        }
+    }
+
+    #[test]
+    fn a_request_is_passed_on_as_it_came() {
+        let request = request(&[
+            ("authorization", "Bearer x"),
+            ("connection", "close"),
+            ("talos-min-position", "1.2"),
+            ("x-request-id", "other"),
+        ]);
+        let outgoing = outgoing("http://primary:4420", &request).expect("a request");
+        assert_eq!(
+            outgoing.uri(),
+            "http://primary:4420/v2alpha1/admin/apiKeys/%41:revoke?wait=replicas"
+        );
+        let mut headers: Vec<_> = outgoing
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))
+            .collect();
+        headers.sort();
+        assert_eq!(
+            headers,
+            [
+                "authorization: Bearer x",
+                "content-length: 2",
+                "host: keys.example:4420",
+                "talos-forwarded: 1",
+                "x-request-id: r-1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_request_is_passed_on_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let forwarder = Forwarder::new().expect("a client");
+        let request = request(&[(FORWARDED, "1")]);
+        let refused = runtime.block_on(forwarder.forward("http://127.0.0.1:1", &request));
+        assert_eq!(refused.expect_err("a refusal").status(), 503);
+    }
+}

@@ -1,0 +1,81 @@
+//! Replicas that take everything and keep nothing: what is measured is the primary.
+
+use std::thread;
+
+use talos_replication::driver::replica::{Replica, ReplicaSettings};
+use talos_replication::handshake::Identity;
+use talos_replication::history::{Era, History};
+use talos_replication::message::{Batch, Chunk, CopyPlace};
+use talos_replication::position::{ClusterId, Epoch, NodeId, Position, Reign, Sequence};
+use talos_replication::secret::{Secrets, SharedSecret};
+use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
+
+use super::server::SECRET;
+
+struct Nothing;
+
+impl ChangeSink for Nothing {
+    fn adopt(&mut self, _: &History) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn apply(&mut self, _: &Batch) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn begin_copy(&mut self, _: &History, _: &CopyPlace) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn install(&mut self, _: &Chunk) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Lets so many follow the primary at `address` until the process ends.
+pub fn follow(address: &str, count: u64) {
+    let era = Era {
+        epoch: Epoch::FIRST,
+        reign: Reign([0; 16]),
+        after: Sequence(0),
+    };
+    let history = History::new(vec![era]).expect("a history");
+    let shared = SharedSecret::new(SECRET.as_bytes()).expect("a secret");
+    let address = address.to_owned();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            for number in 0..count {
+                let mut id = [7; 16];
+                id[0] = u8::try_from(number).expect("few replicas");
+                let settings = ReplicaSettings {
+                    identity: Identity {
+                        cluster: ClusterId([0; 16]),
+                        node: NodeId(id),
+                        secrets: Secrets {
+                            current: shared.clone(),
+                            retired: Vec::new(),
+                        },
+                    },
+                    max_staleness_ms: 10_000,
+                    primary: address.clone(),
+                    tls: None,
+                };
+                let standing = Standing {
+                    history: history.clone(),
+                    place: Place::At(Position::START),
+                    last: None,
+                };
+                let (replica, handle) = Replica::new(Nothing, standing, settings);
+                tokio::spawn(async move {
+                    let _handle = handle;
+                    replica.run().await
+                });
+            }
+            std::future::pending::<()>().await;
+        });
+    });
+}

@@ -1,0 +1,43 @@
+//! Measures a fleet on loopback: how long a revoked key still works on a replica, how fast changes and copies are taken over,
+//! what feeding replicas costs a primary's verifications, and what a change weighs on the wire.
+//!
+//! Needs `talos` and `talos-loadtest` beside itself; see `docs/PERFORMANCE.md` for the commands.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that fails has nothing better to do than to stop"
+)]
+
+mod client;
+mod feeding;
+mod listeners;
+mod revocations;
+mod server;
+mod takeover;
+
+use std::env;
+
+const USAGE: &str = "usage: fleet revocations [COUNT] | catch-up [CHANGES] | copy [KEYS] | feeding [REPLICAS] | wire [CHANGES]";
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let count = arguments.next().map(|count| count.parse().expect(USAGE));
+    match what.as_str() {
+        "revocations" => revocations::measure(count.unwrap_or(10_000)),
+        "catch-up" => takeover::catch_up(count.unwrap_or(360_000)),
+        "copy" => takeover::copy(count.unwrap_or(1_000_000)),
+        "feeding" => feeding::measure(count.unwrap_or(20)),
+        "wire" => takeover::wire(count.unwrap_or(10_000)),
+        _ => panic!("{USAGE}"),
+    }
+}
+
+/// The value below which this share of the sorted values lies.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let below = |index: usize| index as f64 + 1.0 >= sorted.len() as f64 * share;
+    let place = (0..sorted.len()).find(|index| below(*index));
+    sorted[place.unwrap_or(sorted.len() - 1)]
+}

@@ -1,0 +1,162 @@
+//! `talos backup create`.
+//!
+//! Guarantees: the file is there only when all of the backup is in it, on disk and checked; whatever breaks off leaves at most
+//! `FILE.partial`, which the next attempt replaces. Only its owner may read it: it names keys, actors and metadata.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use talos_engine::backup::{BackupError, BackupReader, Checked};
+
+use super::{end_progress, show_progress, table, written};
+use crate::client::Client;
+use crate::error::CliError;
+use crate::keys::Console;
+
+const PATH: &str = "/v2alpha1/admin/backup";
+/// How long a server may take for the next part.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Where to.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArguments {
+    /// The new file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl CreateArguments {
+    /// Asks the server and writes the file.
+    pub(crate) fn run(&self, client: &Client, console: &mut Console<'_>) -> Result<(), CliError> {
+        let failed = |path: &Path, source| CliError::File {
+            path: path.display().to_string(),
+            source,
+        };
+        if self.output.exists() {
+            let source = io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the file exists; name another one",
+            );
+            return Err(failed(&self.output, source));
+        }
+        let mut name = OsString::from(&self.output);
+        name.push(".partial");
+        let partial = PathBuf::from(name);
+        let mut file = open(&partial).map_err(|source| failed(&partial, source))?;
+        let checked = receive(client, &mut file, console);
+        end_progress(console);
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(stopped) => {
+                // What is left is worth nothing. If it stays, the next attempt replaces it.
+                let _ = fs::remove_file(&partial);
+                return Err(match stopped {
+                    Stopped::Server(error) => error,
+                    Stopped::File(source) => failed(&partial, source),
+                });
+            }
+        };
+        let kept = file
+            .sync_all()
+            .and_then(|()| fs::rename(&partial, &self.output))
+            .and_then(|()| sync_directory(&self.output));
+        kept.map_err(|source| failed(&self.output, source))?;
+        written(
+            &table(&self.output.display().to_string(), &checked),
+            console,
+        )
+    }
+}
+
+/// Why it was not received.
+enum Stopped {
+    Server(CliError),
+    File(io::Error),
+}
+
+fn open(partial: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(partial)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(io::Error::other("another backup is being written to it"));
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    file.set_len(0)?;
+    Ok(file)
+}
+
+fn receive(
+    client: &Client,
+    file: &mut File,
+    console: &mut Console<'_>,
+) -> Result<Checked, Stopped> {
+    let stream = client
+        .stream(PATH, &[], SILENCE_MAX)
+        .map_err(Stopped::Server)?;
+    let mut tee = Tee {
+        stream,
+        file,
+        failed: None,
+    };
+    let checked = check(&mut tee, console);
+    checked.map_err(|error| match (tee.failed, error) {
+        (Some(failed), _) => Stopped::File(failed),
+        (None, BackupError::Io(error)) => Stopped::Server(CliError::Transport {
+            endpoint: client.endpoint().to_owned(),
+            message: format!("the backup broke off: {error}"),
+        }),
+        (None, error) => Stopped::Server(CliError::Transport {
+            endpoint: client.endpoint().to_owned(),
+            message: error.to_string(),
+        }),
+    })
+}
+
+/// What is written was read as a backup before.
+fn check(stream: &mut impl Read, console: &mut Console<'_>) -> Result<Checked, BackupError> {
+    let mut reader = BackupReader::open(stream)?;
+    while reader.next_rows()?.is_some() {
+        show_progress(console, "received", reader.counts().keys);
+    }
+    Ok(reader.checked())
+}
+
+/// Writes what is read.
+struct Tee<'f, R> {
+    stream: R,
+    file: &'f mut File,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        let read = buffer.get(..count).unwrap_or_default();
+        self.file.write_all(read).map_err(|error| {
+            let again = io::Error::from(error.kind());
+            self.failed = Some(error);
+            again
+        })?;
+        Ok(count)
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,34 @@
+//! `talos backup verify`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use clap::Args;
+use talos_engine::backup::BackupReader;
+
+use super::{bad, table, written};
+use crate::error::CliError;
+use crate::keys::Console;
+
+/// Which file.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl VerifyArguments {
+    /// Reads all of the file. A file that is not a whole backup is an error.
+    pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let path = self.file.display().to_string();
+        let file = File::open(&self.file).map_err(|source| CliError::File {
+            path: path.clone(),
+            source,
+        })?;
+        let checked = BackupReader::open(BufReader::new(file)).and_then(BackupReader::check);
+        let checked = checked.map_err(|error| bad(&path, error))?;
+        written(&table(&path, &checked), console)
+    }
+}

@@ -1,0 +1,185 @@
+//! Backups, and what becomes of them with the log of the node that they are of.
+
+use std::fs::{self, OpenOptions};
+use std::io::Cursor;
+
+use super::*;
+use crate::backup::{BackupMaker, BackupReader, RestoreError, Restored, Since, restore};
+use crate::{OldLogError, SnapshotError};
+
+fn backup_of(engine: &Engine) -> Vec<u8> {
+    bytes_of(engine.backup("test").expect("a backup"))
+}
+
+fn bytes_of(mut maker: BackupMaker) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(part) = maker.next_part().expect("a part") {
+        bytes.extend(part);
+    }
+    bytes
+}
+
+fn restored(
+    backup: &[u8],
+    to: &Path,
+    since: Since<'_>,
+) -> Result<(Restored, Arc<Engine>), RestoreError> {
+    let restored = restore(Cursor::new(backup), to, since, |_| {})?;
+    Ok((restored, open_primary(to)))
+}
+
+/// As of the same changes; the restored node has a lineage of its own.
+fn assert_same(one: &Engine, other: &Engine) {
+    assert_equal(one, other);
+    assert_eq!(one.standing().lineage.newest(), Epoch(1));
+    assert_eq!(other.standing().lineage.newest(), Epoch(2));
+}
+
+#[test]
+fn a_backup_and_the_log_since_are_the_whole_node() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let engine = open(&at("old"));
+    live_through_everything(&engine, "before");
+    let backup = backup_of(&engine);
+    let (mine, node) = restored(&backup, &at("at-once"), Since::Unknown).unwrap();
+    assert_eq!((mine.changes, mine.position), (0, engine.head()));
+    assert_same(&engine, &node);
+    live_through_everything(&engine, "after");
+    issue_new(&engine, "last");
+    let found = restored(&backup, &at("in-use"), Since::Log(&at("old")))
+        .err()
+        .unwrap();
+    let in_use = |error: &RestoreError| {
+        matches!(
+            error,
+            RestoreError::Log {
+                source: OldLogError::InUse,
+                ..
+            }
+        )
+    };
+    assert!(in_use(&found), "{found}");
+    let copy = at("copy");
+    copy_of_one_moment(&at("old"), &copy);
+    let (mine, node) = restored(&backup, &at("later"), Since::Log(&copy)).unwrap();
+    assert_eq!((mine.position, mine.acknowledged), (engine.head(), None));
+    assert_same(&engine, &node);
+    // What comes next is the first change of an epoch of its own.
+    issue_new(&node, "next");
+    assert_eq!(node.head().epoch, Epoch(2));
+    assert_eq!(node.head().sequence, engine.head().sequence.next());
+    let log_of_restored = restored(&backup, &at("again"), Since::Log(&at("later")));
+    assert!(in_use(&log_of_restored.err().unwrap()));
+}
+
+#[test]
+fn a_log_without_its_end_is_taken_as_far_as_it_goes_and_the_loss_is_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let engine = open(&at("old"));
+    issue_new(&engine, "before");
+    let backup = backup_of(&engine);
+    for _ in 0..5 {
+        issue_new(&engine, "after");
+    }
+    let torn = at("torn");
+    copy_of_one_moment(&at("old"), &torn);
+    let logs = fs::read_dir(torn.join("db"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_log = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "log");
+    let log = logs.filter(is_log).max().expect("a write-ahead log");
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 10).unwrap();
+    let (mine, node) = restored(&backup, &at("new"), Since::Log(&torn)).unwrap();
+    assert_eq!(mine.changes, 4);
+    assert_eq!(mine.acknowledged, Some(engine.head()));
+    assert_eq!(node.head().sequence, Sequence(5));
+}
+
+#[test]
+fn a_backup_takes_a_snapshot_of_which_there_are_few() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(&scratch.path().join("node"));
+    issue_new(&engine, "a");
+    let mut open: Vec<_> = (0..SNAPSHOTS)
+        .map(|_| engine.backup("test").unwrap())
+        .collect();
+    assert_eq!(engine.backup("test").err(), Some(SnapshotError::Busy));
+    open.pop();
+    let again = engine.backup("test").unwrap();
+    assert_eq!(again.head().position, engine.head());
+    let bytes = bytes_of(again);
+    let checked = BackupReader::open(bytes.as_slice())
+        .unwrap()
+        .check()
+        .unwrap();
+    assert_eq!(checked.counts.keys, 1);
+    assert_eq!(checked.bytes, bytes.len() as u64);
+}
+
+/// Where each frame of a backup begins, and where the last one ends.
+fn frames(backup: &[u8]) -> Vec<usize> {
+    let mut begins = vec![12];
+    while let Some(head) = backup
+        .get(begins[begins.len() - 1]..)
+        .filter(|rest| !rest.is_empty())
+    {
+        let length = u32::from_le_bytes(*head.first_chunk().unwrap());
+        begins.push(begins[begins.len() - 1] + 8 + length as usize);
+    }
+    begins
+}
+
+/// Every part is what it was, and yet it is not the backup.
+#[test]
+fn parts_that_are_missing_repeated_or_of_another_backup_are_found() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(&scratch.path().join("node"));
+    let large = |name: &str| IssueKey {
+        metadata: format!(r#"{{"m":"{}"}}"#, "x".repeat(60_000)),
+        ..key(name)
+    };
+    for name in ["a", "b", "c", "d", "e"] {
+        issue(&engine, large(name));
+    }
+    let backup = backup_of(&engine);
+    let begins = frames(&backup);
+    assert!(begins.len() > 4, "several parts: {begins:?}");
+    let part = |n: usize| &backup[begins[n]..begins[n + 1]];
+    let judge = |parts: &[&[u8]]| {
+        let bytes = parts.concat();
+        BackupReader::open(bytes.as_slice()).and_then(BackupReader::check)
+    };
+    let all: Vec<_> = (0..begins.len() - 1).map(part).collect();
+    let magic = &backup[..12];
+    judge(&[&[magic], all.as_slice()].concat()).unwrap();
+    for n in 0..all.len() {
+        let mut missing = all.clone();
+        missing.remove(n);
+        assert!(
+            judge(&[&[magic], missing.as_slice()].concat()).is_err(),
+            "without part {n}"
+        );
+        let mut twice = all.clone();
+        twice.insert(n, all[n]);
+        assert!(
+            judge(&[&[magic], twice.as_slice()].concat()).is_err(),
+            "part {n} twice"
+        );
+    }
+    // The first rows with another letter in them, and a checksum that fits.
+    let mut other = part(1).to_vec();
+    let at = other
+        .windows(8)
+        .position(|some| some == b"xxxxxxxx")
+        .unwrap();
+    other[at] = b'y';
+    let other = crate::backup::frame_of(&other[8..]);
+    let mut altered = all.clone();
+    altered[1] = &other;
+    let error = judge(&[&[magic], altered.as_slice()].concat()).unwrap_err();
+    assert!(error.to_string().contains("closing sum"), "{error}");
+}

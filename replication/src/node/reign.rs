@@ -1,0 +1,89 @@
+//! An engine as the node of a primary's driver.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use talos_engine::clock::UnixMillis;
+use talos_engine::{Engine, FollowError};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::driver::primary::{PrimaryHandle, PrimaryNode};
+use crate::history::History;
+use crate::message::Stamp;
+use crate::position::{Epoch, Position};
+use crate::store::EngineSource;
+
+/// The later epoch of another primary, once there is one. From then on no write is acknowledged here.
+#[derive(Debug, Default)]
+pub(super) struct Replaced(AtomicU64);
+
+impl Replaced {
+    /// The epoch that has replaced this node's.
+    pub(super) fn by(&self) -> Option<Epoch> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => None,
+            epoch => Some(Epoch(epoch)),
+        }
+    }
+
+    fn note(&self, epoch: Epoch) {
+        self.0.fetch_max(epoch.0, Ordering::SeqCst);
+    }
+}
+
+/// See the module.
+pub(super) struct Reigning {
+    pub(super) engine: Arc<Engine>,
+    pub(super) source: EngineSource,
+    pub(super) history: History,
+    pub(super) head: watch::Receiver<Position>,
+    pub(super) replaced: Arc<Replaced>,
+    /// Set before anybody is listened to.
+    pub(super) handle: Arc<OnceLock<PrimaryHandle>>,
+}
+
+impl PrimaryNode for Reigning {
+    type Source = EngineSource;
+
+    fn source(&self) -> EngineSource {
+        self.source.clone()
+    }
+
+    fn history(&self) -> History {
+        self.history.clone()
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.clone()
+    }
+
+    fn on_used(&self, stamps: Vec<Stamp>) {
+        for Stamp { key, time_ms } in stamps {
+            if !self.engine.note_used(&key, UnixMillis(time_ms)) {
+                tracing::debug!("a replica's last use of a key was not taken");
+            }
+        }
+    }
+
+    fn on_replaced(&self, epoch: Epoch) {
+        if self.replaced.by().is_none_or(|known| known < epoch) {
+            tracing::error!(
+                epoch = epoch.0,
+                "another node is the primary of a later epoch: this one takes no more changes"
+            );
+        }
+        self.replaced.note(epoch);
+        let (engine, handle) = (Arc::clone(&self.engine), Arc::clone(&self.handle));
+        // The disk may take its time; no write is acknowledged from now on in any case.
+        spawn_blocking(move || {
+            match engine.step_down() {
+                Ok(()) | Err(FollowError::Replica) => {}
+                Err(error) => tracing::error!(%error, "the replaced primary cannot step down"),
+            }
+            if let Some(handle) = handle.get() {
+                handle.stop();
+            }
+        });
+    }
+}

@@ -1,0 +1,350 @@
+//! The role that a node has now: how one begins, ends, and is exchanged for the other.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
+
+use talos_engine::{FollowError, LogRead, LoggedChange, Mode, ReadLimits, UsedKey};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::reign::{Reigning, Replaced};
+use super::{Alone, CLUSTER, NodeError, NodeFile, NodeRefusal, Place, Shared};
+use crate::acks::Wait;
+use crate::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
+use crate::driver::replica::{Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus};
+use crate::driver::waits::NotReplicated;
+use crate::follow::Stop;
+use crate::handshake::Identity;
+use crate::limits::STAMPS;
+use crate::message::Stamp;
+use crate::position::{Epoch, Position};
+use crate::sink::SinkError;
+use crate::store::{EngineSink, EngineSource, history_of};
+
+/// Bytes of the log that are read at a time to show what a node alone holds.
+const LOG_BYTES: usize = 1 << 20;
+
+/// What a node does now.
+pub(super) enum Role {
+    Primary {
+        handle: PrimaryHandle,
+        status: watch::Receiver<PrimaryStatus>,
+        replaced: Arc<Replaced>,
+        task: JoinHandle<()>,
+        address: SocketAddr,
+    },
+    Replica {
+        handle: ReplicaHandle,
+        status: watch::Receiver<ReplicaStatus>,
+        task: JoinHandle<Result<Left<EngineSink>, SinkError>>,
+        primary: String,
+    },
+    /// Between two roles, or after the last.
+    None,
+}
+
+impl Shared {
+    pub(super) fn role(&self) -> MutexGuard<'_, Role> {
+        self.role.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> MutexGuard<'_, NodeFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            cluster: CLUSTER,
+            node: self.node,
+            secrets: self.settings.secrets.clone(),
+        }
+    }
+
+    fn max_staleness_ms(&self) -> u64 {
+        u64::try_from(self.settings.max_staleness.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Begins the role that the engine is in.
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
+        match (self.engine.mode(), &self.settings.place) {
+            (Mode::Primary, place) => {
+                if let Place::Replica { primary } = place {
+                    tracing::warn!(
+                        epoch = self.engine.standing().lineage.newest().0,
+                        "this node was promoted and is the primary, though it is configured as a replica of {primary}: set replication.role to primary"
+                    );
+                }
+                self.reign().await
+            }
+            (Mode::Replica, Place::Replica { primary }) => self.follow(primary.clone()),
+            (Mode::Replica, Place::Primary) => {
+                Err(NodeError::Storage("the database is a replica's".to_owned()))
+            }
+        }
+    }
+
+    async fn reign(self: &Arc<Self>) -> Result<(), NodeError> {
+        let address = self.settings.listen;
+        let refused = |source| NodeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let history =
+            history_of(&self.engine).map_err(|error| NodeError::Storage(error.to_string()))?;
+        let (replaced, known) = (Arc::<Replaced>::default(), Arc::<OnceLock<_>>::default());
+        let reigning = Reigning {
+            engine: Arc::clone(&self.engine),
+            source: EngineSource::new(Arc::clone(&self.engine)),
+            history,
+            head: self.head.clone(),
+            replaced: Arc::clone(&replaced),
+            handle: Arc::clone(&known),
+        };
+        let settings = PrimarySettings {
+            identity: self.identity(),
+            max_staleness_ms: self.max_staleness_ms(),
+            copies: self.settings.copies,
+            copy_bytes_per_s: self.settings.copy_bytes_per_s,
+            tls: self.settings.primary_tls.clone(),
+        };
+        tracing::info!(%address, node = %self.node, "listening for replicas");
+        let primary = Primary::new(reigning, settings);
+        let handle = primary.handle();
+        known.get_or_init(|| handle.clone());
+        let status = handle.status();
+        let (shared, by, mut changed) = (Arc::clone(self), Arc::clone(&replaced), handle.status());
+        self.pulse.always();
+        tokio::spawn(async move {
+            // Ends with the role.
+            while changed.changed().await.is_ok() {
+                if by.by().is_some() {
+                    shared.pulse.never();
+                    return;
+                }
+            }
+        });
+        let task = tokio::spawn(primary.serve(listener));
+        *self.role() = Role::Primary {
+            handle,
+            status,
+            replaced,
+            task,
+            address,
+        };
+        Ok(())
+    }
+
+    fn follow(self: &Arc<Self>, primary: String) -> Result<(), NodeError> {
+        let failed = |error: SinkError| NodeError::Storage(error.to_string());
+        let sink = EngineSink::new(Arc::clone(&self.engine)).map_err(failed)?;
+        let standing = sink.standing().map_err(failed)?;
+        let settings = ReplicaSettings {
+            identity: self.identity(),
+            max_staleness_ms: self.max_staleness_ms(),
+            primary: primary.clone(),
+            tls: self.settings.replica_tls.clone(),
+        };
+        tracing::info!(primary, node = %self.node, "following");
+        let (replica, handle) = Replica::new(sink, standing, settings);
+        let status = handle.status();
+        let (shared, mut changed) = (Arc::clone(self), handle.status());
+        self.pulse.never();
+        tokio::spawn(async move {
+            // Ends with the role.
+            while changed.changed().await.is_ok() {
+                shared
+                    .pulse
+                    .until(changed.borrow_and_update().fresh_until_ms());
+            }
+        });
+        let uses = handle.clone();
+        self.engine.on_used(move |used| {
+            let stamp = |(key, time): &UsedKey| Stamp {
+                key: key.clone(),
+                time_ms: time.0,
+            };
+            for used in used.chunks(STAMPS) {
+                // Without a primary, or with one that is busy, the next use of the key is told instead.
+                let _ = uses.tell_used(used.iter().map(stamp).collect());
+            }
+        });
+        let task = tokio::spawn(replica.run());
+        *self.role() = Role::Replica {
+            handle,
+            status,
+            task,
+            primary,
+        };
+        Ok(())
+    }
+
+    /// Ends the role there is. What a replica gives back is at rest.
+    pub(super) async fn end(&self) {
+        let role = std::mem::replace(&mut *self.role(), Role::None);
+        match role {
+            Role::Primary { handle, task, .. } => {
+                handle.stop();
+                let _ = task.await;
+            }
+            Role::Replica { handle, task, .. } => {
+                // It has ended already, by an error that it has told.
+                let _ = handle.leave().await;
+                let _ = task.await;
+            }
+            Role::None => {}
+        }
+        self.pulse.never();
+    }
+
+    pub(super) async fn reach(&self, position: Position) -> bool {
+        let mut head = self.head.clone();
+        loop {
+            head.mark_unchanged();
+            let (standing, shown) = (self.engine.standing(), self.engine.head());
+            let is_there = standing.copying.is_none()
+                && position.sequence <= shown.sequence
+                && standing.lineage.has(position);
+            if is_there {
+                return true;
+            }
+            if head.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    pub(super) async fn acknowledge(
+        &self,
+        position: Position,
+        every: bool,
+    ) -> Result<(), NotReplicated> {
+        let count = self.settings.min_acks;
+        let wait = if every {
+            Wait::Fresh(count)
+        } else {
+            Wait::Some(count)
+        };
+        let (waiting, replaced) = match &*self.role() {
+            Role::Primary {
+                handle, replaced, ..
+            } => {
+                let waiting = handle.wait(position, wait, self.settings.ack_timeout)?;
+                (waiting, Arc::clone(replaced))
+            }
+            Role::Replica { .. } | Role::None => return Err(NotReplicated::Stopped),
+        };
+        waiting.outcome().await?;
+        match replaced.by() {
+            None => Ok(()),
+            Some(_) => Err(NotReplicated::Stopped),
+        }
+    }
+
+    pub(super) async fn promote(self: Arc<Self>) -> Result<(), NodeRefusal> {
+        let _changing = self.changing.lock().await;
+        {
+            let role = self.role();
+            let Role::Replica { status, .. } = &*role else {
+                return Err(NodeRefusal::Precondition(
+                    "only a replica can be promoted, and this node is none",
+                ));
+            };
+            if status.borrow().position.is_none() {
+                return Err(NodeRefusal::Precondition(
+                    "this node holds only a part of a copy; promote another one",
+                ));
+            }
+        }
+        self.end().await;
+        let engine = Arc::clone(&self.engine);
+        let promoted = spawn_blocking(move || engine.promote(None)).await;
+        let promoted =
+            promoted.unwrap_or_else(|error| Err(FollowError::Storage(error.to_string())));
+        if let Err(error) = promoted {
+            self.begin().await?;
+            return Err(NodeRefusal::Failed(error.to_string()));
+        }
+        tracing::warn!(
+            epoch = self.engine.standing().lineage.newest().0,
+            "this node was promoted and takes changes from now on"
+        );
+        let noted = self.file().note_promotion(Some(&self.settings.place));
+        self.begin().await?;
+        noted.map_err(|error| {
+            NodeRefusal::Failed(format!(
+                "the node is the primary, but cannot note it: {error}; set replication.role to primary before it is started again"
+            ))
+        })
+    }
+
+    pub(super) async fn rejoin(self: Arc<Self>) -> Result<PathBuf, NodeRefusal> {
+        let _changing = self.changing.lock().await;
+        let handle = match &*self.role() {
+            Role::Replica { handle, status, .. } if is_diverged(status) => handle.clone(),
+            _ => return Err(NOT_DIVERGED),
+        };
+        let engine = Arc::clone(&self.engine);
+        let head = self.engine.head();
+        let mut kept = self.settings.directory.clone().into_os_string();
+        kept.push(format!("-kept-{head}"));
+        let kept = PathBuf::from(kept);
+        let to = kept.clone();
+        let copied = spawn_blocking(move || engine.keep_aside(&to)).await;
+        let copied = copied.unwrap_or_else(|error| Err(error.to_string()));
+        copied.map_err(|error| {
+            NodeRefusal::Failed(format!(
+                "what this node holds cannot be kept in {}: {error}",
+                kept.display()
+            ))
+        })?;
+        let ordered = handle.resync().await;
+        ordered.map_err(|error| NodeRefusal::Failed(error.to_string()))?;
+        Ok(kept)
+    }
+
+    pub(super) fn alone(&self, limit: usize) -> Result<Alone, NodeRefusal> {
+        let fork = match &*self.role() {
+            Role::Replica { status, .. } => match status.borrow().stop {
+                Some(Stop::Diverged { fork, .. }) => fork,
+                _ => return Err(NOT_DIVERGED),
+            },
+            _ => return Err(NOT_DIVERGED),
+        };
+        let failed = |error: talos_engine::ReadError| NodeRefusal::Failed(error.to_string());
+        let lineage = self.engine.standing().lineage;
+        let at = |sequence| Position {
+            epoch: lineage.epoch_of(sequence).unwrap_or(Epoch::FIRST),
+            sequence,
+        };
+        let head = self.engine.head();
+        let total = head.sequence.0.saturating_sub(fork.0);
+        let mut changes: Vec<LoggedChange> = Vec::new();
+        let mut after = at(fork);
+        while changes.len() < limit {
+            let limits = ReadLimits {
+                entries: limit - changes.len(),
+                bytes: LOG_BYTES,
+            };
+            match self.engine.changes_after(after, limits).map_err(failed)? {
+                LogRead::Changes(more) => changes.extend(more),
+                LogRead::None | LogRead::Gone => break,
+            }
+            let Some(last) = changes.last() else { break };
+            after = last.position;
+        }
+        Ok(Alone {
+            fork: at(fork),
+            changes,
+            total,
+        })
+    }
+}
+
+const NOT_DIVERGED: NodeRefusal = NodeRefusal::Precondition(
+    "this node holds nothing that its primary does not have, as far as it knows",
+);
+
+fn is_diverged(status: &watch::Receiver<ReplicaStatus>) -> bool {
+    matches!(status.borrow().stop, Some(Stop::Diverged { .. }))
+}

@@ -1,0 +1,447 @@
+//! The feed of changes: nothing twice and nothing left out, over breaks, restarts and slow readers; and `talos changes tail`.
+
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use talos_engine::{CopyCursor, CopyName, CopyPlace, Engine, Mode, Options, ReadLimits};
+
+use crate::harness::cli::talos;
+use crate::harness::engine::options;
+use crate::harness::feed::{Event, Feed, Item, lines};
+use crate::harness::http::Connection;
+use crate::harness::keys::ISSUE;
+use crate::harness::site::{Server, Site, without_talos_variables};
+use crate::harness::{Driver, TALOS};
+
+const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
+
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.name.as_str()).collect()
+}
+
+fn positions(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.id.as_str()).collect()
+}
+
+/// Asks for a feed that is refused.
+fn refused(server: &Server, query: &str) -> (u16, String) {
+    let answer =
+        server
+            .connect()
+            .call("GET", &format!("/v2alpha1/admin/changes?{query}"), &[], b"");
+    let message = answer.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    (answer.status, message)
+}
+
+/// A change of every kind, and the credentials that no event may hold.
+fn live_through_everything(connection: &mut Connection) -> Vec<String> {
+    let issued = connection.issue("first");
+    let path = format!("{ISSUE}/{}", issued.key_id);
+    let json = [("Content-Type", "application/json")];
+    let patched = connection.call("PATCH", &path, &json, br#"{"name":"renamed"}"#);
+    assert_eq!(patched.status, 200);
+    let rotated = connection.post(&format!("{path}:rotate"), &json!({}));
+    let rotated = crate::harness::keys::Issued::from(&rotated);
+    assert_eq!(connection.revoke(&rotated.key_id).status, 200);
+    let raw_key = "a raw key of another system";
+    let key = json!({"raw_key": raw_key, "name": "imported", "actor_id": "tester", "request_id": "import-1"});
+    let imported = connection.post(IMPORT, &key);
+    assert_eq!(imported.status, 201);
+    let path = format!("{IMPORT}/{}", imported.json()["key_id"].as_str().unwrap());
+    let patched = connection.call("PATCH", &path, &json, br#"{"scopes":["s"]}"#);
+    assert_eq!(patched.status, 200);
+    assert_eq!(
+        connection
+            .post(&format!("{path}:revoke"), &json!({}))
+            .status,
+        200
+    );
+    assert_eq!(connection.call("DELETE", &path, &[], b"").status, 200);
+    vec![issued.secret, rotated.secret, raw_key.to_owned()]
+}
+
+const EVERYTHING: [&str; 9] = [
+    "IssuedAPIKeyCreated",
+    "IssuedAPIKeyUpdated",
+    "IssuedAPIKeyRevoked",
+    "IssuedAPIKeyRotated",
+    "IssuedAPIKeyRevoked",
+    "ImportedAPIKeyCreated",
+    "ImportedAPIKeyUpdated",
+    "ImportedAPIKeyRevoked",
+    "ImportedAPIKeyDeleted",
+];
+
+/// A copy of the database in `from`, whose log holds nothing but the last change.
+fn copy(from: &Path, to: &Path) {
+    let source = Engine::open(options(from)).unwrap();
+    let node = Engine::open_as(
+        Options {
+            shards: Some(2),
+            ..options(to)
+        },
+        Mode::Replica,
+    )
+    .unwrap();
+    let snapshot = source.snapshot().unwrap();
+    let place = CopyPlace {
+        name: CopyName([1; 16]),
+        position: snapshot.position(),
+        digest: None,
+        cursor: CopyCursor::default(),
+    };
+    let all = ReadLimits {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+    };
+    node.begin_copy(source.standing().lineage, place.clone())
+        .unwrap();
+    let chunk = snapshot.read(&place.cursor, all).unwrap();
+    node.install(place.name, chunk).unwrap();
+    node.promote(None).unwrap();
+    drop(snapshot);
+    for engine in [source, node] {
+        engine.shutdown();
+        assert_eq!(Arc::strong_count(&engine), 1);
+    }
+}
+
+both_drivers! {
+    fn every_change_is_an_event_that_holds_no_secret(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let secrets = live_through_everything(&mut server.connect());
+        let mut feed = Feed::open(server.address, "after=0", &[]);
+        let events = feed.events(EVERYTHING.len());
+        assert_eq!(names(&events), EVERYTHING);
+        let whole: String = events.iter().map(|event| event.data.to_string()).collect();
+        for secret in secrets {
+            assert!(!whole.contains(&secret), "{whole}");
+        }
+        for event in &events {
+            let data = &event.data;
+            assert_eq!(data["tenant"], "00000000-0000-0000-0000-000000000000");
+            assert_eq!(data["actor_id"], "tester");
+            assert_eq!(data["key"]["key_id"], data["key_id"]);
+            assert_eq!(data["key"]["actor_id"], "tester");
+            assert!(data["time"].as_str().unwrap().ends_with('Z'), "{data}");
+        }
+        assert_eq!(events[0].data["key"]["status"], "KEY_STATUS_ACTIVE", "as it was then");
+        assert_eq!(events[1].data["key"]["name"], "renamed");
+        assert_eq!(events[2].data["key"]["revocation_reason"], "REVOCATION_REASON_SUPERSEDED");
+        assert_eq!(events[0].data["key_id"], events[2].data["key_id"]);
+        assert_ne!(events[0].data["key_id"], events[3].data["key_id"]);
+        assert_eq!(events[5].data["request_id"], "import-1");
+        assert_eq!(events[0].data["request_id"], Value::Null);
+        server.stop();
+    }
+
+    fn a_feed_goes_on_where_it_was_left(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        live_through_everything(&mut connection);
+        let mut feed = Feed::open(server.address, "after=1.0", &[]);
+        let all = feed.events(EVERYTHING.len());
+        assert_eq!(feed.place.as_deref(), Some("1.9"));
+        // New changes come as they are made.
+        let key = connection.issue("new");
+        let new = feed.event();
+        assert_eq!((new.id.as_str(), &new.data["key_id"]), ("1.10", &json!(key.key_id)));
+        drop(feed);
+        for (query, header, left) in [
+            ("after=1.4", None, 4),
+            ("after=1.9", None, 9),
+            ("after=0", Some("1.6"), 6),
+            ("after=1.10", Some("1.0"), 0),
+        ] {
+            let headers: Vec<_> = header.iter().map(|id| ("Last-Event-ID", *id)).collect();
+            let mut feed = Feed::open(server.address, query, &headers);
+            assert_eq!(feed.place.as_deref().unwrap(), format!("1.{left}"));
+            let rest = feed.events(10 - left);
+            assert_eq!(rest[..9 - left], all[left..], "{query} {header:?}");
+            assert_eq!(rest[9 - left], new);
+        }
+        // Without a place it begins now, and says where that is.
+        let mut feed = Feed::open(server.address, "", &[]);
+        assert_eq!(feed.place.as_deref(), Some("1.10"));
+        connection.issue("newer");
+        assert_eq!(feed.event().id, "1.11");
+        server.stop();
+    }
+
+    fn only_what_is_wanted_comes(driver: Driver) {
+        let mut site = Site::new(driver);
+        let mut server = site.start();
+        let mut connection = server.connect();
+        live_through_everything(&mut connection);
+        let revocations = ["1.3", "1.5", "1.8"];
+        for query in [
+            "after=0&kind=IssuedAPIKeyRevoked,ImportedAPIKeyRevoked",
+            "after=0&kind=IssuedAPIKeyRevoked&kind=ImportedAPIKeyRevoked",
+            "after=0&kind=IssuedAPIKeyRevoked%2CImportedAPIKeyRevoked&tenant=00000000-0000-0000-0000-000000000000",
+        ] {
+            let mut feed = Feed::open(server.address, query, &[]);
+            assert_eq!(positions(&feed.events(3)), revocations, "{query}");
+        }
+        let tenant = "after=0&tenant=00000000-0000-0000-0000-000000000001";
+        let mut foreign = Feed::open(server.address, tenant, &[]);
+        let mut created = Feed::open(server.address, "kind=ImportedAPIKeyCreated", &[]);
+        connection.issue("unwanted");
+        let key = json!({"raw_key": "wanted", "name": "n", "actor_id": "a"});
+        assert_eq!(connection.post(IMPORT, &key).status, 201);
+        assert_eq!(created.event().id, "1.11");
+        for (query, word) in [
+            ("after=7", "after: "),
+            ("kind=Everything", "IssuedAPIKeyCreated"),
+            ("tenant=me", "tenant: "),
+        ] {
+            let (status, message) = refused(&server, query);
+            assert_eq!(status, 400, "{query}");
+            assert!(message.contains(word), "{message}");
+        }
+        // Nothing at all has come of another tenant by now.
+        server.terminate();
+        assert_eq!(foreign.next(), None);
+        assert!(server.wait().success());
+    }
+
+    fn a_place_that_the_log_does_not_hold_is_refused(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        live_through_everything(&mut server.connect());
+        let (status, message) = refused(&server, "after=1.10");
+        assert_eq!(status, 503, "{message}");
+        let (status, message) = refused(&server, "after=2.5");
+        assert_eq!(status, 410, "{message}");
+        server.stop();
+        let copied = site.directory().join("copied");
+        copy(site.data(), &copied);
+        let mut site = site.with_data_in(&copied);
+        let server = site.start();
+        for place in ["1.0", "1.8"] {
+            let (status, message) = refused(&server, &format!("after={place}"));
+            assert_eq!(status, 410, "{message}");
+            for words in [format!("after {place}"), "begins with change 1.9".to_owned(), "read the keys anew".to_owned()] {
+                assert!(message.contains(&words), "{message}");
+            }
+            let ran = talos(server.address, &["changes", "tail", "--after", place]);
+            ran.assert_one_line_and_code_1(&["POSITION_GONE", "read the keys anew"]);
+        }
+        let mut feed = Feed::open(server.address, "after=0", &[]);
+        assert_eq!(feed.event().id, "1.9");
+        let mut feed = Feed::open(server.address, "after=1.9", &[]);
+        server.connect().issue("of another epoch");
+        assert_eq!(feed.event().id, "2.10");
+        server.stop();
+    }
+
+    /// What a reader has not yet taken waits in the log, and not in memory.
+    fn a_slow_reader_misses_nothing(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut slow = Feed::open(server.address, "", &[]);
+        let mut connection = server.connect();
+        let metadata = "x".repeat(60_000);
+        let key = json!({"name": "large", "actor_id": "a", "metadata": {"large": metadata}});
+        let count: usize = 400;
+        for _ in 0..count {
+            assert_eq!(connection.post(ISSUE, &key).status, 201);
+        }
+        let wanted: Vec<_> = (1..=count).map(|sequence| format!("1.{sequence}")).collect();
+        assert_eq!(positions(&slow.events(count)), wanted);
+        server.stop();
+    }
+
+    fn a_stop_ends_all_feeds_and_a_start_lets_them_go_on(driver: Driver) {
+        let mut site = Site::new(driver);
+        let mut server = site.start();
+        server.connect().issue("one");
+        let mut feeds: Vec<_> = (0..8).map(|_| Feed::open(server.address, "after=0", &[])).collect();
+        for feed in &mut feeds {
+            assert_eq!(feed.event().id, "1.1");
+        }
+        server.terminate();
+        for feed in &mut feeds {
+            assert_eq!(feed.next(), None, "an end in order");
+        }
+        assert!(server.wait().success());
+        let server = site.start();
+        let mut connection = server.connect();
+        connection.issue("two");
+        let place = feeds[0].place.clone().unwrap();
+        let mut feed = Feed::open(server.address, "after=0", &[("Last-Event-ID", &place)]);
+        assert_eq!(feed.event().id, "1.2");
+        // As after a crash: what was told is durable.
+        server.kill();
+        let server = site.start();
+        server.connect().issue("three");
+        let mut feed = Feed::open(server.address, "", &[("Last-Event-ID", "1.2")]);
+        assert_eq!(feed.event().id, "1.3");
+        server.stop();
+    }
+
+    fn streams_are_bounded_and_their_places_come_back(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut open = Vec::new();
+        let refused = loop {
+            let (answer, connection) = Feed::ask(server.address, "", &[]);
+            if answer.status != 200 {
+                break answer;
+            }
+            open.push(connection);
+            assert!(open.len() < 1000, "no bound");
+        };
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        open.pop();
+        while Feed::ask(server.address, "", &[]).0.status != 200 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server.connect().issue("goes on");
+        server.stop();
+    }
+
+    fn what_follows_on_the_connection_waits_and_head_does_not(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        let head = b"HEAD /v2alpha1/admin/changes?after=0 HTTP/1.1\r\nHost: h\r\n\r\n";
+        connection.send(head).unwrap();
+        let answer = connection.receive_head().unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
+        connection.issue("goes on");
+        server.stop();
+    }
+}
+
+/// It takes the quarter of a minute in which nothing happens.
+#[test]
+fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    let mut feed = Feed::open(server.address, "kind=ImportedAPIKeyDeleted", &[]);
+    assert_eq!(feed.place.as_deref(), Some("1.0"));
+    server.connect().issue("unwanted");
+    let sign = feed.next().unwrap();
+    assert_eq!(
+        sign,
+        Item::Other(vec![": nothing new".to_owned(), "id: 1.1".to_owned()])
+    );
+    server.stop();
+}
+
+/// `talos changes tail` at work.
+struct Tail {
+    child: Child,
+}
+
+impl Tail {
+    fn start(address: SocketAddr, arguments: &[&str]) -> Self {
+        let mut command = Command::new(TALOS);
+        without_talos_variables(&mut command);
+        let child = command
+            .args(["changes", "tail", "-e", &format!("http://{address}")])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child }
+    }
+
+    fn interrupt(mut self) -> (ExitStatus, String) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        let mut remarks = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut remarks).unwrap();
+        (self.child.wait().unwrap(), remarks)
+    }
+}
+
+#[test]
+fn tail_writes_each_change_once_over_restarts_until_it_is_interrupted() {
+    let site = Site::new(Driver::Epoll);
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut starts = 0;
+    let mut start = || {
+        starts += 1;
+        let mut command = site.command();
+        command.env("TALOS_SERVE_HTTP_PORT", port.to_string());
+        Server::start(
+            command,
+            site.directory().join(format!("on-one-port-{starts}.log")),
+        )
+    };
+    let server = start();
+    server.connect().issue("one");
+    let mut tail = Tail::start(server.address, &["--after", "0", "--format", "json"]);
+    let mut lines = lines(tail.child.stdout.take().unwrap());
+    let mut position = || {
+        let change: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+        change["position"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(position(), "1.1");
+    server.connect().issue("two");
+    assert_eq!(position(), "1.2");
+    server.kill();
+    let server = start();
+    server.connect().issue("three");
+    assert_eq!(position(), "1.3");
+    server.stop();
+    let server = start();
+    server.connect().issue("four");
+    assert_eq!(position(), "1.4");
+    let (status, remarks) = tail.interrupt();
+    assert_eq!(status.code(), Some(0), "{remarks}");
+    assert!(remarks.contains("connecting again"), "{remarks}");
+    assert_eq!(lines.next(), None);
+    server.stop();
+}
+
+#[test]
+fn tail_is_a_table_of_what_is_wanted_and_ends_with_its_reader() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    live_through_everything(&mut server.connect());
+    let kinds = "IssuedAPIKeyRotated,ImportedAPIKeyDeleted";
+    let mut tail = Tail::start(server.address, &["--after", "0", "--kind", kinds]);
+    let mut lines = lines(tail.child.stdout.take().unwrap());
+    assert!(lines.next().unwrap().starts_with("POSITION"));
+    for (place, event) in [
+        ("1.4 ", "IssuedAPIKeyRotated"),
+        ("1.9 ", "ImportedAPIKeyDeleted"),
+    ] {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with(place) && line.contains(event), "{line}");
+    }
+    // Nothing more is written: it looks whether it is still read.
+    drop(lines);
+    assert_eq!(tail.child.wait().unwrap().code(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn tail_says_what_is_wrong() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    let address = server.address;
+    let ran = talos(address, &["changes", "tail", "--tenant", "me"]);
+    ran.assert_one_line_and_code_1(&["tenant: must be a UUID"]);
+    server.stop();
+    let ran = talos(address, &["changes", "tail"]);
+    ran.assert_one_line_and_code_1(&["no server at"]);
+}

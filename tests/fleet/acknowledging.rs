@@ -1,0 +1,87 @@
+//! Writes that wait for replicas.
+
+use super::node::{Place, await_equal, key_of};
+
+#[test]
+fn a_revocation_that_waits_for_replicas_is_refused_by_each_of_them_when_it_is_answered() {
+    let place = Place::new();
+    let (mut primary, mut one, mut other) = (
+        place.node("primary"),
+        place.node("one"),
+        place.node("other"),
+    );
+    primary.be_primary().start_ready();
+    one.follow(&primary).start_ready();
+    other.follow(&primary).start_ready();
+    for round in 0..20 {
+        let issued = primary.try_issue(&round.to_string()).expect(201);
+        let (key, position) = (key_of(&issued), issued.position());
+        assert!(one.accepts_at(&key, &position) && other.accepts_at(&key, &position));
+        primary.try_revoke(&key, "?wait=replicas").expect(200);
+        assert!(!one.accepts(&key) && !other.accepts(&key), "round {round}");
+    }
+    let wrong = primary.try_revoke(&primary.issue("x"), "?wait=everybody");
+    assert!(wrong.expect(400).message().contains("wait"));
+}
+
+#[test]
+fn a_replica_that_does_not_answer_is_named_and_no_longer_ready_when_it_does() {
+    let place = Place::new();
+    let (mut primary, mut one, mut frozen) = (
+        place.node("primary"),
+        place.node("one"),
+        place.node("frozen"),
+    );
+    // The connection outlasts the time that a write waits.
+    primary
+        .be_primary()
+        .set("REPLICATION_ACK_TIMEOUT", "3s")
+        .start_ready();
+    one.follow(&primary).start_ready();
+    frozen.follow(&primary).start_ready();
+    let issued = primary.try_issue("one").expect(201);
+    let (key, position) = (key_of(&issued), issued.position());
+    assert!(frozen.accepts_at(&key, &position));
+    let name = frozen.status()["node_id"].as_str().unwrap().to_owned();
+    frozen.freeze(true);
+    let answer = primary.try_revoke(&key, "?wait=replicas").expect(503);
+    assert!(answer.message().contains(&name), "{answer:?}");
+    assert!(answer.message().contains("durable"), "{answer:?}");
+    assert!(!primary.accepts(&key), "it is not undone");
+    assert!(!one.accepts_at(&key, &answer.position()));
+    frozen.freeze(false);
+    await_equal(&primary, &frozen);
+    assert!(!frozen.accepts(&key));
+}
+
+#[test]
+fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
+    let place = Place::new();
+    let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
+    primary
+        .be_primary()
+        .set("REPLICATION_MIN_ACKS", 1)
+        .set("REPLICATION_MAX_STALENESS", "1s")
+        .set("REPLICATION_ACK_TIMEOUT", "1500ms")
+        .start_ready();
+    let lonely = primary.try_issue("lonely").expect(503);
+    assert!(lonely.message().contains("replicas"), "{lonely:?}");
+    replica.follow(&primary).start_ready();
+    // On a busy machine a replica may need longer than that once or twice.
+    let key = primary.until("an acknowledged issue", |primary| {
+        let issued = primary.try_issue("in company");
+        (issued.status == 201).then(|| key_of(&issued))
+    });
+    replica.kill();
+    primary.try_revoke(&key, "").expect(503);
+    assert!(!primary.accepts(&key), "what is durable holds here");
+    // The wait is for what the first attempt has done.
+    primary.try_revoke(&key, "").expect(503);
+    replica.start_ready();
+    await_equal(&primary, &replica);
+    primary.until("an acknowledged refusal", |primary| {
+        let again = primary.try_revoke(&key, "");
+        assert!(matches!(again.status, 409 | 503), "{again:?}");
+        (again.status == 409).then_some(())
+    });
+}
