@@ -51,6 +51,7 @@ mod power_cut;
 mod proxy;
 mod quota;
 mod rate_limits;
+mod revoke_where;
 mod sdk;
 mod short_routes;
 mod startup;

@@ -226,6 +226,7 @@ pages! {
     issue_and_verify: "issue-and-verify.md",
     import: "import.md",
     lifecycle: "lifecycle.md",
+    revoke_many: "revoke-many.md",
     ip_restrictions: "ip-restrictions.md",
     derive: "derive.md",
     rate_limits: "rate-limits.md",

@@ -14,8 +14,8 @@ use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::news::News;
 use crate::{
-    backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke, rotate,
-    self_revoke, update,
+    backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
+    revoke_where, rotate, self_revoke, update,
 };
 
 /// The tenant of every request.
@@ -90,6 +90,7 @@ async fn act(
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
+        Endpoint::RevokeKeysWhere => revoke_where::revoke_where(context, request).await,
         Endpoint::DeriveToken => derive::derive(context, request).await,
         Endpoint::DeriveTokenById => derive::derive_by_id(context, key_id.any()?, request).await,
         Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,

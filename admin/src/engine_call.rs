@@ -107,6 +107,33 @@ pub(crate) async fn try_read_log(
     })
 }
 
+/// Counts keys on a thread that may wait. The count goes on when nobody waits for it any more, and the engine has few of them
+/// under way at a time.
+///
+/// # Errors
+/// What the client is told: as [`submit`], or 503 when it takes too long.
+pub(crate) async fn count(
+    count: impl FnOnce() -> Result<u64, ReadError> + Send + 'static,
+) -> Result<u64, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    tokio::task::spawn_blocking(move || drop(sender.send(count())));
+    let Ok(counted) = tokio::time::timeout(limits::COUNT_WAIT, receiver).await else {
+        return Err(ApiError::service_unavailable(
+            "there are too many keys to count them in time; name an actor_id, or go without a count: a revocation needs none",
+        ));
+    };
+    let counted = counted.map_err(|_| {
+        tracing::error!("a count of keys ended without an answer");
+        ApiError::internal()
+    })?;
+    counted.map_err(|error| {
+        if let ReadError::Storage(cause) = &error {
+            tracing::error!(cause, "keys could not be counted");
+        }
+        error.into()
+    })
+}
+
 fn unread(error: ReadError, tenant: TenantId) -> ApiError {
     if let ReadError::Storage(cause) = &error {
         tracing::error!(cause, %tenant, "a record could not be read");

@@ -30,6 +30,7 @@ mod panic_guard;
 mod parts;
 mod queue;
 mod revoke;
+mod revoke_where;
 mod rotate;
 mod self_revoke;
 mod service;

@@ -22,6 +22,8 @@ pub(crate) const FORWARD_WAIT: Duration = Duration::from_secs(60);
 pub(crate) const FORWARD_IDLE: Duration = Duration::from_secs(20);
 /// The longest answer of a primary that is passed on: that to the largest import is far below.
 pub(crate) const FORWARD_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How long a handler waits for keys to be counted: less than what clients usually wait for an answer.
+pub(crate) const COUNT_WAIT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for requests that are waiting or running.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 

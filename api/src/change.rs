@@ -3,15 +3,17 @@
 //! The `id` of an event is the place of its change in the log. A client that sends it back as `Last-Event-ID` gets what came
 //! after it, no change twice and none left out. No event holds a secret: the log has none.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{Change, Event, KeyId, Position, TenantId};
+use talos_engine::{Change, Event, Position, Rule, Subject, TenantId};
 use uuid::Uuid;
 
 use crate::error::ApiError;
 use crate::json;
-use crate::key::{Resource, as_text};
-use crate::names::EventName;
+use crate::key::{Resource, reason_name};
+use crate::names::{EventName, RevocationReason};
 use crate::query::{self, Parameter};
 use crate::shapes::{IssuedApiKey, Timestamp};
 use crate::timestamp;
@@ -47,7 +49,7 @@ pub(crate) const HEADERS: [Parameter; 1] = [Parameter::text(
 )];
 
 /// The events by name.
-pub const EVENTS: [(&str, Event); 8] = [
+pub const EVENTS: [(&str, Event); 10] = [
     ("IssuedAPIKeyCreated", Event::IssuedKeyCreated),
     ("ImportedAPIKeyCreated", Event::ImportedKeyCreated),
     ("IssuedAPIKeyUpdated", Event::IssuedKeyUpdated),
@@ -56,6 +58,8 @@ pub const EVENTS: [(&str, Event); 8] = [
     ("ImportedAPIKeyRevoked", Event::ImportedKeyRevoked),
     ("IssuedAPIKeyRotated", Event::IssuedKeyRotated),
     ("ImportedAPIKeyDeleted", Event::ImportedKeyDeleted),
+    ("RevocationRuleAdded", Event::RuleAdded),
+    ("RevocationRuleCompleted", Event::RuleCompleted),
 ];
 
 /// The name of an event.
@@ -70,6 +74,8 @@ pub const fn event_name(event: Event) -> &'static str {
         Event::ImportedKeyRevoked => "ImportedAPIKeyRevoked",
         Event::IssuedKeyRotated => "IssuedAPIKeyRotated",
         Event::ImportedKeyDeleted => "ImportedAPIKeyDeleted",
+        Event::RuleAdded => "RevocationRuleAdded",
+        Event::RuleCompleted => "RevocationRuleCompleted",
     }
 }
 
@@ -97,9 +103,7 @@ impl Wanted {
     #[must_use]
     pub fn includes(&self, change: &Change) -> bool {
         (self.events.is_empty() || self.events.contains(&change.event))
-            && self
-                .tenant
-                .is_none_or(|tenant| tenant == change.record.tenant)
+            && self.tenant.is_none_or(|tenant| tenant == change.tenant())
     }
 }
 
@@ -199,17 +203,21 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 /// The JSON of `change` as it is in an event.
 #[must_use]
 pub fn render_data(change: &Change) -> Vec<u8> {
-    let record = &change.record;
+    let (record, rule) = match &change.subject {
+        Subject::Key(record) => (Some(record), None),
+        Subject::Rule(rule) => (None, Some(rule)),
+    };
     json::render(&Data {
         event: event_name(change.event),
         position: change.position.to_string(),
         time: timestamp::format(change.time),
-        tenant: record.tenant.to_string(),
-        key_id: record.key_id,
-        actor_id: &record.actor_id,
+        tenant: change.tenant().to_string(),
+        key_id: record.map(|record| record.key_id.to_string()),
+        actor_id: record.map(|record| record.actor_id.as_str()),
         request_id: change.request_id.as_deref(),
         // As of that time, so that an event is the same whenever it is read.
-        key: Resource::new(record, change.time),
+        key: record.map(|record| Resource::new(record, change.time)),
+        rule: rule.map(ShownRule::new),
     })
 }
 
@@ -227,24 +235,76 @@ pub(crate) struct Data<'a> {
     time: String,
     /// Whose key it is: a UUID.
     tenant: String,
-    /// The id of the key.
-    #[serde(serialize_with = "as_text")]
-    #[schemars(with = "&str")]
-    key_id: KeyId,
-    /// The actor of the key.
-    actor_id: &'a str,
+    /// The id of the key; absent when the event is about many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    /// The actor of the key; absent when the event is about many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_id: Option<&'a str>,
     /// The `request_id` of the request that made the key, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     /// The key after the change; of a deletion, as it last was. Keys of either kind have the same fields.
-    #[schemars(with = "IssuedApiKey")]
-    key: Resource<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<IssuedApiKey>")]
+    key: Option<Resource<'a>>,
+    /// What many keys have in common that have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<ShownRule<'a>>,
+}
+
+/// A revocation of many keys: all that existed at `position` and have what is given have ended.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RevocationRule")]
+struct ShownRule<'a> {
+    /// Its name.
+    rule_id: String,
+    /// The change by which it began.
+    position: String,
+    /// Their actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_id: Option<&'a str>,
+    /// The prefix that they were issued under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<&'a str>,
+    /// They were created before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    created_before: Option<String>,
+    /// A scope that they have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    /// Members that their metadata has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+    /// Why they have ended.
+    #[schemars(with = "RevocationReason")]
+    reason: &'static str,
+}
+
+impl<'a> ShownRule<'a> {
+    fn new(rule: &'a Rule) -> Self {
+        let matcher = &rule.matcher;
+        let members = matcher.metadata.iter();
+        Self {
+            rule_id: rule.id.to_string(),
+            position: rule.position.to_string(),
+            actor_id: matcher.actor_id.as_deref(),
+            prefix: matcher.prefix.as_deref(),
+            created_before: matcher.created_before.map(timestamp::format),
+            scope: matcher.scope.as_deref(),
+            metadata: members
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+            reason: reason_name(rule.revocation.reason),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use talos_engine::clock::UnixMillis;
-    use talos_engine::{Epoch, Sequence};
+    use talos_engine::{Epoch, Matcher, Record, Revocation, RevocationReason, Sequence};
 
     use super::*;
     use crate::key::tests::full;
@@ -255,7 +315,7 @@ mod tests {
             time: UnixMillis(1_700_000_000_000),
             event,
             request_id: Some("r-1".to_owned()),
-            record: full(),
+            subject: Subject::Key(full()),
         }
     }
 
@@ -311,7 +371,7 @@ mod tests {
     #[test]
     fn tenants_are_told_apart() {
         let change = change(Event::IssuedKeyCreated);
-        let mine = change.record.tenant;
+        let mine = change.tenant();
         for (tenant, wanted) in [(mine, true), (TenantId(Uuid::from_u128(99)), false)] {
             let (_, wants) = parse_request(&format!("tenant={tenant}"), None).expect("valid");
             assert_eq!(wants.includes(&change), wanted);
@@ -320,8 +380,14 @@ mod tests {
 
     #[test]
     fn an_event_is_three_lines_and_an_empty_one() {
-        let mut change = change(Event::IssuedKeyUpdated);
-        change.record.name = "two\nlines\r".to_owned();
+        let record = Record {
+            name: "two\nlines\r".to_owned(),
+            ..full()
+        };
+        let change = Change {
+            subject: Subject::Key(record),
+            ..change(Event::IssuedKeyUpdated)
+        };
         let mut out = Vec::new();
         render(&change, &mut out);
         let text = String::from_utf8(out).expect("UTF-8");
@@ -340,6 +406,41 @@ mod tests {
         assert_eq!(data["key"]["key_id"], data["key_id"]);
         assert_eq!(data["key"]["actor_id"], data["actor_id"]);
         assert!(!text.contains('\r'));
+    }
+
+    #[test]
+    fn an_event_of_many_keys_says_what_they_have_in_common() {
+        let rule = Rule {
+            id: Uuid::from_u128(5),
+            tenant: TenantId::SINGLE,
+            position: "2.41".parse().expect("a position"),
+            matcher: Matcher {
+                actor_id: Some("a".to_owned()),
+                created_before: Some(UnixMillis(0)),
+                metadata: vec![("k".to_owned(), "v".to_owned())],
+                ..Matcher::default()
+            },
+            revocation: Revocation {
+                reason: RevocationReason::KeyCompromise,
+                description: String::new(),
+                time: UnixMillis(1_700_000_000_000),
+            },
+        };
+        let change = Change {
+            subject: Subject::Rule(rule),
+            ..change(Event::RuleCompleted)
+        };
+        let data: serde_json::Value = serde_json::from_slice(&render_data(&change)).expect("JSON");
+        let rule = serde_json::json!({
+            "rule_id": "00000000-0000-0000-0000-000000000005", "position": "2.41", "actor_id": "a",
+            "created_before": "1970-01-01T00:00:00Z", "metadata": {"k": "v"},
+            "reason": "REVOCATION_REASON_KEY_COMPROMISE",
+        });
+        assert_eq!(
+            (&data["rule"], &data["key"]),
+            (&rule, &serde_json::Value::Null)
+        );
+        assert_eq!(data["event"], "RevocationRuleCompleted");
     }
 
     #[test]

@@ -178,7 +178,7 @@ pub(crate) const VISIBILITIES: [(&str, Visibility); 3] = [
     (visibility_name(Visibility::Public), Visibility::Public),
 ];
 
-const fn reason_name(reason: RevocationReason) -> &'static str {
+pub(crate) const fn reason_name(reason: RevocationReason) -> &'static str {
     match reason {
         RevocationReason::Unspecified => "REVOCATION_REASON_UNSPECIFIED",
         RevocationReason::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
@@ -230,6 +230,7 @@ pub(crate) mod tests {
             scopes: Vec::new(),
             metadata: String::new(),
             visibility: Visibility::Secret,
+            prefix: None,
             create_time: UnixMillis(1_700_000_000_000),
             update_time: UnixMillis(1_700_000_000_000),
             expire_time: None,

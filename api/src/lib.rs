@@ -33,6 +33,7 @@ mod query;
 pub mod quota_fields;
 mod refusal;
 pub mod revoke;
+pub mod revoke_where;
 pub mod rotate;
 pub mod route;
 pub mod self_revoke;

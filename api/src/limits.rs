@@ -22,6 +22,10 @@ pub const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
 pub const CIDRS: usize = 100;
 /// The longest text that explains a revocation, in characters.
 pub const REVOCATION_DESCRIPTION_CHARS: usize = 4096;
+/// The longest prefix of issued keys, in characters.
+pub const PREFIX_CHARS: usize = 16;
+/// The most bytes of the names and texts by which keys are told from others when many are revoked.
+pub const WHERE_METADATA_BYTES: usize = 4 * 1024;
 /// The longest credential, in bytes.
 pub const CREDENTIAL_BYTES: usize = talos_engine::limits::CREDENTIAL_BYTES;
 /// The longest key that can be imported, in bytes: what can be imported can be verified.

@@ -3,7 +3,7 @@
 use talos_engine::RevocationReason;
 
 use crate::error::ApiError;
-use crate::json::{self, Field, Kind, Object};
+use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key::REVOCATION_REASONS;
 use crate::key_tables::REASON;
 use crate::limits;
@@ -50,6 +50,15 @@ pub struct RevokeRequest {
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
+    let (reason, description) = reason(&mut fields)?;
+    Ok(RevokeRequest {
+        reason,
+        description,
+    })
+}
+
+/// Why keys end, and in which words.
+pub(crate) fn reason(fields: &mut Fields<'_>) -> Result<(RevocationReason, String), ApiError> {
     let reason = fields
         .enumeration("reason", &REVOCATION_REASONS)?
         .unwrap_or_default();
@@ -65,10 +74,7 @@ pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
         );
         return Err(fields.invalid("description", &message));
     }
-    Ok(RevokeRequest {
-        reason,
-        description,
-    })
+    Ok((reason, description))
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub enum Endpoint {
     RevokeImportedKey,
     /// End a key of either kind.
     RevokeKey,
+    /// End all keys that have something in common.
+    RevokeKeysWhere,
     /// Make a token from a key.
     DeriveToken,
     /// Make a short-lived token from a key that is named by its id.
@@ -106,6 +108,7 @@ impl Endpoint {
             | Self::DeleteImportedKey
             | Self::RevokeImportedKey
             | Self::RevokeKey
+            | Self::RevokeKeysWhere
             | Self::SelfRevoke => true,
             Self::Hot(_)
             | Self::ListIssuedKeys
@@ -296,6 +299,10 @@ static ROUTES: &[Route] = &[
     post(
         "/v2alpha1/admin/apiKeys/{key_id}:revoke",
         &[("POST", Endpoint::RevokeKey)],
+    ),
+    post(
+        "/v2alpha1/admin/apiKeys:revokeWhere",
+        &[("POST", Endpoint::RevokeKeysWhere)],
     ),
     post(
         "/v2alpha1/admin/apiKeys:derive",

@@ -85,5 +85,6 @@ fn on_console(
         out: &mut io::stdout().lock(),
         remarks: &mut io::stderr().lock(),
         is_watched: io::stderr().is_terminal(),
+        can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
     })
 }

@@ -3,6 +3,7 @@
 use crate::cidr::Cidr;
 use crate::ids::{KeyId, TenantId};
 use crate::record::{RateLimitPolicy, Record, RevocationReason, Visibility};
+use crate::rules::{Matcher, Rule};
 use crate::secret::Secret;
 
 /// A change that somebody wants. The values are already checked against the limits of the contract.
@@ -20,6 +21,8 @@ pub enum Command {
     Rotate(RotateKey),
     /// End a key.
     Revoke(RevokeKey),
+    /// End all keys that have something in common.
+    RevokeWhere(RevokeWhere),
     /// Forget an imported key.
     Delete(DeleteKey),
 }
@@ -119,6 +122,19 @@ pub struct RevokeKey {
     pub description: String,
 }
 
+/// Keys to be ended.
+#[derive(Clone, Debug)]
+pub struct RevokeWhere {
+    /// The tenant that owns them.
+    pub tenant: TenantId,
+    /// Which of its keys; not empty.
+    pub matcher: Matcher,
+    /// Why.
+    pub reason: RevocationReason,
+    /// In which words; only with [`RevocationReason::PrivilegeWithdrawn`].
+    pub description: String,
+}
+
 /// What a durable command did.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -148,6 +164,13 @@ pub enum Outcome {
         /// The key as it now is.
         record: Record,
     },
+    /// All keys that existed and match have ended, here and in every cell. Their records say so soon.
+    RevokedWhere {
+        /// The decision.
+        rule: Rule,
+    },
+    /// Some records have followed the rules in force.
+    Followed,
     /// The key is forgotten, here and in every cell.
     Deleted {
         /// The key as it last was.
@@ -207,6 +230,9 @@ pub enum Rejection {
     /// The tenant has as many keys that are not revoked as it may have.
     #[error("the tenant has as many keys as it may have")]
     QuotaExceeded,
+    /// As many rules are in force as there may be.
+    #[error("too many revocations of many keys are under way")]
+    TooManyRules,
     /// Public keys need a prefix of their own.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,

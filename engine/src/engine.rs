@@ -2,20 +2,21 @@
 
 mod fleet;
 mod log;
+mod rules;
 
 pub use fleet::Watch;
 pub use log::LogStart;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use talos_cells::pin;
 use uuid::Uuid;
 
 use crate::clock::{self, UnixMillis};
 use crate::command::{Command, CommandError, Outcome, Rejection};
-use crate::commit::{Committer, Done, Prepared, Start};
+use crate::commit::{Committer, Credential, Done, Prepared, Start};
 use crate::derive::{self, DeriveError, DeriveToken, DerivedToken};
 use crate::disk::{DiskPool, Turn};
 use crate::error::{OpenError, ReadError};
@@ -26,6 +27,7 @@ use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::limiter::Enforcement;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::record::{Record, Visibility};
+use crate::rules::{Bell, CatchUp, Counts, Means, Rules};
 use crate::storage::{
     self, Journal, ListQuery, Opened, Page, RecordKey, Retention, RocksStore, Rows, StorageError,
     Wanted,
@@ -86,15 +88,15 @@ pub enum Health {
 /// One open database and everything that serves it. Shared by reference between all threads.
 pub struct Engine {
     verifier: Arc<Verifier>,
-    committer: Committer,
+    committer: Arc<Committer>,
+    catch_up: CatchUp,
+    counts: Counts,
     disk: DiskPool,
     admin_disk: DiskPool,
     store: Arc<RocksStore>,
     last_used: Arc<LastUsed>,
     warm_up: WarmUp,
     cache_bytes: usize,
-    /// Keeps changes of the keyring from overlapping.
-    keyring_changes: Mutex<()>,
     head: Arc<Head>,
     membership: Arc<Mutex<Membership>>,
     snapshots: Arc<Permits>,
@@ -145,12 +147,16 @@ impl Engine {
             message: error.to_string(),
         };
         let last_used = LastUsed::start(Arc::clone(&store), options.last_used).map_err(threads)?;
+        let rules = store.rules().map_err(|error| OpenError::Storage {
+            path: options.path.clone(),
+            message: error.to_string(),
+        })?;
         let verifier = Arc::new(Verifier::new(
             wrap_rows(Arc::clone(&store) as Arc<dyn Rows>),
             store.shards(),
             options.cache_bytes,
             options.cache_ttl_s,
-            options.keyring,
+            (options.keyring, Rules::new(rules)),
             (options.render, options.render_token),
             Usage::new(store.shards(), Arc::clone(&last_used)),
         ));
@@ -161,23 +167,34 @@ impl Engine {
         }
         let head = Arc::new(Head::new(last));
         let membership = Arc::new(Mutex::new(Membership { mode, standing }));
+        let (bell, rings) = Bell::new();
         let start = Start {
             last,
             head: Arc::clone(&head),
             membership: Arc::clone(&membership),
+            bell: bell.clone(),
         };
         let journal = wrap_journal(Box::new(journal));
         let committer = Committer::start(journal, Arc::clone(&verifier), start).map_err(threads)?;
+        let committer = Arc::new(committer);
+        let means = Means {
+            verifier: Arc::clone(&verifier),
+            shards: store.shards(),
+            committer: Arc::clone(&committer),
+            membership: Arc::clone(&membership),
+        };
+        let catch_up = CatchUp::start(bell, rings, means).map_err(threads)?;
         Ok(Arc::new(Self {
             verifier,
             committer,
+            catch_up,
+            counts: Counts::default(),
             disk,
             admin_disk,
             store,
             last_used,
             warm_up: WarmUp::default(),
             cache_bytes: options.cache_bytes,
-            keyring_changes: Mutex::new(()),
             head,
             membership,
             snapshots: Arc::new(Permits::new(options.snapshots)),
@@ -224,12 +241,17 @@ impl Engine {
         let guard = pin();
         let keyring = &self.verifier.current(&guard).keyring;
         let credential = |visibility| {
-            let made = keyring.make(visibility, now, uuid);
+            let prefix = keyring.prefix(visibility);
+            let made = keyring.make(visibility, now, uuid).zip(prefix);
+            let made = made.map(|(secret, prefix)| Credential {
+                secret,
+                prefix: prefix.to_owned(),
+            });
             made.ok_or(Rejection::NoPublicPrefix)
         };
         Ok(match command {
             Command::Issue(command) => Prepared::Issue {
-                secret: credential(command.visibility)?,
+                credential: credential(command.visibility)?,
                 command,
                 uuid,
             },
@@ -243,6 +265,7 @@ impl Engine {
             Command::ImportMany(commands) => Prepared::ImportMany(commands),
             Command::Update(command) => Prepared::Update(command),
             Command::Revoke(command) => Prepared::Revoke(command),
+            Command::RevokeWhere(command) => Prepared::RevokeWhere(command, uuid),
             Command::Delete(command) => Prepared::Delete(command),
         })
     }
@@ -273,7 +296,7 @@ impl Engine {
         let (verifier, last_used) = (Arc::clone(&self.verifier), Arc::clone(&self.last_used));
         self.admin_disk.submit(Box::new(move |turn| {
             let list = || {
-                let mut page = verifier.rows().list(&query)?;
+                let mut page = verifier.page(&query)?;
                 page.last_used = last_used.of(&page.records)?;
                 Ok(page)
             };
@@ -359,8 +382,7 @@ impl Engine {
             done(match turn {
                 Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
                 Turn::Run => verifier
-                    .rows()
-                    .read(&RecordKey::new(tenant, key_id))
+                    .record(&RecordKey::new(tenant, key_id))
                     .map_err(|error| ReadError::Storage(error.to_string())),
                 Turn::Refused => Err(ReadError::Busy),
             });
@@ -415,10 +437,6 @@ impl Engine {
 
     /// Swaps secrets, prefixes and issuer; every proof made before is void at once.
     pub fn set_keyring(&self, keyring: Keyring) {
-        let _one_at_a_time = self
-            .keyring_changes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         self.verifier.set_keyring(keyring);
     }
 
@@ -444,6 +462,8 @@ impl Engine {
     /// last reference to the engine is dropped.
     pub fn shutdown(&self) {
         self.warm_up.stop();
+        self.counts.stop();
+        self.catch_up.stop();
         self.committer.stop();
         self.last_used.stop();
         self.store.close();

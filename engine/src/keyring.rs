@@ -197,11 +197,18 @@ impl Keyring {
         issue_time: UnixMillis,
         uuid: Uuid,
     ) -> Option<Secret> {
-        let prefix = match visibility {
-            Visibility::Secret => &self.settings.prefixes.current,
-            Visibility::Public => self.settings.prefixes.public_current.as_ref()?,
-        };
+        let prefix = self.prefix(visibility)?;
         Some(make(prefix, issue_time, uuid, &self.current))
+    }
+
+    /// The prefix of a new key; `None` when it is to be public and no prefix for public keys is set.
+    #[must_use]
+    pub fn prefix(&self, visibility: Visibility) -> Option<&str> {
+        let prefixes = &self.settings.prefixes;
+        match visibility {
+            Visibility::Secret => Some(&prefixes.current),
+            Visibility::Public => prefixes.public_current.as_deref(),
+        }
     }
 
     /// Until when `key` may be used whatever its record says; `None` when it is not one of ours: a prefix that is not

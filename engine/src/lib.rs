@@ -28,6 +28,7 @@ pub mod limits;
 mod priority;
 pub mod record;
 mod row;
+mod rules;
 #[cfg(test)]
 mod scenarios;
 mod secret;
@@ -42,7 +43,7 @@ mod warm_up;
 
 pub use command::{
     Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
-    RevokeKey, RotateKey, Rotation, UpdateKey,
+    RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
 };
 pub use derive::{DeriveError, DeriveToken, DerivedToken};
 pub use engine::{Engine, Health, Loaded, LogStart, Options, RenderBody, RenderTokenBody, Watch};
@@ -59,8 +60,11 @@ pub use keyring::{
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
+pub use rules::{Matcher, Rule};
 pub use secret::Secret;
-pub use storage::{Change, Event, KeyKind, ListQuery, OldLogError, Page, Retention, Selection};
+pub use storage::{
+    Change, Event, KeyKind, ListQuery, OldLogError, Page, Retention, Selection, Subject,
+};
 pub use verify::{
     Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Step, Verdict,
 };

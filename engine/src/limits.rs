@@ -70,6 +70,22 @@ pub const WARM_UP_KEYS_AT_ONCE: usize = 256;
 pub const WARM_UP_REST: Duration = Duration::from_micros(200);
 /// Of the memory for cells, in percent. The rest is left to what is used and needs proofs besides.
 pub const WARM_UP_PERCENT: usize = 70;
+/// Rules that may be in force at a time. Each verification of a row that is older than a rule compares the two.
+pub const RULES: usize = 32;
+/// Keys that are read at once by whoever looks for those that a rule ends.
+pub const RULE_WALK_KEYS: usize = 256;
+/// Keys that a rule has ended and that are written by one command: one or two milliseconds of the committing thread.
+pub const RULE_KEYS_AT_ONCE: usize = 64;
+/// The longest rest after such a command.
+pub const RULE_REST_MAX: Duration = Duration::from_millis(100);
+/// Before such a command is tried again that the full queue did not take.
+pub const RULE_BUSY_REST: Duration = Duration::from_millis(20);
+/// Before a rule is followed again after something could not be read.
+pub const RULE_RETRY: Duration = Duration::from_secs(5);
+/// Counts of the keys that a rule would end that may be under way at a time.
+pub const RULE_COUNTS: usize = 2;
+/// Ranges of the index that are read for one page of keys while rules are in force, which may leave little of each.
+pub const LIST_RANGES: usize = 64;
 /// Levels of objects and arrays in the JSON of a token.
 pub const TOKEN_JSON_DEPTH: usize = 32;
 /// Scopes that a token may carry, as many as a key.

@@ -23,6 +23,9 @@ pub struct Record {
     pub metadata: String,
     /// Whether the key may be shown to clients.
     pub visibility: Visibility,
+    /// The prefix that the key was issued under. `None` for an imported key, and for one that was issued when records did not
+    /// hold it.
+    pub prefix: Option<String>,
     /// When the key was created.
     pub create_time: UnixMillis,
     /// When the record last changed.

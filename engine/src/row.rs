@@ -1,6 +1,7 @@
 //! A record as verification needs it: the few facts that are checked on every request, and the answer.
 
 use std::mem;
+use std::sync::Arc;
 
 use crate::cidr::{self, Cidr};
 use crate::clock::UnixMillis;
@@ -10,15 +11,21 @@ use crate::keyring::Keyring;
 use crate::last_used::LastNoted;
 use crate::limiter::Meter;
 use crate::record::{RateLimitPolicy, Record};
+use crate::rules::{Facts, Rules, Traits};
+use crate::storage::RecordKey;
 use crate::verify::{Query, RateLimit, Refusal, Verdict};
 
-/// A keyring and its number. Whatever was made under another number is void.
+/// What verifications go by at one moment. It only ever moves on: of two, the later one has the greater generation, or the same
+/// and rules that have come as far or farther.
 #[derive(Debug)]
 pub struct Current {
-    /// Rises with every change of secrets, prefixes or issuer.
+    /// Rises with every change of secrets, prefixes or issuer, and with every history of changes that begins. Whatever was made
+    /// under another generation is void.
     pub generation: u64,
+    /// The rules in force.
+    pub rules: Rules,
     /// The secrets, prefixes and issuer.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
 }
 
 /// Whether there is anything left to check.
@@ -39,6 +46,7 @@ pub struct Row {
     /// [`i64::MAX`] when the key does not expire.
     expire_ms: i64,
     state: State,
+    facts: Facts,
     rate_limit: Option<RateLimitPolicy>,
     meter: Option<Meter>,
     last_noted: LastNoted,
@@ -47,8 +55,14 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of `record`, read at `now`, with its answer rendered under `current`.
-    pub fn new(record: &Record, current: &Current, render: RenderBody, now: UnixMillis) -> Self {
+    /// The row of `record`, read at `now` under `rules` and as these make it, with its answer rendered under `current`.
+    pub fn new(
+        record: &Record,
+        rules: &Rules,
+        current: &Current,
+        render: RenderBody,
+        now: UnixMillis,
+    ) -> Self {
         let state = match record.revocation {
             None => State::Live,
             Some(_) => State::Revoked,
@@ -60,6 +74,11 @@ impl Row {
             loaded_s: now.seconds(),
             expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
             state,
+            facts: Facts {
+                compared: record.sequence.max(rules.newest()),
+                create_ms: record.create_time.0,
+                traits: Traits::of(record),
+            },
             rate_limit: record.rate_limit,
             meter: None,
             last_noted: LastNoted::default(),
@@ -79,6 +98,11 @@ impl Row {
             loaded_s: now.seconds(),
             expire_ms: i64::MAX,
             state: State::Forgotten,
+            facts: Facts {
+                compared: record.sequence,
+                create_ms: record.create_time.0,
+                traits: Traits::default(),
+            },
             rate_limit: None,
             meter: None,
             last_noted: LastNoted::default(),
@@ -101,9 +125,9 @@ impl Row {
         &self.body
     }
 
-    /// The change that made it.
+    /// The last change that it takes account of: the one that made it, or a rule that it was compared with.
     pub fn sequence(&self) -> Sequence {
-        self.sequence
+        self.facts.compared
     }
 
     /// Counts what the row lets pass.
@@ -116,10 +140,23 @@ impl Row {
         &self.last_noted
     }
 
-    /// Whether the answer may be given without asking storage: rendered under this keyring, and not older than the
-    /// cache's lifetime.
-    pub fn is_fresh(&self, generation: u64, now: UnixMillis, ttl_s: i64) -> bool {
-        self.generation == generation && now.seconds() - self.loaded_s <= ttl_s
+    /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's
+    /// lifetime, and not ended by a rule that it was not compared with.
+    pub fn is_fresh(
+        &self,
+        key: &RecordKey,
+        current: &Current,
+        now: UnixMillis,
+        ttl_s: i64,
+    ) -> bool {
+        self.generation == current.generation
+            && now.seconds() - self.loaded_s <= ttl_s
+            && !(current.rules.are_in_force() && self.may_be_ended(key, &current.rules))
+    }
+
+    #[cold]
+    fn may_be_ended(&self, key: &RecordKey, rules: &Rules) -> bool {
+        self.state == State::Live && rules.concern(key.tenant(), &self.facts)
     }
 
     /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of row, query
@@ -161,7 +198,10 @@ impl Row {
 
 impl talos_cells::Row for Row {
     fn supersedes(&self, current: &Self) -> bool {
-        let rank = |row: &Self| (row.sequence, row.generation, row.loaded_s);
+        let rank = |row: &Self| {
+            let Facts { compared, .. } = row.facts;
+            (row.sequence, row.generation, compared, row.loaded_s)
+        };
         rank(self) > rank(current)
     }
 

@@ -2,10 +2,11 @@
 
 mod bring;
 mod closing;
+mod ruled;
 
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use talos_cells::{Guard, State, Swap, pin};
 
@@ -19,8 +20,9 @@ use crate::keyring::Keyring;
 use crate::limits::CREDENTIAL_BYTES;
 use crate::record::Record;
 use crate::row::{Current, Row};
+use crate::rules::Rules;
 use crate::shards::Shards;
-use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError};
+use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError, Subject};
 use crate::token_facts::TokenFacts;
 use crate::usage::Usage;
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
@@ -38,6 +40,8 @@ pub struct Verifier {
     render: RenderBody,
     render_token: RenderTokenBody,
     usage: Usage,
+    /// Keeps changes of `current` from overlapping. No verification takes it.
+    changes: Mutex<()>,
     /// See `closing.rs`.
     is_closed: AtomicBool,
 }
@@ -50,6 +54,8 @@ pub struct Target {
     cell: Option<Arc<KeyCell>>,
     proof: Proven,
     status: CacheStatus,
+    /// Taken before the read, so that what was decided before the question is not missed; see [`crate::rules`].
+    rules: Rules,
 }
 
 impl Verifier {
@@ -59,14 +65,15 @@ impl Verifier {
         shards: Shards,
         cache_bytes: usize,
         cache_ttl_s: u32,
-        keyring: Keyring,
+        (keyring, rules): (Keyring, Rules),
         (render, render_token): (RenderBody, RenderTokenBody),
         usage: Usage,
     ) -> Self {
         let cache = (cache_bytes > 0).then(|| Arc::new(KeyCache::new(cache_bytes)));
         let current = Swap::new(Current {
             generation: 0,
-            keyring,
+            rules,
+            keyring: Arc::new(keyring),
         });
         Self {
             rows,
@@ -77,6 +84,7 @@ impl Verifier {
             render,
             render_token,
             usage,
+            changes: Mutex::new(()),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -86,17 +94,20 @@ impl Verifier {
         self.current.load(guard)
     }
 
-    /// Swaps the keyring and voids every proof. Calls must not overlap.
+    /// Swaps the keyring and voids every proof.
     pub fn set_keyring(&self, keyring: Keyring) {
+        self.change(|current| Current {
+            generation: current.generation + 1,
+            rules: current.rules.clone(),
+            keyring: Arc::new(keyring),
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&Current) -> Current) {
+        let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = pin();
-        let generation = self.current.load(&guard).generation + 1;
-        self.current.store(
-            Current {
-                generation,
-                keyring,
-            },
-            &guard,
-        );
+        let changed = change(self.current.load(&guard));
+        self.current.store(changed, &guard);
     }
 
     /// Bytes of cells, rows and proofs.
@@ -121,8 +132,11 @@ impl Verifier {
 
     /// Brings a durable change to the cells. When this returns, nobody is answered from the state before it.
     pub fn publish(&self, change: &Change, now: UnixMillis) {
+        let record = match &change.subject {
+            Subject::Key(record) => record,
+            Subject::Rule(rule) => return self.publish_rule(change.event, rule),
+        };
         let Some(cache) = &self.cache else { return };
-        let record = &change.record;
         let key = RecordKey::new(record.tenant, record.key_id);
         let guard = pin();
         let current = self.current.load(&guard);
@@ -130,14 +144,23 @@ impl Verifier {
             if change.deletes() {
                 Row::forgotten(record, current, now)
             } else {
-                self.row(&key, record, now, &guard)
+                // No rule is about a record that is newer.
+                self.row(&key, record, &Rules::default(), now, &guard)
             }
         };
         cache.publish(&key, self.shards.hash(&key), &guard, row);
     }
 
-    fn row(&self, key: &RecordKey, record: &Record, now: UnixMillis, guard: &Guard) -> Row {
-        let row = Row::new(record, self.current.load(guard), self.render, now);
+    /// The row of a record that was read under these rules, and is as they make it.
+    fn row(
+        &self,
+        key: &RecordKey,
+        record: &Record,
+        rules: &Rules,
+        now: UnixMillis,
+        guard: &Guard,
+    ) -> Row {
+        let row = Row::new(record, rules, self.current.load(guard), self.render, now);
         self.usage.metered(key, row, guard)
     }
 
@@ -175,8 +198,7 @@ impl Verifier {
         let current = self.current.load(&guard);
         let digest = proof_digest(query.tenant, query.credential);
         if query.cache == CacheMode::Use
-            && let Some((verdict, sequence)) =
-                self.remembered(&digest, current.generation, query, &guard)
+            && let Some((verdict, sequence)) = self.remembered(&digest, current, query, &guard)
         {
             return Step::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
@@ -194,9 +216,9 @@ impl Verifier {
             return Step::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
         }
         let key = RecordKey::new(query.tenant, key_id);
-        match self.find(query, key, &proof, status, &guard) {
+        match self.find(query, key, current, (&proof, status), &guard) {
             Ok(Found::InCell(cell)) => {
-                match self.fresh_row(&cell, current.generation, query.now, &guard) {
+                match self.fresh_row(&cell, current, query.now, &guard) {
                     Some(row) => {
                         self.remember(&proof, Some(&cell), &guard);
                         let verdict = self.judge(&key, row, &proof, query, &guard);
@@ -212,6 +234,7 @@ impl Verifier {
                         cell: None,
                         proof,
                         status,
+                        rules: current.rules.clone(),
                     }),
                 }
             }
@@ -247,7 +270,7 @@ impl Verifier {
             return answer(refused(Refusal::Internal));
         }
         let record = match record {
-            Ok(Some(record)) => record,
+            Ok(Some(record)) => target.rules.apply(record),
             // A token whose key is gone was once good: it ends as with a revoked key.
             Ok(None) if target.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
             Ok(None) => return answer(refused(Refusal::NotFound)),
@@ -257,7 +280,7 @@ impl Verifier {
             }
         };
         let guard = pin();
-        let row = || self.row(&target.key, &record, query.now, &guard);
+        let row = || self.row(&target.key, &record, &target.rules, query.now, &guard);
         if let (Some(cache), Some(cell)) = (&self.cache, &target.cell) {
             cache.offer(cell, row(), &guard);
             // The cell may hold a newer row than the one just read. Then that one decides.
@@ -269,7 +292,7 @@ impl Verifier {
         }
         let row = row();
         let verdict = self.judge(&target.key, &row, &target.proof, query, &guard);
-        answer(Answer::new(verdict, target.status, record.sequence))
+        answer(Answer::new(verdict, target.status, row.sequence()))
     }
 
     /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation; and the
@@ -277,19 +300,19 @@ impl Verifier {
     fn remembered<'g>(
         &'g self,
         digest: &[u8; 32],
-        generation: u64,
+        current: &Current,
         query: &Query<'_>,
         guard: &'g Guard,
     ) -> Option<(Verdict<'g>, Sequence)> {
         let found = self.cache.as_ref()?.proof(digest, guard)?;
         let proof = found.entry;
         let proven = &proof.proven;
-        if proven.generation != generation || proven.not_after_ms <= query.now.0 {
+        if proven.generation != current.generation || proven.not_after_ms <= query.now.0 {
             return None;
         }
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
-                let row = self.fresh_row(cell, generation, query.now, guard)?;
+                let row = self.fresh_row(cell, current, query.now, guard)?;
                 KeyCache::note(&found, cell, row);
                 let verdict = self.judge(cell.key(), row, proven, query, guard);
                 (verdict, row.sequence())
@@ -322,13 +345,13 @@ impl Verifier {
     fn fresh_row<'g>(
         &self,
         cell: &KeyCell,
-        generation: u64,
+        current: &Current,
         now: UnixMillis,
         guard: &'g Guard,
     ) -> Option<&'g Row> {
         match cell.load(guard) {
             State::Row(row) => row
-                .is_fresh(generation, now, self.cache_ttl_s)
+                .is_fresh(cell.key(), current, now, self.cache_ttl_s)
                 .then_some(row),
             State::Vacant | State::Detached => None,
         }
@@ -396,61 +419,39 @@ impl Verifier {
         &self,
         query: &Query<'_>,
         key: RecordKey,
-        proof: &Proven,
-        status: CacheStatus,
+        current: &Current,
+        (proof, status): (&Proven, CacheStatus),
         guard: &Guard,
     ) -> Result<Found, StorageError> {
+        let target = |cell| Target {
+            key,
+            cell,
+            proof: proof.clone(),
+            status,
+            rules: current.rules.clone(),
+        };
         let Some(cache) = self
             .cache
             .as_ref()
             .filter(|_| query.cache != CacheMode::Bypass)
         else {
-            let target = Target {
-                key,
-                cell: None,
-                proof: proof.clone(),
-                status,
-            };
-            return Ok(Found::new(self.rows.in_memory(&key)?, target));
+            return Ok(Found::new(self.rows.in_memory(&key)?, target(None)));
         };
         let hash = self.shards.hash(&key);
         if let Some(cell) = cache.cell(&key, hash, guard) {
             cell.touch();
             let usable = query.cache == CacheMode::Use;
-            if usable
-                && self
-                    .fresh_row(&cell, proof.generation, query.now, guard)
-                    .is_some()
-            {
+            if usable && self.fresh_row(&cell, current, query.now, guard).is_some() {
                 return Ok(Found::InCell(cell));
             }
-            let target = Target {
-                key,
-                cell: Some(cell),
-                proof: proof.clone(),
-                status,
-            };
-            return Ok(Found::new(self.rows.in_memory(&key)?, target));
+            return Ok(Found::new(self.rows.in_memory(&key)?, target(Some(cell))));
         }
         // Unknown keys leave no trace in the cells: a flood of them must not push out what is used.
         if self.rows.in_memory(&key)? == InMemory::Absent {
-            return Ok(Found::Record(
-                None,
-                Target {
-                    key,
-                    cell: None,
-                    proof: proof.clone(),
-                    status,
-                },
-            ));
+            return Ok(Found::Record(None, target(None)));
         }
         // The cell must be linked before the read whose row it gets: what was read above may be outdated by now.
-        let target = Target {
-            key,
-            cell: Some(cache.link(key, hash, guard)),
-            proof: proof.clone(),
-            status,
-        };
+        let target = target(Some(cache.link(key, hash, guard)));
         Ok(Found::new(self.rows.in_memory(&key)?, target))
     }
 }

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::ids::ShardId;
 use crate::limits::{WARM_UP_KEYS_AT_ONCE, WARM_UP_PERCENT, WARM_UP_REST};
 use crate::priority;
+use crate::record::Status;
 use crate::shards::Shards;
 use crate::storage::StorageError;
 use crate::verifier::Verifier;
@@ -112,10 +113,13 @@ fn warm(
             return Ok(End::Full);
         }
         let now = clock::now();
-        let stretch = verifier
-            .rows()
-            .scan(shard, &after, WARM_UP_KEYS_AT_ONCE, now)?;
-        *keys += verifier.bring(shard, &stretch.in_force, now)?;
+        let stretch =
+            verifier
+                .rows()
+                .scan(shard, None, &after, WARM_UP_KEYS_AT_ONCE, &|record| {
+                    record.status(now) == Status::Active
+                })?;
+        *keys += verifier.bring(shard, &stretch.keys, now)?;
         match stretch.end {
             Some(end) => after = end,
             None => return Ok(End::Complete),

@@ -12,11 +12,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limits;
 
-/// What a change is about: the place of a key id or of a credential.
+/// What a change is about: the place of a key id or of a credential, or all places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Subject(u64);
+pub(crate) struct Subject(Option<u64>);
 
 impl Subject {
+    /// Every key: which of them change is not known here.
+    pub(crate) const ALL: Self = Self(None);
+
     /// The key of this id.
     pub(crate) fn key_id(key_id: &str) -> Self {
         Self::of(b"key id\0", key_id.as_bytes())
@@ -33,7 +36,7 @@ impl Subject {
             .chain_update(text)
             .finalize();
         let first = digest.first_chunk().copied().unwrap_or_default();
-        Self(u64::from_le_bytes(first))
+        Self(Some(u64::from_le_bytes(first)))
     }
 }
 
@@ -45,6 +48,8 @@ pub(crate) struct Moment(u64);
 #[derive(Debug)]
 pub(crate) struct Changes {
     count: AtomicU64,
+    /// The last change of all of them.
+    of_all: AtomicU64,
     places: Box<[AtomicU64]>,
 }
 
@@ -53,6 +58,7 @@ impl Changes {
     pub(crate) fn new() -> Self {
         Self {
             count: AtomicU64::new(0),
+            of_all: AtomicU64::new(0),
             places: (0..limits::CHANGE_PLACES)
                 .map(|_| AtomicU64::new(0))
                 .collect(),
@@ -67,23 +73,22 @@ impl Changes {
     /// Ends every answer about `subject` that was asked for before this call.
     pub(crate) fn record(&self, subject: Subject) {
         let moment = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Some(place) = self.place(subject) {
-            place.fetch_max(moment, Ordering::SeqCst);
-        }
+        self.place(subject).fetch_max(moment, Ordering::SeqCst);
     }
 
     /// Whether `subject` has not changed since `moment`.
     pub(crate) fn is_unchanged_since(&self, subject: Subject, moment: Moment) -> bool {
-        // There is a place for every subject; were there none, nothing would be known of it.
-        self.place(subject)
-            .is_some_and(|place| place.load(Ordering::SeqCst) <= moment.0)
+        [self.place(subject), &self.of_all]
+            .into_iter()
+            .all(|place| place.load(Ordering::SeqCst) <= moment.0)
     }
 
-    fn place(&self, subject: Subject) -> Option<&AtomicU64> {
-        let index = subject.0 % self.places.len() as u64;
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| self.places.get(index))
+    /// There is a place for every key; were there none, a change of the key would be one of all.
+    fn place(&self, subject: Subject) -> &AtomicU64 {
+        let index = subject.0.map(|number| number % self.places.len() as u64);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let place = index.and_then(|index| self.places.get(index));
+        place.unwrap_or(&self.of_all)
     }
 }
 
@@ -133,6 +138,15 @@ mod tests {
         assert!(changes.is_unchanged_since(key, changes.now()));
         changes.record(other);
         assert!(changes.is_unchanged_since(key, Moment(before.0 + 1)));
+    }
+
+    #[test]
+    fn a_change_of_all_keys_ends_everything_that_was_asked_before_it() {
+        let changes = Changes::new();
+        let (key, before) = (Subject::key_id("a"), changes.now());
+        changes.record(Subject::ALL);
+        assert!(!changes.is_unchanged_since(key, before));
+        assert!(changes.is_unchanged_since(key, changes.now()));
     }
 
     #[test]

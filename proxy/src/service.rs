@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
-use talos_api::route::{Match, find};
+use talos_api::route::{Endpoint, Match, find};
 use talos_api::{health, verify};
 use talos_engine::credential::imported_key_id;
 use talos_engine::credential::issued::IssuedKey;
@@ -333,12 +333,16 @@ fn is_self_revocation(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == SELF_REVOKE_PATH
 }
 
-/// The key that a request may change: the one that its path names, unless the method is safe.
+/// What a request may change: the key that its path names, or all of them, unless the method is safe.
 fn changed_key(parts: &Parts) -> Vec<Subject> {
     if parts.method.is_safe() {
         return Vec::new();
     }
     let key_id = match find(parts.method.as_str(), parts.uri.path()) {
+        Match::Found {
+            endpoint: Endpoint::RevokeKeysWhere,
+            ..
+        } => return vec![Subject::ALL],
         Match::Found { key_id, .. } => key_id.any().ok(),
         Match::NotFound | Match::MethodNotAllowed(_) => None,
     };

@@ -195,6 +195,8 @@ both_drivers! {
         client.ask("adminBatchImportImportedApiKeys", "", &batch("raw three"));
         let id = text(&imported["results"][0]["imported_api_key"]["key_id"]).to_owned();
         client.ask("adminRevokeApiKey", &id, &empty);
+        client.ask("adminRevokeApiKeysWhere", "", &json!({"scope": "nobody has it", "dry_run": true}));
+        client.ask("adminRevokeApiKeysWhere", "", &json!({"scope": "nobody has it"}));
         client.ask("revokeApiKey", "", &json!({"credential": "raw three"}));
         let short = client.ask("postKey", "", &json!({"name": "n", "permissions": ["p"]}));
         let id = text(&short["id"]).to_owned();

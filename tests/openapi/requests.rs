@@ -31,6 +31,7 @@ fn example(document: &Value, schema: &Value) -> Value {
         "string" if schema["enum"].is_array() => {
             schema["enum"].as_array().unwrap().last().unwrap().clone()
         }
+        "boolean" => json!(false),
         "string" if schema["format"] == "int64" => json!("1"),
         "string" => json!("60s"),
         "array" => json!([example(document, &schema["items"])]),
@@ -63,6 +64,7 @@ fn wrong_types(document: &Value, schema: &Value) -> Vec<Value> {
     let is_right = |value: &Value| match schema["type"].as_str().unwrap() {
         "string" => value.is_string() && schema["enum"].is_null() && schema["format"].is_null(),
         "array" => false,
+        "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         other => panic!("{other}"),
     };

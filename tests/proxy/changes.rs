@@ -101,6 +101,22 @@ fn every_change_of_a_key_ends_its_answers() {
     assert_accepted(&verify(pair.proxy.address, &bystander.secret, &[]), "HIT");
 }
 
+/// Which keys a revocation of many ends is not known here, so that it ends all answers.
+#[test]
+fn a_revocation_of_many_keys_ends_their_answers() {
+    let pair = Pair::start(&[]);
+    let (leaver, stayer) = (kept(&pair, Some("raw 4")), kept(&pair, None));
+    let path = "/v2alpha1/admin/apiKeys:revokeWhere";
+    let answer = pair.proxy.connect().post(path, &json!({"actor_id": "a"}));
+    assert_eq!(answer.json()["matched"], 1);
+    for headers in ways() {
+        let refused = verify(pair.proxy.address, &leaver.secret, headers);
+        assert_refused(&refused, "REVOKED");
+        let accepted = verify(pair.proxy.address, &stayer.secret, headers);
+        assert_accepted(&accepted, "MISS");
+    }
+}
+
 #[test]
 fn an_update_is_seen_at_once() {
     let pair = Pair::start(&[]);

@@ -192,6 +192,12 @@ impl ControlMetrics {
         self.keys_revoked.of(reason).fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn keys_revoked(&self, reason: RevocationReason, count: u64) {
+        self.keys_revoked
+            .of(reason)
+            .fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(crate) fn key_rotated(&self) {
         self.keys_rotated.fetch_add(1, Ordering::Relaxed);
     }

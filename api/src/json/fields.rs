@@ -156,6 +156,15 @@ impl<'a> Fields<'a> {
         integer.map(Some).ok_or_else(|| self.invalid(name, message))
     }
 
+    /// `true` or `false`; `None` when it is absent or `null`.
+    pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.take(name, |kind| matches!(kind, Kind::Boolean)) {
+            None => Ok(None),
+            Some(Json::Bool(value)) => Ok(Some(value)),
+            Some(other) => Err(self.wrong_type(name, "true or false", &other)),
+        }
+    }
+
     /// The value of an enum by its full name; `None` when it is absent or `null`.
     pub(crate) fn enumeration<T: Copy>(
         &mut self,
@@ -174,6 +183,15 @@ impl<'a> Fields<'a> {
             let allowed: Vec<_> = names.iter().map(|(full_name, _)| *full_name).collect();
             self.invalid(name, &format!("must be one of {}", allowed.join(", ")))
         })
+    }
+
+    /// All members of an object whose fields are the caller's own, each of them a string.
+    pub(crate) fn into_texts(self) -> Result<Vec<(String, String)>, ApiError> {
+        let text = |(name, value): &(Cow<'a, str>, Json<'a>)| match value {
+            Json::Text(text) => Ok((name.to_string(), text.to_string())),
+            other => Err(self.wrong_type(name, "a string", other)),
+        };
+        self.entries.iter().map(text).collect()
     }
 
     /// The object as compact JSON; empty when it has no field.
@@ -232,20 +250,21 @@ mod tests {
     const ENUMERATION: Kind = Kind::Enumeration(SchemaGenerator::subschema_for::<String>);
 
     /// One field `f` of each kind.
-    static KINDS: [Object; 7] = [
+    static KINDS: [Object; 8] = [
         object(&[Field::new("f", Kind::Text(None), "")]),
         object(&[Field::new("f", TEXTS, "")]),
         object(&[Field::new("f", Kind::Object(&FREE), "")]),
         object(&[Field::new("f", OBJECTS, "")]),
         object(&[Field::new("f", Kind::Int64, "")]),
         object(&[Field::new("f", ENUMERATION, "")]),
+        object(&[Field::new("f", Kind::Boolean, "")]),
         object(&[Field::new("f", Kind::FreeObject, "")]),
     ];
 
     static OTHER: Object = object(&[Field::new("g", Kind::Text(None), "")]);
 
     /// What each reader says of `f` as the object declares it.
-    fn read_as_every_kind(body: &str, object: &'static Object) -> [Result<bool, ApiError>; 6] {
+    fn read_as_every_kind(body: &str, object: &'static Object) -> [Result<bool, ApiError>; 7] {
         let fields = parse(body.as_bytes(), object).expect("fields");
         [
             fields.clone().text("f").map(|read| read.is_some()),
@@ -257,6 +276,7 @@ mod tests {
                 .clone()
                 .enumeration("f", &[("A", 1)])
                 .map(|read| read.is_some()),
+            fields.clone().boolean("f").map(|read| read.is_some()),
         ]
     }
 
@@ -269,13 +289,14 @@ mod tests {
             "[{}]",
             "7",
             r#""A""#,
+            "true",
             r#"{"A":1}"#,
         ];
         for (declared, (object, value)) in KINDS.iter().zip(values).enumerate() {
             let body = format!("{{\"f\":{value}}}");
             for (reader, read) in read_as_every_kind(&body, object).into_iter().enumerate() {
                 // The last kind is an object, too.
-                let is_declared = reader == declared || (declared == 6 && reader == 2);
+                let is_declared = reader == declared || (declared == 7 && reader == 2);
                 assert_eq!(read, Ok(is_declared), "{value} by reader {reader}");
             }
         }
@@ -308,7 +329,7 @@ mod tests {
         ];
         for value in values {
             let body = format!("{{\"f\":{value}}}");
-            let results: Vec<_> = (0..6)
+            let results: Vec<_> = (0..7)
                 .map(|kind| read_as_every_kind(&body, &KINDS[kind])[kind].clone())
                 .collect();
             let good = results.iter().filter(|result| result.is_ok()).count();

@@ -7,8 +7,11 @@ mod fields;
 mod object;
 mod value;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeSeed;
+use serde_json::value::RawValue;
 
 use crate::error::ApiError;
 use crate::limits;
@@ -38,6 +41,31 @@ pub(crate) fn parse<'a>(body: &'a [u8], object: &'static Object) -> Result<Field
         .and_then(|entries| deserializer.end().map(|()| entries))
         .map_err(|error| invalid(&error))?;
     Ok(Fields::top(entries, object))
+}
+
+/// The same of a body that must hold nothing else: a field that `object` does not declare is refused.
+///
+/// # Errors
+/// 400, as [`parse`]; also naming the known fields when there is another one.
+pub(crate) fn parse_whole<'a>(
+    body: &'a [u8],
+    object: &'static Object,
+) -> Result<Fields<'a>, ApiError> {
+    let fields = parse(body, object)?;
+    let Some(text) = object_text(body)? else {
+        return Ok(fields);
+    };
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    if members.keys().any(|name| object.kind(name).is_none()) {
+        let known: Vec<_> = object.fields.iter().map(|field| field.name).collect();
+        let message = format!(
+            "the body has a field that is not known here; there are {}",
+            known.join(", ")
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(fields)
 }
 
 /// What the reader says of a body that it does not understand.

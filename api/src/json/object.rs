@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     },
     /// A 64-bit integer, as a string or a number.
     Int64,
+    /// `true` or `false`.
+    Boolean,
     /// An object with a table.
     Object(&'static Object),
     /// A list of objects with a table.

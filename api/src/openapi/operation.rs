@@ -12,7 +12,7 @@ use crate::shapes::{
 };
 use crate::{
     batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
-    rotate, self_revoke, short, update, verify, version,
+    revoke_where, rotate, self_revoke, short, update, verify, version,
 };
 
 /// The schema of an answer.
@@ -227,6 +227,12 @@ impl Operation {
                 Self::new("adminRevokeApiKey", "Ends a key of either kind.", empty)
                     .body(&revoke::REQUEST)
             }
+            Endpoint::RevokeKeysWhere => Self::new(
+                "adminRevokeApiKeysWhere",
+                "Ends all keys that have something in common, or counts them.",
+                schema::<revoke_where::Answer>,
+            )
+            .body(&revoke_where::REQUEST),
             Endpoint::DeriveToken => Self::new(
                 "adminDeriveToken",
                 "Makes a short-lived token from a key.",

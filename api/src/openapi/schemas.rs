@@ -81,6 +81,7 @@ impl Schemas {
                 "format": "int64",
                 "pattern": "^-?[0-9]{1,19}$",
             }),
+            Kind::Boolean => json!({ "type": "boolean" }),
             Kind::Object(object) => self.object(object),
             Kind::Objects { of, entries_max } => json!({
                 "type": "array",

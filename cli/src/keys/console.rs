@@ -12,4 +12,6 @@ pub(crate) struct Console<'a> {
     pub(crate) remarks: &'a mut dyn Write,
     /// Whether somebody watches the remarks as they come.
     pub(crate) is_watched: bool,
+    /// Whether somebody can be asked, who reads the remarks and writes the input.
+    pub(crate) can_ask: bool,
 }

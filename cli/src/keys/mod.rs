@@ -13,6 +13,7 @@ mod kind;
 mod list;
 mod new_key;
 mod revoke;
+mod revoke_where;
 mod rotate;
 mod self_revoke;
 mod update;
@@ -35,6 +36,7 @@ use self::issue::IssueArguments;
 use self::kind::KeyKind;
 use self::list::ListArguments;
 use self::revoke::RevokeArguments;
+use self::revoke_where::RevokeWhereArguments;
 use self::rotate::RotateArguments;
 use self::self_revoke::SelfRevokeArguments;
 use self::update::UpdateArguments;
@@ -70,6 +72,8 @@ enum Action {
     DeriveToken(DeriveArguments),
     /// Revoke a key of any kind by its id
     Revoke(RevokeArguments),
+    /// Revoke all keys that have something in common; exits with 1 when you say no
+    RevokeWhere(RevokeWhereArguments),
     /// Revoke a key by the credential itself
     SelfRevoke(SelfRevokeArguments),
     /// Keys that the server generated
@@ -139,6 +143,7 @@ impl KeysCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Action::Revoke(revoke) => self.revoke(client, console, revoke, KeyKind::Any),
+            Action::RevokeWhere(revoke) => self.revoke_where(client, console, revoke),
             Action::SelfRevoke(revoke) => {
                 let answer = revoke.run(client, console.input)?;
                 self.write(console, &self_revoke::output(&answer))?;
@@ -242,6 +247,26 @@ impl KeysCommand {
     ) -> Result<ExitCode, CliError> {
         let answer = revoke.run(client, kind)?;
         self.write(console, &revoke.output(&answer))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn revoke_where(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+        revoke: &RevokeWhereArguments,
+    ) -> Result<ExitCode, CliError> {
+        let Some(answer) = revoke.run(client, console)? else {
+            return Ok(ExitCode::FAILURE);
+        };
+        self.write(console, &RevokeWhereArguments::output(&answer))?;
+        if revoke.revokes() && !self.quiet {
+            // The keys have ended, whether somebody reads this or not.
+            let _ = writeln!(
+                console.remarks,
+                "The keys are refused from now on; lists count them as revoked, and quotas soon."
+            );
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -1,6 +1,7 @@
 //! The commands against a server that answers once with a prepared answer.
 
 mod answers;
+mod revoke_where;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -87,6 +88,7 @@ fn run_at(
         out: &mut out,
         remarks: &mut remarks,
         is_watched: false,
+        can_ask: true,
     };
     let result = keys.run(&client, &mut console);
     (

@@ -4,10 +4,38 @@ use crate::clock::UnixMillis;
 use crate::command::{FieldChanges, IssueKey, Rejection, RevokeKey};
 use crate::ids::{KeyId, Position};
 use crate::record::{Record, Revocation, RevocationReason, Status, Visibility};
-use crate::storage::{Change, Event};
+use crate::rules::Rule;
+use crate::storage::{Change, Event, Subject};
 
-/// The change that makes a key known: a new one, or one that another system made.
-pub fn create(key: IssueKey, key_id: KeyId, now: UnixMillis, position: Position) -> Change {
+/// A change of one key, on its way into a group.
+pub struct KeyChange {
+    position: Position,
+    time: UnixMillis,
+    event: Event,
+    request_id: Option<String>,
+    /// The record afterwards.
+    pub record: Record,
+}
+
+impl From<KeyChange> for Change {
+    fn from(change: KeyChange) -> Self {
+        Self {
+            position: change.position,
+            time: change.time,
+            event: change.event,
+            request_id: change.request_id,
+            subject: Subject::Key(change.record),
+        }
+    }
+}
+
+/// The change that makes a key known: a new one, of this prefix, or one that another system made.
+pub fn create(
+    key: IssueKey,
+    (key_id, prefix): (KeyId, Option<String>),
+    now: UnixMillis,
+    position: Position,
+) -> KeyChange {
     let ttl_ms = key
         .ttl_ms
         .map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
@@ -20,6 +48,7 @@ pub fn create(key: IssueKey, key_id: KeyId, now: UnixMillis, position: Position)
         scopes: key.scopes,
         metadata: key.metadata,
         visibility: key.visibility,
+        prefix,
         create_time: now,
         update_time: now,
         expire_time: ttl_ms.map(|ttl_ms| UnixMillis(now.0.saturating_add(ttl_ms))),
@@ -28,7 +57,7 @@ pub fn create(key: IssueKey, key_id: KeyId, now: UnixMillis, position: Position)
         allowed_cidrs: key.allowed_cidrs,
     };
     let event = by_kind(key_id, Event::IssuedKeyCreated, Event::ImportedKeyCreated);
-    Change {
+    KeyChange {
         position,
         time: now,
         event,
@@ -43,7 +72,7 @@ pub fn update(
     changes: FieldChanges,
     now: UnixMillis,
     position: Position,
-) -> Result<Change, Rejection> {
+) -> Result<KeyChange, Rejection> {
     let mut record = current.ok_or(Rejection::NotFound)?;
     set_fields(&mut record, changes);
     let event = by_kind(
@@ -60,7 +89,7 @@ pub fn revoke(
     command: RevokeKey,
     now: UnixMillis,
     position: Position,
-) -> Result<Change, Rejection> {
+) -> Result<KeyChange, Rejection> {
     let mut record = current.ok_or(Rejection::NotFound)?;
     if record.revocation.is_some() {
         return Err(Rejection::AlreadyRevoked);
@@ -78,6 +107,24 @@ pub fn revoke(
     Ok(changed(record, event, now, position))
 }
 
+/// The change by which a record follows the rule that has ended it.
+pub fn follow(record: Record, rule: &Rule, now: UnixMillis, position: Position) -> KeyChange {
+    let mut record = rule.end(record);
+    record.sequence = position.sequence;
+    let event = by_kind(
+        record.key_id,
+        Event::IssuedKeyRevoked,
+        Event::ImportedKeyRevoked,
+    );
+    KeyChange {
+        position,
+        time: now,
+        event,
+        request_id: None,
+        record,
+    }
+}
+
 /// The two changes that replace an active key: the end of the old one, and the new one, which inherits what is not
 /// overridden. They belong into one write.
 pub fn rotate(
@@ -85,7 +132,7 @@ pub fn rotate(
     replacement: Replacement,
     now: UnixMillis,
     position: Position,
-) -> Result<[Change; 2], Rejection> {
+) -> Result<[KeyChange; 2], Rejection> {
     let current = current.ok_or(Rejection::NotFound)?;
     if current.status(now) != Status::Active {
         return Err(Rejection::NotActive);
@@ -93,6 +140,7 @@ pub fn rotate(
     let mut record = Record {
         key_id: replacement.key_id,
         visibility: replacement.visibility,
+        prefix: Some(replacement.prefix),
         create_time: now,
         ..current.clone()
     };
@@ -114,6 +162,8 @@ pub struct Replacement {
     pub key_id: KeyId,
     /// The visibility that its prefix shows.
     pub visibility: Visibility,
+    /// Its prefix.
+    pub prefix: String,
     /// What it does not inherit.
     pub changes: FieldChanges,
 }
@@ -123,7 +173,7 @@ pub fn delete(
     current: Option<Record>,
     now: UnixMillis,
     position: Position,
-) -> Result<Change, Rejection> {
+) -> Result<KeyChange, Rejection> {
     let record = current.ok_or(Rejection::NotFound)?;
     Ok(changed(record, Event::ImportedKeyDeleted, now, position))
 }
@@ -141,10 +191,10 @@ fn set_fields(record: &mut Record, changes: FieldChanges) {
     set(&mut record.allowed_cidrs, changes.allowed_cidrs);
 }
 
-fn changed(mut record: Record, event: Event, now: UnixMillis, position: Position) -> Change {
+fn changed(mut record: Record, event: Event, now: UnixMillis, position: Position) -> KeyChange {
     record.sequence = position.sequence;
     record.update_time = now;
-    Change {
+    KeyChange {
         position,
         time: now,
         event,

@@ -7,6 +7,7 @@ use crate::fleet::{
     NodeStanding, Reign, Reigns,
 };
 use crate::ids::{Epoch, Position};
+use crate::rules::Rules;
 use crate::storage::{Group, Step, StorageError};
 
 impl Worker {
@@ -114,6 +115,9 @@ impl Worker {
         membership.mode = mode;
         membership.standing.lineage = lineage;
         membership.standing.reigns = reigns;
+        drop(membership);
+        // A new primary goes on with what the one before has not finished.
+        self.bell.ring();
         Ok(())
     }
 
@@ -156,6 +160,10 @@ impl Worker {
         match chunk.end {
             CopyEnd::More => self.membership().standing.copying = Some(place),
             CopyEnd::Last => {
+                let rules = self.verifier.rows().rules();
+                let rules =
+                    rules.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+                self.verifier.begin_rules(Rules::new(rules));
                 self.membership().standing.copying = None;
                 self.last = place.position;
                 self.head.rise(self.last);

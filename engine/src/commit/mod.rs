@@ -20,14 +20,15 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 pub use order::{Order, OrderDone};
-pub use stage::Prepared;
+pub use stage::{Credential, Prepared};
 
 use crate::clock::{self, UnixMillis};
 use crate::command::{CommandError, Outcome};
 use crate::fleet::{FollowError, Head, Membership, Mode};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
-use crate::storage::{Change, Group, Journal, StorageError};
+use crate::rules::Bell;
+use crate::storage::{Change, Event, Group, Journal, StorageError};
 use crate::verifier::Verifier;
 use stage::Stage;
 
@@ -54,6 +55,8 @@ pub struct Start {
     pub head: Arc<Head>,
     /// What the node is among others. Only the thread changes it.
     pub membership: Arc<Mutex<Membership>>,
+    /// Called when there are rules for records to follow.
+    pub bell: Bell,
 }
 
 /// The queue before the committing thread.
@@ -81,6 +84,7 @@ impl Committer {
             last: start.last,
             head: start.head,
             membership: start.membership,
+            bell: start.bell,
             latch: Arc::clone(&latch),
             live_keys_max: Arc::clone(&live_keys_max),
         };
@@ -172,6 +176,7 @@ struct Worker {
     last: Position,
     head: Arc<Head>,
     membership: Arc<Mutex<Membership>>,
+    bell: Bell,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
 }
@@ -231,6 +236,7 @@ impl Worker {
             &**self.verifier.rows(),
             last,
             self.live_keys_max.load(Ordering::Relaxed),
+            self.verifier.rules(),
         );
         let answers: Vec<_> = group
             .into_iter()
@@ -255,6 +261,12 @@ impl Worker {
         }
         self.last = last.position;
         self.head.advance(self.last);
+        if changes
+            .iter()
+            .any(|change| change.event == Event::RuleAdded)
+        {
+            self.bell.ring();
+        }
     }
 
     fn membership(&self) -> MutexGuard<'_, Membership> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::fleet::{FollowError, Lineage, LoggedChange};
 use crate::ids::{Position, Sequence, TenantId};
-use crate::storage::{Change, Event, Rows, StorageError, decode_change};
+use crate::storage::{Change, Event, Rows, StorageError, Subject, decode_change};
 
 /// Whether `found` is the change after `last`, of the reign that it belongs to.
 pub fn check_next(lineage: &Lineage, last: Position, found: Position) -> Result<(), FollowError> {
@@ -49,8 +49,10 @@ pub fn read(logged: &LoggedChange) -> Result<Change, FollowError> {
     let change = decode_change(logged.position, &logged.bytes)
         .map_err(|error| FollowError::Malformed(error.to_string()))?;
     // Cells order rows by it: a record must not claim to be newer than its change.
-    if change.record.sequence != logged.position.sequence {
-        let sequence = change.record.sequence;
+    if let Subject::Key(record) = &change.subject
+        && record.sequence != logged.position.sequence
+    {
+        let sequence = record.sequence;
         let Sequence(at) = logged.position.sequence;
         return Err(FollowError::Malformed(format!(
             "change {at} holds a record of change {}",
@@ -67,19 +69,26 @@ pub fn live_keys(
 ) -> Result<HashMap<TenantId, u64>, StorageError> {
     let mut counts = HashMap::new();
     for change in changes {
-        let tenant = change.record.tenant;
+        let Subject::Key(record) = &change.subject else {
+            continue;
+        };
+        let tenant = record.tenant;
         let live = match counts.get(&tenant) {
             Some(live) => *live,
             None => rows.live_keys(tenant)?,
         };
-        let is_live = change.record.revocation.is_none();
+        let is_live = record.revocation.is_none();
         let live = match change.event {
             Event::IssuedKeyCreated | Event::ImportedKeyCreated | Event::IssuedKeyRotated => {
                 live + 1
             }
             Event::IssuedKeyRevoked | Event::ImportedKeyRevoked => live.saturating_sub(1),
             Event::ImportedKeyDeleted if is_live => live.saturating_sub(1),
-            Event::ImportedKeyDeleted | Event::IssuedKeyUpdated | Event::ImportedKeyUpdated => live,
+            Event::ImportedKeyDeleted
+            | Event::IssuedKeyUpdated
+            | Event::ImportedKeyUpdated
+            | Event::RuleAdded
+            | Event::RuleCompleted => live,
         };
         counts.insert(tenant, live);
     }

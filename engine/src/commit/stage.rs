@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::apply::{self, Replacement};
+use super::apply::{self, KeyChange, Replacement};
 use crate::clock::UnixMillis;
 use crate::command::{
-    CommandError, DeleteKey, ImportKey, IssueKey, Outcome, Rejection, RevokeKey, RotateKey,
-    Rotation, UpdateKey,
+    CommandError, DeleteKey, ImportKey, IssueKey, Outcome, Rejection, RevokeKey, RevokeWhere,
+    RotateKey, Rotation, UpdateKey,
 };
 use crate::ids::{KeyId, Position, TenantId};
-use crate::record::{Record, Visibility};
+use crate::limits::RULES;
+use crate::record::{Record, Revocation, Visibility};
+use crate::rules::{Rule, Rules};
 use crate::secret::Secret;
-use crate::storage::{Change, Group, KeyKind, RecordKey, Rows, StorageError};
+use crate::storage::{Change, Event, Group, KeyKind, RecordKey, Rows, StorageError, Subject};
 
 /// A command with everything that was drawn or looked at before it was queued, so that applying it is pure.
 pub enum Prepared {
@@ -24,7 +26,7 @@ pub enum Prepared {
         /// The id of the key, unless the request id made one before.
         uuid: Uuid,
         /// Its credential.
-        secret: Secret,
+        credential: Credential,
     },
     /// Take over a key.
     Import(ImportKey),
@@ -39,14 +41,28 @@ pub enum Prepared {
         /// The id of the new key.
         uuid: Uuid,
         /// Its credential if it is to be secret.
-        secret: Secret,
+        secret: Credential,
         /// Its credential if it is to be public; `None` without a prefix for public keys.
-        public: Option<Secret>,
+        public: Option<Credential>,
     },
     /// End a key.
     Revoke(RevokeKey),
+    /// End all keys that have something in common, by a rule of this id.
+    RevokeWhere(RevokeWhere, Uuid),
+    /// Have the records of these keys follow the rules that have ended them.
+    EndByRules(Vec<RecordKey>),
+    /// Take away a rule whose records have all followed.
+    FinishRule(Uuid),
     /// Forget a key.
     Delete(DeleteKey),
+}
+
+/// A new credential and the prefix that it begins with.
+pub struct Credential {
+    /// The credential.
+    pub secret: Secret,
+    /// Its prefix.
+    pub prefix: String,
 }
 
 /// The changes of a group, none of them durable yet.
@@ -54,6 +70,8 @@ pub struct Stage<'a> {
     rows: &'a dyn Rows,
     last: Position,
     live_keys_max: u64,
+    /// Those in force, by what the group has decided so far.
+    rules: Rules,
     changes: Vec<Change>,
     /// What the changes made of records; `None` = forgotten.
     records: HashMap<RecordKey, Option<Record>>,
@@ -62,12 +80,13 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group that continues after `last`; a tenant may have `live_keys_max` keys that are not revoked.
-    pub fn new(rows: &'a dyn Rows, last: Position, live_keys_max: u64) -> Self {
+    /// An empty group that continues after `last`, under these rules; a tenant may have `live_keys_max` keys that are not revoked.
+    pub fn new(rows: &'a dyn Rows, last: Position, live_keys_max: u64, rules: Rules) -> Self {
         Self {
             rows,
             last,
             live_keys_max,
+            rules,
             changes: Vec::new(),
             records: HashMap::new(),
             requests: HashMap::new(),
@@ -89,21 +108,22 @@ impl<'a> Stage<'a> {
         self.changes
     }
 
-    /// Applies one command; what it returns holds once the group is durable. After an error the group is as it was.
+    /// Applies one command; what it returns holds once the group is durable. After an error the group is as it was, but that
+    /// the record that was looked at may have followed a rule.
     pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Result<Outcome, CommandError> {
         match command {
             Prepared::Issue {
                 command,
                 uuid,
-                secret,
+                credential: Credential { secret, prefix },
             } => {
-                if let Some(record) = self.made_before(&command, KeyKind::Issued)? {
+                if let Some(record) = self.made_before(&command, KeyKind::Issued, now)? {
                     return Ok(Outcome::Issued {
                         record,
                         secret: None,
                     });
                 }
-                let record = self.create(command, KeyId::Issued(uuid), now)?;
+                let record = self.create(command, (KeyId::Issued(uuid), Some(prefix)), now)?;
                 let secret = Some(secret);
                 Ok(Outcome::Issued { record, secret })
             }
@@ -118,7 +138,7 @@ impl<'a> Stage<'a> {
                 ))
             }
             Prepared::Update(command) => {
-                let current = self.record(command.tenant, command.key_id)?;
+                let current = self.record(command.tenant, command.key_id, now)?;
                 let change = apply::update(current, command.changes, now, self.last.next())?;
                 let record = self.push(change);
                 Ok(Outcome::Updated { record })
@@ -130,15 +150,30 @@ impl<'a> Stage<'a> {
                 public,
             } => self.rotate(command, KeyId::Issued(uuid), [Some(secret), public], now),
             Prepared::Revoke(command) => {
-                let current = self.record(command.tenant, command.key_id)?;
+                let current = self.record(command.tenant, command.key_id, now)?;
                 let tenant = command.tenant;
                 let change = apply::revoke(current, command, now, self.last.next())?;
                 self.count(tenant, |live| live.saturating_sub(1))?;
                 let record = self.push(change);
                 Ok(Outcome::Revoked { record })
             }
+            Prepared::RevokeWhere(command, id) => self.revoke_where(command, id, now),
+            Prepared::EndByRules(keys) => {
+                for key in keys {
+                    self.follow(&key, now)?;
+                }
+                Ok(Outcome::Followed)
+            }
+            Prepared::FinishRule(id) => {
+                let rule = self.rules.iter().find(|rule| rule.id == id);
+                if let Some(rule) = rule.cloned() {
+                    self.rules = self.rules.without(&rule);
+                    self.push_rule((*rule).clone(), Event::RuleCompleted, now);
+                }
+                Ok(Outcome::Followed)
+            }
             Prepared::Delete(command) => {
-                let current = self.record(command.tenant, command.key_id)?;
+                let current = self.record(command.tenant, command.key_id, now)?;
                 let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
                 let change = apply::delete(current, now, self.last.next())?;
                 if was_live {
@@ -151,50 +186,79 @@ impl<'a> Stage<'a> {
     }
 
     fn import(&mut self, command: ImportKey, now: UnixMillis) -> Result<Record, CommandError> {
-        if let Some(record) = self.made_before(&command.key, KeyKind::Imported)? {
+        if let Some(record) = self.made_before(&command.key, KeyKind::Imported, now)? {
             return Ok(record);
         }
-        if self.record(command.key.tenant, command.key_id)?.is_some() {
+        let known = self.record(command.key.tenant, command.key_id, now)?;
+        if known.is_some() {
             return Err(Rejection::AlreadyExists.into());
         }
-        self.create(command.key, command.key_id, now)
+        self.create(command.key, (command.key_id, None), now)
+    }
+
+    fn revoke_where(
+        &mut self,
+        command: RevokeWhere,
+        id: Uuid,
+        now: UnixMillis,
+    ) -> Result<Outcome, CommandError> {
+        if self.rules.len() >= RULES {
+            return Err(Rejection::TooManyRules.into());
+        }
+        let rule = Rule {
+            id,
+            tenant: command.tenant,
+            position: self.last.next(),
+            matcher: command.matcher,
+            revocation: Revocation {
+                reason: command.reason,
+                description: command.description,
+                time: now,
+            },
+        };
+        self.rules = self.rules.with(rule.clone());
+        self.push_rule(rule.clone(), Event::RuleAdded, now);
+        Ok(Outcome::RevokedWhere { rule })
     }
 
     fn create(
         &mut self,
         key: IssueKey,
-        key_id: KeyId,
+        (key_id, prefix): (KeyId, Option<String>),
         now: UnixMillis,
     ) -> Result<Record, CommandError> {
         if self.live_keys(key.tenant)? >= self.live_keys_max {
             return Err(Rejection::QuotaExceeded.into());
         }
         self.count(key.tenant, |live| live + 1)?;
-        Ok(self.push(apply::create(key, key_id, now, self.last.next())))
+        let change = apply::create(key, (key_id, prefix), now, self.last.next());
+        Ok(self.push(change))
     }
 
     fn rotate(
         &mut self,
         command: RotateKey,
         key_id: KeyId,
-        [secret, public]: [Option<Secret>; 2],
+        [secret, public]: [Option<Credential>; 2],
         now: UnixMillis,
     ) -> Result<Outcome, CommandError> {
-        let current = self.record(command.tenant, command.key_id)?;
+        let current = self.record(command.tenant, command.key_id, now)?;
         let inherited = current.as_ref().map(|record| record.visibility);
         let visibility = command.visibility.or(inherited).unwrap_or_default();
-        let replacement = Replacement {
-            key_id,
-            visibility,
-            changes: command.changes,
-        };
-        let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
         let credential = match visibility {
             Visibility::Secret => secret,
             Visibility::Public => public,
         };
+        let prefix = credential.as_ref().map(|made| made.prefix.clone());
+        let replacement = Replacement {
+            key_id,
+            visibility,
+            prefix: prefix.unwrap_or_default(),
+            changes: command.changes,
+        };
+        let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
         // Both changes or none: whatever can fail comes before the first of them.
-        let secret = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
         Ok(Outcome::Rotated(Box::new(Rotation {
@@ -204,9 +268,9 @@ impl<'a> Stage<'a> {
         })))
     }
 
-    fn push(&mut self, change: Change) -> Record {
-        debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
+    fn push(&mut self, change: KeyChange) -> Record {
         let record = change.record.clone();
+        let change = Change::from(change);
         let key = RecordKey::new(record.tenant, record.key_id);
         if let Some(request_id) = &change.request_id {
             let request = (record.tenant, key.kind(), request_id.clone());
@@ -214,17 +278,51 @@ impl<'a> Stage<'a> {
         }
         let left = (!change.deletes()).then(|| record.clone());
         self.records.insert(key, left);
-        self.last = change.position;
-        self.changes.push(change);
+        self.append(change);
         record
     }
 
-    fn record(&self, tenant: TenantId, key_id: KeyId) -> Result<Option<Record>, StorageError> {
-        let key = RecordKey::new(tenant, key_id);
-        match self.records.get(&key) {
-            Some(record) => Ok(record.clone()),
-            None => self.rows.read(&key),
-        }
+    fn push_rule(&mut self, rule: Rule, event: Event, now: UnixMillis) {
+        self.append(Change {
+            position: self.last.next(),
+            time: now,
+            event,
+            request_id: None,
+            subject: Subject::Rule(rule),
+        });
+    }
+
+    fn append(&mut self, change: Change) {
+        debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
+        self.last = change.position;
+        self.changes.push(change);
+    }
+
+    fn record(
+        &mut self,
+        tenant: TenantId,
+        key_id: KeyId,
+        now: UnixMillis,
+    ) -> Result<Option<Record>, StorageError> {
+        self.follow(&RecordKey::new(tenant, key_id), now)
+    }
+
+    /// The record as it is. If a rule has ended it, it follows first: a later change must find the end in it, or it would bring the
+    /// key back, for a rule ends only what came before it.
+    fn follow(&mut self, key: &RecordKey, now: UnixMillis) -> Result<Option<Record>, StorageError> {
+        let record = match self.records.get(key) {
+            Some(record) => record.clone(),
+            None => self.rows.read(key)?,
+        };
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let Some(rule) = self.rules.ending(&record).cloned() else {
+            return Ok(Some(record));
+        };
+        self.count(record.tenant, |live| live.saturating_sub(1))?;
+        let change = apply::follow(record, &rule, now, self.last.next());
+        Ok(Some(self.push(change)))
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
@@ -246,9 +344,10 @@ impl<'a> Stage<'a> {
 
     /// The key that an earlier command with the same request id made (AIP-155).
     fn made_before(
-        &self,
+        &mut self,
         command: &IssueKey,
         kind: KeyKind,
+        now: UnixMillis,
     ) -> Result<Option<Record>, StorageError> {
         let Some(request_id) = &command.request_id else {
             return Ok(None);
@@ -259,7 +358,7 @@ impl<'a> Stage<'a> {
             None => self.rows.key_of_request(command.tenant, kind, request_id)?,
         };
         match key.and_then(|key| RecordKey::split(key.as_bytes())) {
-            Some((tenant, key_id)) => self.record(tenant, key_id),
+            Some((tenant, key_id)) => self.record(tenant, key_id, now),
             None => Ok(None),
         }
     }

@@ -9,7 +9,7 @@ mod head;
 mod lineage;
 mod snapshot;
 
-pub(crate) use copy::{CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
+pub(crate) use copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
 pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
 pub(crate) use head::Head;
 pub use lineage::{CopyName, Era, Lineage, LineageError, Reign};
@@ -94,6 +94,8 @@ pub struct StateHash {
     pub records_hash: u128,
     /// Of all request ids and the keys that they made.
     pub requests_hash: u128,
+    /// Of all rules in force.
+    pub rules_hash: u128,
 }
 
 /// Why a node does not take what another one sends. After any of these, what it holds is as before.

@@ -7,9 +7,16 @@ use crate::Health;
 use crate::storage::{Group, Journal, Step as Written, StorageError};
 use crate::{Mode, Position};
 
-struct Failing {
+pub(super) struct Failing {
     journal: Box<dyn Journal>,
     fail: Arc<AtomicBool>,
+}
+
+impl Failing {
+    /// A journal that fails while `fail` is set.
+    pub(super) fn boxed(journal: Box<dyn Journal>, fail: Arc<AtomicBool>) -> Box<dyn Journal> {
+        Box::new(Self { journal, fail })
+    }
 }
 
 impl Journal for Failing {
@@ -37,12 +44,7 @@ fn a_failed_write_latches_and_changes_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let fail = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fail);
-    let wrap = move |journal| {
-        Box::new(Failing {
-            journal,
-            fail: failing,
-        }) as Box<dyn Journal>
-    };
+    let wrap = move |journal| Failing::boxed(journal, failing);
     let engine =
         Engine::open_with(options(scratch.path()), Mode::Primary, |rows| rows, wrap).unwrap();
     let (key_id, credential) = issue_new(&engine, "a");

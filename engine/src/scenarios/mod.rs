@@ -13,6 +13,7 @@ mod positions;
 mod rate_limits;
 mod recovery;
 mod replication;
+mod rules;
 mod slow_read;
 mod tokens;
 mod warm_up;

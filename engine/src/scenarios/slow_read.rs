@@ -5,10 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::*;
-use crate::Mode;
-use crate::clock::UnixMillis;
 use crate::ids::ShardId;
 use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError, Stretch};
+use crate::{Mode, Rule};
 
 /// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
 struct Gate {
@@ -60,11 +59,16 @@ impl Rows for Gate {
     fn scan(
         &self,
         shard: ShardId,
+        tenant: Option<TenantId>,
         after: &[u8],
         limit: usize,
-        now: UnixMillis,
+        wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<Stretch, StorageError> {
-        self.rows.scan(shard, after, limit, now)
+        self.rows.scan(shard, tenant, after, limit, wanted)
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
+        self.rows.rules()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -2,16 +2,20 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::StorageError;
 use super::key::RecordKey;
+use super::{StorageError, record_format, rule_format};
 use crate::clock::UnixMillis;
-use crate::ids::{Epoch, Position, Sequence};
+use crate::ids::{Epoch, Position, Sequence, TenantId};
 use crate::record::Record;
+use crate::rules::Rule;
 
-/// The version that this release writes, and the newest that it reads.
-const VERSION: u8 = 1;
+/// The version of a change of one key.
+const OF_A_KEY: u8 = 1;
+/// The version of a change of many keys. Releases that know no such changes refuse it by its number, for they would go on to accept
+/// those keys. It is the newest that this release reads.
+const OF_MANY_KEYS: u8 = 2;
 
-/// What happened to a key.
+/// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// `IssuedAPIKeyCreated`
@@ -30,10 +34,14 @@ pub enum Event {
     IssuedKeyRotated,
     /// `ImportedAPIKeyDeleted`: the record is the last that there was.
     ImportedKeyDeleted,
+    /// `RevocationRuleAdded`: all keys that the rule matches have ended.
+    RuleAdded,
+    /// `RevocationRuleCompleted`: the records of all these keys say so themselves.
+    RuleCompleted,
 }
 
 /// Their numbers on disk are their places here.
-const EVENTS: [Event; 8] = [
+const EVENTS: [Event; 10] = [
     Event::IssuedKeyCreated,
     Event::IssuedKeyRevoked,
     Event::ImportedKeyRevoked,
@@ -42,9 +50,11 @@ const EVENTS: [Event; 8] = [
     Event::ImportedKeyUpdated,
     Event::IssuedKeyRotated,
     Event::ImportedKeyDeleted,
+    Event::RuleAdded,
+    Event::RuleCompleted,
 ];
 
-/// One entry of the change log: what happened, and the record as it was afterwards.
+/// One entry of the change log: what happened, and to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Where it stands in the log.
@@ -55,15 +65,45 @@ pub struct Change {
     pub event: Event,
     /// The idempotency key of the command, if it had one.
     pub request_id: Option<String>,
-    /// The record after the change; its tenant is the tenant of the change.
-    pub record: Record,
+    /// What is concerned.
+    pub subject: Subject,
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A key: its record after the change.
+    Key(Record),
+    /// Many keys: a rule that begins, or that is no longer needed.
+    Rule(Rule),
 }
 
 impl Change {
+    /// The tenant of what is concerned.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        match &self.subject {
+            Subject::Key(record) => record.tenant,
+            Subject::Rule(rule) => rule.tenant,
+        }
+    }
+
     /// Whether the change removes the record.
     #[must_use]
     pub fn deletes(&self) -> bool {
         self.event == Event::ImportedKeyDeleted
+    }
+
+    /// Whether the event is one of what is concerned.
+    fn is_consistent(&self) -> bool {
+        match (&self.subject, self.event) {
+            (Subject::Rule(rule), Event::RuleAdded) => rule.position == self.position,
+            (Subject::Rule(rule), Event::RuleCompleted) => {
+                rule.position.sequence < self.position.sequence
+            }
+            (Subject::Rule(_), _) => false,
+            (Subject::Key(_), event) => !matches!(event, Event::RuleAdded | Event::RuleCompleted),
+        }
     }
 }
 
@@ -72,8 +112,10 @@ struct ChangeV1 {
     time_ms: i64,
     event: u8,
     request_id: Option<String>,
+    /// Of the record; empty when a rule follows.
     key: Vec<u8>,
-    record: Vec<u8>,
+    /// The record or the rule.
+    subject: Vec<u8>,
 }
 
 /// The key of a change on disk.
@@ -95,8 +137,15 @@ pub fn decode_position(bytes: &[u8]) -> Result<Position, StorageError> {
     })
 }
 
-/// The bytes that stand for `change` under its position; `record` are those of its record.
-pub fn encode(change: &Change, record: &[u8]) -> Result<Vec<u8>, StorageError> {
+/// The bytes that stand for `change` under its position; `subject` are those of its record or rule.
+pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let (version, key) = match &change.subject {
+        Subject::Key(record) => {
+            let key = RecordKey::new(record.tenant, record.key_id);
+            (OF_A_KEY, key.as_bytes().to_vec())
+        }
+        Subject::Rule(_) => (OF_MANY_KEYS, Vec::new()),
+    };
     let fields = ChangeV1 {
         time_ms: change.time.0,
         event: (0..)
@@ -104,14 +153,12 @@ pub fn encode(change: &Change, record: &[u8]) -> Result<Vec<u8>, StorageError> {
             .find(|(_, event)| *event == change.event)
             .map_or(0, |(code, _)| code),
         request_id: change.request_id.clone(),
-        key: RecordKey::new(change.record.tenant, change.record.key_id)
-            .as_bytes()
-            .to_vec(),
-        record: record.to_vec(),
+        key,
+        subject: subject.to_vec(),
     };
     let fields =
         wincode::serialize(&fields).map_err(|error| StorageError::Encode(error.to_string()))?;
-    Ok(std::iter::once(VERSION).chain(fields).collect())
+    Ok(std::iter::once(version).chain(fields).collect())
 }
 
 /// The change that `bytes` stand for at `position`.
@@ -119,23 +166,31 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty change"))?;
-    if version != VERSION {
+    if ![OF_A_KEY, OF_MANY_KEYS].contains(&version) {
         return Err(StorageError::NewerRecord {
             found: version,
-            supported: VERSION,
+            supported: OF_MANY_KEYS,
         });
     }
     let fields: ChangeV1 = wincode::deserialize_exact(fields)
         .map_err(|_| StorageError::Corrupt("a change's fields"))?;
-    Ok(Change {
+    let subject = match version {
+        OF_A_KEY => record_format::decode(&fields.key, &fields.subject).map(Subject::Key),
+        _ => rule_format::decode(&fields.subject).map(Subject::Rule),
+    };
+    let change = Change {
         position,
         time: UnixMillis(fields.time_ms),
         event: *EVENTS
             .get(usize::from(fields.event))
             .ok_or(StorageError::Corrupt("a change's event"))?,
         request_id: fields.request_id,
-        record: super::record_format::decode(&fields.key, &fields.record)?,
-    })
+        subject: subject?,
+    };
+    let is_consistent = change.is_consistent();
+    is_consistent
+        .then_some(change)
+        .ok_or(StorageError::Corrupt("an event of something else"))
 }
 
 #[cfg(test)]

@@ -41,13 +41,7 @@ impl Selection {
     /// The keys of the index that belong to the selection at `now`.
     #[must_use]
     pub fn range(&self, now: UnixMillis) -> Range<Vec<u8>> {
-        let view = match (&self.actor_id, self.status) {
-            (None, None) => BY_CREATION,
-            (None, Some(_)) => BY_STATE,
-            (Some(_), None) => ACTOR_BY_CREATION,
-            (Some(_), Some(_)) => ACTOR_BY_STATE,
-        };
-        let prefix = prefix(self.tenant, self.kind, view, self.actor_id.as_deref());
+        let prefix = self.view();
         let with = |state: u8, rest: &[u8]| [prefix.as_slice(), &[state], rest].concat();
         // A key is expired from its expiry on: the first that is not expired has the next millisecond.
         let first_live = ordered(now.0.saturating_add(1));
@@ -58,6 +52,30 @@ impl Selection {
             Some(Status::Revoked) => after(&with(REVOKED, &[])),
         }
     }
+
+    /// What precedes the state and the time in the entries of this selection.
+    fn view(&self) -> Vec<u8> {
+        let view = match (&self.actor_id, self.status) {
+            (None, None) => BY_CREATION,
+            (None, Some(_)) => BY_STATE,
+            (Some(_), None) => ACTOR_BY_CREATION,
+            (Some(_), Some(_)) => ACTOR_BY_STATE,
+        };
+        prefix(self.tenant, self.kind, view, self.actor_id.as_deref())
+    }
+
+    /// What precedes the time of creation in a selection in that order.
+    fn leading(&self) -> Vec<u8> {
+        let state = self.status.map(|_| REVOKED);
+        self.view().into_iter().chain(state).collect()
+    }
+}
+
+/// Where an entry of the selection `from` stands in `to`. Both are in the order of creation, of the same keys but for their state: all
+/// of them, or those that are revoked. `None` when it is no entry of `from`.
+pub fn moved(entry: &[u8], from: &Selection, to: &Selection) -> Option<Vec<u8>> {
+    let creation = entry.strip_prefix(from.leading().as_slice())?;
+    Some([to.leading().as_slice(), creation].concat())
 }
 
 /// The entries of a record as it is.
@@ -149,6 +167,7 @@ fn after(prefix: &[u8]) -> Range<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{Matcher, rule_tests};
 
     #[test]
     fn numbers_sort_as_bytes() {
@@ -164,5 +183,29 @@ mod tests {
     fn a_prefix_ends_where_the_next_begins() {
         assert_eq!(after(&[1, 2]), vec![1, 2]..vec![1, 3]);
         assert_eq!(after(&[1, 255]), vec![1, 255]..vec![2]);
+    }
+
+    #[test]
+    fn a_place_among_all_keys_is_one_among_the_revoked() {
+        let selection = |actor_id: Option<&str>, status| Selection {
+            tenant: TenantId::SINGLE,
+            kind: KeyKind::Issued,
+            actor_id: actor_id.map(str::to_owned),
+            status,
+        };
+        let rule = rule_tests::rule(2, Matcher::default());
+        let [created, state, actor_created, actor_state] =
+            entries(&rule.end(rule_tests::record(1)));
+        for (actor_id, in_all, in_revoked) in [
+            (None, created, state),
+            (Some("actor"), actor_created, actor_state),
+        ] {
+            let all = selection(actor_id, None);
+            let revoked = selection(actor_id, Some(Status::Revoked));
+            assert_eq!(moved(&in_all, &all, &revoked), Some(in_revoked.clone()));
+            assert_eq!(moved(&in_revoked, &revoked, &all), Some(in_all.clone()));
+            assert_eq!(moved(&in_all, &revoked, &all), None);
+            assert_eq!(moved(&[], &all, &revoked), None);
+        }
     }
 }

@@ -82,6 +82,13 @@ impl RecordKey {
         }
     }
 
+    /// Whose key it is.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        let tenant = self.bytes.first_chunk::<TENANT_BYTES>();
+        TenantId(tenant.map_or(Uuid::nil(), |bytes| Uuid::from_bytes(*bytes)))
+    }
+
     /// The bytes on disk.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -43,6 +43,7 @@ fn record(n: u64) -> Record {
         scopes: Vec::new(),
         metadata: String::new(),
         visibility: Visibility::Secret,
+        prefix: None,
         create_time: UnixMillis(0),
         update_time: UnixMillis(0),
         expire_time: (n % 1000 == 1).then_some(UnixMillis(1)),
@@ -63,7 +64,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
             time: NOW,
             event,
             request_id: None,
-            record,
+            subject: Subject::Key(record),
         })
         .collect();
     opened.last = changes.last().unwrap().position;

@@ -25,12 +25,13 @@ mod rocks_options;
 mod rocks_scan;
 mod rocks_used;
 mod rocks_view;
+mod rule_format;
 mod standing_format;
 mod witness;
 
-pub use change_format::{Change, Event, decode as decode_change};
+pub use change_format::{Change, Event, Subject, decode as decode_change};
 pub use directory::{FORMAT, format_of};
-pub use index::Selection;
+pub use index::{Selection, moved};
 pub use key::{KeyKind, RecordKey};
 pub use old_log::{OldLog, OldLogError};
 pub use retention::Retention;
@@ -46,6 +47,7 @@ use crate::clock::UnixMillis;
 use crate::fleet::{CopyChunk, CopyPlace, Lineage, LoggedChange, Reigns};
 use crate::ids::{Position, ShardId, TenantId};
 use crate::record::Record;
+use crate::rules::Rule;
 
 /// Why storage did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,14 +106,19 @@ pub trait Rows: Send + Sync {
     /// One page of keys. May wait for the disk.
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError>;
 
-    /// The next `limit` keys of a shard after the one that ends with `after`; empty = from the first on. Waits for the disk.
+    /// Of the next `limit` keys of a shard, or of one tenant in it, those whose records are wanted. They come after the key that
+    /// ends with `after`; empty = from the first on. Waits for the disk.
     fn scan(
         &self,
         shard: ShardId,
+        tenant: Option<TenantId>,
         after: &[u8],
         limit: usize,
-        now: UnixMillis,
+        wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<Stretch, StorageError>;
+
+    /// The rules in force, in any order. May wait for the disk.
+    fn rules(&self) -> Result<Vec<Rule>, StorageError>;
 
     /// The records of keys of one shard, as far as there are any, in any order. May wait for the disk.
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError>;
@@ -120,8 +127,8 @@ pub trait Rows: Send + Sync {
 /// Some keys of a shard that follow each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
-    /// Those that are neither revoked nor expired.
-    pub in_force: Vec<RecordKey>,
+    /// Those that are wanted.
+    pub keys: Vec<RecordKey>,
     /// The last of all; `None` when there was none.
     pub end: Option<Vec<u8>>,
 }

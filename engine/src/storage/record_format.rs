@@ -11,8 +11,8 @@ use crate::clock::UnixMillis;
 use crate::ids::Sequence;
 use crate::record::{RateLimitPolicy, Record, Revocation, RevocationReason, Visibility};
 
-/// The version that this release writes, and the newest that it reads.
-const VERSION: u8 = 1;
+/// The version that this release writes, and the newest that it reads. Version 1 did not know the prefix.
+const VERSION: u8 = 2;
 
 #[derive(SchemaWrite, SchemaRead)]
 struct RecordV1 {
@@ -28,6 +28,12 @@ struct RecordV1 {
     revocation: Option<RevocationV1>,
     rate_limit: Option<RateLimitV1>,
     allowed_cidrs: Vec<CidrV1>,
+}
+
+#[derive(SchemaWrite, SchemaRead)]
+struct RecordV2 {
+    prefix: Option<String>,
+    fields: RecordV1,
 }
 
 #[derive(SchemaWrite, SchemaRead)]
@@ -52,7 +58,17 @@ struct CidrV1 {
 
 /// The bytes that stand for `record` under its key.
 pub fn encode(record: &Record) -> Result<Vec<u8>, StorageError> {
-    let fields = RecordV1 {
+    let fields = RecordV2 {
+        prefix: record.prefix.clone(),
+        fields: encode_fields(record),
+    };
+    let fields =
+        wincode::serialize(&fields).map_err(|error| StorageError::Encode(error.to_string()))?;
+    Ok(std::iter::once(VERSION).chain(fields).collect())
+}
+
+fn encode_fields(record: &Record) -> RecordV1 {
+    RecordV1 {
         sequence: record.sequence.0,
         name: record.name.clone(),
         actor_id: record.actor_id.clone(),
@@ -75,10 +91,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>, StorageError> {
             window_s: policy.window_s,
         }),
         allowed_cidrs: record.allowed_cidrs.iter().map(encode_cidr).collect(),
-    };
-    let fields =
-        wincode::serialize(&fields).map_err(|error| StorageError::Encode(error.to_string()))?;
-    Ok(std::iter::once(VERSION).chain(fields).collect())
+    }
 }
 
 /// The record that `bytes` stand for under `key`.
@@ -87,14 +100,24 @@ pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Record, StorageError> {
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty record"))?;
-    if version != VERSION {
-        return Err(StorageError::NewerRecord {
-            found: version,
-            supported: VERSION,
-        });
-    }
-    let fields: RecordV1 = wincode::deserialize_exact(fields)
-        .map_err(|_| StorageError::Corrupt("a record's fields"))?;
+    let unreadable = |_| StorageError::Corrupt("a record's fields");
+    let (prefix, fields) = match version {
+        1 => {
+            let fields = wincode::deserialize_exact::<RecordV1>(fields);
+            (None, fields.map_err(unreadable)?)
+        }
+        VERSION => {
+            let fields = wincode::deserialize_exact::<RecordV2>(fields);
+            let RecordV2 { prefix, fields } = fields.map_err(unreadable)?;
+            (prefix, fields)
+        }
+        found => {
+            return Err(StorageError::NewerRecord {
+                found,
+                supported: VERSION,
+            });
+        }
+    };
     let revocation = fields.revocation.map(|revocation| {
         Some(Revocation {
             reason: reason_from(revocation.reason)?,
@@ -115,6 +138,7 @@ pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Record, StorageError> {
             1 => Visibility::Public,
             _ => return Err(StorageError::Corrupt("a record's visibility")),
         },
+        prefix,
         create_time: UnixMillis(fields.create_time_ms),
         update_time: UnixMillis(fields.update_time_ms),
         expire_time: fields.expire_time_ms.map(UnixMillis),
@@ -144,14 +168,14 @@ const REASONS: [RevocationReason; 5] = [
     RevocationReason::PrivilegeWithdrawn,
 ];
 
-fn reason_code(reason: RevocationReason) -> u8 {
+pub(super) fn reason_code(reason: RevocationReason) -> u8 {
     (0..)
         .zip(REASONS)
         .find(|(_, known)| *known == reason)
         .map_or(0, |(code, _)| code)
 }
 
-fn reason_from(code: u8) -> Option<RevocationReason> {
+pub(super) fn reason_from(code: u8) -> Option<RevocationReason> {
     REASONS.get(usize::from(code)).copied()
 }
 
@@ -198,6 +222,7 @@ mod tests {
             scopes: vec!["a:b".to_owned(), String::new()],
             metadata: r#"{"a":[1,2]}"#.to_owned(),
             visibility: Visibility::Public,
+            prefix: Some("talos".to_owned()),
             create_time: UnixMillis(1),
             update_time: UnixMillis(2),
             expire_time: Some(UnixMillis(3)),
@@ -221,6 +246,7 @@ mod tests {
     fn a_record_survives_its_bytes() {
         let mut bare = full();
         (bare.expire_time, bare.revocation, bare.rate_limit) = (None, None, None);
+        bare.prefix = None;
         bare.allowed_cidrs.clear();
         for record in [full(), bare] {
             let key = RecordKey::new(record.tenant, record.key_id);
@@ -246,27 +272,22 @@ mod tests {
         trailing.push(0);
         assert!(decode(key.as_bytes(), &trailing).is_err());
         let mut newer = bytes;
-        newer[0] = 2;
+        newer[0] = 3;
         let error = decode(key.as_bytes(), &newer).unwrap_err().to_string();
-        assert!(error.contains("version 2"), "{error}");
+        assert!(error.contains("version 3"), "{error}");
     }
 
     /// The layout on disk is a promise to later releases: these bytes may never change their meaning.
     #[test]
-    fn the_layout_of_version_1_is_fixed() {
+    fn the_layouts_are_fixed() {
         let mut record = full();
         record.name = "n".to_owned();
         record.actor_id = "a".to_owned();
         record.scopes = vec!["s".to_owned()];
         record.metadata = "{}".to_owned();
         record.allowed_cidrs.truncate(1);
-        let hex: String = encode(&record)
-            .unwrap()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let expected = [
-            "01",               // version
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+        let version_1 = [
             "4d00000000000000", // sequence
             "0100000000000000",
             "6e", // name
@@ -294,7 +315,15 @@ mod tests {
             "04",
             "08",
             "0000000000000000000000000a000000", // CIDR blocks
-        ];
-        assert_eq!(hex, expected.concat());
+        ]
+        .concat();
+        let version_2 = ["02", "01", "0500000000000000", "74616c6f73"].concat();
+        let bytes = encode(&record).unwrap();
+        assert_eq!(hex(&bytes), [version_2, version_1].concat());
+
+        let without_prefix = [&[1], &bytes[1 + 1 + 8 + 5..]].concat();
+        let key = RecordKey::new(record.tenant, record.key_id);
+        record.prefix = None;
+        assert_eq!(decode(key.as_bytes(), &without_prefix), Ok(record));
     }
 }

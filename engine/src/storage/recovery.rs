@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::rocks::RocksStore;
-use super::{RecordKey, Rows, StorageError};
+use super::{Event, RecordKey, Rows, StorageError, Subject};
 use crate::error::OpenError;
 use crate::fleet::{Lineage, NodeStanding, Reign, Reigns};
 use crate::ids::{Position, Sequence};
@@ -99,8 +99,11 @@ pub fn check(
 /// The last changes have no gap, and no record is older than its last change.
 fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
     let mut expected = last.sequence.0;
-    // Newest first, so the first change of a key that is met decides how its record must stand.
+    // Newest first, so the first change of a key that is met decides how its record must stand, and that of a rule, whether it is
+    // in force.
     let mut met = HashSet::new();
+    let mut rules_met = HashSet::new();
+    let in_force: HashSet<_> = store.rules()?.into_iter().map(|rule| rule.id).collect();
     for change in store.newest_changes()?.take(RECOVERY_CHECKED_CHANGES) {
         let change = change?;
         if change.position.sequence.0 != expected {
@@ -108,15 +111,26 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
                 "change {expected} is missing in the log"
             )));
         }
-        let key = RecordKey::new(change.record.tenant, change.record.key_id);
-        if met.insert(key) {
-            let found = store.read(&key)?.map(|record| record.sequence);
-            let wanted = (!change.deletes()).then_some(change.position.sequence);
-            if found != wanted {
-                return Err(Fault::Damaged(format!(
-                    "change {expected} is in the log, but not in its record"
-                )));
+        let (is_there, place) = match &change.subject {
+            Subject::Key(record) => {
+                let key = RecordKey::new(record.tenant, record.key_id);
+                let wanted = (!change.deletes()).then_some(change.position.sequence);
+                let is_newest = met.insert(key);
+                let is_there =
+                    !is_newest || store.read(&key)?.map(|record| record.sequence) == wanted;
+                (is_there, "its record")
             }
+            Subject::Rule(rule) => {
+                let is_wanted = change.event == Event::RuleAdded;
+                let is_newest = rules_met.insert(rule.id);
+                let is_there = !is_newest || in_force.contains(&rule.id) == is_wanted;
+                (is_there, "the rules in force")
+            }
+        };
+        if !is_there {
+            return Err(Fault::Damaged(format!(
+                "change {expected} is in the log, but not in {place}"
+            )));
         }
         expected -= 1;
     }

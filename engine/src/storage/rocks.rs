@@ -13,11 +13,11 @@ use super::{
     Group, InMemory, Journal, KeyKind, ListQuery, Page, RecordKey, Rows, Step, StorageError,
     Stretch, record_format,
 };
-use crate::clock::UnixMillis;
 use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, NodeStanding};
 use crate::ids::{Position, Sequence, ShardId, TenantId};
 use crate::limits::LOG_TRIM_CHANGES;
 use crate::record::Record;
+use crate::rules::Rule;
 use crate::shards::Shards;
 
 pub const META: &str = "meta";
@@ -154,6 +154,12 @@ impl RocksStore {
             .collect()
     }
 
+    pub fn remove_rule(&self, rule: &Rule) {
+        let meta = self.family(META).expect("a family");
+        let key = super::rule_format::key(rule);
+        self.db.delete_cf(meta, key).expect("a deletion");
+    }
+
     pub fn remove_record(&self, tenant: TenantId, key_id: crate::ids::KeyId) {
         let key = RecordKey::new(tenant, key_id);
         let shard = self.shard(self.shard_of(&key)).expect("a shard");
@@ -223,11 +229,16 @@ impl Rows for RocksStore {
     fn scan(
         &self,
         shard: ShardId,
+        tenant: Option<TenantId>,
         after: &[u8],
         limit: usize,
-        now: UnixMillis,
+        wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<Stretch, StorageError> {
-        Self::scan(self, shard, after, limit, now)
+        Self::scan(self, shard, tenant, after, limit, wanted)
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
+        Self::rules(self)
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use rocksdb::WriteBatch;
 
-use super::change_format::{self, Change};
-use super::rocks::{COUNTS, INDEX, LAST, LOG, REQUESTS, RocksStore, USED, request_key};
-use super::{Group, RecordKey, StorageError, index, record_format};
+use super::change_format::{self, Change, Event, Subject};
+use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED, request_key};
+use super::{Group, RecordKey, StorageError, index, record_format, rule_format};
 use crate::fleet::LoggedChange;
+use crate::record::Record;
+use crate::rules::Rule;
 
 impl RocksStore {
     /// The batch of a group; all of it is written or nothing.
@@ -20,8 +22,17 @@ impl RocksStore {
         // Once a shard, however many changes of it there are: with the largest groups that is a seventh of what is written.
         let mut last = HashMap::new();
         for change in group.changes {
-            let key = RecordKey::new(change.record.tenant, change.record.key_id);
-            last.insert(self.shard_of(&key), change.position.sequence);
+            match &change.subject {
+                Subject::Key(record) => {
+                    let key = RecordKey::new(record.tenant, record.key_id);
+                    last.insert(self.shard_of(&key), change.position.sequence);
+                }
+                // It is a change to every key.
+                Subject::Rule(_) => {
+                    let shards = self.shards().all();
+                    last.extend(shards.map(|shard| (shard, change.position.sequence)));
+                }
+            }
         }
         for (shard, sequence) in last {
             batch.put_cf(self.shard(shard)?, LAST, sequence.0.to_le_bytes());
@@ -39,40 +50,76 @@ impl RocksStore {
         change: &Change,
         received: Option<&LoggedChange>,
     ) -> Result<(), StorageError> {
-        let (log, requests) = (self.family(LOG)?, self.family(REQUESTS)?);
-        let key = RecordKey::new(change.record.tenant, change.record.key_id);
-        let shard = self.shard(self.shard_of(&key))?;
-        let record = record_format::encode(&change.record)?;
+        let subject = match &change.subject {
+            Subject::Key(record) => record_format::encode(record)?,
+            Subject::Rule(rule) => rule_format::encode(rule)?,
+        };
+        let log = self.family(LOG)?;
         let position = change_format::encode_position(change.position);
         match received {
             Some(received) => batch.put_cf(log, position, &received.bytes),
-            None => batch.put_cf(log, position, change_format::encode(change, &record)?),
+            None => batch.put_cf(log, position, change_format::encode(change, &subject)?),
         }
+        match &change.subject {
+            Subject::Key(record) => self.add_key(batch, change, record, subject),
+            Subject::Rule(rule) => self.add_rule(batch, change, rule, subject),
+        }
+    }
+
+    fn add_rule(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        rule: &Rule,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let (meta, key) = (self.family(META)?, rule_format::key(rule));
+        match change.event {
+            Event::RuleCompleted => batch.delete_cf(meta, key),
+            _ => batch.put_cf(meta, key, bytes),
+        }
+        Ok(())
+    }
+
+    fn add_key(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        record: &Record,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let key = RecordKey::new(record.tenant, record.key_id);
+        let shard = self.shard(self.shard_of(&key))?;
         if let Some(request_id) = &change.request_id {
-            let request = request_key(change.record.tenant, key.kind(), request_id);
-            batch.put_cf(requests, request, key.as_bytes());
+            let request = request_key(record.tenant, key.kind(), request_id);
+            batch.put_cf(self.family(REQUESTS)?, request, key.as_bytes());
         }
         if change.deletes() {
             batch.delete_cf(shard, key.as_bytes());
             batch.delete_cf(self.family(USED)?, key.as_bytes());
         } else {
-            batch.put_cf(shard, key.as_bytes(), record);
+            batch.put_cf(shard, key.as_bytes(), bytes);
         }
-        self.add_index(batch, change)
+        self.add_index(batch, change, record)
     }
 
-    fn add_index(&self, batch: &mut WriteBatch, change: &Change) -> Result<(), StorageError> {
+    fn add_index(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        record: &Record,
+    ) -> Result<(), StorageError> {
         let family = self.family(INDEX)?;
         if change.deletes() {
-            for entry in index::entries(&change.record) {
+            for entry in index::entries(record) {
                 batch.delete_cf(family, entry);
             }
         } else {
-            for entry in index::entries(&change.record) {
+            for entry in index::entries(record) {
                 batch.put_cf(family, entry, []);
             }
-            if change.record.revocation.is_some() {
-                for entry in index::entries_before_revocation(&change.record) {
+            if record.revocation.is_some() {
+                for entry in index::entries_before_revocation(record) {
                     batch.delete_cf(family, entry);
                 }
             }

@@ -10,10 +10,11 @@ use rocksdb::{ColumnFamily, WriteBatch};
 
 use super::change_format::{self, decode_position, encode_position};
 use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED};
+use super::rule_format::{self, RULE, RULE_END};
 use super::standing_format::{COPYING, LINEAGE, encode_copying, encode_lineage};
 use super::{RecordKey, Rows, StorageError, index, record_format, rocks_options};
 use crate::backup::BackupCounts;
-use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
+use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
 use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, Reigns};
 use crate::ids::TenantId;
 
@@ -54,7 +55,9 @@ impl RocksStore {
         for family in fixed.into_iter().chain(shards) {
             batch.delete_range_cf(family?, [].as_slice(), END.as_slice());
         }
-        batch.put_cf(self.family(META)?, COPYING, encode_copying(place)?);
+        let meta = self.family(META)?;
+        batch.delete_range_cf(meta, RULE, RULE_END);
+        batch.put_cf(meta, COPYING, encode_copying(place)?);
         Ok(batch)
     }
 
@@ -108,6 +111,14 @@ impl RocksStore {
                 put(batch, self.family(USED)?, row);
                 Ok(())
             }
+            RULE_ROWS => {
+                let rule = rule_format::decode(&row.value)?;
+                if row.key != rule_format::key(&rule) {
+                    return Err(StorageError::Corrupt("a rule's key"));
+                }
+                put(batch, self.family(META)?, row);
+                Ok(())
+            }
             CHANGE_ROWS => {
                 change_format::decode(decode_position(&row.key)?, &row.value)?;
                 put(batch, self.family(LOG)?, row);
@@ -149,6 +160,9 @@ pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), Storage
             counts.requests += 1;
         }
         USED_ROWS => counts.uses += 1,
+        RULE_ROWS => {
+            rule_format::decode(&row.value)?;
+        }
         CHANGE_ROWS => {
             change_format::decode(decode_position(&row.key)?, &row.value)?;
         }

@@ -4,33 +4,38 @@ use rocksdb::{Direction, IteratorMode, ReadOptions};
 
 use super::rocks::RocksStore;
 use super::{RecordKey, StorageError, Stretch, record_format};
-use crate::clock::UnixMillis;
-use crate::ids::ShardId;
-use crate::record::{Record, Status};
+use crate::ids::{ShardId, TenantId};
+use crate::record::Record;
 
 impl RocksStore {
     pub(super) fn scan(
         &self,
         shard: ShardId,
+        tenant: Option<TenantId>,
         after: &[u8],
         limit: usize,
-        now: UnixMillis,
+        wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<Stretch, StorageError> {
         let family = self.shard(shard)?;
+        let tenant = tenant.map(|TenantId(tenant)| tenant.into_bytes());
+        let of_tenant = tenant.as_ref().map_or([].as_slice(), <[u8; 16]>::as_slice);
         // The key right after another is that one and a zero byte.
-        let start = [after, &[0]].concat();
-        let mode = if after.is_empty() {
-            IteratorMode::Start
+        let start = if after.is_empty() {
+            of_tenant.to_vec()
         } else {
-            IteratorMode::From(&start, Direction::Forward)
+            [after, &[0]].concat()
         };
+        let mode = IteratorMode::From(&start, Direction::Forward);
         let mut stretch = Stretch::default();
         for entry in self.db.iterator_cf(family, mode).take(limit) {
             let (key, value) = entry?;
+            if !key.starts_with(of_tenant) {
+                break;
+            }
             if let Some((tenant, key_id)) = RecordKey::split(&key) {
                 let record = record_format::decode(&key, &value)?;
-                if record.status(now) == Status::Active {
-                    stretch.in_force.push(RecordKey::new(tenant, key_id));
+                if wanted(&record) {
+                    stretch.keys.push(RecordKey::new(tenant, key_id));
                 }
             }
             stretch.end = Some(key.into_vec());

@@ -4,9 +4,10 @@ use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::change_format::{decode_position, encode_position};
-use super::rocks::{LOG, REQUESTS, RocksStore, USED};
+use super::rocks::{LOG, META, REQUESTS, RocksStore, USED};
+use super::rule_format::{self, RULE};
 use super::{RecordKey, StorageError, record_format};
-use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, USED_ROWS};
+use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, USED_ROWS};
 use crate::fleet::{CopyChunk, CopyCursor, CopyEnd, CopyRow, ReadLimits, StateHash};
 use crate::ids::{Epoch, Position, Sequence};
 
@@ -79,6 +80,7 @@ impl View<'_> {
             records: 0,
             records_hash: 0,
             requests_hash: 0,
+            rules_hash: 0,
         };
         for shard in self.store.shards().all() {
             for entry in self.entries(shard.0, &[])? {
@@ -93,19 +95,25 @@ impl View<'_> {
             let (key, value) = entry?;
             hash.requests_hash = hash.requests_hash.wrapping_add(hash_of(&key, &value));
         }
+        for entry in self.entries(RULE_ROWS, RULE)? {
+            let (key, value) = entry?;
+            let value = rule_format::encode(&rule_format::decode(&value)?)?;
+            hash.rules_hash = hash.rules_hash.wrapping_add(hash_of(&key, &value));
+        }
         Ok(hash)
     }
 
     /// In the order of rows.
     fn families(&self) -> impl Iterator<Item = u16> {
         let shards = self.store.shards().all().map(|shard| shard.0);
-        shards.chain([REQUEST_ROWS, USED_ROWS, CHANGE_ROWS])
+        shards.chain([REQUEST_ROWS, USED_ROWS, RULE_ROWS, CHANGE_ROWS])
     }
 
     fn first_key(&self, family: u16) -> Result<Vec<u8>, StorageError> {
         Ok(match family {
             // Of the log only the last change.
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
+            RULE_ROWS => RULE.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -115,21 +123,24 @@ impl View<'_> {
         family: u16,
         start: &[u8],
     ) -> Result<impl Iterator<Item = Result<Row, rocksdb::Error>>, StorageError> {
-        let (column, is_shard) = match family {
-            REQUEST_ROWS => (self.store.family(REQUESTS)?, false),
-            USED_ROWS => (self.store.family(USED)?, false),
-            CHANGE_ROWS => (self.store.family(LOG)?, false),
-            shard => (self.store.shard(crate::ids::ShardId(shard))?, true),
+        let column = match family {
+            REQUEST_ROWS => self.store.family(REQUESTS)?,
+            USED_ROWS => self.store.family(USED)?,
+            RULE_ROWS => self.store.family(META)?,
+            CHANGE_ROWS => self.store.family(LOG)?,
+            shard => self.store.shard(crate::ids::ShardId(shard))?,
         };
         let mut options = ReadOptions::default();
         // Read once, and not to drive out what verifications use.
         options.fill_cache(false);
         let mode = IteratorMode::From(start, Direction::Forward);
         let entries = self.snapshot.iterator_cf_opt(column, options, mode);
-        // A shard also holds the sequence of its last change.
-        let is_row = move |entry: &Result<Row, _>| match entry {
-            Ok((key, _)) => !is_shard || RecordKey::split(key).is_some(),
-            Err(_) => true,
+        let is_row = move |entry: &Result<Row, _>| match (entry, family) {
+            (Err(_), _) | (_, REQUEST_ROWS | USED_ROWS | CHANGE_ROWS) => true,
+            // After the facts about the node.
+            (Ok((key, _)), RULE_ROWS) => key.starts_with(RULE),
+            // A shard also holds the sequence of its last change.
+            (Ok((key, _)), _) => RecordKey::split(key).is_some(),
         };
         Ok(entries.filter(is_row))
     }

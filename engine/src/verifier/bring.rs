@@ -35,12 +35,15 @@ impl Verifier {
             return Ok(0);
         }
         let cells: HashMap<_, _> = linked.into_iter().collect();
+        let rules = self.rules();
         let mut brought = 0;
         for record in self.rows.read_all(shard, &keys)? {
             let guard = pin();
             let key = RecordKey::new(record.tenant, record.key_id);
+            let record = rules.apply(record);
             if let Some(cell) = cells.get(&key) {
-                cache.offer(cell, self.row(&key, &record, now, &guard), &guard);
+                let row = self.row(&key, &record, &rules, now, &guard);
+                cache.offer(cell, row, &guard);
                 brought += 1;
             }
         }

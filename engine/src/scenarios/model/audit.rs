@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::commands::{ACTORS, Random, TENANTS, raw_keys};
-use super::state::{Held, State, status};
+use super::state::{Entry, Held, State, status};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::credential::imported_key_id;
 use crate::record::Status;
 use crate::scenarios::lists::page;
-use crate::storage::Rows;
+use crate::storage::{Rows, Subject};
 use crate::{KeyKind, ListQuery, Selection};
 
 const STATUSES: [Option<Status>; 4] = [
@@ -66,11 +66,7 @@ pub(super) fn imported(_: &State) -> Vec<Held> {
 
 fn records_are_found(engine: &Engine, state: &State) {
     // Of those that are gone, the log still knows the ids.
-    let ever: BTreeSet<_> = state
-        .log
-        .iter()
-        .map(|entry| (entry.record.tenant, entry.record.key_id))
-        .collect();
+    let ever: BTreeSet<_> = state.log.iter().filter_map(Entry::key).collect();
     for (tenant, key_id) in ever {
         for asked in TENANTS {
             let expected = (asked == tenant)
@@ -171,20 +167,22 @@ fn log_is_replayed(engine: &Engine, state: &State) {
     let mut replayed = BTreeMap::new();
     for ((sequence, change), entry) in (1..).zip(&changes).zip(&state.log) {
         assert_eq!(change.position.sequence.0, sequence);
-        assert_eq!(
-            (
-                change.event,
-                change.time,
-                &change.request_id,
-                &change.record
-            ),
-            (entry.event, entry.time, &entry.request_id, &entry.record)
+        let found = (
+            change.event,
+            change.time,
+            &change.request_id,
+            &change.subject,
         );
-        let key = (change.record.tenant, change.record.key_id);
+        let expected = (entry.event, entry.time, &entry.request_id, &entry.subject);
+        assert_eq!(found, expected);
+        let Subject::Key(record) = &change.subject else {
+            continue;
+        };
+        let key = (record.tenant, record.key_id);
         if change.deletes() {
             replayed.remove(&key);
         } else {
-            replayed.insert(key, change.record.clone());
+            replayed.insert(key, record.clone());
         }
     }
     assert_eq!(replayed, state.records);

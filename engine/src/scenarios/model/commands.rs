@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::cidr::Cidr;
+use crate::clock::UnixMillis;
 use crate::credential::imported_key_id;
-use crate::{DeleteKey, FieldChanges, ImportKey, RateLimitPolicy, RotateKey, UpdateKey};
+use crate::{
+    DeleteKey, FieldChanges, ImportKey, Matcher, RateLimitPolicy, RevokeWhere, RotateKey, UpdateKey,
+};
 
 pub(super) const TENANTS: [TenantId; 2] = [
     TenantId::SINGLE,
@@ -101,6 +104,33 @@ pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
     }
 }
 
+/// Any revocation of many keys.
+pub(super) fn revocation_of_many(random: &mut Random, now: UnixMillis) -> RevokeWhere {
+    let (reason, description) = reason(random);
+    let mut matcher = Matcher::default();
+    match random.below(4) {
+        0 => matcher.actor_id = Some(random.one_of(&ACTORS).to_owned()),
+        1 => matcher.scope = Some(format!("scope-{}", random.below(5))),
+        2 => matcher.prefix = Some(random.one_of(&["talos", "pub", "none"]).to_owned()),
+        _ => {
+            let ago = i64::try_from(random.below(20_000)).expect("a short time");
+            matcher.created_before = Some(UnixMillis(now.0 - ago));
+        }
+    }
+    if random.once_in(4) {
+        matcher.actor_id = Some(random.one_of(&ACTORS).to_owned());
+    }
+    if random.once_in(4) {
+        matcher.metadata = vec![("team".to_owned(), random.below(2).to_string())];
+    }
+    RevokeWhere {
+        tenant: random.one_of(&TENANTS),
+        matcher,
+        reason,
+        description,
+    }
+}
+
 /// Mostly a key that was made once; now and then one of another tenant, or none.
 fn target(random: &mut Random, known: &[(TenantId, KeyId)]) -> (TenantId, KeyId) {
     if known.is_empty() || random.once_in(12) {
@@ -193,7 +223,7 @@ fn scopes(random: &mut Random) -> Vec<String> {
 fn metadata(random: &mut Random) -> String {
     match random.below(3) {
         0 => String::new(),
-        n => format!("{{\"n\":{n}}}"),
+        n => format!("{{\"n\":{n},\"team\":\"{}\"}}", random.below(2)),
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::mpsc::Receiver;
 use super::*;
 use crate::clock::UnixMillis;
 use commands::Random;
-use state::{Held, State};
+use state::{Entry, Held, State};
 
 const HISTORIES: u64 = 60;
 const STEPS: u64 = 30;
@@ -132,6 +132,7 @@ impl History {
         match self.random.below(16) {
             0..=8 => self.commands(),
             9..=11 => self.verifications(),
+            12 if self.random.once_in(2) => self.revocation_of_many(),
             12 => self.self_revocation(),
             13 => {
                 let live_keys_max = self.random.below(12);
@@ -150,12 +151,7 @@ impl History {
 
     /// Some commands, submitted before the first is answered.
     fn commands(&mut self) {
-        let keys: Vec<_> = self
-            .state
-            .log
-            .iter()
-            .map(|entry| (entry.record.tenant, entry.record.key_id))
-            .collect();
+        let keys: Vec<_> = self.state.log.iter().filter_map(Entry::key).collect();
         let count = 1 + self.random.below(6);
         let mut waiting: Vec<(Command, Receiver<_>)> = Vec::new();
         for _ in 0..count {
@@ -230,6 +226,30 @@ impl History {
             });
         self.state
             .apply(command, self.now, receiver.recv().expect("an outcome"));
+    }
+
+    /// All keys with something in common end, and all records have followed.
+    fn revocation_of_many(&mut self) {
+        let command = commands::revocation_of_many(&mut self.random, self.now);
+        let engine = Arc::clone(self.engine());
+        let before = engine.head().sequence;
+        let (sender, receiver) = channel();
+        let decision = Command::RevokeWhere(command.clone());
+        engine.submit_at(decision, self.now, move |outcome| {
+            sender.send(outcome).expect("a receiver");
+        });
+        let outcome = receiver.recv().expect("an outcome");
+        while engine.rules_in_force() > 0 {
+            std::thread::yield_now();
+        }
+        let newest = engine.store().newest_changes().expect("the log");
+        let mut changes: Vec<_> = newest
+            .map(|change| change.expect("a change"))
+            .take_while(|change| change.position.sequence > before)
+            .collect();
+        changes.reverse();
+        self.state
+            .revoked_where(&command, self.now, outcome, &changes);
     }
 
     fn set_quota(&mut self, live_keys_max: Option<u64>) {

@@ -1,13 +1,14 @@
 //! What the engine is expected to hold: maps in memory, and every command applied to them by its plain meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::clock::UnixMillis;
 use crate::record::{Revocation, Status};
-use crate::storage::Event;
+use crate::storage::{Change, Event, Subject};
 use crate::{
-    FieldChanges, ImportKey, KeyKind, Rejection, RotateKey, Rotation, Sequence, UpdateKey,
+    FieldChanges, ImportKey, KeyKind, Matcher, Rejection, RevokeWhere, RotateKey, Rotation, Rule,
+    Sequence, UpdateKey,
 };
 
 /// An entry of the change log.
@@ -16,7 +17,17 @@ pub(super) struct Entry {
     pub(super) event: Event,
     pub(super) time: UnixMillis,
     pub(super) request_id: Option<String>,
-    pub(super) record: Record,
+    pub(super) subject: Subject,
+}
+
+impl Entry {
+    /// The key that it is about, if it is about one.
+    pub(super) fn key(&self) -> Option<(TenantId, KeyId)> {
+        match &self.subject {
+            Subject::Key(record) => Some((record.tenant, record.key_id)),
+            Subject::Rule(_) => None,
+        }
+    }
 }
 
 /// A credential that somebody holds.
@@ -96,6 +107,7 @@ impl State {
                 assert_same(&record, expected);
             }
             Command::Rotate(command) => self.rotated(command, now, outcome),
+            Command::RevokeWhere(command) => panic!("not one of several commands: {command:?}"),
             Command::Revoke(command) => {
                 let expected = self.revoke(command, now);
                 let record = outcome.map(|outcome| match outcome {
@@ -207,6 +219,7 @@ impl State {
             scopes: key.scopes,
             metadata: key.metadata,
             visibility: key.visibility,
+            prefix: prefix(key_id, key.visibility),
             create_time: now,
             update_time: now,
             expire_time: key
@@ -279,6 +292,7 @@ impl State {
         let mut record = Record {
             key_id: drawn.expect("nothing stands against this rotation"),
             visibility: command.visibility.unwrap_or(found.visibility),
+            prefix: prefix(old.key_id, command.visibility.unwrap_or(found.visibility)),
             create_time: now,
             update_time: now,
             sequence: self.next_sequence(),
@@ -341,10 +355,107 @@ impl State {
             event,
             time,
             request_id,
-            record: record.clone(),
+            subject: Subject::Key(record.clone()),
         });
         record
     }
+
+    /// A revocation of many keys at `now`, all of which have followed: `changes` are those after the ones that are known. Which
+    /// key came first, and when, only they tell.
+    pub(super) fn revoked_where(
+        &mut self,
+        command: &RevokeWhere,
+        now: UnixMillis,
+        outcome: Result<Outcome, CommandError>,
+        changes: &[Change],
+    ) {
+        let Ok(Outcome::RevokedWhere { rule }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let revocation = Revocation {
+            reason: command.reason,
+            description: command.description.clone(),
+            time: now,
+        };
+        assert_eq!(
+            (&rule.matcher, &rule.revocation),
+            (&command.matcher, &revocation)
+        );
+        assert_eq!(
+            (rule.tenant, rule.position.sequence),
+            (command.tenant, self.next_sequence())
+        );
+        let matching: BTreeSet<_> = self
+            .records
+            .values()
+            .filter(|record| record.tenant == command.tenant && record.revocation.is_none())
+            .filter(|record| matches(&command.matcher, record))
+            .map(|record| (record.tenant, record.key_id))
+            .collect();
+        let mut ended = BTreeSet::new();
+        let [added, ends @ .., completed] = changes else {
+            panic!("too few changes: {changes:?}");
+        };
+        self.log_rule(added, Event::RuleAdded, &rule);
+        for change in ends {
+            let Subject::Key(found) = &change.subject else {
+                panic!("{change:?}");
+            };
+            let key = (found.tenant, found.key_id);
+            assert!(ended.insert(key), "twice: {change:?}");
+            let mut record = self.records.get(&key).expect("a known key").clone();
+            record.revocation = Some(revocation.clone());
+            record.update_time = now;
+            record.sequence = self.next_sequence();
+            let event = match record.key_id {
+                KeyId::Issued(_) => Event::IssuedKeyRevoked,
+                KeyId::Imported(_) => Event::ImportedKeyRevoked,
+            };
+            self.changed(record, event, None, change.time);
+        }
+        assert_eq!(ended, matching, "{:?}", command.matcher);
+        self.log_rule(completed, Event::RuleCompleted, &rule);
+    }
+
+    fn log_rule(&mut self, change: &Change, event: Event, rule: &Rule) {
+        self.log.push(Entry {
+            event,
+            time: change.time,
+            request_id: None,
+            subject: Subject::Rule(rule.clone()),
+        });
+    }
+}
+
+/// By the plain meaning: what is given must be there.
+fn matches(matcher: &Matcher, record: &Record) -> bool {
+    let tag = |(name, value): &(String, String)| {
+        let members: serde_json::Value = serde_json::from_str(&record.metadata).unwrap_or_default();
+        members[name] == *value
+    };
+    let is = |wanted: &Option<String>, found: Option<&String>| {
+        wanted.is_none() || wanted.as_ref() == found
+    };
+    is(&matcher.actor_id, Some(&record.actor_id))
+        && is(&matcher.prefix, record.prefix.as_ref())
+        && matcher
+            .scope
+            .iter()
+            .all(|scope| record.scopes.contains(scope))
+        && matcher.metadata.iter().all(tag)
+        && matcher
+            .created_before
+            .is_none_or(|end| record.create_time < end)
+}
+
+/// What the credential of a key begins with, as the histories are configured.
+fn prefix(key_id: KeyId, visibility: Visibility) -> Option<String> {
+    let prefix = match (key_id, visibility) {
+        (KeyId::Imported(_), _) => return None,
+        (KeyId::Issued(_), Visibility::Secret) => "talos",
+        (KeyId::Issued(_), Visibility::Public) => "pub",
+    };
+    Some(prefix.to_owned())
 }
 
 /// What a key is at `now`: a revoked one stays revoked, and the millisecond of the end is the first without the key.

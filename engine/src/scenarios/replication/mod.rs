@@ -39,11 +39,11 @@ fn open_as(path: &Path, mode: Mode) -> Result<Arc<Engine>, OpenError> {
     Engine::open_as(options, mode)
 }
 
-fn open_replica(path: &Path) -> Arc<Engine> {
+pub(super) fn open_replica(path: &Path) -> Arc<Engine> {
     open_as(path, Mode::Replica).expect("a database")
 }
 
-fn open_primary(path: &Path) -> Arc<Engine> {
+pub(super) fn open_primary(path: &Path) -> Arc<Engine> {
     open_as(path, Mode::Primary).expect("a database")
 }
 
@@ -86,7 +86,7 @@ fn next(primary: &Engine, after: Position) -> Option<Vec<LoggedChange>> {
     }
 }
 
-fn all_after(primary: &Engine, mut after: Position) -> Vec<LoggedChange> {
+pub(super) fn all_after(primary: &Engine, mut after: Position) -> Vec<LoggedChange> {
     let mut all = Vec::new();
     while let Some(changes) = next(primary, after) {
         after = changes.last().expect("at least one").position;
@@ -95,7 +95,7 @@ fn all_after(primary: &Engine, mut after: Position) -> Vec<LoggedChange> {
     all
 }
 
-fn feed(primary: &Engine, replica: &Engine) {
+pub(super) fn feed(primary: &Engine, replica: &Engine) {
     while let Some(changes) = next(primary, replica.head()) {
         let last = changes.last().expect("at least one").position;
         assert_eq!(replica.apply(changes), Ok(last));
@@ -166,7 +166,7 @@ fn live_through_everything(engine: &Engine, name: &str) {
 }
 
 /// Two nodes hold the same records, and everything that follows from them.
-fn assert_equal(one: &Engine, other: &Engine) {
+pub(super) fn assert_equal(one: &Engine, other: &Engine) {
     assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
     for family in [INDEX, COUNTS] {
         let [one, other] = [one, other].map(|node| node.store().dump(family));
@@ -187,7 +187,7 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
 }
 
 /// Begins a copy of the primary of which `snapshot` is.
-fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
+pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
     let lineage = primary.standing().lineage;
     let begun = replica.begin_copy(lineage, place(snapshot));
     assert_eq!(begun, Ok(()));
@@ -198,7 +198,7 @@ fn chunk_after(snapshot: &Snapshot, cursor: &CopyCursor) -> CopyChunk {
 }
 
 /// Goes on with a copy that has begun, to its end.
-fn finish_copy(snapshot: &Snapshot, replica: &Engine) {
+pub(super) fn finish_copy(snapshot: &Snapshot, replica: &Engine) {
     while let Some(place) = replica.standing().copying {
         let chunk = chunk_after(snapshot, &place.cursor);
         assert_eq!(replica.install(place.name, chunk), Ok(()));

@@ -1,0 +1,252 @@
+//! Ending many keys at once: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
+//!
+//! What is misread here ends keys that nobody meant. Hence the reader is stricter than others: a condition that is empty, or that it
+//! does not know, is refused and not skipped.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use talos_engine::{Matcher, RevocationReason, Rule};
+
+use crate::error::ApiError;
+use crate::json::{self, Field, Fields, Kind, Object};
+use crate::key_tables::REASON;
+use crate::{limits, timestamp};
+
+/// The body of a request.
+pub(crate) static REQUEST: Object = Object {
+    name: "AdminRevokeApiKeysWhereRequest",
+    about: "Which keys end, and why. All conditions that are given must hold; at least one must be given.",
+    fields: &[
+        Field::new(
+            "actor_id",
+            Kind::Text(Some(limits::ACTOR_ID_CHARS)),
+            "Keys of this actor.",
+        ),
+        Field::new(
+            "prefix",
+            Kind::Text(Some(limits::PREFIX_CHARS)),
+            "Keys that were issued under this prefix. Imported keys have none, and of keys that were issued by older releases it is not known.",
+        ),
+        Field::new(
+            "created_before",
+            Kind::Text(None),
+            "Keys that were created before this instant (RFC 3339).",
+        ),
+        Field::new(
+            "scope",
+            Kind::Text(Some(limits::SCOPE_CHARS)),
+            "Keys that have this scope.",
+        ),
+        Field::new(
+            "metadata",
+            Kind::FreeObject,
+            "Keys whose metadata has all of these members; their values are texts.",
+        ),
+        REASON,
+        Field::new(
+            "description",
+            Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
+            "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
+        ),
+        Field::new(
+            "dry_run",
+            Kind::Boolean,
+            "Whether the keys are only counted.",
+        ),
+    ],
+};
+
+/// Which keys end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokeWhereRequest {
+    /// Which keys; not empty.
+    pub matcher: Matcher,
+    /// Why they end.
+    pub reason: RevocationReason,
+    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    pub description: String,
+    /// Whether they are only counted.
+    pub is_dry_run: bool,
+}
+
+/// Reads the request.
+///
+/// # Errors
+/// 400, naming the field, when the body breaks the contract.
+pub fn parse_request(body: &[u8]) -> Result<RevokeWhereRequest, ApiError> {
+    let mut fields = json::parse_whole(body, &REQUEST)?;
+    let matcher = Matcher {
+        actor_id: condition(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
+        prefix: condition(&mut fields, "prefix", limits::PREFIX_CHARS)?,
+        created_before: match fields.text("created_before")? {
+            Some(text) => Some(timestamp::parse(&text).ok_or_else(|| {
+                let message = "must be an instant such as 2026-11-21T00:00:00Z";
+                fields.invalid("created_before", message)
+            })?),
+            None => None,
+        },
+        scope: condition(&mut fields, "scope", limits::SCOPE_CHARS)?,
+        metadata: metadata(&mut fields)?,
+    };
+    let (reason, description) = crate::revoke::reason(&mut fields)?;
+    let is_dry_run = fields.boolean("dry_run")?.unwrap_or_default();
+    if matcher.is_empty() {
+        return Err(ApiError::bad_request(
+            "at least one of actor_id, prefix, created_before, scope and metadata must be given",
+        ));
+    }
+    Ok(RevokeWhereRequest {
+        matcher,
+        reason,
+        description,
+        is_dry_run,
+    })
+}
+
+/// A text that is there and not empty, or nothing.
+fn condition(
+    fields: &mut Fields<'_>,
+    name: &str,
+    max_chars: usize,
+) -> Result<Option<String>, ApiError> {
+    let Some(text) = fields.text(name)? else {
+        return Ok(None);
+    };
+    if text.is_empty() || text.chars().count() > max_chars {
+        let message =
+            format!("must have 1 to {max_chars} characters; leave it out if it is not meant");
+        return Err(fields.invalid(name, &message));
+    }
+    Ok(Some(text.into_owned()))
+}
+
+fn metadata(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, ApiError> {
+    let Some(object) = fields.object("metadata")? else {
+        return Ok(Vec::new());
+    };
+    let members = object.into_texts()?;
+    let bytes = |(name, value): &(String, String)| name.len() + value.len();
+    let is_small = members.iter().map(bytes).sum::<usize>() <= limits::WHERE_METADATA_BYTES;
+    if members.is_empty() || !is_small {
+        let message = format!(
+            "must have at least one member, and at most {} bytes; leave it out if it is not meant",
+            limits::WHERE_METADATA_BYTES
+        );
+        return Err(fields.invalid("metadata", &message));
+    }
+    Ok(members)
+}
+
+/// What became of the keys.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdminRevokeApiKeysWhereResponse")]
+pub(crate) struct Answer {
+    /// How many keys have ended, or would end. Absent when the keys have ended and could not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<u64>,
+    /// Whether the keys were only counted.
+    dry_run: bool,
+    /// The name of the decision, if it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_id: Option<String>,
+    /// The change that it is, as `EPOCH.SEQUENCE`: a node that shows it refuses all of these keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+}
+
+/// The answer to a dry run.
+#[must_use]
+pub fn render_count(matched: u64) -> Vec<u8> {
+    json::render(&Answer {
+        matched: Some(matched),
+        dry_run: true,
+        rule_id: None,
+        position: None,
+    })
+}
+
+/// The answer to a revocation, with how many keys have ended, if that is known.
+#[must_use]
+pub fn render_response(rule: &Rule, matched: Option<u64>) -> Vec<u8> {
+    json::render(&Answer {
+        matched,
+        dry_run: false,
+        rule_id: Some(rule.id.to_string()),
+        position: Some(rule.position.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use talos_engine::clock::UnixMillis;
+
+    fn message(body: &str) -> String {
+        let error = parse_request(body.as_bytes()).expect_err(body);
+        assert_eq!(error.status(), 400, "{body}");
+        error.to_string()
+    }
+
+    #[test]
+    fn every_condition_is_read() {
+        let body = r#"{"actor_id":"a","prefix":"p","created_before":"2026-11-21T01:00:00.5+01:00","scope":"s",
+            "metadata":{"k":"v","l":"w"},"reason":"REVOCATION_REASON_PRIVILEGE_WITHDRAWN","description":"d","dry_run":true}"#;
+        let text = |text: &str| Some(text.to_owned());
+        let member = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let wanted = RevokeWhereRequest {
+            matcher: Matcher {
+                actor_id: text("a"),
+                prefix: text("p"),
+                created_before: Some(UnixMillis(1_795_219_200_500)),
+                scope: text("s"),
+                metadata: vec![member("k", "v"), member("l", "w")],
+            },
+            reason: RevocationReason::PrivilegeWithdrawn,
+            description: "d".to_owned(),
+            is_dry_run: true,
+        };
+        assert_eq!(parse_request(body.as_bytes()), Ok(wanted));
+        let alone = parse_request(br#"{"scope":"s","actor_id":null,"dry_run":null}"#);
+        let alone = alone.expect("one condition is enough");
+        assert_eq!(alone.matcher.scope, text("s"));
+        assert!(!alone.is_dry_run && alone.description.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_skipped_that_would_end_more_keys() {
+        for body in ["", "{}", r#"{"reason":null}"#, r#"{"actor_id":null}"#] {
+            assert!(message(body).contains("at least one of"), "{body}");
+        }
+        let long = format!(r#"{{"scope":"{}"}}"#, "x".repeat(limits::SCOPE_CHARS + 1));
+        let large = format!(
+            r#"{{"metadata":{{"k":"{}"}}}}"#,
+            "x".repeat(limits::WHERE_METADATA_BYTES)
+        );
+        for (body, field) in [
+            (
+                r#"{"actor":"a","scope":"s"}"#,
+                "the body has a field that is not known here; there are actor_id, prefix, ",
+            ),
+            (r#"{"actor_id":"","scope":"s"}"#, "actor_id: "),
+            (r#"{"prefix":"","scope":"s"}"#, "prefix: "),
+            (r#"{"scope":"","actor_id":"a"}"#, "scope: "),
+            (r#"{"prefix":"seventeen_letters"}"#, "prefix: "),
+            (&long, "scope: "),
+            (r#"{"metadata":{},"scope":"s"}"#, "metadata: "),
+            (r#"{"metadata":{"k":1}}"#, "metadata.k: "),
+            (r#"{"metadata":{"k":null}}"#, "metadata.k: "),
+            (&large, "metadata: "),
+            (r#"{"created_before":"yesterday"}"#, "created_before: "),
+            (r#"{"created_before":""}"#, "created_before: "),
+            (r#"{"created_before":"2026-11-21"}"#, "created_before: "),
+            (r#"{"scope":"s","dry_run":"true"}"#, "dry_run: "),
+            (r#"{"scope":"s","dry_run":1}"#, "dry_run: "),
+            (r#"{"scope":"s","description":"d"}"#, "description: "),
+            (r#"{"scope":"s","reason":"superseded"}"#, "reason: "),
+        ] {
+            let text = message(body);
+            assert!(text.starts_with(field), "{body}: {text}");
+        }
+        assert!(parse_request(br#"{"prefix":"sixteen__letters"}"#).is_ok());
+    }
+}

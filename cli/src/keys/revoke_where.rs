@@ -1,0 +1,160 @@
+//! `talos keys revoke-where`.
+
+use std::io::Write as _;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::console::Console;
+use super::revoke::Reason;
+use crate::client::{Answer, Client};
+use crate::error::CliError;
+use crate::output::{Output, Table};
+
+const PATH: &str = "/v2alpha1/admin/apiKeys:revokeWhere";
+
+/// Which keys, and why.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("condition").required(true).multiple(true)))]
+pub(crate) struct RevokeWhereArguments {
+    /// Keys of this actor
+    #[arg(long, group = "condition")]
+    actor: Option<String>,
+
+    /// Keys that were issued under this prefix
+    #[arg(long, group = "condition")]
+    prefix: Option<String>,
+
+    /// Keys that were created before this instant, such as 2026-11-21T00:00:00Z
+    #[arg(long, value_name = "TIME", group = "condition")]
+    created_before: Option<String>,
+
+    /// Keys that have this scope
+    #[arg(long, group = "condition")]
+    scope: Option<String>,
+
+    /// Keys whose metadata has this member; may stand several times, and then all must be there
+    #[arg(long, value_name = "NAME=TEXT", value_parser = parse_member, group = "condition")]
+    metadata: Vec<(String, String)>,
+
+    /// Why they end
+    #[arg(long, value_enum)]
+    reason: Option<Reason>,
+
+    /// In which words; only with `privilege_withdrawn`
+    #[arg(long, value_name = "TEXT")]
+    reason_text: Option<String>,
+
+    /// Only count the keys
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask whether this is meant
+    #[arg(long)]
+    yes: bool,
+}
+
+fn parse_member(text: &str) -> Result<(String, String), String> {
+    let member = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let member = member.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    member.ok_or_else(|| "not NAME=TEXT".to_owned())
+}
+
+impl RevokeWhereArguments {
+    /// Counts the keys, asks whether they are meant, and ends them; `None` when they are not.
+    pub(crate) fn run(
+        &self,
+        client: &Client,
+        console: &mut Console<'_>,
+    ) -> Result<Option<Answer>, CliError> {
+        if !self.dry_run && !self.yes && !console.can_ask {
+            let message = "nobody can be asked whether this is meant: say --yes, or --dry-run to count the keys";
+            return Err(CliError::Usage(message.to_owned()));
+        }
+        if !self.dry_run && !self.yes {
+            let counted = self.ask(client, true)?;
+            let matched = counted.json.get("matched").and_then(Value::as_u64);
+            let matched = matched.ok_or_else(|| client.foreign("no count".to_owned()))?;
+            if !is_confirmed(console, matched)? {
+                return Ok(None);
+            }
+        }
+        self.ask(client, self.dry_run).map(Some)
+    }
+
+    /// Whether keys have ended, if the server has answered.
+    pub(crate) fn revokes(&self) -> bool {
+        !self.dry_run
+    }
+
+    fn ask(&self, client: &Client, dry_run: bool) -> Result<Answer, CliError> {
+        client.post(PATH, &[], self.body(dry_run).to_string().as_bytes())
+    }
+
+    fn body(&self, dry_run: bool) -> Value {
+        let member = |(name, value): &(String, String)| (name.clone(), Value::from(value.as_str()));
+        let metadata: Map<_, _> = self.metadata.iter().map(member).collect();
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        let fields = [
+            ("actor_id", text(&self.actor)),
+            ("prefix", text(&self.prefix)),
+            ("created_before", text(&self.created_before)),
+            ("scope", text(&self.scope)),
+            (
+                "metadata",
+                (!metadata.is_empty()).then_some(Value::Object(metadata)),
+            ),
+            ("reason", self.reason.map(|reason| reason.name().into())),
+            ("description", text(&self.reason_text)),
+            ("dry_run", dry_run.then_some(Value::Bool(true))),
+        ];
+        let given = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(given.collect())
+    }
+
+    /// How many keys, and the decision; how many when quiet.
+    pub(crate) fn output(answer: &Answer) -> Output<'_> {
+        let shown = |name: &str| match answer.json.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(value) => Some(value.to_string()),
+            None => None,
+        };
+        let names = ["matched", "dry_run", "rule_id", "position"];
+        let fields: Vec<_> = names
+            .into_iter()
+            .filter_map(|name| Some((name, shown(name)?)))
+            .collect();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        Output {
+            answer,
+            table: Table::of_texts(&fields),
+            essence: shown("matched").into_iter().collect(),
+        }
+    }
+}
+
+fn is_confirmed(console: &mut Console<'_>, matched: u64) -> Result<bool, CliError> {
+    let remarks = &mut console.remarks;
+    write!(
+        remarks,
+        "{matched} keys match and would be revoked for good. Type yes to revoke them: "
+    )
+    .and_then(|()| remarks.flush())
+    .map_err(CliError::Terminal)?;
+    let mut line = String::new();
+    console
+        .input
+        .read_line(&mut line)
+        .map_err(CliError::Terminal)?;
+    let is_meant = line.trim() == "yes";
+    if !is_meant {
+        // Who cannot read that nothing happened will see that nothing did.
+        let _ = writeln!(console.remarks, "Nothing was revoked.");
+    }
+    Ok(is_meant)
+}
