@@ -245,6 +245,41 @@ both_drivers! {
         server.stop();
     }
 
+    fn what_the_log_has_dropped_is_refused_and_the_rest_has_no_gap(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        // Nothing that can be compressed: the log is bounded by what it takes on the disk.
+        let mut state: u64 = 1;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{:08x}", state >> 32)
+        };
+        for (batch, count) in [(1, 1000), (2, 500)] {
+            let mut key = |n: i32| {
+                let metadata: String = (0..500).map(|_| random()).collect();
+                json!({"raw_key": format!("{batch}-{n}"), "name": "n", "actor_id": "a", "metadata": {"m": metadata}})
+            };
+            let requests: Vec<_> = (0..count).map(&mut key).collect();
+            let answer = connection.post(&format!("{IMPORT}:batchCreate"), &json!({"requests": requests}));
+            assert_eq!((answer.status, &answer.json()["success_count"]), (200, &json!(count)));
+        }
+        server.stop();
+        let mut command = site.command();
+        command.env("TALOS_REPLICATION_LOG_MAX_BYTES", "1 MiB");
+        let server = Server::start(command, site.directory().join("short-log.log"));
+        let (status, message) = refused(&server, "after=1.1");
+        assert_eq!(status, 410, "{message}");
+        let mut feed = Feed::open(server.address, "after=0", &[]);
+        let first = feed.event().id;
+        assert!(message.contains(&format!("begins with change {first}")), "{message}");
+        let first: usize = first.strip_prefix("1.").unwrap().parse().unwrap();
+        assert!(first > 1, "{first}");
+        let rest: Vec<_> = (first + 1..=1500).map(|sequence| format!("1.{sequence}")).collect();
+        assert_eq!(positions(&feed.events(rest.len())), rest);
+        server.stop();
+    }
+
     /// What a reader has not yet taken waits in the log, and not in memory.
     fn a_slow_reader_misses_nothing(driver: Driver) {
         let mut site = Site::new(driver);

@@ -10,3 +10,4 @@ mod node;
 mod page;
 mod relay;
 mod strangers;
+mod streams;

@@ -17,7 +17,7 @@ use super::rocks_options;
 use super::standing_format::{COPYING, LINEAGE, decode_lineage};
 use super::witness;
 use crate::error::OpenError;
-use crate::fleet::{Lineage, LogRead, LoggedChange, ReadLimits};
+use crate::fleet::{Era, Lineage, LogRead, LoggedChange, ReadLimits};
 use crate::ids::{Position, Sequence};
 
 /// Why a log does not say what has happened since a backup.
@@ -116,7 +116,10 @@ impl OldLog {
 
     /// Checks that the log goes on after `backup`, the last change of a backup of a node of this lineage.
     pub fn must_reach(&self, backup: Position, of: &Lineage) -> Result<(), OldLogError> {
-        let is_shared = self.lineage.cluster() == of.cluster()
+        // Reigns have random names, so that no stranger has one of them. The name of the cluster is each database's own.
+        let is_same = |one: &Era, other: &Era| (one.epoch, one.reign) == (other.epoch, other.reign);
+        let mut eras = self.lineage.eras().iter();
+        let is_shared = eras.any(|era| of.eras().iter().any(|other| is_same(era, other)))
             && self.lineage.fork(of) >= backup.sequence
             && self.lineage.has(backup);
         if !is_shared {
