@@ -215,8 +215,13 @@ both_drivers! {
         let (backup, _connection) = Feed::ask_at(server.address, "/v2alpha1/admin/backup", &[]);
         assert_eq!(backup.status, 200);
         client.check_value("adminCreateBackup", "application/octet-stream", &json!("TALOSBAK"));
-        for id in ["getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady"] {
+        for id in ["getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady", "adminGetReplication", "adminGetReplicationState"] {
             client.ask(id, "", &empty);
+        }
+        // A server that stands alone refuses these; fleet/ has those that do not.
+        for id in ["adminPromote", "adminRejoin", "adminGetDiverged"] {
+            client.ask(id, "", &empty);
+            client.asked.insert(id.to_owned());
         }
 
         let operations = document["paths"].as_object().unwrap().values().flat_map(|methods| methods.as_object().unwrap().values());
