@@ -1,6 +1,9 @@
 //! Rules on several nodes.
 
+use std::io::Cursor;
+
 use super::*;
+use crate::backup::{Since, restore};
 use crate::ids::Position;
 use crate::scenarios::failed_writes::Failing;
 use crate::scenarios::replication::{
@@ -147,6 +150,25 @@ fn a_copy_holds_the_rules_in_force() {
         assert_equal(&nodes.primary, copied);
         assert_eq!(copied.store().live_keys(TenantId::SINGLE), Ok(0));
     }
+}
+
+#[test]
+fn a_backup_holds_the_rules_in_force() {
+    let nodes = nodes();
+    let (_, credential) = made(&nodes.primary, "leaver", "read");
+    let (_, stayer) = made(&nodes.primary, "stayer", "read");
+    revoke_where(&nodes.primary, of_actor("leaver"));
+    let mut maker = nodes.primary.backup("test").expect("a backup");
+    let mut bytes = Vec::new();
+    while let Some(part) = maker.next_part().expect("a part") {
+        bytes.extend(part);
+    }
+    let to = nodes.scratch.path().join("restored");
+    restore(Cursor::new(bytes), &to, Since::Unknown, |_| {}).expect("a database");
+    let restored = open_primary(&to);
+    wait_for_records(&restored);
+    assert_revoked(&restored, &credential);
+    assert_valid(&restored, &stayer);
 }
 
 #[test]
