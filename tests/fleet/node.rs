@@ -388,7 +388,18 @@ pub fn key_of(answer: &Answer) -> Key {
 /// Waits until both hold the same.
 #[track_caller]
 pub fn await_equal(one: &Node, other: &Node) {
-    one.until("equality", |one| {
-        (one.state() == other.state()).then_some(())
-    });
+    let deadline = Instant::now() + PATIENCE;
+    while one.state() != other.state() {
+        assert!(
+            Instant::now() < deadline,
+            "not equal in {PATIENCE:?}:\n{}: {}\n{}\n{}: {}\n{}",
+            one.name,
+            one.state(),
+            one.log(),
+            other.name,
+            other.state(),
+            other.log()
+        );
+        std::thread::sleep(POLL);
+    }
 }

@@ -3,10 +3,12 @@
 //! Guarantees:
 //! - A promotion ends the role of a replica at rest, makes the new epoch durable, and only then are changes taken.
 //! - A node that learns of a later epoch acknowledges nothing from then on, steps down durably and feeds nobody.
-//! - A promotion outlives a restart for as long as the configuration is the one that it overrode.
+//! - A promotion outlives a restart for as long as the configuration is the one that it overrode, unless the primary that is
+//!   configured has been promoted since.
 //! - What is asked for every request ([`Node::is_ready`], [`Node::shows`]) takes no lock while the answer is yes.
 
 mod file;
+mod probe;
 mod pulse;
 mod reign;
 mod role;
@@ -96,7 +98,7 @@ impl Node {
             pulse: Pulse::default(),
             _watch: watch,
         });
-        runtime.block_on(shared.begin())?;
+        runtime.block_on(shared.wake())?;
         Ok(Self {
             shared,
             on: runtime.handle().clone(),

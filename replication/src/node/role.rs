@@ -54,7 +54,7 @@ impl Shared {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         Identity {
             cluster: CLUSTER,
             node: self.node,
@@ -62,12 +62,31 @@ impl Shared {
         }
     }
 
-    fn max_staleness_ms(&self) -> u64 {
+    pub(super) fn max_staleness_ms(&self) -> u64 {
         u64::try_from(self.settings.max_staleness.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Begins a role when the process starts. A promotion counts unless the primary that is configured was promoted later.
+    pub(super) async fn wake(self: &Arc<Self>) -> Result<(), NodeError> {
+        if let (Mode::Primary, Place::Replica { primary }) =
+            (self.engine.mode(), &self.settings.place)
+            && self.is_replaced_at(primary).await
+        {
+            tracing::warn!(
+                primary,
+                "this node was promoted, and its primary has been promoted since: it follows that one again"
+            );
+            let engine = Arc::clone(&self.engine);
+            let stepped = spawn_blocking(move || engine.step_down()).await;
+            let stepped = stepped.map_err(|error| NodeError::Storage(error.to_string()))?;
+            stepped.map_err(|error| NodeError::Storage(error.to_string()))?;
+            self.file().note_promotion(None).map_err(NodeError::File)?;
+        }
+        self.begin().await
+    }
+
     /// Begins the role that the engine is in.
-    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
+    async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
         match (self.engine.mode(), &self.settings.place) {
             (Mode::Primary, place) => {
                 if let Place::Replica { primary } = place {

@@ -62,6 +62,11 @@ fn engines_cursor(cursor: &Cursor) -> talos_engine::CopyCursor {
     }
 }
 
+/// What the last change of an engine says, in short.
+pub(crate) fn last_of(engine: &Engine) -> Result<Option<Digest>, ReadError> {
+    digest_at(engine, engine.head())
+}
+
 /// What the change at `position` says, in short, if the log holds it.
 fn digest_at(engine: &Engine, position: Position) -> Result<Option<Digest>, ReadError> {
     let logged = engine.logged(position)?;

@@ -6,7 +6,7 @@ use talos_engine::{
     CopyChunk, CopyEnd, CopyName, CopyRow, Engine, FollowError, LoggedChange, Mode, Sequence,
 };
 
-use super::{cursor_of, digest_at, engines_cursor, head_of, history_of, lineage_of};
+use super::{cursor_of, engines_cursor, head_of, history_of, last_of, lineage_of};
 use crate::history::History;
 use crate::message::{Batch, Chunk, CopyPlace, Digest, End};
 use crate::position::{CopyId, Position};
@@ -48,7 +48,7 @@ impl EngineSink {
                 last: None,
             });
         }
-        let last = digest_at(&self.engine, self.engine.head());
+        let last = last_of(&self.engine);
         Ok(Standing {
             history,
             place: Place::At(head_of(&self.engine)),
