@@ -40,8 +40,9 @@ pub const SECRET_BYTES_MIN: usize = 32;
 
 /// Pieces of work that a replica's storage may have waiting before no more is read from the connection.
 pub const REPLICA_WORK: usize = 8;
-/// For so long a copy that nobody reads is kept, even when another one is wanted.
-pub const COPY_IDLE: Duration = Duration::from_secs(60);
+/// For so long a copy that nobody reads is kept, even when another one is wanted: twice the longest pause before a replica calls
+/// again. A replica that never comes back keeps others waiting no longer.
+pub const COPY_IDLE: Duration = Duration::from_millis(2 * BACKOFF_MS_MAX);
 /// Times in a row that a feed may break off at the same place before the replica asks for a full copy instead.
 pub const GAPS_IN_A_ROW: u32 = 3;
 /// Promises of freshness that a replica keeps until it has applied what they speak of.

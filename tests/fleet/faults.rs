@@ -105,8 +105,10 @@ fn partitions_leave_no_trace() {
 #[test]
 fn replicas_that_are_killed_come_back_whole() {
     let (place, network) = (Place::new(), Network::new(3));
-    // The log does not reach back, so that who begins anew is copied, slowly enough to be killed meanwhile.
+    // The log does not reach back, so that who begins anew is copied, slowly enough to be killed meanwhile. What a replica that
+    // has lost everything leaves of its copy at the primary takes its place among them for a while.
     let settings = [
+        ("REPLICATION_SNAPSHOTS_CONCURRENT", "8"),
         ("REPLICATION_SNAPSHOTS_RATE", "1 MiB"),
         ("REPLICATION_LOG_MAX_BYTES", "1 MiB"),
     ];
