@@ -20,6 +20,7 @@ use crate::clock;
 use crate::error::OpenError;
 use crate::ids::{Position, ShardId};
 use crate::limits::SHARDS_MAX;
+use crate::priority;
 use crate::shards::Shards;
 
 /// In `META`: how the key space is divided.
@@ -214,7 +215,11 @@ impl Place<'_> {
             let options = self.family_options(&name);
             ColumnFamilyDescriptor::new(name, options)
         });
-        DB::open_cf_descriptors(&rocks_options::database(), database, descriptors)
+        let descriptors: Vec<_> = descriptors.collect();
+        // RocksDB makes the threads here that flush and compact, for all databases of the process. They can wait, verifications
+        // cannot.
+        priority::low(|| DB::open_cf_descriptors(&rocks_options::database(), database, descriptors))
+            .map_err(|error| self.storage(error.to_string()))?
             .map_err(|error| self.refused(&error))
     }
 
