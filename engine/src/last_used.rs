@@ -1,7 +1,7 @@
 //! When each key was last used: noted in memory by whoever verifies, written in batches by a thread of its own.
 //!
 //! Guarantees: a verification never waits for a disk or a lock and never causes a write of its own: a key is queued, and
-//! written, at most once an interval; a full queue drops the use, counts it, and lets the next verification try again; a later
+//! written, once an interval, at moments of its own, so that keys which came into use together do not stay together; a full queue drops the use, counts it, and lets the next verification try again; a later
 //! time is never replaced by an earlier one; a clean stop writes everything that was queued. What a crash loses are the times of
 //! the last interval, for writes are not synced.
 
@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::UnixMillis;
 use crate::priority;
@@ -26,7 +27,7 @@ pub struct LastUsedOptions {
     pub queue_size: usize,
     /// So many keys are written at once, and as soon as so many wait.
     pub flush_size: usize,
-    /// The longest that a use waits to be written, and the shortest time between two that are noted of one key.
+    /// The longest that a use waits to be written, and the time between two that are noted of one key.
     pub flush_interval: Duration,
 }
 
@@ -49,13 +50,38 @@ pub struct LastUsedCounts {
     pub dropped: u64,
 }
 
-/// When a row's key was last queued, in milliseconds since 1970.
+/// From when on a use of a row's key is queued, in milliseconds since 1970.
 #[derive(Debug)]
-pub struct LastNoted(AtomicI64);
+pub struct NextNote(AtomicI64);
 
-impl Default for LastNoted {
+impl Default for NextNote {
     fn default() -> Self {
         Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+/// The moments from which on uses of keys are noted again: one an interval for each key, another one for each.
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    interval_ms: i64,
+}
+
+impl Moments {
+    fn new(interval: Duration) -> Self {
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        Self { interval_ms }
+    }
+
+    /// The first moment of the key after `time`, at most an interval later; `time` itself for intervals of 0.
+    fn after(self, key: &RecordKey, time: UnixMillis) -> UnixMillis {
+        let interval_ms = self.interval_ms.cast_unsigned();
+        let Some(phase) = xxh3_64(key.as_bytes()).checked_rem(interval_ms) else {
+            return time;
+        };
+        let phase = phase.cast_signed().saturating_sub(time.0);
+        // 1 to a whole interval.
+        let ahead = phase.saturating_sub(1).rem_euclid(self.interval_ms);
+        UnixMillis(time.0.saturating_add(ahead).saturating_add(1))
     }
 }
 
@@ -75,14 +101,14 @@ struct Use {
 struct Gathered {
     /// The latest use of each key that is not yet written.
     waiting: HashMap<RecordKey, UnixMillis>,
-    /// Keys that were written within the last interval, by the use that was written.
+    /// Keys whose next moment has not come, by the use that was written.
     recent: HashMap<RecordKey, UnixMillis>,
 }
 
 /// See the module.
 pub struct LastUsed {
     options: LastUsedOptions,
-    interval_ms: i64,
+    moments: Moments,
     store: Arc<RocksStore>,
     queue: ArrayQueue<Use>,
     gathered: Mutex<Gathered>,
@@ -107,7 +133,7 @@ impl LastUsed {
                 flush_size: options.flush_size.clamp(1, queue_size),
                 ..options
             },
-            interval_ms: i64::try_from(options.flush_interval.as_millis()).unwrap_or(i64::MAX),
+            moments: Moments::new(options.flush_interval),
             store,
             queue: ArrayQueue::new(queue_size),
             gathered: Mutex::default(),
@@ -128,20 +154,19 @@ impl LastUsed {
         Ok(last_used)
     }
 
-    /// Notes that the key was used at `now`, unless `noted`, which is that of its row, says that this was done within the
-    /// interval.
-    pub fn note(&self, key: &RecordKey, noted: &LastNoted, now: UnixMillis) {
-        let before = noted.0.load(Ordering::Relaxed);
-        if now.0.saturating_sub(before) < self.interval_ms {
+    /// Notes that the key was used at `now`, unless it is too early for `next`, which is that of its row.
+    pub fn note(&self, key: &RecordKey, next: &NextNote, now: UnixMillis) {
+        let due = next.0.load(Ordering::Relaxed);
+        if now.0 < due {
             return;
         }
+        let later = self.moments.after(key, now).0;
         // Of many cores one queues the use.
-        let exchange =
-            noted
-                .0
-                .compare_exchange(before, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        let exchange = next
+            .0
+            .compare_exchange(due, later, Ordering::Relaxed, Ordering::Relaxed);
         if exchange.is_ok() && !self.touch(key, now) {
-            noted.0.store(before, Ordering::Relaxed);
+            next.0.store(due, Ordering::Relaxed);
         }
     }
 
@@ -279,8 +304,7 @@ impl LastUsed {
             && let Some(Use { key, time }) = self.queue.pop()
         {
             let written = recent.get(&key);
-            let is_recent =
-                written.is_some_and(|noted| time.0.saturating_sub(noted.0) < self.interval_ms);
+            let is_recent = written.is_some_and(|noted| self.is_recent(&key, *noted, time));
             if !is_recent {
                 let latest = waiting.entry(key).or_insert(time);
                 *latest = time.max(*latest);
@@ -294,7 +318,7 @@ impl LastUsed {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let Gathered { waiting, recent } = &mut *gathered;
         for (key, time) in batch {
-            let is_recent = |waits: &UnixMillis| waits.0.saturating_sub(time.0) < self.interval_ms;
+            let is_recent = |waits: &UnixMillis| self.is_recent(key, *time, *waits);
             if waiting.get(key).is_some_and(is_recent) {
                 waiting.remove(key);
             }
@@ -302,7 +326,7 @@ impl LastUsed {
         }
         if recent.len() > self.options.queue_size {
             let latest = recent.values().max().map_or(0, |time| time.0);
-            recent.retain(|_, time| latest.saturating_sub(time.0) < self.interval_ms);
+            recent.retain(|key, time| self.is_recent(key, *time, UnixMillis(latest)));
         }
         // So many keys are in use that some are written more often; memory counts for more.
         if recent.len() > self.options.queue_size {
@@ -310,7 +334,67 @@ impl LastUsed {
         }
     }
 
+    /// Whether a use of the key is none to note after one that was.
+    fn is_recent(&self, key: &RecordKey, noted: UnixMillis, used: UnixMillis) -> bool {
+        used < self.moments.after(key, noted)
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::{KeyId, TenantId};
+
+    fn keys(count: u64) -> Vec<RecordKey> {
+        let ids = (0..count).map(|id| KeyId::Issued(Uuid::from_u128(id.into())));
+        ids.map(|id| RecordKey::new(TenantId::SINGLE, id)).collect()
+    }
+
+    #[test]
+    fn a_key_has_one_moment_an_interval() {
+        let moments = Moments::new(Duration::from_secs(30));
+        for key in keys(100) {
+            let first = moments.after(&key, UnixMillis(1_800_000_000_123));
+            let second = moments.after(&key, first);
+            assert_eq!(second.0, first.0 + 30_000);
+            for early in [1, 17, 29_999, 30_000] {
+                assert_eq!(moments.after(&key, UnixMillis(first.0 - early)), first);
+            }
+            assert_eq!(moments.after(&key, UnixMillis(second.0 - 1)), second);
+        }
+    }
+
+    #[test]
+    fn keys_that_came_into_use_together_do_not_stay_together() {
+        let moments = Moments::new(Duration::from_secs(30));
+        let mut seconds = [0; 30];
+        for key in keys(30_000) {
+            let ahead = moments.after(&key, UnixMillis(0)).0;
+            seconds[usize::try_from((ahead - 1) / 1000).unwrap()] += 1;
+        }
+        assert!(
+            seconds.iter().all(|count| (800..1200).contains(count)),
+            "{seconds:?}"
+        );
+    }
+
+    #[test]
+    fn intervals_of_any_length_have_moments() {
+        let now = UnixMillis(1_800_000_000_000);
+        for key in keys(10) {
+            assert_eq!(Moments::new(Duration::ZERO).after(&key, now), now);
+            let next = Moments::new(Duration::from_millis(1)).after(&key, now);
+            assert_eq!(next.0, now.0 + 1);
+            for now in [i64::MIN, 0, now.0, i64::MAX - 1] {
+                let next = Moments::new(Duration::MAX).after(&key, UnixMillis(now));
+                assert!(next.0 > now, "{next:?}");
+            }
+        }
     }
 }

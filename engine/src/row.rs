@@ -8,7 +8,7 @@ use crate::clock::UnixMillis;
 use crate::engine::RenderBody;
 use crate::ids::Sequence;
 use crate::keyring::Keyring;
-use crate::last_used::LastNoted;
+use crate::last_used::NextNote;
 use crate::limiter::Meter;
 use crate::record::{RateLimitPolicy, Record};
 use crate::rules::{Facts, Rules, Traits};
@@ -49,7 +49,7 @@ pub struct Row {
     facts: Facts,
     rate_limit: Option<RateLimitPolicy>,
     meter: Option<Meter>,
-    last_noted: LastNoted,
+    next_note: NextNote,
     allowed_cidrs: Box<[Cidr]>,
     body: Box<[u8]>,
 }
@@ -81,7 +81,7 @@ impl Row {
             },
             rate_limit: record.rate_limit,
             meter: None,
-            last_noted: LastNoted::default(),
+            next_note: NextNote::default(),
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
             body: match state {
                 State::Live => render(record),
@@ -105,7 +105,7 @@ impl Row {
             },
             rate_limit: None,
             meter: None,
-            last_noted: LastNoted::default(),
+            next_note: NextNote::default(),
             allowed_cidrs: Box::default(),
             body: Box::default(),
         }
@@ -135,9 +135,9 @@ impl Row {
         self.meter.as_ref()
     }
 
-    /// When a use of the key was last noted through this row.
-    pub fn last_noted(&self) -> &LastNoted {
-        &self.last_noted
+    /// From when on a use of the key is noted again.
+    pub fn next_note(&self) -> &NextNote {
+        &self.next_note
     }
 
     /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's

@@ -67,7 +67,7 @@ impl Usage {
             verdict => verdict,
         };
         if let Verdict::Valid { .. } = verdict {
-            self.last_used.note(key, row.last_noted(), query.now);
+            self.last_used.note(key, row.next_note(), query.now);
         }
         verdict
     }

@@ -13,8 +13,8 @@ use crate::{
 
 /// Far beyond what a write takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// An interval that does not pass during a test.
-const LONG: Duration = Duration::from_secs(86_400);
+/// A century: an interval of which no moment comes during a test.
+const LONG: Duration = Duration::from_secs(3_155_760_000);
 
 fn open_with(path: &Path, queue_size: usize, flush_size: usize) -> Arc<Engine> {
     let last_used = LastUsedOptions {
@@ -182,19 +182,23 @@ fn each_interval_is_noted_once_and_a_time_never_goes_back() {
     .unwrap();
     let (key_id, credential) = issue_new(&engine, "a");
     let first = clock::now();
-    for seconds in [0, 1, 200, 299] {
+    let use_after = |seconds| {
         let asked = at(&credential, first.plus_seconds(seconds), CacheMode::Use);
         assert_eq!(ask(&engine, &asked).0, valid("a"));
-    }
+        asked.now
+    };
+    use_after(0);
     await_written(&engine, 1);
     assert_eq!(last_used(&engine, key_id), Some(first));
-    let next = first.plus_seconds(3600);
-    assert_eq!(
-        ask(&engine, &at(&credential, next, CacheMode::Use)).0,
-        valid("a")
-    );
-    await_written(&engine, 2);
-    assert_eq!(last_used(&engine, key_id), Some(next));
+    for interval in 0..5 {
+        for step in 1..=36 {
+            use_after(interval * 3600 + step * 100);
+        }
+        await_written(&engine, 2 + interval);
+    }
+    let (last, next) = (use_after(5 * 3600), last_used(&engine, key_id).unwrap());
+    assert!(next.plus_seconds(3600) > last, "{next:?}, {last:?}");
+    assert!(next > first.plus_seconds(4 * 3600), "{next:?}");
     drop(engine);
 
     // The clock of an earlier run was ahead, or two cores saw the time differently.
@@ -271,7 +275,7 @@ fn a_deleted_key_takes_its_last_use_along() {
     submit(&engine, Command::Delete(DeleteKey { tenant, key_id })).unwrap();
     assert_eq!(stored(), None);
     // A use that was queued before the deletion and is written after it.
-    engine.touch(tenant, key_id, used.now.plus_seconds(100_000));
+    engine.touch(tenant, key_id, used.now.plus_seconds(LONG.as_secs() + 1));
     await_written(&engine, 2);
     engine.shutdown();
     assert_eq!(stored(), None);
