@@ -44,6 +44,7 @@ mod seconds;
 mod seed;
 mod sender;
 mod stalls;
+mod steal;
 mod table;
 mod target;
 mod verdict;

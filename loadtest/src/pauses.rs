@@ -2,7 +2,8 @@
 //!
 //! A thread on each core sleeps for a short time again and again, and looks how late it wakes. It needs next to no CPU time, so
 //! that a scheduler which has a core for it runs it at once, also beside a busy thread. When it wakes much too late, the core
-//! stood still, as far as a program can see: the hypervisor had taken it, or the kernel was busy.
+//! stood still, as far as a program can see: the hypervisor had taken it, or the kernel was busy. What the hypervisor takes in
+//! pieces too short to be seen that way is known from the kernel's own count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +11,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::affinity::pin_current_thread;
-use crate::clock::Clock;
+use crate::clock::{Clock, nanoseconds};
 use crate::stalls::Span;
+use crate::steal::Steal;
 
 /// How long the threads sleep at a time.
 const NAP: Duration = Duration::from_millis(2);
 /// Waking later than this is a pause, in nanoseconds. Sharing a core with a busy thread costs up to a few milliseconds.
 pub const PAUSE_NS: u64 = 10_000_000;
+/// How often the kernel's count is looked at.
+const STEAL_WINDOW_NS: u64 = 100_000_000;
 /// Pauses kept on each core.
 const KEPT_MAX: usize = 100_000;
 
@@ -39,7 +43,7 @@ impl PauseWatch {
                 std::thread::spawn(move || {
                     // Without its core it watches whatever core it is on.
                     let _ = pin_current_thread(&[core]);
-                    watch(clock, &stop)
+                    watch(core, clock, &stop)
                 })
             })
             .collect();
@@ -57,17 +61,35 @@ impl PauseWatch {
     }
 }
 
-fn watch(clock: Clock, stop: &AtomicBool) -> Vec<Span> {
+fn watch(core: usize, clock: Clock, stop: &AtomicBool) -> Vec<Span> {
     let mut pauses = Vec::new();
-    let nap_ns = crate::clock::nanoseconds(NAP);
+    let nap_ns = nanoseconds(NAP);
+    let mut steal = Steal::of(core);
+    let (mut window_from_ns, mut seen_ns) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
         let before_ns = clock.now_ns();
         std::thread::sleep(NAP);
-        let pause = pause_in(before_ns + nap_ns, clock.now_ns());
+        let now_ns = clock.now_ns();
         // Before the start the clock stands still.
-        pauses.extend(pause.filter(|_| before_ns > 0 && pauses.len() < KEPT_MAX));
+        let is_on = before_ns > 0 && pauses.len() < KEPT_MAX;
+        let pause = pause_in(before_ns + nap_ns, now_ns).filter(|_| is_on);
+        seen_ns += pause.map_or(0, Span::length_ns);
+        pauses.extend(pause);
+        if now_ns.saturating_sub(window_from_ns) >= STEAL_WINDOW_NS {
+            let unseen_ns = nanoseconds(steal.since_last()).saturating_sub(seen_ns);
+            pauses.extend(unseen(unseen_ns, now_ns).filter(|_| is_on));
+            (window_from_ns, seen_ns) = (now_ns, 0);
+        }
     }
     pauses
+}
+
+/// What was taken before `now_ns` and kept no thread waiting for long enough to be seen.
+fn unseen(length_ns: u64, now_ns: u64) -> Option<Span> {
+    (length_ns >= PAUSE_NS).then_some(Span {
+        from_ns: now_ns.saturating_sub(length_ns),
+        to_ns: now_ns,
+    })
 }
 
 /// The pause of a thread that wanted to wake at `due_ns` and woke at `woke_ns`.
@@ -88,6 +110,13 @@ mod tests {
         let pause = pause_in(100, PAUSE_NS + 100).unwrap();
         assert_eq!((pause.from_ns, pause.length_ns()), (100, PAUSE_NS));
         assert_eq!(pause_in(100, 50), None);
+    }
+
+    #[test]
+    fn what_was_taken_in_pieces_counts_from_ten_milliseconds_on() {
+        assert_eq!(unseen(PAUSE_NS - 1, 1 << 40), None);
+        let pause = unseen(PAUSE_NS, 1 << 40).unwrap();
+        assert_eq!((pause.to_ns, pause.length_ns()), (1 << 40, PAUSE_NS));
     }
 
     #[test]

@@ -80,6 +80,8 @@ fn phase(kind: Loop, seen_by_load: &Measurement, seen: Seen, cores: Option<usize
         Loop::Closed => ("closed", None),
         Loop::Open(rate) => ("open", Some(rate)),
     };
+    // Only in an open loop requests pile up.
+    let spare = offered.and(server.cpu_share).map(|share| 1.0 - share);
     let mut over_time = seen.seconds;
     if kind == Loop::Closed || seen_by_load.elapsed.as_secs() > 0 {
         // The last row holds what came after the last whole second.
@@ -102,7 +104,7 @@ fn phase(kind: Loop, seen_by_load: &Measurement, seen: Seen, cores: Option<usize
         connect_p99_us: micros(seen_by_load.connects.value_at_quantile(0.99)),
         resources: resources(&over_time),
         over_time,
-        stalls: attribute(&seen_by_load.slow, &seen.pauses),
+        stalls: attribute(&seen_by_load.slow, &seen.pauses, spare),
         pauses: pauses(&seen.pauses),
         writes: None,
         complaints: seen_by_load.complaints.clone(),

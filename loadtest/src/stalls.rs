@@ -1,13 +1,20 @@
 //! Times in which requests took long, and whose fault they were.
 //!
 //! A request that was due at a and answered at b makes a..b slow if that is longer than the threshold. Slow times that touch are
-//! one stall. Beside the load, a thread on each core notes when the machine did not let it run (`pauses.rs`). A stall of
-//! which such pauses cover half or more is put down to the machine; the rest is the server's, or the network's.
+//! one stall. Beside the load, a thread on each core notes when the machine did not let it run (`pauses.rs`). A stall that such
+//! pauses explain is put down to the machine; the rest is the server's, or the network's.
+//!
+//! What a pause explains is longer than the pause: in an open loop requests pile up meanwhile. A server that is busy for a share u
+//! of its time works them off with the rest of it, so that requests are slow for P / (1 − u) after a pause P began.
 
 use serde::{Deserialize, Serialize};
 
 /// Requests slower than this make a stall, in nanoseconds.
 pub const SLOW_NS: u64 = 50_000_000;
+/// Pauses so long before a stall count, too: several short ones make requests wait for 50 ms only together.
+const LOOK_BACK_NS: u64 = 200_000_000;
+/// The least and the greatest share of a stall that pauses have to cover.
+const SPARE: (f64, f64) = (0.1, 0.5);
 /// Stalls kept; further ones are only counted.
 const KEPT_MAX: usize = 10_000;
 
@@ -85,9 +92,9 @@ impl SlowTimes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The machine did not run this program's threads for half of the time or more.
+    /// Pauses of the machine explain it.
     Machine,
-    /// It did: the server or the network was slow.
+    /// They do not: the server or the network was slow.
     Server,
 }
 
@@ -98,7 +105,7 @@ pub struct Stall {
     pub at_s: f64,
     /// How long it was, in milliseconds.
     pub ms: f64,
-    /// For how much of that the machine stood still, in milliseconds.
+    /// For how much of that, and of a moment before, the machine stood still, in milliseconds.
     pub paused_ms: f64,
     /// Slow requests in it.
     pub requests: u64,
@@ -106,20 +113,27 @@ pub struct Stall {
     pub cause: Cause,
 }
 
-/// All stalls, with the cause of each. `pauses` are those of all cores, in any order.
+/// All stalls, with the cause of each. `pauses` are those of all cores, in any order. `spare` is the share of the server's time in
+/// which it could work off what had piled up; `None` if that is unknown, or nothing piles up, as in a closed loop.
 #[must_use]
-pub fn attribute(slow: &SlowTimes, pauses: &[Span]) -> Vec<Stall> {
+pub fn attribute(slow: &SlowTimes, pauses: &[Span], spare: Option<f64>) -> Vec<Stall> {
     let pauses = union(pauses);
+    let (least, most) = SPARE;
+    let explains = spare.unwrap_or(most).clamp(least, most);
     slow.spans
         .iter()
         .map(|(span, requests)| {
-            let paused: u64 = pauses.iter().map(|pause| span.overlap_ns(*pause)).sum();
+            let around = Span {
+                from_ns: span.from_ns.saturating_sub(LOOK_BACK_NS),
+                ..*span
+            };
+            let paused: u64 = pauses.iter().map(|pause| around.overlap_ns(*pause)).sum();
             Stall {
                 at_s: span.from_ns as f64 / 1e9,
                 ms: span.length_ns() as f64 / 1e6,
                 paused_ms: paused as f64 / 1e6,
                 requests: *requests,
-                cause: if paused * 2 >= span.length_ns() {
+                cause: if paused as f64 >= span.length_ns() as f64 * explains {
                     Cause::Machine
                 } else {
                     Cause::Server
@@ -165,7 +179,7 @@ mod tests {
         let mut other = SlowTimes::default();
         other.note(90 * MS, 150 * MS);
         slow.add(&other);
-        let stalls = attribute(&slow, &[]);
+        let stalls = attribute(&slow, &[], None);
         let seen: Vec<_> = stalls
             .iter()
             .map(|stall| (stall.at_s, stall.ms, stall.requests))
@@ -176,29 +190,38 @@ mod tests {
     #[test]
     fn a_stall_is_the_machines_if_the_machine_stood_still() {
         let mut slow = SlowTimes::default();
-        slow.note(100 * MS, 200 * MS);
-        slow.note(300 * MS, 400 * MS);
-        slow.note(500 * MS, 600 * MS);
-        // Two cores at the same time count once; a pause elsewhere does not count.
+        slow.note(1100 * MS, 1200 * MS);
+        slow.note(2300 * MS, 2400 * MS);
+        slow.note(3500 * MS, 3600 * MS);
+        // Two cores at the same time count once, and so does what comes shortly before; a pause elsewhere does not count.
         let pauses = [
-            span(330, 360),
-            span(320, 345),
-            span(90, 151),
-            span(700, 900),
+            span(2330, 2350),
+            span(2320, 2345),
+            span(2000, 2110),
+            span(890, 910),
+            span(1090, 1131),
+            span(3700, 3900),
         ];
-        let stalls = attribute(&slow, &pauses);
-        let seen: Vec<_> = stalls
-            .iter()
-            .map(|stall| (stall.paused_ms, stall.cause))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                (51.0, Cause::Machine),
-                (40.0, Cause::Server),
-                (0.0, Cause::Server)
-            ]
-        );
+        let seen = |spare| -> Vec<_> {
+            attribute(&slow, &pauses, spare)
+                .iter()
+                .map(|stall| (stall.paused_ms, stall.cause))
+                .collect()
+        };
+        let half = [
+            (51.0, Cause::Machine),
+            (40.0, Cause::Server),
+            (0.0, Cause::Server),
+        ];
+        assert_eq!(seen(None), half);
+        assert_eq!(seen(Some(0.9)), half);
+        let backlog = [
+            (51.0, Cause::Machine),
+            (40.0, Cause::Machine),
+            (0.0, Cause::Server),
+        ];
+        assert_eq!(seen(Some(0.4)), backlog);
+        assert_eq!(seen(Some(-0.1)), backlog);
     }
 
     #[test]
