@@ -44,6 +44,23 @@ fn a_replica_verifies_and_lists_by_itself_and_passes_changes_on() {
 }
 
 #[test]
+fn the_holder_of_a_key_ends_it_through_any_node_and_from_any_address() {
+    let place = Place::new();
+    let (primary, replica) = pair(&place);
+    let restriction = json!({"allowed_cidrs": ["192.0.2.0/24"]});
+    let body = json!({"name": "n", "actor_id": "a", "ip_restriction": restriction});
+    let key = super::node::key_of(&primary.ask("POST", ISSUE, &body).expect(201));
+    assert!(!primary.accepts(&key), "not from here");
+    let body = json!({"credential": key.secret});
+    let revoked = replica.ask("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
+    assert_eq!(revoked.header("Talos-Forwarded-To"), Some(&*primary.url()));
+    revoked.expect(200);
+    let path = format!("{ISSUE}/{}", key.id);
+    let read = primary.ask("GET", &path, &Value::Null).expect(200);
+    assert_eq!(read.body["status"], "KEY_STATUS_REVOKED");
+}
+
+#[test]
 fn a_replica_goes_on_alone_and_says_when_it_is_stale() {
     let place = Place::new();
     let (mut primary, replica) = pair(&place);
