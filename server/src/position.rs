@@ -85,6 +85,11 @@ impl Preludes {
         write_prelude(&mut self.unnamed, &date, None);
     }
 
+    /// What was read before now is not used any more: a head can be seen a moment before [`Engine::moves`] tells of it.
+    fn forget(&mut self) {
+        self.moves = None;
+    }
+
     /// That of an answer with this basis. It was evaluated before this is called: the position is one that the node has come to
     /// since.
     pub(crate) fn of(&mut self, basis: Basis, engine: &Engine) -> &[u8] {
@@ -148,6 +153,7 @@ pub(crate) fn meet(
         }
     };
     let Reach::Later(reaching) = core.shared.fleet.reach(position) else {
+        core.preludes.borrow_mut().forget();
         return None;
     };
     Some(match waited {
