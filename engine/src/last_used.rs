@@ -1,7 +1,8 @@
 //! When each key was last used: noted in memory by whoever verifies, written in batches by a thread of its own.
 //!
 //! Guarantees: a verification never waits for a disk or a lock and never causes a write of its own: a key is queued, and
-//! written, once an interval, at moments of its own, so that keys which came into use together do not stay together; a full queue drops the use, counts it, and lets the next verification try again; a later
+//! written, once an interval, at moments of its own, so that keys which came into use together do not stay together; a full
+//! queue drops the use, counts it, and lets the next verification try again; a later
 //! time is never replaced by an earlier one; a clean stop writes everything that was queued. What a crash loses are the times of
 //! the last interval, for writes are not synced.
 
