@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use talos_benches::{Scratch, TOKEN_KINDS, Walk, keyring, many_keys};
-use talos_engine::CacheMode;
+use talos_engine::{CacheMode, CacheStatus};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Memory for cells of a key of the usual size, generously.
 const CACHE_BYTES_PER_KEY: usize = 2048;
+/// Keys that are each verified once after a start.
+const FIRST_USES: usize = 20_000;
 /// Tokens of each kind.
 const TOKENS: usize = 1000;
 
@@ -96,6 +98,42 @@ fn verify(c: &mut Criterion) {
     group.finish();
 }
 
+/// The first verification of a key after a start: its record is in a cell since the warm-up, its credential is to be proven.
+fn first_use(c: &mut Criterion) {
+    let count = many_keys().min(FIRST_USES);
+    let scratch = Scratch::new(64 << 20);
+    let keys = scratch.issue(count);
+    let mut slot = Some(scratch);
+    let mut unused = keys.iter();
+    let mut group = c.benchmark_group("verify");
+    group.bench_function("proof miss, cell there", |b| {
+        b.iter_custom(|verifications| {
+            let mut elapsed = Duration::ZERO;
+            let mut left = usize::try_from(verifications).expect("a number of them");
+            while left > 0 {
+                if unused.len() == 0 {
+                    unused = keys.iter();
+                }
+                if unused.len() == count {
+                    let directory = slot.take().expect("an engine").close();
+                    slot = Some(Scratch::on(directory, 64 << 20));
+                    slot.as_ref().expect("an engine").warm_up();
+                }
+                let scratch = slot.as_ref().expect("an engine");
+                let now = left.min(unused.len());
+                let began = Instant::now();
+                for credential in unused.by_ref().take(now) {
+                    assert_eq!(scratch.verify_from(credential), CacheStatus::Hit);
+                }
+                elapsed += began.elapsed();
+                left -= now;
+            }
+            elapsed
+        });
+    });
+    group.finish();
+}
+
 /// Tokens that are all derived from one key. What their signatures cost is in the misses only.
 fn verify_tokens(c: &mut Criterion) {
     let scratch = Scratch::new(64 << 20);
@@ -131,5 +169,5 @@ fn verify_tokens(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, verify, verify_tokens);
+criterion_group!(benches, verify, first_use, verify_tokens);
 criterion_main!(benches);

@@ -8,10 +8,11 @@
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use talos_engine::token::{CustomClaims, SigningKeys, TokenType};
 use talos_engine::{
-    Answer, CacheMode, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
+    Answer, CacheMode, CacheStatus, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
     KeyringSettings, LastUsedOptions, ListQuery, Options, Outcome, Page, Prefixes, Query, Record,
     Retention, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict,
     Visibility, clock,
@@ -238,14 +239,7 @@ impl Scratch {
     /// # Panics
     /// When it is neither.
     pub fn verify_into(&self, credential: &str, answer: &mut Vec<u8>) {
-        let query = Query {
-            tenant: TenantId::SINGLE,
-            credential: credential.as_bytes(),
-            expected_audiences: &[],
-            client_ip: None,
-            cache: CacheMode::Use,
-            now: clock::now(),
-        };
+        let query = query(credential, CacheMode::Use);
         let step = self.engine.verify(&query, |found| match found.verdict {
             Verdict::Valid { body, .. } => {
                 answer.clear();
@@ -256,20 +250,46 @@ impl Scratch {
         assert!(matches!(step, Step::Answered(())), "not in memory");
     }
 
+    /// Brings all keys into the cells and waits until they are there.
+    ///
+    /// # Panics
+    /// When that cannot be begun.
+    pub fn warm_up(&self) {
+        const STILL: usize = 20;
+        self.engine.warm_up().expect("a thread");
+        let (mut used, mut still) = (0, 0);
+        while still < STILL {
+            std::thread::sleep(Duration::from_millis(10));
+            let now = self.engine.cache_used_bytes();
+            still = if now == used { still + 1 } else { 0 };
+            used = now;
+        }
+    }
+
+    /// Verifies a key that is valid; where the answer came from.
+    ///
+    /// # Panics
+    /// When it is not, or the disk would have to be waited for.
+    #[must_use]
+    pub fn verify_from(&self, credential: &str) -> CacheStatus {
+        let step = self
+            .engine
+            .verify(&query(credential, CacheMode::Use), |found| {
+                (found.cache, is_valid(found))
+            });
+        match step {
+            Step::Answered((cache, true)) => cache,
+            _ => panic!("not valid, or not in memory"),
+        }
+    }
+
     /// Verifies once, waiting for the disk if it must; whether it is valid.
     ///
     /// # Panics
     /// When the engine forgets to answer.
     #[must_use]
     pub fn verify(&self, credential: &str, cache: CacheMode) -> bool {
-        let query = Query {
-            tenant: TenantId::SINGLE,
-            credential: credential.as_bytes(),
-            expected_audiences: &[],
-            client_ip: None,
-            cache,
-            now: clock::now(),
-        };
+        let query = query(credential, cache);
         match self.engine.verify(&query, is_valid) {
             Step::Answered(valid) => valid,
             Step::Pending(pending) => {
@@ -290,6 +310,17 @@ fn submit(
     done: impl FnOnce(Result<Outcome, CommandError>) + Send + 'static,
 ) {
     engine.submit(command, done);
+}
+
+fn query(credential: &str, cache: CacheMode) -> Query<'_> {
+    Query {
+        tenant: TenantId::SINGLE,
+        credential: credential.as_bytes(),
+        expected_audiences: &[],
+        client_ip: None,
+        cache,
+        now: clock::now(),
+    }
 }
 
 fn is_valid(answer: Answer<'_>) -> bool {

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use subtle::ConstantTimeEq;
-use talos_cells::{Budget, Cell, Entry, Found, Guard, Reach, Table};
+use talos_cells::{Budget, Cell, Entry, Found, Guard, Reach, State, Table};
 
 use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
 use crate::row::Row;
 use crate::storage::RecordKey;
 use crate::token_facts::TokenFacts;
 
-/// What a proof leads to: the cell, its row, and the beginning of the row's answer; the rest of that comes while it is copied.
+/// What a proof leads to: the cell; its row, or the facts of a token; and the beginning of the answer. The rest of that comes while
+/// it is copied.
 const PROOF_REACH: Reach = [size_of::<KeyCell>(), size_of::<Row>(), 256];
+const _: () = assert!(size_of::<TokenFacts>() <= size_of::<Row>());
 
 /// The newest known row of one key.
 pub type KeyCell = Cell<RecordKey, Row>;
@@ -98,21 +100,43 @@ impl KeyCache {
         })
     }
 
-    /// Notes where a proof led to, for the next one who asks.
-    pub fn note(found: &Found<'_, Proof>, cell: &KeyCell, row: &Row) {
-        if let Some(foresight) = found.foresight {
-            foresight.note([
-                ptr::from_ref(cell).addr(),
-                ptr::from_ref(row).addr(),
-                row.body().as_ptr().addr(),
-            ]);
-        }
+    /// Notes where a proof led to, for the next one who asks: to this row of its cell, or to what the token says itself. Of
+    /// the tokens of one key each has its own facts, while the row of the key is at hand.
+    pub fn note(found: &Found<'_, Proof>, row: Option<&Row>) {
+        let Some(foresight) = found.foresight else {
+            return;
+        };
+        let proof = found.entry;
+        let cell = proof
+            .cell
+            .as_deref()
+            .map_or(0, |cell| ptr::from_ref(cell).addr());
+        let (facts, body) = match (proof.proven.token.as_deref(), row) {
+            (Some(token), _) => (ptr::from_ref(token).addr(), token.body()),
+            (None, Some(row)) => (ptr::from_ref(row).addr(), row.body()),
+            (None, None) => return,
+        };
+        foresight.note([cell, facts, body.as_ptr().addr()]);
     }
 
     /// The cell of `key`, whose hash is `hash`.
     pub fn cell(&self, key: &RecordKey, hash: u64, guard: &Guard) -> Option<Arc<KeyCell>> {
         self.cells
             .get(hash, guard, |cell| cell.key() == key && !cell.is_detached())
+    }
+
+    /// Whether a row of `key` is there for which `wanted` holds.
+    pub fn has(
+        &self,
+        key: &RecordKey,
+        hash: u64,
+        guard: &Guard,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> bool {
+        let is_wanted = |cell: &KeyCell| {
+            cell.key() == key && matches!(cell.load(guard), State::Row(row) if wanted(row))
+        };
+        self.cells.find(hash, guard, is_wanted).is_some()
     }
 
     /// Links a new, vacant cell for `key`. Only what is read from storage *after* this may be offered to it.

@@ -160,6 +160,11 @@ impl Engine {
             (options.render, options.render_token),
             Usage::new(store.shards(), Arc::clone(&last_used)),
         ));
+        let known_to = Arc::downgrade(&verifier);
+        last_used.ask(Box::new(move |key| {
+            let verifier = known_to.upgrade();
+            verifier.is_some_and(|verifier| verifier.knows(key))
+        }));
         let disk = DiskPool::start("disk", DISK_THREADS).map_err(threads)?;
         let admin_disk = DiskPool::start("admin-disk", ADMIN_DISK_THREADS).map_err(threads)?;
         if standing.copying.is_some() {
@@ -444,6 +449,12 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn warm_up_thread(&self) -> &WarmUp {
         &self.warm_up
+    }
+
+    /// Whether memory knows of a key, for tests of what rests on that.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, tenant: TenantId, key_id: KeyId) -> bool {
+        self.verifier.knows(&RecordKey::new(tenant, key_id))
     }
 
     /// The store itself, for tests that damage it.

@@ -2,9 +2,9 @@
 //!
 //! Guarantees: a verification never waits for a disk or a lock and never causes a write of its own: a key is queued, and
 //! written, once an interval, at moments of its own, so that keys which came into use together do not stay together; a full
-//! queue drops the use, counts it, and lets the next verification try again; a later
-//! time is never replaced by an earlier one; a clean stop writes everything that was queued. What a crash loses are the times of
-//! the last interval, for writes are not synced.
+//! queue drops the use, counts it, and lets the next verification try again; a later time is never replaced by an earlier one;
+//! a deleted key leaves nothing behind; a clean stop writes everything that was queued. What a crash loses are the times of the
+//! last interval, for writes are not synced.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +45,7 @@ impl Default for LastUsedOptions {
 /// What became of uses since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastUsedCounts {
-    /// Written.
+    /// Written; storage keeps the latest of each key.
     pub written: u64,
     /// Lost, because the queue was full or the write failed.
     pub dropped: u64,
@@ -92,6 +92,9 @@ pub type UsedKey = (Vec<u8>, UnixMillis);
 /// Who is told of uses that were written.
 pub type Told = Arc<dyn Fn(&[UsedKey]) + Send + Sync>;
 
+/// Whether a key is known to exist, from memory alone; see [`crate::verifier::Verifier::knows`].
+pub type Knows = Box<dyn Fn(&RecordKey) -> bool + Send + Sync>;
+
 struct Use {
     key: RecordKey,
     time: UnixMillis,
@@ -117,6 +120,8 @@ pub struct LastUsed {
     dropped: AtomicU64,
     /// Who is told of what was written.
     told: Mutex<Option<Told>>,
+    /// Spares the look into storage whether a key still exists.
+    knows: OnceLock<Knows>,
     /// Whether the thread was told that there is enough to write.
     is_called: AtomicBool,
     is_stopping: AtomicBool,
@@ -141,6 +146,7 @@ impl LastUsed {
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             told: Mutex::new(None),
+            knows: OnceLock::new(),
             is_called: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             writer: OnceLock::new(),
@@ -227,6 +233,19 @@ impl LastUsed {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
     }
 
+    /// From now on `knows` is asked first which keys exist. Only the first call counts.
+    pub fn ask(&self, knows: Knows) {
+        self.knows.get_or_init(|| knows);
+    }
+
+    /// Forgets what was written of a key whose deletion is published. A use of it that is written later meets
+    /// [`Self::take_back`].
+    pub fn forget_key(&self, key: &RecordKey) {
+        if let Err(error) = self.store.drop_use(key) {
+            tracing::warn!(%error, ?key, "the last use of a deleted key could not be forgotten");
+        }
+    }
+
     /// Writes everything that was queued and ends the thread. Idempotent.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
@@ -274,8 +293,10 @@ impl LastUsed {
                 waiting.map(|(key, time)| (*key, *time)).collect()
             };
             match self.store.note_uses(&batch) {
-                Ok(noted) => {
-                    self.written.fetch_add(noted as u64, Ordering::Relaxed);
+                Ok(()) => {
+                    self.written
+                        .fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    self.take_back(&batch);
                     let told = self.told.lock();
                     let told = told.unwrap_or_else(PoisonError::into_inner).clone();
                     if let Some(told) = told {
@@ -293,6 +314,20 @@ impl LastUsed {
                 }
             }
             self.forget(&batch);
+        }
+    }
+
+    /// Takes back what was written of keys that were deleted in the meantime. Looked at afterwards, so that no deletion slips
+    /// through: one that is written before this looks is seen by it, one that is written later takes the note along, and one that
+    /// is written but not yet published, of whose key memory still knows, does so when it is ([`Self::forget_key`]).
+    fn take_back(&self, batch: &[(RecordKey, UnixMillis)]) {
+        let knows = self.knows.get();
+        for (key, _) in batch {
+            if knows.is_none_or(|knows| !knows(key))
+                && let Err(error) = self.store.drop_use_without_key(key)
+            {
+                tracing::warn!(%error, ?key, "a last use was noted of a key that may not exist");
+            }
         }
     }
 

@@ -130,6 +130,11 @@ impl Row {
         self.facts.compared
     }
 
+    /// Whether the record is deleted.
+    pub fn is_forgotten(&self) -> bool {
+        self.state == State::Forgotten
+    }
+
     /// Counts what the row lets pass.
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()

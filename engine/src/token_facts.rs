@@ -60,6 +60,11 @@ impl TokenFacts {
         }
     }
 
+    /// The answer for a valid token.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         let audiences: usize = self.audiences.iter().map(|audience| audience.len()).sum();

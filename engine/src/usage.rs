@@ -37,6 +37,11 @@ impl Usage {
         &self.limiter
     }
 
+    /// Forgets when a deleted key was last used.
+    pub fn forget(&self, key: &RecordKey) {
+        self.last_used.forget_key(key);
+    }
+
     /// `row`, which is one of `key`, with what counts its uses.
     pub fn metered(&self, key: &RecordKey, row: Row, guard: &Guard) -> Row {
         row.metered(|policy| {

@@ -2,6 +2,7 @@
 
 mod bring;
 mod closing;
+mod known;
 mod ruled;
 
 use std::mem;
@@ -313,11 +314,14 @@ impl Verifier {
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
                 let row = self.fresh_row(cell, current, query.now, guard)?;
-                KeyCache::note(&found, cell, row);
+                KeyCache::note(&found, Some(row));
                 let verdict = self.judge(cell.key(), row, proven, query, guard);
                 (verdict, row.sequence())
             }
-            (None, Some(token)) => (token.judge(query), NO_CHANGE),
+            (None, Some(token)) => {
+                KeyCache::note(&found, None);
+                (token.judge(query), NO_CHANGE)
+            }
             (None, None) => return None,
         };
         proof.touch();

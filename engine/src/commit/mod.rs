@@ -28,7 +28,7 @@ use crate::fleet::{FollowError, Head, Membership, Mode};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::rules::Bell;
-use crate::storage::{Change, Event, Group, Journal, StorageError};
+use crate::storage::{Change, Event, Group, Journal, RecordKey, StorageError, Subject};
 use crate::verifier::Verifier;
 use stage::Stage;
 
@@ -258,6 +258,7 @@ impl Worker {
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
+            self.forget_uses(change);
         }
         self.last = last.position;
         self.head.advance(self.last);
@@ -266,6 +267,16 @@ impl Worker {
             .any(|change| change.event == Event::RuleAdded)
         {
             self.bell.ring();
+        }
+    }
+
+    /// A use may have been noted after the deletion was written and before anybody could know of it.
+    fn forget_uses(&self, change: &Change) {
+        if let Subject::Key(record) = &change.subject
+            && change.deletes()
+        {
+            let key = RecordKey::new(record.tenant, record.key_id);
+            self.verifier.usage().forget(&key);
         }
     }
 

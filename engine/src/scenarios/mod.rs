@@ -6,6 +6,7 @@ mod failed_writes;
 mod imports;
 mod keyring_changes;
 mod last_used;
+mod last_used_deleted;
 mod lifecycle;
 mod lists;
 mod model;

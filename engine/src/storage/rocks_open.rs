@@ -227,6 +227,7 @@ impl Place<'_> {
         match name {
             INDEX => rocks_options::index(&self.cache),
             LOG => rocks_options::ordered(&self.cache),
+            USED => rocks_options::used(&self.cache),
             _ => rocks_options::records(&self.cache),
         }
     }

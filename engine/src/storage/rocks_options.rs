@@ -5,6 +5,7 @@ use rocksdb::{
     ReadOptions, ReadTier, WriteOptions,
 };
 
+use super::rocks_used;
 use crate::limits::{ROCKSDB_OPEN_FILES, WAL_BYTES, WRITE_BUFFER_BYTES};
 
 /// Bits of bloom filter per key: one key in a hundred that is not there costs a read.
@@ -15,6 +16,9 @@ const BLOCK_BYTES: usize = 4096;
 /// A file of the index is compacted when so many of so many neighbouring entries are deletions.
 const INDEX_DELETIONS: usize = 1024;
 const INDEX_WINDOW_ENTRIES: usize = 4096;
+/// Of one key, before they become one: whoever shows the key goes through all of them. A memtable of a server with few keys is
+/// not written out for weeks.
+const USED_NOTES_MAX: usize = 16;
 
 /// The options of the whole database.
 pub fn database() -> Options {
@@ -54,6 +58,16 @@ pub fn records(block_cache: &Cache) -> Options {
     options.set_memtable_whole_key_filtering(true);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_level_compaction_dynamic_level_bytes(true);
+    options
+}
+
+/// The options of the family that holds when keys were last used: read like records, written without a read.
+pub fn used(block_cache: &Cache) -> Options {
+    let mut options = records(block_cache);
+    options.set_merge_operator_associative("latest", |_, noted, notes| {
+        Some(rocks_used::latest(noted, notes))
+    });
+    options.set_max_successive_merges(USED_NOTES_MAX);
     options
 }
 

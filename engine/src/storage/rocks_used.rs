@@ -1,6 +1,8 @@
 //! When keys were last used: a column family of its own, since it is neither part of a record nor of any change.
+//!
+//! A note never reads: RocksDB merges it with what is there, and the latest use stays, whatever order they came in.
 
-use rocksdb::{ReadOptions, WriteBatch};
+use rocksdb::{MergeOperands, ReadOptions, WriteBatch};
 
 use super::rocks::{RocksStore, USED};
 use super::{RecordKey, Rows, StorageError};
@@ -8,6 +10,7 @@ use crate::clock::UnixMillis;
 
 impl RocksStore {
     /// When the key was last used, as far as that was written. May wait for the disk.
+    #[cfg(test)]
     pub fn last_used(&self, key: &RecordKey) -> Result<Option<UnixMillis>, StorageError> {
         let bytes = self.db.get_pinned_cf(self.family(USED)?, key.as_bytes())?;
         bytes.map(|bytes| decode(&bytes)).transpose()
@@ -24,32 +27,101 @@ impl RocksStore {
         times.collect()
     }
 
-    /// Notes uses in one write, which is not synced; a use that is older than the one noted is left out. Returns how many were
-    /// noted. Calls must not overlap.
-    pub fn note_uses(&self, uses: &[(RecordKey, UnixMillis)]) -> Result<usize, StorageError> {
+    /// Notes uses in one write, which is not synced; one that is older than what is noted already changes nothing. The note of a
+    /// key that does not exist is to be taken back: see [`Self::drop_use_without_key`].
+    pub fn note_uses(&self, uses: &[(RecordKey, UnixMillis)]) -> Result<(), StorageError> {
         let family = self.family(USED)?;
         let mut batch = WriteBatch::default();
         for (key, time) in uses {
-            if self.last_used(key)?.is_none_or(|noted| noted < *time) {
-                batch.put_cf(family, key.as_bytes(), time.0.to_le_bytes());
-            }
+            batch.merge_cf(family, key.as_bytes(), time.0.to_le_bytes());
         }
-        let noted = batch.len();
-        if noted > 0 {
-            self.db.write(batch)?;
+        Ok(self.db.write(batch)?)
+    }
+
+    /// Forgets when the key was last used if it does not exist. May wait for the disk.
+    pub fn drop_use_without_key(&self, key: &RecordKey) -> Result<(), StorageError> {
+        if self.read(key)?.is_none() {
+            self.drop_use(key)?;
         }
-        // Looked at afterwards, so that a deletion is met that came between: it either took the note along or is seen here.
-        for (key, _) in uses {
-            if self.read(key)?.is_none() {
-                self.db.delete_cf(family, key.as_bytes())?;
-            }
-        }
-        Ok(noted)
+        Ok(())
+    }
+
+    /// Forgets when the key was last used.
+    pub fn drop_use(&self, key: &RecordKey) -> Result<(), StorageError> {
+        Ok(self.db.delete_cf(self.family(USED)?, key.as_bytes())?)
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<UnixMillis, StorageError> {
-    let millis = bytes.try_into();
+/// What RocksDB makes of several notes of one key: the latest. What is no time counts for nothing as soon as there is one: a merge
+/// that failed would stop all writes.
+pub fn latest(noted: Option<&[u8]>, notes: &MergeOperands) -> Vec<u8> {
+    let times = noted.into_iter().chain(notes).map(decode);
+    let latest = times.filter_map(Result::ok).max();
+    latest.map_or_else(Vec::new, |time| time.0.to_le_bytes().to_vec())
+}
+
+fn decode(millis: &[u8]) -> Result<UnixMillis, StorageError> {
+    let millis = millis.try_into();
     let millis = millis.map_err(|_| StorageError::Corrupt("the time of a key's last use"))?;
     Ok(UnixMillis(i64::from_le_bytes(millis)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::{KeyId, TenantId};
+    use crate::storage::{self, Opened, Wanted};
+
+    fn key(id: u128) -> RecordKey {
+        RecordKey::new(TenantId::SINGLE, KeyId::Issued(Uuid::from_u128(id)))
+    }
+
+    #[test]
+    fn the_latest_use_stays_in_whatever_order_they_are_noted() {
+        let scratch = tempfile::tempdir().unwrap();
+        let wanted = Wanted::new(Some(1), 1 << 20);
+        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let (rising, falling, mixed) = (key(1), key(2), key(3));
+        for n in 0..100 {
+            let notes = [(rising, n), (falling, 99 - n), (mixed, n * 37 % 100)];
+            let notes = notes.map(|(key, time)| (key, UnixMillis(time)));
+            store.note_uses(&notes).unwrap();
+            if n == 50 {
+                // Half of them are then read from a file.
+                store.db.flush_cf(store.family(USED).unwrap()).unwrap();
+            }
+        }
+        let noted = store.last_uses(&[rising, falling, mixed, key(4)]).unwrap();
+        let latest = Some(UnixMillis(99));
+        assert_eq!(noted, [latest, latest, latest, None]);
+        store.drop_use(&mixed).unwrap();
+        store.note_uses(&[(mixed, UnixMillis(7))]).unwrap();
+        drop(store);
+
+        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let family = store.family(USED).unwrap();
+        store
+            .db
+            .compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        let noted = store.last_uses(&[rising, falling, mixed]).unwrap();
+        assert_eq!(noted, [latest, latest, Some(UnixMillis(7))]);
+    }
+
+    #[test]
+    fn what_is_no_time_gives_way_to_the_next_note() {
+        let scratch = tempfile::tempdir().unwrap();
+        let wanted = Wanted::new(Some(1), 1 << 20);
+        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let family = store.family(USED).unwrap();
+        store
+            .db
+            .put_cf(family, key(1).as_bytes(), b"damaged")
+            .unwrap();
+        assert!(store.last_uses(&[key(1)]).is_err());
+        store.note_uses(&[(key(1), UnixMillis(5))]).unwrap();
+        store.db.flush_cf(family).unwrap();
+        assert_eq!(store.last_uses(&[key(1)]).unwrap(), [Some(UnixMillis(5))]);
+    }
 }

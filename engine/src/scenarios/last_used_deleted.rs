@@ -1,0 +1,170 @@
+//! What is left of the last use of a key that is deleted while it is noted: nothing.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::clock::UnixMillis;
+use crate::credential::imported_key_id;
+use crate::storage::{Change, Group, Journal, RecordKey, Step as Written, StorageError};
+use crate::{DeleteKey, ImportKey, Mode, Position};
+
+const TENANT: TenantId = TenantId::SINGLE;
+/// Far beyond what a write takes, so that only a hang exceeds it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Stops after a deletion is durable and before anybody knows of it.
+struct Held {
+    journal: Box<dyn Journal>,
+    is_written: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Journal for Held {
+    fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError> {
+        self.journal.append(group)?;
+        if group.changes.iter().any(Change::deletes) {
+            self.is_written.send(()).expect("the test waits");
+            self.go_on.recv().expect("the test opens the gate");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+        self.journal.take(step)
+    }
+
+    fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
+        self.journal.change_at(position)
+    }
+}
+
+fn import(engine: &Engine, key_id: KeyId) {
+    let key = key("a");
+    submit(engine, Command::Import(ImportKey { key_id, key })).expect("an import");
+}
+
+fn stored(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
+    let key = RecordKey::new(TENANT, key_id);
+    engine.store().last_used(&key).expect("a readable time")
+}
+
+fn await_written(engine: &Engine, written: u64) {
+    let start = Instant::now();
+    while engine.last_used_counts().written < written {
+        assert!(start.elapsed() < PATIENCE, "nothing is written");
+        thread::yield_now();
+    }
+    // Until what was written is looked at, too.
+    let key_id = imported_key_id(TENANT, &written.to_le_bytes());
+    engine.touch(TENANT, key_id, clock::now());
+    while engine.last_used_counts().written == written {
+        assert!(start.elapsed() < PATIENCE, "nothing is written");
+        thread::yield_now();
+    }
+}
+
+fn eager(path: &Path) -> Options {
+    let last_used = LastUsedOptions {
+        flush_size: 1,
+        ..LastUsedOptions::default()
+    };
+    Options {
+        last_used,
+        ..options(path)
+    }
+}
+
+#[test]
+fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (is_written, written) = channel();
+    let (open_gate, go_on) = channel();
+    let held = move |journal| -> Box<dyn Journal> {
+        Box::new(Held {
+            journal,
+            is_written,
+            go_on,
+        })
+    };
+    let engine = Engine::open_with(eager(scratch.path()), Mode::Primary, |rows| rows, held);
+    let engine = engine.unwrap();
+    let key_id = imported_key_id(TENANT, b"raw");
+    import(&engine, key_id);
+    let used = query("raw", CacheMode::Use);
+    assert_eq!(ask(&engine, &used).0, valid("a"));
+    await_written(&engine, 1);
+    assert_eq!(stored(&engine, key_id), Some(used.now));
+
+    let deletes = thread::spawn({
+        let engine = Arc::clone(&engine);
+        move || {
+            let command = Command::Delete(DeleteKey {
+                tenant: TENANT,
+                key_id,
+            });
+            submit(&engine, command).expect("a deletion");
+        }
+    });
+    written.recv().unwrap();
+    assert_eq!(
+        stored(&engine, key_id),
+        None,
+        "it is written with the deletion"
+    );
+    // A verification would still find the key in its cell.
+    let later = used.now.plus_seconds(60);
+    engine.touch(TENANT, key_id, later);
+    await_written(&engine, 3);
+    assert_eq!(stored(&engine, key_id), Some(later));
+    open_gate.send(()).unwrap();
+    deletes.join().unwrap();
+    assert_eq!(stored(&engine, key_id), None);
+}
+
+#[test]
+fn a_use_that_is_noted_after_the_deletion_is_taken_back() {
+    for cache_bytes in [1 << 20, 0] {
+        let scratch = tempfile::tempdir().unwrap();
+        let engine = Engine::open(Options {
+            cache_bytes,
+            ..eager(scratch.path())
+        });
+        let engine = engine.unwrap();
+        let key_id = imported_key_id(TENANT, b"raw");
+        import(&engine, key_id);
+        let used = query("raw", CacheMode::Use);
+        assert_eq!(ask(&engine, &used).0, valid("a"));
+        await_written(&engine, 1);
+        assert_eq!(stored(&engine, key_id), Some(used.now));
+        let command = DeleteKey {
+            tenant: TENANT,
+            key_id,
+        };
+        submit(&engine, Command::Delete(command)).unwrap();
+        engine.touch(TENANT, key_id, used.now.plus_seconds(60));
+        await_written(&engine, 3);
+        assert_eq!(stored(&engine, key_id), None);
+    }
+}
+
+#[test]
+fn memory_tells_which_keys_exist() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = open(scratch.path());
+    let key_id = imported_key_id(TENANT, b"raw");
+    let knows = || engine.knows(TENANT, key_id);
+    import(&engine, key_id);
+    assert!(!knows(), "nobody has asked for it yet");
+    assert_eq!(verify(&engine, "raw", CacheMode::Use).0, valid("a"));
+    assert!(knows());
+    revoke(&engine, key_id).unwrap();
+    assert!(knows());
+    let command = DeleteKey {
+        tenant: TENANT,
+        key_id,
+    };
+    submit(&engine, Command::Delete(command)).unwrap();
+    assert!(!knows());
+}
