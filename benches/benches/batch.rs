@@ -9,17 +9,19 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::limits::BATCH_VERIFY_REQUESTS;
 use talos_api::verify::refused_body;
-use talos_benches::{Scratch, Walk};
+use talos_benches::{Scratch, Walk, many_keys};
 use talos_engine::{CacheMode, Query, Step, TenantId, Verdict, clock};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const KEYS: usize = 1000;
+/// Memory for cells of a key of the usual size, generously.
+const CACHE_BYTES_PER_KEY: usize = 2048;
 
 /// The body of a request for these credentials.
 fn request<'a>(credentials: impl Iterator<Item = &'a str>) -> String {
@@ -34,27 +36,27 @@ fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
     let requests = parse_requests(body.as_bytes()).expect("a batch");
     let now = clock::now();
     let (mut bodies, mut ends) = (Vec::new(), Vec::with_capacity(requests.len()));
-    for request in &requests {
-        let query = Query {
-            tenant: TenantId::SINGLE,
-            credential: request.credential.as_bytes(),
-            expected_audiences: &[],
-            client_ip: None,
-            cache: CacheMode::Use,
-            now,
-        };
-        let step = scratch.engine.verify(&query, |answer| {
-            bodies.extend_from_slice(match answer.verdict {
-                Verdict::Valid { body, .. } => body,
-                Verdict::Limited { .. } => panic!("no key has a limit"),
-                Verdict::Refused(refusal) => refused_body(refusal),
-            });
-        });
-        let Step::Answered(()) = step else {
+    let query = |credential| Query {
+        tenant: TenantId::SINGLE,
+        credential,
+        expected_audiences: &[],
+        client_ip: None,
+        cache: CacheMode::Use,
+        now,
+    };
+    let credentials = requests.iter().map(|request| request.credential.as_bytes());
+    let queries: Vec<_> = credentials.map(query).collect();
+    scratch.engine.verify_many(&queries, |_, step| {
+        let Step::Answered(answer) = step else {
             panic!("a record is not in memory");
         };
+        bodies.extend_from_slice(match answer.verdict {
+            Verdict::Valid { body, .. } => body,
+            Verdict::Limited { .. } => panic!("no key has a limit"),
+            Verdict::Refused(refusal) => refused_body(refusal),
+        });
         ends.push(bodies.len());
-    }
+    });
     let starts = std::iter::once(0).chain(ends.iter().copied());
     render_results(starts.zip(&ends).map(|(start, end)| &bodies[start..*end]))
 }
@@ -93,5 +95,28 @@ fn batch(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, batch);
+/// Batches of keys of which there are so many that none of them is in the processor's caches.
+fn batch_of_many(c: &mut Criterion) {
+    let count = many_keys();
+    let scratch = Scratch::new((count * CACHE_BYTES_PER_KEY).max(64 << 20));
+    let keys = scratch.issue(count);
+    assert!(keys.iter().all(|key| scratch.verify(key, CacheMode::Use)));
+    let mut walk = Walk::default();
+    let mut random = || {
+        let credentials = (0..BATCH_VERIFY_REQUESTS).map(|_| keys[walk.next(count)].as_str());
+        request(credentials)
+    };
+    let mut group = c.benchmark_group("batch");
+    group.throughput(Throughput::Elements(BATCH_VERIFY_REQUESTS as u64));
+    group.bench_function("verify 100 of all keys at random, proof hits", |b| {
+        b.iter_batched_ref(
+            &mut random,
+            |body| answer(&scratch, body).len(),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, batch, batch_of_many);
 criterion_main!(benches);

@@ -100,6 +100,21 @@ impl KeyCache {
         })
     }
 
+    /// How many proofs there are.
+    pub fn proofs(&self) -> usize {
+        self.proofs.len()
+    }
+
+    /// Starts to fetch the place of the proof of the credential with this digest.
+    pub fn fetch_place(&self, digest: &[u8; 32]) {
+        self.proofs.fetch_place(hash_of(digest));
+    }
+
+    /// Starts to fetch that proof and what it leads to, once the place has arrived.
+    pub fn fetch_proof(&self, digest: &[u8; 32]) {
+        self.proofs.fetch_entries(hash_of(digest));
+    }
+
     /// Notes where a proof led to, for the next one who asks: to this row of its cell, or to what the token says itself. Of
     /// the tokens of one key each has its own facts, while the row of the key is at hand.
     pub fn note(found: &Found<'_, Proof>, row: Option<&Row>) {

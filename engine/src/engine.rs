@@ -3,6 +3,7 @@
 mod fleet;
 mod log;
 mod rules;
+mod verify;
 
 pub use fleet::Watch;
 pub use log::LogStart;
@@ -35,7 +36,7 @@ use crate::storage::{
 use crate::token::Claims;
 use crate::usage::Usage;
 use crate::verifier::Verifier;
-use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
+use crate::verify::PendingRead;
 use crate::warm_up::WarmUp;
 
 /// Renders the answer body of a valid key from its record and the configured issuer.
@@ -344,14 +345,6 @@ impl Engine {
         self.last_used.counts()
     }
 
-    /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.
-    ///
-    /// # Errors
-    /// A credential that no key of ours can have.
-    pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
-        self.verifier.identify(query)
-    }
-
     /// The prefixes of macaroons at this moment, by which [`crate::credential::shape`] tells them from other credentials.
     pub fn macaroon_prefixes(&self) -> MacaroonPrefixes {
         let guard = pin();
@@ -392,40 +385,6 @@ impl Engine {
                 Turn::Refused => Err(ReadError::Busy),
             });
         }));
-    }
-
-    /// Answers from memory, without waiting, or says which read is needed. `answer` is called at most once, at once.
-    pub fn verify<R>(&self, query: &Query<'_>, answer: impl FnOnce(Answer<'_>) -> R) -> Step<R> {
-        match self.verifier.verify(query, answer) {
-            Step::Answered(answered) => Step::Answered(answered),
-            Step::Pending(target) => Step::Pending(PendingRead(target)),
-        }
-    }
-
-    /// Performs the read on a disk thread; `done` is called exactly once, also when the queue is full (the answer is then
-    /// an internal error).
-    pub fn read(&self, pending: PendingRead, done: impl FnOnce(Loaded) + Send + 'static) {
-        let verifier = Arc::clone(&self.verifier);
-        self.disk.submit(Box::new(move |turn| {
-            let record = match turn {
-                Turn::Run => verifier.read(&pending.0),
-                Turn::Refused => Err(StorageError::Io(
-                    "too many reads are waiting for the disk".to_owned(),
-                )),
-            };
-            done(Loaded { pending, record });
-        }));
-    }
-
-    /// Answers the query for which `loaded` was read.
-    pub fn finish<R>(
-        &self,
-        query: &Query<'_>,
-        loaded: Loaded,
-        answer: impl FnOnce(Answer<'_>) -> R,
-    ) -> R {
-        self.verifier
-            .settle(query, &loaded.pending.0, loaded.record, answer)
     }
 
     /// Whether writes are accepted.

@@ -62,6 +62,9 @@ pub const SWEEPS_MAX: usize = 64;
 /// Bytes of cells and proofs per slot of the tables that find them, which take 40 bytes for each: with keys of the usual size
 /// a table is then between a third and two thirds full.
 pub const CACHE_BYTES_PER_SLOT: usize = 512;
+/// From so many proofs on, about 3 MB with all they lead to, memory is asked for what the next credentials of a batch need. Fewer are in
+/// the processor's caches if they are used at all, and asking would cost more than it spares.
+pub const PROOFS_FETCHED_AHEAD: usize = 4096;
 /// Places for keys whose rate limit is counted: 2 MiB, and about 30 MiB when all are taken.
 pub const RATE_LIMIT_SLOTS: usize = 1 << 18;
 /// Keys that are brought into the cells at once after a start.

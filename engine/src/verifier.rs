@@ -3,6 +3,8 @@
 mod bring;
 mod closing;
 mod known;
+mod many;
+mod prove;
 mod ruled;
 
 use std::mem;
@@ -13,18 +15,15 @@ use talos_cells::{Guard, State, Swap, pin};
 
 use crate::cache::{KeyCache, KeyCell, Proven};
 use crate::clock::UnixMillis;
-use crate::credential::shape::{self, Shape, TokenShape};
-use crate::credential::{imported_key_id, proof_digest};
+use crate::credential::proof_digest;
 use crate::engine::{RenderBody, RenderTokenBody};
-use crate::ids::{KeyId, Sequence};
+use crate::ids::Sequence;
 use crate::keyring::Keyring;
-use crate::limits::CREDENTIAL_BYTES;
 use crate::record::Record;
 use crate::row::{Current, Row};
 use crate::rules::Rules;
 use crate::shards::Shards;
 use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError, Subject};
-use crate::token_facts::TokenFacts;
 use crate::usage::Usage;
 use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
 
@@ -165,23 +164,20 @@ impl Verifier {
         self.usage.metered(key, row, guard)
     }
 
-    /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
-    /// of no key.
-    pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
-        if query.credential.is_empty() || query.credential.len() > CREDENTIAL_BYTES {
-            return Err(Refusal::InvalidFormat);
-        }
-        let guard = pin();
-        let keyring = &self.current.load(&guard).keyring;
-        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
-        let (key_id, _) = prove_key(keyring, &shape, query)?;
-        Ok(key_id)
-    }
-
     /// Answers from memory or says what has to be read from disk.
     pub fn verify<R>(
         &self,
         query: &Query<'_>,
+        answer: impl FnOnce(Answer<'_>) -> R,
+    ) -> Step<R, Target> {
+        self.verify_digested(query, None, answer)
+    }
+
+    /// The same with the digest of the credential, if that is known already.
+    fn verify_digested<R>(
+        &self,
+        query: &Query<'_>,
+        digest: Option<[u8; 32]>,
         answer: impl FnOnce(Answer<'_>) -> R,
     ) -> Step<R, Target> {
         let status = match query.cache {
@@ -192,12 +188,12 @@ impl Verifier {
         if self.is_closed() {
             return Step::Answered(answer(refused(Refusal::Internal)));
         }
-        if query.credential.is_empty() || query.credential.len() > CREDENTIAL_BYTES {
+        if !query.has_length_of_credential() {
             return Step::Answered(answer(refused(Refusal::InvalidFormat)));
         }
         let guard = pin();
         let current = self.current.load(&guard);
-        let digest = proof_digest(query.tenant, query.credential);
+        let digest = digest.unwrap_or_else(|| proof_digest(query.tenant, query.credential));
         if query.cache == CacheMode::Use
             && let Some((verdict, sequence)) = self.remembered(&digest, current, query, &guard)
         {
@@ -378,46 +374,6 @@ impl Verifier {
         }
     }
 
-    /// Finds out whether a credential is ours, and whose.
-    fn prove(
-        &self,
-        current: &Current,
-        query: &Query<'_>,
-        digest: [u8; 32],
-    ) -> Result<(KeyId, Proven), Refusal> {
-        let keyring = &current.keyring;
-        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
-        let (key_id, not_after, token) = if let Shape::Token(shape) = shape {
-            self.prove_token(keyring, shape, query)?
-        } else {
-            let (key_id, not_after) = prove_key(keyring, &shape, query)?;
-            (key_id, not_after, None)
-        };
-        let proven = Proven {
-            digest,
-            generation: current.generation,
-            not_after_ms: not_after.0,
-            token,
-        };
-        Ok((key_id, proven))
-    }
-
-    fn prove_token(
-        &self,
-        keyring: &Keyring,
-        shape: TokenShape<'_>,
-        query: &Query<'_>,
-    ) -> Result<(KeyId, UnixMillis, Option<Arc<TokenFacts>>), Refusal> {
-        let (claims, not_after) = keyring
-            .prove_token(shape, query.credential, query.tenant, query.now)
-            .map_err(|fault| {
-                tracing::debug!(%fault, "a token is refused");
-                fault.refusal()
-            })?;
-        let facts = TokenFacts::new(&claims, keyring.clock_skew_s(), self.render_token);
-        Ok((claims.key_id, not_after, Some(Arc::new(facts))))
-    }
-
     /// Looks for the record of `key` in the cells, then in what RocksDB has in memory.
     fn find(
         &self,
@@ -451,12 +407,16 @@ impl Verifier {
             return Ok(Found::new(self.rows.in_memory(&key)?, target(Some(cell))));
         }
         // Unknown keys leave no trace in the cells: a flood of them must not push out what is used.
-        if self.rows.in_memory(&key)? == InMemory::Absent {
+        let first = self.rows.in_memory(&key)?;
+        if first == InMemory::Absent {
             return Ok(Found::Record(None, target(None)));
         }
         // The cell must be linked before the read whose row it gets: what was read above may be outdated by now.
         let target = target(Some(cache.link(key, hash, guard)));
-        Ok(Found::new(self.rows.in_memory(&key)?, target))
+        match first {
+            InMemory::Unknown => Ok(Found::OnDisk(target)),
+            _ => Ok(Found::new(self.rows.in_memory(&key)?, target)),
+        }
     }
 }
 
@@ -473,25 +433,5 @@ impl Found {
             InMemory::Absent => Self::Record(None, target),
             InMemory::Unknown => Self::OnDisk(target),
         }
-    }
-}
-
-/// The key whose credential this is, and until when it may be used.
-fn prove_key(
-    keyring: &Keyring,
-    shape: &Shape<'_>,
-    query: &Query<'_>,
-) -> Result<(KeyId, UnixMillis), Refusal> {
-    match shape {
-        Shape::Token(_) => Err(Refusal::InvalidFormat),
-        Shape::Other => {
-            let key_id = imported_key_id(query.tenant, query.credential);
-            Ok((key_id, UnixMillis(i64::MAX)))
-        }
-        Shape::Issued(issued) => keyring
-            .prove(issued)
-            .filter(|not_after| query.now < *not_after)
-            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
-            .ok_or(Refusal::NotFound),
     }
 }

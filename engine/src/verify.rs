@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::clock::UnixMillis;
 use crate::ids::{Sequence, TenantId};
+use crate::limits::CREDENTIAL_BYTES;
 use crate::record::RateLimitPolicy;
 use crate::verifier::Target;
 
@@ -22,6 +23,13 @@ pub struct Query<'a> {
     pub cache: CacheMode,
     /// The time of the request.
     pub now: UnixMillis,
+}
+
+impl Query<'_> {
+    /// Whether the credential is as long as one may be.
+    pub(crate) fn has_length_of_credential(&self) -> bool {
+        (1..=CREDENTIAL_BYTES).contains(&self.credential.len())
+    }
 }
 
 /// Whether caches may be read and written.

@@ -8,14 +8,13 @@ use std::ops::Range;
 
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::error::ApiError;
-use talos_api::verify::VerifyRequest;
 use talos_engine::{Answer, CacheStatus, Loaded, Step};
 use tokio::sync::oneshot;
 
 use crate::handover::Dropped;
 use crate::position::Basis;
 use crate::response::Exchange;
-use crate::verify::{Circumstances, read, said, with_query, with_quota_fields};
+use crate::verify::{Circumstances, audiences, query, read, said, with_query, with_quota_fields};
 
 /// What is known while some records are on their way.
 pub(crate) struct Batch {
@@ -97,33 +96,22 @@ pub(crate) fn verify(
         reads: Vec::new(),
         loaded: Vec::new(),
     };
-    for (place, request) in requests.iter().enumerate() {
-        if let Some(read) = verify_one(exchange, request, circumstances, place, &mut batch) {
-            batch.reads.push((place, read));
-        }
-    }
+    let audiences: Vec<_> = requests.iter().map(audiences).collect();
+    let queries: Vec<_> = requests
+        .iter()
+        .zip(&audiences)
+        .map(|(request, audiences)| query(request, audiences, circumstances))
+        .collect();
+    let engine = &exchange.core.shared.engine;
+    engine.verify_many(&queries, |place, step| match step {
+        Step::Answered(answer) => batch.add(exchange, place, answer),
+        Step::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
+    });
     if batch.reads.is_empty() {
         batch.answer(exchange, output);
         return None;
     }
     Some(batch)
-}
-
-fn verify_one(
-    exchange: &Exchange<'_>,
-    request: &VerifyRequest<'_>,
-    circumstances: Circumstances,
-    place: usize,
-    batch: &mut Batch,
-) -> Option<oneshot::Receiver<Loaded>> {
-    let engine = &exchange.core.shared.engine;
-    let step = with_query(request, circumstances, |query| {
-        engine.verify(query, |answer| batch.add(exchange, place, answer))
-    });
-    match step {
-        Step::Answered(()) => None,
-        Step::Pending(pending) => Some(read(exchange, pending)),
-    }
 }
 
 /// Answers into `output` a batch whose records have been read.

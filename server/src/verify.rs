@@ -93,20 +93,29 @@ pub(crate) fn with_query<R>(
     circumstances: Circumstances,
     ask: impl FnOnce(&Query<'_>) -> R,
 ) -> R {
-    // Without audiences, which is the rule, an empty vector allocates nothing.
-    let expected_audiences: Vec<&str> = request
-        .expected_audiences
-        .iter()
-        .map(AsRef::as_ref)
-        .collect();
-    ask(&Query {
+    let audiences = audiences(request);
+    ask(&query(request, &audiences, circumstances))
+}
+
+/// The audiences that `request` expects. Without any, which is the rule, nothing is allocated.
+pub(crate) fn audiences<'r>(request: &'r VerifyRequest<'_>) -> Vec<&'r str> {
+    let audiences = request.expected_audiences.iter();
+    audiences.map(AsRef::as_ref).collect()
+}
+
+pub(crate) fn query<'q>(
+    request: &'q VerifyRequest<'_>,
+    expected_audiences: &'q [&'q str],
+    circumstances: Circumstances,
+) -> Query<'q> {
+    Query {
         tenant: TenantId::SINGLE,
         credential: request.credential.as_bytes(),
-        expected_audiences: &expected_audiences,
+        expected_audiences,
         client_ip: circumstances.client_ip,
         cache: circumstances.cache,
         now: circumstances.now,
-    })
+    }
 }
 
 fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {

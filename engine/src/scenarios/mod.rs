@@ -9,6 +9,7 @@ mod last_used;
 mod last_used_deleted;
 mod lifecycle;
 mod lists;
+mod many;
 mod model;
 mod positions;
 mod rate_limits;

@@ -1,0 +1,91 @@
+//! Whose credential it is, if it is one of ours: from its text, the secrets and the signing keys alone.
+
+use std::sync::Arc;
+
+use talos_cells::pin;
+
+use super::Verifier;
+use crate::cache::Proven;
+use crate::clock::UnixMillis;
+use crate::credential::imported_key_id;
+use crate::credential::shape::{self, Shape, TokenShape};
+use crate::ids::KeyId;
+use crate::keyring::Keyring;
+use crate::row::Current;
+use crate::token_facts::TokenFacts;
+use crate::verify::{Query, Refusal};
+
+impl Verifier {
+    /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
+    /// of no key.
+    pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
+        if !query.has_length_of_credential() {
+            return Err(Refusal::InvalidFormat);
+        }
+        let guard = pin();
+        let keyring = &self.current.load(&guard).keyring;
+        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
+        let (key_id, _) = prove_key(keyring, &shape, query)?;
+        Ok(key_id)
+    }
+
+    /// Finds out whether a credential is ours, and whose.
+    pub(super) fn prove(
+        &self,
+        current: &Current,
+        query: &Query<'_>,
+        digest: [u8; 32],
+    ) -> Result<(KeyId, Proven), Refusal> {
+        let keyring = &current.keyring;
+        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
+        let (key_id, not_after, token) = if let Shape::Token(shape) = shape {
+            self.prove_token(keyring, shape, query)?
+        } else {
+            let (key_id, not_after) = prove_key(keyring, &shape, query)?;
+            (key_id, not_after, None)
+        };
+        let proven = Proven {
+            digest,
+            generation: current.generation,
+            not_after_ms: not_after.0,
+            token,
+        };
+        Ok((key_id, proven))
+    }
+
+    fn prove_token(
+        &self,
+        keyring: &Keyring,
+        shape: TokenShape<'_>,
+        query: &Query<'_>,
+    ) -> Result<(KeyId, UnixMillis, Option<Arc<TokenFacts>>), Refusal> {
+        let (claims, not_after) = keyring
+            .prove_token(shape, query.credential, query.tenant, query.now)
+            .map_err(|fault| {
+                tracing::debug!(%fault, "a token is refused");
+                fault.refusal()
+            })?;
+        let facts = TokenFacts::new(&claims, keyring.clock_skew_s(), self.render_token);
+        Ok((claims.key_id, not_after, Some(Arc::new(facts))))
+    }
+}
+
+/// The key whose credential this is, and until when it may be used.
+fn prove_key(
+    keyring: &Keyring,
+    shape: &Shape<'_>,
+    query: &Query<'_>,
+) -> Result<(KeyId, UnixMillis), Refusal> {
+    match shape {
+        Shape::Token(_) => Err(Refusal::InvalidFormat),
+        Shape::Other => {
+            let key_id = imported_key_id(query.tenant, query.credential);
+            Ok((key_id, UnixMillis(i64::MAX)))
+        }
+        Shape::Issued(issued) => keyring
+            .prove(issued)
+            .filter(|not_after| query.now < *not_after)
+            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
+            .ok_or(Refusal::NotFound),
+    }
+}
