@@ -54,6 +54,7 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --package talos-cells --features shuttle --all-targets -- --deny warnings
+	@scripts/lint-beside
 
 # Under the name BASELINE, to compare with later: `make bench BASELINE=before`, then `make bench-against BASELINE=before`.
 BASELINE ?= latest
