@@ -110,7 +110,7 @@ fn whole(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         let (size, extension) = line.split_at(digits);
         if size.is_empty()
             || !(extension.is_empty() || extension[0] == b';')
-            || !extension.iter().all(is_text)
+            || !extension.iter().copied().all(is_text)
         {
             return None;
         }
@@ -128,7 +128,7 @@ fn whole(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             return Some((body, bytes.len() - rest.len()));
         }
         let starts_well = line[0].is_ascii_graphic() && line[0] != b':';
-        if !starts_well || !line.iter().all(is_text) {
+        if !starts_well || !line.iter().copied().all(is_text) {
             return None;
         }
     }
@@ -142,6 +142,6 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(line)
 }
 
-fn is_text(byte: &u8) -> bool {
+fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

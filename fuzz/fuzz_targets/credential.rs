@@ -15,7 +15,7 @@ use talos_engine::credential::shape::{self, Shape};
 use talos_engine::limits::CREDENTIAL_BYTES;
 use talos_engine::{
     CacheMode, Engine, KeyId, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
-    Refusal, Secret, Step, TenantId, TokenSettings, Verdict,
+    Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict,
 };
 use talos_fuzz::edits::{Edit, edited};
 use uuid::Uuid;
@@ -38,6 +38,8 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
         cache_bytes: 1 << 20,
         cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
+        retention: Retention::default(),
+        snapshots: 1,
         keyring: Keyring::new(KeyringSettings {
             hmac_current: Secret::new(SECRET.to_owned()),
             hmac_retired: Vec::new(),

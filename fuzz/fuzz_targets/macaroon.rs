@@ -84,7 +84,7 @@ fuzz_target!(|input: Input| {
     let prefix = PREFIXES[usize::from(input.prefix) % PREFIXES.len()];
     let claims = input.claims.0;
     if let Some(first) = input.first {
-        first_caveat_is_read_as_it_stands(first, &claims, prefix);
+        first_caveat_is_read_as_it_stands(&first, &claims, prefix);
     }
     let Ok(token) = mint(&KEYS, prefix, &claims) else {
         return;
@@ -149,13 +149,13 @@ fn has_one_spelling(token: &str) {
 }
 
 /// The issuer signs nothing but its own claims; were it to sign another text, it would be read as every JSON reader does.
-fn first_caveat_is_read_as_it_stands(first: Vec<u8>, claims: &Claims, prefix: &str) {
+fn first_caveat_is_read_as_it_stands(first: &[u8], claims: &Claims, prefix: &str) {
     let identifier = claims.token_id.clone().into_bytes();
-    let token = Parts::signed(SECRET, None, identifier, vec![first.clone()]).token(prefix);
+    let token = Parts::signed(SECRET, None, identifier, vec![first.to_owned()]).token(prefix);
     let Ok(read) = verify(&KEYS, &token) else {
         return;
     };
-    let value: Value = serde_json::from_slice(&first).expect("JSON");
+    let value: Value = serde_json::from_slice(first).expect("JSON");
     assert_eq!(value["tty"], "macaroon");
     assert_eq!(value["iss"], read.issuer.as_str());
     assert_eq!(value["exp"], read.expires_at_s);
