@@ -256,12 +256,17 @@ impl Scratch {
     /// When that cannot be begun.
     pub fn warm_up(&self) {
         const STILL: usize = 20;
+        let before = self.engine.cache_used_bytes();
         self.engine.warm_up().expect("a thread");
-        let (mut used, mut still) = (0, 0);
+        let (mut used, mut still) = (before, 0);
         while still < STILL {
             std::thread::sleep(Duration::from_millis(10));
             let now = self.engine.cache_used_bytes();
-            still = if now == used { still + 1 } else { 0 };
+            still = if now == used && now > before {
+                still + 1
+            } else {
+                0
+            };
             used = now;
         }
     }

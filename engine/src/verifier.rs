@@ -415,7 +415,9 @@ impl Verifier {
         let target = target(Some(cache.link(key, hash, guard)));
         match first {
             InMemory::Unknown => Ok(Found::OnDisk(target)),
-            _ => Ok(Found::new(self.rows.in_memory(&key)?, target)),
+            InMemory::Found(_) | InMemory::Absent => {
+                Ok(Found::new(self.rows.in_memory(&key)?, target))
+            }
         }
     }
 }

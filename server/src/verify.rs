@@ -103,6 +103,7 @@ pub(crate) fn audiences<'r>(request: &'r VerifyRequest<'_>) -> Vec<&'r str> {
     audiences.map(AsRef::as_ref).collect()
 }
 
+/// What `request` asks of the engine.
 pub(crate) fn query<'q>(
     request: &'q VerifyRequest<'_>,
     expected_audiences: &'q [&'q str],

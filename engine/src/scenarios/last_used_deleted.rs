@@ -45,6 +45,22 @@ fn import(engine: &Engine, key_id: KeyId) {
     submit(engine, Command::Import(ImportKey { key_id, key })).expect("an import");
 }
 
+fn delete(engine: &Engine, key_id: KeyId) {
+    let tenant = TENANT;
+    let command = Command::Delete(DeleteKey { tenant, key_id });
+    submit(engine, command).expect("a deletion");
+}
+
+/// Imports a key and uses it once; waits until that is written, and tells when it was.
+fn import_and_use(engine: &Engine, key_id: KeyId) -> UnixMillis {
+    import(engine, key_id);
+    let used = query("raw", CacheMode::Use);
+    assert_eq!(ask(engine, &used).0, valid("a"));
+    await_written(engine, 1);
+    assert_eq!(stored(engine, key_id), Some(used.now));
+    used.now
+}
+
 fn stored(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
     let key = RecordKey::new(TENANT, key_id);
     engine.store().last_used(&key).expect("a readable time")
@@ -91,21 +107,11 @@ fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
     let engine = Engine::open_with(eager(scratch.path()), Mode::Primary, |rows| rows, held);
     let engine = engine.unwrap();
     let key_id = imported_key_id(TENANT, b"raw");
-    import(&engine, key_id);
-    let used = query("raw", CacheMode::Use);
-    assert_eq!(ask(&engine, &used).0, valid("a"));
-    await_written(&engine, 1);
-    assert_eq!(stored(&engine, key_id), Some(used.now));
+    let used = import_and_use(&engine, key_id);
 
     let deletes = thread::spawn({
         let engine = Arc::clone(&engine);
-        move || {
-            let command = Command::Delete(DeleteKey {
-                tenant: TENANT,
-                key_id,
-            });
-            submit(&engine, command).expect("a deletion");
-        }
+        move || delete(&engine, key_id)
     });
     written.recv().unwrap();
     assert_eq!(
@@ -114,7 +120,7 @@ fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
         "it is written with the deletion"
     );
     // A verification would still find the key in its cell.
-    let later = used.now.plus_seconds(60);
+    let later = used.plus_seconds(60);
     engine.touch(TENANT, key_id, later);
     await_written(&engine, 3);
     assert_eq!(stored(&engine, key_id), Some(later));
@@ -133,17 +139,9 @@ fn a_use_that_is_noted_after_the_deletion_is_taken_back() {
         });
         let engine = engine.unwrap();
         let key_id = imported_key_id(TENANT, b"raw");
-        import(&engine, key_id);
-        let used = query("raw", CacheMode::Use);
-        assert_eq!(ask(&engine, &used).0, valid("a"));
-        await_written(&engine, 1);
-        assert_eq!(stored(&engine, key_id), Some(used.now));
-        let command = DeleteKey {
-            tenant: TENANT,
-            key_id,
-        };
-        submit(&engine, Command::Delete(command)).unwrap();
-        engine.touch(TENANT, key_id, used.now.plus_seconds(60));
+        let used = import_and_use(&engine, key_id);
+        delete(&engine, key_id);
+        engine.touch(TENANT, key_id, used.plus_seconds(60));
         await_written(&engine, 3);
         assert_eq!(stored(&engine, key_id), None);
     }
@@ -161,10 +159,6 @@ fn memory_tells_which_keys_exist() {
     assert!(knows());
     revoke(&engine, key_id).unwrap();
     assert!(knows());
-    let command = DeleteKey {
-        tenant: TENANT,
-        key_id,
-    };
-    submit(&engine, Command::Delete(command)).unwrap();
+    delete(&engine, key_id);
     assert!(!knows());
 }

@@ -1,22 +1,12 @@
 //! Many verifications in a row say of each credential what it would be told alone.
 
+use super::tokens::{MODES, derive};
 use super::*;
-use crate::DeriveToken;
 use crate::limits::{CREDENTIAL_BYTES, PROOFS_FETCHED_AHEAD};
-use crate::token::{CustomClaims, TokenType};
-use crate::verify::PendingRead;
+use crate::token::TokenType;
 
-const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 /// Around how far ahead memory is asked, and the most that a request may hold.
 const COUNTS: [usize; 9] = [0, 1, 3, 4, 5, 8, 9, 10, 100];
-
-fn finish(engine: &Engine, query: &Query<'_>, pending: PendingRead) -> (Said, CacheStatus) {
-    let (sender, receiver) = channel();
-    engine.read(pending, move |loaded| {
-        sender.send(loaded).expect("a receiver");
-    });
-    engine.finish(query, receiver.recv().expect("a record"), said)
-}
 
 fn ask_many(engine: &Engine, queries: &[Query<'_>]) -> Vec<(Said, CacheStatus)> {
     let (mut answers, mut reads) = (Vec::new(), Vec::new());
@@ -31,28 +21,17 @@ fn ask_many(engine: &Engine, queries: &[Query<'_>]) -> Vec<(Said, CacheStatus)> 
         }
     });
     for (place, pending) in reads {
-        answers[place] = Some(finish(engine, &queries[place], pending));
+        answers[place] = Some(read_and_finish(engine, &queries[place], pending));
     }
     answers.into_iter().map(Option::unwrap).collect()
-}
-
-fn token(engine: &Engine, parent: &Record) -> String {
-    let wanted = DeriveToken {
-        token_type: TokenType::Macaroon,
-        ttl_ms: None,
-        scopes: Vec::new(),
-        audiences: Vec::new(),
-        custom: CustomClaims::default(),
-    };
-    let token = engine.derive(parent, wanted, None).expect("a token");
-    token.token.expose().to_owned()
 }
 
 /// Fills memory with so many proofs that it is asked ahead.
 fn prove_many(engine: &Engine) {
     let (parent, _) = issue(engine, key("parent"));
     for _ in 0..PROOFS_FETCHED_AHEAD + 100 {
-        verify(engine, &token(engine, &parent), CacheMode::Use);
+        let token = derive(engine, &parent, TokenType::Macaroon);
+        verify(engine, &token, CacheMode::Use);
     }
 }
 
@@ -62,7 +41,7 @@ fn credentials(engine: &Engine) -> Vec<String> {
     for n in 0..30 {
         let (record, secret) = issue(engine, key(&n.to_string()));
         let secret = secret.expect("a credential");
-        credentials.push(token(engine, &record));
+        credentials.push(derive(engine, &record, TokenType::Macaroon));
         if n % 3 == 0 {
             revoke(engine, record.key_id).expect("a revocation");
         }

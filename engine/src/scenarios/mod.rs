@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use crate::verify::PendingRead;
 use crate::{
     Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
     KeyringSettings, LastUsedOptions, OpenError, Options, Outcome, Prefixes, Query, Record,
@@ -169,14 +170,21 @@ fn said(answer: Answer<'_>) -> (Said, CacheStatus) {
 fn ask(engine: &Engine, query: &Query<'_>) -> (Said, CacheStatus) {
     match engine.verify(query, said) {
         Step::Answered(answer) => answer,
-        Step::Pending(pending) => {
-            let (sender, receiver) = channel();
-            engine.read(pending, move |loaded| {
-                sender.send(loaded).expect("a receiver");
-            });
-            engine.finish(query, receiver.recv().expect("a record"), said)
-        }
+        Step::Pending(pending) => read_and_finish(engine, query, pending),
     }
+}
+
+/// Waits for the disk, then answers.
+fn read_and_finish(
+    engine: &Engine,
+    query: &Query<'_>,
+    pending: PendingRead,
+) -> (Said, CacheStatus) {
+    let (sender, receiver) = channel();
+    engine.read(pending, move |loaded| {
+        sender.send(loaded).expect("a receiver");
+    });
+    engine.finish(query, receiver.recv().expect("a record"), said)
 }
 
 fn verify(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, CacheStatus) {

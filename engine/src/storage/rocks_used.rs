@@ -68,6 +68,8 @@ fn decode(millis: &[u8]) -> Result<UnixMillis, StorageError> {
 
 #[cfg(test)]
 mod tests {
+    use rocksdb::IteratorMode;
+    use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
     use uuid::Uuid;
 
     use super::*;
@@ -107,6 +109,25 @@ mod tests {
             .compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
         let noted = store.last_uses(&[rising, falling, mixed]).unwrap();
         assert_eq!(noted, [latest, latest, Some(UnixMillis(7))]);
+    }
+
+    #[test]
+    fn notes_of_one_key_do_not_pile_up_in_memory() {
+        let scratch = tempfile::tempdir().unwrap();
+        let wanted = Wanted::new(Some(1), 1 << 20);
+        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        for time in 0..200 {
+            store.note_uses(&[(key(1), UnixMillis(time))]).unwrap();
+        }
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        let mut context = PerfContext::default();
+        context.reset();
+        let family = store.family(USED).unwrap();
+        let entries = store.db.iterator_cf(family, IteratorMode::Start);
+        assert_eq!(entries.count(), 1);
+        let merged = context.metric(PerfMetric::InternalMergeCount);
+        set_perf_stats(PerfStatsLevel::Disable);
+        assert!((1..=16).contains(&merged), "{merged}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::token::{CustomClaims, SigningKeys, TokenType};
 use crate::{DeriveToken, Enforcement, RateLimitPolicy};
 
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
-const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
+pub(super) const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
 /// The private key of RFC 8037 appendix A.1.
 const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -54,7 +54,7 @@ fn wanted(token_type: TokenType) -> DeriveToken {
     }
 }
 
-fn derive(engine: &Engine, parent: &Record, token_type: TokenType) -> String {
+pub(super) fn derive(engine: &Engine, parent: &Record, token_type: TokenType) -> String {
     let derived = engine.derive(parent, wanted(token_type), None);
     derived.expect("a token").token.expose().to_owned()
 }
