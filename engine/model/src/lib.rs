@@ -12,10 +12,10 @@ pub mod clock;
 mod command;
 pub mod copy;
 pub mod duration;
+mod epoch_history;
 mod follow_error;
 mod ids;
 pub mod limits;
-mod lineage;
 mod list;
 mod log;
 mod node;
@@ -33,12 +33,12 @@ pub use command::{
     RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
 };
 pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
+pub use epoch_history::{CopyName, EpochHistory, EpochHistoryError, EpochId, EpochStart};
 pub use follow_error::FollowError;
 pub use ids::{Epoch, InvalidKeyId, KeyId, KeyKind, Position, Sequence, ShardId, TenantId};
-pub use lineage::{CopyName, Era, Lineage, LineageError, Reign};
 pub use list::{ListQuery, Page, Selection};
 pub use log::{LogRead, LoggedChange, ReadLimits};
-pub use node::{Mode, NodeStanding, Reigns};
+pub use node::{Leadership, Mode, NodeState};
 pub use read_error::ReadError;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use record_key::RecordKey;

@@ -35,15 +35,15 @@ impl Engine {
     pub fn backup(&self, release: &str) -> Result<BackupMaker, SnapshotError> {
         let time = clock::now();
         let snapshot = self.snapshot()?;
-        let (position, lineage) = (snapshot.position(), self.standing().lineage);
-        if !lineage.has(position) {
+        let (position, epochs) = (snapshot.position(), self.standing().epochs);
+        if !epochs.has(position) {
             // A copy of another node began in between.
             return Err(SnapshotError::Incomplete);
         }
         let head = BackupHead {
             time,
             position,
-            lineage,
+            epochs,
             shards: self.shard_count(),
             release: release.to_owned(),
         };

@@ -1,5 +1,6 @@
 //! How far pages go in the index: RocksDB counts the entries that its iterators go over, deleted ones included.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rocksdb::WaitForCompactOptions;
@@ -11,7 +12,11 @@ use talos_model::{
 };
 use uuid::Uuid;
 
-use super::*;
+use crate::storage::journal::{Group, Journal};
+use crate::storage::rows::Rows;
+
+use super::open::{Opened, Wanted, open};
+use super::store::RocksStore;
 use crate::limits::LIST_DELETED_ENTRIES;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);

@@ -1,34 +1,33 @@
-//! The bytes of what is durable with a node besides its changes: its lineage, and a copy that is under way.
+//! The bytes of what is durable with a node besides its changes: its epoch history, and a copy that is under way.
 //!
-//! Both stand in `meta`. A database of a release that knew neither gets a lineage when it is opened.
+//! Both stand in `meta`. A database of a release that knew neither gets an epoch history when it is opened.
 
 use talos_model::{
-    CopyCursor, CopyName, CopyPlace, Epoch, Era, Lineage, NodeStanding, Position, Reign, Reigns,
-    Sequence,
+    CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Leadership,
+    Position, Sequence,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::StorageError;
-use super::rocks::{META, RocksStore};
+use crate::storage::error::StorageError;
 
-/// In `META`: the reigns that the node knows, and whether the newest is its own.
-pub const LINEAGE: &[u8] = b"lineage";
+/// In `META`: the epochs that the node knows, and whether the newest is its own.
+pub const EPOCH_HISTORY: &[u8] = b"lineage";
 /// In `META`: the copy that is under way. While this stands there, nothing else in the database may be shown.
 pub const COPYING: &[u8] = b"copying";
 /// The version that this release writes, and the newest that it reads.
 const VERSION: u8 = 1;
 
 #[derive(SchemaWrite, SchemaRead)]
-struct LineageV1 {
+struct EpochHistoryV1 {
     cluster: [u8; 16],
     is_own: bool,
-    eras: Vec<EraV1>,
+    starts: Vec<EpochStartV1>,
 }
 
 #[derive(SchemaWrite, SchemaRead)]
-struct EraV1 {
+struct EpochStartV1 {
     epoch: u64,
-    reign: [u8; 16],
+    id: [u8; 16],
     after: u64,
 }
 
@@ -42,34 +41,20 @@ struct CopyingV1 {
     key: Vec<u8>,
 }
 
-impl RocksStore {
-    /// What is durable; `None` when no lineage was ever written.
-    pub fn standing(&self) -> Result<Option<NodeStanding>, StorageError> {
-        let meta = self.family(META)?;
-        let Some(lineage) = self.db.get_cf(meta, LINEAGE)? else {
-            return Ok(None);
-        };
-        let (lineage, reigns) = decode_lineage(&lineage)?;
-        let copying = self.db.get_cf(meta, COPYING)?;
-        Ok(Some(NodeStanding {
-            lineage,
-            reigns,
-            copying: copying.map(|bytes| decode_copying(&bytes)).transpose()?,
-        }))
-    }
-}
-
-/// The bytes that stand for a lineage.
-pub fn encode_lineage(lineage: &Lineage, reigns: Reigns) -> Result<Vec<u8>, StorageError> {
-    let era = |era: &Era| EraV1 {
-        epoch: era.epoch.0,
-        reign: era.reign.0,
-        after: era.after.0,
+/// The bytes that stand for an epoch history.
+pub fn encode_epochs(
+    epochs: &EpochHistory,
+    leadership: Leadership,
+) -> Result<Vec<u8>, StorageError> {
+    let start = |start: &EpochStart| EpochStartV1 {
+        epoch: start.epoch.0,
+        id: start.id.0,
+        after: start.after.0,
     };
-    versioned(wincode::serialize(&LineageV1 {
-        cluster: lineage.cluster(),
-        is_own: reigns == Reigns::Itself,
-        eras: lineage.eras().iter().map(era).collect(),
+    versioned(wincode::serialize(&EpochHistoryV1 {
+        cluster: epochs.cluster(),
+        is_own: leadership == Leadership::Own,
+        starts: epochs.starts().iter().map(start).collect(),
     }))
 }
 
@@ -85,27 +70,28 @@ pub fn encode_copying(place: &CopyPlace) -> Result<Vec<u8>, StorageError> {
     }))
 }
 
-/// The lineage that these bytes are.
-pub fn decode_lineage(bytes: &[u8]) -> Result<(Lineage, Reigns), StorageError> {
+/// The epoch history that these bytes are.
+pub fn decode_epochs(bytes: &[u8]) -> Result<(EpochHistory, Leadership), StorageError> {
     let unreadable = StorageError::Corrupt("the epochs of the database");
-    let fields: LineageV1 =
+    let fields: EpochHistoryV1 =
         wincode::deserialize_exact(unversioned(bytes)?).map_err(|_| unreadable.clone())?;
-    let era = |era: EraV1| Era {
-        epoch: Epoch(era.epoch),
-        reign: Reign(era.reign),
-        after: Sequence(era.after),
+    let start = |start: EpochStartV1| EpochStart {
+        epoch: Epoch(start.epoch),
+        id: EpochId(start.id),
+        after: Sequence(start.after),
     };
-    let eras = fields.eras.into_iter().map(era).collect();
-    let lineage = Lineage::new(fields.cluster, eras).map_err(|_| unreadable)?;
-    let reigns = if fields.is_own {
-        Reigns::Itself
+    let starts = fields.starts.into_iter().map(start).collect();
+    let epochs = EpochHistory::new(fields.cluster, starts).map_err(|_| unreadable)?;
+    let leadership = if fields.is_own {
+        Leadership::Own
     } else {
-        Reigns::Other
+        Leadership::Other
     };
-    Ok((lineage, reigns))
+    Ok((epochs, leadership))
 }
 
-fn decode_copying(bytes: &[u8]) -> Result<CopyPlace, StorageError> {
+/// The copy under way that these bytes stand for.
+pub fn decode_copying(bytes: &[u8]) -> Result<CopyPlace, StorageError> {
     let fields: CopyingV1 = wincode::deserialize_exact(unversioned(bytes)?)
         .map_err(|_| StorageError::Corrupt("the copy that is under way"))?;
     Ok(CopyPlace {

@@ -8,10 +8,12 @@ use talos_model::{
 };
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::change_format::{decode_position, encode_position};
-use super::rocks::{LOG, META, REQUESTS, RocksStore, USED};
-use super::rule_format::{self, RULE};
-use super::{StorageError, record_format};
+use super::families::{LOG, META, REQUESTS, USED};
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::format::bulk_revocation::{self, RULE};
+use crate::storage::format::position::{decode_position, encode_position};
+use crate::storage::format::record;
 
 /// See the module.
 pub struct View<'a> {
@@ -88,7 +90,7 @@ impl View<'_> {
             for entry in self.entries(shard.0, &[])? {
                 let (key, value) = entry?;
                 // Written anew, so that nodes of two releases say the same of the same record.
-                let value = record_format::encode(&record_format::decode(&key, &value)?)?;
+                let value = record::encode(&record::decode(&key, &value)?)?;
                 hash.records += 1;
                 hash.records_hash = hash.records_hash.wrapping_add(hash_of(&key, &value));
             }
@@ -99,7 +101,7 @@ impl View<'_> {
         }
         for entry in self.entries(RULE_ROWS, RULE)? {
             let (key, value) = entry?;
-            let value = rule_format::encode(&rule_format::decode(&value)?)?;
+            let value = bulk_revocation::encode(&bulk_revocation::decode(&value)?)?;
             hash.rules_hash = hash.rules_hash.wrapping_add(hash_of(&key, &value));
         }
         Ok(hash)

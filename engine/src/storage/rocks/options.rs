@@ -5,7 +5,7 @@ use rocksdb::{
     ReadOptions, ReadTier, WriteOptions,
 };
 
-use super::rocks_used;
+use super::used;
 use crate::limits::{ROCKSDB_OPEN_FILES, WAL_BYTES, WRITE_BUFFER_BYTES};
 
 /// Bits of bloom filter per key: one key in a hundred that is not there costs a read.
@@ -65,7 +65,7 @@ pub fn records(block_cache: &Cache) -> Options {
 pub fn used(block_cache: &Cache) -> Options {
     let mut options = records(block_cache);
     options.set_merge_operator_associative("latest", |_, noted, notes| {
-        Some(rocks_used::latest(noted, notes))
+        Some(used::latest(noted, notes))
     });
     options.set_max_successive_merges(USED_NOTES_MAX);
     options

@@ -3,10 +3,11 @@
 use rocksdb::{Direction, IteratorMode};
 use talos_model::{LogRead, LoggedChange, Position, ReadLimits, Sequence};
 
-use super::StorageError;
-use super::change_format::{decode_position, encode_position};
-use super::rocks::{LOG, RocksStore};
-use super::rocks_view::Row;
+use super::families::LOG;
+use super::store::RocksStore;
+use super::view::Row;
+use crate::storage::error::StorageError;
+use crate::storage::format::position::{decode_position, encode_position};
 
 impl RocksStore {
     /// The oldest change that the log still holds.

@@ -6,8 +6,10 @@ use rocksdb::{MergeOperands, ReadOptions, WriteBatch};
 use talos_model::RecordKey;
 use talos_model::clock::UnixMillis;
 
-use super::rocks::{RocksStore, USED};
-use super::{Rows, StorageError};
+use super::families::USED;
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::rows::Rows;
 
 impl RocksStore {
     /// When the key was last used, as far as that was written. May wait for the disk.

@@ -5,8 +5,13 @@ use std::collections::HashMap;
 use rocksdb::WriteBatch;
 use talos_model::{Change, Event, LoggedChange, Record, RecordKey, Rule, Subject};
 
-use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED, request_key};
-use super::{Group, StorageError, change_format, index, record_format, rule_format};
+use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_key};
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::format::position::encode_position;
+use crate::storage::format::{bulk_revocation, change, record};
+use crate::storage::index;
+use crate::storage::journal::Group;
 
 impl RocksStore {
     /// The batch of a group; all of it is written or nothing.
@@ -48,14 +53,14 @@ impl RocksStore {
         received: Option<&LoggedChange>,
     ) -> Result<(), StorageError> {
         let subject = match &change.subject {
-            Subject::Key(record) => record_format::encode(record)?,
-            Subject::Rule(rule) => rule_format::encode(rule)?,
+            Subject::Key(record) => record::encode(record)?,
+            Subject::Rule(rule) => bulk_revocation::encode(rule)?,
         };
         let log = self.family(LOG)?;
-        let position = change_format::encode_position(change.position);
+        let position = encode_position(change.position);
         match received {
             Some(received) => batch.put_cf(log, position, &received.bytes),
-            None => batch.put_cf(log, position, change_format::encode(change, &subject)?),
+            None => batch.put_cf(log, position, change::encode(change, &subject)?),
         }
         match &change.subject {
             Subject::Key(record) => self.add_key(batch, change, record, subject),
@@ -70,7 +75,7 @@ impl RocksStore {
         rule: &Rule,
         bytes: Vec<u8>,
     ) -> Result<(), StorageError> {
-        let (meta, key) = (self.family(META)?, rule_format::key(rule));
+        let (meta, key) = (self.family(META)?, bulk_revocation::key(rule));
         match change.event {
             Event::RuleCompleted => batch.delete_cf(meta, key),
             _ => batch.put_cf(meta, key, bytes),

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use talos_model::{
-    Event, Lineage, NodeStanding, Position, RecordKey, Reign, Reigns, Sequence, Subject,
+    EpochHistory, EpochId, Event, Leadership, NodeState, Position, RecordKey, Sequence, Subject,
 };
 
-use super::rocks::RocksStore;
-use super::{Rows, StorageError};
+use super::store::RocksStore;
 use crate::error::OpenError;
 use crate::limits::RECOVERY_CHECKED_CHANGES;
+use crate::storage::error::StorageError;
+use crate::storage::rows::Rows;
 
 /// Why a database must not be opened.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,16 +46,16 @@ impl Fault {
     }
 }
 
-/// What is durable besides the changes; a database that has no lineage yet gets one, durably.
-pub fn standing(store: &RocksStore) -> Result<NodeStanding, Fault> {
+/// What is durable besides the changes; a database that has no epoch history yet gets one, durably.
+pub fn standing(store: &RocksStore) -> Result<NodeState, Fault> {
     if let Some(standing) = store.standing()? {
         return Ok(standing);
     }
-    let lineage = Lineage::first(random()?, Reign(random()?));
-    store.found(&lineage)?;
-    Ok(NodeStanding {
-        lineage,
-        reigns: Reigns::Itself,
+    let epochs = EpochHistory::first(random()?, EpochId(random()?));
+    store.found(&epochs)?;
+    Ok(NodeState {
+        epochs,
+        leadership: Leadership::Own,
         copying: None,
     })
 }
@@ -68,11 +69,11 @@ fn random() -> Result<[u8; 16], StorageError> {
 /// Compares the end of the log with the witness and with the records; returns the last position.
 pub fn check(
     store: &RocksStore,
-    lineage: &Lineage,
+    epochs: &EpochHistory,
     witness: Option<Position>,
 ) -> Result<Position, Fault> {
     let last = store.last_position()?.unwrap_or(Position::START);
-    if !lineage.has(last) {
+    if !epochs.has(last) {
         return Err(Fault::Damaged(format!(
             "change {} is of epoch {}, which the database does not know",
             last.sequence.0, last.epoch.0

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
 
-use super::StorageError;
-use super::directory::Directory;
-use super::rocks::RocksStore;
+use super::store::RocksStore;
+use crate::storage::directory::Directory;
+use crate::storage::error::StorageError;
 
 impl RocksStore {
     /// Keeps everything that is there now in a data directory of its own, which must not exist yet and has to be on the same

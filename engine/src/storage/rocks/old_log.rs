@@ -7,13 +7,17 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use rocksdb::{DB, Direction, IteratorMode, Options};
-use talos_model::{Era, Lineage, LogRead, LoggedChange, Position, ReadLimits, Sequence};
+use talos_model::{
+    EpochHistory, EpochStart, LogRead, LoggedChange, Position, ReadLimits, Sequence,
+};
 
-use super::change_format::{decode_position, encode_position};
-use super::rocks::{LOG, META};
-use super::standing_format::{COPYING, LINEAGE, decode_lineage};
-use super::{StorageError, directory, log_reader, rocks_options, witness};
+use super::families::{LOG, META};
+use super::{log, options};
 use crate::error::OpenError;
+use crate::storage::error::StorageError;
+use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_epochs};
+use crate::storage::format::position::{decode_position, encode_position};
+use crate::storage::{directory, witness};
 
 /// Why a log does not say what has happened since a backup.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,7 @@ impl From<rocksdb::Error> for OldLogError {
 /// See the module.
 pub struct OldLog {
     db: DB,
-    lineage: Lineage,
+    epochs: EpochHistory,
     acknowledged: Option<Position>,
     /// Shared, so that nobody begins to write meanwhile.
     _lock: Option<File>,
@@ -82,7 +86,7 @@ impl OldLog {
     pub fn open(path: &Path) -> Result<Self, OldLogError> {
         directory::format_of(path)?.ok_or(OldLogError::None)?;
         let lock = lock(&directory::lock_of(path))?;
-        let mut options = rocks_options::database();
+        let mut options = options::database();
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // What is lost of the end is found out by the witness; what is there is wanted all the same.
@@ -94,29 +98,32 @@ impl OldLog {
         if db.get_cf(meta, COPYING)?.is_some() {
             return Err(OldLogError::Incomplete);
         }
-        let lineage = db.get_cf(meta, LINEAGE)?.ok_or(OldLogError::Another)?;
-        let (lineage, _) = decode_lineage(&lineage)?;
+        let epochs = db
+            .get_cf(meta, EPOCH_HISTORY)?
+            .ok_or(OldLogError::Another)?;
+        let (epochs, _) = decode_epochs(&epochs)?;
         Ok(Self {
             db,
-            lineage,
+            epochs,
             acknowledged: witness::read_file(&directory::witness_of(path)),
             _lock: lock,
         })
     }
 
     /// The epochs that the node knew.
-    pub fn lineage(&self) -> &Lineage {
-        &self.lineage
+    pub fn epochs(&self) -> &EpochHistory {
+        &self.epochs
     }
 
-    /// Checks that the log goes on after `backup`, the last change of a backup of a node of this lineage.
-    pub fn must_reach(&self, backup: Position, of: &Lineage) -> Result<(), OldLogError> {
-        // Reigns have random names, so that no stranger has one of them. The name of the cluster is each database's own.
-        let is_same = |one: &Era, other: &Era| (one.epoch, one.reign) == (other.epoch, other.reign);
-        let mut eras = self.lineage.eras().iter();
-        let is_shared = eras.any(|era| of.eras().iter().any(|other| is_same(era, other)))
-            && self.lineage.fork(of) >= backup.sequence
-            && self.lineage.has(backup);
+    /// Checks that the log goes on after `backup`, the last change of a backup of a node of this epoch history.
+    pub fn must_reach(&self, backup: Position, of: &EpochHistory) -> Result<(), OldLogError> {
+        // Epochs have random names, so that no stranger has one of them. The name of the cluster is each database's own.
+        let is_same =
+            |one: &EpochStart, other: &EpochStart| (one.epoch, one.id) == (other.epoch, other.id);
+        let mut starts = self.epochs.starts().iter();
+        let is_shared = starts.any(|start| of.starts().iter().any(|other| is_same(start, other)))
+            && self.epochs.fork(of) >= backup.sequence
+            && self.epochs.has(backup);
         if !is_shared {
             return Err(OldLogError::Another);
         }
@@ -153,7 +160,7 @@ impl OldLog {
         let mode = IteratorMode::From(&start, Direction::Forward);
         let entries = self.db.iterator_cf(self.log()?, mode);
         let next = Some(after.sequence.next());
-        let read = log_reader::read(entries, next, Sequence(u64::MAX), limits)?;
+        let read = log::read(entries, next, Sequence(u64::MAX), limits)?;
         Ok(match read {
             LogRead::Changes(changes) => changes,
             LogRead::None | LogRead::Gone => Vec::new(),

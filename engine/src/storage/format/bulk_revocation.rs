@@ -1,15 +1,13 @@
 //! The bytes of a rule: in the change that begins it, in the one that ends it, and in `meta` in between.
 
-use rocksdb::{Direction, IteratorMode};
 use talos_model::clock::UnixMillis;
 use talos_model::{Epoch, Matcher, Position, Revocation, Rule, Sequence, TenantId};
 use uuid::Uuid;
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::StorageError;
-use super::change_format::encode_position;
-use super::record_format::{reason_code, reason_from};
-use super::rocks::{META, RocksStore};
+use super::position::encode_position;
+use super::record::{reason_code, reason_from};
+use crate::storage::error::StorageError;
 
 /// In `META`, before the position of a rule that is in force.
 pub const RULE: &[u8] = b"rule";
@@ -38,23 +36,6 @@ struct RuleV1 {
 struct MemberV1 {
     name: String,
     value: String,
-}
-
-impl RocksStore {
-    /// The rules in force.
-    pub(super) fn rules(&self) -> Result<Vec<Rule>, StorageError> {
-        let mode = IteratorMode::From(RULE, Direction::Forward);
-        let entries = self.db.iterator_cf(self.family(META)?, mode);
-        let mut rules = Vec::new();
-        for entry in entries {
-            let (key, value) = entry?;
-            if !key.starts_with(RULE) {
-                break;
-            }
-            rules.push(decode(&value)?);
-        }
-        Ok(rules)
-    }
 }
 
 /// The key of a rule in `META`.

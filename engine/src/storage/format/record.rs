@@ -9,7 +9,7 @@ use talos_model::{
 };
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::StorageError;
+use crate::storage::error::StorageError;
 
 /// The version that this release writes, and the newest that it reads. Version 1 did not know the prefix.
 const VERSION: u8 = 2;

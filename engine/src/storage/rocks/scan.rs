@@ -3,8 +3,10 @@
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 use talos_model::{Record, RecordKey, ShardId, TenantId};
 
-use super::rocks::RocksStore;
-use super::{StorageError, Stretch, record_format};
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::format::record;
+use crate::storage::rows::Stretch;
 
 impl RocksStore {
     pub(super) fn scan(
@@ -32,7 +34,7 @@ impl RocksStore {
                 break;
             }
             if let Some((tenant, key_id)) = RecordKey::split(&key) {
-                let record = record_format::decode(&key, &value)?;
+                let record = record::decode(&key, &value)?;
                 if wanted(&record) {
                     stretch.keys.push(RecordKey::new(tenant, key_id));
                 }
@@ -53,7 +55,7 @@ impl RocksStore {
             .into_iter()
             .filter_map(|(_, key, bytes)| Some((key, bytes?)));
         found
-            .map(|(key, bytes)| record_format::decode(key.as_bytes(), &bytes))
+            .map(|(key, bytes)| record::decode(key.as_bytes(), &bytes))
             .collect()
     }
 }

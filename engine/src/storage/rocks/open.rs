@@ -9,24 +9,38 @@ use std::sync::Arc;
 
 use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, Options};
 use talos_model::limits::SHARDS_MAX;
-use talos_model::{Position, ShardId, clock};
+use talos_model::{NodeState, Position, ShardId, clock};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::directory::Directory;
+use super::families::{COUNTS, INDEX, LOG, META, REQUESTS, USED};
+use super::journal::RocksJournal;
+use super::options;
 use super::recovery::{self, Fault};
-use super::retention::Retention;
-use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore, USED};
-use super::rocks_options;
-use super::witness::Witness;
+use super::store::RocksStore;
 use crate::error::OpenError;
 use crate::priority;
 use crate::shards::Shards;
+use crate::storage::directory::Directory;
+use crate::storage::retention::Retention;
+use crate::storage::witness::Witness;
 
 /// In `META`: how the key space is divided.
 const IDENTITY: &[u8] = b"identity";
 const FIXED_FAMILIES: [&str; 5] = [META, LOG, REQUESTS, INDEX, COUNTS];
 /// Families that older releases did not make. They begin empty in a database of theirs.
 const ADDED_FAMILIES: [&str; 1] = [USED];
+
+/// An open database.
+pub struct Opened {
+    /// Reads.
+    pub store: Arc<RocksStore>,
+    /// Writes.
+    pub journal: RocksJournal,
+    /// The last change in the log; the place before the first one in the midst of a copy.
+    pub last: Position,
+    /// What is durable besides.
+    pub standing: NodeState,
+}
 
 #[derive(SchemaWrite, SchemaRead)]
 struct IdentityV1 {
@@ -97,16 +111,14 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
         db,
         shards,
         shard_names: shards.all().map(shard_name).collect(),
-        memory_reads: rocks_options::memory_reads(),
+        memory_reads: options::memory_reads(),
         _directory: directory,
     });
     let standing = recovery::standing(&store).map_err(|fault| fault.at(path))?;
     let last = match standing.copying {
         // Nothing in there fits together before the copy is complete.
         Some(_) => Position::START,
-        None => {
-            recovery::check(&store, &standing.lineage, noted).map_err(|fault| fault.at(path))?
-        }
+        None => recovery::check(&store, &standing.epochs, noted).map_err(|fault| fault.at(path))?,
     };
     // Now, and not with the first commit, the file gets its place on the disk: a full disk must not stop a commit here.
     witness.note(last).map_err(failed)?;
@@ -120,7 +132,7 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     }
     let journal = RocksJournal {
         store: Arc::clone(&store),
-        synced: rocks_options::synced_writes(),
+        synced: options::synced_writes(),
         witness,
         retention: wanted.retention,
         untrimmed: 0,
@@ -168,7 +180,7 @@ impl Place<'_> {
         let meta = db
             .cf_handle(META)
             .ok_or_else(|| self.damaged("a column family is missing"))?;
-        db.put_cf_opt(meta, IDENTITY, identity, &rocks_options::synced_writes())
+        db.put_cf_opt(meta, IDENTITY, identity, &options::synced_writes())
             .map_err(|error| self.refused(&error))?;
         drop(db);
         let sync = |path: &Path| File::open(path)?.sync_all();
@@ -178,8 +190,8 @@ impl Place<'_> {
     }
 
     fn open(&self, database: &Path) -> Result<(DB, Shards), OpenError> {
-        let families = DB::list_cf(&rocks_options::database(), database)
-            .map_err(|error| self.refused(&error))?;
+        let families =
+            DB::list_cf(&options::database(), database).map_err(|error| self.refused(&error))?;
         let added = ADDED_FAMILIES.into_iter().map(str::to_owned);
         let added: Vec<_> = added.filter(|name| !families.contains(name)).collect();
         let families = families.into_iter().filter(|name| name != "default");
@@ -217,17 +229,17 @@ impl Place<'_> {
         let descriptors: Vec<_> = descriptors.collect();
         // RocksDB makes the threads here that flush and compact, for all databases of the process. They can wait, verifications
         // cannot.
-        priority::low(|| DB::open_cf_descriptors(&rocks_options::database(), database, descriptors))
+        priority::low(|| DB::open_cf_descriptors(&options::database(), database, descriptors))
             .map_err(|error| self.storage(error.to_string()))?
             .map_err(|error| self.refused(&error))
     }
 
     fn family_options(&self, name: &str) -> Options {
         match name {
-            INDEX => rocks_options::index(&self.cache),
-            LOG => rocks_options::ordered(&self.cache),
-            USED => rocks_options::used(&self.cache),
-            _ => rocks_options::records(&self.cache),
+            INDEX => options::index(&self.cache),
+            LOG => options::ordered(&self.cache),
+            USED => options::used(&self.cache),
+            _ => options::records(&self.cache),
         }
     }
 

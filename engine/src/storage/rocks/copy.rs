@@ -8,14 +8,21 @@ use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
 use talos_model::copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
-use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, RecordKey, Reigns, TenantId};
+use talos_model::{
+    CopyChunk, CopyEnd, CopyPlace, CopyRow, EpochHistory, Leadership, RecordKey, TenantId,
+};
 
-use super::change_format::{self, decode_position, encode_position};
-use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED};
-use super::rule_format::{self, RULE, RULE_END};
-use super::standing_format::{COPYING, LINEAGE, encode_copying, encode_lineage};
-use super::{Rows, StorageError, index, record_format, rocks_options};
+use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
+use super::options;
+use super::store::RocksStore;
 use crate::backup::BackupCounts;
+use crate::storage::error::StorageError;
+use crate::storage::format::bulk_revocation::{self, RULE, RULE_END};
+use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
+use crate::storage::format::position::{decode_position, encode_position};
+use crate::storage::format::{change, record};
+use crate::storage::index;
+use crate::storage::rows::Rows;
 
 /// Greater than every key of any family: those of tenants end with ids, those of positions have 16 bytes.
 const END: [u8; 64] = [u8::MAX; 64];
@@ -24,31 +31,31 @@ const END: [u8; 64] = [u8::MAX; 64];
 type Live = HashMap<TenantId, u64>;
 
 impl RocksStore {
-    /// The batch that makes this the node's lineage.
-    pub(super) fn lineage_batch(
+    /// The batch that makes this the node's epoch history.
+    pub(super) fn epochs_batch(
         &self,
-        lineage: &Lineage,
-        reigns: Reigns,
+        epochs: &EpochHistory,
+        leadership: Leadership,
     ) -> Result<WriteBatch, StorageError> {
         let mut batch = WriteBatch::default();
-        let lineage = encode_lineage(lineage, reigns)?;
-        batch.put_cf(self.family(META)?, LINEAGE, lineage);
+        let epochs = encode_epochs(epochs, leadership)?;
+        batch.put_cf(self.family(META)?, EPOCH_HISTORY, epochs);
         Ok(batch)
     }
 
-    /// Makes this the lineage of a database that has none, durably.
-    pub(crate) fn found(&self, lineage: &Lineage) -> Result<(), StorageError> {
-        let batch = self.lineage_batch(lineage, Reigns::Itself)?;
-        Ok(self.db.write_opt(batch, &rocks_options::synced_writes())?)
+    /// Makes this the epoch history of a database that has none, durably.
+    pub(crate) fn found(&self, epochs: &EpochHistory) -> Result<(), StorageError> {
+        let batch = self.epochs_batch(epochs, Leadership::Own)?;
+        Ok(self.db.write_opt(batch, &options::synced_writes())?)
     }
 
     /// The batch that throws everything away and notes that a copy has begun.
     pub(super) fn clearing_batch(
         &self,
-        lineage: &Lineage,
+        epochs: &EpochHistory,
         place: &CopyPlace,
     ) -> Result<WriteBatch, StorageError> {
-        let mut batch = self.lineage_batch(lineage, Reigns::Other)?;
+        let mut batch = self.epochs_batch(epochs, Leadership::Other)?;
         let fixed = [LOG, REQUESTS, INDEX, COUNTS, USED].map(|name| self.family(name));
         let shards = self.shards().all().map(|shard| self.shard(shard));
         for family in fixed.into_iter().chain(shards) {
@@ -111,15 +118,15 @@ impl RocksStore {
                 Ok(())
             }
             RULE_ROWS => {
-                let rule = rule_format::decode(&row.value)?;
-                if row.key != rule_format::key(&rule) {
+                let rule = bulk_revocation::decode(&row.value)?;
+                if row.key != bulk_revocation::key(&rule) {
                     return Err(StorageError::Corrupt("a rule's key"));
                 }
                 put(batch, self.family(META)?, row);
                 Ok(())
             }
             CHANGE_ROWS => {
-                change_format::decode(decode_position(&row.key)?, &row.value)?;
+                change::decode(decode_position(&row.key)?, &row.value)?;
                 put(batch, self.family(LOG)?, row);
                 Ok(())
             }
@@ -133,7 +140,7 @@ impl RocksStore {
         live: &mut Live,
         row: &CopyRow,
     ) -> Result<(), StorageError> {
-        let record = record_format::decode(&row.key, &row.value)?;
+        let record = record::decode(&row.key, &row.value)?;
         let key = RecordKey::new(record.tenant, record.key_id);
         put(batch, self.shard(self.shard_of(&key))?, row);
         let entries = self.family(INDEX)?;
@@ -151,7 +158,7 @@ impl RocksStore {
 pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), StorageError> {
     match row.family {
         ..SHARDS_END => {
-            record_format::decode(&row.key, &row.value)?;
+            record::decode(&row.key, &row.value)?;
             counts.keys += 1;
         }
         REQUEST_ROWS => {
@@ -160,10 +167,10 @@ pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), Storage
         }
         USED_ROWS => counts.uses += 1,
         RULE_ROWS => {
-            rule_format::decode(&row.value)?;
+            bulk_revocation::decode(&row.value)?;
         }
         CHANGE_ROWS => {
-            change_format::decode(decode_position(&row.key)?, &row.value)?;
+            change::decode(decode_position(&row.key)?, &row.value)?;
         }
         _ => return Err(StorageError::Corrupt("a row of an unknown family")),
     }

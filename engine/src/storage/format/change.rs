@@ -1,10 +1,11 @@
-//! The bytes of a change in the log: keyed by (epoch, sequence), both big-endian so that order on disk is order in time.
+//! The bytes of a change in the log.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, Epoch, Event, Position, RecordKey, Sequence, Subject};
+use talos_model::{Change, Event, Position, RecordKey, Subject};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{StorageError, record_format, rule_format};
+use super::{bulk_revocation, record};
+use crate::storage::error::StorageError;
 
 /// The version of a change of one key.
 const OF_A_KEY: u8 = 1;
@@ -35,25 +36,6 @@ struct ChangeV1 {
     key: Vec<u8>,
     /// The record or the rule.
     subject: Vec<u8>,
-}
-
-/// The key of a change on disk.
-pub fn encode_position(position: Position) -> [u8; 16] {
-    let both = (u128::from(position.epoch.0) << 64) | u128::from(position.sequence.0);
-    both.to_be_bytes()
-}
-
-/// The position whose key these bytes are.
-pub fn decode_position(bytes: &[u8]) -> Result<Position, StorageError> {
-    let bytes: [u8; 16] = bytes
-        .try_into()
-        .map_err(|_| StorageError::Corrupt("a change's position"))?;
-    let both = u128::from_be_bytes(bytes);
-    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
-    Ok(Position {
-        epoch: Epoch(half(both >> 64)),
-        sequence: Sequence(half(both)),
-    })
 }
 
 /// The bytes that stand for `change` under its position; `subject` are those of its record or rule.
@@ -94,8 +76,8 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
     let fields: ChangeV1 = wincode::deserialize_exact(fields)
         .map_err(|_| StorageError::Corrupt("a change's fields"))?;
     let subject = match version {
-        OF_A_KEY => record_format::decode(&fields.key, &fields.subject).map(Subject::Key),
-        _ => rule_format::decode(&fields.subject).map(Subject::Rule),
+        OF_A_KEY => record::decode(&fields.key, &fields.subject).map(Subject::Key),
+        _ => bulk_revocation::decode(&fields.subject).map(Subject::Rule),
     };
     let change = Change {
         position,
@@ -110,29 +92,4 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
     is_consistent
         .then_some(change)
         .ok_or(StorageError::Corrupt("an event of something else"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_sort_by_epoch_then_sequence() {
-        let at = |epoch, sequence| Position {
-            epoch: Epoch(epoch),
-            sequence: Sequence(sequence),
-        };
-        let ordered = [at(1, 1), at(1, 255), at(1, 256), at(2, 3), at(256, 0)];
-        assert!(
-            ordered
-                .windows(2)
-                .all(|pair| encode_position(pair[0]) < encode_position(pair[1]))
-        );
-        assert!(
-            ordered
-                .iter()
-                .all(|&position| decode_position(&encode_position(position)).unwrap() == position)
-        );
-        assert!(decode_position(&[0; 15]).is_err());
-    }
 }

@@ -10,9 +10,12 @@ use rocksdb::{
 };
 use talos_model::{ListQuery, Page, Record, RecordKey};
 
-use super::rocks::{INDEX, RocksStore};
-use super::{StorageError, index, record_format};
+use super::families::INDEX;
+use super::store::RocksStore;
 use crate::limits::{LIST_DELETED_ENTRIES, LIST_PAGE_BYTES, LIST_RECORDS_AT_ONCE};
+use crate::storage::error::StorageError;
+use crate::storage::format::record;
+use crate::storage::index;
 
 /// A record as it was read.
 struct Read {
@@ -134,7 +137,7 @@ impl RocksStore {
                 ))?;
                 found.push(Read {
                     place,
-                    record: record_format::decode(key.as_bytes(), &bytes)?,
+                    record: record::decode(key.as_bytes(), &bytes)?,
                     bytes: bytes.len(),
                 });
             }
