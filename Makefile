@@ -13,12 +13,12 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 ifeq ($(CI),true)
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
 ifeq ($(origin CXX),default)
-export CXX := $(HOME)/.cache/talos/rocksdb-c++
+export CXX := $(HOME)/.cache/talos/rocksdb-cxx
 endif
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# Cargo hides what build scripts print. scripts/rocksdb-c++ writes its progress to file descriptor
+# Cargo hides what build scripts print. scripts/rocksdb-cxx writes its progress to file descriptor
 # 9.
 cargo := PROGRESS_FD=9 9>&2 cargo
 
