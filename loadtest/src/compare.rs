@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use crate::html::{against_load, percentiles};
+use maud::html;
+
+use crate::charts::{against_load, percentiles};
 use crate::numbers::{latency, mebibytes, thousands};
-use crate::page::{escaped, page as whole_page, table};
+use crate::page::{page as whole_page, table};
+use crate::plot::Plot;
 use crate::report::{Phase, Report};
 
 /// One quantity in both runs.
@@ -88,29 +91,21 @@ impl<'a> Comparison<'a> {
     /// The comparison as an HTML page.
     #[must_use]
     pub fn page(&self) -> String {
-        let mut body = String::new();
-        if !self.differences.is_empty() {
-            let rows: Vec<_> = self.differences.iter().map(|row| row.to_vec()).collect();
-            body.push_str("<h2>The runs differ in</h2>\n");
-            body.push_str(&table(&["", "A", "B"], &rows));
-        }
-        for section in &self.sections {
-            body.push_str(&format!("<h2>{}</h2>\n", escaped(&section.title)));
-            let rows: Vec<_> = section
-                .rows
-                .iter()
-                .map(|row| row.cells().to_vec())
-                .collect();
-            body.push_str(&table(&["", "A", "B", "B / A"], &rows));
-        }
-        for (one, other) in pairs(self.first, self.second) {
-            let mut plot = percentiles(&[("A", one), ("B", other)]);
-            plot.title = format!("{}: latency by percentile", title(one, other));
-            body.push_str(&plot.figure());
-        }
-        if let (Some(one), Some(other)) = (&self.first.ramp, &self.second.ramp) {
-            body.push_str(&against_load(&[("A", one), ("B", other)]).figure());
-        }
+        let rows = |section: &Section| section.rows.iter().map(Row::cells).collect::<Vec<_>>();
+        let body = html! {
+            @if !self.differences.is_empty() {
+                h2 { "The runs differ in" }
+                (table(&["", "A", "B"], &self.differences))
+            }
+            @for section in &self.sections {
+                h2 { (section.title) }
+                (table(&["", "A", "B", "B / A"], rows(section)))
+            }
+            @for (one, other) in pairs(self.first, self.second) { (latencies(one, other)) }
+            @if let (Some(one), Some(other)) = (&self.first.ramp, &self.second.ramp) {
+                (against_load(&[("A", one), ("B", other)]))
+            }
+        };
         let title = format!(
             "Load tests: A of {}, B of {}",
             self.first.started, self.second.started
@@ -170,6 +165,13 @@ fn title(one: &Phase, other: &Phase) -> String {
             thousands(other)
         ),
         _ => "Closed loop".to_owned(),
+    }
+}
+
+fn latencies(one: &Phase, other: &Phase) -> Plot {
+    Plot {
+        title: format!("{}: latency by percentile", title(one, other)),
+        ..percentiles(&[("A", one), ("B", other)])
     }
 }
 

@@ -353,7 +353,7 @@ pub fn write_files(arguments: &Arguments, report: &Report) -> Result<(), LoadErr
         say(format_args!("report: {}", file.display()));
     }
     if let Some(file) = &arguments.html {
-        write_html(file, &crate::html::page(report))?;
+        write_html(file, &crate::report_page::page(report))?;
     }
     Ok(())
 }
