@@ -5,6 +5,8 @@
 //! `sender.rs` keeps going, and judges each answer (`verdict.rs`); `watch.rs` looks at the server and the machine meanwhile. What
 //! came of it is a `report.rs`.
 
+#![forbid(unsafe_code)]
+
 mod affinity;
 mod answer;
 mod arguments;
