@@ -193,7 +193,7 @@ pub fn against_load(ramps: &[(&str, &Ramp)]) -> Plot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn a_long_loop_is_drawn_in_parts() {

@@ -281,7 +281,7 @@ fn differences(first: &Report, second: &Report) -> Vec<[String; 3]> {
 mod tests {
     use super::*;
     use crate::page::tests::assert_well_formed_and_self_contained;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn ratios_are_the_second_over_the_first() {

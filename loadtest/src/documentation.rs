@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
-use crate::report::tests::full;
+use crate::report::fixture::full;
 
 const PAGE: &str = include_str!("../../docs/loadtest.md");
 

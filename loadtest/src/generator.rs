@@ -14,13 +14,14 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::affinity::pin_current_thread;
 use crate::clock::Clock;
 use crate::composer::{Composer, Workload};
+use crate::connection_set::ConnectionOptions;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::measure::{LoadCost, Measurement};
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::seconds::SecondMeter;
-use crate::sender::{Manner, Sender, Waiting};
+use crate::sender::{Sender, SenderOptions, Waiting};
 use crate::watch::{Seen, Watched};
 
 /// Time for all threads to connect before the first request is due.
@@ -117,18 +118,19 @@ impl Load {
                 Random::new(self.seed, stream),
             ),
         };
-        let manner = Manner {
-            endpoint: self.endpoint.clone(),
-            // The first threads take one connection more when they do not divide evenly.
-            connections: self.connections / threads
-                + usize::from(index < self.connections % threads),
-            depth: self.depth,
+        let options = SenderOptions {
+            connections: ConnectionOptions {
+                endpoint: self.endpoint.clone(),
+                // If the connections do not divide evenly, the first threads have one more.
+                count: self.connections / threads + usize::from(index < self.connections % threads),
+                depth: self.depth,
+                churn: self.churn / threads as f64,
+            },
             waiting: self.waiting,
-            churn: self.churn / threads as f64,
             interrupted: Arc::clone(&self.interrupted),
         };
         let composer = Composer::new(self.workload.clone(), Random::new(self.seed, stream + 1));
-        let sender = Sender::new(manner, composer, clock, schedule, meter)
+        let sender = Sender::new(options, composer, clock, schedule, meter)
             .map_err(LoadError::io("starting a load thread"))?;
         let (cpu_before, delay_before) = (thread_cpu(), run_delay());
         let sent = sender.run().map_err(LoadError::io("waiting for answers"))?;

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_api;
 mod affinity;
 mod answer;
 mod arguments;
@@ -19,6 +20,7 @@ mod clock;
 mod compare;
 mod composer;
 mod connection;
+mod connection_set;
 mod corpus;
 mod derived;
 mod descriptors;
@@ -57,6 +59,8 @@ mod writers;
 
 #[cfg(test)]
 mod documentation;
+#[cfg(test)]
+mod loop_tests;
 #[cfg(test)]
 mod mock;
 

@@ -27,7 +27,9 @@ impl Progress {
     pub fn during<T>(doing: &'static str, total: u64, work: impl FnOnce(&Self) -> T) -> T {
         let progress = Self {
             doing,
-            bar: ProgressBar::new(total).with_style(style()).with_message(doing),
+            bar: ProgressBar::new(total)
+                .with_style(style())
+                .with_message(doing),
         };
         if !progress.bar.is_hidden() {
             progress.bar.enable_steady_tick(ON_TERMINAL);
@@ -83,8 +85,9 @@ impl Progress {
 
 /// The bar on a terminal, in the form of [`Progress::line`].
 fn style() -> ProgressStyle {
-    let template =
-        format!("{{msg}} [{{bar:{BAR}}}] {{percent:>3}} %  {{human_pos}} of {{human_len}}, {{rate}}/s, {{eta}} left");
+    let template = format!(
+        "{{msg}} [{{bar:{BAR}}}] {{percent:>3}} %  {{human_pos}} of {{human_len}}, {{rate}}/s, {{eta}} left"
+    );
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         // The bar is redrawn soon if a number is missing once.
         let _ = write!(out, "{}", thousands(state.per_sec()));

@@ -220,7 +220,7 @@ fn step_cells(step: &Step) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::page::tests::assert_well_formed_and_self_contained;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn the_page_is_well_formed_and_holds_every_plot() {

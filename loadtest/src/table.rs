@@ -277,7 +277,7 @@ impl fmt::Display for Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn the_table_says_what_the_report_says() {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::admin_api::text_at;
 use crate::changing::{ChangingKey, Pool};
 use crate::client::Client;
 use crate::clock::nanoseconds;
@@ -16,7 +17,6 @@ use crate::endpoint::Endpoint;
 use crate::measure::{Latencies, no_latencies};
 use crate::random::Random;
 use crate::report::{Percentiles, Writes};
-use crate::seed::text_at;
 
 /// One writing thread for so many writes per second, because each waits for its answer.
 const PER_THREAD: f64 = 50.0;
