@@ -76,15 +76,16 @@ struct Named {
 }
 
 impl ImportReply {
-    /// Whether the server has every key now: it imported all of them, or had all of them. Reads the answer
-    /// without parsing it.
+    /// Whether the server has every key now: it imported all of them, or had all of them. Reads the
+    /// answer without parsing it.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.0.status == 409
             || memchr::memmem::find(&self.0.body, br#""failure_count":0"#).is_some()
     }
 
-    /// What became of each key, in order. The answer to an import of keys that all existed names none.
+    /// What became of each key, in order. The answer to an import of keys that all existed names
+    /// none.
     ///
     /// # Errors
     /// When the server refused a key.

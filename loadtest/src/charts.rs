@@ -9,7 +9,7 @@ use crate::seconds::Second;
 /// Points of a line over time. In longer loops a point stands for several seconds.
 const POINTS_MAX: usize = 600;
 
-/// Latency by percentile, a line for each phase.
+/// Latency by percentile, with a line for each phase.
 #[must_use]
 pub fn percentiles(phases: &[(&str, &Phase)]) -> Plot {
     let lines: Vec<Line> = phases
@@ -40,7 +40,7 @@ pub fn percentiles(phases: &[(&str, &Phase)]) -> Plot {
     }
 }
 
-/// Parts of a loop, each as wide as it must be for a plot.
+/// Points over time. Several seconds share a point if there would be too many.
 fn parts(seconds: &[Second], value: impl Fn(&[Second]) -> f64) -> Vec<Point> {
     let width = seconds.len().div_ceil(POINTS_MAX).max(1);
     seconds
@@ -53,7 +53,7 @@ fn mean(part: &[Second], of: impl Fn(&Second) -> f64) -> f64 {
     part.iter().map(of).sum::<f64>() / part.len().max(1) as f64
 }
 
-/// Something of the server that changes over time.
+/// A quantity of the server that changes over time.
 struct Quantity {
     title: &'static str,
     label: &'static str,
@@ -82,8 +82,8 @@ const OF_SERVER: [Quantity; 3] = [
     },
 ];
 
-/// What each second of a loop brought, and what the server used. Quantities that are not known have no
-/// plot.
+/// What each second of a loop brought, and what the server used. Quantities that are not known have
+/// no plot.
 #[must_use]
 pub fn over_time(seconds: &[Second]) -> Vec<Plot> {
     let line = |name: &str, points: Vec<Point>| Line {
@@ -142,7 +142,8 @@ pub fn over_time(seconds: &[Second]) -> Vec<Plot> {
     plots
 }
 
-/// Latency against load, lines for each ramp. Of steps that were repeated at one rate the better one is drawn.
+/// Latency against load, with two lines for each ramp. Of repeated steps at a rate, the best one is
+/// drawn.
 #[must_use]
 pub fn against_load(ramps: &[(&str, &Ramp)]) -> Plot {
     let mut lines = Vec::new();

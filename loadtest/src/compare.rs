@@ -13,26 +13,28 @@ use crate::report::{Phase, Report};
 /// One quantity in both runs.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// In the first run and in the second.
-    pub values: (f64, f64),
+    /// Its value in the first run.
+    pub first: f64,
+    /// Its value in the second run.
+    pub second: f64,
     unit: fn(f64) -> String,
 }
 
 impl Row {
-    /// The second as a multiple of the first.
+    /// The second value divided by the first. `None` if the first is 0.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        (self.values.0 != 0.0).then(|| self.values.1 / self.values.0)
+        (self.first != 0.0).then(|| self.second / self.first)
     }
 
     fn cells(&self) -> [String; 4] {
         let ratio = self.ratio();
         [
             self.name.clone(),
-            (self.unit)(self.values.0),
-            (self.unit)(self.values.1),
+            (self.unit)(self.first),
+            (self.unit)(self.second),
             ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
         ]
     }
@@ -41,25 +43,25 @@ impl Row {
 /// The rows of one loop, or of the ramp.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// What it compares.
+    /// Its heading.
     pub title: String,
     /// Its rows.
     pub rows: Vec<Row>,
 }
 
-/// What two reports have in common, and in what they differ.
+/// Two reports side by side.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     first: &'a Report,
     second: &'a Report,
-    /// Settings that are not the same: name, first, second.
+    /// Settings that differ: name, first value, second value.
     pub differences: Vec<[String; 3]>,
-    /// What both have measured.
+    /// What both runs have measured.
     pub sections: Vec<Section>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Compares two reports: loops of one kind with each other, in order.
+    /// Compares two reports: the loops of each kind with each other, in order.
     #[must_use]
     pub fn of(first: &'a Report, second: &'a Report) -> Self {
         let mut sections: Vec<_> = pairs(first, second)
@@ -72,7 +74,8 @@ impl<'a> Comparison<'a> {
         if let (Some(one), Some(other)) = (&first.ramp, &second.ramp) {
             let row = Row {
                 name: format!("highest rate with p99 ≤ {}", latency(one.p99_limit_us)),
-                values: (one.best_per_s, other.best_per_s),
+                first: one.best_per_s,
+                second: other.best_per_s,
                 unit: thousands,
             };
             sections.push(Section {
@@ -182,7 +185,8 @@ fn phase_rows(one: &Phase, other: &Phase) -> Vec<Row> {
         if let (Some(one), Some(other)) = (of(one), of(other)) {
             rows.push(Row {
                 name: name.to_owned(),
-                values: (one, other),
+                first: one,
+                second: other,
                 unit,
             });
         }

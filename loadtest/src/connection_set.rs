@@ -1,5 +1,5 @@
-//! The connections of one load thread: opens them, watches them for events, knows which have room for a
-//! request, and replaces them at a rate.
+//! The connections of one load thread: opens them, watches them for events, knows which have room
+//! for a request, and replaces them at a rate.
 
 use std::collections::VecDeque;
 use std::io;
@@ -121,7 +121,8 @@ impl ConnectionSet {
         }
     }
 
-    /// The index of the connection that an event belongs to. `None` if that connection was closed since.
+    /// The index of the connection that an event belongs to. `None` if that connection was closed
+    /// since.
     #[must_use]
     pub fn index_of(&self, event: Event) -> Option<usize> {
         let data = event.data.u64();
@@ -131,8 +132,8 @@ impl ConnectionSet {
         (connection.generation == generation).then_some(index)
     }
 
-    /// Begins to make all connections that are closed and may be retried at `now_ns`. Calls `failed` for each
-    /// that cannot be begun.
+    /// Begins to make all connections that are closed and may be retried at `now_ns`. Calls
+    /// `failed` for each that cannot be begun.
     pub fn open_due(&mut self, now_ns: u64, mut failed: impl FnMut(&io::Error)) {
         for (index, connection) in self.connections.iter_mut().enumerate() {
             if !matches!(connection.state, State::Closed { retry_ns } if retry_ns <= now_ns) {
@@ -140,12 +141,12 @@ impl ConnectionSet {
             }
             let generation = connection.generation.wrapping_add(1);
             let data = u64::from(generation) << 32 | index as u64;
-            let watched = connection.begin(&self.endpoint, now_ns).and_then(|fd| {
+            let monitor = connection.begin(&self.endpoint, now_ns).and_then(|fd| {
                 // Edge-triggered: one registration serves for the life of the connection.
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 Ok(epoll::add(&self.poll, fd, EventData::new_u64(data), flags)?)
             });
-            if let Err(error) = watched {
+            if let Err(error) = monitor {
                 connection.close(now_ns + RETRY_NS);
                 failed(&error);
             }
@@ -164,7 +165,8 @@ impl ConnectionSet {
         Ok(())
     }
 
-    /// Closes a connection. It is made again at `retry_ns` or later. Its requests in flight stay in its queue.
+    /// Closes a connection. It is made again at `retry_ns` or later. Its requests in flight stay in
+    /// its queue.
     pub fn close(&mut self, index: usize, retry_ns: u64) {
         if let Some(connection) = self.connections.get_mut(index) {
             if connection.state == State::Open {
@@ -213,8 +215,8 @@ impl ConnectionSet {
         self.free.pop_front();
     }
 
-    /// If a connection is to be replaced at `now_ns`, retires the next open one and returns it. The caller
-    /// closes it as soon as it has its answers.
+    /// If a connection is to be replaced at `now_ns`, retires the next open one and returns it. The
+    /// caller closes it as soon as it has its answers.
     pub fn retire_due(&mut self, now_ns: u64) -> Option<usize> {
         if self.churn.next_ns > now_ns as f64 {
             return None;

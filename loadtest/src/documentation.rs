@@ -1,4 +1,4 @@
-//! What `docs/loadtest.md` says is so.
+//! Tests that `docs/loadtest.md` is right.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

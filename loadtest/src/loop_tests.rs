@@ -12,6 +12,7 @@ use crate::error::LoadError;
 use crate::generator::{Load, Loop};
 use crate::measure::Measurement;
 use crate::mock::Mock;
+use crate::monitor::Monitor;
 use crate::popularity::Popularity;
 use crate::random::Random;
 use crate::schedule::Schedule;
@@ -19,7 +20,6 @@ use crate::seed::counts::divide;
 use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
 use crate::target::Target;
-use crate::watch::Watched;
 use crate::writers::WriteLoad;
 
 const MIX: &str = "valid=40,imported=20,revoked=10,unknown=10,jwt=10,macaroon=5,batch=5";
@@ -54,7 +54,7 @@ fn load(target: &Target, mix: &str) -> Load {
         waiting: Waiting::Sleep,
         churn: 0.0,
         seed: 1,
-        watched: Watched::default(),
+        monitor: Monitor::default(),
         interrupted: Arc::new(AtomicBool::new(false)),
     }
 }
@@ -63,7 +63,8 @@ fn measure(load: &Load, kind: Loop) -> Measurement {
     load.run(kind, Duration::from_millis(300)).unwrap().0
 }
 
-/// Longer and longer, until there is enough to see; a busy machine may not run this at all for a while.
+/// Measures longer and longer until there is enough to see. A busy machine may not run this for a
+/// while.
 fn measure_until(load: &Load, kind: Loop, enough: impl Fn(&Measurement) -> bool) -> Measurement {
     let mut duration = Duration::from_millis(300);
     loop {

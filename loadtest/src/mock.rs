@@ -1,5 +1,5 @@
-//! A server of a few lines for tests. It knows which keys it issued and revoked, and can be told to lie, to
-//! fail, or not to answer.
+//! A server of a few lines for tests. It knows which keys it issued and revoked, and can be told to
+//! lie, to fail, or not to answer.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -77,7 +77,8 @@ impl Mock {
                 continue;
             };
             let length = answer.len();
-            // One write: with Nagle's algorithm a second small one would wait for an acknowledgement.
+            // One write: with Nagle's algorithm a second small one would wait for an
+            // acknowledgement.
             let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{answer}");
             if (&*stream).write_all(answer.as_bytes()).is_err() {
                 return;

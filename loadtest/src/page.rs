@@ -69,7 +69,8 @@ pub fn table<Row: AsRef<[String]>>(head: &[&str], rows: impl IntoIterator<Item =
 pub mod tests {
     use super::*;
 
-    /// Fails unless every element is closed in order, every attribute is quoted, and nothing is loaded from elsewhere.
+    /// Fails unless every element is closed in order, every attribute is quoted, and nothing is
+    /// loaded from elsewhere.
     pub fn assert_well_formed_and_self_contained(page: &str) {
         let rest = page.strip_prefix("<!DOCTYPE html>\n").unwrap();
         let mut open: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
-//! Line plots as inline SVG: black on white, and told apart by dashes as well as by colour, so that a
-//! print can be read.
+//! Line plots as inline SVG: black on white, and told apart by dashes as well as by colour, so that
+//! a print can be read.
 
 use maud::{Markup, PreEscaped, Render, html};
 use plotters::coord::Shift;

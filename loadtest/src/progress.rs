@@ -1,4 +1,5 @@
-//! Shows on standard error how far the making of keys is: a bar on a terminal, plain lines elsewhere.
+//! Shows on standard error how far the making of keys is: a bar on a terminal, plain lines
+//! elsewhere.
 
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -22,8 +23,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Does `work` and shows meanwhile how far it is. Elsewhere than on a terminal, nothing is shown of work
-    /// that takes less than 5 s.
+    /// Does `work` and shows meanwhile how far it is. Elsewhere than on a terminal, nothing is
+    /// shown of work that takes less than 5 s.
     pub fn during<T>(doing: &'static str, total: u64, work: impl FnOnce(&Self) -> T) -> T {
         let progress = Self {
             doing,

@@ -1,8 +1,9 @@
 //! One load thread's loop: answers in, requests out.
 //!
-//! Guarantees: a request that is due goes to a free connection at once, else to the first one that becomes
-//! free. Due requests are sent in order, so the time that they wait for a connection is part of their latency.
-//! An answer costs one read, one look at the clock, and one write for the next request.
+//! Guarantees: a request that is due goes to a free connection at once, else to the first one that
+//! becomes free. Due requests are sent in order, so the time that they wait for a connection is
+//! part of their latency. An answer costs one read, one look at the clock, and one write for the
+//! next request.
 
 use std::io;
 use std::sync::Arc;
@@ -274,7 +275,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends due requests on a connection that has room for `count`. Room that is left over becomes free.
+    /// Sends due requests on a connection that has room for `count`. Room that is left over becomes
+    /// free.
     fn refill(&mut self, index: usize, count: usize, now_ns: u64) {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
@@ -332,7 +334,8 @@ impl Sender {
         dispatched
     }
 
-    /// Counts the unanswered requests of a broken connection, and has the connection made again a little later.
+    /// Counts the unanswered requests of a broken connection, and has the connection made again a
+    /// little later.
     fn give_up_connection(&mut self, index: usize, now_ns: u64, error: &io::Error) {
         self.connections.close(index, now_ns + RETRY_NS);
         let Some(connection) = self.connections.get_mut(index) else {

@@ -1,6 +1,7 @@
-//! The report: what `--json` writes and `--compare` reads. Its fields are documented in `docs/loadtest.md`.
+//! The report: what `--json` writes and `--compare` reads. Its fields are documented in
+//! `docs/loadtest.md`.
 //!
-//! A field is never given another meaning; a change that readers must know of raises [`SCHEMA`].
+//! A field keeps its meaning. A change that readers must know of raises [`SCHEMA`].
 
 #[cfg(test)]
 pub mod fixture;
@@ -28,7 +29,7 @@ pub struct Report {
     pub schema: u32,
     /// Version of the program that wrote it.
     pub version: String,
-    /// When it began, in RFC 3339.
+    /// When the run began, in RFC 3339.
     pub started: String,
     /// The command line.
     pub command: Vec<String>,
@@ -43,7 +44,7 @@ pub struct Report {
     /// The search for the highest rate, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
-    /// It was ended early.
+    /// The run was ended early.
     pub interrupted: bool,
 }
 
@@ -65,11 +66,11 @@ pub struct Machine {
 pub struct Server {
     /// Where it listens.
     pub endpoint: String,
-    /// What it says of its version.
+    /// The version that it reports.
     pub version: Option<String>,
     /// It was started for this run.
     pub started_here: bool,
-    /// Cores that it may use, if known.
+    /// Cores that it may use; absent if unknown.
     pub cores: Option<usize>,
 }
 
@@ -78,7 +79,7 @@ pub struct Server {
 pub struct LoadFacts {
     /// Load threads.
     pub threads: usize,
-    /// Their cores; none = not pinned.
+    /// Their cores; empty = not pinned.
     pub cores: Vec<usize>,
     /// How they wait: `spin` or `sleep`.
     pub waiting: String,
@@ -88,30 +89,30 @@ pub struct LoadFacts {
     pub pipeline: usize,
     /// Connections replaced per second.
     pub churn_per_s: f64,
-    /// Writes per second beside the verifications.
+    /// Writes per second during the verifications.
     pub writes_per_s: f64,
     /// Shares of the classes.
     pub mix: Shares,
-    /// Which keys were asked for: `uniform` or `zipf=EXPONENT`.
+    /// Which keys were requested: `uniform` or `zipf=EXPONENT`.
     pub popularity: String,
     /// Credentials in a batch.
     pub batch: u8,
     /// Keys on the server, by class.
     pub keys: PerClass<u32>,
-    /// What all choices depend on.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How long making the keys took; absent when they were reused.
+    /// Seconds that making the keys took; absent when they were reused.
     pub seeding_s: Option<f64>,
 }
 
-/// The search for the highest rate at which a percentile stays under a limit.
+/// The search for the highest rate at which the 99th percentile stays under a limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ramp {
     /// The limit of the 99th percentile, in microseconds.
     pub p99_limit_us: f64,
     /// The highest rate that kept it, in requests per second; 0 = none did.
     pub best_per_s: f64,
-    /// All steps, in the order in which they were taken.
+    /// All steps, in the order in which they were run.
     pub steps: Vec<Step>,
 }
 
@@ -124,21 +125,21 @@ pub struct Step {
     pub achieved_per_s: f64,
     /// Latencies.
     pub latency_us: Percentiles,
-    /// Part of its cores that the server used, 0 to 1.
+    /// Share of its cores that the server used, 0 to 1.
     pub server_cpu_share: Option<f64>,
-    /// Part of their time that the load threads were busy, 0 to 1.
+    /// Share of their time that the load threads were busy, 0 to 1.
     pub generator_cpu_share: f64,
     /// Time in which cores stood still, in milliseconds.
     pub paused_ms: f64,
-    /// It kept the limit.
+    /// The step kept the limit.
     pub kept: bool,
 }
 
 impl Report {
-    /// Writes it to a file, as JSON.
+    /// Writes the report to a file, as JSON.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the file cannot be written.
     pub fn write(&self, file: &Path) -> Result<(), LoadError> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| LoadError::io("writing the report")(error.into()))?;
@@ -146,10 +147,10 @@ impl Report {
             .map_err(LoadError::io(format!("writing {}", file.display())))
     }
 
-    /// Reads one that was written by this program.
+    /// Reads a report that this program has written.
     ///
     /// # Errors
-    /// When the file cannot be read, or is something else.
+    /// When the file cannot be read, or holds something else.
     pub fn read(file: &Path) -> Result<Self, LoadError> {
         let wrong = |problem: String| LoadError::Report {
             path: file.to_owned(),

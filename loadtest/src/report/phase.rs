@@ -12,7 +12,7 @@ use crate::stalls::{Cause, Stall};
 pub struct Phase {
     /// `closed` or `open`.
     pub kind: String,
-    /// How long it was, in seconds.
+    /// How long the loop ran, in seconds.
     pub seconds: f64,
     /// Requests per second that were due; only of an open loop.
     pub offered_per_s: Option<f64>,
@@ -20,15 +20,15 @@ pub struct Phase {
     pub achieved_per_s: f64,
     /// All classes together.
     pub all: ClassRow,
-    /// The classes that were asked for.
+    /// The classes that were requested.
     pub classes: PerClass<Option<ClassRow>>,
     /// Latencies in microseconds at rising quantiles, for a plot.
     pub distribution: Vec<(f64, f64)>,
-    /// What it cost the server.
+    /// What the loop cost the server.
     pub server: ServerCost,
-    /// What it cost the load threads.
+    /// What the loop cost the load threads.
     pub generator: GeneratorCost,
-    /// Who kept the rate from being higher: `server`, `load`, `both`, `others` or `unclear`.
+    /// What limited the rate: `server`, `load`, `both`, `others` or `unclear`.
     pub bottleneck: String,
     /// Connections that were made during the loop.
     pub connects: u64,
@@ -36,17 +36,17 @@ pub struct Phase {
     pub connect_p99_us: f64,
     /// Each second.
     pub over_time: Vec<Second>,
-    /// Times in which requests took longer than 50 ms.
+    /// Periods in which requests took longer than 50 ms.
     pub stalls: Vec<Stall>,
     /// When the machine stood still.
     pub pauses: Pauses,
     /// The server's memory and descriptors over the loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// The writes beside the verifications.
+    /// The writes during the verifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<Writes>,
-    /// The first few things that went wrong, in words.
+    /// The first few failures, in words.
     pub complaints: Vec<String>,
 }
 
@@ -82,23 +82,24 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// What a loop cost the server, as far as it can be seen from here.
+/// What a loop cost the server. Unknown if the server runs on another machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerCost {
     /// CPU time for each answer, in microseconds.
     pub cpu_us_per_request: Option<f64>,
-    /// Part of its cores that it used, 0 to 1.
+    /// Share of its cores that it used, 0 to 1.
     pub cpu_share: Option<f64>,
 }
 
 /// What a loop cost the load threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorCost {
-    /// Part of their time that they were busy, 0 to 1.
+    /// Share of their time that they were busy, 0 to 1.
     pub cpu_share: f64,
-    /// Part of their time that other processes had their cores, 0 to 1.
+    /// Share of their time that other processes had their cores, 0 to 1.
     pub robbed_share: f64,
-    /// 99 % of the requests that found a free connection went out within so many microseconds of their time.
+    /// 99 % of the requests that found a free connection were sent within this many microseconds of
+    /// their due time.
     pub lateness_p99_us: f64,
 }
 
@@ -107,7 +108,7 @@ pub struct GeneratorCost {
 pub struct Pauses {
     /// How often, over all cores.
     pub count: usize,
-    /// For how long in all, in milliseconds, over all cores.
+    /// The total, in milliseconds, over all cores.
     pub total_ms: f64,
     /// The longest, in milliseconds.
     pub longest_ms: f64,
@@ -122,7 +123,7 @@ pub struct Resources {
     pub descriptors: Trend,
 }
 
-/// How a quantity went.
+/// How a quantity developed over a loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
     /// In the first second.
@@ -185,21 +186,21 @@ impl From<&Tally> for ClassRow {
 }
 
 impl Phase {
-    /// Whether anything was answered wrongly or not at all, or a write failed.
+    /// Whether an answer was wrong or missing, or a write failed.
     #[must_use]
     pub fn went_wrong(&self) -> bool {
         let writes = self.writes.as_ref().map_or(0, |writes| writes.errors);
         self.all.wrong + self.all.errors + writes > 0
     }
 
-    /// The classes that were asked for.
+    /// The classes that were requested, with their names.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, &ClassRow)> {
         Class::ALL
             .into_iter()
             .filter_map(|class| Some((class.name(), self.classes.get(class).as_ref()?)))
     }
 
-    /// Stalls that are the server's, or the network's.
+    /// Stalls that the server or the network caused.
     pub fn server_stalls(&self) -> impl Iterator<Item = &Stall> {
         self.stalls
             .iter()

@@ -3,8 +3,9 @@
 use crate::class::Shares;
 use crate::corpus::Sizes;
 
-/// Divides `keys` by the shares. Every class with a share gets at least one key. If no share asks for keys, all
-/// of them are imported. `tokens` of each kind are derived if the shares have any of that kind.
+/// Divides `keys` by the shares. Every class with a share gets at least one key. If no share asks
+/// for keys, all of them are imported. `tokens` of each kind are derived if the shares have any of
+/// that kind.
 #[must_use]
 pub fn divide(keys: u32, tokens: u32, shares: &Shares) -> Sizes {
     let part = |of: u32, share: u32, total: u32| {

@@ -19,7 +19,8 @@ use crate::packed::Packed;
 use crate::target::Target;
 use crate::verdict::{Actor, Expected};
 
-/// Connections while keys are made one by one. The server commits the keys of all connections together.
+/// Connections while keys are made one by one. The server commits the keys of all connections
+/// together.
 const CONNECTIONS: u32 = 64;
 /// Connections while keys are imported in batches.
 const BATCH_CONNECTIONS: u32 = 4;
@@ -136,8 +137,8 @@ impl Seeder<'_> {
         Ok(keys.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Imports a family. Returns the ids by number of keys that are to be revoked, and of others none. An id is
-    /// empty if an earlier run has revoked its key.
+    /// Imports a family. Returns the ids by number of keys that are to be revoked, and of others
+    /// none. An id is empty if an earlier run has revoked its key.
     fn import(&self, family: Family, count: u32) -> Result<Vec<String>, LoadError> {
         let needs_ids = family == Family::ImportedRevoked;
         let ids = Mutex::new(no_ids(if needs_ids { count } else { 0 }));

@@ -20,8 +20,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Calls `work` for each batch. Each worker makes its own state by `worker` first. The first error ends
-    /// the job.
+    /// Calls `work` for each batch. Each worker makes its own state by `worker` first. The first
+    /// error ends the job.
     ///
     /// # Errors
     /// The first error of `work`; [`LoadError::Interrupted`]; [`LoadError::Panicked`].
