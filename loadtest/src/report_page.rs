@@ -162,7 +162,7 @@ fn longest_stalls(stalls: &[Stall]) -> Markup {
         "length",
         "slow requests",
         "machine stood still",
-        "put down to",
+        "attributed to",
     ];
     let cells = |stall: &Stall| {
         let cause = match stall.cause {
@@ -194,7 +194,7 @@ fn ramp_section(ramp: &Ramp) -> Markup {
         "limit",
     ];
     html! {
-        h2 { "Latency against load" }
+        h2 { "Ramp" }
         p { "Result: " (ramp.to_string().trim()) "." }
         (against_load(&[("", ramp)]))
         (table(&head, ramp.steps.iter().map(step_cells)))
