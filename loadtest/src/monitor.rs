@@ -1,4 +1,5 @@
-//! Watches a loop while it runs: what each second brought, what the server used, when the machine stood still.
+//! Observes a loop while it runs: the answers of each second, what the server used, when the
+//! machine stood still.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -9,21 +10,21 @@ use crate::process::{Process, Usage};
 use crate::seconds::{Part, Second, Seconds};
 use crate::stalls::Span;
 
-/// What is watched beside the answers.
+/// What is observed beside the answers.
 #[derive(Clone, Debug, Default)]
-pub struct Watched {
+pub struct Monitor {
     /// The server's process, if it runs on this machine.
     pub process: Option<Process>,
-    /// Cores on which the machine's pauses are noted.
+    /// Cores whose pauses are noted.
     pub cores: Vec<usize>,
 }
 
-/// What was seen.
+/// What was observed.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Observations {
     /// Each second.
     pub seconds: Vec<Second>,
-    /// When cores stood still.
+    /// Periods in which cores stood still.
     pub pauses: Vec<Span>,
     /// What the server used at the start.
     pub before: Usage,
@@ -33,24 +34,31 @@ pub struct Seen {
     pub between: Duration,
 }
 
-impl Watched {
-    /// Watches until all threads have ended their loops, which they show by hanging up.
+/// What the server used at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    usage: Usage,
+    at: Instant,
+}
+
+impl Monitor {
+    /// Observes until all load threads have dropped their senders of `parts`.
     #[must_use]
-    pub fn until_the_end(&self, clock: Clock, parts: &Receiver<Part>) -> Seen {
+    pub fn observe(&self, clock: Clock, parts: &Receiver<Part>) -> Observations {
         let pauses = PauseWatch::start(&self.cores, clock);
         std::thread::sleep(clock.until_start());
-        let (before, began) = (self.usage(), Instant::now());
+        let first = self.sample();
         let mut seconds = Seconds::default();
-        let mut last = (before, began);
+        let mut last = first;
         let mut second = 0;
         loop {
-            let due = began + Duration::from_secs(u64::from(second) + 1);
+            let due = first.at + Duration::from_secs(u64::from(second) + 1);
             match parts.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(part) => seconds.add(part),
                 Err(RecvTimeoutError::Timeout) => {
-                    let now = (self.usage(), Instant::now());
+                    let now = self.sample();
                     if self.process.is_some() {
-                        note(seconds.row(second), last, now);
+                        note(seconds.row(second), &last, &now);
                     }
                     last = now;
                     second += 1;
@@ -58,7 +66,8 @@ impl Watched {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let (after, between) = (self.usage(), began.elapsed());
+        let end = self.sample();
+        let between = end.at.saturating_duration_since(first.at);
         let pauses = pauses.stop();
         for pause in &pauses {
             let second = u32::try_from(pause.from_ns / 1_000_000_000).unwrap_or(u32::MAX);
@@ -66,32 +75,34 @@ impl Watched {
                 seconds.row(second).paused_ms += pause.length_ns() as f64 / 1e6;
             }
         }
-        Seen {
+        Observations {
             seconds: seconds.finish(),
             pauses,
-            before,
-            after,
+            before: first.usage,
+            after: end.usage,
             between,
         }
     }
 
-    fn usage(&self) -> Usage {
-        self.process
-            .as_ref()
-            .map(Process::usage)
-            .unwrap_or_default()
+    fn sample(&self) -> Sample {
+        let usage = self.process.as_ref().map(Process::usage);
+        Sample {
+            usage: usage.unwrap_or_default(),
+            at: Instant::now(),
+        }
     }
 }
 
-fn note(row: &mut Second, before: (Usage, Instant), now: (Usage, Instant)) {
-    let seconds = now.1.saturating_duration_since(before.1).as_secs_f64();
-    if let (Some(from), Some(to)) = (before.0.cpu, now.0.cpu)
+/// Adds to a row what the server used between two samples.
+fn note(row: &mut Second, before: &Sample, now: &Sample) {
+    let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
+    if let (Some(from), Some(to)) = (before.usage.cpu, now.usage.cpu)
         && seconds > 0.0
     {
         row.server_cores = Some(to.saturating_sub(from).as_secs_f64() / seconds);
     }
-    row.server_rss_bytes = now.0.rss_bytes;
-    row.server_descriptors = now.0.descriptors;
+    row.server_rss_bytes = now.usage.rss_bytes;
+    row.server_descriptors = now.usage.descriptors;
 }
 
 #[cfg(test)]
@@ -101,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_watch_lasts_as_long_as_the_threads() {
-        let watched = Watched {
+        let monitor = Monitor {
             process: Some(Process::new(std::process::id())),
             cores: vec![0],
         };
@@ -112,7 +123,7 @@ mod tests {
             meter.answered(5, 1_000_000);
             meter.finish();
         });
-        let seen = watched.until_the_end(Clock::from(Instant::now()), &from);
+        let seen = monitor.observe(Clock::from(Instant::now()), &from);
         thread.join().unwrap();
         let first = &seen.seconds[0];
         assert_eq!((first.at_s, first.answers), (0, 1));
