@@ -18,11 +18,11 @@ use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
 use talos_api::health;
 use talos_engine::Engine;
+use talos_metrics::{CONTENT_TYPE, Exposition};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::limits;
-use crate::metrics::{CONTENT_TYPE, Exposition};
 
 const ALLOW: &str = "GET, HEAD";
 

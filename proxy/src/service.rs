@@ -18,6 +18,7 @@ use talos_api::{health, verify};
 use talos_engine::credential::imported_key_id;
 use talos_engine::credential::issued::IssuedKey;
 use talos_engine::{CacheMode, KeyId, TenantId};
+use talos_metrics::CONTENT_TYPE;
 
 use crate::answer::{self, X_REQUEST_ID};
 use crate::body::{LargeBodies, Sender, WholeBody};
@@ -26,7 +27,7 @@ use crate::changes::{Moment, PendingChange, Subject};
 use crate::error::ProxyError;
 use crate::forward;
 use crate::host::{self, AllowedHosts, HostSource};
-use crate::metrics::{CONTENT_TYPE, Metrics, Source};
+use crate::metrics::{Metrics, Source};
 use crate::settings::ProxySettings;
 use crate::upstream::{Body, Upstream, held};
 use crate::verification::{CACHE_STATUS, Form, Lesson, Question, cache_mode, lesson};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talos_admin::MetricsListener;
-use talos_admin::metrics::{ControlMetrics, Exposition, Kind};
+use talos_admin::metrics::ControlMetrics;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, Health};
+use talos_metrics::Exposition;
 use talos_replication::node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
@@ -82,10 +83,7 @@ impl Sources {
     }
 
     fn requests(&self, page: &mut Exposition) {
-        let mut requests = page.family(
-            "http_requests_total",
-            Kind::Counter,
-            "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
+        let mut requests = page.counter("http_requests_total", "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
         );
         for (route, method) in [
             (Route::Verify, "POST"),
@@ -116,18 +114,14 @@ impl Sources {
             sample("other", count);
         }
         self.control.requests(&mut requests);
-        page.family(
-            "talos_control_overloads_total",
-            Kind::Counter,
-            "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
+        page.counter("talos_control_overloads_total", "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
         )
         .sample(&[], self.sum(|core| &core.overloads));
     }
 
     fn verifications(&self, page: &mut Exposition) {
-        let mut verified = page.family(
+        let mut verified = page.counter(
             "talos_keys_verified_total",
-            Kind::Counter,
             "Verifications by result and by whether the answer came from memory.",
         );
         for (index, (result, _)) in Outcomes::default().named().into_iter().enumerate() {
@@ -164,17 +158,15 @@ impl Sources {
                 self.sum(|core| &core.disk_reads),
             ),
         ] {
-            page.family(name, Kind::Counter, help).sample(&[], total);
+            page.counter(name, help).sample(&[], total);
         }
-        page.family(
+        page.gauge(
             "talos_cache_bytes",
-            Kind::Gauge,
             "Memory of the cache: tables, keys and proofs.",
         )
         .sample(&[], self.engine.cache_used_bytes() as u64);
-        page.family(
+        page.gauge(
             "talos_rate_limit_bytes",
-            Kind::Gauge,
             "Memory in which it is counted how often keys are used.",
         )
         .sample(&[], self.engine.rate_limit_used_bytes() as u64);
@@ -191,32 +183,22 @@ impl Sources {
                 last_used.dropped,
             ),
         ] {
-            page.family(name, Kind::Counter, help).sample(&[], total);
+            page.counter(name, help).sample(&[], total);
         }
     }
 
     fn connections(&self, page: &mut Exposition) {
-        page.family(
-            "talos_connections_total",
-            Kind::Counter,
-            "Connections accepted.",
-        )
-        .sample(&[], self.sum(|core| &core.connections));
-        page.family(
-            "talos_connections_open",
-            Kind::Gauge,
-            "Connections open now.",
-        )
-        .sample(&[], self.sum(|core| &core.connections_open));
-        page.family(
+        page.counter("talos_connections_total", "Connections accepted.")
+            .sample(&[], self.sum(|core| &core.connections));
+        page.gauge("talos_connections_open", "Connections open now.")
+            .sample(&[], self.sum(|core| &core.connections_open));
+        page.counter(
             "talos_accept_errors_total",
-            Kind::Counter,
             "Failures to accept a connection.",
         )
         .sample(&[], self.sum(|core| &core.accept_errors));
-        let mut timeouts = page.family(
+        let mut timeouts = page.counter(
             "talos_timeouts_total",
-            Kind::Counter,
             "Connections that ran into a deadline, by what they were waited for.",
         );
         for (phase, count) in [
@@ -230,34 +212,26 @@ impl Sources {
     }
 
     fn process(&self, page: &mut Exposition) {
-        let mut panics = page.family(
+        let mut panics = page.counter(
             "talos_panics_total",
-            Kind::Counter,
             "Defects that ended a request or a connection, and nothing else.",
         );
         panics.sample(&[("plane", "data")], self.sum(|core| &core.panics));
         panics.sample(&[("plane", "control")], self.control.panics());
-        page.family(
+        page.gauge(
             "talos_writes_stopped",
-            Kind::Gauge,
             "1 when changes are refused until an operator has acted, else 0.",
         )
         .sample(&[], u64::from(self.engine.health() != Health::Ok));
-        page.family(
+        page.counter(
             "talos_log_lines_dropped_total",
-            Kind::Counter,
             "Log lines that standard error was too slow for.",
         )
         .sample(&[], self.log.dropped());
-        page.family(
-            "talos_build_info",
-            Kind::Gauge,
-            "Always 1; the labels say what runs.",
-        )
-        .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
-        page.family(
+        page.gauge("talos_build_info", "Always 1; the labels say what runs.")
+            .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
+        page.gauge(
             "process_start_time_seconds",
-            Kind::Gauge,
             "When the process started, in seconds since 1970.",
         )
         .seconds(
