@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use talos_api::route::Surface;
 use talos_config::Cors;
-pub use talos_config::{ClientIpSource, Driver as DriverChoice};
+pub use talos_config::{ClientIpSource, DriverChoice};
 
 use crate::limits;
 
