@@ -1,12 +1,11 @@
-//! What the proxy counts, and the page that shows it (text format of Prometheus, version 0.0.4).
+//! Counters of the proxy and its metrics page.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use talos_metrics::{Exposition, Histogram};
 
-/// The upper bounds of the ranges of durations: an answer from memory at the one end, an upstream in trouble at the
-/// other.
+/// Bucket bounds, from a response from memory to an upstream in trouble.
 const BOUNDS: [Duration; 14] = [
     Duration::from_micros(50),
     Duration::from_micros(100),
@@ -24,10 +23,10 @@ const BOUNDS: [Duration; 14] = [
     Duration::from_secs(30),
 ];
 type Durations = Histogram<{ BOUNDS.len() }>;
-/// Statuses of HTTP have three digits; below 100 there is none.
+/// HTTP statuses have three digits.
 const STATUSES: usize = 1000;
 
-/// Counters that anybody may raise and read at any time.
+/// Counters that any thread may increment and read at any time.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     /// Verifications answered from the cache.
@@ -41,17 +40,17 @@ pub(crate) struct Metrics {
     uncached: Durations,
 }
 
-/// Where an answer came from.
+/// Where a response came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The cache.
     Cache,
-    /// The upstream, or the proxy itself.
+    /// The upstream, or an error of the proxy itself.
     Elsewhere,
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// All counters at zero.
     pub(crate) fn new() -> Self {
         Self {
             hits: AtomicU64::new(0),
@@ -64,7 +63,7 @@ impl Metrics {
         }
     }
 
-    /// The upstream has answered with `status`, or not at all.
+    /// Counts a request to the upstream. `status` is `None` when it did not answer.
     pub(crate) fn upstream(&self, status: Option<u16>, latency: Duration) {
         let counter = status
             .and_then(|status| self.statuses.get(usize::from(status)))
@@ -73,7 +72,7 @@ impl Metrics {
         self.latency.observe(latency);
     }
 
-    /// A client's request was answered.
+    /// Counts a response to a client.
     pub(crate) fn request(&self, source: Source, duration: Duration) {
         match source {
             Source::Cache => self.cached.observe(duration),
