@@ -30,13 +30,14 @@ pub struct HistogramFamily<'a>(Family<'a>);
 
 impl Exposition {
     /// Begins a counter: a value that only rises, except at a restart. `name` must be a metric name
-    /// that is not on the page yet and ends in `_total`; `help` must be one line without backslashes.
+    /// that is not on the page yet and ends in `_total`. `help` must be one line without
+    /// backslashes.
     pub fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
         self.begin(name, "counter", help)
     }
 
-    /// Begins a gauge: a value that rises and falls. `name` and `help` as for a counter, but without
-    /// `_total`.
+    /// Begins a gauge: a value that rises and falls. `name` and `help` as for a counter, but
+    /// without `_total`.
     pub fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
         self.begin(name, "gauge", help)
     }

@@ -26,9 +26,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// The headers that are part of the cache key. A server tells tenants and clients apart by them: the
-/// host, every source of the client address that `serve.http.client_ip_source` can name, and the
-/// origin of a cross-origin request.
+/// The headers that are part of the cache key. A server tells tenants and clients apart by them:
+/// the host, every source of the client address that `serve.http.client_ip_source` can name, and
+/// the origin of a cross-origin request.
 pub(crate) const KEY_HEADERS: [HeaderName; 7] = [
     HOST,
     X_FORWARDED_HOST,
@@ -57,8 +57,8 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Turns the headers of a client's request into those of the request to the upstream, except for the
-/// host. `client` is the address of the connection.
+/// Turns the headers of a client's request into those of the request to the upstream, except for
+/// the host. `client` is the address of the connection.
 pub(crate) fn prepare_request(headers: &mut HeaderMap, client: IpAddr) {
     remove_hop_by_hop(headers);
     // The proxy sends `100 Continue` itself when it begins to read the body.

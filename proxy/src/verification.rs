@@ -67,9 +67,9 @@ pub(crate) struct CacheableRequest {
 }
 
 impl CacheableRequest {
-    /// Derives the cache key. `host` is the name of the requested host; `headers` are those that the
-    /// upstream gets. `None` when the upstream will reject the request or may read it differently
-    /// than the proxy does.
+    /// Derives the cache key. `host` is the name of the requested host, `headers` are those that
+    /// the upstream gets. `None` when the upstream will reject the request or may read it
+    /// differently than the proxy does.
     pub(crate) fn new(
         source: CredentialSource,
         host: &str,

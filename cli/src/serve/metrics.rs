@@ -1,4 +1,5 @@
-//! The metrics of the whole process: where they are listened for, and which counter becomes which sample.
+//! The metrics page of the server process: where it is served, and which counter becomes which
+//! sample.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,11 @@ use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
 use crate::error::CliError;
 
-/// Binds the listener. Somebody who tries the server out is not kept from it by a default port that is taken: a
-/// development server then goes on without metrics, and says so. A port that was chosen is a wish, and fails.
+/// Binds the metrics listener. If a development server cannot bind the default port, it logs a
+/// warning and runs without metrics (`None`).
+///
+/// # Errors
+/// [`CliError::Metrics`] when any other server or port cannot be bound.
 pub(crate) fn bind(
     serve: &talos_config::Serve,
     development: Option<&Development>,
@@ -32,7 +36,7 @@ pub(crate) fn bind(
             tracing::warn!(
                 %address,
                 %error,
-                "there are no metrics; to have them, set TALOS_SERVE_METRICS_PORT to a port that is free"
+                "no metrics are served; set TALOS_SERVE_METRICS_PORT to a free port"
             );
             Ok(None)
         }
@@ -40,28 +44,28 @@ pub(crate) fn bind(
     }
 }
 
-/// Binds `address`, which the API must be able to leave alone: it is bound later, and its failure would not tell whose
-/// fault it is.
+/// Binds `address`, unless the API needs the same port. The API is bound later, and its error would
+/// not name the metrics port as the cause.
 fn bind_beside(address: SocketAddr, api: SocketAddr) -> io::Result<MetricsListener> {
     let same_host =
         address.ip() == api.ip() || address.ip().is_unspecified() || api.ip().is_unspecified();
     if same_host && address.port() == api.port() && api.port() != 0 {
         return Err(io::Error::new(
             io::ErrorKind::AddrInUse,
-            "the port is in use, by serve.http.port",
+            "the port is in use by serve.http.port",
         ));
     }
     MetricsListener::bind(address)
 }
 
-/// What is counted, and by whom.
+/// The sources of the metrics.
 pub(crate) struct Sources {
     pub(crate) engine: Arc<Engine>,
     pub(crate) server: Arc<ServerMetrics>,
     pub(crate) control: Arc<ControlMetrics>,
-    /// How the data plane talks to the kernel.
+    /// The I/O driver of the data plane, as a label.
     pub(crate) driver: String,
-    /// What the server is among others, if it does not stand alone.
+    /// The replication node; `None` on a standalone server.
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
     pub(crate) started: UnixMillis,
@@ -83,7 +87,9 @@ impl Sources {
     }
 
     fn requests(&self, page: &mut Exposition) {
-        let mut requests = page.counter("http_requests_total", "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
+        let mut requests = page.counter(
+            "http_requests_total",
+            "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
         );
         for (route, method) in [
             (Route::Verify, "POST"),
@@ -96,7 +102,7 @@ impl Sources {
             (Route::Malformed, "other"),
         ] {
             let mut sample = |code: &str, count: u64| {
-                // What cannot happen on a route, and what has not, is left out alike.
+                // Leave out statuses that a route has not answered with, or cannot.
                 if count > 0 {
                     let labels = [
                         ("method", method),
@@ -114,7 +120,9 @@ impl Sources {
             sample("other", count);
         }
         self.control.requests(&mut requests);
-        page.counter("talos_control_overloads_total", "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
+        page.counter(
+            "talos_control_overloads_total",
+            "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
         )
         .sample(&[], self.sum(|core| &core.overloads));
     }

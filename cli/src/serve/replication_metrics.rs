@@ -1,4 +1,4 @@
-//! The metrics of a server as one of several.
+//! Replication metrics.
 
 use talos_engine::Engine;
 use talos_metrics::Exposition;
@@ -6,16 +6,16 @@ use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::ReplicaStatus;
 use talos_replication::node::{Node, NodeStatus};
 
-/// Writes how far the change log has come, and of a node where it stands.
+/// Writes the position of the change log and, on a node of several, its replication status.
 pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>) {
-    let head = engine.head();
+    let position = engine.head();
     page.gauge("talos_replication_epoch", "The epoch of the last change.")
-        .sample(&[], head.epoch.0);
+        .sample(&[], position.epoch.0);
     page.gauge(
         "talos_replication_sequence",
         "The sequence of the last change that verifications see.",
     )
-    .sample(&[], head.sequence.0);
+    .sample(&[], position.sequence.0);
     let Some(node) = node else { return };
     page.gauge(
         "talos_replication_ready",
