@@ -11,7 +11,7 @@ mod tests;
 pub use sink::EngineSink;
 pub use source::EngineSource;
 
-use talos_engine::{Engine, Lineage, ReadError};
+use talos_engine::{Engine, EpochHistory, ReadError};
 
 use crate::history::{Era, History, InvalidHistory};
 use crate::message::{Cursor, Digest};
@@ -23,12 +23,12 @@ use crate::position::{Position, Reign};
 /// It knows more than a history may hold.
 pub fn history_of(engine: &Engine) -> Result<History, InvalidHistory> {
     let epochs = engine.standing().epochs;
-    let era = |era: &talos_engine::Era| Era {
+    let era = |era: &talos_engine::EpochStart| Era {
         epoch: era.epoch,
-        reign: Reign(era.reign.0),
+        reign: Reign(era.id.0),
         after: era.after,
     };
-    History::new(epochs.eras().iter().map(era).collect())
+    History::new(epochs.starts().iter().map(era).collect())
 }
 
 /// The last change that is durable with an engine and that its verifications see.
@@ -38,14 +38,14 @@ pub fn head_of(engine: &Engine) -> Position {
 }
 
 /// A history as the engine keeps it, of a node of this cluster.
-fn lineage_of(history: &History, cluster: [u8; 16]) -> Result<Lineage, String> {
-    let era = |era: &Era| talos_engine::Era {
+fn lineage_of(history: &History, cluster: [u8; 16]) -> Result<EpochHistory, String> {
+    let era = |era: &Era| talos_engine::EpochStart {
         epoch: era.epoch,
-        reign: talos_engine::Reign(era.reign.0),
+        id: talos_engine::EpochId(era.reign.0),
         after: era.after,
     };
     let eras = history.eras().iter().map(era).collect();
-    Lineage::new(cluster, eras).map_err(|error| error.to_string())
+    EpochHistory::new(cluster, eras).map_err(|error| error.to_string())
 }
 
 fn cursor_of(cursor: talos_engine::CopyCursor) -> Cursor {

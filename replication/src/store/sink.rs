@@ -56,7 +56,7 @@ impl EngineSink {
         })
     }
 
-    fn epochs(&self, history: &History) -> Result<talos_engine::Lineage, SinkError> {
+    fn epochs(&self, history: &History) -> Result<talos_engine::EpochHistory, SinkError> {
         let cluster = self.engine.standing().epochs.cluster();
         lineage_of(history, cluster).map_err(SinkError)
     }

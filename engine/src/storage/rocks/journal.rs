@@ -8,7 +8,7 @@ use talos_model::{CopyChunk, CopyEnd, CopyPlace, Position};
 use super::store::RocksStore;
 use crate::limits::LOG_TRIM_CHANGES;
 use crate::storage::error::StorageError;
-use crate::storage::journal::{Group, Journal, Step};
+use crate::storage::journal::{Group, Journal, MembershipWrite};
 use crate::storage::retention::Retention;
 use crate::storage::witness::Witness;
 
@@ -47,14 +47,16 @@ impl Journal for RocksJournal {
         Ok(())
     }
 
-    fn take(&mut self, step: &Step<'_>) -> Result<(), StorageError> {
+    fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError> {
         let store = &self.store;
-        match step {
-            Step::EpochHistory(epochs, leadership) => {
+        match write {
+            MembershipWrite::EpochHistory(epochs, leadership) => {
                 self.write(store.epochs_batch(epochs, *leadership)?)
             }
-            Step::BeginCopy(epochs, place) => self.begin_copy(store.clearing_batch(epochs, place)?),
-            Step::Install(chunk, place) => {
+            MembershipWrite::BeginCopy(epochs, place) => {
+                self.begin_copy(store.clearing_batch(epochs, place)?)
+            }
+            MembershipWrite::Install(chunk, place) => {
                 self.install(store.chunk_batch(chunk, place)?, chunk, place)
             }
         }

@@ -11,16 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use talos_model::{KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere, Rule, ShardId};
+use talos_model::{
+    BulkRevocation, KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere, ShardId,
+};
 
 use super::*;
-use crate::storage::{InMemory, Rows, StorageError, Stretch};
+use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
 
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
-/// Storage with nothing in memory, in which the thread that has records follow rules finds nothing to read before it is let go.
+/// Storage with nothing in memory, in which the thread that has records follow bulk revocations finds nothing to read before it is let go.
 struct Held {
-    rows: Arc<dyn Rows>,
+    reader: Arc<dyn RecordReader>,
     let_go: Arc<AtomicBool>,
 }
 
@@ -33,9 +35,9 @@ impl Held {
     }
 }
 
-impl Rows for Held {
+impl RecordReader for Held {
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
-        let is_there = self.rows.read(key)?.is_some();
+        let is_there = self.reader.read(key)?.is_some();
         Ok(if is_there {
             InMemory::Unknown
         } else {
@@ -44,7 +46,7 @@ impl Rows for Held {
     }
 
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
-        self.rows.read(key)
+        self.reader.read(key)
     }
 
     fn key_of_request(
@@ -53,16 +55,16 @@ impl Rows for Held {
         kind: KeyKind,
         request_id: &str,
     ) -> Result<Option<RecordKey>, StorageError> {
-        self.rows.key_of_request(tenant, kind, request_id)
+        self.reader.key_of_request(tenant, kind, request_id)
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
-        self.rows.live_keys(tenant)
+        self.reader.live_keys(tenant)
     }
 
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
         self.wait();
-        self.rows.list(query)
+        self.reader.list(query)
     }
 
     fn scan(
@@ -72,21 +74,21 @@ impl Rows for Held {
         after: &[u8],
         limit: usize,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Stretch, StorageError> {
+    ) -> Result<ScanPage, StorageError> {
         self.wait();
-        self.rows.scan(shard, tenant, after, limit, wanted)
+        self.reader.scan(shard, tenant, after, limit, wanted)
     }
 
-    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
-        self.rows.rules()
+    fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
+        self.reader.bulk_revocations()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {
-        self.rows.read_all(shard, keys)
+        self.reader.read_all(shard, keys)
     }
 }
 
-/// An engine whose records follow rules only when they are told to.
+/// An engine whose records follow bulk revocations only when they are told to.
 struct HeldEngine {
     engine: Option<Arc<Engine>>,
     let_go: Arc<AtomicBool>,
@@ -96,7 +98,12 @@ impl HeldEngine {
     fn open(options: Options) -> Self {
         let let_go = Arc::new(AtomicBool::new(false));
         let held = Arc::clone(&let_go);
-        let wrap = move |rows| Arc::new(Held { rows, let_go: held }) as Arc<dyn Rows>;
+        let wrap = move |reader| {
+            Arc::new(Held {
+                reader,
+                let_go: held,
+            }) as Arc<dyn RecordReader>
+        };
         let engine = Engine::open_with(options, Mode::Primary, wrap, |journal| journal);
         Self {
             engine: Some(engine.expect("a database")),
@@ -134,9 +141,9 @@ fn held(path: &Path) -> HeldEngine {
     HeldEngine::open(options(path))
 }
 
-/// Until no rule is in force any more.
+/// Until no bulk revocation is in force any more.
 fn wait_for_records(engine: &Engine) {
-    while engine.rules_in_force() > 0 {
+    while engine.bulk_revocations_in_force() > 0 {
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -164,14 +171,14 @@ fn decision(matcher: Matcher) -> Command {
     })
 }
 
-fn try_revoke_where(engine: &Engine, matcher: Matcher) -> Result<Rule, CommandError> {
+fn try_revoke_where(engine: &Engine, matcher: Matcher) -> Result<BulkRevocation, CommandError> {
     match submit(engine, decision(matcher))? {
-        Outcome::RevokedWhere { rule } => Ok(rule),
+        Outcome::RevokedWhere { bulk_revocation } => Ok(bulk_revocation),
         other => panic!("{other:?}"),
     }
 }
 
-fn revoke_where(engine: &Engine, matcher: Matcher) -> Rule {
+fn revoke_where(engine: &Engine, matcher: Matcher) -> BulkRevocation {
     try_revoke_where(engine, matcher).expect("a rule")
 }
 

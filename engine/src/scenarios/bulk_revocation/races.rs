@@ -1,11 +1,11 @@
-//! Rules and verifications at the same time.
+//! Bulk revocations and verifications at the same time.
 
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::scenarios::slow_read::{begin, gated};
 
-/// A read that began before the rule ends after it.
+/// A read that began before the bulk revocation ends after it.
 #[test]
 fn a_slow_read_brings_no_key_back() {
     for mode in MODES {
@@ -25,15 +25,15 @@ fn a_slow_read_brings_no_key_back() {
     }
 }
 
-/// A read that began after the rule ends when the record has followed and the rule is gone.
+/// A read that began after the bulk revocation ends when the record has followed and the bulk revocation is gone.
 #[test]
-fn a_read_goes_by_the_rules_that_were_in_force_when_it_began() {
+fn a_read_goes_by_the_bulk_revocations_that_were_in_force_when_it_began() {
     for mode in MODES {
         let scratch = tempfile::tempdir().unwrap();
         let engine = held(scratch.path());
         let (_, credential) = made(&engine, "leaver", "read");
         revoke_where(&engine, of_actor("leaver"));
-        let Step::Pending(pending) = engine.verify(&query(&credential, mode), said) else {
+        let VerifyStep::Pending(pending) = engine.verify(&query(&credential, mode), said) else {
             panic!("nothing to read");
         };
         let (sender, receiver) = channel();

@@ -1,6 +1,6 @@
 //! Reading records, by whatever stores them.
 
-use talos_model::{KeyKind, ListQuery, Page, Record, RecordKey, Rule, ShardId, TenantId};
+use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};
 
 use super::error::StorageError;
 
@@ -16,7 +16,7 @@ pub enum InMemory {
 }
 
 /// Reads records.
-pub trait Rows: Send + Sync {
+pub trait RecordReader: Send + Sync {
     /// What can be said of the record without waiting for a disk.
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError>;
 
@@ -46,10 +46,10 @@ pub trait Rows: Send + Sync {
         after: &[u8],
         limit: usize,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Stretch, StorageError>;
+    ) -> Result<ScanPage, StorageError>;
 
-    /// The rules in force, in any order. May wait for the disk.
-    fn rules(&self) -> Result<Vec<Rule>, StorageError>;
+    /// The bulk revocations in force, in any order. May wait for the disk.
+    fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError>;
 
     /// The records of keys of one shard, as far as there are any, in any order. May wait for the disk.
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError>;
@@ -57,7 +57,7 @@ pub trait Rows: Send + Sync {
 
 /// Some keys of a shard that follow each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stretch {
+pub struct ScanPage {
     /// Those that are wanted.
     pub keys: Vec<RecordKey>,
     /// The last of all; `None` when there was none.

@@ -1,6 +1,6 @@
 //! How far a node's changes reach, for whoever has to go on when there are more.
 //!
-//! Guarantees: a change is durable and published before the position says so; nobody is shown a change before the ceiling says
+//! Guarantees: a change is durable and published before the position says so; nobody is shown a change before the in_flight says
 //! so. Who reads either takes no lock. Those who are called when the position moves are few ([`HEAD_WATCHERS`]) and are called on
 //! the committing thread, after it has published.
 
@@ -21,58 +21,58 @@ struct Watchers {
 }
 
 /// See the module.
-pub struct Head {
-    position: Swap<Position>,
-    ceiling: Swap<Position>,
-    /// Counts what happens to either. Written after it: who sees the count sees what it stands for.
+pub struct CommitPosition {
+    committed: Swap<Position>,
+    in_flight: Swap<Position>,
+    /// KeyCounter what happens to either. Written after it: who sees the count sees what it stands for.
     moves: AtomicU64,
     watchers: Mutex<Watchers>,
 }
 
-impl Head {
+impl CommitPosition {
     /// A head at `position`.
     pub fn new(position: Position) -> Self {
         Self {
-            position: Swap::new(position),
-            ceiling: Swap::new(position),
+            committed: Swap::new(position),
+            in_flight: Swap::new(position),
             moves: AtomicU64::new(0),
             watchers: Mutex::default(),
         }
     }
 
     /// The last change that is durable and published.
-    pub fn position(&self) -> Position {
-        *self.position.load(&pin())
+    pub fn committed(&self) -> Position {
+        *self.committed.load(&pin())
     }
 
-    /// The last change that anybody can have been shown: of the group that is being written, or else [`Head::position`].
-    pub fn ceiling(&self) -> Position {
-        *self.ceiling.load(&pin())
+    /// The last change that anybody can have been shown: of the group that is being written, or else [`CommitPosition::position`].
+    pub fn in_flight(&self) -> Position {
+        *self.in_flight.load(&pin())
     }
 
-    /// Another number whenever the position or the ceiling has moved.
+    /// Another number whenever the position or the in_flight has moved.
     pub fn moves(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
     }
 
     /// Everything up to `position` is about to be written: storage shows it before it is published.
-    pub fn rise(&self, position: Position) {
-        self.ceiling.store(position, &pin());
+    pub fn begin(&self, position: Position) {
+        self.in_flight.store(position, &pin());
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
     /// What was about to be written could not be, and nobody has seen it.
-    pub fn fall_back(&self) {
+    pub fn abandon(&self) {
         let guard = pin();
-        self.ceiling.store(*self.position.load(&guard), &guard);
+        self.in_flight.store(*self.committed.load(&guard), &guard);
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Everything up to `position` is durable and published.
     pub fn advance(&self, position: Position) {
         let guard = pin();
-        self.position.store(position, &guard);
-        self.ceiling.store(position, &guard);
+        self.committed.store(position, &guard);
+        self.in_flight.store(position, &guard);
         self.moves.fetch_add(1, Ordering::AcqRel);
         drop(guard);
         // Called without the lock, so that somebody who is called may come and go.
@@ -99,7 +99,7 @@ impl Head {
         Some(name)
     }
 
-    /// Ends what [`Head::watch`] began.
+    /// Ends what [`CommitPosition::watch`] began.
     pub fn unwatch(&self, name: u64) {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.called.retain(|(known, _)| *known != name);
@@ -113,22 +113,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ceiling_goes_before_the_position() {
+    fn the_in_flight_position_goes_before_the_position() {
         let at = |sequence| Position {
             sequence: Sequence(sequence),
             ..Position::START
         };
-        let head = Head::new(at(3));
+        let head = CommitPosition::new(at(3));
         let mut moves = vec![head.moves()];
-        let mut both = |head: &Head| {
+        let mut both = |head: &CommitPosition| {
             moves.push(head.moves());
-            (head.position(), head.ceiling())
+            (head.committed(), head.in_flight())
         };
-        head.rise(at(5));
+        head.begin(at(5));
         assert_eq!(both(&head), (at(3), at(5)));
-        head.fall_back();
+        head.abandon();
         assert_eq!(both(&head), (at(3), at(3)));
-        head.rise(at(4));
+        head.begin(at(4));
         assert_eq!(both(&head), (at(3), at(4)));
         head.advance(at(4));
         assert_eq!(both(&head), (at(4), at(4)));

@@ -7,8 +7,8 @@ use talos_credentials::Keyring;
 use talos_model::cidr::{self, Cidr};
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Facts, Query, RateLimit, RateLimitPolicy, Record, RecordKey, Refusal, Rules, Sequence, Traits,
-    Verdict,
+    BloomFingerprint, BulkRevocations, KeyFacts, Query, RateLimit, RateLimitPolicy, Record,
+    RecordKey, Refusal, Sequence, Verdict,
 };
 
 use crate::last_used::NextNote;
@@ -16,14 +16,14 @@ use crate::limiter::Meter;
 use crate::render::RenderBody;
 
 /// What verifications go by at one moment. It only ever moves on: of two, the later one has the greater generation, or the same
-/// and rules that have come as far or farther.
+/// and bulk revocations that have come as far or farther.
 #[derive(Debug)]
 pub struct Current {
     /// Rises with every change of secrets, prefixes or issuer, and with every history of changes that begins. Whatever was made
     /// under another generation is void.
     pub generation: u64,
-    /// The rules in force.
-    pub rules: Rules,
+    /// The bulk revocations in force.
+    pub bulk_revocations: BulkRevocations,
     /// The secrets, prefixes and issuer.
     pub keyring: Arc<Keyring>,
 }
@@ -33,20 +33,20 @@ pub struct Current {
 enum State {
     Live,
     Revoked,
-    /// The record is deleted; the row keeps older ones from coming back.
+    /// The record is deleted; the cached key keeps older ones from coming back.
     Forgotten,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Row {
+pub struct CachedKey {
     sequence: Sequence,
     generation: u64,
     loaded_s: i64,
     /// [`i64::MAX`] when the key does not expire.
     expire_ms: i64,
     state: State,
-    facts: Facts,
+    facts: KeyFacts,
     rate_limit: Option<RateLimitPolicy>,
     meter: Option<Meter>,
     next_note: NextNote,
@@ -54,11 +54,11 @@ pub struct Row {
     body: Box<[u8]>,
 }
 
-impl Row {
-    /// The row of `record`, read at `now` under `rules` and as these make it, with its answer rendered under `current`.
+impl CachedKey {
+    /// The cached key of `record`, read at `now` under `bulk_revocations` and as these make it, with its answer rendered under `current`.
     pub fn new(
         record: &Record,
-        rules: &Rules,
+        bulk_revocations: &BulkRevocations,
         current: &Current,
         render: RenderBody,
         now: UnixMillis,
@@ -74,10 +74,10 @@ impl Row {
             loaded_s: now.seconds(),
             expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
             state,
-            facts: Facts {
-                compared: record.sequence.max(rules.newest()),
+            facts: KeyFacts {
+                compared: record.sequence.max(bulk_revocations.newest()),
                 create_ms: record.create_time.0,
-                traits: Traits::of(record),
+                fingerprint: BloomFingerprint::of(record),
             },
             rate_limit: record.rate_limit,
             meter: None,
@@ -98,10 +98,10 @@ impl Row {
             loaded_s: now.seconds(),
             expire_ms: i64::MAX,
             state: State::Forgotten,
-            facts: Facts {
+            facts: KeyFacts {
                 compared: record.sequence,
                 create_ms: record.create_time.0,
-                traits: Traits::default(),
+                fingerprint: BloomFingerprint::default(),
             },
             rate_limit: None,
             meter: None,
@@ -111,7 +111,7 @@ impl Row {
         }
     }
 
-    /// The same row, which counts what it lets pass if it has a policy and anything to let pass.
+    /// The same cached key, which counts what it lets pass if it has a policy and anything to let pass.
     pub fn metered(self, meter: impl FnOnce(RateLimitPolicy) -> Meter) -> Self {
         let policy = self.rate_limit.filter(|_| self.state == State::Live);
         Self {
@@ -125,7 +125,7 @@ impl Row {
         &self.body
     }
 
-    /// The last change that it takes account of: the one that made it, or a rule that it was compared with.
+    /// The last change that it takes account of: the one that made it, or a bulk revocation that it was compared with.
     pub fn sequence(&self) -> Sequence {
         self.facts.compared
     }
@@ -135,7 +135,7 @@ impl Row {
         self.state == State::Forgotten
     }
 
-    /// Counts what the row lets pass.
+    /// KeyCounter what the cached key lets pass.
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()
     }
@@ -146,7 +146,7 @@ impl Row {
     }
 
     /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's
-    /// lifetime, and not ended by a rule that it was not compared with.
+    /// lifetime, and not ended by a bulk revocation that it was not compared with.
     pub fn is_fresh(
         &self,
         key: &RecordKey,
@@ -156,15 +156,16 @@ impl Row {
     ) -> bool {
         self.generation == current.generation
             && now.seconds() - self.loaded_s <= ttl_s
-            && (current.rules.is_empty() || !self.may_be_ended(key, &current.rules))
+            && (current.bulk_revocations.is_empty()
+                || !self.may_be_ended(key, &current.bulk_revocations))
     }
 
     #[cold]
-    fn may_be_ended(&self, key: &RecordKey, rules: &Rules) -> bool {
-        self.state == State::Live && rules.concern(key.tenant(), &self.facts)
+    fn may_be_ended(&self, key: &RecordKey, bulk_revocations: &BulkRevocations) -> bool {
+        self.state == State::Live && bulk_revocations.concern(key.tenant(), &self.facts)
     }
 
-    /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of row, query
+    /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of cached key, query
     /// and its time.
     pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
         match self.state {
@@ -201,11 +202,16 @@ impl Row {
     }
 }
 
-impl talos_cells::Row for Row {
+impl talos_cells::CellValue for CachedKey {
     fn supersedes(&self, current: &Self) -> bool {
-        let rank = |row: &Self| {
-            let Facts { compared, .. } = row.facts;
-            (row.sequence, row.generation, compared, row.loaded_s)
+        let rank = |cached: &Self| {
+            let KeyFacts { compared, .. } = cached.facts;
+            (
+                cached.sequence,
+                cached.generation,
+                compared,
+                cached.loaded_s,
+            )
         };
         rank(self) > rank(current)
     }

@@ -1,4 +1,4 @@
-//! Pages of keys while rules are in force.
+//! Pages of keys while bulk revocations are in force.
 
 use talos_model::{Selection, Status};
 
@@ -44,7 +44,7 @@ fn sorted(mut ids: Vec<KeyId>) -> Vec<KeyId> {
     ids
 }
 
-/// Active keys, keys that were revoked one by one, and keys that a rule ends, mixed.
+/// Active keys, keys that were revoked one by one, and keys that a bulk revocation ends, mixed.
 fn mixed(engine: &Engine) -> [Vec<KeyId>; 2] {
     let (mut ended, mut active) = (Vec::new(), Vec::new());
     for n in 0..30 {
@@ -107,7 +107,7 @@ fn pages_go_on_when_the_records_have_followed_between_them() {
     mixed(&engine);
     let revoked = query(Some(Status::Revoked), None);
     let then = || {
-        if engine.rules_in_force() == 0 {
+        if engine.bulk_revocations_in_force() == 0 {
             revoke_where(&engine, of_actor("nobody"));
         }
     };

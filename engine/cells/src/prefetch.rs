@@ -9,20 +9,20 @@ use crate::sync::{AtomicUsize, Ordering};
 /// How many places are noted for one entry.
 pub(crate) const PLACES: usize = 3;
 const LINE_BYTES: usize = 64;
-/// Lines that are fetched of one place: more than this come by themselves, because the processor sees them read in a row.
+/// Lines that are fetched of one place: more than this come by themselves, because the processor sees them read in a value.
 const LINES_MAX: usize = 4;
 
 /// The bytes behind an entry that are asked for, by place. 0 = the place is not used.
-pub type Reach = [usize; PLACES];
+pub type PrefetchSizes = [usize; PLACES];
 
 /// Places in memory.
 #[derive(Debug, Default)]
-pub struct Foresight([AtomicUsize; PLACES]);
+pub struct PrefetchHints([AtomicUsize; PLACES]);
 
-impl Foresight {
+impl PrefetchHints {
     /// Starts to fetch what was noted.
-    pub(crate) fn fetch(&self, reach: Reach) {
-        for (place, bytes) in self.0.iter().zip(reach) {
+    pub(crate) fn fetch(&self, sizes: PrefetchSizes) {
+        for (place, bytes) in self.0.iter().zip(sizes) {
             let address = place.load(Ordering::Relaxed);
             if address != 0 && bytes != 0 {
                 fetch_at(address, bytes);
@@ -30,7 +30,7 @@ impl Foresight {
         }
     }
 
-    /// Notes addresses, in the order of the [`Reach`].
+    /// Notes addresses, in the order of the [`PrefetchSizes`].
     pub fn note(&self, addresses: [usize; PLACES]) {
         for (place, address) in self.0.iter().zip(addresses) {
             // Store only what changes: readers on other cores keep their copy of the line.
@@ -73,12 +73,12 @@ mod tests {
 
     #[test]
     fn any_address_can_be_fetched() {
-        let foresight = Foresight::default();
-        foresight.fetch([64; PLACES]);
+        let prefetch = PrefetchHints::default();
+        prefetch.fetch([64; PLACES]);
         for address in [1, 63, 64, 4095, usize::MAX / 2, usize::MAX] {
-            foresight.note([address, address, 0]);
-            foresight.fetch([0, 100_000, 64]);
+            prefetch.note([address, address, 0]);
+            prefetch.fetch([0, 100_000, 64]);
         }
-        fetch(&raw const foresight);
+        fetch(&raw const prefetch);
     }
 }

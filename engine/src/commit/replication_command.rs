@@ -6,7 +6,7 @@ use talos_model::{
 };
 
 /// See the module. Each is one write.
-pub enum Order {
+pub enum ReplicationCommand {
     /// Take these changes of the primary.
     Apply(Vec<LoggedChange>),
     /// Take over the epochs of the primary.
@@ -22,4 +22,4 @@ pub enum Order {
 }
 
 /// Called exactly once, with the last change that the node then holds.
-pub type OrderDone = Box<dyn FnOnce(Result<Position, FollowError>) + Send>;
+pub type ReplicationDone = Box<dyn FnOnce(Result<Position, FollowError>) + Send>;

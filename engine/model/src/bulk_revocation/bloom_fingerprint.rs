@@ -1,9 +1,9 @@
-//! What is known of a record in eight bytes, for comparing it with rules without reading it.
+//! What is known of a record in eight bytes, for comparing it with bulk revocations without reading it.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::bulk_revocation::Matcher;
 use crate::record::Record;
-use crate::rules::Matcher;
 
 const ACTOR: u64 = 1;
 const PREFIX: u64 = 2;
@@ -13,9 +13,9 @@ const METADATA: u64 = 4;
 /// A Bloom filter of a record's actor, prefix and scopes, and of whether it has metadata: three bits for each. It may say that
 /// something is there that is not, which costs a read, and never the contrary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traits(u64);
+pub struct BloomFingerprint(u64);
 
-impl Traits {
+impl BloomFingerprint {
     /// Those of a record.
     #[must_use]
     pub fn of(record: &Record) -> Self {
@@ -58,16 +58,16 @@ fn bits(kind: u64, text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::rule_tests::record;
+    use crate::bulk_revocation::samples::record;
 
     #[test]
     fn most_other_records_are_told_apart() {
-        let traits = Traits::of(&record(1));
+        let fingerprint = BloomFingerprint::of(&record(1));
         let other = |actor: u64| Matcher {
             actor_id: Some(format!("actor-{actor}")),
             ..Matcher::default()
         };
-        let may_be = |actor: &u64| traits.may_have(Traits::wanted(&other(*actor)));
+        let may_be = |actor: &u64| fingerprint.may_have(BloomFingerprint::wanted(&other(*actor)));
         let mistaken = (0..1000).filter(may_be).count();
         assert!(mistaken < 100, "{mistaken}");
     }

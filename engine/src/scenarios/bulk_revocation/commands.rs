@@ -1,4 +1,4 @@
-//! Commands about keys that a rule has ended, before their records have followed.
+//! Commands about keys that a bulk revocation has ended, before their records have followed.
 
 use talos_credentials::imported_key_id;
 use talos_model::{DeleteKey, FieldChanges, ImportKey, Rejection, RotateKey, UpdateKey};
@@ -25,7 +25,7 @@ fn rejected<T: std::fmt::Debug>(outcome: Result<T, CommandError>) -> Rejection {
     }
 }
 
-/// Whatever follows the rule first: a command, or the thread that has records follow.
+/// Whatever follows the bulk revocation first: a command, or the thread that has records follow.
 #[test]
 fn no_command_brings_a_key_back() {
     for goes_first in ["a command", "the thread"] {
@@ -41,7 +41,7 @@ fn no_command_brings_a_key_back() {
             submit(&engine, Command::Import(ImportKey { key_id, key }))
         };
         import().expect("an imported key");
-        let rule = revoke_where(&engine, of_actor("leaver"));
+        let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
         if goes_first == "the thread" {
             engine.follow();
         }
@@ -49,7 +49,7 @@ fn no_command_brings_a_key_back() {
             Outcome::Updated { record } => record,
             other => panic!("{other:?}"),
         };
-        assert_eq!(updated.revocation, Some(rule.revocation.clone()));
+        assert_eq!(updated.revocation, Some(bulk_revocation.revocation.clone()));
         assert_eq!(updated.name, "renamed");
         let rotate = RotateKey {
             tenant: TenantId::SINGLE,
@@ -69,7 +69,7 @@ fn no_command_brings_a_key_back() {
         for (key_id, credential) in &keys {
             assert_revoked(&engine, credential);
             let shown = get(&engine, *key_id).expect("a key");
-            assert_eq!(shown.revocation, Some(rule.revocation.clone()));
+            assert_eq!(shown.revocation, Some(bulk_revocation.revocation.clone()));
         }
         assert_revoked(&engine, RAW);
 
@@ -101,14 +101,14 @@ fn a_request_that_made_a_key_shows_it_as_ended() {
         ..key_of("leaver", "read")
     };
     let (first, _) = issue(&engine, request.clone());
-    let rule = revoke_where(&engine, of_actor("leaver"));
+    let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
     let (again, secret) = issue(&engine, request);
     assert_eq!((again.key_id, secret), (first.key_id, None));
-    assert_eq!(again.revocation, Some(rule.revocation));
+    assert_eq!(again.revocation, Some(bulk_revocation.revocation));
 }
 
 #[test]
-fn a_rule_and_commands_share_a_write() {
+fn a_bulk_revocation_and_commands_share_a_write() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = held(scratch.path());
     let (key_id, credential) = made(&engine, "leaver", "read");

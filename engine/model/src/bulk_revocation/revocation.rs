@@ -1,4 +1,4 @@
-//! One rule: which keys it ends, and as what.
+//! One bulk revocation: which keys it ends, and as what.
 
 use std::collections::HashMap;
 
@@ -68,7 +68,7 @@ fn has_members(metadata: &str, wanted: &[(String, String)]) -> bool {
 /// The decision that keys with something in common have ended: those that existed when it was taken and have not changed
 /// since.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct BulkRevocation {
     /// Its name.
     pub id: Uuid,
     /// Whose keys it ends.
@@ -81,8 +81,8 @@ pub struct Rule {
     pub revocation: Revocation,
 }
 
-impl Rule {
-    /// Whether this rule ends the key, as far as nothing ended it before.
+impl BulkRevocation {
+    /// Whether this bulk revocation ends the key, as far as nothing ended it before.
     #[must_use]
     pub fn ends(&self, record: &Record) -> bool {
         record.revocation.is_none()
@@ -91,7 +91,7 @@ impl Rule {
             && self.matcher.matches(record)
     }
 
-    /// What the rule makes of a record that it ends. The sequence stays: the record on disk is the old one.
+    /// What the bulk revocation makes of a record that it ends. The sequence stays: the record on disk is the old one.
     #[must_use]
     pub fn end(&self, record: Record) -> Record {
         Record {
@@ -101,7 +101,7 @@ impl Rule {
         }
     }
 
-    /// Whether a record says that the rule has ended it.
+    /// Whether a record says that the bulk revocation has ended it.
     #[must_use]
     pub fn has_ended(&self, record: &Record) -> bool {
         record.sequence > self.position.sequence
@@ -143,8 +143,8 @@ pub mod tests {
         }
     }
 
-    pub fn rule(sequence: u64, matcher: Matcher) -> Rule {
-        Rule {
+    pub fn bulk_revocation(sequence: u64, matcher: Matcher) -> BulkRevocation {
+        BulkRevocation {
             id: Uuid::from_u128(u128::from(sequence) << 64),
             tenant: TenantId::SINGLE,
             position: Position {
@@ -242,23 +242,26 @@ pub mod tests {
 
     #[test]
     fn only_keys_of_its_past_and_its_tenant_end() {
-        let rule = rule(7, Matcher::default());
-        assert!(rule.ends(&record(6)));
-        assert!(!rule.ends(&record(7)));
-        assert!(!rule.ends(&record(8)));
+        let bulk_revocation = bulk_revocation(7, Matcher::default());
+        assert!(bulk_revocation.ends(&record(6)));
+        assert!(!bulk_revocation.ends(&record(7)));
+        assert!(!bulk_revocation.ends(&record(8)));
         let elsewhere = Record {
             tenant: TenantId(Uuid::from_u128(9)),
             ..record(6)
         };
-        assert!(!rule.ends(&elsewhere));
-        let ended = rule.end(record(6));
-        assert_eq!(ended.revocation, Some(rule.revocation.clone()));
-        assert!(!rule.ends(&ended), "once");
-        assert!(!rule.has_ended(&ended), "the record on disk is another");
+        assert!(!bulk_revocation.ends(&elsewhere));
+        let ended = bulk_revocation.end(record(6));
+        assert_eq!(ended.revocation, Some(bulk_revocation.revocation.clone()));
+        assert!(!bulk_revocation.ends(&ended), "once");
+        assert!(
+            !bulk_revocation.has_ended(&ended),
+            "the record on disk is another"
+        );
         let written = Record {
             sequence: Sequence(8),
             ..ended
         };
-        assert!(rule.has_ended(&written));
+        assert!(bulk_revocation.has_ended(&written));
     }
 }

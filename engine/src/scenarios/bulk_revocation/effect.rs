@@ -1,4 +1,4 @@
-//! What a rule does to keys, before and after their records have followed.
+//! What a bulk revocation does to keys, before and after their records have followed.
 
 use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
 use talos_credentials::{DeriveToken, imported_key_id};
@@ -69,20 +69,20 @@ fn all_keys_end_at_once_cached_or_not() {
             }
         }
         let live = engine.store().live_keys(TenantId::SINGLE);
-        let rule = revoke_where(&engine, of_actor("leaver"));
+        let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
         let assert_ended = || {
             for credential in [&credential, raw, &cold, &tokens[0], &tokens[1]] {
                 assert_revoked(&engine, credential);
             }
             for key_id in [key_id, cold_id] {
                 let shown = get(&engine, key_id).expect("a key");
-                assert_eq!(shown.revocation.as_ref(), Some(&rule.revocation));
-                assert_eq!(shown.update_time, rule.revocation.time);
+                assert_eq!(shown.revocation.as_ref(), Some(&bulk_revocation.revocation));
+                assert_eq!(shown.update_time, bulk_revocation.revocation.time);
             }
             assert_valid(&engine, &other);
         };
         assert_ended();
-        assert_eq!(engine.rules_in_force(), 1);
+        assert_eq!(engine.bulk_revocations_in_force(), 1);
         assert_eq!(engine.store().live_keys(TenantId::SINGLE), live, "not yet");
         let (_, late) = made(&engine, "leaver", "read");
         assert_valid(&engine, &late);
@@ -97,7 +97,7 @@ fn all_keys_end_at_once_cached_or_not() {
             .map(|change| change.event)
             .collect();
         let (last, ends) = events.split_last().expect("changes");
-        assert_eq!(*last, Event::RuleCompleted);
+        assert_eq!(*last, Event::BulkRevocationCompleted);
         let of = |event| ends.iter().filter(|found| **found == event).count();
         assert_eq!(of(Event::IssuedKeyRevoked), 2);
         assert_eq!(of(Event::ImportedKeyRevoked), 1);
@@ -162,14 +162,14 @@ fn every_condition_counts() {
     ];
     for matcher in others {
         assert_eq!(engine.count_matching(TenantId::SINGLE, &matcher), Ok(0));
-        let rule = revoke_where(&engine, matcher);
+        let bulk_revocation = revoke_where(&engine, matcher);
         assert_valid(&engine, &credential);
-        assert_eq!(engine.count_ended(&rule), Ok(0));
+        assert_eq!(engine.count_ended(&bulk_revocation), Ok(0));
     }
     assert_eq!(engine.count_matching(TenantId::SINGLE, &all), Ok(1));
-    let rule = revoke_where(&engine, all.clone());
+    let bulk_revocation = revoke_where(&engine, all.clone());
     assert_revoked(&engine, &credential);
-    assert_eq!(engine.count_ended(&rule), Ok(1));
+    assert_eq!(engine.count_ended(&bulk_revocation), Ok(1));
     assert_eq!(
         engine.count_matching(TenantId::SINGLE, &all),
         Ok(0),
@@ -177,7 +177,7 @@ fn every_condition_counts() {
     );
     engine.follow();
     assert_eq!(
-        engine.count_ended(&rule),
+        engine.count_ended(&bulk_revocation),
         Ok(1),
         "the records have followed"
     );
@@ -188,7 +188,7 @@ fn every_condition_counts() {
 fn a_count_meets_every_key_once() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = held(scratch.path());
-    let many = crate::limits::RULE_WALK_KEYS * 2 + 3;
+    let many = crate::limits::BULK_REVOCATION_WALK_KEYS * 2 + 3;
     let names: Vec<_> = (0..many).map(|n| format!("raw key {n}")).collect();
     let imports = names.iter().map(|raw| ImportKey {
         key_id: imported_key_id(TenantId::SINGLE, raw.as_bytes()),
@@ -206,10 +206,10 @@ fn a_count_meets_every_key_once() {
         assert_eq!(counted, Ok(many as u64), "{matcher:?}");
         assert_eq!(engine.count_matching(elsewhere, &matcher), Ok(1));
     }
-    let rule = revoke_where(&engine, with_scope("s"));
-    assert_eq!(engine.count_ended(&rule), Ok(many as u64));
+    let bulk_revocation = revoke_where(&engine, with_scope("s"));
+    assert_eq!(engine.count_ended(&bulk_revocation), Ok(many as u64));
     engine.follow();
-    assert_eq!(engine.count_ended(&rule), Ok(many as u64));
+    assert_eq!(engine.count_ended(&bulk_revocation), Ok(many as u64));
     assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(0));
     assert_eq!(engine.store().live_keys(elsewhere), Ok(1));
 }
@@ -221,13 +221,13 @@ fn a_restart_goes_on_where_it_was() {
     let engine = held(&path);
     let (key_id, credential) = made(&engine, "leaver", "read");
     let (_, other) = made(&engine, "stayer", "read");
-    let rule = revoke_where(&engine, of_actor("leaver"));
+    let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
     let crashed = scratch.path().join("crashed");
     copy_of_one_moment(&path, &crashed);
     drop(engine);
 
     let engine = held(&crashed);
-    assert_eq!(engine.rules_in_force(), 1);
+    assert_eq!(engine.bulk_revocations_in_force(), 1);
     engine.warm_up().expect("a thread");
     engine.warm_up_thread().wait();
     let warm = verify(&engine, &credential, CacheMode::Use);
@@ -242,61 +242,68 @@ fn a_restart_goes_on_where_it_was() {
     assert_revoked(&engine, &credential);
     assert_valid(&engine, &other);
     let shown = get(&engine, key_id).unwrap();
-    assert_eq!(shown.revocation, Some(rule.revocation));
+    assert_eq!(shown.revocation, Some(bulk_revocation.revocation));
     drop(engine);
 
     let engine = open(&crashed);
-    assert_eq!(engine.rules_in_force(), 0);
+    assert_eq!(engine.bulk_revocations_in_force(), 0);
     assert_revoked(&engine, &credential);
     assert_valid(&engine, &other);
 }
 
 #[test]
-fn of_two_rules_the_first_one_counts() {
+fn of_two_bulk_revocations_the_first_one_counts() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = held(scratch.path());
     let (both, credential) = made(&engine, "leaver", "deploy");
     let (second, other) = made(&engine, "stayer", "deploy");
-    let rules = [
+    let bulk_revocations = [
         revoke_where(&engine, of_actor("leaver")),
         revoke_where(&engine, with_scope("deploy")),
     ];
     assert_eq!(
-        rules.each_ref().map(|rule| engine.count_ended(rule)),
+        bulk_revocations
+            .each_ref()
+            .map(|bulk_revocation| engine.count_ended(bulk_revocation)),
         [Ok(1), Ok(1)]
     );
     let revocations = || [both, second].map(|key_id| get(&engine, key_id).unwrap().revocation);
-    let of_rules = rules.each_ref().map(|rule| Some(rule.revocation.clone()));
-    assert_eq!(revocations(), of_rules);
+    let of_bulk_revocations = bulk_revocations
+        .each_ref()
+        .map(|bulk_revocation| Some(bulk_revocation.revocation.clone()));
+    assert_eq!(revocations(), of_bulk_revocations);
     engine.follow();
-    assert_eq!(revocations(), of_rules);
+    assert_eq!(revocations(), of_bulk_revocations);
     assert_revoked(&engine, &credential);
     assert_revoked(&engine, &other);
 }
 
 #[test]
-fn rules_are_few_at_a_time() {
+fn bulk_revocations_are_few_at_a_time() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = held(scratch.path());
-    for _ in 0..crate::limits::RULES {
+    for _ in 0..crate::limits::BULK_REVOCATIONS {
         revoke_where(&engine, of_actor("nobody"));
     }
     let one_more = try_revoke_where(&engine, of_actor("nobody"));
-    let too_many = CommandError::Rejected(talos_model::Rejection::TooManyRules);
+    let too_many = CommandError::Rejected(talos_model::Rejection::TooManyBulkRevocations);
     assert_eq!(one_more, Err(too_many));
     engine.follow();
     revoke_where(&engine, of_actor("nobody"));
 }
 
 #[test]
-fn a_log_that_says_another_thing_than_the_rules_in_force_is_refused() {
+fn a_log_that_says_another_thing_than_the_bulk_revocations_in_force_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = held(scratch.path());
     made(&engine, "leaver", "read");
-    let rule = revoke_where(&engine, of_actor("leaver"));
+    let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
     let last = changes_after(&engine, 1).pop().expect("a change");
-    assert_eq!(last.subject, Subject::Rule(rule.clone()));
-    engine.store().remove_rule(&rule);
+    assert_eq!(
+        last.subject,
+        Subject::BulkRevocation(bulk_revocation.clone())
+    );
+    engine.store().remove_bulk_revocation(&bulk_revocation);
     let damaged = scratch.path().join("damaged");
     copy_of_one_moment(&scratch.path().join("db"), &damaged.join("db"));
     std::fs::copy(scratch.path().join("FORMAT"), damaged.join("FORMAT")).unwrap();

@@ -11,7 +11,7 @@ use crate::render::RenderTokenBody;
 
 /// See the module.
 #[derive(Debug)]
-pub struct TokenFacts {
+pub struct CachedToken {
     /// The clock skew is in both.
     valid_from_ms: i64,
     expires_ms: i64,
@@ -20,7 +20,7 @@ pub struct TokenFacts {
     body: Box<[u8]>,
 }
 
-impl TokenFacts {
+impl CachedToken {
     /// The facts of proven `claims`, judged with clocks that may differ by `skew_s` seconds.
     pub fn new(claims: &Claims, skew_s: u64, render: RenderTokenBody) -> Self {
         let (from, until) = claims.window(skew_s);

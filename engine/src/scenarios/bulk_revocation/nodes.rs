@@ -1,4 +1,4 @@
-//! Rules on several nodes.
+//! Bulk revocations on several nodes.
 
 use std::io::Cursor;
 
@@ -39,24 +39,24 @@ fn a_replica_refuses_what_it_was_told_to_refuse() {
     feed(&nodes.primary, &nodes.replica);
     cache(&nodes.replica, &credential);
     cache(&nodes.replica, &other);
-    let rule = revoke_where(&nodes.primary, of_actor("leaver"));
+    let bulk_revocation = revoke_where(&nodes.primary, of_actor("leaver"));
     feed(&nodes.primary, &nodes.replica);
-    assert_eq!(nodes.replica.head(), rule.position);
+    assert_eq!(nodes.replica.head(), bulk_revocation.position);
     assert_revoked(&nodes.replica, &credential);
     assert_valid(&nodes.replica, &other);
     let shown = get(&nodes.replica, key_id).expect("a key");
-    assert_eq!(shown.revocation.as_ref(), Some(&rule.revocation));
+    assert_eq!(shown.revocation.as_ref(), Some(&bulk_revocation.revocation));
     assert_equal(&nodes.primary, &nodes.replica);
-    assert_ne!(nodes.primary.state_hash().unwrap().rules_hash, 0);
+    assert_ne!(nodes.primary.state_hash().unwrap().bulk_revocations_hash, 0);
 
     nodes.primary.follow();
     assert_revoked(&nodes.replica, &credential);
     feed(&nodes.primary, &nodes.replica);
-    assert_eq!(nodes.replica.rules_in_force(), 0);
+    assert_eq!(nodes.replica.bulk_revocations_in_force(), 0);
     assert_revoked(&nodes.replica, &credential);
     assert_valid(&nodes.replica, &other);
     assert_equal(&nodes.primary, &nodes.replica);
-    assert_eq!(nodes.primary.state_hash().unwrap().rules_hash, 0);
+    assert_eq!(nodes.primary.state_hash().unwrap().bulk_revocations_hash, 0);
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn a_replica_that_is_restarted_still_refuses() {
         &nodes.scratch.path().join("replica"),
         &path,
     );
-    assert_eq!(replica.rules_in_force(), 1);
+    assert_eq!(replica.bulk_revocations_in_force(), 1);
     let restarted = open_replica(&path);
     assert_eq!(
-        restarted.rules_in_force(),
+        restarted.bulk_revocations_in_force(),
         1,
         "a replica waits for the primary"
     );
@@ -95,7 +95,7 @@ fn whoever_is_promoted_goes_on() {
     assert_revoked(&nodes.replica, &credential);
     assert_eq!(nodes.replica.store().live_keys(TenantId::SINGLE), Ok(0));
     assert_eq!(
-        nodes.primary.rules_in_force(),
+        nodes.primary.bulk_revocations_in_force(),
         1,
         "it takes no decisions any more"
     );
@@ -104,7 +104,7 @@ fn whoever_is_promoted_goes_on() {
         .adopt(nodes.replica.standing().epochs)
         .unwrap();
     feed(&nodes.replica, &nodes.primary);
-    assert_eq!(nodes.primary.rules_in_force(), 0);
+    assert_eq!(nodes.primary.bulk_revocations_in_force(), 0);
     assert_equal(&nodes.primary, &nodes.replica);
     drop(nodes.replica);
     let again = open_primary(&nodes.scratch.path().join("replica"));
@@ -112,9 +112,9 @@ fn whoever_is_promoted_goes_on() {
 }
 
 #[test]
-fn a_copy_holds_the_rules_in_force() {
+fn a_copy_holds_the_bulk_revocations_in_force() {
     let nodes = nodes();
-    // What the copied node held before is of another history: its rules, and how far they had come, say nothing.
+    // What the copied node held before is of another history: its bulk revocations, and how far they had come, say nothing.
     let stranger = held(&nodes.scratch.path().join("stranger"));
     for _ in 0..20 {
         made(&stranger, "stayer", "read");
@@ -126,19 +126,19 @@ fn a_copy_holds_the_rules_in_force() {
         .map(|_| made(&nodes.primary, "leaver", "read"))
         .collect();
     let (_, stayer) = made(&nodes.primary, "stayer", "read");
-    let rule = revoke_where(&nodes.primary, of_actor("leaver"));
+    let bulk_revocation = revoke_where(&nodes.primary, of_actor("leaver"));
     for copied in [&*nodes.replica, &*stranger] {
         let snapshot = nodes.primary.snapshot().unwrap();
         begin(&nodes.primary, &snapshot, copied);
         finish_copy(&snapshot, copied);
-        assert_eq!(copied.rules_in_force(), 1);
+        assert_eq!(copied.bulk_revocations_in_force(), 1);
         assert_equal(&nodes.primary, copied);
         for (_, credential) in &keys {
             assert_revoked(copied, credential);
         }
         cache(copied, &stayer);
         let shown = get(copied, keys[0].0).expect("a key");
-        assert_eq!(shown.revocation.as_ref(), Some(&rule.revocation));
+        assert_eq!(shown.revocation.as_ref(), Some(&bulk_revocation.revocation));
     }
     revoke_where(&nodes.primary, of_actor("stayer"));
     for copied in [&*nodes.replica, &*stranger] {
@@ -154,7 +154,7 @@ fn a_copy_holds_the_rules_in_force() {
 }
 
 #[test]
-fn a_backup_holds_the_rules_in_force() {
+fn a_backup_holds_the_bulk_revocations_in_force() {
     let nodes = nodes();
     let (_, credential) = made(&nodes.primary, "leaver", "read");
     let (_, stayer) = made(&nodes.primary, "stayer", "read");
@@ -173,7 +173,7 @@ fn a_backup_holds_the_rules_in_force() {
 }
 
 #[test]
-fn a_change_of_a_rule_that_does_not_fit_is_refused() {
+fn a_change_of_a_bulk_revocation_that_does_not_fit_is_refused() {
     let nodes = nodes();
     revoke_where(&nodes.primary, of_actor("leaver"));
     let [logged] = all_after(&nodes.primary, Position::START)
@@ -202,8 +202,13 @@ fn a_failed_write_puts_nothing_in_force_and_ends_what_follows() {
     let fail = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fail);
     let wrap = move |journal| Failing::boxed(journal, failing);
-    let engine =
-        Engine::open_with(options(scratch.path()), Mode::Primary, |rows| rows, wrap).unwrap();
+    let engine = Engine::open_with(
+        options(scratch.path()),
+        Mode::Primary,
+        |reader| reader,
+        wrap,
+    )
+    .unwrap();
     let (_, credential) = made(&engine, "leaver", "read");
     cache(&engine, &credential);
     fail.store(true, Ordering::SeqCst);
@@ -213,5 +218,5 @@ fn a_failed_write_puts_nothing_in_force_and_ends_what_follows() {
         "{refused:?}"
     );
     assert_valid(&engine, &credential);
-    assert_eq!(engine.rules_in_force(), 0);
+    assert_eq!(engine.bulk_revocations_in_force(), 0);
 }
