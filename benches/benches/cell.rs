@@ -52,7 +52,7 @@ fn cell(c: &mut Criterion) {
         b.iter(|| assert_eq!(cell.offer(row(0), &budget, &pin()), Offer::Outdated));
     });
     group.bench_function("read", |b| {
-        b.iter(|| assert!(matches!(cell.load(&pin()), State::CellValue(_))));
+        b.iter(|| assert!(matches!(cell.load(&pin()), State::Value(_))));
     });
 
     let count = many_keys() as u64;
