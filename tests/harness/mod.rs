@@ -6,6 +6,7 @@ pub mod feed;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod requirement;
 pub mod site;
 pub mod tokens;
 pub mod volume;
@@ -37,7 +38,7 @@ impl Driver {
     }
 }
 
-/// Makes each scenario two tests, `name::io_uring` and `name::epoll`.
+/// Makes each scenario two tests, `name::io_uring` and `name::epoll`. On CI both have to run.
 macro_rules! both_drivers {
     ($($(#[$attribute:meta])* fn $name:ident($driver:ident: Driver) $body:block)*) => {$(
         $(#[$attribute])*
@@ -49,7 +50,10 @@ macro_rules! both_drivers {
                 if $driver.is_available() {
                     $body
                 } else {
-                    eprintln!("skipped: the kernel does not offer {} to this process", $driver.name());
+                    let driver = $driver.name();
+                    $crate::harness::requirement::report_missing(&format!(
+                        "the kernel does not offer {driver} to this process"
+                    ));
                 }
             }
 

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::requirement::report_missing;
+
 /// `_IOR('X', 125, __u32)` of Linux' ext4.h.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
 /// Stop at once; nothing that waits in memory reaches the disk, not even the journal.
@@ -21,10 +23,11 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Makes and mounts a volume of this size. `None`, with the reason on standard error, when this process may not.
+    /// Makes and mounts a volume of this size. `None` when this process may not, which
+    /// [`report_missing`] reports, and which fails the test on CI.
     pub fn new(mebibytes: u64) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: mounting a volume needs root");
+            report_missing("mounting a volume needs root");
             return None;
         }
         let directory = tempfile::Builder::new()
@@ -37,7 +40,7 @@ impl Volume {
             .set_len(mebibytes << 20)
             .unwrap();
         fs::create_dir(directory.path().join("mount")).unwrap();
-        // No share is kept for root, which is who runs this.
+        // `-m 0` reserves no blocks for root: this process is root and would fill them, too.
         succeed(
             Command::new("mkfs.ext4")
                 .args(["-q", "-m", "0"])
@@ -51,7 +54,7 @@ impl Volume {
         ) {
             Ok(device) => device.trim().to_owned(),
             Err(reason) => {
-                eprintln!("skipped: no loop device here: {reason}");
+                report_missing(&format!("there is no loop device: {reason}"));
                 return None;
             }
         };
@@ -63,7 +66,7 @@ impl Volume {
         match volume.try_mount() {
             Ok(()) => Some(volume),
             Err(reason) => {
-                eprintln!("skipped: mounting is not allowed here: {reason}");
+                report_missing(&format!("mounting is not allowed: {reason}"));
                 None
             }
         }
