@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("talos-cells", &[]),
     ("talos-engine", &["talos-cells"]),
     ("talos-config", &["talos-engine"]),
@@ -24,7 +24,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("talos-replication", &["talos-config", "talos-engine"]),
     ("talos-proxy", &["talos-api", "talos-engine"]),
     ("talos-loadtest", &["talos-api"]),
+    (TEST_KIT, &["talos-api", "talos-engine"]),
 ];
+/// What tests and benches share. Every crate may import it for its tests, and for nothing else.
+const TEST_KIT: &str = "talos-test-kit";
 /// Crates that may import every other.
 const ASSEMBLERS: [&str; 2] = ["talos", "talos-benches"];
 const LINES_MAX: usize = 500;
@@ -38,6 +41,7 @@ fn root() -> PathBuf {
 }
 
 /// The crates of the workspace, each with those that it imports, tests and build scripts included.
+/// The kit for tests does not count where only tests import it.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
@@ -60,8 +64,13 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata["packages"].as_array().unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
     let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let is_test_kit_for_tests =
+        |import: &Value| import["name"] == TEST_KIT && import["kind"] == "dev";
     let imported = |package: &Value| -> BTreeSet<String> {
-        let names = package["dependencies"].as_array().unwrap().iter().map(name);
+        let imports = package["dependencies"].as_array().unwrap().iter();
+        let names = imports
+            .filter(|import| !is_test_kit_for_tests(import))
+            .map(name);
         names.filter(|name| ours.contains(name)).collect()
     };
     packages

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 use talos_engine::{Engine, Mode, Options, Position, ReadLimits, StateHash};
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
 use crate::harness::cli::{Ran, run, talos};
 use crate::harness::engine::options;
 use crate::harness::feed::Feed;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 

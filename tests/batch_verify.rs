@@ -1,11 +1,11 @@
 //! Many credentials in one request.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{Issued, assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::talos;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const BATCH_VERIFY: &str = "/v2alpha1/admin/apiKeys:batchVerify";

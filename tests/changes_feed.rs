@@ -10,12 +10,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use talos_engine::{CopyCursor, CopyName, CopyPlace, Engine, Mode, Options, ReadLimits};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::ISSUE;
 
 use crate::harness::cli::talos;
 use crate::harness::engine::options;
 use crate::harness::feed::{Event, Feed, Item, lines};
-use crate::harness::http::Connection;
-use crate::harness::keys::ISSUE;
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
@@ -50,7 +50,7 @@ fn live_through_everything(connection: &mut Connection) -> Vec<String> {
     let patched = connection.call("PATCH", &path, &json, br#"{"name":"renamed"}"#);
     assert_eq!(patched.status, 200);
     let rotated = connection.post(&format!("{path}:rotate"), &json!({}));
-    let rotated = crate::harness::keys::Issued::from(&rotated);
+    let rotated = talos_test_kit::keys::Issued::from(&rotated);
     assert_eq!(connection.revoke(&rotated.key_id).status, 200);
     let raw_key = "a raw key of another system";
     let key = json!({"raw_key": raw_key, "name": "imported", "actor_id": "tester", "request_id": "import-1"});
@@ -351,8 +351,8 @@ both_drivers! {
         let server = site.start();
         let mut connection = server.connect();
         let head = b"HEAD /v2alpha1/admin/changes?after=0 HTTP/1.1\r\nHost: h\r\n\r\n";
-        connection.send(head).unwrap();
-        let answer = connection.receive_head().unwrap();
+        connection.send(head);
+        let answer = connection.head();
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
         connection.issue("goes on");
         server.stop();

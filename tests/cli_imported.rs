@@ -3,10 +3,10 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::{Ran, talos, talos_with_input};
-use crate::harness::keys::{assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 /// The flow of the public quick start: import, find the id in the answer, verify, and the life after.

@@ -1,9 +1,9 @@
 //! Whose address an IP restriction is about, by every source, and that what is not known is refused.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 const SOURCES: [(&str, Option<&str>); 6] = [

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, VERIFY};
 
 use crate::harness::Driver;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, VERIFY};
 use crate::harness::site::{Server, Site};
 
 const PAGE: &str = "https://app.example";

@@ -3,15 +3,13 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{DERIVE, ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::dev_mode::DevServer;
 use crate::harness::cli::{run, talos, talos_with_input};
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
-use crate::harness::tokens::{
-    ALGORITHMS, DERIVE, ED25519_JWK, SIGNING_KEYS, start, start_with, text, url,
-};
+use crate::harness::tokens::{ALGORITHMS, ED25519_JWK, SIGNING_KEYS, start, start_with, text, url};
 use crate::metrics;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::assert_valid;
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
-use crate::harness::http::Connection;
-use crate::harness::keys::assert_valid;
 use crate::harness::site::without_talos_variables;
 
 /// A development server in a directory of its own. Dropping it kills it.

@@ -1,9 +1,9 @@
 //! The disk fills up: writes are refused, verification goes on, and nothing acknowledged is lost. Needs root.
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::volume::Volume;
 use crate::metrics;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use crate::harness::Driver;
-use crate::harness::http::{Answer, Connection, request};
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 use crate::harness::site::{Server, Site};
 
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 fn issue(connection: &mut Connection, request_id: &str, name: &str) -> Value {

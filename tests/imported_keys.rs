@@ -1,9 +1,9 @@
 //! The life of a key that another system made: import alone and in batches, show, verify, revoke, delete.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";

@@ -1,10 +1,10 @@
 //! The life of a key, over HTTP and over the command line.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::harness::cli::talos;
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 /// Every way in which a request can ask about caches.

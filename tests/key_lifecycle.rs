@@ -1,9 +1,9 @@
 //! Between issue and revocation: updates with masks, rotation, revocation by the holder; each holds at once.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";

@@ -1,9 +1,9 @@
 //! When keys were last used: shown soon, kept across a stop.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 /// The time of a key's last use in its resource, in a list and in the answer to an update, which must agree.

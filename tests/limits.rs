@@ -1,8 +1,8 @@
 //! The limits of every field, at both edges, and what a key keeps of them.
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 /// A request with one field replaced.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::ISSUE;
 
 use crate::harness::Driver;
-use crate::harness::http::Connection;
-use crate::harness::keys::ISSUE;
 use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";

@@ -3,10 +3,10 @@
 use std::io::{BufRead, Write};
 
 use serde_json::Value;
+use talos_test_kit::http::request;
+use talos_test_kit::keys::assert_valid;
 
 use crate::harness::Driver;
-use crate::harness::http::request;
-use crate::harness::keys::assert_valid;
 use crate::harness::site::{Server, Site};
 
 /// At debug level each is a line of some 200 bytes, which fills any pipe and the queue before it.
@@ -31,8 +31,8 @@ both_drivers! {
                 }
             });
             for _ in 0..REQUESTS / 2 {
-                assert_eq!(connection.receive().unwrap().status, 200);
-                assert_eq!(connection.receive().unwrap().status, 404);
+                assert_eq!(connection.answer().status, 200);
+                assert_eq!(connection.answer().status, 404);
             }
         });
         // On new connections too, whichever core accepts them.

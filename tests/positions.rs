@@ -5,9 +5,9 @@ use std::thread;
 
 use serde_json::json;
 use talos_engine::{Position, Sequence};
+use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection, request};
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const DEMAND: &str = "Talos-Min-Position";
@@ -84,15 +84,15 @@ both_drivers! {
             let asked = request("POST", VERIFY, &[(DEMAND, &demanded)], body.as_bytes());
             // Several in one segment, and one without a demand behind them.
             let segment = [&asked[..], &asked, &request("POST", VERIFY, &[], body.as_bytes())].concat();
-            waiting.send(&segment).unwrap();
+            waiting.send(&segment);
             assert_valid(&connection.verify(&key.secret), &key.key_id);
             for _ in 0..2 {
-                let answer = waiting.receive().unwrap();
+                let answer = waiting.answer();
                 answer.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
                 assert!(answer.header("retry-after").is_some());
                 assert!(String::from_utf8_lossy(&answer.body).contains(&demanded));
             }
-            assert_valid(&waiting.receive().unwrap().json(), &key.key_id);
+            assert_valid(&waiting.answer().json(), &key.key_id);
         }
         for demanded in ["", "42", "1.x", "1.1, 1.1"] {
             let answer = verify(&mut connection, &key, demanded);

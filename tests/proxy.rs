@@ -16,8 +16,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::VERIFY;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::VERIFY;
+
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
@@ -81,7 +82,7 @@ fn assert_accepted(answer: &Answer, from: &str) {
 #[track_caller]
 fn assert_refused(answer: &Answer, code: &str) {
     assert_eq!(source(answer), "MISS", "{answer:?}");
-    crate::harness::keys::assert_refused(&answer.json(), code);
+    talos_test_kit::keys::assert_refused(&answer.json(), code);
 }
 
 /// Repeats `probe` until it is true.

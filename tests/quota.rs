@@ -1,9 +1,9 @@
 //! The quota of keys: exact, also when many ask at once, and freed by revocations and deletions.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued};
 use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";

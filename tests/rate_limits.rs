@@ -1,9 +1,9 @@
 //! Rate limits over HTTP: as many as the quota, told in headers and bodies, whatever way the requests take.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 /// A window in which no test sees a request come back.

@@ -5,11 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::talos;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::tokens::{self, ALGORITHMS};
 use crate::metrics::{Page, listener};

@@ -1,9 +1,9 @@
 //! The short routes: other names of the same functions.
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 /// Asks `/verify` with this `Authorization`.

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, VERIFY, assert_refused};
 
-use crate::harness::keys::{ISSUE, VERIFY, assert_refused};
 use crate::harness::site::{Server, Site};
 
 /// Starts a server of this surface.

@@ -3,9 +3,9 @@
 
 use ring::hmac;
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::tokens::{
     ALGORITHMS, ED25519_JWK, Packets, SECRET, decode, encode, sign_jwt, start, text,

@@ -4,8 +4,8 @@ use ring::signature::{
     ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use serde_json::{Value, json};
+use talos_test_kit::keys::assert_valid;
 
-use crate::harness::keys::assert_valid;
 use crate::harness::site::Site;
 use crate::harness::tokens::{
     ALGORITHMS, ED25519_JWK, Packets, RSA_JWK, SECRET, SIGNING_KEYS, decode, macaroon_signature,

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use talos_test_kit::http::{Connection, request};
+use talos_test_kit::keys::{Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Connection, request};
-use crate::harness::keys::{Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 const ALIVE: &[u8] = b"GET /health/alive HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -30,7 +30,7 @@ fn with_lines(lines: &str) -> Vec<u8> {
 fn assert_refused_and_closed(server: &Server, bytes: &[u8], statuses: &[u16]) {
     let mut connection = server.connect();
     // The server may have closed before all is sent.
-    let _ = connection.send(&[bytes, ALIVE].concat());
+    let _ = connection.try_send(&[bytes, ALIVE].concat());
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
     let answer = connection
         .receive()
@@ -42,7 +42,7 @@ fn assert_refused_and_closed(server: &Server, bytes: &[u8], statuses: &[u16]) {
     );
     assert!(answer.closes(), "not closed after {shown:?}");
     assert_eq!(answer.json()["error"]["code"], answer.status);
-    connection.expect_closed();
+    assert!(connection.is_closed());
     assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
 }
 
@@ -58,12 +58,9 @@ fn pipeline(key: &Issued) -> Vec<u8> {
 
 #[track_caller]
 fn assert_pipeline_answered(connection: &mut Connection, key: &Issued) {
-    assert_valid(&connection.receive().unwrap().json(), &key.key_id);
-    assert_refused(&connection.receive().unwrap().json(), "NOT_FOUND");
-    assert_eq!(
-        connection.receive().unwrap().json(),
-        json!({"status": "ok"})
-    );
+    assert_valid(&connection.answer().json(), &key.key_id);
+    assert_refused(&connection.answer().json(), "NOT_FOUND");
+    assert_eq!(connection.answer().json(), json!({"status": "ok"}));
 }
 
 both_drivers! {
@@ -149,11 +146,11 @@ both_drivers! {
         }
         let pieces = format!("{head}{chunks}0\r\nTrailer: dropped\r\n\r\n");
         let whole = format!("{head}{:X}\r\n{body}\r\n0\r\n\r\n", body.len());
-        connection.send([pieces.as_bytes(), whole.as_bytes(), ALIVE].concat().as_slice()).unwrap();
+        connection.send([pieces.as_bytes(), whole.as_bytes(), ALIVE].concat().as_slice());
         for _ in 0..2 {
-            assert_valid(&connection.receive().unwrap().json(), &key.key_id);
+            assert_valid(&connection.answer().json(), &key.key_id);
         }
-        assert_eq!(connection.receive().unwrap().status, 200);
+        assert_eq!(connection.answer().status, 200);
         server.stop();
     }
 
@@ -164,17 +161,17 @@ both_drivers! {
         let mut connection = server.connect();
         let key = connection.issue("key");
         let bytes = pipeline(&key);
-        connection.send(&bytes).unwrap();
+        connection.send(&bytes);
         assert_pipeline_answered(&mut connection, &key);
         for cut in 1..bytes.len() {
-            connection.send(&bytes[..cut]).unwrap();
+            connection.send(&bytes[..cut]);
             // Lets the server read the first part alone. When it does not, the test checks less but still passes.
             std::thread::sleep(Duration::from_micros(500));
-            connection.send(&bytes[cut..]).unwrap();
+            connection.send(&bytes[cut..]);
             assert_pipeline_answered(&mut connection, &key);
         }
         for byte in bytes.chunks(1) {
-            connection.send(byte).unwrap();
+            connection.send(byte);
             std::thread::sleep(Duration::from_micros(200));
         }
         assert_pipeline_answered(&mut connection, &key);
@@ -195,10 +192,10 @@ both_drivers! {
         std::thread::scope(|scope| {
             scope.spawn(|| std::io::Write::write_all(&mut sender, &all).unwrap());
             for _ in 0..count {
-                assert_valid(&connection.receive().unwrap().json(), &key.key_id);
-                assert_eq!(connection.receive().unwrap().json()["key_id"], key.key_id.as_str());
-                connection.receive().unwrap().assert_error(404, "NOT_FOUND", "NOT_FOUND");
-                assert_refused(&connection.receive().unwrap().json(), "NOT_FOUND");
+                assert_valid(&connection.answer().json(), &key.key_id);
+                assert_eq!(connection.answer().json()["key_id"], key.key_id.as_str());
+                connection.answer().assert_error(404, "NOT_FOUND", "NOT_FOUND");
+                assert_refused(&connection.answer().json(), "NOT_FOUND");
             }
         });
         server.stop();
@@ -218,7 +215,7 @@ both_drivers! {
             std::thread::scope(|scope| {
                 // Cut off in the middle, or not: what matters is that the answer arrives.
                 scope.spawn(move || std::io::Write::write_all(&mut sender, &bytes));
-                connection.receive().unwrap().assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
+                connection.answer().assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
                 connection.finish_sending();
             });
             assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
@@ -264,12 +261,12 @@ both_drivers! {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             });
-            let answer = slow.receive().unwrap();
+            let answer = slow.answer();
             slow.finish_sending();
             answer
         });
         answer.assert_error(408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT");
-        slow.expect_closed();
+        assert!(slow.is_closed());
         assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
         server.stop();
     }
@@ -281,16 +278,16 @@ both_drivers! {
         let bytes = pipeline(&key);
         for cut in (0..bytes.len()).step_by(7) {
             let mut connection = server.connect();
-            connection.send(&bytes[..cut]).unwrap();
+            connection.send(&bytes[..cut]);
             drop(connection);
             let mut half_closed = server.connect();
-            half_closed.send(&bytes[..cut]).unwrap();
+            half_closed.send(&bytes[..cut]);
             half_closed.finish_sending();
             // Whole requests are answered, then the connection ends.
             while half_closed.receive().is_ok() {}
         }
         let mut connection = server.connect();
-        connection.send(&bytes).unwrap();
+        connection.send(&bytes);
         assert_pipeline_answered(&mut connection, &key);
         server.stop();
     }
@@ -305,7 +302,7 @@ both_drivers! {
         ] {
             let mut connection = server.connect();
             assert_eq!(connection.exchange(bytes).unwrap().status, 200);
-            connection.expect_closed();
+            assert!(connection.is_closed());
         }
         let mut connection = server.connect();
         let absolute = b"GET http://h/health/alive HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -313,7 +310,7 @@ both_drivers! {
             assert_eq!(connection.exchange(absolute).unwrap().status, 200);
         }
         // An empty line before a request is skipped (RFC 9112 §2.2).
-        connection.send(b"\r\n").unwrap();
+        connection.send(b"\r\n");
         assert_eq!(connection.exchange(ALIVE).unwrap().status, 200);
         server.stop();
     }

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::assert_valid;
 
 use self::rows::{COMMAND_LINE, CURL, QUICKSTART_CONFIG, Row};
 use crate::harness::cli::{Ran, run};
-use crate::harness::keys::assert_valid;
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 

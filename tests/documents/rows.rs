@@ -1,9 +1,9 @@
 //! The command lines, with what each must do.
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::assert_refused;
 
 use crate::harness::cli::Ran;
-use crate::harness::keys::assert_refused;
 
 /// The configuration of the commercial quickstart as it stands, with the DSN left open.
 pub const QUICKSTART_CONFIG: &str = r#"serve:

@@ -1,9 +1,9 @@
 //! Replicas follow, answer by themselves and pass changes on.
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::ISSUE;
 
 use super::node::{Node, Place, await_equal};
-use crate::harness::keys::ISSUE;
 
 /// A primary and a replica of it, both ready.
 fn pair(place: &Place) -> (Node, Node) {

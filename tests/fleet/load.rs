@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, VERIFY};
 
 use super::node::{Answer, Key, Node, key_of};
-use crate::harness::keys::{ISSUE, VERIFY};
 
 /// Numbers from a seed.
 #[derive(Clone, Debug)]

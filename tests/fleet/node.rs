@@ -1,7 +1,6 @@
 //! Nodes of a fleet: real servers, each with addresses of its own on loopback or in a network namespace. They are asked over
 //! Unix sockets, which no fault of a network touches.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use talos_test_kit::http;
+use talos_test_kit::keys::{ISSUE, VERIFY};
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
-use crate::harness::http::request;
-use crate::harness::keys::{ISSUE, VERIFY};
 use crate::harness::site::{Server, without_talos_variables};
 use crate::harness::tokens::SECRET;
 
@@ -73,15 +72,14 @@ pub struct Node {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    head: String,
+    /// The body as JSON, or null.
     pub body: Value,
+    http: http::Answer,
 }
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        let mut found = fields.filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value)
+        self.http.header(name)
     }
 
     /// Asserts that it has this status.
@@ -357,22 +355,19 @@ pub fn ask(
     headers: &[(&str, &str)],
     body: &Value,
 ) -> Option<Answer> {
-    let mut stream = UnixStream::connect(socket).ok()?;
+    let stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
     };
     let headers = [headers, &[("Connection", "close")]].concat();
-    let bytes = request(method, path, &headers, body.as_bytes());
-    stream.write_all(&bytes).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let request = http::request(method, path, &headers, body.as_bytes());
+    let http = http::Connection::over(stream).exchange(&request).ok()?;
     Some(Answer {
-        status: head.get(9..12)?.parse().ok()?,
-        head: head.to_owned(),
-        body: serde_json::from_str(body).unwrap_or(Value::Null),
+        status: http.status,
+        body: serde_json::from_slice(&http.body).unwrap_or(Value::Null),
+        http,
     })
 }
 

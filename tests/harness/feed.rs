@@ -5,8 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 
 use serde_json::Value;
-
-use super::http::{Answer, Connection, request};
+use talos_test_kit::http::{Answer, Connection, request};
 
 /// Where changes are followed.
 pub const CHANGES: &str = "/v2alpha1/admin/changes";
@@ -73,10 +72,8 @@ impl Feed {
         headers: &[(&str, &str)],
     ) -> (Answer, Connection) {
         let mut connection = Connection::open(address);
-        connection
-            .send(&request("GET", path, headers, b""))
-            .unwrap();
-        let head = connection.receive_head().unwrap();
+        connection.send(&request("GET", path, headers, b""));
+        let head = connection.head();
         (head, connection)
     }
 
@@ -135,7 +132,7 @@ impl Feed {
             if self.ended {
                 return None;
             }
-            let chunk = self.connection.receive_chunk();
+            let chunk = self.connection.chunk();
             self.ended = chunk.is_empty();
             self.text.extend(chunk);
             let whole = self.text.iter().rposition(|byte| *byte == b'\n');

@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-
-use super::http::{Answer, Connection, NoAnswer};
-use super::keys::{ISSUE, Issued, assert_refused, assert_valid};
+use talos_test_kit::http::{Answer, Connection, NoAnswer};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
 /// What one client knows after it was cut off.
 #[derive(Debug, Default)]
@@ -119,7 +118,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
 }
 
 fn post(connection: &mut Connection, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
-    connection.exchange(&super::http::request(
+    connection.exchange(&talos_test_kit::http::request(
         "POST",
         path,
         &[],

@@ -1,10 +1,9 @@
-//! What scenarios share: a server of their own, a client that sends any bytes, and records of what was acknowledged.
+//! What the scenarios share: servers, the command line, and records of what was acknowledged.
+//! The HTTP client is in `talos-test-kit`.
 
 pub mod cli;
 pub mod engine;
 pub mod feed;
-pub mod http;
-pub mod keys;
 pub mod ledger;
 pub mod requirement;
 pub mod site;

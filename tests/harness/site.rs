@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use talos_test_kit::http::{Connection, request};
 use tempfile::TempDir;
 
-use super::http::{Connection, request};
 use super::tokens::SECRET;
 use super::{Driver, TALOS};
 

@@ -1,17 +1,14 @@
-//! Derived tokens: how they are asked for, and a second implementation of both formats with another library (`ring`), after
-//! RFC 7515 and libmacaroons' description of its format. Nothing of the server's own code is used for them.
+//! Derived tokens: a second implementation of both formats with another library (`ring`), after
+//! RFC 7515 and libmacaroons' description of its format. It uses none of the server's own code.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::http::{Answer, Connection};
 use super::site::{Server, Site};
 
-/// Where tokens are derived.
-pub const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 /// The names of both algorithms.
 pub const ALGORITHMS: [&str; 2] = ["TOKEN_ALGORITHM_JWT", "TOKEN_ALGORITHM_MACAROON"];
 /// The secret of every site.
@@ -47,32 +44,6 @@ pub fn url(jwk: &str) -> String {
 /// Starts a server that signs with [`ED25519_JWK`].
 pub fn start(site: &Site) -> Server {
     start_with(site, &[(SIGNING_KEYS, &url(ED25519_JWK))])
-}
-
-impl Connection {
-    /// Asks for a token.
-    pub fn ask_for_token(&mut self, credential: &str, algorithm: &str, more: &Value) -> Answer {
-        let mut body = json!({"credential": credential, "algorithm": algorithm});
-        for (name, value) in more.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        self.post(DERIVE, &body)
-    }
-
-    /// Derives a token; the member `token` of the answer.
-    #[track_caller]
-    pub fn derive(&mut self, credential: &str, algorithm: &str, more: &Value) -> Value {
-        let answer = self.ask_for_token(credential, algorithm, more);
-        let body = answer.json();
-        assert_eq!(answer.status, 200, "{body}");
-        body["token"].clone()
-    }
-
-    /// The text of a token without any wishes.
-    #[track_caller]
-    pub fn token(&mut self, credential: &str, algorithm: &str) -> String {
-        text(&self.derive(credential, algorithm, &json!({}))["token"])
-    }
 }
 
 /// The text that this value is.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
 
 use super::{document, resolve};
 use crate::harness::feed::Feed;
-use crate::harness::http::{Answer, Connection};
 use crate::harness::site::Site;
 
 /// Asserts that `value` is of `schema` and has no field that the schema does not name.

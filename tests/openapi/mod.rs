@@ -5,8 +5,8 @@ mod coverage;
 mod requests;
 
 use serde_json::Value;
+use talos_test_kit::http::Connection;
 
-use crate::harness::http::Connection;
 use crate::harness::site::Site;
 use coverage::{additions, missing, reference};
 

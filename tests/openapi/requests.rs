@@ -1,9 +1,9 @@
 //! The server reads every field of a request that its document names, as the type that it names, and holds the limits.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
 
 use super::{document, resolve};
-use crate::harness::http::{Answer, Connection};
 use crate::harness::site::Site;
 
 /// An operation with a body: method, path and schema.

@@ -1,10 +1,10 @@
 //! What is answered from memory, and for how long. The server behind is the real one.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use super::{Pair, assert_accepted, assert_refused, metric, scripted, source, verify, wait_until};
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 
 #[test]
 fn an_accepted_credential_is_answered_from_memory() {

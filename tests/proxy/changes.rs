@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::json;
+use talos_test_kit::http::Answer;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use super::scripted::{self, Scripted};
 use super::{Pair, assert_accepted, assert_refused, verify, wait_until};
-use crate::harness::http::Answer;
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 
 type Change = fn(&Pair, &Issued) -> Answer;
 

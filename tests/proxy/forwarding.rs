@@ -6,12 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 
 use serde_json::json;
+use talos_test_kit::http::request;
+use talos_test_kit::keys::VERIFY;
 
 use super::scripted::{self, Scripted, read_to};
 use super::{Pair, command};
 use crate::harness::cli::talos;
-use crate::harness::http::request;
-use crate::harness::keys::VERIFY;
 use crate::harness::site::Server;
 
 #[test]
@@ -111,9 +111,9 @@ fn bodies_stream_in_both_directions() {
     let proxy = Server::start(command(&url, &[]), directory.path().join("proxy.log"));
     let mut connection = proxy.connect();
     let head = b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\nfirst";
-    connection.send(head).unwrap();
+    connection.send(head);
     first_half.recv().unwrap();
-    connection.send(b"second").unwrap();
+    connection.send(b"second");
     let mut seen = connection.sender();
     seen.set_read_timeout(Some(super::PATIENCE)).unwrap();
     let mut unread = Vec::new();
@@ -127,8 +127,8 @@ fn a_body_that_is_too_large_is_refused() {
     let pair = Pair::start(&[]);
     let refused = |bytes: &[u8]| {
         let mut connection = pair.proxy.connect();
-        connection.send(bytes).unwrap();
-        let answer = connection.receive().unwrap();
+        connection.send(bytes);
+        let answer = connection.answer();
         answer.assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
     };
     let largest = 1 << 20;
@@ -185,8 +185,8 @@ fn a_frame_with_two_meanings_is_refused() {
         let mut connection = proxy.connect();
         let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
         let bytes = format!("POST /x HTTP/1.1\r\nHost: h\r\n{lines}\r\n{smuggled}");
-        connection.send(bytes.as_bytes()).unwrap();
-        assert_eq!(connection.receive().unwrap().status, 400, "{lines}");
+        connection.send(bytes.as_bytes());
+        assert_eq!(connection.answer().status, 400, "{lines}");
     }
     let received = upstream.received();
     assert!(received.is_empty(), "{received:?}");
@@ -195,8 +195,8 @@ fn a_frame_with_two_meanings_is_refused() {
     let bytes = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
         1\r\nb\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n";
     let mut connection = proxy.connect();
-    connection.send(bytes.as_bytes()).unwrap();
-    assert_eq!(connection.receive().unwrap().status, 200);
+    connection.send(bytes.as_bytes());
+    assert_eq!(connection.answer().status, 200);
     let received = &upstream.received()[0];
     assert_eq!(received.body, b"1\r\nb\r\n0\r\n\r\n");
     assert!(received.values("content-length").is_empty(), "{received:?}");
@@ -214,12 +214,12 @@ fn pipelined_requests_are_answered_in_order() {
     ]
     .concat();
     let mut connection = pair.proxy.connect();
-    connection.send(&one.repeat(20)).unwrap();
+    connection.send(&one.repeat(20));
     for round in 0..20 {
         let from = if round == 0 { "MISS" } else { "HIT" };
-        super::assert_accepted(&connection.receive().unwrap(), from);
-        assert!(connection.receive().unwrap().json()["version"].is_string());
-        let answer = connection.receive().unwrap();
+        super::assert_accepted(&connection.answer(), from);
+        assert!(connection.answer().json()["version"].is_string());
+        let answer = connection.answer();
         answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
     }
 }

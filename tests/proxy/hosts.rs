@@ -1,7 +1,8 @@
 //! Which hosts are served.
 
+use talos_test_kit::http::{Answer, Connection};
+
 use super::scripted::{self, Scripted};
-use crate::harness::http::{Answer, Connection};
 
 fn ask(proxy: std::net::SocketAddr, lines: &str) -> Answer {
     let request = format!("GET /version HTTP/1.1\r\n{lines}\r\n");

@@ -3,11 +3,11 @@
 use std::fs;
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::VERIFY;
 
 use super::{Pair, command, metric, verify};
 use crate::harness::Driver;
-use crate::harness::http::Connection;
-use crate::harness::keys::VERIFY;
 use crate::harness::site::{Server, Site};
 
 #[test]

@@ -1,11 +1,11 @@
 //! What an answer depends on is part of the question: nobody is answered what somebody else was told.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::VERIFY;
 
 use super::scripted::{self, Scripted};
 use super::{Pair, assert_accepted, assert_refused, source, verify};
-use crate::harness::http::Connection;
-use crate::harness::keys::VERIFY;
 
 const VALID: &str = r#"{"is_valid":true,"key_id":"k"}"#;
 const IP_NOT_ALLOWED: &str =
