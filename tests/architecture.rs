@@ -1,5 +1,8 @@
 //! Which crate may import which, and what no file may hold.
 
+mod circles;
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,18 +43,11 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
-/// The crates of the workspace, each with those that it imports, tests and build scripts included.
-/// The kit for tests does not count where only tests import it.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo prints when it is run in the repository with these arguments.
+fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
+        .args(arguments)
         .current_dir(root())
         .output()
         .unwrap();
@@ -60,7 +56,25 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The crates of the workspace as cargo describes them.
+fn metadata() -> Value {
+    let metadata = [
+        "metadata",
+        "--format-version",
+        "1",
+        "--no-deps",
+        "--offline",
+    ];
+    serde_json::from_str(&cargo(&metadata)).unwrap()
+}
+
+/// The crates of the workspace, each with those that it imports, tests and build scripts included.
+/// The kit for tests does not count where only tests import it.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
     let ours: BTreeSet<String> = packages.iter().map(name).collect();

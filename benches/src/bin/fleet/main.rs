@@ -34,10 +34,3 @@ fn main() {
         _ => panic!("{USAGE}"),
     }
 }
-
-/// The value below which this share of the sorted values lies.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let below = |index: usize| index as f64 + 1.0 >= sorted.len() as f64 * share;
-    let place = (0..sorted.len()).find(|index| below(*index));
-    sorted[place.unwrap_or(sorted.len() - 1)]
-}
