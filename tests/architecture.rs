@@ -1,6 +1,7 @@
 //! Which crate may import which, and what no file may hold.
 
 mod circles;
+mod dependencies;
 mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
