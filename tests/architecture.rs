@@ -2,6 +2,7 @@
 
 mod circles;
 mod dependencies;
+mod glossary;
 mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};

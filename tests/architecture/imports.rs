@@ -48,6 +48,19 @@ pub fn imports(sources: &Sources, root: &Path) -> Imports {
     imports
 }
 
+/// The names that code defines: of types, traits, functions, modules and constants.
+pub fn definitions(text: &str) -> impl Iterator<Item = String> {
+    const KEYWORDS: [&str; 8] = [
+        "const", "enum", "fn", "mod", "static", "struct", "trait", "type",
+    ];
+    let tokens = tokens(text);
+    let defined = tokens.windows(2).filter_map(|two| match two {
+        [Word(keyword), Word(name)] if KEYWORDS.contains(&keyword.as_str()) => Some(name.clone()),
+        _ => None,
+    });
+    defined.collect::<Vec<_>>().into_iter()
+}
+
 /// The modules of a crate.
 #[derive(Default)]
 struct Modules {
