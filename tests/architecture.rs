@@ -12,7 +12,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
+/// Each crate of the workspace, and which of the others it may import. Crates that assemble or
+/// measure may import more.
 const ARROWS: [(&str, &[&str]); 10] = [
     ("talos-cells", &[]),
     ("talos-engine", &["talos-cells"]),
@@ -33,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 /// What tests and benches share. Every crate may import it for its tests, and for nothing else.
 const TEST_KIT: &str = "talos-test-kit";
-/// Crates that may import every other.
+/// Crates that may import all others.
 const ASSEMBLERS: [&str; 2] = ["talos", "talos-benches"];
 const LINES_MAX: usize = 500;
 const BANNED_MODULES: [&str; 5] = ["utils", "common", "helpers", "misc", "types"];

@@ -55,7 +55,7 @@ both_drivers! {
         assert_eq!(known.header("ory-talos-cache"), Some("HIT"));
         server.stop();
 
-        // After a restart the records are on disk only.
+        // After a restart the records are on disk, and not in memory.
         let server = site.start();
         let mut connection = server.connect();
         let read = batch(&mut connection, &credentials, &[]);

@@ -1,4 +1,5 @@
-//! The feed of changes: nothing twice and nothing left out, over breaks, restarts and slow readers; and `talos changes tail`.
+//! The feed of changes: it repeats and omits no change, over broken connections, restarts and slow
+//! readers. And `talos changes tail`.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
@@ -29,7 +30,7 @@ fn positions(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.id.as_str()).collect()
 }
 
-/// Asks for a feed that is refused.
+/// Asks for a feed that the server refuses.
 fn refused(server: &Server, query: &str) -> (u16, String) {
     let answer =
         server
@@ -42,7 +43,7 @@ fn refused(server: &Server, query: &str) -> (u16, String) {
     (answer.status, message)
 }
 
-/// A change of every kind, and the credentials that no event may hold.
+/// Makes a change of every kind. Returns the credentials, which no event may contain.
 fn live_through_everything(connection: &mut Connection) -> Vec<String> {
     let issued = connection.issue("first");
     let path = format!("{ISSUE}/{}", issued.key_id);
@@ -81,7 +82,7 @@ const EVERYTHING: [&str; 9] = [
     "ImportedAPIKeyDeleted",
 ];
 
-/// A copy of the database in `from`, whose log holds nothing but the last change.
+/// A copy of the database in `from`, whose log is cut down to the last change.
 fn copy(from: &Path, to: &Path) {
     let source = Engine::open(options(from)).unwrap();
     let node = Engine::open_as(
@@ -153,7 +154,7 @@ both_drivers! {
         let mut feed = Feed::open(server.address, "after=1.0", &[]);
         let all = feed.events(EVERYTHING.len());
         assert_eq!(feed.place.as_deref(), Some("1.9"));
-        // New changes come as they are made.
+        // The feed sends new changes as they are made.
         let key = connection.issue("new");
         let new = feed.event();
         assert_eq!((new.id.as_str(), &new.data["key_id"]), ("1.10", &json!(key.key_id)));
@@ -171,7 +172,8 @@ both_drivers! {
             assert_eq!(rest[..9 - left], all[left..], "{query} {header:?}");
             assert_eq!(rest[9 - left], new);
         }
-        // Without a place it begins now, and says where that is.
+        // Without a position the feed begins at the newest change, and its first block names that
+        // position.
         let mut feed = Feed::open(server.address, "", &[]);
         assert_eq!(feed.place.as_deref(), Some("1.10"));
         connection.issue("newer");
@@ -209,7 +211,7 @@ both_drivers! {
             assert_eq!(status, 400, "{query}");
             assert!(message.contains(word), "{message}");
         }
-        // Nothing at all has come of another tenant by now.
+        // The feed has sent no change of another tenant so far.
         server.terminate();
         assert_eq!(foreign.next(), None);
         assert!(server.wait().success());
@@ -249,7 +251,7 @@ both_drivers! {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
-        // Nothing that can be compressed: the log is bounded by what it takes on the disk.
+        // Random bytes, which do not compress: the log is bounded by its size on disk.
         let mut state: u64 = 1;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -280,7 +282,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// What a reader has not yet taken waits in the log, and not in memory.
+    /// Changes that a reader has not read yet wait in the log, and not in memory.
     fn a_slow_reader_misses_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -316,7 +318,7 @@ both_drivers! {
         let place = feeds[0].place.clone().unwrap();
         let mut feed = Feed::open(server.address, "after=0", &[("Last-Event-ID", &place)]);
         assert_eq!(feed.event().id, "1.2");
-        // As after a crash: what was told is durable.
+        // After a crash every change that the feed has sent is durable.
         server.kill();
         let server = site.start();
         server.connect().issue("three");
@@ -359,7 +361,7 @@ both_drivers! {
     }
 }
 
-/// It takes the quarter of a minute in which nothing happens.
+/// This takes 15 s, the interval after which an idle feed sends a comment.
 #[test]
 fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
     let mut site = Site::new(Driver::Epoll);
@@ -375,7 +377,7 @@ fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
     server.stop();
 }
 
-/// `talos changes tail` at work.
+/// A running `talos changes tail`.
 struct Tail {
     child: Child,
 }
@@ -463,7 +465,7 @@ fn tail_is_a_table_of_what_is_wanted_and_ends_with_its_reader() {
         let line = lines.next().unwrap();
         assert!(line.starts_with(place) && line.contains(event), "{line}");
     }
-    // Nothing more is written: it looks whether it is still read.
+    // The command has nothing to write, so it checks whether its output is still read.
     drop(lines);
     assert_eq!(tail.child.wait().unwrap().code(), Some(0));
     server.stop();

@@ -1,4 +1,4 @@
-//! `talos migrate`: what it says of a database, and what it does to one.
+//! `talos migrate`: what it reports about a database, and how it changes one.
 
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn a_database_is_made_once_and_served() {
         .assert_one_line_and_code_1(&["talos: ", "format 1 is the first"]);
     migrate(&["force", "2"]).assert_one_line_and_code_1(&["talos: ", "format 1", "format 2"]);
 
-    // A server may be running.
+    // Both commands work while a server runs.
     let config = site.config();
     let server = site.start();
     let key = server.connect().issue("key");

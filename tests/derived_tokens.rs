@@ -1,4 +1,5 @@
-//! The life of a derived token: made from a key, verified, narrowed, and ended with its key.
+//! The life of a derived token: derived from a key, verified, narrowed, and invalid once its key
+//! is.
 
 use std::fs;
 
@@ -210,10 +211,11 @@ both_drivers! {
                 eprintln!("{algorithm} {more}");
                 connection.ask_for_token(credential, algorithm, &more).assert_error(status, grpc, reason);
             }
-            // The default of an hour is cut to what is left; an hour that is asked for is not.
+            // The default lifetime of an hour is cut to the rest of the key's lifetime; a requested
+            // hour is refused.
             let derived = connection.derive(&key.secret, algorithm, &json!({}));
             let parent = connection.get(&key.key_id);
-let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
+            let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
             assert!(seconds(&derived) <= seconds(&parent), "{derived} {parent}");
         }
         connection.call("GET", DERIVE, &[], b"").assert_error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED");
@@ -291,7 +293,7 @@ let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
         let server = crate::harness::site::Server::start(command, site.directory().join("retired.log"));
         let mut connection = server.connect();
         assert_valid(&connection.verify(&macaroon), &key.key_id);
-        // Its signing keys are gone.
+        // The new server has other signing keys.
         assert_refused(&connection.verify(&jwt), "SIGNATURE_INVALID");
         server.stop();
     }

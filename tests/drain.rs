@@ -1,4 +1,5 @@
-//! SIGTERM under load: every answer that began is whole, what was acknowledged is durable, the exit code is 0.
+//! SIGTERM under load: every answer that has begun is complete, every acknowledged write is
+//! durable, and the exit code is 0.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use talos_test_kit::keys::{VERIFY, assert_valid};
 use crate::harness::ledger::{check_all, write_from};
 use crate::harness::site::Site;
 
-/// Verifies until the server closes; how many answers came, all of them whole and right.
+/// Verifies until the server closes the connection, and checks every answer. Returns how many came.
 fn verify_until_closed(mut connection: Connection, secret: &str, answers: &AtomicUsize) {
     let body = serde_json::json!({"credential": secret}).to_string();
     loop {
@@ -25,7 +26,7 @@ fn verify_until_closed(mut connection: Connection, secret: &str, answers: &Atomi
                     return;
                 }
             }
-            // Closed between two requests: the next one met nobody.
+            // The server closed between two requests, so the last one got no answer.
             Err(NoAnswer::Closed) => return,
             Err(NoAnswer::Broken(error)) => {
                 let kind = error.kind();
@@ -78,7 +79,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// A request of which a part has arrived is still answered, if the rest comes soon.
+    /// The server answers a request that has arrived in part, if the rest comes soon.
     fn a_begun_request_is_answered(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
@@ -100,7 +101,8 @@ both_drivers! {
         assert!(server.wait().success());
     }
 
-    /// A second signal, and a client that never finishes its request, do not keep it from ending.
+    /// Neither a second signal nor a client that never finishes its request keeps the server from
+    /// ending.
     fn a_stuck_client_does_not_keep_it_from_ending(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
@@ -110,7 +112,7 @@ both_drivers! {
         std::thread::scope(|scope| {
             server.terminate();
             scope.spawn(|| {
-                // Whether it is answered 408 or closed, it comes to an end.
+                // The server answers 408 or closes the connection; both end the wait.
                 let _ = stuck.receive();
                 stopped.store(true, Ordering::Relaxed);
             });

@@ -1,4 +1,4 @@
-//! Bad requests: each gets the exact envelope, and the connection goes on.
+//! Bad requests: each gets the exact error envelope, and the connection stays usable.
 
 use serde_json::json;
 use talos_test_kit::http::{Connection, request};
@@ -8,7 +8,7 @@ use crate::harness::site::Site;
 
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Asserts that the connection is still in step: its next request gets the right answer.
+/// Asserts that the next request on the connection gets the right answer.
 #[track_caller]
 fn assert_in_step(connection: &mut Connection) {
     let alive = connection.call("GET", "/health/alive", &[], b"");
@@ -72,7 +72,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// Nobody can tell an unknown key from one that was never well-formed.
+    /// The answer does not tell an unknown key from a malformed one.
     fn credentials_that_nobody_issued(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -145,7 +145,7 @@ both_drivers! {
                 assert_in_step(&mut connection);
             }
         }
-        // One spelling, percent-encoded or not.
+        // The id in a path may be percent-encoded.
         let encoded = key_id.replace('-', "%2D");
         assert_eq!(connection.call("GET", &format!("{ISSUE}/{encoded}"), &[], b"").status, 200);
         server.stop();
@@ -165,7 +165,7 @@ both_drivers! {
             connection.post(&path, &body).assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         }
         assert_eq!(connection.get(&key_id)["status"], "KEY_STATUS_ACTIVE");
-        // Without a body it is a revocation without a reason.
+        // A revocation without a body has no reason.
         assert_eq!(connection.call("POST", &path, &[], b"").status, 200);
         server.stop();
     }

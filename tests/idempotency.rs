@@ -1,4 +1,5 @@
-//! An issue with a `request_id` happens once, however often and from wherever it is asked for (AIP-155).
+//! The server issues one key for a `request_id`, however often and from wherever it is requested
+//! (AIP-155).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The life of a key that another system made: import alone and in batches, show, verify, revoke, delete.
+//! The life of a key that another system made: import alone and in batches, show, verify, revoke,
+//! delete.
 
 use serde_json::{Value, json};
 use talos_test_kit::http::Connection;
@@ -51,7 +52,7 @@ both_drivers! {
         for method in ["GET", "DELETE"] {
             connection.call(method, &path, &[], b"").assert_error(404, "NOT_FOUND", "API_KEY_NOT_FOUND");
         }
-        // What was forgotten can be taken over anew.
+        // A deleted key can be imported again.
         assert_eq!(key_id(&import(&mut connection, raw_key)), key_id(&key));
         assert_valid(&connection.verify(raw_key), key_id(&key));
         server.stop();

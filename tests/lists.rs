@@ -1,4 +1,4 @@
-//! Lists of keys: every page, filters, and page tokens that open for their own list only.
+//! Lists of keys: every page, filters, and page tokens that are valid for one list only.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,8 @@ fn names(keys: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Seven keys of each kind; those of odd number belong to `odd`, and the first two of each kind are revoked.
+/// Seven keys of each kind; those of odd number belong to `odd`, and the first two of each kind are
+/// revoked.
 fn populate(connection: &mut Connection) {
     for index in 0..7 {
         let actor = if index % 2 == 1 { "odd" } else { "ev\"en" };
@@ -171,7 +172,7 @@ both_drivers! {
             eprintln!("{token}");
             answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         }
-        // A restart keeps tokens, another secret ends them.
+        // Page tokens stay valid over a restart, and not with another secret.
         server.stop();
         let server = site.start();
         assert_eq!(page(&mut server.connect(), ISSUE, &format!("page_token={token}")).0.len(), 6);
@@ -209,7 +210,8 @@ both_drivers! {
     }
 }
 
-/// Which secret seals page tokens, over restarts: one that is retired still opens them, one that is gone does not.
+/// Which secret seals page tokens, over restarts: a retired secret still opens them, a removed one
+/// does not.
 #[test]
 fn page_tokens_have_a_secret_of_their_own() {
     const OLD: &str = "the first secret of page tokens that is long enough";
@@ -251,7 +253,7 @@ fn page_tokens_have_a_secret_of_their_own() {
             400,
         ),
         (vec![("PAGINATION_CURRENT", NEW)], 400),
-        // Without any of them the secret of the checksums does it.
+        // Without secrets for page tokens the HMAC secret seals them.
         (vec![], 400),
     ] {
         let server = start(&settings);

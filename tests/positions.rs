@@ -1,4 +1,5 @@
-//! The position that every answer names, and the one that a request demands, of a server that stands alone.
+//! The position that every answer names, and the position that a request may demand, on a
+//! standalone server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const DEMAND: &str = "Talos-Min-Position";
-/// Keys that are issued and revoked while others read.
+/// How many keys are issued and revoked while other threads read.
 const ROUNDS: usize = 50;
 
 /// The one position that an answer names.
@@ -40,7 +41,7 @@ fn after(position: Position, changes: u64) -> Position {
 }
 
 both_drivers! {
-    fn a_write_is_seen_by_whoever_demands_its_position(driver: Driver) {
+    fn a_request_that_demands_the_position_of_a_write_sees_it(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -55,7 +56,7 @@ both_drivers! {
         assert_eq!(named(&revoked), after(before, 2));
         let verdict = verify(&mut connection, &key, &named(&revoked).to_string());
         assert_refused(&verdict.json(), "REVOKED");
-        // Reads and lists, what is refused, and what is no route, too.
+        // Reads, lists, refusals and unknown routes name a position, too.
         for path in [
             format!("{ISSUE}/{}", key.key_id),
             ISSUE.to_owned(),
@@ -82,7 +83,7 @@ both_drivers! {
             let demanded = demanded.to_string();
             let mut waiting = server.connect();
             let asked = request("POST", VERIFY, &[(DEMAND, &demanded)], body.as_bytes());
-            // Several in one segment, and one without a demand behind them.
+            // One segment with several requests, the last of which demands no position.
             let segment = [&asked[..], &asked, &request("POST", VERIFY, &[], body.as_bytes())].concat();
             waiting.send(&segment);
             assert_valid(&connection.verify(&key.secret), &key.key_id);

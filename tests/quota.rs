@@ -1,4 +1,5 @@
-//! The quota of keys: exact, also when many ask at once, and freed by revocations and deletions.
+//! The quota of keys: it is exact even under concurrent requests, and revocations and deletions
+//! free it.
 
 use serde_json::{Value, json};
 use talos_test_kit::http::{Answer, Connection};
@@ -43,7 +44,7 @@ both_drivers! {
         let kept = Issued::from(&issue(&mut connection));
         assert_exceeded(&issue(&mut connection));
         assert_exceeded(&import(&mut connection, "two"));
-        // A rotation ends as many keys as it makes.
+        // A rotation leaves the number of keys as it is.
         let rotated = connection.post(&format!("{ISSUE}/{}:rotate", issued.key_id), &json!({}));
         assert_eq!(rotated.status, 201);
         assert_exceeded(&issue(&mut connection));

@@ -59,7 +59,7 @@ both_drivers! {
         assert!(!path.exists(), "removed on a stop");
     }
 
-    /// Nobody knows the address of a client there.
+    /// A client on a Unix socket has no address.
     fn a_restricted_key_is_refused(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site);

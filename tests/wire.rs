@@ -1,5 +1,5 @@
-//! HTTP/1.1 as attackers and broken clients speak it: the right answer, or a refusal and a clean close, and never a
-//! request made of another one's bytes.
+//! HTTP/1.1 from attackers and broken clients: the server gives the right answer, or refuses and
+//! closes cleanly. It never takes the bytes of one request for another request.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ fn verification(credential: &str) -> Vec<u8> {
     )
 }
 
-/// A head for a verification with these lines, and `{"credential":"x"}` as body.
+/// A verification whose head has these lines, and whose body is `{"credential":"x"}`.
 fn with_lines(lines: &str) -> Vec<u8> {
     format!("POST {VERIFY} HTTP/1.1\r\n{lines}\r\n{{\"credential\":\"x\"}}").into_bytes()
 }
 
-/// Sends bytes, and after them a request that must not be answered if the bytes are refused.
+/// Sends bytes that the server refuses, and after them a request that it must not answer.
 #[track_caller]
 fn assert_refused_and_closed(server: &Server, bytes: &[u8], statuses: &[u16]) {
     let mut connection = server.connect();
-    // The server may have closed before all is sent.
+    // The server may close the connection before all bytes are sent.
     let _ = connection.try_send(&[bytes, ALIVE].concat());
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
     let answer = connection
@@ -154,7 +154,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// One write for all, then cut in two at every byte, then byte by byte.
+    /// Sends the requests in one write, then cut in two at every byte, then byte by byte.
     fn pipelined_and_split_requests(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -165,7 +165,8 @@ both_drivers! {
         assert_pipeline_answered(&mut connection, &key);
         for cut in 1..bytes.len() {
             connection.send(&bytes[..cut]);
-            // Lets the server read the first part alone. When it does not, the test checks less but still passes.
+            // Gives the server time to read the first part alone. If it reads both at once, the
+            // test checks less but still passes.
             std::thread::sleep(Duration::from_micros(500));
             connection.send(&bytes[cut..]);
             assert_pipeline_answered(&mut connection, &key);
@@ -213,14 +214,14 @@ both_drivers! {
             let mut connection = server.connect();
             let mut sender = connection.sender();
             std::thread::scope(|scope| {
-                // Cut off in the middle, or not: what matters is that the answer arrives.
+                // The send may fail in the middle; the answer must arrive.
                 scope.spawn(move || std::io::Write::write_all(&mut sender, &bytes));
                 connection.answer().assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
                 connection.finish_sending();
             });
             assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
         }
-        // The limit itself is allowed.
+        // A body of exactly the limit is allowed.
         let padding = " ".repeat((1 << 20) - 18);
         let body = format!("{{\"credential\":\"x\"{padding}}}");
         assert_eq!(body.len(), 1 << 20);
@@ -243,8 +244,9 @@ both_drivers! {
         server.stop();
     }
 
-    /// A client that sends its head byte by byte, for ever, is told so and dropped; others do not notice. It hears the
-    /// answer although it goes on sending.
+    /// The server answers 408 to a client that sends its head byte by byte without end, and closes
+    /// the connection. The client gets the answer although it goes on sending. Other clients are
+    /// not affected.
     fn a_slow_head_is_given_up(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -283,7 +285,7 @@ both_drivers! {
             let mut half_closed = server.connect();
             half_closed.send(&bytes[..cut]);
             half_closed.finish_sending();
-            // Whole requests are answered, then the connection ends.
+            // The server answers the complete requests, then closes the connection.
             while half_closed.receive().is_ok() {}
         }
         let mut connection = server.connect();
@@ -309,7 +311,7 @@ both_drivers! {
         for _ in 0..2 {
             assert_eq!(connection.exchange(absolute).unwrap().status, 200);
         }
-        // An empty line before a request is skipped (RFC 9112 §2.2).
+        // The server ignores an empty line before a request (RFC 9112 §2.2).
         connection.send(b"\r\n");
         assert_eq!(connection.exchange(ALIVE).unwrap().status, 200);
         server.stop();

@@ -1,11 +1,11 @@
-//! The command lines, with what each must do.
+//! The command lines, and what each must do.
 
 use serde_json::{Value, json};
 use talos_test_kit::keys::assert_refused;
 
 use crate::harness::cli::Ran;
 
-/// The configuration of the commercial quickstart as it stands, with the DSN left open.
+/// The configuration of the commercial quickstart, unchanged but for the DSN.
 pub const QUICKSTART_CONFIG: &str = r#"serve:
   http: { host: "0.0.0.0", port: 8080 }
   metrics: { host: "0.0.0.0", port: 4422 }
@@ -32,7 +32,7 @@ cache: { type: "memory", ttl: "5m" }
 multitenancy: { enabled: false }
 log: { level: "info", format: "json" }
 "#;
-/// Where commands come from.
+/// The source of a command.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
     CommercialQuickstart,
@@ -42,11 +42,11 @@ pub enum Source {
 }
 use Source::{Article, CommercialQuickstart, IssueAndVerify, OpenSourceQuickstart};
 
-/// One command line, what later ones need of its answer, and what it must do.
+/// One command line, the variables that it sets for later ones, and what it must do.
 pub struct Row {
     pub source: Source,
     pub command: &'static str,
-    /// Variables of the shell, each with the JSON pointer of its value in the answer.
+    /// Variables to set, each with the JSON pointer of its value in the answer.
     pub sets: &'static [(&'static str, &'static str)],
     pub expects: fn(&Ran),
 }
@@ -61,7 +61,7 @@ fn succeeds(ran: &Ran) {
     ran.succeeded();
 }
 
-/// A table with the verdict.
+/// Expects a table with the verdict.
 fn says_valid(ran: &Ran) {
     let table = ran.succeeded();
     assert!(
@@ -91,7 +91,7 @@ fn says_revoked(ran: &Ran) {
     assert!(ran.stdout.contains("VERIFICATION_ERROR_REVOKED"), "{ran:?}");
 }
 
-/// A token with the claims that were asked for.
+/// Expects a token with the requested claims.
 fn is_derived(ran: &Ran) {
     let claims = &answer(ran)["token"]["claims"];
     assert_eq!(
@@ -116,7 +116,7 @@ const ISSUED: &[(&str, &str)] = &[
 const DERIVED: &[(&str, &str)] = &[("JWT_TOKEN", "/token/token")];
 const IMPORTED: &[(&str, &str)] = &[("IMPORTED_KEY_ID", "/imported_api_key/key_id")];
 
-/// Every command line of the program itself.
+/// Every command line of `talos`.
 pub const COMMAND_LINE: &[Row] = &[
     Row {
         source: CommercialQuickstart,
@@ -239,7 +239,7 @@ talos keys verify "$IMPORTED_RAW_KEY" -e "http://talos:8080""#,
     },
 ];
 
-/// Every request by curl.
+/// Every request with curl.
 pub const CURL: &[Row] = &[
     Row {
         source: CommercialQuickstart,

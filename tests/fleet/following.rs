@@ -1,4 +1,4 @@
-//! Replicas follow, answer by themselves and pass changes on.
+//! Replicas apply the changes of their primary, answer verifications themselves and forward writes.
 
 use serde_json::{Value, json};
 use talos_test_kit::keys::ISSUE;
@@ -68,7 +68,7 @@ fn a_replica_goes_on_alone_and_says_when_it_is_stale() {
     let key = super::node::key_of(&issued);
     assert!(replica.accepts_at(&key, &issued.position()));
     primary.kill();
-    // The kernel may take connections for a moment after a process was killed.
+    // The kernel may accept connections for a moment after the process was killed.
     let refused = replica.until("a refusal", |replica| {
         let refused = replica.try_issue("two");
         assert!(matches!(refused.status, 502 | 503), "{refused:?}");
@@ -159,7 +159,7 @@ fn a_use_on_a_replica_is_known_to_the_primary() {
     assert!(replica.accepts_at(&key, &issued.position()));
     let path = format!("{ISSUE}/{}", key.id);
     primary.until("last use", |primary| {
-        // Stamps that are lost on the way are made up for by later uses.
+        // A last use may get lost on its way to the primary; a later use replaces it.
         replica.accepts(&key);
         let shown = primary.ask("GET", &path, &Value::Null).expect(200);
         shown.body["last_used_time"].as_str().map(drop)

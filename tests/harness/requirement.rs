@@ -1,4 +1,5 @@
-//! What a test needs from the machine, such as root or a loop device. A test that cannot have it does not pass on CI.
+//! What a test needs from the machine, such as root or a loop device. A test whose requirement is
+//! missing does not run, and fails on CI.
 
 /// Reports that a test did not run because `missing` is not available here.
 ///

@@ -19,7 +19,8 @@ pub const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed-1","d":"
 pub const RSA_JWK: &str =
     include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
 
-/// Starts a server whose environment has these variables; their names come without `TALOS_CREDENTIALS_`.
+/// Starts a server whose environment has these variables; their names come without
+/// `TALOS_CREDENTIALS_`.
 pub fn start_with(site: &Site, variables: &[(&str, &str)]) -> Server {
     let mut command = site.command();
     for (name, value) in variables {
@@ -36,7 +37,7 @@ pub fn start_with(site: &Site, variables: &[(&str, &str)]) -> Server {
 /// The variable that names signing keys.
 pub const SIGNING_KEYS: &str = "DERIVED_TOKENS_JWT_SIGNING_KEYS_URLS";
 
-/// A key as the configuration takes it.
+/// A key as a URL for the configuration.
 pub fn url(jwk: &str) -> String {
     format!("base64://{}", STANDARD.encode(jwk))
 }
@@ -46,18 +47,18 @@ pub fn start(site: &Site) -> Server {
     start_with(site, &[(SIGNING_KEYS, &url(ED25519_JWK))])
 }
 
-/// The text that this value is.
+/// The text of a JSON string.
 #[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// In base64url without padding.
+/// Encodes base64url without padding.
 pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// From base64url without padding.
+/// Decodes base64url without padding.
 pub fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
@@ -77,7 +78,8 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// The signature of a macaroon with this identifier and these caveats under `secret`.
+/// The signature of a macaroon with this identifier and these caveats with `secret` as the root
+/// secret.
 pub fn macaroon_signature(secret: &str, identifier: &[u8], caveats: &[Vec<u8>]) -> Vec<u8> {
     let root_key = hmac(secret.as_bytes(), b"talos/macaroon/v1/root-key");
     let derived = hmac(b"macaroons-key-generator", &root_key);
@@ -91,13 +93,13 @@ pub fn macaroon_signature(secret: &str, identifier: &[u8], caveats: &[Vec<u8>]) 
 /// The parts of a macaroon of version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packets {
-    /// Where it is from.
+    /// Its location.
     pub location: Vec<u8>,
-    /// Its name.
+    /// Its identifier.
     pub identifier: Vec<u8>,
-    /// What restricts it.
+    /// Its caveats.
     pub caveats: Vec<Vec<u8>>,
-    /// The last of the chain.
+    /// The last HMAC of the chain.
     pub signature: Vec<u8>,
 }
 
@@ -129,7 +131,7 @@ fn take_field(bytes: &mut &[u8], kind: u8) -> Option<Vec<u8>> {
 }
 
 impl Packets {
-    /// A macaroon of these caveats, signed under `secret`.
+    /// A macaroon with these caveats, signed with `secret`.
     pub fn signed(secret: &str, identifier: &str, caveats: &[&str]) -> Self {
         let identifier = identifier.as_bytes().to_vec();
         let caveats: Vec<_> = caveats
@@ -173,7 +175,7 @@ impl Packets {
         self.token_with(&[])
     }
 
-    /// The same with these bytes behind the identifier of each caveat.
+    /// The token, with the prefix `mc`, and with these bytes after the identifier of each caveat.
     pub fn token_with(&self, after_caveat: &[u8]) -> String {
         let mut bytes = vec![2];
         bytes.extend(field(1, &self.location));
@@ -189,7 +191,7 @@ impl Packets {
         format!("mc_v1_{}", encode(bytes))
     }
 
-    /// With one more caveat, as every holder can append it.
+    /// The macaroon with one more caveat, which every holder can append.
     pub fn append(mut self, caveat: &str) -> Self {
         self.signature = hmac(&self.signature, caveat.as_bytes());
         self.caveats.push(caveat.as_bytes().to_vec());

@@ -11,7 +11,7 @@ use super::requirement::report_missing;
 
 /// `_IOR('X', 125, __u32)` of Linux' ext4.h.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
-/// Stop at once; nothing that waits in memory reaches the disk, not even the journal.
+/// Stop at once: nothing in memory reaches the disk, not even the journal.
 const EXT4_GOING_FLAGS_NOLOGFLUSH: u32 = 2;
 
 /// A mounted volume; unmounted and removed at the end.
@@ -77,16 +77,18 @@ impl Volume {
         self.directory.path().join("mount")
     }
 
-    /// Cuts the power: from now on every access fails, and what was not synced is lost.
+    /// Cuts the power: every later access fails, and writes that were not synced are lost.
     pub fn cut_power(&self) {
         let mount = File::open(self.path()).unwrap();
         let flags = EXT4_GOING_FLAGS_NOLOGFLUSH;
-        // SAFETY: the descriptor is open, and the kernel only reads the four bytes at the pointer, which outlive the call.
+        // SAFETY: the descriptor is open, and the kernel only reads the four bytes at the pointer,
+        // which outlive the call.
         let result = unsafe { libc::ioctl(mount.as_raw_fd(), EXT4_IOC_SHUTDOWN, &raw const flags) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Unmounts and mounts again, which replays the journal, as after a power cut. No process may use it.
+    /// Unmounts and mounts again, which replays the journal, as after a power cut. No process may
+    /// use it.
     pub fn remount(&mut self) {
         succeed(Command::new("umount").arg(self.path())).unwrap();
         self.mounted = false;
@@ -111,7 +113,7 @@ impl Volume {
             let zeros = vec![0; block];
             while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
         }
-        // What was accepted into memory must have its blocks; the error says that the disk is full.
+        // Gives everything in the page cache its blocks. The error reports that the disk is full.
         let _ = file.sync_all();
         path
     }

@@ -1,4 +1,5 @@
-//! The server's own `OpenAPI` document: it has all that the published one has, and the server does what it says.
+//! The server's own `OpenAPI` document: it contains everything in the published one, and the server
+//! does what it says.
 
 mod answers;
 mod coverage;

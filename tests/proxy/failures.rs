@@ -1,4 +1,5 @@
-//! Upstreams that are away, silent or broken, clients that ask for too much, and the end of the proxy.
+//! Upstreams that are down, silent or broken, clients that send too much, and the shutdown of the
+//! proxy.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, mpsc};
@@ -11,13 +12,13 @@ use super::{command, metric, verify, wait_until};
 use crate::harness::cli::run;
 use crate::harness::site::Server;
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// Starts a proxy that never gets ready, because its upstream does not.
+/// Starts a proxy that does not get ready, because its upstream does not.
 fn start_unready(upstream: &str, arguments: &[&str]) -> (Server, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let command = command(upstream, arguments);
@@ -99,7 +100,7 @@ fn an_upstream_that_breaks_off_is_502() {
         let answer = proxy.connect().call("DELETE", "/x", &[], b"");
         answer.assert_error(502, "UNAVAILABLE", "BAD_GATEWAY");
     }
-    // An answer that breaks off in its body is no answer, and is not kept.
+    // The proxy neither forwards nor keeps an answer that ends within its body.
     let upstream = Scripted::start(|_| {
         let mut whole = scripted::json(200, r#"{"is_valid":true,"key_id":"k"}"#);
         whole.truncate(whole.len() - 1);
@@ -126,11 +127,11 @@ fn a_head_is_bounded() {
     );
     for request in [long, many] {
         let mut connection = proxy.connect();
-        // The proxy may have closed before all is sent.
+        // The proxy may close the connection before all bytes are sent.
         let _ = connection.try_send(request.as_bytes());
         match connection.receive() {
             Ok(answer) => assert_eq!(answer.status, 431),
-            // A reset may overtake the answer.
+            // The client may see a reset before it has read the answer.
             Err(NoAnswer::Broken(_)) => {}
             Err(NoAnswer::Closed) => panic!("no answer"),
         }
@@ -138,7 +139,7 @@ fn a_head_is_bounded() {
     assert!(upstream.received().is_empty());
 }
 
-/// A request that has begun is answered; idle connections end.
+/// A request that has begun is answered; idle connections are closed.
 #[test]
 fn a_stop_waits_for_requests_that_have_begun() {
     let (let_go, held) = mpsc::channel();
@@ -177,7 +178,7 @@ fn a_start_that_fails_says_why() {
     let address = taken.local_addr().unwrap().to_string();
     let mut taken_port = command("http://h", &[]);
     taken_port.args(["--listen", &address]);
-    // An option that is given twice is a misuse; the port above is the first.
+    // An option given twice is an error; `command` gives the port already.
     assert_eq!(run(taken_port).code, Some(2));
     let mut command = std::process::Command::new(crate::harness::TALOS);
     command.args(["proxy", "--upstream", "http://h", "--listen", &address]);

@@ -1,4 +1,5 @@
-//! What is not a verification passes through as it is, in both directions, without being gathered on the way.
+//! The proxy forwards all other requests and their answers unchanged, and streams them in both
+//! directions.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -53,7 +54,7 @@ fn a_request_passes_untouched() {
     ] {
         assert_eq!(received.values(name), values, "{name}\n{}", received.head);
     }
-    // The connection stays, and so does the one behind.
+    // The connection stays open, and so does the one to the upstream.
     assert_eq!(connection.call("GET", "/", &[], b"").status, 418);
     let received = &upstream.received()[1];
     assert_eq!(received.values("x-forwarded-for"), ["127.0.0.1"]);
@@ -81,8 +82,8 @@ fn an_answer_passes_untouched() {
     }
 }
 
-/// The upstream has the first part of a request before the client has sent the second, and the client the first part of
-/// the answer before the upstream has written the second.
+/// The upstream gets the first part of a request before the client sends the second, and the client
+/// gets the first part of the answer before the upstream writes the second.
 #[test]
 fn bodies_stream_in_both_directions() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -147,7 +148,7 @@ fn a_body_that_is_too_large_is_refused() {
         chunked.extend(body(largest + 1));
         chunked.extend(b"\r\n0\r\n\r\n");
         refused(&chunked);
-        // Who waits to be told to send is told not to.
+        // A client that waits for 100 Continue gets the refusal instead.
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
             largest + 1
@@ -164,7 +165,7 @@ fn a_body_that_is_too_large_is_refused() {
     let answer = connection.exchange(&body(18)).unwrap();
     super::assert_refused(&answer, "NOT_FOUND");
 
-    // A batch import may be larger, and is the server's business.
+    // A batch import may be larger; the server checks its size.
     let item = json!({"name": "n", "actor_id": "a", "raw_key": "batch", "metadata": {}});
     let mut body = json!({"requests": [item]}).to_string();
     body += &" ".repeat(4 << 20);
@@ -191,7 +192,7 @@ fn a_frame_with_two_meanings_is_refused() {
     let received = upstream.received();
     assert!(received.is_empty(), "{received:?}");
 
-    // Chunks win over a length (RFC 9112 §6.3), and only they go on.
+    // `Transfer-Encoding` overrides `Content-Length` (RFC 9112 §6.3), which is not forwarded.
     let bytes = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
         1\r\nb\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n";
     let mut connection = proxy.connect();
@@ -224,7 +225,7 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-/// A program that talks to a server talks to a proxy, too.
+/// A client of a server works through a proxy, too.
 #[test]
 fn the_command_line_works_through_the_proxy() {
     let pair = Pair::start(&[]);

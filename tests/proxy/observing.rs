@@ -1,4 +1,4 @@
-//! What the proxy counts and logs, and what it keeps to itself.
+//! What the proxy counts and logs, and what it must not reveal.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ fn everything_is_counted() {
     assert!(!page.contains(&key.secret) && !page.contains(&key.key_id));
 }
 
-/// At the level that says most.
+/// Runs at the most verbose level.
 #[test]
 fn no_secret_is_in_the_log() {
     let mut site = Site::new(Driver::Epoll);

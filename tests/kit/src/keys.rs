@@ -78,7 +78,7 @@ impl<S: Read + Write> Connection<S> {
         answer.json()
     }
 
-    /// Asks for a key's revocation.
+    /// Requests the revocation of a key.
     pub fn revoke(&mut self, key_id: &str) -> Answer {
         let path = format!("/v2alpha1/admin/apiKeys/{key_id}:revoke");
         self.post(&path, &json!({"reason": "REVOCATION_REASON_SUPERSEDED"}))
@@ -97,7 +97,7 @@ impl<S: Read + Write> Connection<S> {
         answer.json()
     }
 
-    /// Asks for a token.
+    /// Requests a token derived from a key.
     pub fn ask_for_token(&mut self, credential: &str, algorithm: &str, more: &Value) -> Answer {
         let mut body = json!({"credential": credential, "algorithm": algorithm});
         for (name, value) in more.as_object().unwrap() {
@@ -115,7 +115,7 @@ impl<S: Read + Write> Connection<S> {
         body["token"].clone()
     }
 
-    /// The text of a token without any wishes.
+    /// Derives a token with the default options; its text.
     #[track_caller]
     pub fn token(&mut self, credential: &str, algorithm: &str) -> String {
         let derived = self.derive(credential, algorithm, &json!({}));
