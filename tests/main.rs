@@ -17,6 +17,7 @@ mod architecture;
 mod backup;
 mod batch_verify;
 mod changes_feed;
+mod changes_tail;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;
