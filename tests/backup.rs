@@ -87,7 +87,7 @@ fn at(directory: &Path, name: &str) -> PathBuf {
 }
 
 both_drivers! {
-    fn a_backup_is_what_the_log_says_at_its_position_whatever_is_written_meanwhile(driver: Driver) {
+    fn a_backup_equals_the_log_at_its_position_despite_concurrent_writes(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let files: Vec<_> = (0..4).map(|n| at(site.directory(), &format!("backup-{n}"))).collect();
@@ -163,7 +163,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn without_the_log_it_is_refused_or_warned(driver: Driver) {
+    fn a_restore_without_the_log_is_refused_or_warns(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -279,7 +279,7 @@ fn every_flipped_bit_and_every_cut_is_found() {
 }
 
 #[test]
-fn an_empty_server_can_be_backed_up_and_brought_back() {
+fn an_empty_server_can_be_backed_up_and_restored() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let file = at(site.directory(), "backup");
@@ -308,7 +308,7 @@ fn an_empty_server_can_be_backed_up_and_brought_back() {
 }
 
 #[test]
-fn a_backup_that_is_broken_off_leaves_no_file() {
+fn an_interrupted_backup_leaves_no_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();

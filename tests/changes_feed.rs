@@ -142,7 +142,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn a_feed_goes_on_where_it_was_left(driver: Driver) {
+    fn a_feed_continues_after_the_last_event(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -177,7 +177,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn only_what_is_wanted_comes(driver: Driver) {
+    fn filters_and_tenants_select_the_events(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let mut connection = server.connect();
@@ -213,7 +213,7 @@ both_drivers! {
         assert!(server.wait().success());
     }
 
-    fn a_place_that_the_log_does_not_hold_is_refused(driver: Driver) {
+    fn a_position_that_the_log_does_not_hold_is_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         make_every_change(&mut server.connect());
@@ -323,7 +323,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn streams_are_bounded_and_their_places_come_back(driver: Driver) {
+    fn the_number_of_streams_is_bounded(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut open = Vec::new();
@@ -344,7 +344,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn what_follows_on_the_connection_waits_and_head_does_not(driver: Driver) {
+    fn a_head_request_for_a_feed_does_not_block_the_connection(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -359,7 +359,7 @@ both_drivers! {
 
 /// This takes 15 s, the interval after which an idle feed sends a comment.
 #[test]
-fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
+fn a_quiet_feed_sends_comments_with_its_position() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let mut feed = Feed::open(server.address, "kind=ImportedAPIKeyDeleted", &[]);

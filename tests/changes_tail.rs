@@ -86,7 +86,7 @@ fn tail_writes_each_change_once_over_restarts_until_it_is_interrupted() {
 }
 
 #[test]
-fn tail_is_a_table_of_what_is_wanted_and_ends_with_its_reader() {
+fn tail_prints_a_filtered_table_and_ends_with_its_reader() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     make_every_change(&mut server.connect());
@@ -108,7 +108,7 @@ fn tail_is_a_table_of_what_is_wanted_and_ends_with_its_reader() {
 }
 
 #[test]
-fn tail_says_what_is_wrong() {
+fn tail_reports_errors_in_one_line() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let address = server.address;

@@ -76,7 +76,7 @@ fn a_database_is_made_once_and_served() {
 }
 
 #[test]
-fn where_the_database_is() {
+fn the_database_is_found_by_dsn_and_config() {
     let site = Site::new(Driver::Epoll);
     let directory = site.directory();
     fs::write(
@@ -114,7 +114,7 @@ fn where_the_database_is() {
 }
 
 #[test]
-fn others_directories_and_newer_formats_are_left_alone() {
+fn foreign_directories_and_newer_formats_are_not_changed() {
     let site = Site::new(Driver::Epoll);
     let data = site.data();
     let dsn = format!("rocksdb://{}", data.display());

@@ -86,7 +86,7 @@ fn assert_not_checked(report: &Value, words: &[&str]) {
 }
 
 #[test]
-fn an_issued_key_says_when_it_was_made_and_what_it_is() {
+fn an_issued_key_shows_its_time_and_its_kind() {
     let checksum_key = ChecksumKey::new(&secret());
     let uuid = KEY.parse::<talos_engine::KeyId>().unwrap();
     let talos_engine::KeyId::Issued(uuid) = uuid else {
@@ -258,7 +258,7 @@ fn a_widening_is_an_error_that_names_its_flag() {
 
 /// The command names the first caveat that is refused.
 #[test]
-fn a_macaroon_that_somebody_widened_says_where() {
+fn a_widened_macaroon_shows_the_offending_caveat() {
     let widened = append(
         &append(&macaroon(), br#"{"scp":["read"]}"#),
         br#"{"scp":["write"]}"#,

@@ -46,7 +46,7 @@ fn verdict(connection: &mut Connection, key: &Issued, headers: &[(&str, &str)]) 
 }
 
 both_drivers! {
-    fn every_source_is_believed_alone(driver: Driver) {
+    fn only_the_configured_source_counts(driver: Driver) {
         let site = Site::new(driver);
         for (source, header) in SOURCES {
             let server = start(&site, source);

@@ -59,7 +59,7 @@ const REQUESTS: [(&str, &str); 4] = [
 ];
 
 both_drivers! {
-    fn nothing_is_said_unless_asked_to(driver: Driver) {
+    fn without_settings_no_answer_has_cors_headers(driver: Driver) {
         let (_site, server) = start(driver, &[]);
         let mut connection = server.connect();
         for (method, path) in REQUESTS {
@@ -164,7 +164,7 @@ both_drivers! {
 }
 
 #[test]
-fn credentials_for_everybody_are_refused() {
+fn credentials_for_every_origin_stop_the_start() {
     let site = Site::new(Driver::Epoll);
     let mut command = site.command();
     command

@@ -110,7 +110,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn tokens_live_on_where_the_key_is_not_asked(driver: Driver) {
+    fn tokens_outlive_their_key_without_the_parent_check(driver: Driver) {
         let site = Site::new(driver);
         let server = start_with(&site, &[(SIGNING_KEYS, &url(ED25519_JWK)), ("DERIVED_TOKENS_CHECK_PARENT", "false")]);
         let mut connection = server.connect();
@@ -178,7 +178,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn everything_that_is_refused(driver: Driver) {
+    fn invalid_requests_for_tokens_are_refused(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site);
         let mut connection = server.connect();
@@ -313,7 +313,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn without_a_cache_tokens_work_alike(driver: Driver) {
+    fn without_a_cache_tokens_work_as_well(driver: Driver) {
         let site = Site::new(driver);
         let mut command = site.command();
         command.env("TALOS_CACHE_TYPE", "noop").env(format!("TALOS_CREDENTIALS_{SIGNING_KEYS}"), url(ED25519_JWK));
@@ -372,7 +372,7 @@ fn a_development_server_signs() {
 }
 
 #[test]
-fn prefixes_that_cannot_be_told_apart_stop_the_start() {
+fn ambiguous_prefixes_stop_the_start() {
     let site = Site::new(crate::harness::Driver::Epoll);
     for (key_prefix, macaroon_prefix) in [("same", "same"), ("a_v1_b", "a")] {
         let mut command = site.command();

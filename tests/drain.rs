@@ -43,7 +43,7 @@ fn verify_until_closed(mut connection: Connection, secret: &str, answers: &Atomi
 }
 
 both_drivers! {
-    fn verifications_end_in_order(driver: Driver) {
+    fn a_stop_answers_the_verifications_that_have_begun(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let key = server.connect().issue("key");
@@ -80,7 +80,7 @@ both_drivers! {
     }
 
     /// The server answers a request that has arrived in part, if the rest comes soon.
-    fn a_begun_request_is_answered(driver: Driver) {
+    fn a_request_that_has_begun_is_answered(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let mut connection = server.connect();

@@ -24,7 +24,7 @@ fn nested(depth: usize) -> String {
 }
 
 both_drivers! {
-    fn bodies_that_are_no_request(driver: Driver) {
+    fn malformed_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -50,7 +50,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn bodies_that_are_no_verification(driver: Driver) {
+    fn invalid_verification_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -73,7 +73,7 @@ both_drivers! {
     }
 
     /// The answer does not tell an unknown key from a malformed one.
-    fn credentials_that_nobody_issued(driver: Driver) {
+    fn unknown_credentials_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -151,7 +151,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn revocations_that_say_too_much(driver: Driver) {
+    fn revocations_with_invalid_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

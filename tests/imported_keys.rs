@@ -80,7 +80,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn the_two_kinds_do_not_answer_for_each_other(driver: Driver) {
+    fn issued_and_imported_keys_have_separate_routes(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -145,7 +145,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn a_batch_answers_for_each_key(driver: Driver) {
+    fn a_batch_has_a_result_for_each_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

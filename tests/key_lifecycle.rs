@@ -198,7 +198,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn credentials_that_end_nothing(driver: Driver) {
+    fn invalid_credentials_revoke_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

@@ -19,7 +19,7 @@ fn object_of(bytes: usize) -> Value {
 }
 
 both_drivers! {
-    fn fields_at_both_edges(driver: Driver) {
+    fn values_just_within_and_just_beyond_each_limit(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

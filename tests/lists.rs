@@ -92,7 +92,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn filters_select(driver: Driver) {
+    fn a_filter_selects_the_keys_that_match(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -186,7 +186,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn questions_that_are_no_list(driver: Driver) {
+    fn invalid_list_requests_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

@@ -32,7 +32,7 @@ fn answers(phase: &Value, class: &str) -> u64 {
 }
 
 both_drivers! {
-    fn every_class_is_answered_rightly(driver: Driver) {
+    fn every_class_gets_right_answers(driver: Driver) {
         let site = Site::new(driver);
         // This server has a key to sign JWTs with.
         let server = tokens::start(&site);

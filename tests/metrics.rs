@@ -162,7 +162,7 @@ impl Page {
 type Rise<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
 
 both_drivers! {
-    fn counters_rise_with_requests_and_name_nobody(driver: Driver) {
+    fn counters_rise_with_requests_and_name_no_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let address = listener(&server);
@@ -306,7 +306,7 @@ fn it_answers_health_and_nothing_else() {
 /// Connections that send nothing do not keep others out for long, and a stop does not wait for
 /// them.
 #[test]
-fn silent_clients_hold_their_places_for_a_while_only() {
+fn silent_clients_keep_others_out_only_for_a_while() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let address = listener(&server);

@@ -252,7 +252,7 @@ fn no_page_is_left_out() {
 }
 
 #[test]
-fn a_page_is_read_as_it_is_written() {
+fn blocks_and_commands_of_a_page_are_found() {
     let page = "```console\n$ A=1 B=x make run\n```\n```sh\necho\n```\n\n```output\nx\n```\n```json\n{}\n```\n```sh\ntwo\n```\n";
     let step = |script: &str, output: Option<&str>| Step {
         script: script.to_owned(),
@@ -268,7 +268,7 @@ fn a_page_is_read_as_it_is_written() {
 }
 
 #[test]
-fn outputs_are_compared_to_the_letter() {
+fn outputs_are_compared_exactly() {
     for (pattern, line, same) in [
         ("a", "a", true),
         ("a", "ab", false),

@@ -71,7 +71,7 @@ both_drivers! {
         }
     }
 
-    fn a_position_that_nobody_has_is_503_and_holds_up_nobody_else(driver: Driver) {
+    fn an_unknown_position_gets_503_and_delays_no_other_request(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -104,7 +104,7 @@ both_drivers! {
         assert_valid(&connection.verify(&key.secret), &key.key_id);
     }
 
-    fn who_follows_its_own_answers_is_never_told_to_wait_in_vain(driver: Driver) {
+    fn a_client_that_demands_positions_of_its_answers_is_never_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let key = server.connect().issue("read all the time");

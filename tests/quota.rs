@@ -70,7 +70,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn the_quota_is_exact_when_many_ask(driver: Driver) {
+    fn the_quota_is_exact_under_concurrent_requests(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site, "20");
         let answers: Vec<Answer> = std::thread::scope(|scope| {

@@ -158,7 +158,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn without_enforcement_only_the_policy_is_told(driver: Driver) {
+    fn without_enforcement_the_answers_only_name_the_policy(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site, "off", &[("TALOS_RATE_LIMIT_ENABLED", "false")]);
         let mut connection = server.connect();

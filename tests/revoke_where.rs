@@ -126,7 +126,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn every_condition_tells_keys_apart(driver: Driver) {
+    fn each_condition_selects_its_keys(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -159,7 +159,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn what_is_not_understood_ends_nothing(driver: Driver) {
+    fn an_invalid_condition_revokes_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

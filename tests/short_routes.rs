@@ -12,7 +12,7 @@ fn verify(connection: &mut Connection, method: &str, authorization: &str) -> Ans
 }
 
 both_drivers! {
-    fn a_key_from_its_making_to_its_end(driver: Driver) {
+    fn the_life_of_a_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

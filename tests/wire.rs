@@ -247,7 +247,7 @@ both_drivers! {
     /// The server answers 408 to a client that sends its head byte by byte without end, and closes
     /// the connection. The client gets the answer although it goes on sending. Other clients are
     /// not affected.
-    fn a_slow_head_is_given_up(driver: Driver) {
+    fn a_slow_head_gets_408(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut slow = server.connect();

@@ -125,7 +125,7 @@ fn the_curl_commands() {
 }
 
 #[test]
-fn the_configuration_is_what_it_says() {
+fn the_configuration_takes_effect() {
     let site = Site::new(DRIVER);
     let server = quickstart(&site);
     let mut connection = server.connect();

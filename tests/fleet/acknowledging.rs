@@ -3,7 +3,7 @@
 use super::node::{Place, await_equal, key_of};
 
 #[test]
-fn a_revocation_that_waits_for_replicas_is_refused_by_each_of_them_when_it_is_answered() {
+fn an_acknowledged_revocation_holds_on_all_replicas_it_waits_for() {
     let place = Place::new();
     let (mut primary, mut one, mut other) = (
         place.node("primary"),
@@ -25,7 +25,7 @@ fn a_revocation_that_waits_for_replicas_is_refused_by_each_of_them_when_it_is_an
 }
 
 #[test]
-fn a_replica_that_does_not_answer_is_named_and_no_longer_ready_when_it_does() {
+fn a_silent_replica_is_named_and_unready_when_it_answers_again() {
     let place = Place::new();
     let (mut primary, mut one, mut frozen) = (
         place.node("primary"),

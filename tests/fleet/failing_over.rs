@@ -30,7 +30,7 @@ fn three(place: &Place, min_acks: u32) -> [Node; 3] {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
+fn no_acknowledged_write_is_lost_and_the_old_primary_comes_back_as_a_replica() {
     let place = Place::new();
     let [mut a, b, mut c] = three(&place, 1);
     let mut keys = Vec::new();
@@ -93,7 +93,7 @@ fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
 }
 
 #[test]
-fn a_primary_that_was_replaced_takes_no_more_changes_once_it_is_told() {
+fn a_replaced_primary_takes_no_changes_once_it_knows() {
     let place = Place::new();
     let [a, b, mut c] = three(&place, 0);
     let issued = a.try_issue("one").expect(201);
@@ -115,7 +115,7 @@ fn a_primary_that_was_replaced_takes_no_more_changes_once_it_is_told() {
 }
 
 #[test]
-fn changes_that_only_the_old_primary_holds_are_shown_kept_and_given_up() {
+fn changes_of_the_old_primary_alone_are_shown_and_kept_when_it_rejoins() {
     let place = Place::new();
     let [mut a, mut b, mut c] = three(&place, 0);
     let shared = a.try_issue("shared").expect(201);
@@ -173,7 +173,7 @@ fn changes_that_only_the_old_primary_holds_are_shown_kept_and_given_up() {
 }
 
 #[test]
-fn the_command_line_shows_a_fleet_and_refuses_what_makes_no_sense() {
+fn the_command_line_shows_a_fleet_and_refuses_invalid_actions() {
     let place = Place::new();
     let [a, b, c] = three(&place, 0);
     let names = [&b, &c].map(|node| node.status()["node_id"].as_str().unwrap().to_owned());
@@ -197,7 +197,7 @@ fn the_command_line_shows_a_fleet_and_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn a_server_that_stands_alone_has_a_status_and_nothing_to_promote() {
+fn a_standalone_server_has_a_status_and_nothing_to_promote() {
     let place = Place::new();
     let mut alone = place.node("alone");
     alone.set("REPLICATION_ROLE", "none").start_ready();

@@ -66,7 +66,7 @@ fn fleet(place: &Place, network: &Network, settings: &[(&str, &str)]) -> [Node; 
 }
 
 #[test]
-fn partitions_leave_no_trace() {
+fn after_partitions_all_nodes_are_equal() {
     let (place, network) = (Place::new(), Network::new(3));
     let nodes = fleet(&place, &network, &[]);
     let [primary, one, other] = &nodes;
@@ -104,7 +104,7 @@ fn partitions_leave_no_trace() {
 }
 
 #[test]
-fn replicas_that_are_killed_come_back_whole() {
+fn killed_replicas_come_back_with_every_write() {
     let (place, network) = (Place::new(), Network::new(3));
     // The log is short, so a replica that begins anew needs a full copy. Copies are slow enough to
     // kill a replica in the middle of one. The primary counts the copy of a killed replica for a
@@ -180,7 +180,7 @@ fn replicas_that_are_killed_come_back_whole() {
 }
 
 #[test]
-fn promotions_lose_nothing_that_was_acknowledged() {
+fn promotions_lose_no_acknowledged_write() {
     let (place, network) = (Place::new(), Network::new(3));
     let mut nodes = Vec::from(fleet(&place, &network, &[("REPLICATION_MIN_ACKS", "1")]));
     let (ledger, seed) = (Ledger::default(), seed());

@@ -14,7 +14,7 @@ fn pair(place: &Place) -> (Node, Node) {
 }
 
 #[test]
-fn a_replica_verifies_and_lists_by_itself_and_passes_changes_on() {
+fn a_replica_verifies_and_lists_itself_and_forwards_writes() {
     let place = Place::new();
     let (primary, replica) = pair(&place);
     let issued = primary.try_issue("one").expect(201);
@@ -44,7 +44,7 @@ fn a_replica_verifies_and_lists_by_itself_and_passes_changes_on() {
 }
 
 #[test]
-fn the_holder_of_a_key_ends_it_through_any_node_and_from_any_address() {
+fn the_holder_of_a_key_revokes_it_through_any_node_and_from_any_address() {
     let place = Place::new();
     let (primary, replica) = pair(&place);
     let restriction = json!({"allowed_cidrs": ["192.0.2.0/24"]});
@@ -61,7 +61,7 @@ fn the_holder_of_a_key_ends_it_through_any_node_and_from_any_address() {
 }
 
 #[test]
-fn a_replica_goes_on_alone_and_says_when_it_is_stale() {
+fn a_replica_without_a_primary_goes_on_and_reports_when_it_is_stale() {
     let place = Place::new();
     let (mut primary, replica) = pair(&place);
     let issued = primary.try_issue("one").expect(201);

@@ -71,7 +71,7 @@ fn a_secret_is_replaced_node_by_node() {
 }
 
 #[test]
-fn noise_on_the_port_costs_a_primary_nothing_and_is_told_nothing() {
+fn noise_on_the_port_neither_harms_a_primary_nor_learns_anything() {
     let place = Place::new();
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     primary.be_primary().start_ready();
@@ -100,7 +100,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
-fn what_is_recorded_between_nodes_shows_nothing_and_cannot_be_used_again() {
+fn recorded_traffic_reveals_nothing_and_cannot_be_replayed() {
     let place = Place::new();
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     primary.be_primary().start_ready();

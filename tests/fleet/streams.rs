@@ -29,7 +29,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_replica_feeds_changes_and_another_node_goes_on_where_it_was() {
+fn a_feed_of_one_node_continues_at_another() {
     let place = Place::new();
     let (mut a, mut b) = (place.node("a"), place.node("b"));
     a.be_primary().start_ready();
@@ -61,7 +61,7 @@ fn a_replica_feeds_changes_and_another_node_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_replica_of_a_lost_primary_follows_what_was_restored_with_the_log_and_not_what_was_without() {
+fn a_replica_follows_a_primary_restored_with_its_log_and_no_other() {
     let place = Place::new();
     let (mut old, mut replica) = (place.node("old"), place.node("replica"));
     old.be_primary().start_ready();

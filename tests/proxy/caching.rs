@@ -112,7 +112,7 @@ fn a_key_with_a_rate_limit_is_not_kept() {
 }
 
 #[test]
-fn what_holds_for_less_than_a_second_is_not_kept() {
+fn an_answer_that_expires_within_a_second_is_not_kept() {
     let pair = Pair::start(&[]);
     let mut connection = pair.proxy.connect();
     let body = json!({"name": "n", "actor_id": "a", "ttl": "1s"});

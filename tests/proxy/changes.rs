@@ -152,7 +152,7 @@ fn a_change_that_was_refused_ends_nothing() {
 
 /// When a request that bypasses the cache finds a key revoked, the proxy drops its answers for all.
 #[test]
-fn a_refusal_that_is_seen_ends_older_answers_for_everybody() {
+fn a_refusal_drops_older_answers_for_all_clients() {
     let pair = Pair::start(&[]);
     let key = kept(&pair, None);
     assert_eq!(pair.server.connect().revoke(&key.key_id).status, 200);

@@ -27,7 +27,7 @@ fn start_unready(upstream: &str, arguments: &[&str]) -> (Server, tempfile::TempD
 }
 
 #[test]
-fn an_upstream_that_is_away_is_503() {
+fn an_upstream_that_is_down_gets_503() {
     let (proxy, _directory) = start_unready(&nobody(), &[]);
     let mut connection = proxy.connect();
     assert_eq!(
@@ -74,7 +74,7 @@ fn an_upstream_that_is_not_ready_makes_the_proxy_unready() {
 }
 
 #[test]
-fn an_upstream_that_says_nothing_is_504() {
+fn an_upstream_that_does_not_answer_gets_504() {
     let (_hold, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let upstream = Scripted::start(move |_| {
@@ -88,7 +88,7 @@ fn an_upstream_that_says_nothing_is_504() {
 }
 
 #[test]
-fn an_upstream_that_breaks_off_is_502() {
+fn an_upstream_that_breaks_off_gets_502() {
     for bytes in [
         &b""[..],
         b"nonsense\r\n\r\n",
@@ -173,7 +173,7 @@ fn a_stop_waits_for_requests_that_have_begun() {
 }
 
 #[test]
-fn a_start_that_fails_says_why() {
+fn a_failed_start_reports_its_reason() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut taken_port = command("http://h", &[]);

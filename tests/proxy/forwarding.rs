@@ -176,7 +176,7 @@ fn a_body_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_frame_with_two_meanings_is_refused() {
+fn ambiguous_framing_is_refused() {
     let upstream = Scripted::start(|_| scripted::json(200, "{}"));
     let (proxy, _directory) = upstream.proxy(&[]);
     for lines in [

@@ -15,7 +15,7 @@ const IP_NOT_ALLOWED: &str =
 /// The upstream's answer depends on one header after the other, as with each value of
 /// `client_ip_source`.
 #[test]
-fn another_client_is_not_answered_what_the_first_was_told() {
+fn answers_of_one_client_are_not_given_to_another() {
     for name in [
         "X-Forwarded-For",
         "X-Real-Ip",

@@ -41,7 +41,7 @@ fn start(ca: &Path) -> Scripted {
 }
 
 #[test]
-fn an_upstream_that_is_who_it_says_is_asked() {
+fn an_upstream_with_a_trusted_certificate_is_asked() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     let upstream = start(&ca);
@@ -53,7 +53,7 @@ fn an_upstream_that_is_who_it_says_is_asked() {
 }
 
 #[test]
-fn an_upstream_that_is_somebody_else_is_not_asked() {
+fn an_upstream_without_a_trusted_certificate_is_not_asked() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     let upstream = start(&ca);

@@ -131,7 +131,7 @@ both_drivers! {
         with_server(driver, imported_keys_live_and_end);
     }
 
-    fn many_at_once(driver: Driver) {
+    fn batches(driver: Driver) {
         with_server(driver, keys_are_imported_and_verified_in_batches);
     }
 }
