@@ -4,6 +4,7 @@ mod circles;
 mod dependencies;
 mod glossary;
 mod imports;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

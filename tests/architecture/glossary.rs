@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::imports::definitions;
+use super::tokens::definitions;
 use super::{root, sources};
 
 /// The rows of the table below the heading `## Glossary`, each as its cells, without the head.
