@@ -1,4 +1,6 @@
-//! The requests that most scenarios make.
+//! The requests that most tests make over HTTP: to issue, verify, revoke and derive.
+
+use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
@@ -8,6 +10,8 @@ use super::http::{Answer, Connection};
 pub const ISSUE: &str = "/v2alpha1/admin/issuedApiKeys";
 /// Where credentials are verified.
 pub const VERIFY: &str = "/v2alpha1/admin/apiKeys:verify";
+/// Where tokens are derived.
+pub const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 
 /// A key that was issued.
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ impl Issued {
     }
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
     /// Issues a key.
     #[track_caller]
     pub fn issue(&mut self, name: &str) -> Issued {
@@ -74,7 +78,7 @@ impl Connection {
         answer.json()
     }
 
-    /// Asks for a key's revocation.
+    /// Requests the revocation of a key.
     pub fn revoke(&mut self, key_id: &str) -> Answer {
         let path = format!("/v2alpha1/admin/apiKeys/{key_id}:revoke");
         self.post(&path, &json!({"reason": "REVOCATION_REASON_SUPERSEDED"}))
@@ -91,6 +95,31 @@ impl Connection {
             String::from_utf8_lossy(&answer.body)
         );
         answer.json()
+    }
+
+    /// Requests a token derived from a key.
+    pub fn ask_for_token(&mut self, credential: &str, algorithm: &str, more: &Value) -> Answer {
+        let mut body = json!({"credential": credential, "algorithm": algorithm});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        self.post(DERIVE, &body)
+    }
+
+    /// Derives a token; the member `token` of the answer.
+    #[track_caller]
+    pub fn derive(&mut self, credential: &str, algorithm: &str, more: &Value) -> Value {
+        let answer = self.ask_for_token(credential, algorithm, more);
+        let body = answer.json();
+        assert_eq!(answer.status, 200, "{body}");
+        body["token"].clone()
+    }
+
+    /// Derives a token with the default options; its text.
+    #[track_caller]
+    pub fn token(&mut self, credential: &str, algorithm: &str) -> String {
+        let derived = self.derive(credential, algorithm, &json!({}));
+        derived["token"].as_str().unwrap().to_owned()
     }
 }
 
