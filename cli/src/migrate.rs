@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use talos_config::{Database, GivenDsn, Warning};
+use talos_config::{Database, DsnOverride, Warning};
 use talos_engine::format::{self, PRESENT};
 
 use crate::error::CliError;
@@ -109,7 +109,7 @@ impl MigrateCommand {
         let given = given
             .or_else(|| variable("DB_DSN"))
             .or_else(|| variable("DSN"))
-            .map(|(place, dsn)| GivenDsn { place, dsn });
+            .map(|(place, dsn)| DsnOverride { place, dsn });
         Ok(Database::load(config, crate::serve::environment(), given)?)
     }
 }
