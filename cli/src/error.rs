@@ -50,7 +50,7 @@ pub(crate) enum CliError {
     },
     /// The answer is not what this program understands.
     #[error("{endpoint}: not an answer of a Talos server: {what}")]
-    Foreign {
+    UnexpectedAnswer {
         /// The URL asked for.
         endpoint: String,
         /// What it is.

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
-use crate::output::{self, FORMATS, Format, Output, Table};
+use crate::output::{self, FORMATS, Format, Output, Presentation, Table};
 
 const PATH: &str = "/v2alpha1/admin/replication";
 
@@ -62,7 +62,7 @@ impl FleetCommand {
         };
         let (last, before) = table
             .split_last()
-            .ok_or_else(|| client.foreign("an empty answer".to_owned()))?;
+            .ok_or_else(|| client.unexpected_answer("an empty answer".to_owned()))?;
         if matches!(self.format, Format::Table) {
             for table in before {
                 table.write(console.out).map_err(CliError::Terminal)?;
@@ -74,7 +74,7 @@ impl FleetCommand {
             table: last.clone(),
             essence: Vec::new(),
         };
-        output::write(console.out, &output, &self.format, false)?;
+        output::write(console.out, &output, Presentation::Whole(&self.format))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,8 +11,8 @@ use talos_engine::duration;
 use talos_engine::token::macaroon::attenuate;
 use talos_engine::token::{Claims, Macaroon, MintError, Narrowing};
 
+use crate::console::{Console, secret_argument};
 use crate::error::CliError;
-use crate::keys::{Console, secret_argument};
 use crate::token::instant;
 
 /// `talos macaroon`.

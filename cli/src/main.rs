@@ -6,6 +6,8 @@ mod arguments;
 mod backup;
 mod changes;
 mod client;
+mod console;
+mod environment;
 mod error;
 mod fleet;
 mod jwk;
@@ -13,6 +15,7 @@ mod keys;
 mod macaroon;
 mod migrate;
 mod output;
+mod progress;
 mod proxy;
 mod serve;
 mod token;
@@ -25,8 +28,8 @@ use talos_engine::clock;
 
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 
 /// The system's allocator hands memory back to other threads slowly; the data plane frees on one core what the
 /// committer made on another.
@@ -83,8 +86,8 @@ fn on_console(
     command(&mut Console {
         input: &mut io::stdin().lock(),
         out: &mut io::stdout().lock(),
-        remarks: &mut io::stderr().lock(),
-        is_watched: io::stderr().is_terminal(),
+        remarks: &mut io::stderr(),
+        draws_progress: io::stderr().is_terminal(),
         can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
     })
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use talos_config::{Database, DsnOverride, Warning};
 use talos_engine::format::{self, PRESENT};
 
+use crate::environment::variables;
 use crate::error::CliError;
 
 /// `talos migrate`.
@@ -110,6 +111,6 @@ impl MigrateCommand {
             .or_else(|| variable("DB_DSN"))
             .or_else(|| variable("DSN"))
             .map(|(place, dsn)| DsnOverride { place, dsn });
-        Ok(Database::load(config, crate::serve::environment(), given)?)
+        Ok(Database::load(config, variables(), given)?)
     }
 }

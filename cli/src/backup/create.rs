@@ -13,10 +13,11 @@ use std::time::Duration;
 use clap::Args;
 use talos_engine::backup::{BackupError, BackupReader, Checked};
 
-use super::{end_progress, show_progress, table, written};
+use super::report;
 use crate::client::Client;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
+use crate::progress::Counter;
 
 const PATH: &str = "/v2alpha1/admin/backup";
 /// How long a server may take for the next part.
@@ -48,9 +49,7 @@ impl CreateArguments {
         name.push(".partial");
         let partial = PathBuf::from(name);
         let mut file = open(&partial).map_err(|source| failed(&partial, source))?;
-        let checked = receive(client, &mut file, console);
-        end_progress(console);
-        let checked = match checked {
+        let checked = match receive(client, &mut file, console) {
             Ok(checked) => checked,
             Err(stopped) => {
                 // What is left is worth nothing. If it stays, the next attempt replaces it.
@@ -66,10 +65,8 @@ impl CreateArguments {
             .and_then(|()| fs::rename(&partial, &self.output))
             .and_then(|()| sync_directory(&self.output));
         kept.map_err(|source| failed(&self.output, source))?;
-        written(
-            &table(&self.output.display().to_string(), &checked),
-            console,
-        )
+        let table = report::table(&self.output.display().to_string(), &checked);
+        report::write(&table, console)
     }
 }
 
@@ -97,11 +94,7 @@ fn open(partial: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn receive(
-    client: &Client,
-    file: &mut File,
-    console: &mut Console<'_>,
-) -> Result<Checked, Stopped> {
+fn receive(client: &Client, file: &mut File, console: &Console<'_>) -> Result<Checked, Stopped> {
     let stream = client
         .stream(PATH, &[], SILENCE_MAX)
         .map_err(Stopped::Server)?;
@@ -125,10 +118,11 @@ fn receive(
 }
 
 /// What is written was read as a backup before.
-fn check(stream: &mut impl Read, console: &mut Console<'_>) -> Result<Checked, BackupError> {
+fn check(stream: &mut impl Read, console: &Console<'_>) -> Result<Checked, BackupError> {
     let mut reader = BackupReader::open(stream)?;
+    let progress = Counter::new(console, "received");
     while reader.next_rows()?.is_some() {
-        show_progress(console, "received", reader.counts().keys);
+        progress.set(reader.counts().keys);
     }
     Ok(reader.checked())
 }

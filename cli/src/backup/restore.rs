@@ -8,10 +8,11 @@ use clap::Args;
 use talos_api::timestamp;
 use talos_engine::backup::{BackupHead, BackupReader, RestoreError, Restored, Since, restore};
 
-use super::{at, bad, end_progress, show_progress, written};
+use super::report::{self, bad_file, time_and_position};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 use crate::output::Table;
+use crate::progress::Counter;
 
 /// From what, and where to.
 #[derive(Debug, Args)]
@@ -42,18 +43,17 @@ impl RestoreArguments {
             source,
         })?;
         let mut file = BufReader::new(file);
-        let head = BackupReader::open(&mut file).map_err(|error| bad(&path, error))?;
+        let head = BackupReader::open(&mut file).map_err(|error| bad_file(&path, error))?;
         let head = head.head().clone();
         let since = self.since(&head)?;
-        let restored = restore(file, &self.to, since, |keys| {
-            show_progress(console, "restored", keys);
-        });
-        end_progress(console);
+        let progress = Counter::new(console, "restored");
+        let restored = restore(file, &self.to, since, |keys| progress.set(keys));
+        drop(progress);
         let restored = restored.map_err(|error| match error {
-            RestoreError::Backup(error) => bad(&path, error),
+            RestoreError::Backup(error) => bad_file(&path, error),
             RestoreError::Log { .. } => CliError::RestoreLog {
                 what: error.to_string(),
-                since: at(&head),
+                since: time_and_position(&head),
             },
             error => CliError::Restore(error),
         })?;
@@ -61,7 +61,7 @@ impl RestoreArguments {
             // The result is worth more than a warning that cannot be written.
             let _ = writeln!(console.remarks, "talos: WARNING: {warning}");
         }
-        written(&table(&self.to, &restored), console)
+        report::write(&table(&self.to, &restored), console)
     }
 
     fn since(&self, head: &BackupHead) -> Result<Since<'_>, CliError> {
@@ -70,7 +70,7 @@ impl RestoreArguments {
             None if self.without_log => Ok(Since::Unknown),
             None => Err(CliError::Usage(format!(
                 "without the log of the old server every revocation since the backup ({}) is lost, and those keys work again: name its data directory with --log DIRECTORY, or say --without-log",
-                at(head)
+                time_and_position(head)
             ))),
         }
     }
@@ -82,7 +82,7 @@ fn warnings(restored: &Restored, since: Since<'_>) -> Vec<String> {
     if since == Since::Unknown {
         warnings.push(format!(
             "every change since the backup ({}) is lost: keys that were revoked since then work again. Revoke them anew before this database is served",
-            at(head)
+            time_and_position(head)
         ));
     }
     if let Some(acknowledged) = restored.acknowledged {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 use talos_engine::backup::BackupReader;
 
-use super::{bad, table, written};
+use super::report;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 
 /// Which file.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ impl VerifyArguments {
             source,
         })?;
         let checked = BackupReader::open(BufReader::new(file)).and_then(BackupReader::check);
-        let checked = checked.map_err(|error| bad(&path, error))?;
-        written(&table(&path, &checked), console)
+        let checked = checked.map_err(|error| report::bad_file(&path, error))?;
+        report::write(&report::table(&path, &checked), console)
     }
 }

@@ -189,6 +189,13 @@ struct Tail {
     tell: SyncSender<Told>,
 }
 
+/// How a stream ended.
+struct StreamEnd {
+    error: CliError,
+    /// Whether the server sent anything.
+    received: bool,
+}
+
 /// The thread that writes has ended.
 struct Stopped;
 
@@ -210,11 +217,11 @@ impl Tail {
             let error = match self.connect() {
                 Ok(stream) => {
                     was_there = true;
-                    let (error, came) = self.pass_on(stream)?;
-                    if came {
+                    let end = self.pass_on(stream)?;
+                    if end.received {
                         backoff = BACKOFF;
                     }
-                    error
+                    end.error
                 }
                 Err(error) => error,
             };
@@ -238,9 +245,9 @@ impl Tail {
         Ok(Events::new(stream))
     }
 
-    /// Passes on what comes until the stream ends: why it did, and whether anything came.
-    fn pass_on(&mut self, mut stream: Events<impl io::Read>) -> Result<(CliError, bool), Stopped> {
-        let mut came = false;
+    /// Passes changes on until the stream ends.
+    fn pass_on(&mut self, mut stream: Events<impl io::Read>) -> Result<StreamEnd, Stopped> {
+        let mut received = false;
         let message = loop {
             match stream.next() {
                 Ok(Some(Item::Event { id, data })) => {
@@ -252,10 +259,13 @@ impl Tail {
                 Ok(None) => break "the stream has ended".to_owned(),
                 Err(error) => break error.to_string(),
             }
-            came = true;
+            received = true;
         };
         let endpoint = self.client.endpoint().to_owned();
-        Ok((CliError::Transport { endpoint, message }, came))
+        Ok(StreamEnd {
+            error: CliError::Transport { endpoint, message },
+            received,
+        })
     }
 }
 

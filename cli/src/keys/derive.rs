@@ -8,8 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fields::{parse_duration, parse_object};
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::kind::KeyKind;
 use super::new_key::NewKeyArguments;
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 
 /// What the key is, and what it is to be here.

@@ -2,7 +2,6 @@
 
 mod batch_import;
 mod batch_verify;
-mod console;
 mod delete;
 mod derive;
 mod fields;
@@ -19,15 +18,12 @@ mod self_revoke;
 mod update;
 mod verify;
 
-use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use zeroize::Zeroizing;
 
 use self::batch_import::BatchImportArguments;
 use self::batch_verify::BatchVerifyArguments;
-pub(crate) use self::console::Console;
 use self::delete::DeleteArguments;
 use self::derive::DeriveArguments;
 use self::get::GetArguments;
@@ -42,8 +38,9 @@ use self::self_revoke::SelfRevokeArguments;
 use self::update::UpdateArguments;
 use self::verify::VerifyArguments;
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::output::{self, FORMATS, Format, Output};
+use crate::output::{self, FORMATS, Format, Output, Presentation};
 
 /// `talos keys`.
 #[derive(Debug, Args)]
@@ -125,6 +122,7 @@ impl KeysCommand {
         client: &Client,
         console: &mut Console<'_>,
     ) -> Result<ExitCode, CliError> {
+        console.draws_progress &= !self.quiet;
         match &self.action {
             Action::Issue(issue) => self.show_secret(console, &issue.run(client)?),
             Action::Verify(verify) => {
@@ -271,7 +269,12 @@ impl KeysCommand {
     }
 
     fn write(&self, console: &mut Console<'_>, result: &Output<'_>) -> Result<(), CliError> {
-        output::write(console.out, result, &self.format, self.quiet)
+        let presentation = if self.quiet {
+            Presentation::Essence
+        } else {
+            Presentation::Whole(&self.format)
+        };
+        output::write(console.out, result, presentation)
     }
 }
 
@@ -281,29 +284,6 @@ fn code(good: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// The argument itself, or the first line of `input` for `-`, so that it need not stand in the process list. `what` names
-/// it when that line is empty.
-pub(crate) fn secret_argument(
-    argument: &str,
-    what: &str,
-    input: &mut dyn BufRead,
-) -> Result<Zeroizing<String>, CliError> {
-    if argument != "-" {
-        return Ok(Zeroizing::new(argument.to_owned()));
-    }
-    let mut line = Zeroizing::new(String::new());
-    input.read_line(&mut line).map_err(CliError::Terminal)?;
-    let secret = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
-    if secret.is_empty() {
-        let message = format!("standard input holds no {what}");
-        return Err(CliError::Terminal(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            message,
-        )));
-    }
-    Ok(secret)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::revoke::Reason;
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 

@@ -87,7 +87,7 @@ fn run_at(
         input: &mut input.as_bytes(),
         out: &mut out,
         remarks: &mut remarks,
-        is_watched: false,
+        draws_progress: false,
         can_ask: true,
     };
     let result = keys.run(&client, &mut console);

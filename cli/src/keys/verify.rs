@@ -5,8 +5,8 @@ use std::io::BufRead;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 

@@ -40,6 +40,7 @@ use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
 use self::signals::Signals;
+use crate::environment::variables;
 use crate::error::CliError;
 
 /// The longest that requests which have begun are waited for.
@@ -264,29 +265,16 @@ fn load(
     development: Option<&Development>,
 ) -> Result<(Settings, Vec<Warning>), CliError> {
     let Some(development) = development else {
-        return Ok(Settings::load(config, environment(), &[])?);
+        return Ok(Settings::load(config, variables(), &[])?);
     };
     // The issuer's port is the one that file or environment choose, so it is known only after a first look.
-    let (settings, _) = Settings::load(
-        config,
-        environment(),
-        &development.presets(development::PORT),
-    )?;
+    let (settings, _) =
+        Settings::load(config, variables(), &development.presets(development::PORT))?;
     Ok(Settings::load(
         config,
-        environment(),
+        variables(),
         &development.presets(settings.serve.http.listener.port),
     )?)
-}
-
-/// The environment as text. What is not UTF-8 cannot be one of our values, and is reported as a bad one.
-pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    })
 }
 
 fn options(settings: &Settings) -> Options {

@@ -10,9 +10,9 @@ use clap::{Args, Subcommand};
 use talos_engine::clock::UnixMillis;
 use talos_engine::limits::CREDENTIAL_BYTES;
 
+use crate::console::{Console, secret_argument};
 use crate::error::CliError;
-use crate::keys::{Console, secret_argument};
-use crate::output::{self, FORMATS, Format};
+use crate::output::{self, FORMATS, Format, Presentation};
 
 pub(crate) use self::validity::instant;
 
@@ -62,12 +62,12 @@ impl TokenCommand {
         }
         let report = inspect::report(&credential, now);
         let answer = report.answer();
-        output::write(
-            console.out,
-            &report.output(&answer),
-            &self.format,
-            self.quiet,
-        )?;
+        let presentation = if self.quiet {
+            Presentation::Essence
+        } else {
+            Presentation::Whole(&self.format)
+        };
+        output::write(console.out, &report.output(&answer), presentation)?;
         Ok(if report.is_malformed() {
             ExitCode::FAILURE
         } else {
