@@ -1,4 +1,4 @@
-//! Asking a server over its REST API.
+//! A client of the REST API.
 
 use std::io;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use ureq::{Agent, BodyReader, Proxy};
 
 use crate::error::CliError;
 
-/// The longest that a command waits for its answer.
+/// The longest that a command waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read, in bytes; a page of 1000 keys with their metadata fits.
+/// The longest answer that is read, in bytes. A page of 1000 keys with their metadata fits.
 const ANSWER_BYTES_MAX: u64 = 128 << 20;
 
 /// Everything but the unreserved characters of RFC 3986 §2.3.
@@ -31,14 +31,14 @@ pub(crate) struct Client {
 /// A successful answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The body as it came.
+    /// The body as the server sent it.
     pub(crate) text: String,
-    /// The same, parsed.
+    /// The parsed body.
     pub(crate) json: Value,
 }
 
 impl Client {
-    /// A client of the server at `endpoint`, such as `http://localhost:4420`. Nothing is sent yet.
+    /// A client of the server at `endpoint`, such as `http://localhost:4420`. It sends nothing yet.
     ///
     /// # Errors
     /// [`CliError::Usage`] when `endpoint` is not an HTTP URL.
@@ -54,7 +54,7 @@ impl Client {
             .host()
             .filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
             .ok_or_else(usage)?;
-        // A proxy cannot reach this machine's own loopback.
+        // A proxy on another machine cannot reach the loopback of this one.
         let proxy = if is_loopback(host) {
             None
         } else {
@@ -110,7 +110,8 @@ impl Client {
         self.answer(request.send(body))
     }
 
-    /// `GET path`, whose answer is read as it comes. Reading fails when nothing comes for `silence_max`, however long it all takes.
+    /// `GET path`; the caller reads the answer while the server sends it. Reading fails if the
+    /// server sends nothing for `silence_max`. There is no limit on the total time.
     pub(crate) fn stream(
         &self,
         path: &str,
@@ -134,16 +135,16 @@ impl Client {
         }
         match self.answer(Ok(response)) {
             Err(error) => Err(error),
-            Ok(_) => Err(self.unexpected_answer("a stream that is none".to_owned())),
+            Ok(_) => Err(self.unexpected_answer("not a stream".to_owned())),
         }
     }
 
-    /// The server that is asked.
+    /// The URL of the server.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// An error for an answer of 2xx that makes no sense.
+    /// The error for an answer that is not one of a Talos server.
     pub(crate) fn unexpected_answer(&self, what: String) -> CliError {
         CliError::UnexpectedAnswer {
             endpoint: self.endpoint.clone(),

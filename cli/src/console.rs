@@ -20,8 +20,8 @@ pub(crate) struct Console<'a> {
     pub(crate) can_ask: bool,
 }
 
-/// Returns `argument`, or the first line of `input` if `argument` is `-`. A secret from standard input
-/// does not appear in the process list. The error for an empty line calls the secret `what`.
+/// Returns `argument`, or the first line of `input` if `argument` is `-`. A secret from standard
+/// input does not appear in the process list. The error for an empty line calls the secret `what`.
 pub(crate) fn secret_argument(
     argument: &str,
     what: &str,

@@ -1,7 +1,7 @@
 //! The environment of the process.
 
-/// All environment variables as text. Invalid UTF-8 is replaced; no setting accepts such a value, so it
-/// is reported as a bad one.
+/// All environment variables as text. Invalid UTF-8 is replaced; no setting accepts such a value,
+/// so it is reported as a bad one.
 pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| {
         (

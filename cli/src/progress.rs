@@ -1,5 +1,5 @@
-//! Progress of a long command, drawn on standard error while it runs. Nothing is drawn unless standard
-//! error is a terminal.
+//! Progress of a long command, drawn on standard error while it runs. Nothing is drawn unless
+//! standard error is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
@@ -8,7 +8,8 @@ use crate::console::Console;
 const BAR: &str = "[{bar:30}] {pos} of {len}, {msg} failed";
 const COUNTER: &str = "{msg}: {pos} keys";
 
-/// How many of a known number of items are done, as a bar. It stays on the screen when it is dropped.
+/// How many of a known number of items are done, as a bar. It stays on the screen when it is
+/// dropped.
 pub(crate) struct Bar {
     drawn: ProgressBar,
     failed: usize,

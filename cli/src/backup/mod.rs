@@ -1,4 +1,4 @@
-//! `talos backup …`: a file of everything that a server holds, and the way back.
+//! `talos backup …`: creates, verifies and restores backups.
 
 mod create;
 mod report;
@@ -19,11 +19,11 @@ use crate::error::CliError;
 /// `talos backup`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
-    /// Copy everything that a running server holds, as it is at one moment, into a file
+    /// Write a consistent copy of all data of a running server to a file
     Create(CreateArguments),
-    /// Check that a file is a whole backup; needs no server
+    /// Check that a file is a complete backup; needs no server
     Verify(VerifyArguments),
-    /// Make a database of a backup and of what has happened since; needs no server
+    /// Create a database from a backup and the changes since; needs no server
     Restore(RestoreArguments),
 }
 

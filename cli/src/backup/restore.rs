@@ -14,28 +14,29 @@ use crate::error::CliError;
 use crate::output::Table;
 use crate::progress::Counter;
 
-/// From what, and where to.
+/// What to restore, and where to.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
     /// The backup
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// A new or empty directory, for the data of the server
+    /// A new or empty directory for the database
     #[arg(long, value_name = "DIRECTORY")]
     to: PathBuf,
 
-    /// The data directory of the old server: what its log holds since the backup is done again, revocations too
+    /// The data directory of the old server; the changes in its log since the backup are applied,
+    /// revocations too
     #[arg(long, value_name = "DIRECTORY")]
     log: Option<PathBuf>,
 
-    /// Go without it: keys that were revoked since the backup work again
+    /// Restore without a log: keys that were revoked since the backup work again
     #[arg(long, conflicts_with = "log")]
     without_log: bool,
 }
 
 impl RestoreArguments {
-    /// Makes the database.
+    /// Creates the database.
     pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CliError> {
         let path = self.file.display().to_string();
         let file = File::open(&self.file).map_err(|source| CliError::File {
@@ -58,7 +59,7 @@ impl RestoreArguments {
             error => CliError::Restore(error),
         })?;
         for warning in warnings(&restored, since) {
-            // The result is worth more than a warning that cannot be written.
+            // A warning that cannot be written does not stop the command.
             let _ = writeln!(console.remarks, "talos: WARNING: {warning}");
         }
         report::write(&table(&self.to, &restored), console)

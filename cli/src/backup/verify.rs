@@ -11,7 +11,7 @@ use super::report;
 use crate::console::Console;
 use crate::error::CliError;
 
-/// Which file.
+/// Which file to verify.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// The backup
@@ -20,7 +20,7 @@ pub(crate) struct VerifyArguments {
 }
 
 impl VerifyArguments {
-    /// Reads all of the file. A file that is not a whole backup is an error.
+    /// Reads the whole file. A file that is not a complete backup is an error.
     pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CliError> {
         let path = self.file.display().to_string();
         let file = File::open(&self.file).map_err(|source| CliError::File {

@@ -37,11 +37,11 @@ pub(crate) struct RevokeWhereArguments {
     #[arg(long, value_name = "NAME=TEXT", value_parser = parse_member, group = "condition")]
     metadata: Vec<(String, String)>,
 
-    /// The reason of the revocation
+    /// Reason of the revocation
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// A description of the reason; only with `privilege_withdrawn`
+    /// Description of the reason; only with `privilege_withdrawn`
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 

@@ -34,8 +34,8 @@ pub(crate) enum Presentation<'a> {
 /// Writes the result to `out`.
 ///
 /// # Errors
-/// [`CliError::NothingSelected`]. It contains the whole answer, because no later answer may show the
-/// secret again.
+/// [`CliError::NothingSelected`]. It contains the whole answer, because no later answer may show
+/// the secret again.
 pub(crate) fn write(
     out: &mut dyn Write,
     output: &Output<'_>,

@@ -1,4 +1,5 @@
-//! `talos keys imported batch-import`: imports any number of keys, in as many requests as necessary.
+//! `talos keys imported batch-import`: imports any number of keys, in as many requests as
+//! necessary.
 //!
 //! Guarantees:
 //! - Every item has exactly one outcome, in the order of the file.
@@ -36,12 +37,13 @@ const PATH: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
 /// Which keys.
 #[derive(Debug, Args)]
 pub(crate) struct BatchImportArguments {
-    /// A JSON array of objects with `raw_key`, `name`, `actor_id` and optionally the other fields of a
-    /// key; `-` reads standard input
+    /// A JSON array of objects with `raw_key`, `name`, `actor_id` and optionally the other fields
+    /// of a key; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
 
-    /// Append the outcome of every item to this file, as JSON lines; skip items that it lists as done
+    /// Append the outcome of every item to this file, as JSON lines; skip items that it lists as
+    /// done
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -139,8 +141,8 @@ fn batches<'a, 'b>(items: &'b [Item<'a>]) -> impl Iterator<Item = &'b [Item<'a>]
     })
 }
 
-/// Sends one request. If every item fails, the server refuses the whole request and gives the reason of
-/// only one item. Then this function sends each item alone.
+/// Sends one request. If every item fails, the server refuses the whole request and gives the
+/// reason of only one item. Then this function sends each item alone.
 fn send(client: &Client, batch: &[Item<'_>]) -> Result<Vec<Outcome>, CliError> {
     #[derive(Serialize)]
     struct Request<'a> {

@@ -1,5 +1,5 @@
-//! The report of a batch import. It consists of JSON lines: the first identifies the input, and each
-//! further line is the outcome of an item that was sent.
+//! The report of a batch import. It consists of JSON lines: the first identifies the input, and
+//! each further line is the outcome of an item that was sent.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
