@@ -273,11 +273,7 @@ impl KeysCommand {
     }
 
     fn write(&self, console: &mut Console<'_>, result: &Output<'_>) -> Result<(), CliError> {
-        let presentation = if self.quiet {
-            Presentation::Essence
-        } else {
-            Presentation::Whole(&self.format)
-        };
+        let presentation = Presentation::chosen(&self.format, self.quiet);
         output::write(console.out, result, presentation)
     }
 }

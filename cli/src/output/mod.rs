@@ -31,6 +31,17 @@ pub(crate) enum Presentation<'a> {
     Essence,
 }
 
+impl<'a> Presentation<'a> {
+    /// The presentation that `--format` and `--quiet` choose; `--quiet` overrides `--format`.
+    pub(crate) fn chosen(format: &'a Format, quiet: bool) -> Self {
+        if quiet {
+            Self::Essence
+        } else {
+            Self::Whole(format)
+        }
+    }
+}
+
 /// Writes the result to `out`.
 ///
 /// # Errors
@@ -166,8 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_essence_is_written_alone() {
-        let written = presented(&json!({}), "{}", Presentation::Essence);
-        assert_eq!(written.expect("written"), "essence\n");
+    fn quiet_is_the_essence_whatever_the_format() {
+        for format in ["table", "json", "yaml", "jsonpath=x"] {
+            let format = format.parse().expect("a format");
+            let presentation = Presentation::chosen(&format, true);
+            assert_eq!(
+                presented(&json!({}), "{}", presentation).expect("written"),
+                "essence\n"
+            );
+        }
     }
 }

@@ -63,11 +63,7 @@ impl TokenCommand {
         }
         let report = inspect::report(&credential, now);
         let answer = report.answer();
-        let presentation = if self.quiet {
-            Presentation::Essence
-        } else {
-            Presentation::Whole(&self.format)
-        };
+        let presentation = Presentation::chosen(&self.format, self.quiet);
         output::write(console.out, &report.output(&answer), presentation)?;
         Ok(if report.is_malformed() {
             ExitCode::FAILURE
