@@ -9,19 +9,21 @@ use crate::json::{self, Field, Kind, Object};
 use crate::limits;
 use crate::verify::{self, VerifyRequest};
 
+const REQUESTS: Field = Field::new(
+    "requests",
+    Kind::Objects {
+        of: &verify::REQUEST,
+        entries_max: limits::BATCH_VERIFY_REQUESTS,
+    },
+    "The credentials, at least one.",
+)
+.required();
+
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "BatchVerifyApiKeysRequest",
     about: "Credentials that are to be verified.",
-    fields: &[Field::new(
-        "requests",
-        Kind::Objects {
-            of: &verify::REQUEST,
-            entries_max: limits::BATCH_VERIFY_REQUESTS,
-        },
-        "The credentials, at least one.",
-    )
-    .required()],
+    fields: &[REQUESTS],
 };
 
 #[derive(Deserialize)]
@@ -38,7 +40,7 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     let most = limits::BATCH_VERIFY_REQUESTS;
     let wrong_count = || {
         let message = format!("must have 1 to {most} entries");
-        Err(ApiError::invalid_field("requests", &message))
+        Err(ApiError::invalid_field(REQUESTS.name, &message))
     };
     let Some(text) = json::object_text(body)? else {
         return wrong_count();
@@ -48,7 +50,7 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
         return wrong_count();
     };
     let requests: Vec<&RawValue> = serde_json::from_str(requests.get())
-        .map_err(|_| ApiError::invalid_field("requests", "must be an array of objects"))?;
+        .map_err(|_| ApiError::invalid_field(REQUESTS.name, "must be an array of objects"))?;
     if requests.is_empty() || requests.len() > most {
         return wrong_count();
     }
@@ -56,7 +58,7 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     for (place, request) in requests.into_iter().enumerate() {
         let request: Result<VerifyRequest<'_>, ApiError> =
             verify::parse_request(request.get().as_bytes());
-        read.push(request.map_err(|error| error.within(&format!("requests[{place}]")))?);
+        read.push(request.map_err(|error| error.within(&format!("{}[{place}]", REQUESTS.name)))?);
     }
     Ok(read)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::error::ApiError;
 use crate::json::{self, Object};
 use crate::key_fields;
-use crate::verify::{EXPECTED_AUDIENCES, VerifyRequest, checked};
+use crate::verify::{EXPECTED_AUDIENCES, VerifyRequest};
 
 /// The scheme of RFC 6750 §2.1, in any case (RFC 9110 §11.1).
 const SCHEME: &[u8] = b"Bearer";
@@ -37,9 +37,10 @@ pub fn parse_request<'a>(
         Vec::new()
     } else {
         let mut fields = json::parse(body, &REQUEST)?;
-        key_fields::audiences(&mut fields, "expected_audiences")?
+        key_fields::audiences(&mut fields, EXPECTED_AUDIENCES)?
     };
-    checked(VerifyRequest {
+    key_fields::check_credential(credential)?;
+    Ok(VerifyRequest {
         credential: Cow::Borrowed(credential),
         expected_audiences,
     })

@@ -16,14 +16,14 @@ use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key_fields;
 use crate::key_tables;
 use crate::limits;
-use crate::names::TokenAlgorithm;
-use crate::shapes::{FreeObject, Timestamp};
-use crate::short;
+use crate::names::{Named, TokenAlgorithm};
+use crate::render;
+use crate::schema::{FreeObject, Timestamp};
 use crate::timestamp;
 
 const ALGORITHM: Field = Field::new(
     "algorithm",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<TokenAlgorithm>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<TokenAlgorithm>>),
     "What the token is; a JWT when it is unset.",
 );
 const TTL: Field = Field {
@@ -69,13 +69,6 @@ pub(crate) static SHORT_REQUEST: Object = Object {
     ],
 };
 
-/// The algorithms that a request may name.
-pub(crate) const ALGORITHMS: [(&str, TokenType); 3] = [
-    ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
-    ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
-    ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
-];
-
 /// What is to be derived, and from which key. It has no `Debug`, because the credential is a secret.
 pub struct DeriveRequest<'a> {
     /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token itself.
@@ -94,14 +87,7 @@ pub fn parse_request<'a>(
     macaroons: &MacaroonPrefixes,
 ) -> Result<DeriveRequest<'a>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let credential = fields.text("credential")?.unwrap_or_default();
-    if credential.is_empty() {
-        return Err(ApiError::credential_required());
-    }
-    if credential.len() > limits::CREDENTIAL_BYTES {
-        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
-        return Err(fields.invalid("credential", &message));
-    }
+    let credential = key_fields::credential(&mut fields)?;
     match shape::of(credential.as_bytes(), macaroons) {
         Shape::Token(_) => return Err(ApiError::invalid_token_type()),
         Shape::Issued(_) | Shape::Other => {}
@@ -117,19 +103,19 @@ pub fn parse_request<'a>(
 /// 400 when the body breaks the contract, also when it has both `permissions` and `scopes`.
 pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
     let mut fields = json::parse(body, &SHORT_REQUEST)?;
-    let scopes = short::permissions(&mut fields)?;
+    let scopes = key_fields::permissions(&mut fields)?;
     let wanted = parse_wanted(&mut fields)?;
     Ok(DeriveToken { scopes, ..wanted })
 }
 
 /// What the token is to be.
 fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
-    let token_type = fields.enumeration("algorithm", &ALGORITHMS)?;
+    let token_type = fields.enumeration::<TokenAlgorithm>(ALGORITHM)?;
     Ok(DeriveToken {
         token_type: token_type.unwrap_or(TokenType::Jwt),
         ttl_ms: key_fields::ttl_ms(fields)?,
-        scopes: key_fields::scopes(fields)?,
-        audiences: key_fields::audiences(fields, "audiences")?
+        scopes: key_fields::scopes(fields, SCOPES)?,
+        audiences: key_fields::audiences(fields, AUDIENCES)?
             .into_iter()
             .map(Cow::into_owned)
             .collect(),
@@ -139,22 +125,16 @@ fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
 
 /// The custom claims without those of a reserved name, which are dropped in silence.
 fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
-    let Some(claims) = fields.object("custom_claims")? else {
+    let Some(claims) = fields.object(CUSTOM_CLAIMS)? else {
         return Ok(CustomClaims::default());
     };
     let text = claims.into_json();
     if text.is_empty() {
         return Ok(CustomClaims::default());
     }
-    if text.len() > limits::CUSTOM_CLAIMS_BYTES {
-        let message = format!(
-            "must have at most {} bytes as compact JSON",
-            limits::CUSTOM_CLAIMS_BYTES
-        );
-        return Err(fields.invalid("custom_claims", &message));
-    }
+    key_fields::check_json_bytes(fields, CUSTOM_CLAIMS, &text, limits::CUSTOM_CLAIMS_BYTES)?;
     let claims: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|_| fields.invalid("custom_claims", "holds a number that is too large"))?;
+        .map_err(|_| fields.invalid(CUSTOM_CLAIMS, "holds a number that is too large"))?;
     Ok(CustomClaims::new(claims))
 }
 
@@ -163,7 +143,7 @@ fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
 pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
     let claims = &derived.claims;
     let expires_at_ms = claims.expires_at_s.saturating_mul(1000);
-    json::render(&Derived {
+    render::json(&Derived {
         token: Token {
             text: derived.token.expose(),
             expire_time: timestamp::format(UnixMillis(expires_at_ms)),
@@ -274,7 +254,11 @@ mod tests {
         );
         let custom = Value::Object(full.custom.as_map().clone());
         assert_eq!(custom, json!({"role": {"a": [1]}}));
-        for (name, token_type) in ALGORITHMS {
+        for (name, token_type) in [
+            ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
+            ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
+            ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
+        ] {
             let read = with("algorithm", name.into()).expect("a request");
             assert_eq!(read.token_type, token_type);
         }

@@ -3,11 +3,8 @@
 use talos_engine::Status;
 
 use crate::error::ApiError;
-use crate::key::status_name;
 use crate::limits;
-
-/// Every state that a key can be in.
-pub(crate) const STATUSES: [Status; 3] = [Status::Active, Status::Revoked, Status::Expired];
+use crate::names::{Enumeration as _, KeyStatus};
 
 /// Which keys are wanted; every condition must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,12 +89,10 @@ impl<'a> Scanner<'a> {
         self.equals()?;
         let at = self.rest;
         let word = self.word();
-        let status = STATUSES
-            .into_iter()
-            .find(|status| status_name(*status) == word);
-        status.ok_or_else(|| {
-            let names = STATUSES.map(status_name).join(" or ");
-            self.expected(at, &names)
+        let known = KeyStatus::VALUES.iter().find(|(name, _)| *name == word);
+        known.map(|(_, status)| *status).ok_or_else(|| {
+            let names: Vec<_> = KeyStatus::VALUES.iter().map(|(name, _)| *name).collect();
+            self.expected(at, &names.join(" or "))
         })
     }
 

@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::json;
-use crate::shapes::FreeObject;
+use crate::render;
+use crate::schema::FreeObject;
 
 /// The answer: the set of RFC 7517 §5, and the same set again under `jwks`, where some clients look for it.
 #[must_use]
 pub fn render_response(keys: &[Value]) -> Vec<u8> {
-    json::render(&KeySets {
+    render::json(&KeySets {
         keys,
         jwks: KeySet { keys },
     })

@@ -4,7 +4,7 @@ use schemars::SchemaGenerator;
 
 use crate::json::{Field, Kind, Object};
 use crate::limits;
-use crate::names::{KeyVisibility, RevocationReason};
+use crate::names::{KeyVisibility, Named, RevocationReason};
 
 /// The label of a key.
 pub(crate) const NAME: Field = Field::new(
@@ -36,7 +36,7 @@ pub(crate) const METADATA: Field = Field::new(
 /// Whether the key may be shown to clients.
 pub(crate) const VISIBILITY: Field = Field::new(
     "visibility",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<KeyVisibility>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<KeyVisibility>>),
     "Whether the key may be shown to clients; secret when it is unset.",
 );
 /// The life of the key.
@@ -88,43 +88,54 @@ pub(crate) const CREDENTIAL: Field = Field::new(
 /// Why a key ends.
 pub(crate) const REASON: Field = Field::new(
     "reason",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<RevocationReason>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<RevocationReason>>),
     "Why the key ends.",
 );
 
+/// Why a key ends, in other words.
+pub(crate) const DESCRIPTION: Field = Field::new(
+    "description",
+    Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
+    "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
+);
+
+/// How many verifications are allowed in a window.
+pub(crate) const QUOTA: Field = Field::new(
+    "quota",
+    Kind::Int64,
+    "Verifications per window; more than 0.",
+)
+.required();
+/// The window of a rate limit.
+pub(crate) const WINDOW: Field = Field::new(
+    "window",
+    Kind::Text(None),
+    "The window as a duration in whole seconds, such as `60s`.",
+)
+.required();
+/// What a rate limit counts.
+pub(crate) const UNIT: Field = Field::new(
+    "unit",
+    Kind::Text(None),
+    "What is counted: `requests`, also when it is unset.",
+);
 static POLICY: Object = Object {
     name: "RateLimitPolicy",
     about: "How many verifications of a key are allowed in a window of time.",
-    fields: &[
-        Field::new(
-            "quota",
-            Kind::Int64,
-            "Verifications per window; more than 0.",
-        )
-        .required(),
-        Field::new(
-            "window",
-            Kind::Text(None),
-            "The window as a duration in whole seconds, such as `60s`.",
-        )
-        .required(),
-        Field::new(
-            "unit",
-            Kind::Text(None),
-            "What is counted: `requests`, also when it is unset.",
-        ),
-    ],
+    fields: &[QUOTA, WINDOW, UNIT],
 };
 
+/// The addresses from which a key may be used.
+pub(crate) const ALLOWED_CIDRS: Field = Field::new(
+    "allowed_cidrs",
+    Kind::Texts {
+        entries_max: limits::CIDRS,
+        chars_max: None,
+    },
+    "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
+);
 static RESTRICTION: Object = Object {
     name: "IPRestriction",
     about: "From where a key may be used.",
-    fields: &[Field::new(
-        "allowed_cidrs",
-        Kind::Texts {
-            entries_max: limits::CIDRS,
-            chars_max: None,
-        },
-        "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
-    )],
+    fields: &[ALLOWED_CIDRS],
 };

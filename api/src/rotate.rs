@@ -7,10 +7,10 @@ use talos_engine::{FieldChanges, Rotation, Visibility};
 
 use crate::error::ApiError;
 use crate::json::{self, Object};
-use crate::key::{Resource, VISIBILITIES, visibility_name};
+use crate::key::{IssuedApiKey, Resource};
 use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES, VISIBILITY};
-use crate::shapes::IssuedApiKey;
-use crate::update;
+use crate::names::KeyVisibility;
+use crate::{render, update};
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
@@ -42,13 +42,8 @@ pub struct RotateRequest {
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    // An unspecified visibility is one that is not given.
-    let visibilities = VISIBILITIES.map(|(name, visibility)| {
-        let is_specified = name == visibility_name(visibility);
-        (name, is_specified.then_some(visibility))
-    });
-    let visibility = fields.enumeration("visibility", &visibilities)?.flatten();
-    let listed = update::given(|name| fields.is_present(name));
+    let visibility = fields.enumeration::<KeyVisibility>(VISIBILITY)?;
+    let listed = update::given(|field| fields.is_present(field));
     Ok(RotateRequest {
         changes: update::parse_changes(&mut fields, &listed)?,
         visibility,
@@ -62,7 +57,7 @@ pub fn render_response(
     old_last_used: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Vec<u8> {
-    json::render(&Rotated {
+    render::json(&Rotated {
         issued_api_key: Resource::new(&rotation.record, now),
         secret: rotation.secret.expose(),
         old_issued_api_key: Resource::new(&rotation.old, now).last_used(old_last_used),

@@ -7,29 +7,26 @@ use talos_engine::{MacaroonPrefixes, RevocationReason};
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};
-use crate::key::REVOCATION_REASONS;
+use crate::key_fields;
 use crate::key_tables::{CREDENTIAL, REASON};
-use crate::limits;
+
+const DESCRIPTION: Field = Field::new(
+    "description",
+    Kind::Text(None),
+    "Must be empty: it goes with a reason that is not for the holder to say.",
+);
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "SelfRevokeApiKeyRequest",
     about: "A credential that its holder wants to end. `REVOCATION_REASON_PRIVILEGE_WITHDRAWN` is not for the holder to say.",
-    fields: &[
-        CREDENTIAL,
-        REASON,
-        Field::new(
-            "description",
-            Kind::Text(None),
-            "Must be empty: it goes with a reason that is not for the holder to say.",
-        ),
-    ],
+    fields: &[CREDENTIAL, REASON, DESCRIPTION],
 };
 
 /// A credential to be ended. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SelfRevokeRequest<'a> {
-    /// The credential, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token.
+    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes, and no derived token.
     pub credential: Cow<'a, str>,
     /// Why it ends; never [`RevocationReason::PrivilegeWithdrawn`], which is not for the holder to say.
     pub reason: RevocationReason,
@@ -45,25 +42,16 @@ pub fn parse_request<'a>(
     macaroons: &MacaroonPrefixes,
 ) -> Result<SelfRevokeRequest<'a>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let credential = fields.text("credential")?.unwrap_or_default();
-    if credential.is_empty() {
-        return Err(ApiError::credential_required());
-    }
-    if credential.len() > limits::CREDENTIAL_BYTES {
-        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
-        return Err(fields.invalid("credential", &message));
-    }
-    let reason = fields
-        .enumeration("reason", &REVOCATION_REASONS)?
-        .unwrap_or_default();
+    let credential = key_fields::credential(&mut fields)?;
+    let reason = key_fields::reason(&mut fields)?;
     if reason == RevocationReason::PrivilegeWithdrawn {
         let message = "REVOCATION_REASON_PRIVILEGE_WITHDRAWN is for administrators only";
-        return Err(fields.invalid("reason", message));
+        return Err(fields.invalid(REASON, message));
     }
-    if fields.has_value("description") {
+    if fields.has_value(DESCRIPTION) {
         let message =
             "goes with REVOCATION_REASON_PRIVILEGE_WITHDRAWN, which is for administrators only";
-        return Err(fields.invalid("description", message));
+        return Err(fields.invalid(DESCRIPTION, message));
     }
     match shape::of(credential.as_bytes(), macaroons) {
         Shape::Token(_) => return Err(ApiError::derived_token_not_revocable()),
@@ -76,6 +64,8 @@ pub fn parse_request<'a>(
 mod tests {
     use super::*;
     use crate::error::Reason;
+    use crate::limits;
+    use crate::names::{self, Enumeration as _};
 
     fn parse(body: &str) -> Result<(String, RevocationReason), Reason> {
         parse_request(body.as_bytes(), &MacaroonPrefixes::default())
@@ -85,7 +75,7 @@ mod tests {
 
     #[test]
     fn every_reason_but_one() {
-        for (name, reason) in REVOCATION_REASONS {
+        for &(name, reason) in names::RevocationReason::VALUES {
             let body = format!(r#"{{"credential":"x","reason":"{name}"}}"#);
             let wanted = if reason == RevocationReason::PrivilegeWithdrawn {
                 Err(Reason::BadRequest)

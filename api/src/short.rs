@@ -7,16 +7,14 @@ use talos_engine::clock::UnixMillis;
 use talos_engine::{IssueKey, KeyId, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields, Object};
-use crate::key::{Resource, as_text};
-use crate::shapes::IssuedApiKey;
-use crate::{issue, key_fields, key_tables, limits};
+use crate::issue::{self, Identity};
+use crate::json::{self, Object};
+use crate::key::{IssuedApiKey, Resource};
+use crate::render::{self, as_text};
+use crate::{key_fields, key_tables, limits};
 
 /// The actor of a key that is issued without one.
 const DEFAULT_ACTOR: &str = "default";
-/// The other name of the scopes.
-const PERMISSIONS: &str = key_tables::PERMISSIONS.name;
-const SCOPES: &str = "scopes";
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
@@ -46,32 +44,21 @@ pub fn parse_request(
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let scopes = permissions(&mut fields);
-    let actor_id = key_fields::optional(
-        &mut fields,
-        "actor_id",
-        limits::ACTOR_ID_CHARS,
-        DEFAULT_ACTOR,
-    );
-    issue::with_actor_and_scopes(&mut fields, tenant, default_ttl_ms, actor_id, scopes)
-}
-
-/// The scopes under either of their names; none when both are unset.
-pub(crate) fn permissions(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
-    if !fields.is_present(PERMISSIONS) {
-        return key_fields::scopes(fields);
-    }
-    if fields.is_present(SCOPES) {
-        return Err(fields.invalid(PERMISSIONS, "is another name of scopes; use one of them"));
-    }
-    key_fields::scopes_of(fields, PERMISSIONS)
+    let (name, actor_id) = (key_tables::NAME, key_tables::ACTOR_ID);
+    let identity = Identity {
+        name: key_fields::required(&mut fields, name, limits::NAME_CHARS)?,
+        actor_id: key_fields::optional(&mut fields, actor_id, limits::ACTOR_ID_CHARS)?
+            .unwrap_or_else(|| DEFAULT_ACTOR.to_owned()),
+        scopes: key_fields::permissions(&mut fields)?,
+    };
+    issue::parse_rest(&mut fields, identity, tenant, default_ttl_ms)
 }
 
 /// The answer of [`issue::render_response`], with the key's id and its secret again under short names.
 #[must_use]
 pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
     let secret = secret.map(Secret::expose);
-    json::render(&Answer {
+    render::json(&Answer {
         id: record.key_id,
         key: secret,
         issued_api_key: Resource::new(record, now),

@@ -3,6 +3,7 @@
 //!
 //! `HEAD` is answered wherever `GET` is (RFC 9110 §9.3.2) and is left out.
 
+mod answers;
 mod operation;
 mod schemas;
 
@@ -10,7 +11,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use crate::control::CONTENT_TYPE;
-use crate::error::Envelope;
+use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
 use crate::route::{self, PARAMETER};

@@ -2,14 +2,14 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::answers::{
+    BatchVerifyApiKeysResponse, HealthResponse, SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
+};
 use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
 use crate::json::Object;
+use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute};
-use crate::shapes::{
-    BatchVerifyApiKeysResponse, HealthResponse, ImportedApiKey, IssuedApiKey,
-    SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
-};
 use crate::{
     batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
     revoke_where, rotate, self_revoke, short, update, verify, version,

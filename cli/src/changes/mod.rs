@@ -53,7 +53,7 @@ pub(crate) struct TailArguments {
     after: Option<String>,
 
     /// Only events of these names
-    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = PossibleValuesParser::new(EVENTS.map(|(name, _)| name)))]
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = PossibleValuesParser::new(EVENTS.iter().map(|(name, _)| *name)))]
     kind: Vec<String>,
 
     /// Only the changes of the tenant with this id

@@ -1,77 +1,13 @@
-//! Shapes of answers that a Rust type alone does not tell.
+//! Answers that no single type writes: their bodies are made in several places.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::key::Resource;
-use crate::names::VerificationErrorCode;
+use crate::names::Named;
+use crate::refusal::VerificationErrorCode;
 use crate::verify::Accepted;
-
-/// Declares a shape that stands where it is used.
-macro_rules! inline_shape {
-    ($(#[doc = $about:literal])+ $name:ident, $schema:tt) => {
-        $(#[doc = $about])+
-        pub(crate) enum $name {}
-
-        impl JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($name))
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-inline_shape!(
-    /// An instant (RFC 3339).
-    Timestamp,
-    { "type": "string", "format": "date-time" }
-);
-inline_shape!(
-    /// A 64-bit integer in decimal digits: JSON numbers are not exact beyond 2^53.
-    Int64,
-    { "type": "string", "format": "int64" }
-);
-inline_shape!(
-    /// An object whose fields are not ours.
-    FreeObject,
-    { "type": "object" }
-);
-
-/// Declares a kind of key. Both kinds have the same fields, and clients know them under different names.
-macro_rules! key_kind {
-    ($name:ident, $about:literal) => {
-        #[doc = $about]
-        pub(crate) enum $name {}
-
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($name))
-            }
-
-            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-                let mut schema = Resource::json_schema(generator);
-                schema.insert("description".to_owned(), $about.into());
-                schema
-            }
-        }
-    };
-}
-
-key_kind!(IssuedApiKey, "A key that was made here.");
-key_kind!(
-    ImportedApiKey,
-    "A key of another system that was taken over."
-);
 
 /// What `:verify` answers: the body of a credential that holds, or that of one that is refused. Only what both have is
 /// always there.
@@ -84,7 +20,7 @@ impl JsonSchema for VerifyApiKeyResponse {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Accepted::json_schema(generator);
-        let error_code = generator.subschema_for::<VerificationErrorCode>();
+        let error_code = generator.subschema_for::<Named<VerificationErrorCode>>();
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
             properties.insert("error_code".to_owned(), error_code.to_value());
             let error_message = "Why the credential is refused, for people.";

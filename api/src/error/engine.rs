@@ -2,7 +2,7 @@
 
 use talos_engine::{CommandError, ReadError, Rejection};
 
-use crate::error::ApiError;
+use super::ApiError;
 
 /// Seconds after which a client may try again when an operator has to act first.
 const RETRY_AFTER_OPERATOR_S: u32 = 30;
