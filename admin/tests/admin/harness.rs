@@ -6,13 +6,14 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
-use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
     Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict, clock,
 };
 use tempfile::TempDir;
+
+use crate::fleet::SingleNode;
 
 pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
 pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
@@ -116,7 +117,7 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };
-        let fleet = Arc::new(Alone(Arc::clone(&engine)));
+        let fleet = Arc::new(SingleNode::new());
         let admin = AdminService::start(Arc::clone(&engine), fleet, settings).expect("a service");
         let control = admin.control_plane();
         Self {

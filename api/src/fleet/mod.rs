@@ -1,7 +1,6 @@
 //! The seam between HTTP and replication: which node takes changes, which changes this node has
 //! applied, and how many replicas a change waits for. The binary implements it.
 
-mod alone;
 mod request;
 mod status;
 
@@ -13,7 +12,6 @@ use talos_engine::Position;
 
 use crate::error::ApiError;
 
-pub use alone::Alone;
 pub use request::{Acknowledgement, parse_limit, parse_wait};
 pub use status::{
     Divergence, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role, StateSummary,

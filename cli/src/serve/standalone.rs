@@ -1,19 +1,20 @@
-//! A server that stands alone.
+//! A server without replication, in the terms of the API: a primary that has no replicas.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use talos_api::error::ApiError;
+use talos_api::fleet::{
+    self, Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    Reach, Rejoined, Role, Writes,
+};
 use talos_engine::{Engine, Position};
 
-use super::status::{Divergence, FleetStatus, Rejoined, Role};
-use super::{Acknowledgement, Fleet, FleetRefusal, Later, NotEverywhere, Reach, Writes, beyond};
-use crate::error::ApiError;
+/// A server without replication.
+pub(super) struct Standalone(pub(super) Arc<Engine>);
 
-/// A server that stands alone.
-pub struct Alone(pub Arc<Engine>);
-
-impl Fleet for Alone {
+impl Fleet for Standalone {
     fn ready(&self) -> Result<(), ApiError> {
         Ok(())
     }
@@ -53,15 +54,15 @@ impl Fleet for Alone {
     }
 
     fn promote(&self) -> Later<Result<FleetStatus, FleetRefusal>> {
-        alone()
+        refused()
     }
 
     fn diverged(&self, _limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
-        alone()
+        refused()
     }
 
     fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>> {
-        alone()
+        refused()
     }
 }
 
@@ -70,7 +71,8 @@ fn is_shown(engine: &Engine, position: Position) -> bool {
     position.epoch == head.epoch && position.sequence <= head.sequence
 }
 
-/// Nobody else writes: a position that comes is being written already, or belongs to an epoch that has ended here.
+/// Waits until the engine has committed `position`. No other node writes to this database, so the
+/// position is one that is being written, or one of an epoch that has ended here, or never comes.
 async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError> {
     let lineage = engine.standing().lineage;
     if lineage.has(position) && position.sequence <= engine.head().sequence {
@@ -78,7 +80,7 @@ async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError
     }
     let ceiling = engine.ceiling();
     if position.epoch != ceiling.epoch || position.sequence > ceiling.sequence {
-        return Err(beyond(position));
+        return Err(fleet::beyond(position));
     }
     let waiting: Arc<Mutex<Option<Waker>>> = Arc::default();
     let woken = Arc::clone(&waiting);
@@ -92,7 +94,7 @@ async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError
         ));
     };
     poll_fn(|context| {
-        // Left there before the head is looked at, so that it is woken whenever the head moves after that look.
+        // The waker is stored before the position is compared. A commit in between wakes the task.
         *lock(&waiting) = Some(context.waker().clone());
         if is_shown(&engine, position) {
             return Poll::Ready(Ok(()));
@@ -106,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn alone<T: Send + 'static>() -> Later<Result<T, FleetRefusal>> {
+fn refused<T: Send + 'static>() -> Later<Result<T, FleetRefusal>> {
     let text = "this server stands alone: replication.role is none";
     Box::pin(async move { Err(FleetRefusal::Precondition(text.to_owned())) })
 }
