@@ -32,7 +32,7 @@ const REQUESTS: Field = Field::new(
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "BatchCreateImportedApiKeysRequest",
-    about: "Keys of another system that are to be taken over.",
+    about: "Keys of another system to import.",
     fields: &[REQUESTS],
 };
 
@@ -59,7 +59,7 @@ pub fn parse_request(
         .collect())
 }
 
-/// The answer: what became of each key, in the order of the request.
+/// The answer: the outcome of each key, in the order of the request.
 ///
 /// # Errors
 /// If no key was imported, the most frequent of their errors; of equally frequent ones the first.
@@ -118,7 +118,7 @@ fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
     })
 }
 
-/// What became of each key.
+/// The outcome of each key.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BatchCreateImportedApiKeysResponse")]
 pub(crate) struct Batch<'a> {
@@ -127,12 +127,12 @@ pub(crate) struct Batch<'a> {
     /// How many keys were imported; at least one.
     #[schemars(with = "i32")]
     success_count: usize,
-    /// How many were not.
+    /// How many keys were not imported.
     #[schemars(with = "i32")]
     failure_count: usize,
 }
 
-/// What became of one key.
+/// The outcome of one key.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BatchCreateImportedApiKeysResult")]
 struct Item<'a> {
@@ -143,10 +143,10 @@ struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ImportedApiKey>")]
     imported_api_key: Option<Resource<'a>>,
-    /// Why it was not.
+    /// Why the key was not imported, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<Named<BatchCreateImportedApiKeysErrorCode>>,
-    /// The same for people.
+    /// Why the key was not imported, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
 }

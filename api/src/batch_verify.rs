@@ -1,5 +1,5 @@
-//! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of the batch is read by
-//! the reader of a single verification, and each result is the body of one.
+//! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of
+//! the batch is read like a single verification, and each result is the body of its answer.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ const REQUESTS: Field = Field::new(
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "BatchVerifyApiKeysRequest",
-    about: "Credentials that are to be verified.",
+    about: "Credentials to verify.",
     fields: &[REQUESTS],
 };
 
@@ -35,7 +35,7 @@ struct Batch<'a> {
 /// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests.
 ///
 /// # Errors
-/// 400 when the body breaks the contract; what is wrong with one request is told with its place.
+/// 400 when the body breaks the contract. The message names the position of a bad request.
 pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     let most = limits::BATCH_VERIFY_REQUESTS;
     let wrong_count = || {
@@ -63,7 +63,7 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     Ok(read)
 }
 
-/// The body of an answer from those of its results, in order.
+/// The body of the answer, made of the bodies of its results in order.
 #[must_use]
 pub fn render_results<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut body = br#"{"results":["#.to_vec();

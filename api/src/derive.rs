@@ -1,4 +1,5 @@
-//! Making a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive` and `POST /keys/{key_id}/derive`.
+//! Deriving a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive` and
+//! `POST /keys/{key_id}/derive`.
 
 use std::borrow::Cow;
 
@@ -34,7 +35,7 @@ const SCOPES: Field = Field {
     about: "What the token may do, of what the key may do; all of it when it is unset.",
     ..key_tables::SCOPES
 };
-const AUDIENCES: Field = key_tables::audiences("audiences", "For whom the token is meant.");
+const AUDIENCES: Field = key_tables::audiences("audiences", "The audiences of the token.");
 const CUSTOM_CLAIMS: Field = Field::new(
     "custom_claims",
     Kind::FreeObject,
@@ -44,7 +45,7 @@ const CUSTOM_CLAIMS: Field = Field::new(
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "DeriveTokenRequest",
-    about: "A token that is to be derived from a key.",
+    about: "A token to derive from a key.",
     fields: &[
         key_tables::CREDENTIAL,
         ALGORITHM,
@@ -55,10 +56,10 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// The body of a request by the short route.
+/// The body of a request to the short route.
 pub(crate) static SHORT_REQUEST: Object = Object {
     name: "DeriveTokenByIdRequest",
-    about: "A token that is to be derived from the key of this id.",
+    about: "A token to derive from the key with this id.",
     fields: &[
         ALGORITHM,
         TTL,
@@ -69,19 +70,19 @@ pub(crate) static SHORT_REQUEST: Object = Object {
     ],
 };
 
-/// What is to be derived, and from which key. It has no `Debug`, because the credential is a secret.
+/// Which token is derived from which key. It has no `Debug`, because the credential is a secret.
 pub struct DeriveRequest<'a> {
-    /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token itself.
+    /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes. Never a derived token.
     pub credential: Cow<'a, str>,
-    /// What the token is to be.
+    /// The properties of the token.
     pub wanted: DeriveToken,
 }
 
-/// Reads the request. `macaroons` are the prefixes that macaroons have here.
+/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
 ///
 /// # Errors
-/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
-/// `invalid_token_type` when it is a derived token.
+/// 400 when the body breaks the contract; `credential_required` when the credential is missing or
+/// empty; `invalid_token_type` when it is a derived token.
 pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
@@ -96,11 +97,11 @@ pub fn parse_request<'a>(
     Ok(DeriveRequest { credential, wanted })
 }
 
-/// Reads the request of the short route, whose key is named by its id: the same fields without a credential, and
-/// `permissions` for the scopes.
+/// Reads a request to the short route. Its path names the key, so its body has no credential; the
+/// scopes may be called `permissions`.
 ///
 /// # Errors
-/// 400 when the body breaks the contract, also when it has both `permissions` and `scopes`.
+/// 400 when the body breaks the contract, or has both `permissions` and `scopes`.
 pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
     let mut fields = json::parse(body, &SHORT_REQUEST)?;
     let scopes = key_fields::permissions(&mut fields)?;
@@ -108,7 +109,7 @@ pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
     Ok(DeriveToken { scopes, ..wanted })
 }
 
-/// What the token is to be.
+/// Reads the properties of the token.
 fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
     let token_type = fields.enumeration::<TokenAlgorithm>(ALGORITHM)?;
     Ok(DeriveToken {
@@ -123,7 +124,7 @@ fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
     })
 }
 
-/// The custom claims without those of a reserved name, which are dropped in silence.
+/// The custom claims. Claims with a reserved name are dropped without an error.
 fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
     let Some(claims) = fields.object(CUSTOM_CLAIMS)? else {
         return Ok(CustomClaims::default());
@@ -138,7 +139,7 @@ fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
     Ok(CustomClaims::new(claims))
 }
 
-/// The answer: the token, shown this once, and what it says.
+/// The answer: the token, shown only once, and its claims.
 #[must_use]
 pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
     let claims = &derived.claims;
@@ -149,7 +150,7 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
             expire_time: timestamp::format(UnixMillis(expires_at_ms)),
             scopes: &claims.scopes,
             audiences: &claims.audiences,
-            // Written by the engine a moment ago.
+            // The engine made this text, so it is valid JSON.
             claims: serde_json::from_str(&derived.claims_json).ok(),
         },
     })
@@ -159,14 +160,14 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeriveTokenResponse")]
 pub(crate) struct Derived<'a> {
-    /// The token and what it says.
+    /// The token and its claims.
     token: Token<'a>,
 }
 
-/// A derived token and what it says.
+/// A derived token and its claims.
 #[derive(Serialize, JsonSchema)]
 struct Token<'a> {
-    /// The token itself, shown this once.
+    /// The token itself, shown only once.
     #[serde(rename = "token")]
     text: &'a str,
     /// From this instant on the token is expired.
@@ -174,7 +175,7 @@ struct Token<'a> {
     expire_time: String,
     /// What the token may do.
     scopes: &'a [String],
-    /// For whom the token is meant.
+    /// The audiences of the token.
     audiences: &'a [String],
     /// All claims of the token.
     #[schemars(with = "FreeObject")]

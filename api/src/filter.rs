@@ -1,4 +1,4 @@
-//! Filters of lists, a part of AIP-160: `actor_id="…"` and `status=KEY_STATUS_…`, joined by `AND`.
+//! Filters of lists, a subset of AIP-160: `actor_id="…"` and `status=KEY_STATUS_…` with `AND`.
 
 use talos_engine::Status;
 
@@ -6,17 +6,17 @@ use crate::error::ApiError;
 use crate::limits;
 use crate::names::{Enumeration as _, KeyStatus};
 
-/// Which keys are wanted; every condition must hold.
+/// The conditions of a filter. A key must meet all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) actor_id: Option<String>,
     pub(crate) status: Option<Status>,
 }
 
-/// Reads a filter; the empty one wants every key.
+/// Reads a filter. The empty filter has no condition.
 ///
 /// # Errors
-/// 400, naming the place where something else was expected, counted in characters from 1.
+/// 400, naming what was expected and the position in characters, counted from 1.
 pub(crate) fn parse(text: &str) -> Result<Filter, ApiError> {
     let mut filter = Filter::default();
     let mut scanner = Scanner { text, rest: text };
@@ -52,21 +52,21 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// What was expected where `at`, an end of the text, begins.
+    /// The error that `what` was expected where `at`, a suffix of the text, begins.
     fn expected(&self, at: &str, what: &str) -> ApiError {
         let before = self.text.chars().count() - at.chars().count();
         let message = format!("expected {what} at character {}", before + 1);
         ApiError::invalid_field("filter", &message)
     }
 
-    /// Tells whether there was any.
+    /// Returns whether there was any space.
     fn skip_space(&mut self) -> bool {
         let before = self.rest.len();
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
         self.rest.len() < before
     }
 
-    /// Letters, digits and underscores; empty when something else comes first.
+    /// Reads letters, digits and underscores; empty when something else comes first.
     fn word(&mut self) -> &'a str {
         let end = self
             .rest
@@ -96,7 +96,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// A text in double quotes, in which a backslash precedes quotes and backslashes that belong to it.
+    /// Reads a text in double quotes. A backslash escapes a quote or a backslash in it.
     fn actor_id(&mut self) -> Result<String, ApiError> {
         self.equals()?;
         let at = self.rest;

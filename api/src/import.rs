@@ -1,4 +1,4 @@
-//! Taking over a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
+//! Importing a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,7 +27,7 @@ const RAW_KEY: Field = Field::new(
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "ImportApiKeyRequest",
-    about: "A key of another system that is to be taken over.",
+    about: "A key of another system to import.",
     fields: &[
         RAW_KEY,
         NAME.required(),
@@ -89,7 +89,7 @@ pub(crate) fn parse_fields(
     }
 }
 
-/// The answer: the key, and the key again under `imported_api_key`, where some clients look for it.
+/// The answer: the key, and the key again as `imported_api_key`, where some clients expect it.
 #[must_use]
 pub fn render_response(record: &Record, now: UnixMillis) -> Vec<u8> {
     render::json(&Imported {
@@ -98,13 +98,13 @@ pub fn render_response(record: &Record, now: UnixMillis) -> Vec<u8> {
     })
 }
 
-/// A key that was taken over.
+/// A key that was imported.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ImportApiKeyResponse")]
 pub(crate) struct Imported<'a> {
     #[serde(flatten)]
     key: Resource<'a>,
-    /// The same key again.
+    /// The key again.
     #[schemars(with = "ImportedApiKey")]
     imported_api_key: Resource<'a>,
 }

@@ -1,4 +1,4 @@
-//! Making a key: `POST /v2alpha1/admin/issuedApiKeys`.
+//! Issuing a key: `POST /v2alpha1/admin/issuedApiKeys`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::{limits, render};
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "IssueApiKeyRequest",
-    about: "A key that is to be made.",
+    about: "A key to issue.",
     fields: &[
         NAME.required(),
         ACTOR_ID.required(),
@@ -59,7 +59,7 @@ pub(crate) fn parse_fields(
     parse_rest(fields, identity, tenant, default_ttl_ms)
 }
 
-/// Whose key it is and what it may do. The short route reads these fields in its own way.
+/// The fields that the short route reads differently.
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) actor_id: String,
@@ -87,7 +87,8 @@ pub(crate) fn parse_rest(
     })
 }
 
-/// The answer: the key and its secret, or the key alone when a repeated `request_id` led to an earlier one.
+/// The answer: the key and its secret. `secret` is `None` when a repeated `request_id` returns an
+/// earlier key.
 #[must_use]
 pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
     render::json(&Issued {
@@ -96,14 +97,14 @@ pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis
     })
 }
 
-/// A key that was made.
+/// A key that was issued.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "IssueApiKeyResponse")]
 pub(crate) struct Issued<'a> {
     /// The key.
     #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
-    /// The credential, shown this once; absent when a repeated `request_id` led to an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }

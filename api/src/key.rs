@@ -14,13 +14,15 @@ use crate::render::{as_text, verbatim};
 use crate::schema::{FreeObject, Int64, Timestamp};
 use crate::timestamp;
 
-/// The JSON of `record`, as it stands at `now`, with the time of its last use if that is known. It holds no secret.
+/// The JSON of `record`, with its status at `now` and the time of its last use if that is known.
+/// It holds no secret.
 #[must_use]
 pub fn render(record: &Record, last_used: Option<UnixMillis>, now: UnixMillis) -> Vec<u8> {
     crate::render::json(&Resource::new(record, now).last_used(last_used))
 }
 
-/// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
+/// A key's fields in the order in which they are sent. Absent optional fields are left out, but
+/// `scopes` is always sent.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Resource<'a> {
     /// The id: a UUID for an issued key, a digest for an imported one.
@@ -29,9 +31,9 @@ pub(crate) struct Resource<'a> {
     key_id: KeyId,
     /// A label for people.
     name: &'a str,
-    /// Whose key it is, in the words of the issuer.
+    /// The owner of the key, as its issuer names it.
     actor_id: &'a str,
-    /// What the key may do, in the words of the issuer.
+    /// What the key may do, as its issuer names it.
     scopes: &'a [String],
     /// What the issuer keeps with the key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +43,7 @@ pub(crate) struct Resource<'a> {
     status: Named<KeyStatus>,
     /// Whether the key may be shown to clients.
     visibility: Named<KeyVisibility>,
-    /// When the key was made.
+    /// When the key was created.
     #[schemars(with = "Timestamp")]
     create_time: String,
     /// When the key was last changed.
@@ -64,7 +66,7 @@ pub(crate) struct Resource<'a> {
     /// Why the key was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_reason: Option<Named<RevocationReason>>,
-    /// The same in the words of whoever revoked it.
+    /// Why the key was revoked, in other words.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_description: Option<&'a str>,
 }
@@ -95,7 +97,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// The same with the time of the key's last use, if that is known.
+    /// Sets the time of the key's last use, if that is known.
     pub(crate) fn last_used(self, last_used: Option<UnixMillis>) -> Self {
         Self {
             last_used_time: last_used.map(timestamp::format),
@@ -156,11 +158,8 @@ macro_rules! kind_of_key {
     };
 }
 
-kind_of_key!(IssuedApiKey, "A key that was made here.");
-kind_of_key!(
-    ImportedApiKey,
-    "A key of another system that was taken over."
-);
+kind_of_key!(IssuedApiKey, "A key that this server issued.");
+kind_of_key!(ImportedApiKey, "A key of another system that was imported.");
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -1,4 +1,4 @@
-//! The fields that requests about keys share, as the reader and the document of the API know them.
+//! The fields that requests about keys share, for their readers and for the `OpenAPI` document.
 
 use schemars::SchemaGenerator;
 
@@ -12,11 +12,11 @@ pub(crate) const NAME: Field = Field::new(
     Kind::Text(Some(limits::NAME_CHARS)),
     "A label for people.",
 );
-/// Whose key it is.
+/// The owner of the key.
 pub(crate) const ACTOR_ID: Field = Field::new(
     "actor_id",
     Kind::Text(Some(limits::ACTOR_ID_CHARS)),
-    "Whose key it is, in the words of the issuer.",
+    "The owner of the key, as its issuer names it.",
 );
 /// What the key may do.
 pub(crate) const SCOPES: Field = Field::new(
@@ -25,7 +25,7 @@ pub(crate) const SCOPES: Field = Field::new(
         entries_max: limits::SCOPES,
         chars_max: Some(limits::SCOPE_CHARS),
     },
-    "What the key may do, in the words of the issuer.",
+    "What the key may do, as its issuer names it.",
 );
 /// What the issuer keeps with the key.
 pub(crate) const METADATA: Field = Field::new(
@@ -39,7 +39,7 @@ pub(crate) const VISIBILITY: Field = Field::new(
     Kind::Enumeration(SchemaGenerator::subschema_for::<Named<KeyVisibility>>),
     "Whether the key may be shown to clients; secret when it is unset.",
 );
-/// The life of the key.
+/// The lifetime of the key.
 pub(crate) const TTL: Field = Field::new(
     "ttl",
     Kind::Text(None),
@@ -58,19 +58,19 @@ pub(crate) const IP_RESTRICTION: Field = Field::new(
     Kind::Object(&RESTRICTION),
     "From where the key may be used.",
 );
-/// What makes a request idempotent.
+/// The id that makes a request idempotent.
 pub(crate) const REQUEST_ID: Field = Field::new(
     "request_id",
     Kind::Text(Some(limits::REQUEST_ID_CHARS)),
     "Makes the request idempotent (AIP-155): the first key is shown again, without its secret.",
 );
-/// What the key may do, by its name in the short routes.
+/// The name of `scopes` in the short routes.
 pub(crate) const PERMISSIONS: Field = Field {
     name: "permissions",
     about: "Another name of `scopes`; only one of them may be there.",
     ..SCOPES
 };
-/// For whom a token is meant, or must be.
+/// The audiences that a token names, or must name.
 pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field {
     let kind = Kind::Texts {
         entries_max: limits::AUDIENCES,
@@ -78,7 +78,7 @@ pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field 
     };
     Field::new(name, kind, about)
 }
-/// A credential that is to be looked at.
+/// The credential that a request is about.
 pub(crate) const CREDENTIAL: Field = Field::new(
     "credential",
     Kind::Text(Some(limits::CREDENTIAL_BYTES)),

@@ -30,7 +30,7 @@ const FILTER: Parameter = Parameter::text(
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [PAGE_SIZE, PAGE_TOKEN, FILTER];
 
-/// The keys among which a request lists some.
+/// The keys from which a list is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Collection {
     /// The tenant that owns them.
@@ -43,7 +43,8 @@ pub struct Collection {
 /// `now`.
 ///
 /// # Errors
-/// 400, naming the parameter, when the request breaks the contract; also for a page token of another list.
+/// 400, naming the parameter, when the request breaks the contract or its page token belongs to
+/// another list.
 pub fn parse_request(
     query: &str,
     collection: Collection,
@@ -70,7 +71,7 @@ pub fn parse_request(
     })
 }
 
-/// The keys of a page: zero stands for the default, and more than the most for the most (AIP-158).
+/// The size of the page: zero is the default, and larger sizes than the maximum are cut (AIP-158).
 fn page_size(query: &str) -> Result<usize, ApiError> {
     let Some(text) = query::parameter(query, &PAGE_SIZE)? else {
         return Ok(limits::PAGE_SIZE_DEFAULT);
@@ -88,11 +89,11 @@ fn page_size(query: &str) -> Result<usize, ApiError> {
     }
 }
 
-/// The answer to `query`: the keys of `page`, and the token of the next one, empty when there is none. No two answers
-/// may share a `nonce`.
+/// The answer to `query`: the keys of `page`, and the token of the next page, which is empty on the
+/// last one. Every answer needs a `nonce` of its own.
 ///
 /// # Errors
-/// 500 when the token cannot be made.
+/// 500 when the token cannot be sealed.
 pub fn render_response(
     query: &Asked,
     page: &Page,
@@ -121,12 +122,12 @@ pub fn render_response(
     })
 }
 
-/// What an answer repeats of its question.
+/// The part of a query that its answer needs.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// Which keys.
     pub selection: Selection,
-    /// The time by which keys are active or expired.
+    /// The time at which keys are active or expired.
     pub now: UnixMillis,
 }
 

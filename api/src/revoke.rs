@@ -1,4 +1,4 @@
-//! Ending a key: `POST …/{key_id}:revoke`.
+//! Revoking a key: `POST …/{key_id}:revoke`.
 
 use talos_engine::RevocationReason;
 
@@ -10,11 +10,11 @@ use crate::{key_fields, limits};
 /// The answer to a revocation.
 pub const RESPONSE: &[u8] = b"{}";
 
-/// The body of a request, under the name that it has for keys of either kind.
+/// The body of a request for a key of either kind.
 pub(crate) static REQUEST: Object = request("AdminRevokeApiKeyBody");
-/// The same for an issued key.
+/// The body of a request for an issued key.
 pub(crate) static ISSUED_REQUEST: Object = request("AdminRevokeIssuedApiKeyBody");
-/// The same for an imported key.
+/// The body of a request for an imported key.
 pub(crate) static IMPORTED_REQUEST: Object = request("AdminRevokeImportedApiKeyBody");
 
 const fn request(name: &'static str) -> Object {
@@ -27,12 +27,12 @@ const fn request(name: &'static str) -> Object {
 
 static FIELDS: [Field; 2] = [REASON, DESCRIPTION];
 
-/// What a revocation says.
+/// Why a key is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeRequest {
-    /// Why the key ends.
+    /// The reason.
     pub reason: RevocationReason,
-    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    /// A description; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
 }
 
@@ -44,7 +44,7 @@ pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
     parse_fields(&mut json::parse(body, &REQUEST)?)
 }
 
-/// Reads why keys end.
+/// Reads the fields of one object.
 pub(crate) fn parse_fields(fields: &mut Fields<'_>) -> Result<RevokeRequest, ApiError> {
     let reason = key_fields::reason(fields)?;
     let description = fields.text(DESCRIPTION)?.unwrap_or_default().into_owned();

@@ -1,7 +1,7 @@
-//! Ending many keys at once: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
+//! Bulk revocations: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
 //!
-//! What is misread here ends keys that nobody meant. Hence the reader is stricter than others: a condition that is empty, or that it
-//! does not know, is refused and not skipped.
+//! A condition that is misread would revoke the wrong keys. The reader is therefore stricter than
+//! others: it rejects empty and unknown conditions instead of skipping them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,7 +21,7 @@ const ACTOR_ID: Field = Field::new(
 const PREFIX: Field = Field::new(
     "prefix",
     Kind::Text(Some(limits::PREFIX_CHARS)),
-    "Keys that were issued under this prefix. Imported keys have none, and of keys that were issued by older releases it is not known.",
+    "Keys that were issued under this prefix. Imported keys and keys that were issued by older releases have none.",
 );
 const CREATED_BEFORE: Field = Field::new(
     "created_before",
@@ -60,23 +60,23 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// Which keys end.
+/// Which keys are revoked, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeWhereRequest {
-    /// Which keys; not empty.
+    /// The conditions of the keys; not empty.
     pub matcher: Matcher,
-    /// Why they end.
+    /// The reason.
     pub reason: RevocationReason,
-    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    /// A description; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
-    /// What happens to them.
+    /// What happens to the keys.
     pub effect: Effect,
 }
 
 /// What happens to the keys of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// They end.
+    /// They are revoked.
     Revoke,
     /// They are only counted.
     Count,
@@ -122,7 +122,7 @@ pub fn parse_request(body: &[u8]) -> Result<RevokeWhereRequest, ApiError> {
     })
 }
 
-/// A text that is there and not empty, or nothing.
+/// A text of 1 to `max_chars` characters; `None` when it is absent.
 fn condition(
     fields: &mut Fields<'_>,
     field: Field,
@@ -156,19 +156,19 @@ fn metadata(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, ApiError> 
     Ok(members)
 }
 
-/// What became of the keys.
+/// The outcome of a bulk revocation.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdminRevokeApiKeysWhereResponse")]
 pub(crate) struct Answer {
-    /// How many keys have ended, or would end. Absent when the keys have ended and could not be counted.
+    /// How many keys have ended, or would end; absent when they have ended and were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<u64>,
     /// Whether the keys were only counted.
     dry_run: bool,
-    /// The name of the decision, if it was taken.
+    /// The id of the bulk revocation; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_id: Option<String>,
-    /// The change that it is, as `EPOCH.SEQUENCE`: a node that shows it refuses all of these keys.
+    /// Its position, as `EPOCH.SEQUENCE`: a node that has reached it refuses all of these keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
 }
@@ -184,7 +184,7 @@ pub fn render_count(matched: u64) -> Vec<u8> {
     })
 }
 
-/// The answer to a revocation, with how many keys have ended, if that is known.
+/// The answer to a revocation. `matched` is the number of revoked keys, if it is known.
 #[must_use]
 pub fn render_response(revocation: &Rule, matched: Option<u64>) -> Vec<u8> {
     render::json(&Answer {

@@ -1,4 +1,4 @@
-//! Replacing a key: `POST …/{key_id}:rotate`.
+//! Rotating a key: `POST …/{key_id}:rotate`. A new key replaces it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,14 +29,14 @@ pub(crate) static REQUEST: Object = Object {
 /// What the new key does not inherit.
 #[derive(Clone, Debug)]
 pub struct RotateRequest {
-    /// Its own values.
+    /// The fields that differ.
     pub changes: FieldChanges,
-    /// Its own visibility.
+    /// The visibility, if it differs.
     pub visibility: Option<Visibility>,
 }
 
-/// Reads the request. A field that is there replaces what the old key has, also when it is empty; the empty body inherits
-/// everything.
+/// Reads the request. A field that is present overrides the old key's value, even when it is empty.
+/// With an empty body the new key inherits everything.
 ///
 /// # Errors
 /// 400, naming the field, when the body breaks the contract.
@@ -50,7 +50,8 @@ pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
     })
 }
 
-/// The answer: the new key, its secret, and the old key as it now is, with the time of its last use if that is known.
+/// The answer: the new key, its secret, and the revoked old key with the time of its last use if
+/// that is known.
 #[must_use]
 pub fn render_response(
     rotation: &Rotation,
@@ -64,14 +65,14 @@ pub fn render_response(
     })
 }
 
-/// A key that took the place of another.
+/// A key that replaced another one.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RotateIssuedApiKeyResponse")]
 pub(crate) struct Rotated<'a> {
     /// The new key.
     #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
-    /// Its credential, shown this once.
+    /// Its credential, shown only once.
     secret: &'a str,
     /// The old key, which is revoked now.
     #[schemars(with = "IssuedApiKey")]

@@ -1,4 +1,4 @@
-//! Ending a key by whoever holds it: `POST /v2alpha1/apiKeys:selfRevoke`.
+//! Revoking a key by its holder: `POST /v2alpha1/apiKeys:selfRevoke`.
 
 use std::borrow::Cow;
 
@@ -23,20 +23,21 @@ pub(crate) static REQUEST: Object = Object {
     fields: &[CREDENTIAL, REASON, DESCRIPTION],
 };
 
-/// A credential to be ended. It has no `Debug`, because the credential is a secret.
+/// A credential that its holder revokes. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SelfRevokeRequest<'a> {
-    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes, and no derived token.
+    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes. Never a
+    /// derived token.
     pub credential: Cow<'a, str>,
-    /// Why it ends; never [`RevocationReason::PrivilegeWithdrawn`], which is not for the holder to say.
+    /// The reason; never [`RevocationReason::PrivilegeWithdrawn`], which is for administrators.
     pub reason: RevocationReason,
 }
 
-/// Reads the request. `macaroons` are the prefixes that macaroons have here.
+/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
 ///
 /// # Errors
-/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
-/// `derived_token_not_revocable` when it is a derived token.
+/// 400 when the body breaks the contract; `credential_required` when the credential is missing or
+/// empty; `derived_token_not_revocable` when it is a derived token.
 pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,

@@ -1,5 +1,5 @@
-//! Making a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], with `permissions` for the
-//! scopes and an actor that may be left out.
+//! Issuing a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], but
+//! the scopes may be called `permissions`, and the actor is optional.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use crate::key::{IssuedApiKey, Resource};
 use crate::render::{self, as_text};
 use crate::{key_fields, key_tables, limits};
 
-/// The actor of a key that is issued without one.
+/// The actor when the request names none.
 const DEFAULT_ACTOR: &str = "default";
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "IssueKeyRequest",
-    about: "A key that is to be made.",
+    about: "A key to issue.",
     fields: &[
         key_tables::NAME.required(),
         key_tables::ACTOR_ID,
@@ -34,10 +34,11 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// Reads the request into the command of `tenant`, as [`issue::parse_request`] does.
+/// Reads the request into a command of `tenant`. The arguments are those of
+/// [`issue::parse_request`].
 ///
 /// # Errors
-/// 400, naming the field, when the body breaks the contract; also when it has both `permissions` and `scopes`.
+/// 400, naming the field, when the body breaks the contract or has both `permissions` and `scopes`.
 pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
@@ -54,7 +55,7 @@ pub fn parse_request(
     issue::parse_rest(&mut fields, identity, tenant, default_ttl_ms)
 }
 
-/// The answer of [`issue::render_response`], with the key's id and its secret again under short names.
+/// The answer of [`issue::render_response`], with the key's id and secret again as `id` and `key`.
 #[must_use]
 pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
     let secret = secret.map(Secret::expose);
@@ -66,7 +67,7 @@ pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis
     })
 }
 
-/// A key that was made, with short names.
+/// A key that was issued, with short names.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "IssueKeyResponse")]
 pub(crate) struct Answer<'a> {
@@ -74,7 +75,7 @@ pub(crate) struct Answer<'a> {
     #[serde(serialize_with = "as_text")]
     #[schemars(with = "&str")]
     id: KeyId,
-    /// The credential, shown this once; absent when a repeated `request_id` led to an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     /// The key.

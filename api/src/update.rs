@@ -31,7 +31,7 @@ pub(crate) const CHANGEABLE: [(Field, Changeable); 5] = [
 const ISSUED_API_KEY: Field = wrapper("issued_api_key");
 const IMPORTED_API_KEY: Field = wrapper("imported_api_key");
 
-/// The fields in which a body may hold the resource, when it is not the resource itself.
+/// The fields in which a body may hold the resource. A body may also be the resource itself.
 const WRAPPERS: [Field; 2] = [ISSUED_API_KEY, IMPORTED_API_KEY];
 
 const fn wrapper(name: &'static str) -> Field {
@@ -42,14 +42,14 @@ const fn wrapper(name: &'static str) -> Field {
     )
 }
 
-/// The fields that can change, as the reader knows them.
+/// The resource within one of the [`WRAPPERS`].
 static CHANGES: Object = Object {
     name: "ApiKeyChanges",
     about: "The new values of a key's fields.",
     fields: &[NAME, SCOPES, METADATA, RATE_LIMIT_POLICY, IP_RESTRICTION],
 };
 
-/// The body of a request: the resource, bare or under the name of its kind.
+/// The body of a request: the resource, bare or within one of the [`WRAPPERS`].
 pub(crate) static REQUEST: Object = Object {
     name: "UpdateApiKeyBody",
     about: "The new values of a key's fields, here or within a field that bears the name of the resource. Other fields of \
@@ -65,19 +65,20 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// What lists the fields that change.
+/// The list of the fields that change.
 pub(crate) const UPDATE_MASK: Parameter = Parameter::text(
     "update_mask",
     "The fields that change, separated by commas; one that the body leaves out is cleared. Without a mask those change \
      that the body gives a value.",
 );
 
-/// Reads the request: which fields change, and to what. The body is the resource, bare or as the one field that bears its
-/// name. `query` is what followed the `?`. With a mask the fields that it lists change, to nothing when the body leaves
-/// them out; without one, those change that the body gives a value.
+/// Reads which fields change, and their new values. `query` is what followed the `?`.
+///
+/// With a mask, the fields in the mask change; one that is absent from the body is cleared. Without
+/// a mask, the fields that have a value in the body change.
 ///
 /// # Errors
-/// 400, naming the field or the path of the mask, when the request breaks the contract.
+/// 400, naming the field or the position in the mask, when the request breaks the contract.
 pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError> {
     let mask = mask(query)?;
     let mut fields = json::parse(body, &REQUEST)?;
@@ -97,7 +98,7 @@ pub(crate) fn given(is_given: impl Fn(Field) -> bool) -> Vec<Changeable> {
     given.map(|(_, changeable)| *changeable).collect()
 }
 
-/// The new values of the `listed` fields; what `fields` does not hold becomes empty.
+/// The new values of the `listed` fields. A field that is absent becomes empty.
 pub(crate) fn parse_changes(
     fields: &mut Fields<'_>,
     listed: &[Changeable],
@@ -122,7 +123,7 @@ pub(crate) fn parse_changes(
     Ok(changes)
 }
 
-/// The fields that the mask lists, each once; `None` without a mask.
+/// The fields in the mask, each once; `None` without a mask.
 fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
     let Some(text) = query::parameter(query, &UPDATE_MASK)? else {
         return Ok(None);
@@ -226,7 +227,7 @@ mod tests {
             let changes = parse(EVERY_FIELD, query).expect("changes");
             assert_eq!(changed(&changes), wanted, "{query}");
         }
-        // What is not listed is not looked at.
+        // A field that is not listed is not read, so its type does not matter.
         assert!(parse(r#"{"name":"n","scopes":7}"#, "update_mask=name").is_ok());
     }
 
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(changes.metadata.as_deref(), Some(""));
         assert_eq!(changes.rate_limit, Some(None));
         assert_eq!(changes.allowed_cidrs, Some(Vec::new()));
-        // A key always has a name.
+        // The name cannot be cleared.
         let error = parse("{}", "update_mask=name").expect_err("an error");
         assert!(
             error.to_string().starts_with("name: is required"),

@@ -1,11 +1,11 @@
-//! What became of one key of a batch.
+//! The outcome of one key of a batch.
 
 use talos_engine::Record;
 
 use crate::error::{ApiError, Reason};
 use crate::names::enumeration;
 
-/// What became of one key.
+/// The outcome of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemOutcome {
     /// It was imported.
@@ -16,7 +16,7 @@ pub enum ItemOutcome {
     AlreadyExists,
     /// It has the shape of this server's own credentials.
     FailedPrecondition,
-    /// The tenant has as many keys as it may have.
+    /// The tenant has reached its quota of keys.
     ResourceExhausted,
     /// Something else failed.
     Internal,

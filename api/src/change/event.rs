@@ -1,4 +1,4 @@
-//! The events of a feed, as they are written.
+//! Writing the events of a feed.
 
 use std::collections::BTreeMap;
 
@@ -78,10 +78,10 @@ pub(crate) struct Data<'a> {
     event: Named<EventName>,
     /// The place of the change in the log, as `EPOCH.SEQUENCE`.
     position: String,
-    /// When it was decided.
+    /// When the change was made.
     #[schemars(with = "Timestamp")]
     time: String,
-    /// Whose key it is: a UUID.
+    /// The tenant of the key: a UUID.
     tenant: String,
     /// The id of the key; absent when the event is about many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,40 +92,40 @@ pub(crate) struct Data<'a> {
     /// The `request_id` of the request that made the key, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// The key after the change; of a deletion, as it last was. Keys of either kind have the same fields.
+    /// The key after the change, or before a deletion. Both kinds of keys have the same fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<IssuedApiKey>")]
     key: Option<Resource<'a>>,
-    /// What many keys have in common that have ended.
+    /// The bulk revocation that the event is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<ShownBulkRevocation<'a>>,
 }
 
-/// A revocation of many keys: all that existed at `position` and have what is given have ended.
+/// A bulk revocation: all keys have ended that existed at `position` and meet the conditions.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RevocationRule")]
 struct ShownBulkRevocation<'a> {
-    /// Its name.
+    /// Its id.
     rule_id: String,
-    /// The change by which it began.
+    /// The position of the change with which it began.
     position: String,
-    /// Their actor.
+    /// The actor of the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<&'a str>,
-    /// The prefix that they were issued under.
+    /// The prefix of the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<&'a str>,
-    /// They were created before this instant.
+    /// The keys were created before this instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Timestamp>")]
     created_before: Option<String>,
-    /// A scope that they have.
+    /// A scope of the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
-    /// Members that their metadata has.
+    /// Members of the metadata of the keys.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<&'a str, &'a str>,
-    /// Why they have ended.
+    /// Why the keys have ended.
     reason: Named<RevocationReason>,
 }
 

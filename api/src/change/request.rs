@@ -1,4 +1,4 @@
-//! Where a feed begins, and which changes it holds.
+//! Reading where a feed begins and which changes it has.
 
 use talos_engine::{Change, Event, Position, TenantId};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub(crate) const HEADERS: [Parameter; 1] = [LAST_EVENT];
 pub struct FeedRequest {
     /// Where the feed begins.
     pub start: Start,
-    /// Which of the changes after that it holds.
+    /// Which of the later changes it has.
     pub wanted: Wanted,
 }
 

@@ -9,8 +9,8 @@ use crate::render;
 use crate::schema::FreeObject;
 
 impl ApiError {
-    /// The headers that belong to this answer, `Content-Type` included: `Allow` with a 405, `Retry-After` (in seconds)
-    /// with a 503, `WWW-Authenticate` with `unauthorized`.
+    /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Retry-After` (in seconds)
+    /// with a 503; `WWW-Authenticate` with `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];
@@ -63,9 +63,9 @@ struct Status<'a> {
     /// The name of the gRPC status.
     #[serde(rename = "status")]
     grpc: &'static str,
-    /// For people.
+    /// What failed, for people.
     message: &'a str,
-    /// For programs: one entry.
+    /// What failed, for programs: one entry.
     #[schemars(with = "Vec<ErrorInfo>")]
     details: [ErrorInfo; 1],
 }
@@ -79,9 +79,9 @@ struct ErrorInfo {
     kind: &'static str,
     /// Why the request failed.
     reason: &'static str,
-    /// Whose reasons these are.
+    /// The domain of the reason.
     domain: &'static str,
-    /// Nothing so far.
+    /// Always empty.
     #[schemars(with = "FreeObject")]
     metadata: Metadata,
 }

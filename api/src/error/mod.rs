@@ -1,4 +1,4 @@
-//! A request that failed, as the client is told. What the operator has to know goes to the log.
+//! The error that a client gets when a request fails. Details for the operator go to the log.
 
 mod engine;
 pub(crate) mod envelope;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 pub use reason::Reason;
 
-/// Seconds after which a client may try again when a queue was full.
+/// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
 
 /// A failed request, ready to be sent.
@@ -43,14 +43,14 @@ impl ApiError {
         Self::new(Reason::BadRequest, format!("{field}: {message}"))
     }
 
-    /// The same error of a value that lies within `place` of a larger body.
+    /// Moves the error to `place` in a larger body, such as `requests[3]`.
     #[must_use]
     pub fn within(self, place: &str) -> Self {
         let message = format!("{place}.{}", self.message).into();
         Self { message, ..self }
     }
 
-    /// 400: a verification without a credential.
+    /// 400: the request has no credential.
     #[must_use]
     pub fn credential_required() -> Self {
         Self::new(
@@ -68,7 +68,7 @@ impl ApiError {
         )
     }
 
-    /// 400: a derived token where the credential of a key is needed.
+    /// 400: a derived token instead of the credential of a key.
     #[must_use]
     pub fn invalid_token_type() -> Self {
         Self::new(
@@ -83,7 +83,7 @@ impl ApiError {
         Self::new(Reason::ApiKeyExpired, "the API key has expired")
     }
 
-    /// 401: the credential from which a token is to be derived belongs to no key.
+    /// 401: no key has the credential from which a token is derived.
     #[must_use]
     pub fn parent_key_invalid() -> Self {
         Self::new(
@@ -92,7 +92,7 @@ impl ApiError {
         )
     }
 
-    /// 403: the key does not allow it, as `message` says.
+    /// 403: the key does not permit the request, as `message` says.
     #[must_use]
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reason::Forbidden, message)
@@ -107,7 +107,7 @@ impl ApiError {
         )
     }
 
-    /// 400: a credential that is to be revoked belongs to no key.
+    /// 400: no key has the credential that is revoked.
     #[must_use]
     pub fn unknown_credential() -> Self {
         Self::new(
@@ -116,7 +116,7 @@ impl ApiError {
         )
     }
 
-    /// 401 with `WWW-Authenticate`: the `Authorization` field shows no bearer credential (RFC 6750 §3).
+    /// 401 with `WWW-Authenticate`: `Authorization` has no bearer credential (RFC 6750 §3).
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(
@@ -131,19 +131,19 @@ impl ApiError {
         Self::new(Reason::NotFound, "no such route")
     }
 
-    /// 404: the tenant has no key of this id.
+    /// 404: the tenant has no key with this id.
     #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(Reason::ApiKeyNotFound, "no such API key")
     }
 
-    /// 409: a key of this id is known already.
+    /// 409: the tenant has a key with this id already.
     #[must_use]
     pub fn api_key_exists() -> Self {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
     }
 
-    /// 402: the tenant has as many keys that are not revoked as it may have.
+    /// 402: the tenant has reached its quota of keys that are not revoked.
     #[must_use]
     pub fn api_key_quota_exceeded() -> Self {
         Self::new(
@@ -152,7 +152,8 @@ impl ApiError {
         )
     }
 
-    /// 405: the route has other methods. `allow` lists them as the `Allow` header does (RFC 9110 §10.2.1).
+    /// 405: the route has other methods. `allow` is the value of the `Allow` header (RFC 9110
+    /// §10.2.1).
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let message = format!("the method is not allowed here; allowed: {allow}");
@@ -168,13 +169,13 @@ impl ApiError {
         Self::new(Reason::RequestTimeout, "the request did not arrive in time")
     }
 
-    /// 409: the state of the key does not allow it, as `message` says.
+    /// 409: the state of the key or the node does not permit the request, as `message` says.
     #[must_use]
     pub fn failed_precondition(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reason::FailedPrecondition, message)
     }
 
-    /// 410: the log does not hold what follows a position, as `message` says.
+    /// 410: the log does not hold the changes after a position, as `message` says.
     #[must_use]
     pub fn position_gone(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reason::PositionGone, message)
@@ -210,13 +211,13 @@ impl ApiError {
         )
     }
 
-    /// 500: a defect or a failed disk. The cause belongs in the log, not in this answer.
+    /// 500: a bug or a failed disk. Log the cause; the answer does not name it.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(Reason::InternalServerError, "an internal error occurred")
     }
 
-    /// 502: the server behind gave no answer, or none that is HTTP. It may have done what it was asked.
+    /// 502: the upstream gave no HTTP answer. It may still have carried out the request.
     #[must_use]
     pub fn bad_gateway() -> Self {
         Self::new(
@@ -225,7 +226,7 @@ impl ApiError {
         )
     }
 
-    /// 503 with `Retry-After`: nothing was done, and the same request may succeed in a moment.
+    /// 503 with `Retry-After`: nothing was done, and a retry may succeed.
     #[must_use]
     pub fn service_unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -234,7 +235,7 @@ impl ApiError {
         }
     }
 
-    /// The same, with another `Retry-After`, in seconds.
+    /// Replaces `Retry-After`, in seconds.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after_s: Some(seconds),
@@ -242,7 +243,7 @@ impl ApiError {
         }
     }
 
-    /// The same, in other words.
+    /// Replaces the message.
     pub(crate) fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             message: message.into(),
@@ -250,7 +251,7 @@ impl ApiError {
         }
     }
 
-    /// 504: the outcome is not known; the change may still happen.
+    /// 504: storage did not answer in time. The change may still take effect.
     #[must_use]
     pub fn gateway_timeout() -> Self {
         Self::new(
@@ -259,7 +260,7 @@ impl ApiError {
         )
     }
 
-    /// 504: the server behind did not answer in time; the change may still happen.
+    /// 504: the upstream did not answer in time. The change may still take effect.
     #[must_use]
     pub fn upstream_timeout() -> Self {
         Self::new(
@@ -268,7 +269,7 @@ impl ApiError {
         )
     }
 
-    /// 505: an HTTP version that is not spoken here.
+    /// 505: an HTTP version other than 1.0 and 1.1.
     #[must_use]
     pub fn http_version_not_supported() -> Self {
         Self::new(
@@ -277,7 +278,7 @@ impl ApiError {
         )
     }
 
-    /// Why the request failed, as a program reads it.
+    /// Why the request failed, for programs.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason

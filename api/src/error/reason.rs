@@ -1,66 +1,66 @@
 //! Why a request failed. Only this file pairs a reason with an HTTP status and a gRPC status.
 
-/// Why a request failed, as a program reads it.
+/// Why a request failed, for programs. Each variant says what the client can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The request breaks the contract; the caller must change it.
+    /// The request breaks the contract. Change the request.
     BadRequest,
-    /// A verification names no credential; the caller must add one.
+    /// The request has no credential. Add one.
     CredentialRequired,
-    /// A derived token, which ends by itself or with its parent; the caller must name the parent.
+    /// A derived token cannot be revoked. Revoke its parent key.
     DerivedTokenNotRevocable,
-    /// A derived token where the credential of a key is needed; the caller must show that.
+    /// A derived token instead of the credential of a key. Send that.
     InvalidTokenType,
-    /// The key has expired; the caller must show another.
+    /// The key has expired. Use another key.
     ApiKeyExpired,
-    /// No key has the credential from which a token is to be derived; the caller must show another.
+    /// No key has the credential from which a token is derived. Use another key.
     ParentKeyInvalid,
-    /// The key does not allow it; the caller must ask for less, or show another.
+    /// The key does not permit the request. Ask for less, or use another key.
     Forbidden,
-    /// The key may not be used from this address; the caller must ask from another.
+    /// The key may not be used from this address. Use an allowed address.
     IpNotAllowed,
-    /// Nobody made this credential; the caller must show another.
+    /// No key has this credential. Use another one.
     UnknownCredential,
-    /// No credential where one belongs; the caller must add it.
+    /// `Authorization` has no bearer credential. Add one.
     Unauthorized,
-    /// No such route; the caller must change the path.
+    /// No route has this path. Change the path.
     NotFound,
-    /// No such key; the caller must ask for another.
+    /// No key has this id. Use another id.
     ApiKeyNotFound,
-    /// The path exists, for other methods.
+    /// The route has other methods. Use one of them.
     MethodNotAllowed,
-    /// The request did not arrive in time; the caller may retry.
+    /// The request did not arrive in time. Retry.
     RequestTimeout,
-    /// The state of the key does not allow it; the caller must ask for something else.
+    /// The state of the key or the node does not permit the request. Change the state first.
     FailedPrecondition,
-    /// The key is known already; the caller has nothing more to do, or means another one.
+    /// The key was imported before. There is nothing left to do, or another key was meant.
     ApiKeyExists,
-    /// The log does not hold the changes asked for; the caller must read the keys anew.
+    /// The log does not hold the requested changes. Read the keys anew.
     PositionGone,
-    /// The tenant has as many keys as it may have; the caller must revoke one.
+    /// The tenant has reached its quota of keys. Revoke one.
     ApiKeyQuotaExceeded,
-    /// The body is over the limit; the caller must send less.
+    /// The body is over the limit. Send less.
     PayloadTooLarge,
-    /// The request target is over the limit; the caller must send less.
+    /// The request target is over the limit. Send less.
     UriTooLong,
-    /// An `Expect` header that nobody understands.
+    /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
-    /// The head is over the limit; the caller must send less.
+    /// The request head is over the limit. Send less.
     HeaderFieldsTooLarge,
-    /// A defect or a failed disk; for the operator.
+    /// A bug or a failed disk. The operator has to act.
     InternalServerError,
-    /// The server behind a proxy gave no answer that makes sense; the caller may retry.
+    /// The upstream of a proxy gave no valid answer. Retry.
     BadGateway,
-    /// Too much to do, or no writes at present; the caller may retry after the time given.
+    /// The server is overloaded or takes no changes. Retry after the given time.
     ServiceUnavailable,
-    /// The outcome is not known in time; the caller may ask again, with the same `request_id`.
+    /// The outcome is unknown. Retry with the same `request_id`.
     GatewayTimeout,
-    /// An HTTP version other than 1.0 and 1.1.
+    /// An HTTP version other than 1.0 and 1.1. Use one of these.
     HttpVersionNotSupported,
 }
 
 impl Reason {
-    /// The HTTP status, the gRPC status of the envelope, and the reason's name in it.
+    /// The HTTP status, the gRPC status, and the name of the reason.
     pub(super) const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadRequest => (400, "INVALID_ARGUMENT", "BAD_REQUEST"),

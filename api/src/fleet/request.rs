@@ -16,7 +16,7 @@ pub enum Acknowledgement {
 /// Which replicas a change waits for.
 const WAIT: Parameter = Parameter::text(
     "wait",
-    "`replicas` = answer when every replica that takes itself to be up to date has applied the change.",
+    "`replicas`: answer when every replica that considers itself up to date has applied the change.",
 );
 /// How many changes are shown.
 pub(crate) const LIMIT: Parameter = Parameter::int32(

@@ -1,4 +1,4 @@
-//! Which requests are read, and how their fields are limited.
+//! Accepted and rejected requests, and the limits of their fields.
 
 use super::*;
 use crate::key::tests::{bare, full};
@@ -118,7 +118,7 @@ fn required_fields_are_named() {
 
 #[test]
 fn limits_hold_at_both_edges() {
-    // Two bytes each: the limits count characters.
+    // Each character has two bytes: the limits count characters.
     let text = |chars: usize| Value::from("é".repeat(chars));
     let list = |entries: usize, entry: &str| Value::from(vec![entry; entries]);
     let policy = |quota: Value| json!({"quota": quota, "window": "1s"});

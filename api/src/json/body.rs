@@ -1,4 +1,4 @@
-//! A body as a whole: its encoding, its depth, and the object that it is.
+//! Reading a body as a whole: its encoding, its depth, and the object in it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::limits;
 /// Reads a body. Only the fields of `object` are kept.
 ///
 /// # Errors
-/// 400 when it breaks one of the rules above.
+/// 400 when the body breaks one of the rules of [`json`](crate::json).
 pub(crate) fn parse<'a>(body: &'a [u8], object: &'static Object) -> Result<Fields<'a>, ApiError> {
     let Some(text) = object_text(body)? else {
         return Ok(Fields::top(Vec::new(), object));
@@ -27,10 +27,10 @@ pub(crate) fn parse<'a>(body: &'a [u8], object: &'static Object) -> Result<Field
     Ok(Fields::top(entries, object))
 }
 
-/// The same of a body that must hold nothing else: a field that `object` does not declare is refused.
+/// Reads a body like [`parse`], but rejects fields that `object` does not declare.
 ///
 /// # Errors
-/// 400, as [`parse`]; also naming the known fields when there is another one.
+/// 400 as for [`parse`], and when there is an unknown field; the message then names the known ones.
 pub(crate) fn parse_whole<'a>(
     body: &'a [u8],
     object: &'static Object,
@@ -52,15 +52,16 @@ pub(crate) fn parse_whole<'a>(
     Ok(fields)
 }
 
-/// What the reader says of a body that it does not understand.
+/// The error for a body that is not valid JSON.
 pub(crate) fn invalid(error: &serde_json::Error) -> ApiError {
     ApiError::bad_request(format!("the body is not valid JSON: {error}"))
 }
 
-/// The text of a body that may be an object and is not nested too deep; `None` for one of nothing but white space.
+/// The text of a body that begins like an object and is not nested too deep. `None` when the body
+/// is white space alone.
 ///
 /// # Errors
-/// 400 when it is no text, no object, or nested too deep.
+/// 400 when the body is not UTF-8, not an object, or nested too deep.
 pub(crate) fn object_text(body: &[u8]) -> Result<Option<&str>, ApiError> {
     let text =
         std::str::from_utf8(body).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
@@ -83,7 +84,8 @@ pub(crate) fn object_text(body: &[u8]) -> Result<Option<&str>, ApiError> {
     Ok(Some(text))
 }
 
-/// Whether more than `limit` objects and arrays of `text` are open at some place. Brackets within strings do not count.
+/// Whether objects and arrays in `text` nest deeper than `limit`. Brackets within strings do not
+/// count.
 fn depth_exceeds(text: &str, limit: usize) -> bool {
     let mut depth = 0_usize;
     let mut bytes = text.bytes();

@@ -8,12 +8,12 @@ use crate::error::ApiError;
 use crate::names::Enumeration;
 use crate::render;
 
-/// The fields of one object, to be taken out one by one.
+/// The fields of one object. Each reader takes its field out.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
-    /// What precedes a field's name in messages: empty at the top, else a path that ends with a dot.
+    /// The prefix of a field's name in messages: empty at the top, else a path with a final dot.
     path: String,
-    /// What may be taken out.
+    /// The fields that may be read.
     object: &'static Object,
     entries: Vec<(Cow<'a, str>, Json<'a>)>,
 }
@@ -234,8 +234,8 @@ fn wrong_type(wanted: &str, found: &Json<'_>) -> String {
     format!("must be {wanted}, not {}", found.kind())
 }
 
-/// The integer that `number` is, when it is one and small enough for every integer around it to be one too: `1e2` and
-/// `100.0` are how some clients write 100.
+/// `number` as an integer; `None` when it has a fraction, or is so large that not every integer
+/// near it can be represented. Some clients write 100 as `1e2` or `100.0`.
 fn whole(number: f64) -> Option<i64> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
     #[expect(
@@ -245,7 +245,7 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
 }
 
-/// Decimal digits after an optional minus: `i64::from_str` would also take a plus.
+/// Decimal digits after an optional minus. `i64::from_str` would also accept a plus.
 fn decimal(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits

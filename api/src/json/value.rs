@@ -22,7 +22,7 @@ pub(super) enum Json<'a> {
 }
 
 impl Json<'_> {
-    /// The kind of the value, for messages; the value itself may be a secret and is never repeated.
+    /// The kind of the value, for messages. They never repeat a value, which may be a secret.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -35,7 +35,7 @@ impl Json<'_> {
     }
 }
 
-/// Reads the top object: known names with their values, others skipped.
+/// Reads the top object: keeps the known names with their values and skips the others.
 pub(super) struct KnownFields(pub(super) &'static Object);
 
 impl<'de> DeserializeSeed<'de> for KnownFields {
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for KnownFields {
     }
 }
 
-/// For the few known names only: the whole list is compared.
+/// Compares the last name with all others. Only the few known names come here.
 fn refuse_last_if_repeated<E: serde::de::Error>(
     entries: &[(Cow<'_, str>, Json<'_>)],
 ) -> Result<(), E> {

@@ -1,4 +1,4 @@
-//! Answers that no single type writes: their bodies are made in several places.
+//! Schemas of answers whose bodies no single type writes.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::names::Named;
 use crate::refusal::VerificationErrorCode;
 use crate::verify::Accepted;
 
-/// What `:verify` answers: the body of a credential that holds, or that of one that is refused. Only what both have is
-/// always there.
+/// The answer of `:verify`: the body of an accepted or of a refused credential. Only the fields
+/// that both have are required.
 pub(crate) enum VerifyApiKeyResponse {}
 
 impl JsonSchema for VerifyApiKeyResponse {
@@ -39,14 +39,14 @@ impl JsonSchema for VerifyApiKeyResponse {
         }
         schema.insert(
             "description".to_owned(),
-            json!("What became of a credential."),
+            json!("The result for a credential."),
         );
         schema.insert("required".to_owned(), json!(["is_active", "is_valid"]));
         schema
     }
 }
 
-/// Declares an answer that is written as it stands here.
+/// Declares an answer by its properties.
 macro_rules! answer {
     ($(#[doc = $about:literal])+ $name:ident, |$generator:ident| $properties:tt) => {
         $(#[doc = $about])+
@@ -72,7 +72,7 @@ macro_rules! answer {
 }
 
 answer!(
-    /// What became of each credential, in the order of the request.
+    /// The result for each credential, in the order of the request.
     BatchVerifyApiKeysResponse,
     |generator| {
         "results": { "type": "array", "items": generator.subschema_for::<VerifyApiKeyResponse>() }

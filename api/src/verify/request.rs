@@ -12,7 +12,7 @@ use crate::query::Parameter;
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "VerifyApiKeyRequest",
-    about: "A credential that is to be verified.",
+    about: "A credential to verify.",
     fields: &[CREDENTIAL, EXPECTED_AUDIENCES],
 };
 

@@ -1,4 +1,4 @@
-//! The bodies that say that a credential holds.
+//! The bodies for accepted credentials.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::render::{self, as_text, verbatim};
 use crate::schema::{FreeObject, Timestamp};
 use crate::timestamp;
 
-/// The body that says that the credential of `record` holds. It depends only on the record and on
+/// The body for the credential of `record`. It depends only on the record and on
 /// `issuer`, so the engine makes it once per change of the record. API keys name no audiences.
 #[must_use]
 pub fn render_valid(record: &Record, issuer: &str) -> Vec<u8> {
@@ -33,7 +33,7 @@ pub fn render_valid(record: &Record, issuer: &str) -> Vec<u8> {
     })
 }
 
-/// The body that says that a derived token holds. It depends only on the token.
+/// The body for a derived token. It depends only on the token.
 #[must_use]
 pub fn render_valid_token(claims: &Claims) -> Vec<u8> {
     let expires_at_ms = claims.expires_at_s.saturating_mul(1000);
@@ -55,9 +55,9 @@ pub fn render_valid_token(claims: &Claims) -> Vec<u8> {
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Accepted<'a> {
-    /// Whether the credential holds.
+    /// Whether the credential is valid.
     is_valid: bool,
-    /// The same under an older name.
+    /// An older name of `is_valid`.
     is_active: bool,
     /// The state of the key.
     status: Named<KeyStatus>,
@@ -65,7 +65,7 @@ pub(crate) struct Accepted<'a> {
     #[serde(serialize_with = "as_text")]
     #[schemars(with = "&str")]
     key_id: KeyId,
-    /// Whose key it is.
+    /// The owner of the key.
     actor_id: &'a str,
     /// What the credential may do.
     scopes: &'a [String],
@@ -77,7 +77,7 @@ pub(crate) struct Accepted<'a> {
     visibility: Named<KeyVisibility>,
     /// Who issued the credential.
     issuer: &'a str,
-    /// For whom a derived token is meant; API keys name nobody.
+    /// The audiences of a derived token; API keys have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     audiences: Option<&'a [String]>,
     /// From this instant on the credential is expired.

@@ -1,4 +1,4 @@
-//! Bodies that are read, and bodies that are refused.
+//! Accepted and rejected bodies.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const LIST: Field = Field::new(
     },
     "",
 );
-/// No table has it.
+/// A field that no table declares.
 const OTHER: Field = Field::new("other", Kind::Text(None), "");
 
 static OBJECT: Object = Object {

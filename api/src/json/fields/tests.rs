@@ -1,11 +1,11 @@
-//! Which reader sees which field, and what it accepts.
+//! Which fields each reader sees, and which values it accepts.
 
 use super::*;
 use crate::json::parse;
 use crate::names::{Named, enumeration};
 use schemars::SchemaGenerator;
 
-/// The key under which every reader of these tests looks.
+/// The field that every test reads.
 const F: Field = Field::new("f", Kind::Text(None), "");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ const OBJECTS: Kind = Kind::Objects {
 };
 const ENUMERATION: Kind = Kind::Enumeration(SchemaGenerator::subschema_for::<Named<Color>>);
 
-/// One field `f` of each kind.
+/// Objects with one field `f`, one object for each kind.
 static KINDS: [Object; 8] = [
     object(&[Field::new("f", Kind::Text(None), "")]),
     object(&[Field::new("f", TEXTS, "")]),
@@ -54,7 +54,7 @@ static KINDS: [Object; 8] = [
 
 static OTHER: Object = object(&[Field::new("g", Kind::Text(None), "")]);
 
-/// What each reader says of `f` as the object declares it.
+/// Whether each reader finds `f` in an object.
 fn read_as_every_kind(body: &str, object: &'static Object) -> [Result<bool, ApiError>; 7] {
     let fields = parse(body.as_bytes(), object).expect("fields");
     [
@@ -86,7 +86,7 @@ fn a_field_is_read_only_as_what_its_table_declares() {
     for (declared, (object, value)) in KINDS.iter().zip(values).enumerate() {
         let body = format!("{{\"f\":{value}}}");
         for (reader, read) in read_as_every_kind(&body, object).into_iter().enumerate() {
-            // The last kind is an object, too.
+            // The last kind is read as an object, too.
             let is_declared = reader == declared || (declared == 7 && reader == 2);
             assert_eq!(read, Ok(is_declared), "{value} by reader {reader}");
         }
@@ -124,7 +124,7 @@ fn wrong_types_name_the_field_and_never_the_value() {
             .map(|kind| read_as_every_kind(&body, &KINDS[kind])[kind].clone())
             .collect();
         let good = results.iter().filter(|result| result.is_ok()).count();
-        // The empty list is a list of anything.
+        // The empty list fits both kinds of lists.
         assert!(good <= 1 || value == "[]", "{value}");
         for error in results.into_iter().filter_map(Result::err) {
             let text = error.to_string();

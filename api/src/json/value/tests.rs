@@ -1,4 +1,4 @@
-//! Values as they are written again.
+//! Values that are read and written again.
 
 use crate::json::{Field, Kind, Object, parse};
 

@@ -1,4 +1,4 @@
-//! Bodies that the fast parser reads, bodies that it leaves to the strict reader, and bad ones.
+//! Bodies for the fast parser, bodies for the strict reader, and bad bodies.
 
 use super::*;
 use crate::error::Reason;

@@ -1,4 +1,4 @@
-//! The exact bodies, and JSON whatever a key holds.
+//! The exact bytes of the bodies, and valid JSON for every key.
 
 use super::*;
 use crate::key::tests::{bare, full};
