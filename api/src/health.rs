@@ -39,7 +39,7 @@ pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
 mod tests {
     use super::*;
     use crate::fleet::{
-        Acknowledgement, Divergence, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
+        Acknowledgement, DivergedChanges, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
         Rejoined, Writes,
     };
     use talos_engine::Position;
@@ -72,7 +72,7 @@ mod tests {
             unreachable!()
         }
 
-        fn diverged(&self, _: usize) -> Later<Result<Divergence, FleetRefusal>> {
+        fn diverged(&self, _: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
             unreachable!()
         }
 

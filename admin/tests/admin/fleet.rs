@@ -2,8 +2,8 @@
 
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
-    Rejoined, Writes,
+    Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    Reach, Rejoined, Writes,
 };
 use talos_engine::Position;
 
@@ -43,7 +43,7 @@ impl Fleet for SingleNode {
         unreachable!("no test promotes")
     }
 
-    fn diverged(&self, _: usize) -> Later<Result<Divergence, FleetRefusal>> {
+    fn diverged(&self, _: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
         unreachable!("no test asks for a divergence")
     }
 

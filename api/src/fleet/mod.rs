@@ -14,8 +14,8 @@ use crate::error::ApiError;
 
 pub use request::{Acknowledgement, parse_limit, parse_wait};
 pub use status::{
-    Divergence, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role, StateSummary,
-    render,
+    DivergedChanges, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role,
+    StateSummary, render,
 };
 
 pub(crate) use request::LIMIT;
@@ -115,7 +115,7 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// The changes that this node holds and its primary does not; at most `limit`, the oldest
     /// first.
-    fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>>;
+    fn diverged(&self, limit: usize) -> Later<Result<DivergedChanges, FleetRefusal>>;
 
     /// Discards the changes that only this node holds, and follows the primary again. The node
     /// keeps a copy of what it held before.

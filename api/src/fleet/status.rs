@@ -94,7 +94,8 @@ pub struct PrimaryLink {
 
 /// The changes that this node holds and its primary does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Divergence {
+#[schemars(rename = "Divergence")]
+pub struct DivergedChanges {
     /// The last change that both nodes hold.
     pub fork: String,
     /// The changes after it, the oldest first.

@@ -271,7 +271,7 @@ impl Operation {
             Endpoint::Diverged => Self::new(
                 "adminGetDiverged",
                 "Shows the changes that this node holds and its primary does not.",
-                schema::<fleet::Divergence>,
+                schema::<fleet::DivergedChanges>,
             )
             .query(&[fleet::LIMIT]),
             Endpoint::Rejoin => Self::new(

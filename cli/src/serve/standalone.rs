@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    self, Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    self, Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Role, Writes,
 };
 use talos_engine::{Engine, Position};
@@ -57,7 +57,7 @@ impl Fleet for Standalone {
         refused()
     }
 
-    fn diverged(&self, _limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
+    fn diverged(&self, _limit: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
         refused()
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
-    Rejoined, Writes,
+    Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    Reach, Rejoined, Writes,
 };
 use talos_engine::{Engine, Position};
 use tokio::sync::oneshot;
@@ -84,7 +84,7 @@ impl Fleet for ScriptedFleet {
         unreachable!("the data plane promotes nothing")
     }
 
-    fn diverged(&self, _: usize) -> Later<Result<Divergence, FleetRefusal>> {
+    fn diverged(&self, _: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
         unreachable!("the data plane compares nothing")
     }
 
