@@ -143,7 +143,7 @@ fn crates_import_only_what_they_may() {
             );
         }
     }
-    for (name, _) in ARROWS {
+    for &(name, _) in ARROWS {
         assert!(
             imports.contains_key(name),
             "{name} is gone: take it out here"

@@ -369,10 +369,9 @@ fn every_code_is_reached() {
 /// The source pairs each reason with its statuses in one place.
 #[test]
 fn every_code_of_the_source_is_in_the_table() {
-    let source = include_str!("../api/src/error.rs");
-    let start = source.find("const fn parts").unwrap();
-    let parts = &source[start..start + source[start..].find("/// A failed request").unwrap()];
-    // The quoted words are, in turn, a gRPC status and a reason.
+    let source = include_str!("../api/src/error/reason.rs");
+    let parts = &source[source.find("const fn parts").unwrap()..];
+    // What stands in quotes is a gRPC status and then a reason, in turn.
     let quoted: Vec<&str> = parts.split('"').skip(1).step_by(2).collect();
     let in_source: BTreeSet<(&str, &str)> =
         quoted.chunks(2).map(|pair| (pair[0], pair[1])).collect();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use talos_api::change::{self, LAST_EVENT_ID, Start, Wanted};
+use talos_api::change::{self, FeedRequest, LAST_EVENT_ID, Start, Wanted};
 use talos_api::control::{ControlRequest, ControlResponse, Ending};
 use talos_api::error::ApiError;
 use talos_engine::{Engine, LogRead, LogStart, LoggedChange, Position, ReadError};
@@ -24,7 +24,8 @@ pub(crate) async fn follow(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let (start, wanted) = change::parse_request(&request.query, last_event_id(request)?)?;
+    let FeedRequest { start, wanted } =
+        change::parse_request(&request.query, last_event_id(request)?)?;
     let permit = Arc::clone(&context.change_streams)
         .try_acquire_owned()
         .map_err(|_| ApiError::service_unavailable("too many streams are open; try again later"))?;

@@ -2,7 +2,7 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::list::{self, Asked};
+use talos_api::list::{self, Asked, Collection};
 use talos_engine::{KeyKind, clock};
 
 use crate::dispatch::{Context, TENANT};
@@ -16,7 +16,11 @@ pub(crate) async fn list(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let keys = &context.page_tokens;
-    let query = list::parse_request(&request.query, (TENANT, kind), keys, clock::now())?;
+    let collection = Collection {
+        tenant: TENANT,
+        kind,
+    };
+    let query = list::parse_request(&request.query, collection, keys, clock::now())?;
     let asked = Asked::from(&query);
     let page = engine_call::list(&context.engine, query).await?;
     let mut nonce = [0; 24];

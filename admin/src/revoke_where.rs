@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::revoke_where::{self, RevokeWhereRequest};
+use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
 use talos_engine::{BulkRevocation, Command, Matcher, Outcome, RevokeWhere};
 
 use crate::dispatch::{Context, TENANT};
@@ -20,9 +20,9 @@ pub(crate) async fn revoke_where(
         matcher,
         reason,
         description,
-        is_dry_run,
+        effect,
     } = revoke_where::parse_request(&request.body)?;
-    if is_dry_run {
+    if effect == Effect::Count {
         let matched = count_matching(context, matcher).await?;
         return Ok(ControlResponse::json(
             200,

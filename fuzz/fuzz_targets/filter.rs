@@ -6,7 +6,7 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use talos_api::list;
+use talos_api::list::{self, Collection};
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{KeyKind, Secret, Selection, Status, TenantId};
@@ -57,8 +57,11 @@ type Conditions = (Option<String>, Option<Status>);
 
 fn read(filter: &str) -> Result<Conditions, String> {
     let query = format!("filter={}", escaped(filter));
-    let list = (TenantId::SINGLE, KeyKind::Imported);
-    match list::parse_request(&query, list, &KEYS, UnixMillis(7)) {
+    let imported = Collection {
+        tenant: TenantId::SINGLE,
+        kind: KeyKind::Imported,
+    };
+    match list::parse_request(&query, imported, &KEYS, UnixMillis(7)) {
         Ok(query) => {
             let Selection {
                 tenant,

@@ -6,7 +6,6 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
-use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
@@ -15,6 +14,8 @@ use talos_engine::{
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;
+
+use crate::fleet::SingleNode;
 
 pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
 pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
@@ -100,7 +101,7 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };
-        let fleet = Arc::new(Alone(Arc::clone(&engine)));
+        let fleet = Arc::new(SingleNode::new());
         let admin = AdminService::start(Arc::clone(&engine), fleet, settings).expect("a service");
         let control = admin.control_plane();
         Self {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
-use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::Secret;
 
+use crate::fleet::SingleNode;
 use crate::harness::{Harness, ISSUED_KEYS};
 
 #[test]
@@ -49,7 +49,7 @@ fn a_private_key_stops_the_start() {
             jwks,
             version: "1.2.3",
         };
-        let fleet = Arc::new(Alone(Arc::clone(&harness.engine)));
+        let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)
     };
     let error = start(json!({"keys": [{"kty": "OKP", "d": "AA"}]}))

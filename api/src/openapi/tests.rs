@@ -122,7 +122,7 @@ fn every_field_is_explained() {
     }
 }
 
-/// Where a request and an answer share a schema they must mean the same fields.
+/// A schema that a request and an answer share must have the same fields in both.
 #[test]
 fn shared_schemas_have_the_same_fields_in_requests_and_answers() {
     let mut schemas = Schemas::new();

@@ -59,8 +59,8 @@ pub(crate) struct TailArguments {
     #[arg(long, value_name = "POSITION", value_parser = parse_position)]
     after: Option<String>,
 
-    /// Only events with these names
-    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = PossibleValuesParser::new(EVENTS.map(|(name, _)| name)))]
+    /// only events with these names
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = PossibleValuesParser::new(EVENTS.iter().map(|(name, _)| *name)))]
     kind: Vec<String>,
 
     /// Only the changes of the tenant with this id

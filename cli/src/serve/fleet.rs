@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    self, Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    self, Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     PrimaryLink, REACH_WAIT, Reach, RefusalCount, Rejoined, ReplicaState, Role, Writes,
 };
 use talos_config::{ReplicationRole, Settings};
@@ -245,12 +245,12 @@ impl Fleet for Member {
         })
     }
 
-    fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
+    fn diverged(&self, limit: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
         let alone = self.node.alone(limit);
         Box::pin(async move {
             let alone = alone.await.map_err(refusal)?;
             let changes = alone.changes.iter().map(change);
-            Ok(Divergence {
+            Ok(DivergedChanges {
                 fork: alone.fork.to_string(),
                 changes: changes.collect::<Result<_, _>>()?,
                 total: alone.total,

@@ -15,6 +15,7 @@ mod metrics;
 pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
+mod standalone;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
-use talos_api::fleet::{Alone, Fleet};
+use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
 use talos_config::{CacheType, Credentials, Settings, Warning};
@@ -42,6 +43,7 @@ use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
 use self::signals::Signals;
+use self::standalone::Standalone;
 use crate::environment::variables;
 use crate::error::CliError;
 
@@ -155,7 +157,7 @@ fn join(
         return serve(
             start,
             engine,
-            Arc::new(Alone(Arc::clone(engine))),
+            Arc::new(Standalone(Arc::clone(engine))),
             None,
             signals,
         );

@@ -1,10 +1,10 @@
-//! What a client is told when the engine refuses.
+//! How errors of the engine are answered.
 
 use talos_engine::{CommandError, ReadError, Rejection};
 
-use crate::error::ApiError;
+use super::ApiError;
 
-/// Seconds after which a client may try again when an operator has to act first.
+/// Seconds after which a client may retry when an operator has to act first.
 const RETRY_AFTER_OPERATOR_S: u32 = 30;
 
 impl From<Rejection> for ApiError {
@@ -28,7 +28,7 @@ impl From<Rejection> for ApiError {
 }
 
 impl From<CommandError> for ApiError {
-    /// The text of a latched engine is the operator's and stays out of the answer.
+    /// The cause of a latched engine is for the operator. It is not part of the answer.
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Rejected(rejection) => rejection.into(),
@@ -51,7 +51,7 @@ impl From<CommandError> for ApiError {
 }
 
 impl From<ReadError> for ApiError {
-    /// The text of a storage failure is the operator's and stays out of the answer.
+    /// The cause of a storage failure is for the operator. It is not part of the answer.
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Incomplete => {

@@ -1,80 +1,16 @@
-//! Shapes of answers that a Rust type alone does not tell.
+//! Schemas of answers whose bodies no single type writes.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::key::Resource;
-use crate::names::VerificationErrorCode;
+use crate::names::Named;
+use crate::refusal::VerificationErrorCode;
 use crate::verify::Accepted;
 
-/// Declares a shape that stands where it is used.
-macro_rules! inline_shape {
-    ($(#[doc = $about:literal])+ $name:ident, $schema:tt) => {
-        $(#[doc = $about])+
-        pub(crate) enum $name {}
-
-        impl JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($name))
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-inline_shape!(
-    /// An instant (RFC 3339).
-    Timestamp,
-    { "type": "string", "format": "date-time" }
-);
-inline_shape!(
-    /// A 64-bit integer in decimal digits: JSON numbers are not exact beyond 2^53.
-    Int64,
-    { "type": "string", "format": "int64" }
-);
-inline_shape!(
-    /// An object whose fields are not ours.
-    FreeObject,
-    { "type": "object" }
-);
-
-/// Declares a kind of key. Both kinds have the same fields, and clients know them under different names.
-macro_rules! key_kind {
-    ($name:ident, $about:literal) => {
-        #[doc = $about]
-        pub(crate) enum $name {}
-
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($name))
-            }
-
-            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-                let mut schema = Resource::json_schema(generator);
-                schema.insert("description".to_owned(), $about.into());
-                schema
-            }
-        }
-    };
-}
-
-key_kind!(IssuedApiKey, "A key that was made here.");
-key_kind!(
-    ImportedApiKey,
-    "A key of another system that was taken over."
-);
-
-/// What `:verify` answers: the body of a credential that holds, or that of one that is refused. Only what both have is
-/// always there.
+/// The answer of `:verify`: the body of an accepted or of a refused credential. Only the fields
+/// that both have are required.
 pub(crate) enum VerifyApiKeyResponse {}
 
 impl JsonSchema for VerifyApiKeyResponse {
@@ -84,7 +20,7 @@ impl JsonSchema for VerifyApiKeyResponse {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Accepted::json_schema(generator);
-        let error_code = generator.subschema_for::<VerificationErrorCode>();
+        let error_code = generator.subschema_for::<Named<VerificationErrorCode>>();
         if let Some(Value::Object(properties)) = schema.get_mut("properties") {
             properties.insert("error_code".to_owned(), error_code.to_value());
             let error_message = "Why the credential is refused, for people.";
@@ -103,14 +39,14 @@ impl JsonSchema for VerifyApiKeyResponse {
         }
         schema.insert(
             "description".to_owned(),
-            json!("What became of a credential."),
+            json!("The result for a credential."),
         );
         schema.insert("required".to_owned(), json!(["is_active", "is_valid"]));
         schema
     }
 }
 
-/// Declares an answer that is written as it stands here.
+/// Declares an answer by its properties.
 macro_rules! answer {
     ($(#[doc = $about:literal])+ $name:ident, |$generator:ident| $properties:tt) => {
         $(#[doc = $about])+
@@ -136,7 +72,7 @@ macro_rules! answer {
 }
 
 answer!(
-    /// What became of each credential, in the order of the request.
+    /// The result for each credential, in the order of the request.
     BatchVerifyApiKeysResponse,
     |generator| {
         "results": { "type": "array", "items": generator.subschema_for::<VerifyApiKeyResponse>() }
