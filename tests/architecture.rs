@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("talos-cells", &[]),
     ("talos-engine", &["talos-cells"]),
     ("talos-config", &["talos-engine"]),
@@ -21,7 +21,11 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "talos-admin",
         &["talos-api", "talos-config", "talos-engine"],
     ),
-    ("talos-replication", &["talos-config", "talos-engine"]),
+    ("talos-replication", &["talos-engine"]),
+    (
+        "talos-node",
+        &["talos-config", "talos-engine", "talos-replication"],
+    ),
     ("talos-proxy", &["talos-api", "talos-engine"]),
     ("talos-loadtest", &["talos-api"]),
 ];

@@ -37,7 +37,6 @@ pub mod limits;
 pub mod link;
 pub mod message;
 pub mod message_format;
-pub mod node;
 mod planted;
 pub mod position;
 #[cfg(test)]
@@ -49,6 +48,5 @@ pub mod session;
 mod simulation;
 pub mod sink;
 pub mod source;
-pub mod store;
 pub mod throttle;
 mod wire;

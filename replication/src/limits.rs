@@ -79,18 +79,3 @@ const _: () = assert!(STAMPS * (STAMP_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <
 const _: () = assert!(HISTORY_EPOCHS * 32 + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HEARTBEAT_MS * 4 <= SILENCE_MS);
 const _: () = assert!(BACKOFF_MS_MIN <= BACKOFF_MS_MAX);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The settings cannot see these limits and repeat two of them.
-    #[test]
-    fn the_settings_allow_what_replication_can_do() {
-        assert_eq!(talos_config::REPLICATION_MIN_ACKS_MAX, REPLICAS as u64);
-        assert_eq!(
-            talos_config::REPLICATION_SECRETS_RETIRED_MAX,
-            SECRETS_RETIRED
-        );
-    }
-}

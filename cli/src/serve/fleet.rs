@@ -10,12 +10,10 @@ use talos_api::fleet::{
 };
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::{Engine, LoggedChange, Mode, Position};
+use talos_node::{Duty, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, Place};
 use talos_replication::driver::primary::FedReplica;
 use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
-use talos_replication::node::{
-    Duty, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, Place,
-};
 use talos_replication::secret::{Secrets, SharedSecret};
 
 use crate::error::CliError;

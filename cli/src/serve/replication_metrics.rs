@@ -2,9 +2,9 @@
 
 use talos_admin::metrics::{Exposition, Kind};
 use talos_engine::Engine;
+use talos_node::{Node, NodeStatus};
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::ReplicaStatus;
-use talos_replication::node::{Node, NodeStatus};
 
 /// Writes how far the change log has come, and of a node where it stands.
 pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>) {

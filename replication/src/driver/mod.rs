@@ -4,7 +4,7 @@
 //! the traits of [`crate::source`] and [`crate::sink`], whose calls may wait for the disk and are made on threads that may;
 //! and both show where they stand in a `watch`, which costs nobody anything who does not look.
 
-pub(crate) mod clock;
+pub mod clock;
 mod desk;
 mod dice;
 mod line;

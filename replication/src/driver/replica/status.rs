@@ -103,7 +103,8 @@ impl ReplicaStatus {
     }
 
     /// Until when it may answer as one that is up to date with its primary, by the clock of the drivers.
-    pub(crate) fn fresh_until_ms(&self) -> Option<u64> {
+    #[must_use]
+    pub fn fresh_until_ms(&self) -> Option<u64> {
         self.freshness.until_ms
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use talos_engine::Mode;
 
 use super::Place;
-use crate::position::NodeId;
+use talos_replication::position::NodeId;
 
 const NAME: &str = "node";
 const NEW: &str = ".node.new";

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use talos_engine::LoggedChange;
 
-use crate::driver::tls::{PrimaryTls, ReplicaTls};
-use crate::position::Position;
-use crate::secret::Secrets;
+use talos_replication::driver::tls::{PrimaryTls, ReplicaTls};
+use talos_replication::position::Position;
+use talos_replication::secret::Secrets;
 
 /// What a node is configured to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,4 +108,19 @@ pub struct Alone {
     pub changes: Vec<LoggedChange>,
     /// How many there are in all.
     pub total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use talos_replication::limits::{REPLICAS, SECRETS_RETIRED};
+
+    /// The configuration does not depend on replication and repeats two of its limits.
+    #[test]
+    fn the_settings_allow_what_replication_can_do() {
+        assert_eq!(talos_config::REPLICATION_MIN_ACKS_MAX, REPLICAS as u64);
+        assert_eq!(
+            talos_config::REPLICATION_SECRETS_RETIRED_MAX,
+            SECRETS_RETIRED
+        );
+    }
 }

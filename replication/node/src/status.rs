@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Shared;
 use super::role::Role;
-use crate::driver::primary::PrimaryStatus;
-use crate::driver::replica::{ReplicaStatus, Stage};
-use crate::follow::Stop;
-use crate::position::Epoch;
+use talos_replication::driver::primary::PrimaryStatus;
+use talos_replication::driver::replica::{ReplicaStatus, Stage};
+use talos_replication::follow::Stop;
+use talos_replication::position::Epoch;
 
 /// Where a node stands.
 #[derive(Clone, Debug)]

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::driver::replica::{Replica, ReplicaSettings};
-use crate::follow::Stop;
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace};
-use crate::sink::{ChangeSink, Place, SinkError, Standing};
 use crate::store::{head_of, history_of, last_of};
+use talos_replication::driver::replica::{Replica, ReplicaSettings};
+use talos_replication::follow::Stop;
+use talos_replication::history::History;
+use talos_replication::message::{Batch, Chunk, CopyPlace};
+use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -11,17 +11,19 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::reign::{Reigning, Replaced};
 use super::{Alone, CLUSTER, NodeError, NodeFile, NodeRefusal, Place, Shared};
-use crate::acks::Wait;
-use crate::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
-use crate::driver::replica::{Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus};
-use crate::driver::waits::NotReplicated;
-use crate::follow::Stop;
-use crate::handshake::Identity;
-use crate::limits::STAMPS;
-use crate::message::Stamp;
-use crate::position::{Epoch, Position};
-use crate::sink::SinkError;
 use crate::store::{EngineSink, EngineSource, history_of};
+use talos_replication::acks::Wait;
+use talos_replication::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
+use talos_replication::driver::replica::{
+    Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus,
+};
+use talos_replication::driver::waits::NotReplicated;
+use talos_replication::follow::Stop;
+use talos_replication::handshake::Identity;
+use talos_replication::limits::STAMPS;
+use talos_replication::message::Stamp;
+use talos_replication::position::{Epoch, Position};
+use talos_replication::sink::SinkError;
 
 /// Bytes of the log that are read at a time to show what a node alone holds.
 const LOG_BYTES: usize = 1 << 20;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::driver::clock::now_ms;
+use talos_replication::driver::clock::now_ms;
 
 /// See the module. By the clock of the drivers.
 #[derive(Debug, Default)]

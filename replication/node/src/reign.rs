@@ -8,11 +8,11 @@ use talos_engine::{Engine, FollowError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use crate::driver::primary::{PrimaryHandle, PrimaryNode};
-use crate::history::History;
-use crate::message::Stamp;
-use crate::position::{Epoch, Position};
 use crate::store::EngineSource;
+use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
+use talos_replication::history::History;
+use talos_replication::message::Stamp;
+use talos_replication::position::{Epoch, Position};
 
 /// The later epoch of another primary, once there is one. From then on no write is acknowledged here.
 #[derive(Debug, Default)]

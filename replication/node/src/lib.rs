@@ -7,6 +7,8 @@
 //!   configured has been promoted since.
 //! - What is asked for every request ([`Node::is_ready`], [`Node::shows`]) takes no lock while the answer is yes.
 
+#![forbid(unsafe_code)]
+
 mod file;
 mod probe;
 mod pulse;
@@ -14,6 +16,7 @@ mod reign;
 mod role;
 mod settings;
 mod status;
+pub mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,9 +33,9 @@ use self::pulse::Pulse;
 use self::role::Role;
 pub use self::settings::{Alone, NodeError, NodeRefusal, NodeSettings, Place};
 pub use self::status::{Duty, NodeStatus, Unready};
-use crate::driver::waits::NotReplicated;
-use crate::position::{ClusterId, NodeId, Position};
 use crate::store::head_of;
+use talos_replication::driver::waits::NotReplicated;
+use talos_replication::position::{ClusterId, NodeId, Position};
 
 /// All nodes that share a secret may follow one another; their lineages tell whether they can.
 const CLUSTER: ClusterId = ClusterId([0; 16]);
@@ -40,6 +43,7 @@ const CLUSTER: ClusterId = ClusterId([0; 16]);
 const THREADS: usize = 2;
 /// How long a stop waits for a role to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+
 struct Shared {
     engine: Arc<Engine>,
     settings: NodeSettings,

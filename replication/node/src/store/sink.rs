@@ -7,10 +7,10 @@ use talos_engine::{
 };
 
 use super::{cursor_of, engines_cursor, head_of, history_of, last_of, lineage_of};
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Digest, End};
-use crate::position::{CopyId, Position};
-use crate::sink::{ChangeSink, Place, SinkError, Standing};
+use talos_replication::history::History;
+use talos_replication::message::{Batch, Chunk, CopyPlace, Digest, End};
+use talos_replication::position::{CopyId, Position};
+use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
 
 /// See the module.
 pub struct EngineSink {

@@ -12,13 +12,13 @@ use talos_engine::{
 };
 
 use super::*;
-use crate::feed::{Feed, FeedAction, Moment};
-use crate::follow::{Follow, FollowAction, Stop};
-use crate::message::Message;
-use crate::position::{Epoch, Sequence};
-use crate::sink::{ChangeSink as _, Place};
-use crate::source::{ChangeSource as _, CopyOpening};
-use crate::throttle::Throttle;
+use talos_replication::feed::{Feed, FeedAction, Moment};
+use talos_replication::follow::{Follow, FollowAction, Stop};
+use talos_replication::message::Message;
+use talos_replication::position::{Epoch, Sequence};
+use talos_replication::sink::{ChangeSink as _, Place};
+use talos_replication::source::{ChangeSource as _, CopyOpening};
+use talos_replication::throttle::Throttle;
 
 fn options(path: &Path, shards: u16) -> Options {
     Options {

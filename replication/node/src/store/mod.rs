@@ -13,9 +13,9 @@ pub use source::EngineSource;
 
 use talos_engine::{Engine, Lineage, ReadError};
 
-use crate::history::{Era, History, InvalidHistory};
-use crate::message::{Cursor, Digest};
-use crate::position::{Position, Reign};
+use talos_replication::history::{Era, History, InvalidHistory};
+use talos_replication::message::{Cursor, Digest};
+use talos_replication::position::{Position, Reign};
 
 /// The epochs that are durable with an engine.
 ///

@@ -10,10 +10,12 @@ use std::time::Instant;
 use talos_engine::{CopyEnd, Engine, LogRead, ReadError, ReadLimits, Snapshot, SnapshotError};
 
 use super::{digest_at, engines_cursor};
-use crate::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
-use crate::message::{Batch, Cursor, End, Mark, Row};
-use crate::position::{CopyId, Position, Sequence};
-use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
+use talos_replication::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
+use talos_replication::message::{Batch, Cursor, End, Mark, Row};
+use talos_replication::position::{CopyId, Position, Sequence};
+use talos_replication::source::{
+    ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError,
+};
 
 struct Kept {
     copy: CopyId,
