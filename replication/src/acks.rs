@@ -1,8 +1,8 @@
 //! What a write waits for after it is durable with the primary: that it is durable, and visible, with replicas.
 //!
 //! Guarantees:
-//! - `Wait::Some(n)`: when the write is acknowledged, n replicas have it on disk.
-//! - `Wait::Fresh`: when the write is acknowledged, every replica that still takes itself to be up to date with this primary
+//! - `Wait::Count(n)`: when the write is acknowledged, n replicas have it on disk.
+//! - `Wait::AllFresh`: when the write is acknowledged, every replica that still takes itself to be up to date with this primary
 //!   has it on disk and shows it. Those that are connected have acknowledged it. One whose connection has ended may go on to
 //!   answer for as long as it was last told; so it is waited for until that time is over. A primary that has just started
 //!   does not know who that might be, and waits as long once.
@@ -17,9 +17,9 @@ use crate::position::{NodeId, Position, Sequence};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// So many replicas.
-    Some(usize),
+    Count(usize),
     /// So many replicas, and every one that takes itself to be up to date.
-    Fresh(usize),
+    AllFresh(usize),
 }
 
 /// A write that waits, as its owner knows it.
@@ -71,7 +71,7 @@ pub struct Acks {
     replicas: HashMap<NodeId, Replica>,
     waiting: VecDeque<Waiting>,
     /// Until when replicas that nobody has told of may take themselves to be up to date.
-    blind_until_ms: u64,
+    unknown_until_ms: u64,
 }
 
 impl Acks {
@@ -81,7 +81,7 @@ impl Acks {
         Self {
             replicas: HashMap::new(),
             waiting: VecDeque::new(),
-            blind_until_ms: now_ms.saturating_add(max_staleness_ms),
+            unknown_until_ms: now_ms.saturating_add(max_staleness_ms),
         }
     }
 
@@ -130,7 +130,7 @@ impl Acks {
             && replica.connection == Some(connection)
         {
             replica.connection = None;
-            if crate::planted::forgets_leases() {
+            if crate::failpoint::forgets_leases() {
                 self.replicas.remove(&node);
             }
         }
@@ -181,7 +181,7 @@ impl Acks {
             .map(|replica| replica.durable)
             .collect();
         durable.sort_unstable_by(|one, other| other.cmp(one));
-        let fresh_have = if now_ms <= self.blind_until_ms {
+        let fresh_have = if now_ms <= self.unknown_until_ms {
             Sequence(0)
         } else {
             self.replicas
@@ -198,8 +198,8 @@ impl Acks {
         let mut released = Vec::new();
         self.waiting.retain(|one| {
             let have = match one.wait {
-                Wait::Some(count) => some_have(count),
-                Wait::Fresh(count) => some_have(count).min(fresh_have),
+                Wait::Count(count) => some_have(count),
+                Wait::AllFresh(count) => some_have(count).min(fresh_have),
             };
             if one.sequence <= have {
                 released.push(Released::Replicated(one.ticket));
@@ -248,16 +248,16 @@ mod tests {
     fn a_write_waits_for_as_many_as_it_was_told_to() {
         let mut acks = acks();
         assert_eq!(
-            wait(&mut acks, 0, 6, Wait::Some(0)),
+            wait(&mut acks, 0, 6, Wait::Count(0)),
             [Released::Replicated(Ticket(0))]
         );
         assert_eq!(
-            wait(&mut acks, 9, 5, Wait::Some(2)),
+            wait(&mut acks, 9, 5, Wait::Count(2)),
             [Released::Replicated(Ticket(9))]
         );
-        assert_eq!(wait(&mut acks, 1, 6, Wait::Some(1)), []);
-        assert_eq!(wait(&mut acks, 2, 6, Wait::Some(2)), []);
-        assert_eq!(wait(&mut acks, 3, 6, Wait::Some(3)), []);
+        assert_eq!(wait(&mut acks, 1, 6, Wait::Count(1)), []);
+        assert_eq!(wait(&mut acks, 2, 6, Wait::Count(2)), []);
+        assert_eq!(wait(&mut acks, 3, 6, Wait::Count(3)), []);
         let mut acknowledge =
             |now, node: usize| acks.on_acknowledged(now, NODES[node], node as u64, at(6));
         assert_eq!(acknowledge(5001, 0), [Released::Replicated(Ticket(1))]);
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_replica_that_has_left_is_waited_for_until_it_must_have_turned_stale() {
         let mut acks = acks();
-        assert_eq!(wait(&mut acks, 1, 6, Wait::Fresh(0)), []);
+        assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
         let released = acks.on_acknowledged(5500, NODES[0], 0, at(6));
         assert_eq!(released, []);
         // Told so for the last time at 5700, or before.
@@ -287,7 +287,7 @@ mod tests {
         acks.on_left(NODES[1], 1);
         acks.on_acknowledged(5200, NODES[0], 0, at(6));
         acks.on_acknowledged(5200, NODES[1], 1, at(6));
-        assert_eq!(wait(&mut acks, 1, 6, Wait::Fresh(0)), []);
+        assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
         assert_eq!(acks.on_tick(8000), []);
         let released = acks.on_acknowledged(8001, NODES[1], 7, at(6));
         assert_eq!(released, [Released::Replicated(Ticket(1))]);
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_primary_that_has_just_begun_knows_of_nobody() {
         let mut acks = Acks::new(5000, STALENESS_MS);
-        assert_eq!(wait(&mut acks, 1, 6, Wait::Fresh(0)), []);
+        assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
         assert_eq!(acks.on_tick(6000), []);
         assert_eq!(acks.on_tick(6001), [Released::Replicated(Ticket(1))]);
     }
@@ -305,9 +305,9 @@ mod tests {
     fn writes_that_wait_are_bounded() {
         let mut acks = acks();
         for ticket in 0..WAITING_WRITES as u64 {
-            assert_eq!(wait(&mut acks, ticket, 6, Wait::Some(1)), []);
+            assert_eq!(wait(&mut acks, ticket, 6, Wait::Count(1)), []);
         }
-        let one_more = acks.wait(5000, Ticket(0), at(6), Wait::Some(1), 9000);
+        let one_more = acks.wait(5000, Ticket(0), at(6), Wait::Count(1), 9000);
         assert_eq!(one_more, Err(TooManyWaiting));
     }
 }

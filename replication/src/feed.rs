@@ -7,17 +7,17 @@
 //! - Only what is durable with the primary is sent, in order, without a gap. If storage says otherwise, the feed ends.
 //! - At most one read of storage and one batch or chunk are under way for a replica, however slow it is. The log does not
 //!   wait for it: when the changes it needs are gone, the feed ends, and the replica gets a full copy.
-//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`), and none by a head that is
+//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`), and none by a committed that is
 //!   older than what was acknowledged until then.
 
-use crate::history::{History, Lineage};
+use crate::history::{Divergence, EpochHistory};
 use crate::limits::{
     BATCH_BYTES, BATCH_CHANGES, CHANGE_BYTES, CHUNK_BYTES, CHUNK_ROWS, HEARTBEAT_MS, ROW_KEY_BYTES,
     ROW_VALUE_BYTES, SILENCE_MS,
 };
 use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, Cursor, Digest, End, Follow, Heartbeat, Mark, Message, Plan,
-    Pulse, Row, Stamp, Welcome,
+    Batch, Chunk, CopyPlace, Cursor, Digest, End, FollowRequest, Heartbeat, LastUsed, LogPoint,
+    Message, Plan, Row, StartFrom, StatusUpdate, Welcome,
 };
 use crate::position::{Epoch, Position, Sequence};
 use crate::refusal::Refusal;
@@ -44,7 +44,7 @@ pub enum FeedAction {
     /// The replica has been heard of, and this is durable there.
     Acknowledged(Position),
     /// When keys were last used there.
-    Used(Vec<Stamp>),
+    LastUsed(Vec<LastUsed>),
     /// There is a primary of this later epoch. Accept no more writes.
     Replaced(Epoch),
     /// Close the connection when everything is sent.
@@ -79,7 +79,7 @@ enum State {
     /// The replica has not said yet what it wants.
     Asked,
     /// The log is asked whether it reaches back to the replica.
-    Looking(Mark),
+    Looking(LogPoint),
     /// Storage is asked for a copy: for the one at this place, if it is still kept.
     Opening(Option<CopyPlace>),
     /// A copy is being sent; the rows before this place are.
@@ -92,18 +92,18 @@ enum State {
 /// The feed of one replica.
 #[derive(Debug)]
 pub struct Feed {
-    history: History,
-    head: Position,
+    history: EpochHistory,
+    committed: Position,
     state: State,
     /// The copy that was sent and that the replica has not confirmed.
     unconfirmed: Option<CopyPlace>,
     max_staleness_ms: u64,
     /// Whether writes can wait for the replica.
     joined: bool,
-    /// The replica's clock, from its newest pulse.
+    /// The replica's clock, from its newest status update.
     echo_ms: Option<u64>,
     heard_ms: u64,
-    beat_ms: Option<u64>,
+    heartbeat_ms: Option<u64>,
     /// Whether a read of storage is under way.
     reading: bool,
     /// Whether what was sent has left, so that more may be read.
@@ -112,7 +112,7 @@ pub struct Feed {
 }
 
 /// When something is told to a feed, and what was true then. To be read anew for every call, after everything that the call
-/// before has asked for is done: a heartbeat says that nothing beyond `head` was acknowledged up to this moment.
+/// before has asked for is done: a heartbeat says that nothing beyond `committed` was acknowledged up to this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Milliseconds of the monotonic clock.
@@ -120,24 +120,29 @@ pub struct Moment {
     /// Milliseconds since 1970.
     pub wall_ms: i64,
     /// The last change that is durable with the primary.
-    pub head: Position,
+    pub committed: Position,
 }
 
 impl Feed {
     /// The feed of a replica that has just proven who it is, from a primary with this history, whose last durable change
-    /// is `head`. Full copies take as much as `throttle` lets through.
+    /// is `committed`. Full copies take as much as `throttle` lets through.
     #[must_use]
-    pub fn new(history: History, head: Position, throttle: Throttle, now_ms: u64) -> Self {
+    pub fn new(
+        history: EpochHistory,
+        committed: Position,
+        throttle: Throttle,
+        now_ms: u64,
+    ) -> Self {
         Self {
             history,
-            head,
+            committed,
             state: State::Asked,
             unconfirmed: None,
             max_staleness_ms: 0,
             joined: false,
             echo_ms: None,
             heard_ms: now_ms,
-            beat_ms: None,
+            heartbeat_ms: None,
             reading: false,
             room: true,
             throttle,
@@ -150,11 +155,11 @@ impl Feed {
             return vec![];
         }
         self.heard_ms = moment.now_ms;
-        self.head = moment.head;
+        self.committed = moment.committed;
         match message {
             Message::Follow(follow) if self.state == State::Asked => self.on_follow(follow),
-            Message::Pulse(pulse) => self.on_pulse(moment, pulse),
-            Message::Used(stamps) => vec![FeedAction::Used(stamps)],
+            Message::StatusUpdate(status_update) => self.on_status_update(moment, status_update),
+            Message::LastUsed(last_used) => vec![FeedAction::LastUsed(last_used)],
             Message::Refused(refusal) => {
                 let mut actions = vec![];
                 if let Refusal::Older { epoch } = refusal
@@ -169,18 +174,18 @@ impl Feed {
         }
     }
 
-    fn on_follow(&mut self, follow: Follow) -> Vec<FeedAction> {
+    fn on_follow(&mut self, follow: FollowRequest) -> Vec<FeedAction> {
         self.max_staleness_ms = follow.max_staleness_ms;
-        let held = match &follow.ask {
-            Ask::Continue(mark) => mark.position.sequence,
-            Ask::Fresh => Position::START.sequence,
-            Ask::Resume(place) => place.position.sequence,
+        let held = match &follow.start {
+            StartFrom::Change(point) => point.position.sequence,
+            StartFrom::Nothing => Position::START.sequence,
+            StartFrom::Copy(place) => place.position.sequence,
         };
-        let lineage = self
+        let divergence = self
             .history
-            .compare(self.head.sequence, &follow.history, held);
-        let work = match (lineage, follow.ask) {
-            (Lineage::PrimaryIsOlder { newest }, _) => {
+            .compare(self.committed.sequence, &follow.history, held);
+        let work = match (divergence, follow.start) {
+            (Divergence::PrimaryIsOlder { newest }, _) => {
                 let refusal = Refusal::Older {
                     epoch: self.history.newest(),
                 };
@@ -188,34 +193,36 @@ impl Feed {
                 actions.extend(self.refuse(refusal));
                 return actions;
             }
-            (Lineage::Diverged { fork }, Ask::Continue(_)) => {
+            (Divergence::Diverged { fork }, StartFrom::Change(_)) => {
                 return self.refuse(Refusal::Diverged { fork });
             }
             // Of what a replica that is to begin anew holds nothing counts, nor of a copy from another history.
-            (_, Ask::Fresh) | (Lineage::Diverged { .. }, Ask::Resume(_)) => {
+            (_, StartFrom::Nothing) | (Divergence::Diverged { .. }, StartFrom::Copy(_)) => {
                 self.state = State::Opening(None);
                 SourceWork::OpenCopy(None)
             }
-            (Lineage::Part, Ask::Resume(place)) => {
+            (Divergence::None, StartFrom::Copy(place)) => {
                 let copy = place.copy;
                 self.state = State::Opening(Some(place));
                 SourceWork::OpenCopy(Some(copy))
             }
-            (Lineage::Part, Ask::Continue(mark)) => {
-                self.state = State::Looking(mark);
-                SourceWork::Look(mark.position)
+            (Divergence::None, StartFrom::Change(point)) => {
+                self.state = State::Looking(point);
+                SourceWork::Look(point.position)
             }
         };
         vec![self.work(work)]
     }
 
-    fn on_pulse(&mut self, moment: Moment, pulse: Pulse) -> Vec<FeedAction> {
+    fn on_status_update(&mut self, moment: Moment, status_update: StatusUpdate) -> Vec<FeedAction> {
         let sent = match &self.state {
             State::Streaming(sent) => *sent,
-            State::Asked => return vec![self.end(FeedEnd::Protocol("a pulse before a wish"))],
+            State::Asked => {
+                return vec![self.end(FeedEnd::Protocol("a status update before a request"))];
+            }
             _ => return vec![],
         };
-        let Some(durable) = pulse.durable else {
+        let Some(durable) = status_update.durable else {
             return vec![];
         };
         if durable.sequence > sent.sequence {
@@ -230,17 +237,17 @@ impl Feed {
             self.unconfirmed = None;
         }
         if !self.joined {
-            // The promise waits for the next pulse: writes that were acknowledged before the replica has joined are not
-            // beyond the head of a later moment, but may be beyond that of this one.
+            // The promise waits for the next status update: writes that were acknowledged before the replica has joined are not
+            // beyond the committed of a later moment, but may be beyond that of this one.
             actions.push(self.join(durable));
             return actions;
         }
         let first = self.echo_ms.is_none();
-        self.echo_ms = Some(pulse.sent_ms);
+        self.echo_ms = Some(status_update.sent_ms);
         actions.push(FeedAction::Acknowledged(durable));
         if first {
             // The replica has been waiting for it.
-            actions.push(self.beat(moment));
+            actions.push(self.heartbeat(moment));
         }
         actions
     }
@@ -253,9 +260,9 @@ impl Feed {
         }
     }
 
-    /// Takes notice that the changes up to `head` are durable with the primary.
-    pub fn on_head(&mut self, now_ms: u64, head: Position) -> Vec<FeedAction> {
-        self.head = self.head.max(head);
+    /// Takes notice that the changes up to `committed` are durable with the primary.
+    pub fn on_committed(&mut self, now_ms: u64, committed: Position) -> Vec<FeedAction> {
+        self.committed = self.committed.max(committed);
         self.advance(now_ms)
     }
 
@@ -284,16 +291,16 @@ impl Feed {
     }
 
     fn on_looked(&mut self, looked: Looked) -> Vec<FeedAction> {
-        let State::Looking(mark) = self.state else {
+        let State::Looking(point) = self.state else {
             return vec![self.end(FeedEnd::Broken("a look that was not asked for"))];
         };
-        let position = mark.position;
+        let position = point.position;
         match looked {
             Looked::Gone => {
                 self.state = State::Opening(None);
                 vec![self.work(SourceWork::OpenCopy(None))]
             }
-            Looked::Here(ours) if !same(mark.digest, ours) => {
+            Looked::Here(ours) if !same(point.digest, ours) => {
                 // Where they parted is unknown: here at the latest.
                 let fork = Sequence(position.sequence.0.saturating_sub(1));
                 self.refuse(Refusal::Diverged { fork })
@@ -328,7 +335,7 @@ impl Feed {
         if batch.first.sequence != after.sequence.next() || !of_one_epoch {
             return self.end(FeedEnd::Broken("changes that do not follow"));
         }
-        if last.sequence > self.head.sequence {
+        if last.sequence > self.committed.sequence {
             return self.end(FeedEnd::Broken("changes that are not durable"));
         }
         // What no replica would take must not break one connection after the other.
@@ -345,15 +352,15 @@ impl Feed {
         let State::Opening(asked) = self.state.clone() else {
             return vec![self.end(FeedEnd::Broken("a copy that was not asked for"))];
         };
-        let (copy, mark) = match opening {
-            CopyOpening::Open(copy, mark) => (*copy, *mark),
+        let (copy, point) = match opening {
+            CopyOpening::Open(copy, point) => (*copy, *point),
             CopyOpening::Busy => return self.refuse(Refusal::Busy),
         };
-        let kept = asked.filter(|asked| asked.copy == copy && asked.position == mark.position);
+        let kept = asked.filter(|asked| asked.copy == copy && asked.position == point.position);
         let place = kept.unwrap_or(CopyPlace {
             copy,
-            position: mark.position,
-            last: mark.digest,
+            position: point.position,
+            last: point.digest,
             cursor: Cursor::default(),
         });
         self.state = State::Copying(place.clone());
@@ -402,7 +409,9 @@ impl Feed {
             return vec![];
         }
         let work = match &self.state {
-            State::Streaming(sent) if sent.sequence < self.head.sequence => self.read_after(*sent),
+            State::Streaming(sent) if sent.sequence < self.committed.sequence => {
+                self.read_after(*sent)
+            }
             State::Copying(place) if self.throttle.is_free(now_ms) => SourceWork::ReadCopy {
                 place: place.clone(),
                 bytes_max: CHUNK_BYTES,
@@ -420,15 +429,15 @@ impl Feed {
         if moment.now_ms.saturating_sub(self.heard_ms) > SILENCE_MS {
             return vec![self.end(FeedEnd::Silent)];
         }
-        self.head = moment.head;
+        self.committed = moment.committed;
         let mut actions = self.advance(moment.now_ms);
         let welcomed = matches!(self.state, State::Copying(_) | State::Streaming(_));
         let due = self
-            .beat_ms
-            .is_none_or(|beat| moment.now_ms.saturating_sub(beat) >= HEARTBEAT_MS);
+            .heartbeat_ms
+            .is_none_or(|heartbeat| moment.now_ms.saturating_sub(heartbeat) >= HEARTBEAT_MS);
         // Behind a batch that does not leave, heartbeats would only pile up.
         if welcomed && due && self.room {
-            actions.push(self.beat(moment));
+            actions.push(self.heartbeat(moment));
         }
         actions
     }
@@ -442,15 +451,15 @@ impl Feed {
     fn read_after(&self, after: Position) -> SourceWork {
         SourceWork::Read {
             after,
-            up_to: self.head.sequence,
+            up_to: self.committed.sequence,
             bytes_max: BATCH_BYTES,
         }
     }
 
-    fn beat(&mut self, moment: Moment) -> FeedAction {
-        self.beat_ms = Some(moment.now_ms);
+    fn heartbeat(&mut self, moment: Moment) -> FeedAction {
+        self.heartbeat_ms = Some(moment.now_ms);
         FeedAction::Send(Message::Heartbeat(Heartbeat {
-            head: self.head,
+            committed: self.committed,
             time_ms: moment.wall_ms,
             echo_ms: self.echo_ms,
         }))
@@ -476,7 +485,7 @@ impl Feed {
 
 /// Whether two nodes mean the same change at one place.
 fn same(theirs: Option<Digest>, ours: Option<Digest>) -> bool {
-    theirs == ours || crate::planted::ignores_epochs() || crate::planted::ignores_digests()
+    theirs == ours || crate::failpoint::ignores_epochs() || crate::failpoint::ignores_digests()
 }
 
 #[cfg(test)]

@@ -10,17 +10,18 @@
 //! - A replica that holds changes which the primary does not have stops, and says so, until somebody decides to throw them
 //!   away. A full copy that the primary no longer keeps begins anew; until one is complete the replica holds nothing.
 
-use crate::history::{History, Lineage};
+use crate::history::{Divergence, EpochHistory};
 use crate::lag::Lag;
 use crate::limits::{
-    GAPS_IN_A_ROW, HEARTBEAT_MS, REPLICA_WORK, SILENCE_MS, STAMP_KEY_BYTES, STAMPS,
+    GAPS_IN_A_ROW, HEARTBEAT_MS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, REPLICA_WORK, SILENCE_MS,
 };
 use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, End, Follow as Wish, Mark, Message, Plan, Pulse, Stamp, Welcome,
+    Batch, Chunk, CopyPlace, End, FollowRequest, LastUsed, LogPoint, Message, Plan, StartFrom,
+    StatusUpdate, Welcome,
 };
 use crate::position::{Position, Sequence};
 use crate::refusal::Refusal;
-use crate::sink::{Place, SinkDone, SinkError, SinkWork, Standing};
+use crate::sink::{DurableState, Progress, SinkDone, SinkError, SinkWork};
 
 /// What a follower wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub enum FollowAction {
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowEnd {
-    /// The primary refuses; tried again later unless [`Follow::stop`] says otherwise.
+    /// The primary refuses; tried again later unless [`Follower::stop`] says otherwise.
     #[error("refused: {0}")]
     Refused(Refusal),
     /// The other node is the primary of an older epoch; another one may be the right one.
@@ -54,7 +55,7 @@ pub enum FollowEnd {
     /// The primary says what it cannot say at that point; tried again.
     #[error("the primary breaks the protocol: {0}")]
     Protocol(&'static str),
-    /// Storage failed; see [`Follow::stop`].
+    /// Storage failed; see [`Follower::stop`].
     #[error("storage failed")]
     Storage,
 }
@@ -80,7 +81,7 @@ enum State {
     /// There is no connection.
     Apart,
     /// The primary has been asked.
-    Asking(Ask),
+    Asking(StartFrom),
     /// Changes come; storage has them, or will, up to this one.
     Following(Position),
     /// A copy comes; storage has its rows, or will, up to this place.
@@ -91,37 +92,37 @@ enum State {
 
 /// A replica.
 #[derive(Debug)]
-pub struct Follow {
+pub struct Follower {
     max_staleness_ms: u64,
-    standing: Standing,
+    durable_state: DurableState,
     state: State,
     stop: Option<Stop>,
     /// Pieces of work that storage has not done.
     working: usize,
     /// The history of the primary, while it is connected.
-    history: History,
+    history: EpochHistory,
     lag: Lag,
     gaps_at: Sequence,
     gaps: u32,
-    /// Whether to ask for a full copy whatever is there.
+    /// Whether to start for a full copy whatever is there.
     fresh: bool,
     heard_ms: u64,
-    pulse_ms: u64,
+    update_sent_ms: u64,
 }
 
-impl Follow {
+impl Follower {
     /// A replica of which this is durable, and which takes itself to be up to date for so many milliseconds after a
     /// heartbeat.
     #[must_use]
-    pub fn new(standing: Standing, max_staleness_ms: u64) -> Self {
-        let applied = match &standing.place {
-            Place::At(position) => position.sequence,
-            Place::Copying(_) => Sequence(0),
+    pub fn new(durable_state: DurableState, max_staleness_ms: u64) -> Self {
+        let applied = match &durable_state.progress {
+            Progress::At(position) => position.sequence,
+            Progress::Copying(_) => Sequence(0),
         };
         Self {
             max_staleness_ms,
-            history: standing.history.clone(),
-            standing,
+            history: durable_state.history.clone(),
+            durable_state,
             state: State::Apart,
             stop: None,
             working: 0,
@@ -130,14 +131,14 @@ impl Follow {
             gaps: 0,
             fresh: false,
             heard_ms: 0,
-            pulse_ms: 0,
+            update_sent_ms: 0,
         }
     }
 
     /// What is durable.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn durable_state(&self) -> &DurableState {
+        &self.durable_state
     }
 
     /// How far it is behind.
@@ -149,8 +150,8 @@ impl Follow {
     /// Whether it may answer as one that is up to date with the primary that it follows, or has followed last.
     #[must_use]
     pub fn is_fresh(&self, now_ms: u64) -> bool {
-        matches!(self.standing.place, Place::At(_))
-            && self.standing.history.reign() == self.history.reign()
+        matches!(self.durable_state.progress, Progress::At(_))
+            && self.durable_state.history.newest_id() == self.history.newest_id()
             && self
                 .lag
                 .staleness_ms(now_ms)
@@ -186,20 +187,20 @@ impl Follow {
     /// The connection to a primary is open.
     pub fn on_connected(&mut self, now_ms: u64) -> Vec<FollowAction> {
         self.heard_ms = now_ms;
-        self.pulse_ms = now_ms;
-        let ask = match &self.standing.place {
-            _ if self.fresh => Ask::Fresh,
-            Place::At(position) => Ask::Continue(Mark {
+        self.update_sent_ms = now_ms;
+        let start = match &self.durable_state.progress {
+            _ if self.fresh => StartFrom::Nothing,
+            Progress::At(position) => StartFrom::Change(LogPoint {
                 position: *position,
-                digest: self.standing.last,
+                digest: self.durable_state.last,
             }),
-            Place::Copying(place) => Ask::Resume(place.clone()),
+            Progress::Copying(place) => StartFrom::Copy(place.clone()),
         };
-        self.history = self.standing.history.clone();
-        self.state = State::Asking(ask.clone());
-        vec![FollowAction::Send(Message::Follow(Wish {
+        self.history = self.durable_state.history.clone();
+        self.state = State::Asking(start.clone());
+        vec![FollowAction::Send(Message::Follow(FollowRequest {
             history: self.history.clone(),
-            ask,
+            start,
             max_staleness_ms: self.max_staleness_ms,
         }))]
     }
@@ -216,14 +217,14 @@ impl Follow {
         }
         self.heard_ms = now_ms;
         match (self.state.clone(), message) {
-            (State::Asking(ask), Message::Welcome(welcome)) => {
-                self.on_welcome(now_ms, &ask, welcome)
+            (State::Asking(start), Message::Welcome(welcome)) => {
+                self.on_welcome(now_ms, &start, welcome)
             }
-            (State::Asking(ask), Message::Refused(refusal)) => self.on_refused(&ask, refusal),
+            (State::Asking(start), Message::Refused(refusal)) => self.on_refused(&start, refusal),
             (State::Following(last), Message::Changes(batch)) => self.on_changes(last, batch),
             (State::Copying(place), Message::Chunk(chunk)) => self.on_chunk(place, chunk),
-            (State::Following(_), Message::Heartbeat(beat)) => {
-                self.lag.on_heartbeat(&beat);
+            (State::Following(_), Message::Heartbeat(heartbeat)) => {
+                self.lag.on_heartbeat(&heartbeat);
                 vec![]
             }
             // What it says of changes means nothing before the copy is there.
@@ -232,31 +233,36 @@ impl Follow {
         }
     }
 
-    fn on_welcome(&mut self, now_ms: u64, ask: &Ask, welcome: Welcome) -> Vec<FollowAction> {
+    fn on_welcome(
+        &mut self,
+        now_ms: u64,
+        start: &StartFrom,
+        welcome: Welcome,
+    ) -> Vec<FollowAction> {
         let Welcome { history, plan } = welcome;
-        let held = match ask {
-            Ask::Continue(mark) => mark.position.sequence,
-            Ask::Fresh | Ask::Resume(_) => Sequence(0),
+        let held = match start {
+            StartFrom::Change(point) => point.position.sequence,
+            StartFrom::Nothing | StartFrom::Copy(_) => Sequence(0),
         };
         // The primary has looked already. It is this node's data that would be lost, so it looks for itself.
-        let lineage = history.compare(Sequence(u64::MAX), &self.standing.history, held);
+        let divergence = history.compare(Sequence(u64::MAX), &self.durable_state.history, held);
         let begins_anew = match &plan {
             Plan::Feed(_) => false,
-            Plan::Copy(place) => !matches!(ask, Ask::Resume(asked) if asked == place),
+            Plan::Copy(place) => !matches!(start, StartFrom::Copy(asked) if asked == place),
         };
-        match lineage {
-            Lineage::PrimaryIsOlder { newest } => {
+        match divergence {
+            Divergence::PrimaryIsOlder { newest } => {
                 let refusal = Refusal::Older { epoch: newest };
                 return vec![
                     FollowAction::Send(Message::Refused(refusal)),
                     self.end(FollowEnd::Refuses(refusal)),
                 ];
             }
-            Lineage::Diverged { fork } => return vec![self.diverged(fork, held)],
-            Lineage::Part => {}
+            Divergence::Diverged { fork } => return vec![self.diverged(fork, held)],
+            Divergence::None => {}
         }
         let mut actions = vec![];
-        if history.reign() != self.history.reign() || begins_anew {
+        if history.newest_id() != self.history.newest_id() || begins_anew {
             // What another primary has promised says nothing of what this one has.
             self.lag = Lag::new(if begins_anew { Sequence(0) } else { held });
         }
@@ -265,9 +271,10 @@ impl Follow {
         }
         self.history = history;
         match plan {
-            Plan::Feed(from) if matches!(ask, Ask::Continue(mark) if mark.position == from) => {
+            Plan::Feed(from) if matches!(start, StartFrom::Change(point) if point.position == from) =>
+            {
                 self.state = State::Following(from);
-                actions.push(self.pulse(now_ms, Some(from)));
+                actions.push(self.status_update(now_ms, Some(from)));
             }
             Plan::Feed(_) => return vec![self.end(FollowEnd::Protocol("a feed from elsewhere"))],
             Plan::Copy(place) => {
@@ -281,10 +288,10 @@ impl Follow {
         actions
     }
 
-    fn on_refused(&mut self, ask: &Ask, refusal: Refusal) -> Vec<FollowAction> {
-        let action = match (refusal, ask) {
-            (Refusal::Diverged { fork }, Ask::Continue(mark)) => {
-                self.diverged(fork, mark.position.sequence)
+    fn on_refused(&mut self, start: &StartFrom, refusal: Refusal) -> Vec<FollowAction> {
+        let action = match (refusal, start) {
+            (Refusal::Diverged { fork }, StartFrom::Change(point)) => {
+                self.diverged(fork, point.position.sequence)
             }
             _ => self.end(FollowEnd::Refused(refusal)),
         };
@@ -301,14 +308,14 @@ impl Follow {
         let of_its_epoch = self.history.epoch_of(first.sequence) == Some(first.epoch)
             && self.history.epoch_of(new_last.sequence) == Some(first.epoch);
         let follows = first.sequence == last.sequence.next()
-            || (crate::planted::accepts_gaps() && first.sequence > last.sequence);
+            || (crate::failpoint::accepts_gaps() && first.sequence > last.sequence);
         if !follows || !of_its_epoch {
             return vec![self.gap(last.sequence)];
         }
         self.state = State::Following(new_last);
         let mut actions = vec![self.work(SinkWork::Apply(batch))];
-        if crate::planted::acknowledges_early() {
-            actions.push(self.pulse(self.heard_ms, Some(new_last)));
+        if crate::failpoint::acknowledges_early() {
+            actions.push(self.status_update(self.heard_ms, Some(new_last)));
         }
         actions
     }
@@ -346,43 +353,43 @@ impl Follow {
         self.working = self.working.saturating_sub(1);
         let visible = match done {
             SinkDone::Adopted(history) => {
-                self.standing.history = history;
+                self.durable_state.history = history;
                 return vec![];
             }
             SinkDone::CopyBegun(history, place) => {
                 self.fresh = false;
-                let place = Place::Copying(place);
-                self.standing = Standing {
+                let progress = Progress::Copying(place);
+                self.durable_state = DurableState {
                     history,
-                    place,
+                    progress,
                     last: None,
                 };
                 return vec![];
             }
             SinkDone::Installed(cursor, end) => {
-                let Place::Copying(place) = &mut self.standing.place else {
+                let Progress::Copying(place) = &mut self.durable_state.progress else {
                     return vec![];
                 };
                 place.cursor = cursor;
                 if end == End::More {
                     return vec![];
                 }
-                self.standing.last = place.last;
+                self.durable_state.last = place.last;
                 place.position
             }
-            SinkDone::Applied(mark) => {
-                self.standing.last = mark.digest;
-                mark.position
+            SinkDone::Applied(point) => {
+                self.durable_state.last = point.digest;
+                point.position
             }
             SinkDone::Failed(error) => {
                 self.stop = Some(Stop::Storage(error));
                 return vec![self.end(FollowEnd::Storage)];
             }
         };
-        self.standing.place = Place::At(visible);
+        self.durable_state.progress = Progress::At(visible);
         self.lag.on_applied(visible.sequence);
         match self.state {
-            State::Following(_) => vec![self.pulse(now_ms, Some(visible))],
+            State::Following(_) => vec![self.status_update(now_ms, Some(visible))],
             _ => vec![],
         }
     }
@@ -395,29 +402,29 @@ impl Follow {
         if now_ms.saturating_sub(self.heard_ms) > SILENCE_MS {
             return vec![self.end(FollowEnd::Silent)];
         }
-        let due = now_ms.saturating_sub(self.pulse_ms) >= HEARTBEAT_MS;
+        let due = now_ms.saturating_sub(self.update_sent_ms) >= HEARTBEAT_MS;
         if !due || matches!(self.state, State::Asking(_)) {
             return vec![];
         }
-        let durable = match &self.standing.place {
-            Place::At(position) => Some(*position),
-            Place::Copying(_) => None,
+        let durable = match &self.durable_state.progress {
+            Progress::At(position) => Some(*position),
+            Progress::Copying(_) => None,
         };
-        vec![self.pulse(now_ms, durable)]
+        vec![self.status_update(now_ms, durable)]
     }
 
     /// Tells the primary when keys were last used, if there is one to tell. What is beyond the bounds is left out.
     #[must_use]
-    pub fn on_used(&self, mut stamps: Vec<Stamp>) -> Option<FollowAction> {
-        stamps.retain(|stamp| stamp.key.len() <= STAMP_KEY_BYTES);
-        stamps.truncate(STAMPS);
+    pub fn on_last_used(&self, mut last_used: Vec<LastUsed>) -> Option<FollowAction> {
+        last_used.retain(|entry| entry.key.len() <= LAST_USED_KEY_BYTES);
+        last_used.truncate(LAST_USED_ENTRIES);
         let connected = matches!(self.state, State::Following(_) | State::Copying(_));
-        connected.then_some(FollowAction::Send(Message::Used(stamps)))
+        connected.then_some(FollowAction::Send(Message::LastUsed(last_used)))
     }
 
-    fn pulse(&mut self, now_ms: u64, durable: Option<Position>) -> FollowAction {
-        self.pulse_ms = now_ms;
-        FollowAction::Send(Message::Pulse(Pulse {
+    fn status_update(&mut self, now_ms: u64, durable: Option<Position>) -> FollowAction {
+        self.update_sent_ms = now_ms;
+        FollowAction::Send(Message::StatusUpdate(StatusUpdate {
             durable,
             sent_ms: now_ms,
         }))

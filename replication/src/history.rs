@@ -1,27 +1,27 @@
 //! The epochs that a node's changes belong to, and what follows from comparing those of two nodes.
 //!
-//! Guarantees: two histories that share a reign are equal before it, because a reign is drawn at random when it begins and
-//! a node takes over the history of its primary as a whole. The last reign that two nodes share therefore ends at their
+//! Guarantees: two histories that share a id are equal before it, because a id is drawn at random when it begins and
+//! a node takes over the history of its primary as a whole. The last id that two nodes share therefore ends at their
 //! *fork*, and a node may follow another one exactly when it holds no change beyond it.
 
 use crate::limits::HISTORY_EPOCHS;
-use crate::position::{Epoch, Position, Reign, Sequence};
+use crate::position::{Epoch, EpochId, Position, Sequence};
 
-/// One reign: its changes have the sequences after `after`, up to where the next one begins.
+/// One id: its changes have the sequences after `after`, up to where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Era {
+pub struct EpochStart {
     /// Its number.
     pub epoch: Epoch,
     /// Its name.
-    pub reign: Reign,
+    pub id: EpochId,
     /// The last sequence before it.
     pub after: Sequence,
 }
 
 /// All reigns that a node knows of, oldest first: epochs rise, and none begins before the one that it follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
-    eras: Vec<Era>,
+pub struct EpochHistory {
+    eras: Vec<EpochStart>,
 }
 
 /// Reigns that cannot have followed one another.
@@ -41,9 +41,9 @@ pub struct EpochPassed {
 
 /// What a primary finds when it compares a replica's history with its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lineage {
+pub enum Divergence {
     /// All that the replica holds is part of the primary's history.
-    Part,
+    None,
     /// The replica knows a later epoch: it is the primary that has been replaced.
     PrimaryIsOlder {
         /// The epoch that the replica knows.
@@ -56,13 +56,13 @@ pub enum Lineage {
     },
 }
 
-impl History {
+impl EpochHistory {
     /// The history of a database that is created.
     #[must_use]
-    pub fn first(reign: Reign) -> Self {
-        let era = Era {
+    pub fn first(id: EpochId) -> Self {
+        let era = EpochStart {
             epoch: Epoch::FIRST,
-            reign,
+            id,
             after: Sequence(0),
         };
         Self { eras: vec![era] }
@@ -72,7 +72,7 @@ impl History {
     ///
     /// # Errors
     /// They are none or too many, epochs do not rise, or one begins before its predecessor.
-    pub fn new(eras: Vec<Era>) -> Result<Self, InvalidHistory> {
+    pub fn new(eras: Vec<EpochStart>) -> Result<Self, InvalidHistory> {
         let ordered = eras
             .iter()
             .zip(eras.iter().skip(1))
@@ -85,12 +85,12 @@ impl History {
 
     /// The reigns, oldest first.
     #[must_use]
-    pub fn eras(&self) -> &[Era] {
+    pub fn eras(&self) -> &[EpochStart] {
         &self.eras
     }
 
-    /// The reign that lasts, if there is any.
-    fn last(&self) -> Option<&Era> {
+    /// The id that lasts, if there is any.
+    fn last(&self) -> Option<&EpochStart> {
         self.eras.last()
     }
 
@@ -100,10 +100,10 @@ impl History {
         self.last().map_or(Epoch(0), |era| era.epoch)
     }
 
-    /// The reign of the newest epoch.
+    /// The id of the newest epoch.
     #[must_use]
-    pub fn reign(&self) -> Reign {
-        self.last().map_or(Reign([0; 16]), |era| era.reign)
+    pub fn newest_id(&self) -> EpochId {
+        self.last().map_or(EpochId([0; 16]), |era| era.id)
     }
 
     /// The history of a node that holds the changes up to `after` and becomes the primary of `epoch`. It must be durable
@@ -114,7 +114,7 @@ impl History {
     pub fn promoted(
         &self,
         epoch: Epoch,
-        reign: Reign,
+        id: EpochId,
         after: Sequence,
     ) -> Result<Self, EpochPassed> {
         let newest = self.newest();
@@ -128,11 +128,7 @@ impl History {
         // past when it becomes a primary itself.
         let past = self.eras.iter().filter(|era| era.after <= after);
         let mut eras: Vec<_> = past.copied().collect();
-        eras.push(Era {
-            epoch,
-            reign,
-            after,
-        });
+        eras.push(EpochStart { epoch, id, after });
         let forgotten = eras.len().saturating_sub(HISTORY_EPOCHS);
         eras.drain(..forgotten);
         Ok(Self { eras })
@@ -142,48 +138,56 @@ impl History {
     /// for no change at all.
     #[must_use]
     pub fn epoch_of(&self, sequence: Sequence) -> Option<Epoch> {
-        let holds = |era: &&Era| era.after < sequence;
+        let holds = |era: &&EpochStart| era.after < sequence;
         self.eras.iter().rev().find(holds).map(|era| era.epoch)
     }
 
-    /// The last sequence of the reign at `place`, of a node that holds the changes up to `head`.
-    fn end(&self, place: usize, head: Sequence) -> Sequence {
-        self.eras.get(place + 1).map_or(head, |next| next.after)
+    /// The last sequence of the id at `place`, of a node that holds the changes up to `committed`.
+    fn end(&self, place: usize, committed: Sequence) -> Sequence {
+        self.eras
+            .get(place + 1)
+            .map_or(committed, |next| next.after)
     }
 
-    /// Whether a node with this history that holds the changes up to `head` holds the change at `position`: what a reader
-    /// who demands that position wants to know. A position of another lineage is never reached.
+    /// Whether a node with this history that holds the changes up to `committed` holds the change at `position`: what a reader
+    /// who demands that position wants to know. A position of another divergence is never reached.
     #[must_use]
-    pub fn reaches(&self, head: Sequence, position: Position) -> bool {
-        position.sequence <= head
+    pub fn reaches(&self, committed: Sequence, position: Position) -> bool {
+        position.sequence <= committed
             && (position.sequence.0 == 0
                 || self.epoch_of(position.sequence) == Some(position.epoch))
     }
 
-    /// Compares this history, of a primary that holds the changes up to `head`, with that of a replica.
+    /// Compares this history, of a primary that holds the changes up to `committed`, with that of a replica.
     #[must_use]
-    pub fn compare(&self, head: Sequence, replica: &Self, replica_head: Sequence) -> Lineage {
+    pub fn compare(
+        &self,
+        committed: Sequence,
+        replica: &Self,
+        replica_committed: Sequence,
+    ) -> Divergence {
         if replica.newest() > self.newest() {
-            return Lineage::PrimaryIsOlder {
+            return Divergence::PrimaryIsOlder {
                 newest: replica.newest(),
             };
         }
-        let fork = self.fork(head, replica, replica_head);
-        if replica_head > fork && !crate::planted::ignores_epochs() {
-            return Lineage::Diverged { fork };
+        let fork = self.fork(committed, replica, replica_committed);
+        if replica_committed > fork && !crate::failpoint::ignores_epochs() {
+            return Divergence::Diverged { fork };
         }
-        Lineage::Part
+        Divergence::None
     }
 
-    /// The last sequence that both have, 0 when they have no reign in common.
-    fn fork(&self, head: Sequence, other: &Self, other_head: Sequence) -> Sequence {
+    /// The last sequence that both have, 0 when they have no id in common.
+    fn fork(&self, committed: Sequence, other: &Self, other_committed: Sequence) -> Sequence {
         let shared = self.eras.iter().enumerate().rev().find_map(|(here, era)| {
-            let same = |(_, other): &(usize, &Era)| other.reign == era.reign;
+            let same = |(_, other): &(usize, &EpochStart)| other.id == era.id;
             let (there, _) = other.eras.iter().enumerate().find(same)?;
             Some((here, there))
         });
         shared.map_or(Sequence(0), |(here, there)| {
-            self.end(here, head).min(other.end(there, other_head))
+            self.end(here, committed)
+                .min(other.end(there, other_committed))
         })
     }
 }
@@ -192,17 +196,17 @@ impl History {
 mod tests {
     use super::*;
 
-    fn reign(name: u8) -> Reign {
-        Reign([name; 16])
+    fn id(name: u8) -> EpochId {
+        EpochId([name; 16])
     }
 
-    fn history(eras: &[(u64, u8, u64)]) -> History {
-        let era = |&(epoch, name, after): &(u64, u8, u64)| Era {
+    fn history(eras: &[(u64, u8, u64)]) -> EpochHistory {
+        let era = |&(epoch, name, after): &(u64, u8, u64)| EpochStart {
             epoch: Epoch(epoch),
-            reign: reign(name),
+            id: id(name),
             after: Sequence(after),
         };
-        History::new(eras.iter().map(era).collect()).unwrap()
+        EpochHistory::new(eras.iter().map(era).collect()).unwrap()
     }
 
     fn at(epoch: u64, sequence: u64) -> Position {
@@ -214,43 +218,41 @@ mod tests {
 
     #[test]
     fn epochs_rise_and_reigns_follow_one_another() {
-        let first = History::first(reign(1));
-        let second = first.promoted(Epoch(2), reign(2), Sequence(8)).unwrap();
+        let first = EpochHistory::first(id(1));
+        let second = first.promoted(Epoch(2), id(2), Sequence(8)).unwrap();
         assert_eq!(second, history(&[(1, 1, 0), (2, 2, 8)]));
         assert_eq!(
-            second.promoted(Epoch(2), reign(3), Sequence(9)),
+            second.promoted(Epoch(2), id(3), Sequence(9)),
             Err(EpochPassed {
                 asked: Epoch(2),
                 newest: Epoch(2)
             })
         );
-        let era = |epoch, after| Era {
+        let era = |epoch, after| EpochStart {
             epoch: Epoch(epoch),
-            reign: reign(0),
+            id: id(0),
             after: Sequence(after),
         };
-        assert!(History::new(vec![]).is_err());
-        assert!(History::new(vec![era(2, 0), era(2, 0)]).is_err());
-        assert!(History::new(vec![era(1, 5), era(2, 4)]).is_err());
+        assert!(EpochHistory::new(vec![]).is_err());
+        assert!(EpochHistory::new(vec![era(2, 0), era(2, 0)]).is_err());
+        assert!(EpochHistory::new(vec![era(1, 5), era(2, 4)]).is_err());
     }
 
     #[test]
     fn a_replica_that_is_behind_is_promoted_from_where_it_is() {
         let known = history(&[(1, 1, 0), (2, 2, 8), (3, 3, 9)]);
-        let promoted = known.promoted(Epoch(4), reign(4), Sequence(8)).unwrap();
+        let promoted = known.promoted(Epoch(4), id(4), Sequence(8)).unwrap();
         assert_eq!(promoted, history(&[(1, 1, 0), (2, 2, 8), (4, 4, 8)]));
-        let promoted = known.promoted(Epoch(4), reign(4), Sequence(7)).unwrap();
+        let promoted = known.promoted(Epoch(4), id(4), Sequence(7)).unwrap();
         assert_eq!(promoted, history(&[(1, 1, 0), (4, 4, 7)]));
-        assert!(known.promoted(Epoch(3), reign(4), Sequence(7)).is_err());
+        assert!(known.promoted(Epoch(3), id(4), Sequence(7)).is_err());
     }
 
     #[test]
     fn the_oldest_epochs_are_forgotten() {
-        let mut long = History::first(reign(0));
+        let mut long = EpochHistory::first(id(0));
         for epoch in 2..=HISTORY_EPOCHS as u64 + 5 {
-            long = long
-                .promoted(Epoch(epoch), reign(1), Sequence(epoch))
-                .unwrap();
+            long = long.promoted(Epoch(epoch), id(1), Sequence(epoch)).unwrap();
         }
         assert_eq!(long.eras().len(), HISTORY_EPOCHS);
         assert_eq!(long.eras()[0].epoch, Epoch(6));
@@ -272,25 +274,26 @@ mod tests {
     #[test]
     fn a_replica_may_follow_up_to_the_fork() {
         let primary = history(&[(1, 1, 0), (2, 2, 8)]);
-        let compare =
-            |replica: &History, head| primary.compare(Sequence(12), replica, Sequence(head));
+        let compare = |replica: &EpochHistory, committed| {
+            primary.compare(Sequence(12), replica, Sequence(committed))
+        };
         let old = history(&[(1, 1, 0)]);
-        assert_eq!(compare(&old, 0), Lineage::Part);
-        assert_eq!(compare(&old, 8), Lineage::Part);
-        let diverged = Lineage::Diverged { fork: Sequence(8) };
+        assert_eq!(compare(&old, 0), Divergence::None);
+        assert_eq!(compare(&old, 8), Divergence::None);
+        let diverged = Divergence::Diverged { fork: Sequence(8) };
         assert_eq!(compare(&old, 9), diverged);
-        assert_eq!(compare(&primary, 12), Lineage::Part);
+        assert_eq!(compare(&primary, 12), Divergence::None);
         // What a primary has lost is not its replica's to keep.
-        let beyond = Lineage::Diverged { fork: Sequence(12) };
+        let beyond = Divergence::Diverged { fork: Sequence(12) };
         assert_eq!(compare(&primary, 13), beyond);
         // Promoted to the same epoch by somebody else.
         let rival = history(&[(1, 1, 0), (2, 3, 6)]);
-        assert_eq!(compare(&rival, 6), Lineage::Part);
-        let diverged = Lineage::Diverged { fork: Sequence(6) };
+        assert_eq!(compare(&rival, 6), Divergence::None);
+        let diverged = Divergence::Diverged { fork: Sequence(6) };
         assert_eq!(compare(&rival, 7), diverged);
         let stranger = history(&[(1, 9, 0)]);
-        assert_eq!(compare(&stranger, 0), Lineage::Part);
-        let diverged = Lineage::Diverged { fork: Sequence(0) };
+        assert_eq!(compare(&stranger, 0), Divergence::None);
+        let diverged = Divergence::Diverged { fork: Sequence(0) };
         assert_eq!(compare(&stranger, 1), diverged);
     }
 
@@ -300,7 +303,7 @@ mod tests {
         let newer = history(&[(1, 1, 0), (2, 2, 8)]);
         assert_eq!(
             primary.compare(Sequence(20), &newer, Sequence(8)),
-            Lineage::PrimaryIsOlder { newest: Epoch(2) }
+            Divergence::PrimaryIsOlder { newest: Epoch(2) }
         );
     }
 }

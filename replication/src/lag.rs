@@ -1,8 +1,8 @@
 //! How far a replica is behind, by its own clock alone.
 //!
 //! Guarantees: the staleness is never understated, however long messages have been under way and whatever the clocks of
-//! the nodes say. A replica sends the time of its own clock with a pulse; the primary repeats it in a heartbeat beside its
-//! last change. When the replica has applied that change, it holds all that was durable with the primary when the pulse was
+//! the nodes say. A replica sends the time of its own clock with a status update; the primary repeats it in a heartbeat beside its
+//! last change. When the replica has applied that change, it holds all that was durable with the primary when the status update was
 //! sent: it is as fresh as that moment. Only the clocks' rates must agree.
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use crate::position::Sequence;
 /// "Whoever has this change is as fresh as this moment."
 #[derive(Clone, Copy, Debug)]
 struct Promise {
-    head: Sequence,
+    committed: Sequence,
     moment_ms: u64,
 }
 
@@ -22,7 +22,7 @@ struct Promise {
 #[derive(Clone, Debug, Default)]
 pub struct Lag {
     applied: Sequence,
-    head: Sequence,
+    committed: Sequence,
     primary_time_ms: Option<i64>,
     promises: VecDeque<Promise>,
     fresh_ms: Option<u64>,
@@ -34,22 +34,25 @@ impl Lag {
     pub fn new(applied: Sequence) -> Self {
         Self {
             applied,
-            head: applied,
+            committed: applied,
             ..Self::default()
         }
     }
 
     /// Takes a heartbeat.
-    pub fn on_heartbeat(&mut self, beat: &Heartbeat) {
-        self.head = self.head.max(beat.head.sequence);
-        self.primary_time_ms = Some(beat.time_ms);
-        let Some(moment_ms) = beat.echo_ms else {
+    pub fn on_heartbeat(&mut self, heartbeat: &Heartbeat) {
+        self.committed = self.committed.max(heartbeat.committed.sequence);
+        self.primary_time_ms = Some(heartbeat.time_ms);
+        let Some(moment_ms) = heartbeat.echo_ms else {
             return;
         };
         // When all places are taken the newest goes unheard: what is kept is older, and the staleness overstated.
         if self.promises.len() < PROMISES {
-            let head = beat.head.sequence;
-            self.promises.push_back(Promise { head, moment_ms });
+            let committed = heartbeat.committed.sequence;
+            self.promises.push_back(Promise {
+                committed,
+                moment_ms,
+            });
         }
         self.redeem();
     }
@@ -57,13 +60,13 @@ impl Lag {
     /// Notes that the changes up to this one are durable and visible.
     pub fn on_applied(&mut self, applied: Sequence) {
         self.applied = applied;
-        self.head = self.head.max(applied);
+        self.committed = self.committed.max(applied);
         self.redeem();
     }
 
     fn redeem(&mut self) {
         while let Some(promise) = self.promises.front().copied() {
-            if promise.head > self.applied {
+            if promise.committed > self.applied {
                 return;
             }
             self.fresh_ms = self.fresh_ms.max(Some(promise.moment_ms));
@@ -74,7 +77,7 @@ impl Lag {
     /// How many changes are missing, as far as the primary has said.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.head.0.saturating_sub(self.applied.0)
+        self.committed.0.saturating_sub(self.applied.0)
     }
 
     /// For how many milliseconds the primary may have had changes that are missing here; `None` = it has not been reached
@@ -96,11 +99,11 @@ mod tests {
     use super::*;
     use crate::position::{Epoch, Position};
 
-    fn beat(head: u64, echo_ms: u64) -> Heartbeat {
+    fn heartbeat(committed: u64, echo_ms: u64) -> Heartbeat {
         Heartbeat {
-            head: Position {
+            committed: Position {
                 epoch: Epoch(1),
-                sequence: Sequence(head),
+                sequence: Sequence(committed),
             },
             time_ms: 77,
             echo_ms: Some(echo_ms),
@@ -111,13 +114,13 @@ mod tests {
     fn a_replica_is_as_fresh_as_the_last_promise_that_it_has_redeemed() {
         let mut lag = Lag::new(Sequence(5));
         assert_eq!(lag.staleness_ms(1000), None);
-        lag.on_heartbeat(&beat(7, 1000));
+        lag.on_heartbeat(&heartbeat(7, 1000));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (2, None));
         lag.on_applied(Sequence(6));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (1, None));
         lag.on_applied(Sequence(7));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (0, Some(10)));
-        lag.on_heartbeat(&beat(9, 1100));
+        lag.on_heartbeat(&heartbeat(9, 1100));
         assert_eq!((lag.changes(), lag.staleness_ms(1200)), (2, Some(200)));
         lag.on_applied(Sequence(9));
         assert_eq!(lag.staleness_ms(1200), Some(100));
@@ -129,7 +132,7 @@ mod tests {
         let mut lag = Lag::new(Sequence(5));
         lag.on_heartbeat(&Heartbeat {
             echo_ms: None,
-            ..beat(5, 0)
+            ..heartbeat(5, 0)
         });
         assert_eq!(lag.staleness_ms(1000), None);
     }
@@ -138,7 +141,7 @@ mod tests {
     fn promises_that_find_no_place_are_not_kept() {
         let mut lag = Lag::new(Sequence(0));
         for echo in 0..PROMISES as u64 + 50 {
-            lag.on_heartbeat(&beat(1, echo));
+            lag.on_heartbeat(&heartbeat(1, echo));
         }
         lag.on_applied(Sequence(1));
         assert_eq!(lag.staleness_ms(1000), Some(1001 - PROMISES as u64));

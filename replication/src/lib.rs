@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bytes ─ Link (frame, handshake, session) ─ messages ─┬─ Feed   (primary) ─ SourceWork ─ ChangeSource
-//!                                                      └─ Follow (replica) ─ SinkWork   ─ ChangeSink
+//!                                                      └─ Follower (replica) ─ SinkWork   ─ ChangeSink
 //!                                     Feed ─ Acks: which writes are durable where
 //! ```
 //!
@@ -16,9 +16,9 @@
 //! 2. [`feed::Moment`] is read anew for every call, after [`acks::Acks`] has been told of everything before.
 //! 3. A write is handed to [`acks::Acks`] when it is durable and before it is acknowledged, whatever it waits for.
 //! 4. Whenever a feed's connection ends, by whomever, [`acks::Acks::on_left`] is called.
-//! 5. Nothing is read from a connection while [`follow::Follow::wants_input`] says no, and [`feed::Feed::on_room`] is called
+//! 5. Nothing is read from a connection while [`follow::Follower::wants_input`] says no, and [`feed::Feed::on_room`] is called
 //!    when what was sent has left but for some bytes: so memory is bounded on both sides.
-//! 6. A promotion makes the history of [`history::History::promoted`] durable before the first change of the epoch.
+//! 6. A promotion makes the history of [`history::EpochHistory::promoted`] durable before the first change of the epoch.
 //!
 //! Everything that a node says of itself goes through [`history`]: which epochs it knows, and how far its changes reach.
 
@@ -27,6 +27,7 @@
 pub mod acks;
 pub mod backoff;
 pub mod driver;
+mod failpoint;
 pub mod feed;
 pub mod follow;
 pub mod frame;
@@ -37,7 +38,6 @@ pub mod limits;
 pub mod link;
 pub mod message;
 pub mod message_format;
-mod planted;
 pub mod position;
 #[cfg(test)]
 mod random;

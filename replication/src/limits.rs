@@ -27,12 +27,12 @@ pub const ROW_KEY_BYTES: usize = 1024;
 pub const ROW_VALUE_BYTES: usize = CHANGE_BYTES;
 /// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
 pub const HISTORY_EPOCHS: usize = 256;
-/// Lists of stamps that wait until a replica sends them.
-pub const USED_WAITING: usize = 4;
+/// Lists of last_used that wait until a replica sends them.
+pub const LAST_USED_QUEUE: usize = 4;
 /// Stamps of last uses in one frame.
-pub const STAMPS: usize = 4096;
-/// The longest key of a stamp.
-pub const STAMP_KEY_BYTES: usize = 64;
+pub const LAST_USED_ENTRIES: usize = 4096;
+/// The longest key of a entry.
+pub const LAST_USED_KEY_BYTES: usize = 64;
 /// Secrets that a node accepts besides its own, so that a secret can be replaced node by node.
 pub const SECRETS_RETIRED: usize = 8;
 /// The shortest shared secret, in bytes.
@@ -75,7 +75,8 @@ const _: () = assert!(
     CHUNK_BYTES + ROW_KEY_BYTES + ROW_VALUE_BYTES + 10 * CHUNK_ROWS + MESSAGE_OVERHEAD_BYTES
         <= FRAME_BYTES
 );
-const _: () = assert!(STAMPS * (STAMP_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
+const _: () =
+    assert!(LAST_USED_ENTRIES * (LAST_USED_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HISTORY_EPOCHS * 32 + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HEARTBEAT_MS * 4 <= SILENCE_MS);
 const _: () = assert!(BACKOFF_MS_MIN <= BACKOFF_MS_MAX);

@@ -6,7 +6,7 @@
 
 use crate::frame::{self, Decoder, FrameError};
 use crate::handshake::{
-    HandshakeError, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake, Step,
+    HandshakeError, HandshakeStep, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake,
 };
 use crate::limits::{FRAME_BYTES, HANDSHAKE_MS};
 use crate::message::Message;
@@ -143,11 +143,11 @@ impl Link {
             Stage::Over => return Err(LinkError::NotOpen),
         };
         match step {
-            Ok(Step::Send(answer)) => {
+            Ok(HandshakeStep::Send(answer)) => {
                 frame::append(&answer, out);
                 Ok(None)
             }
-            Ok(Step::Done(answer, peer)) => {
+            Ok(HandshakeStep::Done(answer, peer)) => {
                 if let Some(answer) = answer {
                     frame::append(&answer, out);
                 }
@@ -198,7 +198,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Pulse;
+    use crate::message::StatusUpdate;
     use crate::position::ClusterId;
     use crate::secret::{Secrets, SharedSecret};
 
@@ -213,8 +213,8 @@ mod tests {
         }
     }
 
-    fn pulse() -> Message {
-        Message::Pulse(Pulse {
+    fn status_update() -> Message {
+        Message::StatusUpdate(StatusUpdate {
             durable: None,
             sent_ms: 0x5ec1_2e75_ec12_e75e,
         })
@@ -238,18 +238,24 @@ mod tests {
     fn messages_pass_when_both_have_proven_themselves() {
         let (mut replica, mut primary) = open();
         let mut out = Vec::new();
-        replica.send(&pulse(), &mut out).unwrap();
-        replica.send(&pulse(), &mut out).unwrap();
+        replica.send(&status_update(), &mut out).unwrap();
+        replica.send(&status_update(), &mut out).unwrap();
         let readable = 0x5ec1_2e75_ec12_e75e_u64.to_le_bytes();
         assert!(!out.windows(8).any(|window| window == readable));
         let messages = primary.on_bytes(&out, &mut vec![]).unwrap();
-        assert_eq!(messages, [(); 2].map(|()| Incoming::Message(pulse())));
+        assert_eq!(
+            messages,
+            [(); 2].map(|()| Incoming::Message(status_update()))
+        );
     }
 
     #[test]
     fn nothing_is_said_before() {
         let (mut replica, hello) = Link::call(identity(1, 7), Nonce([1; 32]), 0);
-        assert_eq!(replica.send(&pulse(), &mut vec![]), Err(LinkError::NotOpen));
+        assert_eq!(
+            replica.send(&status_update(), &mut vec![]),
+            Err(LinkError::NotOpen)
+        );
         let mut primary = Link::answer(identity(2, 8), Nonce([2; 32]), 0);
         let (mut challenge, mut evidence, mut refusal) = (vec![], vec![], vec![]);
         primary.on_bytes(&hello, &mut challenge).unwrap();
@@ -265,7 +271,7 @@ mod tests {
         // A message that needs no proof does not exist.
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 0);
         let mut frame = Vec::new();
-        frame::append(&message_format::encode(&pulse()), &mut frame);
+        frame::append(&message_format::encode(&status_update()), &mut frame);
         assert!(primary.on_bytes(&frame, &mut vec![]).is_err());
     }
 

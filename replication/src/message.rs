@@ -1,6 +1,6 @@
 //! What two nodes say to each other once they have proven who they are.
 
-use crate::history::History;
+use crate::history::EpochHistory;
 use crate::position::{CopyId, Position, Sequence};
 use crate::refusal::Refusal;
 
@@ -9,11 +9,11 @@ use crate::refusal::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Replica: what it holds and wants.
-    Follow(Follow),
+    Follow(FollowRequest),
     /// Replica: it is there, and this is durable.
-    Pulse(Pulse),
+    StatusUpdate(StatusUpdate),
     /// Replica: when keys were last used there.
-    Used(Vec<Stamp>),
+    LastUsed(Vec<LastUsed>),
     /// Primary: what will follow.
     Welcome(Welcome),
     /// Primary: nothing will follow.
@@ -28,29 +28,29 @@ pub enum Message {
 
 /// The wish of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Follow {
+pub struct FollowRequest {
     /// The epochs that it knows.
-    pub history: History,
+    pub history: EpochHistory,
     /// From where it wants to go on.
-    pub ask: Ask,
+    pub start: StartFrom,
     /// For how many milliseconds after it has last been up to date it goes on to answer.
     pub max_staleness_ms: u64,
 }
 
 /// From where a replica wants to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum StartFrom {
     /// After this change, the last that is durable with it.
-    Continue(Mark),
+    Change(LogPoint),
     /// From nothing: whatever it holds, it will throw away.
-    Fresh,
+    Nothing,
     /// In the midst of a full copy, at this place.
-    Resume(CopyPlace),
+    Copy(CopyPlace),
 }
 
 /// The last change that a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct LogPoint {
     /// Its place.
     pub position: Position,
     /// What it says, in short; `None` before the first change.
@@ -96,7 +96,7 @@ pub struct Cursor {
 
 /// The life sign of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulse {
+pub struct StatusUpdate {
     /// The last change that is durable and visible there; `None` = it is in the midst of a full copy.
     pub durable: Option<Position>,
     /// The replica's own monotonic clock, in milliseconds; the primary only repeats it.
@@ -105,7 +105,7 @@ pub struct Pulse {
 
 /// When a key was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct LastUsed {
     /// The key, as storage names it.
     pub key: Vec<u8>,
     /// Milliseconds since 1970.
@@ -116,7 +116,7 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// The epochs of the primary, which the replica makes its own before it takes anything else.
-    pub history: History,
+    pub history: EpochHistory,
     /// What follows.
     pub plan: Plan,
 }
@@ -166,10 +166,10 @@ impl Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// Its last durable change.
-    pub head: Position,
+    pub committed: Position,
     /// Its wall clock, in milliseconds since 1970; to show, never to judge by.
     pub time_ms: i64,
-    /// What the newest pulse of the replica said of its own clock; `None` while the replica is not counted among those that
+    /// What the newest status update of the replica said of its own clock; `None` while the replica is not counted among those that
     /// a write may wait for.
     pub echo_ms: Option<u64>,
 }

@@ -4,25 +4,25 @@
 //! u8 kind   u64 epoch   u64 sequence   fields of the kind
 //! ```
 //!
-//! The position is that of the first change, of the copy, of the head, or of what is durable; 0 and 0 where a kind has none.
+//! The position is that of the first change, of the copy, of the committed, or of what is durable; 0 and 0 where a kind has none.
 
-use crate::history::{Era, History};
+use crate::history::{EpochHistory, EpochStart};
 use crate::limits::{
-    BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, ROW_KEY_BYTES, ROW_VALUE_BYTES,
-    STAMP_KEY_BYTES, STAMPS,
+    BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, LAST_USED_ENTRIES,
+    LAST_USED_KEY_BYTES, ROW_KEY_BYTES, ROW_VALUE_BYTES,
 };
 use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, Cursor, Digest, End, Follow, Heartbeat, Mark, Message, Plan,
-    Pulse, Row, Stamp, Welcome,
+    Batch, Chunk, CopyPlace, Cursor, Digest, End, FollowRequest, Heartbeat, LastUsed, LogPoint,
+    Message, Plan, Row, StartFrom, StatusUpdate, Welcome,
 };
-use crate::position::{CopyId, Epoch, Position, Reign, Sequence};
+use crate::position::{CopyId, Epoch, EpochId, Position, Sequence};
 use crate::refusal::Refusal;
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, Writer};
 
 const FOLLOW: u8 = 16;
-const PULSE: u8 = 17;
-const USED: u8 = 18;
+const STATUS_UPDATE: u8 = 17;
+const LAST_USED: u8 = 18;
 const WELCOME: u8 = 32;
 const REFUSED: u8 = 33;
 const CHANGES: u8 = 34;
@@ -41,14 +41,16 @@ pub fn encode(message: &Message) -> Vec<u8> {
     let mut out = Writer::with_capacity(64);
     match message {
         Message::Follow(follow) => encode_follow(follow, &mut out),
-        Message::Pulse(pulse) => {
-            let durable = pulse.durable.unwrap_or(NOWHERE);
-            out.u8(PULSE).position(durable).u64(pulse.sent_ms);
+        Message::StatusUpdate(status_update) => {
+            let durable = status_update.durable.unwrap_or(NOWHERE);
+            out.u8(STATUS_UPDATE)
+                .position(durable)
+                .u64(status_update.sent_ms);
         }
-        Message::Used(stamps) => {
-            out.u8(USED).position(NOWHERE).count(stamps.len());
-            for stamp in stamps {
-                out.bytes(&stamp.key).i64(stamp.time_ms);
+        Message::LastUsed(last_used) => {
+            out.u8(LAST_USED).position(NOWHERE).count(last_used.len());
+            for entry in last_used {
+                out.bytes(&entry.key).i64(entry.time_ms);
             }
         }
         Message::Welcome(welcome) => encode_welcome(welcome, &mut out),
@@ -63,24 +65,26 @@ pub fn encode(message: &Message) -> Vec<u8> {
                 out.bytes(change);
             }
         }
-        Message::Heartbeat(beat) => {
-            out.u8(HEARTBEAT).position(beat.head).i64(beat.time_ms);
-            encode_option(beat.echo_ms, &mut out);
+        Message::Heartbeat(heartbeat) => {
+            out.u8(HEARTBEAT)
+                .position(heartbeat.committed)
+                .i64(heartbeat.time_ms);
+            encode_option(heartbeat.echo_ms, &mut out);
         }
         Message::Chunk(chunk) => encode_chunk(chunk, &mut out),
     }
     out.finish()
 }
 
-fn encode_follow(follow: &Follow, out: &mut Writer) {
+fn encode_follow(follow: &FollowRequest, out: &mut Writer) {
     out.u8(FOLLOW);
-    match &follow.ask {
-        Ask::Continue(mark) => {
-            out.position(mark.position).u8(0);
-            encode_option(mark.digest.map(|digest| digest.0), out)
+    match &follow.start {
+        StartFrom::Change(point) => {
+            out.position(point.position).u8(0);
+            encode_option(point.digest.map(|digest| digest.0), out)
         }
-        Ask::Fresh => out.position(NOWHERE).u8(1),
-        Ask::Resume(place) => {
+        StartFrom::Nothing => out.position(NOWHERE).u8(1),
+        StartFrom::Copy(place) => {
             out.position(place.position).u8(2);
             encode_place(place, out)
         }
@@ -130,10 +134,10 @@ fn encode_option(number: Option<u64>, out: &mut Writer) -> &mut Writer {
     }
 }
 
-fn encode_history(history: &History, out: &mut Writer) {
+fn encode_history(history: &EpochHistory, out: &mut Writer) {
     out.count(history.eras().len());
     for era in history.eras() {
-        out.u64(era.epoch.0).raw(&era.reign.0).u64(era.after.0);
+        out.u64(era.epoch.0).raw(&era.id.0).u64(era.after.0);
     }
 }
 
@@ -163,13 +167,13 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let position = reader.position()?;
     let message = match kind {
         FOLLOW => Message::Follow(decode_follow(position, &mut reader)?),
-        PULSE => Message::Pulse(Pulse {
+        STATUS_UPDATE => Message::StatusUpdate(StatusUpdate {
             durable: (position != NOWHERE).then_some(position),
             sent_ms: reader.u64()?,
         }),
-        USED => Message::Used(reader.list(STAMPS, |reader| {
-            Ok(Stamp {
-                key: reader.bytes(STAMP_KEY_BYTES)?.to_vec(),
+        LAST_USED => Message::LastUsed(reader.list(LAST_USED_ENTRIES, |reader| {
+            Ok(LastUsed {
+                key: reader.bytes(LAST_USED_KEY_BYTES)?.to_vec(),
                 time_ms: reader.i64()?,
             })
         })?),
@@ -177,7 +181,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
         REFUSED => Message::Refused(decode_refusal(&mut reader)?),
         CHANGES => Message::Changes(decode_batch(position, &mut reader)?),
         HEARTBEAT => Message::Heartbeat(Heartbeat {
-            head: position,
+            committed: position,
             time_ms: reader.i64()?,
             echo_ms: decode_option(&mut reader)?,
         }),
@@ -187,10 +191,10 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     reader.finish()?;
     let has_none = matches!(
         &message,
-        Message::Used(_)
+        Message::LastUsed(_)
             | Message::Refused(_)
-            | Message::Follow(Follow {
-                ask: Ask::Fresh,
+            | Message::Follow(FollowRequest {
+                start: StartFrom::Nothing,
                 ..
             })
     );
@@ -200,18 +204,18 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     Ok(message)
 }
 
-fn decode_follow(position: Position, reader: &mut Reader<'_>) -> Result<Follow, Malformed> {
-    let ask = match reader.u8()? {
-        0 => Ask::Continue(Mark {
+fn decode_follow(position: Position, reader: &mut Reader<'_>) -> Result<FollowRequest, Malformed> {
+    let start = match reader.u8()? {
+        0 => StartFrom::Change(LogPoint {
             position,
             digest: decode_option(reader)?.map(Digest),
         }),
-        1 => Ask::Fresh,
-        2 => Ask::Resume(decode_place(position, reader)?),
+        1 => StartFrom::Nothing,
+        2 => StartFrom::Copy(decode_place(position, reader)?),
         _ => return Err(Malformed("an unknown wish")),
     };
-    Ok(Follow {
-        ask,
+    Ok(FollowRequest {
+        start,
         max_staleness_ms: reader.u64()?,
         history: decode_history(reader)?,
     })
@@ -296,15 +300,15 @@ fn decode_option(reader: &mut Reader<'_>) -> Result<Option<u64>, Malformed> {
     Ok(reader.list(1, Reader::u64)?.pop())
 }
 
-fn decode_history(reader: &mut Reader<'_>) -> Result<History, Malformed> {
+fn decode_history(reader: &mut Reader<'_>) -> Result<EpochHistory, Malformed> {
     let eras = reader.list(HISTORY_EPOCHS, |reader| {
-        Ok(Era {
+        Ok(EpochStart {
             epoch: Epoch(reader.u64()?),
-            reign: Reign(reader.array()?),
+            id: EpochId(reader.array()?),
             after: Sequence(reader.u64()?),
         })
     })?;
-    History::new(eras).map_err(|_| Malformed("a history that cannot be"))
+    EpochHistory::new(eras).map_err(|_| Malformed("a history that cannot be"))
 }
 
 /// Reads what [`encode_refusal`] writes.

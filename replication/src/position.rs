@@ -34,7 +34,7 @@ id! {
 }
 id! {
     /// One promotion. Drawn at random, so that two nodes that were promoted to the same epoch can be told apart.
-    Reign
+    EpochId
 }
 id! {
     /// One full copy, consistent at one position. It can be resumed for as long as the primary keeps it.

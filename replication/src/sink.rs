@@ -1,7 +1,7 @@
 //! What a follower needs of a replica's storage.
 
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, Mark};
+use crate::history::EpochHistory;
+use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, LogPoint};
 use crate::position::Position;
 
 /// Storage could not do it. What is on disk is unknown; the replica stops until it is started again.
@@ -16,7 +16,7 @@ pub trait ChangeSink {
     ///
     /// # Errors
     /// The disk.
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError>;
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError>;
 
     /// Adds these changes to the log and does what they say.
     ///
@@ -29,7 +29,7 @@ pub trait ChangeSink {
     ///
     /// # Errors
     /// The disk.
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError>;
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError>;
 
     /// Adds rows to the copy and notes its cursor. With the last chunk the copy is complete and all of it durable, and the node's
     /// position that of the copy. Before that a power cut may take back rows, and the cursor with them.
@@ -41,11 +41,11 @@ pub trait ChangeSink {
 
 /// What is durable with a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct DurableState {
     /// The epochs that it knows.
-    pub history: History,
+    pub history: EpochHistory,
     /// How far its state has come.
-    pub place: Place,
+    pub progress: Progress,
     /// What its last change says, in short, be it in the log or the one that a copy is consistent with; `None` before the
     /// first change.
     pub last: Option<Digest>,
@@ -53,7 +53,7 @@ pub struct Standing {
 
 /// How far the state of a node has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Progress {
     /// It holds all changes up to this one.
     At(Position),
     /// It holds a part of a copy, which nobody may see.
@@ -64,11 +64,11 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkWork {
     /// [`ChangeSink::adopt`].
-    Adopt(History),
+    Adopt(EpochHistory),
     /// [`ChangeSink::apply`].
     Apply(Batch),
     /// [`ChangeSink::begin_copy`].
-    BeginCopy(History, CopyPlace),
+    BeginCopy(EpochHistory, CopyPlace),
     /// [`ChangeSink::install`].
     Install(Chunk),
 }
@@ -77,11 +77,11 @@ pub enum SinkWork {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkDone {
     /// Of [`SinkWork::Adopt`].
-    Adopted(History),
+    Adopted(EpochHistory),
     /// Of [`SinkWork::Apply`]: the last change.
-    Applied(Mark),
+    Applied(LogPoint),
     /// Of [`SinkWork::BeginCopy`].
-    CopyBegun(History, CopyPlace),
+    CopyBegun(EpochHistory, CopyPlace),
     /// Of [`SinkWork::Install`]: the last row, and whether that was all.
     Installed(Cursor, End),
     /// Storage failed.
@@ -94,7 +94,7 @@ impl SinkWork {
         let done = match self {
             Self::Adopt(history) => sink.adopt(&history).map(|()| SinkDone::Adopted(history)),
             Self::Apply(batch) => sink.apply(&batch).map(|()| {
-                SinkDone::Applied(Mark {
+                SinkDone::Applied(LogPoint {
                     position: batch.last(),
                     digest: Some(batch.digest()),
                 })

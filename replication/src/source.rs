@@ -1,6 +1,6 @@
 //! What a feed needs of a primary's storage.
 
-use crate::message::{Batch, CopyPlace, Cursor, Digest, End, Mark, Row};
+use crate::message::{Batch, CopyPlace, Cursor, Digest, End, LogPoint, Row};
 use crate::position::{CopyId, Position, Sequence};
 
 /// Storage could not do it; the connection ends, and the replica tries again.
@@ -74,7 +74,7 @@ pub enum Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyOpening {
     /// This copy, consistent with this change.
-    Open(CopyId, Mark),
+    Open(CopyId, LogPoint),
     /// As many copies as are allowed are under way.
     Busy,
 }

@@ -10,7 +10,9 @@ use talos_api::fleet::{
 };
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::{Engine, LoggedChange, Mode, Position};
-use talos_node::{Duty, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, Place};
+use talos_node::{
+    ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, WriteRole,
+};
 use talos_replication::driver::primary::FedReplica;
 use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
@@ -26,16 +28,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What the settings say; `None` for a server that stands alone.
+    /// What the settings say; `None` for a server that stands diverged.
     ///
     /// # Errors
     /// Files that cannot be used.
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
-        let place = match (replication.role, &replication.primary) {
+        let configured_role = match (replication.role, &replication.primary) {
             (ReplicationRole::None, _) => return Ok(None),
-            (ReplicationRole::Primary, _) => Place::Primary,
-            (ReplicationRole::Replica, primary) => Place::Replica {
+            (ReplicationRole::Primary, _) => ConfiguredRole::Primary,
+            (ReplicationRole::Replica, primary) => ConfiguredRole::Replica {
                 primary: primary
                     .as_ref()
                     .map(ToString::to_string)
@@ -79,7 +81,7 @@ impl Plan {
         Ok(Some(Self {
             file,
             settings: NodeSettings {
-                place,
+                configured_role,
                 directory: settings.db.directory.clone(),
                 listen: replication.listen,
                 secrets,
@@ -97,7 +99,7 @@ impl Plan {
 
     /// How the database is to be opened.
     pub(super) fn mode(&self) -> Mode {
-        self.file.mode(&self.settings.place)
+        self.file.mode(&self.settings.configured_role)
     }
 
     /// Starts the node.
@@ -154,14 +156,14 @@ impl Fleet for Member {
     }
 
     fn writes(&self) -> Result<Writes, ApiError> {
-        match self.node.duty() {
-            Duty::Takes => Ok(Writes::Here),
-            Duty::Follows => Ok(Writes::At(Arc::clone(&self.primary_url))),
-            Duty::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
+        match self.node.write_role() {
+            WriteRole::Accepts => Ok(Writes::Here),
+            WriteRole::Forwards => Ok(Writes::At(Arc::clone(&self.primary_url))),
+            WriteRole::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
                 "another node is the primary since epoch {}, and this one takes no changes any more; ask that one",
                 epoch.0
             ))),
-            Duty::Changing => Err(ApiError::service_unavailable(
+            WriteRole::Changing => Err(ApiError::service_unavailable(
                 "this node is changing its role; try again",
             )),
         }
@@ -243,14 +245,14 @@ impl Fleet for Member {
     }
 
     fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
-        let alone = self.node.alone(limit);
+        let diverged = self.node.diverged_changes(limit);
         Box::pin(async move {
-            let alone = alone.await.map_err(refusal)?;
-            let changes = alone.changes.iter().map(change);
+            let diverged = diverged.await.map_err(refusal)?;
+            let changes = diverged.changes.iter().map(change);
             Ok(Divergence {
-                fork: alone.fork.to_string(),
+                fork: diverged.fork.to_string(),
                 changes: changes.collect::<Result<_, _>>()?,
-                total: alone.total,
+                total: diverged.total,
             })
         })
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use talos_engine::Mode;
 
-use super::Place;
+use super::ConfiguredRole;
 use talos_replication::position::NodeId;
 
 const NAME: &str = "node";
@@ -55,21 +55,23 @@ impl NodeFile {
         Ok(file)
     }
 
-    /// How the database is to be opened for a node that is configured for this place: a promotion holds for as long as the
+    /// How the database is to be opened for a node that is configured for this role: a promotion holds for as long as the
     /// configuration is the one that it overrode.
     #[must_use]
-    pub fn mode(&self, place: &Place) -> Mode {
-        match place {
-            Place::Primary => Mode::Primary,
-            Place::Replica { .. } if self.is_promoted_over(place) => Mode::Primary,
-            Place::Replica { .. } => Mode::Replica,
+    pub fn mode(&self, configured_role: &ConfiguredRole) -> Mode {
+        match configured_role {
+            ConfiguredRole::Primary => Mode::Primary,
+            ConfiguredRole::Replica { .. } if self.is_promoted_over(configured_role) => {
+                Mode::Primary
+            }
+            ConfiguredRole::Replica { .. } => Mode::Replica,
         }
     }
 
     /// Whether the node was promoted although this is what is configured.
     #[must_use]
-    pub fn is_promoted_over(&self, place: &Place) -> bool {
-        self.promoted_over.as_deref() == Some(&*place.to_string())
+    pub fn is_promoted_over(&self, configured_role: &ConfiguredRole) -> bool {
+        self.promoted_over.as_deref() == Some(&*configured_role.to_string())
     }
 
     /// The node's name, drawn now if it has none.
@@ -91,7 +93,7 @@ impl NodeFile {
     ///
     /// # Errors
     /// The disk.
-    pub fn note_promotion(&mut self, over: Option<&Place>) -> io::Result<()> {
+    pub fn note_promotion(&mut self, over: Option<&ConfiguredRole>) -> io::Result<()> {
         let over = over.map(ToString::to_string);
         if self.promoted_over == over {
             return Ok(());
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn a_node_keeps_its_name_and_its_promotion() {
         let scratch = tempfile::tempdir().unwrap();
-        let replica = |primary: &str| Place::Replica {
+        let replica = |primary: &str| ConfiguredRole::Replica {
             primary: primary.to_owned(),
         };
         let mut file = NodeFile::load(scratch.path()).unwrap();
@@ -151,7 +153,7 @@ mod tests {
         assert_eq!(again.name().unwrap(), name);
         assert_eq!(again.mode(&replica("a:1")), Mode::Primary);
         assert_eq!(again.mode(&replica("b:1")), Mode::Replica);
-        assert_eq!(again.mode(&Place::Primary), Mode::Primary);
+        assert_eq!(again.mode(&ConfiguredRole::Primary), Mode::Primary);
         again.note_promotion(None).unwrap();
         let again = NodeFile::load(scratch.path()).unwrap();
         assert_eq!(again.mode(&replica("a:1")), Mode::Replica);

@@ -10,9 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod file;
+mod primary_role;
 mod probe;
-mod pulse;
-mod reign;
+mod readiness_lease;
 mod role;
 mod settings;
 mod status;
@@ -29,12 +29,12 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 pub use self::file::NodeFile;
-use self::pulse::Pulse;
+use self::readiness_lease::ReadinessLease;
 use self::role::Role;
-pub use self::settings::{Alone, NodeError, NodeRefusal, NodeSettings, Place};
-pub use self::status::{Duty, NodeStatus, Unready};
-use crate::store::head_of;
-use talos_replication::driver::waits::NotReplicated;
+pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
+pub use self::status::{NodeStatus, Unready, WriteRole};
+use crate::store::committed_position;
+use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::position::{ClusterId, NodeId, Position};
 
 /// All nodes that share a secret may follow one another; their lineages tell whether they can.
@@ -49,11 +49,11 @@ struct Shared {
     settings: NodeSettings,
     node: NodeId,
     file: Mutex<NodeFile>,
-    head: watch::Receiver<Position>,
+    committed: watch::Receiver<Position>,
     /// One change of roles at a time.
     changing: tokio::sync::Mutex<()>,
     role: Mutex<Role>,
-    pulse: Pulse,
+    readiness: ReadinessLease,
     _watch: Watch,
 }
 
@@ -75,10 +75,10 @@ impl Node {
         settings: NodeSettings,
     ) -> Result<Self, NodeError> {
         let node = file.name().map_err(NodeError::File)?;
-        if !file.is_promoted_over(&settings.place) {
+        if !file.is_promoted_over(&settings.configured_role) {
             file.note_promotion(None).map_err(NodeError::File)?;
         }
-        let (moved, head) = watch::channel(head_of(&engine));
+        let (moved, committed) = watch::channel(committed_position(&engine));
         let follows = engine.watch(move |position| {
             moved.send_replace(position);
         });
@@ -96,10 +96,10 @@ impl Node {
             settings,
             node,
             file: Mutex::new(file),
-            head,
+            committed,
             changing: tokio::sync::Mutex::new(()),
             role: Mutex::new(Role::None),
-            pulse: Pulse::default(),
+            readiness: ReadinessLease::default(),
             _watch: watch,
         });
         runtime.block_on(shared.wake())?;
@@ -119,7 +119,7 @@ impl Node {
     /// Whether traffic may be sent to it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.pulse.beats()
+        self.shared.readiness.is_valid()
     }
 
     /// Where it stands.
@@ -150,11 +150,13 @@ impl Node {
 
     /// Whether it takes changes.
     #[must_use]
-    pub fn duty(&self) -> Duty {
+    pub fn write_role(&self) -> WriteRole {
         match &*self.shared.role() {
-            Role::Primary { replaced, .. } => replaced.by().map_or(Duty::Takes, Duty::Replaced),
-            Role::Replica { .. } => Duty::Follows,
-            Role::None => Duty::Changing,
+            Role::Primary { replaced, .. } => replaced
+                .by()
+                .map_or(WriteRole::Accepts, WriteRole::Replaced),
+            Role::Replica { .. } => WriteRole::Forwards,
+            Role::None => WriteRole::Changing,
         }
     }
 
@@ -224,14 +226,14 @@ impl Node {
         self.change(async move { shared.rejoin().await })
     }
 
-    /// The changes that this node alone holds, at most `limit` of them. May be polled anywhere.
-    pub fn alone(
+    /// The changes that only this node holds, at most `limit` of them. May be polled anywhere.
+    pub fn diverged_changes(
         &self,
         limit: usize,
-    ) -> impl Future<Output = Result<Alone, NodeRefusal>> + Send + 'static + use<> {
+    ) -> impl Future<Output = Result<DivergedChanges, NodeRefusal>> + Send + 'static + use<> {
         let shared = Arc::clone(&self.shared);
         self.change(async move {
-            let read = spawn_blocking(move || shared.alone(limit)).await;
+            let read = spawn_blocking(move || shared.diverged_changes(limit)).await;
             read.unwrap_or_else(|error| Err(NodeRefusal::Failed(error.to_string())))
         })
     }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::store::{head_of, history_of, last_of};
+use crate::store::{committed_position, epoch_history, last_digest};
 use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::follow::Stop;
-use talos_replication::history::History;
+use talos_replication::history::EpochHistory;
 use talos_replication::message::{Batch, Chunk, CopyPlace};
-use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
+use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ impl Refusing {
 }
 
 impl ChangeSink for Refusing {
-    fn adopt(&mut self, _: &History) -> Result<(), SinkError> {
+    fn adopt(&mut self, _: &EpochHistory) -> Result<(), SinkError> {
         self.refuse()
     }
 
@@ -41,7 +41,7 @@ impl ChangeSink for Refusing {
         self.refuse()
     }
 
-    fn begin_copy(&mut self, _: &History, _: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, _: &EpochHistory, _: &CopyPlace) -> Result<(), SinkError> {
         self.refuse()
     }
 
@@ -52,13 +52,14 @@ impl ChangeSink for Refusing {
 
 impl Shared {
     /// Whether somebody reigns at `primary` whom this node would have to follow.
-    pub(super) async fn is_replaced_at(&self, primary: &str) -> bool {
-        let (Ok(history), Ok(last)) = (history_of(&self.engine), last_of(&self.engine)) else {
+    pub(super) async fn is_replaced_by(&self, primary: &str) -> bool {
+        let (Ok(history), Ok(last)) = (epoch_history(&self.engine), last_digest(&self.engine))
+        else {
             return false;
         };
-        let standing = Standing {
+        let durable_state = DurableState {
             history,
-            place: Place::At(head_of(&self.engine)),
+            progress: Progress::At(committed_position(&self.engine)),
             last,
         };
         let settings = ReplicaSettings {
@@ -69,7 +70,7 @@ impl Shared {
         };
         let sink = Refusing::default();
         let asked = Arc::clone(&sink.0);
-        let (replica, handle) = Replica::new(sink, standing, settings);
+        let (replica, handle) = Replica::new(sink, durable_state, settings);
         let mut status = handle.status();
         let asking = tokio::spawn(replica.run());
         let answered = status.wait_for(|status| status.stop.is_some() || status.last_end.is_some());

@@ -9,23 +9,23 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::reign::{Reigning, Replaced};
-use super::{Alone, CLUSTER, NodeError, NodeFile, NodeRefusal, Place, Shared};
-use crate::store::{EngineSink, EngineSource, history_of};
+use super::primary_role::{PrimaryRole, Replaced};
+use super::{CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, Shared};
+use crate::store::{EngineSink, EngineSource, epoch_history};
 use talos_replication::acks::Wait;
+use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
 use talos_replication::driver::replica::{
-    Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus,
+    Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus, StoppedReplica,
 };
-use talos_replication::driver::waits::NotReplicated;
 use talos_replication::follow::Stop;
 use talos_replication::handshake::Identity;
-use talos_replication::limits::STAMPS;
-use talos_replication::message::Stamp;
+use talos_replication::limits::LAST_USED_ENTRIES;
+use talos_replication::message::LastUsed;
 use talos_replication::position::{Epoch, Position};
 use talos_replication::sink::SinkError;
 
-/// Bytes of the log that are read at a time to show what a node alone holds.
+/// Bytes of the log that are read at a time to show what only this node holds.
 const LOG_BYTES: usize = 1 << 20;
 
 /// What a node does now.
@@ -40,7 +40,7 @@ pub(super) enum Role {
     Replica {
         handle: ReplicaHandle,
         status: watch::Receiver<ReplicaStatus>,
-        task: JoinHandle<Result<Left<EngineSink>, SinkError>>,
+        task: JoinHandle<Result<StoppedReplica<EngineSink>, SinkError>>,
         primary: String,
     },
     /// Between two roles, or after the last.
@@ -70,9 +70,9 @@ impl Shared {
 
     /// Begins a role when the process starts. A promotion counts unless the primary that is configured was promoted later.
     pub(super) async fn wake(self: &Arc<Self>) -> Result<(), NodeError> {
-        if let (Mode::Primary, Place::Replica { primary }) =
-            (self.engine.mode(), &self.settings.place)
-            && self.is_replaced_at(primary).await
+        if let (Mode::Primary, ConfiguredRole::Replica { primary }) =
+            (self.engine.mode(), &self.settings.configured_role)
+            && self.is_replaced_by(primary).await
         {
             tracing::warn!(
                 primary,
@@ -89,36 +89,38 @@ impl Shared {
 
     /// Begins the role that the engine is in.
     async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
-        match (self.engine.mode(), &self.settings.place) {
-            (Mode::Primary, place) => {
-                if let Place::Replica { primary } = place {
+        match (self.engine.mode(), &self.settings.configured_role) {
+            (Mode::Primary, configured_role) => {
+                if let ConfiguredRole::Replica { primary } = configured_role {
                     tracing::warn!(
                         epoch = self.engine.standing().lineage.newest().0,
                         "this node was promoted and is the primary, though it is configured as a replica of {primary}: set replication.role to primary"
                     );
                 }
-                self.reign().await
+                self.begin_primary().await
             }
-            (Mode::Replica, Place::Replica { primary }) => self.follow(primary.clone()),
-            (Mode::Replica, Place::Primary) => {
+            (Mode::Replica, ConfiguredRole::Replica { primary }) => {
+                self.begin_replica(primary.clone())
+            }
+            (Mode::Replica, ConfiguredRole::Primary) => {
                 Err(NodeError::Storage("the database is a replica's".to_owned()))
             }
         }
     }
 
-    async fn reign(self: &Arc<Self>) -> Result<(), NodeError> {
+    async fn begin_primary(self: &Arc<Self>) -> Result<(), NodeError> {
         let address = self.settings.listen;
         let refused = |source| NodeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let history =
-            history_of(&self.engine).map_err(|error| NodeError::Storage(error.to_string()))?;
+            epoch_history(&self.engine).map_err(|error| NodeError::Storage(error.to_string()))?;
         let (replaced, known) = (Arc::<Replaced>::default(), Arc::<OnceLock<_>>::default());
-        let reigning = Reigning {
+        let primary_role = PrimaryRole {
             engine: Arc::clone(&self.engine),
             source: EngineSource::new(Arc::clone(&self.engine)),
             history,
-            head: self.head.clone(),
+            committed: self.committed.clone(),
             replaced: Arc::clone(&replaced),
             handle: Arc::clone(&known),
         };
@@ -130,17 +132,17 @@ impl Shared {
             tls: self.settings.primary_tls.clone(),
         };
         tracing::info!(%address, node = %self.node, "listening for replicas");
-        let primary = Primary::new(reigning, settings);
+        let primary = Primary::new(primary_role, settings);
         let handle = primary.handle();
         known.get_or_init(|| handle.clone());
         let status = handle.status();
         let (shared, by, mut changed) = (Arc::clone(self), Arc::clone(&replaced), handle.status());
-        self.pulse.always();
+        self.readiness.grant_forever();
         tokio::spawn(async move {
             // Ends with the role.
             while changed.changed().await.is_ok() {
                 if by.by().is_some() {
-                    shared.pulse.never();
+                    shared.readiness.revoke();
                     return;
                 }
             }
@@ -156,10 +158,10 @@ impl Shared {
         Ok(())
     }
 
-    fn follow(self: &Arc<Self>, primary: String) -> Result<(), NodeError> {
+    fn begin_replica(self: &Arc<Self>, primary: String) -> Result<(), NodeError> {
         let failed = |error: SinkError| NodeError::Storage(error.to_string());
         let sink = EngineSink::new(Arc::clone(&self.engine)).map_err(failed)?;
-        let standing = sink.standing().map_err(failed)?;
+        let durable_state = sink.durable_state().map_err(failed)?;
         let settings = ReplicaSettings {
             identity: self.identity(),
             max_staleness_ms: self.max_staleness_ms(),
@@ -167,27 +169,27 @@ impl Shared {
             tls: self.settings.replica_tls.clone(),
         };
         tracing::info!(primary, node = %self.node, "following");
-        let (replica, handle) = Replica::new(sink, standing, settings);
+        let (replica, handle) = Replica::new(sink, durable_state, settings);
         let status = handle.status();
         let (shared, mut changed) = (Arc::clone(self), handle.status());
-        self.pulse.never();
+        self.readiness.revoke();
         tokio::spawn(async move {
             // Ends with the role.
             while changed.changed().await.is_ok() {
                 shared
-                    .pulse
-                    .until(changed.borrow_and_update().fresh_until_ms());
+                    .readiness
+                    .grant_until(changed.borrow_and_update().fresh_until_ms());
             }
         });
         let uses = handle.clone();
         self.engine.on_used(move |used| {
-            let stamp = |(key, time): &UsedKey| Stamp {
+            let entry = |(key, time): &UsedKey| LastUsed {
                 key: key.clone(),
                 time_ms: time.0,
             };
-            for used in used.chunks(STAMPS) {
+            for used in used.chunks(LAST_USED_ENTRIES) {
                 // Without a primary, or with one that is busy, the next use of the key is told instead.
-                let _ = uses.tell_used(used.iter().map(stamp).collect());
+                let _ = uses.report_last_used(used.iter().map(entry).collect());
             }
         });
         let task = tokio::spawn(replica.run());
@@ -215,13 +217,13 @@ impl Shared {
             }
             Role::None => {}
         }
-        self.pulse.never();
+        self.readiness.revoke();
     }
 
     pub(super) async fn reach(&self, position: Position) -> bool {
-        let mut head = self.head.clone();
+        let mut committed = self.committed.clone();
         loop {
-            head.mark_unchanged();
+            committed.mark_unchanged();
             let (standing, shown) = (self.engine.standing(), self.engine.head());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
@@ -229,7 +231,7 @@ impl Shared {
             if is_there {
                 return true;
             }
-            if head.changed().await.is_err() {
+            if committed.changed().await.is_err() {
                 return false;
             }
         }
@@ -242,9 +244,9 @@ impl Shared {
     ) -> Result<(), NotReplicated> {
         let count = self.settings.min_acks;
         let wait = if every {
-            Wait::Fresh(count)
+            Wait::AllFresh(count)
         } else {
-            Wait::Some(count)
+            Wait::Count(count)
         };
         let (waiting, replaced) = match &*self.role() {
             Role::Primary {
@@ -290,7 +292,9 @@ impl Shared {
             epoch = self.engine.standing().lineage.newest().0,
             "this node was promoted and takes changes from now on"
         );
-        let noted = self.file().note_promotion(Some(&self.settings.place));
+        let noted = self
+            .file()
+            .note_promotion(Some(&self.settings.configured_role));
         self.begin().await?;
         noted.map_err(|error| {
             NodeRefusal::Failed(format!(
@@ -324,7 +328,7 @@ impl Shared {
         Ok(kept)
     }
 
-    pub(super) fn alone(&self, limit: usize) -> Result<Alone, NodeRefusal> {
+    pub(super) fn diverged_changes(&self, limit: usize) -> Result<DivergedChanges, NodeRefusal> {
         let fork = match &*self.role() {
             Role::Replica { status, .. } => match status.borrow().stop {
                 Some(Stop::Diverged { fork, .. }) => fork,
@@ -354,7 +358,7 @@ impl Shared {
             let Some(last) = changes.last() else { break };
             after = last.position;
         }
-        Ok(Alone {
+        Ok(DivergedChanges {
             fork: at(fork),
             changes,
             total,

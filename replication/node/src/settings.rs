@@ -14,7 +14,7 @@ use talos_replication::secret::Secrets;
 
 /// What a node is configured to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ConfiguredRole {
     /// It takes the writes.
     Primary,
     /// It follows a primary.
@@ -24,7 +24,7 @@ pub enum Place {
     },
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfiguredRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Primary => f.write_str("primary"),
@@ -37,7 +37,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
     /// What it is to be.
-    pub place: Place,
+    pub configured_role: ConfiguredRole,
     /// Where its database is.
     pub directory: PathBuf,
     /// Where it listens for replicas when it is a primary. Port 0 = the system picks one.
@@ -99,9 +99,9 @@ impl From<NodeError> for NodeRefusal {
     }
 }
 
-/// The changes that a node alone holds.
+/// The changes that only one node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alone {
+pub struct DivergedChanges {
     /// The last change that the primary holds as well.
     pub fork: Position,
     /// The changes after it, the oldest first.

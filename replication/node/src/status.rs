@@ -35,11 +35,11 @@ pub enum NodeStatus {
 
 /// Whether a node takes changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
+pub enum WriteRole {
     /// It does.
-    Takes,
+    Accepts,
     /// Its primary does.
-    Follows,
+    Forwards,
     /// Not any more: another node does since this epoch.
     Replaced(Epoch),
     /// It is on its way from one role to the other, or stops.

@@ -4,16 +4,16 @@
 //! the traits of [`crate::source`] and [`crate::sink`], whose calls may wait for the disk and are made on threads that may;
 //! and both show where they stand in a `watch`, which costs nobody anything who does not look.
 
+pub mod ack_waiters;
 pub mod clock;
-mod desk;
-mod dice;
-mod line;
 pub mod primary;
+mod randomness;
 pub mod replica;
+mod storage_worker;
 #[cfg(test)]
 mod tests;
 pub mod tls;
-pub mod waits;
+mod transport;
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use super::Nonce;
 use crate::message_format::{decode_refusal, encode_refusal};
 use crate::position::{ClusterId, NodeId};
 use crate::refusal::Refusal;
-use crate::session::PublicKey;
+use crate::session::{PublicKey, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
 const HELLO: u8 = 1;
@@ -104,19 +104,11 @@ impl Challenge {
     }
 }
 
-/// Whose evidence it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Witness {
-    Replica,
-    Primary,
-}
-
-impl Witness {
-    fn kind(self) -> u8 {
-        match self {
-            Self::Replica => REPLICA_EVIDENCE,
-            Self::Primary => PRIMARY_EVIDENCE,
-        }
+/// The first byte of this side's evidence.
+fn evidence_kind(side: Side) -> u8 {
+    match side {
+        Side::Replica => REPLICA_EVIDENCE,
+        Side::Primary => PRIMARY_EVIDENCE,
     }
 }
 
@@ -127,17 +119,17 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    pub fn encode(&self, witness: Witness) -> Vec<u8> {
+    pub fn encode(&self, side: Side) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u8(witness.kind())
+        out.u8(evidence_kind(side))
             .raw(&self.public_key)
             .raw(&self.proof);
         out.finish()
     }
 
-    pub fn decode(bytes: &[u8], witness: Witness) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8], side: Side) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != witness.kind() {
+        if reader.u8()? != evidence_kind(side) {
             return Err(Malformed("no evidence"));
         }
         let (public_key, proof) = (reader.array()?, reader.array()?);
@@ -192,12 +184,12 @@ impl Transcript {
         digest
     }
 
-    /// What `witness` proves when this is its public key.
-    pub fn claim(&self, witness: Witness, public_key: &PublicKey) -> [u8; 32] {
+    /// What `side` proves when this is its public key.
+    pub fn claim(&self, side: Side, public_key: &PublicKey) -> [u8; 32] {
         let mut claim = self.clone();
-        claim.add(match witness {
-            Witness::Replica => b"replica",
-            Witness::Primary => b"primary",
+        claim.add(match side {
+            Side::Replica => b"replica",
+            Side::Primary => b"primary",
         });
         claim.with(public_key)
     }

@@ -59,7 +59,7 @@ pub struct Peer {
 
 /// What a frame of the handshake led to.
 #[derive(Debug)]
-pub enum Step {
+pub enum HandshakeStep {
     /// Send this frame, and wait for the next.
     Send(Vec<u8>),
     /// The other side has proven who it is; send the frame, if there is one.

@@ -28,9 +28,9 @@ fn primary(identity: Identity) -> PrimaryHandshake {
     PrimaryHandshake::begin(identity, Nonce([20; 32]))
 }
 
-fn sent(step: Result<Step, HandshakeError>) -> Vec<u8> {
+fn sent(step: Result<HandshakeStep, HandshakeError>) -> Vec<u8> {
     match step {
-        Ok(Step::Send(frame) | Step::Done(Some(frame), _)) => {
+        Ok(HandshakeStep::Send(frame) | HandshakeStep::Done(Some(frame), _)) => {
             assert!(frame.len() <= HANDSHAKE_FRAME_BYTES);
             frame
         }
@@ -38,7 +38,7 @@ fn sent(step: Result<Step, HandshakeError>) -> Vec<u8> {
     }
 }
 
-fn refuses(step: Result<Step, HandshakeError>) -> Refusal {
+fn refuses(step: Result<HandshakeStep, HandshakeError>) -> Refusal {
     match step {
         Err(HandshakeError::Refuses(refusal)) => refusal,
         other => panic!("{other:?}"),
@@ -54,19 +54,19 @@ fn meet(
     let (mut replica, mut hello) = replica(replica_is);
     let mut primary = primary(primary_is);
     alter(0, &mut hello);
-    let Step::Send(mut challenge) = primary.on_frame(&hello)? else {
+    let HandshakeStep::Send(mut challenge) = primary.on_frame(&hello)? else {
         panic!("done after the greeting");
     };
     alter(1, &mut challenge);
-    let Step::Send(mut evidence) = replica.on_frame(&challenge)? else {
+    let HandshakeStep::Send(mut evidence) = replica.on_frame(&challenge)? else {
         panic!("done after the challenge");
     };
     alter(2, &mut evidence);
-    let Step::Done(Some(mut answer), at_primary) = primary.on_frame(&evidence)? else {
+    let HandshakeStep::Done(Some(mut answer), at_primary) = primary.on_frame(&evidence)? else {
         panic!("not done after the evidence");
     };
     alter(3, &mut answer);
-    let Step::Done(None, at_replica) = replica.on_frame(&answer)? else {
+    let HandshakeStep::Done(None, at_replica) = replica.on_frame(&answer)? else {
         panic!("not done after the answer");
     };
     Ok((at_replica, at_primary))

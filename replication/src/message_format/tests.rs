@@ -8,12 +8,12 @@ fn position(random: &mut Random) -> Position {
     }
 }
 
-fn history(random: &mut Random) -> History {
-    let mut history = History::first(Reign(random.array()));
+fn history(random: &mut Random) -> EpochHistory {
+    let mut history = EpochHistory::first(EpochId(random.array()));
     for epoch in 2..2 + random.draw() % 5 {
         let after = Sequence(epoch * 7);
         history = history
-            .promoted(Epoch(epoch), Reign(random.array()), after)
+            .promoted(Epoch(epoch), EpochId(random.array()), after)
             .unwrap();
     }
     history
@@ -78,29 +78,29 @@ fn chunk(random: &mut Random) -> Chunk {
 
 fn message(random: &mut Random) -> Message {
     match random.below(8) {
-        0 => Message::Follow(Follow {
+        0 => Message::Follow(FollowRequest {
             history: history(random),
-            ask: match random.below(3) {
-                0 => Ask::Continue(Mark {
+            start: match random.below(3) {
+                0 => StartFrom::Change(LogPoint {
                     position: position(random),
                     digest: random.one_in(2).then(|| Digest(random.draw())),
                 }),
-                1 => Ask::Fresh,
-                _ => Ask::Resume(place(random)),
+                1 => StartFrom::Nothing,
+                _ => StartFrom::Copy(place(random)),
             },
             max_staleness_ms: random.draw(),
         }),
-        1 => Message::Pulse(Pulse {
+        1 => Message::StatusUpdate(StatusUpdate {
             durable: random.one_in(2).then(|| position(random)),
             sent_ms: random.draw(),
         }),
         2 => {
-            let stamp = |random: &mut Random| Stamp {
-                key: random.bytes_up_to(STAMP_KEY_BYTES),
+            let entry = |random: &mut Random| LastUsed {
+                key: random.bytes_up_to(LAST_USED_KEY_BYTES),
                 time_ms: 1_750_000_000_000,
             };
             let count = random.below(4);
-            Message::Used((0..count).map(|_| stamp(random)).collect())
+            Message::LastUsed((0..count).map(|_| entry(random)).collect())
         }
         3 => Message::Welcome(Welcome {
             history: history(random),
@@ -119,7 +119,7 @@ fn message(random: &mut Random) -> Message {
             })
         }
         6 => Message::Heartbeat(Heartbeat {
-            head: position(random),
+            committed: position(random),
             time_ms: -1,
             echo_ms: random.one_in(2).then(|| random.draw()),
         }),
@@ -190,16 +190,16 @@ fn lengths_over_their_bounds_are_refused() {
     assert!(decode(&batch(vec![vec![]; BATCH_CHANGES])).is_ok());
     assert!(decode(&batch(vec![vec![]; BATCH_CHANGES + 1])).is_err());
     assert!(decode(&batch(vec![])).is_err());
-    let stamps = |count, key| {
-        let stamp = Stamp {
+    let last_used = |count, key| {
+        let entry = LastUsed {
             key: vec![0; key],
             time_ms: 0,
         };
-        encode(&Message::Used(vec![stamp; count]))
+        encode(&Message::LastUsed(vec![entry; count]))
     };
-    assert!(decode(&stamps(STAMPS, STAMP_KEY_BYTES)).is_ok());
-    assert!(decode(&stamps(STAMPS + 1, 1)).is_err());
-    assert!(decode(&stamps(1, STAMP_KEY_BYTES + 1)).is_err());
+    assert!(decode(&last_used(LAST_USED_ENTRIES, LAST_USED_KEY_BYTES)).is_ok());
+    assert!(decode(&last_used(LAST_USED_ENTRIES + 1, 1)).is_err());
+    assert!(decode(&last_used(1, LAST_USED_KEY_BYTES + 1)).is_err());
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn rows_are_in_order() {
 
 #[test]
 fn messages_have_these_bytes() {
-    let pulse = Message::Pulse(Pulse {
+    let status_update = Message::StatusUpdate(StatusUpdate {
         durable: Some(Position {
             epoch: Epoch(2),
             sequence: Sequence(258),
@@ -238,7 +238,7 @@ fn messages_have_these_bytes() {
         sent_ms: 3,
     });
     let bytes = "11 0200000000000000 0201000000000000 0300000000000000";
-    assert_eq!(hex(&encode(&pulse)), bytes.replace(' ', ""));
+    assert_eq!(hex(&encode(&status_update)), bytes.replace(' ', ""));
     let changes = Message::Changes(Batch {
         first: Position {
             epoch: Epoch(1),
@@ -248,16 +248,16 @@ fn messages_have_these_bytes() {
     });
     let bytes = "22 0100000000000000 0700000000000000 02000000 02000000 6162 01000000 63";
     assert_eq!(hex(&encode(&changes)), bytes.replace(' ', ""));
-    let beat = Message::Heartbeat(Heartbeat {
-        head: Position::START,
+    let heartbeat = Message::Heartbeat(Heartbeat {
+        committed: Position::START,
         time_ms: -1,
         echo_ms: Some(5),
     });
     let bytes = "23 0100000000000000 0000000000000000 ffffffffffffffff 01000000 0500000000000000";
-    assert_eq!(hex(&encode(&beat)), bytes.replace(' ', ""));
-    let fresh = Message::Follow(Follow {
-        history: History::first(Reign([0xab; 16])),
-        ask: Ask::Fresh,
+    assert_eq!(hex(&encode(&heartbeat)), bytes.replace(' ', ""));
+    let fresh = Message::Follow(FollowRequest {
+        history: EpochHistory::first(EpochId([0xab; 16])),
+        start: StartFrom::Nothing,
         max_staleness_ms: 30_000,
     });
     let bytes = format!(
@@ -266,7 +266,7 @@ fn messages_have_these_bytes() {
     );
     assert_eq!(hex(&encode(&fresh)), bytes.replace(' ', ""));
     let resume = Message::Welcome(Welcome {
-        history: History::first(Reign([0xab; 16])),
+        history: EpochHistory::first(EpochId([0xab; 16])),
         plan: Plan::Copy(CopyPlace {
             copy: CopyId([0xcd; 16]),
             position: Position::START,

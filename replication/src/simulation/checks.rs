@@ -18,12 +18,12 @@ use super::node::Node;
 use super::store::{Key, KeyName, Op, Store};
 use super::{Violation, note};
 use crate::acks::Wait;
-use crate::position::{Position, Reign};
+use crate::position::{EpochId, Position};
 
 /// A write, as the client knows it.
 #[derive(Debug)]
 pub struct Write {
-    pub reign: Reign,
+    pub epoch_id: EpochId,
     pub position: Position,
     pub key: KeyName,
     pub op: Op,
@@ -49,8 +49,8 @@ fn shows(store: &Store, write: &Write) -> bool {
 /// Whether a node holds the change of a write.
 fn holds(store: &Store, write: &Write) -> bool {
     store
-        .head()
-        .is_some_and(|head| store.history().reaches(head.sequence, write.position))
+        .committed()
+        .is_some_and(|committed| store.history().reaches(committed.sequence, write.position))
 }
 
 /// Reads from a node, if it answers.
@@ -62,7 +62,7 @@ pub fn read(
 ) -> Result<(), Violation> {
     let fresh = node.is_fresh(now_ms);
     let store = &node.store;
-    let (Some(head), Some(_)) = (store.head(), &node.process) else {
+    let (Some(committed), Some(_)) = (store.committed(), &node.process) else {
         return Ok(());
     };
     let (number, seen) = (node.number, &mut node.seen);
@@ -73,11 +73,13 @@ pub fn read(
         };
     }
     if let Some(before) = seen.position
-        && !store.history().reaches(head.sequence, before)
+        && !store.history().reaches(committed.sequence, before)
     {
-        return Err(format!("node {number} went back from {before} to {head}"));
+        return Err(format!(
+            "node {number} went back from {before} to {committed}"
+        ));
     }
-    seen.position = Some(head);
+    seen.position = Some(committed);
     for key in &seen.revoked {
         if store.state.keys.get(key) != Some(&Key::Revoked) {
             return Err(format!("node {number} shows key {key} as valid again"));
@@ -93,11 +95,13 @@ pub fn read(
         if acks_min > 0 && holds(store, write) {
             note("demanded position reached");
             if !shows(store, write) {
-                return Err(format!("node {number} at {head} does not show {write:?}"));
+                return Err(format!(
+                    "node {number} at {committed} does not show {write:?}"
+                ));
             }
         }
-        let by_all = matches!(write.wait, Wait::Fresh(_)) && write.op == Op::Revoke;
-        if fresh && by_all && store.history().reign() == write.reign {
+        let by_all = matches!(write.wait, Wait::AllFresh(_)) && write.op == Op::Revoke;
+        if fresh && by_all && store.history().newest_id() == write.epoch_id {
             note("read of a fresh replica");
             if !shows(store, write) {
                 return Err(format!(
@@ -112,7 +116,7 @@ pub fn read(
 /// Compares what two nodes hold.
 pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     let (one, other) = (&one.state, &other.state);
-    if one.standing != other.standing || one.keys != other.keys {
+    if one.durable_state != other.durable_state || one.keys != other.keys {
         return Err(format!("states differ: {one:?} {other:?}"));
     }
     let both = one.log.iter().filter(|(at, _)| other.log.contains_key(at));

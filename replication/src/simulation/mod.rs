@@ -22,10 +22,10 @@ pub use checks::Seen;
 use store::{KeyName, Sync};
 use world::World;
 
-use crate::follow::Follow;
+use crate::failpoint::{Failpoint, enable};
+use crate::follow::Follower;
 use crate::message::{Plan, Welcome};
-use crate::planted::{Defect, plant};
-use crate::sink::Place;
+use crate::sink::Progress;
 
 /// Runs of the normal test, within which every planted defect is found as well.
 const RUNS: u64 = 1500;
@@ -48,12 +48,12 @@ fn violated(what: &'static str) -> &'static str {
     what
 }
 
-fn note_plan(follow: &Follow, welcome: &Welcome) {
-    note(match (&welcome.plan, &follow.standing().place) {
+fn note_plan(follow: &Follower, welcome: &Welcome) {
+    note(match (&welcome.plan, &follow.durable_state().progress) {
         (Plan::Feed(_), _) => "feed",
-        (Plan::Copy(place), Place::Copying(held)) if held == place => "copy resumed",
-        (Plan::Copy(_), Place::Copying(_)) => "copy begun anew",
-        (Plan::Copy(_), Place::At(_)) => "copy begun",
+        (Plan::Copy(place), Progress::Copying(held)) if held == place => "copy resumed",
+        (Plan::Copy(_), Progress::Copying(_)) => "copy begun anew",
+        (Plan::Copy(_), Progress::At(_)) => "copy begun",
     });
 }
 
@@ -131,12 +131,12 @@ fn one_seed_is_one_run() {
 }
 
 /// How many runs it takes to find a defect.
-fn found_after(defect: Option<Defect>, sync: Sync) -> u64 {
-    plant(defect);
+fn found_after(failpoint: Option<Failpoint>, sync: Sync) -> u64 {
+    enable(failpoint);
     let found = (1..=RUNS).find(|seed| run(*seed, sync).is_err());
-    plant(None);
-    let found = found.unwrap_or_else(|| panic!("not found in {RUNS} runs: {defect:?} {sync:?}"));
-    println!("{defect:?} {sync:?}: found in run {found}");
+    enable(None);
+    let found = found.unwrap_or_else(|| panic!("not found in {RUNS} runs: {failpoint:?} {sync:?}"));
+    println!("{failpoint:?} {sync:?}: found in run {found}");
     found
 }
 
@@ -147,25 +147,25 @@ fn a_skipped_sync_is_found() {
 
 #[test]
 fn an_accepted_gap_is_found() {
-    found_after(Some(Defect::AcceptedGap), Sync::Always);
+    found_after(Some(Failpoint::AcceptedGap), Sync::Always);
 }
 
 #[test]
 fn an_ignored_epoch_is_found() {
-    found_after(Some(Defect::IgnoredEpoch), Sync::Always);
+    found_after(Some(Failpoint::IgnoredEpoch), Sync::Always);
 }
 
 #[test]
 fn an_ignored_digest_is_found() {
-    found_after(Some(Defect::IgnoredDigest), Sync::Always);
+    found_after(Some(Failpoint::IgnoredDigest), Sync::Always);
 }
 
 #[test]
 fn an_early_acknowledgement_is_found() {
-    found_after(Some(Defect::EarlyAck), Sync::Always);
+    found_after(Some(Failpoint::EarlyAck), Sync::Always);
 }
 
 #[test]
 fn a_forgotten_lease_is_found() {
-    found_after(Some(Defect::NoLease), Sync::Always);
+    found_after(Some(Failpoint::NoLease), Sync::Always);
 }

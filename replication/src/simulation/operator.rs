@@ -9,14 +9,14 @@ use super::node::{Process, Role};
 use super::note;
 use super::world::World;
 use crate::follow::Stop;
-use crate::position::{Epoch, Reign};
+use crate::position::{Epoch, EpochId};
 use crate::sink::ChangeSink;
 
 impl World {
     pub fn promote(&mut self) {
         let complete = |number: &usize| {
             let node = &self.nodes[*number];
-            node.process.is_some() && node.store.head().is_some()
+            node.process.is_some() && node.store.committed().is_some()
         };
         let mut chosen: Vec<_> = (0..self.nodes.len()).filter(complete).collect();
         let needed = match self.acks_min {
@@ -32,7 +32,7 @@ impl World {
         for number in &chosen {
             self.stop(*number);
         }
-        let place = |number: &usize| self.nodes[*number].store.head();
+        let place = |number: &usize| self.nodes[*number].store.committed();
         let Some(best) = chosen.iter().copied().max_by_key(place) else {
             return;
         };
@@ -46,7 +46,7 @@ impl World {
         } else {
             next.max(self.epochs + 1)
         };
-        self.reign(best, Epoch(epoch));
+        self.promote_to(best, Epoch(epoch));
         for number in chosen {
             if number != best {
                 self.nodes[number].role = Role::Replica(best);
@@ -56,12 +56,12 @@ impl World {
     }
 
     /// Makes a node that is stopped the primary of an epoch.
-    pub fn reign(&mut self, number: usize, epoch: Epoch) {
+    pub fn promote_to(&mut self, number: usize, epoch: Epoch) {
         note("promotion");
-        let reign = Reign(self.random.array());
+        let id = EpochId(self.random.array());
         let node = &mut self.nodes[number];
-        let head = node.store.head().expect("its copy is complete");
-        let history = node.store.history().promoted(epoch, reign, head.sequence);
+        let committed = node.store.committed().expect("its copy is complete");
+        let history = node.store.history().promoted(epoch, id, committed.sequence);
         node.store.adopt(&history.unwrap()).unwrap();
         node.role = Role::Primary;
         self.epochs = self.epochs.max(epoch.0);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, Mark, Row};
-use crate::position::{CopyId, Epoch, Position, Reign, Sequence};
+use crate::history::EpochHistory;
+use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, LogPoint, Row};
+use crate::position::{CopyId, Epoch, EpochId, Position, Sequence};
 use crate::random::Random;
-use crate::sink::{ChangeSink, Place, SinkError, Standing};
+use crate::sink::{ChangeSink, DurableState, Progress, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
 
 /// The family of the rows of keys.
@@ -49,7 +49,7 @@ fn decode(bytes: &[u8]) -> (Op, KeyName) {
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    pub standing: Standing,
+    pub durable_state: DurableState,
     pub keys: BTreeMap<KeyName, Key>,
     /// The changes after `log_after`.
     pub log: BTreeMap<u64, (Epoch, Vec<u8>)>,
@@ -69,7 +69,7 @@ impl State {
 #[derive(Debug)]
 struct Copy {
     id: CopyId,
-    mark: Mark,
+    point: LogPoint,
     rows: Vec<Row>,
     /// How often somebody was turned away since it was last read.
     idle: usize,
@@ -102,9 +102,9 @@ impl Store {
         let mut random = Random::new(seed);
         Self {
             state: State {
-                standing: Standing {
-                    history: History::first(Reign(random.array())),
-                    place: Place::At(Position::START),
+                durable_state: DurableState {
+                    history: EpochHistory::first(EpochId(random.array())),
+                    progress: Progress::At(Position::START),
                     last: None,
                 },
                 keys: BTreeMap::new(),
@@ -127,32 +127,32 @@ impl Store {
         self.copies.clear();
     }
 
-    pub fn history(&self) -> &History {
-        &self.state.standing.history
+    pub fn history(&self) -> &EpochHistory {
+        &self.state.durable_state.history
     }
 
     /// The last change; `None` in the midst of a copy.
-    pub fn head(&self) -> Option<Position> {
-        match &self.state.standing.place {
-            Place::At(position) => Some(*position),
-            Place::Copying(_) => None,
+    pub fn committed(&self) -> Option<Position> {
+        match &self.state.durable_state.progress {
+            Progress::At(position) => Some(*position),
+            Progress::Copying(_) => None,
         }
     }
 
     /// Writes as a primary, synced.
     pub fn commit(&mut self, op: Op, key: KeyName) -> Position {
-        let head = self.head().expect("a primary's copy is complete");
+        let committed = self.committed().expect("a primary's copy is complete");
         let position = Position {
             epoch: self.history().newest(),
-            sequence: head.sequence.next(),
+            sequence: committed.sequence.next(),
         };
         // No two changes have the same bytes.
         let change = [encode(op, key), self.random.array::<4>().to_vec()].concat();
-        self.state.standing.last = Some(Digest::of(&change));
+        self.state.durable_state.last = Some(Digest::of(&change));
         let entry = (position.epoch, change);
         self.state.log.insert(position.sequence.0, entry);
         self.state.put(op, key);
-        self.state.standing.place = Place::At(position);
+        self.state.durable_state.progress = Progress::At(position);
         self.synced = None;
         position
     }
@@ -165,8 +165,8 @@ impl Store {
     /// Goes back to the copy, if it is of the same reign and complete.
     pub fn restore(&mut self) -> bool {
         let same = |backup: &State| {
-            backup.standing.history == *self.history()
-                && matches!(backup.standing.place, Place::At(_))
+            backup.durable_state.history == *self.history()
+                && matches!(backup.durable_state.progress, Progress::At(_))
         };
         if !self.backup.as_deref().is_some_and(same) {
             return false;
@@ -200,8 +200,8 @@ impl ChangeSource for Store {
         let in_log = self.state.log.get(&at.sequence.0);
         Ok(if let Some((_, change)) = in_log {
             Looked::Here(Some(Digest::of(change)))
-        } else if Some(at) == self.head() {
-            Looked::Here(self.state.standing.last)
+        } else if Some(at) == self.committed() {
+            Looked::Here(self.state.durable_state.last)
         } else if at.sequence.0 == 0 && self.state.log_after == 0 {
             Looked::Here(None)
         } else {
@@ -240,7 +240,7 @@ impl ChangeSource for Store {
     fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
         let kept = self.copies.iter().find(|copy| Some(copy.id) == resume);
         if let Some(copy) = kept {
-            return Ok(CopyOpening::Open(copy.id, copy.mark));
+            return Ok(CopyOpening::Open(copy.id, copy.point));
         }
         if self.copies.len() >= COPIES {
             // A copy that is being read is not taken away: replicas would take it from each other for ever.
@@ -259,14 +259,14 @@ impl ChangeSource for Store {
         };
         let copy = Copy {
             id: CopyId(self.random.array()),
-            mark: Mark {
-                position: self.head().expect("a primary's copy is complete"),
-                digest: self.state.standing.last,
+            point: LogPoint {
+                position: self.committed().expect("a primary's copy is complete"),
+                digest: self.state.durable_state.last,
             },
             rows: self.state.keys.iter().map(row).collect(),
             idle: 0,
         };
-        let opened = CopyOpening::Open(copy.id, copy.mark);
+        let opened = CopyOpening::Open(copy.id, copy.point);
         self.copies.push(copy);
         Ok(opened)
     }
@@ -296,8 +296,8 @@ impl ChangeSource for Store {
 }
 
 impl ChangeSink for Store {
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
-        self.state.standing.history = history.clone();
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
+        self.state.durable_state.history = history.clone();
         self.synced = None;
         Ok(())
     }
@@ -313,16 +313,16 @@ impl ChangeSink for Store {
             self.state.log.insert(sequence.0, entry);
             self.state.put(op, key);
         }
-        self.state.standing.place = Place::At(batch.last());
-        self.state.standing.last = Some(batch.digest());
+        self.state.durable_state.progress = Progress::At(batch.last());
+        self.state.durable_state.last = Some(batch.digest());
         Ok(())
     }
 
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         self.state = State {
-            standing: Standing {
+            durable_state: DurableState {
                 history: history.clone(),
-                place: Place::Copying(place.clone()),
+                progress: Progress::Copying(place.clone()),
                 last: None,
             },
             keys: BTreeMap::new(),
@@ -342,13 +342,13 @@ impl ChangeSink for Store {
             let op = if revoked { Op::Revoke } else { Op::Issue };
             self.state.put(op, key);
         }
-        let Place::Copying(place) = &mut self.state.standing.place else {
+        let Progress::Copying(place) = &mut self.state.durable_state.progress else {
             return Err(SinkError("no copy has begun".to_owned()));
         };
         place.cursor = chunk.cursor();
         if chunk.end == End::Last {
-            self.state.standing.last = place.last;
-            self.state.standing.place = Place::At(chunk.position);
+            self.state.durable_state.last = place.last;
+            self.state.durable_state.progress = Progress::At(chunk.position);
         }
         self.synced = None;
         Ok(())

@@ -163,9 +163,9 @@ impl World {
             None => (Op::Issue, self.next_key),
         };
         let wait = if op == Op::Revoke && self.random.one_in(2) {
-            Wait::Fresh(self.acks_min)
+            Wait::AllFresh(self.acks_min)
         } else {
-            Wait::Some(self.acks_min)
+            Wait::Count(self.acks_min)
         };
         let ticket = Ticket(self.writes.len() as u64);
         let Some(position) = node.write(self.now_ms, op, key, ticket, wait) else {
@@ -175,7 +175,7 @@ impl World {
             self.next_key += 1;
         }
         self.writes.push(Write {
-            reign: node.store.history().reign(),
+            epoch_id: node.store.history().newest_id(),
             position,
             key,
             op,
@@ -201,10 +201,10 @@ impl World {
                 };
                 let write = &mut self.writes[usize::try_from(ticket).unwrap()];
                 write.acknowledged = true;
-                to_read |= matches!(write.wait, Wait::Fresh(_));
+                to_read |= matches!(write.wait, Wait::AllFresh(_));
                 note(match write.wait {
-                    Wait::Some(_) => "write acknowledged",
-                    Wait::Fresh(_) => "write acknowledged by all that are fresh",
+                    Wait::Count(_) => "write acknowledged",
+                    Wait::AllFresh(_) => "write acknowledged by all that are fresh",
                 });
             }
         }
@@ -277,14 +277,14 @@ impl World {
         }
         if newest > self.nodes[self.leader].store.history().newest() {
             note("epoch raised for the last time");
-            self.reign(self.leader, Epoch(newest.0 + 1));
+            self.promote_to(self.leader, Epoch(newest.0 + 1));
         }
         self.nodes[self.leader].role = Role::Primary;
         for number in 0..self.nodes.len() {
             self.start(number);
         }
         let (leader, ticket) = (self.leader, Ticket(u64::MAX));
-        let all = Wait::Some(self.nodes.len());
+        let all = Wait::Count(self.nodes.len());
         let written = self.nodes[leader].write(self.now_ms, Op::Issue, KeyName::MAX, ticket, all);
         assert!(written.is_some(), "a leader writes");
         for _ in 0..ROUNDS {
@@ -315,7 +315,7 @@ impl World {
     fn describe(&mut self) -> String {
         let leader = self.leader;
         let node = |node: &mut Node| {
-            let place = node.store.state.standing.place.clone();
+            let place = node.store.state.durable_state.progress.clone();
             let epoch = node.store.history().newest().0;
             let stop = node
                 .replica()
@@ -333,7 +333,7 @@ impl World {
         let leader = &self.nodes[self.leader].store;
         let caught_up = |node: &Node| {
             // The last change as well: of a primary that was brought back, a replica may be as far as it was before.
-            node.store.state.standing == leader.state.standing
+            node.store.state.durable_state == leader.state.durable_state
         };
         self.nodes.iter().all(caught_up)
     }

@@ -1,6 +1,6 @@
 //! The engine as the storage of replication.
 //!
-//! The state machines know nothing of RocksDB, and the engine nothing of a protocol. Here alone what one says is turned into what the
+//! The state machines know nothing of RocksDB, and the engine nothing of a protocol. Here what one says is turned into what the
 //! other understands.
 
 mod sink;
@@ -13,35 +13,35 @@ pub use source::EngineSource;
 
 use talos_engine::{Engine, Lineage, ReadError};
 
-use talos_replication::history::{Era, History, InvalidHistory};
+use talos_replication::history::{EpochHistory, EpochStart, InvalidHistory};
 use talos_replication::message::{Cursor, Digest};
-use talos_replication::position::{Position, Reign};
+use talos_replication::position::{EpochId, Position};
 
 /// The epochs that are durable with an engine.
 ///
 /// # Errors
 /// It knows more than a history may hold.
-pub fn history_of(engine: &Engine) -> Result<History, InvalidHistory> {
+pub fn epoch_history(engine: &Engine) -> Result<EpochHistory, InvalidHistory> {
     let lineage = engine.standing().lineage;
-    let era = |era: &talos_engine::Era| Era {
+    let era = |era: &talos_engine::Era| EpochStart {
         epoch: era.epoch,
-        reign: Reign(era.reign.0),
+        id: EpochId(era.reign.0),
         after: era.after,
     };
-    History::new(lineage.eras().iter().map(era).collect())
+    EpochHistory::new(lineage.eras().iter().map(era).collect())
 }
 
 /// The last change that is durable with an engine and that its verifications see.
 #[must_use]
-pub fn head_of(engine: &Engine) -> Position {
+pub fn committed_position(engine: &Engine) -> Position {
     engine.head()
 }
 
 /// A history as the engine keeps it, of a node of this cluster.
-fn lineage_of(history: &History, cluster: [u8; 16]) -> Result<Lineage, String> {
-    let era = |era: &Era| talos_engine::Era {
+fn lineage_of(history: &EpochHistory, cluster: [u8; 16]) -> Result<Lineage, String> {
+    let era = |era: &EpochStart| talos_engine::Era {
         epoch: era.epoch,
-        reign: talos_engine::Reign(era.reign.0),
+        reign: talos_engine::Reign(era.id.0),
         after: era.after,
     };
     let eras = history.eras().iter().map(era).collect();
@@ -63,7 +63,7 @@ fn engines_cursor(cursor: &Cursor) -> talos_engine::CopyCursor {
 }
 
 /// What the last change of an engine says, in short.
-pub(crate) fn last_of(engine: &Engine) -> Result<Option<Digest>, ReadError> {
+pub(crate) fn last_digest(engine: &Engine) -> Result<Option<Digest>, ReadError> {
     digest_at(engine, engine.head())
 }
 

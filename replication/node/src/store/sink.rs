@@ -6,11 +6,13 @@ use talos_engine::{
     CopyChunk, CopyEnd, CopyName, CopyRow, Engine, FollowError, LoggedChange, Mode, Sequence,
 };
 
-use super::{cursor_of, engines_cursor, head_of, history_of, last_of, lineage_of};
-use talos_replication::history::History;
+use super::{
+    committed_position, cursor_of, engines_cursor, epoch_history, last_digest, lineage_of,
+};
+use talos_replication::history::EpochHistory;
 use talos_replication::message::{Batch, Chunk, CopyPlace, Digest, End};
 use talos_replication::position::{CopyId, Position};
-use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
+use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
 /// See the module.
 pub struct EngineSink {
@@ -33,8 +35,8 @@ impl EngineSink {
     ///
     /// # Errors
     /// The disk, or damage.
-    pub fn standing(&self) -> Result<Standing, SinkError> {
-        let history = history_of(&self.engine).map_err(|error| SinkError(error.to_string()))?;
+    pub fn durable_state(&self) -> Result<DurableState, SinkError> {
+        let history = epoch_history(&self.engine).map_err(|error| SinkError(error.to_string()))?;
         if let Some(place) = self.engine.standing().copying {
             let place = CopyPlace {
                 copy: CopyId(place.name.0),
@@ -42,28 +44,28 @@ impl EngineSink {
                 last: place.digest.map(Digest),
                 cursor: cursor_of(place.cursor),
             };
-            return Ok(Standing {
+            return Ok(DurableState {
                 history,
-                place: Place::Copying(place),
+                progress: Progress::Copying(place),
                 last: None,
             });
         }
-        let last = last_of(&self.engine);
-        Ok(Standing {
+        let last = last_digest(&self.engine);
+        Ok(DurableState {
             history,
-            place: Place::At(head_of(&self.engine)),
+            progress: Progress::At(committed_position(&self.engine)),
             last: last.map_err(|error| SinkError(error.to_string()))?,
         })
     }
 
-    fn lineage(&self, history: &History) -> Result<talos_engine::Lineage, SinkError> {
+    fn lineage(&self, history: &EpochHistory) -> Result<talos_engine::Lineage, SinkError> {
         let cluster = self.engine.standing().lineage.cluster();
         lineage_of(history, cluster).map_err(SinkError)
     }
 }
 
 impl ChangeSink for EngineSink {
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
         let lineage = self.lineage(history)?;
         self.engine.adopt(lineage).map_err(failed)
     }
@@ -82,7 +84,7 @@ impl ChangeSink for EngineSink {
         applied.map(drop).map_err(failed)
     }
 
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         tracing::info!(position = %place.position, "copying everything from the primary");
         let lineage = self.lineage(history)?;
         let place = talos_engine::CopyPlace {

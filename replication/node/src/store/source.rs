@@ -11,7 +11,7 @@ use talos_engine::{CopyEnd, Engine, LogRead, ReadError, ReadLimits, Snapshot, Sn
 
 use super::{digest_at, engines_cursor};
 use talos_replication::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
-use talos_replication::message::{Batch, Cursor, End, Mark, Row};
+use talos_replication::message::{Batch, Cursor, End, LogPoint, Row};
 use talos_replication::position::{CopyId, Position, Sequence};
 use talos_replication::source::{
     ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError,
@@ -19,7 +19,7 @@ use talos_replication::source::{
 
 struct Kept {
     copy: CopyId,
-    mark: Mark,
+    point: LogPoint,
     /// Whoever reads it holds on to it, so that it is not closed under a reader's hands.
     snapshot: Arc<Snapshot>,
     last_read: Instant,
@@ -47,11 +47,11 @@ impl EngineSource {
     }
 
     /// The copy with this id, of which it is noted that it is being read.
-    fn read_now(&self, copy: CopyId) -> Option<(Mark, Arc<Snapshot>)> {
+    fn read_now(&self, copy: CopyId) -> Option<(LogPoint, Arc<Snapshot>)> {
         let mut copies = self.copies();
         let kept = copies.iter_mut().find(|kept| kept.copy == copy)?;
         kept.last_read = Instant::now();
-        Some((kept.mark, Arc::clone(&kept.snapshot)))
+        Some((kept.point, Arc::clone(&kept.snapshot)))
     }
 
     fn snapshot(&self) -> Result<Option<Snapshot>, SourceError> {
@@ -115,14 +115,14 @@ impl ChangeSource for EngineSource {
 
     fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
         if let Some(copy) = resume
-            && let Some((mark, _)) = self.read_now(copy)
+            && let Some((point, _)) = self.read_now(copy)
         {
-            return Ok(CopyOpening::Open(copy, mark));
+            return Ok(CopyOpening::Open(copy, point));
         }
         let Some(snapshot) = self.snapshot()? else {
             return Ok(CopyOpening::Busy);
         };
-        let mark = Mark {
+        let point = LogPoint {
             position: snapshot.position(),
             digest: digest_at(&self.engine, snapshot.position()).map_err(failed)?,
         };
@@ -131,11 +131,11 @@ impl ChangeSource for EngineSource {
         let copy = CopyId(id);
         self.copies().push(Kept {
             copy,
-            mark,
+            point,
             snapshot: Arc::new(snapshot),
             last_read: Instant::now(),
         });
-        Ok(CopyOpening::Open(copy, mark))
+        Ok(CopyOpening::Open(copy, point))
     }
 
     fn read_copy(

@@ -13,10 +13,10 @@ use talos_engine::{
 
 use super::*;
 use talos_replication::feed::{Feed, FeedAction, Moment};
-use talos_replication::follow::{Follow, FollowAction, Stop};
+use talos_replication::follow::{FollowAction, Follower, Stop};
 use talos_replication::message::Message;
 use talos_replication::position::{Epoch, Sequence};
-use talos_replication::sink::{ChangeSink as _, Place};
+use talos_replication::sink::{ChangeSink as _, Progress};
 use talos_replication::source::{ChangeSource as _, CopyOpening};
 use talos_replication::throttle::Throttle;
 
@@ -89,7 +89,7 @@ struct Nodes {
     primary: Arc<Engine>,
     replica: Arc<Engine>,
     source: EngineSource,
-    follow: Follow,
+    follow: Follower,
     now_ms: u64,
     _scratch: tempfile::TempDir,
 }
@@ -123,11 +123,11 @@ impl Nodes {
     /// A connection that breaks after so many messages of the primary, or ends when nobody has anything to say.
     fn connect(&mut self, messages: usize) {
         self.now_ms += 1_000;
-        let head = head_of(&self.primary);
+        let committed = committed_position(&self.primary);
         let throttle = Throttle::new(1 << 40);
-        let history = history_of(&self.primary).unwrap();
+        let history = epoch_history(&self.primary).unwrap();
         let mut connection = Connection {
-            feed: Feed::new(history, head, throttle, self.now_ms),
+            feed: Feed::new(history, committed, throttle, self.now_ms),
             to_primary: VecDeque::new(),
             to_replica: VecDeque::new(),
             is_open: true,
@@ -141,7 +141,7 @@ impl Nodes {
                 let moment = Moment {
                     now_ms: self.now_ms,
                     wall_ms: 0,
-                    head: head_of(&self.primary),
+                    committed: committed_position(&self.primary),
                 };
                 let actions = connection.feed.on_message(moment, message);
                 self.primary_does(&mut connection, actions);
@@ -174,7 +174,7 @@ impl Nodes {
                 FeedAction::Close(_)
                 | FeedAction::Joined { .. }
                 | FeedAction::Acknowledged(_)
-                | FeedAction::Used(_)
+                | FeedAction::LastUsed(_)
                 | FeedAction::Replaced(_) => {}
             }
         }
@@ -203,9 +203,9 @@ struct Connection {
     is_open: bool,
 }
 
-fn follow(replica: &Arc<Engine>) -> Follow {
+fn follow(replica: &Arc<Engine>) -> Follower {
     let sink = EngineSink::new(Arc::clone(replica)).unwrap();
-    Follow::new(sink.standing().unwrap(), 10_000)
+    Follower::new(sink.durable_state().unwrap(), 10_000)
 }
 
 const NO_END: usize = usize::MAX;
@@ -223,10 +223,13 @@ fn a_replica_follows_over_connections_and_restarts() {
     nodes.restart();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(head_of(&nodes.replica), head_of(&nodes.primary));
     assert_eq!(
-        history_of(&nodes.replica).unwrap(),
-        history_of(&nodes.primary).unwrap()
+        committed_position(&nodes.replica),
+        committed_position(&nodes.primary)
+    );
+    assert_eq!(
+        epoch_history(&nodes.replica).unwrap(),
+        epoch_history(&nodes.primary).unwrap()
     );
     assert!(nodes.follow.stop().is_none());
 }
@@ -280,7 +283,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     nodes.follow.resync();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(head_of(&nodes.replica).epoch, Epoch(2));
+    assert_eq!(committed_position(&nodes.replica).epoch, Epoch(2));
 }
 
 #[test]
@@ -303,10 +306,10 @@ fn copies_are_few_until_one_is_closed() {
 fn a_follower_begins_with_what_is_durable() {
     let nodes = Nodes::new();
     let mut sink = EngineSink::new(Arc::clone(&nodes.replica)).unwrap();
-    let standing = sink.standing().unwrap();
-    assert_eq!(standing.place, Place::At(Position::START));
-    assert_eq!(standing.last, None);
-    sink.adopt(&history_of(&nodes.primary).unwrap()).unwrap();
-    let adopted = sink.standing().unwrap().history;
-    assert_eq!(adopted, history_of(&nodes.primary).unwrap());
+    let durable_state = sink.durable_state().unwrap();
+    assert_eq!(durable_state.progress, Progress::At(Position::START));
+    assert_eq!(durable_state.last, None);
+    sink.adopt(&epoch_history(&nodes.primary).unwrap()).unwrap();
+    let adopted = sink.durable_state().unwrap().history;
+    assert_eq!(adopted, epoch_history(&nodes.primary).unwrap());
 }

@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::behind::Behind;
-use super::board::{FedState, Report, Seat};
+use super::lag_timer::LagTimer;
+use super::registry::{FedState, Registration, Report};
 use super::{PrimaryNode, Shared, copy_rate};
 use crate::driver::clock::{now_ms, wall_ms};
-use crate::driver::desk::Desk;
-use crate::driver::line::{Line, Outbox};
-use crate::driver::{TICK, dice};
+use crate::driver::storage_worker::StorageWorker;
+use crate::driver::transport::{Outbox, Transport};
+use crate::driver::{TICK, randomness};
 use crate::feed::{Feed, FeedAction, FeedEnd, Moment};
 use crate::handshake::HandshakeError;
 use crate::limits::SILENCE_MS;
@@ -62,27 +62,27 @@ impl End {
 }
 
 /// A replica that has proven who it is.
-struct Guest<N: PrimaryNode> {
+struct ReplicaSession<N: PrimaryNode> {
     feed: Feed,
-    desk: Desk<N::Source, SourceWork>,
-    head: watch::Receiver<Position>,
-    seat: Seat,
-    behind: Behind,
+    storage_worker: StorageWorker<N::Source, SourceWork>,
+    committed: watch::Receiver<Position>,
+    registration: Registration,
+    lag_timer: LagTimer,
     report: Report,
 }
 
-impl<N: PrimaryNode> Guest<N> {
+impl<N: PrimaryNode> ReplicaSession<N> {
     fn moment(&self) -> Moment {
         Moment {
             now_ms: now_ms(),
             wall_ms: wall_ms(),
-            head: *self.head.borrow(),
+            committed: *self.committed.borrow(),
         }
     }
 
     fn on_durable(&mut self, durable: Position) {
         self.report.durable = Some(durable);
-        self.behind.on_durable(durable.sequence);
+        self.lag_timer.on_durable(durable.sequence);
         self.tell();
     }
 
@@ -101,16 +101,16 @@ impl<N: PrimaryNode> Guest<N> {
 
     fn tell(&mut self) {
         if self.report.durable.is_some() {
-            let head = self.head.borrow().sequence;
-            self.behind.on_head(now_ms(), head);
+            let committed = self.committed.borrow().sequence;
+            self.lag_timer.on_committed(now_ms(), committed);
         }
-        self.report.behind_since_ms = self.behind.since_ms();
-        self.seat.report(self.report);
+        self.report.behind_since_ms = self.lag_timer.since_ms();
+        self.registration.report(self.report);
     }
 }
 
 /// What a connection waits for.
-enum Turn {
+enum Event {
     Read(io::Result<usize>),
     Sent(io::Result<()>),
     Done(SourceDone),
@@ -125,7 +125,7 @@ pub(super) struct Conversation<N: PrimaryNode> {
     link: Link,
     /// Held until the other side has proven who it is.
     place: Option<OwnedSemaphorePermit>,
-    guest: Option<Guest<N>>,
+    session: Option<ReplicaSession<N>>,
 }
 
 impl<N: PrimaryNode> Conversation<N> {
@@ -137,93 +137,103 @@ impl<N: PrimaryNode> Conversation<N> {
     ) -> io::Result<Self> {
         let identity = shared.settings.identity.clone();
         Ok(Self {
-            link: Link::answer(identity, dice::nonce()?, begun_ms),
+            link: Link::answer(identity, randomness::nonce()?, begun_ms),
             shared,
             address,
             place: Some(place),
-            guest: None,
+            session: None,
         })
     }
 
     /// Holds the conversation, and says why it has ended.
     pub(super) async fn hold<S: AsyncRead + AsyncWrite>(mut self, stream: S) -> End {
-        let mut line = Line::new(stream);
-        let end = self.talk(&mut line).await;
+        let mut transport = Transport::new(stream);
+        let end = self.talk(&mut transport).await;
         // Who waits for replicas need not wait for the rest, too.
-        self.guest = None;
+        self.session = None;
         if !matches!(end, End::Stuck | End::Io(_)) {
-            line.close().await;
+            transport.close().await;
         }
         end
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite>(&mut self, line: &mut Line<S>) -> End {
+    async fn talk<S: AsyncRead + AsyncWrite>(&mut self, transport: &mut Transport<S>) -> End {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let Line {
+            let Transport {
                 reader,
                 writer,
                 input,
                 outbox,
-            } = line;
-            let wake = self.guest.as_ref().and_then(|guest| wake(&guest.feed));
-            let (desk, head, cut) = match &mut self.guest {
-                Some(guest) => {
-                    let Guest {
-                        desk, head, seat, ..
-                    } = guest;
-                    (Some(desk), Some(head), Some(&mut seat.when_cut))
+            } = transport;
+            let wake = self
+                .session
+                .as_ref()
+                .and_then(|session| wake(&session.feed));
+            let (storage_worker, committed, cut) = match &mut self.session {
+                Some(session) => {
+                    let ReplicaSession {
+                        storage_worker,
+                        committed,
+                        registration,
+                        ..
+                    } = session;
+                    (
+                        Some(storage_worker),
+                        Some(committed),
+                        Some(&mut registration.when_cut),
+                    )
                 }
                 None => (None, None, None),
             };
-            let turn = tokio::select! {
-                read = reader.read(input) => Turn::Read(read),
-                sent = outbox.send(writer), if outbox.is_waiting() => Turn::Sent(sent),
-                done = done(desk) => Turn::Done(done),
-                head = changed(head) => Turn::Head(head),
-                () = cut_off(cut) => Turn::Cut,
-                () = sleep(wake.unwrap_or_default()), if wake.is_some() => Turn::Tick,
-                _ = tick.tick() => Turn::Tick,
+            let event = tokio::select! {
+                read = reader.read(input) => Event::Read(read),
+                sent = outbox.send(writer), if outbox.is_waiting() => Event::Sent(sent),
+                done = done(storage_worker) => Event::Done(done),
+                committed = changed(committed) => Event::Head(committed),
+                () = cut_off(cut) => Event::Cut,
+                () = sleep(wake.unwrap_or_default()), if wake.is_some() => Event::Tick,
+                _ = tick.tick() => Event::Tick,
             };
-            if let Err(end) = self.take(turn, input, outbox) {
+            if let Err(end) = self.take(event, input, outbox) {
                 return end;
             }
         }
     }
 
-    fn take(&mut self, turn: Turn, input: &[u8], outbox: &mut Outbox) -> Result<(), End> {
-        match turn {
-            Turn::Read(read) => match read? {
+    fn take(&mut self, event: Event, input: &[u8], outbox: &mut Outbox) -> Result<(), End> {
+        match event {
+            Event::Read(read) => match read? {
                 0 => return Err(End::Closed),
                 count => self.on_bytes(input.get(..count).unwrap_or_default(), outbox)?,
             },
-            Turn::Sent(sent) => sent?,
-            Turn::Done(done) => {
-                self.with_guest(outbox, |guest| guest.feed.on_done(now_ms(), done))?;
+            Event::Sent(sent) => sent?,
+            Event::Done(done) => {
+                self.with_session(outbox, |session| session.feed.on_done(now_ms(), done))?;
             }
-            Turn::Head(changed) => {
+            Event::Head(changed) => {
                 changed.map_err(|_| End::NodeStops)?;
-                self.with_guest(outbox, |guest| {
-                    let head = *guest.head.borrow_and_update();
-                    guest.feed.on_head(now_ms(), head)
+                self.with_session(outbox, |session| {
+                    let committed = *session.committed.borrow_and_update();
+                    session.feed.on_committed(now_ms(), committed)
                 })?;
-                if let Some(guest) = &mut self.guest {
-                    guest.tell();
+                if let Some(session) = &mut self.session {
+                    session.tell();
                 }
             }
-            Turn::Tick => {
+            Event::Tick => {
                 let now_ms = now_ms();
                 self.link.on_tick(now_ms)?;
                 if outbox.is_stuck(now_ms) {
                     return Err(End::Stuck);
                 }
-                self.with_guest(outbox, |guest| guest.feed.on_tick(guest.moment()))?;
+                self.with_session(outbox, |session| session.feed.on_tick(session.moment()))?;
             }
-            Turn::Cut => return Err(End::CalledAgain),
+            Event::Cut => return Err(End::CalledAgain),
         }
         if outbox.has_room() {
-            self.with_guest(outbox, |guest| guest.feed.on_room(now_ms()))?;
+            self.with_session(outbox, |session| session.feed.on_room(now_ms()))?;
         }
         Ok(())
     }
@@ -231,13 +241,13 @@ impl<N: PrimaryNode> Conversation<N> {
     fn on_bytes(&mut self, bytes: &[u8], outbox: &mut Outbox) -> Result<(), End> {
         let incoming = self.link.on_bytes(bytes, outbox.end());
         if let Err(LinkError::Handshake(HandshakeError::Refuses(refusal))) = &incoming {
-            self.shared.board.refusals.note(*refusal);
+            self.shared.registry.refusals.note(*refusal);
         }
         for one in incoming? {
             match one {
                 Incoming::Open(peer) => self.open(peer, outbox)?,
-                Incoming::Message(message) => self.with_guest(outbox, |guest| {
-                    guest.feed.on_message(guest.moment(), message)
+                Incoming::Message(message) => self.with_session(outbox, |session| {
+                    session.feed.on_message(session.moment(), message)
                 })?,
             }
         }
@@ -250,24 +260,24 @@ impl<N: PrimaryNode> Conversation<N> {
         let Shared {
             node,
             settings,
-            board,
+            registry,
         } = &*self.shared;
-        let Some(seat) = board.seat(peer, self.address) else {
-            board.refusals.note(Refusal::Busy);
+        let Some(registration) = registry.register(peer, self.address) else {
+            registry.refusals.note(Refusal::Busy);
             self.link
                 .send(&Message::Refused(Refusal::Busy), outbox.end())?;
             return Err(FeedEnd::Refused(Refusal::Busy).into());
         };
-        let mut head = node.head();
-        let position = *head.borrow_and_update();
+        let mut committed = node.committed();
+        let position = *committed.borrow_and_update();
         let throttle = Throttle::new(copy_rate(settings));
         tracing::info!(replica = %peer, address = %self.address, "a replica has called");
-        self.guest = Some(Guest {
+        self.session = Some(ReplicaSession {
             feed: Feed::new(node.history(), position, throttle, now_ms()),
-            desk: Desk::new(node.source()),
-            head,
-            seat,
-            behind: Behind::default(),
+            storage_worker: StorageWorker::new(node.source()),
+            committed,
+            registration,
+            lag_timer: LagTimer::default(),
             report: Report {
                 state: FedState::Asking,
                 durable: None,
@@ -278,27 +288,27 @@ impl<N: PrimaryNode> Conversation<N> {
     }
 
     /// Asks the feed and does what it says.
-    fn with_guest(
+    fn with_session(
         &mut self,
         outbox: &mut Outbox,
-        ask: impl FnOnce(&mut Guest<N>) -> Vec<FeedAction>,
+        ask: impl FnOnce(&mut ReplicaSession<N>) -> Vec<FeedAction>,
     ) -> Result<(), End> {
-        let Some(guest) = &mut self.guest else {
+        let Some(session) = &mut self.session else {
             return Ok(());
         };
-        let board = &self.shared.board;
-        let connection = guest.seat.connection;
+        let registry = &self.shared.registry;
+        let connection = session.registration.connection;
         let mut close = None;
-        for action in ask(guest) {
+        for action in ask(session) {
             match action {
                 FeedAction::Send(message) => {
                     if let Message::Refused(refusal) = &message {
-                        board.refusals.note(*refusal);
+                        registry.refusals.note(*refusal);
                     }
                     self.link.send(&message, outbox.end())?;
-                    guest.on_sent(&message);
+                    session.on_sent(&message);
                 }
-                FeedAction::Work(work) => guest.desk.push(work),
+                FeedAction::Work(work) => session.storage_worker.push(work),
                 FeedAction::Joined {
                     durable,
                     max_staleness_ms,
@@ -309,17 +319,19 @@ impl<N: PrimaryNode> Conversation<N> {
                             "a replica takes itself to be up to date for longer than this primary is told"
                         );
                     }
-                    board.waits.joined(connection, durable, max_staleness_ms);
-                    guest.on_durable(durable);
+                    registry
+                        .waiters
+                        .joined(connection, durable, max_staleness_ms);
+                    session.on_durable(durable);
                 }
                 FeedAction::Acknowledged(durable) => {
-                    board.waits.acknowledged(connection, durable);
-                    guest.on_durable(durable);
+                    registry.waiters.acknowledged(connection, durable);
+                    session.on_durable(durable);
                 }
-                FeedAction::Used(stamps) => self.shared.node.on_used(stamps),
+                FeedAction::LastUsed(last_used) => self.shared.node.on_last_used(last_used),
                 FeedAction::Replaced(epoch) => {
                     self.shared.node.on_replaced(epoch);
-                    board.on_replaced(epoch);
+                    registry.on_replaced(epoch);
                 }
                 FeedAction::Close(end) => close = Some(end),
             }
@@ -335,19 +347,19 @@ fn wake(feed: &Feed) -> Option<Duration> {
 }
 
 async fn done<S: crate::source::ChangeSource + Send + 'static>(
-    desk: Option<&mut Desk<S, SourceWork>>,
+    storage_worker: Option<&mut StorageWorker<S, SourceWork>>,
 ) -> SourceDone {
-    match desk {
-        Some(desk) => desk.done().await,
+    match storage_worker {
+        Some(storage_worker) => storage_worker.done().await,
         None => pending().await,
     }
 }
 
 async fn changed(
-    head: Option<&mut watch::Receiver<Position>>,
+    committed: Option<&mut watch::Receiver<Position>>,
 ) -> Result<(), watch::error::RecvError> {
-    match head {
-        Some(head) => head.changed().await,
+    match committed {
+        Some(committed) => committed.changed().await,
         None => pending().await,
     }
 }

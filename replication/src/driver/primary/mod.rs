@@ -7,9 +7,9 @@
 //! - A replica that calls again ends its connection of before.
 //! - What full copies take together stays below the bound, however many there are.
 
-mod behind;
-mod board;
 mod conversation;
+mod lag_timer;
+mod registry;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,18 +21,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use self::board::Board;
-pub use self::board::{FedReplica, FedState, PrimaryStatus};
 use self::conversation::{Conversation, End};
+use self::registry::ReplicaRegistry;
+pub use self::registry::{FedReplica, FedState, PrimaryStatus};
+use super::ack_waiters::{NotReplicated, Waiting};
 use super::clock::now_ms;
 use super::tls::PrimaryTls;
-use super::waits::{NotReplicated, Waiting};
 use super::{HANDSHAKE, TICK};
 use crate::acks::Wait;
 use crate::handshake::Identity;
-use crate::history::History;
+use crate::history::EpochHistory;
 use crate::limits::{HANDSHAKES, REPLICAS};
-use crate::message::Stamp;
+use crate::message::LastUsed;
 use crate::position::{Epoch, Position};
 use crate::source::ChangeSource;
 
@@ -48,13 +48,13 @@ pub trait PrimaryNode: Send + Sync + 'static {
     fn source(&self) -> Self::Source;
 
     /// Its history, which stays the same for as long as it is this primary.
-    fn history(&self) -> History;
+    fn history(&self) -> EpochHistory;
 
     /// Its last durable change: told before the write of that change is acknowledged to anybody.
-    fn head(&self) -> watch::Receiver<Position>;
+    fn committed(&self) -> watch::Receiver<Position>;
 
     /// A replica tells when keys were last used there.
-    fn on_used(&self, stamps: Vec<Stamp>);
+    fn on_last_used(&self, last_used: Vec<LastUsed>);
 
     /// There is a primary of this later epoch. When this returns no further write is acknowledged.
     fn on_replaced(&self, epoch: Epoch);
@@ -83,13 +83,13 @@ pub struct Primary<N> {
 struct Shared<N> {
     node: N,
     settings: PrimarySettings,
-    board: Arc<Board>,
+    registry: Arc<ReplicaRegistry>,
 }
 
 /// A primary, as the rest of its process sees it.
 #[derive(Clone)]
 pub struct PrimaryHandle {
-    board: Arc<Board>,
+    registry: Arc<ReplicaRegistry>,
 }
 
 impl<N: PrimaryNode> Primary<N> {
@@ -97,13 +97,17 @@ impl<N: PrimaryNode> Primary<N> {
     #[must_use]
     pub fn new(node: N, settings: PrimarySettings) -> Self {
         let epoch = node.history().newest();
-        let position = *node.head().borrow();
-        let board = Arc::new(Board::new(epoch, position, settings.max_staleness_ms));
+        let position = *node.committed().borrow();
+        let registry = Arc::new(ReplicaRegistry::new(
+            epoch,
+            position,
+            settings.max_staleness_ms,
+        ));
         Self {
             shared: Arc::new(Shared {
                 node,
                 settings,
-                board,
+                registry,
             }),
         }
     }
@@ -112,7 +116,7 @@ impl<N: PrimaryNode> Primary<N> {
     #[must_use]
     pub fn handle(&self) -> PrimaryHandle {
         PrimaryHandle {
-            board: Arc::clone(&self.shared.board),
+            registry: Arc::clone(&self.shared.registry),
         }
     }
 
@@ -120,8 +124,8 @@ impl<N: PrimaryNode> Primary<N> {
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-        let mut stopping = shared.board.stopping();
-        let head = shared.node.head();
+        let mut stopping = shared.registry.stopping();
+        let committed = shared.node.committed();
         let mut connections = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,14 +144,14 @@ impl<N: PrimaryNode> Primary<N> {
                 },
                 Some(_) = connections.join_next() => {}
                 _ = tick.tick() => {
-                    let position = *head.borrow();
-                    shared.board.on_tick(position);
+                    let position = *committed.borrow();
+                    shared.registry.on_tick(position);
                 }
             }
         }
         drop(listener);
         connections.shutdown().await;
-        shared.board.end();
+        shared.registry.end();
     }
 }
 
@@ -163,24 +167,24 @@ impl PrimaryHandle {
         wait: Wait,
         at_most: Duration,
     ) -> Result<Waiting, NotReplicated> {
-        self.board.waits.wait(position, wait, at_most)
+        self.registry.waiters.wait(position, wait, at_most)
     }
 
     /// Where the primary and its replicas stand, a few times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<PrimaryStatus> {
-        self.board.status()
+        self.registry.status()
     }
 
     /// How often others were refused, by reason.
     #[must_use]
     pub fn refusals(&self) -> Vec<(&'static str, u64)> {
-        self.board.refusals.counts().collect()
+        self.registry.refusals.counts().collect()
     }
 
     /// Ends all connections and [`Primary::serve`]; does not wait for it.
     pub fn stop(&self) {
-        self.board.stop();
+        self.registry.stop();
     }
 }
 

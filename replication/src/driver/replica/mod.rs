@@ -1,7 +1,7 @@
 //! A replica: it calls its primary, follows it, and calls again whenever a connection ends.
 //!
 //! Guarantees:
-//! - Storage is told everything in one order, across connections: a new one is made when all of its work is done.
+//! - Storage is told everything in one command, across connections: a new one is made when all of its work is done.
 //! - What the status says of freshness holds before storage begins to do what would make it untrue.
 //! - A replica that is told to leave ends when its storage is at rest, and gives it back.
 
@@ -20,19 +20,19 @@ use self::session::{End, Session};
 use self::status::Freshness;
 pub use self::status::{ReplicaStatus, Stage};
 use super::clock::now_ms;
-use super::desk::Desk;
+use super::storage_worker::StorageWorker;
 use super::tls::ReplicaTls;
-use super::{HANDSHAKE, dice};
+use super::{HANDSHAKE, randomness};
 use crate::backoff::Backoff;
-use crate::follow::{Follow, FollowAction, Stop};
+use crate::follow::{FollowAction, Follower, Stop};
 use crate::handshake::Identity;
-use crate::limits::USED_WAITING;
-use crate::message::Stamp;
+use crate::limits::LAST_USED_QUEUE;
+use crate::message::LastUsed;
 use crate::position::NodeId;
-use crate::sink::{ChangeSink, Place, SinkDone, SinkError, SinkWork, Standing};
+use crate::sink::{ChangeSink, DurableState, Progress, SinkDone, SinkError, SinkWork};
 
 /// Orders that wait until they are obeyed.
-const ORDERS: usize = 8;
+const COMMANDS: usize = 8;
 
 /// What a replica is told.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct ReplicaSettings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum Command {
     Leave,
     Resync,
 }
@@ -56,11 +56,11 @@ enum Order {
 /// A replica that does not follow yet.
 pub struct Replica<K: ChangeSink + Send + 'static> {
     settings: ReplicaSettings,
-    follow: Follow,
-    desk: Desk<K, SinkWork>,
+    follow: Follower,
+    storage_worker: StorageWorker<K, SinkWork>,
     backoff: Backoff,
-    orders: mpsc::Receiver<Order>,
-    used: mpsc::Receiver<Vec<Stamp>>,
+    commands: mpsc::Receiver<Command>,
+    used: mpsc::Receiver<Vec<LastUsed>>,
     leaving: bool,
     status: watch::Sender<ReplicaStatus>,
 }
@@ -68,18 +68,18 @@ pub struct Replica<K: ChangeSink + Send + 'static> {
 /// A replica, as the rest of its process sees it.
 #[derive(Clone, Debug)]
 pub struct ReplicaHandle {
-    orders: mpsc::Sender<Order>,
-    used: mpsc::Sender<Vec<Stamp>>,
+    commands: mpsc::Sender<Command>,
+    used: mpsc::Sender<Vec<LastUsed>>,
     status: watch::Receiver<ReplicaStatus>,
 }
 
 /// What a replica gives back that has left its primary.
 #[derive(Debug)]
-pub struct Left<K> {
+pub struct StoppedReplica<K> {
     /// Its storage, which is at rest.
     pub sink: K,
     /// What is durable there.
-    pub standing: Standing,
+    pub durable_state: DurableState,
 }
 
 /// The replica has ended already.
@@ -99,7 +99,7 @@ impl ReplicaHandle {
     /// # Errors
     /// It has ended already.
     pub async fn leave(&self) -> Result<(), NotRunning> {
-        self.order(Order::Leave).await
+        self.command(Command::Leave).await
     }
 
     /// Throws away what the replica holds and has it copied anew: an operator's decision.
@@ -107,11 +107,11 @@ impl ReplicaHandle {
     /// # Errors
     /// It has ended already.
     pub async fn resync(&self) -> Result<(), NotRunning> {
-        self.order(Order::Resync).await
+        self.command(Command::Resync).await
     }
 
-    async fn order(&self, order: Order) -> Result<(), NotRunning> {
-        self.orders.send(order).await.map_err(|_| NotRunning)
+    async fn command(&self, command: Command) -> Result<(), NotRunning> {
+        self.commands.send(command).await.map_err(|_| NotRunning)
     }
 
     /// Tells the primary when keys were last used here. Stamps for which there is no room, or no primary, are given back or
@@ -119,9 +119,9 @@ impl ReplicaHandle {
     ///
     /// # Errors
     /// There is no room.
-    pub fn tell_used(&self, stamps: Vec<Stamp>) -> Result<(), Vec<Stamp>> {
+    pub fn report_last_used(&self, last_used: Vec<LastUsed>) -> Result<(), Vec<LastUsed>> {
         self.used
-            .try_send(stamps)
+            .try_send(last_used)
             .map_err(mpsc::error::TrySendError::into_inner)
     }
 }
@@ -129,22 +129,26 @@ impl ReplicaHandle {
 impl<K: ChangeSink + Send + 'static> Replica<K> {
     /// With this storage, in which this is durable.
     #[must_use]
-    pub fn new(sink: K, standing: Standing, settings: ReplicaSettings) -> (Self, ReplicaHandle) {
-        let follow = Follow::new(standing, settings.max_staleness_ms);
+    pub fn new(
+        sink: K,
+        durable_state: DurableState,
+        settings: ReplicaSettings,
+    ) -> (Self, ReplicaHandle) {
+        let follow = Follower::new(durable_state, settings.max_staleness_ms);
         let status = watch::Sender::new(ReplicaStatus::new(&follow));
-        let (order, orders) = mpsc::channel(ORDERS);
-        let (use_now, used) = mpsc::channel(USED_WAITING);
+        let (command, commands) = mpsc::channel(COMMANDS);
+        let (use_now, used) = mpsc::channel(LAST_USED_QUEUE);
         let handle = ReplicaHandle {
-            orders: order,
+            commands: command,
             used: use_now,
             status: status.subscribe(),
         };
         let replica = Self {
             settings,
             follow,
-            desk: Desk::new(sink),
+            storage_worker: StorageWorker::new(sink),
             backoff: Backoff::default(),
-            orders,
+            commands,
             used,
             leaving: false,
             status,
@@ -157,7 +161,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     ///
     /// # Errors
     /// Storage has failed: what is on disk is unknown, and the process has to be started again.
-    pub async fn run(mut self) -> Result<Left<K>, SinkError> {
+    pub async fn run(mut self) -> Result<StoppedReplica<K>, SinkError> {
         loop {
             if let Some(Stop::Storage(error)) = self.follow.stop() {
                 let error = error.clone();
@@ -165,14 +169,14 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
                 self.show(Stage::Stopped, None);
                 return Err(error);
             }
-            if self.leaving && self.desk.is_idle() {
+            if self.leaving && self.storage_worker.is_idle() {
                 return self.give_back();
             }
             if !self.follow.may_connect() || self.leaving {
                 let stage = if self.follow.stop().is_some() {
                     Stage::Stopped
                 } else {
-                    Stage::Apart
+                    Stage::Disconnected
                 };
                 self.show(stage, None);
                 self.rest(None).await;
@@ -181,21 +185,28 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             let end = self.call().await;
             self.follow.on_disconnected();
             self.note(&end);
-            if matches!(end, End::Ordered) {
+            if matches!(end, End::Commanded) {
                 continue;
             }
-            let pause = Duration::from_millis(self.backoff.next_ms(dice::number()));
+            let pause = Duration::from_millis(self.backoff.next_ms(randomness::jitter()));
             self.rest(Some(Instant::now() + pause)).await;
         }
     }
 
-    fn give_back(self) -> Result<Left<K>, SinkError> {
-        let Self { follow, desk, .. } = self;
-        let standing = follow.standing().clone();
-        let sink = desk
+    fn give_back(self) -> Result<StoppedReplica<K>, SinkError> {
+        let Self {
+            follow,
+            storage_worker,
+            ..
+        } = self;
+        let durable_state = follow.durable_state().clone();
+        let sink = storage_worker
             .into_storage()
             .ok_or_else(|| SinkError("the work broke off".to_owned()))?;
-        Ok(Left { sink, standing })
+        Ok(StoppedReplica {
+            sink,
+            durable_state,
+        })
     }
 
     /// Makes a connection and follows as long as it lasts.
@@ -204,9 +215,9 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         let connecting = connect(&self.settings);
         let connected = tokio::select! {
             connected = connecting => connected,
-            order = next_order(&mut self.orders) => {
-                self.obey(order);
-                return End::Ordered;
+            command = next_command(&mut self.commands) => {
+                self.on_command(command);
+                return End::Commanded;
             }
         };
         match connected {
@@ -226,21 +237,21 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         }
     }
 
-    /// Lets storage go on with its work and obeys orders, until something has happened that may change what is to be done:
-    /// an order, work that is done when there is no time to wait for, or that time.
+    /// Lets storage go on with its work and obeys commands, until something has happened that may change what is to be done:
+    /// an command, work that is done when there is no time to wait for, or that time.
     async fn rest(&mut self, until: Option<Instant>) {
         loop {
             tokio::select! {
-                done = self.desk.done() => {
+                done = self.storage_worker.done() => {
                     self.on_done(done);
-                    self.show(Stage::Apart, None);
+                    self.show(Stage::Disconnected, None);
                     if until.is_none() {
                         return;
                     }
                 }
-                order = next_order(&mut self.orders) => return self.obey(order),
+                command = next_command(&mut self.commands) => return self.on_command(command),
                 // Without a primary there is nobody to tell.
-                _ = next_used(&mut self.used) => {}
+                _ = next_last_used(&mut self.used) => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
             }
         }
@@ -253,10 +264,10 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         self.follow.on_done(now_ms(), done)
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Leave => self.leaving = true,
-            Order::Resync => {
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Leave => self.leaving = true,
+            Command::Resync => {
                 tracing::warn!("the replica will be copied anew, as it was ordered");
                 self.follow.resync();
             }
@@ -267,7 +278,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     fn note(&mut self, end: &End) {
         let stopped = self.follow.stop().is_some();
         match end {
-            End::Ordered => tracing::info!("the replica leaves its primary"),
+            End::Commanded => tracing::info!("the replica leaves its primary"),
             _ if stopped => tracing::error!(reason = %end, "the replica follows nobody any more"),
             _ => {
                 tracing::warn!(primary = self.settings.primary, reason = %end, "the connection to the primary has ended");
@@ -280,7 +291,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             if stopped {
                 Stage::Stopped
             } else {
-                Stage::Apart
+                Stage::Disconnected
             },
             None,
         );
@@ -289,11 +300,11 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     /// Shows where the replica stands.
     fn show(&self, stage: Stage, primary: Option<NodeId>) {
         let freshness = Freshness::of(&self.follow, self.settings.max_staleness_ms);
-        let standing = self.follow.standing();
-        let position = status::position(&standing.place);
+        let durable_state = self.follow.durable_state();
+        let position = status::position(&durable_state.progress);
         let behind_changes = self.follow.lag().changes();
-        let stage = match (stage, &standing.place) {
-            (Stage::Following, Place::Copying(_)) => Stage::Copying,
+        let stage = match (stage, &durable_state.progress) {
+            (Stage::Following, Progress::Copying(_)) => Stage::Copying,
             (stage, _) => stage,
         };
         self.status.send_if_modified(|status| {
@@ -306,7 +317,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             );
             let same = old == (stage, position, primary, behind_changes, freshness)
                 && status.stop.as_ref() == self.follow.stop()
-                && status.history == standing.history;
+                && status.history == durable_state.history;
             if same {
                 return false;
             }
@@ -316,8 +327,8 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             status.behind_changes = behind_changes;
             status.freshness = freshness;
             status.stop = self.follow.stop().cloned();
-            if status.history != standing.history {
-                status.history = standing.history.clone();
+            if status.history != durable_state.history {
+                status.history = durable_state.history.clone();
             }
             true
         });
@@ -344,17 +355,17 @@ async fn connect(settings: &ReplicaSettings) -> io::Result<Connected> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The next order. When nobody is left who could give one, the replica goes on as it was told.
-async fn next_order(orders: &mut mpsc::Receiver<Order>) -> Order {
-    match orders.recv().await {
-        Some(order) => order,
+/// The next command. When nobody is left who could give one, the replica goes on as it was told.
+async fn next_command(commands: &mut mpsc::Receiver<Command>) -> Command {
+    match commands.recv().await {
+        Some(command) => command,
         None => pending().await,
     }
 }
 
-async fn next_used(used: &mut mpsc::Receiver<Vec<Stamp>>) -> Vec<Stamp> {
+async fn next_last_used(used: &mut mpsc::Receiver<Vec<LastUsed>>) -> Vec<LastUsed> {
     match used.recv().await {
-        Some(stamps) => stamps,
+        Some(last_used) => last_used,
         None => pending().await,
     }
 }

@@ -5,14 +5,14 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Order, Replica, Stage, next_order, next_used};
+use super::{Command, Replica, Stage, next_command, next_last_used};
 use crate::driver::clock::now_ms;
-use crate::driver::line::{Line, Outbox};
-use crate::driver::{TICK, dice};
+use crate::driver::transport::{Outbox, Transport};
+use crate::driver::{TICK, randomness};
 use crate::follow::{FollowAction, FollowEnd};
 use crate::limits::SILENCE_MS;
 use crate::link::{Incoming, Link, LinkError};
-use crate::message::{Message, Stamp};
+use crate::message::{LastUsed, Message};
 use crate::position::NodeId;
 use crate::sink::{ChangeSink, SinkDone};
 
@@ -32,16 +32,16 @@ pub(super) enum End {
     #[error("the primary has taken nothing for {SILENCE_MS} ms")]
     Stuck,
     #[error("ordered")]
-    Ordered,
+    Commanded,
 }
 
 /// What a connection waits for.
-enum Turn {
+enum Event {
     Read(io::Result<usize>),
     Sent(io::Result<()>),
     Done(SinkDone),
-    Order(Order),
-    Used(Vec<Stamp>),
+    Command(Command),
+    LastUsed(Vec<LastUsed>),
     Tick,
 }
 
@@ -56,79 +56,79 @@ pub(super) struct Session<'a, K: ChangeSink + Send + 'static> {
 impl<'a, K: ChangeSink + Send + 'static> Session<'a, K> {
     pub(super) fn new(replica: &'a mut Replica<K>, begun_ms: u64) -> io::Result<Self> {
         let identity = replica.settings.identity.clone();
-        let (link, hello) = Link::call(identity, dice::nonce()?, begun_ms);
+        let (link, hello) = Link::call(identity, randomness::nonce()?, begun_ms);
         Ok(Self {
             replica,
             link,
             hello,
-            stage: Stage::Apart,
+            stage: Stage::Disconnected,
             primary: None,
         })
     }
 
     /// Follows, and says why that has ended.
     pub(super) async fn hold<S: AsyncRead + AsyncWrite>(mut self, stream: S) -> End {
-        let mut line = Line::new(stream);
-        line.outbox.end().append(&mut self.hello);
-        let end = self.talk(&mut line).await;
+        let mut transport = Transport::new(stream);
+        transport.outbox.end().append(&mut self.hello);
+        let end = self.talk(&mut transport).await;
         if !matches!(end, End::Stuck | End::Io(_)) {
-            line.close().await;
+            transport.close().await;
         }
         end
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite>(&mut self, line: &mut Line<S>) -> End {
+    async fn talk<S: AsyncRead + AsyncWrite>(&mut self, transport: &mut Transport<S>) -> End {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let Line {
+            let Transport {
                 reader,
                 writer,
                 input,
                 outbox,
-            } = line;
+            } = transport;
             let Replica {
-                desk,
-                orders,
+                storage_worker,
+                commands,
                 used,
                 follow,
                 ..
             } = &mut *self.replica;
             let reads = follow.wants_input();
-            let turn = tokio::select! {
-                read = reader.read(input), if reads => Turn::Read(read),
-                sent = outbox.send(writer), if outbox.is_waiting() => Turn::Sent(sent),
-                done = desk.done() => Turn::Done(done),
-                order = next_order(orders) => Turn::Order(order),
-                stamps = next_used(used), if outbox.has_room() => Turn::Used(stamps),
-                _ = tick.tick() => Turn::Tick,
+            let event = tokio::select! {
+                read = reader.read(input), if reads => Event::Read(read),
+                sent = outbox.send(writer), if outbox.is_waiting() => Event::Sent(sent),
+                done = storage_worker.done() => Event::Done(done),
+                command = next_command(commands) => Event::Command(command),
+                last_used = next_last_used(used), if outbox.has_room() => Event::LastUsed(last_used),
+                _ = tick.tick() => Event::Tick,
             };
-            if let Err(end) = self.take(turn, input, outbox) {
+            if let Err(end) = self.take(event, input, outbox) {
                 return end;
             }
         }
     }
 
-    fn take(&mut self, turn: Turn, input: &[u8], outbox: &mut Outbox) -> Result<(), End> {
-        match turn {
-            Turn::Read(read) => match read? {
+    fn take(&mut self, event: Event, input: &[u8], outbox: &mut Outbox) -> Result<(), End> {
+        match event {
+            Event::Read(read) => match read? {
                 0 => Err(End::Closed),
                 count => self.on_bytes(input.get(..count).unwrap_or_default(), outbox),
             },
-            Turn::Sent(sent) => Ok(sent?),
-            Turn::Done(done) => {
+            Event::Sent(sent) => Ok(sent?),
+            Event::Done(done) => {
                 let actions = self.replica.on_done(done);
                 self.carry_out(actions, outbox)
             }
-            Turn::Order(order) => {
-                self.replica.obey(order);
-                Err(End::Ordered)
+            Event::Command(command) => {
+                self.replica.on_command(command);
+                Err(End::Commanded)
             }
-            Turn::Used(stamps) => {
-                let action = self.replica.follow.on_used(stamps);
+            Event::LastUsed(last_used) => {
+                let action = self.replica.follow.on_last_used(last_used);
                 self.carry_out(action.into_iter().collect(), outbox)
             }
-            Turn::Tick => {
+            Event::Tick => {
                 let now_ms = now_ms();
                 self.link.on_tick(now_ms)?;
                 if outbox.is_stuck(now_ms) {
@@ -157,7 +157,7 @@ impl<'a, K: ChangeSink + Send + 'static> Session<'a, K> {
 
     fn on_message(&mut self, message: Message) -> Vec<FollowAction> {
         let welcome = matches!(message, Message::Welcome(_));
-        let beat = matches!(message, Message::Heartbeat(_));
+        let heartbeat = matches!(message, Message::Heartbeat(_));
         let actions = self.replica.follow.on_message(now_ms(), message);
         let goes_on = !actions
             .iter()
@@ -169,7 +169,7 @@ impl<'a, K: ChangeSink + Send + 'static> Session<'a, K> {
                 .status
                 .send_modify(|status| status.connections += 1);
         }
-        if beat && goes_on {
+        if heartbeat && goes_on {
             // A primary that breaks off as soon as it has welcomed a replica is not called as fast as one that stays.
             self.replica.backoff.reset();
         }
@@ -183,7 +183,7 @@ impl<'a, K: ChangeSink + Send + 'static> Session<'a, K> {
         for action in actions {
             match action {
                 FollowAction::Send(message) => self.link.send(&message, outbox.end())?,
-                FollowAction::Work(work) => self.replica.desk.push(work),
+                FollowAction::Work(work) => self.replica.storage_worker.push(work),
                 FollowAction::Close(end) => close = Some(end),
             }
         }

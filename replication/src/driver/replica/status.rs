@@ -1,16 +1,16 @@
 //! What a replica shows of itself.
 
 use crate::driver::clock::now_ms;
-use crate::follow::{Follow, Stop};
-use crate::history::History;
+use crate::follow::{Follower, Stop};
+use crate::history::EpochHistory;
 use crate::position::{Epoch, NodeId, Position};
-use crate::sink::Place;
+use crate::sink::Progress;
 
 /// What a replica is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has no connection, and calls, or waits before it does.
-    Apart,
+    Disconnected,
     /// It is connected, and has not been told what it gets.
     Asking,
     /// It gets a full copy.
@@ -26,7 +26,7 @@ impl Stage {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Apart => "apart",
+            Self::Disconnected => "apart",
             Self::Asking => "asking",
             Self::Copying => "copying",
             Self::Following => "following",
@@ -41,7 +41,7 @@ pub struct ReplicaStatus {
     /// What it is doing.
     pub stage: Stage,
     /// The epochs that it knows.
-    pub history: History,
+    pub history: EpochHistory,
     /// The last change that it shows; `None` in the midst of a full copy.
     pub position: Option<Position>,
     /// The primary that it is connected to.
@@ -67,7 +67,7 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    pub(super) fn of(follow: &Follow, max_staleness_ms: u64) -> Self {
+    pub(super) fn of(follow: &Follower, max_staleness_ms: u64) -> Self {
         let now_ms = now_ms();
         let staleness_ms = follow.lag().staleness_ms(now_ms);
         let as_of_ms = staleness_ms.map(|staleness| now_ms.saturating_sub(staleness));
@@ -81,12 +81,12 @@ impl Freshness {
 
 impl ReplicaStatus {
     /// Of a replica that has not begun.
-    pub(super) fn new(follow: &Follow) -> Self {
-        let standing = follow.standing();
+    pub(super) fn new(follow: &Follower) -> Self {
+        let durable_state = follow.durable_state();
         Self {
-            stage: Stage::Apart,
-            history: standing.history.clone(),
-            position: position(&standing.place),
+            stage: Stage::Disconnected,
+            history: durable_state.history.clone(),
+            position: position(&durable_state.progress),
             primary: None,
             behind_changes: 0,
             connections: 0,
@@ -129,14 +129,14 @@ impl ReplicaStatus {
     #[must_use]
     pub fn reaches(&self, position: Position) -> bool {
         self.position
-            .is_some_and(|head| self.history.reaches(head.sequence, position))
+            .is_some_and(|committed| self.history.reaches(committed.sequence, position))
     }
 }
 
 /// The last change of what may be shown.
-pub(super) fn position(place: &Place) -> Option<Position> {
-    match place {
-        Place::At(position) => Some(*position),
-        Place::Copying(_) => None,
+pub(super) fn position(progress: &Progress) -> Option<Position> {
+    match progress {
+        Progress::At(position) => Some(*position),
+        Progress::Copying(_) => None,
     }
 }

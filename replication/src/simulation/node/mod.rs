@@ -15,7 +15,7 @@ use super::store::Store;
 use super::{MAX_STALENESS_MS, Seen};
 use crate::acks::Acks;
 use crate::feed::Moment;
-use crate::follow::Follow;
+use crate::follow::Follower;
 use crate::handshake::{Identity, Nonce};
 use crate::link::Link;
 use crate::position::{ClusterId, NodeId, Position};
@@ -94,7 +94,7 @@ impl Node {
                 replaced: false,
             })),
             Role::Replica(_) => Process::Replica(Box::new(Replica {
-                follow: Follow::new(self.store.state.standing.clone(), MAX_STALENESS_MS),
+                follow: Follower::new(self.store.state.durable_state.clone(), MAX_STALENESS_MS),
                 connection: None,
                 work: VecDeque::new(),
                 done: VecDeque::new(),
@@ -156,7 +156,7 @@ impl Node {
         Moment {
             now_ms: self.clock(now_ms),
             wall_ms: 0,
-            head: self.store.head().unwrap_or(Position::START),
+            committed: self.store.committed().unwrap_or(Position::START),
         }
     }
 

@@ -57,12 +57,14 @@ impl Node {
 
     /// Tells the feeds of the last change.
     pub fn announce(&mut self, now_ms: u64, network: &mut Network) {
-        let Some(head) = self.store.head() else {
+        let Some(committed) = self.store.committed() else {
             return;
         };
         let clock = self.clock(now_ms);
         for id in self.connections() {
-            let actions = self.feed(id).map(|feed| feed.on_head(clock, head));
+            let actions = self
+                .feed(id)
+                .map(|feed| feed.on_committed(clock, committed));
             self.carry_out_feed(now_ms, id, actions.unwrap_or_default(), network);
         }
     }
@@ -111,7 +113,7 @@ impl Node {
                 fed.peer = Some(peer);
                 fed.feed = Some(Feed::new(
                     history,
-                    moment.head,
+                    moment.committed,
                     Throttle::new(200),
                     moment.now_ms,
                 ));
@@ -171,7 +173,7 @@ impl Node {
                     let released = primary.acks.on_acknowledged(clock, peer, id, durable);
                     primary.released.extend(released);
                 }
-                FeedAction::Used(_) => {}
+                FeedAction::LastUsed(_) => {}
                 FeedAction::Replaced(_) => {
                     note("primary replaced");
                     primary.replaced = true;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Node, Role};
-use crate::follow::{Follow, FollowAction, FollowEnd};
+use crate::follow::{FollowAction, FollowEnd, Follower};
 use crate::link::{Incoming, Link};
 use crate::message::Message;
 use crate::simulation::network::{ConnectionId, End, Network};
@@ -11,7 +11,7 @@ use crate::simulation::{note, note_plan, violated};
 use crate::sink::{SinkDone, SinkWork};
 
 pub struct Replica {
-    pub follow: Follow,
+    pub follow: Follower,
     pub(super) connection: Option<(ConnectionId, Link)>,
     pub(super) work: VecDeque<SinkWork>,
     pub(super) done: VecDeque<SinkDone>,

@@ -78,9 +78,9 @@ impl Register {
 }
 
 /// The writes that wait.
-pub(super) struct Waits(Mutex<Register>);
+pub(super) struct AckWaiters(Mutex<Register>);
 
-impl Waits {
+impl AckWaiters {
     pub(super) fn new(max_staleness_ms: u64) -> Self {
         Self(Mutex::new(Register {
             acks: Acks::new(now_ms(), max_staleness_ms),

@@ -12,7 +12,7 @@ pub(super) fn nonce() -> io::Result<Nonce> {
 }
 
 /// A number to wait by; without randomness all replicas wait alike, which is no reason not to wait.
-pub(super) fn number() -> u64 {
+pub(super) fn jitter() -> u64 {
     draw().map_or(0, u64::from_le_bytes)
 }
 

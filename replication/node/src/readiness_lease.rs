@@ -6,26 +6,26 @@ use talos_replication::driver::clock::now_ms;
 
 /// See the module. By the clock of the drivers.
 #[derive(Debug, Default)]
-pub(super) struct Pulse(AtomicU64);
+pub(super) struct ReadinessLease(AtomicU64);
 
-impl Pulse {
+impl ReadinessLease {
     /// It may, until somebody says otherwise.
-    pub(super) fn always(&self) {
+    pub(super) fn grant_forever(&self) {
         self.0.store(u64::MAX, Ordering::Release);
     }
 
     /// It may not.
-    pub(super) fn never(&self) {
+    pub(super) fn revoke(&self) {
         self.0.store(0, Ordering::Release);
     }
 
     /// It may up to this time.
-    pub(super) fn until(&self, until_ms: Option<u64>) {
+    pub(super) fn grant_until(&self, until_ms: Option<u64>) {
         self.0.store(until_ms.unwrap_or(0), Ordering::Release);
     }
 
     /// Whether it may now.
-    pub(super) fn beats(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         match self.0.load(Ordering::Acquire) {
             u64::MAX => true,
             0 => false,

@@ -18,14 +18,14 @@ const ROOM_BYTES: usize = 16 << 10;
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// Both directions of a connection.
-pub(super) struct Line<S> {
+pub(super) struct Transport<S> {
     pub(super) reader: ReadHalf<S>,
     pub(super) writer: WriteHalf<S>,
     pub(super) input: Box<[u8]>,
     pub(super) outbox: Outbox,
 }
 
-impl<S: AsyncRead + AsyncWrite> Line<S> {
+impl<S: AsyncRead + AsyncWrite> Transport<S> {
     pub(super) fn new(stream: S) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {

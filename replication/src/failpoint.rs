@@ -3,10 +3,10 @@
 #[cfg(test)]
 use std::cell::Cell;
 
-/// A defect of the state machines.
+/// A failpoint of the state machines.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Defect {
+pub enum Failpoint {
     /// A replica takes changes that do not follow those it has.
     AcceptedGap,
     /// A primary takes a replica back without looking at where their histories fork.
@@ -21,20 +21,20 @@ pub enum Defect {
 
 #[cfg(test)]
 thread_local! {
-    static PLANTED: Cell<Option<Defect>> = const { Cell::new(None) };
+    static ENABLED: Cell<Option<Failpoint>> = const { Cell::new(None) };
 }
 
-/// Plants a defect in this thread, or takes it out.
+/// Plants a failpoint in this thread, or takes it out.
 #[cfg(test)]
-pub fn plant(defect: Option<Defect>) {
-    PLANTED.set(defect);
+pub fn enable(failpoint: Option<Failpoint>) {
+    ENABLED.set(failpoint);
 }
 
 macro_rules! switch {
-    ($name:ident, $defect:ident) => {
+    ($name:ident, $failpoint:ident) => {
         #[cfg(test)]
         pub fn $name() -> bool {
-            PLANTED.get() == Some(Defect::$defect)
+            ENABLED.get() == Some(Failpoint::$failpoint)
         }
 
         #[cfg(not(test))]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::driver::ack_waiters::{AckWaiters, Connection};
 use crate::driver::clock::now_ms;
-use crate::driver::waits::{Connection, Waits};
 use crate::limits::REPLICAS;
 use crate::position::{Epoch, NodeId, Position};
 use crate::refusal::Refusals;
@@ -82,8 +82,8 @@ struct Fed {
     _cut: oneshot::Sender<()>,
 }
 
-pub(super) struct Board {
-    pub(super) waits: Waits,
+pub(super) struct ReplicaRegistry {
+    pub(super) waiters: AckWaiters,
     pub(super) refusals: Refusals,
     fed: Mutex<HashMap<NodeId, Fed>>,
     numbers: AtomicU64,
@@ -91,10 +91,10 @@ pub(super) struct Board {
     stopping: watch::Sender<bool>,
 }
 
-impl Board {
+impl ReplicaRegistry {
     pub(super) fn new(epoch: Epoch, position: Position, max_staleness_ms: u64) -> Self {
         Self {
-            waits: Waits::new(max_staleness_ms),
+            waiters: AckWaiters::new(max_staleness_ms),
             refusals: Refusals::default(),
             fed: Mutex::default(),
             numbers: AtomicU64::new(0),
@@ -126,13 +126,17 @@ impl Board {
 
     /// Nobody is fed any more.
     pub(super) fn end(&self) {
-        self.waits.stop();
+        self.waiters.stop();
         self.status
             .send_modify(|status| status.replicas = Vec::new());
     }
 
     /// Gives a replica its place, and ends the connection that had it before. `None` when all places are taken.
-    pub(super) fn seat(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> Option<Seat> {
+    pub(super) fn register(
+        self: &Arc<Self>,
+        node: NodeId,
+        address: SocketAddr,
+    ) -> Option<Registration> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (cut, when_cut) = oneshot::channel();
         let mut fed = self.fed();
@@ -151,8 +155,8 @@ impl Board {
             _cut: cut,
         };
         fed.insert(node, one);
-        Some(Seat {
-            board: Arc::clone(self),
+        Some(Registration {
+            registry: Arc::clone(self),
             connection: Connection { node, number },
             when_cut,
         })
@@ -166,7 +170,7 @@ impl Board {
 
     /// Looks at the time, and shows where everybody stands.
     pub(super) fn on_tick(&self, position: Position) {
-        self.waits.on_tick();
+        self.waiters.on_tick();
         let now_ms = now_ms();
         let mut replicas: Vec<_> = self
             .fed()
@@ -201,17 +205,17 @@ impl Board {
 }
 
 /// The place of one replica among those that are fed; given back when it is dropped.
-pub(super) struct Seat {
-    board: Arc<Board>,
+pub(super) struct Registration {
+    registry: Arc<ReplicaRegistry>,
     pub(super) connection: Connection,
     /// Resolves when the place is given to a later connection.
     pub(super) when_cut: oneshot::Receiver<()>,
 }
 
-impl Seat {
+impl Registration {
     pub(super) fn report(&self, report: Report) {
         let Connection { node, number } = self.connection;
-        if let Some(fed) = self.board.fed().get_mut(&node)
+        if let Some(fed) = self.registry.fed().get_mut(&node)
             && fed.number == number
         {
             fed.report = report;
@@ -219,11 +223,11 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.board.waits.left(self.connection);
+        self.registry.waiters.left(self.connection);
         let Connection { node, number } = self.connection;
-        let mut fed = self.board.fed();
+        let mut fed = self.registry.fed();
         if fed.get(&node).is_some_and(|fed| fed.number == number) {
             fed.remove(&node);
         }

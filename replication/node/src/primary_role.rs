@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 use crate::store::EngineSource;
 use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
-use talos_replication::history::History;
-use talos_replication::message::Stamp;
+use talos_replication::history::EpochHistory;
+use talos_replication::message::LastUsed;
 use talos_replication::position::{Epoch, Position};
 
 /// The later epoch of another primary, once there is one. From then on no write is acknowledged here.
@@ -33,33 +33,33 @@ impl Replaced {
 }
 
 /// See the module.
-pub(super) struct Reigning {
+pub(super) struct PrimaryRole {
     pub(super) engine: Arc<Engine>,
     pub(super) source: EngineSource,
-    pub(super) history: History,
-    pub(super) head: watch::Receiver<Position>,
+    pub(super) history: EpochHistory,
+    pub(super) committed: watch::Receiver<Position>,
     pub(super) replaced: Arc<Replaced>,
     /// Set before anybody is listened to.
     pub(super) handle: Arc<OnceLock<PrimaryHandle>>,
 }
 
-impl PrimaryNode for Reigning {
+impl PrimaryNode for PrimaryRole {
     type Source = EngineSource;
 
     fn source(&self) -> EngineSource {
         self.source.clone()
     }
 
-    fn history(&self) -> History {
+    fn history(&self) -> EpochHistory {
         self.history.clone()
     }
 
-    fn head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+    fn committed(&self) -> watch::Receiver<Position> {
+        self.committed.clone()
     }
 
-    fn on_used(&self, stamps: Vec<Stamp>) {
-        for Stamp { key, time_ms } in stamps {
+    fn on_last_used(&self, last_used: Vec<LastUsed>) {
+        for LastUsed { key, time_ms } in last_used {
             if !self.engine.note_used(&key, UnixMillis(time_ms)) {
                 tracing::debug!("a replica's last use of a key was not taken");
             }

@@ -1,0 +1,87 @@
+//! For how long a replica has lagged.
+
+use std::collections::VecDeque;
+
+use crate::position::Sequence;
+
+/// Heads that are remembered until the replica has them.
+const POSITIONS: usize = 64;
+
+/// When the changes that a replica lacks became durable with the primary.
+#[derive(Debug, Default)]
+pub(super) struct LagTimer {
+    durable: Sequence,
+    /// Heads in their order, and when each was heard of first.
+    missing: VecDeque<(Sequence, u64)>,
+}
+
+impl LagTimer {
+    /// Takes notice of the primary's last change.
+    pub(super) fn on_committed(&mut self, now_ms: u64, committed: Sequence) {
+        let newest = self
+            .missing
+            .back()
+            .map_or(self.durable, |(known, _)| *known);
+        if committed <= newest {
+            return;
+        }
+        if self.missing.len() < POSITIONS {
+            self.missing.push_back((committed, now_ms));
+        } else if let Some((known, _)) = self.missing.back_mut() {
+            // With the age of the one that stands there: rather too long than too short.
+            *known = committed;
+        }
+    }
+
+    /// Takes notice of the replica's last change.
+    pub(super) fn on_durable(&mut self, durable: Sequence) {
+        self.durable = durable;
+        while self
+            .missing
+            .front()
+            .is_some_and(|(committed, _)| *committed <= durable)
+        {
+            self.missing.pop_front();
+        }
+    }
+
+    /// Since when there is something that the replica lacks.
+    pub(super) fn since_ms(&self) -> Option<u64> {
+        self.missing.front().map(|(_, since)| *since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_missing_head_counts() {
+        let mut timer = LagTimer::default();
+        timer.on_durable(Sequence(5));
+        timer.on_committed(10, Sequence(5));
+        assert_eq!(timer.since_ms(), None);
+        timer.on_committed(20, Sequence(7));
+        timer.on_committed(30, Sequence(7));
+        timer.on_committed(40, Sequence(9));
+        assert_eq!(timer.since_ms(), Some(20));
+        timer.on_durable(Sequence(8));
+        assert_eq!(timer.since_ms(), Some(40));
+        timer.on_durable(Sequence(9));
+        assert_eq!(timer.since_ms(), None);
+    }
+
+    #[test]
+    fn heads_that_find_no_place_make_it_look_older() {
+        let mut timer = LagTimer::default();
+        let positions = POSITIONS as u64 + 10;
+        for committed in 1..=positions {
+            timer.on_committed(committed * 10, Sequence(committed));
+        }
+        assert_eq!(timer.missing.len(), POSITIONS);
+        timer.on_durable(Sequence(positions - 1));
+        assert_eq!(timer.since_ms(), Some(POSITIONS as u64 * 10));
+        timer.on_durable(Sequence(positions));
+        assert_eq!(timer.since_ms(), None);
+    }
+}
