@@ -27,11 +27,11 @@ pub const ROW_KEY_BYTES: usize = 1024;
 pub const ROW_VALUE_BYTES: usize = CHANGE_BYTES;
 /// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
 pub const HISTORY_EPOCHS: usize = 256;
-/// Lists of last_used that wait until a replica sends them.
+/// Lists of last uses that wait until a replica sends them.
 pub const LAST_USED_QUEUE: usize = 4;
 /// Stamps of last uses in one frame.
 pub const LAST_USED_ENTRIES: usize = 4096;
-/// The longest key of a entry.
+/// The longest key of an entry.
 pub const LAST_USED_KEY_BYTES: usize = 64;
 /// Secrets that a node accepts besides its own, so that a secret can be replaced node by node.
 pub const SECRETS_RETIRED: usize = 8;

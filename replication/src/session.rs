@@ -7,6 +7,8 @@
 //!
 //! Sealing is ChaCha20-Poly1305 (RFC 8439). Each direction has its key, and counts its frames for the nonce.
 
+use std::fmt;
+
 use ring::aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
@@ -69,6 +71,15 @@ pub(crate) enum Side {
     Replica,
     /// The end that was called, and feeds.
     Primary,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replica => "replica",
+            Self::Primary => "primary",
+        })
+    }
 }
 
 /// One direction of a session.

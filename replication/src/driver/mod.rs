@@ -6,6 +6,7 @@
 
 pub mod ack_waiters;
 pub mod clock;
+mod connection;
 pub mod primary;
 mod randomness;
 pub mod replica;

@@ -88,7 +88,7 @@ impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// The storage of a storage_worker that is idle, if a job has not broken off with it.
+    /// The storage of an idle worker, if a job has not broken off with it.
     pub(super) fn into_storage(self) -> Option<S> {
         self.storage
     }
@@ -111,7 +111,7 @@ impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
 
     /// What came of the oldest job that has not been told; waits for as long as there is none. Nothing is lost when the
     /// wait is given up.
-    pub(super) async fn done(&mut self) -> P::Done {
+    pub(super) async fn next_done(&mut self) -> P::Done {
         loop {
             let Some(running) = &mut self.running else {
                 return pending().await;
@@ -182,9 +182,9 @@ mod tests {
     #[tokio::test]
     async fn pieces_are_done_and_told_in_their_order() {
         let mut storage_worker = storage_worker([Note::Told(1), Note::Untold(2), Note::Told(3)]);
-        assert_eq!(storage_worker.done().await, Ok(1));
+        assert_eq!(storage_worker.next_done().await, Ok(1));
         assert!(!storage_worker.is_idle());
-        assert_eq!(storage_worker.done().await, Ok(3));
+        assert_eq!(storage_worker.next_done().await, Ok(3));
         assert!(storage_worker.is_idle());
         assert_eq!(storage_worker.into_storage(), Some(vec![1, 2, 3]));
     }
@@ -192,13 +192,13 @@ mod tests {
     #[tokio::test]
     async fn after_a_failure_nothing_more_is_done() {
         let mut failed = storage_worker([Note::Told(1), Note::Fails, Note::Told(2)]);
-        assert_eq!(failed.done().await, Ok(1));
-        assert_eq!(failed.done().await, Err("failed"));
+        assert_eq!(failed.next_done().await, Ok(1));
+        assert_eq!(failed.next_done().await, Err("failed"));
         assert!(failed.is_idle());
         assert_eq!(failed.into_storage(), Some(vec![1]));
 
         let mut broken = storage_worker([Note::Breaks, Note::Told(2)]);
-        assert_eq!(broken.done().await, Err("broken off"));
+        assert_eq!(broken.next_done().await, Err("broken off"));
         assert!(broken.is_idle());
         assert_eq!(broken.into_storage(), None);
     }

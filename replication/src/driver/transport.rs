@@ -71,7 +71,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// To append to.
-    pub(super) fn end(&mut self) -> &mut Vec<u8> {
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if !self.is_waiting() {
             self.moved_ms = now_ms();
         }
@@ -121,9 +121,9 @@ mod tests {
     async fn what_is_added_while_some_has_left_arrives_in_order() {
         let (mut near, mut far) = tokio::io::duplex(4);
         let mut outbox = Outbox::default();
-        outbox.end().extend_from_slice(b"one two ");
+        outbox.buffer().extend_from_slice(b"one two ");
         outbox.send(&mut near).await.unwrap();
-        outbox.end().extend_from_slice(b"three");
+        outbox.buffer().extend_from_slice(b"three");
         let mut arrived = Vec::new();
         let mut piece = [0; 3];
         while outbox.is_waiting() {
@@ -142,7 +142,7 @@ mod tests {
         let (mut near, _far) = tokio::io::duplex(4);
         let mut outbox = Outbox::default();
         assert!(!outbox.is_stuck(u64::MAX), "nothing waits");
-        outbox.end().resize(ROOM_BYTES + 4, 0);
+        outbox.buffer().resize(ROOM_BYTES + 4, 0);
         assert!(!outbox.has_room());
         outbox.send(&mut near).await.unwrap();
         assert!(outbox.has_room(), "the stream has taken four bytes");

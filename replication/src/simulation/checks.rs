@@ -116,7 +116,7 @@ pub fn read(
 /// Compares what two nodes hold.
 pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     let (one, other) = (&one.state, &other.state);
-    if one.durable_state != other.durable_state || one.keys != other.keys {
+    if one.durable != other.durable || one.keys != other.keys {
         return Err(format!("states differ: {one:?} {other:?}"));
     }
     let both = one.log.iter().filter(|(at, _)| other.log.contains_key(at));

@@ -49,7 +49,7 @@ fn decode(bytes: &[u8]) -> (Op, KeyName) {
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    pub durable_state: DurableState,
+    pub durable: DurableState,
     pub keys: BTreeMap<KeyName, Key>,
     /// The changes after `log_after`.
     pub log: BTreeMap<u64, (Epoch, Vec<u8>)>,
@@ -102,7 +102,7 @@ impl Store {
         let mut random = Random::new(seed);
         Self {
             state: State {
-                durable_state: DurableState {
+                durable: DurableState {
                     history: EpochHistory::first(EpochId(random.array())),
                     progress: Progress::At(Position::START),
                     last: None,
@@ -128,12 +128,12 @@ impl Store {
     }
 
     pub fn history(&self) -> &EpochHistory {
-        &self.state.durable_state.history
+        &self.state.durable.history
     }
 
     /// The last change; `None` in the midst of a copy.
     pub fn committed(&self) -> Option<Position> {
-        match &self.state.durable_state.progress {
+        match &self.state.durable.progress {
             Progress::At(position) => Some(*position),
             Progress::Copying(_) => None,
         }
@@ -148,11 +148,11 @@ impl Store {
         };
         // No two changes have the same bytes.
         let change = [encode(op, key), self.random.array::<4>().to_vec()].concat();
-        self.state.durable_state.last = Some(Digest::of(&change));
+        self.state.durable.last = Some(Digest::of(&change));
         let entry = (position.epoch, change);
         self.state.log.insert(position.sequence.0, entry);
         self.state.put(op, key);
-        self.state.durable_state.progress = Progress::At(position);
+        self.state.durable.progress = Progress::At(position);
         self.synced = None;
         position
     }
@@ -165,8 +165,8 @@ impl Store {
     /// Goes back to the copy, if it is of the same reign and complete.
     pub fn restore(&mut self) -> bool {
         let same = |backup: &State| {
-            backup.durable_state.history == *self.history()
-                && matches!(backup.durable_state.progress, Progress::At(_))
+            backup.durable.history == *self.history()
+                && matches!(backup.durable.progress, Progress::At(_))
         };
         if !self.backup.as_deref().is_some_and(same) {
             return false;
@@ -201,7 +201,7 @@ impl ChangeSource for Store {
         Ok(if let Some((_, change)) = in_log {
             Looked::Here(Some(Digest::of(change)))
         } else if Some(at) == self.committed() {
-            Looked::Here(self.state.durable_state.last)
+            Looked::Here(self.state.durable.last)
         } else if at.sequence.0 == 0 && self.state.log_after == 0 {
             Looked::Here(None)
         } else {
@@ -261,7 +261,7 @@ impl ChangeSource for Store {
             id: CopyId(self.random.array()),
             point: LogPoint {
                 position: self.committed().expect("a primary's copy is complete"),
-                digest: self.state.durable_state.last,
+                digest: self.state.durable.last,
             },
             rows: self.state.keys.iter().map(row).collect(),
             idle: 0,
@@ -297,7 +297,7 @@ impl ChangeSource for Store {
 
 impl ChangeSink for Store {
     fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
-        self.state.durable_state.history = history.clone();
+        self.state.durable.history = history.clone();
         self.synced = None;
         Ok(())
     }
@@ -313,14 +313,14 @@ impl ChangeSink for Store {
             self.state.log.insert(sequence.0, entry);
             self.state.put(op, key);
         }
-        self.state.durable_state.progress = Progress::At(batch.last());
-        self.state.durable_state.last = Some(batch.digest());
+        self.state.durable.progress = Progress::At(batch.last());
+        self.state.durable.last = Some(batch.digest());
         Ok(())
     }
 
     fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         self.state = State {
-            durable_state: DurableState {
+            durable: DurableState {
                 history: history.clone(),
                 progress: Progress::Copying(place.clone()),
                 last: None,
@@ -342,13 +342,13 @@ impl ChangeSink for Store {
             let op = if revoked { Op::Revoke } else { Op::Issue };
             self.state.put(op, key);
         }
-        let Progress::Copying(place) = &mut self.state.durable_state.progress else {
+        let Progress::Copying(place) = &mut self.state.durable.progress else {
             return Err(SinkError("no copy has begun".to_owned()));
         };
         place.cursor = chunk.cursor();
         if chunk.end == End::Last {
-            self.state.durable_state.last = place.last;
-            self.state.durable_state.progress = Progress::At(chunk.position);
+            self.state.durable.last = place.last;
+            self.state.durable.progress = Progress::At(chunk.position);
         }
         self.synced = None;
         Ok(())

@@ -315,7 +315,7 @@ impl World {
     fn describe(&mut self) -> String {
         let leader = self.leader;
         let node = |node: &mut Node| {
-            let place = node.store.state.durable_state.progress.clone();
+            let place = node.store.state.durable.progress.clone();
             let epoch = node.store.history().newest().0;
             let stop = node
                 .replica()
@@ -333,7 +333,7 @@ impl World {
         let leader = &self.nodes[self.leader].store;
         let caught_up = |node: &Node| {
             // The last change as well: of a primary that was brought back, a replica may be as far as it was before.
-            node.store.state.durable_state == leader.state.durable_state
+            node.store.state.durable == leader.state.durable
         };
         self.nodes.iter().all(caught_up)
     }

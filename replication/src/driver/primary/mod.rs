@@ -7,9 +7,10 @@
 //! - A replica that calls again ends its connection of before.
 //! - What full copies take together stays below the bound, however many there are.
 
-mod conversation;
+mod endpoint;
 mod lag_timer;
 mod registry;
+mod replica_session;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +22,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use self::conversation::{Conversation, End};
+use self::endpoint::{End, PrimaryEndpoint, log};
 use self::registry::ReplicaRegistry;
 pub use self::registry::{FedReplica, FedState, PrimaryStatus};
 use super::ack_waiters::{NotReplicated, Waiting};
 use super::clock::now_ms;
+use super::connection::serve;
 use super::tls::PrimaryTls;
 use super::{HANDSHAKE, TICK};
 use crate::acks::Wait;
@@ -133,9 +135,9 @@ impl<N: PrimaryNode> Primary<N> {
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 accepted = accept(&listener, &handshakes) => match accepted {
-                    Ok((stream, address, place)) => {
+                    Ok((stream, address, permit)) => {
                         let shared = Arc::clone(&shared);
-                        connections.spawn(attend(shared, stream, address, place));
+                        connections.spawn(attend(shared, stream, address, permit));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection for replication cannot be accepted");
@@ -199,39 +201,40 @@ async fn accept(
     listener: &TcpListener,
     handshakes: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(handshakes)
+    let permit = Arc::clone(handshakes)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, address, place))
+    Ok((stream, address, permit))
 }
 
 async fn attend<N: PrimaryNode>(
     shared: Arc<Shared<N>>,
     stream: TcpStream,
     address: SocketAddr,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
     let begun_ms = now_ms();
     // Fails only for a connection that has ended, which the first read tells, too.
     let _ = stream.set_nodelay(true);
-    let conversation = match Conversation::new(Arc::clone(&shared), address, place, begun_ms) {
-        Ok(conversation) => conversation,
+    let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, permit, begun_ms);
+    let mut endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
         Err(error) => {
             tracing::error!(%error, "a replica cannot be answered");
             return;
         }
     };
-    let ended = match &shared.settings.tls {
-        None => conversation.hold(stream).await,
+    let end = match &shared.settings.tls {
+        None => serve(&mut endpoint, stream, &[]).await,
         Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => conversation.hold(stream).await,
+            Ok(Ok(stream)) => serve(&mut endpoint, stream, &[]).await,
             Ok(Err(error)) => End::Io(error),
             Err(_) => End::Io(io::ErrorKind::TimedOut.into()),
         },
     };
-    ended.log(address);
+    log(&end, address);
 }
 
 /// What one full copy may take, so that all of them stay below the bound.

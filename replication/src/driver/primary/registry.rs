@@ -44,9 +44,10 @@ pub struct FedReplica {
 }
 
 /// What a replica is getting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FedState {
     /// It has proven who it is, and has not been told what it gets.
+    #[default]
     Asking,
     /// A full copy.
     Copying,
@@ -67,7 +68,7 @@ impl FedState {
 }
 
 /// What a connection reports of its replica.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     pub(super) state: FedState,
     pub(super) durable: Option<Position>,
@@ -138,16 +139,12 @@ impl ReplicaRegistry {
         address: SocketAddr,
     ) -> Option<Registration> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (cut, when_cut) = oneshot::channel();
+        let (cut, replaced) = oneshot::channel();
         let mut fed = self.fed();
         if fed.len() >= REPLICAS && !fed.contains_key(&node) {
             return None;
         }
-        let report = Report {
-            state: FedState::Asking,
-            durable: None,
-            behind_since_ms: None,
-        };
+        let report = Report::default();
         let one = Fed {
             number,
             address,
@@ -158,7 +155,7 @@ impl ReplicaRegistry {
         Some(Registration {
             registry: Arc::clone(self),
             connection: Connection { node, number },
-            when_cut,
+            replaced,
         })
     }
 
@@ -209,7 +206,7 @@ pub(super) struct Registration {
     registry: Arc<ReplicaRegistry>,
     pub(super) connection: Connection,
     /// Resolves when the place is given to a later connection.
-    pub(super) when_cut: oneshot::Receiver<()>,
+    pub(super) replaced: oneshot::Receiver<()>,
 }
 
 impl Registration {

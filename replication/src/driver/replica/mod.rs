@@ -5,7 +5,7 @@
 //! - What the status says of freshness holds before storage begins to do what would make it untrue.
 //! - A replica that is told to leave ends when its storage is at rest, and gives it back.
 
-mod session;
+mod endpoint;
 mod status;
 
 use std::future::pending;
@@ -16,10 +16,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::session::{End, Session};
+use self::endpoint::{End, Reason, ReplicaEndpoint};
 use self::status::Freshness;
 pub use self::status::{ReplicaStatus, Stage};
 use super::clock::now_ms;
+use super::connection::serve;
 use super::storage_worker::StorageWorker;
 use super::tls::ReplicaTls;
 use super::{HANDSHAKE, randomness};
@@ -56,11 +57,11 @@ enum Command {
 /// A replica that does not follow yet.
 pub struct Replica<K: ChangeSink + Send + 'static> {
     settings: ReplicaSettings,
-    follow: Follower,
-    storage_worker: StorageWorker<K, SinkWork>,
+    follower: Follower,
+    worker: StorageWorker<K, SinkWork>,
     backoff: Backoff,
     commands: mpsc::Receiver<Command>,
-    used: mpsc::Receiver<Vec<LastUsed>>,
+    last_used: mpsc::Receiver<Vec<LastUsed>>,
     leaving: bool,
     status: watch::Sender<ReplicaStatus>,
 }
@@ -69,7 +70,7 @@ pub struct Replica<K: ChangeSink + Send + 'static> {
 #[derive(Clone, Debug)]
 pub struct ReplicaHandle {
     commands: mpsc::Sender<Command>,
-    used: mpsc::Sender<Vec<LastUsed>>,
+    last_used: mpsc::Sender<Vec<LastUsed>>,
     status: watch::Receiver<ReplicaStatus>,
 }
 
@@ -120,7 +121,7 @@ impl ReplicaHandle {
     /// # Errors
     /// There is no room.
     pub fn report_last_used(&self, last_used: Vec<LastUsed>) -> Result<(), Vec<LastUsed>> {
-        self.used
+        self.last_used
             .try_send(last_used)
             .map_err(mpsc::error::TrySendError::into_inner)
     }
@@ -134,22 +135,22 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         durable_state: DurableState,
         settings: ReplicaSettings,
     ) -> (Self, ReplicaHandle) {
-        let follow = Follower::new(durable_state, settings.max_staleness_ms);
-        let status = watch::Sender::new(ReplicaStatus::new(&follow));
+        let follower = Follower::new(durable_state, settings.max_staleness_ms);
+        let status = watch::Sender::new(ReplicaStatus::new(&follower));
         let (command, commands) = mpsc::channel(COMMANDS);
-        let (use_now, used) = mpsc::channel(LAST_USED_QUEUE);
+        let (report, last_used) = mpsc::channel(LAST_USED_QUEUE);
         let handle = ReplicaHandle {
             commands: command,
-            used: use_now,
+            last_used: report,
             status: status.subscribe(),
         };
         let replica = Self {
             settings,
-            follow,
-            storage_worker: StorageWorker::new(sink),
+            follower,
+            worker: StorageWorker::new(sink),
             backoff: Backoff::default(),
             commands,
-            used,
+            last_used,
             leaving: false,
             status,
         };
@@ -163,29 +164,29 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     /// Storage has failed: what is on disk is unknown, and the process has to be started again.
     pub async fn run(mut self) -> Result<StoppedReplica<K>, SinkError> {
         loop {
-            if let Some(Stop::Storage(error)) = self.follow.stop() {
+            if let Some(Stop::Storage(error)) = self.follower.stop() {
                 let error = error.clone();
                 tracing::error!(%error, "the replica has stopped");
-                self.show(Stage::Stopped, None);
+                self.publish(Stage::Stopped, None);
                 return Err(error);
             }
-            if self.leaving && self.storage_worker.is_idle() {
+            if self.leaving && self.worker.is_idle() {
                 return self.give_back();
             }
-            if !self.follow.may_connect() || self.leaving {
-                let stage = if self.follow.stop().is_some() {
+            if !self.follower.may_connect() || self.leaving {
+                let stage = if self.follower.stop().is_some() {
                     Stage::Stopped
                 } else {
                     Stage::Disconnected
                 };
-                self.show(stage, None);
+                self.publish(stage, None);
                 self.rest(None).await;
                 continue;
             }
             let end = self.call().await;
-            self.follow.on_disconnected();
+            self.follower.on_disconnected();
             self.note(&end);
-            if matches!(end, End::Commanded) {
+            if matches!(end, End::Endpoint(Reason::Command)) {
                 continue;
             }
             let pause = Duration::from_millis(self.backoff.next_ms(randomness::jitter()));
@@ -195,12 +196,10 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
 
     fn give_back(self) -> Result<StoppedReplica<K>, SinkError> {
         let Self {
-            follow,
-            storage_worker,
-            ..
+            follower, worker, ..
         } = self;
-        let durable_state = follow.durable_state().clone();
-        let sink = storage_worker
+        let durable_state = follower.durable_state().clone();
+        let sink = worker
             .into_storage()
             .ok_or_else(|| SinkError("the work broke off".to_owned()))?;
         Ok(StoppedReplica {
@@ -217,13 +216,13 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             connected = connecting => connected,
             command = next_command(&mut self.commands) => {
                 self.on_command(command);
-                return End::Commanded;
+                return End::Endpoint(Reason::Command);
             }
         };
         match connected {
             Ok(Connected::Plain(stream)) => self.follow_on(stream, begun_ms).await,
             Ok(Connected::Tls(stream)) => self.follow_on(*stream, begun_ms).await,
-            Err(error) => End::Connect(error),
+            Err(error) => End::Endpoint(Reason::Connect(error)),
         }
     }
 
@@ -231,9 +230,9 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite,
     {
-        match Session::new(self, begun_ms) {
-            Ok(session) => session.hold(stream).await,
-            Err(error) => End::Connect(error),
+        match ReplicaEndpoint::new(self, begun_ms) {
+            Ok((mut endpoint, greeting)) => serve(&mut endpoint, stream, &greeting).await,
+            Err(error) => End::Endpoint(Reason::Connect(error)),
         }
     }
 
@@ -242,16 +241,16 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     async fn rest(&mut self, until: Option<Instant>) {
         loop {
             tokio::select! {
-                done = self.storage_worker.done() => {
+                done = self.worker.next_done() => {
                     self.on_done(done);
-                    self.show(Stage::Disconnected, None);
+                    self.publish(Stage::Disconnected, None);
                     if until.is_none() {
                         return;
                     }
                 }
                 command = next_command(&mut self.commands) => return self.on_command(command),
                 // Without a primary there is nobody to tell.
-                _ = next_last_used(&mut self.used) => {}
+                _ = next_last_used(&mut self.last_used) => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
             }
         }
@@ -261,7 +260,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         if matches!(done, SinkDone::Applied(_) | SinkDone::Installed(..)) {
             self.backoff.reset();
         }
-        self.follow.on_done(now_ms(), done)
+        self.follower.on_done(now_ms(), done)
     }
 
     fn on_command(&mut self, command: Command) {
@@ -269,16 +268,16 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             Command::Leave => self.leaving = true,
             Command::Resync => {
                 tracing::warn!("the replica will be copied anew, as it was ordered");
-                self.follow.resync();
+                self.follower.resync();
             }
         }
         self.backoff.reset();
     }
 
     fn note(&mut self, end: &End) {
-        let stopped = self.follow.stop().is_some();
+        let stopped = self.follower.stop().is_some();
         match end {
-            End::Commanded => tracing::info!("the replica leaves its primary"),
+            End::Endpoint(Reason::Command) => tracing::info!("the replica leaves its primary"),
             _ if stopped => tracing::error!(reason = %end, "the replica follows nobody any more"),
             _ => {
                 tracing::warn!(primary = self.settings.primary, reason = %end, "the connection to the primary has ended");
@@ -287,7 +286,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         let text = end.to_string();
         self.status
             .send_modify(|status| status.last_end = Some(text));
-        self.show(
+        self.publish(
             if stopped {
                 Stage::Stopped
             } else {
@@ -298,11 +297,11 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     }
 
     /// Shows where the replica stands.
-    fn show(&self, stage: Stage, primary: Option<NodeId>) {
-        let freshness = Freshness::of(&self.follow, self.settings.max_staleness_ms);
-        let durable_state = self.follow.durable_state();
+    fn publish(&self, stage: Stage, primary: Option<NodeId>) {
+        let freshness = Freshness::of(&self.follower, self.settings.max_staleness_ms);
+        let durable_state = self.follower.durable_state();
         let position = status::position(&durable_state.progress);
-        let behind_changes = self.follow.lag().changes();
+        let behind_changes = self.follower.lag().changes();
         let stage = match (stage, &durable_state.progress) {
             (Stage::Following, Progress::Copying(_)) => Stage::Copying,
             (stage, _) => stage,
@@ -316,7 +315,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
                 status.freshness,
             );
             let same = old == (stage, position, primary, behind_changes, freshness)
-                && status.stop.as_ref() == self.follow.stop()
+                && status.stop.as_ref() == self.follower.stop()
                 && status.history == durable_state.history;
             if same {
                 return false;
@@ -326,7 +325,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             status.primary = primary;
             status.behind_changes = behind_changes;
             status.freshness = freshness;
-            status.stop = self.follow.stop().cloned();
+            status.stop = self.follower.stop().cloned();
             if status.history != durable_state.history {
                 status.history = durable_state.history.clone();
             }

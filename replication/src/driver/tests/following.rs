@@ -190,7 +190,7 @@ async fn a_replica_that_left_can_be_promoted_and_be_followed() {
     let history = history
         .promoted(epoch, EpochId([9; 16]), last.sequence)
         .unwrap();
-    second.store().state.durable_state.history = history;
+    second.store().state.durable.history = history;
     let new_last = second.issue(20..30);
     assert_eq!(new_last.epoch, epoch);
     let new_serving = second.serve().await;

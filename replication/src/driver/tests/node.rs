@@ -139,7 +139,7 @@ impl Node {
     }
 
     pub fn follow_with(&self, settings: ReplicaSettings) -> RunningReplica {
-        let durable_state = self.store().state.durable_state.clone();
+        let durable_state = self.store().state.durable.clone();
         let (replica, handle) = Replica::new(self.clone(), durable_state, settings);
         RunningReplica {
             status: handle.status(),
@@ -151,7 +151,7 @@ impl Node {
     /// Whether both hold the same.
     pub fn equals(&self, other: &Self) -> bool {
         let [one, two] = [self, other].map(|node| node.store().state.clone());
-        one.keys == two.keys && one.durable_state == two.durable_state
+        one.keys == two.keys && one.durable == two.durable
     }
 }
 

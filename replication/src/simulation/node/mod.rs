@@ -94,7 +94,7 @@ impl Node {
                 replaced: false,
             })),
             Role::Replica(_) => Process::Replica(Box::new(Replica {
-                follow: Follower::new(self.store.state.durable_state.clone(), MAX_STALENESS_MS),
+                follow: Follower::new(self.store.state.durable.clone(), MAX_STALENESS_MS),
                 connection: None,
                 work: VecDeque::new(),
                 done: VecDeque::new(),
