@@ -10,20 +10,16 @@
 //! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`), and none by a committed that is
 //!   older than what was acknowledged until then.
 
-use crate::history::{Divergence, EpochHistory};
-use crate::limits::{
-    BATCH_BYTES, BATCH_CHANGES, CHANGE_BYTES, CHUNK_BYTES, CHUNK_ROWS, HEARTBEAT_MS, ROW_KEY_BYTES,
-    ROW_VALUE_BYTES, SILENCE_MS,
-};
-use crate::message::{
-    Batch, Chunk, CopyPlace, Cursor, Digest, End, FollowRequest, Heartbeat, LastUsed, LogPoint,
-    Message, Plan, Row, StartFrom, StatusUpdate, Welcome,
-};
-use crate::position::{Epoch, Position, Sequence};
+mod changes;
+mod copy;
+mod replica;
+
+use crate::history::EpochHistory;
+use crate::limits::{CHUNK_BYTES, HEARTBEAT_MS, SILENCE_MS};
+use crate::message::{CopyPlace, Digest, Heartbeat, LastUsed, LogPoint, Message};
+use crate::position::{Epoch, Position};
 use crate::refusal::Refusal;
-use crate::source::{
-    CopyOpening, CopyReading, Looked, Reading, SourceDone, SourceError, SourceWork,
-};
+use crate::source::{CopyReading, SourceDone, SourceError, SourceWork};
 use crate::throttle::Throttle;
 
 /// What a feed wants done, in this order.
@@ -174,92 +170,6 @@ impl Feed {
         }
     }
 
-    fn on_follow(&mut self, follow: FollowRequest) -> Vec<FeedAction> {
-        self.max_staleness_ms = follow.max_staleness_ms;
-        let held = match &follow.start {
-            StartFrom::Change(point) => point.position.sequence,
-            StartFrom::Nothing => Position::START.sequence,
-            StartFrom::Copy(place) => place.position.sequence,
-        };
-        let divergence = self
-            .history
-            .compare(self.committed.sequence, &follow.history, held);
-        let work = match (divergence, follow.start) {
-            (Divergence::PrimaryIsOlder { newest }, _) => {
-                let refusal = Refusal::Older {
-                    epoch: self.history.newest(),
-                };
-                let mut actions = vec![FeedAction::Replaced(newest)];
-                actions.extend(self.refuse(refusal));
-                return actions;
-            }
-            (Divergence::Diverged { fork }, StartFrom::Change(_)) => {
-                return self.refuse(Refusal::Diverged { fork });
-            }
-            // Of what a replica that is to begin anew holds nothing counts, nor of a copy from another history.
-            (_, StartFrom::Nothing) | (Divergence::Diverged { .. }, StartFrom::Copy(_)) => {
-                self.state = State::Opening(None);
-                SourceWork::OpenCopy(None)
-            }
-            (Divergence::None, StartFrom::Copy(place)) => {
-                let copy = place.copy;
-                self.state = State::Opening(Some(place));
-                SourceWork::OpenCopy(Some(copy))
-            }
-            (Divergence::None, StartFrom::Change(point)) => {
-                self.state = State::Looking(point);
-                SourceWork::Look(point.position)
-            }
-        };
-        vec![self.work(work)]
-    }
-
-    fn on_status_update(&mut self, moment: Moment, status_update: StatusUpdate) -> Vec<FeedAction> {
-        let sent = match &self.state {
-            State::Streaming(sent) => *sent,
-            State::Asked => {
-                return vec![self.end(FeedEnd::Protocol("a status update before a request"))];
-            }
-            _ => return vec![],
-        };
-        let Some(durable) = status_update.durable else {
-            return vec![];
-        };
-        if durable.sequence > sent.sequence {
-            return vec![self.end(FeedEnd::Protocol("it has what it was not sent"))];
-        }
-        let mut actions = vec![];
-        if let Some(place) = &self.unconfirmed {
-            if durable.sequence < place.position.sequence {
-                return vec![];
-            }
-            actions.push(FeedAction::Work(SourceWork::CloseCopy(place.copy)));
-            self.unconfirmed = None;
-        }
-        if !self.joined {
-            // The promise waits for the next status update: writes that were acknowledged before the replica has joined are not
-            // beyond the committed of a later moment, but may be beyond that of this one.
-            actions.push(self.join(durable));
-            return actions;
-        }
-        let first = self.echo_ms.is_none();
-        self.echo_ms = Some(status_update.sent_ms);
-        actions.push(FeedAction::Acknowledged(durable));
-        if first {
-            // The replica has been waiting for it.
-            actions.push(self.heartbeat(moment));
-        }
-        actions
-    }
-
-    fn join(&mut self, durable: Position) -> FeedAction {
-        self.joined = true;
-        FeedAction::Joined {
-            durable,
-            max_staleness_ms: self.max_staleness_ms,
-        }
-    }
-
     /// Takes notice that the changes up to `committed` are durable with the primary.
     pub fn on_committed(&mut self, now_ms: u64, committed: Position) -> Vec<FeedAction> {
         self.committed = self.committed.max(committed);
@@ -288,119 +198,6 @@ impl Feed {
         };
         actions.extend(self.advance(now_ms));
         actions
-    }
-
-    fn on_looked(&mut self, looked: Looked) -> Vec<FeedAction> {
-        let State::Looking(point) = self.state else {
-            return vec![self.end(FeedEnd::Broken("a look that was not asked for"))];
-        };
-        let position = point.position;
-        match looked {
-            Looked::Gone => {
-                self.state = State::Opening(None);
-                vec![self.work(SourceWork::OpenCopy(None))]
-            }
-            Looked::Here(ours) if !same(point.digest, ours) => {
-                // Where they parted is unknown: here at the latest.
-                let fork = Sequence(position.sequence.0.saturating_sub(1));
-                self.refuse(Refusal::Diverged { fork })
-            }
-            Looked::Here(_) => {
-                self.state = State::Streaming(position);
-                let welcome = Welcome {
-                    history: self.history.clone(),
-                    plan: Plan::Feed(position),
-                };
-                let welcome = FeedAction::Send(Message::Welcome(welcome));
-                vec![welcome, self.join(position)]
-            }
-        }
-    }
-
-    fn on_read(&mut self, reading: Reading) -> FeedAction {
-        let State::Streaming(sent) = self.state else {
-            return self.end(FeedEnd::Broken("changes that were not asked for"));
-        };
-        match reading {
-            Reading::Changes(batch) => self.send_batch(sent, batch),
-            Reading::None => self.end(FeedEnd::Broken("no changes where there must be some")),
-            Reading::Gone => self.end(FeedEnd::Gone),
-        }
-    }
-
-    fn send_batch(&mut self, after: Position, batch: Batch) -> FeedAction {
-        let last = batch.last();
-        let of_one_epoch = self.history.epoch_of(batch.first.sequence) == Some(last.epoch)
-            && self.history.epoch_of(last.sequence) == Some(last.epoch);
-        if batch.first.sequence != after.sequence.next() || !of_one_epoch {
-            return self.end(FeedEnd::Broken("changes that do not follow"));
-        }
-        if last.sequence > self.committed.sequence {
-            return self.end(FeedEnd::Broken("changes that are not durable"));
-        }
-        // What no replica would take must not break one connection after the other.
-        let fits = |change: &Vec<u8>| change.len() <= CHANGE_BYTES;
-        if batch.changes.len() > BATCH_CHANGES || !batch.changes.iter().all(fits) {
-            return self.end(FeedEnd::Broken("changes beyond the bounds"));
-        }
-        self.state = State::Streaming(last);
-        self.room = false;
-        FeedAction::Send(Message::Changes(batch))
-    }
-
-    fn on_copy_opened(&mut self, opening: &CopyOpening) -> Vec<FeedAction> {
-        let State::Opening(asked) = self.state.clone() else {
-            return vec![self.end(FeedEnd::Broken("a copy that was not asked for"))];
-        };
-        let (copy, point) = match opening {
-            CopyOpening::Open(copy, point) => (*copy, *point),
-            CopyOpening::Busy => return self.refuse(Refusal::Busy),
-        };
-        let kept = asked.filter(|asked| asked.copy == copy && asked.position == point.position);
-        let place = kept.unwrap_or(CopyPlace {
-            copy,
-            position: point.position,
-            last: point.digest,
-            cursor: Cursor::default(),
-        });
-        self.state = State::Copying(place.clone());
-        vec![FeedAction::Send(Message::Welcome(Welcome {
-            history: self.history.clone(),
-            plan: Plan::Copy(place),
-        }))]
-    }
-
-    fn on_rows(&mut self, now_ms: u64, rows: Vec<Row>, end: End) -> Vec<FeedAction> {
-        let State::Copying(place) = &mut self.state else {
-            return vec![self.end(FeedEnd::Broken("rows that were not asked for"))];
-        };
-        let fits = |row: &Row| row.key.len() <= ROW_KEY_BYTES && row.value.len() <= ROW_VALUE_BYTES;
-        if rows.len() > CHUNK_ROWS || !rows.iter().all(fits) {
-            return vec![self.end(FeedEnd::Broken("rows beyond the bounds"))];
-        }
-        let chunk = Chunk {
-            copy: place.copy,
-            position: place.position,
-            after: place.cursor.clone(),
-            rows,
-            end,
-        };
-        let bytes = chunk
-            .rows
-            .iter()
-            .map(|row| row.key.len() + row.value.len())
-            .sum();
-        self.throttle.spend(now_ms, bytes);
-        self.room = false;
-        place.cursor = chunk.cursor();
-        if end == End::Last {
-            let place = place.clone();
-            self.state = State::Streaming(place.position);
-            self.unconfirmed = Some(place);
-        } else if chunk.rows.is_empty() {
-            return vec![self.end(FeedEnd::Broken("a copy that does not go on"))];
-        }
-        vec![FeedAction::Send(Message::Chunk(chunk))]
     }
 
     /// Begins the next read, if there is something to read and room for it.
@@ -446,14 +243,6 @@ impl Feed {
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
         matches!(self.state, State::Copying(_)).then(|| self.throttle.free_at_ms())
-    }
-
-    fn read_after(&self, after: Position) -> SourceWork {
-        SourceWork::Read {
-            after,
-            up_to: self.committed.sequence,
-            bytes_max: BATCH_BYTES,
-        }
     }
 
     fn heartbeat(&mut self, moment: Moment) -> FeedAction {

@@ -10,15 +10,15 @@
 //! - A replica that holds changes which the primary does not have stops, and says so, until somebody decides to throw them
 //!   away. A full copy that the primary no longer keeps begins anew; until one is complete the replica holds nothing.
 
-use crate::history::{Divergence, EpochHistory};
+mod negotiation;
+mod receive;
+
+use crate::history::EpochHistory;
 use crate::lag::Lag;
 use crate::limits::{
-    GAPS_IN_A_ROW, HEARTBEAT_MS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, REPLICA_WORK, SILENCE_MS,
+    HEARTBEAT_MS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, REPLICA_WORK, SILENCE_MS,
 };
-use crate::message::{
-    Batch, Chunk, CopyPlace, End, FollowRequest, LastUsed, LogPoint, Message, Plan, StartFrom,
-    StatusUpdate, Welcome,
-};
+use crate::message::{CopyPlace, End, LastUsed, Message, StartFrom, StatusUpdate};
 use crate::position::{Position, Sequence};
 use crate::refusal::Refusal;
 use crate::sink::{DurableState, Progress, SinkDone, SinkError, SinkWork};
@@ -184,27 +184,6 @@ impl Follower {
         self.fresh = true;
     }
 
-    /// The connection to a primary is open.
-    pub fn on_connected(&mut self, now_ms: u64) -> Vec<FollowAction> {
-        self.heard_ms = now_ms;
-        self.update_sent_ms = now_ms;
-        let start = match &self.durable_state.progress {
-            _ if self.fresh => StartFrom::Nothing,
-            Progress::At(position) => StartFrom::Change(LogPoint {
-                position: *position,
-                digest: self.durable_state.last,
-            }),
-            Progress::Copying(place) => StartFrom::Copy(place.clone()),
-        };
-        self.history = self.durable_state.history.clone();
-        self.state = State::Asking(start.clone());
-        vec![FollowAction::Send(Message::Follow(FollowRequest {
-            history: self.history.clone(),
-            start,
-            max_staleness_ms: self.max_staleness_ms,
-        }))]
-    }
-
     /// The connection is closed, by whomever.
     pub fn on_disconnected(&mut self) {
         self.state = State::Apart;
@@ -231,121 +210,6 @@ impl Follower {
             (State::Copying(_), Message::Heartbeat(_)) => vec![],
             _ => vec![self.end(FollowEnd::Protocol("a message out of turn"))],
         }
-    }
-
-    fn on_welcome(
-        &mut self,
-        now_ms: u64,
-        start: &StartFrom,
-        welcome: Welcome,
-    ) -> Vec<FollowAction> {
-        let Welcome { history, plan } = welcome;
-        let held = match start {
-            StartFrom::Change(point) => point.position.sequence,
-            StartFrom::Nothing | StartFrom::Copy(_) => Sequence(0),
-        };
-        // The primary has looked already. It is this node's data that would be lost, so it looks for itself.
-        let divergence = history.compare(Sequence(u64::MAX), &self.durable_state.history, held);
-        let begins_anew = match &plan {
-            Plan::Feed(_) => false,
-            Plan::Copy(place) => !matches!(start, StartFrom::Copy(asked) if asked == place),
-        };
-        match divergence {
-            Divergence::PrimaryIsOlder { newest } => {
-                let refusal = Refusal::Older { epoch: newest };
-                return vec![
-                    FollowAction::Send(Message::Refused(refusal)),
-                    self.end(FollowEnd::Refuses(refusal)),
-                ];
-            }
-            Divergence::Diverged { fork } => return vec![self.diverged(fork, held)],
-            Divergence::None => {}
-        }
-        let mut actions = vec![];
-        if history.newest_id() != self.history.newest_id() || begins_anew {
-            // What another primary has promised says nothing of what this one has.
-            self.lag = Lag::new(if begins_anew { Sequence(0) } else { held });
-        }
-        if history != self.history && !begins_anew {
-            actions.push(self.work(SinkWork::Adopt(history.clone())));
-        }
-        self.history = history;
-        match plan {
-            Plan::Feed(from) if matches!(start, StartFrom::Change(point) if point.position == from) =>
-            {
-                self.state = State::Following(from);
-                actions.push(self.status_update(now_ms, Some(from)));
-            }
-            Plan::Feed(_) => return vec![self.end(FollowEnd::Protocol("a feed from elsewhere"))],
-            Plan::Copy(place) => {
-                if begins_anew {
-                    let work = SinkWork::BeginCopy(self.history.clone(), place.clone());
-                    actions.push(self.work(work));
-                }
-                self.state = State::Copying(place);
-            }
-        }
-        actions
-    }
-
-    fn on_refused(&mut self, start: &StartFrom, refusal: Refusal) -> Vec<FollowAction> {
-        let action = match (refusal, start) {
-            (Refusal::Diverged { fork }, StartFrom::Change(point)) => {
-                self.diverged(fork, point.position.sequence)
-            }
-            _ => self.end(FollowEnd::Refused(refusal)),
-        };
-        vec![action]
-    }
-
-    fn diverged(&mut self, fork: Sequence, held: Sequence) -> FollowAction {
-        self.stop = Some(Stop::Diverged { fork, held });
-        self.end(FollowEnd::Refused(Refusal::Diverged { fork }))
-    }
-
-    fn on_changes(&mut self, last: Position, batch: Batch) -> Vec<FollowAction> {
-        let (first, new_last) = (batch.first, batch.last());
-        let of_its_epoch = self.history.epoch_of(first.sequence) == Some(first.epoch)
-            && self.history.epoch_of(new_last.sequence) == Some(first.epoch);
-        let follows = first.sequence == last.sequence.next()
-            || (crate::failpoint::accepts_gaps() && first.sequence > last.sequence);
-        if !follows || !of_its_epoch {
-            return vec![self.gap(last.sequence)];
-        }
-        self.state = State::Following(new_last);
-        let mut actions = vec![self.work(SinkWork::Apply(batch))];
-        if crate::failpoint::acknowledges_early() {
-            actions.push(self.status_update(self.heard_ms, Some(new_last)));
-        }
-        actions
-    }
-
-    fn on_chunk(&mut self, mut place: CopyPlace, chunk: Chunk) -> Vec<FollowAction> {
-        if chunk.copy != place.copy
-            || chunk.position != place.position
-            || chunk.after != place.cursor
-        {
-            return vec![self.gap(place.position.sequence)];
-        }
-        place.cursor = chunk.cursor();
-        self.state = match chunk.end {
-            End::More => State::Copying(place),
-            End::Last => State::Following(place.position),
-        };
-        vec![self.work(SinkWork::Install(chunk))]
-    }
-
-    fn gap(&mut self, expected: Sequence) -> FollowAction {
-        if self.gaps_at != expected {
-            self.gaps = 0;
-        }
-        self.gaps_at = expected;
-        self.gaps += 1;
-        if self.gaps >= GAPS_IN_A_ROW {
-            self.gaps = 0;
-            self.fresh = true;
-        }
-        self.end(FollowEnd::Gap { expected })
     }
 
     /// Takes what came of the oldest work that was not done.

@@ -1,6 +1,10 @@
 use super::*;
-use crate::limits::BATCH_BYTES;
+use crate::limits::{BATCH_BYTES, CHANGE_BYTES};
+use crate::message::{
+    Batch, Chunk, Cursor, End, FollowRequest, Plan, Row, StartFrom, StatusUpdate, Welcome,
+};
 use crate::position::{CopyId, EpochId, Sequence};
+use crate::source::{CopyOpening, Looked, Reading};
 
 const COPY: CopyId = CopyId([5; 16]);
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::message::{Cursor, Digest, Heartbeat, Row};
+use crate::limits::GAPS_IN_A_ROW;
+use crate::message::{
+    Batch, Chunk, Cursor, Digest, FollowRequest, Heartbeat, LogPoint, Plan, Row, Welcome,
+};
 use crate::position::{CopyId, Epoch, EpochId};
 
 const COPY: CopyId = CopyId([5; 16]);

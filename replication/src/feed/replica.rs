@@ -1,0 +1,100 @@
+//! What the replica asks for and acknowledges.
+
+use super::{Feed, FeedAction, FeedEnd, Moment, State};
+use crate::history::Divergence;
+use crate::message::{FollowRequest, StartFrom, StatusUpdate};
+use crate::position::Position;
+use crate::refusal::Refusal;
+use crate::source::SourceWork;
+
+impl Feed {
+    pub(super) fn on_follow(&mut self, follow: FollowRequest) -> Vec<FeedAction> {
+        self.max_staleness_ms = follow.max_staleness_ms;
+        let held = match &follow.start {
+            StartFrom::Change(point) => point.position.sequence,
+            StartFrom::Nothing => Position::START.sequence,
+            StartFrom::Copy(place) => place.position.sequence,
+        };
+        let divergence = self
+            .history
+            .compare(self.committed.sequence, &follow.history, held);
+        let work = match (divergence, follow.start) {
+            (Divergence::PrimaryIsOlder { newest }, _) => {
+                let refusal = Refusal::Older {
+                    epoch: self.history.newest(),
+                };
+                let mut actions = vec![FeedAction::Replaced(newest)];
+                actions.extend(self.refuse(refusal));
+                return actions;
+            }
+            (Divergence::Diverged { fork }, StartFrom::Change(_)) => {
+                return self.refuse(Refusal::Diverged { fork });
+            }
+            // Of what a replica that is to begin anew holds nothing counts, nor of a copy from another history.
+            (_, StartFrom::Nothing) | (Divergence::Diverged { .. }, StartFrom::Copy(_)) => {
+                self.state = State::Opening(None);
+                SourceWork::OpenCopy(None)
+            }
+            (Divergence::None, StartFrom::Copy(place)) => {
+                let copy = place.copy;
+                self.state = State::Opening(Some(place));
+                SourceWork::OpenCopy(Some(copy))
+            }
+            (Divergence::None, StartFrom::Change(point)) => {
+                self.state = State::Looking(point);
+                SourceWork::Look(point.position)
+            }
+        };
+        vec![self.work(work)]
+    }
+
+    pub(super) fn on_status_update(
+        &mut self,
+        moment: Moment,
+        status_update: StatusUpdate,
+    ) -> Vec<FeedAction> {
+        let sent = match &self.state {
+            State::Streaming(sent) => *sent,
+            State::Asked => {
+                return vec![self.end(FeedEnd::Protocol("a status update before a request"))];
+            }
+            _ => return vec![],
+        };
+        let Some(durable) = status_update.durable else {
+            return vec![];
+        };
+        if durable.sequence > sent.sequence {
+            return vec![self.end(FeedEnd::Protocol("it has what it was not sent"))];
+        }
+        let mut actions = vec![];
+        if let Some(place) = &self.unconfirmed {
+            if durable.sequence < place.position.sequence {
+                return vec![];
+            }
+            actions.push(FeedAction::Work(SourceWork::CloseCopy(place.copy)));
+            self.unconfirmed = None;
+        }
+        if !self.joined {
+            // The promise waits for the next status update: writes that were acknowledged before the replica has joined are not
+            // beyond the committed of a later moment, but may be beyond that of this one.
+            actions.push(self.join(durable));
+            return actions;
+        }
+        let first = self.echo_ms.is_none();
+        self.echo_ms = Some(status_update.sent_ms);
+        actions.push(FeedAction::Acknowledged(durable));
+        if first {
+            // The replica has been waiting for it.
+            actions.push(self.heartbeat(moment));
+        }
+        actions
+    }
+
+    pub(super) fn join(&mut self, durable: Position) -> FeedAction {
+        self.joined = true;
+        FeedAction::Joined {
+            durable,
+            max_staleness_ms: self.max_staleness_ms,
+        }
+    }
+}
