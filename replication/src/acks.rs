@@ -1,12 +1,15 @@
-//! What a write waits for after it is durable with the primary: that it is durable, and visible, with replicas.
+//! Writes that wait for replicas. A write is durable at the primary first; it is acknowledged when
+//! enough replicas have it on disk and show it.
 //!
 //! Guarantees:
 //! - `Wait::Count(n)`: when the write is acknowledged, n replicas have it on disk.
-//! - `Wait::AllFresh`: when the write is acknowledged, every replica that still takes itself to be up to date with this primary
-//!   has it on disk and shows it. Those that are connected have acknowledged it. One whose connection has ended may go on to
-//!   answer for as long as it was last told; so it is waited for until that time is over. A primary that has just started
-//!   does not know who that might be, and waits as long once.
-//! - A write that waited too long is not acknowledged, and says so; it stays durable with the primary, and replicas get it.
+//! - `Wait::AllFresh(n)`: in addition, every replica that still considers itself up to date with
+//!   this primary has the write on disk and shows it. Connected replicas have acknowledged it. A
+//!   disconnected replica may go on answering until its staleness limit is over, so the write waits
+//!   for that long. A primary that has just started does not know its replicas, and waits once for
+//!   the longest staleness limit.
+//! - A write that waits too long times out and is not acknowledged. It stays durable at the
+//!   primary, and replicas still receive it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,26 +19,26 @@ use crate::position::{NodeId, Position, Sequence};
 /// What a write waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// So many replicas.
+    /// This many replicas.
     Count(usize),
-    /// So many replicas, and every one that takes itself to be up to date.
+    /// This many replicas, and every replica that considers itself up to date.
     AllFresh(usize),
 }
 
-/// A write that waits, as its owner knows it.
+/// Identifies a waiting write. The caller chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// What became of a write that waited.
+/// The result of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
-    /// It is where it was to be.
+    /// The required replicas have the write.
     Replicated(Ticket),
-    /// It took too long.
+    /// The deadline has passed.
     TimedOut(Ticket),
 }
 
-/// No more writes can wait; the caller may try again later.
+/// Too many writes are waiting; the caller may retry later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{WAITING_WRITES} writes are waiting for replicas already")]
 pub struct TooManyWaiting;
@@ -45,12 +48,12 @@ struct Replica {
     durable: Sequence,
     max_staleness_ms: u64,
     heard_ms: u64,
-    /// Which of its connections this is known from; `None` = it has ended.
+    /// The connection that this was learned from; `None` after it has ended.
     connection: Option<u64>,
 }
 
 impl Replica {
-    /// Whether it takes itself to be up to date, for all that is known.
+    /// Whether the replica may still consider itself up to date.
     fn may_be_fresh(&self, now_ms: u64) -> bool {
         let over = now_ms.saturating_sub(self.heard_ms) > self.max_staleness_ms;
         self.connection.is_some() || !over
@@ -65,17 +68,18 @@ struct Waiting {
     deadline_ms: u64,
 }
 
-/// The replicas of a primary, and the writes that wait for them.
+/// The replicas of a primary and the writes that wait for them.
 #[derive(Debug)]
 pub struct Acks {
     replicas: HashMap<NodeId, Replica>,
     waiting: VecDeque<Waiting>,
-    /// Until when replicas that nobody has told of may take themselves to be up to date.
+    /// Until this time there may be fresh replicas that this primary has not heard of.
     unknown_until_ms: u64,
 }
 
 impl Acks {
-    /// Of a primary that has just begun, in a cluster whose replicas take themselves to be up to date for at most so long.
+    /// Creates the state of a primary that starts now. `max_staleness_ms` is the longest staleness
+    /// limit of the cluster's replicas.
     #[must_use]
     pub fn new(now_ms: u64, max_staleness_ms: u64) -> Self {
         Self {
@@ -85,7 +89,8 @@ impl Acks {
         }
     }
 
-    /// A feed has said that its replica can be waited for; `connection` is a number that no other feed has.
+    /// A feed has returned [`crate::feed::FeedAction::Joined`]: writes can wait for its replica
+    /// from now on.
     pub fn on_joined(
         &mut self,
         now_ms: u64,
@@ -107,7 +112,7 @@ impl Acks {
         self.release(now_ms)
     }
 
-    /// A feed has heard of its replica.
+    /// A replica has confirmed that it holds the changes up to `durable`.
     pub fn on_acknowledged(
         &mut self,
         now_ms: u64,
@@ -124,7 +129,7 @@ impl Acks {
         self.release(now_ms)
     }
 
-    /// A feed has ended.
+    /// The connection of a replica has ended.
     pub fn on_left(&mut self, node: NodeId, connection: u64) {
         if let Some(replica) = self.replicas.get_mut(&node)
             && replica.connection == Some(connection)
@@ -136,10 +141,10 @@ impl Acks {
         }
     }
 
-    /// A write at this position is durable with the primary, and waits at most until `deadline_ms`.
+    /// Adds a write that is durable at `position` here. It waits until `deadline_ms` at most.
     ///
     /// # Errors
-    /// Too many wait already.
+    /// Too many writes are waiting.
     pub fn wait(
         &mut self,
         now_ms: u64,
@@ -160,12 +165,12 @@ impl Acks {
         Ok(self.release(now_ms))
     }
 
-    /// Looks at the time.
+    /// Releases the writes whose time has come.
     pub fn on_tick(&mut self, now_ms: u64) -> Vec<Released> {
         self.release(now_ms)
     }
 
-    /// The node's last durable change, as far as it has said; for the display.
+    /// The last change that the node has confirmed. For status displays.
     #[must_use]
     pub fn durable_of(&self, node: NodeId) -> Option<Sequence> {
         self.replicas.get(&node).map(|replica| replica.durable)
@@ -229,7 +234,7 @@ mod tests {
         }
     }
 
-    /// A primary that has been there for long, with two replicas at position 5.
+    /// A primary that has run for a while, with two replicas at position 5.
     fn acks() -> Acks {
         let mut acks = Acks::new(0, STALENESS_MS);
         for (connection, node) in (0..).zip(NODES) {
@@ -273,7 +278,7 @@ mod tests {
         assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
         let released = acks.on_acknowledged(5500, NODES[0], 0, at(6));
         assert_eq!(released, []);
-        // Told so for the last time at 5700, or before.
+        // Its last heartbeat came at 5700 or earlier.
         acks.on_acknowledged(5700, NODES[1], 1, at(5));
         acks.on_left(NODES[1], 1);
         assert_eq!(acks.on_tick(6700), []);

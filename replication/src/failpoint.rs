@@ -1,21 +1,23 @@
-//! Defects that a test can switch on, to see that the simulation finds them. In the product all of them are constants.
+//! Failpoints: defects that a test enables to check that the simulation finds them. In release
+//! builds each is a constant `false`.
 
 #[cfg(test)]
 use std::cell::Cell;
 
-/// A failpoint of the state machines.
+/// A defect of the state machines.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failpoint {
-    /// A replica takes changes that do not follow those it has.
+    /// A replica accepts changes that do not follow its last one.
     AcceptedGap,
-    /// A primary takes a replica back without looking at where their histories fork.
+    /// A primary accepts a replica without comparing epoch histories.
     IgnoredEpoch,
-    /// A primary takes it that changes of the same epoch and sequence are the same.
+    /// A primary assumes that changes of equal epoch and sequence are equal.
     IgnoredDigest,
-    /// A replica acknowledges changes when it gets them, not when they are durable.
+    /// A replica acknowledges changes when it receives them, before they are durable.
     EarlyAck,
-    /// A primary forgets a replica at once when the connection ends, though it may still answer for a while.
+    /// A primary forgets a replica as soon as its connection ends, although the replica may still
+    /// answer for a while.
     NoLease,
 }
 
@@ -24,7 +26,7 @@ thread_local! {
     static ENABLED: Cell<Option<Failpoint>> = const { Cell::new(None) };
 }
 
-/// Plants a failpoint in this thread, or takes it out.
+/// Enables a failpoint in this thread, or with `None` disables it.
 #[cfg(test)]
 pub fn enable(failpoint: Option<Failpoint>) {
     ENABLED.set(failpoint);

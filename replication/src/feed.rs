@@ -1,14 +1,17 @@
 //! The primary's side of one replica, after the handshake.
 //!
 //! Guarantees:
-//! - A replica is fed only what follows what it holds: one that holds changes which are not in the primary's history, or
-//!   whose last change says something else than the primary's, is refused and told where the histories fork; one that knows a later epoch is refused, and the primary learns that it has
-//!   been replaced.
-//! - Only what is durable with the primary is sent, in order, without a gap. If storage says otherwise, the feed ends.
-//! - At most one read of storage and one batch or chunk are under way for a replica, however slow it is. The log does not
-//!   wait for it: when the changes it needs are gone, the feed ends, and the replica gets a full copy.
-//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`), and none by a committed that is
-//!   older than what was acknowledged until then.
+//! - A replica receives only what follows its own changes. A replica is refused, and told where the
+//!   histories fork, if it holds changes that are not in the primary's history, or if its last
+//!   change differs from the primary's. A replica that knows a later epoch is refused, and the
+//!   primary learns that it has been replaced.
+//! - Only changes that are durable at the primary are sent, in order, without a gap. If storage
+//!   returns anything else, the feed ends.
+//! - At most one read of storage and one batch or chunk are in flight for a replica, however slow
+//!   it is. The log does not wait for a replica: if the changes that it needs are gone, the feed
+//!   ends, and the replica gets a full copy.
+//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`),
+//!   and none with a committed position older than the writes acknowledged by then.
 
 mod changes;
 mod copy;
@@ -22,65 +25,64 @@ use crate::refusal::Refusal;
 use crate::source::{CopyReading, SourceDone, SourceError, SourceWork};
 use crate::throttle::Throttle;
 
-/// What a feed wants done, in this order.
+/// An action for the driver. Actions are carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedAction {
-    /// Send this.
+    /// Send this message.
     Send(Message),
-    /// Do this in storage, and say what came of it.
+    /// Do this in storage, and report the result to [`Feed::on_done`].
     Work(SourceWork),
-    /// From now on writes can wait for the replica: this is durable there, and for so many milliseconds after a heartbeat
-    /// it takes itself to be up to date.
+    /// Writes can wait for the replica from now on.
     Joined {
-        /// The last change that is durable there.
+        /// The last change that is durable at the replica.
         durable: Position,
-        /// Milliseconds.
+        /// The replica considers itself up to date for this many milliseconds after a heartbeat.
         max_staleness_ms: u64,
     },
-    /// The replica has been heard of, and this is durable there.
+    /// The replica holds the changes up to this one.
     Acknowledged(Position),
-    /// When keys were last used there.
+    /// When keys were last used at the replica.
     LastUsed(Vec<LastUsed>),
-    /// There is a primary of this later epoch. Accept no more writes.
+    /// Another primary has this later epoch. Accept no more writes.
     Replaced(Epoch),
-    /// Close the connection when everything is sent.
+    /// Close the connection after everything is sent.
     Close(FeedEnd),
 }
 
-/// Why a feed ends. The replica tries again after each of them, unless it was told not to.
+/// Why a feed ends. The replica tries again, unless the refusal tells it not to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedEnd {
     /// The replica was refused.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// Nothing was heard of the replica.
+    /// The replica has sent nothing for too long.
     #[error("nothing was heard of the replica for {SILENCE_MS} ms")]
     Silent,
-    /// The replica says what it cannot say at that point.
+    /// The replica has sent a message that is not allowed at this point.
     #[error("the replica breaks the protocol: {0}")]
     Protocol(&'static str),
-    /// The changes or the copy that the replica needs are kept no longer.
+    /// The changes or the copy that the replica needs are no longer kept.
     #[error("what the replica needs next is kept no longer")]
     Gone,
     /// Storage failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Storage gave changes or rows that do not follow; for the operator.
+    /// Storage returned changes or rows that do not follow; for the operator.
     #[error("the primary's storage gave what does not follow: {0}")]
     Broken(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// The replica has not said yet what it wants.
+    /// Waiting for the replica's request.
     Asked,
-    /// The log is asked whether it reaches back to the replica.
+    /// Storage checks whether the log reaches back to the replica's last change.
     Looking(LogPoint),
-    /// Storage is asked for a copy: for the one at this place, if it is still kept.
+    /// Storage opens a copy: this one if it is still kept, otherwise a new one.
     Opening(Option<CopyPlace>),
-    /// A copy is being sent; the rows before this place are.
+    /// Sending a copy. The rows before this place are sent.
     Copying(CopyPlace),
-    /// Changes are being sent; those up to this one are.
+    /// Sending changes. Those up to this one are sent.
     Streaming(Position),
     Over,
 }
@@ -91,7 +93,7 @@ pub struct Feed {
     history: EpochHistory,
     committed: Position,
     state: State,
-    /// The copy that was sent and that the replica has not confirmed.
+    /// The copy that was sent and is not yet confirmed by the replica.
     unconfirmed: Option<CopyPlace>,
     max_staleness_ms: u64,
     /// Whether writes can wait for the replica.
@@ -100,28 +102,29 @@ pub struct Feed {
     echo_ms: Option<u64>,
     heard_ms: u64,
     heartbeat_ms: Option<u64>,
-    /// Whether a read of storage is under way.
+    /// Whether a read of storage is in flight.
     reading: bool,
-    /// Whether what was sent has left, so that more may be read.
+    /// Whether the last batch or chunk has left, so that more may be read.
     room: bool,
     throttle: Throttle,
 }
 
-/// When something is told to a feed, and what was true then. To be read anew for every call, after everything that the call
-/// before has asked for is done: a heartbeat says that nothing beyond `committed` was acknowledged up to this moment.
+/// The clocks and the committed position at the time of a call. Read it anew for every call, after
+/// the actions of the previous call are done: a heartbeat states that nothing beyond `committed`
+/// was acknowledged before this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Milliseconds of the monotonic clock.
+    /// The monotonic clock, in milliseconds.
     pub now_ms: u64,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
-    /// The last change that is durable with the primary.
+    /// The last change that is durable at the primary.
     pub committed: Position,
 }
 
 impl Feed {
-    /// The feed of a replica that has just proven who it is, from a primary with this history, whose last durable change
-    /// is `committed`. Full copies take as much as `throttle` lets through.
+    /// Creates the feed of a replica that has just completed the handshake. `committed` is the
+    /// primary's last durable change; `throttle` limits full copies.
     #[must_use]
     pub fn new(
         history: EpochHistory,
@@ -145,7 +148,7 @@ impl Feed {
         }
     }
 
-    /// Takes a message of the replica.
+    /// Handles a message of the replica.
     pub fn on_message(&mut self, moment: Moment, message: Message) -> Vec<FeedAction> {
         if self.state == State::Over {
             return vec![];
@@ -170,19 +173,19 @@ impl Feed {
         }
     }
 
-    /// Takes notice that the changes up to `committed` are durable with the primary.
+    /// The changes up to `committed` are durable at the primary.
     pub fn on_committed(&mut self, now_ms: u64, committed: Position) -> Vec<FeedAction> {
         self.committed = self.committed.max(committed);
         self.advance(now_ms)
     }
 
-    /// Takes notice that what was sent has left, or is about to: more may be read.
+    /// What was sent has left, or is about to: more may be read.
     pub fn on_room(&mut self, now_ms: u64) -> Vec<FeedAction> {
         self.room = true;
         self.advance(now_ms)
     }
 
-    /// Takes what came of work.
+    /// Handles the result of storage work.
     pub fn on_done(&mut self, now_ms: u64, done: SourceDone) -> Vec<FeedAction> {
         self.reading = false;
         if self.state == State::Over {
@@ -200,7 +203,7 @@ impl Feed {
         actions
     }
 
-    /// Begins the next read, if there is something to read and room for it.
+    /// Starts the next read, if there is something to read and room to send it.
     fn advance(&mut self, now_ms: u64) -> Vec<FeedAction> {
         if self.reading || !self.room {
             return vec![];
@@ -218,7 +221,7 @@ impl Feed {
         vec![self.work(work)]
     }
 
-    /// Looks at the time. To be called a few times within `HEARTBEAT_MS`, and at [`Feed::wake_ms`].
+    /// Keeps time. Call it a few times per `HEARTBEAT_MS`, and at [`Feed::wake_ms`].
     pub fn on_tick(&mut self, moment: Moment) -> Vec<FeedAction> {
         if self.state == State::Over {
             return vec![];
@@ -232,14 +235,14 @@ impl Feed {
         let due = self
             .heartbeat_ms
             .is_none_or(|heartbeat| moment.now_ms.saturating_sub(heartbeat) >= HEARTBEAT_MS);
-        // Behind a batch that does not leave, heartbeats would only pile up.
+        // Heartbeats would only pile up behind a batch that does not leave.
         if welcomed && due && self.room {
             actions.push(self.heartbeat(moment));
         }
         actions
     }
 
-    /// When a copy that is throttled goes on.
+    /// When a throttled copy continues, by the monotonic clock.
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
         matches!(self.state, State::Copying(_)).then(|| self.throttle.free_at_ms())
@@ -272,7 +275,7 @@ impl Feed {
     }
 }
 
-/// Whether two nodes mean the same change at one place.
+/// Whether both nodes hold the same change at one position.
 fn same(theirs: Option<Digest>, ours: Option<Digest>) -> bool {
     theirs == ours || crate::failpoint::ignores_epochs() || crate::failpoint::ignores_digests()
 }

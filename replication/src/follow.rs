@@ -1,14 +1,16 @@
-//! A replica's side: from the first connection to the last, whatever breaks in between.
+//! The replica's side of replication. One follower lives across all connections.
 //!
 //! Guarantees:
-//! - A change is taken only when it is the next one and of the epoch that its sequence belongs to. After a gap nothing is
-//!   taken: the connection ends and the replica asks again from what it has; after some gaps at the same place it asks for a
-//!   full copy.
-//! - A new epoch is durable before its first change: storage does what it is told in order, and is told of the epoch first.
-//! - A primary of an older epoch than the replica knows is refused, and told so.
+//! - A change is accepted only if it is the next one and has the epoch that its sequence belongs
+//!   to. After a gap nothing is accepted: the connection ends, and the replica asks again from its
+//!   last change. After several gaps at the same place it asks for a full copy.
+//! - A new epoch is durable before its first change: storage works in order, and gets the epoch
+//!   first.
+//! - The replica refuses a primary whose epoch is older than one that it knows, and tells it so.
 //! - Nothing is acknowledged before it is durable and visible.
-//! - A replica that holds changes which the primary does not have stops, and says so, until somebody decides to throw them
-//!   away. A full copy that the primary no longer keeps begins anew; until one is complete the replica holds nothing.
+//! - A replica that holds changes which the primary does not have stops, and reports them, until an
+//!   operator decides to drop them. If the primary no longer keeps a copy that was begun, the copy
+//!   starts over. Until a copy is complete the replica shows nothing.
 
 mod negotiation;
 mod receive;
@@ -23,36 +25,36 @@ use crate::position::{Position, Sequence};
 use crate::refusal::Refusal;
 use crate::sink::{DurableState, Progress, SinkDone, SinkError, SinkWork};
 
-/// What a follower wants done, in this order.
+/// An action for the driver. Actions are carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FollowAction {
-    /// Send this.
+    /// Send this message.
     Send(Message),
-    /// Do this in storage after all work before it, and say what came of it.
+    /// Do this in storage after all earlier work, and report the result to [`Follower::on_done`].
     Work(SinkWork),
-    /// Close the connection when everything is sent.
+    /// Close the connection after everything is sent.
     Close(FollowEnd),
 }
 
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowEnd {
-    /// The primary refuses; tried again later unless [`Follower::stop`] says otherwise.
+    /// The primary refuses. The replica tries again later, unless [`Follower::stop`] is set.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The other node is the primary of an older epoch; another one may be the right one.
+    /// The other node is the primary of an older epoch; another node may be the right one.
     #[error("refuses to follow: {0}")]
     Refuses(Refusal),
-    /// Nothing was heard of the primary; tried again.
+    /// The primary has sent nothing for too long. The replica tries again.
     #[error("nothing was heard of the primary for {SILENCE_MS} ms")]
     Silent,
-    /// Changes or rows do not follow what is there; tried again from what is there.
+    /// Changes or rows do not follow the last ones. The replica asks again from what it has.
     #[error("what came does not follow change {}", expected.0)]
     Gap {
-        /// The last that is there.
+        /// The last sequence that the replica has.
         expected: Sequence,
     },
-    /// The primary says what it cannot say at that point; tried again.
+    /// The primary has sent a message that is not allowed at this point. The replica tries again.
     #[error("the primary breaks the protocol: {0}")]
     Protocol(&'static str),
     /// Storage failed; see [`Follower::stop`].
@@ -60,13 +62,13 @@ pub enum FollowEnd {
     Storage,
 }
 
-/// Why a replica follows nobody any more.
+/// Why a replica has stopped following.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
     /// It holds changes that the primary does not have; for the operator.
     #[error("the changes from {} to {} are not in the primary's history", fork.next().0, held.0)]
     Diverged {
-        /// The last sequence that both have.
+        /// The last sequence that both nodes have.
         fork: Sequence,
         /// The last sequence that the replica has.
         held: Sequence,
@@ -78,41 +80,41 @@ pub enum Stop {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// There is no connection.
+    /// Not connected.
     Apart,
-    /// The primary has been asked.
+    /// The request is sent; waiting for the answer.
     Asking(StartFrom),
-    /// Changes come; storage has them, or will, up to this one.
+    /// Receiving changes. Storage has those up to this one, or they are queued.
     Following(Position),
-    /// A copy comes; storage has its rows, or will, up to this place.
+    /// Receiving a copy. Storage has the rows up to this place, or they are queued.
     Copying(CopyPlace),
-    /// The connection is about to end.
+    /// The connection is about to close.
     Ending,
 }
 
-/// A replica.
+/// The state of a replica.
 #[derive(Debug)]
 pub struct Follower {
     max_staleness_ms: u64,
     durable_state: DurableState,
     state: State,
     stop: Option<Stop>,
-    /// Pieces of work that storage has not done.
+    /// Storage jobs that are not done yet.
     working: usize,
-    /// The history of the primary, while it is connected.
+    /// The epoch history of the primary, while connected.
     history: EpochHistory,
     lag: Lag,
     gaps_at: Sequence,
     gaps: u32,
-    /// Whether to start for a full copy whatever is there.
+    /// Whether to ask for a full copy even if the replica holds changes.
     fresh: bool,
     heard_ms: u64,
     update_sent_ms: u64,
 }
 
 impl Follower {
-    /// A replica of which this is durable, and which takes itself to be up to date for so many milliseconds after a
-    /// heartbeat.
+    /// Creates the follower of a replica with this durable state. The replica considers itself up
+    /// to date for `max_staleness_ms` after a heartbeat.
     #[must_use]
     pub fn new(durable_state: DurableState, max_staleness_ms: u64) -> Self {
         let applied = match &durable_state.progress {
@@ -135,19 +137,20 @@ impl Follower {
         }
     }
 
-    /// What is durable.
+    /// What is durable at this replica.
     #[must_use]
     pub fn durable_state(&self) -> &DurableState {
         &self.durable_state
     }
 
-    /// How far it is behind.
+    /// How far the replica is behind.
     #[must_use]
     pub fn lag(&self) -> &Lag {
         &self.lag
     }
 
-    /// Whether it may answer as one that is up to date with the primary that it follows, or has followed last.
+    /// Whether the replica may answer as up to date with the primary that it follows, or followed
+    /// last.
     #[must_use]
     pub fn is_fresh(&self, now_ms: u64) -> bool {
         matches!(self.durable_state.progress, Progress::At(_))
@@ -158,13 +161,13 @@ impl Follower {
                 .is_some_and(|staleness| staleness <= self.max_staleness_ms)
     }
 
-    /// Why it follows nobody, if it does not.
+    /// Why the replica has stopped following, if it has.
     #[must_use]
     pub fn stop(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }
 
-    /// Whether a connection may be made: there is none, and storage has done all it was told.
+    /// Whether to connect: there is no connection, and storage has done all its work.
     #[must_use]
     pub fn may_connect(&self) -> bool {
         self.state == State::Apart && self.stop.is_none() && self.working == 0
@@ -176,7 +179,7 @@ impl Follower {
         self.working < REPLICA_WORK
     }
 
-    /// An operator has decided that whatever this replica holds may be thrown away.
+    /// An operator has decided that this replica may drop what it holds and be copied again.
     pub fn resync(&mut self) {
         if matches!(self.stop, Some(Stop::Diverged { .. })) {
             self.stop = None;
@@ -184,12 +187,12 @@ impl Follower {
         self.fresh = true;
     }
 
-    /// The connection is closed, by whomever.
+    /// The connection is closed, no matter by which side.
     pub fn on_disconnected(&mut self) {
         self.state = State::Apart;
     }
 
-    /// Takes a message of the primary.
+    /// Handles a message of the primary.
     pub fn on_message(&mut self, now_ms: u64, message: Message) -> Vec<FollowAction> {
         if matches!(self.state, State::Apart | State::Ending) {
             return vec![];
@@ -206,13 +209,13 @@ impl Follower {
                 self.lag.on_heartbeat(&heartbeat);
                 vec![]
             }
-            // What it says of changes means nothing before the copy is there.
+            // Positions mean nothing before the copy is complete.
             (State::Copying(_), Message::Heartbeat(_)) => vec![],
             _ => vec![self.end(FollowEnd::Protocol("a message out of turn"))],
         }
     }
 
-    /// Takes what came of the oldest work that was not done.
+    /// Handles the result of the oldest unfinished storage work.
     pub fn on_done(&mut self, now_ms: u64, done: SinkDone) -> Vec<FollowAction> {
         self.working = self.working.saturating_sub(1);
         let visible = match done {
@@ -258,7 +261,7 @@ impl Follower {
         }
     }
 
-    /// Looks at the time. To be called a few times within `HEARTBEAT_MS`.
+    /// Keeps time. Call it a few times per `HEARTBEAT_MS`.
     pub fn on_tick(&mut self, now_ms: u64) -> Vec<FollowAction> {
         if matches!(self.state, State::Apart | State::Ending) {
             return vec![];
@@ -277,7 +280,8 @@ impl Follower {
         vec![self.status_update(now_ms, durable)]
     }
 
-    /// Tells the primary when keys were last used, if there is one to tell. What is beyond the bounds is left out.
+    /// Reports to the primary when keys were last used. `None` without a primary. Entries beyond
+    /// the limits are dropped.
     #[must_use]
     pub fn on_last_used(&self, mut last_used: Vec<LastUsed>) -> Option<FollowAction> {
         last_used.retain(|entry| entry.key.len() <= LAST_USED_KEY_BYTES);

@@ -1,8 +1,9 @@
 //! The epochs that a node's changes belong to, and what follows from comparing those of two nodes.
 //!
-//! Guarantees: two histories that share a id are equal before it, because a id is drawn at random when it begins and
-//! a node takes over the history of its primary as a whole. The last id that two nodes share therefore ends at their
-//! *fork*, and a node may follow another one exactly when it holds no change beyond it.
+//! Guarantees: two histories that share a id are equal before it, because a id is drawn at random
+//! when it begins and a node takes over the history of its primary as a whole. The last id that two
+//! nodes share therefore ends at their *fork*, and a node may follow another one exactly when it
+//! holds no change beyond it.
 
 use crate::limits::HISTORY_EPOCHS;
 use crate::position::{Epoch, EpochId, Position, Sequence};
@@ -18,7 +19,8 @@ pub struct EpochStart {
     pub after: Sequence,
 }
 
-/// All reigns that a node knows of, oldest first: epochs rise, and none begins before the one that it follows.
+/// All reigns that a node knows of, oldest first: epochs rise, and none begins before the one that
+/// it follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochHistory {
     eras: Vec<EpochStart>,
@@ -106,8 +108,8 @@ impl EpochHistory {
         self.last().map_or(EpochId([0; 16]), |era| era.id)
     }
 
-    /// The history of a node that holds the changes up to `after` and becomes the primary of `epoch`. It must be durable
-    /// before the first change of that epoch is.
+    /// The history of a node that holds the changes up to `after` and becomes the primary of
+    /// `epoch`. It must be durable before the first change of that epoch is.
     ///
     /// # Errors
     /// The epoch is not later than all that the node knows.
@@ -124,8 +126,8 @@ impl EpochHistory {
                 newest,
             });
         }
-        // A replica knows its primary's reigns before it has their changes. What began beyond its last change is none of its
-        // past when it becomes a primary itself.
+        // A replica knows its primary's reigns before it has their changes. What began beyond its
+        // last change is none of its past when it becomes a primary itself.
         let past = self.eras.iter().filter(|era| era.after <= after);
         let mut eras: Vec<_> = past.copied().collect();
         eras.push(EpochStart { epoch, id, after });
@@ -134,8 +136,8 @@ impl EpochHistory {
         Ok(Self { eras })
     }
 
-    /// The epoch in which the change with this sequence was written; `None` for one older than what is remembered, and
-    /// for no change at all.
+    /// The epoch in which the change with this sequence was written; `None` for one older than what
+    /// is remembered, and for no change at all.
     #[must_use]
     pub fn epoch_of(&self, sequence: Sequence) -> Option<Epoch> {
         let holds = |era: &&EpochStart| era.after < sequence;
@@ -149,8 +151,9 @@ impl EpochHistory {
             .map_or(committed, |next| next.after)
     }
 
-    /// Whether a node with this history that holds the changes up to `committed` holds the change at `position`: what a reader
-    /// who demands that position wants to know. A position of another divergence is never reached.
+    /// Whether a node with this history that holds the changes up to `committed` holds the change
+    /// at `position`: what a reader who demands that position wants to know. A position of another
+    /// divergence is never reached.
     #[must_use]
     pub fn reaches(&self, committed: Sequence, position: Position) -> bool {
         position.sequence <= committed
@@ -158,7 +161,8 @@ impl EpochHistory {
                 || self.epoch_of(position.sequence) == Some(position.epoch))
     }
 
-    /// Compares this history, of a primary that holds the changes up to `committed`, with that of a replica.
+    /// Compares this history, of a primary that holds the changes up to `committed`, with that of a
+    /// replica.
     #[must_use]
     pub fn compare(
         &self,

@@ -1,9 +1,10 @@
-//! How far a replica is behind, by its own clock alone.
+//! How far a replica is behind, measured with its own clock only.
 //!
-//! Guarantees: the staleness is never understated, however long messages have been under way and whatever the clocks of
-//! the nodes say. A replica sends the time of its own clock with a status update; the primary repeats it in a heartbeat beside its
-//! last change. When the replica has applied that change, it holds all that was durable with the primary when the status update was
-//! sent: it is as fresh as that moment. Only the clocks' rates must agree.
+//! Guarantees: the staleness is never understated, whatever the delay of messages and the offset of
+//! clocks. A replica sends its own time in a status update; the primary repeats it in a heartbeat
+//! next to its last change. When the replica has applied that change, it holds everything that was
+//! durable at the primary when the status update was sent: it is as fresh as that moment. Only the
+//! rates of the clocks must agree.
 
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ use crate::limits::PROMISES;
 use crate::message::Heartbeat;
 use crate::position::Sequence;
 
-/// "Whoever has this change is as fresh as this moment."
+/// A replica that has applied the change `committed` is as fresh as `moment_ms`.
 #[derive(Clone, Copy, Debug)]
 struct Promise {
     committed: Sequence,
@@ -29,7 +30,8 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Of a replica that has applied the changes up to this one and has heard of nobody.
+    /// Creates the lag of a replica that has applied the changes up to `applied` and has received
+    /// no heartbeat.
     #[must_use]
     pub fn new(applied: Sequence) -> Self {
         Self {
@@ -39,14 +41,15 @@ impl Lag {
         }
     }
 
-    /// Takes a heartbeat.
+    /// Handles a heartbeat.
     pub fn on_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.committed = self.committed.max(heartbeat.committed.sequence);
         self.primary_time_ms = Some(heartbeat.time_ms);
         let Some(moment_ms) = heartbeat.echo_ms else {
             return;
         };
-        // When all places are taken the newest goes unheard: what is kept is older, and the staleness overstated.
+        // When the queue is full the newest promise is dropped: the older ones overstate the
+        // staleness.
         if self.promises.len() < PROMISES {
             let committed = heartbeat.committed.sequence;
             self.promises.push_back(Promise {
@@ -57,7 +60,7 @@ impl Lag {
         self.redeem();
     }
 
-    /// Notes that the changes up to this one are durable and visible.
+    /// The changes up to `applied` are durable and visible.
     pub fn on_applied(&mut self, applied: Sequence) {
         self.applied = applied;
         self.committed = self.committed.max(applied);
@@ -74,20 +77,20 @@ impl Lag {
         }
     }
 
-    /// How many changes are missing, as far as the primary has said.
+    /// How many changes are missing, as far as the primary has announced them.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.committed.0.saturating_sub(self.applied.0)
     }
 
-    /// For how many milliseconds the primary may have had changes that are missing here; `None` = it has not been reached
-    /// since the start.
+    /// For how many milliseconds the primary may have had changes that are missing here; `None` if
+    /// no primary was reached since the start.
     #[must_use]
     pub fn staleness_ms(&self, now_ms: u64) -> Option<u64> {
         self.fresh_ms.map(|fresh| now_ms.saturating_sub(fresh))
     }
 
-    /// What the primary's wall clock said when it was last heard of, in milliseconds since 1970.
+    /// The primary's wall clock at its last heartbeat, in milliseconds since 1970.
     #[must_use]
     pub fn primary_time_ms(&self) -> Option<i64> {
         self.primary_time_ms

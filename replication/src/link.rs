@@ -1,8 +1,9 @@
-//! One connection as either side sees it: bytes in, messages out, and the other way round.
+//! One connection, seen from either side: converts received bytes to messages and messages to
+//! bytes.
 //!
-//! Guarantees: no message comes out before the other side has proven who it is, and none goes in; after an error the
-//! connection is over. A connection that is not through the handshake in time is given up, so that strangers cannot hold
-//! places that replicas need.
+//! Guarantees: no message is received or sent before the other side has proven its identity. After
+//! an error the connection is over. A handshake that takes too long ends the connection, so that
+//! strangers cannot occupy slots that replicas need.
 
 use crate::frame::{self, Decoder, FrameError};
 use crate::handshake::{
@@ -18,33 +19,34 @@ use crate::wire::Malformed;
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The bytes are no frames; retry.
+    /// Invalid frames; retry.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// No agreement on who is who.
+    /// The handshake has failed.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// The seal is broken; retry, and look who is on the line.
+    /// The seal is broken. Retry, and check who can alter the traffic.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The other side speaks another language; for the operator.
+    /// The other side sends invalid messages; for the operator.
     #[error(transparent)]
     Message(#[from] Malformed),
     /// The handshake took too long; retry.
     #[error("the handshake was not through after {HANDSHAKE_MS} ms")]
     Slow,
-    /// A message before the handshake was through, or after the end; a defect of this program.
+    /// A message before the end of the handshake, or after the end of the connection: a bug in this
+    /// program.
     #[error("the connection is not open")]
     NotOpen,
-    /// A message that no reader would take; a defect of this program.
+    /// A message that no reader accepts: a bug in this program.
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
 }
 
-/// What came in.
+/// What was received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// The other side has proven to be this node; messages may be sent.
+    /// The other side has proven to be this node. Messages may be sent from now on.
     Open(NodeId),
     /// A message.
     Message(Message),
@@ -67,7 +69,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The connection of a replica that calls a primary. The bytes are to be sent.
+    /// A replica's end, which connects to a primary. Send the returned bytes.
     #[must_use]
     pub fn call(identity: Identity, nonce: Nonce, now_ms: u64) -> (Self, Vec<u8>) {
         let (handshake, hello) = ReplicaHandshake::begin(identity, nonce);
@@ -77,7 +79,7 @@ impl Link {
         (Self::new(stage, now_ms), out)
     }
 
-    /// The connection of a primary that was called.
+    /// A primary's end of a connection that it has accepted.
     #[must_use]
     pub fn answer(identity: Identity, nonce: Nonce, now_ms: u64) -> Self {
         let handshake = PrimaryHandshake::begin(identity, nonce);
@@ -98,10 +100,11 @@ impl Link {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// Takes bytes from the connection, and appends what is to be sent at once to `out`: after an error, too.
+    /// Handles received bytes. Appends the bytes to send to `out`, after an error as well.
     ///
     /// # Errors
-    /// [`LinkError`]: send what is in `out`, and close. What came before the error is lost with it.
+    /// [`LinkError`]: send the bytes in `out`, then close. Messages received before the error are
+    /// lost.
     pub fn on_bytes(
         &mut self,
         bytes: &[u8],
@@ -168,7 +171,7 @@ impl Link {
     /// Appends the frame of a message to `out`.
     ///
     /// # Errors
-    /// [`LinkError`]: the connection is to be closed.
+    /// [`LinkError`]: close the connection.
     pub fn send(&mut self, message: &Message, out: &mut Vec<u8>) -> Result<(), LinkError> {
         let Stage::Open(session) = &mut self.stage else {
             return Err(LinkError::NotOpen);
@@ -181,10 +184,10 @@ impl Link {
         Ok(())
     }
 
-    /// Looks at the time.
+    /// Checks the deadline of the handshake.
     ///
     /// # Errors
-    /// [`LinkError::Slow`]: the connection is to be closed.
+    /// [`LinkError::Slow`]: close the connection.
     pub fn on_tick(&mut self, now_ms: u64) -> Result<(), LinkError> {
         let late = now_ms.saturating_sub(self.since_ms) > HANDSHAKE_MS;
         if late && matches!(self.stage, Stage::Calling(_) | Stage::Called(_)) {
@@ -220,7 +223,7 @@ mod tests {
         })
     }
 
-    /// A replica and a primary that have met.
+    /// Both ends of a connection after the handshake.
     fn open() -> (Link, Link) {
         let (mut replica, hello) = Link::call(identity(1, 7), Nonce([1; 32]), 0);
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 0);
@@ -268,7 +271,7 @@ mod tests {
             "refused by the other node: the shared secret could not be proven"
         );
         assert_eq!(primary.on_bytes(&[], &mut vec![]), Err(LinkError::NotOpen));
-        // A message that needs no proof does not exist.
+        // No message is accepted without a proof.
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 0);
         let mut frame = Vec::new();
         frame::append(&message_format::encode(&status_update()), &mut frame);

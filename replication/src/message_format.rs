@@ -1,10 +1,11 @@
-//! The bytes of messages, inside the seal.
+//! The encoding of messages, inside the seal.
 //!
 //! ```text
 //! u8 kind   u64 epoch   u64 sequence   fields of the kind
 //! ```
 //!
-//! The position is that of the first change, of the copy, of the committed, or of what is durable; 0 and 0 where a kind has none.
+//! The position is, by kind, the first change, the copy's, the primary's last durable change, or
+//! the replica's; 0 and 0 if the kind has none.
 
 use crate::history::{EpochHistory, EpochStart};
 use crate::limits::{
@@ -29,13 +30,13 @@ const CHANGES: u8 = 34;
 const HEARTBEAT: u8 = 35;
 const CHUNK: u8 = 36;
 
-/// Where a kind has no position. Epochs begin at 1.
+/// The position of kinds that have none. Epochs begin at 1.
 const NOWHERE: Position = Position {
     epoch: Epoch(0),
     sequence: Sequence(0),
 };
 
-/// The bytes of a message.
+/// Encodes a message.
 #[must_use]
 pub fn encode(message: &Message) -> Vec<u8> {
     let mut out = Writer::with_capacity(64);
@@ -141,7 +142,7 @@ fn encode_history(history: &EpochHistory, out: &mut Writer) {
     }
 }
 
-/// Code and two numbers, whatever the kind, so that a reader of any version can take a refusal.
+/// Always a code and two numbers, so that readers of every version can decode a refusal.
 pub(crate) fn encode_refusal(refusal: Refusal, out: &mut Writer) {
     let (code, one, two) = match refusal {
         Refusal::Version { min, max } => (1, u64::from(min), u64::from(max)),
@@ -157,10 +158,10 @@ pub(crate) fn encode_refusal(refusal: Refusal, out: &mut Writer) {
     out.u8(code).u64(one).u64(two);
 }
 
-/// The message that `bytes` are.
+/// Decodes a message.
 ///
 /// # Errors
-/// [`Malformed`]: they are none, or one beyond the bounds of `limits.rs`.
+/// [`Malformed`]: `bytes` are not a message, or exceed `limits.rs`.
 pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let mut reader = Reader::new(bytes);
     let kind = reader.u8()?;
@@ -212,7 +213,7 @@ fn decode_follow(position: Position, reader: &mut Reader<'_>) -> Result<FollowRe
         }),
         1 => StartFrom::Nothing,
         2 => StartFrom::Copy(decode_place(position, reader)?),
-        _ => return Err(Malformed("an unknown wish")),
+        _ => return Err(Malformed("an unknown start")),
     };
     Ok(FollowRequest {
         start,
@@ -308,10 +309,10 @@ fn decode_history(reader: &mut Reader<'_>) -> Result<EpochHistory, Malformed> {
             after: Sequence(reader.u64()?),
         })
     })?;
-    EpochHistory::new(eras).map_err(|_| Malformed("a history that cannot be"))
+    EpochHistory::new(eras).map_err(|_| Malformed("an impossible epoch history"))
 }
 
-/// Reads what [`encode_refusal`] writes.
+/// Decodes what [`encode_refusal`] writes.
 pub(crate) fn decode_refusal(reader: &mut Reader<'_>) -> Result<Refusal, Malformed> {
     let (code, one, two) = (reader.u8()?, reader.u64()?, reader.u64()?);
     let version = |number| u16::try_from(number).map_err(|_| Malformed("a version out of bounds"));
@@ -332,7 +333,7 @@ pub(crate) fn decode_refusal(reader: &mut Reader<'_>) -> Result<Refusal, Malform
         9 => Refusal::Busy,
         _ => return Err(Malformed("an unknown refusal")),
     };
-    // One spelling: numbers that mean nothing are 0.
+    // Every refusal has one encoding: unused numbers are 0.
     let mut again = Writer::default();
     encode_refusal(refusal, &mut again);
     let mut given = Writer::default();

@@ -1,11 +1,14 @@
-//! A node of a fleet: an engine, and the driver of the role that the node has now.
+//! A node of a fleet: an engine, and the replication driver of the node's current role.
 //!
 //! Guarantees:
-//! - A promotion ends the role of a replica at rest, makes the new epoch durable, and only then are changes taken.
-//! - A node that learns of a later epoch acknowledges nothing from then on, steps down durably and feeds nobody.
-//! - A promotion outlives a restart for as long as the configuration is the one that it overrode, unless the primary that is
-//!   configured has been promoted since.
-//! - What is asked for every request ([`Node::is_ready`], [`Node::shows`]) takes no lock while the answer is yes.
+//! - A promotion stops the replica, waits until its storage is idle, makes the new epoch durable,
+//!   and only then accepts changes.
+//! - A node that learns of a later epoch acknowledges nothing from then on. It steps down durably
+//!   and feeds no replica.
+//! - A promotion survives restarts while the configuration is the one that it overrode, unless the
+//!   configured primary was promoted since.
+//! - The checks of every request ([`Node::is_ready`], [`Node::shows`]) take no lock while the
+//!   answer is yes.
 
 #![forbid(unsafe_code)]
 
@@ -37,11 +40,12 @@ use crate::store::committed_position;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::position::{ClusterId, NodeId, Position};
 
-/// All nodes that share a secret may follow one another; their lineages tell whether they can.
+/// One cluster for all nodes: those that share a secret may follow one another. Their epoch
+/// histories decide whether they can.
 const CLUSTER: ClusterId = ClusterId([0; 16]);
-/// Threads for connections; what waits for the disk has threads of its own.
+/// Threads for connections. Work that blocks on disk runs on other threads.
 const THREADS: usize = 2;
-/// How long a stop waits for a role to end.
+/// How long [`Node::stop`] waits for the role to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 struct Shared {
@@ -50,14 +54,14 @@ struct Shared {
     node: NodeId,
     file: Mutex<NodeFile>,
     committed: watch::Receiver<Position>,
-    /// One change of roles at a time.
+    /// Serialises changes of the role.
     changing: tokio::sync::Mutex<()>,
     role: Mutex<Role>,
     readiness: ReadinessLease,
     _watch: Watch,
 }
 
-/// See the module.
+/// A running node.
 pub struct Node {
     shared: Arc<Shared>,
     runtime: Mutex<Option<Runtime>>,
@@ -65,7 +69,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts in the role that the engine is open for, which is [`NodeFile::mode`]'s.
+    /// Starts a node in the engine's mode, which must be that of [`NodeFile::mode`].
     ///
     /// # Errors
     /// [`NodeError`]
@@ -110,25 +114,25 @@ impl Node {
         })
     }
 
-    /// Its name.
+    /// The node's name.
     #[must_use]
     pub fn name(&self) -> NodeId {
         self.shared.node
     }
 
-    /// Whether traffic may be sent to it.
+    /// Whether traffic may be sent to this node.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared.readiness.is_valid()
     }
 
-    /// Where it stands.
+    /// The status of the node.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         self.shared.status()
     }
 
-    /// Why traffic may not be sent to it, if that is so.
+    /// Why traffic may not be sent to this node. `None` if it may.
     #[must_use]
     pub fn unready(&self) -> Option<Unready> {
         if self.is_ready() {
@@ -139,7 +143,7 @@ impl Node {
             .unready(self.shared.settings.max_staleness)
     }
 
-    /// Where it listens for replicas, if it does.
+    /// The address where it listens for replicas. `None` unless it is a primary.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match &*self.shared.role() {
@@ -148,7 +152,7 @@ impl Node {
         }
     }
 
-    /// Whether it takes changes.
+    /// Whether this node accepts changes.
     #[must_use]
     pub fn write_role(&self) -> WriteRole {
         match &*self.shared.role() {
@@ -160,14 +164,16 @@ impl Node {
         }
     }
 
-    /// Whether it shows all changes up to `position`, as far as can be said without waiting.
+    /// Whether it shows all changes up to `position`. Always false for a position of an older
+    /// epoch; [`Node::reach`] decides those.
     #[must_use]
     pub fn shows(&self, position: Position) -> bool {
         let head = self.shared.engine.head();
         head.epoch == position.epoch && position.sequence <= head.sequence
     }
 
-    /// Waits until it shows all changes up to `position`; false when it does not within `at_most`. May be polled anywhere.
+    /// Waits until it shows all changes up to `position`. False if that takes longer than
+    /// `at_most`. The future works on any runtime.
     pub fn reach(
         &self,
         position: Position,
@@ -181,8 +187,8 @@ impl Node {
         async { reaching.await.unwrap_or(false) }
     }
 
-    /// Waits until the writes up to `position` are with as many replicas as is configured, and with `every` one that takes
-    /// itself to be up to date. No write is acknowledged before. May be polled anywhere.
+    /// Waits until the required replicas hold the writes up to `position`. Call it before
+    /// acknowledging a write. The future works on any runtime.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
@@ -195,7 +201,7 @@ impl Node {
         async move { shared.acknowledge(position, every).await }
     }
 
-    /// The replicas that are connected and have not said that they hold `position`.
+    /// The connected replicas that have not confirmed `position`.
     #[must_use]
     pub fn missing(&self, position: Position) -> Vec<NodeId> {
         let NodeStatus::Primary { status, .. } = self.status() else {
@@ -209,7 +215,7 @@ impl Node {
         missing.map(|replica| replica.node).collect()
     }
 
-    /// Makes a replica the primary of a new epoch. May be polled anywhere.
+    /// Makes a replica the primary of a new epoch. The future works on any runtime.
     pub fn promote(
         &self,
     ) -> impl Future<Output = Result<(), NodeRefusal>> + Send + 'static + use<> {
@@ -217,8 +223,8 @@ impl Node {
         self.change(async move { shared.promote().await })
     }
 
-    /// Sets a replica that holds changes of its own back to its primary's, and returns where what it held is kept. May be
-    /// polled anywhere.
+    /// Resets a diverged replica to its primary's state, and returns the directory that keeps its
+    /// old state. The future works on any runtime.
     pub fn rejoin(
         &self,
     ) -> impl Future<Output = Result<PathBuf, NodeRefusal>> + Send + 'static + use<> {
@@ -226,7 +232,7 @@ impl Node {
         self.change(async move { shared.rejoin().await })
     }
 
-    /// The changes that only this node holds, at most `limit` of them. May be polled anywhere.
+    /// The changes that only this node holds, at most `limit`. The future works on any runtime.
     pub fn diverged_changes(
         &self,
         limit: usize,
@@ -238,7 +244,7 @@ impl Node {
         })
     }
 
-    /// Runs to its end whatever becomes of who asked for it.
+    /// Runs a change of the role to its end, even if the returned future is dropped.
     fn change<T: Send + 'static, F>(
         &self,
         change: F,
@@ -253,7 +259,8 @@ impl Node {
         }
     }
 
-    /// Ends the node's role and its threads. What waits for replicas is told so.
+    /// Ends the node's role and its threads. Writes that wait for replicas end with
+    /// [`NotReplicated::Stopped`].
     pub fn stop(&self) {
         let runtime = self.runtime.lock();
         let Some(runtime) = runtime.unwrap_or_else(PoisonError::into_inner).take() else {

@@ -1,4 +1,4 @@
-//! An engine as the node of a primary's driver.
+//! The engine in the role of a primary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,12 +14,13 @@ use talos_replication::history::EpochHistory;
 use talos_replication::message::LastUsed;
 use talos_replication::position::{Epoch, Position};
 
-/// The later epoch of another primary, once there is one. From then on no write is acknowledged here.
+/// The later epoch of another primary, once there is one. From then on this node acknowledges no
+/// write.
 #[derive(Debug, Default)]
 pub(super) struct Replaced(AtomicU64);
 
 impl Replaced {
-    /// The epoch that has replaced this node's.
+    /// The later epoch, if there is one.
     pub(super) fn by(&self) -> Option<Epoch> {
         match self.0.load(Ordering::SeqCst) {
             0 => None,
@@ -32,14 +33,14 @@ impl Replaced {
     }
 }
 
-/// See the module.
+/// What the driver of a primary needs of the engine.
 pub(super) struct PrimaryRole {
     pub(super) engine: Arc<Engine>,
     pub(super) source: EngineSource,
     pub(super) history: EpochHistory,
     pub(super) committed: watch::Receiver<Position>,
     pub(super) replaced: Arc<Replaced>,
-    /// Set before anybody is listened to.
+    /// Set before the primary listens.
     pub(super) handle: Arc<OnceLock<PrimaryHandle>>,
 }
 
@@ -75,7 +76,7 @@ impl PrimaryNode for PrimaryRole {
         }
         self.replaced.note(epoch);
         let (engine, handle) = (Arc::clone(&self.engine), Arc::clone(&self.handle));
-        // The disk may take its time; no write is acknowledged from now on in any case.
+        // Stepping down blocks on disk. No write is acknowledged from now on in any case.
         spawn_blocking(move || {
             match engine.step_down() {
                 Ok(()) | Err(FollowError::Replica) => {}

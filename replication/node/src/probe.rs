@@ -1,7 +1,8 @@
-//! Whether the primary that is configured reigns later than this node, which was promoted over its configuration.
+//! Checks at start whether a promoted node was replaced by its configured primary.
 //!
-//! A fleet may have gone back to that primary since: then this node, started with its configuration as it always was, must not reign
-//! beside it. Who does not answer is taken to be gone.
+//! A node that was promoted over its configuration starts as a primary. But the fleet may have gone
+//! back to the configured primary since; then two nodes would be primary. So the node asks that
+//! primary first. A primary that does not answer counts as gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +18,11 @@ use talos_replication::history::EpochHistory;
 use talos_replication::message::{Batch, Chunk, CopyPlace};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
-/// How long it may take to answer.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Storage that takes nothing, and remembers that something was to be taken: only a primary of this line, and a later one, gives
-/// anything to a node that reigns itself.
+/// Storage that accepts nothing, and records that it was asked to. Only a primary of a later epoch
+/// of the same history sends anything to this node.
 #[derive(Clone, Default)]
 struct Refusing(Arc<AtomicBool>);
 
@@ -51,7 +52,7 @@ impl ChangeSink for Refusing {
 }
 
 impl Shared {
-    /// Whether somebody reigns at `primary` whom this node would have to follow.
+    /// Whether the node at `primary` is a primary that this node must follow.
     pub(super) async fn is_replaced_by(&self, primary: &str) -> bool {
         let (Ok(history), Ok(last)) = (epoch_history(&self.engine), last_digest(&self.engine))
         else {
@@ -78,7 +79,7 @@ impl Shared {
             Ok(Ok(status)) => matches!(status.stop, Some(Stop::Diverged { .. })),
             _ => false,
         };
-        // It has ended already when its storage has refused something.
+        // Fails if the replica has ended already because its storage refused.
         let _ = handle.leave().await;
         let _ = asking.await;
         is_diverged || asked.load(Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! The role that a node has now: how one begins, ends, and is exchanged for the other.
+//! The role of a node: how it begins, ends, and changes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,10 +25,10 @@ use talos_replication::message::LastUsed;
 use talos_replication::position::{Epoch, Position};
 use talos_replication::sink::SinkError;
 
-/// Bytes of the log that are read at a time to show what only this node holds.
+/// The most bytes of the log that are read at a time to find diverged changes.
 const LOG_BYTES: usize = 1 << 20;
 
-/// What a node does now.
+/// The current role of a node.
 pub(super) enum Role {
     Primary {
         handle: PrimaryHandle,
@@ -43,7 +43,7 @@ pub(super) enum Role {
         task: JoinHandle<Result<StoppedReplica<EngineSink>, SinkError>>,
         primary: String,
     },
-    /// Between two roles, or after the last.
+    /// Between two roles, or stopped.
     None,
 }
 
@@ -68,7 +68,8 @@ impl Shared {
         u64::try_from(self.settings.max_staleness.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Begins a role when the process starts. A promotion counts unless the primary that is configured was promoted later.
+    /// Begins the first role of the process. A promotion counts unless the configured primary was
+    /// promoted later.
     pub(super) async fn wake(self: &Arc<Self>) -> Result<(), NodeError> {
         if let (Mode::Primary, ConfiguredRole::Replica { primary }) =
             (self.engine.mode(), &self.settings.configured_role)
@@ -87,7 +88,7 @@ impl Shared {
         self.begin().await
     }
 
-    /// Begins the role that the engine is in.
+    /// Begins the role of the engine's mode.
     async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
         match (self.engine.mode(), &self.settings.configured_role) {
             (Mode::Primary, configured_role) => {
@@ -188,7 +189,7 @@ impl Shared {
                 time_ms: time.0,
             };
             for used in used.chunks(LAST_USED_ENTRIES) {
-                // Without a primary, or with one that is busy, the next use of the key is told instead.
+                // Fails if the queue is full. The next use of the key is reported again.
                 let _ = uses.report_last_used(used.iter().map(entry).collect());
             }
         });
@@ -202,7 +203,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the role there is. What a replica gives back is at rest.
+    /// Ends the current role, and waits until its storage is idle.
     pub(super) async fn end(&self) {
         let role = std::mem::replace(&mut *self.role(), Role::None);
         match role {
@@ -211,7 +212,7 @@ impl Shared {
                 let _ = task.await;
             }
             Role::Replica { handle, task, .. } => {
-                // It has ended already, by an error that it has told.
+                // Fails if the replica has ended already; it has logged its error.
                 let _ = handle.leave().await;
                 let _ = task.await;
             }

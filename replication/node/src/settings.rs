@@ -1,4 +1,4 @@
-//! What a node is told, and what it says when it cannot.
+//! The settings of a node, and its errors.
 
 use std::fmt;
 use std::io;
@@ -12,14 +12,14 @@ use talos_replication::driver::tls::{PrimaryTls, ReplicaTls};
 use talos_replication::position::Position;
 use talos_replication::secret::Secrets;
 
-/// What a node is configured to be.
+/// The role in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfiguredRole {
-    /// It takes the writes.
+    /// The node accepts writes.
     Primary,
-    /// It follows a primary.
+    /// The node follows a primary.
     Replica {
-        /// Where that listens, as `HOST:PORT`.
+        /// The address of the primary, as `HOST:PORT`.
         primary: String,
     },
 }
@@ -33,62 +33,62 @@ impl fmt::Display for ConfiguredRole {
     }
 }
 
-/// What a node is told.
+/// The settings of a node.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
-    /// What it is to be.
+    /// The configured role.
     pub configured_role: ConfiguredRole,
-    /// Where its database is.
+    /// The directory of its database.
     pub directory: PathBuf,
-    /// Where it listens for replicas when it is a primary. Port 0 = the system picks one.
+    /// Where it listens for replicas as a primary. With port 0 the system picks one.
     pub listen: SocketAddr,
-    /// What it shares with the other nodes.
+    /// The secrets that it shares with the other nodes.
     pub secrets: Secrets,
-    /// For how long a replica takes itself to be up to date.
+    /// How long a replica considers itself up to date after a heartbeat.
     pub max_staleness: Duration,
-    /// How many replicas every write waits for.
+    /// The number of replicas that every write waits for.
     pub min_acks: usize,
-    /// How long at most.
+    /// How long a write waits at most.
     pub ack_timeout: Duration,
-    /// Full copies that are sent at a time.
+    /// The most full copies that are sent at a time.
     pub copies: usize,
-    /// Bytes per second that all of them may take together.
+    /// Bytes per second of all copies together.
     pub copy_bytes_per_s: u64,
-    /// TLS for those that call.
+    /// TLS for connections that it accepts.
     pub primary_tls: Option<PrimaryTls>,
-    /// TLS for calling.
+    /// TLS for connections that it makes.
     pub replica_tls: Option<ReplicaTls>,
 }
 
 /// The node cannot start; for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The file of the node.
+    /// The node file.
     #[error("the node's file: {0}")]
     File(io::Error),
     /// The listener for replicas.
     #[error("replication.listen: {address}: {source}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// Storage.
     #[error("{0}")]
     Storage(String),
-    /// The system gives no threads.
+    /// The threads cannot be started.
     #[error("threads for replication: {0}")]
     Threads(io::Error),
 }
 
-/// What an operator asked for was not done.
+/// An operator's request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeRefusal {
-    /// It makes no sense for the node as it is.
+    /// The request does not fit the state of the node.
     #[error("{0}")]
     Precondition(&'static str),
-    /// It failed, and the node is what it was before.
+    /// The request has failed. The node is in the role it had before.
     #[error("{0}")]
     Failed(String),
 }
@@ -99,14 +99,14 @@ impl From<NodeError> for NodeRefusal {
     }
 }
 
-/// The changes that only one node holds.
+/// The changes of a diverged node that its primary does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DivergedChanges {
-    /// The last change that the primary holds as well.
+    /// The last change that both nodes hold.
     pub fork: Position,
-    /// The changes after it, the oldest first.
+    /// The changes after it, oldest first.
     pub changes: Vec<LoggedChange>,
-    /// How many there are in all.
+    /// The total number of them.
     pub total: u64,
 }
 

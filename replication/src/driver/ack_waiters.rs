@@ -1,4 +1,4 @@
-//! Writes that wait for replicas, from any thread.
+//! Writes that wait for replicas. Thread safe.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,27 @@ use super::clock::now_ms;
 use crate::acks::{Acks, Released, Ticket, TooManyWaiting, Wait};
 use crate::position::{NodeId, Position};
 
-/// A write is not known to be where it was to be. It is durable with the primary, and replicas get it.
+/// The required replicas have not confirmed the write. It is durable at the primary, and replicas
+/// still receive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReplicated {
-    /// Too few replicas have said so in time; it may still be there later.
+    /// Too few replicas have confirmed in time; they may still do so later.
     #[error("too few replicas have the write after the time that it may wait")]
     TimedOut,
-    /// Nobody listens to replicas any more.
+    /// The primary has stopped.
     #[error("the primary has stopped")]
     Stopped,
-    /// Try again later.
+    /// Too many writes wait; retry later.
     #[error(transparent)]
     TooManyWaiting(#[from] TooManyWaiting),
 }
 
-/// A write that waits.
+/// A write that waits for replicas.
 #[derive(Debug)]
 pub struct Waiting(oneshot::Receiver<Result<(), NotReplicated>>);
 
 impl Waiting {
-    /// Waits for the end.
+    /// Waits for the result.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
@@ -37,7 +38,7 @@ impl Waiting {
         self.0.await.unwrap_or(Err(NotReplicated::Stopped))
     }
 
-    /// Waits for the end, on a thread that belongs to no runtime.
+    /// Blocks until the result is there. Not for threads of an async runtime.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
@@ -48,7 +49,6 @@ impl Waiting {
     }
 }
 
-/// Which connection something was heard on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) node: NodeId,
@@ -70,14 +70,14 @@ impl Register {
                 Released::TimedOut(ticket) => (ticket, Err(NotReplicated::TimedOut)),
             };
             if let Some(owner) = self.owners.remove(&ticket) {
-                // Who has gone need not be told.
+                // The caller may have stopped waiting.
                 let _ = owner.send(outcome);
             }
         }
     }
 }
 
-/// The writes that wait.
+/// The writes that wait, and the replicas they wait for.
 pub(super) struct AckWaiters(Mutex<Register>);
 
 impl AckWaiters {
@@ -151,7 +151,7 @@ impl AckWaiters {
         register.tell(released);
     }
 
-    /// Nobody is waited for any more.
+    /// Ends all waits with [`NotReplicated::Stopped`], later ones too.
     pub(super) fn stop(&self) {
         let mut register = self.lock();
         register.stopped = true;

@@ -1,7 +1,8 @@
-//! Work for storage, which may wait for the disk: done on threads for that, never on those that serve connections.
+//! Runs storage work on blocking threads, away from the threads that serve connections.
 //!
-//! Guarantees: jobs are done one at a time, in the order in which they were named, and what came of each is told in that
-//! order. After a job that failed, none of those that were named before it was told is done.
+//! Guarantees: jobs run one at a time, in the order of [`StorageWorker::push`], and their results
+//! are returned in that order. When a job fails, the jobs that were queued before its result was
+//! returned are dropped.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -11,18 +12,18 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::sink::{ChangeSink, SinkDone, SinkError, SinkWork};
 use crate::source::{ChangeSource, SourceDone, SourceError, SourceWork};
 
-/// A job of work for storage of kind `S`.
+/// A job for storage of type `S`.
 pub(super) trait Job<S>: Send + 'static {
-    /// What comes of it.
+    /// Its result.
     type Done: Send + 'static;
 
-    /// Does it. `None` when nobody need be told.
+    /// Runs the job. `None` if it has no result to return.
     fn perform(self, storage: &mut S) -> Option<Self::Done>;
 
-    /// What is told when it broke off.
+    /// The result of a job that has panicked.
     fn broken_off() -> Self::Done;
 
-    /// Whether it failed.
+    /// Whether the job has failed.
     fn has_failed(done: &Self::Done) -> bool;
 }
 
@@ -60,9 +61,9 @@ impl<S: ChangeSink + Send + 'static> Job<S> for SinkWork {
     }
 }
 
-/// Storage, and the work that waits for it.
+/// Storage, and the jobs that wait for it.
 pub(super) struct StorageWorker<S, P: Job<S>> {
-    /// `None` while a job is being done.
+    /// `None` while a job runs, and after a job has panicked.
     storage: Option<S>,
     waiting: VecDeque<P>,
     running: Option<JoinHandle<(S, Option<P::Done>)>>,
@@ -77,18 +78,18 @@ impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
         }
     }
 
-    /// Names one more job.
+    /// Queues a job.
     pub(super) fn push(&mut self, job: P) {
         self.waiting.push_back(job);
         self.begin();
     }
 
-    /// Whether nothing waits and nothing is being done.
+    /// Whether no job waits or runs.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// The storage of an idle worker, if a job has not broken off with it.
+    /// The storage of an idle worker. `None` if a job has panicked.
     pub(super) fn into_storage(self) -> Option<S> {
         self.storage
     }
@@ -109,8 +110,8 @@ impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
         }));
     }
 
-    /// What came of the oldest job that has not been told; waits for as long as there is none. Nothing is lost when the
-    /// wait is given up.
+    /// The result of the oldest job whose result was not returned yet. Pends while there is no job.
+    /// Cancel safe.
     pub(super) async fn next_done(&mut self) -> P::Done {
         loop {
             let Some(running) = &mut self.running else {
@@ -138,7 +139,7 @@ impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
 mod tests {
     use super::*;
 
-    /// A job that notes its number.
+    /// A job that appends its number to the storage.
     enum Note {
         Told(u8),
         Untold(u8),

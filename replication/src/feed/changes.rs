@@ -19,7 +19,7 @@ impl Feed {
                 vec![self.work(SourceWork::OpenCopy(None))]
             }
             Looked::Here(ours) if !same(point.digest, ours) => {
-                // Where they parted is unknown: here at the latest.
+                // Where the histories part is unknown: here at the latest.
                 let fork = Sequence(position.sequence.0.saturating_sub(1));
                 self.refuse(Refusal::Diverged { fork })
             }
@@ -56,7 +56,8 @@ impl Feed {
         if last.sequence > self.committed.sequence {
             return self.end(FeedEnd::Broken("changes that are not durable"));
         }
-        // What no replica would take must not break one connection after the other.
+        // No replica would accept these. Refused here, so that they do not break one connection
+        // after the other.
         let fits = |change: &Vec<u8>| change.len() <= CHANGE_BYTES;
         if batch.changes.len() > BATCH_CHANGES || !batch.changes.iter().all(fits) {
             return self.end(FeedEnd::Broken("changes beyond the bounds"));

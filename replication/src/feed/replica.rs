@@ -30,7 +30,8 @@ impl Feed {
             (Divergence::Diverged { fork }, StartFrom::Change(_)) => {
                 return self.refuse(Refusal::Diverged { fork });
             }
-            // Of what a replica that is to begin anew holds nothing counts, nor of a copy from another history.
+            // A replica that starts over keeps nothing, so its history does not matter. The same
+            // goes for a copy that was begun from another history.
             (_, StartFrom::Nothing) | (Divergence::Diverged { .. }, StartFrom::Copy(_)) => {
                 self.state = State::Opening(None);
                 SourceWork::OpenCopy(None)
@@ -75,8 +76,9 @@ impl Feed {
             self.unconfirmed = None;
         }
         if !self.joined {
-            // The promise waits for the next status update: writes that were acknowledged before the replica has joined are not
-            // beyond the committed of a later moment, but may be beyond that of this one.
+            // The first promise of freshness waits for the next status update. Writes that were
+            // acknowledged before the replica joined may lie beyond the committed position of this
+            // moment, but not of a later one.
             actions.push(self.join(durable));
             return actions;
         }
@@ -84,7 +86,7 @@ impl Feed {
         self.echo_ms = Some(status_update.sent_ms);
         actions.push(FeedAction::Acknowledged(durable));
         if first {
-            // The replica has been waiting for it.
+            // The replica becomes fresh with this heartbeat: do not let it wait.
             actions.push(self.heartbeat(moment));
         }
         actions

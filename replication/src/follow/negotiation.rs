@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::sink::{Progress, SinkWork};
 
 impl Follower {
-    /// The connection to a primary is open.
+    /// The connection to a primary is open: the handshake is complete.
     pub fn on_connected(&mut self, now_ms: u64) -> Vec<FollowAction> {
         self.heard_ms = now_ms;
         self.update_sent_ms = now_ms;
@@ -41,7 +41,8 @@ impl Follower {
             StartFrom::Change(point) => point.position.sequence,
             StartFrom::Nothing | StartFrom::Copy(_) => Sequence(0),
         };
-        // The primary has looked already. It is this node's data that would be lost, so it looks for itself.
+        // The primary has compared already. The replica compares again, because its own data is at
+        // stake.
         let divergence = history.compare(Sequence(u64::MAX), &self.durable_state.history, held);
         let begins_anew = match &plan {
             Plan::Feed(_) => false,
@@ -60,7 +61,7 @@ impl Follower {
         }
         let mut actions = vec![];
         if history.newest_id() != self.history.newest_id() || begins_anew {
-            // What another primary has promised says nothing of what this one has.
+            // Promises of another primary say nothing about this one.
             self.lag = Lag::new(if begins_anew { Sequence(0) } else { held });
         }
         if history != self.history && !begins_anew {

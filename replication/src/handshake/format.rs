@@ -1,4 +1,4 @@
-//! The bytes of the handshake. No seal is around them.
+//! The encoding of the handshake, which is not sealed.
 //!
 //! ```text
 //! Hello      01  "TALOSREP"  u16 oldest version  u16 newest  cluster (16)  node (16)  role 01  nonce (32)
@@ -145,7 +145,7 @@ pub fn refused(refusal: Refusal) -> Vec<u8> {
     out.finish()
 }
 
-/// The refusal that a frame is, if it is one.
+/// Decodes a frame as a refusal. `None` if it is something else.
 pub fn as_refused(bytes: &[u8]) -> Option<Refusal> {
     let mut reader = Reader::new(bytes);
     if reader.u8() != Ok(REFUSED) {
@@ -155,7 +155,8 @@ pub fn as_refused(bytes: &[u8]) -> Option<Refusal> {
     reader.finish().ok().map(|()| refusal)
 }
 
-/// What has been said so far. Each part goes in after its length, so that no two conversations have the same bytes.
+/// A running hash of the handshake. Each part is prefixed by its length, so that different
+/// handshakes never hash the same bytes.
 #[derive(Clone)]
 pub struct Transcript(Context);
 
@@ -173,7 +174,7 @@ impl Transcript {
         self.0.update(part);
     }
 
-    /// The digest of what has been said up to here and then `part`.
+    /// The digest of everything so far followed by `part`.
     pub fn with(&self, part: &[u8]) -> [u8; 32] {
         let mut whole = self.clone();
         whole.add(part);
@@ -184,7 +185,7 @@ impl Transcript {
         digest
     }
 
-    /// What `side` proves when this is its public key.
+    /// The digest that `side` proves when it sends this public key.
     pub fn claim(&self, side: Side, public_key: &PublicKey) -> [u8; 32] {
         let mut claim = self.clone();
         claim.add(match side {

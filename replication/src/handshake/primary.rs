@@ -1,4 +1,4 @@
-//! The side that is called.
+//! The side that accepts the connection.
 
 use super::format::{Challenge, Evidence, Hello, Transcript};
 use super::{HandshakeError, HandshakeStep, Identity, Nonce, Peer};
@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::session::{KeyPair, Session, Side};
 use crate::wire::Malformed;
 
-/// The handshake of a primary with one that calls.
+/// The handshake of a primary with a connecting node.
 pub struct PrimaryHandshake {
     identity: Identity,
     nonce: Nonce,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for PrimaryHandshake {
 }
 
 impl PrimaryHandshake {
-    /// Waits for a greeting.
+    /// Starts a handshake: waits for the greeting.
     #[must_use]
     pub fn begin(identity: Identity, nonce: Nonce) -> Self {
         Self {
@@ -42,10 +42,10 @@ impl PrimaryHandshake {
         }
     }
 
-    /// Takes a frame of the node that calls.
+    /// Handles a frame of the connecting node.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is to be closed.
+    /// [`HandshakeError`]: close the connection.
     pub fn on_frame(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Called => self.on_hello(frame),
@@ -107,7 +107,7 @@ impl PrimaryHandshake {
         let claim = transcript.claim(Side::Primary, &keys.public());
         let ours = Evidence {
             public_key: keys.public(),
-            // The secret that the other side has shown to know, which may be one that is being replaced.
+            // The secret that the other side has used, which may be a retired one.
             proof: secret.prove(&claim),
         };
         let ours = ours.encode(Side::Primary);

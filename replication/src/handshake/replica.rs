@@ -1,4 +1,4 @@
-//! The side that calls.
+//! The side that connects.
 
 use super::format::{self, Challenge, Evidence, Hello, Transcript};
 use super::{HandshakeError, HandshakeStep, Identity, Nonce, Peer};
@@ -19,7 +19,7 @@ enum State {
     Greeted,
     Proven {
         challenge: Challenge,
-        /// All that has been said, this side's evidence included.
+        /// The handshake so far, this side's evidence included.
         transcript: Box<Transcript>,
         keys: KeyPair,
     },
@@ -37,7 +37,7 @@ impl std::fmt::Debug for State {
 }
 
 impl ReplicaHandshake {
-    /// Begins; the frame is to be sent.
+    /// Starts a handshake. Send the returned frame.
     #[must_use]
     pub fn begin(identity: Identity, nonce: Nonce) -> (Self, Vec<u8>) {
         let hello = Hello {
@@ -56,10 +56,10 @@ impl ReplicaHandshake {
         (begun, hello)
     }
 
-    /// Takes a frame of the primary.
+    /// Handles a frame of the primary.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is to be closed.
+    /// [`HandshakeError`]: close the connection.
     pub fn on_frame(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         let state = std::mem::replace(&mut self.state, State::Over);
         if let Some(refusal) = format::as_refused(frame) {

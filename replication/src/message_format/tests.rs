@@ -166,7 +166,7 @@ fn garbage_does_no_harm() {
     let mut random = Random::new(9);
     for _ in 0..20_000 {
         let mut bytes = random.bytes_up_to(200);
-        // Mostly with a kind that is known, so that the fields are looked at.
+        // Mostly with a known kind, so that the fields are decoded.
         bytes[0] = [bytes[0], 16, 17, 18, 32, 33, 34, 35, 36][random.below(9)];
         if let Ok(message) = decode(&bytes) {
             assert_eq!(encode(&message), bytes);

@@ -1,16 +1,17 @@
-//! What must hold.
+//! The properties that the simulation checks.
 //!
-//! While things happen, of every node that answers:
-//! 1. It never goes back: what it has shown, it shows, unless it was copied anew. A key that was once revoked stays so.
-//! 2. If it says that it has reached the position of a write, it shows what the write did.
-//! 3. If it takes itself to be up to date with a primary, it shows every revocation that this primary has acknowledged as
-//!    being with all such replicas.
+//! During a run, for every node that answers:
+//! 1. It never goes back: what it has shown it goes on to show, unless it was copied again. A
+//!    revoked key stays revoked.
+//! 2. If it says that it has reached the position of a write, it shows the effect of the write.
+//! 3. If it considers itself up to date with a primary, it shows every revocation that this primary
+//!    has acknowledged with `Wait::AllFresh`.
 //!
-//! And at the end:
-//! 4. All nodes hold the same.
-//! 5. What was acknowledged as being with at least one replica is there.
+//! At the end of a run:
+//! 4. All nodes hold the same state.
+//! 5. Every write that was acknowledged as held by at least one replica is there.
 //!
-//! The second and the last hold for clusters in which the operator can keep to the rules (`operator.rs`).
+//! Properties 2 and 5 hold for clusters in which the operator can follow the rules (`operator.rs`).
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use super::{Violation, note};
 use crate::acks::Wait;
 use crate::position::{EpochId, Position};
 
-/// A write, as the client knows it.
+/// A write, as its client knows it.
 #[derive(Debug)]
 pub struct Write {
     pub epoch_id: EpochId,
@@ -31,7 +32,7 @@ pub struct Write {
     pub acknowledged: bool,
 }
 
-/// What a node has shown.
+/// What a node has shown so far.
 #[derive(Debug, Default)]
 pub struct Seen {
     generation: u64,
@@ -53,7 +54,7 @@ fn holds(store: &Store, write: &Write) -> bool {
         .is_some_and(|committed| store.history().reaches(committed.sequence, write.position))
 }
 
-/// Reads from a node, if it answers.
+/// Reads from a node, if it answers, and checks properties 1 to 3.
 pub fn read(
     node: &mut Node,
     now_ms: u64,
@@ -113,7 +114,7 @@ pub fn read(
     Ok(())
 }
 
-/// Compares what two nodes hold.
+/// Checks that two nodes hold the same state.
 pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     let (one, other) = (&one.state, &other.state);
     if one.durable != other.durable || one.keys != other.keys {
@@ -134,7 +135,7 @@ pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Looks for acknowledged writes that are lost.
+/// Checks that no acknowledged write is lost.
 pub fn kept(leader: &Store, writes: &[Write], acks_min: usize) -> Result<(), Violation> {
     if acks_min == 0 {
         return Ok(());

@@ -1,12 +1,14 @@
-//! A cluster in one thread: nodes with model storage, a network, clients and an operator, all of them driven by one seed.
+//! A simulated cluster in one thread: nodes with model storage, a network, clients and an operator,
+//! all driven by one seed.
 //!
-//! A run is some hundred steps. Bytes arrive in pieces, late, or not at all; connections break anywhere; nodes crash between
-//! any two steps and lose what was not synced; time jumps; the operator promotes replicas, takes old primaries back, and
-//! has diverged ones copied anew. In between clients write and read. Then all faults end, and the cluster must come to
-//! rest with equal states. What must hold is in `checks.rs`.
+//! A run has several hundred steps. Bytes arrive in pieces, late, or not at all. Connections break
+//! anywhere. Nodes crash between any two steps and lose unsynced data. Time jumps. The operator
+//! promotes replicas, takes old primaries back, and resyncs diverged nodes. In between clients
+//! write and read. Then all faults end, and the cluster must settle with equal states. The checked
+//! properties are in `checks.rs`.
 //!
-//! `TALOS_REPLICATION_RUNS` takes more or fewer runs and `TALOS_REPLICATION_SEED` begins with another seed. A failure says
-//! the seed.
+//! `TALOS_REPLICATION_RUNS` sets the number of runs, `TALOS_REPLICATION_SEED` the first seed. A
+//! failure prints its seed.
 
 mod checks;
 mod network;
@@ -27,15 +29,15 @@ use crate::follow::Follower;
 use crate::message::{Plan, Welcome};
 use crate::sink::Progress;
 
-/// Runs of the normal test, within which every planted defect is found as well.
+/// Runs of the normal test. Every failpoint is found within this number.
 const RUNS: u64 = 1500;
 const STEPS: usize = 700;
 const MAX_STALENESS_MS: u64 = 800;
 
 thread_local! {
-    /// How often the things happened that a run must be able to reach.
+    /// How often each noteworthy event happened.
     static NOTES: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
-    /// A promise between state machines that was broken in this run.
+    /// A contract between state machines that was violated in this run.
     static VIOLATED: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
@@ -57,7 +59,7 @@ fn note_plan(follow: &Follower, welcome: &Welcome) {
     });
 }
 
-/// What was found to be wrong.
+/// A property that does not hold.
 type Violation = String;
 
 fn run(seed: u64, sync: Sync) -> Result<(), Violation> {

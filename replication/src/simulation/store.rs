@@ -1,4 +1,4 @@
-//! The storage of a simulated node: maps in memory, of which a crash leaves what was synced.
+//! The storage of a simulated node: maps in memory. A crash keeps only what was synced.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,25 @@ use crate::random::Random;
 use crate::sink::{ChangeSink, DurableState, Progress, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
 
-/// The family of the rows of keys.
+/// The row family of keys.
 const KEYS: u16 = 1;
-/// Changes of one batch: few, so that there are many batches.
+/// The most changes of one batch: few, so that there are many batches.
 const BATCH: usize = 3;
-/// Rows of one chunk: few, so that there are many chunks.
+/// The most rows of one chunk: few, so that there are many chunks.
 const CHUNK: usize = 2;
 /// Copies that a primary keeps at a time.
 const COPIES: usize = 2;
-/// How often others are turned away before a copy that nobody reads makes room.
+/// How many refused copies it takes until an unread copy is dropped.
 const COPY_IDLE: usize = 5;
 
-/// What is done to a key.
+/// An operation on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Issue,
     Revoke,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Valid,
@@ -46,7 +46,7 @@ fn decode(bytes: &[u8]) -> (Op, KeyName) {
     (op, KeyName::from_be_bytes([bytes[1], bytes[2]]))
 }
 
-/// What a node holds.
+/// The state of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     pub durable: DurableState,
@@ -71,7 +71,7 @@ struct Copy {
     id: CopyId,
     point: LogPoint,
     rows: Vec<Row>,
-    /// How often somebody was turned away since it was last read.
+    /// How often another copy was refused since the last read.
     idle: usize,
 }
 
@@ -79,21 +79,21 @@ struct Copy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     Always,
-    /// The defect: what a replica applies is left to the next write of another kind.
+    /// A defect: applied changes are synced only with the next write of another kind.
     Skipped,
 }
 
 #[derive(Debug)]
 pub struct Store {
     pub state: State,
-    /// What a crash would leave, if that is not all.
+    /// The state after a crash, if it differs.
     synced: Option<Box<State>>,
-    /// A copy of all that there was once.
+    /// A backup of an earlier state.
     backup: Option<Box<State>>,
     sync: Sync,
     copies: Vec<Copy>,
     random: Random,
-    /// How often everything was thrown away for a copy.
+    /// How often the state was dropped for a copy.
     pub generation: u64,
 }
 
@@ -131,7 +131,7 @@ impl Store {
         &self.state.durable.history
     }
 
-    /// The last change; `None` in the midst of a copy.
+    /// The last change; `None` in the middle of a copy.
     pub fn committed(&self) -> Option<Position> {
         match &self.state.durable.progress {
             Progress::At(position) => Some(*position),
@@ -146,7 +146,7 @@ impl Store {
             epoch: self.history().newest(),
             sequence: committed.sequence.next(),
         };
-        // No two changes have the same bytes.
+        // Random bytes make every change unique.
         let change = [encode(op, key), self.random.array::<4>().to_vec()].concat();
         self.state.durable.last = Some(Digest::of(&change));
         let entry = (position.epoch, change);
@@ -157,12 +157,12 @@ impl Store {
         position
     }
 
-    /// Keeps a copy of everything outside the store.
+    /// Makes a backup of the whole state.
     pub fn back_up(&mut self) {
         self.backup = Some(Box::new(self.state.clone()));
     }
 
-    /// Goes back to the copy, if it is of the same reign and complete.
+    /// Restores the backup, if it has the same epoch history and is complete.
     pub fn restore(&mut self) -> bool {
         let same = |backup: &State| {
             backup.durable.history == *self.history()
@@ -181,7 +181,7 @@ impl Store {
         true
     }
 
-    /// Forgets old changes of the log.
+    /// Drops old changes of the log.
     pub fn trim(&mut self) {
         let held = self.state.log.len();
         if held > 0 && self.synced.is_none() {
@@ -243,7 +243,8 @@ impl ChangeSource for Store {
             return Ok(CopyOpening::Open(copy.id, copy.point));
         }
         if self.copies.len() >= COPIES {
-            // A copy that is being read is not taken away: replicas would take it from each other for ever.
+            // A copy that is being read is not dropped: replicas would take it from each other for
+            // ever.
             self.copies.iter_mut().for_each(|copy| copy.idle += 1);
             let idle = self.copies.iter().position(|copy| copy.idle > COPY_IDLE);
             let Some(idle) = idle else {

@@ -1,4 +1,4 @@
-//! All nodes, the network between them, and what happens next.
+//! The simulated world: all nodes, the network, and the choice of the next step.
 
 use super::checks::{self, Write};
 use super::network::{Arrival, Network};
@@ -9,7 +9,7 @@ use crate::acks::{Released, Ticket, Wait};
 use crate::position::Epoch;
 use crate::random::Random;
 
-/// Rounds in which a cluster without faults comes to rest.
+/// Rounds within which a cluster without faults settles.
 const ROUNDS: usize = 2000;
 
 pub struct World {
@@ -21,9 +21,9 @@ pub struct World {
     pub leader: usize,
     /// The greatest epoch that the operator has used.
     pub epochs: u64,
-    /// Replicas that have every acknowledged write.
+    /// The number of replicas that every acknowledged write waits for.
     pub acks_min: usize,
-    /// How seldom something is disturbed.
+    /// A fault is injected in one of this many chances.
     calm: usize,
     writes: Vec<Write>,
     next_key: KeyName,
@@ -66,7 +66,7 @@ impl World {
         self.nodes[number].start(now_ms);
     }
 
-    /// Ends the process of a node; what it has written stays.
+    /// Stops the process of a node. Its storage stays.
     pub fn stop(&mut self, number: usize) {
         self.network.crash(number, &mut self.random);
         self.nodes[number].process = None;
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Hands acknowledgements to the clients, who look at once what the nodes show.
+    /// Delivers acknowledgements to the clients, which then read from the nodes at once.
     fn collect(&mut self) -> Result<(), Violation> {
         let mut to_read = false;
         for node in &mut self.nodes {
@@ -244,8 +244,8 @@ impl World {
         }
     }
 
-    /// Brings the primary back from a backup, in a cluster that has nothing to keep, without beginning a new epoch: a mistake,
-    /// after which it gives the same sequences to other changes.
+    /// Restores the primary from a backup without beginning a new epoch, in a cluster where no
+    /// write needs to survive. This is a mistake: the primary then uses sequences a second time.
     fn back_up_or_restore(&mut self) {
         let leader = self.leader;
         if self.acks_min > 0 || self.random.one_in(2) {
@@ -258,14 +258,14 @@ impl World {
             if up {
                 self.start(leader);
             }
-            // They are lost, as whoever does this must know.
+            // The restore loses them, as documented.
             self.writes
                 .iter_mut()
                 .for_each(|write| write.acknowledged = false);
         }
     }
 
-    /// Ends all faults, lets the cluster come to rest, and compares.
+    /// Ends all faults, lets the cluster settle, and compares the nodes.
     pub fn come_to_rest(&mut self) -> Result<(), Violation> {
         self.network.heal();
         let newest = self.nodes.iter().map(|node| node.store.history().newest());
@@ -311,7 +311,7 @@ impl World {
         Err(format!("no rest: {}", self.describe()))
     }
 
-    /// Where everybody stands, for a failure.
+    /// Describes all nodes, for a failure.
     fn describe(&mut self) -> String {
         let leader = self.leader;
         let node = |node: &mut Node| {
@@ -332,7 +332,8 @@ impl World {
     fn is_at_rest(&self) -> bool {
         let leader = &self.nodes[self.leader].store;
         let caught_up = |node: &Node| {
-            // The last change as well: of a primary that was brought back, a replica may be as far as it was before.
+            // Compares the digest as well: a replica of a restored primary may have reached the
+            // same position before.
             node.store.state.durable == leader.state.durable
         };
         self.nodes.iter().all(caught_up)

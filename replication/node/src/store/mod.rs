@@ -1,7 +1,7 @@
 //! The engine as the storage of replication.
 //!
-//! The state machines know nothing of RocksDB, and the engine nothing of a protocol. Here what one says is turned into what the
-//! other understands.
+//! Replication does not know the engine, and the engine does not know the protocol. This module
+//! converts between the two.
 
 mod sink;
 mod source;
@@ -17,10 +17,10 @@ use talos_replication::history::{EpochHistory, EpochStart, InvalidHistory};
 use talos_replication::message::{Cursor, Digest};
 use talos_replication::position::{EpochId, Position};
 
-/// The epochs that are durable with an engine.
+/// The epoch history that is durable at an engine.
 ///
 /// # Errors
-/// It knows more than a history may hold.
+/// The engine knows more epochs than a history may hold.
 pub fn epoch_history(engine: &Engine) -> Result<EpochHistory, InvalidHistory> {
     let lineage = engine.standing().lineage;
     let era = |era: &talos_engine::Era| EpochStart {
@@ -31,13 +31,13 @@ pub fn epoch_history(engine: &Engine) -> Result<EpochHistory, InvalidHistory> {
     EpochHistory::new(lineage.eras().iter().map(era).collect())
 }
 
-/// The last change that is durable with an engine and that its verifications see.
+/// The last change that is durable at an engine and visible to verifications.
 #[must_use]
 pub fn committed_position(engine: &Engine) -> Position {
     engine.head()
 }
 
-/// A history as the engine keeps it, of a node of this cluster.
+/// Converts a history to the engine's form, for a node of this cluster.
 fn lineage_of(history: &EpochHistory, cluster: [u8; 16]) -> Result<Lineage, String> {
     let era = |era: &EpochStart| talos_engine::Era {
         epoch: era.epoch,
@@ -62,12 +62,12 @@ fn engines_cursor(cursor: &Cursor) -> talos_engine::CopyCursor {
     }
 }
 
-/// What the last change of an engine says, in short.
+/// The digest of an engine's last change. `None` if the log does not hold it.
 pub(crate) fn last_digest(engine: &Engine) -> Result<Option<Digest>, ReadError> {
     digest_at(engine, engine.head())
 }
 
-/// What the change at `position` says, in short, if the log holds it.
+/// The digest of the change at `position`, if the log holds it.
 fn digest_at(engine: &Engine, position: Position) -> Result<Option<Digest>, ReadError> {
     let logged = engine.logged(position)?;
     Ok(logged.map(|change| Digest::of(&change.bytes)))

@@ -1,4 +1,4 @@
-//! An engine in replica mode, as a follower writes to it.
+//! An engine in replica mode as a [`ChangeSink`].
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use talos_replication::message::{Batch, Chunk, CopyPlace, Digest, End};
 use talos_replication::position::{CopyId, Position};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
-/// See the module.
+/// The storage of a replica.
 pub struct EngineSink {
     engine: Arc<Engine>,
 }
 
 impl EngineSink {
-    /// The storage of this engine.
+    /// Creates the sink of this engine.
     ///
     /// # Errors
     /// The engine is a primary.
@@ -31,10 +31,10 @@ impl EngineSink {
         }
     }
 
-    /// What is durable with the engine: where a follower begins.
+    /// What is durable at the engine: where a follower starts.
     ///
     /// # Errors
-    /// The disk, or damage.
+    /// The disk has failed, or data is damaged.
     pub fn durable_state(&self) -> Result<DurableState, SinkError> {
         let history = epoch_history(&self.engine).map_err(|error| SinkError(error.to_string()))?;
         if let Some(place) = self.engine.standing().copying {

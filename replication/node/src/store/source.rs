@@ -1,8 +1,8 @@
-//! An engine's log and snapshots, as feeds read them.
+//! The engine's log and snapshots as a [`ChangeSource`].
 //!
-//! Copies are kept when their connection breaks, so that they can be gone on with; one that nobody has read for
-//! [`COPY_IDLE`] makes room when another one is wanted, and never one that is being read: replicas would take it from
-//! each other for ever.
+//! A copy is kept when its connection breaks, so that it can be resumed. A copy that was not read
+//! for [`COPY_IDLE`] is dropped when another one is requested. A copy that is being read is never
+//! dropped: replicas would take it from each other for ever.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -20,12 +20,12 @@ use talos_replication::source::{
 struct Kept {
     copy: CopyId,
     point: LogPoint,
-    /// Whoever reads it holds on to it, so that it is not closed under a reader's hands.
+    /// Shared with readers, so that it is not closed while they read.
     snapshot: Arc<Snapshot>,
     last_read: Instant,
 }
 
-/// See the module. Clones keep the same copies.
+/// The storage of a primary. Clones share the same copies.
 #[derive(Clone)]
 pub struct EngineSource {
     engine: Arc<Engine>,
@@ -33,7 +33,7 @@ pub struct EngineSource {
 }
 
 impl EngineSource {
-    /// The storage of this engine. It stays open as long as a copy of it is kept.
+    /// Creates the source of this engine. The engine stays open while a copy is kept.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl EngineSource {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The copy with this id, of which it is noted that it is being read.
+    /// Finds a copy and marks it as read now.
     fn read_now(&self, copy: CopyId) -> Option<(LogPoint, Arc<Snapshot>)> {
         let mut copies = self.copies();
         let kept = copies.iter_mut().find(|kept| kept.copy == copy)?;
@@ -57,7 +57,7 @@ impl EngineSource {
     fn snapshot(&self) -> Result<Option<Snapshot>, SourceError> {
         let mut opened = self.engine.snapshot();
         if matches!(opened, Err(SnapshotError::Busy)) {
-            // Closing waits for the snapshot's thread, which nobody else has to wait for.
+            // Dropped without the lock: closing a snapshot waits for its thread.
             let idle: Vec<_> = {
                 let mut copies = self.copies();
                 let is_idle = |kept: &mut Kept| kept.last_read.elapsed() >= COPY_IDLE;

@@ -1,4 +1,4 @@
-//! The state machines between two real databases, with nothing else in between.
+//! Feed and follower between two real databases, without a network.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -84,7 +84,7 @@ fn revoke(engine: &Engine, key_id: KeyId) {
     submit(engine, Command::Revoke(revoke)).unwrap();
 }
 
-/// Two nodes, and what the primary keeps over connections.
+/// Two nodes, and what the primary keeps across connections.
 struct Nodes {
     primary: Arc<Engine>,
     replica: Arc<Engine>,
@@ -110,7 +110,7 @@ impl Nodes {
         }
     }
 
-    /// The replica's follower as after a restart.
+    /// Creates the follower anew, as a restart does.
     fn restart(&mut self) {
         self.follow = follow(&self.replica);
     }
@@ -120,7 +120,8 @@ impl Nodes {
         assert_eq!(one, other);
     }
 
-    /// A connection that breaks after so many messages of the primary, or ends when nobody has anything to say.
+    /// Runs a connection that breaks after this many messages of the primary, or ends when neither
+    /// side sends more.
     fn connect(&mut self, messages: usize) {
         self.now_ms += 1_000;
         let committed = committed_position(&self.primary);
@@ -170,7 +171,8 @@ impl Nodes {
                         self.primary_does(connection, actions);
                     }
                 }
-                // Once everything is sent: what is under way arrives.
+                // The connection closes after everything is sent, so messages in flight still
+                // arrive.
                 FeedAction::Close(_)
                 | FeedAction::Joined { .. }
                 | FeedAction::Acknowledged(_)
@@ -268,7 +270,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     issue(&nodes.replica, 10);
     assert!(EngineSink::new(Arc::clone(&nodes.replica)).is_err());
 
-    // The other way around: the old primary comes back as a replica.
+    // The other way around: the old primary returns as a replica.
     std::mem::swap(&mut nodes.primary, &mut nodes.replica);
     nodes.source = EngineSource::new(Arc::clone(&nodes.primary));
     nodes.replica.step_down().unwrap();

@@ -1,22 +1,22 @@
-//! For how long a replica has lagged.
+//! Measures for how long a replica has been behind.
 
 use std::collections::VecDeque;
 
 use crate::position::Sequence;
 
-/// Heads that are remembered until the replica has them.
+/// The most committed positions that are remembered.
 const POSITIONS: usize = 64;
 
-/// When the changes that a replica lacks became durable with the primary.
+/// When the changes that a replica lacks became durable at the primary.
 #[derive(Debug, Default)]
 pub(super) struct LagTimer {
     durable: Sequence,
-    /// Heads in their order, and when each was heard of first.
+    /// Committed positions that the replica lacks, each with the time when it was first seen.
     missing: VecDeque<(Sequence, u64)>,
 }
 
 impl LagTimer {
-    /// Takes notice of the primary's last change.
+    /// The primary has committed the changes up to `committed`.
     pub(super) fn on_committed(&mut self, now_ms: u64, committed: Sequence) {
         let newest = self
             .missing
@@ -28,12 +28,12 @@ impl LagTimer {
         if self.missing.len() < POSITIONS {
             self.missing.push_back((committed, now_ms));
         } else if let Some((known, _)) = self.missing.back_mut() {
-            // With the age of the one that stands there: rather too long than too short.
+            // The new position inherits the older time: the lag is overstated, never understated.
             *known = committed;
         }
     }
 
-    /// Takes notice of the replica's last change.
+    /// The replica holds the changes up to `durable`.
     pub(super) fn on_durable(&mut self, durable: Sequence) {
         self.durable = durable;
         while self
@@ -45,7 +45,7 @@ impl LagTimer {
         }
     }
 
-    /// Since when there is something that the replica lacks.
+    /// Since when the replica lacks a change, by the monotonic clock. `None` if it lacks none.
     pub(super) fn since_ms(&self) -> Option<u64> {
         self.missing.front().map(|(_, since)| *since)
     }

@@ -1,11 +1,11 @@
-//! A primary: it listens, and feeds every replica that calls, each in a task of its own.
+//! The driver of a primary. It listens, and feeds each replica that connects in a task of its own.
 //!
 //! Guarantees:
-//! - Strangers cost little: so many connections at a time are between their begin and the proof of who they are, each for a
-//!   few seconds at most; further ones wait in the backlog of the system.
-//! - A connection that ends in whatever way, a task that is cut off included, is told to those who wait for replicas.
-//! - A replica that calls again ends its connection of before.
-//! - What full copies take together stays below the bound, however many there are.
+//! - Strangers cost little: a limited number of connections is in the handshake at a time, each for
+//!   a few seconds at most. Further ones wait in the listen backlog.
+//! - When a connection ends, waiting writes learn of it, even if its task was aborted.
+//! - A replica that connects again replaces its previous connection.
+//! - All full copies together stay below the rate limit.
 
 mod endpoint;
 mod lag_timer;
@@ -38,42 +38,42 @@ use crate::message::LastUsed;
 use crate::position::{Epoch, Position};
 use crate::source::ChangeSource;
 
-/// How long nothing is accepted after the system could not give a connection.
+/// The pause after a failed accept.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// The node that a primary runs on, but for its changes. No call may wait for anything.
+/// The node that a primary runs on. No call may block.
 pub trait PrimaryNode: Send + Sync + 'static {
     /// Its storage.
     type Source: ChangeSource + Send + 'static;
 
-    /// Its storage, for one more feed. All of them keep the same copies.
+    /// A handle of its storage for one more feed. All handles share the same copies.
     fn source(&self) -> Self::Source;
 
-    /// Its history, which stays the same for as long as it is this primary.
+    /// Its epoch history, which does not change while this primary runs.
     fn history(&self) -> EpochHistory;
 
-    /// Its last durable change: told before the write of that change is acknowledged to anybody.
+    /// Its last durable change. Updated before the write of that change is acknowledged.
     fn committed(&self) -> watch::Receiver<Position>;
 
-    /// A replica tells when keys were last used there.
+    /// A replica reports when keys were last used there.
     fn on_last_used(&self, last_used: Vec<LastUsed>);
 
-    /// There is a primary of this later epoch. When this returns no further write is acknowledged.
+    /// Another primary has this later epoch. After this call no further write may be acknowledged.
     fn on_replaced(&self, epoch: Epoch);
 }
 
-/// What a primary is told.
+/// The settings of a primary.
 #[derive(Clone, Debug)]
 pub struct PrimarySettings {
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
-    /// For how long replicas of this cluster take themselves to be up to date at most, in milliseconds.
+    /// The longest staleness limit of the cluster's replicas, in milliseconds.
     pub max_staleness_ms: u64,
     /// Full copies that its storage keeps at a time.
     pub copies: usize,
-    /// Bytes per second that all of them may take together.
+    /// Bytes per second of all copies together.
     pub copy_bytes_per_s: u64,
-    /// TLS, if there is to be any.
+    /// TLS, if enabled.
     pub tls: Option<PrimaryTls>,
 }
 
@@ -88,14 +88,14 @@ struct Shared<N> {
     registry: Arc<ReplicaRegistry>,
 }
 
-/// A primary, as the rest of its process sees it.
+/// A handle of a running primary.
 #[derive(Clone)]
 pub struct PrimaryHandle {
     registry: Arc<ReplicaRegistry>,
 }
 
 impl<N: PrimaryNode> Primary<N> {
-    /// Of this node. Writes can wait from now on.
+    /// Creates a primary on `node`. Writes can wait from now on.
     #[must_use]
     pub fn new(node: N, settings: PrimarySettings) -> Self {
         let epoch = node.history().newest();
@@ -114,7 +114,7 @@ impl<N: PrimaryNode> Primary<N> {
         }
     }
 
-    /// For the rest of the process.
+    /// A handle for the rest of the process.
     #[must_use]
     pub fn handle(&self) -> PrimaryHandle {
         PrimaryHandle {
@@ -122,7 +122,8 @@ impl<N: PrimaryNode> Primary<N> {
         }
     }
 
-    /// Feeds whoever calls, until [`PrimaryHandle::stop`]. Writes that wait then are told that nobody listens any more.
+    /// Feeds the replicas that connect, until [`PrimaryHandle::stop`]. Writes that still wait then
+    /// end with [`NotReplicated::Stopped`].
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
@@ -158,8 +159,8 @@ impl<N: PrimaryNode> Primary<N> {
 }
 
 impl PrimaryHandle {
-    /// Lets a write that is durable at this position wait for replicas. To be called before it is acknowledged, whatever it
-    /// waits for.
+    /// Lets a write that is durable at `position` wait for replicas. Call it for every write before
+    /// acknowledging it, even if it waits for no replica.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
@@ -172,31 +173,32 @@ impl PrimaryHandle {
         self.registry.waiters.wait(position, wait, at_most)
     }
 
-    /// Where the primary and its replicas stand, a few times a second.
+    /// The status of the primary and its replicas, updated a few times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<PrimaryStatus> {
         self.registry.status()
     }
 
-    /// How often others were refused, by reason.
+    /// The number of refusals by reason.
     #[must_use]
     pub fn refusals(&self) -> Vec<(&'static str, u64)> {
         self.registry.refusals.counts().collect()
     }
 
-    /// Ends all connections and [`Primary::serve`]; does not wait for it.
+    /// Ends all connections and [`Primary::serve`], without waiting.
     pub fn stop(&self) {
         self.registry.stop();
     }
 }
 
-/// Returns when the primary is to stop.
+/// Returns when the primary should stop.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // Fails when nobody is left who could ask for it, which is a stop, too.
+    // An error means that the sender is gone, which is a stop as well.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// The next connection; its place comes first, so that one without a place is not accepted.
+/// Accepts the next connection. Takes a handshake permit first, so that no connection is accepted
+/// without one.
 async fn accept(
     listener: &TcpListener,
     handshakes: &Arc<Semaphore>,
@@ -216,7 +218,7 @@ async fn attend<N: PrimaryNode>(
     permit: OwnedSemaphorePermit,
 ) {
     let begun_ms = now_ms();
-    // Fails only for a connection that has ended, which the first read tells, too.
+    // Fails only for a connection that has ended; the first read reports that.
     let _ = stream.set_nodelay(true);
     let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, permit, begun_ms);
     let mut endpoint = match endpoint {
@@ -237,7 +239,7 @@ async fn attend<N: PrimaryNode>(
     log(&end, address);
 }
 
-/// What one full copy may take, so that all of them stay below the bound.
+/// The rate of one full copy, so that all together stay below the limit.
 fn copy_rate(settings: &PrimarySettings) -> u64 {
     let copies = settings.copies.clamp(1, REPLICAS) as u64;
     (settings.copy_bytes_per_s / copies).max(1)

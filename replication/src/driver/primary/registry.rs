@@ -1,4 +1,5 @@
-//! What all connections of a primary and the rest of its process share: who is being fed, who waits, what was refused.
+//! The replicas that a primary feeds, the writes that wait for them, and the refusals. Shared by
+//! all connections.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use crate::limits::REPLICAS;
 use crate::position::{Epoch, NodeId, Position};
 use crate::refusal::Refusals;
 
-/// Where a primary stands.
+/// The status of a primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimaryStatus {
     /// Its epoch.
@@ -22,20 +23,20 @@ pub struct PrimaryStatus {
     pub position: Position,
     /// The later epoch of another primary, if there is one.
     pub replaced_by: Option<Epoch>,
-    /// The replicas that are connected, by their names.
+    /// The connected replicas, ordered by node.
     pub replicas: Vec<FedReplica>,
 }
 
-/// A replica as its primary sees it.
+/// A connected replica, as its primary sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FedReplica {
-    /// Who it is.
+    /// Its name.
     pub node: NodeId,
-    /// Where it calls from.
+    /// Its network address.
     pub address: SocketAddr,
-    /// What it is getting.
+    /// What it receives.
     pub state: FedState,
-    /// The last change that it has said is durable there.
+    /// The last change that it has confirmed.
     pub durable: Option<Position>,
     /// How many changes it lacks.
     pub behind_changes: u64,
@@ -43,10 +44,10 @@ pub struct FedReplica {
     pub behind_ms: u64,
 }
 
-/// What a replica is getting.
+/// What a replica receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FedState {
-    /// It has proven who it is, and has not been told what it gets.
+    /// Nothing yet: its request is not answered.
     #[default]
     Asking,
     /// A full copy.
@@ -56,7 +57,7 @@ pub enum FedState {
 }
 
 impl FedState {
-    /// A name for logs and answers.
+    /// The name in logs and API answers.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -67,7 +68,7 @@ impl FedState {
     }
 }
 
-/// What a connection reports of its replica.
+/// What a connection reports about its replica.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     pub(super) state: FedState,
@@ -79,7 +80,7 @@ struct Fed {
     number: u64,
     address: SocketAddr,
     report: Report,
-    /// Ends the connection when it is dropped.
+    /// Closes the connection when it is dropped.
     _cut: oneshot::Sender<()>,
 }
 
@@ -125,14 +126,15 @@ impl ReplicaRegistry {
         self.stopping.send_replace(true);
     }
 
-    /// Nobody is fed any more.
+    /// The primary has stopped: ends all waits and clears the status.
     pub(super) fn end(&self) {
         self.waiters.stop();
         self.status
             .send_modify(|status| status.replicas = Vec::new());
     }
 
-    /// Gives a replica its place, and ends the connection that had it before. `None` when all places are taken.
+    /// Registers a connected replica, and ends its previous connection if there is one. `None` if
+    /// the limit of replicas is reached.
     pub(super) fn register(
         self: &Arc<Self>,
         node: NodeId,
@@ -165,7 +167,7 @@ impl ReplicaRegistry {
         });
     }
 
-    /// Looks at the time, and shows where everybody stands.
+    /// Expires waits, and publishes the status.
     pub(super) fn on_tick(&self, position: Position) {
         self.waiters.on_tick();
         let now_ms = now_ms();
@@ -201,11 +203,11 @@ impl ReplicaRegistry {
     }
 }
 
-/// The place of one replica among those that are fed; given back when it is dropped.
+/// The registration of a connected replica. Dropping it removes the replica.
 pub(super) struct Registration {
     registry: Arc<ReplicaRegistry>,
     pub(super) connection: Connection,
-    /// Resolves when the place is given to a later connection.
+    /// Resolves when a later connection of the same replica registers.
     pub(super) replaced: oneshot::Receiver<()>,
 }
 

@@ -1,9 +1,11 @@
-//! A replica: it calls its primary, follows it, and calls again whenever a connection ends.
+//! The driver of a replica. It connects to its primary, follows it, and connects again whenever a
+//! connection ends.
 //!
 //! Guarantees:
-//! - Storage is told everything in one command, across connections: a new one is made when all of its work is done.
-//! - What the status says of freshness holds before storage begins to do what would make it untrue.
-//! - A replica that is told to leave ends when its storage is at rest, and gives it back.
+//! - Storage receives its work in one order across connections: a new connection is made only when
+//!   all storage work is done.
+//! - The status stops promising freshness before storage begins work that ends it.
+//! - A replica that is stopped ends when its storage is idle, and returns the storage.
 
 mod endpoint;
 mod status;
@@ -32,19 +34,19 @@ use crate::message::LastUsed;
 use crate::position::NodeId;
 use crate::sink::{ChangeSink, DurableState, Progress, SinkDone, SinkError, SinkWork};
 
-/// Orders that wait until they are obeyed.
+/// The most commands that may wait.
 const COMMANDS: usize = 8;
 
-/// What a replica is told.
+/// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaSettings {
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
-    /// For how long it takes itself to be up to date, in milliseconds.
+    /// How long the replica considers itself up to date after a heartbeat, in milliseconds.
     pub max_staleness_ms: u64,
-    /// Where its primary listens, as `HOST:PORT`; a name is looked up for every connection.
+    /// The address of its primary, as `HOST:PORT`. A name is resolved for every connection.
     pub primary: String,
-    /// TLS, if there is to be any.
+    /// TLS, if enabled.
     pub tls: Option<ReplicaTls>,
 }
 
@@ -66,7 +68,7 @@ pub struct Replica<K: ChangeSink + Send + 'static> {
     status: watch::Sender<ReplicaStatus>,
 }
 
-/// A replica, as the rest of its process sees it.
+/// A handle of a running replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaHandle {
     commands: mpsc::Sender<Command>,
@@ -74,10 +76,10 @@ pub struct ReplicaHandle {
     status: watch::Receiver<ReplicaStatus>,
 }
 
-/// What a replica gives back that has left its primary.
+/// What a stopped replica returns.
 #[derive(Debug)]
 pub struct StoppedReplica<K> {
-    /// Its storage, which is at rest.
+    /// Its storage, which is idle.
     pub sink: K,
     /// What is durable there.
     pub durable_state: DurableState,
@@ -89,7 +91,7 @@ pub struct StoppedReplica<K> {
 pub struct NotRunning;
 
 impl ReplicaHandle {
-    /// Where it stands, whenever that changes.
+    /// The status, updated on every change.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<ReplicaStatus> {
         self.status.clone()
@@ -98,15 +100,15 @@ impl ReplicaHandle {
     /// Ends the connection and [`Replica::run`].
     ///
     /// # Errors
-    /// It has ended already.
+    /// [`NotRunning`]
     pub async fn leave(&self) -> Result<(), NotRunning> {
         self.command(Command::Leave).await
     }
 
-    /// Throws away what the replica holds and has it copied anew: an operator's decision.
+    /// Drops what the replica holds and copies it again. An operator decides this.
     ///
     /// # Errors
-    /// It has ended already.
+    /// [`NotRunning`]
     pub async fn resync(&self) -> Result<(), NotRunning> {
         self.command(Command::Resync).await
     }
@@ -115,11 +117,11 @@ impl ReplicaHandle {
         self.commands.send(command).await.map_err(|_| NotRunning)
     }
 
-    /// Tells the primary when keys were last used here. Stamps for which there is no room, or no primary, are given back or
-    /// lost: a later one says the same.
+    /// Reports to the primary when keys were last used here. Entries are lost without a primary;
+    /// the next use of a key is reported again.
     ///
     /// # Errors
-    /// There is no room.
+    /// The queue is full; returns the entries.
     pub fn report_last_used(&self, last_used: Vec<LastUsed>) -> Result<(), Vec<LastUsed>> {
         self.last_used
             .try_send(last_used)
@@ -128,7 +130,7 @@ impl ReplicaHandle {
 }
 
 impl<K: ChangeSink + Send + 'static> Replica<K> {
-    /// With this storage, in which this is durable.
+    /// Creates a replica on this storage. `durable_state` is what is durable there.
     #[must_use]
     pub fn new(
         sink: K,
@@ -157,11 +159,11 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         (replica, handle)
     }
 
-    /// Follows until [`ReplicaHandle::leave`]. Does not end otherwise, and must not be cut off: its storage would go on with
-    /// what it was told.
+    /// Follows until [`ReplicaHandle::leave`]. Do not cancel it: storage would go on with the
+    /// queued work.
     ///
     /// # Errors
-    /// Storage has failed: what is on disk is unknown, and the process has to be started again.
+    /// Storage has failed. What is on disk is unknown; restart the process.
     pub async fn run(mut self) -> Result<StoppedReplica<K>, SinkError> {
         loop {
             if let Some(Stop::Storage(error)) = self.follower.stop() {
@@ -208,7 +210,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         })
     }
 
-    /// Makes a connection and follows as long as it lasts.
+    /// Connects, and follows until the connection ends.
     async fn call(&mut self) -> End {
         let begun_ms = now_ms();
         let connecting = connect(&self.settings);
@@ -236,8 +238,8 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         }
     }
 
-    /// Lets storage go on with its work and obeys commands, until something has happened that may change what is to be done:
-    /// an command, work that is done when there is no time to wait for, or that time.
+    /// Waits without a connection while storage works. Returns after a command, at the time
+    /// `until`, or, without `until`, after a storage job.
     async fn rest(&mut self, until: Option<Instant>) {
         loop {
             tokio::select! {
@@ -249,7 +251,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
                     }
                 }
                 command = next_command(&mut self.commands) => return self.on_command(command),
-                // Without a primary there is nobody to tell.
+                // Dropped: there is no primary to report to.
                 _ = next_last_used(&mut self.last_used) => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
             }
@@ -296,7 +298,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         );
     }
 
-    /// Shows where the replica stands.
+    /// Updates the status.
     fn publish(&self, stage: Stage, primary: Option<NodeId>) {
         let freshness = Freshness::of(&self.follower, self.settings.max_staleness_ms);
         let durable_state = self.follower.durable_state();
@@ -342,7 +344,7 @@ enum Connected {
 async fn connect(settings: &ReplicaSettings) -> io::Result<Connected> {
     let connected = async {
         let stream = TcpStream::connect(&settings.primary).await?;
-        // Fails only for a connection that has ended, which the first read tells, too.
+        // Fails only for a connection that has ended; the first read reports that.
         let _ = stream.set_nodelay(true);
         Ok(match &settings.tls {
             None => Connected::Plain(stream),
@@ -354,7 +356,7 @@ async fn connect(settings: &ReplicaSettings) -> io::Result<Connected> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The next command. When nobody is left who could give one, the replica goes on as it was told.
+/// The next command. Pends when all handles are gone: the replica goes on.
 async fn next_command(commands: &mut mpsc::Receiver<Command>) -> Command {
     match commands.recv().await {
         Some(command) => command,

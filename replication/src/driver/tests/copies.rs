@@ -7,7 +7,7 @@ use crate::follow::Stop;
 use crate::position::Sequence;
 use crate::simulation::store::{KeyName, Op};
 
-/// A primary whose log has forgotten its beginning.
+/// A primary whose log was trimmed at its beginning.
 fn forgetful(keys: KeyName) -> Node {
     let primary = Node::new(1);
     primary.issue(0..keys);
@@ -55,7 +55,7 @@ async fn a_copy_goes_on_where_it_was_cut() {
 async fn a_throttled_copy_arrives() {
     let primary = forgetful(40);
     let mut settings = primary.primary_settings();
-    // Three bytes a row: every chunk has to wait.
+    // A row has three bytes: every chunk has to wait.
     settings.copy_bytes_per_s = 400;
     let serving = primary.serve_at("127.0.0.1:0", settings).await;
     let node = Node::new(2);

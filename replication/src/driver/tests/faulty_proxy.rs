@@ -1,4 +1,4 @@
-//! A connection between two nodes that can be cut anywhere.
+//! A TCP proxy between two nodes that can cut connections at any byte.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Listens, and passes on what comes to a node behind.
+/// Listens, and forwards connections to a node.
 pub struct FaultyProxy {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -19,14 +19,14 @@ struct Shared {
     target: Mutex<SocketAddr>,
     /// After how many bytes from the primary the next connections are cut.
     cuts: Mutex<VecDeque<usize>>,
-    /// How many bytes from the primary are passed on at a time.
+    /// The most bytes from the primary that are forwarded at a time.
     chunk_bytes: usize,
     connections: watch::Sender<usize>,
     cut_all: watch::Sender<u64>,
 }
 
 impl FaultyProxy {
-    /// To this node, cutting its first connections after so many bytes from there.
+    /// Forwards to `target`. Cuts the first connections after this many bytes from there.
     pub async fn new(target: SocketAddr, cuts: &[usize], chunk_bytes: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,12 +48,12 @@ impl FaultyProxy {
         Self { address, shared }
     }
 
-    /// Ends the connections that there are.
+    /// Cuts all open connections.
     pub fn cut_all(&self) {
         self.shared.cut_all.send_modify(|times| *times += 1);
     }
 
-    /// Whether all cuts have been made.
+    /// Whether all cuts were made.
     pub fn made_all_cuts(&self) -> bool {
         self.shared.cuts.lock().unwrap().is_empty()
     }

@@ -1,4 +1,4 @@
-//! Replicas follow, whatever the line does.
+//! Replicas follow, whatever the network does.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -110,7 +110,7 @@ async fn many_replicas_follow_at_once() {
     let primary = Node::new(100);
     primary.issue(0..50);
     let serving = primary.serve().await;
-    // More than may be shaking hands: their places are given back.
+    // More than the limit of handshakes: permits are returned.
     let count = u8::try_from(HANDSHAKES).unwrap() + 4;
     let nodes: Vec<_> = (0..count).map(Node::new).collect();
     let mut replicas: Vec<_> = nodes
@@ -200,7 +200,7 @@ async fn a_replica_that_left_can_be_promoted_and_be_followed() {
     assert!(third.equals(&second));
     other.leave().await;
 
-    // Who knows the new epoch does not follow the old primary, and tells it.
+    // A replica that knows the new epoch refuses the old primary and tells it.
     let mut other = third.follow(serving.address);
     other.shows(|status| status.last_end.is_some()).await;
     let shown = serving.shows(|status| status.replaced_by.is_some()).await;

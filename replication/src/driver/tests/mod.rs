@@ -1,4 +1,4 @@
-//! The drivers over loopback, with the storage of the simulation.
+//! Tests of the drivers over loopback, with the storage of the simulation.
 
 mod copies;
 mod faulty_proxy;

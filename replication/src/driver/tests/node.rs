@@ -1,4 +1,4 @@
-//! A node of the tests: the simulation's storage behind a lock, and the drivers upon it.
+//! A test node: the simulation's storage behind a lock, with the drivers on top.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,11 +22,11 @@ use crate::simulation::store::{KeyName, Op, Store, Sync};
 use crate::sink::{ChangeSink, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
 
-/// How long something may take that has to happen: far longer than it takes.
+/// A timeout far longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const MAX_STALENESS_MS: u64 = 1500;
 
-/// What happens before storage applies changes.
+/// Called before storage applies changes.
 type Hook = Arc<dyn Fn() -> Result<(), SinkError> + Send + std::marker::Sync>;
 
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// Proves the first of these secrets, and accepts the other, too.
+    /// Uses the first of these secrets, and also accepts the other.
     pub fn with_secrets(mut self, secrets: [u8; 2]) -> Self {
         self.secrets = secrets;
         self
@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// Listens and feeds.
+    /// Starts a primary.
     pub async fn serve(&self) -> RunningPrimary {
         self.serve_at("127.0.0.1:0", self.primary_settings()).await
     }
@@ -133,7 +133,7 @@ impl Node {
         }
     }
 
-    /// Follows the primary there.
+    /// Starts a replica of the primary at this address.
     pub fn follow(&self, primary: SocketAddr) -> RunningReplica {
         self.follow_with(self.replica_settings(primary))
     }
@@ -148,14 +148,14 @@ impl Node {
         }
     }
 
-    /// Whether both hold the same.
+    /// Whether both nodes hold the same state.
     pub fn equals(&self, other: &Self) -> bool {
         let [one, two] = [self, other].map(|node| node.store().state.clone());
         one.keys == two.keys && one.durable == two.durable
     }
 }
 
-/// A primary that serves.
+/// A running primary.
 pub struct RunningPrimary {
     pub address: SocketAddr,
     pub handle: PrimaryHandle,
@@ -187,7 +187,7 @@ impl RunningPrimary {
     }
 }
 
-/// A replica that follows.
+/// A running replica.
 pub struct RunningReplica {
     pub handle: ReplicaHandle,
     pub status: watch::Receiver<ReplicaStatus>,

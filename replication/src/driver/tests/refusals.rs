@@ -1,4 +1,4 @@
-//! Who is not let in.
+//! Connections that are refused.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -89,7 +89,7 @@ async fn a_replica_that_calls_again_takes_its_own_place() {
     let mut first = node.follow(serving.address);
     first.shows(ReplicaStatus::is_fresh).await;
     let before = serving.shows(|status| !status.replicas.is_empty()).await;
-    // Its second connection comes from elsewhere, while the first is still there.
+    // The second connection comes from another address, while the first is still open.
     let proxy = FaultyProxy::new(serving.address, &[], 1 << 16).await;
     let mut second = node.follow(proxy.address);
     second.shows(|status| status.connections > 0).await;

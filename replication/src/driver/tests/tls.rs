@@ -1,4 +1,4 @@
-//! Connections within TLS.
+//! Connections with TLS.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::node::Node;
 use crate::driver::tls::{Certified, PrimaryTls, ReplicaTls, TlsError};
 
-/// An authority and certificates by it, as files.
+/// A certificate authority and its certificates, as files.
 struct Files {
     directory: TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,

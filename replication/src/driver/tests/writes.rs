@@ -69,7 +69,7 @@ async fn a_replica_that_was_cut_off_is_waited_for_until_it_knows_that_it_is_stal
     let proxy = FaultyProxy::new(serving.address, &[], 1 << 16).await;
     let mut replica = node.follow(proxy.address);
     replica.shows(ReplicaStatus::is_fresh).await;
-    // Nobody answers there.
+    // A listener that never answers.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_target(nowhere.local_addr().unwrap());
     proxy.cut_all();

@@ -1,6 +1,6 @@
-//! A simulated node: its storage, its settings, and the process that runs on it while it is up.
+//! A simulated node: its storage, its settings, and its process while it is up.
 //!
-//! This is the driver of the state machines, as a real one would be: it carries their actions out in order.
+//! It drives the state machines like a real driver, and carries out their actions in order.
 
 mod primary;
 mod replica;
@@ -22,7 +22,7 @@ use crate::position::{ClusterId, NodeId, Position};
 use crate::random::Random;
 use crate::secret::{Secrets, SharedSecret};
 
-/// What the node is told to be. Survives crashes.
+/// The configured role. Survives crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Primary,
@@ -42,11 +42,11 @@ pub struct Node {
     pub role: Role,
     /// `None` while the node is down.
     pub process: Option<Process>,
-    /// What its clock has over the time of the simulation.
+    /// The offset of its clock from the simulated time.
     clock_ms: u64,
     identity: Identity,
     random: Random,
-    /// One in so many messages of changes loses a change before it is sent; 0 = none.
+    /// One in this many batches loses a change before it is sent; 0 means none.
     pub loses_changes: usize,
     pub seen: Seen,
 }
@@ -74,7 +74,7 @@ impl Node {
         }
     }
 
-    /// What the node's clock says.
+    /// The time on the node's clock.
     pub fn clock(&self, now_ms: u64) -> u64 {
         now_ms + self.clock_ms
     }
@@ -83,7 +83,7 @@ impl Node {
         Nonce(self.random.array())
     }
 
-    /// Starts the process that the role asks for.
+    /// Starts the process of the configured role.
     pub fn start(&mut self, now_ms: u64) {
         let now_ms = self.clock(now_ms);
         self.process = Some(match self.role {
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// Closes this node's end.
+    /// Closes this node's end of a connection.
     pub fn hang_up(&mut self, id: ConnectionId, end: End, network: &mut Network) {
         network.close(id, end);
         match (&mut self.process, end) {
@@ -181,7 +181,8 @@ impl Node {
         }
     }
 
-    /// Does one piece of waiting work in storage, or tells of one that is done: two steps, for a crash to come in between.
+    /// Runs one waiting storage job, or reports the result of one. These are two steps, so that a
+    /// crash can come between them.
     pub fn work(&mut self, now_ms: u64, network: &mut Network) -> bool {
         let clock = self.clock(now_ms);
         let store = &mut self.store;
@@ -258,7 +259,7 @@ impl Node {
         }
     }
 
-    /// Whether it takes itself to be up to date.
+    /// Whether the node considers itself up to date.
     pub fn is_fresh(&mut self, now_ms: u64) -> bool {
         let clock = self.clock(now_ms);
         self.replica()

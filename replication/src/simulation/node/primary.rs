@@ -1,4 +1,4 @@
-//! What a node does as a primary.
+//! A simulated node as a primary.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::simulation::{KeyName, note, violated};
 use crate::source::{SourceDone, SourceWork};
 use crate::throttle::Throttle;
 
-/// The end of a connection at the primary.
+/// The primary's end of a connection.
 pub struct Fed {
     pub(super) link: Link,
     pub(super) peer: Option<NodeId>,
@@ -28,12 +28,12 @@ pub struct Primary {
     pub(super) fed: BTreeMap<ConnectionId, Fed>,
     pub(super) acks: Acks,
     pub released: Vec<Released>,
-    /// A later epoch has been heard of.
+    /// The node has learned of a later epoch.
     pub replaced: bool,
 }
 
 impl Node {
-    /// Commits a write and lets it wait.
+    /// Commits a write and lets it wait for replicas.
     pub fn write(
         &mut self,
         now_ms: u64,
@@ -55,7 +55,7 @@ impl Node {
         Some(position)
     }
 
-    /// Tells the feeds of the last change.
+    /// Announces the last change to the feeds.
     pub fn announce(&mut self, now_ms: u64, network: &mut Network) {
         let Some(committed) = self.store.committed() else {
             return;
@@ -79,7 +79,7 @@ impl Node {
         self.primary()?.fed.get_mut(&id)?.feed.as_mut()
     }
 
-    /// Somebody calls. Whoever calls a node that is no primary is let go.
+    /// Accepts a connection. A node that is not a primary closes it.
     pub fn on_called(&mut self, now_ms: u64, id: ConnectionId, network: &mut Network) {
         let (nonce, clock) = (self.nonce(), self.clock(now_ms));
         let identity = self.identity.clone();

@@ -1,4 +1,4 @@
-//! What a node does as a replica.
+//! A simulated node as a replica.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub struct Replica {
 }
 
 impl Node {
-    /// Ends the connection to the primary.
+    /// Closes the connection to the primary.
     pub fn leave(&mut self, network: &mut Network) {
         let connection = self
             .replica()
@@ -28,7 +28,7 @@ impl Node {
         }
     }
 
-    /// Whom the node would call now.
+    /// The node that this one would connect to now.
     pub fn would_call(&mut self) -> Option<usize> {
         let Role::Replica(target) = self.role else {
             return None;
