@@ -43,6 +43,15 @@ pub enum Released {
 #[error("{WAITING_WRITES} writes are waiting for replicas already")]
 pub struct TooManyWaiting;
 
+/// One connection of a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaConnection {
+    /// The replica.
+    pub node: NodeId,
+    /// A number that no other connection of this primary has.
+    pub number: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Replica {
     durable: Sequence,
@@ -94,8 +103,7 @@ impl Acks {
     pub fn on_joined(
         &mut self,
         now_ms: u64,
-        node: NodeId,
-        connection: u64,
+        connection: ReplicaConnection,
         durable: Position,
         max_staleness_ms: u64,
     ) -> Vec<Released> {
@@ -106,9 +114,9 @@ impl Acks {
             durable: durable.sequence,
             max_staleness_ms,
             heard_ms: now_ms,
-            connection: Some(connection),
+            connection: Some(connection.number),
         };
-        self.replicas.insert(node, replica);
+        self.replicas.insert(connection.node, replica);
         self.release(now_ms)
     }
 
@@ -116,12 +124,11 @@ impl Acks {
     pub fn on_acknowledged(
         &mut self,
         now_ms: u64,
-        node: NodeId,
-        connection: u64,
+        connection: ReplicaConnection,
         durable: Position,
     ) -> Vec<Released> {
-        if let Some(replica) = self.replicas.get_mut(&node)
-            && replica.connection == Some(connection)
+        if let Some(replica) = self.replicas.get_mut(&connection.node)
+            && replica.connection == Some(connection.number)
         {
             replica.durable = replica.durable.max(durable.sequence);
             replica.heard_ms = now_ms;
@@ -130,13 +137,13 @@ impl Acks {
     }
 
     /// The connection of a replica has ended.
-    pub fn on_left(&mut self, node: NodeId, connection: u64) {
-        if let Some(replica) = self.replicas.get_mut(&node)
-            && replica.connection == Some(connection)
+    pub fn on_left(&mut self, connection: ReplicaConnection) {
+        if let Some(replica) = self.replicas.get_mut(&connection.node)
+            && replica.connection == Some(connection.number)
         {
             replica.connection = None;
             if crate::failpoint::forgets_leases() {
-                self.replicas.remove(&node);
+                self.replicas.remove(&connection.node);
             }
         }
     }
@@ -227,6 +234,11 @@ mod tests {
     const STALENESS_MS: u64 = 1000;
     const NODES: [NodeId; 2] = [NodeId([1; 16]), NodeId([2; 16])];
 
+    fn connection(node: usize, number: u64) -> ReplicaConnection {
+        let node = NODES[node];
+        ReplicaConnection { node, number }
+    }
+
     fn at(sequence: u64) -> Position {
         Position {
             epoch: Epoch(1),
@@ -237,8 +249,8 @@ mod tests {
     /// A primary that has run for a while, with two replicas at position 5.
     fn acks() -> Acks {
         let mut acks = Acks::new(0, STALENESS_MS);
-        for (connection, node) in (0..).zip(NODES) {
-            let released = acks.on_joined(5000, node, connection, at(5), STALENESS_MS);
+        for node in 0..NODES.len() {
+            let released = acks.on_joined(5000, connection(node, node as u64), at(5), STALENESS_MS);
             assert_eq!(released, []);
         }
         acks
@@ -264,7 +276,7 @@ mod tests {
         assert_eq!(wait(&mut acks, 2, 6, Wait::Count(2)), []);
         assert_eq!(wait(&mut acks, 3, 6, Wait::Count(3)), []);
         let mut acknowledge =
-            |now, node: usize| acks.on_acknowledged(now, NODES[node], node as u64, at(6));
+            |now, node: usize| acks.on_acknowledged(now, connection(node, node as u64), at(6));
         assert_eq!(acknowledge(5001, 0), [Released::Replicated(Ticket(1))]);
         assert_eq!(acknowledge(5002, 0), []);
         assert_eq!(acknowledge(5003, 1), [Released::Replicated(Ticket(2))]);
@@ -276,11 +288,11 @@ mod tests {
     fn a_replica_that_has_left_is_waited_for_until_it_must_have_turned_stale() {
         let mut acks = acks();
         assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
-        let released = acks.on_acknowledged(5500, NODES[0], 0, at(6));
+        let released = acks.on_acknowledged(5500, connection(0, 0), at(6));
         assert_eq!(released, []);
         // Its last heartbeat came at 5700 or earlier.
-        acks.on_acknowledged(5700, NODES[1], 1, at(5));
-        acks.on_left(NODES[1], 1);
+        acks.on_acknowledged(5700, connection(1, 1), at(5));
+        acks.on_left(connection(1, 1));
         assert_eq!(acks.on_tick(6700), []);
         assert_eq!(acks.on_tick(6701), [Released::Replicated(Ticket(1))]);
     }
@@ -288,13 +300,13 @@ mod tests {
     #[test]
     fn an_old_connection_does_not_end_a_new_one() {
         let mut acks = acks();
-        acks.on_joined(5100, NODES[1], 7, at(5), STALENESS_MS);
-        acks.on_left(NODES[1], 1);
-        acks.on_acknowledged(5200, NODES[0], 0, at(6));
-        acks.on_acknowledged(5200, NODES[1], 1, at(6));
+        acks.on_joined(5100, connection(1, 7), at(5), STALENESS_MS);
+        acks.on_left(connection(1, 1));
+        acks.on_acknowledged(5200, connection(0, 0), at(6));
+        acks.on_acknowledged(5200, connection(1, 1), at(6));
         assert_eq!(wait(&mut acks, 1, 6, Wait::AllFresh(0)), []);
         assert_eq!(acks.on_tick(8000), []);
-        let released = acks.on_acknowledged(8001, NODES[1], 7, at(6));
+        let released = acks.on_acknowledged(8001, connection(1, 7), at(6));
         assert_eq!(released, [Released::Replicated(Ticket(1))]);
     }
 

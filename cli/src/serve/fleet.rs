@@ -11,7 +11,8 @@ use talos_api::fleet::{
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::{Engine, LoggedChange, Mode, Position};
 use talos_node::{
-    ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, WriteRole,
+    ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
+    RequiredReplicas, WriteRole,
 };
 use talos_replication::driver::primary::FedReplica;
 use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
@@ -174,8 +175,11 @@ impl Fleet for Member {
         position: Position,
         whom: Acknowledgement,
     ) -> Later<Result<(), NotEverywhere>> {
-        let every = whom == Acknowledgement::EveryReplica;
-        let acknowledged = self.node.acknowledge(position, every);
+        let required = match whom {
+            Acknowledgement::EveryReplica => RequiredReplicas::AllFresh,
+            Acknowledgement::Configured => RequiredReplicas::Configured,
+        };
+        let acknowledged = self.node.acknowledge(position, required);
         let node = Arc::clone(&self.node);
         Box::pin(async move {
             let Err(error) = acknowledged.await else {

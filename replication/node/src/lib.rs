@@ -35,7 +35,7 @@ pub use self::file::NodeFile;
 use self::readiness_lease::ReadinessLease;
 use self::role::Role;
 pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
-pub use self::status::{NodeStatus, Unready, WriteRole};
+pub use self::status::{NodeStatus, RequiredReplicas, Unready, WriteRole};
 use crate::store::committed_position;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::position::{ClusterId, NodeId, Position};
@@ -195,10 +195,10 @@ impl Node {
     pub fn acknowledge(
         &self,
         position: Position,
-        every: bool,
+        required: RequiredReplicas,
     ) -> impl Future<Output = Result<(), NotReplicated>> + Send + 'static + use<> {
         let shared = Arc::clone(&self.shared);
-        async move { shared.acknowledge(position, every).await }
+        async move { shared.acknowledge(position, required).await }
     }
 
     /// The connected replicas that have not confirmed `position`.

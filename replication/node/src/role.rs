@@ -10,7 +10,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::primary_role::{PrimaryRole, Replaced};
-use super::{CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, Shared};
+use super::{
+    CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, RequiredReplicas,
+    Shared,
+};
 use crate::store::{EngineSink, EngineSource, epoch_history};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
@@ -241,13 +244,12 @@ impl Shared {
     pub(super) async fn acknowledge(
         &self,
         position: Position,
-        every: bool,
+        required: RequiredReplicas,
     ) -> Result<(), NotReplicated> {
         let count = self.settings.min_acks;
-        let wait = if every {
-            Wait::AllFresh(count)
-        } else {
-            Wait::Count(count)
+        let wait = match required {
+            RequiredReplicas::Configured => Wait::Count(count),
+            RequiredReplicas::AllFresh => Wait::AllFresh(count),
         };
         let (waiting, replaced) = match &*self.role() {
             Role::Primary {

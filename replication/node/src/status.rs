@@ -46,6 +46,15 @@ pub enum WriteRole {
     Changing,
 }
 
+/// The replicas that must hold a write before it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredReplicas {
+    /// As many as are configured.
+    Configured,
+    /// As many as are configured, and every replica that considers itself up to date.
+    AllFresh,
+}
+
 /// Why traffic may not be sent to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {

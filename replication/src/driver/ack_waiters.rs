@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::clock::now_ms;
-use crate::acks::{Acks, Released, Ticket, TooManyWaiting, Wait};
-use crate::position::{NodeId, Position};
+use crate::acks::{Acks, Released, ReplicaConnection, Ticket, TooManyWaiting, Wait};
+use crate::position::Position;
 
 /// The required replicas have not confirmed the write. It is durable at the primary, and replicas
 /// still receive it.
@@ -47,12 +47,6 @@ impl Waiting {
             .blocking_recv()
             .unwrap_or(Err(NotReplicated::Stopped))
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Connection {
-    pub(super) node: NodeId,
-    pub(super) number: u64,
 }
 
 struct Register {
@@ -124,25 +118,27 @@ impl AckWaiters {
         Ok(Waiting(waiting))
     }
 
-    pub(super) fn joined(&self, of: Connection, durable: Position, max_staleness_ms: u64) {
-        let mut register = self.lock();
-        let Connection { node, number } = of;
-        let released = register
-            .acks
-            .on_joined(now_ms(), node, number, durable, max_staleness_ms);
-        register.tell(released);
-    }
-
-    pub(super) fn acknowledged(&self, of: Connection, durable: Position) {
+    pub(super) fn joined(
+        &self,
+        connection: ReplicaConnection,
+        durable: Position,
+        max_staleness_ms: u64,
+    ) {
         let mut register = self.lock();
         let released = register
             .acks
-            .on_acknowledged(now_ms(), of.node, of.number, durable);
+            .on_joined(now_ms(), connection, durable, max_staleness_ms);
         register.tell(released);
     }
 
-    pub(super) fn left(&self, of: Connection) {
-        self.lock().acks.on_left(of.node, of.number);
+    pub(super) fn acknowledged(&self, connection: ReplicaConnection, durable: Position) {
+        let mut register = self.lock();
+        let released = register.acks.on_acknowledged(now_ms(), connection, durable);
+        register.tell(released);
+    }
+
+    pub(super) fn left(&self, connection: ReplicaConnection) {
+        self.lock().acks.on_left(connection);
     }
 
     pub(super) fn on_tick(&self) {

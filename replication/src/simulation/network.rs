@@ -53,6 +53,14 @@ pub enum Arrival {
     End,
 }
 
+/// An arrival, and where it happens.
+pub struct Delivery {
+    pub connection: ConnectionId,
+    pub node: usize,
+    pub end: End,
+    pub arrival: Arrival,
+}
+
 #[derive(Debug, Default)]
 pub struct Network {
     connections: BTreeMap<ConnectionId, Connection>,
@@ -157,7 +165,7 @@ impl Network {
     }
 
     /// Delivers some bytes, or the end, on some connection.
-    pub fn arrival(&mut self, random: &mut Random) -> Option<(ConnectionId, usize, End, Arrival)> {
+    pub fn arrival(&mut self, random: &mut Random) -> Option<Delivery> {
         let mut waiting = Vec::new();
         for (id, connection) in &self.connections {
             let [caller, called] = connection.nodes;
@@ -177,7 +185,12 @@ impl Network {
         let pipe = &mut connection.pipes[end.place()];
         if pipe.bytes.is_empty() {
             pipe.deaf = true;
-            return Some((id, node, end, Arrival::End));
+            return Some(Delivery {
+                connection: id,
+                node,
+                end,
+                arrival: Arrival::End,
+            });
         }
         let all = pipe.bytes.len();
         let count = if random.one_in(3) {
@@ -187,6 +200,11 @@ impl Network {
         };
         let rest = pipe.bytes.split_off(count);
         let bytes = std::mem::replace(&mut pipe.bytes, rest);
-        Some((id, node, end, Arrival::Bytes(bytes)))
+        Some(Delivery {
+            connection: id,
+            node,
+            end,
+            arrival: Arrival::Bytes(bytes),
+        })
     }
 }

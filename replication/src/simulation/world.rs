@@ -1,7 +1,7 @@
 //! The simulated world: all nodes, the network, and the choice of the next step.
 
 use super::checks::{self, Write};
-use super::network::{Arrival, Network};
+use super::network::{Arrival, Delivery, Network};
 use super::node::{Node, Role};
 use super::store::{Key, Op, Store, Sync};
 use super::{KeyName, Violation, note};
@@ -98,13 +98,21 @@ impl World {
     }
 
     fn deliver(&mut self) -> bool {
-        let Some((id, number, end, arrival)) = self.network.arrival(&mut self.random) else {
+        let Some(delivery) = self.network.arrival(&mut self.random) else {
             return false;
         };
-        let node = &mut self.nodes[number];
+        let Delivery {
+            connection,
+            node,
+            end,
+            arrival,
+        } = delivery;
+        let node = &mut self.nodes[node];
         match arrival {
-            Arrival::Bytes(bytes) => node.on_bytes(self.now_ms, id, end, &bytes, &mut self.network),
-            Arrival::End => node.hang_up(id, end, &mut self.network),
+            Arrival::Bytes(bytes) => {
+                node.on_bytes(self.now_ms, connection, end, &bytes, &mut self.network)
+            }
+            Arrival::End => node.hang_up(connection, end, &mut self.network),
         }
         true
     }

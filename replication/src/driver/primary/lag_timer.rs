@@ -7,12 +7,19 @@ use crate::position::Sequence;
 /// The most committed positions that are remembered.
 const POSITIONS: usize = 64;
 
+/// A committed position that the replica lacks.
+#[derive(Debug)]
+struct Missing {
+    committed: Sequence,
+    since_ms: u64,
+}
+
 /// When the changes that a replica lacks became durable at the primary.
 #[derive(Debug, Default)]
 pub(super) struct LagTimer {
     durable: Sequence,
     /// Committed positions that the replica lacks, each with the time when it was first seen.
-    missing: VecDeque<(Sequence, u64)>,
+    missing: VecDeque<Missing>,
 }
 
 impl LagTimer {
@@ -21,15 +28,18 @@ impl LagTimer {
         let newest = self
             .missing
             .back()
-            .map_or(self.durable, |(known, _)| *known);
+            .map_or(self.durable, |newest| newest.committed);
         if committed <= newest {
             return;
         }
         if self.missing.len() < POSITIONS {
-            self.missing.push_back((committed, now_ms));
-        } else if let Some((known, _)) = self.missing.back_mut() {
+            self.missing.push_back(Missing {
+                committed,
+                since_ms: now_ms,
+            });
+        } else if let Some(newest) = self.missing.back_mut() {
             // The new position inherits the older time: the lag is overstated, never understated.
-            *known = committed;
+            newest.committed = committed;
         }
     }
 
@@ -39,7 +49,7 @@ impl LagTimer {
         while self
             .missing
             .front()
-            .is_some_and(|(committed, _)| *committed <= durable)
+            .is_some_and(|oldest| oldest.committed <= durable)
         {
             self.missing.pop_front();
         }
@@ -47,7 +57,7 @@ impl LagTimer {
 
     /// Since when the replica lacks a change, by the monotonic clock. `None` if it lacks none.
     pub(super) fn since_ms(&self) -> Option<u64> {
-        self.missing.front().map(|(_, since)| *since)
+        self.missing.front().map(|oldest| oldest.since_ms)
     }
 }
 
@@ -56,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_missing_head_counts() {
+    fn the_oldest_missing_position_counts() {
         let mut timer = LagTimer::default();
         timer.on_durable(Sequence(5));
         timer.on_committed(10, Sequence(5));
@@ -72,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_find_no_place_make_it_look_older() {
+    fn positions_beyond_the_limit_overstate_the_lag() {
         let mut timer = LagTimer::default();
         let positions = POSITIONS as u64 + 10;
         for committed in 1..=positions {

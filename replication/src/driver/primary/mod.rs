@@ -136,9 +136,8 @@ impl<N: PrimaryNode> Primary<N> {
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 accepted = accept(&listener, &handshakes) => match accepted {
-                    Ok((stream, address, permit)) => {
-                        let shared = Arc::clone(&shared);
-                        connections.spawn(attend(shared, stream, address, permit));
+                    Ok(accepted) => {
+                        connections.spawn(attend(Arc::clone(&shared), accepted));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection for replication cannot be accepted");
@@ -197,30 +196,38 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
+/// A connection before its handshake.
+struct Accepted {
+    stream: TcpStream,
+    address: SocketAddr,
+    handshake_permit: OwnedSemaphorePermit,
+}
+
 /// Accepts the next connection. Takes a handshake permit first, so that no connection is accepted
 /// without one.
-async fn accept(
-    listener: &TcpListener,
-    handshakes: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(handshakes)
+async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let handshake_permit = Arc::clone(handshakes)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, address, permit))
+    Ok(Accepted {
+        stream,
+        address,
+        handshake_permit,
+    })
 }
 
-async fn attend<N: PrimaryNode>(
-    shared: Arc<Shared<N>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    permit: OwnedSemaphorePermit,
-) {
+async fn attend<N: PrimaryNode>(shared: Arc<Shared<N>>, accepted: Accepted) {
     let begun_ms = now_ms();
+    let Accepted {
+        stream,
+        address,
+        handshake_permit,
+    } = accepted;
     // Fails only for a connection that has ended; the first read reports that.
     let _ = stream.set_nodelay(true);
-    let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, permit, begun_ms);
+    let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, handshake_permit, begun_ms);
     let mut endpoint = match endpoint {
         Ok(endpoint) => endpoint,
         Err(error) => {

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::driver::ack_waiters::{AckWaiters, Connection};
+use crate::acks::ReplicaConnection;
+use crate::driver::ack_waiters::AckWaiters;
 use crate::driver::clock::now_ms;
 use crate::limits::REPLICAS;
 use crate::position::{Epoch, NodeId, Position};
@@ -156,7 +157,7 @@ impl ReplicaRegistry {
         fed.insert(node, one);
         Some(Registration {
             registry: Arc::clone(self),
-            connection: Connection { node, number },
+            connection: ReplicaConnection { node, number },
             replaced,
         })
     }
@@ -206,14 +207,14 @@ impl ReplicaRegistry {
 /// The registration of a connected replica. Dropping it removes the replica.
 pub(super) struct Registration {
     registry: Arc<ReplicaRegistry>,
-    pub(super) connection: Connection,
+    pub(super) connection: ReplicaConnection,
     /// Resolves when a later connection of the same replica registers.
     pub(super) replaced: oneshot::Receiver<()>,
 }
 
 impl Registration {
     pub(super) fn report(&self, report: Report) {
-        let Connection { node, number } = self.connection;
+        let ReplicaConnection { node, number } = self.connection;
         if let Some(fed) = self.registry.fed().get_mut(&node)
             && fed.number == number
         {
@@ -225,7 +226,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.waiters.left(self.connection);
-        let Connection { node, number } = self.connection;
+        let ReplicaConnection { node, number } = self.connection;
         let mut fed = self.registry.fed();
         if fed.get(&node).is_some_and(|fed| fed.number == number) {
             fed.remove(&node);

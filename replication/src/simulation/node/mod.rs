@@ -13,7 +13,7 @@ pub use replica::Replica;
 use super::network::{ConnectionId, End, Network};
 use super::store::Store;
 use super::{MAX_STALENESS_MS, Seen};
-use crate::acks::Acks;
+use crate::acks::{Acks, ReplicaConnection};
 use crate::feed::Moment;
 use crate::follow::Follower;
 use crate::handshake::{Identity, Nonce};
@@ -167,7 +167,10 @@ impl Node {
             (Some(Process::Primary(primary)), End::Called) => {
                 let fed = primary.fed.remove(&id);
                 if let Some(peer) = fed.and_then(|fed| fed.peer) {
-                    primary.acks.on_left(peer, id);
+                    primary.acks.on_left(ReplicaConnection {
+                        node: peer,
+                        number: id,
+                    });
                 }
             }
             (Some(Process::Replica(replica)), End::Caller) => {

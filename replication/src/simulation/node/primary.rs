@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Node;
-use crate::acks::{Acks, Released, Ticket, Wait};
+use crate::acks::{Acks, Released, ReplicaConnection, Ticket, Wait};
 use crate::feed::{Feed, FeedAction, FeedEnd};
 use crate::link::{Incoming, Link};
 use crate::message::Message;
@@ -161,16 +161,22 @@ impl Node {
                     durable,
                     max_staleness_ms,
                 } => {
-                    let peer = fed.peer.unwrap();
+                    let connection = ReplicaConnection {
+                        node: fed.peer.unwrap(),
+                        number: id,
+                    };
                     let released =
                         primary
                             .acks
-                            .on_joined(clock, peer, id, durable, max_staleness_ms);
+                            .on_joined(clock, connection, durable, max_staleness_ms);
                     primary.released.extend(released);
                 }
                 FeedAction::Acknowledged(durable) => {
-                    let peer = fed.peer.unwrap();
-                    let released = primary.acks.on_acknowledged(clock, peer, id, durable);
+                    let connection = ReplicaConnection {
+                        node: fed.peer.unwrap(),
+                        number: id,
+                    };
+                    let released = primary.acks.on_acknowledged(clock, connection, durable);
                     primary.released.extend(released);
                 }
                 FeedAction::LastUsed(_) => {}
