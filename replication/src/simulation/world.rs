@@ -110,7 +110,7 @@ impl World {
         let node = &mut self.nodes[node];
         match arrival {
             Arrival::Bytes(bytes) => {
-                node.on_bytes(self.now_ms, connection, end, &bytes, &mut self.network)
+                node.on_bytes(self.now_ms, connection, end, &bytes, &mut self.network);
             }
             Arrival::End => node.hang_up(connection, end, &mut self.network),
         }
