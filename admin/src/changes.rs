@@ -171,7 +171,7 @@ impl Feed {
     fn render(&mut self, changes: &[LoggedChange]) -> Result<Vec<u8>, ReadError> {
         let mut events = Vec::new();
         for logged in changes {
-            let change = logged.read().inspect_err(|error| {
+            let change = talos_engine::decode_change(&logged).inspect_err(|error| {
                 tracing::error!(position = %logged.position, %error, "a change cannot be read");
             })?;
             if self.wanted.includes(&change) {

@@ -31,8 +31,9 @@ pub struct Scratch {
 /// The private key of RFC 8037 appendix A.1.
 const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 /// The private key of RFC 7520 §3.4, of 2048 bits.
-const RSA_JWK: &str =
-    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+const RSA_JWK: &str = include_str!(
+    "../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json"
+);
 static SIGNING_KEYS: LazyLock<Arc<SigningKeys>> = LazyLock::new(|| {
     let keys = SigningKeys::from_jwk_sets([ED25519_JWK, RSA_JWK]);
     Arc::new(keys.expect("signing keys"))

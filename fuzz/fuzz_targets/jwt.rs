@@ -19,7 +19,7 @@ use talos_fuzz::edits::{Edit, edited};
 const SEED: [u8; 32] = [1; 32];
 /// Of the JSON Object Signing and Encryption cookbook, RFC 7520 §3.4.
 const RSA: &str =
-    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+    include_str!("../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
 
 static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     let ours = okp(SEED, "ours").to_string();

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
 use talos_api::verify::{VerifyRequest, refused_body};
+use talos_engine::PendingRead;
 use talos_engine::clock::UnixMillis;
-use talos_engine::verify::PendingRead;
 use talos_engine::{
     Answer, CacheMode, CacheStatus, Loaded, Query, RateLimit, RateLimitPolicy, Refusal, Step,
     TenantId, Verdict,

@@ -285,9 +285,8 @@ fn replica(replica: &FedReplica) -> ReplicaState {
 
 fn change(change: &LoggedChange) -> Result<Value, FleetRefusal> {
     let unreadable = |error: String| FleetRefusal::Failed(format!("{}: {error}", change.position));
-    let read = change
-        .read()
-        .map_err(|error| unreadable(error.to_string()))?;
+    let read =
+        talos_engine::decode_change(change).map_err(|error| unreadable(error.to_string()))?;
     let data = talos_api::change::render_data(&read);
     serde_json::from_slice(&data).map_err(|error| unreadable(error.to_string()))
 }

@@ -6,12 +6,11 @@
 //!   1 head, the first   2 rows   3 end, the last: counts, SHA-256 of everything before its frame
 //! ```
 
+use talos_model::clock::UnixMillis;
+use talos_model::{CopyChunk, CopyEnd, CopyRow, Epoch, Era, Lineage, Position, Reign, Sequence};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{BackupCounts, BackupHead};
-use crate::clock::UnixMillis;
-use crate::fleet::{CopyChunk, CopyEnd, CopyRow, Era, Lineage, Reign};
-use crate::ids::{Epoch, Position, Sequence};
 
 /// What every backup begins with.
 pub const MAGIC: &[u8; 8] = b"TALOSBAK";

@@ -1,13 +1,13 @@
 //! Making a backup, a part at a time.
 
 use sha2::{Digest as _, Sha256};
+use talos_model::{CopyCursor, CopyEnd, ReadLimits, clock};
 
 use super::format::{self, Body};
 use super::{BackupCounts, BackupHead};
-use crate::clock;
 use crate::engine::Engine;
-use crate::fleet::{CopyCursor, CopyEnd, ReadLimits, Snapshot, SnapshotError};
 use crate::limits::BACKUP_ROWS_AT_ONCE;
+use crate::snapshot::{Snapshot, SnapshotError};
 use crate::storage::count_row;
 
 /// A backup of a running node that is being made. The node goes on with everything; as long as this lives, the files of its time

@@ -17,9 +17,8 @@ pub use maker::BackupMaker;
 pub use reader::{BackupReader, Checked};
 pub use restore::{RestoreError, Restored, Since, restore};
 
-use crate::clock::UnixMillis;
-use crate::fleet::Lineage;
-use crate::ids::Position;
+use talos_model::clock::UnixMillis;
+use talos_model::{Lineage, Position};
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,15 +7,14 @@ use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_model::{CopyCursor, CopyName, CopyPlace, FollowError, Mode, Position, Secret};
+
 use super::{BackupError, BackupHead, BackupReader, Checked};
 use crate::engine::{Engine, Options};
 use crate::error::OpenError;
-use crate::fleet::{CopyCursor, CopyName, CopyPlace, FollowError, Mode};
-use crate::ids::Position;
-use crate::keyring::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use crate::last_used::LastUsedOptions;
 use crate::limits::RESTORE_CHANGES_AT_ONCE;
-use crate::secret::Secret;
 use crate::storage::{OldLog, OldLogError, Retention};
 
 const BLOCK_CACHE_BYTES: usize = 64 << 20;

@@ -1,13 +1,12 @@
 //! The committing thread of a node among others: each order is checked, written, and only then visible.
 
+use talos_model::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, FollowError, Lineage, LoggedChange,
+    Mode, NodeStanding, Position, Reign, Reigns, Rules,
+};
+
 use super::order::Order;
 use super::{Worker, append, received};
-use crate::fleet::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Mode,
-    NodeStanding, Reign, Reigns,
-};
-use crate::ids::{Epoch, Position};
-use crate::rules::Rules;
 use crate::storage::{Group, Step, StorageError};
 
 impl Worker {

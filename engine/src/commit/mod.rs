@@ -22,15 +22,18 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 pub use order::{Order, OrderDone};
 pub use stage::{Credential, Prepared};
 
-use crate::clock::{self, UnixMillis};
-use crate::command::{CommandError, Outcome};
-use crate::fleet::{FollowError, Head, Membership, Mode};
-use crate::ids::Position;
-use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
-use crate::rules::Bell;
-use crate::storage::{Change, Event, Group, Journal, RecordKey, StorageError, Subject};
-use crate::verifier::Verifier;
 use stage::Stage;
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{
+    Change, CommandError, Event, FollowError, Mode, Outcome, Position, RecordKey, Subject,
+};
+
+use crate::committed::Head;
+use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
+use crate::membership::Membership;
+use crate::notify::Bell;
+use crate::storage::{Group, Journal, StorageError};
+use crate::verifier::Verifier;
 
 /// Called exactly once, when the command is durable and published, or refused.
 pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;

@@ -1,7 +1,8 @@
 //! What the committing thread is asked to do for the node as one of several.
 
-use crate::fleet::{CopyChunk, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Reign};
-use crate::ids::{Epoch, Position};
+use talos_model::{
+    CopyChunk, CopyName, CopyPlace, Epoch, FollowError, Lineage, LoggedChange, Position, Reign,
+};
 
 /// See the module. Each is one write.
 pub enum Order {

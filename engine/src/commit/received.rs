@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::fleet::{FollowError, Lineage, LoggedChange};
-use crate::ids::{Position, Sequence, TenantId};
-use crate::storage::{Change, Event, Rows, StorageError, Subject, decode_change};
+use talos_model::{
+    Change, Event, FollowError, Lineage, LoggedChange, Position, Sequence, Subject, TenantId,
+};
+
+use crate::storage::{Rows, StorageError, decode_change};
 
 /// Whether `found` is the change after `last`, of the reign that it belongs to.
 pub fn check_next(lineage: &Lineage, last: Position, found: Position) -> Result<(), FollowError> {

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
 
-use super::Engine;
-use crate::clock::UnixMillis;
-use crate::commit::Order;
-use crate::error::ReadError;
-use crate::fleet::{
-    CopyChunk, CopyName, CopyPlace, FollowError, Head, Lineage, LogRead, LoggedChange, Membership,
-    Mode, NodeStanding, ReadLimits, Reign, Snapshot, SnapshotError, StateHash,
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    CopyChunk, CopyName, CopyPlace, Epoch, FollowError, Lineage, LogRead, LoggedChange, Mode,
+    NodeStanding, Position, ReadError, ReadLimits, RecordKey, Reign, StateHash,
 };
-use crate::ids::{Epoch, Position};
+
+use super::Engine;
+use crate::commit::Order;
+use crate::committed::Head;
 use crate::last_used::UsedKey;
-use crate::storage::{RecordKey, StorageError};
+use crate::membership::Membership;
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::storage::StorageError;
 
 /// As long as this lives, somebody is called when there are new changes.
 pub struct Watch {

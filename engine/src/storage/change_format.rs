@@ -1,44 +1,16 @@
 //! The bytes of a change in the log: keyed by (epoch, sequence), both big-endian so that order on disk is order in time.
 
+use talos_model::clock::UnixMillis;
+use talos_model::{Change, Epoch, Event, Position, RecordKey, Sequence, Subject};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::key::RecordKey;
 use super::{StorageError, record_format, rule_format};
-use crate::clock::UnixMillis;
-use crate::ids::{Epoch, Position, Sequence, TenantId};
-use crate::record::Record;
-use crate::rules::Rule;
 
 /// The version of a change of one key.
 const OF_A_KEY: u8 = 1;
 /// The version of a change of many keys. Releases that know no such changes refuse it by its number, for they would go on to accept
 /// those keys. It is the newest that this release reads.
 const OF_MANY_KEYS: u8 = 2;
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// `IssuedAPIKeyCreated`
-    IssuedKeyCreated,
-    /// `IssuedAPIKeyRevoked`
-    IssuedKeyRevoked,
-    /// `ImportedAPIKeyRevoked`
-    ImportedKeyRevoked,
-    /// `ImportedAPIKeyCreated`
-    ImportedKeyCreated,
-    /// `IssuedAPIKeyUpdated`
-    IssuedKeyUpdated,
-    /// `ImportedAPIKeyUpdated`
-    ImportedKeyUpdated,
-    /// `IssuedAPIKeyRotated`: the new key; the old one's revocation precedes it.
-    IssuedKeyRotated,
-    /// `ImportedAPIKeyDeleted`: the record is the last that there was.
-    ImportedKeyDeleted,
-    /// `RevocationRuleAdded`: all keys that the rule matches have ended.
-    RuleAdded,
-    /// `RevocationRuleCompleted`: the records of all these keys say so themselves.
-    RuleCompleted,
-}
 
 /// Their numbers on disk are their places here.
 const EVENTS: [Event; 10] = [
@@ -53,59 +25,6 @@ const EVENTS: [Event; 10] = [
     Event::RuleAdded,
     Event::RuleCompleted,
 ];
-
-/// One entry of the change log: what happened, and to what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Where it stands in the log.
-    pub position: Position,
-    /// When it was decided.
-    pub time: UnixMillis,
-    /// What happened.
-    pub event: Event,
-    /// The idempotency key of the command, if it had one.
-    pub request_id: Option<String>,
-    /// What is concerned.
-    pub subject: Subject,
-}
-
-/// What a change is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A key: its record after the change.
-    Key(Record),
-    /// Many keys: a rule that begins, or that is no longer needed.
-    Rule(Rule),
-}
-
-impl Change {
-    /// The tenant of what is concerned.
-    #[must_use]
-    pub fn tenant(&self) -> TenantId {
-        match &self.subject {
-            Subject::Key(record) => record.tenant,
-            Subject::Rule(rule) => rule.tenant,
-        }
-    }
-
-    /// Whether the change removes the record.
-    #[must_use]
-    pub fn deletes(&self) -> bool {
-        self.event == Event::ImportedKeyDeleted
-    }
-
-    /// Whether the event is one of what is concerned.
-    fn is_consistent(&self) -> bool {
-        match (&self.subject, self.event) {
-            (Subject::Rule(rule), Event::RuleAdded) => rule.position == self.position,
-            (Subject::Rule(rule), Event::RuleCompleted) => {
-                rule.position.sequence < self.position.sequence
-            }
-            (Subject::Rule(_), _) => false,
-            (Subject::Key(_), event) => !matches!(event, Event::RuleAdded | Event::RuleCompleted),
-        }
-    }
-}
 
 #[derive(SchemaWrite, SchemaRead)]
 struct ChangeV1 {

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use rocksdb::WaitForCompactOptions;
 use rocksdb::perf::{PerfContext, PerfMetric};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Change, Epoch, Event, KeyId, KeyKind, ListQuery, Page, Position, Record, Revocation,
+    RevocationReason, Selection, Sequence, Status, Subject, TenantId, Visibility,
+};
 use uuid::Uuid;
 
 use super::*;
-use crate::ids::{Epoch, KeyId, Position, Sequence};
 use crate::limits::LIST_DELETED_ENTRIES;
-use crate::record::{Revocation, RevocationReason, Status, Visibility};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const KEYS: u64 = 20_000;

@@ -1,13 +1,12 @@
 //! Reads the change log for nodes that follow.
 
 use rocksdb::{Direction, IteratorMode};
+use talos_model::{LogRead, LoggedChange, Position, ReadLimits, Sequence};
 
 use super::StorageError;
 use super::change_format::{decode_position, encode_position};
 use super::rocks::{LOG, RocksStore};
 use super::rocks_view::Row;
-use crate::fleet::{LogRead, LoggedChange, ReadLimits};
-use crate::ids::{Position, Sequence};
 
 impl RocksStore {
     /// The oldest change that the log still holds.

@@ -7,7 +7,6 @@
 mod change_format;
 mod directory;
 mod index;
-mod key;
 #[cfg(test)]
 mod list_steps;
 mod log_reader;
@@ -29,10 +28,9 @@ mod rule_format;
 mod standing_format;
 mod witness;
 
-pub use change_format::{Change, Event, Subject, decode as decode_change};
+pub use change_format::decode as decode_change;
 pub use directory::{FORMAT, format_of};
-pub use index::{Selection, moved};
-pub use key::{KeyKind, RecordKey};
+pub use index::moved;
 pub use old_log::{OldLog, OldLogError};
 pub use retention::Retention;
 #[cfg(test)]
@@ -43,11 +41,10 @@ pub use rocks_open::{Wanted, open};
 
 use std::collections::HashMap;
 
-use crate::clock::UnixMillis;
-use crate::fleet::{CopyChunk, CopyPlace, Lineage, LoggedChange, Reigns};
-use crate::ids::{Position, ShardId, TenantId};
-use crate::record::Record;
-use crate::rules::Rule;
+use talos_model::{
+    Change, CopyChunk, CopyPlace, KeyKind, Lineage, ListQuery, LoggedChange, Page, Position,
+    Record, RecordKey, Reigns, Rule, ShardId, TenantId,
+};
 
 /// Why storage did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,30 +140,6 @@ pub struct Group<'a> {
     pub received: Option<&'a [LoggedChange]>,
     /// For the tenants that are concerned, how many of their keys are not revoked afterwards.
     pub live_keys: &'a HashMap<TenantId, u64>,
-}
-
-/// A question for a page of keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListQuery {
-    /// Which keys.
-    pub selection: Selection,
-    /// Where the page before ended; empty = at the beginning.
-    pub after: Vec<u8>,
-    /// How many at most; large records make a page shorter.
-    pub limit: usize,
-    /// The time by which keys are active or expired.
-    pub now: UnixMillis,
-}
-
-/// Some keys, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The keys.
-    pub records: Vec<Record>,
-    /// Where the next page goes on; `None` when there is none.
-    pub next: Option<Vec<u8>>,
-    /// When each of the keys was last used; filled in by the engine.
-    pub last_used: Vec<Option<UnixMillis>>,
 }
 
 /// Makes changes durable.

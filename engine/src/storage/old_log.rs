@@ -7,18 +7,13 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use rocksdb::{DB, Direction, IteratorMode, Options};
+use talos_model::{Era, Lineage, LogRead, LoggedChange, Position, ReadLimits, Sequence};
 
-use super::StorageError;
 use super::change_format::{decode_position, encode_position};
-use super::directory;
-use super::log_reader;
 use super::rocks::{LOG, META};
-use super::rocks_options;
 use super::standing_format::{COPYING, LINEAGE, decode_lineage};
-use super::witness;
+use super::{StorageError, directory, log_reader, rocks_options, witness};
 use crate::error::OpenError;
-use crate::fleet::{Era, Lineage, LogRead, LoggedChange, ReadLimits};
-use crate::ids::{Position, Sequence};
 
 /// Why a log does not say what has happened since a backup.
 #[derive(Debug, thiserror::Error)]

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    RateLimitPolicy, Record, RecordKey, Revocation, RevocationReason, Sequence, Visibility,
+};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::StorageError;
-use super::key::RecordKey;
-use crate::cidr::Cidr;
-use crate::clock::UnixMillis;
-use crate::ids::Sequence;
-use crate::record::{RateLimitPolicy, Record, Revocation, RevocationReason, Visibility};
 
 /// The version that this release writes, and the newest that it reads. Version 1 did not know the prefix.
 const VERSION: u8 = 2;
@@ -207,10 +207,10 @@ fn decode_cidr(cidr: &CidrV1) -> Option<Cidr> {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::{KeyId, TenantId};
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::{KeyId, TenantId};
 
     fn full() -> Record {
         Record {

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use talos_model::{
+    Event, Lineage, NodeStanding, Position, RecordKey, Reign, Reigns, Sequence, Subject,
+};
+
 use super::rocks::RocksStore;
-use super::{Event, RecordKey, Rows, StorageError, Subject};
+use super::{Rows, StorageError};
 use crate::error::OpenError;
-use crate::fleet::{Lineage, NodeStanding, Reign, Reigns};
-use crate::ids::{Position, Sequence};
 use crate::limits::RECOVERY_CHECKED_CHANGES;
 
 /// Why a database must not be opened.

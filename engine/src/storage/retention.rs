@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use rocksdb::{Direction, IteratorMode, Range};
+use talos_model::clock::UnixMillis;
+use talos_model::{Epoch, Position, Sequence};
 
 use super::StorageError;
 use super::change_format::{self, encode_position};
 use super::rocks::{LOG, RocksStore};
-use crate::clock::UnixMillis;
-use crate::ids::{Epoch, Position, Sequence};
 use crate::limits::{LOG_RETENTION_BYTES, LOG_RETENTION_MS, RECOVERY_CHECKED_CHANGES};
 
 /// What the log may keep.

@@ -4,20 +4,18 @@
 use std::sync::Arc;
 
 use rocksdb::{ColumnFamily, DB, ErrorKind, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use talos_model::{
+    Change, CopyChunk, CopyEnd, CopyPlace, KeyKind, ListQuery, NodeStanding, Page, Position,
+    Record, RecordKey, Rule, Sequence, ShardId, TenantId,
+};
 
-use super::change_format::{self, Change};
 use super::directory::Directory;
 use super::retention::Retention;
 use super::witness::Witness;
 use super::{
-    Group, InMemory, Journal, KeyKind, ListQuery, Page, RecordKey, Rows, Step, StorageError,
-    Stretch, record_format,
+    Group, InMemory, Journal, Rows, Step, StorageError, Stretch, change_format, record_format,
 };
-use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, NodeStanding};
-use crate::ids::{Position, Sequence, ShardId, TenantId};
 use crate::limits::LOG_TRIM_CHANGES;
-use crate::record::Record;
-use crate::rules::Rule;
 use crate::shards::Shards;
 
 pub const META: &str = "meta";
@@ -160,7 +158,7 @@ impl RocksStore {
         self.db.delete_cf(meta, key).expect("a deletion");
     }
 
-    pub fn remove_record(&self, tenant: TenantId, key_id: crate::ids::KeyId) {
+    pub fn remove_record(&self, tenant: TenantId, key_id: talos_model::KeyId) {
         let key = RecordKey::new(tenant, key_id);
         let shard = self.shard(self.shard_of(&key)).expect("a shard");
         self.db

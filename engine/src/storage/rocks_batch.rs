@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use rocksdb::WriteBatch;
+use talos_model::{Change, Event, LoggedChange, Record, RecordKey, Rule, Subject};
 
-use super::change_format::{self, Change, Event, Subject};
 use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED, request_key};
-use super::{Group, RecordKey, StorageError, index, record_format, rule_format};
-use crate::fleet::LoggedChange;
-use crate::record::Record;
-use crate::rules::Rule;
+use super::{Group, StorageError, change_format, index, record_format, rule_format};
 
 impl RocksStore {
     /// The batch of a group; all of it is written or nothing.

@@ -7,16 +7,15 @@
 use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
+use talos_model::copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
+use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, RecordKey, Reigns, TenantId};
 
 use super::change_format::{self, decode_position, encode_position};
 use super::rocks::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, RocksStore, USED};
 use super::rule_format::{self, RULE, RULE_END};
 use super::standing_format::{COPYING, LINEAGE, encode_copying, encode_lineage};
-use super::{RecordKey, Rows, StorageError, index, record_format, rocks_options};
+use super::{Rows, StorageError, index, record_format, rocks_options};
 use crate::backup::BackupCounts;
-use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
-use crate::fleet::{CopyChunk, CopyEnd, CopyPlace, CopyRow, Lineage, Reigns};
-use crate::ids::TenantId;
 
 /// Greater than every key of any family: those of tenants end with ids, those of positions have 16 bytes.
 const END: [u8; 64] = [u8::MAX; 64];

@@ -8,11 +8,11 @@ use rocksdb::{
     ColumnFamily, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, ReadOptions,
     SnapshotWithThreadMode, properties,
 };
+use talos_model::{ListQuery, Page, Record, RecordKey};
 
 use super::rocks::{INDEX, RocksStore};
-use super::{ListQuery, Page, RecordKey, StorageError, index, record_format};
+use super::{StorageError, index, record_format};
 use crate::limits::{LIST_DELETED_ENTRIES, LIST_PAGE_BYTES, LIST_RECORDS_AT_ONCE};
-use crate::record::Record;
 
 /// A record as it was read.
 struct Read {
@@ -64,7 +64,7 @@ impl RocksStore {
         query: &ListQuery,
         snapshot: &SnapshotWithThreadMode<'_, DB>,
     ) -> Result<Vec<Box<[u8]>>, StorageError> {
-        let range = query.selection.range(query.now);
+        let range = index::range(&query.selection, query.now);
         // The key right after an entry is the entry and a zero byte.
         let resumed = [query.after.as_slice(), &[0]].concat();
         let start = if query.after.is_empty() {

@@ -8,18 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, Options};
+use talos_model::limits::SHARDS_MAX;
+use talos_model::{Position, ShardId, clock};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::directory::Directory;
-use super::recovery::Fault;
+use super::recovery::{self, Fault};
 use super::retention::Retention;
 use super::rocks::{COUNTS, INDEX, LOG, META, Opened, REQUESTS, RocksJournal, RocksStore, USED};
+use super::rocks_options;
 use super::witness::Witness;
-use super::{recovery, rocks_options};
-use crate::clock;
 use crate::error::OpenError;
-use crate::ids::{Position, ShardId};
-use crate::limits::SHARDS_MAX;
 use crate::priority;
 use crate::shards::Shards;
 

@@ -1,11 +1,10 @@
 //! A walk over the records of a shard, a stretch at a time.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions};
+use talos_model::{Record, RecordKey, ShardId, TenantId};
 
 use super::rocks::RocksStore;
-use super::{RecordKey, StorageError, Stretch, record_format};
-use crate::ids::{ShardId, TenantId};
-use crate::record::Record;
+use super::{StorageError, Stretch, record_format};
 
 impl RocksStore {
     pub(super) fn scan(

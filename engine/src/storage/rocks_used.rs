@@ -3,10 +3,11 @@
 //! A note never reads: RocksDB merges it with what is there, and the latest use stays, whatever order they came in.
 
 use rocksdb::{MergeOperands, ReadOptions, WriteBatch};
+use talos_model::RecordKey;
+use talos_model::clock::UnixMillis;
 
 use super::rocks::{RocksStore, USED};
-use super::{RecordKey, Rows, StorageError};
-use crate::clock::UnixMillis;
+use super::{Rows, StorageError};
 
 impl RocksStore {
     /// When the key was last used, as far as that was written. May wait for the disk.
@@ -70,10 +71,10 @@ fn decode(millis: &[u8]) -> Result<UnixMillis, StorageError> {
 mod tests {
     use rocksdb::IteratorMode;
     use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+    use talos_model::{KeyId, TenantId};
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::{KeyId, TenantId};
     use crate::storage::{self, Opened, Wanted};
 
     fn key(id: u128) -> RecordKey {

@@ -1,15 +1,17 @@
 //! Everything as it was at one moment: what a copy is read from, and what nodes are compared by.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
+use talos_model::copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, USED_ROWS};
+use talos_model::{
+    CopyChunk, CopyCursor, CopyEnd, CopyRow, Epoch, Position, ReadLimits, RecordKey, Sequence,
+    StateHash,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::change_format::{decode_position, encode_position};
 use super::rocks::{LOG, META, REQUESTS, RocksStore, USED};
 use super::rule_format::{self, RULE};
-use super::{RecordKey, StorageError, record_format};
-use crate::fleet::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, USED_ROWS};
-use crate::fleet::{CopyChunk, CopyCursor, CopyEnd, CopyRow, ReadLimits, StateHash};
-use crate::ids::{Epoch, Position, Sequence};
+use super::{StorageError, record_format};
 
 /// See the module.
 pub struct View<'a> {
@@ -128,7 +130,7 @@ impl View<'_> {
             USED_ROWS => self.store.family(USED)?,
             RULE_ROWS => self.store.family(META)?,
             CHANGE_ROWS => self.store.family(LOG)?,
-            shard => self.store.shard(crate::ids::ShardId(shard))?,
+            shard => self.store.shard(talos_model::ShardId(shard))?,
         };
         let mut options = ReadOptions::default();
         // Read once, and not to drive out what verifications use.

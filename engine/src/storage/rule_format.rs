@@ -1,6 +1,8 @@
 //! The bytes of a rule: in the change that begins it, in the one that ends it, and in `meta` in between.
 
 use rocksdb::{Direction, IteratorMode};
+use talos_model::clock::UnixMillis;
+use talos_model::{Epoch, Matcher, Position, Revocation, Rule, Sequence, TenantId};
 use uuid::Uuid;
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -8,10 +10,6 @@ use super::StorageError;
 use super::change_format::encode_position;
 use super::record_format::{reason_code, reason_from};
 use super::rocks::{META, RocksStore};
-use crate::clock::UnixMillis;
-use crate::ids::{Epoch, Position, Sequence, TenantId};
-use crate::record::Revocation;
-use crate::rules::{Matcher, Rule};
 
 /// In `META`, before the position of a rule that is in force.
 pub const RULE: &[u8] = b"rule";
@@ -128,7 +126,7 @@ pub fn decode(bytes: &[u8]) -> Result<Rule, StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::rule_tests;
+    use crate::samples;
 
     fn full() -> Rule {
         let some = |text: &str| Some(text.to_owned());
@@ -139,12 +137,12 @@ mod tests {
             scope: some("s"),
             metadata: vec![("k".to_owned(), "v".to_owned())],
         };
-        rule_tests::rule(5, matcher)
+        samples::rule(5, matcher)
     }
 
     #[test]
     fn a_rule_survives_its_bytes() {
-        for rule in [full(), rule_tests::rule(5, Matcher::default())] {
+        for rule in [full(), samples::rule(5, Matcher::default())] {
             assert_eq!(decode(&encode(&rule).unwrap()), Ok(rule));
         }
         let bytes = encode(&full()).unwrap();

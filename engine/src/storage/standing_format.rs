@@ -2,12 +2,14 @@
 //!
 //! Both stand in `meta`. A database of a release that knew neither gets a lineage when it is opened.
 
+use talos_model::{
+    CopyCursor, CopyName, CopyPlace, Epoch, Era, Lineage, NodeStanding, Position, Reign, Reigns,
+    Sequence,
+};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::StorageError;
 use super::rocks::{META, RocksStore};
-use crate::fleet::{CopyCursor, CopyName, CopyPlace, Era, Lineage, NodeStanding, Reign, Reigns};
-use crate::ids::{Epoch, Position, Sequence};
 
 /// In `META`: the reigns that the node knows, and whether the newest is its own.
 pub const LINEAGE: &[u8] = b"lineage";

@@ -8,15 +8,16 @@ mod log;
 mod promotion;
 mod refusals;
 
+use talos_model::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, Epoch, FieldChanges,
+    FollowError, ImportKey, LogRead, LoggedChange, Mode, Position, ReadError, ReadLimits, Reigns,
+    RotateKey, Sequence, UpdateKey,
+};
+
 use super::model::files::copy_of_one_moment;
 use super::*;
-use crate::ids::{Epoch, Position, Sequence};
+use crate::Snapshot;
 use crate::storage::{COUNTS, INDEX};
-use crate::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, FieldChanges, FollowError,
-    ImportKey, LogRead, LoggedChange, Mode, ReadError, ReadLimits, Reigns, RotateKey, Snapshot,
-    UpdateKey,
-};
 
 /// Two nodes in scratch directories, of different divisions of the key space.
 struct Pair {
@@ -104,7 +105,7 @@ pub(super) fn feed(primary: &Engine, replica: &Engine) {
 }
 
 fn imported(raw: &str) -> KeyId {
-    crate::credential::imported_key_id(TenantId::SINGLE, raw.as_bytes())
+    talos_credentials::imported_key_id(TenantId::SINGLE, raw.as_bytes())
 }
 
 fn import(engine: &Engine, raw: &str, request_id: Option<&str>) -> KeyId {

@@ -2,9 +2,10 @@
 
 use std::io::Cursor;
 
+use talos_model::Position;
+
 use super::*;
 use crate::backup::{Since, restore};
-use crate::ids::Position;
 use crate::scenarios::failed_writes::Failing;
 use crate::scenarios::replication::{
     all_after, assert_equal, begin, feed, finish_copy, open_primary, open_replica,
@@ -186,7 +187,7 @@ fn a_change_of_a_rule_that_does_not_fit_is_refused() {
     another_event.bytes[9] = 0;
     let refused = nodes.replica.apply(vec![another_event]);
     assert!(
-        matches!(refused, Err(crate::FollowError::Malformed(_))),
+        matches!(refused, Err(talos_model::FollowError::Malformed(_))),
         "{refused:?}"
     );
     nodes
