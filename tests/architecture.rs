@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("talos-cells", &[]),
     ("talos-model", &[]),
     ("talos-credentials", &["talos-model"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         "talos-engine",
         &["talos-cells", "talos-credentials", "talos-model"],
     ),
+    ("talos-metrics", &[]),
     ("talos-config", &["talos-engine"]),
     ("talos-api", &["talos-engine"]),
     (
@@ -24,14 +25,22 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     (
         "talos-admin",
-        &["talos-api", "talos-config", "talos-engine"],
+        &["talos-api", "talos-config", "talos-engine", "talos-metrics"],
     ),
-    ("talos-replication", &["talos-engine"]),
+    ("talos-replication", &["talos-model"]),
     (
         "talos-node",
-        &["talos-config", "talos-engine", "talos-replication"],
+        &[
+            "talos-config",
+            "talos-engine",
+            "talos-model",
+            "talos-replication",
+        ],
     ),
-    ("talos-proxy", &["talos-api", "talos-engine"]),
+    (
+        "talos-proxy",
+        &["talos-api", "talos-engine", "talos-metrics"],
+    ),
     ("talos-loadtest", &["talos-api"]),
 ];
 /// Crates that may import every other.

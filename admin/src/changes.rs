@@ -84,9 +84,9 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
 
 /// Why the log does not hold the changes after `place`: it has dropped them, it never had it, or it has yet to get there.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
-    let lineage = engine.standing().lineage;
+    let epochs = engine.standing().epochs;
     let is_ahead = place.sequence > engine.head().sequence;
-    if is_ahead && (place.epoch > lineage.newest() || lineage.has(place)) {
+    if is_ahead && (place.epoch > epochs.newest() || epochs.has(place)) {
         return Ok(change::not_reached(place));
     }
     let oldest = engine_call::read_log(engine, LogStart::Oldest, limits::ONE_CHANGE).await?;

@@ -10,7 +10,7 @@ use talos_api::error::ApiError;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::metrics::{ControlMetrics, Passage};
+use crate::metrics::{ControlMetrics, RequestTimer};
 use crate::panic_guard;
 
 /// How much a queue takes.
@@ -30,7 +30,7 @@ struct Job {
     reply: Reply,
     /// Its share of the bytes, given back once the request is answered.
     bytes: OwnedSemaphorePermit,
-    passage: Passage,
+    timer: RequestTimer,
 }
 
 /// The end of the queue at which requests enter.
@@ -47,13 +47,13 @@ impl ControlPlane for Entrance {
         let bytes = Arc::clone(&self.bytes)
             .try_acquire_many_owned(bytes)
             .map_err(|_| Overloaded)?;
-        let passage = self.metrics.enter(&request);
+        let timer = self.metrics.start_request(&request);
         self.jobs
             .try_send(Job {
                 request,
                 reply,
                 bytes,
-                passage,
+                timer,
             })
             .map_err(|_| Overloaded)
     }
@@ -138,7 +138,7 @@ where
         request,
         reply,
         bytes,
-        passage,
+        timer,
     } = job;
     let request_id = request.request_id.clone();
     // The call is within the future, so that the guard also sees a panic before the first await.
@@ -153,7 +153,7 @@ where
             ApiError::internal().into()
         });
     drop(bytes);
-    passage.answered(response.status);
+    timer.answered(response.status);
     reply(response);
 }
 

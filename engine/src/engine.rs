@@ -16,8 +16,8 @@ use talos_cells::pin;
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{
-    Command, CommandError, KeyId, ListQuery, Mode, Outcome, Page, ReadError, Record, RecordKey,
-    Reigns, Rejection, Rules, TenantId, Visibility,
+    Command, CommandError, KeyId, Leadership, ListQuery, Mode, Outcome, Page, ReadError, Record,
+    RecordKey, Rejection, Rules, TenantId, Visibility,
 };
 use uuid::Uuid;
 
@@ -132,10 +132,10 @@ impl Engine {
             last,
             standing,
         } = storage::open(&options.path, wanted)?;
-        if mode == Mode::Primary && standing.reigns == Reigns::Other {
+        if mode == Mode::Primary && standing.leadership == Leadership::Other {
             return Err(OpenError::Replica {
                 path: options.path,
-                epoch: standing.lineage.newest().0,
+                epoch: standing.epochs.newest().0,
             });
         }
         let threads = |error: std::io::Error| OpenError::Storage {

@@ -13,8 +13,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use talos_model::{Position, Sequence};
+
+use crate::ids::NodeId;
 use crate::limits::{REPLICAS, WAITING_WRITES};
-use crate::position::{NodeId, Position, Sequence};
 
 /// What a write waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +231,7 @@ impl Acks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::Epoch;
+    use talos_model::Epoch;
 
     const STALENESS_MS: u64 = 1000;
     const NODES: [NodeId; 2] = [NodeId([1; 16]), NodeId([2; 16])];

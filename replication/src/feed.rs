@@ -17,10 +17,10 @@ mod changes;
 mod copy;
 mod replica;
 
-use crate::history::EpochHistory;
+use talos_model::{CopyPlace, Epoch, EpochHistory, Position};
+
 use crate::limits::{CHUNK_BYTES, HEARTBEAT_MS, SILENCE_MS};
-use crate::message::{CopyPlace, Digest, Heartbeat, LastUsed, LogPoint, Message};
-use crate::position::{Epoch, Position};
+use crate::message::{Digest, Heartbeat, LastUsed, LogPoint, Message};
 use crate::refusal::Refusal;
 use crate::source::{CopyReading, SourceDone, SourceError, SourceWork};
 use crate::throttle::Throttle;

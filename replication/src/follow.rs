@@ -15,13 +15,13 @@
 mod negotiation;
 mod receive;
 
-use crate::history::EpochHistory;
+use talos_model::{CopyEnd, CopyPlace, EpochHistory, Position, Sequence};
+
 use crate::lag::Lag;
 use crate::limits::{
     HEARTBEAT_MS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, REPLICA_WORK, SILENCE_MS,
 };
-use crate::message::{CopyPlace, End, LastUsed, Message, StartFrom, StatusUpdate};
-use crate::position::{Position, Sequence};
+use crate::message::{Digest, LastUsed, Message, StartFrom, StatusUpdate};
 use crate::refusal::Refusal;
 use crate::sink::{DurableState, Progress, SinkDone, SinkError, SinkWork};
 
@@ -238,10 +238,10 @@ impl Follower {
                     return vec![];
                 };
                 place.cursor = cursor;
-                if end == End::More {
+                if end == CopyEnd::More {
                     return vec![];
                 }
-                self.durable_state.last = place.last;
+                self.durable_state.last = place.digest.map(Digest);
                 place.position
             }
             SinkDone::Applied(point) => {

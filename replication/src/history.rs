@@ -1,14 +1,28 @@
 //! The epochs that a node's changes belong to, and what follows from comparing those of two nodes.
 //!
-//! Guarantees: two histories that share a id are equal before it, because a id is drawn at random
-//! when it begins and a node takes over the history of its primary as a whole. The last id that two
-//! nodes share therefore ends at their *fork*, and a node may follow another one exactly when it
-//! holds no change beyond it.
+//! Guarantees: two histories that share an epoch id are equal before that epoch, because the id is
+//! random and a node adopts the history of its primary as a whole. So the last epoch that two nodes
+//! share ends at their *fork*, and a node may follow another one exactly when it holds no change
+//! beyond the fork.
+
+use std::fmt;
+
+use talos_model::{Epoch, Position, Sequence};
 
 use crate::limits::HISTORY_EPOCHS;
-use crate::position::{Epoch, EpochId, Position, Sequence};
 
-/// One id: its changes have the sequences after `after`, up to where the next one begins.
+/// The random id of an epoch, by which two nodes that were promoted to the same epoch number are
+/// told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EpochId(pub [u8; 16]);
+
+impl fmt::Debug for EpochId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EpochId({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+/// One epoch: its changes have the sequences after `after`, up to where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStart {
     /// Its number.
@@ -19,14 +33,14 @@ pub struct EpochStart {
     pub after: Sequence,
 }
 
-/// All reigns that a node knows of, oldest first: epochs rise, and none begins before the one that
-/// it follows.
+/// The epochs that a node knows, oldest first. Epoch numbers rise, and no epoch begins before its
+/// predecessor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochHistory {
-    eras: Vec<EpochStart>,
+    starts: Vec<EpochStart>,
 }
 
-/// Reigns that cannot have followed one another.
+/// These epochs cannot have followed one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the epochs of a history are out of order, too many, or none")]
 pub struct InvalidHistory;
@@ -44,11 +58,11 @@ pub struct EpochPassed {
 /// What a primary finds when it compares a replica's history with its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Divergence {
-    /// All that the replica holds is part of the primary's history.
+    /// The primary holds all changes of the replica.
     None,
-    /// The replica knows a later epoch: it is the primary that has been replaced.
+    /// The replica knows a later epoch: the primary has been replaced.
     PrimaryIsOlder {
-        /// The epoch that the replica knows.
+        /// The newest epoch that the replica knows.
         newest: Epoch,
     },
     /// The replica holds changes after `fork` that the primary does not have.
@@ -59,44 +73,46 @@ pub enum Divergence {
 }
 
 impl EpochHistory {
-    /// The history of a database that is created.
+    /// The history of a new database.
     #[must_use]
     pub fn first(id: EpochId) -> Self {
-        let era = EpochStart {
+        let start = EpochStart {
             epoch: Epoch::FIRST,
             id,
             after: Sequence(0),
         };
-        Self { eras: vec![era] }
+        Self {
+            starts: vec![start],
+        }
     }
 
-    /// The history of these reigns.
+    /// The history of these epochs.
     ///
     /// # Errors
-    /// They are none or too many, epochs do not rise, or one begins before its predecessor.
-    pub fn new(eras: Vec<EpochStart>) -> Result<Self, InvalidHistory> {
-        let ordered = eras
+    /// There are none or too many, epochs do not rise, or one begins before its predecessor.
+    pub fn new(starts: Vec<EpochStart>) -> Result<Self, InvalidHistory> {
+        let ordered = starts
             .iter()
-            .zip(eras.iter().skip(1))
+            .zip(starts.iter().skip(1))
             .all(|(one, next)| one.epoch < next.epoch && one.after <= next.after);
-        if eras.is_empty() || eras.len() > HISTORY_EPOCHS || !ordered {
+        if starts.is_empty() || starts.len() > HISTORY_EPOCHS || !ordered {
             return Err(InvalidHistory);
         }
-        Ok(Self { eras })
+        Ok(Self { starts })
     }
 
-    /// The reigns, oldest first.
+    /// The epochs, oldest first.
     #[must_use]
-    pub fn eras(&self) -> &[EpochStart] {
-        &self.eras
+    pub fn starts(&self) -> &[EpochStart] {
+        &self.starts
     }
 
-    /// The id that lasts, if there is any.
+    /// The newest epoch.
     fn last(&self) -> Option<&EpochStart> {
-        self.eras.last()
+        self.starts.last()
     }
 
-    /// The newest epoch. A node that knows it follows no primary of an older one.
+    /// The number of the newest epoch. A node follows no primary of an older one.
     #[must_use]
     pub fn newest(&self) -> Epoch {
         self.last().map_or(Epoch(0), |era| era.epoch)
@@ -109,7 +125,7 @@ impl EpochHistory {
     }
 
     /// The history of a node that holds the changes up to `after` and becomes the primary of
-    /// `epoch`. It must be durable before the first change of that epoch is.
+    /// `epoch`. Make it durable before the first change of the epoch.
     ///
     /// # Errors
     /// The epoch is not later than all that the node knows.
@@ -126,34 +142,34 @@ impl EpochHistory {
                 newest,
             });
         }
-        // A replica knows its primary's reigns before it has their changes. What began beyond its
-        // last change is none of its past when it becomes a primary itself.
-        let past = self.eras.iter().filter(|era| era.after <= after);
-        let mut eras: Vec<_> = past.copied().collect();
-        eras.push(EpochStart { epoch, id, after });
-        let forgotten = eras.len().saturating_sub(HISTORY_EPOCHS);
-        eras.drain(..forgotten);
-        Ok(Self { eras })
+        // A replica knows its primary's epochs before it has their changes. Epochs that began
+        // beyond its last change are not part of its own past.
+        let past = self.starts.iter().filter(|era| era.after <= after);
+        let mut starts: Vec<_> = past.copied().collect();
+        starts.push(EpochStart { epoch, id, after });
+        let forgotten = starts.len().saturating_sub(HISTORY_EPOCHS);
+        starts.drain(..forgotten);
+        Ok(Self { starts })
     }
 
-    /// The epoch in which the change with this sequence was written; `None` for one older than what
-    /// is remembered, and for no change at all.
+    /// The epoch of the change with this sequence. `None` if it is older than all remembered
+    /// epochs, and for sequence 0.
     #[must_use]
     pub fn epoch_of(&self, sequence: Sequence) -> Option<Epoch> {
         let holds = |era: &&EpochStart| era.after < sequence;
-        self.eras.iter().rev().find(holds).map(|era| era.epoch)
+        self.starts.iter().rev().find(holds).map(|era| era.epoch)
     }
 
-    /// The last sequence of the id at `place`, of a node that holds the changes up to `committed`.
+    /// The last sequence of the epoch at `place`, of a node that holds the changes up to
+    /// `committed`.
     fn end(&self, place: usize, committed: Sequence) -> Sequence {
-        self.eras
+        self.starts
             .get(place + 1)
             .map_or(committed, |next| next.after)
     }
 
     /// Whether a node with this history that holds the changes up to `committed` holds the change
-    /// at `position`: what a reader who demands that position wants to know. A position of another
-    /// divergence is never reached.
+    /// at `position`. A position of another history is never reached.
     #[must_use]
     pub fn reaches(&self, committed: Sequence, position: Position) -> bool {
         position.sequence <= committed
@@ -176,19 +192,24 @@ impl EpochHistory {
             };
         }
         let fork = self.fork(committed, replica, replica_committed);
-        if replica_committed > fork && !crate::failpoint::ignores_epochs() {
+        if replica_committed > fork {
             return Divergence::Diverged { fork };
         }
         Divergence::None
     }
 
-    /// The last sequence that both have, 0 when they have no id in common.
+    /// The last sequence that both have; 0 if they share no epoch.
     fn fork(&self, committed: Sequence, other: &Self, other_committed: Sequence) -> Sequence {
-        let shared = self.eras.iter().enumerate().rev().find_map(|(here, era)| {
-            let same = |(_, other): &(usize, &EpochStart)| other.id == era.id;
-            let (there, _) = other.eras.iter().enumerate().find(same)?;
-            Some((here, there))
-        });
+        let shared = self
+            .starts
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(here, era)| {
+                let same = |(_, other): &(usize, &EpochStart)| other.id == era.id;
+                let (there, _) = other.starts.iter().enumerate().find(same)?;
+                Some((here, there))
+            });
         shared.map_or(Sequence(0), |(here, there)| {
             self.end(here, committed)
                 .min(other.end(there, other_committed))
@@ -204,13 +225,13 @@ mod tests {
         EpochId([name; 16])
     }
 
-    fn history(eras: &[(u64, u8, u64)]) -> EpochHistory {
-        let era = |&(epoch, name, after): &(u64, u8, u64)| EpochStart {
+    fn history(starts: &[(u64, u8, u64)]) -> EpochHistory {
+        let start = |&(epoch, name, after): &(u64, u8, u64)| EpochStart {
             epoch: Epoch(epoch),
             id: id(name),
             after: Sequence(after),
         };
-        EpochHistory::new(eras.iter().map(era).collect()).unwrap()
+        EpochHistory::new(starts.iter().map(era).collect()).unwrap()
     }
 
     fn at(epoch: u64, sequence: u64) -> Position {
@@ -232,7 +253,7 @@ mod tests {
                 newest: Epoch(2)
             })
         );
-        let era = |epoch, after| EpochStart {
+        let start = |epoch, after| EpochStart {
             epoch: Epoch(epoch),
             id: id(0),
             after: Sequence(after),
@@ -258,8 +279,8 @@ mod tests {
         for epoch in 2..=HISTORY_EPOCHS as u64 + 5 {
             long = long.promoted(Epoch(epoch), id(1), Sequence(epoch)).unwrap();
         }
-        assert_eq!(long.eras().len(), HISTORY_EPOCHS);
-        assert_eq!(long.eras()[0].epoch, Epoch(6));
+        assert_eq!(long.starts().len(), HISTORY_EPOCHS);
+        assert_eq!(long.starts()[0].epoch, Epoch(6));
         assert_eq!(long.epoch_of(Sequence(6)), None);
         assert_eq!(long.epoch_of(Sequence(7)), Some(Epoch(6)));
     }
@@ -287,10 +308,10 @@ mod tests {
         let diverged = Divergence::Diverged { fork: Sequence(8) };
         assert_eq!(compare(&old, 9), diverged);
         assert_eq!(compare(&primary, 12), Divergence::None);
-        // What a primary has lost is not its replica's to keep.
+        // A replica must not keep what its primary has lost.
         let beyond = Divergence::Diverged { fork: Sequence(12) };
         assert_eq!(compare(&primary, 13), beyond);
-        // Promoted to the same epoch by somebody else.
+        // Another node was promoted to the same epoch.
         let rival = history(&[(1, 1, 0), (2, 3, 6)]);
         assert_eq!(compare(&rival, 6), Divergence::None);
         let diverged = Divergence::Diverged { fork: Sequence(6) };

@@ -8,9 +8,10 @@
 
 use std::collections::VecDeque;
 
+use talos_model::Sequence;
+
 use crate::limits::PROMISES;
 use crate::message::Heartbeat;
-use crate::position::Sequence;
 
 /// A replica that has applied the change `committed` is as fresh as `moment_ms`.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +101,7 @@ impl Lag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Epoch, Position};
+    use talos_model::{Epoch, Position};
 
     fn heartbeat(committed: u64, echo_ms: u64) -> Heartbeat {
         Heartbeat {

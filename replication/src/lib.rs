@@ -25,28 +25,28 @@
 //! 5. Read nothing from a connection while [`follow::Follower::wants_input`] is false, and call
 //!    [`feed::Feed::on_room`] when all but a few bytes have been sent. This bounds memory on both
 //!    sides.
-//! 6. On a promotion, make the result of [`history::EpochHistory::promoted`] durable before the
+//! 6. On a promotion, make the result of [`talos_model::EpochHistory::promoted`] durable before the
 //!    first change of the epoch.
 //!
-//! Nodes compare which epochs they know, and where their changes part, by [`history`].
+//! Nodes compare which epochs they know, and where their changes part, by [`talos_model::EpochHistory::compare`].
 
 #![forbid(unsafe_code)]
 
 pub mod acks;
 pub mod backoff;
+mod divergence;
 pub mod driver;
 mod failpoint;
 pub mod feed;
 pub mod follow;
 pub mod frame;
 pub mod handshake;
-pub mod history;
+pub mod ids;
 pub mod lag;
 pub mod limits;
 pub mod link;
 pub mod message;
 pub mod message_format;
-pub mod position;
 #[cfg(test)]
 mod random;
 pub mod refusal;

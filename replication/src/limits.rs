@@ -27,7 +27,7 @@ pub const ROW_KEY_BYTES: usize = 1024;
 /// The longest value of a row.
 pub const ROW_VALUE_BYTES: usize = CHANGE_BYTES;
 /// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
-pub const HISTORY_EPOCHS: usize = 256;
+pub const HISTORY_EPOCHS: usize = talos_model::limits::EPOCH_HISTORY_EPOCHS;
 /// Lists of last uses that may wait until a replica sends them.
 pub const LAST_USED_QUEUE: usize = 4;
 /// Stamps of last uses in one frame.

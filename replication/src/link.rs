@@ -9,10 +9,10 @@ use crate::frame::{self, Decoder, FrameError};
 use crate::handshake::{
     HandshakeError, HandshakeStep, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake,
 };
+use crate::ids::NodeId;
 use crate::limits::{FRAME_BYTES, HANDSHAKE_MS};
 use crate::message::Message;
 use crate::message_format;
-use crate::position::NodeId;
 use crate::session::{SEAL_BYTES, Session, SessionError};
 use crate::wire::Malformed;
 
@@ -201,8 +201,8 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ClusterId;
     use crate::message::StatusUpdate;
-    use crate::position::ClusterId;
     use crate::secret::{Secrets, SharedSecret};
 
     fn identity(node: u8, secret: u8) -> Identity {

@@ -1,7 +1,9 @@
 //! The messages between two nodes after the handshake.
 
-use crate::history::EpochHistory;
-use crate::position::{CopyId, Position, Sequence};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
+};
+
 use crate::refusal::Refusal;
 
 /// A message. A replica begins with `Follow`; the primary answers with `Welcome` or `Refused`.
@@ -70,28 +72,6 @@ impl Digest {
         let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
         Self(u64::from_le_bytes(first))
     }
-}
-
-/// A place in a full copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyPlace {
-    /// Which copy.
-    pub copy: CopyId,
-    /// The change that the copy is consistent with.
-    pub position: Position,
-    /// The digest of that change.
-    pub last: Option<Digest>,
-    /// The rows up to this one are present.
-    pub cursor: Cursor,
-}
-
-/// A place among the rows of a copy, which are ordered by family, then by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// The family of the last row that is present.
-    pub family: u16,
-    /// Its key; empty means before the first row of the family.
-    pub key: Vec<u8>,
 }
 
 /// A replica's sign of life and its acknowledgement.
@@ -178,54 +158,23 @@ pub struct Heartbeat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Which copy.
-    pub copy: CopyId,
+    pub copy: CopyName,
     /// The change that the copy is consistent with.
     pub position: Position,
     /// The place after which the rows follow.
-    pub after: Cursor,
+    pub after: CopyCursor,
     /// The rows; only the last chunk may have none.
-    pub rows: Vec<Row>,
+    pub rows: Vec<CopyRow>,
     /// Whether more rows follow.
-    pub end: End,
+    pub end: CopyEnd,
 }
 
 impl Chunk {
     /// The place of the last row.
     #[must_use]
-    pub fn cursor(&self) -> Cursor {
+    pub fn cursor(&self) -> CopyCursor {
         self.rows
             .last()
-            .map_or_else(|| self.after.clone(), Row::cursor)
-    }
-}
-
-/// Whether something continues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// More follows.
-    More,
-    /// Nothing follows.
-    Last,
-}
-
-/// One row of a full copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The kind of row. Its meaning belongs to storage.
-    pub family: u16,
-    /// Its key, not empty.
-    pub key: Vec<u8>,
-    /// Its value.
-    pub value: Vec<u8>,
-}
-
-impl Row {
-    /// The place of the row.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        Cursor {
-            family: self.family,
-            key: self.key.clone(),
-        }
+            .map_or_else(|| self.after.clone(), CopyRow::cursor)
     }
 }

@@ -7,16 +7,19 @@
 //! The position is, by kind, the first change, the copy's, the primary's last durable change, or
 //! the replica's; 0 and 0 if the kind has none.
 
-use crate::history::{EpochHistory, EpochStart};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch, EpochHistory, EpochId, EpochStart,
+    Position, Sequence,
+};
+
 use crate::limits::{
     BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, LAST_USED_ENTRIES,
     LAST_USED_KEY_BYTES, ROW_KEY_BYTES, ROW_VALUE_BYTES,
 };
 use crate::message::{
-    Batch, Chunk, CopyPlace, Cursor, Digest, End, FollowRequest, Heartbeat, LastUsed, LogPoint,
-    Message, Plan, Row, StartFrom, StatusUpdate, Welcome,
+    Batch, Chunk, Digest, FollowRequest, Heartbeat, LastUsed, LogPoint, Message, Plan, StartFrom,
+    StatusUpdate, Welcome,
 };
-use crate::position::{CopyId, Epoch, EpochId, Position, Sequence};
 use crate::refusal::Refusal;
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, Writer};
@@ -109,7 +112,7 @@ fn encode_welcome(welcome: &Welcome, out: &mut Writer) {
 fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
     out.u8(CHUNK).position(chunk.position).raw(&chunk.copy.0);
     encode_cursor(&chunk.after, out);
-    out.u8(u8::from(chunk.end == End::Last));
+    out.u8(u8::from(chunk.end == CopyEnd::Last));
     out.count(chunk.rows.len());
     for row in &chunk.rows {
         out.u16(row.family).bytes(&row.key).bytes(&row.value);
@@ -117,12 +120,12 @@ fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
 }
 
 fn encode_place<'a>(place: &CopyPlace, out: &'a mut Writer) -> &'a mut Writer {
-    out.raw(&place.copy.0);
-    encode_option(place.last.map(|digest| digest.0), out);
+    out.raw(&place.name.0);
+    encode_option(place.digest, out);
     encode_cursor(&place.cursor, out)
 }
 
-fn encode_cursor<'a>(cursor: &Cursor, out: &'a mut Writer) -> &'a mut Writer {
+fn encode_cursor<'a>(cursor: &CopyCursor, out: &'a mut Writer) -> &'a mut Writer {
     out.u16(cursor.family).bytes(&cursor.key)
 }
 
@@ -136,9 +139,9 @@ fn encode_option(number: Option<u64>, out: &mut Writer) -> &mut Writer {
 }
 
 fn encode_history(history: &EpochHistory, out: &mut Writer) {
-    out.count(history.eras().len());
-    for era in history.eras() {
-        out.u64(era.epoch.0).raw(&era.id.0).u64(era.after.0);
+    out.count(history.starts().len());
+    for start in history.starts() {
+        out.u64(start.epoch.0).raw(&start.id.0).u64(start.after.0);
     }
 }
 
@@ -247,21 +250,21 @@ fn decode_batch(first: Position, reader: &mut Reader<'_>) -> Result<Batch, Malfo
 }
 
 fn decode_chunk(position: Position, reader: &mut Reader<'_>) -> Result<Chunk, Malformed> {
-    let copy = CopyId(reader.array()?);
+    let copy = CopyName(reader.array()?);
     let after = decode_cursor(reader)?;
     let end = match reader.u8()? {
-        0 => End::More,
-        1 => End::Last,
+        0 => CopyEnd::More,
+        1 => CopyEnd::Last,
         _ => return Err(Malformed("an unknown end")),
     };
     let rows = reader.list(CHUNK_ROWS, |reader| {
-        Ok(Row {
+        Ok(CopyRow {
             family: reader.u16()?,
             key: reader.bytes(ROW_KEY_BYTES)?.to_vec(),
             value: reader.bytes(ROW_VALUE_BYTES)?.to_vec(),
         })
     })?;
-    if rows.is_empty() && end == End::More {
+    if rows.is_empty() && end == CopyEnd::More {
         return Err(Malformed("no rows"));
     }
     let mut last = after.clone();
@@ -283,15 +286,15 @@ fn decode_chunk(position: Position, reader: &mut Reader<'_>) -> Result<Chunk, Ma
 
 fn decode_place(position: Position, reader: &mut Reader<'_>) -> Result<CopyPlace, Malformed> {
     Ok(CopyPlace {
-        copy: CopyId(reader.array()?),
+        name: CopyName(reader.array()?),
         position,
-        last: decode_option(reader)?.map(Digest),
+        digest: decode_option(reader)?,
         cursor: decode_cursor(reader)?,
     })
 }
 
-fn decode_cursor(reader: &mut Reader<'_>) -> Result<Cursor, Malformed> {
-    Ok(Cursor {
+fn decode_cursor(reader: &mut Reader<'_>) -> Result<CopyCursor, Malformed> {
+    Ok(CopyCursor {
         family: reader.u16()?,
         key: reader.bytes(ROW_KEY_BYTES)?.to_vec(),
     })
@@ -302,14 +305,14 @@ fn decode_option(reader: &mut Reader<'_>) -> Result<Option<u64>, Malformed> {
 }
 
 fn decode_history(reader: &mut Reader<'_>) -> Result<EpochHistory, Malformed> {
-    let eras = reader.list(HISTORY_EPOCHS, |reader| {
+    let starts = reader.list(HISTORY_EPOCHS, |reader| {
         Ok(EpochStart {
             epoch: Epoch(reader.u64()?),
             id: EpochId(reader.array()?),
             after: Sequence(reader.u64()?),
         })
     })?;
-    EpochHistory::new(eras).map_err(|_| Malformed("an impossible epoch history"))
+    EpochHistory::new(starts).map_err(|_| Malformed("an impossible epoch history"))
 }
 
 /// Decodes what [`encode_refusal`] writes.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::position::{Epoch, Sequence};
+use talos_model::{Epoch, Sequence};
 
 /// A refusal, as it is sent to the refused node.
 ///

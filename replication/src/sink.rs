@@ -1,8 +1,8 @@
 //! The storage of a replica, as its follower uses it.
 
-use crate::history::EpochHistory;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, LogPoint};
-use crate::position::Position;
+use talos_model::{CopyCursor, CopyEnd, CopyPlace, EpochHistory, Position};
+
+use crate::message::{Batch, Chunk, Digest, LogPoint};
 
 /// Storage has failed. What is on disk is unknown; the replica stops until it is restarted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum SinkDone {
     /// The result of [`SinkWork::BeginCopy`].
     CopyBegun(EpochHistory, CopyPlace),
     /// The result of [`SinkWork::Install`]: the last row, and whether the copy is complete.
-    Installed(Cursor, End),
+    Installed(CopyCursor, CopyEnd),
     /// Storage has failed.
     Failed(SinkError),
 }

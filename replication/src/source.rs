@@ -1,7 +1,8 @@
 //! The storage of a primary, as its feeds use it.
 
-use crate::message::{Batch, CopyPlace, Cursor, Digest, End, LogPoint, Row};
-use crate::position::{CopyId, Position, Sequence};
+use talos_model::{CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Position, Sequence};
+
+use crate::message::{Batch, Digest, LogPoint};
 
 /// Storage has failed. The connection ends, and the replica tries again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ pub trait ChangeSource {
     ///
     /// # Errors
     /// The disk has failed, or data is damaged.
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError>;
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError>;
 
     /// Reads the rows of a copy after `after`: about `bytes_max` bytes and at most
     /// `limits::CHUNK_ROWS`.
@@ -44,14 +45,14 @@ pub trait ChangeSource {
     /// The disk has failed, or data is damaged.
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError>;
 
     /// The replica has the copy: it need not be kept any longer. A copy that is never closed is
     /// dropped when it is idle for too long.
-    fn close_copy(&mut self, copy: CopyId);
+    fn close_copy(&mut self, copy: CopyName);
 }
 
 /// The result of [`ChangeSource::look`].
@@ -79,7 +80,7 @@ pub enum Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyOpening {
     /// This copy, which is consistent with this change.
-    Open(CopyId, LogPoint),
+    Open(CopyName, LogPoint),
     /// The limit of copies is reached.
     Busy,
 }
@@ -88,7 +89,7 @@ pub enum CopyOpening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyReading {
     /// Rows, and whether more follow.
-    Rows(Vec<Row>, End),
+    Rows(Vec<CopyRow>, CopyEnd),
     /// The copy is no longer kept.
     Gone,
 }
@@ -108,7 +109,7 @@ pub enum SourceWork {
         bytes_max: usize,
     },
     /// [`ChangeSource::open_copy`].
-    OpenCopy(Option<CopyId>),
+    OpenCopy(Option<CopyName>),
     /// [`ChangeSource::read_copy`].
     ReadCopy {
         /// The copy, and the row after which to read.
@@ -117,7 +118,7 @@ pub enum SourceWork {
         bytes_max: usize,
     },
     /// [`ChangeSource::close_copy`].
-    CloseCopy(CopyId),
+    CloseCopy(CopyName),
 }
 
 /// The result of [`SourceWork`].
@@ -147,7 +148,7 @@ impl SourceWork {
             } => source.read(after, up_to, bytes_max).map(SourceDone::Read),
             Self::OpenCopy(resume) => source.open_copy(resume).map(SourceDone::CopyOpened),
             Self::ReadCopy { place, bytes_max } => source
-                .read_copy(place.copy, &place.cursor, bytes_max)
+                .read_copy(place.name, &place.cursor, bytes_max)
                 .map(SourceDone::CopyRead),
             Self::CloseCopy(copy) => {
                 source.close_copy(copy);

@@ -3,7 +3,7 @@
 //! Guarantees: a reader never allocates more than its input, rejects every length over the caller's
 //! limit, and rejects bytes that are left over.
 
-use crate::position::{Epoch, Position, Sequence};
+use talos_model::{Epoch, Position, Sequence};
 
 /// Bytes that are not a frame of this protocol. The text completes "a frame with".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

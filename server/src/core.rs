@@ -15,13 +15,12 @@ use talos_api::route::Surface;
 use talos_engine::Engine;
 use talos_engine::clock;
 
-use crate::client_address::ClientIpSource;
 use crate::cors::CrossOrigin;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
 use crate::limits;
 use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
-use crate::options::Deadlines;
+use crate::options::{ClientIpSource, Deadlines};
 use crate::position::Preludes;
 use crate::response::{RequestIds, date};
 

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tracing::Level;
 
 use crate::batch::{self, Batch};
+use crate::client_address::client_address;
 use crate::core::Core;
 use crate::extent::{Located, Whole, locate};
 use crate::handover::{self, Dropped, Finished};
@@ -402,9 +403,8 @@ pub(crate) fn finish_batch(
 }
 
 fn client_ip(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Option<IpAddr> {
-    core.shared
-        .client_ip_source
-        .address(input.remote_ip, head.fields)
+    let source = core.shared.client_ip_source;
+    client_address(source, input.remote_ip, head.fields)
 }
 
 fn circumstances(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Circumstances {

@@ -24,6 +24,7 @@ mod listener;
 pub mod metrics;
 mod options;
 mod parser;
+mod pinning;
 mod position;
 mod response;
 mod server;

@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, iter};
 
-use core_affinity::CoreId;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
@@ -23,6 +22,7 @@ use crate::limits;
 use crate::listener::{self, Listener};
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::{DriverChoice, ServerOptions};
+use crate::pinning::{cores_for, pin_current_thread};
 use crate::slice::ask_for_short_slices;
 use crate::socket_file::SocketFile;
 
@@ -115,7 +115,7 @@ impl Server {
             _socket_file: socket_file,
         };
         let (started, starts) = channel();
-        let mut pins = pins(count).into_iter();
+        let mut pins = cores_for(count).into_iter();
         let metrics = Arc::clone(&server.metrics);
         for ((index, listener), metrics) in listeners.into_iter().enumerate().zip(&metrics.cores) {
             let worker = Worker {
@@ -214,16 +214,8 @@ impl Drop for Server {
     }
 }
 
-/// One core per worker, or none at all when there are more workers than cores: pinned threads would then wait for each
-/// other while the scheduler could do better.
-fn pins(workers: usize) -> Vec<CoreId> {
-    core_affinity::get_core_ids()
-        .filter(|cores| cores.len() >= workers)
-        .unwrap_or_default()
-}
-
 struct Worker {
-    pin: Option<CoreId>,
+    pin: Option<usize>,
     listener: std::net::TcpListener,
     socket: Option<UnixListener>,
     choice: DriverChoice,
@@ -235,9 +227,9 @@ struct Worker {
 impl Worker {
     fn run(self) {
         if let Some(core) = self.pin
-            && !core_affinity::set_for_current(core)
+            && let Err(error) = pin_current_thread(core)
         {
-            tracing::warn!(core = core.id, "cannot pin a worker to its core");
+            tracing::warn!(core, %error, "cannot pin a worker to its core");
         }
         if let Err(error) = ask_for_short_slices() {
             tracing::debug!(%error, "a worker runs in slices of the usual length");

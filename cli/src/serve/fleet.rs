@@ -197,7 +197,7 @@ impl Fleet for Member {
         let mut shown = FleetStatus {
             role: Role::None,
             node_id: self.node.name().to_string(),
-            epoch: self.engine.standing().lineage.newest().0,
+            epoch: self.engine.standing().epochs.newest().0,
             position: self.engine.head().to_string(),
             ready: self.node.is_ready(),
             reason: self.node.unready().map(|reason| reason.to_string()),

@@ -5,8 +5,8 @@
 //! database. The change goes into the receiver's log, which therefore ends where the copy does, as any log does: the tail
 //! follows it without a gap, and who compares last changes finds one.
 
+use crate::epoch_history::CopyName;
 use crate::ids::Position;
-use crate::lineage::CopyName;
 
 /// The families of rows below this are shards of the sender.
 pub const SHARDS_END: u16 = 0x1000;

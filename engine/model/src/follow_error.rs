@@ -1,7 +1,7 @@
 //! Why a node takes no changes from another.
 
+use crate::epoch_history::EpochHistoryError;
 use crate::ids::{Epoch, Sequence};
-use crate::lineage::LineageError;
 
 /// Why a node does not take what another one sends. After any of these, what it holds is as before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum FollowError {
         /// The one that came.
         found: Epoch,
     },
-    /// An epoch must be known durably before its first change comes: adopt its lineage first.
+    /// An epoch must be known durably before its first change comes: adopt its epoch history first.
     #[error("epoch {} is not known here", found.0)]
     UnknownEpoch {
         /// The epoch of the change.
@@ -49,9 +49,9 @@ pub enum FollowError {
     /// No copy of this name is under way.
     #[error("no such copy is under way")]
     NoCopy,
-    /// The lineage does not allow it.
+    /// The epoch history does not allow it.
     #[error(transparent)]
-    Lineage(#[from] LineageError),
+    EpochHistory(#[from] EpochHistoryError),
     /// Storage could not be read; nothing was changed.
     #[error("storage: {0}")]
     Storage(String),

@@ -89,7 +89,7 @@ impl Sequence {
     }
 }
 
-/// The reign of one primary. A new primary begins a new epoch.
+/// The epoch of one primary. A new primary begins a new epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 

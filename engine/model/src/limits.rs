@@ -1,7 +1,7 @@
 //! Bounds of the data: what a credential, a token, a node's past may hold.
 
-/// Reigns that a node remembers. Each is a promotion; the oldest are forgotten first.
-pub const LINEAGE_ERAS: usize = 256;
+/// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
+pub const EPOCH_HISTORY_EPOCHS: usize = 256;
 /// The longest credential that is looked at, in bytes.
 pub const CREDENTIAL_BYTES: usize = 8192;
 /// The most shards a database may have; a power of two.

@@ -1,7 +1,7 @@
 //! What a node is in a fleet, and what of that is durable.
 
 use crate::copy::CopyPlace;
-use crate::lineage::Lineage;
+use crate::epoch_history::EpochHistory;
 
 /// Who decides what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,20 +14,22 @@ pub enum Mode {
 
 /// What is durable with a node, besides its changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeStanding {
-    /// The reigns that it knows.
-    pub lineage: Lineage,
+pub struct NodeState {
+    /// What all nodes of one fleet have in common. Drawn when the first database is created.
+    pub cluster: [u8; 16],
+    /// The epochs that it knows.
+    pub epochs: EpochHistory,
     /// Whether the newest of them is its own.
-    pub reigns: Reigns,
+    pub leadership: Leadership,
     /// How far a copy has come that is not complete yet.
     pub copying: Option<CopyPlace>,
 }
 
-/// Whose the newest reign is that a node knows.
+/// Whose the newest epoch is that a node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reigns {
+pub enum Leadership {
     /// The node's own.
-    Itself,
+    Own,
     /// That of another node. Until it is promoted, this one must not give sequences to changes.
     Other,
 }

@@ -18,7 +18,7 @@ pub use reader::{BackupReader, Checked};
 pub use restore::{RestoreError, Restored, Since, restore};
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Lineage, Position};
+use talos_model::{EpochHistory, Position};
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,10 @@ pub struct BackupHead {
     pub time: UnixMillis,
     /// The last change that it contains.
     pub position: Position,
+    /// The cluster of the node.
+    pub cluster: [u8; 16],
     /// The epochs that the node knew.
-    pub lineage: Lineage,
+    pub epochs: EpochHistory,
     /// How many shards the node has.
     pub shards: u16,
     /// The release of the node, for people.

@@ -112,8 +112,8 @@ pub fn restore<R: Read + Seek>(
     install(&engine, &mut reader, refused, &mut progress)?;
     let mut changes = 0;
     if let Some(found) = &log {
-        let known = found.log.lineage();
-        if known.newest() >= checked.head.lineage.newest() {
+        let known = found.log.epochs();
+        if known.newest() >= checked.head.epochs.newest() {
             engine.adopt(known.clone()).map_err(refused)?;
         }
         changes = found.replay(&engine, refused)?;
@@ -123,7 +123,7 @@ pub fn restore<R: Read + Seek>(
     let restored = Restored {
         changes,
         position: engine.head(),
-        epoch: engine.standing().lineage.newest().0,
+        epoch: engine.standing().epochs.newest().0,
         acknowledged: log.and_then(|found| found.log.lost_after()),
         backup: checked,
     };
@@ -145,8 +145,9 @@ fn install<R: Read>(
         digest: None,
         cursor: CopyCursor::default(),
     };
-    let (lineage, name) = (reader.head().lineage.clone(), place.name);
-    engine.begin_copy(lineage, place).map_err(&refused)?;
+    let (head, name) = (reader.head(), place.name);
+    let begun = engine.begin_copy(head.cluster, head.epochs.clone(), place);
+    begun.map_err(&refused)?;
     while let Some(chunk) = reader.next_rows()? {
         engine.install(name, chunk).map_err(&refused)?;
         progress(reader.counts().keys);
@@ -167,7 +168,7 @@ impl<'a> Found<'a> {
         last_change: Option<&[u8]>,
     ) -> Result<Self, RestoreError> {
         let log = OldLog::open(path).and_then(|log| {
-            log.must_reach(head.position, &head.lineage)?;
+            log.must_reach(head.position, &head.epochs)?;
             let logged = log.change_at(head.position)?;
             match (&logged, last_change) {
                 // The change at which the backup ends is another one there.

@@ -222,7 +222,7 @@ impl Worker {
         }
         let (mode, epoch) = {
             let membership = self.membership();
-            (membership.mode, membership.standing.lineage.newest())
+            (membership.mode, membership.standing.epochs.newest())
         };
         if mode == Mode::Replica {
             for job in group {
@@ -230,7 +230,7 @@ impl Worker {
             }
             return;
         }
-        // The first change of a reign follows the last of the one before.
+        // The first change of a epoch follows the last of the one before.
         let last = Position {
             epoch,
             sequence: self.last.sequence,

@@ -12,7 +12,7 @@ use std::path::Path;
 use talos_model::Position;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::change_format::{decode_position, encode_position};
+use super::format::position::{decode_position, encode_position};
 
 const POSITION_BYTES: usize = 16;
 const BYTES: usize = POSITION_BYTES + 8;

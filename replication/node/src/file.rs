@@ -12,9 +12,9 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use talos_engine::Mode;
+use talos_replication::ids::NodeId;
 
 use super::ConfiguredRole;
-use talos_replication::position::NodeId;
 
 const NAME: &str = "node";
 const NEW: &str = ".node.new";

@@ -27,6 +27,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use talos_engine::{Engine, Watch};
+use talos_model::Position;
+use talos_replication::driver::ack_waiters::NotReplicated;
+use talos_replication::ids::{ClusterId, NodeId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -36,9 +39,6 @@ use self::readiness_lease::ReadinessLease;
 use self::role::Role;
 pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
 pub use self::status::{NodeStatus, RequiredReplicas, Unready, WriteRole};
-use crate::store::committed_position;
-use talos_replication::driver::ack_waiters::NotReplicated;
-use talos_replication::position::{ClusterId, NodeId, Position};
 
 /// One cluster for all nodes: those that share a secret may follow one another. Their epoch
 /// histories decide whether they can.
@@ -82,7 +82,7 @@ impl Node {
         if !file.is_promoted_over(&settings.configured_role) {
             file.note_promotion(None).map_err(NodeError::File)?;
         }
-        let (moved, committed) = watch::channel(committed_position(&engine));
+        let (moved, committed) = watch::channel(engine.head());
         let follows = engine.watch(move |position| {
             moved.send_replace(position);
         });

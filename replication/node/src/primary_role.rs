@@ -5,14 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, FollowError};
+use talos_model::{Epoch, EpochHistory, Position};
+use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
+use talos_replication::message::LastUsed;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::store::EngineSource;
-use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
-use talos_replication::history::EpochHistory;
-use talos_replication::message::LastUsed;
-use talos_replication::position::{Epoch, Position};
 
 /// The later epoch of another primary, once there is one. From then on this node acknowledges no
 /// write.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use talos_model::{CopyPlace, EpochHistory};
+use talos_replication::driver::replica::{Replica, ReplicaSettings};
+use talos_replication::follow::Stop;
+use talos_replication::message::{Batch, Chunk};
+use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::store::{committed_position, epoch_history, last_digest};
-use talos_replication::driver::replica::{Replica, ReplicaSettings};
-use talos_replication::follow::Stop;
-use talos_replication::history::EpochHistory;
-use talos_replication::message::{Batch, Chunk, CopyPlace};
-use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
+use crate::store::last_digest;
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -54,13 +54,12 @@ impl ChangeSink for Refusing {
 impl Shared {
     /// Whether the node at `primary` is a primary that this node must follow.
     pub(super) async fn is_replaced_by(&self, primary: &str) -> bool {
-        let (Ok(history), Ok(last)) = (epoch_history(&self.engine), last_digest(&self.engine))
-        else {
+        let Ok(last) = last_digest(&self.engine) else {
             return false;
         };
         let durable_state = DurableState {
-            history,
-            progress: Progress::At(committed_position(&self.engine)),
+            history: self.engine.standing().epochs,
+            progress: Progress::At(self.engine.head()),
             last,
         };
         let settings = ReplicaSettings {

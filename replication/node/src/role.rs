@@ -5,16 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use talos_engine::{FollowError, LogRead, LoggedChange, Mode, ReadLimits, UsedKey};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
-
-use super::primary_role::{PrimaryRole, Replaced};
-use super::{
-    CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, RequiredReplicas,
-    Shared,
-};
-use crate::store::{EngineSink, EngineSource, epoch_history};
+use talos_model::{Epoch, Position};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
@@ -25,8 +16,17 @@ use talos_replication::follow::Stop;
 use talos_replication::handshake::Identity;
 use talos_replication::limits::LAST_USED_ENTRIES;
 use talos_replication::message::LastUsed;
-use talos_replication::position::{Epoch, Position};
 use talos_replication::sink::SinkError;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::primary_role::{PrimaryRole, Replaced};
+use super::{
+    CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, RequiredReplicas,
+    Shared,
+};
+use crate::store::{EngineSink, EngineSource};
 
 /// The most bytes of the log that are read at a time to find diverged changes.
 const LOG_BYTES: usize = 1 << 20;
@@ -97,7 +97,7 @@ impl Shared {
             (Mode::Primary, configured_role) => {
                 if let ConfiguredRole::Replica { primary } = configured_role {
                     tracing::warn!(
-                        epoch = self.engine.standing().lineage.newest().0,
+                        epoch = self.engine.standing().epochs.newest().0,
                         "this node was promoted and is the primary, though it is configured as a replica of {primary}: set replication.role to primary"
                     );
                 }
@@ -117,13 +117,11 @@ impl Shared {
         let refused = |source| NodeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let history =
-            epoch_history(&self.engine).map_err(|error| NodeError::Storage(error.to_string()))?;
         let (replaced, known) = (Arc::<Replaced>::default(), Arc::<OnceLock<_>>::default());
         let primary_role = PrimaryRole {
             engine: Arc::clone(&self.engine),
             source: EngineSource::new(Arc::clone(&self.engine)),
-            history,
+            history: self.engine.standing().epochs,
             committed: self.committed.clone(),
             replaced: Arc::clone(&replaced),
             handle: Arc::clone(&known),
@@ -231,7 +229,7 @@ impl Shared {
             let (standing, shown) = (self.engine.standing(), self.engine.head());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
-                && standing.lineage.has(position);
+                && standing.epochs.has(position);
             if is_there {
                 return true;
             }
@@ -292,7 +290,7 @@ impl Shared {
             return Err(NodeRefusal::Failed(error.to_string()));
         }
         tracing::warn!(
-            epoch = self.engine.standing().lineage.newest().0,
+            epoch = self.engine.standing().epochs.newest().0,
             "this node was promoted and takes changes from now on"
         );
         let noted = self
@@ -340,9 +338,9 @@ impl Shared {
             _ => return Err(NOT_DIVERGED),
         };
         let failed = |error: talos_engine::ReadError| NodeRefusal::Failed(error.to_string());
-        let lineage = self.engine.standing().lineage;
+        let epochs = self.engine.standing().epochs;
         let at = |sequence| Position {
-            epoch: lineage.epoch_of(sequence).unwrap_or(Epoch::FIRST),
+            epoch: epochs.epoch_of(sequence).unwrap_or(Epoch::FIRST),
             sequence,
         };
         let head = self.engine.head();

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use talos_engine::LoggedChange;
-
+use talos_model::Position;
 use talos_replication::driver::tls::{PrimaryTls, ReplicaTls};
-use talos_replication::position::Position;
 use talos_replication::secret::Secrets;
 
 /// The role in the configuration.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Shared;
-use super::role::Role;
+use talos_model::Epoch;
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::{ReplicaStatus, Stage};
 use talos_replication::follow::Stop;
-use talos_replication::position::Epoch;
+
+use super::Shared;
+use super::role::Role;
 
 /// The status of a node.
 #[derive(Clone, Debug)]

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use talos_model::Position;
 use tokio::sync::oneshot;
 
 use super::clock::now_ms;
 use crate::acks::{Acks, Released, ReplicaConnection, Ticket, TooManyWaiting, Wait};
-use crate::position::Position;
 
 /// The required replicas have not confirmed the write. It is durable at the primary, and replicas
 /// still receive it.
@@ -49,42 +49,42 @@ impl Waiting {
     }
 }
 
-struct Register {
+struct State {
     acks: Acks,
-    owners: HashMap<Ticket, oneshot::Sender<Result<(), NotReplicated>>>,
+    callers: HashMap<Ticket, oneshot::Sender<Result<(), NotReplicated>>>,
     next: u64,
     stopped: bool,
 }
 
-impl Register {
-    fn tell(&mut self, released: Vec<Released>) {
+impl State {
+    fn release(&mut self, released: Vec<Released>) {
         for one in released {
             let (ticket, outcome) = match one {
                 Released::Replicated(ticket) => (ticket, Ok(())),
                 Released::TimedOut(ticket) => (ticket, Err(NotReplicated::TimedOut)),
             };
-            if let Some(owner) = self.owners.remove(&ticket) {
+            if let Some(caller) = self.callers.remove(&ticket) {
                 // The caller may have stopped waiting.
-                let _ = owner.send(outcome);
+                let _ = caller.send(outcome);
             }
         }
     }
 }
 
 /// The writes that wait, and the replicas they wait for.
-pub(super) struct AckWaiters(Mutex<Register>);
+pub(super) struct AckWaiters(Mutex<State>);
 
 impl AckWaiters {
     pub(super) fn new(max_staleness_ms: u64) -> Self {
-        Self(Mutex::new(Register {
+        Self(Mutex::new(State {
             acks: Acks::new(now_ms(), max_staleness_ms),
-            owners: HashMap::new(),
+            callers: HashMap::new(),
             next: 0,
             stopped: false,
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Register> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,22 +96,19 @@ impl AckWaiters {
     ) -> Result<Waiting, NotReplicated> {
         let now_ms = now_ms();
         let at_most = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
-        let mut register = self.lock();
-        if register.stopped {
+        let mut state = self.lock();
+        if state.stopped {
             return Err(NotReplicated::Stopped);
         }
-        let ticket = Ticket(register.next);
-        register.next += 1;
+        let ticket = Ticket(state.next);
+        state.next += 1;
         let deadline_ms = now_ms.saturating_add(at_most);
-        let (owner, waiting) = oneshot::channel();
-        register.owners.insert(ticket, owner);
-        match register
-            .acks
-            .wait(now_ms, ticket, position, wait, deadline_ms)
-        {
-            Ok(released) => register.tell(released),
+        let (caller, waiting) = oneshot::channel();
+        state.callers.insert(ticket, caller);
+        match state.acks.wait(now_ms, ticket, position, wait, deadline_ms) {
+            Ok(released) => state.release(released),
             Err(too_many) => {
-                register.owners.remove(&ticket);
+                state.callers.remove(&ticket);
                 return Err(too_many.into());
             }
         }
@@ -124,17 +121,17 @@ impl AckWaiters {
         durable: Position,
         max_staleness_ms: u64,
     ) {
-        let mut register = self.lock();
-        let released = register
+        let mut state = self.lock();
+        let released = state
             .acks
             .on_joined(now_ms(), connection, durable, max_staleness_ms);
-        register.tell(released);
+        state.release(released);
     }
 
     pub(super) fn acknowledged(&self, connection: ReplicaConnection, durable: Position) {
-        let mut register = self.lock();
-        let released = register.acks.on_acknowledged(now_ms(), connection, durable);
-        register.tell(released);
+        let mut state = self.lock();
+        let released = state.acks.on_acknowledged(now_ms(), connection, durable);
+        state.release(released);
     }
 
     pub(super) fn left(&self, connection: ReplicaConnection) {
@@ -142,15 +139,15 @@ impl AckWaiters {
     }
 
     pub(super) fn on_tick(&self) {
-        let mut register = self.lock();
-        let released = register.acks.on_tick(now_ms());
-        register.tell(released);
+        let mut state = self.lock();
+        let released = state.acks.on_tick(now_ms());
+        state.release(released);
     }
 
     /// Ends all waits with [`NotReplicated::Stopped`], later ones too.
     pub(super) fn stop(&self) {
-        let mut register = self.lock();
-        register.stopped = true;
-        register.owners.clear();
+        let mut state = self.lock();
+        state.stopped = true;
+        state.callers.clear();
     }
 }

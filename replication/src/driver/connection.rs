@@ -14,10 +14,10 @@ use super::TICK;
 use super::clock::now_ms;
 use super::transport::{Outbox, Transport};
 use crate::handshake::HandshakeError;
+use crate::ids::NodeId;
 use crate::limits::SILENCE_MS;
 use crate::link::{Incoming, Link, LinkError};
 use crate::message::Message;
-use crate::position::NodeId;
 use crate::refusal::Refusal;
 use crate::session::Side;
 

@@ -1,9 +1,10 @@
 //! Sending changes from the log.
 
+use talos_model::{Position, Sequence};
+
 use super::{Feed, FeedAction, FeedEnd, State, same};
 use crate::limits::{BATCH_BYTES, BATCH_CHANGES, CHANGE_BYTES};
 use crate::message::{Batch, Message, Plan, Welcome};
-use crate::position::{Position, Sequence};
 use crate::refusal::Refusal;
 use crate::source::{Looked, Reading, SourceWork};
 

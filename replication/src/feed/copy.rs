@@ -1,8 +1,10 @@
 //! Sending a full copy.
 
+use talos_model::{CopyCursor, CopyEnd, CopyPlace, CopyRow};
+
 use super::{Feed, FeedAction, FeedEnd, State};
 use crate::limits::{CHUNK_ROWS, ROW_KEY_BYTES, ROW_VALUE_BYTES};
-use crate::message::{Chunk, CopyPlace, Cursor, End, Message, Plan, Row, Welcome};
+use crate::message::{Chunk, Message, Plan, Welcome};
 use crate::refusal::Refusal;
 use crate::source::CopyOpening;
 
@@ -15,12 +17,12 @@ impl Feed {
             CopyOpening::Open(copy, point) => (*copy, *point),
             CopyOpening::Busy => return self.refuse(Refusal::Busy),
         };
-        let kept = asked.filter(|asked| asked.copy == copy && asked.position == point.position);
+        let kept = asked.filter(|asked| asked.name == copy && asked.position == point.position);
         let place = kept.unwrap_or(CopyPlace {
-            copy,
+            name: copy,
             position: point.position,
-            last: point.digest,
-            cursor: Cursor::default(),
+            digest: point.digest.map(|digest| digest.0),
+            cursor: CopyCursor::default(),
         });
         self.state = State::Copying(place.clone());
         vec![FeedAction::Send(Message::Welcome(Welcome {
@@ -29,16 +31,22 @@ impl Feed {
         }))]
     }
 
-    pub(super) fn on_rows(&mut self, now_ms: u64, rows: Vec<Row>, end: End) -> Vec<FeedAction> {
+    pub(super) fn on_rows(
+        &mut self,
+        now_ms: u64,
+        rows: Vec<CopyRow>,
+        end: CopyEnd,
+    ) -> Vec<FeedAction> {
         let State::Copying(place) = &mut self.state else {
             return vec![self.end(FeedEnd::Broken("rows that were not asked for"))];
         };
-        let fits = |row: &Row| row.key.len() <= ROW_KEY_BYTES && row.value.len() <= ROW_VALUE_BYTES;
+        let fits =
+            |row: &CopyRow| row.key.len() <= ROW_KEY_BYTES && row.value.len() <= ROW_VALUE_BYTES;
         if rows.len() > CHUNK_ROWS || !rows.iter().all(fits) {
             return vec![self.end(FeedEnd::Broken("rows beyond the bounds"))];
         }
         let chunk = Chunk {
-            copy: place.copy,
+            copy: place.name,
             position: place.position,
             after: place.cursor.clone(),
             rows,
@@ -52,7 +60,7 @@ impl Feed {
         self.throttle.spend(now_ms, bytes);
         self.room = false;
         place.cursor = chunk.cursor();
-        if end == End::Last {
+        if end == CopyEnd::Last {
             let place = place.clone();
             self.state = State::Streaming(place.position);
             self.unconfirmed = Some(place);

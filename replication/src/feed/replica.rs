@@ -1,9 +1,10 @@
 //! What the replica asks for and acknowledges.
 
+use talos_model::{Divergence, Position};
+
 use super::{Feed, FeedAction, FeedEnd, Moment, State};
-use crate::history::Divergence;
+use crate::divergence::compare;
 use crate::message::{FollowRequest, StartFrom, StatusUpdate};
-use crate::position::Position;
 use crate::refusal::Refusal;
 use crate::source::SourceWork;
 
@@ -15,9 +16,12 @@ impl Feed {
             StartFrom::Nothing => Position::START.sequence,
             StartFrom::Copy(place) => place.position.sequence,
         };
-        let divergence = self
-            .history
-            .compare(self.committed.sequence, &follow.history, held);
+        let divergence = compare(
+            &self.history,
+            self.committed.sequence,
+            &follow.history,
+            held,
+        );
         let work = match (divergence, follow.start) {
             (Divergence::PrimaryIsOlder { newest }, _) => {
                 let refusal = Refusal::Older {
@@ -37,7 +41,7 @@ impl Feed {
                 SourceWork::OpenCopy(None)
             }
             (Divergence::None, StartFrom::Copy(place)) => {
-                let copy = place.copy;
+                let copy = place.name;
                 self.state = State::Opening(Some(place));
                 SourceWork::OpenCopy(Some(copy))
             }
@@ -72,7 +76,7 @@ impl Feed {
             if durable.sequence < place.position.sequence {
                 return vec![];
             }
-            actions.push(FeedAction::Work(SourceWork::CloseCopy(place.copy)));
+            actions.push(FeedAction::Work(SourceWork::CloseCopy(place.name)));
             self.unconfirmed = None;
         }
         if !self.joined {

@@ -1,12 +1,11 @@
+use talos_model::{CopyCursor, CopyEnd, CopyName, CopyRow, EpochId, Sequence};
+
 use super::*;
 use crate::limits::{BATCH_BYTES, CHANGE_BYTES};
-use crate::message::{
-    Batch, Chunk, Cursor, End, FollowRequest, Plan, Row, StartFrom, StatusUpdate, Welcome,
-};
-use crate::position::{CopyId, EpochId, Sequence};
+use crate::message::{Batch, Chunk, FollowRequest, Plan, StartFrom, StatusUpdate, Welcome};
 use crate::source::{CopyOpening, Looked, Reading};
 
-const COPY: CopyId = CopyId([5; 16]);
+const COPY: CopyName = CopyName([5; 16]);
 
 fn at(epoch: u64, sequence: u64) -> Position {
     Position {
@@ -105,28 +104,28 @@ fn joined(durable: Position) -> FeedAction {
     }
 }
 
-fn place(cursor: Cursor) -> CopyPlace {
+fn place(cursor: CopyCursor) -> CopyPlace {
     CopyPlace {
-        copy: COPY,
+        name: COPY,
         position: at(2, 12),
-        last: Some(Digest(1)),
+        digest: Some(1),
         cursor,
     }
 }
 
-fn row(key: u8) -> Row {
-    Row {
+fn row(key: u8) -> CopyRow {
+    CopyRow {
         family: 1,
         key: vec![key],
         value: vec![0; 99],
     }
 }
 
-fn rows(rows: Vec<Row>, end: End) -> SourceDone {
+fn rows(rows: Vec<CopyRow>, end: CopyEnd) -> SourceDone {
     SourceDone::CopyRead(CopyReading::Rows(rows, end))
 }
 
-fn read_copy(cursor: Cursor) -> FeedAction {
+fn read_copy(cursor: CopyCursor) -> FeedAction {
     FeedAction::Work(SourceWork::ReadCopy {
         place: place(cursor),
         bytes_max: CHUNK_BYTES,
@@ -303,7 +302,7 @@ fn a_copy_is_throttled_and_counts_when_it_is_there() {
     let actions = feed.on_done(0, SourceDone::Looked(Looked::Gone));
     assert_eq!(actions, [FeedAction::Work(SourceWork::OpenCopy(None))]);
     let opened = SourceDone::CopyOpened(CopyOpening::Open(COPY, point(at(2, 12))));
-    let start = Cursor::default();
+    let start = CopyCursor::default();
     assert_eq!(
         feed.on_done(0, opened),
         [
@@ -311,7 +310,7 @@ fn a_copy_is_throttled_and_counts_when_it_is_there() {
             read_copy(start.clone())
         ]
     );
-    let chunk = |after, row: Row, end| {
+    let chunk = |after, row: CopyRow, end| {
         FeedAction::Send(Message::Chunk(Chunk {
             copy: COPY,
             position: at(2, 12),
@@ -320,14 +319,14 @@ fn a_copy_is_throttled_and_counts_when_it_is_there() {
             end,
         }))
     };
-    let actions = feed.on_done(0, rows(vec![row(1)], End::More));
-    assert_eq!(actions, [chunk(start, row(1), End::More)]);
+    let actions = feed.on_done(0, rows(vec![row(1)], CopyEnd::More));
+    assert_eq!(actions, [chunk(start, row(1), CopyEnd::More)]);
     // 100 bytes at 1000 a second.
     assert_eq!(feed.wake_ms(), Some(100));
     assert_eq!(feed.on_room(99), []);
     assert_eq!(feed.on_room(100), [read_copy(row(1).cursor())]);
-    let actions = feed.on_done(100, rows(vec![row(2)], End::Last));
-    assert_eq!(actions, [chunk(row(1).cursor(), row(2), End::Last)]);
+    let actions = feed.on_done(100, rows(vec![row(2)], CopyEnd::Last));
+    assert_eq!(actions, [chunk(row(1).cursor(), row(2), CopyEnd::Last)]);
     assert_eq!(feed.wake_ms(), None);
     // The changes after it may follow at once, but the replica cannot be waited for.
     assert_eq!(feed.on_message(moment(110), status_update(None, 55)), []);
@@ -379,16 +378,16 @@ fn a_copy_goes_on_where_it_broke_off_if_it_is_still_kept() {
         history: history(),
         plan: Plan::Copy(CopyPlace {
             position: at(2, 11),
-            ..place(Cursor::default())
+            ..place(CopyCursor::default())
         }),
     }));
     assert_eq!(elsewhere[0], begins);
-    let other = CopyId([6; 16]);
+    let other = CopyName([6; 16]);
     let anew = CopyPlace {
-        copy: other,
+        name: other,
         position: at(2, 12),
-        last: Some(Digest(1)),
-        cursor: Cursor::default(),
+        digest: Some(1),
+        cursor: CopyCursor::default(),
     };
     let actions = resume(CopyOpening::Open(other, point(at(2, 12))));
     assert_eq!(actions[0], welcome(Plan::Copy(anew)));

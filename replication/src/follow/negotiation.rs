@@ -1,10 +1,11 @@
 //! The agreement with the primary on what it sends.
 
+use talos_model::{Divergence, Sequence};
+
 use super::{FollowAction, FollowEnd, Follower, State, Stop};
-use crate::history::Divergence;
+use crate::divergence::compare;
 use crate::lag::Lag;
 use crate::message::{FollowRequest, LogPoint, Message, Plan, StartFrom, Welcome};
-use crate::position::Sequence;
 use crate::refusal::Refusal;
 use crate::sink::{Progress, SinkWork};
 
@@ -43,7 +44,12 @@ impl Follower {
         };
         // The primary has compared already. The replica compares again, because its own data is at
         // stake.
-        let divergence = history.compare(Sequence(u64::MAX), &self.durable_state.history, held);
+        let divergence = compare(
+            &history,
+            Sequence(u64::MAX),
+            &self.durable_state.history,
+            held,
+        );
         let begins_anew = match &plan {
             Plan::Feed(_) => false,
             Plan::Copy(place) => !matches!(start, StartFrom::Copy(asked) if asked == place),

@@ -1,9 +1,10 @@
 //! Taking changes and rows.
 
+use talos_model::{CopyEnd, CopyPlace, Position, Sequence};
+
 use super::{FollowAction, FollowEnd, Follower, State};
 use crate::limits::GAPS_IN_A_ROW;
-use crate::message::{Batch, Chunk, CopyPlace, End};
-use crate::position::{Position, Sequence};
+use crate::message::{Batch, Chunk};
 use crate::sink::SinkWork;
 
 impl Follower {
@@ -25,7 +26,7 @@ impl Follower {
     }
 
     pub(super) fn on_chunk(&mut self, mut place: CopyPlace, chunk: Chunk) -> Vec<FollowAction> {
-        if chunk.copy != place.copy
+        if chunk.copy != place.name
             || chunk.position != place.position
             || chunk.after != place.cursor
         {
@@ -33,8 +34,8 @@ impl Follower {
         }
         place.cursor = chunk.cursor();
         self.state = match chunk.end {
-            End::More => State::Copying(place),
-            End::Last => State::Following(place.position),
+            CopyEnd::More => State::Copying(place),
+            CopyEnd::Last => State::Following(place.position),
         };
         vec![self.work(SinkWork::Install(chunk))]
     }

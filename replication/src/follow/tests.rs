@@ -1,11 +1,10 @@
+use talos_model::{CopyCursor, CopyName, CopyRow, Epoch, EpochId};
+
 use super::*;
 use crate::limits::GAPS_IN_A_ROW;
-use crate::message::{
-    Batch, Chunk, Cursor, Digest, FollowRequest, Heartbeat, LogPoint, Plan, Row, Welcome,
-};
-use crate::position::{CopyId, Epoch, EpochId};
+use crate::message::{Batch, Chunk, Digest, FollowRequest, Heartbeat, LogPoint, Plan, Welcome};
 
-const COPY: CopyId = CopyId([5; 16]);
+const COPY: CopyName = CopyName([5; 16]);
 
 fn at(epoch: u64, sequence: u64) -> Position {
     Position {
@@ -86,22 +85,22 @@ fn apply(first: Position, count: usize) -> FollowAction {
 
 fn place(key: &[u8]) -> CopyPlace {
     CopyPlace {
-        copy: COPY,
+        name: COPY,
         position: at(2, 12),
-        last: Some(Digest(12)),
-        cursor: Cursor {
+        digest: Some(12),
+        cursor: CopyCursor {
             family: u16::from(!key.is_empty()),
             key: key.to_vec(),
         },
     }
 }
 
-fn chunk(after: &[u8], key: u8, end: End) -> Chunk {
+fn chunk(after: &[u8], key: u8, end: CopyEnd) -> Chunk {
     Chunk {
         copy: COPY,
         position: at(2, 12),
         after: place(after).cursor,
-        rows: vec![Row {
+        rows: vec![CopyRow {
             family: 1,
             key: vec![key],
             value: vec![],
@@ -224,12 +223,12 @@ fn a_copy_begins_goes_on_and_ends() {
     let begun = follow.on_message(1, welcome(history(), Plan::Copy(place(&[]))));
     let begin = SinkWork::BeginCopy(history(), place(&[]));
     assert_eq!(begun, [FollowAction::Work(begin)]);
-    let first = chunk(&[], 1, End::More);
+    let first = chunk(&[], 1, CopyEnd::More);
     let actions = follow.on_message(1, Message::Chunk(first.clone()));
     assert_eq!(actions, [FollowAction::Work(SinkWork::Install(first))]);
     follow.on_done(2, SinkDone::CopyBegun(history(), place(&[])));
     let cursor = place(&[1]).cursor;
-    follow.on_done(2, SinkDone::Installed(cursor, End::More));
+    follow.on_done(2, SinkDone::Installed(cursor, CopyEnd::More));
     assert_eq!(
         follow.on_tick(HEARTBEAT_MS),
         [status_update(None, HEARTBEAT_MS)]
@@ -240,7 +239,7 @@ fn a_copy_begins_goes_on_and_ends() {
     assert_eq!(follow.on_connected(3), [follow_request(history(), start)]);
     let resumed = follow.on_message(3, welcome(history(), Plan::Copy(place(&[1]))));
     assert_eq!(resumed, []);
-    let again = follow.on_message(3, Message::Chunk(chunk(&[], 1, End::More)));
+    let again = follow.on_message(3, Message::Chunk(chunk(&[], 1, CopyEnd::More)));
     assert!(matches!(
         &again[..],
         [FollowAction::Close(FollowEnd::Gap { .. })]
@@ -249,12 +248,12 @@ fn a_copy_begins_goes_on_and_ends() {
 
     follow.on_connected(3);
     follow.on_message(3, welcome(history(), Plan::Copy(place(&[1]))));
-    let last = chunk(&[1], 2, End::Last);
+    let last = chunk(&[1], 2, CopyEnd::Last);
     let actions = follow.on_message(3, Message::Chunk(last.clone()));
     assert_eq!(actions, [FollowAction::Work(SinkWork::Install(last))]);
     let next = follow.on_message(3, Message::Changes(batch(at(2, 13), 1)));
     assert_eq!(next, [apply(at(2, 13), 1)]);
-    let done = SinkDone::Installed(place(&[2]).cursor, End::Last);
+    let done = SinkDone::Installed(place(&[2]).cursor, CopyEnd::Last);
     assert_eq!(follow.on_done(4, done), [status_update(Some(at(2, 12)), 4)]);
     let durable_state = DurableState {
         history: history(),
@@ -274,7 +273,7 @@ fn a_copy_that_is_kept_no_longer_begins_anew() {
     let mut follow = Follower::new(durable_state, 800);
     follow.on_connected(0);
     let anew = CopyPlace {
-        copy: CopyId([6; 16]),
+        name: CopyName([6; 16]),
         ..place(&[])
     };
     let actions = follow.on_message(0, welcome(history(), Plan::Copy(anew.clone())));

@@ -10,8 +10,8 @@
 use ring::digest::{Context, SHA256};
 
 use super::Nonce;
+use crate::ids::{ClusterId, NodeId};
 use crate::message_format::{decode_refusal, encode_refusal};
-use crate::position::{ClusterId, NodeId};
 use crate::refusal::Refusal;
 use crate::session::{PublicKey, Side};
 use crate::wire::{Malformed, Reader, Writer};

@@ -26,7 +26,7 @@ mod tests;
 pub use primary::PrimaryHandshake;
 pub use replica::ReplicaHandshake;
 
-use crate::position::{ClusterId, NodeId};
+use crate::ids::{ClusterId, NodeId};
 use crate::refusal::Refusal;
 use crate::secret::Secrets;
 use crate::session::{Session, SessionError};

@@ -2,8 +2,8 @@
 
 use super::format::{Challenge, Evidence, Hello, Transcript};
 use super::{HandshakeError, HandshakeStep, Identity, Nonce, Peer};
+use crate::ids::NodeId;
 use crate::limits::{VERSION_MAX, VERSION_MIN};
-use crate::position::NodeId;
 use crate::refusal::Refusal;
 use crate::session::{KeyPair, Session, Side};
 use crate::wire::Malformed;

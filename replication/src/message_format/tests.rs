@@ -19,8 +19,8 @@ fn history(random: &mut Random) -> EpochHistory {
     history
 }
 
-fn cursor(random: &mut Random) -> Cursor {
-    Cursor {
+fn cursor(random: &mut Random) -> CopyCursor {
+    CopyCursor {
         family: u16::from(random.array::<1>()[0]),
         key: random.bytes_up_to(9),
     }
@@ -28,9 +28,9 @@ fn cursor(random: &mut Random) -> Cursor {
 
 fn place(random: &mut Random) -> CopyPlace {
     CopyPlace {
-        copy: CopyId(random.array()),
+        name: CopyName(random.array()),
         position: position(random),
-        last: random.one_in(2).then(|| Digest(random.draw())),
+        digest: random.one_in(2).then(|| random.draw()),
         cursor: cursor(random),
     }
 }
@@ -57,20 +57,20 @@ fn chunk(random: &mut Random) -> Chunk {
     let after = cursor(random);
     let mut rows = Vec::new();
     for number in 0..random.below(4) {
-        rows.push(Row {
+        rows.push(CopyRow {
             family: after.family + 1,
             key: [vec![u8::try_from(number).unwrap()], random.bytes_up_to(9)].concat(),
             value: random.bytes_up_to(30),
         });
     }
     Chunk {
-        copy: CopyId(random.array()),
+        copy: CopyName(random.array()),
         position: position(random),
         after,
         end: if rows.is_empty() || random.one_in(2) {
-            End::Last
+            CopyEnd::Last
         } else {
-            End::More
+            CopyEnd::More
         },
         rows,
     }
@@ -204,21 +204,21 @@ fn lengths_over_their_bounds_are_refused() {
 
 #[test]
 fn rows_are_in_order() {
-    let row = |family, key: u8| Row {
+    let row = |family, key: u8| CopyRow {
         family,
         key: vec![key],
         value: vec![],
     };
     let chunk = |rows| {
         decode(&encode(&Message::Chunk(Chunk {
-            copy: CopyId([0; 16]),
+            copy: CopyName([0; 16]),
             position: Position::START,
-            after: Cursor {
+            after: CopyCursor {
                 family: 1,
                 key: vec![5],
             },
             rows,
-            end: End::More,
+            end: CopyEnd::More,
         })))
     };
     assert!(chunk(vec![row(1, 6), row(2, 1)]).is_ok());
@@ -268,10 +268,10 @@ fn messages_have_these_bytes() {
     let resume = Message::Welcome(Welcome {
         history: EpochHistory::first(EpochId([0xab; 16])),
         plan: Plan::Copy(CopyPlace {
-            copy: CopyId([0xcd; 16]),
+            name: CopyName([0xcd; 16]),
             position: Position::START,
-            last: Some(Digest(9)),
-            cursor: Cursor {
+            digest: Some(9),
+            cursor: CopyCursor {
                 family: 1,
                 key: b"k".to_vec(),
             },
@@ -284,15 +284,15 @@ fn messages_have_these_bytes() {
     );
     assert_eq!(hex(&encode(&resume)), bytes.replace(' ', ""));
     let chunk = Message::Chunk(Chunk {
-        copy: CopyId([0xcd; 16]),
+        copy: CopyName([0xcd; 16]),
         position: Position::START,
-        after: Cursor::default(),
-        rows: vec![Row {
+        after: CopyCursor::default(),
+        rows: vec![CopyRow {
             family: 1,
             key: b"k".to_vec(),
             value: b"v".to_vec(),
         }],
-        end: End::Last,
+        end: CopyEnd::Last,
     });
     let bytes = format!(
         "24 0100000000000000 0000000000000000 {} 0000 00000000 01 01000000 0100 01000000 6b 01000000 76",

@@ -15,11 +15,12 @@
 
 use std::collections::BTreeSet;
 
+use talos_model::{EpochId, Position};
+
 use super::node::Node;
 use super::store::{Key, KeyName, Op, Store};
 use super::{Violation, note};
 use crate::acks::Wait;
-use crate::position::{EpochId, Position};
 
 /// A write, as its client knows it.
 #[derive(Debug)]

@@ -6,11 +6,12 @@
 //! unused epoch, and point the others to it. With k = 0 no write needs to survive: the operator
 //! then takes any node, and sometimes an epoch that another node has used.
 
+use talos_model::{Epoch, EpochId};
+
 use super::node::{Process, Role};
 use super::note;
 use super::world::World;
 use crate::follow::Stop;
-use crate::position::{Epoch, EpochId};
 use crate::sink::ChangeSink;
 
 impl World {

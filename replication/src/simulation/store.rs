@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::EpochHistory;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, LogPoint, Row};
-use crate::position::{CopyId, Epoch, EpochId, Position, Sequence};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch, EpochHistory, EpochId, Position,
+    Sequence,
+};
+
+use crate::message::{Batch, Chunk, Digest, LogPoint};
 use crate::random::Random;
 use crate::sink::{ChangeSink, DurableState, Progress, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
@@ -68,9 +71,9 @@ impl State {
 
 #[derive(Debug)]
 struct Copy {
-    id: CopyId,
+    id: CopyName,
     point: LogPoint,
-    rows: Vec<Row>,
+    rows: Vec<CopyRow>,
     /// How often another copy was refused since the last read.
     idle: usize,
 }
@@ -237,7 +240,7 @@ impl ChangeSource for Store {
         Ok(Reading::Changes(Batch { first, changes }))
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         let kept = self.copies.iter().find(|copy| Some(copy.id) == resume);
         if let Some(copy) = kept {
             return Ok(CopyOpening::Open(copy.id, copy.point));
@@ -253,13 +256,13 @@ impl ChangeSource for Store {
             };
             self.copies.remove(idle);
         }
-        let row = |(key, state): (&KeyName, &Key)| Row {
+        let row = |(key, state): (&KeyName, &Key)| CopyRow {
             family: KEYS,
             key: key.to_be_bytes().to_vec(),
             value: vec![u8::from(*state == Key::Revoked)],
         };
         let copy = Copy {
-            id: CopyId(self.random.array()),
+            id: CopyName(self.random.array()),
             point: LogPoint {
                 position: self.committed().expect("a primary's copy is complete"),
                 digest: self.state.durable.last,
@@ -274,8 +277,8 @@ impl ChangeSource for Store {
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         _bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         let Some(copy) = self.copies.iter_mut().find(|kept| kept.id == copy) else {
@@ -285,13 +288,13 @@ impl ChangeSource for Store {
         let mut rest = copy.rows.iter().filter(|row| row.cursor() > *after);
         let rows: Vec<_> = rest.by_ref().take(CHUNK).cloned().collect();
         let end = match rest.next() {
-            Some(_) => End::More,
-            None => End::Last,
+            Some(_) => CopyEnd::More,
+            None => CopyEnd::Last,
         };
         Ok(CopyReading::Rows(rows, end))
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         self.copies.retain(|kept| kept.id != copy);
     }
 }
@@ -347,8 +350,8 @@ impl ChangeSink for Store {
             return Err(SinkError("no copy has begun".to_owned()));
         };
         place.cursor = chunk.cursor();
-        if chunk.end == End::Last {
-            self.state.durable.last = place.last;
+        if chunk.end == CopyEnd::Last {
+            self.state.durable.last = place.digest.map(Digest);
             self.state.durable.progress = Progress::At(chunk.position);
         }
         self.synced = None;

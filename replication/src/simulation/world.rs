@@ -1,12 +1,13 @@
 //! The simulated world: all nodes, the network, and the choice of the next step.
 
+use talos_model::Epoch;
+
 use super::checks::{self, Write};
 use super::network::{Arrival, Delivery, Network};
 use super::node::{Node, Role};
 use super::store::{Key, Op, Store, Sync};
 use super::{KeyName, Violation, note};
 use crate::acks::{Released, Ticket, Wait};
-use crate::position::Epoch;
 use crate::random::Random;
 
 /// Rounds within which a cluster without faults settles.

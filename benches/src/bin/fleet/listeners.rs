@@ -1,12 +1,12 @@
-//! Replicas that take everything and keep nothing: what is measured is the primary.
+//! Replicas that accept everything and store nothing. They measure the primary only.
 
 use std::thread;
 
+use talos_model::{CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence};
 use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::handshake::Identity;
-use talos_replication::history::{EpochHistory, EpochStart};
-use talos_replication::message::{Batch, Chunk, CopyPlace};
-use talos_replication::position::{ClusterId, Epoch, EpochId, NodeId, Position, Sequence};
+use talos_replication::ids::{ClusterId, NodeId};
+use talos_replication::message::{Batch, Chunk};
 use talos_replication::secret::{Secrets, SharedSecret};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
@@ -32,7 +32,7 @@ impl ChangeSink for Nothing {
     }
 }
 
-/// Lets so many follow the primary at `address` until the process ends.
+/// Starts `count` replicas that follow the primary at `address` until the process ends.
 pub fn follow(address: &str, count: u64) {
     let first = EpochStart {
         epoch: Epoch::FIRST,

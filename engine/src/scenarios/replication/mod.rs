@@ -10,8 +10,8 @@ mod refusals;
 
 use talos_model::{
     CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, Epoch, FieldChanges,
-    FollowError, ImportKey, LogRead, LoggedChange, Mode, Position, ReadError, ReadLimits, Reigns,
-    RotateKey, Sequence, UpdateKey,
+    FollowError, ImportKey, Leadership, LogRead, LoggedChange, Mode, Position, ReadError,
+    ReadLimits, RotateKey, Sequence, UpdateKey,
 };
 
 use super::model::files::copy_of_one_moment;
@@ -61,7 +61,7 @@ impl Pair {
             scratch,
         };
         pair.replica
-            .adopt(pair.primary.standing().lineage)
+            .adopt(pair.primary.standing().epochs)
             .expect("an empty node follows anybody");
         pair
     }
@@ -189,8 +189,8 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
 
 /// Begins a copy of the primary of which `snapshot` is.
 pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
-    let lineage = primary.standing().lineage;
-    let begun = replica.begin_copy(lineage, place(snapshot));
+    let known = primary.standing();
+    let begun = replica.begin_copy(known.cluster, known.epochs, place(snapshot));
     assert_eq!(begun, Ok(()));
 }
 

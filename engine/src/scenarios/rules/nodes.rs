@@ -22,7 +22,7 @@ fn nodes() -> Nodes {
     let primary = held(&scratch.path().join("primary"));
     let replica = open_replica(&scratch.path().join("replica"));
     replica
-        .adopt(primary.standing().lineage)
+        .adopt(primary.standing().epochs)
         .expect("an empty node follows anybody");
     Nodes {
         primary,
@@ -101,7 +101,7 @@ fn whoever_is_promoted_goes_on() {
     );
     nodes
         .primary
-        .adopt(nodes.replica.standing().lineage)
+        .adopt(nodes.replica.standing().epochs)
         .unwrap();
     feed(&nodes.replica, &nodes.primary);
     assert_eq!(nodes.primary.rules_in_force(), 0);

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use talos_engine::{
-    CopyChunk, CopyEnd, CopyName, CopyRow, Engine, FollowError, LoggedChange, Mode, Sequence,
+use talos_engine::Engine;
+use talos_model::{
+    CopyChunk, CopyPlace, EpochHistory, FollowError, LoggedChange, Mode, Position, Sequence,
 };
-
-use super::{
-    committed_position, cursor_of, engines_cursor, epoch_history, last_digest, lineage_of,
-};
-use talos_replication::history::EpochHistory;
-use talos_replication::message::{Batch, Chunk, CopyPlace, Digest, End};
-use talos_replication::position::{CopyId, Position};
+use talos_replication::message::{Batch, Chunk};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
+
+use super::last_digest;
 
 /// The storage of a replica.
 pub struct EngineSink {
@@ -36,38 +33,26 @@ impl EngineSink {
     /// # Errors
     /// The disk has failed, or data is damaged.
     pub fn durable_state(&self) -> Result<DurableState, SinkError> {
-        let history = epoch_history(&self.engine).map_err(|error| SinkError(error.to_string()))?;
-        if let Some(place) = self.engine.standing().copying {
-            let place = CopyPlace {
-                copy: CopyId(place.name.0),
-                position: place.position,
-                last: place.digest.map(Digest),
-                cursor: cursor_of(place.cursor),
-            };
+        let state = self.engine.standing();
+        if let Some(place) = state.copying {
             return Ok(DurableState {
-                history,
+                history: state.epochs,
                 progress: Progress::Copying(place),
                 last: None,
             });
         }
         let last = last_digest(&self.engine);
         Ok(DurableState {
-            history,
-            progress: Progress::At(committed_position(&self.engine)),
+            history: state.epochs,
+            progress: Progress::At(self.engine.head()),
             last: last.map_err(|error| SinkError(error.to_string()))?,
         })
-    }
-
-    fn lineage(&self, history: &EpochHistory) -> Result<talos_engine::Lineage, SinkError> {
-        let cluster = self.engine.standing().lineage.cluster();
-        lineage_of(history, cluster).map_err(SinkError)
     }
 }
 
 impl ChangeSink for EngineSink {
     fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
-        let lineage = self.lineage(history)?;
-        self.engine.adopt(lineage).map_err(failed)
+        self.engine.adopt(history.clone()).map_err(failed)
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), SinkError> {
@@ -86,31 +71,19 @@ impl ChangeSink for EngineSink {
 
     fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         tracing::info!(position = %place.position, "copying everything from the primary");
-        let lineage = self.lineage(history)?;
-        let place = talos_engine::CopyPlace {
-            name: CopyName(place.copy.0),
-            position: place.position,
-            digest: place.last.map(|digest| digest.0),
-            cursor: engines_cursor(&place.cursor),
-        };
-        self.engine.begin_copy(lineage, place).map_err(failed)
+        let cluster = self.engine.standing().cluster;
+        let begun = self
+            .engine
+            .begin_copy(cluster, history.clone(), place.clone());
+        begun.map_err(failed)
     }
 
     fn install(&mut self, chunk: &Chunk) -> Result<(), SinkError> {
-        let rows = chunk.rows.iter().map(|row| CopyRow {
-            family: row.family,
-            key: row.key.clone(),
-            value: row.value.clone(),
-        });
         let rows = CopyChunk {
-            rows: rows.collect(),
-            end: match chunk.end {
-                End::More => CopyEnd::More,
-                End::Last => CopyEnd::Last,
-            },
+            rows: chunk.rows.clone(),
+            end: chunk.end,
         };
-        let installed = self.engine.install(CopyName(chunk.copy.0), rows);
-        installed.map_err(failed)
+        self.engine.install(chunk.copy, rows).map_err(failed)
     }
 }
 

@@ -7,18 +7,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use talos_engine::{CopyEnd, Engine, LogRead, ReadError, ReadLimits, Snapshot, SnapshotError};
-
-use super::{digest_at, engines_cursor};
+use talos_engine::{Engine, Snapshot, SnapshotError};
+use talos_model::{CopyCursor, CopyName, LogRead, Position, ReadError, ReadLimits, Sequence};
 use talos_replication::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
-use talos_replication::message::{Batch, Cursor, End, LogPoint, Row};
-use talos_replication::position::{CopyId, Position, Sequence};
+use talos_replication::message::{Batch, LogPoint};
 use talos_replication::source::{
     ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError,
 };
 
+use super::digest_at;
+
 struct Kept {
-    copy: CopyId,
+    copy: CopyName,
     point: LogPoint,
     /// Shared with readers, so that it is not closed while they read.
     snapshot: Arc<Snapshot>,
@@ -47,7 +47,7 @@ impl EngineSource {
     }
 
     /// Finds a copy and marks it as read now.
-    fn read_now(&self, copy: CopyId) -> Option<(LogPoint, Arc<Snapshot>)> {
+    fn read_now(&self, copy: CopyName) -> Option<(LogPoint, Arc<Snapshot>)> {
         let mut copies = self.copies();
         let kept = copies.iter_mut().find(|kept| kept.copy == copy)?;
         kept.last_read = Instant::now();
@@ -113,7 +113,7 @@ impl ChangeSource for EngineSource {
         Ok(Reading::Changes(Batch { first, changes }))
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         if let Some(copy) = resume
             && let Some((point, _)) = self.read_now(copy)
         {
@@ -128,7 +128,7 @@ impl ChangeSource for EngineSource {
         };
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| SourceError(error.to_string()))?;
-        let copy = CopyId(id);
+        let copy = CopyName(id);
         self.copies().push(Kept {
             copy,
             point,
@@ -140,8 +140,8 @@ impl ChangeSource for EngineSource {
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         let Some((_, snapshot)) = self.read_now(copy) else {
@@ -151,22 +151,12 @@ impl ChangeSource for EngineSource {
             entries: CHUNK_ROWS,
             bytes: bytes_max,
         };
-        let chunk = snapshot.read(&engines_cursor(after), limits);
+        let chunk = snapshot.read(after, limits);
         let chunk = chunk.map_err(|error| SourceError(error.to_string()))?;
-        let row = |row: talos_engine::CopyRow| Row {
-            family: row.family,
-            key: row.key,
-            value: row.value,
-        };
-        let end = match chunk.end {
-            CopyEnd::More => End::More,
-            CopyEnd::Last => End::Last,
-        };
-        let rows = chunk.rows.into_iter().map(row).collect();
-        Ok(CopyReading::Rows(rows, end))
+        Ok(CopyReading::Rows(chunk.rows, chunk.end))
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         let closed: Vec<_> = {
             let mut copies = self.copies();
             copies.extract_if(.., |kept| kept.copy == copy).collect()

@@ -10,15 +10,15 @@ use talos_engine::{
     Mode, Options, Outcome, Prefixes, Retention, RevocationReason, RevokeKey, Secret, TenantId,
     TokenSettings, Visibility,
 };
-
-use super::*;
+use talos_model::{Epoch, Sequence};
 use talos_replication::feed::{Feed, FeedAction, Moment};
 use talos_replication::follow::{FollowAction, Follower, Stop};
 use talos_replication::message::Message;
-use talos_replication::position::{Epoch, Sequence};
 use talos_replication::sink::{ChangeSink as _, Progress};
 use talos_replication::source::{ChangeSource as _, CopyOpening};
 use talos_replication::throttle::Throttle;
+
+use super::*;
 
 fn options(path: &Path, shards: u16) -> Options {
     Options {
@@ -124,9 +124,9 @@ impl Nodes {
     /// side sends more.
     fn connect(&mut self, messages: usize) {
         self.now_ms += 1_000;
-        let committed = committed_position(&self.primary);
+        let committed = self.primary.head();
         let throttle = Throttle::new(1 << 40);
-        let history = epoch_history(&self.primary).unwrap();
+        let history = self.primary.standing().epochs;
         let mut connection = Connection {
             feed: Feed::new(history, committed, throttle, self.now_ms),
             to_primary: VecDeque::new(),
@@ -142,7 +142,7 @@ impl Nodes {
                 let moment = Moment {
                     now_ms: self.now_ms,
                     wall_ms: 0,
-                    committed: committed_position(&self.primary),
+                    committed: self.primary.head(),
                 };
                 let actions = connection.feed.on_message(moment, message);
                 self.primary_does(&mut connection, actions);
@@ -225,13 +225,10 @@ fn a_replica_follows_over_connections_and_restarts() {
     nodes.restart();
     nodes.connect(NO_END);
     nodes.assert_equal();
+    assert_eq!(nodes.replica.head(), nodes.primary.head());
     assert_eq!(
-        committed_position(&nodes.replica),
-        committed_position(&nodes.primary)
-    );
-    assert_eq!(
-        epoch_history(&nodes.replica).unwrap(),
-        epoch_history(&nodes.primary).unwrap()
+        nodes.replica.standing().epochs,
+        nodes.primary.standing().epochs
     );
     assert!(nodes.follow.stop().is_none());
 }
@@ -285,7 +282,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     nodes.follow.resync();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(committed_position(&nodes.replica).epoch, Epoch(2));
+    assert_eq!(nodes.replica.head().epoch, Epoch(2));
 }
 
 #[test]
@@ -311,7 +308,7 @@ fn a_follower_begins_with_what_is_durable() {
     let durable_state = sink.durable_state().unwrap();
     assert_eq!(durable_state.progress, Progress::At(Position::START));
     assert_eq!(durable_state.last, None);
-    sink.adopt(&epoch_history(&nodes.primary).unwrap()).unwrap();
+    sink.adopt(&nodes.primary.standing().epochs).unwrap();
     let adopted = sink.durable_state().unwrap().history;
-    assert_eq!(adopted, epoch_history(&nodes.primary).unwrap());
+    assert_eq!(adopted, nodes.primary.standing().epochs);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::position::Sequence;
+use talos_model::Sequence;
 
 /// The most committed positions that are remembered.
 const POSITIONS: usize = 64;

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_model::{Epoch, EpochHistory, Position};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -32,10 +33,8 @@ use super::tls::PrimaryTls;
 use super::{HANDSHAKE, TICK};
 use crate::acks::Wait;
 use crate::handshake::Identity;
-use crate::history::EpochHistory;
 use crate::limits::{HANDSHAKES, REPLICAS};
 use crate::message::LastUsed;
-use crate::position::{Epoch, Position};
 use crate::source::ChangeSource;
 
 /// The pause after a failed accept.

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use talos_model::{Epoch, Position};
 use tokio::sync::{oneshot, watch};
 
 use crate::acks::ReplicaConnection;
 use crate::driver::ack_waiters::AckWaiters;
 use crate::driver::clock::now_ms;
+use crate::ids::NodeId;
 use crate::limits::REPLICAS;
-use crate::position::{Epoch, NodeId, Position};
 use crate::refusal::Refusals;
 
 /// The status of a primary.
@@ -77,7 +78,7 @@ pub(super) struct Report {
     pub(super) behind_since_ms: Option<u64>,
 }
 
-struct Fed {
+struct Entry {
     number: u64,
     address: SocketAddr,
     report: Report,
@@ -88,7 +89,7 @@ struct Fed {
 pub(super) struct ReplicaRegistry {
     pub(super) waiters: AckWaiters,
     pub(super) refusals: Refusals,
-    fed: Mutex<HashMap<NodeId, Fed>>,
+    entries: Mutex<HashMap<NodeId, Entry>>,
     numbers: AtomicU64,
     status: watch::Sender<PrimaryStatus>,
     stopping: watch::Sender<bool>,
@@ -99,7 +100,7 @@ impl ReplicaRegistry {
         Self {
             waiters: AckWaiters::new(max_staleness_ms),
             refusals: Refusals::default(),
-            fed: Mutex::default(),
+            entries: Mutex::default(),
             numbers: AtomicU64::new(0),
             status: watch::Sender::new(PrimaryStatus {
                 epoch,
@@ -111,8 +112,8 @@ impl ReplicaRegistry {
         }
     }
 
-    fn fed(&self) -> MutexGuard<'_, HashMap<NodeId, Fed>> {
-        self.fed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, HashMap<NodeId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn status(&self) -> watch::Receiver<PrimaryStatus> {
@@ -143,18 +144,18 @@ impl ReplicaRegistry {
     ) -> Option<Registration> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (cut, replaced) = oneshot::channel();
-        let mut fed = self.fed();
-        if fed.len() >= REPLICAS && !fed.contains_key(&node) {
+        let mut entries = self.entries();
+        if entries.len() >= REPLICAS && !entries.contains_key(&node) {
             return None;
         }
         let report = Report::default();
-        let one = Fed {
+        let entry = Entry {
             number,
             address,
             report,
             _cut: cut,
         };
-        fed.insert(node, one);
+        entries.insert(node, entry);
         Some(Registration {
             registry: Arc::clone(self),
             connection: ReplicaConnection { node, number },
@@ -173,18 +174,18 @@ impl ReplicaRegistry {
         self.waiters.on_tick();
         let now_ms = now_ms();
         let mut replicas: Vec<_> = self
-            .fed()
+            .entries()
             .iter()
-            .map(|(node, fed)| {
+            .map(|(node, entry)| {
                 let Report {
                     state,
                     durable,
                     behind_since_ms,
-                } = fed.report;
+                } = entry.report;
                 let has = durable.map_or(0, |durable| durable.sequence.0);
                 FedReplica {
                     node: *node,
-                    address: fed.address,
+                    address: entry.address,
                     state,
                     durable,
                     behind_changes: position.sequence.0.saturating_sub(has),
@@ -215,10 +216,10 @@ pub(super) struct Registration {
 impl Registration {
     pub(super) fn report(&self, report: Report) {
         let ReplicaConnection { node, number } = self.connection;
-        if let Some(fed) = self.registry.fed().get_mut(&node)
-            && fed.number == number
+        if let Some(entry) = self.registry.entries().get_mut(&node)
+            && entry.number == number
         {
-            fed.report = report;
+            entry.report = report;
         }
     }
 }
@@ -227,9 +228,12 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.waiters.left(self.connection);
         let ReplicaConnection { node, number } = self.connection;
-        let mut fed = self.registry.fed();
-        if fed.get(&node).is_some_and(|fed| fed.number == number) {
-            fed.remove(&node);
+        let mut entries = self.registry.entries();
+        if entries
+            .get(&node)
+            .is_some_and(|entry| entry.number == number)
+        {
+            entries.remove(&node);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A connected replica that has proven its identity, as its primary serves it.
 
+use talos_model::{CopyEnd, Position};
 use tokio::sync::watch;
 
 use super::PrimaryNode;
@@ -8,8 +9,7 @@ use super::registry::{FedState, Registration, Report};
 use crate::driver::clock::{now_ms, wall_ms};
 use crate::driver::storage_worker::StorageWorker;
 use crate::feed::{Feed, Moment};
-use crate::message::{End, Message, Plan};
-use crate::position::Position;
+use crate::message::{Message, Plan};
 use crate::source::SourceWork;
 
 pub(super) struct ReplicaSession<N: PrimaryNode> {
@@ -62,7 +62,7 @@ impl<N: PrimaryNode> ReplicaSession<N> {
                 Plan::Feed(_) => FedState::Following,
                 Plan::Copy(_) => FedState::Copying,
             },
-            Message::Chunk(chunk) if chunk.end == End::Last => FedState::Following,
+            Message::Chunk(chunk) if chunk.end == CopyEnd::Last => FedState::Following,
             _ => return,
         };
         self.report.state = state;

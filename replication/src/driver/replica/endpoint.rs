@@ -8,9 +8,9 @@ use crate::driver::connection::{self, Endpoint};
 use crate::driver::randomness;
 use crate::driver::transport::Outbox;
 use crate::follow::{FollowAction, FollowEnd};
+use crate::ids::NodeId;
 use crate::link::Link;
 use crate::message::{LastUsed, Message};
-use crate::position::NodeId;
 use crate::session::Side;
 use crate::sink::{ChangeSink, SinkDone};
 

@@ -29,9 +29,9 @@ use super::{HANDSHAKE, randomness};
 use crate::backoff::Backoff;
 use crate::follow::{FollowAction, Follower, Stop};
 use crate::handshake::Identity;
+use crate::ids::NodeId;
 use crate::limits::LAST_USED_QUEUE;
 use crate::message::LastUsed;
-use crate::position::NodeId;
 use crate::sink::{ChangeSink, DurableState, Progress, SinkDone, SinkError, SinkWork};
 
 /// The most commands that may wait.

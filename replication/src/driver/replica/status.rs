@@ -1,9 +1,10 @@
 //! The status of a replica.
 
+use talos_model::{Epoch, EpochHistory, Position};
+
 use crate::driver::clock::now_ms;
 use crate::follow::{Follower, Stop};
-use crate::history::EpochHistory;
-use crate::position::{Epoch, NodeId, Position};
+use crate::ids::NodeId;
 use crate::sink::Progress;
 
 /// What a replica is doing.

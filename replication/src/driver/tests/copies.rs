@@ -1,10 +1,11 @@
 //! Full copies.
 
+use talos_model::Sequence;
+
 use super::faulty_proxy::FaultyProxy;
 use super::node::Node;
 use crate::driver::replica::Stage;
 use crate::follow::Stop;
-use crate::position::Sequence;
 use crate::simulation::store::{KeyName, Op};
 
 /// A primary whose log was trimmed at its beginning.

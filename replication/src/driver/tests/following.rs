@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use talos_model::{Epoch, EpochId};
+
 use super::faulty_proxy::FaultyProxy;
 use super::node::{Node, PATIENCE, until};
 use crate::driver::primary::{FedReplica, FedState};
 use crate::driver::replica::{ReplicaStatus, Stage};
 use crate::limits::HANDSHAKES;
 use crate::message::LastUsed;
-use crate::position::{Epoch, EpochId};
 use crate::simulation::store::{Key, Op};
 use crate::sink::SinkError;
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use talos_model::{CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, Position, Sequence};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,9 +15,8 @@ use crate::driver::replica::{
     Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus, StoppedReplica,
 };
 use crate::handshake::Identity;
-use crate::history::EpochHistory;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, LastUsed};
-use crate::position::{ClusterId, CopyId, Epoch, NodeId, Position, Sequence};
+use crate::ids::{ClusterId, NodeId};
+use crate::message::{Batch, Chunk, LastUsed};
 use crate::secret::{Secrets, SharedSecret};
 use crate::simulation::store::{KeyName, Op, Store, Sync};
 use crate::sink::{ChangeSink, SinkError};
@@ -240,20 +240,20 @@ impl ChangeSource for Node {
         self.store().read(after, up_to, bytes_max)
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         self.store().open_copy(resume)
     }
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         self.store().read_copy(copy, after, bytes_max)
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         self.store().close_copy(copy);
     }
 }

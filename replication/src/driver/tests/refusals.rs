@@ -24,7 +24,7 @@ async fn a_wrong_secret_is_refused_and_counted() {
     assert!(!refused.handle.status().borrow().reaches(last));
     assert_eq!(
         stranger.store().committed(),
-        Some(crate::position::Position::START)
+        Some(talos_model::Position::START)
     );
 
     let mut welcome = Node::new(3).follow(serving.address);

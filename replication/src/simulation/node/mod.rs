@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub use primary::Primary;
 pub use replica::Replica;
+use talos_model::Position;
 
 use super::network::{ConnectionId, End, Network};
 use super::store::Store;
@@ -17,8 +18,8 @@ use crate::acks::{Acks, ReplicaConnection};
 use crate::feed::Moment;
 use crate::follow::Follower;
 use crate::handshake::{Identity, Nonce};
+use crate::ids::{ClusterId, NodeId};
 use crate::link::Link;
-use crate::position::{ClusterId, NodeId, Position};
 use crate::random::Random;
 use crate::secret::{Secrets, SharedSecret};
 

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use talos_model::Position;
+
 use super::Node;
 use crate::acks::{Acks, Released, ReplicaConnection, Ticket, Wait};
 use crate::feed::{Feed, FeedAction, FeedEnd};
+use crate::ids::NodeId;
 use crate::link::{Incoming, Link};
 use crate::message::Message;
-use crate::position::{NodeId, Position};
 use crate::refusal::Refusal;
 use crate::simulation::network::{ConnectionId, End, Network};
 use crate::simulation::store::Op;
