@@ -6,9 +6,10 @@
 //! the actions to take:
 //!
 //! ```text
-//! bytes ─ Link (frame, handshake, session) ─ messages ─┬─ Feed   (primary) ─ SourceWork ─ ChangeSource
-//!                                                      └─ Follower (replica) ─ SinkWork   ─ ChangeSink
-//!                                     Feed ─ Acks: which writes are durable where
+//! bytes ─ Link (frame, handshake, session) ─ messages
+//!     messages ─┬─ Feed     (primary) ─ SourceWork ─ ChangeSource
+//!               └─ Follower (replica) ─ SinkWork   ─ ChangeSink
+//!     Feed ─ Acks: which writes are durable where
 //! ```
 //!
 //! A driver must keep these rules:
@@ -28,7 +29,8 @@
 //! 6. On a promotion, make the result of [`talos_model::EpochHistory::promoted`] durable before the
 //!    first change of the epoch.
 //!
-//! Nodes compare which epochs they know, and where their changes part, by [`talos_model::EpochHistory::compare`].
+//! Nodes compare which epochs they know, and where their changes part, by
+//! [`talos_model::EpochHistory::compare`].
 
 #![forbid(unsafe_code)]
 

@@ -30,7 +30,7 @@ pub const ROW_VALUE_BYTES: usize = CHANGE_BYTES;
 pub const HISTORY_EPOCHS: usize = talos_model::limits::EPOCH_HISTORY_EPOCHS;
 /// Lists of last uses that may wait until a replica sends them.
 pub const LAST_USED_QUEUE: usize = 4;
-/// Stamps of last uses in one frame.
+/// The most last uses in one frame.
 pub const LAST_USED_ENTRIES: usize = 4096;
 /// The longest key of an entry.
 pub const LAST_USED_KEY_BYTES: usize = 64;
