@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, RevokeWhereRequest};
-use talos_engine::{Command, Matcher, Outcome, RevokeWhere, Rule};
+use talos_engine::{BulkRevocation, Command, Matcher, Outcome, RevokeWhere};
 
 use crate::dispatch::{Context, TENANT};
 use crate::engine_call;
@@ -36,7 +36,10 @@ pub(crate) async fn revoke_where(
         description,
     });
     let outcome = engine_call::submit(&context.engine, command).await?;
-    let Outcome::RevokedWhere { rule } = outcome else {
+    let Outcome::RevokedWhere {
+        bulk_revocation: rule,
+    } = outcome
+    else {
         tracing::error!("the engine answered a revocation of many keys with another outcome");
         return Err(ApiError::internal());
     };
@@ -63,7 +66,7 @@ async fn count_matching(context: &Context, matcher: Matcher) -> Result<u64, ApiE
 }
 
 /// The keys have ended. That they cannot be counted is no error that says otherwise.
-async fn count_ended(context: &Context, rule: Rule) -> Option<u64> {
+async fn count_ended(context: &Context, rule: BulkRevocation) -> Option<u64> {
     let engine = Arc::clone(&context.engine);
     let counted = engine_call::count(move || engine.count_ended(&rule)).await;
     counted.ok()

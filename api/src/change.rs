@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{Change, Event, Position, Rule, Subject, TenantId};
+use talos_engine::{BulkRevocation, Change, Event, Position, Subject, TenantId};
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -58,8 +58,8 @@ pub const EVENTS: [(&str, Event); 10] = [
     ("ImportedAPIKeyRevoked", Event::ImportedKeyRevoked),
     ("IssuedAPIKeyRotated", Event::IssuedKeyRotated),
     ("ImportedAPIKeyDeleted", Event::ImportedKeyDeleted),
-    ("RevocationRuleAdded", Event::RuleAdded),
-    ("RevocationRuleCompleted", Event::RuleCompleted),
+    ("RevocationRuleAdded", Event::BulkRevocationAdded),
+    ("RevocationRuleCompleted", Event::BulkRevocationCompleted),
 ];
 
 /// The name of an event.
@@ -74,8 +74,8 @@ pub const fn event_name(event: Event) -> &'static str {
         Event::ImportedKeyRevoked => "ImportedAPIKeyRevoked",
         Event::IssuedKeyRotated => "IssuedAPIKeyRotated",
         Event::ImportedKeyDeleted => "ImportedAPIKeyDeleted",
-        Event::RuleAdded => "RevocationRuleAdded",
-        Event::RuleCompleted => "RevocationRuleCompleted",
+        Event::BulkRevocationAdded => "RevocationRuleAdded",
+        Event::BulkRevocationCompleted => "RevocationRuleCompleted",
     }
 }
 
@@ -205,7 +205,7 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 pub fn render_data(change: &Change) -> Vec<u8> {
     let (record, rule) = match &change.subject {
         Subject::Key(record) => (Some(record), None),
-        Subject::Rule(rule) => (None, Some(rule)),
+        Subject::BulkRevocation(rule) => (None, Some(rule)),
     };
     json::render(&Data {
         event: event_name(change.event),
@@ -283,7 +283,7 @@ struct ShownRule<'a> {
 }
 
 impl<'a> ShownRule<'a> {
-    fn new(rule: &'a Rule) -> Self {
+    fn new(rule: &'a BulkRevocation) -> Self {
         let matcher = &rule.matcher;
         let members = matcher.metadata.iter();
         Self {
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn an_event_of_many_keys_says_what_they_have_in_common() {
-        let rule = Rule {
+        let rule = BulkRevocation {
             id: Uuid::from_u128(5),
             tenant: TenantId::SINGLE,
             position: "2.41".parse().expect("a position"),
@@ -427,8 +427,8 @@ mod tests {
             },
         };
         let change = Change {
-            subject: Subject::Rule(rule),
-            ..change(Event::RuleCompleted)
+            subject: Subject::BulkRevocation(rule),
+            ..change(Event::BulkRevocationCompleted)
         };
         let data: serde_json::Value = serde_json::from_slice(&render_data(&change)).expect("JSON");
         let rule = serde_json::json!({

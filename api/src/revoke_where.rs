@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{Matcher, RevocationReason, Rule};
+use talos_engine::{BulkRevocation, Matcher, RevocationReason};
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
@@ -167,7 +167,7 @@ pub fn render_count(matched: u64) -> Vec<u8> {
 
 /// The answer to a revocation, with how many keys have ended, if that is known.
 #[must_use]
-pub fn render_response(rule: &Rule, matched: Option<u64>) -> Vec<u8> {
+pub fn render_response(rule: &BulkRevocation, matched: Option<u64>) -> Vec<u8> {
     json::render(&Answer {
         matched,
         dry_run: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use talos_benches::{Walk, many_keys};
-use talos_cells::{Budget, Cell, Offer, Row, State, Table, pin};
+use talos_cells::{Budget, Cell, CellValue, Offer, State, Table, pin};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,7 +16,7 @@ struct At {
     _body: [u8; 352],
 }
 
-impl Row for At {
+impl CellValue for At {
     fn supersedes(&self, current: &Self) -> bool {
         self.sequence > current.sequence
     }
@@ -52,7 +52,7 @@ fn cell(c: &mut Criterion) {
         b.iter(|| assert_eq!(cell.offer(row(0), &budget, &pin()), Offer::Outdated));
     });
     group.bench_function("read", |b| {
-        b.iter(|| assert!(matches!(cell.load(&pin()), State::Row(_))));
+        b.iter(|| assert!(matches!(cell.load(&pin()), State::Value(_))));
     });
 
     let count = many_keys() as u64;

@@ -1,6 +1,6 @@
 //! Cells by key and proofs by credential, within one budget of bytes.
 //!
-//! Guarantees: look-ups take no lock and wait for nobody; no row older than one whose [`KeyCache::publish`] has returned is
+//! Guarantees: look-ups take no lock and wait for nobody; no cached key older than one whose [`KeyCache::publish`] has returned is
 //! found (see `talos_cells`); memory stays within the budget up to what is inserted between two steps of the clock's hand.
 
 use std::ptr;
@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use subtle::ConstantTimeEq;
-use talos_cells::{Budget, Cell, Entry, Found, Guard, Reach, State, Table};
+use talos_cells::{Budget, Cell, Entry, Found, Guard, PrefetchSizes, State, Table};
 use talos_model::RecordKey;
 
+use crate::cached_key::CachedKey;
+use crate::cached_token::CachedToken;
 use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
-use crate::row::Row;
-use crate::token_facts::TokenFacts;
 
-/// What a proof leads to: the cell; its row, or the facts of a token; and the beginning of the answer. The rest of that comes while
+/// What a proof leads to: the cell; its cached key, or the facts of a token; and the beginning of the answer. The rest of that comes while
 /// it is copied.
-const PROOF_REACH: Reach = [size_of::<KeyCell>(), size_of::<Row>(), 256];
-const _: () = assert!(size_of::<TokenFacts>() <= size_of::<Row>());
+const PROOF_REACH: PrefetchSizes = [size_of::<KeyCell>(), size_of::<CachedKey>(), 256];
+const _: () = assert!(size_of::<CachedToken>() <= size_of::<CachedKey>());
 
-/// The newest known row of one key.
-pub type KeyCell = Cell<RecordKey, Row>;
+/// The newest known cached key of one key.
+pub type KeyCell = Cell<RecordKey, CachedKey>;
 
 /// What was found out about a credential that is ours, known by its digest alone.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Proven {
     /// From this instant in milliseconds on it has to be proven again, whatever its record says.
     pub not_after_ms: i64,
     /// What it says itself, if it is a derived token.
-    pub token: Option<Arc<TokenFacts>>,
+    pub token: Option<Arc<CachedToken>>,
 }
 
 /// That a credential is the credential of a key, or a token that was derived from it.
@@ -84,7 +84,7 @@ impl KeyCache {
     pub fn new(bytes: usize) -> Self {
         let slots = bytes / CACHE_BYTES_PER_SLOT;
         let cells = Table::with_slots(slots);
-        let proofs = Table::with_foresight(slots, PROOF_REACH);
+        let proofs = Table::with_prefetch_hints(slots, PROOF_REACH);
         let budget = Budget::new(bytes.saturating_sub(cells.slot_bytes() + proofs.slot_bytes()));
         Self {
             cells,
@@ -115,10 +115,10 @@ impl KeyCache {
         self.proofs.fetch_entries(hash_of(digest));
     }
 
-    /// Notes where a proof led to, for the next one who asks: to this row of its cell, or to what the token says itself. Of
-    /// the tokens of one key each has its own facts, while the row of the key is at hand.
-    pub fn note(found: &Found<'_, Proof>, row: Option<&Row>) {
-        let Some(foresight) = found.foresight else {
+    /// Notes where a proof led to, for the next one who asks: to this cached key of its cell, or to what the token says itself. Of
+    /// the tokens of one key each has its own facts, while the cached key of the key is at hand.
+    pub fn note(found: &Found<'_, Proof>, cached: Option<&CachedKey>) {
+        let Some(foresight) = found.prefetch else {
             return;
         };
         let proof = found.entry;
@@ -126,9 +126,9 @@ impl KeyCache {
             .cell
             .as_deref()
             .map_or(0, |cell| ptr::from_ref(cell).addr());
-        let (facts, body) = match (proof.proven.token.as_deref(), row) {
+        let (facts, body) = match (proof.proven.token.as_deref(), cached) {
             (Some(token), _) => (ptr::from_ref(token).addr(), token.body()),
-            (None, Some(row)) => (ptr::from_ref(row).addr(), row.body()),
+            (None, Some(cached)) => (ptr::from_ref(cached).addr(), cached.body()),
             (None, None) => return,
         };
         foresight.note([cell, facts, body.as_ptr().addr()]);
@@ -140,16 +140,16 @@ impl KeyCache {
             .get(hash, guard, |cell| cell.key() == key && !cell.is_detached())
     }
 
-    /// Whether a row of `key` is there for which `wanted` holds.
+    /// Whether a cached key of `key` is there for which `wanted` holds.
     pub fn has(
         &self,
         key: &RecordKey,
         hash: u64,
         guard: &Guard,
-        wanted: impl Fn(&Row) -> bool,
+        wanted: impl Fn(&CachedKey) -> bool,
     ) -> bool {
         let is_wanted = |cell: &KeyCell| {
-            cell.key() == key && matches!(cell.load(guard), State::Row(row) if wanted(row))
+            cell.key() == key && matches!(cell.load(guard), State::Value(cached) if wanted(cached))
         };
         self.cells.find(hash, guard, is_wanted).is_some()
     }
@@ -163,19 +163,25 @@ impl KeyCache {
         cell
     }
 
-    /// Offers a row that was read after `cell` was linked; the newest row stays.
-    pub fn offer(&self, cell: &KeyCell, row: Row, guard: &Guard) {
-        cell.offer(row, &self.budget, guard);
+    /// Offers a cached key that was read after `cell` was linked; the newest cached key stays.
+    pub fn offer(&self, cell: &KeyCell, cached: CachedKey, guard: &Guard) {
+        cell.offer(cached, &self.budget, guard);
     }
 
     /// Brings a change that is durable to every cell of its key.
-    pub fn publish(&self, key: &RecordKey, hash: u64, guard: &Guard, row: impl Fn() -> Row) {
+    pub fn publish(
+        &self,
+        key: &RecordKey,
+        hash: u64,
+        guard: &Guard,
+        cached: impl Fn() -> CachedKey,
+    ) {
         self.cells.for_each(
             hash,
             guard,
             |cell| cell.key() == key,
             |cell| {
-                cell.offer(row(), &self.budget, guard);
+                cell.offer(cached(), &self.budget, guard);
             },
         );
     }
@@ -199,7 +205,7 @@ impl KeyCache {
         self.proofs.clear(&self.budget, guard);
     }
 
-    /// Bytes of cells, rows and proofs.
+    /// Bytes of cells, cached keys and proofs.
     pub fn used_bytes(&self) -> usize {
         self.budget.used() + self.cells.slot_bytes() + self.proofs.slot_bytes()
     }

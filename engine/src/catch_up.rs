@@ -1,9 +1,9 @@
-//! The records follow the rules: on a primary, a thread revokes one key after the other that a rule has ended, and then takes the
-//! rule away.
+//! The records follow the bulk revocations: on a primary, a thread revokes one key after the other that a bulk revocation has ended, and then takes the
+//! bulk revocation away.
 //!
-//! Guarantees: it has one command under way at a time, of at most [`RULE_KEYS_AT_ONCE`] keys, and rests after each for as long as
+//! Guarantees: it has one command under way at a time, of at most [`BULK_REVOCATION_KEYS_AT_ONCE`] keys, and rests after each for as long as
 //! that took, so that the commands of others have at least half of the committing thread. Nothing is lost when it stops at any
-//! moment: the rule stays, and whoever is the primary next, or this node after a restart, goes over the keys again.
+//! moment: the bulk revocation stays, and whoever is the primary next, or this node after a restart, goes over the keys again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -11,13 +11,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
-use talos_model::{CommandError, Mode, Outcome, Record, RecordKey, Rule, clock};
+use talos_model::{BulkRevocation, CommandError, Mode, Outcome, Record, RecordKey, clock};
 
 use crate::bulk_revocation::Walk;
 use crate::commit::{Committer, Prepared};
-use crate::limits::{RULE_BUSY_REST, RULE_KEYS_AT_ONCE, RULE_REST_MAX, RULE_RETRY};
+use crate::limits::{
+    BULK_REVOCATION_BUSY_REST, BULK_REVOCATION_KEYS_AT_ONCE, BULK_REVOCATION_REST_MAX,
+    BULK_REVOCATION_RETRY,
+};
 use crate::membership::Membership;
-use crate::notify::Bell;
+use crate::notify::Notify;
 use crate::shards::Shards;
 use crate::storage::StorageError;
 use crate::verifier::Verifier;
@@ -25,14 +28,14 @@ use crate::verifier::Verifier;
 /// The thread.
 #[derive(Debug)]
 pub struct CatchUp {
-    bell: Bell,
+    bell: Notify,
     is_stopping: Arc<AtomicBool>,
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the thread works with.
-pub struct Means {
-    /// Knows the rules and reads the records.
+pub struct Deps {
+    /// Knows the bulk revocations and reads the records.
     pub verifier: Arc<Verifier>,
     /// How keys are divided.
     pub shards: Shards,
@@ -61,7 +64,7 @@ impl From<StorageError> for Pause {
 
 impl CatchUp {
     /// Starts the thread.
-    pub fn start(bell: Bell, rings: Receiver<()>, means: Means) -> std::io::Result<Self> {
+    pub fn start(bell: Notify, rings: Receiver<()>, means: Deps) -> std::io::Result<Self> {
         let is_stopping = Arc::new(AtomicBool::new(false));
         let works = Works {
             means,
@@ -93,7 +96,7 @@ impl CatchUp {
 }
 
 struct Works {
-    means: Means,
+    means: Deps,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -103,7 +106,7 @@ impl Works {
             let heard = match self.follow_all() {
                 Ok(()) | Err(Pause::UntilCalled) => rings.recv().is_ok(),
                 Err(Pause::AMoment) => {
-                    let heard = rings.recv_timeout(RULE_RETRY);
+                    let heard = rings.recv_timeout(BULK_REVOCATION_RETRY);
                     heard != Err(RecvTimeoutError::Disconnected)
                 }
                 Err(Pause::ForGood) => false,
@@ -114,35 +117,40 @@ impl Works {
         }
     }
 
-    /// Until there is no rule left.
+    /// Until there is no bulk revocation left.
     fn follow_all(&self) -> Result<(), Pause> {
         loop {
             self.go_on()?;
-            let rules = self.means.verifier.rules();
-            let Some(rule) = rules.iter().next() else {
+            let bulk_revocations = self.means.verifier.bulk_revocations();
+            let Some(bulk_revocation) = bulk_revocations.iter().next() else {
                 return Ok(());
             };
-            self.follow(rule)?;
+            self.follow(bulk_revocation)?;
         }
     }
 
-    fn follow(&self, rule: &Rule) -> Result<(), Pause> {
+    fn follow(&self, bulk_revocation: &BulkRevocation) -> Result<(), Pause> {
         let (began, mut keys) = (Instant::now(), 0);
-        let rows = self.means.verifier.rows();
-        let is_left = |record: &Record| rule.ends(record);
-        let mut walk = Walk::new(&**rows, self.means.shards, rule.tenant, &rule.matcher);
+        let reader = self.means.verifier.reader();
+        let is_left = |record: &Record| bulk_revocation.ends(record);
+        let mut walk = Walk::new(
+            &**reader,
+            self.means.shards,
+            bulk_revocation.tenant,
+            &bulk_revocation.matcher,
+        );
         while let Some(stretch) = walk.next(&is_left)? {
             self.go_on()?;
-            for some in stretch.chunks(RULE_KEYS_AT_ONCE) {
+            for some in stretch.chunks(BULK_REVOCATION_KEYS_AT_ONCE) {
                 self.end(some)?;
                 keys += some.len();
             }
         }
-        self.submit(&|| Prepared::FinishRule(rule.id))?;
+        self.submit(&|| Prepared::FinishBulkRevocation(bulk_revocation.id))?;
         tracing::info!(
             event = "RevocationRuleCompleted",
-            rule_id = %rule.id,
-            tenant = %rule.tenant,
+            rule_id = %bulk_revocation.id,
+            tenant = %bulk_revocation.tenant,
             keys,
             elapsed = ?began.elapsed(),
             "the keys of a revocation of many have been revoked one by one"
@@ -163,8 +171,8 @@ impl Works {
 
     fn end(&self, keys: &[RecordKey]) -> Result<(), Pause> {
         let began = Instant::now();
-        self.submit(&|| Prepared::EndByRules(keys.to_vec()))?;
-        thread::sleep(began.elapsed().min(RULE_REST_MAX));
+        self.submit(&|| Prepared::EndByBulkRevocations(keys.to_vec()))?;
+        thread::sleep(began.elapsed().min(BULK_REVOCATION_REST_MAX));
         Ok(())
     }
 
@@ -180,7 +188,7 @@ impl Works {
                 Ok(outcome) => return Ok(outcome),
                 Err(CommandError::Busy) => {
                     self.go_on()?;
-                    thread::sleep(RULE_BUSY_REST);
+                    thread::sleep(BULK_REVOCATION_BUSY_REST);
                 }
                 Err(CommandError::Replica) => return Err(Pause::UntilCalled),
                 Err(CommandError::Latched(_) | CommandError::Stopping) => {

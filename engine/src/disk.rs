@@ -9,7 +9,7 @@ use crate::limits::DISK_QUEUE_READS;
 
 /// Whether a job got its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Admission {
     /// On a disk thread: read now.
     Run,
     /// On the caller's thread: the queue is full or closed.
@@ -17,7 +17,7 @@ pub enum Turn {
 }
 
 /// Called exactly once.
-pub type Job = Box<dyn FnOnce(Turn) + Send>;
+pub type Job = Box<dyn FnOnce(Admission) + Send>;
 
 /// A bounded queue and the threads behind it.
 pub struct DiskPool {
@@ -44,14 +44,14 @@ impl DiskPool {
     /// Queues `job`, or refuses it at once.
     pub fn submit(&self, job: Job) {
         if let Err(refused) = self.queue.try_send(job) {
-            refused.into_inner()(Turn::Refused);
+            refused.into_inner()(Admission::Refused);
         }
     }
 }
 
 /// A panic costs its job, whose asker sees that it was dropped, and not the thread.
 fn run(job: Job) {
-    if catch_unwind(AssertUnwindSafe(|| job(Turn::Run))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| job(Admission::Run))).is_err() {
         tracing::error!("a read from disk panicked");
     }
 }
@@ -80,7 +80,7 @@ mod tests {
         pool.submit(Box::new(|_| panic!("on purpose")));
         let (sender, receiver) = channel();
         pool.submit(Box::new(move |turn| sender.send(turn).unwrap()));
-        assert_eq!(receiver.recv(), Ok(Turn::Run));
+        assert_eq!(receiver.recv(), Ok(Admission::Run));
     }
 
     #[test]
@@ -98,12 +98,15 @@ mod tests {
             let sender = sender.clone();
             pool.submit(Box::new(move |turn| sender.send(turn).unwrap()));
         }
-        assert_eq!(receiver.recv(), Ok(Turn::Refused));
+        assert_eq!(receiver.recv(), Ok(Admission::Refused));
         drop(open_gate);
         drop(pool);
         drop(sender);
         assert_eq!(
-            receiver.iter().filter(|turn| *turn == Turn::Run).count(),
+            receiver
+                .iter()
+                .filter(|turn| *turn == Admission::Run)
+                .count(),
             DISK_QUEUE_READS
         );
     }

@@ -1,8 +1,8 @@
 //! The engine as its users see it.
 
+mod bulk_revocation;
 mod fleet;
 mod log;
-mod rules;
 mod verify;
 
 pub use fleet::Watch;
@@ -16,25 +16,27 @@ use talos_cells::pin;
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{
-    Command, CommandError, KeyId, Leadership, ListQuery, Mode, Outcome, Page, ReadError, Record,
-    RecordKey, Rejection, Rules, TenantId, Visibility,
+    BulkRevocations, Command, CommandError, KeyId, Leadership, ListQuery, Mode, Outcome, Page,
+    ReadError, Record, RecordKey, Rejection, TenantId, Visibility,
 };
 use uuid::Uuid;
 
-use crate::bulk_revocation::Counts;
-use crate::catch_up::{CatchUp, Means};
+use crate::bulk_revocation::KeyCounter;
+use crate::catch_up::{CatchUp, Deps};
 use crate::commit::{Committer, Credential, Done, Prepared, Start};
-use crate::committed::Head;
-use crate::disk::{DiskPool, Turn};
+use crate::commit_position::CommitPosition;
+use crate::disk::{Admission, DiskPool};
 use crate::error::OpenError;
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::limiter::Enforcement;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::membership::Membership;
-use crate::notify::Bell;
+use crate::notify::Notify;
 use crate::render::{RenderBody, RenderTokenBody};
-use crate::snapshot::Permits;
-use crate::storage::{self, Journal, Opened, Retention, RocksStore, Rows, StorageError, Wanted};
+use crate::snapshot::SnapshotPermits;
+use crate::storage::{
+    self, Journal, Opened, RecordReader, Retention, RocksStore, StorageError, Wanted,
+};
 use crate::usage::Usage;
 use crate::verifier::{PendingRead, Verifier};
 use crate::warm_up::WarmUp;
@@ -86,16 +88,16 @@ pub struct Engine {
     verifier: Arc<Verifier>,
     committer: Arc<Committer>,
     catch_up: CatchUp,
-    counts: Counts,
+    counts: KeyCounter,
     disk: DiskPool,
     admin_disk: DiskPool,
     store: Arc<RocksStore>,
     last_used: Arc<LastUsed>,
     warm_up: WarmUp,
     cache_bytes: usize,
-    head: Arc<Head>,
+    commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
-    snapshots: Arc<Permits>,
+    snapshots: Arc<SnapshotPermits>,
 }
 
 impl Engine {
@@ -112,14 +114,14 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_as(options: Options, mode: Mode) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(options, mode, |rows| rows, |journal| journal)
+        Self::open_with(options, mode, |reader| reader, |journal| journal)
     }
 
     /// The same with something between the engine and its storage.
     pub(crate) fn open_with(
         options: Options,
         mode: Mode,
-        wrap_rows: impl FnOnce(Arc<dyn Rows>) -> Arc<dyn Rows>,
+        wrap_reader: impl FnOnce(Arc<dyn RecordReader>) -> Arc<dyn RecordReader>,
         wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
     ) -> Result<Arc<Self>, OpenError> {
         let wanted = Wanted {
@@ -143,16 +145,18 @@ impl Engine {
             message: error.to_string(),
         };
         let last_used = LastUsed::start(Arc::clone(&store), options.last_used).map_err(threads)?;
-        let rules = store.rules().map_err(|error| OpenError::Storage {
-            path: options.path.clone(),
-            message: error.to_string(),
-        })?;
+        let bulk_revocations = store
+            .bulk_revocations()
+            .map_err(|error| OpenError::Storage {
+                path: options.path.clone(),
+                message: error.to_string(),
+            })?;
         let verifier = Arc::new(Verifier::new(
-            wrap_rows(Arc::clone(&store) as Arc<dyn Rows>),
+            wrap_reader(Arc::clone(&store) as Arc<dyn RecordReader>),
             store.shards(),
             options.cache_bytes,
             options.cache_ttl_s,
-            (options.keyring, Rules::new(rules)),
+            (options.keyring, BulkRevocations::new(bulk_revocations)),
             (options.render, options.render_token),
             Usage::new(store.shards(), Arc::clone(&last_used)),
         ));
@@ -166,19 +170,19 @@ impl Engine {
         if standing.copying.is_some() {
             verifier.close();
         }
-        let head = Arc::new(Head::new(last));
+        let commit_position = Arc::new(CommitPosition::new(last));
         let membership = Arc::new(Mutex::new(Membership { mode, standing }));
-        let (bell, rings) = Bell::new();
+        let (bell, rings) = Notify::new();
         let start = Start {
             last,
-            head: Arc::clone(&head),
+            commit_position: Arc::clone(&commit_position),
             membership: Arc::clone(&membership),
             bell: bell.clone(),
         };
         let journal = wrap_journal(Box::new(journal));
         let committer = Committer::start(journal, Arc::clone(&verifier), start).map_err(threads)?;
         let committer = Arc::new(committer);
-        let means = Means {
+        let means = Deps {
             verifier: Arc::clone(&verifier),
             shards: store.shards(),
             committer: Arc::clone(&committer),
@@ -189,16 +193,16 @@ impl Engine {
             verifier,
             committer,
             catch_up,
-            counts: Counts::default(),
+            counts: KeyCounter::default(),
             disk,
             admin_disk,
             store,
             last_used,
             warm_up: WarmUp::default(),
             cache_bytes: options.cache_bytes,
-            head,
+            commit_position,
             membership,
-            snapshots: Arc::new(Permits::new(options.snapshots)),
+            snapshots: Arc::new(SnapshotPermits::new(options.snapshots)),
         }))
     }
 
@@ -302,11 +306,11 @@ impl Engine {
                 Ok(page)
             };
             done(match turn {
-                Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
-                Turn::Run => {
+                Admission::Run if verifier.is_closed() => Err(ReadError::Incomplete),
+                Admission::Run => {
                     list().map_err(|error: StorageError| ReadError::Storage(error.to_string()))
                 }
-                Turn::Refused => Err(ReadError::Busy),
+                Admission::Refused => Err(ReadError::Busy),
             });
         }));
     }
@@ -321,11 +325,11 @@ impl Engine {
         let last_used = Arc::clone(&self.last_used);
         self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
-                Turn::Run => last_used
+                Admission::Run => last_used
                     .of(&[record])
                     .map(|times| times.into_iter().flatten().next())
                     .map_err(|error| ReadError::Storage(error.to_string())),
-                Turn::Refused => Err(ReadError::Busy),
+                Admission::Refused => Err(ReadError::Busy),
             });
         }));
     }
@@ -373,11 +377,11 @@ impl Engine {
         let verifier = Arc::clone(&self.verifier);
         self.admin_disk.submit(Box::new(move |turn| {
             done(match turn {
-                Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
-                Turn::Run => verifier
+                Admission::Run if verifier.is_closed() => Err(ReadError::Incomplete),
+                Admission::Run => verifier
                     .record(&RecordKey::new(tenant, key_id))
                     .map_err(|error| ReadError::Storage(error.to_string())),
-                Turn::Refused => Err(ReadError::Busy),
+                Admission::Refused => Err(ReadError::Busy),
             });
         }));
     }

@@ -9,9 +9,11 @@
 pub mod backup;
 mod bulk_revocation;
 mod cache;
+mod cached_key;
+mod cached_token;
 mod catch_up;
 mod commit;
-mod committed;
+mod commit_position;
 mod disk;
 mod engine;
 mod error;
@@ -23,7 +25,6 @@ mod membership;
 mod notify;
 mod priority;
 mod render;
-mod row;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -31,7 +32,6 @@ mod scenarios;
 mod shards;
 mod snapshot;
 mod storage;
-mod token_facts;
 mod usage;
 mod verifier;
 mod warm_up;
@@ -43,7 +43,7 @@ pub use limiter::Enforcement;
 pub use render::{RenderBody, RenderTokenBody};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{OldLogError, Retention};
-pub use verifier::{PendingRead, Step};
+pub use verifier::{PendingRead, VerifyStep, VerifyStep as Step};
 
 pub use talos_credentials::{self as credential, *};
 pub use talos_model::{cidr, clock, duration, *};

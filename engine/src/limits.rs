@@ -10,7 +10,7 @@ use talos_model::ReadLimits;
 pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
 /// Who may be called when there are new changes.
 pub const HEAD_WATCHERS: usize = 256;
-/// Rows of a backup that are read at once, and are one part of it.
+/// RecordReader of a backup that are read at once, and are one part of it.
 pub const BACKUP_ROWS_AT_ONCE: ReadLimits = ReadLimits {
     entries: 4096,
     bytes: 64 * 1024,
@@ -68,19 +68,19 @@ pub const WARM_UP_KEYS_AT_ONCE: usize = 256;
 pub const WARM_UP_REST: Duration = Duration::from_micros(200);
 /// Of the memory for cells, in percent. The rest is left to what is used and needs proofs besides.
 pub const WARM_UP_PERCENT: usize = 70;
-/// Rules that may be in force at a time. Each verification of a row that is older than a rule compares the two.
-pub const RULES: usize = 32;
-/// Keys that are read at once by whoever looks for those that a rule ends.
-pub const RULE_WALK_KEYS: usize = 256;
-/// Keys that a rule has ended and that are written by one command: one or two milliseconds of the committing thread.
-pub const RULE_KEYS_AT_ONCE: usize = 64;
+/// Bulk revocations that may be in force at a time. Each verification of a row that is older than a bulk revocation compares the two.
+pub const BULK_REVOCATIONS: usize = 32;
+/// Keys that are read at once by whoever looks for those that a bulk revocation ends.
+pub const BULK_REVOCATION_WALK_KEYS: usize = 256;
+/// Keys that a bulk revocation has ended and that are written by one command: one or two milliseconds of the committing thread.
+pub const BULK_REVOCATION_KEYS_AT_ONCE: usize = 64;
 /// The longest rest after such a command.
-pub const RULE_REST_MAX: Duration = Duration::from_millis(100);
+pub const BULK_REVOCATION_REST_MAX: Duration = Duration::from_millis(100);
 /// Before such a command is tried again that the full queue did not take.
-pub const RULE_BUSY_REST: Duration = Duration::from_millis(20);
-/// Before a rule is followed again after something could not be read.
-pub const RULE_RETRY: Duration = Duration::from_secs(5);
-/// Counts of the keys that a rule would end that may be under way at a time.
-pub const RULE_COUNTS: usize = 2;
-/// Ranges of the index that are read for one page of keys while rules are in force, which may leave little of each.
+pub const BULK_REVOCATION_BUSY_REST: Duration = Duration::from_millis(20);
+/// Before a bulk revocation is followed again after something could not be read.
+pub const BULK_REVOCATION_RETRY: Duration = Duration::from_secs(5);
+/// KeyCounter of the keys that a bulk revocation would end that may be under way at a time.
+pub const BULK_REVOCATION_COUNTS: usize = 2;
+/// Ranges of the index that are read for one page of keys while bulk revocations are in force, which may leave little of each.
 pub const LIST_RANGES: usize = 64;

@@ -2,11 +2,11 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-/// Wakes the thread: there is a new rule, or the node has become a primary.
+/// Wakes the thread: there is a new bulk revocation, or the node has become a primary.
 #[derive(Clone, Debug)]
-pub struct Bell(Sender<()>);
+pub struct Notify(Sender<()>);
 
-impl Bell {
+impl Notify {
     /// A bell, and what hears it.
     pub fn new() -> (Self, Receiver<()>) {
         let (bell, rings) = bounded(1);

@@ -2,8 +2,8 @@
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Epoch, KeyId, Matcher, Position, Record, Revocation, RevocationReason, Rule, Sequence,
-    TenantId, Visibility,
+    BulkRevocation, Epoch, KeyId, Matcher, Position, Record, Revocation, RevocationReason,
+    Sequence, TenantId, Visibility,
 };
 use uuid::Uuid;
 
@@ -29,8 +29,8 @@ pub fn record(sequence: u64) -> Record {
 }
 
 /// The revocation at `sequence` of all keys that `matcher` matches.
-pub fn rule(sequence: u64, matcher: Matcher) -> Rule {
-    Rule {
+pub fn bulk_revocation(sequence: u64, matcher: Matcher) -> BulkRevocation {
+    BulkRevocation {
         id: Uuid::from_u128(u128::from(sequence) << 64),
         tenant: TenantId::SINGLE,
         position: Position {

@@ -33,16 +33,16 @@ impl From<StorageError> for SnapshotError {
     }
 }
 
-/// Counts snapshots.
+/// KeyCounter snapshots.
 #[derive(Debug)]
-pub struct Permits {
+pub struct SnapshotPermits {
     taken: AtomicUsize,
     max: usize,
 }
 
-struct Permit(Arc<Permits>);
+struct Permit(Arc<SnapshotPermits>);
 
-impl Permits {
+impl SnapshotPermits {
     /// For so many snapshots at a time.
     pub fn new(max: usize) -> Self {
         Self {
@@ -83,7 +83,7 @@ pub struct Snapshot {
 impl Snapshot {
     pub(crate) fn open(
         store: &Arc<RocksStore>,
-        permits: &Arc<Permits>,
+        permits: &Arc<SnapshotPermits>,
     ) -> Result<Self, SnapshotError> {
         let permit = permits.take().ok_or(SnapshotError::Busy)?;
         let (requests, asked) = bounded(0);

@@ -6,10 +6,10 @@ use talos_cells::Guard;
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{Query, RateLimit, RecordKey, Standing, Verdict};
 
+use crate::cached_key::CachedKey;
 use crate::last_used::LastUsed;
-use crate::limiter::{Exhausted, Level, Limiter, Rule};
+use crate::limiter::{BulkRevocation, Exhausted, Level, Limiter};
 use crate::limits::RATE_LIMIT_SLOTS;
-use crate::row::Row;
 use crate::shards::Shards;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -22,7 +22,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Counts from nothing.
+    /// KeyCounter from nothing.
     pub fn new(shards: Shards, last_used: Arc<LastUsed>) -> Self {
         Self {
             limiter: Limiter::new(RATE_LIMIT_SLOTS, clock::monotonic_ns),
@@ -31,7 +31,7 @@ impl Usage {
         }
     }
 
-    /// Counts how often keys are used.
+    /// KeyCounter how often keys are used.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
     }
@@ -41,37 +41,38 @@ impl Usage {
         self.last_used.forget_key(key);
     }
 
-    /// `row`, which is one of `key`, with what counts its uses.
-    pub fn metered(&self, key: &RecordKey, row: Row, guard: &Guard) -> Row {
-        row.metered(|policy| {
+    /// `cached`, which is one of `key`, with what counts its uses.
+    pub fn metered(&self, key: &RecordKey, cached: CachedKey, guard: &Guard) -> CachedKey {
+        cached.metered(|policy| {
             let hash = self.shards.hash(key);
-            self.limiter.meter(Rule::new(policy), key, hash, guard)
+            self.limiter
+                .meter(BulkRevocation::new(policy), key, hash, guard)
         })
     }
 
-    /// What is to be said of a proven credential of `key`: what its row says, and if that lets it pass, what its rate limit
+    /// What is to be said of a proven credential of `key`: what its cached key says, and if that lets it pass, what its rate limit
     /// says. Nothing else is checked after the limit, so a refusal takes nothing from the quota. A use is noted.
     pub fn judge<'r>(
         &self,
         key: &RecordKey,
-        row: &'r Row,
+        cached: &'r CachedKey,
         query: &Query<'_>,
         guard: &Guard,
     ) -> Verdict<'r> {
-        let verdict = match row.judge(query) {
+        let verdict = match cached.judge(query) {
             Verdict::Valid {
                 body,
                 rate_limit: Some(rate_limit),
             } if self.limiter.is_enforced() => {
                 let hash = || self.shards.hash(key);
                 let take = |meter| self.limiter.take(meter, key, hash, guard);
-                let taken = row.meter().and_then(take);
+                let taken = cached.meter().and_then(take);
                 limited(body, rate_limit, taken, query.now)
             }
             verdict => verdict,
         };
         if let Verdict::Valid { .. } = verdict {
-            self.last_used.note(key, row.next_note(), query.now);
+            self.last_used.note(key, cached.next_note(), query.now);
         }
         verdict
     }

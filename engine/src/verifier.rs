@@ -1,16 +1,16 @@
 //! The path of a verification through the engine.
 
 mod bring;
+mod bulk_revoked;
 mod closing;
 mod known;
 mod many;
 mod prove;
-mod ruled;
 mod step;
 
 #[cfg(test)]
 pub use prove::SIGNATURE_CHECKS;
-pub use step::{PendingRead, Step};
+pub use step::{PendingRead, VerifyStep};
 
 use std::mem;
 use std::sync::atomic::AtomicBool;
@@ -21,15 +21,15 @@ use talos_cells::{Guard, State, Swap, pin};
 use talos_credentials::{Keyring, proof_digest};
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Answer, CacheMode, CacheStatus, Change, Query, Record, RecordKey, Refusal, Rules, Sequence,
-    Subject, Verdict,
+    Answer, BulkRevocations, CacheMode, CacheStatus, Change, Query, Record, RecordKey, Refusal,
+    Sequence, Subject, Verdict,
 };
 
 use crate::cache::{KeyCache, KeyCell, Proven};
+use crate::cached_key::{CachedKey, Current};
 use crate::render::{RenderBody, RenderTokenBody};
-use crate::row::{Current, Row};
 use crate::shards::Shards;
-use crate::storage::{InMemory, Rows, StorageError};
+use crate::storage::{InMemory, RecordReader, StorageError};
 use crate::usage::Usage;
 
 /// What an answer rests on that needs no record.
@@ -37,7 +37,7 @@ const NO_CHANGE: Sequence = Sequence(0);
 
 /// Answers queries, from memory where it can. Shared by all cores; takes no lock.
 pub struct Verifier {
-    rows: Arc<dyn Rows>,
+    reader: Arc<dyn RecordReader>,
     shards: Shards,
     cache: Option<Arc<KeyCache>>,
     cache_ttl_s: i64,
@@ -52,24 +52,24 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier over `rows`; `cache_bytes` = 0 keeps nothing in memory.
+    /// A verifier over `reader`; `cache_bytes` = 0 keeps nothing in memory.
     pub fn new(
-        rows: Arc<dyn Rows>,
+        reader: Arc<dyn RecordReader>,
         shards: Shards,
         cache_bytes: usize,
         cache_ttl_s: u32,
-        (keyring, rules): (Keyring, Rules),
+        (keyring, bulk_revocations): (Keyring, BulkRevocations),
         (render, render_token): (RenderBody, RenderTokenBody),
         usage: Usage,
     ) -> Self {
         let cache = (cache_bytes > 0).then(|| Arc::new(KeyCache::new(cache_bytes)));
         let current = Swap::new(Current {
             generation: 0,
-            rules,
+            bulk_revocations,
             keyring: Arc::new(keyring),
         });
         Self {
-            rows,
+            reader,
             shards,
             cache,
             cache_ttl_s: cache_ttl_s.into(),
@@ -91,7 +91,7 @@ impl Verifier {
     pub fn set_keyring(&self, keyring: Keyring) {
         self.change(|current| Current {
             generation: current.generation + 1,
-            rules: current.rules.clone(),
+            bulk_revocations: current.bulk_revocations.clone(),
             keyring: Arc::new(keyring),
         });
     }
@@ -103,7 +103,7 @@ impl Verifier {
         self.current.store(changed, &guard);
     }
 
-    /// Bytes of cells, rows and proofs.
+    /// Bytes of cells, cached keys and proofs.
     pub fn cache_used_bytes(&self) -> usize {
         self.cache.as_ref().map_or(0, |cache| cache.used_bytes())
     }
@@ -119,42 +119,50 @@ impl Verifier {
     }
 
     /// Where records are read.
-    pub fn rows(&self) -> &Arc<dyn Rows> {
-        &self.rows
+    pub fn reader(&self) -> &Arc<dyn RecordReader> {
+        &self.reader
     }
 
     /// Brings a durable change to the cells. When this returns, nobody is answered from the state before it.
     pub fn publish(&self, change: &Change, now: UnixMillis) {
         let record = match &change.subject {
             Subject::Key(record) => record,
-            Subject::Rule(rule) => return self.publish_rule(change.event, rule),
+            Subject::BulkRevocation(bulk_revocation) => {
+                return self.publish_bulk_revocation(change.event, bulk_revocation);
+            }
         };
         let Some(cache) = &self.cache else { return };
         let key = RecordKey::new(record.tenant, record.key_id);
         let guard = pin();
         let current = self.current.load(&guard);
-        let row = || {
+        let cached = || {
             if change.deletes() {
-                Row::forgotten(record, current, now)
+                CachedKey::forgotten(record, current, now)
             } else {
-                // No rule is about a record that is newer.
-                self.row(&key, record, &Rules::default(), now, &guard)
+                // No bulk revocation is about a record that is newer.
+                self.cached(&key, record, &BulkRevocations::default(), now, &guard)
             }
         };
-        cache.publish(&key, self.shards.hash(&key), &guard, row);
+        cache.publish(&key, self.shards.hash(&key), &guard, cached);
     }
 
-    /// The row of a record that was read under these rules, and is as they make it.
-    fn row(
+    /// The cached key of a record that was read under these bulk revocations, and is as they make it.
+    fn cached(
         &self,
         key: &RecordKey,
         record: &Record,
-        rules: &Rules,
+        bulk_revocations: &BulkRevocations,
         now: UnixMillis,
         guard: &Guard,
-    ) -> Row {
-        let row = Row::new(record, rules, self.current.load(guard), self.render, now);
-        self.usage.metered(key, row, guard)
+    ) -> CachedKey {
+        let cached = CachedKey::new(
+            record,
+            bulk_revocations,
+            self.current.load(guard),
+            self.render,
+            now,
+        );
+        self.usage.metered(key, cached, guard)
     }
 
     /// Answers from memory or says what has to be read from disk.
@@ -162,7 +170,7 @@ impl Verifier {
         &self,
         query: &Query<'_>,
         answer: impl FnOnce(Answer<'_>) -> R,
-    ) -> Step<R, Target> {
+    ) -> VerifyStep<R, Target> {
         self.verify_digested(query, None, answer)
     }
 
@@ -172,17 +180,17 @@ impl Verifier {
         query: &Query<'_>,
         digest: Option<[u8; 32]>,
         answer: impl FnOnce(Answer<'_>) -> R,
-    ) -> Step<R, Target> {
+    ) -> VerifyStep<R, Target> {
         let status = match query.cache {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
         };
         let refused = |refusal| Answer::new(Verdict::Refused(refusal), status, NO_CHANGE);
         if self.is_closed() {
-            return Step::Answered(answer(refused(Refusal::Internal)));
+            return VerifyStep::Answered(answer(refused(Refusal::Internal)));
         }
         if !query.has_length_of_credential() {
-            return Step::Answered(answer(refused(Refusal::InvalidFormat)));
+            return VerifyStep::Answered(answer(refused(Refusal::InvalidFormat)));
         }
         let guard = pin();
         let current = self.current.load(&guard);
@@ -190,11 +198,11 @@ impl Verifier {
         if query.cache == CacheMode::Use
             && let Some((verdict, sequence)) = self.remembered(&digest, current, query, &guard)
         {
-            return Step::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
+            return VerifyStep::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
         let (key_id, proof) = match self.prove(current, query, digest) {
             Ok(proven) => proven,
-            Err(refusal) => return Step::Answered(answer(refused(refusal))),
+            Err(refusal) => return VerifyStep::Answered(answer(refused(refusal))),
         };
         if let Some(token) = &proof.token
             && !current.keyring.tokens().check_parent
@@ -203,48 +211,48 @@ impl Verifier {
                 self.remember(&proof, None, &guard);
             }
             let verdict = token.judge(query);
-            return Step::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
+            return VerifyStep::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
         }
         let key = RecordKey::new(query.tenant, key_id);
         match self.find(query, key, current, (&proof, status), &guard) {
             Ok(Found::InCell(cell)) => {
                 match self.fresh_row(&cell, current, query.now, &guard) {
-                    Some(row) => {
+                    Some(cached) => {
                         self.remember(&proof, Some(&cell), &guard);
-                        let verdict = self.judge(&key, row, &proof, query, &guard);
-                        Step::Answered(answer(Answer::new(
+                        let verdict = self.judge(&key, cached, &proof, query, &guard);
+                        VerifyStep::Answered(answer(Answer::new(
                             verdict,
                             CacheStatus::Hit,
-                            row.sequence(),
+                            cached.sequence(),
                         )))
                     }
                     // Evicted between two looks: as good as a full queue, and as rare.
-                    None => Step::Pending(Target {
+                    None => VerifyStep::Pending(Target {
                         key,
                         cell: None,
                         proof,
                         status,
-                        rules: current.rules.clone(),
+                        bulk_revocations: current.bulk_revocations.clone(),
                     }),
                 }
             }
-            Ok(Found::Record(record, target)) => Step::Answered(self.settle(
+            Ok(Found::Record(record, target)) => VerifyStep::Answered(self.settle(
                 query,
                 &target,
                 Ok(record.map(|record| *record)),
                 answer,
             )),
-            Ok(Found::OnDisk(target)) => Step::Pending(target),
+            Ok(Found::OnDisk(target)) => VerifyStep::Pending(target),
             Err(error) => {
                 tracing::error!(%error, ?key, "a record could not be read");
-                Step::Answered(answer(refused(Refusal::Internal)))
+                VerifyStep::Answered(answer(refused(Refusal::Internal)))
             }
         }
     }
 
     /// The part of a read that waits for the disk; runs on a disk thread.
     pub fn read(&self, target: &Target) -> Result<Option<Record>, StorageError> {
-        self.rows.read(&target.key)
+        self.reader.read(&target.key)
     }
 
     /// Answers with what was read for `target`, and keeps it if it is the newest that is known.
@@ -260,7 +268,7 @@ impl Verifier {
             return answer(refused(Refusal::Internal));
         }
         let record = match record {
-            Ok(Some(record)) => target.rules.apply(record),
+            Ok(Some(record)) => target.bulk_revocations.apply(record),
             // A token whose key is gone was once good: it ends as with a revoked key.
             Ok(None) if target.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
             Ok(None) => return answer(refused(Refusal::NotFound)),
@@ -270,19 +278,27 @@ impl Verifier {
             }
         };
         let guard = pin();
-        let row = || self.row(&target.key, &record, &target.rules, query.now, &guard);
+        let cached = || {
+            self.cached(
+                &target.key,
+                &record,
+                &target.bulk_revocations,
+                query.now,
+                &guard,
+            )
+        };
         if let (Some(cache), Some(cell)) = (&self.cache, &target.cell) {
-            cache.offer(cell, row(), &guard);
-            // The cell may hold a newer row than the one just read. Then that one decides.
-            if let State::Row(newest) = cell.load(&guard) {
+            cache.offer(cell, cached(), &guard);
+            // The cell may hold a newer cached key than the one just read. Then that one decides.
+            if let State::Value(newest) = cell.load(&guard) {
                 self.remember(&target.proof, Some(cell), &guard);
                 let verdict = self.judge(&target.key, newest, &target.proof, query, &guard);
                 return answer(Answer::new(verdict, target.status, newest.sequence()));
             }
         }
-        let row = row();
-        let verdict = self.judge(&target.key, &row, &target.proof, query, &guard);
-        answer(Answer::new(verdict, target.status, row.sequence()))
+        let cached = cached();
+        let verdict = self.judge(&target.key, &cached, &target.proof, query, &guard);
+        answer(Answer::new(verdict, target.status, cached.sequence()))
     }
 
     /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation; and the
@@ -302,10 +318,10 @@ impl Verifier {
         }
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
-                let row = self.fresh_row(cell, current, query.now, guard)?;
-                KeyCache::note(&found, Some(row));
-                let verdict = self.judge(cell.key(), row, proven, query, guard);
-                (verdict, row.sequence())
+                let cached = self.fresh_row(cell, current, query.now, guard)?;
+                KeyCache::note(&found, Some(cached));
+                let verdict = self.judge(cell.key(), cached, proven, query, guard);
+                (verdict, cached.sequence())
             }
             (None, Some(token)) => {
                 KeyCache::note(&found, None);
@@ -321,14 +337,14 @@ impl Verifier {
     fn judge<'r>(
         &self,
         key: &RecordKey,
-        row: &'r Row,
+        cached: &'r CachedKey,
         proven: &'r Proven,
         query: &Query<'_>,
         guard: &Guard,
     ) -> Verdict<'r> {
         match &proven.token {
-            None => self.usage.judge(key, row, query, guard),
-            Some(token) => match row.ends_tokens(query.now) {
+            None => self.usage.judge(key, cached, query, guard),
+            Some(token) => match cached.ends_tokens(query.now) {
                 Some(refusal) => Verdict::Refused(refusal),
                 None => token.judge(query),
             },
@@ -341,11 +357,11 @@ impl Verifier {
         current: &Current,
         now: UnixMillis,
         guard: &'g Guard,
-    ) -> Option<&'g Row> {
+    ) -> Option<&'g CachedKey> {
         match cell.load(guard) {
-            State::Row(row) => row
+            State::Value(cached) => cached
                 .is_fresh(cell.key(), current, now, self.cache_ttl_s)
-                .then_some(row),
+                .then_some(cached),
             State::Vacant | State::Detached => None,
         }
     }
@@ -381,14 +397,14 @@ impl Verifier {
             cell,
             proof: proof.clone(),
             status,
-            rules: current.rules.clone(),
+            bulk_revocations: current.bulk_revocations.clone(),
         };
         let Some(cache) = self
             .cache
             .as_ref()
             .filter(|_| query.cache != CacheMode::Bypass)
         else {
-            return Ok(Found::new(self.rows.in_memory(&key)?, target(None)));
+            return Ok(Found::new(self.reader.in_memory(&key)?, target(None)));
         };
         let hash = self.shards.hash(&key);
         if let Some(cell) = cache.cell(&key, hash, guard) {
@@ -397,19 +413,19 @@ impl Verifier {
             if usable && self.fresh_row(&cell, current, query.now, guard).is_some() {
                 return Ok(Found::InCell(cell));
             }
-            return Ok(Found::new(self.rows.in_memory(&key)?, target(Some(cell))));
+            return Ok(Found::new(self.reader.in_memory(&key)?, target(Some(cell))));
         }
         // Unknown keys leave no trace in the cells: a flood of them must not push out what is used.
-        let first = self.rows.in_memory(&key)?;
+        let first = self.reader.in_memory(&key)?;
         if first == InMemory::Absent {
             return Ok(Found::Record(None, target(None)));
         }
-        // The cell must be linked before the read whose row it gets: what was read above may be outdated by now.
+        // The cell must be linked before the read whose cached key it gets: what was read above may be outdated by now.
         let target = target(Some(cache.link(key, hash, guard)));
         match first {
             InMemory::Unknown => Ok(Found::OnDisk(target)),
             InMemory::Found(_) | InMemory::Absent => {
-                Ok(Found::new(self.rows.in_memory(&key)?, target))
+                Ok(Found::new(self.reader.in_memory(&key)?, target))
             }
         }
     }

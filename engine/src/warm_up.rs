@@ -114,7 +114,7 @@ fn warm(
         let now = clock::now();
         let stretch =
             verifier
-                .rows()
+                .reader()
                 .scan(shard, None, &after, WARM_UP_KEYS_AT_ONCE, &|record| {
                     record.status(now) == Status::Active
                 })?;

@@ -9,9 +9,11 @@ use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{
-    Answer, CacheMode, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
-    Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict, clock,
+    Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
+    Verdict,
 };
+use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
+use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;
 
 pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
@@ -53,14 +55,8 @@ impl Response {
 
     /// Checks the whole envelope, but for the message, and returns that.
     pub fn error(&self, code: u16, status: &str, reason: &str) -> &str {
-        let message = self.body["error"]["message"].as_str().expect("a message");
-        let envelope = json!({"error": {"code": code, "status": status, "message": message, "details": [{
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason,
-            "domain": "www.ory.com/talos", "metadata": {},
-        }]}});
-        assert_eq!((self.status, &self.body), (code, &envelope));
         assert_eq!(self.header("Content-Type"), Some("application/json"));
-        message
+        assert_error_envelope(self.status, &self.body, code, status, reason)
     }
 }
 
@@ -82,32 +78,20 @@ impl Harness {
     }
 
     fn open(directory: TempDir, setup: Setup) -> Self {
-        let keyring = Keyring::new(KeyringSettings {
-            hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
-            hmac_retired: Vec::new(),
+        let keyring = KeyringSettings {
             prefixes: Prefixes {
-                current: "talos".to_owned(),
-                retired: Vec::new(),
                 public_current: setup.public_prefix.clone(),
-                public_retired: Vec::new(),
+                ..prefixes("talos")
             },
-            issuer: "http://localhost:4420".to_owned(),
-            max_ttl_s: 365 * 24 * 3600,
             clock_skew_s: 300,
-            tokens: TokenSettings::default(),
-        });
+            ..keyring_settings()
+        };
         let engine = Engine::open(Options {
-            path: directory.path().join("data"),
             shards: Some(2),
             block_cache_bytes: 8 << 20,
             cache_bytes: 8 << 20,
-            cache_ttl_s: 300,
-            last_used: LastUsedOptions::default(),
-            retention: Retention::default(),
-            snapshots: 2,
-            keyring,
-            render: talos_api::verify::render_valid,
-            render_token: talos_api::verify::render_valid_token,
+            keyring: Keyring::new(keyring),
+            ..options(&directory.path().join("data"))
         })
         .expect("an engine");
         let settings = AdminSettings {
@@ -198,27 +182,14 @@ impl Harness {
     /// What the data plane would say of a credential: `Ok` with the body, or the refusal.
     pub fn verify(&self, credential: &str, cache: CacheMode) -> Result<Value, Refusal> {
         let query = Query {
-            tenant: TenantId::SINGLE,
-            credential: credential.as_bytes(),
-            expected_audiences: &[],
             client_ip: Some([127, 0, 0, 1].into()),
-            cache,
-            now: clock::now(),
+            ..query(credential, cache)
         };
         let read = |answer: Answer<'_>| match answer.verdict {
             Verdict::Valid { body, .. } => Ok(serde_json::from_slice(body).expect("JSON")),
             Verdict::Limited { .. } => Err(Refusal::RateLimited),
             Verdict::Refused(refusal) => Err(refusal),
         };
-        match self.engine.verify(&query, read) {
-            Step::Answered(result) => result,
-            Step::Pending(pending) => {
-                let (sender, receiver) = mpsc::channel();
-                self.engine
-                    .read(pending, move |loaded| drop(sender.send(loaded)));
-                self.engine
-                    .finish(&query, receiver.recv().expect("a record"), read)
-            }
-        }
+        verify(&self.engine, &query, read)
     }
 }

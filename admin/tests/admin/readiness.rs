@@ -1,7 +1,5 @@
 //! Whether traffic may be sent to a node, on the listener of the metrics.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,6 +11,7 @@ use talos_api::fleet::{
 };
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::{Position, Secret};
+use talos_test_kit::http::{Answer, Connection};
 
 use crate::harness::Harness;
 
@@ -58,7 +57,7 @@ impl Fleet for FarBehind {
 }
 
 /// What a node of this fleet answers to `GET path` on the listener of its metrics.
-fn ask(harness: &Harness, fleet: Arc<dyn Fleet>, path: &str) -> String {
+fn ask(harness: &Harness, fleet: Arc<dyn Fleet>, path: &str) -> Answer {
     let settings = AdminSettings {
         page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
         default_ttl_ms: None,
@@ -73,10 +72,7 @@ fn ask(harness: &Harness, fleet: Arc<dyn Fleet>, path: &str) -> String {
     admin
         .serve_metrics(listener, Box::new(|_| {}))
         .expect("a listener that is watched");
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    let answer = Connection::open(address).call("GET", path, &[], b"");
     admin.shutdown();
     answer
 }
@@ -86,11 +82,11 @@ fn a_node_far_behind_is_alive_and_not_ready() {
     let harness = Harness::new();
     let alone = || Alone(Arc::clone(&harness.engine));
     let ready = ask(&harness, Arc::new(alone()), "/health/ready");
-    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    assert_eq!(ready.status, 200, "{ready:?}");
     let behind = || Arc::new(FarBehind(alone()));
     let unready = ask(&harness, behind(), "/health/ready");
-    assert!(unready.starts_with("HTTP/1.1 503 "), "{unready}");
-    assert!(unready.contains("far behind"), "{unready}");
+    assert_eq!(unready.status, 503, "{unready:?}");
+    assert!(unready.text().contains("far behind"), "{unready:?}");
     let alive = ask(&harness, behind(), "/health/alive");
-    assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
+    assert_eq!(alive.status, 200, "{alive:?}");
 }

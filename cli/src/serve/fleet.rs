@@ -1,4 +1,5 @@
-//! The node as HTTP sees it: its settings from the configuration, and its answers in the terms of the API.
+//! Connects the node of replication with the API: makes its settings from the configuration, and
+//! translates its answers.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use talos_replication::secret::{Secrets, SharedSecret};
 
 use crate::error::CliError;
 
-/// What a server that is one of several starts from.
+/// Everything that a node of replication starts with.
 pub(super) struct Plan {
     file: NodeFile,
     settings: NodeSettings,
@@ -29,10 +30,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What the settings say; `None` for a server that stands diverged.
+    /// The plan that the settings describe; `None` for a standalone server.
     ///
     /// # Errors
-    /// Files that cannot be used.
+    /// When a secret or a file of `replication` cannot be used.
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
         let configured_role = match (replication.role, &replication.primary) {
@@ -98,7 +99,7 @@ impl Plan {
         }))
     }
 
-    /// How the database is to be opened.
+    /// The mode in which to open the database.
     pub(super) fn mode(&self) -> Mode {
         self.file.mode(&self.settings.configured_role)
     }
@@ -117,7 +118,7 @@ impl Plan {
     }
 }
 
-/// A server that is one of several.
+/// A server that is a node of a cluster.
 pub(super) struct Member {
     node: Arc<Node>,
     engine: Arc<Engine>,
@@ -125,7 +126,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The node itself.
+    /// The node of replication.
     pub(super) fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node)
     }
@@ -161,7 +162,7 @@ impl Fleet for Member {
             WriteRole::Accepts => Ok(Writes::Here),
             WriteRole::Forwards => Ok(Writes::At(Arc::clone(&self.primary_url))),
             WriteRole::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
-                "another node is the primary since epoch {}, and this one takes no changes any more; ask that one",
+                "another node is the primary since epoch {}, so this node no longer accepts changes; ask the new primary",
                 epoch.0
             ))),
             WriteRole::Changing => Err(ApiError::service_unavailable(

@@ -1,4 +1,4 @@
-//! The bytes that cells, rows and proofs may take together.
+//! The bytes that cells, values and proofs may take together.
 
 use crate::sync::{AtomicUsize, Ordering};
 

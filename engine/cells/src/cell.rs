@@ -1,7 +1,7 @@
-//! The newest known row of one key.
+//! The newest known value of one key.
 //!
-//! A cell begins vacant, takes rows of ever greater rank, and ends detached. It never goes back: not from a row to an
-//! older one, not from a row to vacant, not from detached to anything.
+//! A cell begins vacant, takes values of ever greater rank, and ends detached. It never goes back: not from a value to an
+//! older one, not from a value to vacant, not from detached to anything.
 
 use std::ptr;
 
@@ -10,8 +10,8 @@ use crate::sync::{AtomicBool, AtomicPtr, Guard, Ordering, retire};
 use crate::table::Entry;
 
 /// One state of a key, immutable.
-pub trait Row: Send + Sync {
-    /// Whether this row is to take the place of `current`. Must be a strict order, and rows of a greater sequence must
+pub trait CellValue: Send + Sync {
+    /// Whether this value is to take the place of `current`. Must be a strict order, and values of a greater sequence must
     /// supersede those of a smaller one.
     fn supersedes(&self, current: &Self) -> bool;
 
@@ -19,26 +19,26 @@ pub trait Row: Send + Sync {
     fn bytes(&self) -> usize;
 }
 
-/// The row of the key `K`, swapped atomically.
+/// The value of the key `K`, swapped atomically.
 #[derive(Debug)]
 pub struct Cell<K, R> {
     key: K,
-    row: AtomicPtr<R>,
+    value: AtomicPtr<R>,
     referenced: AtomicBool,
 }
 
 /// What a cell holds.
 #[derive(Debug)]
 pub enum State<'g, R> {
-    /// Nothing yet: the row must be read from storage and offered.
+    /// Nothing yet: the value must be read from storage and offered.
     Vacant,
-    /// The newest row known.
-    Row(&'g R),
+    /// The newest value known.
+    Value(&'g R),
     /// Never anything again: a new cell must be made.
     Detached,
 }
 
-/// What became of an offered row.
+/// What became of an offered value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is the newest now.
@@ -54,13 +54,13 @@ fn detached<R>() -> *mut R {
     ptr::without_provenance_mut(1)
 }
 
-impl<K, R: Row> Cell<K, R> {
+impl<K, R: CellValue> Cell<K, R> {
     /// A vacant cell.
     #[must_use]
     pub fn vacant(key: K) -> Self {
         Self {
             key,
-            row: AtomicPtr::new(ptr::null_mut()),
+            value: AtomicPtr::new(ptr::null_mut()),
             referenced: AtomicBool::new(true),
         }
     }
@@ -72,13 +72,13 @@ impl<K, R: Row> Cell<K, R> {
 
     /// What the cell holds. Does not wait.
     pub fn load<'g>(&self, guard: &'g Guard) -> State<'g, R> {
-        let row = self.row.load(Ordering::Acquire);
-        Self::state(row, guard)
+        let value = self.value.load(Ordering::Acquire);
+        Self::state(value, guard)
     }
 
-    /// Whether the cell will never hold a row again. A look-up passes over such cells: they are about to be unlinked.
+    /// Whether the cell will never hold a value again. A look-up passes over such cells: they are about to be unlinked.
     pub fn is_detached(&self) -> bool {
-        self.row.load(Ordering::Acquire) == detached()
+        self.value.load(Ordering::Acquire) == detached()
     }
 
     /// Keeps the cell from the next round of eviction.
@@ -89,17 +89,17 @@ impl<K, R: Row> Cell<K, R> {
         }
     }
 
-    /// Takes `row` if it supersedes what the cell holds, and counts its bytes.
-    pub fn offer(&self, row: R, budget: &Budget, guard: &Guard) -> Offer {
-        let bytes = row.bytes();
-        let offered = Box::into_raw(Box::new(row));
-        let mut current = self.row.load(Ordering::Acquire);
+    /// Takes `value` if it supersedes what the cell holds, and counts its bytes.
+    pub fn offer(&self, value: R, budget: &Budget, guard: &Guard) -> Offer {
+        let bytes = value.bytes();
+        let offered = Box::into_raw(Box::new(value));
+        let mut current = self.value.load(Ordering::Acquire);
         loop {
             let refused = match Self::state(current, guard) {
                 State::Vacant => None,
                 // SAFETY: `offered` comes from `Box::into_raw` above and is not shared before the exchange succeeds.
-                State::Row(held) if unsafe { &*offered }.supersedes(held) => None,
-                State::Row(_) => Some(Offer::Outdated),
+                State::Value(held) if unsafe { &*offered }.supersedes(held) => None,
+                State::Value(_) => Some(Offer::Outdated),
                 State::Detached => Some(Offer::Detached),
             };
             if let Some(refused) = refused {
@@ -108,7 +108,7 @@ impl<K, R: Row> Cell<K, R> {
                 return refused;
             }
             match self
-                .row
+                .value
                 .compare_exchange(current, offered, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(replaced) => {
@@ -123,33 +123,33 @@ impl<K, R: Row> Cell<K, R> {
 
     /// Empties the cell for good. Whoever still points to it sees [`State::Detached`].
     pub fn detach(&self, budget: &Budget, guard: &Guard) {
-        let held = self.row.swap(detached(), Ordering::AcqRel);
+        let held = self.value.swap(detached(), Ordering::AcqRel);
         Self::release(held, budget, guard);
     }
 
-    fn state(row: *mut R, _guard: &Guard) -> State<'_, R> {
-        if row.is_null() {
+    fn state(value: *mut R, _guard: &Guard) -> State<'_, R> {
+        if value.is_null() {
             State::Vacant
-        } else if row == detached() {
+        } else if value == detached() {
             State::Detached
         } else {
             // SAFETY: a pointer that is neither mark came from `Box::into_raw` in `offer`; it is freed only through
             // `retire` after it was swapped out, so it outlives every guard pinned before that, this one included.
-            State::Row(unsafe { &*row })
+            State::Value(unsafe { &*value })
         }
     }
 
-    fn release(row: *mut R, budget: &Budget, guard: &Guard) {
-        if let State::Row(held) = Self::state(row, guard) {
+    fn release(value: *mut R, budget: &Budget, guard: &Guard) {
+        if let State::Value(held) = Self::state(value, guard) {
             budget.release(held.bytes());
             // SAFETY: the caller has swapped the pointer out, so nobody finds it from now on, and only one caller can
-            // have swapped it out; rows are `Send`.
-            unsafe { retire(guard, move || drop(Box::from_raw(row))) }
+            // have swapped it out; values are `Send`.
+            unsafe { retire(guard, move || drop(Box::from_raw(value))) }
         }
     }
 }
 
-impl<K: Send + Sync, R: Row> Entry for Cell<K, R> {
+impl<K: Send + Sync, R: CellValue> Entry for Cell<K, R> {
     fn retire(&self, budget: &Budget, guard: &Guard) {
         self.detach(budget, guard);
     }
@@ -161,18 +161,18 @@ impl<K: Send + Sync, R: Row> Entry for Cell<K, R> {
 
 impl<K, R> Drop for Cell<K, R> {
     fn drop(&mut self) {
-        let row = self.row.load(Ordering::Relaxed);
-        if !row.is_null() && row != detached() {
+        let value = self.value.load(Ordering::Relaxed);
+        if !value.is_null() && value != detached() {
             // SAFETY: exclusive access; the pointer came from `Box::into_raw` and was not swapped out.
-            drop(unsafe { Box::from_raw(row) });
+            drop(unsafe { Box::from_raw(value) });
         }
     }
 }
 
 // SAFETY: the pointer owns an `R` that is reached from any thread and dropped on any thread.
-unsafe impl<K: Send, R: Row> Send for Cell<K, R> {}
+unsafe impl<K: Send, R: CellValue> Send for Cell<K, R> {}
 // SAFETY: as above; all access to the pointer is atomic.
-unsafe impl<K: Sync, R: Row> Sync for Cell<K, R> {}
+unsafe impl<K: Sync, R: CellValue> Sync for Cell<K, R> {}
 
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
@@ -182,7 +182,7 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct At(u64);
 
-    impl Row for At {
+    impl CellValue for At {
         fn supersedes(&self, current: &Self) -> bool {
             self.0 > current.0
         }
@@ -194,7 +194,7 @@ mod tests {
 
     fn held(cell: &Cell<(), At>) -> Option<u64> {
         match cell.load(&pin()) {
-            State::Row(row) => Some(row.0),
+            State::Value(value) => Some(value.0),
             State::Vacant | State::Detached => None,
         }
     }

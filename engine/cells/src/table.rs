@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::budget::Budget;
-use crate::foresight::{self, Foresight, Reach};
+use crate::prefetch::{self, PrefetchHints, PrefetchSizes};
 use crate::sync::{AtomicPtr, AtomicUsize, Guard, Ordering, fence, retire};
 
 /// What a table can hold.
@@ -72,7 +72,7 @@ impl<E: Entry> Bucket<E> {
 /// What is noted for the entries of a bucket. An entry that takes the place of another one inherits it.
 #[derive(Default)]
 #[repr(align(64))]
-struct Noted([Foresight; SLOTS]);
+struct Noted([PrefetchHints; SLOTS]);
 
 /// An entry, and where to note what a look-up led to.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub struct Found<'g, E> {
     /// The entry.
     pub entry: &'g E,
     /// `None` in a table without foresight.
-    pub foresight: Option<&'g Foresight>,
+    pub prefetch: Option<&'g PrefetchHints>,
 }
 
 /// See the module.
@@ -88,7 +88,7 @@ pub struct Table<E: Entry> {
     buckets: Box<[Bucket<E>]>,
     /// As many as buckets, or none.
     noted: Box<[Noted]>,
-    reach: Reach,
+    sizes: PrefetchSizes,
     mask: usize,
     hand: AtomicUsize,
     len: AtomicUsize,
@@ -108,20 +108,20 @@ impl<E: Entry> Table<E> {
         Self {
             buckets: std::iter::repeat_with(empty).take(buckets).collect(),
             noted: Box::default(),
-            reach: Reach::default(),
+            sizes: PrefetchSizes::default(),
             mask: buckets - 1,
             hand: AtomicUsize::new(0),
             len: AtomicUsize::new(0),
         }
     }
 
-    /// The same, and a look-up starts to fetch what earlier ones have led to: `reach` bytes of each place.
+    /// The same, and a look-up starts to fetch what earlier ones have led to: `sizes` bytes of each place.
     #[must_use]
-    pub fn with_foresight(slots: usize, reach: Reach) -> Self {
+    pub fn with_prefetch_hints(slots: usize, sizes: PrefetchSizes) -> Self {
         let mut table = Self::with_slots(slots);
         let noted = std::iter::repeat_with(Noted::default).take(table.buckets.len());
         table.noted = noted.collect();
-        table.reach = reach;
+        table.sizes = sizes;
         table
     }
 
@@ -154,20 +154,20 @@ impl<E: Entry> Table<E> {
         let noted = self.noted.get(self.index(hash));
         if let Some(noted) = noted {
             // While the slots are waited for.
-            foresight::fetch(noted);
+            prefetch::fetch(noted);
         }
         for (place, slot) in self.bucket(hash).slots.iter().enumerate() {
             let word = slot.load(Ordering::Acquire);
             if word.addr() >> TAG_SHIFT == tag
                 && let Some(entry) = entry_of(word, guard)
             {
-                foresight::fetch(entry);
-                let foresight = noted.and_then(|noted| noted.0.get(place));
-                if let Some(foresight) = foresight {
-                    foresight.fetch(self.reach);
+                prefetch::fetch(entry);
+                let prefetch = noted.and_then(|noted| noted.0.get(place));
+                if let Some(prefetch) = prefetch {
+                    prefetch.fetch(self.sizes);
                 }
                 if matches(entry) {
-                    return Some(Found { entry, foresight });
+                    return Some(Found { entry, prefetch });
                 }
             }
         }
@@ -176,9 +176,9 @@ impl<E: Entry> Table<E> {
 
     /// Starts to fetch the place where entries under `hash` are found: the first of two steps ahead of [`Table::find`].
     pub fn fetch_place(&self, hash: u64) {
-        foresight::fetch(self.bucket(hash));
+        prefetch::fetch(self.bucket(hash));
         if let Some(noted) = self.noted.get(self.index(hash)) {
-            foresight::fetch(noted);
+            prefetch::fetch(noted);
         }
     }
 
@@ -190,9 +190,9 @@ impl<E: Entry> Table<E> {
         for (place, slot) in self.bucket(hash).slots.iter().enumerate() {
             let word = slot.load(Ordering::Relaxed);
             if !word.is_null() && word.addr() >> TAG_SHIFT == tag {
-                foresight::fetch(address_of(word));
-                if let Some(foresight) = noted.and_then(|noted| noted.0.get(place)) {
-                    foresight.fetch(self.reach);
+                prefetch::fetch(address_of(word));
+                if let Some(prefetch) = noted.and_then(|noted| noted.0.get(place)) {
+                    prefetch.fetch(self.sizes);
                 }
             }
         }

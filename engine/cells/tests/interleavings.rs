@@ -1,5 +1,5 @@
 //! Explores interleavings of slow readers, a revoking writer and the clock's hand, and looks for a reader that is
-//! answered from a row older than one whose publication has returned.
+//! answered from a value older than one whose publication has returned.
 
 #![cfg(test)]
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::thread;
-use talos_cells::{Budget, Cell, Row, State, Table, pin};
+use talos_cells::{Budget, Cell, CellValue, State, Table, pin};
 
 const HASH: u64 = 0x0123_4567_89ab_cdef;
 const ITERATIONS: usize = 20_000;
@@ -17,7 +17,7 @@ const PREEMPTIONS: usize = 3;
 #[derive(Debug)]
 struct At(u64);
 
-impl Row for At {
+impl CellValue for At {
     fn supersedes(&self, current: &Self) -> bool {
         self.0 > current.0
     }
@@ -27,7 +27,7 @@ impl Row for At {
     }
 }
 
-/// One key in storage (the sequence of its row), the cells, and the last sequence whose publication has returned.
+/// One key in storage (the sequence of its value), the cells, and the last sequence whose publication has returned.
 struct World {
     storage: AtomicU64,
     published: AtomicU64,
@@ -60,23 +60,23 @@ impl World {
         self.published.store(sequence, Ordering::SeqCst);
     }
 
-    /// What a verification does when it finds no row in memory: a vacant cell first, then storage.
+    /// What a verification does when it finds no value in memory: a vacant cell first, then storage.
     fn fill(&self) -> Arc<Cell<(), At>> {
         let guard = pin();
         let cell = Arc::new(Cell::vacant(()));
         self.table
             .insert(HASH, Arc::clone(&cell), &self.budget, &guard);
-        let row = At(self.storage.load(Ordering::SeqCst));
-        cell.offer(row, &self.budget, &guard);
+        let value = At(self.storage.load(Ordering::SeqCst));
+        cell.offer(value, &self.budget, &guard);
         cell
     }
 
     /// The same in the wrong order: storage first, then a cell that holds what was read.
     fn fill_backwards(&self) {
         let guard = pin();
-        let row = At(self.storage.load(Ordering::SeqCst));
+        let value = At(self.storage.load(Ordering::SeqCst));
         let cell = Arc::new(Cell::vacant(()));
-        cell.offer(row, &self.budget, &guard);
+        cell.offer(value, &self.budget, &guard);
         self.table.insert(HASH, cell, &self.budget, &guard);
     }
 
@@ -87,18 +87,18 @@ impl World {
         let found = self.table.find(HASH, &guard, |cell| !cell.is_detached());
         let cells = found.map(|found| found.entry).into_iter().chain(proof);
         for cell in cells {
-            if let State::Row(row) = cell.load(&guard) {
+            if let State::Value(value) = cell.load(&guard) {
                 assert!(
-                    row.0 >= floor,
+                    value.0 >= floor,
                     "answered from {} after {floor} was published",
-                    row.0
+                    value.0
                 );
             }
         }
     }
 }
 
-/// What a verification does that finds no row in memory, and the cell that its proof then points to.
+/// What a verification does that finds no value in memory, and the cell that its proof then points to.
 type SlowRead = fn(&World) -> Option<Arc<Cell<(), At>>>;
 
 fn explore(slow_read: SlowRead) {

@@ -1,9 +1,9 @@
 //! Changes: the entries of the change log.
 
+use crate::bulk_revocation::BulkRevocation;
 use crate::clock::UnixMillis;
 use crate::ids::{Position, TenantId};
 use crate::record::Record;
-use crate::rules::Rule;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub enum Event {
     IssuedKeyRotated,
     /// `ImportedAPIKeyDeleted`: the record is the last that there was.
     ImportedKeyDeleted,
-    /// `RevocationRuleAdded`: all keys that the rule matches have ended.
-    RuleAdded,
+    /// `RevocationRuleAdded`: all keys that the bulk revocation matches have ended.
+    BulkRevocationAdded,
     /// `RevocationRuleCompleted`: the records of all these keys say so themselves.
-    RuleCompleted,
+    BulkRevocationCompleted,
 }
 
 /// One entry of the change log: what happened, and to what.
@@ -50,8 +50,8 @@ pub struct Change {
 pub enum Subject {
     /// A key: its record after the change.
     Key(Record),
-    /// Many keys: a rule that begins, or that is no longer needed.
-    Rule(Rule),
+    /// Many keys: a bulk revocation that begins, or that is no longer needed.
+    BulkRevocation(BulkRevocation),
 }
 
 impl Change {
@@ -60,7 +60,7 @@ impl Change {
     pub fn tenant(&self) -> TenantId {
         match &self.subject {
             Subject::Key(record) => record.tenant,
-            Subject::Rule(rule) => rule.tenant,
+            Subject::BulkRevocation(bulk_revocation) => bulk_revocation.tenant,
         }
     }
 
@@ -74,12 +74,17 @@ impl Change {
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         match (&self.subject, self.event) {
-            (Subject::Rule(rule), Event::RuleAdded) => rule.position == self.position,
-            (Subject::Rule(rule), Event::RuleCompleted) => {
-                rule.position.sequence < self.position.sequence
+            (Subject::BulkRevocation(bulk_revocation), Event::BulkRevocationAdded) => {
+                bulk_revocation.position == self.position
             }
-            (Subject::Rule(_), _) => false,
-            (Subject::Key(_), event) => !matches!(event, Event::RuleAdded | Event::RuleCompleted),
+            (Subject::BulkRevocation(bulk_revocation), Event::BulkRevocationCompleted) => {
+                bulk_revocation.position.sequence < self.position.sequence
+            }
+            (Subject::BulkRevocation(_), _) => false,
+            (Subject::Key(_), event) => !matches!(
+                event,
+                Event::BulkRevocationAdded | Event::BulkRevocationCompleted
+            ),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Writes: what may be asked of the committer and what it answers.
 
+use crate::bulk_revocation::{BulkRevocation, Matcher};
 use crate::cidr::Cidr;
 use crate::ids::{KeyId, TenantId};
 use crate::record::{RateLimitPolicy, Record, RevocationReason, Visibility};
-use crate::rules::{Matcher, Rule};
 use crate::secret::Secret;
 
 /// A change that somebody wants. The values are already checked against the limits of the contract.
@@ -167,9 +167,9 @@ pub enum Outcome {
     /// All keys that existed and match have ended, here and in every cell. Their records say so soon.
     RevokedWhere {
         /// The decision.
-        rule: Rule,
+        bulk_revocation: BulkRevocation,
     },
-    /// Some records have followed the rules in force.
+    /// Some records have followed the bulk revocations in force.
     Followed,
     /// The key is forgotten, here and in every cell.
     Deleted {
@@ -230,9 +230,9 @@ pub enum Rejection {
     /// The tenant has as many keys that are not revoked as it may have.
     #[error("the tenant has as many keys as it may have")]
     QuotaExceeded,
-    /// As many rules are in force as there may be.
+    /// As many bulk revocations are in force as there may be.
     #[error("too many revocations of many keys are under way")]
-    TooManyRules,
+    TooManyBulkRevocations,
     /// Public keys need a prefix of their own.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,

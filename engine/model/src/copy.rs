@@ -1,6 +1,6 @@
 //! A full copy of a node as it travels: rows in one order, and the place up to which they are there.
 //!
-//! What travels are records, request ids, times of last use, the rules in force, and the one change that the copy is consistent with. Indexes and counts
+//! What travels are records, request ids, times of last use, the bulk revocations in force, and the one change that the copy is consistent with. Indexes and counts
 //! do not: they follow from the records, and the receiver makes them itself, with the number of shards and the seed of its own
 //! database. The change goes into the receiver's log, which therefore ends where the copy does, as any log does: the tail
 //! follows it without a gap, and who compares last changes finds one.
@@ -14,8 +14,8 @@ pub const SHARDS_END: u16 = 0x1000;
 pub const REQUEST_ROWS: u16 = 0x1000;
 /// The family of times of last use.
 pub const USED_ROWS: u16 = 0x1001;
-/// The family of rules in force.
-pub const RULE_ROWS: u16 = 0x1002;
+/// The family of bulk revocations in force.
+pub const BULK_REVOCATION_ROWS: u16 = 0x1002;
 /// The family of the last change. The last of all.
 pub const CHANGE_ROWS: u16 = u16::MAX;
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bulk_revocation;
 mod change;
 pub mod cidr;
 pub mod clock;
@@ -23,11 +24,11 @@ mod node;
 mod read_error;
 mod record;
 mod record_key;
-mod rules;
 mod secret;
 mod state_hash;
 mod verdict;
 
+pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
 pub use command::{
     Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
@@ -44,7 +45,6 @@ pub use node::{Leadership, Mode, NodeState};
 pub use read_error::ReadError;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use record_key::RecordKey;
-pub use rules::{Facts, Matcher, Rule, Rules, Traits};
 pub use secret::Secret;
 pub use state_hash::StateHash;
 pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

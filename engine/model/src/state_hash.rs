@@ -13,6 +13,6 @@ pub struct StateHash {
     pub records_hash: u128,
     /// Of all request ids and the keys that they made.
     pub requests_hash: u128,
-    /// Of all rules in force.
-    pub rules_hash: u128,
+    /// Of all bulk revocations in force.
+    pub bulk_revocations_hash: u128,
 }

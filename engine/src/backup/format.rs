@@ -31,9 +31,9 @@ const END: u8 = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
     /// What the backup says of itself.
-    Head(BackupHead),
+    CommitPosition(BackupHead),
     /// Some rows.
-    Rows(CopyChunk),
+    RecordReader(CopyChunk),
     /// The end.
     End(BackupCounts, [u8; 32]),
 }
@@ -98,8 +98,8 @@ pub fn frame(body: &[u8]) -> Vec<u8> {
 /// The bytes of a body.
 pub fn encode(body: &Body) -> Result<Vec<u8>, String> {
     let (kind, fields) = match body {
-        Body::Head(head) => (HEAD, wincode::serialize(&head_fields(head))),
-        Body::Rows(chunk) => {
+        Body::CommitPosition(head) => (HEAD, wincode::serialize(&head_fields(head))),
+        Body::RecordReader(chunk) => {
             let row = |row: &CopyRow| RowV1 {
                 family: row.family,
                 key: row.key.clone(),
@@ -155,7 +155,7 @@ pub fn decode(bytes: &[u8]) -> Option<Body> {
                 key: row.key,
                 value: row.value,
             };
-            Some(Body::Rows(CopyChunk {
+            Some(Body::RecordReader(CopyChunk {
                 rows: fields.rows.into_iter().map(row).collect(),
                 end: if fields.is_last {
                     CopyEnd::Last
@@ -197,7 +197,9 @@ fn decode_head(fields: &[u8]) -> Option<Body> {
         shards: fields.shards,
         release: fields.release,
     };
-    head.epochs.has(head.position).then_some(Body::Head(head))
+    head.epochs
+        .has(head.position)
+        .then_some(Body::CommitPosition(head))
 }
 
 #[cfg(test)]
@@ -216,7 +218,7 @@ mod tests {
     /// The bytes in `docs/FORMAT.md`.
     #[test]
     fn bodies_have_these_bytes() {
-        let head = Body::Head(BackupHead {
+        let head = Body::CommitPosition(BackupHead {
             time: UnixMillis(1),
             position: "1.2".parse().unwrap(),
             cluster: [7; 16],
@@ -240,7 +242,7 @@ mod tests {
             b"r".to_vec(),
         ];
         assert_eq!(encode(&head).unwrap(), expected.concat());
-        let rows = Body::Rows(CopyChunk {
+        let rows = Body::RecordReader(CopyChunk {
             rows: vec![CopyRow {
                 family: 3,
                 key: b"k".to_vec(),
@@ -293,6 +295,9 @@ mod tests {
             shards: 2,
             release: String::new(),
         };
-        assert_eq!(decode(&encode(&Body::Head(of_no_epoch)).unwrap()), None);
+        assert_eq!(
+            decode(&encode(&Body::CommitPosition(of_no_epoch)).unwrap()),
+            None
+        );
     }
 }

@@ -21,8 +21,8 @@ pub struct BackupMaker {
 }
 
 enum Next {
-    Head,
-    Rows(CopyCursor),
+    CommitPosition,
+    RecordReader(CopyCursor),
     End,
     Nothing,
 }
@@ -54,7 +54,7 @@ impl Engine {
         Ok(BackupMaker {
             snapshot,
             head,
-            next: Next::Head,
+            next: Next::CommitPosition,
             counts: BackupCounts::default(),
             digest: Sha256::new(),
         })
@@ -74,21 +74,21 @@ impl BackupMaker {
     /// When storage cannot be read.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, SnapshotError> {
         let part = match &self.next {
-            Next::Head => {
-                let frame = frame(&Body::Head(self.head.clone()))?;
-                self.next = Next::Rows(CopyCursor::default());
+            Next::CommitPosition => {
+                let frame = frame(&Body::CommitPosition(self.head.clone()))?;
+                self.next = Next::RecordReader(CopyCursor::default());
                 [format::preamble(), frame].concat()
             }
-            Next::Rows(after) => {
+            Next::RecordReader(after) => {
                 let chunk = self.snapshot.read(after, BACKUP_ROWS_AT_ONCE)?;
                 for row in &chunk.rows {
                     count_row(row, &mut self.counts)?;
                 }
                 self.next = match chunk.rows.last() {
-                    Some(row) if chunk.end == CopyEnd::More => Next::Rows(row.cursor()),
+                    Some(row) if chunk.end == CopyEnd::More => Next::RecordReader(row.cursor()),
                     _ => Next::End,
                 };
-                frame(&Body::Rows(chunk))?
+                frame(&Body::RecordReader(chunk))?
             }
             Next::End => {
                 self.next = Next::Nothing;

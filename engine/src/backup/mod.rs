@@ -46,7 +46,7 @@ pub struct BackupCounts {
     pub requests: u64,
     /// Times of last use.
     pub uses: u64,
-    /// Rows of any kind.
+    /// RecordReader of any kind.
     pub rows: u64,
 }
 

@@ -68,7 +68,7 @@ impl<R: Read> BackupReader<R> {
             bytes: preamble.len() as u64,
         };
         let (body, digest) = reader.frame()?;
-        let Body::Head(head) = body else {
+        let Body::CommitPosition(head) = body else {
             return Err(reader.damaged("it does not begin with its head"));
         };
         let (digest, bytes) = (digest.after, reader.bytes);
@@ -111,7 +111,7 @@ impl<R: Read> BackupReader<R> {
         };
         let (body, digest) = reader.frame()?;
         match body {
-            Body::Rows(chunk) if !self.is_complete => {
+            Body::RecordReader(chunk) if !self.is_complete => {
                 self.bytes = reader.bytes;
                 self.digest = digest.after;
                 self.take(&chunk)?;

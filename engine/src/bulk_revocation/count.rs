@@ -1,15 +1,15 @@
-//! How many keys a rule ends, or would end.
+//! How many keys a bulk revocation ends, or would end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use talos_model::{ReadError, Record};
 
 use super::walk::Walk;
-use crate::limits::RULE_COUNTS;
+use crate::limits::BULK_REVOCATION_COUNTS;
 
-/// Counts keys, for a few askers at a time.
+/// KeyCounter keys, for a few askers at a time.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct KeyCounter {
     running: AtomicUsize,
     is_stopping: AtomicBool,
 }
@@ -22,7 +22,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-impl Counts {
+impl KeyCounter {
     /// The keys of a walk that are wanted. Waits for the disk, for as long as it takes to read all keys of the tenant unless
     /// an actor is asked for.
     pub fn count(
@@ -30,7 +30,7 @@ impl Counts {
         mut walk: Walk<'_>,
         wanted: &dyn Fn(&Record) -> bool,
     ) -> Result<u64, ReadError> {
-        let more = |running: usize| (running < RULE_COUNTS).then_some(running + 1);
+        let more = |running: usize| (running < BULK_REVOCATION_COUNTS).then_some(running + 1);
         let taken = self
             .running
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);

@@ -3,5 +3,5 @@
 mod count;
 mod walk;
 
-pub use count::Counts;
+pub use count::KeyCounter;
 pub use walk::Walk;

@@ -1,11 +1,11 @@
-//! A walk over all keys that a rule may end, a stretch at a time.
+//! A walk over all keys that a bulk revocation may end, a stretch at a time.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{KeyKind, ListQuery, Matcher, Record, RecordKey, Selection, ShardId, TenantId};
 
-use crate::limits::RULE_WALK_KEYS;
+use crate::limits::BULK_REVOCATION_WALK_KEYS;
 use crate::shards::Shards;
-use crate::storage::{Rows, StorageError};
+use crate::storage::{RecordReader, StorageError};
 
 enum Part {
     /// The tenant's keys in one shard.
@@ -16,7 +16,7 @@ enum Part {
 
 /// See the module. Keys that are made while it goes on may be met or not.
 pub struct Walk<'a> {
-    rows: &'a dyn Rows,
+    reader: &'a dyn RecordReader,
     tenant: TenantId,
     /// What is still to be gone over, the next part last.
     parts: Vec<Part>,
@@ -26,7 +26,12 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Over the keys of `tenant` that `matcher` may match.
-    pub fn new(rows: &'a dyn Rows, shards: Shards, tenant: TenantId, matcher: &Matcher) -> Self {
+    pub fn new(
+        reader: &'a dyn RecordReader,
+        shards: Shards,
+        tenant: TenantId,
+        matcher: &Matcher,
+    ) -> Self {
         let parts = match &matcher.actor_id {
             Some(actor_id) => [KeyKind::Issued, KeyKind::Imported]
                 .map(|kind| Part::Actor(kind, actor_id.clone()))
@@ -34,7 +39,7 @@ impl<'a> Walk<'a> {
             None => shards.all().map(Part::Shard).collect(),
         };
         Self {
-            rows,
+            reader,
             tenant,
             parts,
             after: Vec::new(),
@@ -52,12 +57,18 @@ impl<'a> Walk<'a> {
         let (keys, end) = match part {
             Part::Shard(shard) => {
                 let tenant = Some(self.tenant);
-                let rows = self.rows;
-                let stretch = rows.scan(*shard, tenant, &self.after, RULE_WALK_KEYS, wanted)?;
+                let reader = self.reader;
+                let stretch = reader.scan(
+                    *shard,
+                    tenant,
+                    &self.after,
+                    BULK_REVOCATION_WALK_KEYS,
+                    wanted,
+                )?;
                 (stretch.keys, stretch.end)
             }
             Part::Actor(kind, actor_id) => {
-                let page = self.rows.list(&ListQuery {
+                let page = self.reader.list(&ListQuery {
                     selection: Selection {
                         tenant: self.tenant,
                         kind: *kind,
@@ -65,7 +76,7 @@ impl<'a> Walk<'a> {
                         status: None,
                     },
                     after: self.after.clone(),
-                    limit: RULE_WALK_KEYS,
+                    limit: BULK_REVOCATION_WALK_KEYS,
                     // Of no account without a status.
                     now: UnixMillis(0),
                 })?;

@@ -2,8 +2,8 @@
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Change, Event, FieldChanges, IssueKey, KeyId, Position, Record, Rejection, Revocation,
-    RevocationReason, RevokeKey, Rule, Status, Subject, Visibility,
+    BulkRevocation, Change, Event, FieldChanges, IssueKey, KeyId, Position, Record, Rejection,
+    Revocation, RevocationReason, RevokeKey, Status, Subject, Visibility,
 };
 
 /// A change of one key, on its way into a group.
@@ -106,9 +106,14 @@ pub fn revoke(
     Ok(changed(record, event, now, position))
 }
 
-/// The change by which a record follows the rule that has ended it.
-pub fn follow(record: Record, rule: &Rule, now: UnixMillis, position: Position) -> KeyChange {
-    let mut record = rule.end(record);
+/// The change by which a record follows the bulk revocation that has ended it.
+pub fn follow(
+    record: Record,
+    bulk_revocation: &BulkRevocation,
+    now: UnixMillis,
+    position: Position,
+) -> KeyChange {
+    let mut record = bulk_revocation.end(record);
     record.sequence = position.sequence;
     let event = by_kind(
         record.key_id,

@@ -1,31 +1,31 @@
 //! The committing thread of a node among others: each order is checked, written, and only then visible.
 
 use talos_model::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError,
-    Leadership, LoggedChange, Mode, NodeState, Position, Rules,
+    BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, EpochHistory,
+    EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
 };
 
-use super::order::Order;
+use super::replication_command::ReplicationCommand;
 use super::{Worker, append, received};
-use crate::storage::{Group, Step, StorageError};
+use crate::storage::{Group, MembershipWrite, StorageError};
 
 impl Worker {
     /// Does what is asked; returns the last change that the node then holds.
-    pub(super) fn follow(&mut self, order: Order) -> Result<Position, FollowError> {
+    pub(super) fn follow(&mut self, order: ReplicationCommand) -> Result<Position, FollowError> {
         if let Some(reason) = self.latch.get() {
             return Err(FollowError::Latched(reason.clone()));
         }
         match order {
-            Order::Apply(changes) => self.apply_received(changes),
-            Order::Adopt(epochs) => self.adopt(epochs),
-            Order::Promote(epoch, id) => self.promote(epoch, id),
-            Order::StepDown => self.step_down(),
-            Order::BeginCopy {
+            ReplicationCommand::Apply(changes) => self.apply_received(changes),
+            ReplicationCommand::Adopt(epochs) => self.adopt(epochs),
+            ReplicationCommand::Promote(epoch, id) => self.promote(epoch, id),
+            ReplicationCommand::StepDown => self.step_down(),
+            ReplicationCommand::BeginCopy {
                 cluster,
                 epochs,
                 place,
             } => self.begin_copy(cluster, epochs, &place),
-            Order::Install(name, chunk) => self.install(name, chunk),
+            ReplicationCommand::Install(name, chunk) => self.install(name, chunk),
         }?;
         Ok(self.last)
     }
@@ -51,14 +51,14 @@ impl Worker {
             last = logged.position;
             changes.push(received::read(logged)?);
         }
-        let live_keys = received::live_keys(&**self.verifier.rows(), &changes)
+        let live_keys = received::live_keys(&**self.verifier.reader(), &changes)
             .map_err(|error| FollowError::Storage(error.to_string()))?;
         let group = Group {
             changes: &changes,
             received: Some(&received),
             live_keys: &live_keys,
         };
-        let written = append(&mut *self.journal, &self.head, &group);
+        let written = append(&mut *self.journal, &self.commit_position, &group);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.publish(&changes);
         Ok(())
@@ -112,8 +112,8 @@ impl Worker {
         let mut state = self.membership().standing.clone();
         state.epochs = epochs;
         state.leadership = leadership;
-        let step = Step::EpochHistory(&state);
-        let written = self.journal.take(&step);
+        let step = MembershipWrite::EpochHistory(&state);
+        let written = self.journal.write_membership(&step);
         written.map_err(|error| self.failed(&error))?;
         let mut membership = self.membership();
         membership.mode = mode;
@@ -142,9 +142,9 @@ impl Worker {
             leadership: Leadership::Other,
             copying: Some(place.clone()),
         };
-        let step = Step::BeginCopy(&state, place);
+        let step = MembershipWrite::BeginCopy(&state, place);
         // Whatever went wrong, it stays closed: what is on disk is unknown.
-        let written = self.journal.take(&step);
+        let written = self.journal.write_membership(&step);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.last = Position::START;
@@ -165,20 +165,23 @@ impl Worker {
         if let Some(row) = chunk.rows.last() {
             place.cursor = row.cursor();
         }
-        let written = self.journal.take(&Step::Install(&chunk, &place));
+        let written = self
+            .journal
+            .write_membership(&MembershipWrite::Install(&chunk, &place));
         written.map_err(|error| self.failed(&error))?;
         match chunk.end {
             CopyEnd::More => self.membership().standing.copying = Some(place),
             CopyEnd::Last => {
-                let rules = self.verifier.rows().rules();
-                let rules =
-                    rules.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
-                self.verifier.begin_rules(Rules::new(rules));
+                let bulk_revocations = self.verifier.reader().bulk_revocations();
+                let bulk_revocations = bulk_revocations
+                    .map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+                self.verifier
+                    .begin_bulk_revocations(BulkRevocations::new(bulk_revocations));
                 self.membership().standing.copying = None;
                 self.last = place.position;
-                self.head.rise(self.last);
+                self.commit_position.begin(self.last);
                 self.verifier.open();
-                self.head.advance(self.last);
+                self.commit_position.advance(self.last);
             }
         }
         Ok(())

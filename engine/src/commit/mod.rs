@@ -7,8 +7,8 @@
 
 mod apply;
 mod follow;
-mod order;
 mod received;
+mod replication_command;
 mod stage;
 
 use std::mem;
@@ -19,7 +19,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
-pub use order::{Order, OrderDone};
+pub use replication_command::{ReplicationCommand, ReplicationDone};
 pub use stage::{Credential, Prepared};
 
 use stage::Stage;
@@ -28,10 +28,10 @@ use talos_model::{
     Change, CommandError, Event, FollowError, Mode, Outcome, Position, RecordKey, Subject,
 };
 
-use crate::committed::Head;
+use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::membership::Membership;
-use crate::notify::Bell;
+use crate::notify::Notify;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
@@ -47,7 +47,7 @@ struct CommandJob {
 enum Job {
     Command(CommandJob),
     /// What concerns the node as one of several.
-    Order(Order, OrderDone),
+    ReplicationCommand(ReplicationCommand, ReplicationDone),
 }
 
 /// From where the thread goes on, and what it shares with those who look at it.
@@ -55,11 +55,11 @@ pub struct Start {
     /// The last change.
     pub last: Position,
     /// What is told when there are more.
-    pub head: Arc<Head>,
+    pub commit_position: Arc<CommitPosition>,
     /// What the node is among others. Only the thread changes it.
     pub membership: Arc<Mutex<Membership>>,
-    /// Called when there are rules for records to follow.
-    pub bell: Bell,
+    /// Called when there are bulk revocations for records to follow.
+    pub bell: Notify,
 }
 
 /// The queue before the committing thread.
@@ -85,7 +85,7 @@ impl Committer {
             journal,
             verifier,
             last: start.last,
-            head: start.head,
+            commit_position: start.commit_position,
             membership: start.membership,
             bell: start.bell,
             latch: Arc::clone(&latch),
@@ -118,8 +118,8 @@ impl Committer {
     }
 
     /// The same with an order.
-    pub fn give(&self, order: Order, done: OrderDone) {
-        self.queue(Job::Order(order, done));
+    pub fn give(&self, order: ReplicationCommand, done: ReplicationDone) {
+        self.queue(Job::ReplicationCommand(order, done));
     }
 
     fn queue(&self, job: Job) {
@@ -167,7 +167,7 @@ impl Job {
     fn refuse(self, command: CommandError, order: FollowError) {
         match self {
             Self::Command(job) => (job.done)(Err(command)),
-            Self::Order(_, done) => done(Err(order)),
+            Self::ReplicationCommand(_, done) => done(Err(order)),
         }
     }
 }
@@ -177,9 +177,9 @@ struct Worker {
     journal: Box<dyn Journal>,
     verifier: Arc<Verifier>,
     last: Position,
-    head: Arc<Head>,
+    commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
-    bell: Bell,
+    bell: Notify,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
 }
@@ -202,7 +202,7 @@ impl Worker {
             for job in jobs {
                 match job {
                     Job::Command(job) => group.push(job),
-                    Job::Order(order, done) => {
+                    Job::ReplicationCommand(order, done) => {
                         self.commit(mem::take(&mut group));
                         done(self.follow(order));
                     }
@@ -236,16 +236,16 @@ impl Worker {
             sequence: self.last.sequence,
         };
         let mut stage = Stage::new(
-            &**self.verifier.rows(),
+            &**self.verifier.reader(),
             last,
             self.live_keys_max.load(Ordering::Relaxed),
-            self.verifier.rules(),
+            self.verifier.bulk_revocations(),
         );
         let answers: Vec<_> = group
             .into_iter()
             .map(|job| (job.done, stage.apply(job.command, job.now)))
             .collect();
-        if let Err(error) = append(&mut *self.journal, &self.head, &stage.group()) {
+        if let Err(error) = append(&mut *self.journal, &self.commit_position, &stage.group()) {
             let reason = self.stop_writes(&error);
             return refuse(answers.into_iter().map(|(done, _)| done), &reason);
         }
@@ -264,10 +264,10 @@ impl Worker {
             self.forget_uses(change);
         }
         self.last = last.position;
-        self.head.advance(self.last);
+        self.commit_position.advance(self.last);
         if changes
             .iter()
-            .any(|change| change.event == Event::RuleAdded)
+            .any(|change| change.event == Event::BulkRevocationAdded)
         {
             self.bell.ring();
         }
@@ -296,11 +296,17 @@ impl Worker {
 }
 
 /// Makes a group durable. Whoever reads storage may see it before this returns, and nobody does if it fails.
-fn append(journal: &mut dyn Journal, head: &Head, group: &Group<'_>) -> Result<(), StorageError> {
+fn append(
+    journal: &mut dyn Journal,
+    commit_position: &CommitPosition,
+    group: &Group<'_>,
+) -> Result<(), StorageError> {
     if let Some(last) = group.changes.last() {
-        head.rise(last.position);
+        commit_position.begin(last.position);
     }
-    journal.append(group).inspect_err(|_| head.fall_back())
+    journal
+        .append(group)
+        .inspect_err(|_| commit_position.abandon())
 }
 
 fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {

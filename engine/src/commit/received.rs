@@ -6,7 +6,7 @@ use talos_model::{
     Change, EpochHistory, Event, FollowError, LoggedChange, Position, Sequence, Subject, TenantId,
 };
 
-use crate::storage::{Rows, StorageError, decode_change};
+use crate::storage::{RecordReader, StorageError, decode_change};
 
 /// Whether `found` is the change after `last`, of the epoch that it belongs to.
 pub fn check_next(
@@ -70,7 +70,7 @@ pub fn read(logged: &LoggedChange) -> Result<Change, FollowError> {
 
 /// How many keys that are not revoked the tenants have after these changes.
 pub fn live_keys(
-    rows: &dyn Rows,
+    reader: &dyn RecordReader,
     changes: &[Change],
 ) -> Result<HashMap<TenantId, u64>, StorageError> {
     let mut counts = HashMap::new();
@@ -81,7 +81,7 @@ pub fn live_keys(
         let tenant = record.tenant;
         let live = match counts.get(&tenant) {
             Some(live) => *live,
-            None => rows.live_keys(tenant)?,
+            None => reader.live_keys(tenant)?,
         };
         let is_live = record.revocation.is_none();
         let live = match change.event {
@@ -93,8 +93,8 @@ pub fn live_keys(
             Event::ImportedKeyDeleted
             | Event::IssuedKeyUpdated
             | Event::ImportedKeyUpdated
-            | Event::RuleAdded
-            | Event::RuleCompleted => live,
+            | Event::BulkRevocationAdded
+            | Event::BulkRevocationCompleted => live,
         };
         counts.insert(tenant, live);
     }

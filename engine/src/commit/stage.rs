@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Change, CommandError, DeleteKey, Event, ImportKey, IssueKey, KeyId, KeyKind, Outcome, Position,
-    Record, RecordKey, Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Rule,
-    Rules, Secret, Subject, TenantId, UpdateKey, Visibility,
+    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event, ImportKey, IssueKey,
+    KeyId, KeyKind, Outcome, Position, Record, RecordKey, Rejection, Revocation, RevokeKey,
+    RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
 use super::apply::{self, KeyChange, Replacement};
-use crate::limits::RULES;
-use crate::storage::{Group, Rows, StorageError};
+use crate::limits::BULK_REVOCATIONS;
+use crate::storage::{Group, RecordReader, StorageError};
 
 /// A command with everything that was drawn or looked at before it was queued, so that applying it is pure.
 pub enum Prepared {
@@ -44,12 +44,12 @@ pub enum Prepared {
     },
     /// End a key.
     Revoke(RevokeKey),
-    /// End all keys that have something in common, by a rule of this id.
+    /// End all keys that have something in common, by a bulk revocation of this id.
     RevokeWhere(RevokeWhere, Uuid),
-    /// Have the records of these keys follow the rules that have ended them.
-    EndByRules(Vec<RecordKey>),
-    /// Take away a rule whose records have all followed.
-    FinishRule(Uuid),
+    /// Have the records of these keys follow the bulk revocations that have ended them.
+    EndByBulkRevocations(Vec<RecordKey>),
+    /// Take away a bulk revocation whose records have all followed.
+    FinishBulkRevocation(Uuid),
     /// Forget a key.
     Delete(DeleteKey),
 }
@@ -64,11 +64,11 @@ pub struct Credential {
 
 /// The changes of a group, none of them durable yet.
 pub struct Stage<'a> {
-    rows: &'a dyn Rows,
+    reader: &'a dyn RecordReader,
     last: Position,
     live_keys_max: u64,
     /// Those in force, by what the group has decided so far.
-    rules: Rules,
+    bulk_revocations: BulkRevocations,
     changes: Vec<Change>,
     /// What the changes made of records; `None` = forgotten.
     records: HashMap<RecordKey, Option<Record>>,
@@ -77,13 +77,18 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group that continues after `last`, under these rules; a tenant may have `live_keys_max` keys that are not revoked.
-    pub fn new(rows: &'a dyn Rows, last: Position, live_keys_max: u64, rules: Rules) -> Self {
+    /// An empty group that continues after `last`, under these bulk revocations; a tenant may have `live_keys_max` keys that are not revoked.
+    pub fn new(
+        reader: &'a dyn RecordReader,
+        last: Position,
+        live_keys_max: u64,
+        bulk_revocations: BulkRevocations,
+    ) -> Self {
         Self {
-            rows,
+            reader,
             last,
             live_keys_max,
-            rules,
+            bulk_revocations,
             changes: Vec::new(),
             records: HashMap::new(),
             requests: HashMap::new(),
@@ -106,7 +111,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Applies one command; what it returns holds once the group is durable. After an error the group is as it was, but that
-    /// the record that was looked at may have followed a rule.
+    /// the record that was looked at may have followed a bulk revocation.
     pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Result<Outcome, CommandError> {
         match command {
             Prepared::Issue {
@@ -155,17 +160,24 @@ impl<'a> Stage<'a> {
                 Ok(Outcome::Revoked { record })
             }
             Prepared::RevokeWhere(command, id) => self.revoke_where(command, id, now),
-            Prepared::EndByRules(keys) => {
+            Prepared::EndByBulkRevocations(keys) => {
                 for key in keys {
                     self.follow(&key, now)?;
                 }
                 Ok(Outcome::Followed)
             }
-            Prepared::FinishRule(id) => {
-                let rule = self.rules.iter().find(|rule| rule.id == id);
-                if let Some(rule) = rule.cloned() {
-                    self.rules = self.rules.without(&rule);
-                    self.push_rule((*rule).clone(), Event::RuleCompleted, now);
+            Prepared::FinishBulkRevocation(id) => {
+                let bulk_revocation = self
+                    .bulk_revocations
+                    .iter()
+                    .find(|bulk_revocation| bulk_revocation.id == id);
+                if let Some(bulk_revocation) = bulk_revocation.cloned() {
+                    self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
+                    self.push_bulk_revocation(
+                        (*bulk_revocation).clone(),
+                        Event::BulkRevocationCompleted,
+                        now,
+                    );
                 }
                 Ok(Outcome::Followed)
             }
@@ -199,10 +211,10 @@ impl<'a> Stage<'a> {
         id: Uuid,
         now: UnixMillis,
     ) -> Result<Outcome, CommandError> {
-        if self.rules.len() >= RULES {
-            return Err(Rejection::TooManyRules.into());
+        if self.bulk_revocations.len() >= BULK_REVOCATIONS {
+            return Err(Rejection::TooManyBulkRevocations.into());
         }
-        let rule = Rule {
+        let bulk_revocation = BulkRevocation {
             id,
             tenant: command.tenant,
             position: self.last.next(),
@@ -213,9 +225,9 @@ impl<'a> Stage<'a> {
                 time: now,
             },
         };
-        self.rules = self.rules.with(rule.clone());
-        self.push_rule(rule.clone(), Event::RuleAdded, now);
-        Ok(Outcome::RevokedWhere { rule })
+        self.bulk_revocations = self.bulk_revocations.with(bulk_revocation.clone());
+        self.push_bulk_revocation(bulk_revocation.clone(), Event::BulkRevocationAdded, now);
+        Ok(Outcome::RevokedWhere { bulk_revocation })
     }
 
     fn create(
@@ -279,13 +291,18 @@ impl<'a> Stage<'a> {
         record
     }
 
-    fn push_rule(&mut self, rule: Rule, event: Event, now: UnixMillis) {
+    fn push_bulk_revocation(
+        &mut self,
+        bulk_revocation: BulkRevocation,
+        event: Event,
+        now: UnixMillis,
+    ) {
         self.append(Change {
             position: self.last.next(),
             time: now,
             event,
             request_id: None,
-            subject: Subject::Rule(rule),
+            subject: Subject::BulkRevocation(bulk_revocation),
         });
     }
 
@@ -304,28 +321,28 @@ impl<'a> Stage<'a> {
         self.follow(&RecordKey::new(tenant, key_id), now)
     }
 
-    /// The record as it is. If a rule has ended it, it follows first: a later change must find the end in it, or it would bring the
-    /// key back, for a rule ends only what came before it.
+    /// The record as it is. If a bulk revocation has ended it, it follows first: a later change must find the end in it, or it would bring the
+    /// key back, for a bulk revocation ends only what came before it.
     fn follow(&mut self, key: &RecordKey, now: UnixMillis) -> Result<Option<Record>, StorageError> {
         let record = match self.records.get(key) {
             Some(record) => record.clone(),
-            None => self.rows.read(key)?,
+            None => self.reader.read(key)?,
         };
         let Some(record) = record else {
             return Ok(None);
         };
-        let Some(rule) = self.rules.ending(&record).cloned() else {
+        let Some(bulk_revocation) = self.bulk_revocations.ending(&record).cloned() else {
             return Ok(Some(record));
         };
         self.count(record.tenant, |live| live.saturating_sub(1))?;
-        let change = apply::follow(record, &rule, now, self.last.next());
+        let change = apply::follow(record, &bulk_revocation, now, self.last.next());
         Ok(Some(self.push(change)))
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
         match self.live_keys.get(&tenant) {
             Some(live) => Ok(*live),
-            None => self.rows.live_keys(tenant),
+            None => self.reader.live_keys(tenant),
         }
     }
 
@@ -352,7 +369,9 @@ impl<'a> Stage<'a> {
         let request = (command.tenant, kind, request_id.clone());
         let key = match self.requests.get(&request) {
             Some(key) => Some(*key),
-            None => self.rows.key_of_request(command.tenant, kind, request_id)?,
+            None => self
+                .reader
+                .key_of_request(command.tenant, kind, request_id)?,
         };
         match key.and_then(|key| RecordKey::split(key.as_bytes())) {
             Some((tenant, key_id)) => self.record(tenant, key_id, now),

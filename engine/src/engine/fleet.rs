@@ -10,8 +10,8 @@ use talos_model::{
 };
 
 use super::Engine;
-use crate::commit::Order;
-use crate::committed::Head;
+use crate::commit::ReplicationCommand;
+use crate::commit_position::CommitPosition;
 use crate::last_used::UsedKey;
 use crate::membership::Membership;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -19,13 +19,13 @@ use crate::storage::StorageError;
 
 /// As long as this lives, somebody is called when there are new changes.
 pub struct Watch {
-    head: Arc<Head>,
+    commit_position: Arc<CommitPosition>,
     name: u64,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.head.unwatch(self.name);
+        self.commit_position.unwatch(self.name);
     }
 }
 
@@ -43,25 +43,28 @@ impl Engine {
 
     /// The last change that is durable and that verifications see. Takes no lock.
     pub fn head(&self) -> Position {
-        self.head.position()
+        self.commit_position.committed()
     }
 
     /// The last change that any answer given so far can rest on: of the group that is being written, or else [`Engine::head`].
     pub fn ceiling(&self) -> Position {
-        self.head.ceiling()
+        self.commit_position.in_flight()
     }
 
     /// Another number whenever [`Engine::head`] or [`Engine::ceiling`] has moved. Costs one load.
     pub fn moves(&self) -> u64 {
-        self.head.moves()
+        self.commit_position.moves()
     }
 
     /// From now on calls `notify` with the new [`Engine::head`], on the committing thread: it must only wake somebody. `None` when
     /// too many are called already.
     pub fn watch(&self, notify: impl Fn(Position) + Send + Sync + 'static) -> Option<Watch> {
-        let head = Arc::clone(&self.head);
-        let name = head.watch(Arc::new(notify))?;
-        Some(Watch { head, name })
+        let commit_position = Arc::clone(&self.commit_position);
+        let name = commit_position.watch(Arc::new(notify))?;
+        Some(Watch {
+            commit_position,
+            name,
+        })
     }
 
     /// The oldest change that the log still holds; `None` when it holds none.
@@ -135,7 +138,7 @@ impl Engine {
     /// # Errors
     /// See [`FollowError`].
     pub fn apply(&self, changes: Vec<LoggedChange>) -> Result<Position, FollowError> {
-        self.give(Order::Apply(changes))
+        self.give(ReplicationCommand::Apply(changes))
     }
 
     /// Takes over the epochs of the primary. An epoch must be known before its first change comes.
@@ -143,7 +146,7 @@ impl Engine {
     /// # Errors
     /// When the node knows a later epoch, or holds changes that the primary's line does not have.
     pub fn adopt(&self, epochs: EpochHistory) -> Result<(), FollowError> {
-        self.give(Order::Adopt(epochs)).map(drop)
+        self.give(ReplicationCommand::Adopt(epochs)).map(drop)
     }
 
     /// Makes a replica the primary of `epoch`, or of the one after all that it knows. From then on it takes commands.
@@ -153,7 +156,8 @@ impl Engine {
     pub fn promote(&self, epoch: Option<Epoch>) -> Result<(), FollowError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| FollowError::Storage(error.to_string()))?;
-        self.give(Order::Promote(epoch, EpochId(id))).map(drop)
+        self.give(ReplicationCommand::Promote(epoch, EpochId(id)))
+            .map(drop)
     }
 
     /// Makes a primary a replica, durably: it takes no more commands until it is promoted again.
@@ -161,7 +165,7 @@ impl Engine {
     /// # Errors
     /// When it is a replica.
     pub fn step_down(&self) -> Result<(), FollowError> {
-        self.give(Order::StepDown).map(drop)
+        self.give(ReplicationCommand::StepDown).map(drop)
     }
 
     /// Throws everything away, for a copy of a primary of this cluster and epoch history. From now on nobody is answered until the copy is
@@ -175,12 +179,12 @@ impl Engine {
         epochs: EpochHistory,
         place: CopyPlace,
     ) -> Result<(), FollowError> {
-        let order = Order::BeginCopy {
+        let command = ReplicationCommand::BeginCopy {
             cluster,
             epochs,
             place,
         };
-        self.give(order).map(drop)
+        self.give(command).map(drop)
     }
 
     /// Adds rows to the copy of this name; those that are there already are passed over. With the last of them the node holds
@@ -189,7 +193,8 @@ impl Engine {
     /// # Errors
     /// See [`FollowError`].
     pub fn install(&self, name: CopyName, chunk: CopyChunk) -> Result<(), FollowError> {
-        self.give(Order::Install(name, chunk)).map(drop)
+        self.give(ReplicationCommand::Install(name, chunk))
+            .map(drop)
     }
 
     /// From now on calls `told` with the keys whose uses were written, as storage names them, on the thread that writes them. Whoever
@@ -204,7 +209,7 @@ impl Engine {
         key.is_some_and(|key| self.last_used.touch(&key, time))
     }
 
-    fn give(&self, order: Order) -> Result<Position, FollowError> {
+    fn give(&self, order: ReplicationCommand) -> Result<Position, FollowError> {
         let (done, answer) = mpsc::sync_channel(1);
         let done = Box::new(move |result| drop(done.send(result)));
         self.committer.give(order, done);

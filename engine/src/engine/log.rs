@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talos_model::{Change, LogRead, LoggedChange, Position, ReadError, ReadLimits};
 
 use super::Engine;
-use crate::disk::Turn;
+use crate::disk::Admission;
 use crate::storage::{self, StorageError};
 
 /// From where the log is read.
@@ -26,19 +26,19 @@ impl Engine {
         done: impl FnOnce(Result<LogRead, ReadError>) + Send + 'static,
     ) {
         let (verifier, store) = (Arc::clone(&self.verifier), Arc::clone(&self.store));
-        let head = Arc::clone(&self.head);
+        let commit_position = Arc::clone(&self.commit_position);
         self.admin_disk.submit(Box::new(move |turn| {
             let read = || {
-                let up_to = head.position().sequence;
+                let up_to = commit_position.committed().sequence;
                 match start {
                     LogStart::Oldest => store.oldest_changes(up_to, limits),
                     LogStart::After(position) => store.changes_after(position, up_to, limits),
                 }
             };
             done(match turn {
-                Turn::Run if verifier.is_closed() => Err(ReadError::Incomplete),
-                Turn::Run => read().map_err(unreadable),
-                Turn::Refused => Err(ReadError::Busy),
+                Admission::Run if verifier.is_closed() => Err(ReadError::Incomplete),
+                Admission::Run => read().map_err(unreadable),
+                Admission::Refused => Err(ReadError::Busy),
             });
         }));
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use talos_model::{Answer, KeyId, Query, Refusal};
 
 use super::{Engine, Loaded};
-use crate::disk::Turn;
+use crate::disk::Admission;
 use crate::storage::StorageError;
-use crate::verifier::{PendingRead, Step};
+use crate::verifier::{PendingRead, VerifyStep};
 
 impl Engine {
     /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.
@@ -19,10 +19,14 @@ impl Engine {
     }
 
     /// Answers from memory, without waiting, or says which read is needed. `answer` is called at most once, at once.
-    pub fn verify<R>(&self, query: &Query<'_>, answer: impl FnOnce(Answer<'_>) -> R) -> Step<R> {
+    pub fn verify<R>(
+        &self,
+        query: &Query<'_>,
+        answer: impl FnOnce(Answer<'_>) -> R,
+    ) -> VerifyStep<R> {
         match self.verifier.verify(query, answer) {
-            Step::Answered(answered) => Step::Answered(answered),
-            Step::Pending(target) => Step::Pending(PendingRead(target)),
+            VerifyStep::Answered(answered) => VerifyStep::Answered(answered),
+            VerifyStep::Pending(target) => VerifyStep::Pending(PendingRead(target)),
         }
     }
 
@@ -31,14 +35,14 @@ impl Engine {
     pub fn verify_many(
         &self,
         queries: &[Query<'_>],
-        mut each: impl FnMut(usize, Step<Answer<'_>>),
+        mut each: impl FnMut(usize, VerifyStep<Answer<'_>>),
     ) {
         self.verifier.verify_many(queries, |place, step| {
             each(
                 place,
                 match step {
-                    Step::Answered(answer) => Step::Answered(answer),
-                    Step::Pending(target) => Step::Pending(PendingRead(target)),
+                    VerifyStep::Answered(answer) => VerifyStep::Answered(answer),
+                    VerifyStep::Pending(target) => VerifyStep::Pending(PendingRead(target)),
                 },
             );
         });
@@ -50,8 +54,8 @@ impl Engine {
         let verifier = Arc::clone(&self.verifier);
         self.disk.submit(Box::new(move |turn| {
             let record = match turn {
-                Turn::Run => verifier.read(&pending.0),
-                Turn::Refused => Err(StorageError::Io(
+                Admission::Run => verifier.read(&pending.0),
+                Admission::Refused => Err(StorageError::Io(
                     "too many reads are waiting for the disk".to_owned(),
                 )),
             };

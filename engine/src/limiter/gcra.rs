@@ -24,7 +24,7 @@ const _: () = assert!(WINDOW_NS_MAX.checked_add(QUOTA_MAX).is_some());
 
 /// A policy in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct BulkRevocation {
     /// What one request costs; at least 1.
     interval_ns: u64,
     /// How far ahead the theoretical arrival time may lie: `quota` intervals.
@@ -66,8 +66,8 @@ pub struct Exhausted {
     pub retry_in_ns: u64,
 }
 
-impl Rule {
-    /// The rule of `policy`. A quota or window of 0, which the API refuses, counts as 1.
+impl BulkRevocation {
+    /// The bulk revocation of `policy`. A quota or window of 0, which the API refuses, counts as 1.
     pub fn new(policy: RateLimitPolicy) -> Self {
         let window_ns = policy.window_s.max(1).saturating_mul(NANOS_PER_SECOND);
         let quota = policy.quota.clamp(1, QUOTA_MAX);
@@ -95,7 +95,7 @@ impl Rule {
         Ok((mark, self.level(after_ns)))
     }
 
-    /// How far ahead the theoretical arrival time lies by this rule. A mark that was counted by another rule is converted:
+    /// How far ahead the theoretical arrival time lies by this bulk revocation. A mark that was counted by another bulk revocation is converted:
     /// what was used stays used, request for request, and costs what a request costs now. So an update of the policy makes
     /// neither a full bucket of an empty one nor the reverse; if more was used than the new quota, the bucket is empty.
     fn ahead_ns(self, mark: Mark, now_ns: u64) -> u64 {
@@ -124,14 +124,19 @@ mod tests {
 
     const SECOND: u64 = NANOS_PER_SECOND;
 
-    fn rule(quota: u64, window_s: u64) -> Rule {
-        Rule::new(RateLimitPolicy { quota, window_s })
+    fn bulk_revocation(quota: u64, window_s: u64) -> BulkRevocation {
+        BulkRevocation::new(RateLimitPolicy { quota, window_s })
     }
 
     /// Takes at one instant until it is refused, at most `most` times.
-    fn drain(rule: Rule, mut mark: Mark, now_ns: u64, most: u64) -> (Mark, u64) {
+    fn drain(
+        bulk_revocation: BulkRevocation,
+        mut mark: Mark,
+        now_ns: u64,
+        most: u64,
+    ) -> (Mark, u64) {
         for taken in 0..most {
-            match rule.take(mark, now_ns) {
+            match bulk_revocation.take(mark, now_ns) {
                 Ok((after, _)) => mark = after,
                 Err(_) => return (mark, taken),
             }
@@ -141,29 +146,29 @@ mod tests {
 
     #[test]
     fn a_burst_is_the_quota_and_the_rest_comes_one_by_one() {
-        let rule = rule(3, 60);
+        let bulk_revocation = bulk_revocation(3, 60);
         let start = 5 * SECOND;
-        let (mark, taken) = drain(rule, Mark::FULL, start, 10);
+        let (mark, taken) = drain(bulk_revocation, Mark::FULL, start, 10);
         assert_eq!(taken, 3);
-        let refused = rule.take(mark, start).unwrap_err();
+        let refused = bulk_revocation.take(mark, start).unwrap_err();
         assert_eq!(
             (refused.level.remaining, refused.level.full_in_ns),
             (0, 60 * SECOND)
         );
         assert_eq!(refused.retry_in_ns, 20 * SECOND);
-        assert!(rule.take(mark, start + 20 * SECOND - 1).is_err());
-        let (mark, level) = rule.take(mark, start + 20 * SECOND).unwrap();
+        assert!(bulk_revocation.take(mark, start + 20 * SECOND - 1).is_err());
+        let (mark, level) = bulk_revocation.take(mark, start + 20 * SECOND).unwrap();
         assert_eq!((level.remaining, level.full_in_ns), (0, 60 * SECOND));
-        let (_, level) = rule.take(mark, start + 80 * SECOND).unwrap();
+        let (_, level) = bulk_revocation.take(mark, start + 80 * SECOND).unwrap();
         assert_eq!(level.remaining, 2, "full again after a window");
-        let (_, level) = rule.take(mark, start + 8000 * SECOND).unwrap();
+        let (_, level) = bulk_revocation.take(mark, start + 8000 * SECOND).unwrap();
         assert_eq!(level.remaining, 2, "and never more than full");
     }
 
     #[test]
     fn a_new_policy_keeps_what_was_used() {
         let now = 7 * SECOND;
-        let (empty, _) = drain(rule(2, 60), Mark::FULL, now, 2);
+        let (empty, _) = drain(bulk_revocation(2, 60), Mark::FULL, now, 2);
         for (quota, window_s, left) in [
             (5, 60, 3),
             (5, 3600, 3),
@@ -174,17 +179,17 @@ mod tests {
             (1, 3600, 0),
             (i64::MAX.unsigned_abs(), 31_536_000, u64::MAX),
         ] {
-            let (_, taken) = drain(rule(quota, window_s), empty, now, 100);
+            let (_, taken) = drain(bulk_revocation(quota, window_s), empty, now, 100);
             assert_eq!(taken, left.min(100), "{quota} in {window_s} s");
         }
         // What was used beyond a lower quota is forgiven: the wait is that for one request, not for all of them.
-        let (emptied, _) = drain(rule(100, 60), Mark::FULL, now, 100);
-        let refused = rule(10, 60).take(emptied, now).unwrap_err();
+        let (emptied, _) = drain(bulk_revocation(100, 60), Mark::FULL, now, 100);
+        let refused = bulk_revocation(10, 60).take(emptied, now).unwrap_err();
         assert_eq!(refused.retry_in_ns, 6 * SECOND);
         // A policy that comes and goes changes nothing.
-        let (half, _) = drain(rule(10, 60), Mark::FULL, now, 5);
-        let (there, _) = drain(rule(1000, 60), half, now, 1);
-        assert_eq!(drain(rule(10, 60), there, now, 100).1, 4);
+        let (half, _) = drain(bulk_revocation(10, 60), Mark::FULL, now, 5);
+        let (there, _) = drain(bulk_revocation(1000, 60), half, now, 1);
+        assert_eq!(drain(bulk_revocation(10, 60), there, now, 100).1, 4);
     }
 
     #[test]
@@ -200,14 +205,17 @@ mod tests {
             (i64::MAX.unsigned_abs(), 60),
             (1_000_000_007, 60),
         ] {
-            let rule = rule(quota, window_s);
+            let bulk_revocation = bulk_revocation(quota, window_s);
             let now = 1 << 60;
-            let (mark, taken) = drain(rule, Mark::FULL, now, 100);
+            let (mark, taken) = drain(bulk_revocation, Mark::FULL, now, 100);
             assert_eq!(taken, quota.clamp(1, 100), "{quota} in {window_s} s");
             if taken < 100 {
-                let retry = rule.take(mark, now).unwrap_err().retry_in_ns;
-                assert!(rule.take(mark, now + retry).is_ok(), "{quota} {window_s}");
-                assert!(rule.take(mark, now + retry - 1).is_err());
+                let retry = bulk_revocation.take(mark, now).unwrap_err().retry_in_ns;
+                assert!(
+                    bulk_revocation.take(mark, now + retry).is_ok(),
+                    "{quota} {window_s}"
+                );
+                assert!(bulk_revocation.take(mark, now + retry - 1).is_err());
             }
         }
     }
@@ -273,19 +281,19 @@ mod tests {
                 quota: policy.quota.max(1),
                 ..policy
             };
-            let rule = Rule::new(policy);
+            let bulk_revocation = BulkRevocation::new(policy);
             let mut now = random.magnitude(50);
             let (mut bucket, mut mark) = (TokenBucket::new(policy, now), Mark::FULL);
             for step in 0..60 {
                 // Now and then exactly as long as it takes, or one nanosecond less.
                 now += match random.next() % 4 {
                     0 => 0,
-                    1 => rule.interval_ns.min(1 << 50),
-                    2 => rule.interval_ns.min(1 << 50) - 1,
+                    1 => bulk_revocation.interval_ns.min(1 << 50),
+                    2 => bulk_revocation.interval_ns.min(1 << 50) - 1,
                     _ => random.magnitude(45),
                 };
                 let wanted = bucket.take(now);
-                let taken = rule.take(mark, now);
+                let taken = bulk_revocation.take(mark, now);
                 let said = taken.ok().map(|(_, level)| u128::from(level.remaining));
                 assert_eq!(said, wanted, "round {round}, step {step}: {policy:?}");
                 match taken {

@@ -1,9 +1,9 @@
 //! How often each key may still be used: one bucket a key, shared by everything that verifies it.
 //!
 //! Guarantees:
-//! - At any time at most one bucket of a key counts, whatever rows of it exist and however they were made; so exactly the quota
+//! - At any time at most one bucket of a key counts, whatever cached keys of it exist and however they were made; so exactly the quota
 //!   passes, however many cores ask.
-//! - Taking from a bucket that a row holds is one atomic exchange: no lock, no look-up, no allocation.
+//! - Taking from a bucket that a cached key holds is one atomic exchange: no lock, no look-up, no allocation.
 //! - Memory is bounded. A bucket that is full again says nothing and is the first to go. When all that share a place in the
 //!   table are in use, one of them goes all the same, and its key begins with a full bucket: a quota is then let through twice.
 //! - When no bucket can be had, a request passes uncounted: a limiter must not refuse what it cannot count.
@@ -22,7 +22,7 @@ use std::{mem, ptr};
 use portable_atomic::AtomicU128;
 use talos_cells::{Budget, Entry, Guard, Table};
 
-pub use gcra::{Exhausted, Level, Rule};
+pub use gcra::{BulkRevocation, Exhausted, Level};
 
 use gcra::Mark;
 use talos_model::RecordKey;
@@ -83,11 +83,11 @@ impl Bucket {
     }
 
     /// Takes one request; `None` when this bucket does not count.
-    fn take(&self, rule: Rule) -> Option<Result<Level, Exhausted>> {
+    fn take(&self, bulk_revocation: BulkRevocation) -> Option<Result<Level, Exhausted>> {
         let mut word = self.word.load(Ordering::Acquire);
         let now_ns = (self.clock)();
         loop {
-            let (mark, level) = match rule.take(mark_of(word)?, now_ns) {
+            let (mark, level) = match bulk_revocation.take(mark_of(word)?, now_ns) {
                 Ok(taken) => taken,
                 Err(exhausted) => return Some(Err(exhausted)),
             };
@@ -134,10 +134,10 @@ impl Entry for Bucket {
     }
 }
 
-/// The rate limit of a row: its rule, and the bucket of its key if there was one to be had.
+/// The rate limit of a cached key: its bulk revocation, and the bucket of its key if there was one to be had.
 #[derive(Debug)]
 pub struct Meter {
-    rule: Rule,
+    bulk_revocation: BulkRevocation,
     bucket: Option<Arc<Bucket>>,
 }
 
@@ -177,14 +177,23 @@ impl Limiter {
         self.buckets.slot_bytes() + self.budget.used()
     }
 
-    /// The meter of a row of `key`, whose hash is `hash`. While nothing is enforced it takes no bucket.
-    pub fn meter(&self, rule: Rule, key: &RecordKey, hash: u64, guard: &Guard) -> Meter {
+    /// The meter of a cached key of `key`, whose hash is `hash`. While nothing is enforced it takes no bucket.
+    pub fn meter(
+        &self,
+        bulk_revocation: BulkRevocation,
+        key: &RecordKey,
+        hash: u64,
+        guard: &Guard,
+    ) -> Meter {
         let bucket = if self.is_enforced() {
             self.bucket(key, hash, guard)
         } else {
             None
         };
-        Meter { rule, bucket }
+        Meter {
+            bulk_revocation,
+            bucket,
+        }
     }
 
     /// Takes one request from the bucket of `key`. `None` when it cannot be counted; it then passes.
@@ -196,12 +205,12 @@ impl Limiter {
         guard: &Guard,
     ) -> Option<Result<Level, Exhausted>> {
         let held = meter.bucket.as_ref();
-        if let Some(taken) = held.and_then(|bucket| bucket.take(meter.rule)) {
+        if let Some(taken) = held.and_then(|bucket| bucket.take(meter.bulk_revocation)) {
             return Some(taken);
         }
-        // The row was made before limits were enforced, or its bucket was evicted.
+        // The cached key was made before limits were enforced, or its bucket was evicted.
         let hash = hash();
-        (0..ATTEMPTS).find_map(|_| self.bucket(key, hash, guard)?.take(meter.rule))
+        (0..ATTEMPTS).find_map(|_| self.bucket(key, hash, guard)?.take(meter.bulk_revocation))
     }
 
     /// The bucket of `key` that counts, made if there is none.

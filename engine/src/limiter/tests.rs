@@ -14,8 +14,8 @@ fn key(n: u128) -> RecordKey {
     RecordKey::new(TenantId::SINGLE, KeyId::Issued(Uuid::from_u128(n)))
 }
 
-fn rule(quota: u64, window_s: u64) -> Rule {
-    Rule::new(RateLimitPolicy { quota, window_s })
+fn bulk_revocation(quota: u64, window_s: u64) -> BulkRevocation {
+    BulkRevocation::new(RateLimitPolicy { quota, window_s })
 }
 
 fn stopped() -> u64 {
@@ -65,7 +65,7 @@ fn exactly_the_quota_passes_however_many_ask() {
         let limiter = limiter(64, stopped);
         let quota = 1 + round * 3;
         // The first row is made by all threads at once; every request makes a row of its own, as without a cache.
-        let fresh = || limiter.meter(rule(quota, 60), &key, HASH, &pin());
+        let fresh = || limiter.meter(bulk_revocation(quota, 60), &key, HASH, &pin());
         assert_eq!(hammer(&limiter, &key, fresh), quota, "round {round}");
     }
 }
@@ -124,10 +124,10 @@ fn rows_made_before_limits_were_enforced_count_together() {
     for round in 0..200 {
         let limiter = Limiter::new(64, stopped);
         let before = || Meter {
-            rule: rule(100, 60),
+            bulk_revocation: bulk_revocation(100, 60),
             bucket: None,
         };
-        let meter = limiter.meter(rule(100, 60), &key, HASH, &pin());
+        let meter = limiter.meter(bulk_revocation(100, 60), &key, HASH, &pin());
         assert!(meter.bucket.is_none() && limiter.buckets.is_empty());
         limiter.set_enforcement(Enforcement::On);
         assert_eq!(hammer(&limiter, &key, before), 100, "round {round}");
@@ -139,7 +139,7 @@ fn keys_in_one_place_do_not_count_for_each_other() {
     let limiter = limiter(64, stopped);
     for n in 0..8 {
         let key = key(n);
-        let meter = limiter.meter(rule(3, 60), &key, HASH, &pin());
+        let meter = limiter.meter(bulk_revocation(3, 60), &key, HASH, &pin());
         assert_eq!(count_passing(&limiter, &meter, &key), 3);
     }
 }
@@ -147,9 +147,9 @@ fn keys_in_one_place_do_not_count_for_each_other() {
 #[test]
 fn an_update_keeps_what_was_used_in_every_row() {
     let (limiter, key) = (limiter(64, stopped), key(1));
-    let old = limiter.meter(rule(2, 60), &key, HASH, &pin());
+    let old = limiter.meter(bulk_revocation(2, 60), &key, HASH, &pin());
     assert_eq!(count_passing(&limiter, &old, &key), 2);
-    let new = limiter.meter(rule(5, 60), &key, HASH, &pin());
+    let new = limiter.meter(bulk_revocation(5, 60), &key, HASH, &pin());
     assert!(passes(&limiter, &new, &key));
     assert!(!passes(&limiter, &old, &key), "an old row is no way around");
     assert_eq!(count_passing(&limiter, &new, &key), 2);
@@ -160,7 +160,12 @@ fn a_bucket_that_is_full_again_goes_first_and_its_rows_find_another() {
     static NOW: AtomicU64 = AtomicU64::new(1);
     let limiter = limiter(64, || NOW.load(Ordering::Relaxed));
     let meters: Vec<_> = (0..8)
-        .map(|n| (key(n), limiter.meter(rule(2, 60), &key(n), HASH, &pin())))
+        .map(|n| {
+            (
+                key(n),
+                limiter.meter(bulk_revocation(2, 60), &key(n), HASH, &pin()),
+            )
+        })
         .collect();
     // Of the second one request was used, of the others two: its bucket is full again first.
     for (n, (key, meter)) in meters.iter().enumerate() {
@@ -168,7 +173,7 @@ fn a_bucket_that_is_full_again_goes_first_and_its_rows_find_another() {
         assert!(n == 2 || passes(&limiter, meter, key));
     }
     NOW.store(40_000_000_000, Ordering::Relaxed);
-    let ninth = limiter.meter(rule(2, 60), &key(9), HASH, &pin());
+    let ninth = limiter.meter(bulk_revocation(2, 60), &key(9), HASH, &pin());
     assert_eq!(count_passing(&limiter, &ninth, &key(9)), 2);
     for (n, (_, meter)) in meters.iter().enumerate() {
         let closed = meter.bucket.as_ref().expect("a bucket").is_closed();
@@ -176,7 +181,7 @@ fn a_bucket_that_is_full_again_goes_first_and_its_rows_find_another() {
     }
     // Another place is taken for it, and all rows of the key count there.
     let (key, held) = &meters[2];
-    let made = limiter.meter(rule(2, 60), key, HASH, &pin());
+    let made = limiter.meter(bulk_revocation(2, 60), key, HASH, &pin());
     assert!(passes(&limiter, held, key) && passes(&limiter, &made, key));
     assert!(!passes(&limiter, held, key) && !passes(&limiter, &made, key));
 }
@@ -189,7 +194,7 @@ fn memory_is_bounded_and_idle_buckets_make_room() {
     let fill = |from: u64| {
         for n in from..from + 20_000 {
             let key = key(n.into());
-            let meter = limiter.meter(rule(1, 60), &key, hash(n), &pin());
+            let meter = limiter.meter(bulk_revocation(1, 60), &key, hash(n), &pin());
             assert!(matches!(
                 limiter.take(&meter, &key, || hash(n), &pin()),
                 Some(Ok(_))

@@ -6,7 +6,7 @@ use talos_model::{Mode, Position};
 
 use super::*;
 use crate::Health;
-use crate::storage::{Group, Journal, Step as Written, StorageError};
+use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 pub(super) struct Failing {
     journal: Box<dyn Journal>,
@@ -28,11 +28,11 @@ impl Journal for Failing {
         self.journal.append(group)
     }
 
-    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+    fn write_membership(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
         if self.fail.load(Ordering::SeqCst) {
             return Err(StorageError::Io("no space left on device".to_owned()));
         }
-        self.journal.take(step)
+        self.journal.write_membership(step)
     }
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
@@ -46,8 +46,13 @@ fn a_failed_write_latches_and_changes_nothing() {
     let fail = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fail);
     let wrap = move |journal| Failing::boxed(journal, failing);
-    let engine =
-        Engine::open_with(options(scratch.path()), Mode::Primary, |rows| rows, wrap).unwrap();
+    let engine = Engine::open_with(
+        options(scratch.path()),
+        Mode::Primary,
+        |reader| reader,
+        wrap,
+    )
+    .unwrap();
     let (key_id, credential) = issue_new(&engine, "a");
     assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
     assert_eq!(engine.health(), Health::Ok);
@@ -92,7 +97,7 @@ impl Journal for Panicking {
         panic!("on purpose")
     }
 
-    fn take(&mut self, _: &Written<'_>) -> Result<(), StorageError> {
+    fn write_membership(&mut self, _: &Written<'_>) -> Result<(), StorageError> {
         panic!("on purpose")
     }
 
@@ -107,7 +112,7 @@ fn a_panic_of_the_committing_thread_stops_writes_and_says_so() {
     let engine = Engine::open_with(
         options(scratch.path()),
         Mode::Primary,
-        |rows| rows,
+        |reader| reader,
         |_| Box::new(Panicking),
     )
     .unwrap();

@@ -9,7 +9,7 @@ use talos_model::clock::UnixMillis;
 use talos_model::{Change, DeleteKey, ImportKey, Mode, Position, RecordKey};
 
 use super::*;
-use crate::storage::{Group, Journal, Step as Written, StorageError};
+use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 const TENANT: TenantId = TenantId::SINGLE;
 /// Far beyond what a write takes, so that only a hang exceeds it.
@@ -32,8 +32,8 @@ impl Journal for Held {
         Ok(())
     }
 
-    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
-        self.journal.take(step)
+    fn write_membership(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+        self.journal.write_membership(step)
     }
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
@@ -105,7 +105,7 @@ fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
             go_on,
         })
     };
-    let engine = Engine::open_with(eager(scratch.path()), Mode::Primary, |rows| rows, held);
+    let engine = Engine::open_with(eager(scratch.path()), Mode::Primary, |reader| reader, held);
     let engine = engine.unwrap();
     let key_id = imported_key_id(TENANT, b"raw");
     let used = import_and_use(&engine, key_id);

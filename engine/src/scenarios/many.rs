@@ -15,8 +15,8 @@ fn ask_many(engine: &Engine, queries: &[Query<'_>]) -> Vec<(Said, CacheStatus)> 
     engine.verify_many(queries, |place, step| {
         assert_eq!(place, answers.len());
         match step {
-            Step::Answered(answer) => answers.push(Some(said(answer))),
-            Step::Pending(pending) => {
+            VerifyStep::Answered(answer) => answers.push(Some(said(answer))),
+            VerifyStep::Pending(pending) => {
                 answers.push(None);
                 reads.push((place, pending));
             }

@@ -1,6 +1,7 @@
 //! The engine as a whole, on a real database in a scratch directory.
 
 mod budget;
+mod bulk_revocation;
 mod changes;
 mod failed_writes;
 mod imports;
@@ -15,7 +16,6 @@ mod positions;
 mod rate_limits;
 mod recovery;
 mod replication;
-mod rules;
 mod slow_read;
 mod tokens;
 mod warm_up;
@@ -31,7 +31,7 @@ use talos_model::{
 };
 
 use crate::verifier::PendingRead;
-use crate::{Engine, LastUsedOptions, OpenError, Options, Retention, Step};
+use crate::{Engine, LastUsedOptions, OpenError, Options, Retention, VerifyStep};
 
 /// Full copies at a time.
 const SNAPSHOTS: usize = 2;
@@ -170,8 +170,8 @@ fn said(answer: Answer<'_>) -> (Said, CacheStatus) {
 /// Asks, waiting for the disk where it must.
 fn ask(engine: &Engine, query: &Query<'_>) -> (Said, CacheStatus) {
     match engine.verify(query, said) {
-        Step::Answered(answer) => answer,
-        Step::Pending(pending) => read_and_finish(engine, query, pending),
+        VerifyStep::Answered(answer) => answer,
+        VerifyStep::Pending(pending) => read_and_finish(engine, query, pending),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use talos_model::{Mode, Position, Sequence};
 
 use super::*;
-use crate::storage::{Group, Journal, Step as Written, StorageError};
+use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 /// Stops before and after every group: the test is told, and says when to go on, and whether the write fails.
 struct Stopping {
@@ -28,8 +28,8 @@ impl Journal for Stopping {
         self.stop()
     }
 
-    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
-        self.journal.take(step)
+    fn write_membership(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+        self.journal.write_membership(step)
     }
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
@@ -45,8 +45,8 @@ fn rests_on(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, Optio
         (said(answer).0, sequence)
     };
     match engine.verify(&query, both) {
-        Step::Answered(answer) => answer,
-        Step::Pending(pending) => {
+        VerifyStep::Answered(answer) => answer,
+        VerifyStep::Pending(pending) => {
             let (sender, receiver) = channel();
             engine.read(pending, move |loaded| {
                 sender.send(loaded).expect("a receiver");
@@ -57,7 +57,7 @@ fn rests_on(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, Optio
 }
 
 #[test]
-fn the_ceiling_rises_before_a_change_can_be_seen() {
+fn the_in_flight_position_rises_before_a_change_can_be_seen() {
     let scratch = tempfile::tempdir().unwrap();
     let (stopped, stops) = channel();
     let (answers, go_on) = channel();
@@ -68,8 +68,13 @@ fn the_ceiling_rises_before_a_change_can_be_seen() {
             go_on,
         }) as Box<dyn Journal>
     };
-    let engine =
-        Engine::open_with(options(scratch.path()), Mode::Primary, |rows| rows, wrap).unwrap();
+    let engine = Engine::open_with(
+        options(scratch.path()),
+        Mode::Primary,
+        |reader| reader,
+        wrap,
+    )
+    .unwrap();
     // Gone before the engine is, whose thread would wait for them.
     let (stops, answers) = (stops, answers);
     let at = |sequence| Position {

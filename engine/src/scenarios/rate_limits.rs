@@ -187,8 +187,8 @@ fn an_answer_tells_what_is_left_and_when_to_come_back() {
             Verdict::Refused(refusal) => panic!("{refusal:?}"),
         });
         match answer {
-            Step::Answered(answer) => answer,
-            Step::Pending(_) => panic!("the record is in memory"),
+            VerifyStep::Answered(answer) => answer,
+            VerifyStep::Pending(_) => panic!("the record is in memory"),
         }
     };
     let policy = policy(2);

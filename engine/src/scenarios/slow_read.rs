@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use talos_model::{KeyKind, ListQuery, Mode, Page, RecordKey, Rule, ShardId};
+use talos_model::{BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, ShardId};
 
 use super::*;
-use crate::storage::{InMemory, Rows, StorageError, Stretch};
+use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
 
 /// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
 struct Gate {
-    rows: Arc<dyn Rows>,
+    reader: Arc<dyn RecordReader>,
     has_read: Sender<()>,
     go_on: crossbeam::channel::Receiver<()>,
 }
 
-impl Rows for Gate {
+impl RecordReader for Gate {
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
-        let there = self.rows.read(key)?.is_some();
+        let there = self.reader.read(key)?.is_some();
         Ok(if there {
             InMemory::Unknown
         } else {
@@ -27,7 +27,7 @@ impl Rows for Gate {
     }
 
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
-        let row = self.rows.read(key);
+        let row = self.reader.read(key);
         // The committer reads too; only disk threads are held.
         if thread::current()
             .name()
@@ -45,15 +45,15 @@ impl Rows for Gate {
         kind: KeyKind,
         request_id: &str,
     ) -> Result<Option<RecordKey>, StorageError> {
-        self.rows.key_of_request(tenant, kind, request_id)
+        self.reader.key_of_request(tenant, kind, request_id)
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
-        self.rows.live_keys(tenant)
+        self.reader.live_keys(tenant)
     }
 
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
-        self.rows.list(query)
+        self.reader.list(query)
     }
 
     fn scan(
@@ -63,16 +63,16 @@ impl Rows for Gate {
         after: &[u8],
         limit: usize,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Stretch, StorageError> {
-        self.rows.scan(shard, tenant, after, limit, wanted)
+    ) -> Result<ScanPage, StorageError> {
+        self.reader.scan(shard, tenant, after, limit, wanted)
     }
 
-    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
-        self.rows.rules()
+    fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
+        self.reader.bulk_revocations()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {
-        let records = self.rows.read_all(shard, keys);
+        let records = self.reader.read_all(shard, keys);
         self.has_read.send(()).expect("the test waits");
         self.go_on.recv().expect("the test opens the gate");
         records
@@ -97,12 +97,12 @@ pub(super) fn gated() -> Gated {
     let scratch = tempfile::tempdir().unwrap();
     let (has_read, read_done) = channel();
     let (open_gate, go_on) = crossbeam::channel::unbounded();
-    let wrap = move |rows| {
+    let wrap = move |reader| {
         Arc::new(Gate {
-            rows,
+            reader,
             has_read,
             go_on,
-        }) as Arc<dyn Rows>
+        }) as Arc<dyn RecordReader>
     };
     let engine = Engine::open_with(options(scratch.path()), Mode::Primary, wrap, |journal| {
         journal
@@ -117,7 +117,7 @@ pub(super) fn gated() -> Gated {
 }
 
 pub(super) fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiver<crate::Loaded> {
-    let Step::Pending(pending) = gated.engine.verify(&query(credential, cache), said) else {
+    let VerifyStep::Pending(pending) = gated.engine.verify(&query(credential, cache), said) else {
         panic!("nothing to read");
     };
     let (sender, receiver) = channel();

@@ -178,8 +178,9 @@ mod tests {
             actor_id: actor_id.map(str::to_owned),
             status,
         };
-        let rule = samples::rule(2, Matcher::default());
-        let [created, state, actor_created, actor_state] = entries(&rule.end(samples::record(1)));
+        let bulk_revocation = samples::bulk_revocation(2, Matcher::default());
+        let [created, state, actor_created, actor_state] =
+            entries(&bulk_revocation.end(samples::record(1)));
         for (actor_id, in_all, in_revoked) in [
             (None, created, state),
             (Some("actor"), actor_created, actor_state),

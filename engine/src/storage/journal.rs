@@ -26,7 +26,7 @@ pub trait Journal: Send {
 
     /// Makes durable what is no change, all or nothing. After [`StorageError::Io`] nothing may be assumed about what is on disk;
     /// after any other error nothing was written.
-    fn take(&mut self, step: &Step<'_>) -> Result<(), StorageError>;
+    fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError>;
 
     /// What the log says at a place, if it holds it. May wait for the disk.
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError>;
@@ -34,7 +34,7 @@ pub trait Journal: Send {
 
 /// Something to be made durable that is no change.
 #[derive(Clone, Copy, Debug)]
-pub enum Step<'a> {
+pub enum MembershipWrite<'a> {
     /// This becomes the node's epoch history.
     EpochHistory(&'a NodeState),
     /// Everything is thrown away for a copy that begins.

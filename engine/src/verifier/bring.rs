@@ -35,15 +35,15 @@ impl Verifier {
             return Ok(0);
         }
         let cells: HashMap<_, _> = linked.into_iter().collect();
-        let rules = self.rules();
+        let bulk_revocations = self.bulk_revocations();
         let mut brought = 0;
-        for record in self.rows.read_all(shard, &keys)? {
+        for record in self.reader.read_all(shard, &keys)? {
             let guard = pin();
             let key = RecordKey::new(record.tenant, record.key_id);
-            let record = rules.apply(record);
+            let record = bulk_revocations.apply(record);
             if let Some(cell) = cells.get(&key) {
-                let row = self.row(&key, &record, &rules, now, &guard);
-                cache.offer(cell, row, &guard);
+                let cached = self.cached(&key, &record, &bulk_revocations, now, &guard);
+                cache.offer(cell, cached, &guard);
                 brought += 1;
             }
         }

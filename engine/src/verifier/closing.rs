@@ -2,7 +2,7 @@
 //!
 //! The order matters: closed before the records go, so that nobody takes a missing record for a missing key; memory cleared after
 //! they are gone, so that whoever read one of the old records offers it to a cell that nobody finds. A cell that is linked
-//! later is filled from the copy alone, whose records are those of its position from the first row on.
+//! later is filled from the copy alone, whose records are those of its position from the first cached key on.
 
 use std::sync::atomic::Ordering;
 

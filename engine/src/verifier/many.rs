@@ -1,4 +1,4 @@
-//! Many verifications in a row: memory fetches what the next ones need while one is judged.
+//! Many verifications in a cached key: memory fetches what the next ones need while one is judged.
 //!
 //! Among millions of keys a hit waits for memory, three times one after the other, and hardly computes. What it waits for depends
 //! on its credential alone, so of credentials that are there together the waits can overlap.
@@ -9,7 +9,7 @@ use talos_model::{Answer, CacheMode, Query};
 use super::{Target, Verifier};
 use crate::cache::KeyCache;
 use crate::limits::PROOFS_FETCHED_AHEAD;
-use crate::verifier::Step;
+use crate::verifier::VerifyStep;
 
 /// So far ahead a credential's digest is computed, and its place among the proofs fetched.
 const PLACES_AHEAD: usize = 8;
@@ -23,7 +23,7 @@ impl Verifier {
     pub fn verify_many(
         &self,
         queries: &[Query<'_>],
-        mut each: impl FnMut(usize, Step<Answer<'_>, Target>),
+        mut each: impl FnMut(usize, VerifyStep<Answer<'_>, Target>),
     ) {
         let cache = self.cache.as_deref();
         let mut ahead = cache
@@ -31,9 +31,9 @@ impl Verifier {
             .map(|cache| Ahead::new(cache, queries));
         for (place, query) in queries.iter().enumerate() {
             let digest = ahead.as_mut().and_then(|ahead| ahead.digest(place));
-            let answered = |answer: Answer<'_>| each(place, Step::Answered(answer));
-            if let Step::Pending(target) = self.verify_digested(query, digest, answered) {
-                each(place, Step::Pending(target));
+            let answered = |answer: Answer<'_>| each(place, VerifyStep::Answered(answer));
+            if let VerifyStep::Pending(target) = self.verify_digested(query, digest, answered) {
+                each(place, VerifyStep::Pending(target));
             }
         }
     }

@@ -10,8 +10,8 @@ use talos_model::{KeyId, Query, Refusal};
 
 use super::Verifier;
 use crate::cache::Proven;
-use crate::row::Current;
-use crate::token_facts::TokenFacts;
+use crate::cached_key::Current;
+use crate::cached_token::CachedToken;
 
 #[cfg(test)]
 thread_local! {
@@ -62,7 +62,7 @@ impl Verifier {
         keyring: &Keyring,
         shape: TokenShape<'_>,
         query: &Query<'_>,
-    ) -> Result<(KeyId, UnixMillis, Option<Arc<TokenFacts>>), Refusal> {
+    ) -> Result<(KeyId, UnixMillis, Option<Arc<CachedToken>>), Refusal> {
         #[cfg(test)]
         SIGNATURE_CHECKS.set(SIGNATURE_CHECKS.get() + 1);
         let (claims, not_after) = keyring
@@ -71,7 +71,7 @@ impl Verifier {
                 tracing::debug!(%fault, "a token is refused");
                 fault.refusal()
             })?;
-        let facts = TokenFacts::new(&claims, keyring.clock_skew_s(), self.render_token);
+        let facts = CachedToken::new(&claims, keyring.clock_skew_s(), self.render_token);
         Ok((claims.key_id, not_after, Some(Arc::new(facts))))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use talos_model::{CacheStatus, RecordKey, Rules};
+use talos_model::{BulkRevocations, CacheStatus, RecordKey};
 
 use crate::cache::{KeyCell, Proven};
 
 /// Either the answer or the read it needs.
 #[derive(Debug)]
-pub enum Step<R, P = PendingRead> {
+pub enum VerifyStep<R, P = PendingRead> {
     /// The answer was given.
     Answered(R),
     /// The record must come from disk: hand this to `Engine::read`, then to `Engine::finish`.
@@ -27,6 +27,6 @@ pub struct Target {
     pub cell: Option<Arc<KeyCell>>,
     pub proof: Proven,
     pub status: CacheStatus,
-    /// Taken before the read, so that what was decided before the question is not missed; see [`Rules`].
-    pub rules: Rules,
+    /// Taken before the read, so that what was decided before the question is not missed; see [`BulkRevocations`].
+    pub bulk_revocations: BulkRevocations,
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use talos_engine::token::{CustomClaims, TokenType};
 use talos_engine::{DeriveToken, Enforcement, Engine, KeyId, RateLimitPolicy, TenantId};
 
-use crate::support::{ALIVE, Client, Fixture, both_drivers, post};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request};
 
 /// The system's allocator, which counts for each thread how often it was asked.
@@ -50,7 +50,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// How often the core that serves `client` has allocated.
-fn allocations(client: &mut Client) -> u64 {
+fn allocations(client: &mut Connection) -> u64 {
     client.send(post("X-Test: allocations\r\n", "").as_bytes());
     client.answer().text().parse().unwrap()
 }
@@ -73,7 +73,7 @@ fn derive(engine: &Engine, key_id: KeyId) -> String {
     derived.token.expose().to_owned()
 }
 
-fn ask(client: &mut Client, request: &str, count: u64) {
+fn ask(client: &mut Connection, request: &str, count: u64) {
     for _ in 0..count {
         client.send(request.as_bytes());
         assert_eq!(client.answer().status, 200);

@@ -7,7 +7,7 @@ use talos_api::control::Part;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::support::{ALIVE, Client, Fixture, both_drivers, eventually, post};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, eventually, post};
 
 fn send(stream: &Sender<Part>, text: &str) {
     stream
@@ -15,15 +15,15 @@ fn send(stream: &Sender<Part>, text: &str) {
         .unwrap();
 }
 
-fn begin(fixture: &Fixture, script: &str) -> (Client, Sender<Part>) {
+fn begin(fixture: &Fixture, script: &str) -> (Connection, Sender<Part>) {
     let mut client = fixture.connect();
     client.send(post(&format!("X-Test: {script}\r\n"), "").as_bytes());
     let answer = client.answer();
     assert_eq!(
-        (answer.status, answer.field("Transfer-Encoding")),
+        (answer.status, answer.header("Transfer-Encoding")),
         (200, Some("chunked"))
     );
-    assert_eq!(answer.field("Content-Length"), None);
+    assert_eq!(answer.header("Content-Length"), None);
     assert_eq!(client.chunk(), b"first");
     (client, fixture.control.last_stream())
 }
@@ -58,9 +58,9 @@ fn an_old_client_gets_the_parts_as_they_are() {
             let mut client = fixture.connect();
             let head = post(&format!("X-Test: feed\r\n{fields}"), "");
             client.send(head.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
-            let answer = client.answer();
-            assert_eq!(answer.field("Transfer-Encoding"), None);
-            assert_eq!(answer.field("Connection"), Some("close"));
+            let answer = client.head();
+            assert_eq!(answer.header("Transfer-Encoding"), None);
+            assert_eq!(answer.header("Connection"), Some("close"));
             let stream = fixture.control.last_stream();
             send(&stream, " second");
             stream.blocking_send(Part::End).unwrap();
@@ -77,7 +77,7 @@ fn head_gets_no_part_and_the_connection_goes_on() {
         let head = post("X-Test: feed\r\n", "").replace("POST", "HEAD");
         client.send(format!("{head}{ALIVE}").as_bytes());
         let answer = client.answer_to("HEAD");
-        assert_eq!(answer.field("Transfer-Encoding"), Some("chunked"));
+        assert_eq!(answer.header("Transfer-Encoding"), Some("chunked"));
         assert_eq!(client.answer().status, 200);
         assert!(fixture.control.last_stream().is_closed());
     });

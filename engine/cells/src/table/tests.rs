@@ -76,7 +76,7 @@ fn a_full_bucket_gives_up_what_was_not_used() {
 
 #[test]
 fn what_is_noted_changes_nothing_that_is_found() {
-    let table = Table::with_foresight(64, [64, 1024, 0]);
+    let table = Table::with_prefetch_hints(64, [64, 1024, 0]);
     let (budget, guard) = (Budget::new(usize::MAX), pin());
     assert!(table.slot_bytes() > Table::<Probe>::with_slots(64).slot_bytes());
     for key in 0..64 {
@@ -84,8 +84,8 @@ fn what_is_noted_changes_nothing_that_is_found() {
         table.fetch_place(spread(key));
         table.fetch_entries(spread(key));
         let found = table.find(spread(key), &guard, |probe| probe.key == key);
-        let foresight = found.unwrap().foresight.unwrap();
-        foresight.note([1, usize::MAX, usize::MAX]);
+        let prefetch = found.unwrap().prefetch.unwrap();
+        prefetch.note([1, usize::MAX, usize::MAX]);
     }
     for key in 0..64 {
         table.fetch_entries(spread(key));

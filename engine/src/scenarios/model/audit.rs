@@ -11,7 +11,7 @@ use super::commands::{ACTORS, Random, TENANTS, raw_keys};
 use super::state::{Entry, Held, State, status};
 use super::*;
 use crate::scenarios::lists::page;
-use crate::storage::Rows;
+use crate::storage::RecordReader;
 
 const STATUSES: [Option<Status>; 4] = [
     None,

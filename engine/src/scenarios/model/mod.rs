@@ -240,7 +240,7 @@ impl History {
             sender.send(outcome).expect("a receiver");
         });
         let outcome = receiver.recv().expect("an outcome");
-        while engine.rules_in_force() > 0 {
+        while engine.bulk_revocations_in_force() > 0 {
             std::thread::yield_now();
         }
         let newest = engine.store().newest_changes().expect("the log");

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Change, Event, FieldChanges, ImportKey, KeyKind, Matcher, Rejection, Revocation, RevokeWhere,
-    RotateKey, Rotation, Rule, Sequence, Status, Subject, UpdateKey,
+    BulkRevocation, Change, Event, FieldChanges, ImportKey, KeyKind, Matcher, Rejection,
+    Revocation, RevokeWhere, RotateKey, Rotation, Sequence, Status, Subject, UpdateKey,
 };
 
 use super::*;
@@ -24,7 +24,7 @@ impl Entry {
     pub(super) fn key(&self) -> Option<(TenantId, KeyId)> {
         match &self.subject {
             Subject::Key(record) => Some((record.tenant, record.key_id)),
-            Subject::Rule(_) => None,
+            Subject::BulkRevocation(_) => None,
         }
     }
 }
@@ -368,7 +368,7 @@ impl State {
         outcome: Result<Outcome, CommandError>,
         changes: &[Change],
     ) {
-        let Ok(Outcome::RevokedWhere { rule }) = outcome else {
+        let Ok(Outcome::RevokedWhere { bulk_revocation }) = outcome else {
             panic!("{outcome:?}");
         };
         let revocation = Revocation {
@@ -377,11 +377,11 @@ impl State {
             time: now,
         };
         assert_eq!(
-            (&rule.matcher, &rule.revocation),
+            (&bulk_revocation.matcher, &bulk_revocation.revocation),
             (&command.matcher, &revocation)
         );
         assert_eq!(
-            (rule.tenant, rule.position.sequence),
+            (bulk_revocation.tenant, bulk_revocation.position.sequence),
             (command.tenant, self.next_sequence())
         );
         let matching: BTreeSet<_> = self
@@ -395,7 +395,7 @@ impl State {
         let [added, ends @ .., completed] = changes else {
             panic!("too few changes: {changes:?}");
         };
-        self.log_rule(added, Event::RuleAdded, &rule);
+        self.log_bulk_revocation(added, Event::BulkRevocationAdded, &bulk_revocation);
         for change in ends {
             let Subject::Key(found) = &change.subject else {
                 panic!("{change:?}");
@@ -413,15 +413,20 @@ impl State {
             self.changed(record, event, None, change.time);
         }
         assert_eq!(ended, matching, "{:?}", command.matcher);
-        self.log_rule(completed, Event::RuleCompleted, &rule);
+        self.log_bulk_revocation(completed, Event::BulkRevocationCompleted, &bulk_revocation);
     }
 
-    fn log_rule(&mut self, change: &Change, event: Event, rule: &Rule) {
+    fn log_bulk_revocation(
+        &mut self,
+        change: &Change,
+        event: Event,
+        bulk_revocation: &BulkRevocation,
+    ) {
         self.log.push(Entry {
             event,
             time: change.time,
             request_id: None,
-            subject: Subject::Rule(rule.clone()),
+            subject: Subject::BulkRevocation(bulk_revocation.clone()),
         });
     }
 }

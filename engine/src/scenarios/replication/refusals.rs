@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::storage::{Group, Journal, Step as Written, StorageError};
+use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 /// Offers changes that must be refused, for this reason, and finds nothing changed.
 fn refuses(replica: &Engine, changes: Vec<LoggedChange>, reason: &FollowError) {
@@ -121,8 +121,8 @@ impl Journal for Failing {
         self.journal.append(group)
     }
 
-    fn take(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
-        self.journal.take(step)
+    fn write_membership(&mut self, step: &Written<'_>) -> Result<(), StorageError> {
+        self.journal.write_membership(step)
     }
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {

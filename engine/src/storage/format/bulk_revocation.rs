@@ -1,7 +1,7 @@
-//! The bytes of a rule: in the change that begins it, in the one that ends it, and in `meta` in between.
+//! The bytes of a bulk revocation: in the change that begins it, in the one that ends it, and in `meta` in between.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Epoch, Matcher, Position, Revocation, Rule, Sequence, TenantId};
+use talos_model::{BulkRevocation, Epoch, Matcher, Position, Revocation, Sequence, TenantId};
 use uuid::Uuid;
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -9,15 +9,15 @@ use super::position::encode_position;
 use super::record::{reason_code, reason_from};
 use crate::storage::error::StorageError;
 
-/// In `META`, before the position of a rule that is in force.
-pub const RULE: &[u8] = b"rule";
-/// After all rules in `META`.
-pub const RULE_END: &[u8] = b"rulf";
+/// In `META`, before the position of a bulk revocation that is in force.
+pub const BULK_REVOCATION: &[u8] = b"rule";
+/// After all bulk revocations in `META`.
+pub const BULK_REVOCATION_END: &[u8] = b"rulf";
 /// The version that this release writes, and the newest that it reads.
 const VERSION: u8 = 1;
 
 #[derive(SchemaWrite, SchemaRead)]
-struct RuleV1 {
+struct BulkRevocationV1 {
     id: [u8; 16],
     tenant: [u8; 16],
     epoch: u64,
@@ -38,38 +38,47 @@ struct MemberV1 {
     value: String,
 }
 
-/// The key of a rule in `META`.
-pub fn key(rule: &Rule) -> Vec<u8> {
-    [RULE, encode_position(rule.position).as_slice()].concat()
+/// The key of a bulk revocation in `META`.
+pub fn key(bulk_revocation: &BulkRevocation) -> Vec<u8> {
+    [
+        BULK_REVOCATION,
+        encode_position(bulk_revocation.position).as_slice(),
+    ]
+    .concat()
 }
 
-/// The bytes that stand for `rule`.
-pub fn encode(rule: &Rule) -> Result<Vec<u8>, StorageError> {
+/// The bytes that stand for `bulk_revocation`.
+pub fn encode(bulk_revocation: &BulkRevocation) -> Result<Vec<u8>, StorageError> {
     let member = |(name, value): &(String, String)| MemberV1 {
         name: name.clone(),
         value: value.clone(),
     };
-    let fields = RuleV1 {
-        id: rule.id.into_bytes(),
-        tenant: rule.tenant.0.into_bytes(),
-        epoch: rule.position.epoch.0,
-        sequence: rule.position.sequence.0,
-        actor_id: rule.matcher.actor_id.clone(),
-        prefix: rule.matcher.prefix.clone(),
-        created_before_ms: rule.matcher.created_before.map(|time| time.0),
-        scope: rule.matcher.scope.clone(),
-        metadata: rule.matcher.metadata.iter().map(member).collect(),
-        reason: reason_code(rule.revocation.reason),
-        description: rule.revocation.description.clone(),
-        time_ms: rule.revocation.time.0,
+    let fields = BulkRevocationV1 {
+        id: bulk_revocation.id.into_bytes(),
+        tenant: bulk_revocation.tenant.0.into_bytes(),
+        epoch: bulk_revocation.position.epoch.0,
+        sequence: bulk_revocation.position.sequence.0,
+        actor_id: bulk_revocation.matcher.actor_id.clone(),
+        prefix: bulk_revocation.matcher.prefix.clone(),
+        created_before_ms: bulk_revocation.matcher.created_before.map(|time| time.0),
+        scope: bulk_revocation.matcher.scope.clone(),
+        metadata: bulk_revocation
+            .matcher
+            .metadata
+            .iter()
+            .map(member)
+            .collect(),
+        reason: reason_code(bulk_revocation.revocation.reason),
+        description: bulk_revocation.revocation.description.clone(),
+        time_ms: bulk_revocation.revocation.time.0,
     };
     let fields =
         wincode::serialize(&fields).map_err(|error| StorageError::Encode(error.to_string()))?;
     Ok(std::iter::once(VERSION).chain(fields).collect())
 }
 
-/// The rule that `bytes` stand for.
-pub fn decode(bytes: &[u8]) -> Result<Rule, StorageError> {
+/// The bulk revocation that `bytes` stand for.
+pub fn decode(bytes: &[u8]) -> Result<BulkRevocation, StorageError> {
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty rule"))?;
@@ -79,10 +88,10 @@ pub fn decode(bytes: &[u8]) -> Result<Rule, StorageError> {
             supported: VERSION,
         });
     }
-    let fields: RuleV1 =
+    let fields: BulkRevocationV1 =
         wincode::deserialize_exact(fields).map_err(|_| StorageError::Corrupt("a rule's fields"))?;
     let members = fields.metadata.into_iter();
-    Ok(Rule {
+    Ok(BulkRevocation {
         id: Uuid::from_bytes(fields.id),
         tenant: TenantId(Uuid::from_bytes(fields.tenant)),
         position: Position {
@@ -109,7 +118,7 @@ mod tests {
     use super::*;
     use crate::samples;
 
-    fn full() -> Rule {
+    fn full() -> BulkRevocation {
         let some = |text: &str| Some(text.to_owned());
         let matcher = Matcher {
             actor_id: some("a"),
@@ -118,13 +127,16 @@ mod tests {
             scope: some("s"),
             metadata: vec![("k".to_owned(), "v".to_owned())],
         };
-        samples::rule(5, matcher)
+        samples::bulk_revocation(5, matcher)
     }
 
     #[test]
-    fn a_rule_survives_its_bytes() {
-        for rule in [full(), samples::rule(5, Matcher::default())] {
-            assert_eq!(decode(&encode(&rule).unwrap()), Ok(rule));
+    fn a_bulk_revocation_survives_its_bytes() {
+        for bulk_revocation in [full(), samples::bulk_revocation(5, Matcher::default())] {
+            assert_eq!(
+                decode(&encode(&bulk_revocation).unwrap()),
+                Ok(bulk_revocation)
+            );
         }
         let bytes = encode(&full()).unwrap();
         for len in 0..bytes.len() {

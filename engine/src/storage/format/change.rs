@@ -23,8 +23,8 @@ const EVENTS: [Event; 10] = [
     Event::ImportedKeyUpdated,
     Event::IssuedKeyRotated,
     Event::ImportedKeyDeleted,
-    Event::RuleAdded,
-    Event::RuleCompleted,
+    Event::BulkRevocationAdded,
+    Event::BulkRevocationCompleted,
 ];
 
 #[derive(SchemaWrite, SchemaRead)]
@@ -32,20 +32,20 @@ struct ChangeV1 {
     time_ms: i64,
     event: u8,
     request_id: Option<String>,
-    /// Of the record; empty when a rule follows.
+    /// Of the record; empty when a bulk revocation follows.
     key: Vec<u8>,
-    /// The record or the rule.
+    /// The record or the bulk revocation.
     subject: Vec<u8>,
 }
 
-/// The bytes that stand for `change` under its position; `subject` are those of its record or rule.
+/// The bytes that stand for `change` under its position; `subject` are those of its record or bulk revocation.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
     let (version, key) = match &change.subject {
         Subject::Key(record) => {
             let key = RecordKey::new(record.tenant, record.key_id);
             (OF_A_KEY, key.as_bytes().to_vec())
         }
-        Subject::Rule(_) => (OF_MANY_KEYS, Vec::new()),
+        Subject::BulkRevocation(_) => (OF_MANY_KEYS, Vec::new()),
     };
     let fields = ChangeV1 {
         time_ms: change.time.0,
@@ -77,7 +77,7 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
         .map_err(|_| StorageError::Corrupt("a change's fields"))?;
     let subject = match version {
         OF_A_KEY => record::decode(&fields.key, &fields.subject).map(Subject::Key),
-        _ => bulk_revocation::decode(&fields.subject).map(Subject::Rule),
+        _ => bulk_revocation::decode(&fields.subject).map(Subject::BulkRevocation),
     };
     let change = Change {
         position,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rocksdb::WriteBatch;
-use talos_model::{Change, Event, LoggedChange, Record, RecordKey, Rule, Subject};
+use talos_model::{BulkRevocation, Change, Event, LoggedChange, Record, RecordKey, Subject};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_key};
 use super::store::RocksStore;
@@ -30,7 +30,7 @@ impl RocksStore {
                     last.insert(self.shard_of(&key), change.position.sequence);
                 }
                 // It is a change to every key.
-                Subject::Rule(_) => {
+                Subject::BulkRevocation(_) => {
                     let shards = self.shards().all();
                     last.extend(shards.map(|shard| (shard, change.position.sequence)));
                 }
@@ -54,7 +54,7 @@ impl RocksStore {
     ) -> Result<(), StorageError> {
         let subject = match &change.subject {
             Subject::Key(record) => record::encode(record)?,
-            Subject::Rule(rule) => bulk_revocation::encode(rule)?,
+            Subject::BulkRevocation(bulk_revocation) => bulk_revocation::encode(bulk_revocation)?,
         };
         let log = self.family(LOG)?;
         let position = encode_position(change.position);
@@ -64,20 +64,22 @@ impl RocksStore {
         }
         match &change.subject {
             Subject::Key(record) => self.add_key(batch, change, record, subject),
-            Subject::Rule(rule) => self.add_rule(batch, change, rule, subject),
+            Subject::BulkRevocation(bulk_revocation) => {
+                self.add_bulk_revocation(batch, change, bulk_revocation, subject)
+            }
         }
     }
 
-    fn add_rule(
+    fn add_bulk_revocation(
         &self,
         batch: &mut WriteBatch,
         change: &Change,
-        rule: &Rule,
+        bulk_revocation: &BulkRevocation,
         bytes: Vec<u8>,
     ) -> Result<(), StorageError> {
-        let (meta, key) = (self.family(META)?, bulk_revocation::key(rule));
+        let (meta, key) = (self.family(META)?, bulk_revocation::key(bulk_revocation));
         match change.event {
-            Event::RuleCompleted => batch.delete_cf(meta, key),
+            Event::BulkRevocationCompleted => batch.delete_cf(meta, key),
             _ => batch.put_cf(meta, key, bytes),
         }
         Ok(())

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
-use talos_model::copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, SHARDS_END, USED_ROWS};
+use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
 use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
@@ -15,12 +15,12 @@ use super::options;
 use super::store::RocksStore;
 use crate::backup::BackupCounts;
 use crate::storage::error::StorageError;
-use crate::storage::format::bulk_revocation::{self, RULE, RULE_END};
+use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::format::{change, record};
 use crate::storage::index;
-use crate::storage::rows::Rows;
+use crate::storage::record_reader::RecordReader;
 
 /// Greater than every key of any family: those of tenants end with ids, those of positions have 16 bytes.
 const END: [u8; 64] = [u8::MAX; 64];
@@ -56,7 +56,7 @@ impl RocksStore {
             batch.delete_range_cf(family?, [].as_slice(), END.as_slice());
         }
         let meta = self.family(META)?;
-        batch.delete_range_cf(meta, RULE, RULE_END);
+        batch.delete_range_cf(meta, BULK_REVOCATION, BULK_REVOCATION_END);
         batch.put_cf(meta, COPYING, encode_copying(place)?);
         Ok(batch)
     }
@@ -111,9 +111,9 @@ impl RocksStore {
                 put(batch, self.family(USED)?, row);
                 Ok(())
             }
-            RULE_ROWS => {
-                let rule = bulk_revocation::decode(&row.value)?;
-                if row.key != bulk_revocation::key(&rule) {
+            BULK_REVOCATION_ROWS => {
+                let bulk_revocation = bulk_revocation::decode(&row.value)?;
+                if row.key != bulk_revocation::key(&bulk_revocation) {
                     return Err(StorageError::Corrupt("a rule's key"));
                 }
                 put(batch, self.family(META)?, row);
@@ -148,7 +148,7 @@ impl RocksStore {
     }
 }
 
-/// Counts a row of a copy that lies in a file, if it can be read.
+/// KeyCounter a row of a copy that lies in a file, if it can be read.
 pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), StorageError> {
     match row.family {
         ..SHARDS_END => {
@@ -160,7 +160,7 @@ pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), Storage
             counts.requests += 1;
         }
         USED_ROWS => counts.uses += 1,
-        RULE_ROWS => {
+        BULK_REVOCATION_ROWS => {
             bulk_revocation::decode(&row.value)?;
         }
         CHANGE_ROWS => {

@@ -8,7 +8,7 @@ use talos_model::{CopyChunk, CopyEnd, CopyPlace, Position};
 use super::store::RocksStore;
 use crate::limits::LOG_TRIM_CHANGES;
 use crate::storage::error::StorageError;
-use crate::storage::journal::{Group, Journal, Step};
+use crate::storage::journal::{Group, Journal, MembershipWrite};
 use crate::storage::retention::Retention;
 use crate::storage::witness::Witness;
 
@@ -47,12 +47,14 @@ impl Journal for RocksJournal {
         Ok(())
     }
 
-    fn take(&mut self, step: &Step<'_>) -> Result<(), StorageError> {
+    fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError> {
         let store = &self.store;
-        match step {
-            Step::EpochHistory(state) => self.write(store.epochs_batch(state)?),
-            Step::BeginCopy(state, place) => self.begin_copy(store.clearing_batch(state, place)?),
-            Step::Install(chunk, place) => {
+        match write {
+            MembershipWrite::EpochHistory(state) => self.write(store.epochs_batch(state)?),
+            MembershipWrite::BeginCopy(state, place) => {
+                self.begin_copy(store.clearing_batch(state, place)?)
+            }
+            MembershipWrite::Install(chunk, place) => {
                 self.install(store.chunk_batch(chunk, place)?, chunk, place)
             }
         }

@@ -13,10 +13,9 @@ use talos_model::{
 use uuid::Uuid;
 
 use crate::storage::journal::{Group, Journal};
-use crate::storage::rows::Rows;
+use crate::storage::record_reader::RecordReader;
 
 use super::open::{Opened, Wanted, open};
-use super::store::RocksStore;
 use crate::limits::LIST_DELETED_ENTRIES;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);

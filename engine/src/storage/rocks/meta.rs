@@ -1,13 +1,13 @@
-//! Facts about the database itself, in the column family `meta`: the node's membership and the bulk
+//! KeyFacts about the database itself, in the column family `meta`: the node's membership and the bulk
 //! revocations in force.
 
 use rocksdb::{Direction, IteratorMode};
-use talos_model::{NodeState, Rule};
+use talos_model::{BulkRevocation, NodeState};
 
 use super::families::META;
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
-use crate::storage::format::bulk_revocation::{self, RULE};
+use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_copying, decode_epochs};
 
 impl RocksStore {
@@ -24,18 +24,18 @@ impl RocksStore {
         }))
     }
 
-    /// The rules in force.
-    pub fn rules(&self) -> Result<Vec<Rule>, StorageError> {
-        let mode = IteratorMode::From(RULE, Direction::Forward);
+    /// The bulk revocations in force.
+    pub fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
+        let mode = IteratorMode::From(BULK_REVOCATION, Direction::Forward);
         let entries = self.db.iterator_cf(self.family(META)?, mode);
-        let mut rules = Vec::new();
+        let mut bulk_revocations = Vec::new();
         for entry in entries {
             let (key, value) = entry?;
-            if !key.starts_with(RULE) {
+            if !key.starts_with(BULK_REVOCATION) {
                 break;
             }
-            rules.push(bulk_revocation::decode(&value)?);
+            bulk_revocations.push(bulk_revocation::decode(&value)?);
         }
-        Ok(rules)
+        Ok(bulk_revocations)
     }
 }

@@ -1,15 +1,15 @@
 //! RocksDB as the reader of records.
 
 use rocksdb::ErrorKind;
-use talos_model::{KeyKind, ListQuery, Page, Record, RecordKey, Rule, ShardId, TenantId};
+use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};
 
 use super::families::{COUNTS, REQUESTS, request_key};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::record;
-use crate::storage::rows::{InMemory, Rows, Stretch};
+use crate::storage::record_reader::{InMemory, RecordReader, ScanPage};
 
-impl Rows for RocksStore {
+impl RecordReader for RocksStore {
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
         let family = self.shard(self.shard_of(key))?;
         match self
@@ -73,12 +73,12 @@ impl Rows for RocksStore {
         after: &[u8],
         limit: usize,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Stretch, StorageError> {
+    ) -> Result<ScanPage, StorageError> {
         Self::scan(self, shard, tenant, after, limit, wanted)
     }
 
-    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
-        Self::rules(self)
+    fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
+        Self::bulk_revocations(self)
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -11,7 +11,7 @@ use super::store::RocksStore;
 use crate::error::OpenError;
 use crate::limits::RECOVERY_CHECKED_CHANGES;
 use crate::storage::error::StorageError;
-use crate::storage::rows::Rows;
+use crate::storage::record_reader::RecordReader;
 
 /// Why a database must not be opened.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,11 +103,15 @@ pub fn check(
 /// The last changes have no gap, and no record is older than its last change.
 fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
     let mut expected = last.sequence.0;
-    // Newest first, so the first change of a key that is met decides how its record must stand, and that of a rule, whether it is
+    // Newest first, so the first change of a key that is met decides how its record must stand, and that of a bulk revocation, whether it is
     // in force.
     let mut met = HashSet::new();
-    let mut rules_met = HashSet::new();
-    let in_force: HashSet<_> = store.rules()?.into_iter().map(|rule| rule.id).collect();
+    let mut bulk_revocations_met = HashSet::new();
+    let in_force: HashSet<_> = store
+        .bulk_revocations()?
+        .into_iter()
+        .map(|bulk_revocation| bulk_revocation.id)
+        .collect();
     for change in store.newest_changes()?.take(RECOVERY_CHECKED_CHANGES) {
         let change = change?;
         if change.position.sequence.0 != expected {
@@ -124,10 +128,10 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
                     !is_newest || store.read(&key)?.map(|record| record.sequence) == wanted;
                 (is_there, "its record")
             }
-            Subject::Rule(rule) => {
-                let is_wanted = change.event == Event::RuleAdded;
-                let is_newest = rules_met.insert(rule.id);
-                let is_there = !is_newest || in_force.contains(&rule.id) == is_wanted;
+            Subject::BulkRevocation(bulk_revocation) => {
+                let is_wanted = change.event == Event::BulkRevocationAdded;
+                let is_newest = bulk_revocations_met.insert(bulk_revocation.id);
+                let is_there = !is_newest || in_force.contains(&bulk_revocation.id) == is_wanted;
                 (is_there, "the rules in force")
             }
         };

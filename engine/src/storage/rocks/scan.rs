@@ -6,7 +6,7 @@ use talos_model::{Record, RecordKey, ShardId, TenantId};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::record;
-use crate::storage::rows::Stretch;
+use crate::storage::record_reader::ScanPage;
 
 impl RocksStore {
     pub(super) fn scan(
@@ -16,7 +16,7 @@ impl RocksStore {
         after: &[u8],
         limit: usize,
         wanted: &dyn Fn(&Record) -> bool,
-    ) -> Result<Stretch, StorageError> {
+    ) -> Result<ScanPage, StorageError> {
         let family = self.shard(shard)?;
         let tenant = tenant.map(|TenantId(tenant)| tenant.into_bytes());
         let of_tenant = tenant.as_ref().map_or([].as_slice(), <[u8; 16]>::as_slice);
@@ -27,7 +27,7 @@ impl RocksStore {
             [after, &[0]].concat()
         };
         let mode = IteratorMode::From(&start, Direction::Forward);
-        let mut stretch = Stretch::default();
+        let mut stretch = ScanPage::default();
         for entry in self.db.iterator_cf(family, mode).take(limit) {
             let (key, value) = entry?;
             if !key.starts_with(of_tenant) {

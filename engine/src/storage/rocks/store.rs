@@ -2,9 +2,9 @@
 //! about the database itself.
 
 use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
-use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
 #[cfg(test)]
-use talos_model::{KeyId, Rule, TenantId};
+use talos_model::{BulkRevocation, KeyId, TenantId};
+use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
 
 #[cfg(test)]
 use super::families::{COUNTS, META};
@@ -113,9 +113,9 @@ impl RocksStore {
             .collect()
     }
 
-    pub fn remove_rule(&self, rule: &Rule) {
+    pub fn remove_bulk_revocation(&self, bulk_revocation: &BulkRevocation) {
         let meta = self.family(META).expect("a family");
-        let key = bulk_revocation::key(rule);
+        let key = bulk_revocation::key(bulk_revocation);
         self.db.delete_cf(meta, key).expect("a deletion");
     }
 

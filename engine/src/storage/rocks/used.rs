@@ -9,7 +9,7 @@ use talos_model::clock::UnixMillis;
 use super::families::USED;
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
-use crate::storage::rows::Rows;
+use crate::storage::record_reader::RecordReader;
 
 impl RocksStore {
     /// When the key was last used, as far as that was written. May wait for the disk.

@@ -1,7 +1,7 @@
 //! Everything as it was at one moment: what a copy is read from, and what nodes are compared by.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
-use talos_model::copy::{CHANGE_ROWS, REQUEST_ROWS, RULE_ROWS, USED_ROWS};
+use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, USED_ROWS};
 use talos_model::{
     CopyChunk, CopyCursor, CopyEnd, CopyRow, Epoch, Position, ReadLimits, RecordKey, Sequence,
     StateHash,
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::families::{LOG, META, REQUESTS, USED};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
-use crate::storage::format::bulk_revocation::{self, RULE};
+use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::format::record;
 
@@ -84,7 +84,7 @@ impl View<'_> {
             records: 0,
             records_hash: 0,
             requests_hash: 0,
-            rules_hash: 0,
+            bulk_revocations_hash: 0,
         };
         for shard in self.store.shards().all() {
             for entry in self.entries(shard.0, &[])? {
@@ -99,10 +99,12 @@ impl View<'_> {
             let (key, value) = entry?;
             hash.requests_hash = hash.requests_hash.wrapping_add(hash_of(&key, &value));
         }
-        for entry in self.entries(RULE_ROWS, RULE)? {
+        for entry in self.entries(BULK_REVOCATION_ROWS, BULK_REVOCATION)? {
             let (key, value) = entry?;
             let value = bulk_revocation::encode(&bulk_revocation::decode(&value)?)?;
-            hash.rules_hash = hash.rules_hash.wrapping_add(hash_of(&key, &value));
+            hash.bulk_revocations_hash = hash
+                .bulk_revocations_hash
+                .wrapping_add(hash_of(&key, &value));
         }
         Ok(hash)
     }
@@ -110,14 +112,14 @@ impl View<'_> {
     /// In the order of rows.
     fn families(&self) -> impl Iterator<Item = u16> {
         let shards = self.store.shards().all().map(|shard| shard.0);
-        shards.chain([REQUEST_ROWS, USED_ROWS, RULE_ROWS, CHANGE_ROWS])
+        shards.chain([REQUEST_ROWS, USED_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS])
     }
 
     fn first_key(&self, family: u16) -> Result<Vec<u8>, StorageError> {
         Ok(match family {
             // Of the log only the last change.
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
-            RULE_ROWS => RULE.to_vec(),
+            BULK_REVOCATION_ROWS => BULK_REVOCATION.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -130,7 +132,7 @@ impl View<'_> {
         let column = match family {
             REQUEST_ROWS => self.store.family(REQUESTS)?,
             USED_ROWS => self.store.family(USED)?,
-            RULE_ROWS => self.store.family(META)?,
+            BULK_REVOCATION_ROWS => self.store.family(META)?,
             CHANGE_ROWS => self.store.family(LOG)?,
             shard => self.store.shard(talos_model::ShardId(shard))?,
         };
@@ -142,7 +144,7 @@ impl View<'_> {
         let is_row = move |entry: &Result<Row, _>| match (entry, family) {
             (Err(_), _) | (_, REQUEST_ROWS | USED_ROWS | CHANGE_ROWS) => true,
             // After the facts about the node.
-            (Ok((key, _)), RULE_ROWS) => key.starts_with(RULE),
+            (Ok((key, _)), BULK_REVOCATION_ROWS) => key.starts_with(BULK_REVOCATION),
             // A shard also holds the sequence of its last change.
             (Ok((key, _)), _) => RecordKey::split(key).is_some(),
         };

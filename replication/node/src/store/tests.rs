@@ -3,13 +3,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
-use talos_engine::{
-    Command, CommandError, Engine, IssueKey, KeyId, Keyring, KeyringSettings, LastUsedOptions,
-    Mode, Options, Outcome, Prefixes, Retention, RevocationReason, RevokeKey, Secret, TenantId,
-    TokenSettings, Visibility,
-};
+use talos_engine::{Engine, IssueKey, KeyId, Mode, Options, RevocationReason};
 use talos_model::{Epoch, Sequence};
 use talos_replication::feed::{Feed, FeedAction, Moment};
 use talos_replication::follow::{FollowAction, Follower, Stop};
@@ -17,71 +12,27 @@ use talos_replication::message::Message;
 use talos_replication::sink::{ChangeSink as _, Progress};
 use talos_replication::source::{ChangeSource as _, CopyOpening};
 use talos_replication::throttle::Throttle;
+use talos_test_kit::engine::{new_key, revocation, run};
 
 use super::*;
 
 fn options(path: &Path, shards: u16) -> Options {
     Options {
-        path: path.to_owned(),
         shards: Some(shards),
-        block_cache_bytes: 1 << 20,
-        cache_bytes: 1 << 20,
-        cache_ttl_s: 300,
-        last_used: LastUsedOptions::default(),
-        retention: Retention::default(),
-        snapshots: 2,
-        keyring: Keyring::new(KeyringSettings {
-            hmac_current: Secret::new("a secret".to_owned()),
-            hmac_retired: Vec::new(),
-            prefixes: Prefixes {
-                current: "talos".to_owned(),
-                retired: Vec::new(),
-                public_current: None,
-                public_retired: Vec::new(),
-            },
-            issuer: "issuer".to_owned(),
-            max_ttl_s: 86_400,
-            clock_skew_s: 0,
-            tokens: TokenSettings::default(),
-        }),
-        render: |_, _| Vec::new(),
-        render_token: |_| Vec::new(),
+        ..talos_test_kit::engine::options(path)
     }
-}
-
-fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {
-    let (sender, receiver) = channel();
-    engine.submit(command, move |outcome| sender.send(outcome).unwrap());
-    receiver.recv().unwrap()
 }
 
 fn issue(engine: &Engine, metadata_bytes: usize) -> KeyId {
     let key = IssueKey {
-        tenant: TenantId::SINGLE,
-        name: "a".to_owned(),
-        actor_id: "actor".to_owned(),
-        scopes: Vec::new(),
         metadata: format!("{{\"a\":\"{}\"}}", "x".repeat(metadata_bytes)),
-        visibility: Visibility::Secret,
-        ttl_ms: None,
-        rate_limit: None,
-        allowed_cidrs: Vec::new(),
-        request_id: None,
+        ..new_key("a")
     };
-    match submit(engine, Command::Issue(key)) {
-        Ok(Outcome::Issued { record, .. }) => record.key_id,
-        other => panic!("{other:?}"),
-    }
+    talos_test_kit::engine::issue(engine, key).0.key_id
 }
 
 fn revoke(engine: &Engine, key_id: KeyId) {
-    let revoke = RevokeKey {
-        tenant: TenantId::SINGLE,
-        key_id,
-        reason: RevocationReason::KeyCompromise,
-        description: String::new(),
-    };
-    submit(engine, Command::Revoke(revoke)).unwrap();
+    run(engine, revocation(key_id, RevocationReason::KeyCompromise)).unwrap();
 }
 
 /// Two nodes, and what the primary keeps across connections.

@@ -1,0 +1,222 @@
+//! A record as verification needs it: the few facts that are checked on every request, and the answer.
+
+use std::mem;
+use std::sync::Arc;
+
+use talos_credentials::Keyring;
+use talos_model::cidr::{self, Cidr};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    BloomFingerprint, BulkRevocations, KeyFacts, Query, RateLimit, RateLimitPolicy, Record,
+    RecordKey, Refusal, Sequence, Verdict,
+};
+
+use crate::last_used::NextNote;
+use crate::limiter::Meter;
+use crate::render::RenderBody;
+
+/// What verifications go by at one moment. It only ever moves on: of two, the later one has the greater generation, or the same
+/// and bulk revocations that have come as far or farther.
+#[derive(Debug)]
+pub struct Current {
+    /// Rises with every change of secrets, prefixes or issuer, and with every history of changes that begins. Whatever was made
+    /// under another generation is void.
+    pub generation: u64,
+    /// The bulk revocations in force.
+    pub bulk_revocations: BulkRevocations,
+    /// The secrets, prefixes and issuer.
+    pub keyring: Arc<Keyring>,
+}
+
+/// Whether there is anything left to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Live,
+    Revoked,
+    /// The record is deleted; the cached key keeps older ones from coming back.
+    Forgotten,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct CachedKey {
+    sequence: Sequence,
+    generation: u64,
+    loaded_s: i64,
+    /// [`i64::MAX`] when the key does not expire.
+    expire_ms: i64,
+    state: State,
+    facts: KeyFacts,
+    rate_limit: Option<RateLimitPolicy>,
+    meter: Option<Meter>,
+    next_note: NextNote,
+    allowed_cidrs: Box<[Cidr]>,
+    body: Box<[u8]>,
+}
+
+impl CachedKey {
+    /// The cached key of `record`, read at `now` under `bulk_revocations` and as these make it, with its answer rendered under `current`.
+    pub fn new(
+        record: &Record,
+        bulk_revocations: &BulkRevocations,
+        current: &Current,
+        render: RenderBody,
+        now: UnixMillis,
+    ) -> Self {
+        let state = match record.revocation {
+            None => State::Live,
+            Some(_) => State::Revoked,
+        };
+        let render = |record| render(record, current.keyring.issuer()).into_boxed_slice();
+        Self {
+            sequence: record.sequence,
+            generation: current.generation,
+            loaded_s: now.seconds(),
+            expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
+            state,
+            facts: KeyFacts {
+                compared: record.sequence.max(bulk_revocations.newest()),
+                create_ms: record.create_time.0,
+                fingerprint: BloomFingerprint::of(record),
+            },
+            rate_limit: record.rate_limit,
+            meter: None,
+            next_note: NextNote::default(),
+            allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
+            body: match state {
+                State::Live => render(record),
+                State::Revoked | State::Forgotten => Box::default(),
+            },
+        }
+    }
+
+    /// What is left of a record that was deleted by the change that `record` carries.
+    pub fn forgotten(record: &Record, current: &Current, now: UnixMillis) -> Self {
+        Self {
+            sequence: record.sequence,
+            generation: current.generation,
+            loaded_s: now.seconds(),
+            expire_ms: i64::MAX,
+            state: State::Forgotten,
+            facts: KeyFacts {
+                compared: record.sequence,
+                create_ms: record.create_time.0,
+                fingerprint: BloomFingerprint::default(),
+            },
+            rate_limit: None,
+            meter: None,
+            next_note: NextNote::default(),
+            allowed_cidrs: Box::default(),
+            body: Box::default(),
+        }
+    }
+
+    /// The same cached key, which counts what it lets pass if it has a policy and anything to let pass.
+    pub fn metered(self, meter: impl FnOnce(RateLimitPolicy) -> Meter) -> Self {
+        let policy = self.rate_limit.filter(|_| self.state == State::Live);
+        Self {
+            meter: policy.map(meter),
+            ..self
+        }
+    }
+
+    /// The answer for a valid credential.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The last change that it takes account of: the one that made it, or a bulk revocation that it was compared with.
+    pub fn sequence(&self) -> Sequence {
+        self.facts.compared
+    }
+
+    /// Whether the record is deleted.
+    pub fn is_forgotten(&self) -> bool {
+        self.state == State::Forgotten
+    }
+
+    /// KeyCounter what the cached key lets pass.
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// From when on a use of the key is noted again.
+    pub fn next_note(&self) -> &NextNote {
+        &self.next_note
+    }
+
+    /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's
+    /// lifetime, and not ended by a bulk revocation that it was not compared with.
+    pub fn is_fresh(
+        &self,
+        key: &RecordKey,
+        current: &Current,
+        now: UnixMillis,
+        ttl_s: i64,
+    ) -> bool {
+        self.generation == current.generation
+            && now.seconds() - self.loaded_s <= ttl_s
+            && (current.bulk_revocations.is_empty()
+                || !self.may_be_ended(key, &current.bulk_revocations))
+    }
+
+    #[cold]
+    fn may_be_ended(&self, key: &RecordKey, bulk_revocations: &BulkRevocations) -> bool {
+        self.state == State::Live && bulk_revocations.concern(key.tenant(), &self.facts)
+    }
+
+    /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of cached key, query
+    /// and its time.
+    pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
+        match self.state {
+            State::Live => {}
+            State::Revoked => return Verdict::Refused(Refusal::Revoked),
+            State::Forgotten => return Verdict::Refused(Refusal::NotFound),
+        }
+        if self.expire_ms <= query.now.0 {
+            return Verdict::Refused(Refusal::Expired);
+        }
+        // API keys name no audience, so whoever expects one does not find it.
+        if !query.expected_audiences.is_empty() {
+            return Verdict::Refused(Refusal::AudienceMismatch);
+        }
+        if !cidr::allow(&self.allowed_cidrs, query.client_ip) {
+            return Verdict::Refused(Refusal::IpNotAllowed);
+        }
+        Verdict::Valid {
+            body: &self.body,
+            rate_limit: self.rate_limit.map(|policy| RateLimit {
+                policy,
+                standing: None,
+            }),
+        }
+    }
+
+    /// Why a token that was derived from this key is refused at `now` whatever it says itself; `None` when the key is in
+    /// force. A deleted key has ended like a revoked one.
+    pub fn ends_tokens(&self, now: UnixMillis) -> Option<Refusal> {
+        match self.state {
+            State::Live => (self.expire_ms <= now.0).then_some(Refusal::Expired),
+            State::Revoked | State::Forgotten => Some(Refusal::Revoked),
+        }
+    }
+}
+
+impl talos_cells::CellValue for CachedKey {
+    fn supersedes(&self, current: &Self) -> bool {
+        let rank = |cached: &Self| {
+            let KeyFacts { compared, .. } = cached.facts;
+            (
+                cached.sequence,
+                cached.generation,
+                compared,
+                cached.loaded_s,
+            )
+        };
+        rank(self) > rank(current)
+    }
+
+    fn bytes(&self) -> usize {
+        mem::size_of::<Self>() + mem::size_of_val(&*self.allowed_cidrs) + self.body.len()
+    }
+}

@@ -1,0 +1,59 @@
+//! How many keys a revocation of many ends. What waits here, waits for the disk, and for seconds when there are millions of keys: none
+//! of it belongs on a thread that must not.
+
+use talos_model::{BulkRevocation, Matcher, ReadError, Record, TenantId};
+
+use super::Engine;
+use crate::bulk_revocation::Walk;
+
+impl Engine {
+    /// How many keys of the tenant a revocation of those that match would end.
+    ///
+    /// # Errors
+    /// When storage cannot be read, too many counts are under way, or the engine is shutting down.
+    pub fn count_matching(&self, tenant: TenantId, matcher: &Matcher) -> Result<u64, ReadError> {
+        let bulk_revocations = self.verifier.bulk_revocations();
+        self.count(tenant, matcher, &|record| {
+            record.revocation.is_none()
+                && matcher.matches(record)
+                && bulk_revocations.ending(record).is_none()
+        })
+    }
+
+    /// How many keys a bulk revocation has ended, whether their records have followed or not.
+    ///
+    /// # Errors
+    /// As [`Engine::count_matching`].
+    pub fn count_ended(&self, bulk_revocation: &BulkRevocation) -> Result<u64, ReadError> {
+        let bulk_revocations = self.verifier.bulk_revocations();
+        let ends = |record: &Record| {
+            let ending = bulk_revocations.ending(record);
+            ending.is_some_and(|ending| ending.id == bulk_revocation.id)
+        };
+        self.count(
+            bulk_revocation.tenant,
+            &bulk_revocation.matcher,
+            &|record| bulk_revocation.has_ended(record) || ends(record),
+        )
+    }
+
+    /// How many revocations of many keys are under way, for tests that wait for them.
+    #[cfg(test)]
+    pub(crate) fn bulk_revocations_in_force(&self) -> usize {
+        self.verifier.bulk_revocations().len()
+    }
+
+    fn count(
+        &self,
+        tenant: TenantId,
+        matcher: &Matcher,
+        wanted: &dyn Fn(&Record) -> bool,
+    ) -> Result<u64, ReadError> {
+        if self.verifier.is_closed() {
+            return Err(ReadError::Incomplete);
+        }
+        let reader = self.verifier.reader();
+        let walk = Walk::new(&**reader, self.store.shards(), tenant, matcher);
+        self.counts.count(walk, wanted)
+    }
+}

@@ -1,0 +1,113 @@
+//! Bulk revocations, and records as they make them.
+//!
+//! Whoever reads takes the bulk revocations first: a bulk revocation that is in force when somebody asks is then among them.
+
+use std::sync::Arc;
+
+use talos_cells::pin;
+use talos_model::{
+    BulkRevocation, BulkRevocations, Event, ListQuery, Page, Record, RecordKey, Selection, Status,
+};
+
+use super::Verifier;
+use crate::cached_key::Current;
+use crate::limits::LIST_RANGES;
+use crate::storage::{StorageError, moved};
+
+impl Verifier {
+    /// The bulk revocations in force at this moment.
+    pub fn bulk_revocations(&self) -> BulkRevocations {
+        self.current.load(&pin()).bulk_revocations.clone()
+    }
+
+    /// A bulk revocation is durable, or no longer needed. When this returns, nobody is answered without it.
+    pub(super) fn publish_bulk_revocation(&self, event: Event, bulk_revocation: &BulkRevocation) {
+        self.change(|current| Current {
+            generation: current.generation,
+            bulk_revocations: match event {
+                Event::BulkRevocationCompleted => current.bulk_revocations.without(bulk_revocation),
+                _ => current.bulk_revocations.with(bulk_revocation.clone()),
+            },
+            keyring: Arc::clone(&current.keyring),
+        });
+    }
+
+    /// A history begins with these bulk revocations: those of another one say nothing about it, nor does how far they had come.
+    pub fn begin_bulk_revocations(&self, bulk_revocations: BulkRevocations) {
+        self.change(|current| Current {
+            generation: current.generation + 1,
+            bulk_revocations,
+            keyring: Arc::clone(&current.keyring),
+        });
+    }
+
+    /// The record of a key. May wait for the disk.
+    pub fn record(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
+        let bulk_revocations = self.bulk_revocations();
+        let record = self.reader.read(key)?;
+        Ok(record.map(|record| bulk_revocations.apply(record)))
+    }
+
+    /// A page of keys. May wait for the disk. While bulk revocations are in force, a page may be shorter than it could be.
+    pub fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
+        let bulk_revocations = self.bulk_revocations();
+        let selection = &query.selection;
+        if !bulk_revocations.concern_tenant(selection.tenant) {
+            return self.reader.list(query);
+        }
+        let wanted = selection.status;
+        if wanted != Some(Status::Revoked) {
+            return self.remaining(query.clone(), wanted, &bulk_revocations);
+        }
+        // Those that have ended, but whose records have not followed, stand among the others in the index. All keys and the
+        // revoked ones are in one order, so that a page of either goes on where one of the other has ended.
+        let all = Selection {
+            status: None,
+            ..selection.clone()
+        };
+        let place = |entry: &[u8], from, to| moved(entry, from, to).unwrap_or_default();
+        let of_all = ListQuery {
+            after: place(&query.after, selection, &all),
+            selection: all.clone(),
+            ..query.clone()
+        };
+        let mut page = self.remaining(of_all, wanted, &bulk_revocations)?;
+        page.next = page.next.map(|next| place(&next, &all, selection));
+        Ok(page)
+    }
+
+    /// Of a selection, the keys that are in it as bulk revocations make them.
+    fn remaining(
+        &self,
+        mut query: ListQuery,
+        wanted: Option<Status>,
+        bulk_revocations: &BulkRevocations,
+    ) -> Result<Page, StorageError> {
+        let limit = query.limit;
+        let is_wanted = |record: &Record| match wanted {
+            None => true,
+            Some(Status::Revoked) => record.revocation.is_some(),
+            Some(Status::Active | Status::Expired) => record.revocation.is_none(),
+        };
+        let mut records = Vec::new();
+        for _ in 0..LIST_RANGES {
+            let range = self.reader.list(&query)?;
+            let is_cut = range.records.len() < query.limit;
+            let applied = range
+                .records
+                .into_iter()
+                .map(|record| bulk_revocations.apply(record));
+            records.extend(applied.filter(is_wanted));
+            query.limit = limit.saturating_sub(records.len());
+            query.after = range.next.unwrap_or_default();
+            if query.after.is_empty() || query.limit == 0 || is_cut {
+                break;
+            }
+        }
+        Ok(Page {
+            records,
+            next: Some(query.after).filter(|next| !next.is_empty()),
+            last_used: Vec::new(),
+        })
+    }
+}
