@@ -34,7 +34,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         "talos-admin",
         &["talos-api", "talos-config", "talos-engine", "talos-metrics"],
     ),
-    ("talos-replication", &["talos-config", "talos-engine"]),
+    ("talos-replication", &["talos-model"]),
+    (
+        "talos-node",
+        &[
+            "talos-config",
+            "talos-engine",
+            "talos-model",
+            "talos-replication",
+        ],
+    ),
     (
         "talos-proxy",
         &["talos-api", "talos-engine", "talos-metrics"],

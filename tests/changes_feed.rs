@@ -100,7 +100,8 @@ fn copy(from: &Path, to: &Path) {
         entries: usize::MAX,
         bytes: usize::MAX,
     };
-    node.begin_copy(source.standing().epochs, place.clone())
+    let known = source.standing();
+    node.begin_copy(known.cluster, known.epochs, place.clone())
         .unwrap();
     let chunk = snapshot.read(&place.cursor, all).unwrap();
     node.install(place.name, chunk).unwrap();

@@ -10,8 +10,8 @@ use talos_engine::OpenError;
 use talos_engine::backup::RestoreError;
 use talos_engine::limits::CREDENTIAL_BYTES;
 use talos_engine::token::MintError;
+use talos_node::NodeError;
 use talos_proxy::ProxyError;
-use talos_replication::node::NodeError;
 use talos_server::ServerError;
 
 /// Why a command failed. Each message is one line on standard error, for the person at the

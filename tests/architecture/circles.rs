@@ -36,7 +36,7 @@ const PARENTS: [(&str, &str); 10] = [
     ("replication/src/driver/replica/mod.rs", CONNECTION),
     ("replication/src/handshake/mod.rs", DATA),
     (
-        "replication/src/node/mod.rs",
+        "replication/node/src/lib.rs",
         "the child changes the role in what the parent shares",
     ),
 ];

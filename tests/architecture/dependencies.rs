@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-// When `talos-model` and `talos-credentials` exist, they belong here.
-const WITHOUT_ROCKSDB: [&str; 1] = ["talos-cells"];
-/// Crates that belong above, and still depend on it through the engine.
-const STILL_WITH_ROCKSDB: [&str; 4] = [
-    "talos-api",
-    "talos-config",
-    "talos-proxy",
+const WITHOUT_ROCKSDB: [&str; 4] = [
+    "talos-cells",
+    "talos-credentials",
+    "talos-model",
     "talos-replication",
 ];
+/// Crates that belong above, and still depend on it through the engine.
+const STILL_WITH_ROCKSDB: [&str; 3] = ["talos-api", "talos-config", "talos-proxy"];
 /// The packages that are RocksDB.
 const ROCKSDB: [&str; 2] = ["librocksdb-sys", "rocksdb"];
 

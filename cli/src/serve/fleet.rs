@@ -11,12 +11,13 @@ use talos_api::fleet::{
 };
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::{Engine, LoggedChange, Mode, Position};
+use talos_node::{
+    ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
+    RequiredReplicas, WriteRole,
+};
 use talos_replication::driver::primary::FedReplica;
 use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
-use talos_replication::node::{
-    Duty, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, Place,
-};
 use talos_replication::secret::{Secrets, SharedSecret};
 
 use crate::error::CliError;
@@ -35,10 +36,10 @@ impl Plan {
     /// When a secret or a file of `replication` cannot be used.
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
-        let place = match (replication.role, &replication.primary) {
+        let configured_role = match (replication.role, &replication.primary) {
             (ReplicationRole::None, _) => return Ok(None),
-            (ReplicationRole::Primary, _) => Place::Primary,
-            (ReplicationRole::Replica, primary) => Place::Replica {
+            (ReplicationRole::Primary, _) => ConfiguredRole::Primary,
+            (ReplicationRole::Replica, primary) => ConfiguredRole::Replica {
                 primary: primary
                     .as_ref()
                     .map(ToString::to_string)
@@ -82,7 +83,7 @@ impl Plan {
         Ok(Some(Self {
             file,
             settings: NodeSettings {
-                place,
+                configured_role,
                 directory: settings.db.directory.clone(),
                 listen: replication.listen,
                 secrets,
@@ -100,7 +101,7 @@ impl Plan {
 
     /// The mode in which to open the database.
     pub(super) fn mode(&self) -> Mode {
-        self.file.mode(&self.settings.place)
+        self.file.mode(&self.settings.configured_role)
     }
 
     /// Starts the node.
@@ -157,14 +158,14 @@ impl Fleet for Member {
     }
 
     fn writes(&self) -> Result<Writes, ApiError> {
-        match self.node.duty() {
-            Duty::Takes => Ok(Writes::Here),
-            Duty::Follows => Ok(Writes::At(Arc::clone(&self.primary_url))),
-            Duty::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
+        match self.node.write_role() {
+            WriteRole::Accepts => Ok(Writes::Here),
+            WriteRole::Forwards => Ok(Writes::At(Arc::clone(&self.primary_url))),
+            WriteRole::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
                 "another node is the primary since epoch {}, so this node no longer accepts changes; ask the new primary",
                 epoch.0
             ))),
-            Duty::Changing => Err(ApiError::service_unavailable(
+            WriteRole::Changing => Err(ApiError::service_unavailable(
                 "this node is changing its role; try again",
             )),
         }
@@ -175,8 +176,11 @@ impl Fleet for Member {
         position: Position,
         whom: Acknowledgement,
     ) -> Later<Result<(), NotEverywhere>> {
-        let every = whom == Acknowledgement::EveryReplica;
-        let acknowledged = self.node.acknowledge(position, every);
+        let required = match whom {
+            Acknowledgement::EveryReplica => RequiredReplicas::AllFresh,
+            Acknowledgement::Configured => RequiredReplicas::Configured,
+        };
+        let acknowledged = self.node.acknowledge(position, required);
         let node = Arc::clone(&self.node);
         Box::pin(async move {
             let Err(error) = acknowledged.await else {
@@ -246,14 +250,14 @@ impl Fleet for Member {
     }
 
     fn diverged(&self, limit: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
-        let alone = self.node.alone(limit);
+        let diverged = self.node.diverged_changes(limit);
         Box::pin(async move {
-            let alone = alone.await.map_err(refusal)?;
-            let changes = alone.changes.iter().map(change);
+            let diverged = diverged.await.map_err(refusal)?;
+            let changes = diverged.changes.iter().map(change);
             Ok(DivergedChanges {
-                fork: alone.fork.to_string(),
+                fork: diverged.fork.to_string(),
                 changes: changes.collect::<Result<_, _>>()?,
-                total: alone.total,
+                total: diverged.total,
             })
         })
     }

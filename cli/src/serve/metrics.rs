@@ -11,7 +11,7 @@ use talos_admin::metrics::ControlMetrics;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, Health};
 use talos_metrics::Exposition;
-use talos_replication::node::Node;
+use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
 use super::VERSION;

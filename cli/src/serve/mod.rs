@@ -35,7 +35,7 @@ use talos_engine::{
     Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Mode, Options, Prefixes,
     Retention, TokenSettings,
 };
-use talos_replication::node::Node;
+use talos_node::Node;
 use talos_server::{Server, ServerOptions};
 
 use self::development::Development;

@@ -12,6 +12,7 @@ pub mod cidr;
 pub mod clock;
 mod command;
 pub mod copy;
+mod divergence;
 pub mod duration;
 mod epoch_history;
 mod follow_error;
@@ -34,6 +35,7 @@ pub use command::{
     RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
 };
 pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
+pub use divergence::Divergence;
 pub use epoch_history::{CopyName, EpochHistory, EpochHistoryError, EpochId, EpochStart};
 pub use follow_error::FollowError;
 pub use ids::{Epoch, InvalidKeyId, KeyId, KeyKind, Position, Sequence, ShardId, TenantId};

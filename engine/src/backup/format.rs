@@ -136,7 +136,7 @@ fn head_fields(head: &BackupHead) -> HeadV1 {
         time_ms: head.time.0,
         epoch: head.position.epoch.0,
         sequence: head.position.sequence.0,
-        cluster: head.epochs.cluster(),
+        cluster: head.cluster,
         starts: head.epochs.starts().iter().map(start).collect(),
         shards: head.shards,
         release: head.release.clone(),
@@ -192,7 +192,8 @@ fn decode_head(fields: &[u8]) -> Option<Body> {
             epoch: Epoch(fields.epoch),
             sequence: Sequence(fields.sequence),
         },
-        epochs: EpochHistory::new(fields.cluster, starts).ok()?,
+        cluster: fields.cluster,
+        epochs: EpochHistory::new(starts).ok()?,
         shards: fields.shards,
         release: fields.release,
     };
@@ -206,14 +207,11 @@ mod tests {
     use super::*;
 
     fn epochs() -> EpochHistory {
-        EpochHistory::new(
-            [7; 16],
-            vec![EpochStart {
-                epoch: Epoch(1),
-                id: EpochId([8; 16]),
-                after: Sequence(0),
-            }],
-        )
+        EpochHistory::new(vec![EpochStart {
+            epoch: Epoch(1),
+            id: EpochId([8; 16]),
+            after: Sequence(0),
+        }])
         .unwrap()
     }
 
@@ -223,6 +221,7 @@ mod tests {
         let head = Body::CommitPosition(BackupHead {
             time: UnixMillis(1),
             position: "1.2".parse().unwrap(),
+            cluster: [7; 16],
             epochs: epochs(),
             shards: 2,
             release: "r".to_owned(),
@@ -291,6 +290,7 @@ mod tests {
         let of_no_epoch = BackupHead {
             time: UnixMillis(1),
             position: "2.2".parse().unwrap(),
+            cluster: [7; 16],
             epochs: epochs(),
             shards: 2,
             release: String::new(),

@@ -1,7 +1,7 @@
 //! Making a backup, a part at a time.
 
 use sha2::{Digest as _, Sha256};
-use talos_model::{CopyCursor, CopyEnd, ReadLimits, clock};
+use talos_model::{CopyCursor, CopyEnd, NodeState, ReadLimits, clock};
 
 use super::format::{self, Body};
 use super::{BackupCounts, BackupHead};
@@ -35,7 +35,10 @@ impl Engine {
     pub fn backup(&self, release: &str) -> Result<BackupMaker, SnapshotError> {
         let time = clock::now();
         let snapshot = self.snapshot()?;
-        let (position, epochs) = (snapshot.position(), self.standing().epochs);
+        let position = snapshot.position();
+        let NodeState {
+            cluster, epochs, ..
+        } = self.standing();
         if !epochs.has(position) {
             // A copy of another node began in between.
             return Err(SnapshotError::Incomplete);
@@ -43,6 +46,7 @@ impl Engine {
         let head = BackupHead {
             time,
             position,
+            cluster,
             epochs,
             shards: self.shard_count(),
             release: release.to_owned(),

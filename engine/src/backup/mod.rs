@@ -27,6 +27,8 @@ pub struct BackupHead {
     pub time: UnixMillis,
     /// The last change that it contains.
     pub position: Position,
+    /// The cluster of the node.
+    pub cluster: [u8; 16],
     /// The epochs that the node knew.
     pub epochs: EpochHistory,
     /// How many shards the node has.

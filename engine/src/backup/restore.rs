@@ -145,8 +145,9 @@ fn install<R: Read>(
         digest: None,
         cursor: CopyCursor::default(),
     };
-    let (epochs, name) = (reader.head().epochs.clone(), place.name);
-    engine.begin_copy(epochs, place).map_err(&refused)?;
+    let (head, name) = (reader.head(), place.name);
+    let begun = engine.begin_copy(head.cluster, head.epochs.clone(), place);
+    begun.map_err(&refused)?;
     while let Some(chunk) = reader.next_rows()? {
         engine.install(name, chunk).map_err(&refused)?;
         progress(reader.counts().keys);

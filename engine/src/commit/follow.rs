@@ -20,7 +20,11 @@ impl Worker {
             ReplicationCommand::Adopt(epochs) => self.adopt(epochs),
             ReplicationCommand::Promote(epoch, id) => self.promote(epoch, id),
             ReplicationCommand::StepDown => self.step_down(),
-            ReplicationCommand::BeginCopy(epochs, place) => self.begin_copy(epochs, place),
+            ReplicationCommand::BeginCopy {
+                cluster,
+                epochs,
+                place,
+            } => self.begin_copy(cluster, epochs, &place),
             ReplicationCommand::Install(name, chunk) => self.install(name, chunk),
         }?;
         Ok(self.last)
@@ -105,37 +109,46 @@ impl Worker {
         epochs: EpochHistory,
         leadership: Leadership,
     ) -> Result<(), FollowError> {
-        let step = MembershipWrite::EpochHistory(&epochs, leadership);
+        let mut state = self.membership().standing.clone();
+        state.epochs = epochs;
+        state.leadership = leadership;
+        let step = MembershipWrite::EpochHistory(&state);
         let written = self.journal.write_membership(&step);
         written.map_err(|error| self.failed(&error))?;
         let mut membership = self.membership();
         membership.mode = mode;
-        membership.standing.epochs = epochs;
-        membership.standing.leadership = leadership;
+        membership.standing = state;
         drop(membership);
         // A new primary goes on with what the one before has not finished.
         self.bell.ring();
         Ok(())
     }
 
-    fn begin_copy(&mut self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
+    fn begin_copy(
+        &mut self,
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: &CopyPlace,
+    ) -> Result<(), FollowError> {
         let standing = self.of_replica()?;
         check_not_older(&standing.epochs, &epochs)?;
         if !epochs.has(place.position) || place.cursor != CopyCursor::default() {
             return Err(FollowError::Malformed("the beginning of a copy".to_owned()));
         }
         self.verifier.close();
-        let step = MembershipWrite::BeginCopy(&epochs, &place);
+        let state = NodeState {
+            cluster,
+            epochs,
+            leadership: Leadership::Other,
+            copying: Some(place.clone()),
+        };
+        let step = MembershipWrite::BeginCopy(&state, place);
         // Whatever went wrong, it stays closed: what is on disk is unknown.
         let written = self.journal.write_membership(&step);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.last = Position::START;
-        self.membership().standing = NodeState {
-            epochs,
-            leadership: Leadership::Other,
-            copying: Some(place),
-        };
+        self.membership().standing = state;
         Ok(())
     }
 

@@ -16,7 +16,12 @@ pub enum ReplicationCommand {
     /// Become a replica.
     StepDown,
     /// Throw everything away for a copy that begins.
-    BeginCopy(EpochHistory, CopyPlace),
+    BeginCopy {
+        /// The cluster of the sender.
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: CopyPlace,
+    },
     /// Add rows to the copy of this name.
     Install(CopyName, CopyChunk),
 }

@@ -168,14 +168,23 @@ impl Engine {
         self.give(ReplicationCommand::StepDown).map(drop)
     }
 
-    /// Throws everything away, for a copy of a primary of this epoch history. From now on nobody is answered until the copy is
+    /// Throws everything away, for a copy of a primary of this cluster and epoch history. From now on nobody is answered until the copy is
     /// complete, not after a restart either: [`Engine::standing`] then tells how far it has come.
     ///
     /// # Errors
     /// When the node knows a later epoch; or the place is not the beginning of a copy.
-    pub fn begin_copy(&self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
-        self.give(ReplicationCommand::BeginCopy(epochs, place))
-            .map(drop)
+    pub fn begin_copy(
+        &self,
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: CopyPlace,
+    ) -> Result<(), FollowError> {
+        let command = ReplicationCommand::BeginCopy {
+            cluster,
+            epochs,
+            place,
+        };
+        self.give(command).map(drop)
     }
 
     /// Adds rows to the copy of this name; those that are there already are passed over. With the last of them the node holds

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use talos_model::{
-    Change, CopyChunk, CopyPlace, EpochHistory, Leadership, LoggedChange, Position, TenantId,
-};
+use talos_model::{Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, TenantId};
 
 use super::error::StorageError;
 
@@ -38,9 +36,9 @@ pub trait Journal: Send {
 #[derive(Clone, Copy, Debug)]
 pub enum MembershipWrite<'a> {
     /// This becomes the node's epoch history.
-    EpochHistory(&'a EpochHistory, Leadership),
+    EpochHistory(&'a NodeState),
     /// Everything is thrown away for a copy that begins.
-    BeginCopy(&'a EpochHistory, &'a CopyPlace),
+    BeginCopy(&'a NodeState, &'a CopyPlace),
     /// These rows are added to the copy, which has then come to this place.
     Install(&'a CopyChunk, &'a CopyPlace),
 }

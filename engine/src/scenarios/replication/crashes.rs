@@ -131,7 +131,7 @@ fn a_promotion_is_durable_before_its_first_change() {
 #[test]
 fn a_database_that_forgot_an_epoch_of_its_changes_does_not_open() {
     let pair = Pair::new();
-    let first = pair.primary.standing().epochs;
+    let first = pair.primary.standing();
     pair.primary.step_down().unwrap();
     pair.primary.promote(None).unwrap();
     issue_new(&pair.primary, "a");

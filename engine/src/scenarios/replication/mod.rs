@@ -189,8 +189,8 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
 
 /// Begins a copy of the primary of which `snapshot` is.
 pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
-    let epochs = primary.standing().epochs;
-    let begun = replica.begin_copy(epochs, place(snapshot));
+    let known = primary.standing();
+    let begun = replica.begin_copy(known.cluster, known.epochs, place(snapshot));
     assert_eq!(begun, Ok(()));
 }
 

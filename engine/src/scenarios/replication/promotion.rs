@@ -36,7 +36,11 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     assert_eq!(other.apply(late), Err(older.clone()));
     assert_eq!(other.adopt(old_epochs.clone()), Err(older.clone()));
     let snapshot = pair.primary.snapshot().unwrap();
-    let copied = other.begin_copy(old_epochs, place(&snapshot));
+    let copied = other.begin_copy(
+        pair.primary.standing().cluster,
+        old_epochs,
+        place(&snapshot),
+    );
     assert_eq!(copied, Err(older));
     feed(&pair.replica, &other);
     assert_equal(&pair.replica, &other);

@@ -4,7 +4,7 @@
 
 use talos_model::{
     CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Leadership,
-    Position, Sequence,
+    NodeState, Position, Sequence,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -41,20 +41,17 @@ struct CopyingV1 {
     key: Vec<u8>,
 }
 
-/// The bytes that stand for an epoch history.
-pub fn encode_epochs(
-    epochs: &EpochHistory,
-    leadership: Leadership,
-) -> Result<Vec<u8>, StorageError> {
+/// The bytes of everything in a node's state but the copy under way.
+pub fn encode_epochs(state: &NodeState) -> Result<Vec<u8>, StorageError> {
     let start = |start: &EpochStart| EpochStartV1 {
         epoch: start.epoch.0,
         id: start.id.0,
         after: start.after.0,
     };
     versioned(wincode::serialize(&EpochHistoryV1 {
-        cluster: epochs.cluster(),
-        is_own: leadership == Leadership::Own,
-        starts: epochs.starts().iter().map(start).collect(),
+        cluster: state.cluster,
+        is_own: state.leadership == Leadership::Own,
+        starts: state.epochs.starts().iter().map(start).collect(),
     }))
 }
 
@@ -70,8 +67,8 @@ pub fn encode_copying(place: &CopyPlace) -> Result<Vec<u8>, StorageError> {
     }))
 }
 
-/// The epoch history that these bytes are.
-pub fn decode_epochs(bytes: &[u8]) -> Result<(EpochHistory, Leadership), StorageError> {
+/// Decodes what [`encode_epochs`] writes; the state has no copy under way.
+pub fn decode_epochs(bytes: &[u8]) -> Result<NodeState, StorageError> {
     let unreadable = StorageError::Corrupt("the epochs of the database");
     let fields: EpochHistoryV1 =
         wincode::deserialize_exact(unversioned(bytes)?).map_err(|_| unreadable.clone())?;
@@ -81,13 +78,18 @@ pub fn decode_epochs(bytes: &[u8]) -> Result<(EpochHistory, Leadership), Storage
         after: Sequence(start.after),
     };
     let starts = fields.starts.into_iter().map(start).collect();
-    let epochs = EpochHistory::new(fields.cluster, starts).map_err(|_| unreadable)?;
+    let epochs = EpochHistory::new(starts).map_err(|_| unreadable)?;
     let leadership = if fields.is_own {
         Leadership::Own
     } else {
         Leadership::Other
     };
-    Ok((epochs, leadership))
+    Ok(NodeState {
+        cluster: fields.cluster,
+        epochs,
+        leadership,
+        copying: None,
+    })
 }
 
 /// The copy under way that these bytes stand for.

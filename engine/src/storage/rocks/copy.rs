@@ -8,9 +8,7 @@ use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
 use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
-use talos_model::{
-    CopyChunk, CopyEnd, CopyPlace, CopyRow, EpochHistory, Leadership, RecordKey, TenantId,
-};
+use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
 use super::options;
@@ -32,30 +30,26 @@ type Live = HashMap<TenantId, u64>;
 
 impl RocksStore {
     /// The batch that makes this the node's epoch history.
-    pub(super) fn epochs_batch(
-        &self,
-        epochs: &EpochHistory,
-        leadership: Leadership,
-    ) -> Result<WriteBatch, StorageError> {
+    pub(super) fn epochs_batch(&self, state: &NodeState) -> Result<WriteBatch, StorageError> {
         let mut batch = WriteBatch::default();
-        let epochs = encode_epochs(epochs, leadership)?;
+        let epochs = encode_epochs(state)?;
         batch.put_cf(self.family(META)?, EPOCH_HISTORY, epochs);
         Ok(batch)
     }
 
-    /// Makes this the epoch history of a database that has none, durably.
-    pub(crate) fn found(&self, epochs: &EpochHistory) -> Result<(), StorageError> {
-        let batch = self.epochs_batch(epochs, Leadership::Own)?;
+    /// Makes this the state of a database that has none, durably.
+    pub(crate) fn found(&self, state: &NodeState) -> Result<(), StorageError> {
+        let batch = self.epochs_batch(state)?;
         Ok(self.db.write_opt(batch, &options::synced_writes())?)
     }
 
     /// The batch that throws everything away and notes that a copy has begun.
     pub(super) fn clearing_batch(
         &self,
-        epochs: &EpochHistory,
+        state: &NodeState,
         place: &CopyPlace,
     ) -> Result<WriteBatch, StorageError> {
-        let mut batch = self.epochs_batch(epochs, Leadership::Other)?;
+        let mut batch = self.epochs_batch(state)?;
         let fixed = [LOG, REQUESTS, INDEX, COUNTS, USED].map(|name| self.family(name));
         let shards = self.shards().all().map(|shard| self.shard(shard));
         for family in fixed.into_iter().chain(shards) {

@@ -50,11 +50,9 @@ impl Journal for RocksJournal {
     fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError> {
         let store = &self.store;
         match write {
-            MembershipWrite::EpochHistory(epochs, leadership) => {
-                self.write(store.epochs_batch(epochs, *leadership)?)
-            }
-            MembershipWrite::BeginCopy(epochs, place) => {
-                self.begin_copy(store.clearing_batch(epochs, place)?)
+            MembershipWrite::EpochHistory(state) => self.write(store.epochs_batch(state)?),
+            MembershipWrite::BeginCopy(state, place) => {
+                self.begin_copy(store.clearing_batch(state, place)?)
             }
             MembershipWrite::Install(chunk, place) => {
                 self.install(store.chunk_batch(chunk, place)?, chunk, place)

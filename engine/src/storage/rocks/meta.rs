@@ -17,12 +17,10 @@ impl RocksStore {
         let Some(epochs) = self.db.get_cf(meta, EPOCH_HISTORY)? else {
             return Ok(None);
         };
-        let (epochs, leadership) = decode_epochs(&epochs)?;
         let copying = self.db.get_cf(meta, COPYING)?;
         Ok(Some(NodeState {
-            epochs,
-            leadership,
             copying: copying.map(|bytes| decode_copying(&bytes)).transpose()?,
+            ..decode_epochs(&epochs)?
         }))
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rocksdb::{DB, Direction, IteratorMode, Options};
 use talos_model::{
-    EpochHistory, EpochStart, LogRead, LoggedChange, Position, ReadLimits, Sequence,
+    EpochHistory, EpochStart, LogRead, LoggedChange, NodeState, Position, ReadLimits, Sequence,
 };
 
 use super::families::{LOG, META};
@@ -101,7 +101,7 @@ impl OldLog {
         let epochs = db
             .get_cf(meta, EPOCH_HISTORY)?
             .ok_or(OldLogError::Another)?;
-        let (epochs, _) = decode_epochs(&epochs)?;
+        let NodeState { epochs, .. } = decode_epochs(&epochs)?;
         Ok(Self {
             db,
             epochs,

@@ -51,13 +51,14 @@ pub fn standing(store: &RocksStore) -> Result<NodeState, Fault> {
     if let Some(standing) = store.standing()? {
         return Ok(standing);
     }
-    let epochs = EpochHistory::first(random()?, EpochId(random()?));
-    store.found(&epochs)?;
-    Ok(NodeState {
-        epochs,
+    let state = NodeState {
+        cluster: random()?,
+        epochs: EpochHistory::first(EpochId(random()?)),
         leadership: Leadership::Own,
         copying: None,
-    })
+    };
+    store.found(&state)?;
+    Ok(state)
 }
 
 fn random() -> Result<[u8; 16], StorageError> {

@@ -1,4 +1,4 @@
-//! A line between two nodes that can be cut anywhere.
+//! A TCP proxy between two nodes that can cut connections at any byte.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,35 +9,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Listens, and passes on what comes to a node behind.
-pub struct Bridge {
+/// Listens, and forwards connections to a node.
+pub struct FaultyProxy {
     pub address: SocketAddr,
-    line: Arc<Line>,
+    shared: Arc<Shared>,
 }
 
-struct Line {
+struct Shared {
     target: Mutex<SocketAddr>,
     /// After how many bytes from the primary the next connections are cut.
     cuts: Mutex<VecDeque<usize>>,
-    /// How many bytes from the primary are passed on at a time.
-    piece: usize,
+    /// The most bytes from the primary that are forwarded at a time.
+    chunk_bytes: usize,
     connections: watch::Sender<usize>,
-    severed: watch::Sender<u64>,
+    cut_all: watch::Sender<u64>,
 }
 
-impl Bridge {
-    /// To this node, cutting its first connections after so many bytes from there.
-    pub async fn new(target: SocketAddr, cuts: &[usize], piece: usize) -> Self {
+impl FaultyProxy {
+    /// Forwards to `target`. Cuts the first connections after this many bytes from there.
+    pub async fn new(target: SocketAddr, cuts: &[usize], chunk_bytes: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let line = Arc::new(Line {
+        let shared = Arc::new(Shared {
             target: Mutex::new(target),
             cuts: Mutex::new(cuts.iter().copied().collect()),
-            piece,
+            chunk_bytes,
             connections: watch::Sender::new(0),
-            severed: watch::Sender::new(0),
+            cut_all: watch::Sender::new(0),
         });
-        let accepting = Arc::clone(&line);
+        let accepting = Arc::clone(&shared);
         tokio::spawn(async move {
             let mut passing = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
@@ -45,37 +45,37 @@ impl Bridge {
                 passing.spawn(pass(Arc::clone(&accepting), stream));
             }
         });
-        Self { address, line }
+        Self { address, shared }
     }
 
-    /// Ends the connections that there are.
-    pub fn sever(&self) {
-        self.line.severed.send_modify(|times| *times += 1);
+    /// Cuts all open connections.
+    pub fn cut_all(&self) {
+        self.shared.cut_all.send_modify(|times| *times += 1);
     }
 
-    /// Whether all cuts have been made.
-    pub fn has_cut(&self) -> bool {
-        self.line.cuts.lock().unwrap().is_empty()
+    /// Whether all cuts were made.
+    pub fn made_all_cuts(&self) -> bool {
+        self.shared.cuts.lock().unwrap().is_empty()
     }
 
     pub fn connections(&self) -> usize {
-        *self.line.connections.borrow()
+        *self.shared.connections.borrow()
     }
 
-    pub fn lead_to(&self, target: SocketAddr) {
-        *self.line.target.lock().unwrap() = target;
+    pub fn set_target(&self, target: SocketAddr) {
+        *self.shared.target.lock().unwrap() = target;
     }
 }
 
-async fn pass(line: Arc<Line>, near: TcpStream) {
-    let mut severed = line.severed.subscribe();
-    let target = *line.target.lock().unwrap();
+async fn pass(shared: Arc<Shared>, near: TcpStream) {
+    let mut cut_all = shared.cut_all.subscribe();
+    let target = *shared.target.lock().unwrap();
     let Ok(far) = TcpStream::connect(target).await else {
         return;
     };
     far.set_nodelay(true).unwrap();
     near.set_nodelay(true).unwrap();
-    let mut left = line.cuts.lock().unwrap().pop_front();
+    let mut left = shared.cuts.lock().unwrap().pop_front();
     let (mut near_reads, mut near_writes) = near.into_split();
     let (mut far_reads, mut far_writes) = far.into_split();
     let up = async {
@@ -83,7 +83,7 @@ async fn pass(line: Arc<Line>, near: TcpStream) {
         let _ = far_writes.shutdown().await;
     };
     let down = async {
-        let mut buffer = vec![0; line.piece];
+        let mut buffer = vec![0; shared.chunk_bytes];
         loop {
             let most = left.unwrap_or(usize::MAX).min(buffer.len());
             if most == 0 {
@@ -103,6 +103,6 @@ async fn pass(line: Arc<Line>, near: TcpStream) {
     tokio::select! {
         () = async { tokio::join!(up, std::future::pending::<()>()); } => {}
         () = down => {}
-        _ = severed.changed() => {}
+        _ = cut_all.changed() => {}
     }
 }

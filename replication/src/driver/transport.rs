@@ -1,4 +1,4 @@
-//! A stream of bytes to the other node, beside the state machines that know what they mean.
+//! The byte stream to the other node.
 
 use std::io;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use tokio::time::timeout;
 use super::clock::now_ms;
 use crate::limits::SILENCE_MS;
 
-/// Bytes that are read at a time.
+/// The most bytes of one read.
 const INPUT_BYTES: usize = 64 << 10;
-/// When no more than this waits to be sent, more may be read from storage.
+/// With no more than this many bytes unsent, more may be added.
 const ROOM_BYTES: usize = 16 << 10;
-/// How long a connection that ends may take to send what waits, and the other side to read it.
+/// How long closing may take: until the rest is sent and the other side has closed.
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// Both directions of a connection.
-pub(super) struct Line<S> {
+pub(super) struct Transport<S> {
     pub(super) reader: ReadHalf<S>,
     pub(super) writer: WriteHalf<S>,
     pub(super) input: Box<[u8]>,
     pub(super) outbox: Outbox,
 }
 
-impl<S: AsyncRead + AsyncWrite> Line<S> {
+impl<S: AsyncRead + AsyncWrite> Transport<S> {
     pub(super) fn new(stream: S) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
@@ -36,8 +36,8 @@ impl<S: AsyncRead + AsyncWrite> Line<S> {
         }
     }
 
-    /// Sends what waits and closes. It reads on until the other side has closed as well: a system that closes over unread
-    /// bytes throws away what was sent, too, and with it the reason.
+    /// Sends the rest and closes. Reads on until the other side has closed as well: closing a
+    /// socket with unread input resets the connection, and the other side would lose the reason.
     pub(super) async fn close(self) {
         let Self {
             mut reader,
@@ -53,25 +53,25 @@ impl<S: AsyncRead + AsyncWrite> Line<S> {
             while reader.read(&mut input).await? > 0 {}
             io::Result::Ok(())
         };
-        // It is over in any case.
+        // The connection is over even if this fails.
         let _ = timeout(CLOSE, closed).await;
     }
 }
 
-/// Bytes that wait to be sent.
+/// The bytes to send.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
-    /// Whether something may stick in a buffer of the stream.
+    /// Whether the stream may still buffer bytes.
     unflushed: bool,
-    /// When something has last left, or begun to wait.
+    /// When bytes last left, or when the first of these were added.
     moved_ms: u64,
 }
 
 impl Outbox {
-    /// To append to.
-    pub(super) fn end(&mut self) -> &mut Vec<u8> {
+    /// The buffer to append to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if !self.is_waiting() {
             self.moved_ms = now_ms();
         }
@@ -84,17 +84,17 @@ impl Outbox {
         self.sent < self.bytes.len() || self.unflushed
     }
 
-    /// Whether so little waits that more may be added.
+    /// Whether few enough bytes wait that more may be added.
     pub(super) fn has_room(&self) -> bool {
         self.bytes.len() - self.sent <= ROOM_BYTES
     }
 
-    /// Whether the other side has taken nothing for long.
+    /// Whether the other side has accepted nothing for [`SILENCE_MS`].
     pub(super) fn is_stuck(&self, now_ms: u64) -> bool {
         self.is_waiting() && now_ms.saturating_sub(self.moved_ms) > SILENCE_MS
     }
 
-    /// Sends some of what waits. Nothing is lost when the wait is given up.
+    /// Sends some of the bytes, or flushes. Cancel safe.
     pub(super) async fn send(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let rest = self.bytes.get(self.sent..).unwrap_or_default();
         if rest.is_empty() {
@@ -121,9 +121,9 @@ mod tests {
     async fn what_is_added_while_some_has_left_arrives_in_order() {
         let (mut near, mut far) = tokio::io::duplex(4);
         let mut outbox = Outbox::default();
-        outbox.end().extend_from_slice(b"one two ");
+        outbox.buffer().extend_from_slice(b"one two ");
         outbox.send(&mut near).await.unwrap();
-        outbox.end().extend_from_slice(b"three");
+        outbox.buffer().extend_from_slice(b"three");
         let mut arrived = Vec::new();
         let mut piece = [0; 3];
         while outbox.is_waiting() {
@@ -142,7 +142,7 @@ mod tests {
         let (mut near, _far) = tokio::io::duplex(4);
         let mut outbox = Outbox::default();
         assert!(!outbox.is_stuck(u64::MAX), "nothing waits");
-        outbox.end().resize(ROOM_BYTES + 4, 0);
+        outbox.buffer().resize(ROOM_BYTES + 4, 0);
         assert!(!outbox.has_room());
         outbox.send(&mut near).await.unwrap();
         assert!(outbox.has_room(), "the stream has taken four bytes");

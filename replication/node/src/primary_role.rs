@@ -1,25 +1,25 @@
-//! An engine as the node of a primary's driver.
+//! The engine in the role of a primary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, FollowError};
+use talos_model::{Epoch, EpochHistory, Position};
+use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
+use talos_replication::message::LastUsed;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use crate::driver::primary::{PrimaryHandle, PrimaryNode};
-use crate::history::History;
-use crate::message::Stamp;
-use crate::position::{Epoch, Position};
 use crate::store::EngineSource;
 
-/// The later epoch of another primary, once there is one. From then on no write is acknowledged here.
+/// The later epoch of another primary, once there is one. From then on this node acknowledges no
+/// write.
 #[derive(Debug, Default)]
 pub(super) struct Replaced(AtomicU64);
 
 impl Replaced {
-    /// The epoch that has replaced this node's.
+    /// The later epoch, if there is one.
     pub(super) fn by(&self) -> Option<Epoch> {
         match self.0.load(Ordering::SeqCst) {
             0 => None,
@@ -32,34 +32,34 @@ impl Replaced {
     }
 }
 
-/// See the module.
-pub(super) struct Reigning {
+/// What the driver of a primary needs of the engine.
+pub(super) struct PrimaryRole {
     pub(super) engine: Arc<Engine>,
     pub(super) source: EngineSource,
-    pub(super) history: History,
-    pub(super) head: watch::Receiver<Position>,
+    pub(super) history: EpochHistory,
+    pub(super) committed: watch::Receiver<Position>,
     pub(super) replaced: Arc<Replaced>,
-    /// Set before anybody is listened to.
+    /// Set before the primary listens.
     pub(super) handle: Arc<OnceLock<PrimaryHandle>>,
 }
 
-impl PrimaryNode for Reigning {
+impl PrimaryNode for PrimaryRole {
     type Source = EngineSource;
 
     fn source(&self) -> EngineSource {
         self.source.clone()
     }
 
-    fn history(&self) -> History {
+    fn history(&self) -> EpochHistory {
         self.history.clone()
     }
 
-    fn head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+    fn committed(&self) -> watch::Receiver<Position> {
+        self.committed.clone()
     }
 
-    fn on_used(&self, stamps: Vec<Stamp>) {
-        for Stamp { key, time_ms } in stamps {
+    fn on_last_used(&self, last_used: Vec<LastUsed>) {
+        for LastUsed { key, time_ms } in last_used {
             if !self.engine.note_used(&key, UnixMillis(time_ms)) {
                 tracing::debug!("a replica's last use of a key was not taken");
             }
@@ -75,7 +75,7 @@ impl PrimaryNode for Reigning {
         }
         self.replaced.note(epoch);
         let (engine, handle) = (Arc::clone(&self.engine), Arc::clone(&self.handle));
-        // The disk may take its time; no write is acknowledged from now on in any case.
+        // Stepping down blocks on disk. No write is acknowledged from now on in any case.
         spawn_blocking(move || {
             match engine.step_down() {
                 Ok(()) | Err(FollowError::Replica) => {}

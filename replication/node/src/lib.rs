@@ -1,19 +1,25 @@
-//! A node of a fleet: an engine, and the driver of the role that the node has now.
+//! A node of a fleet: an engine, and the replication driver of the node's current role.
 //!
 //! Guarantees:
-//! - A promotion ends the role of a replica at rest, makes the new epoch durable, and only then are changes taken.
-//! - A node that learns of a later epoch acknowledges nothing from then on, steps down durably and feeds nobody.
-//! - A promotion outlives a restart for as long as the configuration is the one that it overrode, unless the primary that is
-//!   configured has been promoted since.
-//! - What is asked for every request ([`Node::is_ready`], [`Node::shows`]) takes no lock while the answer is yes.
+//! - A promotion stops the replica, waits until its storage is idle, makes the new epoch durable,
+//!   and only then accepts changes.
+//! - A node that learns of a later epoch acknowledges nothing from then on. It steps down durably
+//!   and feeds no replica.
+//! - A promotion survives restarts while the configuration is the one that it overrode, unless the
+//!   configured primary was promoted since.
+//! - The checks of every request ([`Node::is_ready`], [`Node::shows`]) take no lock while the
+//!   answer is yes.
+
+#![forbid(unsafe_code)]
 
 mod file;
+mod primary_role;
 mod probe;
-mod pulse;
-mod reign;
+mod readiness_lease;
 mod role;
 mod settings;
 mod status;
+pub mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,39 +27,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use talos_engine::{Engine, Watch};
+use talos_model::Position;
+use talos_replication::driver::ack_waiters::NotReplicated;
+use talos_replication::ids::{ClusterId, NodeId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 pub use self::file::NodeFile;
-use self::pulse::Pulse;
+use self::readiness_lease::ReadinessLease;
 use self::role::Role;
-pub use self::settings::{Alone, NodeError, NodeRefusal, NodeSettings, Place};
-pub use self::status::{Duty, NodeStatus, Unready};
-use crate::driver::waits::NotReplicated;
-use crate::position::{ClusterId, NodeId, Position};
-use crate::store::head_of;
+pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
+pub use self::status::{NodeStatus, RequiredReplicas, Unready, WriteRole};
 
-/// All nodes that share a secret may follow one another; their lineages tell whether they can.
+/// One cluster for all nodes: those that share a secret may follow one another. Their epoch
+/// histories decide whether they can.
 const CLUSTER: ClusterId = ClusterId([0; 16]);
-/// Threads for connections; what waits for the disk has threads of its own.
+/// Threads for connections. Work that blocks on disk runs on other threads.
 const THREADS: usize = 2;
-/// How long a stop waits for a role to end.
+/// How long [`Node::stop`] waits for the role to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+
 struct Shared {
     engine: Arc<Engine>,
     settings: NodeSettings,
     node: NodeId,
     file: Mutex<NodeFile>,
-    head: watch::Receiver<Position>,
-    /// One change of roles at a time.
+    committed: watch::Receiver<Position>,
+    /// Serialises changes of the role.
     changing: tokio::sync::Mutex<()>,
     role: Mutex<Role>,
-    pulse: Pulse,
+    readiness: ReadinessLease,
     _watch: Watch,
 }
 
-/// See the module.
+/// A running node.
 pub struct Node {
     shared: Arc<Shared>,
     runtime: Mutex<Option<Runtime>>,
@@ -61,7 +69,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts in the role that the engine is open for, which is [`NodeFile::mode`]'s.
+    /// Starts a node in the engine's mode, which must be that of [`NodeFile::mode`].
     ///
     /// # Errors
     /// [`NodeError`]
@@ -71,10 +79,10 @@ impl Node {
         settings: NodeSettings,
     ) -> Result<Self, NodeError> {
         let node = file.name().map_err(NodeError::File)?;
-        if !file.is_promoted_over(&settings.place) {
+        if !file.is_promoted_over(&settings.configured_role) {
             file.note_promotion(None).map_err(NodeError::File)?;
         }
-        let (moved, head) = watch::channel(head_of(&engine));
+        let (moved, committed) = watch::channel(engine.head());
         let follows = engine.watch(move |position| {
             moved.send_replace(position);
         });
@@ -92,10 +100,10 @@ impl Node {
             settings,
             node,
             file: Mutex::new(file),
-            head,
+            committed,
             changing: tokio::sync::Mutex::new(()),
             role: Mutex::new(Role::None),
-            pulse: Pulse::default(),
+            readiness: ReadinessLease::default(),
             _watch: watch,
         });
         runtime.block_on(shared.wake())?;
@@ -106,25 +114,25 @@ impl Node {
         })
     }
 
-    /// Its name.
+    /// The node's name.
     #[must_use]
     pub fn name(&self) -> NodeId {
         self.shared.node
     }
 
-    /// Whether traffic may be sent to it.
+    /// Whether traffic may be sent to this node.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.pulse.beats()
+        self.shared.readiness.is_valid()
     }
 
-    /// Where it stands.
+    /// The status of the node.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         self.shared.status()
     }
 
-    /// Why traffic may not be sent to it, if that is so.
+    /// Why traffic may not be sent to this node. `None` if it may.
     #[must_use]
     pub fn unready(&self) -> Option<Unready> {
         if self.is_ready() {
@@ -135,7 +143,7 @@ impl Node {
             .unready(self.shared.settings.max_staleness)
     }
 
-    /// Where it listens for replicas, if it does.
+    /// The address where it listens for replicas. `None` unless it is a primary.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match &*self.shared.role() {
@@ -144,24 +152,28 @@ impl Node {
         }
     }
 
-    /// Whether it takes changes.
+    /// Whether this node accepts changes.
     #[must_use]
-    pub fn duty(&self) -> Duty {
+    pub fn write_role(&self) -> WriteRole {
         match &*self.shared.role() {
-            Role::Primary { replaced, .. } => replaced.by().map_or(Duty::Takes, Duty::Replaced),
-            Role::Replica { .. } => Duty::Follows,
-            Role::None => Duty::Changing,
+            Role::Primary { replaced, .. } => replaced
+                .by()
+                .map_or(WriteRole::Accepts, WriteRole::Replaced),
+            Role::Replica { .. } => WriteRole::Forwards,
+            Role::None => WriteRole::Changing,
         }
     }
 
-    /// Whether it shows all changes up to `position`, as far as can be said without waiting.
+    /// Whether it shows all changes up to `position`. Always false for a position of an older
+    /// epoch; [`Node::reach`] decides those.
     #[must_use]
     pub fn shows(&self, position: Position) -> bool {
         let head = self.shared.engine.head();
         head.epoch == position.epoch && position.sequence <= head.sequence
     }
 
-    /// Waits until it shows all changes up to `position`; false when it does not within `at_most`. May be polled anywhere.
+    /// Waits until it shows all changes up to `position`. False if that takes longer than
+    /// `at_most`. The future works on any runtime.
     pub fn reach(
         &self,
         position: Position,
@@ -175,21 +187,21 @@ impl Node {
         async { reaching.await.unwrap_or(false) }
     }
 
-    /// Waits until the writes up to `position` are with as many replicas as is configured, and with `every` one that takes
-    /// itself to be up to date. No write is acknowledged before. May be polled anywhere.
+    /// Waits until the required replicas hold the writes up to `position`. Call it before
+    /// acknowledging a write. The future works on any runtime.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
     pub fn acknowledge(
         &self,
         position: Position,
-        every: bool,
+        required: RequiredReplicas,
     ) -> impl Future<Output = Result<(), NotReplicated>> + Send + 'static + use<> {
         let shared = Arc::clone(&self.shared);
-        async move { shared.acknowledge(position, every).await }
+        async move { shared.acknowledge(position, required).await }
     }
 
-    /// The replicas that are connected and have not said that they hold `position`.
+    /// The connected replicas that have not confirmed `position`.
     #[must_use]
     pub fn missing(&self, position: Position) -> Vec<NodeId> {
         let NodeStatus::Primary { status, .. } = self.status() else {
@@ -203,7 +215,7 @@ impl Node {
         missing.map(|replica| replica.node).collect()
     }
 
-    /// Makes a replica the primary of a new epoch. May be polled anywhere.
+    /// Makes a replica the primary of a new epoch. The future works on any runtime.
     pub fn promote(
         &self,
     ) -> impl Future<Output = Result<(), NodeRefusal>> + Send + 'static + use<> {
@@ -211,8 +223,8 @@ impl Node {
         self.change(async move { shared.promote().await })
     }
 
-    /// Sets a replica that holds changes of its own back to its primary's, and returns where what it held is kept. May be
-    /// polled anywhere.
+    /// Resets a diverged replica to its primary's state, and returns the directory that keeps its
+    /// old state. The future works on any runtime.
     pub fn rejoin(
         &self,
     ) -> impl Future<Output = Result<PathBuf, NodeRefusal>> + Send + 'static + use<> {
@@ -220,19 +232,19 @@ impl Node {
         self.change(async move { shared.rejoin().await })
     }
 
-    /// The changes that this node alone holds, at most `limit` of them. May be polled anywhere.
-    pub fn alone(
+    /// The changes that only this node holds, at most `limit`. The future works on any runtime.
+    pub fn diverged_changes(
         &self,
         limit: usize,
-    ) -> impl Future<Output = Result<Alone, NodeRefusal>> + Send + 'static + use<> {
+    ) -> impl Future<Output = Result<DivergedChanges, NodeRefusal>> + Send + 'static + use<> {
         let shared = Arc::clone(&self.shared);
         self.change(async move {
-            let read = spawn_blocking(move || shared.alone(limit)).await;
+            let read = spawn_blocking(move || shared.diverged_changes(limit)).await;
             read.unwrap_or_else(|error| Err(NodeRefusal::Failed(error.to_string())))
         })
     }
 
-    /// Runs to its end whatever becomes of who asked for it.
+    /// Runs a change of the role to its end, even if the returned future is dropped.
     fn change<T: Send + 'static, F>(
         &self,
         change: F,
@@ -247,7 +259,8 @@ impl Node {
         }
     }
 
-    /// Ends the node's role and its threads. What waits for replicas is told so.
+    /// Ends the node's role and its threads. Writes that wait for replicas end with
+    /// [`NotReplicated::Stopped`].
     pub fn stop(&self) {
         let runtime = self.runtime.lock();
         let Some(runtime) = runtime.unwrap_or_else(PoisonError::into_inner).take() else {

@@ -1,20 +1,20 @@
-//! The state machines between two real databases, with nothing else in between.
+//! Feed and follower between two real databases, without a network.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use talos_engine::{Engine, IssueKey, KeyId, Mode, Options, RevocationReason};
+use talos_model::{Epoch, Sequence};
+use talos_replication::feed::{Feed, FeedAction, Moment};
+use talos_replication::follow::{FollowAction, Follower, Stop};
+use talos_replication::message::Message;
+use talos_replication::sink::{ChangeSink as _, Progress};
+use talos_replication::source::{ChangeSource as _, CopyOpening};
+use talos_replication::throttle::Throttle;
 use talos_test_kit::engine::{new_key, revocation, run};
 
 use super::*;
-use crate::feed::{Feed, FeedAction, Moment};
-use crate::follow::{Follow, FollowAction, Stop};
-use crate::message::Message;
-use crate::position::{Epoch, Sequence};
-use crate::sink::{ChangeSink as _, Place};
-use crate::source::{ChangeSource as _, CopyOpening};
-use crate::throttle::Throttle;
 
 fn options(path: &Path, shards: u16) -> Options {
     Options {
@@ -35,12 +35,12 @@ fn revoke(engine: &Engine, key_id: KeyId) {
     run(engine, revocation(key_id, RevocationReason::KeyCompromise)).unwrap();
 }
 
-/// Two nodes, and what the primary keeps over connections.
+/// Two nodes, and what the primary keeps across connections.
 struct Nodes {
     primary: Arc<Engine>,
     replica: Arc<Engine>,
     source: EngineSource,
-    follow: Follow,
+    follow: Follower,
     now_ms: u64,
     _scratch: tempfile::TempDir,
 }
@@ -61,7 +61,7 @@ impl Nodes {
         }
     }
 
-    /// The replica's follower as after a restart.
+    /// Creates the follower anew, as a restart does.
     fn restart(&mut self) {
         self.follow = follow(&self.replica);
     }
@@ -71,14 +71,15 @@ impl Nodes {
         assert_eq!(one, other);
     }
 
-    /// A connection that breaks after so many messages of the primary, or ends when nobody has anything to say.
+    /// Runs a connection that breaks after this many messages of the primary, or ends when neither
+    /// side sends more.
     fn connect(&mut self, messages: usize) {
         self.now_ms += 1_000;
-        let head = head_of(&self.primary);
+        let committed = self.primary.head();
         let throttle = Throttle::new(1 << 40);
-        let history = history_of(&self.primary).unwrap();
+        let history = self.primary.standing().epochs;
         let mut connection = Connection {
-            feed: Feed::new(history, head, throttle, self.now_ms),
+            feed: Feed::new(history, committed, throttle, self.now_ms),
             to_primary: VecDeque::new(),
             to_replica: VecDeque::new(),
             is_open: true,
@@ -92,7 +93,7 @@ impl Nodes {
                 let moment = Moment {
                     now_ms: self.now_ms,
                     wall_ms: 0,
-                    head: head_of(&self.primary),
+                    committed: self.primary.head(),
                 };
                 let actions = connection.feed.on_message(moment, message);
                 self.primary_does(&mut connection, actions);
@@ -121,11 +122,12 @@ impl Nodes {
                         self.primary_does(connection, actions);
                     }
                 }
-                // Once everything is sent: what is under way arrives.
+                // The connection closes after everything is sent, so messages in flight still
+                // arrive.
                 FeedAction::Close(_)
                 | FeedAction::Joined { .. }
                 | FeedAction::Acknowledged(_)
-                | FeedAction::Used(_)
+                | FeedAction::LastUsed(_)
                 | FeedAction::Replaced(_) => {}
             }
         }
@@ -154,9 +156,9 @@ struct Connection {
     is_open: bool,
 }
 
-fn follow(replica: &Arc<Engine>) -> Follow {
+fn follow(replica: &Arc<Engine>) -> Follower {
     let sink = EngineSink::new(Arc::clone(replica)).unwrap();
-    Follow::new(sink.standing().unwrap(), 10_000)
+    Follower::new(sink.durable_state().unwrap(), 10_000)
 }
 
 const NO_END: usize = usize::MAX;
@@ -174,10 +176,10 @@ fn a_replica_follows_over_connections_and_restarts() {
     nodes.restart();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(head_of(&nodes.replica), head_of(&nodes.primary));
+    assert_eq!(nodes.replica.head(), nodes.primary.head());
     assert_eq!(
-        history_of(&nodes.replica).unwrap(),
-        history_of(&nodes.primary).unwrap()
+        nodes.replica.standing().epochs,
+        nodes.primary.standing().epochs
     );
     assert!(nodes.follow.stop().is_none());
 }
@@ -216,7 +218,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     issue(&nodes.replica, 10);
     assert!(EngineSink::new(Arc::clone(&nodes.replica)).is_err());
 
-    // The other way around: the old primary comes back as a replica.
+    // The other way around: the old primary returns as a replica.
     std::mem::swap(&mut nodes.primary, &mut nodes.replica);
     nodes.source = EngineSource::new(Arc::clone(&nodes.primary));
     nodes.replica.step_down().unwrap();
@@ -231,7 +233,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     nodes.follow.resync();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(head_of(&nodes.replica).epoch, Epoch(2));
+    assert_eq!(nodes.replica.head().epoch, Epoch(2));
 }
 
 #[test]
@@ -254,10 +256,10 @@ fn copies_are_few_until_one_is_closed() {
 fn a_follower_begins_with_what_is_durable() {
     let nodes = Nodes::new();
     let mut sink = EngineSink::new(Arc::clone(&nodes.replica)).unwrap();
-    let standing = sink.standing().unwrap();
-    assert_eq!(standing.place, Place::At(Position::START));
-    assert_eq!(standing.last, None);
-    sink.adopt(&history_of(&nodes.primary).unwrap()).unwrap();
-    let adopted = sink.standing().unwrap().history;
-    assert_eq!(adopted, history_of(&nodes.primary).unwrap());
+    let durable_state = sink.durable_state().unwrap();
+    assert_eq!(durable_state.progress, Progress::At(Position::START));
+    assert_eq!(durable_state.last, None);
+    sink.adopt(&nodes.primary.standing().epochs).unwrap();
+    let adopted = sink.durable_state().unwrap().history;
+    assert_eq!(adopted, nodes.primary.standing().epochs);
 }

@@ -1,7 +1,8 @@
-//! Work for storage, which may wait for the disk: done on threads for that, never on those that serve connections.
+//! Runs storage work on blocking threads, away from the threads that serve connections.
 //!
-//! Guarantees: pieces are done one at a time, in the order in which they were named, and what came of each is told in that
-//! order. After a piece that failed, none of those that were named before it was told is done.
+//! Guarantees: jobs run one at a time, in the order of [`StorageWorker::push`], and their results
+//! are returned in that order. When a job fails, the jobs that were queued before its result was
+//! returned are dropped.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -11,24 +12,24 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::sink::{ChangeSink, SinkDone, SinkError, SinkWork};
 use crate::source::{ChangeSource, SourceDone, SourceError, SourceWork};
 
-/// A piece of work for storage of kind `S`.
-pub(super) trait Piece<S>: Send + 'static {
-    /// What comes of it.
+/// A job for storage of type `S`.
+pub(super) trait Job<S>: Send + 'static {
+    /// Its result.
     type Done: Send + 'static;
 
-    /// Does it. `None` when nobody need be told.
+    /// Runs the job. `None` if it has no result to return.
     fn perform(self, storage: &mut S) -> Option<Self::Done>;
 
-    /// What is told when it broke off.
+    /// The result of a job that has panicked.
     fn broken_off() -> Self::Done;
 
-    /// Whether it failed.
+    /// Whether the job has failed.
     fn has_failed(done: &Self::Done) -> bool;
 }
 
 const BROKEN_OFF: &str = "the work broke off";
 
-impl<S: ChangeSource + Send + 'static> Piece<S> for SourceWork {
+impl<S: ChangeSource + Send + 'static> Job<S> for SourceWork {
     type Done = SourceDone;
 
     fn perform(self, storage: &mut S) -> Option<SourceDone> {
@@ -44,7 +45,7 @@ impl<S: ChangeSource + Send + 'static> Piece<S> for SourceWork {
     }
 }
 
-impl<S: ChangeSink + Send + 'static> Piece<S> for SinkWork {
+impl<S: ChangeSink + Send + 'static> Job<S> for SinkWork {
     type Done = SinkDone;
 
     fn perform(self, storage: &mut S) -> Option<SinkDone> {
@@ -60,15 +61,15 @@ impl<S: ChangeSink + Send + 'static> Piece<S> for SinkWork {
     }
 }
 
-/// Storage, and the work that waits for it.
-pub(super) struct Desk<S, P: Piece<S>> {
-    /// `None` while a piece is being done.
+/// Storage, and the jobs that wait for it.
+pub(super) struct StorageWorker<S, P: Job<S>> {
+    /// `None` while a job runs, and after a job has panicked.
     storage: Option<S>,
     waiting: VecDeque<P>,
     running: Option<JoinHandle<(S, Option<P::Done>)>>,
 }
 
-impl<S: Send + 'static, P: Piece<S>> Desk<S, P> {
+impl<S: Send + 'static, P: Job<S>> StorageWorker<S, P> {
     pub(super) fn new(storage: S) -> Self {
         Self {
             storage: Some(storage),
@@ -77,18 +78,18 @@ impl<S: Send + 'static, P: Piece<S>> Desk<S, P> {
         }
     }
 
-    /// Names one more piece.
-    pub(super) fn push(&mut self, piece: P) {
-        self.waiting.push_back(piece);
+    /// Queues a job.
+    pub(super) fn push(&mut self, job: P) {
+        self.waiting.push_back(job);
         self.begin();
     }
 
-    /// Whether nothing waits and nothing is being done.
+    /// Whether no job waits or runs.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// The storage of a desk that is idle, if a piece has not broken off with it.
+    /// The storage of an idle worker. `None` if a job has panicked.
     pub(super) fn into_storage(self) -> Option<S> {
         self.storage
     }
@@ -97,21 +98,21 @@ impl<S: Send + 'static, P: Piece<S>> Desk<S, P> {
         if self.running.is_some() {
             return;
         }
-        let Some(piece) = self.waiting.pop_front() else {
+        let Some(job) = self.waiting.pop_front() else {
             return;
         };
         let Some(mut storage) = self.storage.take() else {
             return;
         };
         self.running = Some(spawn_blocking(move || {
-            let done = piece.perform(&mut storage);
+            let done = job.perform(&mut storage);
             (storage, done)
         }));
     }
 
-    /// What came of the oldest piece that has not been told; waits for as long as there is none. Nothing is lost when the
-    /// wait is given up.
-    pub(super) async fn done(&mut self) -> P::Done {
+    /// The result of the oldest job whose result was not returned yet. Pends while there is no job.
+    /// Cancel safe.
+    pub(super) async fn next_done(&mut self) -> P::Done {
         loop {
             let Some(running) = &mut self.running else {
                 return pending().await;
@@ -138,7 +139,7 @@ impl<S: Send + 'static, P: Piece<S>> Desk<S, P> {
 mod tests {
     use super::*;
 
-    /// A piece that notes its number.
+    /// A job that appends its number to the storage.
     enum Note {
         Told(u8),
         Untold(u8),
@@ -146,7 +147,7 @@ mod tests {
         Breaks,
     }
 
-    impl Piece<Vec<u8>> for Note {
+    impl Job<Vec<u8>> for Note {
         type Done = Result<u8, &'static str>;
 
         fn perform(self, notes: &mut Vec<u8>) -> Option<Self::Done> {
@@ -173,32 +174,32 @@ mod tests {
         }
     }
 
-    fn desk(pieces: impl IntoIterator<Item = Note>) -> Desk<Vec<u8>, Note> {
-        let mut desk = Desk::new(Vec::new());
-        pieces.into_iter().for_each(|piece| desk.push(piece));
-        desk
+    fn storage_worker(jobs: impl IntoIterator<Item = Note>) -> StorageWorker<Vec<u8>, Note> {
+        let mut storage_worker = StorageWorker::new(Vec::new());
+        jobs.into_iter().for_each(|job| storage_worker.push(job));
+        storage_worker
     }
 
     #[tokio::test]
     async fn pieces_are_done_and_told_in_their_order() {
-        let mut desk = desk([Note::Told(1), Note::Untold(2), Note::Told(3)]);
-        assert_eq!(desk.done().await, Ok(1));
-        assert!(!desk.is_idle());
-        assert_eq!(desk.done().await, Ok(3));
-        assert!(desk.is_idle());
-        assert_eq!(desk.into_storage(), Some(vec![1, 2, 3]));
+        let mut storage_worker = storage_worker([Note::Told(1), Note::Untold(2), Note::Told(3)]);
+        assert_eq!(storage_worker.next_done().await, Ok(1));
+        assert!(!storage_worker.is_idle());
+        assert_eq!(storage_worker.next_done().await, Ok(3));
+        assert!(storage_worker.is_idle());
+        assert_eq!(storage_worker.into_storage(), Some(vec![1, 2, 3]));
     }
 
     #[tokio::test]
     async fn after_a_failure_nothing_more_is_done() {
-        let mut failed = desk([Note::Told(1), Note::Fails, Note::Told(2)]);
-        assert_eq!(failed.done().await, Ok(1));
-        assert_eq!(failed.done().await, Err("failed"));
+        let mut failed = storage_worker([Note::Told(1), Note::Fails, Note::Told(2)]);
+        assert_eq!(failed.next_done().await, Ok(1));
+        assert_eq!(failed.next_done().await, Err("failed"));
         assert!(failed.is_idle());
         assert_eq!(failed.into_storage(), Some(vec![1]));
 
-        let mut broken = desk([Note::Breaks, Note::Told(2)]);
-        assert_eq!(broken.done().await, Err("broken off"));
+        let mut broken = storage_worker([Note::Breaks, Note::Told(2)]);
+        assert_eq!(broken.next_done().await, Err("broken off"));
         assert!(broken.is_idle());
         assert_eq!(broken.into_storage(), None);
     }

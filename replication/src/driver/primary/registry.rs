@@ -1,19 +1,22 @@
-//! What all connections of a primary and the rest of its process share: who is being fed, who waits, what was refused.
+//! The replicas that a primary feeds, the writes that wait for them, and the refusals. Shared by
+//! all connections.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use talos_model::{Epoch, Position};
 use tokio::sync::{oneshot, watch};
 
+use crate::acks::ReplicaConnection;
+use crate::driver::ack_waiters::AckWaiters;
 use crate::driver::clock::now_ms;
-use crate::driver::waits::{Connection, Waits};
+use crate::ids::NodeId;
 use crate::limits::REPLICAS;
-use crate::position::{Epoch, NodeId, Position};
 use crate::refusal::Refusals;
 
-/// Where a primary stands.
+/// The status of a primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimaryStatus {
     /// Its epoch.
@@ -22,20 +25,20 @@ pub struct PrimaryStatus {
     pub position: Position,
     /// The later epoch of another primary, if there is one.
     pub replaced_by: Option<Epoch>,
-    /// The replicas that are connected, by their names.
+    /// The connected replicas, ordered by node.
     pub replicas: Vec<FedReplica>,
 }
 
-/// A replica as its primary sees it.
+/// A connected replica, as its primary sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FedReplica {
-    /// Who it is.
+    /// Its name.
     pub node: NodeId,
-    /// Where it calls from.
+    /// Its network address.
     pub address: SocketAddr,
-    /// What it is getting.
+    /// What it receives.
     pub state: FedState,
-    /// The last change that it has said is durable there.
+    /// The last change that it has confirmed.
     pub durable: Option<Position>,
     /// How many changes it lacks.
     pub behind_changes: u64,
@@ -43,10 +46,11 @@ pub struct FedReplica {
     pub behind_ms: u64,
 }
 
-/// What a replica is getting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a replica receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FedState {
-    /// It has proven who it is, and has not been told what it gets.
+    /// Nothing yet: its request is not answered.
+    #[default]
     Asking,
     /// A full copy.
     Copying,
@@ -55,7 +59,7 @@ pub enum FedState {
 }
 
 impl FedState {
-    /// A name for logs and answers.
+    /// The name in logs and API answers.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -66,37 +70,37 @@ impl FedState {
     }
 }
 
-/// What a connection reports of its replica.
-#[derive(Clone, Copy, Debug)]
+/// What a connection reports about its replica.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     pub(super) state: FedState,
     pub(super) durable: Option<Position>,
     pub(super) behind_since_ms: Option<u64>,
 }
 
-struct Fed {
+struct Entry {
     number: u64,
     address: SocketAddr,
     report: Report,
-    /// Ends the connection when it is dropped.
+    /// Closes the connection when it is dropped.
     _cut: oneshot::Sender<()>,
 }
 
-pub(super) struct Board {
-    pub(super) waits: Waits,
+pub(super) struct ReplicaRegistry {
+    pub(super) waiters: AckWaiters,
     pub(super) refusals: Refusals,
-    fed: Mutex<HashMap<NodeId, Fed>>,
+    entries: Mutex<HashMap<NodeId, Entry>>,
     numbers: AtomicU64,
     status: watch::Sender<PrimaryStatus>,
     stopping: watch::Sender<bool>,
 }
 
-impl Board {
+impl ReplicaRegistry {
     pub(super) fn new(epoch: Epoch, position: Position, max_staleness_ms: u64) -> Self {
         Self {
-            waits: Waits::new(max_staleness_ms),
+            waiters: AckWaiters::new(max_staleness_ms),
             refusals: Refusals::default(),
-            fed: Mutex::default(),
+            entries: Mutex::default(),
             numbers: AtomicU64::new(0),
             status: watch::Sender::new(PrimaryStatus {
                 epoch,
@@ -108,8 +112,8 @@ impl Board {
         }
     }
 
-    fn fed(&self) -> MutexGuard<'_, HashMap<NodeId, Fed>> {
-        self.fed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, HashMap<NodeId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn status(&self) -> watch::Receiver<PrimaryStatus> {
@@ -124,37 +128,38 @@ impl Board {
         self.stopping.send_replace(true);
     }
 
-    /// Nobody is fed any more.
+    /// The primary has stopped: ends all waits and clears the status.
     pub(super) fn end(&self) {
-        self.waits.stop();
+        self.waiters.stop();
         self.status
             .send_modify(|status| status.replicas = Vec::new());
     }
 
-    /// Gives a replica its place, and ends the connection that had it before. `None` when all places are taken.
-    pub(super) fn seat(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> Option<Seat> {
+    /// Registers a connected replica, and ends its previous connection if there is one. `None` if
+    /// the limit of replicas is reached.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        node: NodeId,
+        address: SocketAddr,
+    ) -> Option<Registration> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (cut, when_cut) = oneshot::channel();
-        let mut fed = self.fed();
-        if fed.len() >= REPLICAS && !fed.contains_key(&node) {
+        let (cut, replaced) = oneshot::channel();
+        let mut entries = self.entries();
+        if entries.len() >= REPLICAS && !entries.contains_key(&node) {
             return None;
         }
-        let report = Report {
-            state: FedState::Asking,
-            durable: None,
-            behind_since_ms: None,
-        };
-        let one = Fed {
+        let report = Report::default();
+        let entry = Entry {
             number,
             address,
             report,
             _cut: cut,
         };
-        fed.insert(node, one);
-        Some(Seat {
-            board: Arc::clone(self),
-            connection: Connection { node, number },
-            when_cut,
+        entries.insert(node, entry);
+        Some(Registration {
+            registry: Arc::clone(self),
+            connection: ReplicaConnection { node, number },
+            replaced,
         })
     }
 
@@ -164,23 +169,23 @@ impl Board {
         });
     }
 
-    /// Looks at the time, and shows where everybody stands.
+    /// Expires waits, and publishes the status.
     pub(super) fn on_tick(&self, position: Position) {
-        self.waits.on_tick();
+        self.waiters.on_tick();
         let now_ms = now_ms();
         let mut replicas: Vec<_> = self
-            .fed()
+            .entries()
             .iter()
-            .map(|(node, fed)| {
+            .map(|(node, entry)| {
                 let Report {
                     state,
                     durable,
                     behind_since_ms,
-                } = fed.report;
+                } = entry.report;
                 let has = durable.map_or(0, |durable| durable.sequence.0);
                 FedReplica {
                     node: *node,
-                    address: fed.address,
+                    address: entry.address,
                     state,
                     durable,
                     behind_changes: position.sequence.0.saturating_sub(has),
@@ -200,32 +205,35 @@ impl Board {
     }
 }
 
-/// The place of one replica among those that are fed; given back when it is dropped.
-pub(super) struct Seat {
-    board: Arc<Board>,
-    pub(super) connection: Connection,
-    /// Resolves when the place is given to a later connection.
-    pub(super) when_cut: oneshot::Receiver<()>,
+/// The registration of a connected replica. Dropping it removes the replica.
+pub(super) struct Registration {
+    registry: Arc<ReplicaRegistry>,
+    pub(super) connection: ReplicaConnection,
+    /// Resolves when a later connection of the same replica registers.
+    pub(super) replaced: oneshot::Receiver<()>,
 }
 
-impl Seat {
+impl Registration {
     pub(super) fn report(&self, report: Report) {
-        let Connection { node, number } = self.connection;
-        if let Some(fed) = self.board.fed().get_mut(&node)
-            && fed.number == number
+        let ReplicaConnection { node, number } = self.connection;
+        if let Some(entry) = self.registry.entries().get_mut(&node)
+            && entry.number == number
         {
-            fed.report = report;
+            entry.report = report;
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.board.waits.left(self.connection);
-        let Connection { node, number } = self.connection;
-        let mut fed = self.board.fed();
-        if fed.get(&node).is_some_and(|fed| fed.number == number) {
-            fed.remove(&node);
+        self.registry.waiters.left(self.connection);
+        let ReplicaConnection { node, number } = self.connection;
+        let mut entries = self.registry.entries();
+        if entries
+            .get(&node)
+            .is_some_and(|entry| entry.number == number)
+        {
+            entries.remove(&node);
         }
     }
 }

@@ -1,32 +1,37 @@
-//! The role that a node has now: how one begins, ends, and is exchanged for the other.
+//! The role of a node: how it begins, ends, and changes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use talos_engine::{FollowError, LogRead, LoggedChange, Mode, ReadLimits, UsedKey};
+use talos_model::{Epoch, Position};
+use talos_replication::acks::Wait;
+use talos_replication::driver::ack_waiters::NotReplicated;
+use talos_replication::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
+use talos_replication::driver::replica::{
+    Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus, StoppedReplica,
+};
+use talos_replication::follow::Stop;
+use talos_replication::handshake::Identity;
+use talos_replication::limits::LAST_USED_ENTRIES;
+use talos_replication::message::LastUsed;
+use talos_replication::sink::SinkError;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::reign::{Reigning, Replaced};
-use super::{Alone, CLUSTER, NodeError, NodeFile, NodeRefusal, Place, Shared};
-use crate::acks::Wait;
-use crate::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
-use crate::driver::replica::{Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus};
-use crate::driver::waits::NotReplicated;
-use crate::follow::Stop;
-use crate::handshake::Identity;
-use crate::limits::STAMPS;
-use crate::message::Stamp;
-use crate::position::{Epoch, Position};
-use crate::sink::SinkError;
-use crate::store::{EngineSink, EngineSource, history_of};
+use super::primary_role::{PrimaryRole, Replaced};
+use super::{
+    CLUSTER, ConfiguredRole, DivergedChanges, NodeError, NodeFile, NodeRefusal, RequiredReplicas,
+    Shared,
+};
+use crate::store::{EngineSink, EngineSource};
 
-/// Bytes of the log that are read at a time to show what a node alone holds.
+/// The most bytes of the log that are read at a time to find diverged changes.
 const LOG_BYTES: usize = 1 << 20;
 
-/// What a node does now.
+/// The current role of a node.
 pub(super) enum Role {
     Primary {
         handle: PrimaryHandle,
@@ -38,10 +43,10 @@ pub(super) enum Role {
     Replica {
         handle: ReplicaHandle,
         status: watch::Receiver<ReplicaStatus>,
-        task: JoinHandle<Result<Left<EngineSink>, SinkError>>,
+        task: JoinHandle<Result<StoppedReplica<EngineSink>, SinkError>>,
         primary: String,
     },
-    /// Between two roles, or after the last.
+    /// Between two roles, or stopped.
     None,
 }
 
@@ -66,11 +71,12 @@ impl Shared {
         u64::try_from(self.settings.max_staleness.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Begins a role when the process starts. A promotion counts unless the primary that is configured was promoted later.
+    /// Begins the first role of the process. A promotion counts unless the configured primary was
+    /// promoted later.
     pub(super) async fn wake(self: &Arc<Self>) -> Result<(), NodeError> {
-        if let (Mode::Primary, Place::Replica { primary }) =
-            (self.engine.mode(), &self.settings.place)
-            && self.is_replaced_at(primary).await
+        if let (Mode::Primary, ConfiguredRole::Replica { primary }) =
+            (self.engine.mode(), &self.settings.configured_role)
+            && self.is_replaced_by(primary).await
         {
             tracing::warn!(
                 primary,
@@ -85,38 +91,38 @@ impl Shared {
         self.begin().await
     }
 
-    /// Begins the role that the engine is in.
+    /// Begins the role of the engine's mode.
     async fn begin(self: &Arc<Self>) -> Result<(), NodeError> {
-        match (self.engine.mode(), &self.settings.place) {
-            (Mode::Primary, place) => {
-                if let Place::Replica { primary } = place {
+        match (self.engine.mode(), &self.settings.configured_role) {
+            (Mode::Primary, configured_role) => {
+                if let ConfiguredRole::Replica { primary } = configured_role {
                     tracing::warn!(
                         epoch = self.engine.standing().epochs.newest().0,
                         "this node was promoted and is the primary, though it is configured as a replica of {primary}: set replication.role to primary"
                     );
                 }
-                self.reign().await
+                self.begin_primary().await
             }
-            (Mode::Replica, Place::Replica { primary }) => self.follow(primary.clone()),
-            (Mode::Replica, Place::Primary) => {
+            (Mode::Replica, ConfiguredRole::Replica { primary }) => {
+                self.begin_replica(primary.clone())
+            }
+            (Mode::Replica, ConfiguredRole::Primary) => {
                 Err(NodeError::Storage("the database is a replica's".to_owned()))
             }
         }
     }
 
-    async fn reign(self: &Arc<Self>) -> Result<(), NodeError> {
+    async fn begin_primary(self: &Arc<Self>) -> Result<(), NodeError> {
         let address = self.settings.listen;
         let refused = |source| NodeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let history =
-            history_of(&self.engine).map_err(|error| NodeError::Storage(error.to_string()))?;
         let (replaced, known) = (Arc::<Replaced>::default(), Arc::<OnceLock<_>>::default());
-        let reigning = Reigning {
+        let primary_role = PrimaryRole {
             engine: Arc::clone(&self.engine),
             source: EngineSource::new(Arc::clone(&self.engine)),
-            history,
-            head: self.head.clone(),
+            history: self.engine.standing().epochs,
+            committed: self.committed.clone(),
             replaced: Arc::clone(&replaced),
             handle: Arc::clone(&known),
         };
@@ -128,17 +134,17 @@ impl Shared {
             tls: self.settings.primary_tls.clone(),
         };
         tracing::info!(%address, node = %self.node, "listening for replicas");
-        let primary = Primary::new(reigning, settings);
+        let primary = Primary::new(primary_role, settings);
         let handle = primary.handle();
         known.get_or_init(|| handle.clone());
         let status = handle.status();
         let (shared, by, mut changed) = (Arc::clone(self), Arc::clone(&replaced), handle.status());
-        self.pulse.always();
+        self.readiness.grant_forever();
         tokio::spawn(async move {
             // Ends with the role.
             while changed.changed().await.is_ok() {
                 if by.by().is_some() {
-                    shared.pulse.never();
+                    shared.readiness.revoke();
                     return;
                 }
             }
@@ -154,10 +160,10 @@ impl Shared {
         Ok(())
     }
 
-    fn follow(self: &Arc<Self>, primary: String) -> Result<(), NodeError> {
+    fn begin_replica(self: &Arc<Self>, primary: String) -> Result<(), NodeError> {
         let failed = |error: SinkError| NodeError::Storage(error.to_string());
         let sink = EngineSink::new(Arc::clone(&self.engine)).map_err(failed)?;
-        let standing = sink.standing().map_err(failed)?;
+        let durable_state = sink.durable_state().map_err(failed)?;
         let settings = ReplicaSettings {
             identity: self.identity(),
             max_staleness_ms: self.max_staleness_ms(),
@@ -165,27 +171,27 @@ impl Shared {
             tls: self.settings.replica_tls.clone(),
         };
         tracing::info!(primary, node = %self.node, "following");
-        let (replica, handle) = Replica::new(sink, standing, settings);
+        let (replica, handle) = Replica::new(sink, durable_state, settings);
         let status = handle.status();
         let (shared, mut changed) = (Arc::clone(self), handle.status());
-        self.pulse.never();
+        self.readiness.revoke();
         tokio::spawn(async move {
             // Ends with the role.
             while changed.changed().await.is_ok() {
                 shared
-                    .pulse
-                    .until(changed.borrow_and_update().fresh_until_ms());
+                    .readiness
+                    .grant_until(changed.borrow_and_update().fresh_until_ms());
             }
         });
         let uses = handle.clone();
         self.engine.on_used(move |used| {
-            let stamp = |(key, time): &UsedKey| Stamp {
+            let entry = |(key, time): &UsedKey| LastUsed {
                 key: key.clone(),
                 time_ms: time.0,
             };
-            for used in used.chunks(STAMPS) {
-                // Without a primary, or with one that is busy, the next use of the key is told instead.
-                let _ = uses.tell_used(used.iter().map(stamp).collect());
+            for used in used.chunks(LAST_USED_ENTRIES) {
+                // Fails if the queue is full. The next use of the key is reported again.
+                let _ = uses.report_last_used(used.iter().map(entry).collect());
             }
         });
         let task = tokio::spawn(replica.run());
@@ -198,7 +204,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the role there is. What a replica gives back is at rest.
+    /// Ends the current role, and waits until its storage is idle.
     pub(super) async fn end(&self) {
         let role = std::mem::replace(&mut *self.role(), Role::None);
         match role {
@@ -207,19 +213,19 @@ impl Shared {
                 let _ = task.await;
             }
             Role::Replica { handle, task, .. } => {
-                // It has ended already, by an error that it has told.
+                // Fails if the replica has ended already; it has logged its error.
                 let _ = handle.leave().await;
                 let _ = task.await;
             }
             Role::None => {}
         }
-        self.pulse.never();
+        self.readiness.revoke();
     }
 
     pub(super) async fn reach(&self, position: Position) -> bool {
-        let mut head = self.head.clone();
+        let mut committed = self.committed.clone();
         loop {
-            head.mark_unchanged();
+            committed.mark_unchanged();
             let (standing, shown) = (self.engine.standing(), self.engine.head());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
@@ -227,7 +233,7 @@ impl Shared {
             if is_there {
                 return true;
             }
-            if head.changed().await.is_err() {
+            if committed.changed().await.is_err() {
                 return false;
             }
         }
@@ -236,13 +242,12 @@ impl Shared {
     pub(super) async fn acknowledge(
         &self,
         position: Position,
-        every: bool,
+        required: RequiredReplicas,
     ) -> Result<(), NotReplicated> {
         let count = self.settings.min_acks;
-        let wait = if every {
-            Wait::Fresh(count)
-        } else {
-            Wait::Some(count)
+        let wait = match required {
+            RequiredReplicas::Configured => Wait::Count(count),
+            RequiredReplicas::AllFresh => Wait::AllFresh(count),
         };
         let (waiting, replaced) = match &*self.role() {
             Role::Primary {
@@ -288,7 +293,9 @@ impl Shared {
             epoch = self.engine.standing().epochs.newest().0,
             "this node was promoted and takes changes from now on"
         );
-        let noted = self.file().note_promotion(Some(&self.settings.place));
+        let noted = self
+            .file()
+            .note_promotion(Some(&self.settings.configured_role));
         self.begin().await?;
         noted.map_err(|error| {
             NodeRefusal::Failed(format!(
@@ -322,7 +329,7 @@ impl Shared {
         Ok(kept)
     }
 
-    pub(super) fn alone(&self, limit: usize) -> Result<Alone, NodeRefusal> {
+    pub(super) fn diverged_changes(&self, limit: usize) -> Result<DivergedChanges, NodeRefusal> {
         let fork = match &*self.role() {
             Role::Replica { status, .. } => match status.borrow().stop {
                 Some(Stop::Diverged { fork, .. }) => fork,
@@ -352,7 +359,7 @@ impl Shared {
             let Some(last) = changes.last() else { break };
             after = last.position;
         }
-        Ok(Alone {
+        Ok(DivergedChanges {
             fork: at(fork),
             changes,
             total,

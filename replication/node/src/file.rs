@@ -1,38 +1,39 @@
-//! What a node remembers of itself besides its database: its name, and whether it was promoted over its configuration.
+//! The node file: the node's name, and whether the node was promoted over its configuration.
 //!
 //! ```text
-//! talos-data/node      node 0f3a…                       32 hexadecimal digits, drawn when the node first starts
-//!                      promoted replica of HOST:PORT    only after a promotion: what was configured then
+//! talos-data/node  node 0f3a…                     32 hexadecimal digits, drawn at the first start
+//!                  promoted replica of HOST:PORT  only after a promotion: the configuration then
 //! ```
 //!
-//! Replaced only by rename, and synced before that.
+//! Written by sync and rename.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use talos_engine::Mode;
+use talos_replication::ids::NodeId;
 
-use super::Place;
-use crate::position::NodeId;
+use super::ConfiguredRole;
 
 const NAME: &str = "node";
 const NEW: &str = ".node.new";
 
-/// See the module.
+/// The node file of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeFile {
     path: PathBuf,
     node: Option<NodeId>,
-    /// What was configured when the node was promoted.
+    /// The configured role when the node was promoted.
     promoted_over: Option<String>,
 }
 
 impl NodeFile {
-    /// Reads the file of the database in `directory`; a node that has none has not started yet.
+    /// Reads the node file of the database in `directory`. A node without the file has not started
+    /// yet.
     ///
     /// # Errors
-    /// The disk, or a file that is not one of ours.
+    /// The disk has failed, or the file is not a node file.
     pub fn load(directory: &Path) -> io::Result<Self> {
         let path = directory.join(NAME);
         let text = match fs::read_to_string(&path) {
@@ -55,27 +56,29 @@ impl NodeFile {
         Ok(file)
     }
 
-    /// How the database is to be opened for a node that is configured for this place: a promotion holds for as long as the
-    /// configuration is the one that it overrode.
+    /// The mode in which to open the database for this configured role. A promotion counts while
+    /// the configuration is the one that it overrode.
     #[must_use]
-    pub fn mode(&self, place: &Place) -> Mode {
-        match place {
-            Place::Primary => Mode::Primary,
-            Place::Replica { .. } if self.is_promoted_over(place) => Mode::Primary,
-            Place::Replica { .. } => Mode::Replica,
+    pub fn mode(&self, configured_role: &ConfiguredRole) -> Mode {
+        match configured_role {
+            ConfiguredRole::Primary => Mode::Primary,
+            ConfiguredRole::Replica { .. } if self.is_promoted_over(configured_role) => {
+                Mode::Primary
+            }
+            ConfiguredRole::Replica { .. } => Mode::Replica,
         }
     }
 
-    /// Whether the node was promoted although this is what is configured.
+    /// Whether the node was promoted over this configuration.
     #[must_use]
-    pub fn is_promoted_over(&self, place: &Place) -> bool {
-        self.promoted_over.as_deref() == Some(&*place.to_string())
+    pub fn is_promoted_over(&self, configured_role: &ConfiguredRole) -> bool {
+        self.promoted_over.as_deref() == Some(&*configured_role.to_string())
     }
 
-    /// The node's name, drawn now if it has none.
+    /// The node's name. Draws and saves one if there is none.
     ///
     /// # Errors
-    /// The disk, or the system has no randomness.
+    /// The disk has failed, or the system has no randomness.
     pub fn name(&mut self) -> io::Result<NodeId> {
         if let Some(node) = self.node {
             return Ok(node);
@@ -87,11 +90,11 @@ impl NodeFile {
         Ok(NodeId(id))
     }
 
-    /// Notes a promotion over what is configured, or that there is none.
+    /// Records a promotion over this configuration, or with `None` that there is none.
     ///
     /// # Errors
-    /// The disk.
-    pub fn note_promotion(&mut self, over: Option<&Place>) -> io::Result<()> {
+    /// The disk has failed.
+    pub fn note_promotion(&mut self, over: Option<&ConfiguredRole>) -> io::Result<()> {
         let over = over.map(ToString::to_string);
         if self.promoted_over == over {
             return Ok(());
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn a_node_keeps_its_name_and_its_promotion() {
         let scratch = tempfile::tempdir().unwrap();
-        let replica = |primary: &str| Place::Replica {
+        let replica = |primary: &str| ConfiguredRole::Replica {
             primary: primary.to_owned(),
         };
         let mut file = NodeFile::load(scratch.path()).unwrap();
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(again.name().unwrap(), name);
         assert_eq!(again.mode(&replica("a:1")), Mode::Primary);
         assert_eq!(again.mode(&replica("b:1")), Mode::Replica);
-        assert_eq!(again.mode(&Place::Primary), Mode::Primary);
+        assert_eq!(again.mode(&ConfiguredRole::Primary), Mode::Primary);
         again.note_promotion(None).unwrap();
         let again = NodeFile::load(scratch.path()).unwrap();
         assert_eq!(again.mode(&replica("a:1")), Mode::Replica);

@@ -1,8 +1,6 @@
-//! Names and places that nodes speak of, as types that cannot be swapped for one another.
+//! The names of clusters and nodes.
 
 use std::fmt;
-
-pub use talos_engine::{Epoch, Position, Sequence};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -25,18 +23,11 @@ macro_rules! id {
 }
 
 id! {
-    /// What all nodes that share one history have in common. Drawn when the first database is created, copied to the replicas.
+    /// A cluster: all nodes that replicate one database. Drawn when the first database is created,
+    /// and copied to the replicas.
     ClusterId
 }
 id! {
-    /// One node, for as long as its database lives.
+    /// A node, for the lifetime of its database.
     NodeId
-}
-id! {
-    /// One promotion. Drawn at random, so that two nodes that were promoted to the same epoch can be told apart.
-    Reign
-}
-id! {
-    /// One full copy, consistent at one position. It can be resumed for as long as the primary keeps it.
-    CopyId
 }

@@ -1,4 +1,4 @@
-//! What the drivers draw at random.
+//! Random values for the drivers.
 
 use std::io;
 
@@ -6,13 +6,14 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::handshake::Nonce;
 
-/// A nonce for one handshake.
+/// A nonce for one handshake. Fails if the system has no randomness.
 pub(super) fn nonce() -> io::Result<Nonce> {
     draw().map(Nonce)
 }
 
-/// A number to wait by; without randomness all replicas wait alike, which is no reason not to wait.
-pub(super) fn number() -> u64 {
+/// A number for [`crate::backoff::Backoff::next_ms`]. Without randomness it is 0, and all replicas
+/// pause equally long.
+pub(super) fn jitter() -> u64 {
     draw().map_or(0, u64::from_le_bytes)
 }
 

@@ -1,49 +1,59 @@
-//! Where a node stands, for whoever asks.
+//! The status of a node.
 
 use std::fmt;
 use std::time::Duration;
 
+use talos_model::Epoch;
+use talos_replication::driver::primary::PrimaryStatus;
+use talos_replication::driver::replica::{ReplicaStatus, Stage};
+use talos_replication::follow::Stop;
+
 use super::Shared;
 use super::role::Role;
-use crate::driver::primary::PrimaryStatus;
-use crate::driver::replica::{ReplicaStatus, Stage};
-use crate::follow::Stop;
-use crate::position::Epoch;
 
-/// Where a node stands.
+/// The status of a node.
 #[derive(Clone, Debug)]
 pub enum NodeStatus {
-    /// It takes the writes.
+    /// The node is the primary.
     Primary {
-        /// What its driver says.
+        /// The status of the driver.
         status: PrimaryStatus,
-        /// How often nodes were refused, by reason.
+        /// The number of refusals by reason.
         refusals: Vec<(&'static str, u64)>,
-        /// The later epoch of another primary.
+        /// The later epoch of another primary, if there is one.
         replaced_by: Option<Epoch>,
     },
-    /// It follows a primary.
+    /// The node is a replica.
     Replica {
-        /// What its driver says.
+        /// The status of the driver.
         status: ReplicaStatus,
-        /// Where the primary listens.
+        /// The address of the primary.
         primary: String,
     },
-    /// It is on its way from one to the other, or stops.
+    /// The node is changing its role, or stopping.
     Changing,
 }
 
-/// Whether a node takes changes.
+/// Whether a node accepts changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// It does.
-    Takes,
-    /// Its primary does.
-    Follows,
-    /// Not any more: another node does since this epoch.
+pub enum WriteRole {
+    /// It accepts changes.
+    Accepts,
+    /// It forwards changes to its primary.
+    Forwards,
+    /// It accepts none: another node is the primary since this epoch.
     Replaced(Epoch),
-    /// It is on its way from one role to the other, or stops.
+    /// It accepts none while it is changing its role, or stopping.
     Changing,
+}
+
+/// The replicas that must hold a write before it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredReplicas {
+    /// As many as are configured.
+    Configured,
+    /// As many as are configured, and every replica that considers itself up to date.
+    AllFresh,
 }
 
 /// Why traffic may not be sent to a node.
@@ -51,17 +61,17 @@ pub enum Duty {
 pub enum Unready {
     /// Another node is the primary since this epoch.
     Replaced(Epoch),
-    /// It holds only a part of a copy.
+    /// Its copy is not complete.
     Copying,
-    /// It holds changes that its primary does not.
+    /// It holds changes that its primary does not hold.
     Diverged,
     /// Its storage has failed.
     Storage,
-    /// So many milliseconds ago it was up to date, if it ever was, and this is too long.
+    /// It has not been up to date for too long.
     Stale {
-        /// How long ago.
+        /// For how many milliseconds; `None` if it never was up to date.
         since_ms: Option<u64>,
-        /// How long it may be.
+        /// The limit.
         bound: Duration,
     },
     /// It is changing its role.
@@ -96,7 +106,7 @@ impl fmt::Display for Unready {
 }
 
 impl NodeStatus {
-    /// Why traffic may not be sent to a node of this status.
+    /// Why traffic may not be sent to a node of this status. `bound` is the staleness limit.
     pub(super) fn unready(&self, bound: Duration) -> Option<Unready> {
         match self {
             Self::Primary { replaced_by, .. } => replaced_by.map(Unready::Replaced),

@@ -1,29 +1,31 @@
-//! An engine's log and snapshots, as feeds read them.
+//! The engine's log and snapshots as a [`ChangeSource`].
 //!
-//! Copies are kept when their connection breaks, so that they can be gone on with; one that nobody has read for
-//! [`COPY_IDLE`] makes room when another one is wanted, and never one that is being read: replicas would take it from
-//! each other for ever.
+//! A copy is kept when its connection breaks, so that it can be resumed. A copy that was not read
+//! for [`COPY_IDLE`] is dropped when another one is requested. A copy that is being read is never
+//! dropped: replicas would take it from each other for ever.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use talos_engine::{CopyEnd, Engine, LogRead, ReadError, ReadLimits, Snapshot, SnapshotError};
+use talos_engine::{Engine, Snapshot, SnapshotError};
+use talos_model::{CopyCursor, CopyName, LogRead, Position, ReadError, ReadLimits, Sequence};
+use talos_replication::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
+use talos_replication::message::{Batch, LogPoint};
+use talos_replication::source::{
+    ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError,
+};
 
-use super::{digest_at, engines_cursor};
-use crate::limits::{BATCH_CHANGES, CHUNK_ROWS, COPY_IDLE};
-use crate::message::{Batch, Cursor, End, Mark, Row};
-use crate::position::{CopyId, Position, Sequence};
-use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
+use super::digest_at;
 
 struct Kept {
-    copy: CopyId,
-    mark: Mark,
-    /// Whoever reads it holds on to it, so that it is not closed under a reader's hands.
+    copy: CopyName,
+    point: LogPoint,
+    /// Shared with readers, so that it is not closed while they read.
     snapshot: Arc<Snapshot>,
     last_read: Instant,
 }
 
-/// See the module. Clones keep the same copies.
+/// The storage of a primary. Clones share the same copies.
 #[derive(Clone)]
 pub struct EngineSource {
     engine: Arc<Engine>,
@@ -31,7 +33,7 @@ pub struct EngineSource {
 }
 
 impl EngineSource {
-    /// The storage of this engine. It stays open as long as a copy of it is kept.
+    /// Creates the source of this engine. The engine stays open while a copy is kept.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         Self {
@@ -44,18 +46,18 @@ impl EngineSource {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The copy with this id, of which it is noted that it is being read.
-    fn read_now(&self, copy: CopyId) -> Option<(Mark, Arc<Snapshot>)> {
+    /// Finds a copy and marks it as read now.
+    fn read_now(&self, copy: CopyName) -> Option<(LogPoint, Arc<Snapshot>)> {
         let mut copies = self.copies();
         let kept = copies.iter_mut().find(|kept| kept.copy == copy)?;
         kept.last_read = Instant::now();
-        Some((kept.mark, Arc::clone(&kept.snapshot)))
+        Some((kept.point, Arc::clone(&kept.snapshot)))
     }
 
     fn snapshot(&self) -> Result<Option<Snapshot>, SourceError> {
         let mut opened = self.engine.snapshot();
         if matches!(opened, Err(SnapshotError::Busy)) {
-            // Closing waits for the snapshot's thread, which nobody else has to wait for.
+            // Dropped without the lock: closing a snapshot waits for its thread.
             let idle: Vec<_> = {
                 let mut copies = self.copies();
                 let is_idle = |kept: &mut Kept| kept.last_read.elapsed() >= COPY_IDLE;
@@ -111,35 +113,35 @@ impl ChangeSource for EngineSource {
         Ok(Reading::Changes(Batch { first, changes }))
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         if let Some(copy) = resume
-            && let Some((mark, _)) = self.read_now(copy)
+            && let Some((point, _)) = self.read_now(copy)
         {
-            return Ok(CopyOpening::Open(copy, mark));
+            return Ok(CopyOpening::Open(copy, point));
         }
         let Some(snapshot) = self.snapshot()? else {
             return Ok(CopyOpening::Busy);
         };
-        let mark = Mark {
+        let point = LogPoint {
             position: snapshot.position(),
             digest: digest_at(&self.engine, snapshot.position()).map_err(failed)?,
         };
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| SourceError(error.to_string()))?;
-        let copy = CopyId(id);
+        let copy = CopyName(id);
         self.copies().push(Kept {
             copy,
-            mark,
+            point,
             snapshot: Arc::new(snapshot),
             last_read: Instant::now(),
         });
-        Ok(CopyOpening::Open(copy, mark))
+        Ok(CopyOpening::Open(copy, point))
     }
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         let Some((_, snapshot)) = self.read_now(copy) else {
@@ -149,22 +151,12 @@ impl ChangeSource for EngineSource {
             entries: CHUNK_ROWS,
             bytes: bytes_max,
         };
-        let chunk = snapshot.read(&engines_cursor(after), limits);
+        let chunk = snapshot.read(after, limits);
         let chunk = chunk.map_err(|error| SourceError(error.to_string()))?;
-        let row = |row: talos_engine::CopyRow| Row {
-            family: row.family,
-            key: row.key,
-            value: row.value,
-        };
-        let end = match chunk.end {
-            CopyEnd::More => End::More,
-            CopyEnd::Last => End::Last,
-        };
-        let rows = chunk.rows.into_iter().map(row).collect();
-        Ok(CopyReading::Rows(rows, end))
+        Ok(CopyReading::Rows(chunk.rows, chunk.end))
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         let closed: Vec<_> = {
             let mut copies = self.copies();
             copies.extract_if(.., |kept| kept.copy == copy).collect()

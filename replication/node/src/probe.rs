@@ -1,27 +1,28 @@
-//! Whether the primary that is configured reigns later than this node, which was promoted over its configuration.
+//! Checks at start whether a promoted node was replaced by its configured primary.
 //!
-//! A fleet may have gone back to that primary since: then this node, started with its configuration as it always was, must not reign
-//! beside it. Who does not answer is taken to be gone.
+//! A node that was promoted over its configuration starts as a primary. But the fleet may have gone
+//! back to the configured primary since; then two nodes would be primary. So the node asks that
+//! primary first. A primary that does not answer counts as gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use talos_model::{CopyPlace, EpochHistory};
+use talos_replication::driver::replica::{Replica, ReplicaSettings};
+use talos_replication::follow::Stop;
+use talos_replication::message::{Batch, Chunk};
+use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::driver::replica::{Replica, ReplicaSettings};
-use crate::follow::Stop;
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace};
-use crate::sink::{ChangeSink, Place, SinkError, Standing};
-use crate::store::{head_of, history_of, last_of};
+use crate::store::last_digest;
 
-/// How long it may take to answer.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Storage that takes nothing, and remembers that something was to be taken: only a primary of this line, and a later one, gives
-/// anything to a node that reigns itself.
+/// Storage that accepts nothing, and records that it was asked to. Only a primary of a later epoch
+/// of the same history sends anything to this node.
 #[derive(Clone, Default)]
 struct Refusing(Arc<AtomicBool>);
 
@@ -33,7 +34,7 @@ impl Refusing {
 }
 
 impl ChangeSink for Refusing {
-    fn adopt(&mut self, _: &History) -> Result<(), SinkError> {
+    fn adopt(&mut self, _: &EpochHistory) -> Result<(), SinkError> {
         self.refuse()
     }
 
@@ -41,7 +42,7 @@ impl ChangeSink for Refusing {
         self.refuse()
     }
 
-    fn begin_copy(&mut self, _: &History, _: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, _: &EpochHistory, _: &CopyPlace) -> Result<(), SinkError> {
         self.refuse()
     }
 
@@ -51,14 +52,14 @@ impl ChangeSink for Refusing {
 }
 
 impl Shared {
-    /// Whether somebody reigns at `primary` whom this node would have to follow.
-    pub(super) async fn is_replaced_at(&self, primary: &str) -> bool {
-        let (Ok(history), Ok(last)) = (history_of(&self.engine), last_of(&self.engine)) else {
+    /// Whether the node at `primary` is a primary that this node must follow.
+    pub(super) async fn is_replaced_by(&self, primary: &str) -> bool {
+        let Ok(last) = last_digest(&self.engine) else {
             return false;
         };
-        let standing = Standing {
-            history,
-            place: Place::At(head_of(&self.engine)),
+        let durable_state = DurableState {
+            history: self.engine.standing().epochs,
+            progress: Progress::At(self.engine.head()),
             last,
         };
         let settings = ReplicaSettings {
@@ -69,7 +70,7 @@ impl Shared {
         };
         let sink = Refusing::default();
         let asked = Arc::clone(&sink.0);
-        let (replica, handle) = Replica::new(sink, standing, settings);
+        let (replica, handle) = Replica::new(sink, durable_state, settings);
         let mut status = handle.status();
         let asking = tokio::spawn(replica.run());
         let answered = status.wait_for(|status| status.stop.is_some() || status.last_end.is_some());
@@ -77,7 +78,7 @@ impl Shared {
             Ok(Ok(status)) => matches!(status.stop, Some(Stop::Diverged { .. })),
             _ => false,
         };
-        // It has ended already when its storage has refused something.
+        // Fails if the replica has ended already because its storage refused.
         let _ = handle.leave().await;
         let _ = asking.await;
         is_diverged || asked.load(Ordering::Acquire)
