@@ -11,7 +11,7 @@ use talos_engine::SnapshotError;
 use talos_engine::backup::BackupMaker;
 use tokio::task::spawn_blocking;
 
-use crate::dispatch::Context;
+use crate::context::Context;
 use crate::metrics::StreamKind;
 use crate::parts::{self, Gone, Outlet};
 

@@ -5,7 +5,7 @@ use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_engine::{Command, ImportKey, Outcome, Record, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 use crate::import::note_imported;
 

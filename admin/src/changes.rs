@@ -13,7 +13,7 @@ use talos_engine::{Engine, LogRead, LogStart, LoggedChange, Position, ReadError}
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::dispatch::Context;
+use crate::context::Context;
 use crate::engine_call;
 use crate::limits;
 use crate::metrics::StreamKind;

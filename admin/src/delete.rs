@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::revoke;
 use talos_engine::{Command, DeleteKey, KeyId, Outcome};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Forgets an imported key. Once this has answered, no core knows the key any more.

@@ -5,7 +5,7 @@ use talos_api::derive;
 use talos_api::error::{ApiError, Reason};
 use talos_engine::{CacheMode, DeriveToken, KeyId, Query, Record, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Makes a token from the key whose credential is shown. Nothing is stored.

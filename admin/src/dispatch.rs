@@ -4,47 +4,14 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::fleet::Fleet;
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, Endpoint, Match, PathId};
-use talos_engine::{Engine, KeyKind, TenantId};
-use tokio::sync::Semaphore;
+use talos_engine::KeyKind;
 
-use crate::forward::Forwarder;
-use crate::metrics::ControlMetrics;
-use crate::news::News;
+use crate::context::Context;
 use crate::{
     backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
     revoke_where, rotate, self_revoke, update,
 };
-
-/// The tenant of every request.
-pub(crate) const TENANT: TenantId = TenantId::SINGLE;
-
-/// What every action may use.
-pub(crate) struct Context {
-    pub(crate) engine: Arc<Engine>,
-    /// The node's place among others.
-    pub(crate) fleet: Arc<dyn Fleet>,
-    pub(crate) forwarder: Forwarder,
-    pub(crate) metrics: Arc<ControlMetrics>,
-    /// See [`crate::AdminSettings::default_ttl_ms`].
-    pub(crate) default_ttl_ms: Option<u64>,
-    /// See [`crate::AdminSettings::page_tokens`].
-    pub(crate) page_tokens: PageTokenKeys,
-    /// Tells streams that there are new changes.
-    pub(crate) news: News,
-    /// The places for streams of changes.
-    pub(crate) change_streams: Arc<Semaphore>,
-    /// The answer of the JWKS routes.
-    pub(crate) jwks: Vec<u8>,
-    /// The version of the server.
-    pub(crate) release: &'static str,
-    /// The answer of the version route.
-    pub(crate) version: Vec<u8>,
-    /// The answer of the route of the document.
-    pub(crate) openapi: Vec<u8>,
-}
 
 /// Answers `request`, whatever it is.
 pub(crate) async fn dispatch(context: Arc<Context>, request: ControlRequest) -> ControlResponse {

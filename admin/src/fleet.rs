@@ -7,7 +7,7 @@ use talos_api::error::ApiError;
 use talos_api::fleet::{self, Acknowledgement, NotEverywhere, StateSummary, Writes};
 use tokio::task::spawn_blocking;
 
-use crate::dispatch::Context;
+use crate::context::Context;
 
 /// Where the node stands.
 pub(crate) fn status(context: &Context) -> ControlResponse {

@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::key;
 use talos_engine::{KeyId, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Shows a key as it stands now, never its secret.

@@ -6,7 +6,7 @@ use talos_api::import;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Command, Outcome, Record, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Takes over a key. A repeated `request_id` shows the first key again.

@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::{issue, short};
 use talos_engine::{Command, IssueKey, Outcome, Record, Secret, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Makes a key and shows its secret this once. A repeated `request_id` shows the first key again, without its secret.

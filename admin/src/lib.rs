@@ -11,6 +11,7 @@
 mod backup;
 mod batch_import;
 mod changes;
+mod context;
 mod delete;
 mod derive;
 mod dispatch;

@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::list::{self, Asked};
 use talos_engine::{KeyKind, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Shows a page of the keys of one kind: in the order in which they were made, or in that of their expiry when the filter

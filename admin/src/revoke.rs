@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::revoke;
 use talos_engine::{Command, KeyId, Outcome, RevokeKey};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Ends a key. Once this has answered, no core accepts the key any more.

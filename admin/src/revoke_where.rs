@@ -7,7 +7,7 @@ use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, RevokeWhereRequest};
 use talos_engine::{Command, Matcher, Outcome, RevokeWhere, Rule};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Ends all keys that have something in common, or counts them. Once this has answered, no core accepts any of them. The keys are

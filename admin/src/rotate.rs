@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::rotate;
 use talos_engine::{Command, KeyId, Outcome, RotateKey, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Replaces an active key by a new one and shows its secret this once. Once this has answered, no core accepts the old

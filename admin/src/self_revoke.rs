@@ -5,7 +5,7 @@ use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
 use talos_engine::{CacheMode, KeyId, Query, RevokeKey, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 use crate::revoke::submit;
 

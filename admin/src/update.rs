@@ -5,7 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::{key, update};
 use talos_engine::{Command, KeyId, Outcome, UpdateKey, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::{Context, TENANT};
 use crate::engine_call;
 
 /// Changes a key and shows it as it now is. Once this has answered, no core judges by what the key was before.
