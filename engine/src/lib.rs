@@ -42,8 +42,8 @@ pub mod verify;
 mod warm_up;
 
 pub use command::{
-    Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
-    RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
+    Command, CommandError, DeleteKey, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
+    Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, TypedCommand, UpdateKey,
 };
 pub use derive::{DeriveError, DeriveToken, DerivedToken};
 pub use engine::{Engine, Health, Loaded, LogStart, Options, RenderBody, RenderTokenBody, Watch};

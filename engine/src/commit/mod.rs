@@ -23,7 +23,7 @@ pub use order::{Order, OrderDone};
 pub use stage::{Credential, Prepared};
 
 use crate::clock::{self, UnixMillis};
-use crate::command::{CommandError, Outcome};
+use crate::command::CommandError;
 use crate::fleet::{FollowError, Head, Membership, Mode};
 use crate::ids::Position;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
@@ -32,13 +32,9 @@ use crate::storage::{Change, Event, Group, Journal, RecordKey, StorageError, Sub
 use crate::verifier::Verifier;
 use stage::Stage;
 
-/// Called exactly once, when the command is durable and published, or refused.
-pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
-
 struct CommandJob {
     command: Prepared,
     now: UnixMillis,
-    done: Done,
 }
 
 enum Job {
@@ -110,8 +106,8 @@ impl Committer {
     }
 
     /// Queues a command, or answers at once that it cannot be taken.
-    pub fn submit(&self, command: Prepared, now: UnixMillis, done: Done) {
-        self.queue(Job::Command(CommandJob { command, now, done }));
+    pub fn submit(&self, command: Prepared, now: UnixMillis) {
+        self.queue(Job::Command(CommandJob { command, now }));
     }
 
     /// The same with an order.
@@ -163,7 +159,7 @@ impl Committer {
 impl Job {
     fn refuse(self, command: CommandError, order: FollowError) {
         match self {
-            Self::Command(job) => (job.done)(Err(command)),
+            Self::Command(job) => job.command.refuse(command),
             Self::Order(_, done) => done(Err(order)),
         }
     }
@@ -215,7 +211,10 @@ impl Worker {
             return;
         }
         if let Some(reason) = self.latch.get() {
-            return refuse(group.into_iter().map(|job| job.done), reason);
+            for job in group {
+                job.command.refuse(CommandError::Latched(reason.clone()));
+            }
+            return;
         }
         let (mode, epoch) = {
             let membership = self.membership();
@@ -223,7 +222,7 @@ impl Worker {
         };
         if mode == Mode::Replica {
             for job in group {
-                (job.done)(Err(CommandError::Replica));
+                job.command.refuse(CommandError::Replica);
             }
             return;
         }
@@ -240,15 +239,18 @@ impl Worker {
         );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| (job.done, stage.apply(job.command, job.now)))
+            .map(|job| stage.apply(job.command, job.now))
             .collect();
         if let Err(error) = append(&mut *self.journal, &self.head, &stage.group()) {
             let reason = self.stop_writes(&error);
-            return refuse(answers.into_iter().map(|(done, _)| done), &reason);
+            for answer in answers {
+                answer.give(Err(CommandError::Latched(reason.clone())));
+            }
+            return;
         }
         self.publish(&stage.into_changes());
-        for (done, answer) in answers {
-            done(answer);
+        for answer in answers {
+            answer.give(Ok(()));
         }
     }
 
@@ -298,10 +300,4 @@ fn append(journal: &mut dyn Journal, head: &Head, group: &Group<'_>) -> Result<(
         head.rise(last.position);
     }
     journal.append(group).inspect_err(|_| head.fall_back())
-}
-
-fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {
-    for done in waiting {
-        done(Err(CommandError::Latched(reason.to_owned())));
-    }
 }

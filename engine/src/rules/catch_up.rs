@@ -15,7 +15,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::Rule;
 use super::walk::Walk;
 use crate::clock;
-use crate::command::{CommandError, Outcome};
+use crate::command::{CommandError, Done};
 use crate::commit::{Committer, Prepared};
 use crate::fleet::{Membership, Mode};
 use crate::limits::{RULE_BUSY_REST, RULE_KEYS_AT_ONCE, RULE_REST_MAX, RULE_RETRY};
@@ -157,7 +157,7 @@ impl Works {
                 keys += some.len();
             }
         }
-        self.submit(&|| Prepared::FinishRule(rule.id))?;
+        self.submit(|done| Prepared::FinishRule(rule.id, done))?;
         tracing::info!(
             event = "RevocationRuleCompleted",
             rule_id = %rule.id,
@@ -182,21 +182,21 @@ impl Works {
 
     fn end(&self, keys: &[RecordKey]) -> Result<(), Pause> {
         let began = Instant::now();
-        self.submit(&|| Prepared::EndByRules(keys.to_vec()))?;
+        self.submit(|done| Prepared::EndByRules(keys.to_vec(), done))?;
         thread::sleep(began.elapsed().min(RULE_REST_MAX));
         Ok(())
     }
 
     /// Waits until the command is durable and published.
-    fn submit(&self, command: &dyn Fn() -> Prepared) -> Result<Outcome, Pause> {
+    fn submit(&self, command: impl Fn(Done<()>) -> Prepared) -> Result<(), Pause> {
         loop {
             let (done, answer) = mpsc::sync_channel(1);
-            let done = Box::new(move |result| drop(done.send(result)));
-            self.means.committer.submit(command(), clock::now(), done);
+            let done: Done<()> = Box::new(move |result| drop(done.send(result)));
+            self.means.committer.submit(command(done), clock::now());
             // Nobody answers when the committing thread has panicked.
             let answer = answer.recv().map_err(|_| Pause::ForGood)?;
             match answer {
-                Ok(outcome) => return Ok(outcome),
+                Ok(()) => return Ok(()),
                 Err(CommandError::Busy) => {
                     self.go_on()?;
                     thread::sleep(RULE_BUSY_REST);
