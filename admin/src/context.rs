@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::{Engine, TenantId};
+use talos_engine::Engine;
 use tokio::sync::Semaphore;
 
+use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
-use crate::news::News;
-
-/// The tenant of every request.
-pub(crate) const TENANT: TenantId = TenantId::SINGLE;
 
 /// The parts of the server and the prepared answers that actions need. All requests share one.
 pub(crate) struct Context {
@@ -26,8 +23,8 @@ pub(crate) struct Context {
     pub(crate) default_ttl_ms: Option<u64>,
     /// See [`crate::AdminSettings::page_tokens`].
     pub(crate) page_tokens: PageTokenKeys,
-    /// Tells streams that there are new changes.
-    pub(crate) news: News,
+    /// Notifies streams of new changes.
+    pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
     pub(crate) change_streams: Arc<Semaphore>,
     /// The body of the JWKS routes.

@@ -1,10 +1,10 @@
-//! From a request to the action that answers it.
+//! Calls the action that answers a request.
 
 use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::route::{self, Endpoint, Match, PathId};
+use talos_api::route::Endpoint;
 use talos_engine::KeyKind;
 
 use crate::context::Context;
@@ -13,7 +13,7 @@ use crate::{
     revoke_where, rotate, self_revoke, update,
 };
 
-/// Answers `request`, whatever it is.
+/// Answers `request`.
 pub(crate) async fn dispatch(context: Arc<Context>, request: ControlRequest) -> ControlResponse {
     answer(&context, &request)
         .await
@@ -21,38 +21,27 @@ pub(crate) async fn dispatch(context: Arc<Context>, request: ControlRequest) -> 
 }
 
 async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlResponse, ApiError> {
-    let (endpoint, key_id) = match route::find(&request.method, &request.path) {
-        Match::Found {
-            endpoint, key_id, ..
-        } => (endpoint, key_id),
-        Match::NotFound => return Err(ApiError::not_found_route()),
-        Match::MethodNotAllowed(allow) => return Err(ApiError::method_not_allowed(allow)),
-    };
-    let answer = act(context, request, endpoint, key_id);
-    if endpoint.changes_keys() {
+    let answer = act(context, request);
+    if request.endpoint.changes_keys() {
         return fleet::change(context, request, answer).await;
     }
     answer.await
 }
 
-async fn act(
-    context: &Context,
-    request: &ControlRequest,
-    endpoint: Endpoint,
-    key_id: PathId<'_>,
-) -> Result<ControlResponse, ApiError> {
-    match endpoint {
+async fn act(context: &Context, request: &ControlRequest) -> Result<ControlResponse, ApiError> {
+    let key_id = request.key_id;
+    match request.endpoint {
         Endpoint::IssueKey => issue::issue(context, request).await,
         Endpoint::IssueKeyShort => issue::issue_short(context, request).await,
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
-        Endpoint::GetIssuedKey => get::get(context, key_id.issued()?).await,
+        Endpoint::GetIssuedKey => get::get(context, key_id.issued()?, request).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
         Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
         Endpoint::ImportKey => import::import(context, request).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
         Endpoint::ListImportedKeys => list::list(context, KeyKind::Imported, request).await,
-        Endpoint::GetImportedKey => get::get(context, key_id.imported()?).await,
+        Endpoint::GetImportedKey => get::get(context, key_id.imported()?, request).await,
         Endpoint::UpdateImportedKey => update::update(context, key_id.imported()?, request).await,
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
@@ -71,7 +60,7 @@ async fn act(
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
-        // The data plane answers these itself and hands none over.
+        // The data plane answers these itself.
         Endpoint::Hot(_) => Err(ApiError::not_found_route()),
     }
 }

@@ -5,10 +5,10 @@ use talos_api::error::ApiError;
 use talos_api::list::{self, Asked};
 use talos_engine::{KeyKind, clock};
 
-use crate::context::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Shows a page of the keys of one kind: in the order in which they were made, or in that of their expiry when the filter
+/// Shows a page of the keys of one kind. The order is the time of creation, or the time of expiry when the filter
 /// names a status other than revoked.
 pub(crate) async fn list(
     context: &Context,
@@ -16,7 +16,7 @@ pub(crate) async fn list(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let keys = &context.page_tokens;
-    let query = list::parse_request(&request.query, (TENANT, kind), keys, clock::now())?;
+    let query = list::parse_request(&request.query, (request.tenant, kind), keys, clock::now())?;
     let asked = Asked::from(&query);
     let page = engine_call::list(&context.engine, query).await?;
     let mut nonce = [0; 24];

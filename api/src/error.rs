@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::control::{CONTENT_TYPE, ControlResponse};
+use crate::control::response::{CONTENT_TYPE, ControlResponse};
 use crate::json;
 use crate::shapes::FreeObject;
 

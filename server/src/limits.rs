@@ -19,11 +19,6 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects at a time, in bytes; above it 503.
 pub const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
-/// The paths whose bodies may have [`BATCH_BODY_BYTES`].
-pub const BATCH_PATHS: [&str; 2] = [
-    "/v2alpha1/admin/importedApiKeys:batchCreate",
-    "/v2alpha1/admin/importedApiKeys:batchImport",
-];
 
 /// Size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES: usize = 256;

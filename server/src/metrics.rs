@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use talos_api::route::HotRoute;
 use talos_engine::{CacheStatus, Refusal};
 
 /// A number that one core writes and anybody reads.
@@ -72,11 +73,11 @@ impl Route {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Verify => "/v2alpha1/admin/apiKeys:verify",
-            Self::BatchVerify => "/v2alpha1/admin/apiKeys:batchVerify",
-            Self::VerifyBearer => "/verify",
-            Self::Alive => "/health/alive",
-            Self::Ready => "/health/ready",
+            Self::Verify => HotRoute::Verify.template(),
+            Self::BatchVerify => HotRoute::BatchVerify.template(),
+            Self::VerifyBearer => HotRoute::VerifyBearer.template(),
+            Self::Alive => HotRoute::Alive.template(),
+            Self::Ready => HotRoute::Ready.template(),
             Self::Preflight => "preflight",
             Self::Control => "control",
             Self::Unknown => "unknown",

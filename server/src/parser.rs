@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 use talos_api::error::ApiError;
 use talos_api::fleet::MIN_POSITION_HEADER;
+use talos_api::route::HotRoute;
 use talos_engine::{CacheMode, Position};
 
 use crate::limits;
@@ -157,8 +158,8 @@ impl MinPosition {
     }
 }
 
-/// The path compared before all others.
-pub(crate) const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
+/// The most frequent path. It is compared before all others.
+pub(crate) const VERIFY_PATH: &str = HotRoute::Verify.template();
 
 /// Parses the head at the start of `input`.
 pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Parsed<'h, 'b> {

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use talos_api::batch_import::ItemOutcome;
 use talos_api::control::ControlRequest;
-use talos_api::route::{self, Match};
 use talos_engine::RevocationReason;
 use talos_engine::token::TokenType;
 
@@ -103,16 +102,9 @@ struct BatchItems {
 
 impl Endpoint {
     fn of(request: &ControlRequest) -> Self {
-        match route::find(&request.method, &request.path) {
-            Match::Found { template, .. } => Self {
-                method: method_label(&request.method),
-                template,
-            },
-            // The data plane hands none of these over; nothing that a client wrote may become a label.
-            Match::NotFound | Match::MethodNotAllowed(_) => Self {
-                method: "other",
-                template: "unknown",
-            },
+        Self {
+            method: method_label(request.method),
+            template: request.template,
         }
     }
 
@@ -171,9 +163,9 @@ impl BatchItems {
 
 impl ControlMetrics {
     /// A request that takes its place before the control plane.
-    pub(crate) fn enter(self: &Arc<Self>, request: &ControlRequest) -> Passage {
+    pub(crate) fn start_request(self: &Arc<Self>, request: &ControlRequest) -> RequestTimer {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Passage {
+        RequestTimer {
             endpoint: Endpoint::of(request),
             entered: Instant::now(),
             metrics: Arc::clone(self),
@@ -332,13 +324,13 @@ impl ControlMetrics {
 
 /// A request on its way through the control plane; in flight until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Passage {
+pub(crate) struct RequestTimer {
     endpoint: Endpoint,
     entered: Instant,
     metrics: Arc<ControlMetrics>,
 }
 
-impl Passage {
+impl RequestTimer {
     /// The request is answered with this status.
     pub(crate) fn answered(self, status: u16) {
         let duration = self.entered.elapsed();
@@ -349,7 +341,7 @@ impl Passage {
     }
 }
 
-impl Drop for Passage {
+impl Drop for RequestTimer {
     fn drop(&mut self) {
         self.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -357,13 +349,29 @@ impl Drop for Passage {
 
 #[cfg(test)]
 mod tests {
+    use talos_api::route::{self, Endpoint, Match, PathKeyId};
+    use talos_engine::TenantId;
+
     use super::*;
 
     const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
     fn request(method: &str, path: &str) -> ControlRequest {
+        let (endpoint, method, template) = match route::find(method, path) {
+            Match::Found {
+                endpoint,
+                method,
+                template,
+                ..
+            } => (endpoint, method, template),
+            Match::NotFound | Match::MethodNotAllowed(_) => (Endpoint::Version, "other", "unknown"),
+        };
         ControlRequest {
-            method: method.to_owned(),
+            endpoint,
+            method,
+            template,
+            key_id: PathKeyId::NONE,
+            tenant: TenantId::SINGLE,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost".to_owned(),
@@ -392,7 +400,9 @@ mod tests {
             ("BREW", "/coffee", 404),
             ("BREW", &path, 405),
         ] {
-            metrics.enter(&request(method, path)).answered(status);
+            metrics
+                .start_request(&request(method, path))
+                .answered(status);
         }
         let page = page(&metrics);
         for line in [
@@ -412,8 +422,8 @@ mod tests {
     fn a_request_is_in_flight_until_it_is_answered_or_given_up() {
         let metrics = Arc::new(ControlMetrics::default());
         let in_flight = || metrics.in_flight.load(Ordering::Relaxed);
-        let first = metrics.enter(&request("GET", "/version"));
-        let second = metrics.enter(&request("GET", "/version"));
+        let first = metrics.start_request(&request("GET", "/version"));
+        let second = metrics.start_request(&request("GET", "/version"));
         assert_eq!(in_flight(), 2);
         first.answered(200);
         assert_eq!(in_flight(), 1);

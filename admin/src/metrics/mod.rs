@@ -5,6 +5,6 @@ mod exposition;
 mod histogram;
 
 pub use control::ControlMetrics;
-pub(crate) use control::{Passage, StreamKind};
+pub(crate) use control::{RequestTimer, StreamKind};
 pub(crate) use exposition::CONTENT_TYPE;
 pub use exposition::{Exposition, Family, Kind};

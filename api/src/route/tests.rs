@@ -1,4 +1,8 @@
-//! Every route under every method, and what is no route.
+//! Every route under every method, and paths that are no route.
+
+use std::borrow::Cow;
+
+use talos_engine::KeyId;
 
 use super::*;
 
@@ -38,7 +42,12 @@ fn every_route_is_found_under_its_methods_and_no_other() {
                     );
                     let resolution = match wanted {
                         Endpoint::Hot(hot) => Resolution::Hot(hot),
-                        _ => Resolution::Control,
+                        endpoint => Resolution::Control(ControlRoute {
+                            endpoint,
+                            method,
+                            template: route.template,
+                            key_id: PathId::new(id),
+                        }),
                     };
                     assert_eq!(
                         resolve(Surface::All, method, &path),
@@ -214,7 +223,7 @@ fn only_a_key_id_is_one() {
     let imported = "ab".repeat(32);
     let escaped = ID.replace('-', "%2D");
     let kind = |raw: &str| {
-        let id = PathId(raw);
+        let id = PathId::new(raw).parse();
         (
             id.issued().map_err(|error| error.status()),
             id.imported().map_err(|error| error.status()),
