@@ -26,6 +26,7 @@ mod listener;
 pub mod metrics;
 mod options;
 mod parser;
+mod pinning;
 mod position;
 mod request_context;
 mod request_id;

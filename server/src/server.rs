@@ -7,7 +7,6 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use core_affinity::CoreId;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
@@ -18,6 +17,7 @@ use crate::driver::Driver;
 use crate::error::ServerError;
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::ServerOptions;
+use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
 use crate::worker::Worker;
 use crate::{limits, listener};
@@ -113,7 +113,7 @@ impl Server {
             _socket_file: socket_file,
         };
         let (started, starts) = channel();
-        let mut pins = pins(count).into_iter();
+        let mut pins = cores_for(count).into_iter();
         let metrics = Arc::clone(&server.metrics);
         for ((index, listener), metrics) in listeners.into_iter().enumerate().zip(&metrics.cores) {
             let worker = Worker {
@@ -211,12 +211,4 @@ impl Drop for Server {
             let _ = worker.join();
         }
     }
-}
-
-/// The cores for the workers. Empty when there are more workers than cores: pinned threads would then compete
-/// for a core while another one is idle.
-fn pins(workers: usize) -> Vec<CoreId> {
-    core_affinity::get_core_ids()
-        .filter(|cores| cores.len() >= workers)
-        .unwrap_or_default()
 }

@@ -11,8 +11,6 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::{io, iter};
 
-use core_affinity::CoreId;
-
 use crate::core::{Core, Shared};
 use crate::driver::{Driver, WorkerRuntime};
 use crate::error::ServerError;
@@ -20,12 +18,13 @@ use crate::limits;
 use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
 use crate::options::DriverChoice;
+use crate::pinning::pin_current_thread;
 use crate::slice::ask_for_short_slices;
 
 /// What a worker thread needs to start.
 pub(crate) struct Worker {
     /// The core to run on; `None` = the scheduler decides.
-    pub pin: Option<CoreId>,
+    pub pin: Option<usize>,
     /// The worker's own TCP listener.
     pub listener: std::net::TcpListener,
     /// The Unix socket that all workers share.
@@ -44,9 +43,9 @@ impl Worker {
     /// Runs on the thread of the worker until the server is told to stop.
     pub(crate) fn run(self) {
         if let Some(core) = self.pin
-            && !core_affinity::set_for_current(core)
+            && let Err(error) = pin_current_thread(core)
         {
-            tracing::warn!(core = core.id, "cannot pin a worker to its core");
+            tracing::warn!(core, %error, "cannot pin a worker to its core");
         }
         if let Err(error) = ask_for_short_slices() {
             tracing::debug!(%error, "a worker runs in slices of the usual length");
