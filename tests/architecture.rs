@@ -8,8 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("talos-cells", &[]),
+    ("talos-metrics", &[]),
     ("talos-engine", &["talos-cells"]),
     ("talos-config", &["talos-engine"]),
     ("talos-api", &["talos-engine"]),
@@ -19,10 +20,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
     (
         "talos-admin",
-        &["talos-api", "talos-config", "talos-engine"],
+        &["talos-api", "talos-config", "talos-engine", "talos-metrics"],
     ),
     ("talos-replication", &["talos-config", "talos-engine"]),
-    ("talos-proxy", &["talos-api", "talos-engine"]),
+    (
+        "talos-proxy",
+        &["talos-api", "talos-engine", "talos-metrics"],
+    ),
     ("talos-loadtest", &["talos-api"]),
 ];
 /// Crates that may import every other.

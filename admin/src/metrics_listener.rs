@@ -1,9 +1,9 @@
-//! The listener for metrics and health, apart from the API's port so that it can be bound where only a scraper reaches
-//! it.
+//! The listener for metrics and health. It has its own port, so that it can be bound where only a
+//! scraper reaches it.
 //!
-//! It guarantees that connections are bounded in number and each of them in time, whatever its client does; that a page
-//! is made of counters that anybody may read, so that no scrape waits for a request or makes one wait; and that a stop
-//! lets answers which have begun finish.
+//! It guarantees that the number of connections and the duration of each are bounded, whatever the
+//! client does; that a scrape and an API request never wait for each other; and that a stop lets
+//! responses in progress finish.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,18 +18,18 @@ use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
 use talos_api::health;
 use talos_engine::Engine;
+use talos_metrics::{CONTENT_TYPE, Exposition};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::limits;
-use crate::metrics::{CONTENT_TYPE, Exposition};
 
 const ALLOW: &str = "GET, HEAD";
 
-/// Writes a page of metrics. It is called for every scrape.
+/// Writes the metrics page. It is called for every scrape.
 pub type Expose = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 
-/// A bound socket that does not answer yet; see [`crate::AdminService::serve_metrics`].
+/// A bound socket. It answers after [`crate::AdminService::serve_metrics`].
 #[derive(Debug)]
 pub struct MetricsListener {
     socket: TcpListener,
@@ -37,10 +37,10 @@ pub struct MetricsListener {
 }
 
 impl MetricsListener {
-    /// Binds `address`; port 0 lets the system choose one.
+    /// Binds `address`. Port 0 = the system picks one.
     ///
     /// # Errors
-    /// What the system said, for the operator.
+    /// The error of the system call, for example when the port is in use.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
@@ -48,40 +48,40 @@ impl MetricsListener {
         Ok(Self { socket, address })
     }
 
-    /// The address as bound.
+    /// The bound address, with the port that the system chose if the requested one was 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Makes this a listener of the runtime around.
+    /// Registers the socket with the current tokio runtime.
     pub(crate) fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
         tokio::net::TcpListener::from_std(self.socket)
     }
 }
 
-/// What answers.
+/// The sources of the pages.
 pub(crate) struct Pages {
     pub(crate) engine: Arc<Engine>,
     pub(crate) fleet: Arc<dyn Fleet>,
     pub(crate) expose: Expose,
 }
 
-/// Answers until `stop` is sent or dropped, then returns when no connection is left.
+/// Answers until `stop` is sent or dropped. Returns when no connection is left.
 pub(crate) async fn serve(
     listener: tokio::net::TcpListener,
     pages: Arc<Pages>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let places = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS as usize));
+    let slots = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS as usize));
     let (open, closing) = watch::channel(());
     let next = async || {
-        // The place comes first, so that a connection without one waits in the backlog of the system.
-        let place = Arc::clone(&places).acquire_owned().await;
-        (place, listener.accept().await)
+        // Take a slot before accepting: connections without one stay in the listener's backlog.
+        let slot = Arc::clone(&slots).acquire_owned().await;
+        (slot, listener.accept().await)
     };
     loop {
-        let (place, accepted) = tokio::select! {
+        let (slot, accepted) = tokio::select! {
             biased;
             _ = &mut stop => break,
             next = next() => next,
@@ -91,7 +91,7 @@ pub(crate) async fn serve(
                 let (pages, closing) = (Arc::clone(&pages), closing.clone());
                 tokio::spawn(async move {
                     answer_one(stream, pages, closing).await;
-                    drop(place);
+                    drop(slot);
                 });
             }
             Err(error) => {
@@ -101,12 +101,12 @@ pub(crate) async fn serve(
         }
     }
     drop((open, listener));
-    // All places are back once no connection is left. The semaphore is never closed, so this cannot fail.
-    drop(places.acquire_many(limits::METRICS_CONNECTIONS).await);
+    // All slots are free once no connection is left. Cannot fail: the semaphore is never closed.
+    drop(slots.acquire_many(limits::METRICS_CONNECTIONS).await);
 }
 
-/// One connection is one request: a scrape comes every few seconds, and what does not stay needs no deadline for
-/// staying.
+/// Answers one request, then closes the connection. Scrapes are seconds apart, so keep-alive would
+/// gain little and would need an idle timeout.
 async fn answer_one(stream: TcpStream, pages: Arc<Pages>, mut closing: watch::Receiver<()>) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let response = pages.answer(request.method(), request.uri().path());
@@ -150,7 +150,8 @@ impl Pages {
         response.body(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// The answer to `HEAD` holds the body of `GET`, for its length; hyper does not send it.
+    /// The response to `HEAD` includes the body of `GET`. hyper takes `Content-Length` from it and
+    /// does not send it.
     fn page(&self, method: &Method, path: &str) -> Result<ControlResponse, ApiError> {
         let page: fn(&Self) -> ControlResponse = match path {
             "/metrics" => Self::metrics,

@@ -12,7 +12,7 @@ use talos_engine::limits::SHARDS_MAX;
 use crate::client_ip_source::CLIENT_IP_SOURCES;
 use crate::key::{Fallback, Key, public, secret};
 use crate::kind::Kind;
-use crate::settings::{CacheType, Driver, LogFormat, LogLevel};
+use crate::settings::{CacheType, DriverChoice, LogFormat, LogLevel};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest life of a key: ten years of 365 days.
@@ -111,9 +111,9 @@ pub static KEYS: &[Key] = &[
         "serve.driver",
         Fallback::Value("auto"),
         Kind::Choice(&[
-            ("auto", |s| s.serve.driver = Driver::Auto),
-            ("io_uring", |s| s.serve.driver = Driver::IoUring),
-            ("epoll", |s| s.serve.driver = Driver::Epoll),
+            ("auto", |s| s.serve.driver = DriverChoice::Auto),
+            ("io_uring", |s| s.serve.driver = DriverChoice::IoUring),
+            ("epoll", |s| s.serve.driver = DriverChoice::Epoll),
         ]),
     ),
     public(

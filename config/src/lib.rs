@@ -33,7 +33,7 @@ pub use replication::{
     ReplicationRole, ReplicationTls, Snapshots,
 };
 pub use settings::{
-    ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens, Driver,
-    Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota, RateLimit, Secrets,
-    Serve, Settings,
+    ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens,
+    DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
+    RateLimit, Secrets, Serve, Settings,
 };

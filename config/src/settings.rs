@@ -45,7 +45,7 @@ pub struct Serve {
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
-    pub driver: Driver,
+    pub driver: DriverChoice,
 }
 
 /// `serve.http`: the API's listener and its request log.
@@ -134,7 +134,7 @@ impl Listener {
 
 /// How the data plane talks to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
+pub enum DriverChoice {
     /// `io_uring` where the kernel allows it, else epoll.
     Auto,
     /// `io_uring` or no start.
@@ -356,7 +356,7 @@ impl Settings {
                 },
                 metrics: listener,
                 workers: cores,
-                driver: Driver::Auto,
+                driver: DriverChoice::Auto,
             },
             credentials: Credentials {
                 issuer: String::new(),

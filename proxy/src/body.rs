@@ -1,4 +1,4 @@
-//! Reading a request's body whole, within bounds of size, time and memory.
+//! Reading a whole request body, bounded in size, time and memory.
 
 use std::sync::Arc;
 
@@ -12,62 +12,62 @@ use crate::limits;
 
 const KIB: usize = 1024;
 
-/// The memory for large bodies, shared by all requests.
+/// The memory budget for large bodies, shared by all requests. One permit is 1 KiB.
 #[derive(Clone, Debug)]
 pub(crate) struct LargeBodies(Arc<Semaphore>);
 
-/// A body that was read. Its share of the memory for large ones is given back when this is dropped.
+/// A body that was read. Dropping it returns its share of the budget.
 pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
-    _share: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Whether the client sends the body only when it is told to.
+/// When the client starts to send the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sender {
-    /// It sends.
-    Sends,
-    /// It waits for `100 Continue`.
-    Waits,
+pub(crate) enum BodyStart {
+    /// Together with the head.
+    Immediate,
+    /// After `100 Continue`.
+    AfterContinue,
 }
 
 impl LargeBodies {
-    /// All of it is free.
+    /// A budget of which nothing is in use.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(limits::LARGE_BODIES_BYTES / KIB)))
     }
 
-    fn share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.div_ceil(KIB)).ok()?;
         Arc::clone(&self.0).try_acquire_many_owned(kib).ok()
     }
 
-    /// Reads a body.
+    /// Reads a body to its end.
     ///
     /// # Errors
-    /// 413 when it is too large, 408 when it does not arrive in time, 400 when it breaks off, 503 when there is no memory
-    /// for it. Nothing can follow on the connection then.
+    /// 413 when it is too large, 408 when it does not arrive in time, 400 when the connection
+    /// breaks, 503 when the budget is used up. The connection must be closed after each of them.
     pub(crate) async fn read(
         &self,
         mut body: Incoming,
-        sender: Sender,
+        start: BodyStart,
     ) -> Result<WholeBody, ApiError> {
         let length = body.size_hint().upper().map(usize::try_from);
         let length = match length {
-            // Whoever does not say how long it is may send the most.
+            // Unknown length: reserve the maximum.
             None => limits::BODY_BYTES,
             Some(Ok(length)) if length <= limits::BODY_BYTES => length,
             Some(_) => {
-                if sender == Sender::Sends {
+                if start == BodyStart::Immediate {
                     linger(&mut body).await;
                 }
                 return Err(ApiError::payload_too_large());
             }
         };
-        let mut share = None;
+        let mut permit = None;
         if length > limits::SMALL_BODY_BYTES {
-            share = self.share(length);
-            if share.is_none() {
+            permit = self.reserve(length);
+            if permit.is_none() {
                 let message = "too many large requests are being read; try again";
                 return Err(ApiError::service_unavailable(message));
             }
@@ -76,7 +76,7 @@ impl LargeBodies {
         match tokio::time::timeout(limits::BODY, limited).await {
             Ok(Ok(collected)) => Ok(WholeBody {
                 bytes: collected.to_bytes(),
-                _share: share,
+                _permit: permit,
             }),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 linger(&mut body).await;
@@ -88,8 +88,8 @@ impl LargeBodies {
     }
 }
 
-/// Reads on for a while what nobody wants, because a connection that is closed before all was read is reset, and a reset
-/// overtakes the answer.
+/// Reads and drops the rest of a body for a limited time. Closing a connection with unread bytes
+/// resets it, and the reset can reach the client before the response does.
 async fn linger(body: &mut Incoming) {
     let dropped = async {
         let mut left = limits::LINGER_BYTES;
@@ -100,6 +100,6 @@ async fn linger(body: &mut Incoming) {
             }
         }
     };
-    // When the time is over the client sees a reset.
+    // On a timeout the client sees the reset.
     let _ = tokio::time::timeout(limits::LINGER, dropped).await;
 }

@@ -1,8 +1,10 @@
-//! Accepted verifications, for a short while.
+//! The cache of accepted verifications.
 //!
-//! It guarantees that an entry is served only until the end of its own life and only while no change of its key was
-//! recorded since it was asked for (see [`crate::changes`]), and that all entries together take no more than the bytes
-//! given. An entry holds neither the credential nor anything that it could be computed from.
+//! It guarantees that
+//! - an entry is not served after its lifetime, nor after a change of its key that was recorded
+//!   since the upstream was asked (see [`crate::changes`]);
+//! - all entries together stay within the configured number of bytes;
+//! - no entry holds the credential or anything it could be computed from.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,53 +14,53 @@ use hyper::HeaderMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
-use crate::changes::{Changes, Moment, Subject};
+use crate::changes::{Changes, LogicalTime, Subject};
 use crate::limits;
 
-/// What tells one question from every other: SHA-256 over all that its answer may depend on.
-pub(crate) type QuestionDigest = [u8; 32];
+/// SHA-256 of everything that the answer to a verification may depend on.
+pub(crate) type CacheKey = [u8; 32];
 
 /// How large the cache is.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSettings {
-    /// The longest that an answer is kept; under one second nothing is.
+    /// The longest lifetime of an entry. Below one second nothing is stored.
     pub ttl: Duration,
-    /// What all entries together may take, in bytes; 0 keeps nothing.
+    /// The maximum size of all entries together, in bytes. 0 stores nothing.
     pub bytes_max: u64,
-    /// How many entries to expect: tables are sized by it, and what was seen lately is remembered for about half as many
-    /// more, so that an answer that is asked for again is told from one that is not.
+    /// The expected number of entries. It sizes the tables and the history of evicted keys (about
+    /// half as many), by which the cache recognises an answer that is requested again.
     pub entries_expected: usize,
 }
 
-/// An answer that is kept.
+/// A stored answer.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The headers of the answer that do not belong to its connection or its request.
+    /// Response headers, without those that belong to one connection or one request.
     pub(crate) headers: HeaderMap,
-    /// The body.
+    /// The response body.
     pub(crate) body: Bytes,
-    /// Before the upstream was asked.
-    pub(crate) asked: Moment,
-    /// The key and the credential that it is about.
+    /// Taken before the upstream was asked.
+    pub(crate) asked_at: LogicalTime,
+    /// The key and the credential that the answer is about.
     pub(crate) subjects: [Subject; 2],
-    /// When it may no longer be served.
+    /// The entry must not be served from this instant on.
     pub(crate) end: Instant,
 }
 
 /// The cache.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    entries: Entries<QuestionDigest, Arc<Entry>, Bytewise>,
+    entries: Entries<CacheKey, Arc<Entry>, ByteWeighter>,
     ttl: Duration,
-    /// The changes that passed through this proxy.
+    /// Changes of keys that passed through this proxy.
     pub(crate) changes: Changes,
 }
 
 #[derive(Clone, Debug)]
-struct Bytewise;
+struct ByteWeighter;
 
-impl Weighter<QuestionDigest, Arc<Entry>> for Bytewise {
-    fn weight(&self, _: &QuestionDigest, entry: &Arc<Entry>) -> u64 {
+impl Weighter<CacheKey, Arc<Entry>> for ByteWeighter {
+    fn weight(&self, _: &CacheKey, entry: &Arc<Entry>) -> u64 {
         let headers: usize = entry
             .headers
             .iter()
@@ -75,55 +77,56 @@ impl Cache {
             entries: Entries::with_weighter(
                 settings.entries_expected,
                 settings.bytes_max,
-                Bytewise,
+                ByteWeighter,
             ),
             ttl: settings.ttl,
             changes: Changes::new(),
         }
     }
 
-    /// The answer to this question, if one is kept that still holds.
-    pub(crate) fn get(&self, question: &QuestionDigest, now: Instant) -> Option<Arc<Entry>> {
-        let entry = self.entries.get(question)?;
-        if self.holds(&entry, now) {
+    /// The entry of `key`, if it may still be served at `now`. Removes an entry that may not.
+    pub(crate) fn get(&self, key: &CacheKey, now: Instant) -> Option<Arc<Entry>> {
+        let entry = self.entries.get(key)?;
+        if self.is_usable(&entry, now) {
             return Some(entry);
         }
-        // A younger answer to the same question may have taken its place.
+        // Another request may have stored a newer entry under the same key; keep that one.
         self.entries
-            .remove_if(question, |found| Arc::ptr_eq(found, &entry));
+            .remove_if(key, |found| Arc::ptr_eq(found, &entry));
         None
     }
 
-    fn holds(&self, entry: &Entry, now: Instant) -> bool {
+    fn is_usable(&self, entry: &Entry, now: Instant) -> bool {
         now < entry.end
             && entry
                 .subjects
                 .iter()
-                .all(|&subject| self.changes.is_unchanged_since(subject, entry.asked))
+                .all(|&subject| self.changes.is_unchanged_since(subject, entry.asked_at))
     }
 
-    /// How long an answer is kept whose credential expires after `rest`; `None` when that is not worth it.
-    pub(crate) fn life(&self, rest: Option<Duration>) -> Option<Duration> {
-        let life = rest.map_or(self.ttl, |rest| rest.min(self.ttl));
-        (life >= limits::LIFE_MIN).then_some(life)
+    /// The lifetime of an answer whose credential expires after `remaining` (`None` = never), or
+    /// `None` when it is too short to store the answer.
+    pub(crate) fn lifetime(&self, remaining: Option<Duration>) -> Option<Duration> {
+        let lifetime = remaining.map_or(self.ttl, |remaining| remaining.min(self.ttl));
+        (lifetime >= limits::LIFETIME_MIN).then_some(lifetime)
     }
 
-    /// Keeps an answer, if there is room for it.
-    pub(crate) fn insert(&self, question: QuestionDigest, entry: Entry) {
-        self.entries.insert(question, Arc::new(entry));
+    /// Stores an answer. The cache may decline it or evict others to stay within its size.
+    pub(crate) fn insert(&self, key: CacheKey, entry: Entry) {
+        self.entries.insert(key, Arc::new(entry));
     }
 
-    /// Forgets the answer to one question.
-    pub(crate) fn forget(&self, question: &QuestionDigest) {
-        self.entries.remove(question);
+    /// Removes the answer under one key.
+    pub(crate) fn remove(&self, key: &CacheKey) {
+        self.entries.remove(key);
     }
 
-    /// How many entries there are, among them those that have ended and were not asked for since.
+    /// The number of entries, including expired ones that nobody has asked for since.
     pub(crate) fn entries(&self) -> u64 {
         self.entries.len() as u64
     }
 
-    /// What they take, in bytes.
+    /// The size of all entries, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.weight()
     }
@@ -147,14 +150,14 @@ mod tests {
         Entry {
             headers: HeaderMap::new(),
             body: Bytes::from_static(&[b'x'; 1000]),
-            asked: cache.changes.now(),
+            asked_at: cache.changes.now(),
             subjects: [Subject::key_id(key_id), Subject::credential(key_id)],
             end,
         }
     }
 
     #[test]
-    fn an_entry_ends_with_its_life() {
+    fn an_entry_ends_with_its_lifetime() {
         let cache = cache(1 << 20);
         let now = Instant::now();
         cache.insert([1; 32], entry(&cache, "a", now + TTL));
@@ -165,7 +168,7 @@ mod tests {
         assert_eq!(
             cache.entries(),
             0,
-            "what has ended is dropped when it is seen"
+            "an expired entry is removed when it is read"
         );
     }
 
@@ -174,29 +177,32 @@ mod tests {
         let cache = cache(1 << 20);
         let now = Instant::now();
         for subject in [Subject::key_id("a"), Subject::credential("a")] {
-            // It was there before the change, …
+            // An answer that was stored before the change.
             cache.insert([1; 32], entry(&cache, "a", now + TTL));
             cache.insert([2; 32], entry(&cache, "b", now + TTL));
             let late = entry(&cache, "a", now + TTL);
             cache.changes.record(subject);
             assert!(cache.get(&[1; 32], now).is_none());
-            // … or comes after it, although it was asked for before.
+            // An answer that is stored after the change but was requested before it.
             cache.insert([1; 32], late);
             assert!(cache.get(&[1; 32], now).is_none());
-            assert!(cache.get(&[2; 32], now).is_some(), "another key's");
+            assert!(
+                cache.get(&[2; 32], now).is_some(),
+                "an answer about another key"
+            );
         }
     }
 
     #[test]
-    fn the_life_is_the_shorter_of_two_and_at_least_a_second() {
+    fn the_lifetime_is_the_shorter_of_two_and_at_least_a_second() {
         let cache = cache(1 << 20);
         let seconds = Duration::from_secs;
-        assert_eq!(cache.life(None), Some(TTL));
-        assert_eq!(cache.life(Some(seconds(61))), Some(TTL));
-        assert_eq!(cache.life(Some(seconds(59))), Some(seconds(59)));
-        assert_eq!(cache.life(Some(seconds(1))), Some(seconds(1)));
-        assert_eq!(cache.life(Some(Duration::from_millis(999))), None);
-        assert_eq!(cache.life(Some(Duration::ZERO)), None);
+        assert_eq!(cache.lifetime(None), Some(TTL));
+        assert_eq!(cache.lifetime(Some(seconds(61))), Some(TTL));
+        assert_eq!(cache.lifetime(Some(seconds(59))), Some(seconds(59)));
+        assert_eq!(cache.lifetime(Some(seconds(1))), Some(seconds(1)));
+        assert_eq!(cache.lifetime(Some(Duration::from_millis(999))), None);
+        assert_eq!(cache.lifetime(Some(Duration::ZERO)), None);
     }
 
     #[test]
@@ -204,9 +210,9 @@ mod tests {
         let cache = cache(100_000);
         let now = Instant::now();
         for number in 0..1000_u32 {
-            let mut question = [0; 32];
-            question[..4].copy_from_slice(&number.to_le_bytes());
-            cache.insert(question, entry(&cache, "a", now + TTL));
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&number.to_le_bytes());
+            cache.insert(key, entry(&cache, "a", now + TTL));
             assert!(cache.bytes() <= 100_000);
         }
         assert!(cache.entries() > 20, "{}", cache.entries());

@@ -1,10 +1,13 @@
-//! When keys were last changed through this proxy.
+//! When keys were last changed through this proxy, in logical time.
 //!
-//! It guarantees that an answer which the upstream may have given before a change is not served after that change was
-//! acknowledged, whichever of the two came back first. An answer is asked for at one moment and names its key; a change
-//! moves the moment of its key forward before the client hears of it. Comparing the two needs neither an index of the
-//! entries nor a lock. Keys are many and places few, so keys share places: a change then also ends answers of others,
-//! which costs those a question to the upstream and nothing else.
+//! It guarantees that an answer which the upstream may have given before a change is not served
+//! after the change was acknowledged, whichever of the two responses arrived first. An entry
+//! remembers the logical time at which its answer was requested. A change moves the time of its key
+//! forward before the client gets the response. Comparing the two times needs neither a lock nor an
+//! index of entries.
+//!
+//! Keys share a fixed number of slots. A change therefore also invalidates entries of other keys in
+//! the same slot, which costs each of them one request to the upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,20 +15,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limits;
 
-/// What a change is about: the place of a key id or of a credential, or all places.
+/// What a change is about: one key id, one credential, or every key. Holds a hash (`None` = every
+/// key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subject(Option<u64>);
 
 impl Subject {
-    /// Every key: which of them change is not known here.
+    /// Every key, for a change whose keys the proxy cannot tell.
     pub(crate) const ALL: Self = Self(None);
 
-    /// The key of this id.
+    /// The key with this id.
     pub(crate) fn key_id(key_id: &str) -> Self {
         Self::of(b"key id\0", key_id.as_bytes())
     }
 
-    /// Whatever key this credential belongs to.
+    /// The key that this credential belongs to, whatever its id.
     pub(crate) fn credential(credential: &str) -> Self {
         Self::of(b"credential\0", credential.as_bytes())
     }
@@ -40,60 +44,61 @@ impl Subject {
     }
 }
 
-/// A point in the order of changes.
+/// The number of changes recorded so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
+pub(crate) struct LogicalTime(u64);
 
-/// The last change of every subject.
+/// The time of the last change of every subject.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    count: AtomicU64,
-    /// The last change of all of them.
-    of_all: AtomicU64,
-    places: Box<[AtomicU64]>,
+    now: AtomicU64,
+    /// The last change of every key.
+    all: AtomicU64,
+    slots: Box<[AtomicU64]>,
 }
 
 impl Changes {
     /// No change so far.
     pub(crate) fn new() -> Self {
         Self {
-            count: AtomicU64::new(0),
-            of_all: AtomicU64::new(0),
-            places: (0..limits::CHANGE_PLACES)
+            now: AtomicU64::new(0),
+            all: AtomicU64::new(0),
+            slots: (0..limits::CHANGE_SLOTS)
                 .map(|_| AtomicU64::new(0))
                 .collect(),
         }
     }
 
-    /// The present moment. An answer that is asked for after this call holds every change recorded before it.
-    pub(crate) fn now(&self) -> Moment {
-        Moment(self.count.load(Ordering::SeqCst))
+    /// The current time. An answer requested after this call reflects every change recorded before
+    /// it.
+    pub(crate) fn now(&self) -> LogicalTime {
+        LogicalTime(self.now.load(Ordering::SeqCst))
     }
 
-    /// Ends every answer about `subject` that was asked for before this call.
+    /// Invalidates every answer about `subject` that was requested before this call.
     pub(crate) fn record(&self, subject: Subject) {
-        let moment = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        self.place(subject).fetch_max(moment, Ordering::SeqCst);
+        let time = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.slot(subject).fetch_max(time, Ordering::SeqCst);
     }
 
-    /// Whether `subject` has not changed since `moment`.
-    pub(crate) fn is_unchanged_since(&self, subject: Subject, moment: Moment) -> bool {
-        [self.place(subject), &self.of_all]
+    /// Whether no change of `subject` was recorded after `time`.
+    pub(crate) fn is_unchanged_since(&self, subject: Subject, time: LogicalTime) -> bool {
+        [self.slot(subject), &self.all]
             .into_iter()
-            .all(|place| place.load(Ordering::SeqCst) <= moment.0)
+            .all(|slot| slot.load(Ordering::SeqCst) <= time.0)
     }
 
-    /// There is a place for every key; were there none, a change of the key would be one of all.
-    fn place(&self, subject: Subject) -> &AtomicU64 {
-        let index = subject.0.map(|number| number % self.places.len() as u64);
+    fn slot(&self, subject: Subject) -> &AtomicU64 {
+        let index = subject.0.map(|hash| hash % self.slots.len() as u64);
         let index = index.and_then(|index| usize::try_from(index).ok());
-        let place = index.and_then(|index| self.places.get(index));
-        place.unwrap_or(&self.of_all)
+        let slot = index.and_then(|index| self.slots.get(index));
+        // The index is in range; if it were not, the change would count for every key.
+        slot.unwrap_or(&self.all)
     }
 }
 
-/// A change on its way to the upstream. Dropping it records the change, because an outcome that nobody knows may be a
-/// change: an answer that did not arrive, a client that went away.
+/// A change that was sent to the upstream. Dropping it records the change: without a response
+/// (the upstream failed, the client went away) the change may have happened.
 #[derive(Debug)]
 pub(crate) struct PendingChange<'a> {
     changes: &'a Changes,
@@ -101,12 +106,12 @@ pub(crate) struct PendingChange<'a> {
 }
 
 impl<'a> PendingChange<'a> {
-    /// A change of `subjects` that is about to be asked for.
+    /// Call this before the request is sent to the upstream.
     pub(crate) fn new(changes: &'a Changes, subjects: Vec<Subject>) -> Self {
         Self { changes, subjects }
     }
 
-    /// The upstream has answered with `status`; by one of 4xx it says that nothing was changed.
+    /// The upstream has answered with `status`. A 4xx status means that nothing was changed.
     pub(crate) fn answered(mut self, status: u16) {
         if (400..500).contains(&status) {
             self.subjects.clear();
@@ -137,7 +142,7 @@ mod tests {
         assert!(changes.is_unchanged_since(other, before));
         assert!(changes.is_unchanged_since(key, changes.now()));
         changes.record(other);
-        assert!(changes.is_unchanged_since(key, Moment(before.0 + 1)));
+        assert!(changes.is_unchanged_since(key, LogicalTime(before.0 + 1)));
     }
 
     #[test]
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_that_nobody_knows_is_a_change() {
+    fn an_unknown_outcome_counts_as_a_change() {
         for (status, changed) in [
             (Some(200), true),
             (Some(404), false),

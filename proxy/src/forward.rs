@@ -1,4 +1,4 @@
-//! What changes in the headers of a message that passes through (RFC 9110 §7.6).
+//! Header changes of messages that are forwarded (RFC 9110 §7.6).
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use hyper::header::{
 
 use crate::host::X_FORWARDED_HOST;
 
-/// Where the address of each sender on the way is kept.
+/// The addresses of the client and of the proxies before this one.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The headers that concern one connection only, besides those that `Connection` names.
+/// Headers of one connection, besides those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -26,9 +26,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// The headers by which a server tells tenants and clients apart, and which answers therefore depend on: the host, every
-/// source of the client's address that `serve.http.client_ip_source` can name, and the origin of a cross-origin request.
-pub(crate) const DECIDING: [HeaderName; 7] = [
+/// The headers that are part of the cache key. A server tells tenants and clients apart by them:
+/// the host, every source of the client address that `serve.http.client_ip_source` can name, and
+/// the origin of a cross-origin request.
+pub(crate) const KEY_HEADERS: [HeaderName; 7] = [
     HOST,
     X_FORWARDED_HOST,
     X_FORWARDED_FOR,
@@ -38,28 +39,29 @@ pub(crate) const DECIDING: [HeaderName; 7] = [
     ORIGIN,
 ];
 
-/// How this proxy calls itself in `Via`.
+/// How this proxy names itself in `Via`.
 const VIA_VALUE: &str = "1.1 talos-proxy";
 
-/// Removes what concerns one connection only, on the way to the upstream or back.
+/// Removes the headers of one connection, from a request or a response.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // Without these the message would be another one, whatever its sender says.
-        .filter(|name| *name != CONTENT_LENGTH && !DECIDING.contains(name))
+        // A client must not make the proxy drop these: they change the meaning of the message.
+        .filter(|name| *name != CONTENT_LENGTH && !KEY_HEADERS.contains(name))
         .collect();
     for name in HOP_BY_HOP.iter().chain(&named) {
         headers.remove(name);
     }
 }
 
-/// Makes the headers of a request those that the upstream gets, but for its host. `client` is who sent it.
+/// Turns the headers of a client's request into those of the request to the upstream, except for
+/// the host. `client` is the address of the connection.
 pub(crate) fn prepare_request(headers: &mut HeaderMap, client: IpAddr) {
     remove_hop_by_hop(headers);
-    // This proxy has said `100 Continue` itself when it began to read the body.
+    // The proxy sends `100 Continue` itself when it begins to read the body.
     if expects_continue(headers) {
         headers.remove(EXPECT);
     }
@@ -74,7 +76,7 @@ pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Adds a member to a comma-separated list, which then is one header (RFC 9110 §5.3).
+/// Appends a member to a comma-separated list and joins all its lines into one (RFC 9110 §5.3).
 fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     let mut list: Vec<u8> = Vec::new();
     for value in headers.get_all(&name) {
@@ -84,7 +86,7 @@ fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
         }
     }
     list.extend_from_slice(member.as_bytes());
-    // Values and text without control characters are a value again.
+    // Cannot fail: all parts are valid header values.
     if let Ok(value) = HeaderValue::from_bytes(&list) {
         headers.insert(name, value);
     }

@@ -1,4 +1,5 @@
-//! Which host a request is for: the tenant of its answer, and what `--allowed-hosts` is about.
+//! Which host a request is for. The host names the tenant and is checked against
+//! `--allowed-hosts`.
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Authority;
@@ -6,24 +7,26 @@ use talos_api::error::ApiError;
 
 use crate::limits;
 
-/// The header in which a proxy before this one says which host its client asked for.
+/// The host that the client of a proxy before this one asked for.
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Who says which host a request is for.
+/// The header that names the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostSource {
-    /// `Host` alone. `X-Forwarded-Host` is removed, so that no server behind trusts what was not checked here.
+    /// `Host`. `X-Forwarded-Host` is removed, so that no server behind the proxy trusts a host
+    /// that was not checked here.
     Host,
     /// The first `X-Forwarded-Host` if there is one, else `Host`.
     ForwardedHost,
 }
 
-/// Hosts that are served.
+/// The hosts that the proxy serves.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts(Vec<String>);
 
 impl AllowedHosts {
-    /// These names, in any case and with or without a port. None at all allows every host.
+    /// Allows `names`, in any case and with or without a port. Without any name every host is
+    /// allowed.
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let names = names.into_iter().map(str::trim);
@@ -35,23 +38,23 @@ impl AllowedHosts {
         )
     }
 
-    /// Whether `host`, as [`prepare`] returns it, is served.
+    /// Whether `host` is served. It must be in the form that [`prepare`] returns.
     pub(crate) fn allow(&self, host: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|allowed| allowed == host)
     }
 }
 
-/// Makes `Host` the one that the request is for, removes what is not to be trusted, and returns the name of the host:
-/// in lower case, without a port and the brackets of an IPv6 address.
+/// Sets `Host` to the requested host, removes untrusted headers, and returns the name of the host:
+/// in lower case, without a port and without the brackets of an IPv6 address.
 ///
 /// # Errors
-/// 400 for a request without exactly one host (RFC 9112 §3.2).
+/// 400 for a request without exactly one host (RFC 9112 §3.2) or with a malformed one.
 pub(crate) fn prepare(
     headers: &mut HeaderMap,
     authority: Option<&Authority>,
     source: HostSource,
 ) -> Result<String, ApiError> {
-    // The absolute form names the host itself (RFC 9112 §3.2.2).
+    // A request target in absolute form replaces `Host` (RFC 9112 §3.2.2).
     if let Some(authority) = authority {
         let value = HeaderValue::from_str(authority.as_str());
         headers.insert(HOST, value.map_err(|_| malformed())?);
@@ -88,7 +91,7 @@ fn name(value: &[u8]) -> Result<String, ApiError> {
 fn normalize(host: &str) -> String {
     let name = match host.strip_prefix('[') {
         Some(address) => address.split_once(']').map_or(address, |(name, _)| name),
-        // More than one colon is an IPv6 address without brackets, which can have no port.
+        // Several colons: an IPv6 address without brackets, which has no port.
         None => match host.split_once(':') {
             Some((name, port)) if !port.contains(':') => name,
             _ => host,

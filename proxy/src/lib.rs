@@ -1,12 +1,12 @@
-//! The edge proxy: stands before a server, answers repeated verifications from memory, and passes everything else on.
+//! The edge proxy: stands in front of a Talos server, answers repeated verifications from memory
+//! and forwards everything else.
 //!
-//! The ways of a request, in order: [`Proxy`] accepts the connection, `service` decides what the request is,
-//! `verification` says what its answer depends on, `cache` and `changes` whether an answer still holds, `upstream` asks
-//! the server behind.
+//! A request passes through these modules: [`Proxy`] accepts the connection; `service` decides what
+//! to do with the request; `verification` derives the cache key; `cache` and `changes` decide
+//! whether a stored answer is still usable; `upstream` asks the server.
 
 #![forbid(unsafe_code)]
 
-mod answer;
 mod body;
 mod cache;
 mod changes;
@@ -16,9 +16,10 @@ mod host;
 pub mod limits;
 mod metrics;
 mod proxy;
+mod response;
 mod service;
 mod settings;
-mod stall;
+mod stall_timeout;
 mod upstream;
 mod verification;
 

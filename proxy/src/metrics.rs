@@ -1,14 +1,11 @@
-//! What the proxy counts, and the page that shows it (text format of Prometheus, version 0.0.4).
+//! Counters of the proxy and its metrics page.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The media type of the page.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use talos_metrics::{Exposition, Histogram};
 
-/// The upper bounds of the ranges of durations: an answer from memory at the one end, an upstream in trouble at the
-/// other.
+/// Bucket bounds, from a response from memory to an upstream in trouble.
 const BOUNDS: [Duration; 14] = [
     Duration::from_micros(50),
     Duration::from_micros(100),
@@ -25,10 +22,11 @@ const BOUNDS: [Duration; 14] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
 ];
-/// Statuses of HTTP have three digits; below 100 there is none.
+type Durations = Histogram<{ BOUNDS.len() }>;
+/// HTTP statuses have three digits.
 const STATUSES: usize = 1000;
 
-/// Counters that anybody may raise and read at any time.
+/// Counters that any thread may increment and read at any time.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     /// Verifications answered from the cache.
@@ -37,42 +35,35 @@ pub(crate) struct Metrics {
     pub(crate) misses: AtomicU64,
     statuses: Box<[AtomicU64]>,
     failures: AtomicU64,
-    latency: Histogram,
-    cached: Histogram,
-    uncached: Histogram,
+    latency: Durations,
+    cached: Durations,
+    uncached: Durations,
 }
 
-/// Where an answer came from.
+/// Where a response came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The cache.
     Cache,
-    /// The upstream, or the proxy itself.
+    /// The upstream, or an error of the proxy itself.
     Elsewhere,
 }
 
-#[derive(Debug, Default)]
-struct Histogram {
-    within: [AtomicU64; BOUNDS.len()],
-    beyond: AtomicU64,
-    sum_ns: AtomicU64,
-}
-
 impl Metrics {
-    /// Nothing has happened yet.
+    /// All counters at zero.
     pub(crate) fn new() -> Self {
         Self {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             statuses: (0..STATUSES).map(|_| AtomicU64::new(0)).collect(),
             failures: AtomicU64::new(0),
-            latency: Histogram::default(),
-            cached: Histogram::default(),
-            uncached: Histogram::default(),
+            latency: Histogram::new(&BOUNDS),
+            cached: Histogram::new(&BOUNDS),
+            uncached: Histogram::new(&BOUNDS),
         }
     }
 
-    /// The upstream has answered with `status`, or not at all.
+    /// Counts a request to the upstream. `status` is `None` when it did not answer.
     pub(crate) fn upstream(&self, status: Option<u16>, latency: Duration) {
         let counter = status
             .and_then(|status| self.statuses.get(usize::from(status)))
@@ -81,7 +72,7 @@ impl Metrics {
         self.latency.observe(latency);
     }
 
-    /// A client's request was answered.
+    /// Counts a response to a client.
     pub(crate) fn request(&self, source: Source, duration: Duration) {
         match source {
             Source::Cache => self.cached.observe(duration),
@@ -89,101 +80,52 @@ impl Metrics {
         }
     }
 
-    /// The page. The cache has `entries`, which take `bytes`.
+    /// Writes the page. `entries` and `bytes` describe the cache.
     pub(crate) fn page(&self, entries: u64, bytes: u64) -> String {
-        let mut page = String::new();
-        let mut number = |name: &str, kind: &str, help: &str, value: u64| {
-            begin(&mut page, name, kind, help);
-            let _ = writeln!(page, "{name} {value}");
-        };
-        number(
+        let mut page = Exposition::default();
+        page.counter(
             "talos_proxy_cache_hits_total",
-            "counter",
             "Verifications answered from the cache.",
-            self.hits.load(Relaxed),
-        );
-        number(
+        )
+        .sample(&[], self.hits.load(Relaxed));
+        page.counter(
             "talos_proxy_cache_misses_total",
-            "counter",
             "Verifications answered by the upstream.",
-            self.misses.load(Relaxed),
-        );
-        number(
+        )
+        .sample(&[], self.misses.load(Relaxed));
+        page.gauge(
             "talos_proxy_cache_entries",
-            "gauge",
             "Answers in the cache, those included that have ended and were not asked for since.",
-            entries,
-        );
-        number(
+        )
+        .sample(&[], entries);
+        page.gauge(
             "talos_proxy_cache_bytes",
-            "gauge",
             "What the answers in the cache take.",
-            bytes,
+        )
+        .sample(&[], bytes);
+        let mut requests = page.counter(
+            "talos_proxy_upstream_requests_total",
+            "Requests to the upstream by the status of its answer; error = it gave none.",
         );
-        let name = "talos_proxy_upstream_requests_total";
-        let help = "Requests to the upstream by the status of its answer; error = it gave none.";
-        begin(&mut page, name, "counter", help);
         for (status, count) in self.statuses.iter().enumerate() {
             let count = count.load(Relaxed);
             if count > 0 {
-                let _ = writeln!(page, "{name}{{status=\"{status}\"}} {count}");
+                requests.sample(&[("status", &status.to_string())], count);
             }
         }
-        let failures = self.failures.load(Relaxed);
-        let _ = writeln!(page, "{name}{{status=\"error\"}} {failures}");
-
-        let name = "talos_proxy_upstream_latency_seconds";
-        let help = "From a request to the upstream to the head of its answer.";
-        begin(&mut page, name, "histogram", help);
-        self.latency.write(&mut page, name, "");
-        let name = "talos_proxy_request_duration_seconds";
-        let help = "From the head of a client's request to that of its answer.";
-        begin(&mut page, name, "histogram", help);
-        self.cached.write(&mut page, name, "cached=\"true\"");
-        self.uncached.write(&mut page, name, "cached=\"false\"");
-        page
-    }
-}
-
-fn begin(page: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-}
-
-impl Histogram {
-    fn observe(&self, duration: Duration) {
-        BOUNDS
-            .iter()
-            .zip(&self.within)
-            .find(|(bound, _)| duration <= **bound)
-            .map_or(&self.beyond, |(_, count)| count)
-            .fetch_add(1, Relaxed);
-        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.sum_ns.fetch_add(ns, Relaxed);
-    }
-
-    /// Writes the samples; `labels` is empty or a list of labels without braces.
-    fn write(&self, page: &mut String, name: &str, labels: &str) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut count = 0;
-        let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64().to_string());
-        let counters = self.within.iter().chain([&self.beyond]);
-        for (bound, counter) in bounds.chain(["+Inf".to_owned()]).zip(counters) {
-            count += counter.load(Relaxed);
-            let _ = writeln!(
-                page,
-                "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}"
-            );
-        }
-        let sum = Duration::from_nanos(self.sum_ns.load(Relaxed)).as_secs_f64();
-        let braced = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{{{labels}}}")
-        };
-        let _ = writeln!(
-            page,
-            "{name}_sum{braced} {sum}\n{name}_count{braced} {count}"
+        requests.sample(&[("status", "error")], self.failures.load(Relaxed));
+        page.histogram(
+            "talos_proxy_upstream_latency_seconds",
+            "From a request to the upstream to the head of its answer.",
+        )
+        .sample(&[], &self.latency);
+        let mut durations = page.histogram(
+            "talos_proxy_request_duration_seconds",
+            "From the head of a client's request to that of its answer.",
         );
+        durations.sample(&[("cached", "true")], &self.cached);
+        durations.sample(&[("cached", "false")], &self.uncached);
+        page.into_text()
     }
 }
 

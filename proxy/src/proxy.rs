@@ -1,7 +1,7 @@
-//! The listener, from its start to its end.
+//! The listener and its connections, from start to stop.
 //!
-//! It guarantees that connections are bounded in number, that each is bounded in the time of its head and of its silence,
-//! whatever its client does, and that a stop lets requests which have begun be answered.
+//! It guarantees that the number of connections is bounded, that no client can hold a connection
+//! with a slow head or by silence, and that a stop lets requests in progress finish.
 
 use std::fmt;
 use std::io;
@@ -20,9 +20,9 @@ use crate::error::ProxyError;
 use crate::limits;
 use crate::service::Service;
 use crate::settings::ProxySettings;
-use crate::stall::Watched;
+use crate::stall_timeout::StallTimeout;
 
-/// A proxy that is bound and does not answer yet.
+/// A proxy that is bound to its address. It does not answer before [`Proxy::run`].
 pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
@@ -42,8 +42,8 @@ enum Phase {
 }
 
 impl StopHandle {
-    /// Asks the proxy to stop: it takes no more requests and ends when those that have begun are answered, or after
-    /// ten seconds. Does not wait.
+    /// Asks the proxy to stop and returns at once. The proxy accepts no more requests and ends when
+    /// those in progress are answered, or after ten seconds.
     pub fn stop(&self) {
         self.0.send_replace(Phase::Stopping);
     }
@@ -61,7 +61,7 @@ impl Proxy {
     /// Binds the address and prepares everything else.
     ///
     /// # Errors
-    /// [`ProxyError`], for the operator.
+    /// [`ProxyError`] when the address, the certificates or the runtime cannot be used.
     pub fn bind(settings: &ProxySettings) -> Result<Self, ProxyError> {
         let listen = |source| ProxyError::Listen {
             address: settings.listen,
@@ -84,19 +84,19 @@ impl Proxy {
         })
     }
 
-    /// The address as bound.
+    /// The bound address, with the port that the system chose if the configured one was 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it.
+    /// A handle that stops this proxy.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
     }
 
-    /// Answers until it is stopped.
+    /// Answers requests until the proxy is stopped.
     ///
     /// # Errors
     /// [`ProxyError::Runtime`] when the listener cannot be used.
@@ -113,7 +113,7 @@ impl Proxy {
             serve(listener, service, stop.subscribe()).await;
             Ok(())
         });
-        // What is left had its time.
+        // Connections that are still open have used up `limits::DRAIN`.
         runtime.shutdown_background();
         served.map_err(ProxyError::Runtime)
     }
@@ -124,15 +124,15 @@ async fn serve(
     service: Arc<Service>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS as usize));
+    let slots = Arc::new(Semaphore::new(limits::CONNECTIONS as usize));
     let next = async || {
-        // The place comes first, so that a connection without one waits in the backlog of the system.
-        let place = Arc::clone(&places).acquire_owned().await;
-        (place, listener.accept().await)
+        // Take a slot before accepting: connections without one stay in the listener's backlog.
+        let slot = Arc::clone(&slots).acquire_owned().await;
+        (slot, listener.accept().await)
     };
     let stopping = phase.clone();
     loop {
-        let (place, accepted) = tokio::select! {
+        let (slot, accepted) = tokio::select! {
             biased;
             () = stopped(&mut phase) => break,
             next = next() => next,
@@ -141,19 +141,19 @@ async fn serve(
             Ok((stream, client)) => {
                 let (service, stopping) = (Arc::clone(&service), stopping.clone());
                 tokio::spawn(async move {
-                    answer_all(stream, client, service, stopping).await;
-                    drop(place);
+                    serve_connection(stream, client, service, stopping).await;
+                    drop(slot);
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(limits::ACCEPT_REST).await;
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
-    // All places are back once no connection is left.
-    let idle = places.acquire_many(limits::CONNECTIONS);
+    // All slots are free once no connection is left.
+    let idle = slots.acquire_many(limits::CONNECTIONS);
     if tokio::time::timeout(limits::DRAIN, idle).await.is_err() {
         tracing::warn!("connections are cut: their requests took too long");
     }
@@ -161,37 +161,39 @@ async fn serve(
 
 /// Returns when the proxy is to stop.
 async fn stopped(phase: &mut watch::Receiver<Phase>) {
-    // Fails when nobody is left who could ask for it, which is a stop, too.
+    // Fails when every sender is gone. Nobody could ask for a stop any more, so stop.
     let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
 }
 
-async fn answer_all(
+async fn serve_connection(
     stream: TcpStream,
     client: SocketAddr,
     service: Arc<Service>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    // Fails only for a connection that has ended, which the first read tells, too.
+    // Fails only if the connection is closed, which the first read reports as well.
     let _ = stream.set_nodelay(true);
-    let begun = AtomicBool::new(false);
-    let answers = service_fn(|request| {
-        begun.store(true, Relaxed);
+    let has_request = AtomicBool::new(false);
+    let responses = service_fn(|request| {
+        has_request.store(true, Relaxed);
         let service = Arc::clone(&service);
         async move { Ok::<_, io::Error>(service.answer(request, client.ip()).await) }
     });
-    // Not with `pipeline_flush`: it holds back the answer to a head that cannot be read, and the close overtakes it.
+    let stream = TokioIo::new(StallTimeout::new(stream, limits::STALL));
+    // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
+    // connection closes before it is sent.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD)
         .max_buf_size(limits::HEAD_BYTES)
         .max_headers(limits::HEADERS)
-        .serve_connection(TokioIo::new(Watched::new(stream, limits::SILENCE)), answers);
+        .serve_connection(stream, responses);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = stopped(&mut phase) => {
-            // The library waits for the first request of a connection, which may never come.
-            if !begun.load(Relaxed) {
+            // `graceful_shutdown` waits for the first request of a connection, which may not come.
+            if !has_request.load(Relaxed) {
                 return;
             }
             connection.as_mut().graceful_shutdown();

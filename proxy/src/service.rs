@@ -1,4 +1,5 @@
-//! What becomes of a request: an answer of the proxy's own, one from the cache, or the upstream's.
+//! What happens to a request: the proxy answers it itself, from the cache, or with the upstream's
+//! response.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,23 +19,27 @@ use talos_api::{health, verify};
 use talos_engine::credential::imported_key_id;
 use talos_engine::credential::issued::IssuedKey;
 use talos_engine::{CacheMode, KeyId, TenantId};
+use talos_metrics::CONTENT_TYPE;
 
-use crate::answer::{self, X_REQUEST_ID};
-use crate::body::{LargeBodies, Sender, WholeBody};
+use crate::body::{BodyStart, LargeBodies, WholeBody};
 use crate::cache::{Cache, Entry};
-use crate::changes::{Moment, PendingChange, Subject};
+use crate::changes::{LogicalTime, PendingChange, Subject};
 use crate::error::ProxyError;
 use crate::forward;
 use crate::host::{self, AllowedHosts, HostSource};
-use crate::metrics::{CONTENT_TYPE, Metrics, Source};
+use crate::metrics::{Metrics, Source};
+use crate::response::{self, X_REQUEST_ID};
 use crate::settings::ProxySettings;
-use crate::upstream::{Body, Upstream, held};
-use crate::verification::{CACHE_STATUS, Form, Lesson, Question, cache_mode, lesson};
+use crate::upstream::{Body, Upstream, full};
+use crate::verification::{
+    CACHE_STATUS, CacheAction, CacheableRequest, CredentialSource, cache_action, cache_mode,
+};
 
 const SELF_REVOKE_PATH: &str = "/v2alpha1/apiKeys:selfRevoke";
+/// The methods of the proxy's own pages.
 const OWN_METHODS: &str = "GET, HEAD";
 
-/// What all connections share.
+/// State shared by all connections.
 pub(crate) struct Service {
     cache: Cache,
     metrics: Arc<Metrics>,
@@ -44,32 +49,43 @@ pub(crate) struct Service {
     large_bodies: LargeBodies,
 }
 
-/// Why a request is not passed on, or has no answer.
-struct Refusal {
+/// An error response instead of the upstream's.
+struct Rejection {
     error: ApiError,
-    /// The request was not read to its end, and nothing can follow it.
-    is_last: bool,
+    /// The connection must be closed, because the request may not have been read to its end.
+    closes: bool,
 }
 
-impl From<ApiError> for Refusal {
+impl From<ApiError> for Rejection {
     fn from(error: ApiError) -> Self {
         Self {
             error,
-            is_last: false,
+            closes: false,
         }
     }
 }
 
-/// A request that is to be passed on, with the headers that the upstream gets.
-struct Passing {
+/// A request that may be forwarded. The headers are already those that the upstream gets.
+struct AdmittedRequest {
     parts: Parts,
     body: Incoming,
-    sender: Sender,
+    body_start: BodyStart,
     host: String,
 }
 
+/// A verification that was sent to the upstream.
+struct PendingVerification {
+    request: CacheableRequest,
+    mode: CacheMode,
+    asked_at: LogicalTime,
+    start: Instant,
+}
+
 impl Service {
-    /// A service without any entry.
+    /// A service with an empty cache.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when the certificates for the upstream cannot be used.
     pub(crate) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
         let metrics = Arc::new(Metrics::new());
         Ok(Self {
@@ -82,33 +98,33 @@ impl Service {
         })
     }
 
-    /// Answers a request of `client`.
+    /// Answers one request. `client` is the address of the connection.
     pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
         client: IpAddr,
     ) -> Response<Body> {
-        let begin = Instant::now();
-        let request_id = answer::request_id(request.headers());
-        if let Some(own) = self.own_page(&request).await {
-            return answer::own(own.unwrap_or_else(ControlResponse::from), &request_id);
+        let start = Instant::now();
+        let request_id = response::request_id(request.headers());
+        if let Some(page) = self.own_page(&request).await {
+            return response::local(page.unwrap_or_else(ControlResponse::from), &request_id);
         }
         let (method, route) = (request.method().clone(), template(&request));
-        let passed = self.pass(request, client, &request_id).await;
-        let (mut response, source) = passed.unwrap_or_else(|refusal| {
-            let response = if refusal.is_last {
-                answer::last(refusal.error, &request_id)
+        let forwarded = self.forward(request, client, &request_id).await;
+        let (mut response, source) = forwarded.unwrap_or_else(|rejection| {
+            let response = if rejection.closes {
+                response::local_and_close(rejection.error, &request_id)
             } else {
-                answer::own(refusal.error.into(), &request_id)
+                response::local(rejection.error.into(), &request_id)
             };
             (response, Source::Elsewhere)
         });
-        // The server's answers have one; those of another kind of server may not.
+        // A Talos server sets the header itself. Something else in front of it may not.
         response
             .headers_mut()
             .entry(X_REQUEST_ID)
             .or_insert_with(|| request_id.clone());
-        let duration = begin.elapsed();
+        let duration = start.elapsed();
         self.metrics.request(source, duration);
         tracing::debug!(
             %method,
@@ -122,7 +138,8 @@ impl Service {
         response
     }
 
-    /// The pages that are the proxy's own, whatever the host: those who ask for them know an address, not a name.
+    /// Answers health checks and metrics. The host is not checked: probes and scrapers usually know
+    /// the proxy by its address.
     async fn own_page(
         &self,
         request: &Request<Incoming>,
@@ -153,36 +170,36 @@ impl Service {
         })
     }
 
-    async fn pass(
+    async fn forward(
         &self,
         request: Request<Incoming>,
         client: IpAddr,
         request_id: &HeaderValue,
-    ) -> Result<(Response<Body>, Source), Refusal> {
-        let passing = self.admit(request, client, request_id)?;
-        if let Some(form) = Form::of(&passing.parts) {
-            return self.verify(passing, form).await;
+    ) -> Result<(Response<Body>, Source), Rejection> {
+        let request = self.admit(request, client, request_id)?;
+        if let Some(source) = CredentialSource::of(&request.parts) {
+            return self.verify(request, source).await;
         }
-        let response = if is_self_revocation(&passing.parts) {
-            self.self_revoke(passing).await?
+        let response = if is_self_revocation(&request.parts) {
+            self.self_revoke(request).await?
         } else {
-            let subjects = changed_key(&passing.parts);
+            let subjects = changed_key(&request.parts);
             let pending = PendingChange::new(&self.cache.changes, subjects);
-            let body = Either::Right(passing.body);
-            let response = self.upstream.send(passing.parts, body).await?;
+            let body = Either::Right(request.body);
+            let response = self.upstream.send(request.parts, body).await?;
             pending.answered(response.status().as_u16());
             response
         };
         Ok((stream(response), Source::Elsewhere))
     }
 
-    /// Checks the frame of a request and makes its headers those that the upstream gets.
+    /// Checks target and host of a request and prepares its headers for the upstream.
     fn admit(
         &self,
         request: Request<Incoming>,
         client: IpAddr,
         request_id: &HeaderValue,
-    ) -> Result<Passing, ApiError> {
+    ) -> Result<AdmittedRequest, ApiError> {
         let (mut parts, body) = request.into_parts();
         if !parts.uri.path().starts_with('/') {
             return Err(ApiError::bad_request("malformed request target"));
@@ -191,72 +208,73 @@ impl Service {
         if !self.allowed_hosts.allow(&host) {
             return Err(ApiError::forbidden("this host is not served here"));
         }
-        let sender = if forward::expects_continue(&parts.headers) {
-            Sender::Waits
+        let body_start = if forward::expects_continue(&parts.headers) {
+            BodyStart::AfterContinue
         } else {
-            Sender::Sends
+            BodyStart::Immediate
         };
         forward::prepare_request(&mut parts.headers, client);
         parts.headers.insert(X_REQUEST_ID, request_id.clone());
-        Ok(Passing {
+        Ok(AdmittedRequest {
             parts,
             body,
-            sender,
+            body_start,
             host,
         })
     }
 
-    async fn read(&self, body: Incoming, sender: Sender) -> Result<WholeBody, Refusal> {
-        let read = self.large_bodies.read(body, sender).await;
-        read.map_err(|error| Refusal {
+    async fn read(&self, body: Incoming, start: BodyStart) -> Result<WholeBody, Rejection> {
+        let read = self.large_bodies.read(body, start).await;
+        read.map_err(|error| Rejection {
             error,
-            is_last: true,
+            closes: true,
         })
     }
 
     async fn verify(
         &self,
-        passing: Passing,
-        form: Form,
-    ) -> Result<(Response<Body>, Source), Refusal> {
-        let Passing {
+        request: AdmittedRequest,
+        source: CredentialSource,
+    ) -> Result<(Response<Body>, Source), Rejection> {
+        let AdmittedRequest {
             parts,
             body,
-            sender,
+            body_start,
             host,
-        } = passing;
-        let body = self.read(body, sender).await?;
-        let Some(question) = Question::new(form, &host, &parts.headers, &body.bytes) else {
-            let response = self.upstream.send(parts, held(body.bytes)).await?;
+        } = request;
+        let body = self.read(body, body_start).await?;
+        let Some(request) = CacheableRequest::new(source, &host, &parts.headers, &body.bytes)
+        else {
+            let response = self.upstream.send(parts, full(body.bytes)).await?;
             return Ok((stream(response), Source::Elsewhere));
         };
         let mode = cache_mode(&parts.headers);
-        let begin = Instant::now();
+        let start = Instant::now();
         if mode == CacheMode::Use
-            && let Some(entry) = self.cache.get(&question.digest, begin)
+            && let Some(entry) = self.cache.get(&request.key, start)
         {
             self.metrics.hits.fetch_add(1, Relaxed);
-            // The upstream has said that it holds; only the time has passed since, and the entry knows how much.
             let request_id = parts.headers.get(X_REQUEST_ID);
             let request_id = request_id.ok_or_else(ApiError::internal)?;
-            return Ok((answer::kept(&entry, request_id), Source::Cache));
+            return Ok((response::from_cache(&entry, request_id), Source::Cache));
         }
         self.metrics.misses.fetch_add(1, Relaxed);
-        let asked = Asked {
-            question,
+        // The logical time must be taken before the upstream is asked.
+        let pending = PendingVerification {
+            request,
             mode,
-            moment: self.cache.changes.now(),
-            begin,
+            asked_at: self.cache.changes.now(),
+            start,
         };
-        let response = self.upstream.send(parts, held(body.bytes.clone())).await?;
-        let response = self.learn(asked, response).await?;
+        let response = self.upstream.send(parts, full(body.bytes.clone())).await?;
+        let response = self.update_cache(pending, response).await?;
         Ok((response, Source::Elsewhere))
     }
 
-    /// Takes from the upstream's answer what the cache needs to know, and passes it on.
-    async fn learn(
+    /// Updates the cache from the upstream's response and returns the response for the client.
+    async fn update_cache(
         &self,
-        asked: Asked,
+        pending: PendingVerification,
         response: Response<Incoming>,
     ) -> Result<Response<Body>, ApiError> {
         let (mut parts, body) = response.into_parts();
@@ -267,61 +285,53 @@ impl Service {
         parts
             .headers
             .insert(CACHE_STATUS, HeaderValue::from_static("MISS"));
+        let request = &pending.request;
         let body = match self.upstream.read(body).await? {
             Either::Left(bytes) => bytes,
-            // Nobody looks at it, so nothing of it can be trusted to be the same.
+            // The proxy does not read this answer, so the stored one may contradict it.
             Either::Right(body) => {
-                self.cache.forget(&asked.question.digest);
+                self.cache.remove(&request.key);
                 return Ok(Response::from_parts(parts, Either::Right(body)));
             }
         };
-        let question = &asked.question;
-        match lesson(parts.status, &parts.headers, &body, Timestamp::now()) {
-            Lesson::Ended => self.cache.changes.record(question.credential),
-            Lesson::Nothing => self.cache.forget(&question.digest),
-            Lesson::Keep { .. } if asked.mode == CacheMode::Bypass => {}
-            Lesson::Keep { key_id, rest } => match self.cache.life(rest) {
-                None => self.cache.forget(&question.digest),
-                Some(life) => {
-                    let (headers, body) = answer::lasting(&parts.headers, &body);
+        match cache_action(parts.status, &parts.headers, &body, Timestamp::now()) {
+            CacheAction::InvalidateCredential => self.cache.changes.record(request.credential),
+            CacheAction::Remove => self.cache.remove(&request.key),
+            CacheAction::Store { .. } if pending.mode == CacheMode::Bypass => {}
+            CacheAction::Store { key_id, remaining } => match self.cache.lifetime(remaining) {
+                None => self.cache.remove(&request.key),
+                Some(lifetime) => {
+                    let (headers, body) = response::storable(&parts.headers, &body);
                     let entry = Entry {
                         headers,
                         body,
-                        asked: asked.moment,
-                        subjects: [Subject::key_id(&key_id), question.credential],
-                        end: asked.begin + life,
+                        asked_at: pending.asked_at,
+                        subjects: [Subject::key_id(&key_id), request.credential],
+                        end: pending.start + lifetime,
                     };
-                    self.cache.insert(question.digest, entry);
+                    self.cache.insert(request.key, entry);
                 }
             },
         }
-        Ok(Response::from_parts(parts, held(body)))
+        Ok(Response::from_parts(parts, full(body)))
     }
 
-    async fn self_revoke(&self, passing: Passing) -> Result<Response<Incoming>, Refusal> {
-        let body = self.read(passing.body, passing.sender).await?;
+    async fn self_revoke(&self, request: AdmittedRequest) -> Result<Response<Incoming>, Rejection> {
+        let body = self.read(request.body, request.body_start).await?;
         let subjects = match verify::parse_request(&body.bytes) {
             Ok(request) => credential_subjects(&request.credential),
-            // The upstream will refuse it.
+            // The upstream will reject it.
             Err(_) => Vec::new(),
         };
         let pending = PendingChange::new(&self.cache.changes, subjects);
-        let body = held(body.bytes.clone());
-        let response = self.upstream.send(passing.parts, body).await?;
+        let body = full(body.bytes.clone());
+        let response = self.upstream.send(request.parts, body).await?;
         pending.answered(response.status().as_u16());
         Ok(response)
     }
 }
 
-/// A question on its way to the upstream.
-struct Asked {
-    question: Question,
-    mode: CacheMode,
-    moment: Moment,
-    begin: Instant,
-}
-
-/// The path of a request with parameters in place of values: what a path holds beside them is nobody's business.
+/// The route template of a request, for the log. The path itself may hold a secret.
 fn template(request: &Request<Incoming>) -> &'static str {
     match find(request.method().as_str(), request.uri().path()) {
         Match::Found { template, .. } => template,
@@ -333,7 +343,8 @@ fn is_self_revocation(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == SELF_REVOKE_PATH
 }
 
-/// What a request may change: the key that its path names, or all of them, unless the method is safe.
+/// What a request may change: nothing if its method is safe, else the key that its path names, or
+/// every key.
 fn changed_key(parts: &Parts) -> Vec<Subject> {
     if parts.method.is_safe() {
         return Vec::new();
@@ -350,7 +361,8 @@ fn changed_key(parts: &Parts) -> Vec<Subject> {
     key_id.into_iter().collect()
 }
 
-/// The credential, and the key that it belongs to: an answer about a token derived from the key names only the latter.
+/// The credential and its key. Both are needed: entries of tokens derived from the key are found by
+/// the key only.
 fn credential_subjects(credential: &str) -> Vec<Subject> {
     let bytes = credential.as_bytes();
     let key_id = IssuedKey::parse(bytes).map_or_else(
@@ -363,7 +375,7 @@ fn credential_subjects(credential: &str) -> Vec<Subject> {
     ]
 }
 
-/// Passes an answer on.
+/// Forwards a response of the upstream without reading its body.
 fn stream(response: Response<Incoming>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     forward::remove_hop_by_hop(&mut parts.headers);

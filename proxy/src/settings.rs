@@ -1,4 +1,4 @@
-//! What a proxy is told when it starts.
+//! Settings of a proxy.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,33 +12,35 @@ use hyper::http::uri::{Authority, Scheme};
 use crate::cache::CacheSettings;
 use crate::host::{AllowedHosts, HostSource};
 
-/// What a proxy is told when it starts.
+/// Settings of a proxy.
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
-    /// The server behind.
+    /// The server behind the proxy.
     pub upstream: UpstreamUrl,
-    /// Certificates (PEM) that the upstream's must descend from; without, those that browsers trust.
+    /// PEM file of the authorities that may sign the upstream's certificate. `None` = the public
+    /// authorities that browsers trust.
     pub upstream_ca: Option<PathBuf>,
-    /// How long the upstream may take to begin its answer, at most [`crate::limits::UPSTREAM_TIMEOUT_MAX`].
+    /// Time for the upstream to begin its response, at most
+    /// [`crate::limits::UPSTREAM_TIMEOUT_MAX`].
     pub upstream_timeout: Duration,
-    /// Where to listen; port 0 lets the system choose one.
+    /// Where to listen. Port 0 = the system picks one.
     pub listen: SocketAddr,
-    /// How large the cache is.
+    /// Size and lifetime of the cache.
     pub cache: CacheSettings,
-    /// Hosts that are served.
+    /// The hosts that are served.
     pub allowed_hosts: AllowedHosts,
-    /// Who says which host a request is for.
+    /// The header that names the host of a request.
     pub host_source: HostSource,
 }
 
-/// Where the server behind is: `http` or `https`, a host, perhaps a port.
+/// The URL of a server: `http` or `https`, a host, and optionally a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamUrl {
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
 }
 
-/// A text that is not the URL of a server.
+/// The text is not the URL of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not the URL of a server; write http:// or https://, a host and perhaps a port, such as http://localhost:4420"
@@ -56,7 +58,7 @@ impl FromStr for UpstreamUrl {
             return Err(InvalidUpstreamUrl);
         };
         let is_http = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        // A name and a password would be sent to nobody, and would appear in logs.
+        // User name and password are rejected: the proxy would not send them, but would log them.
         let is_plain = !authority.as_str().contains('@') && !authority.host().is_empty();
         if is_http && is_plain && is_bare {
             Ok(Self { scheme, authority })

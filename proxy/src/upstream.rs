@@ -1,4 +1,5 @@
-//! The server behind: a pool of connections to it, and what its failures mean to a client.
+//! The client of the server behind the proxy: a connection pool, and the mapping of failures to
+//! errors for the proxy's clients.
 
 use std::error::Error as _;
 use std::io;
@@ -27,15 +28,15 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::settings::{ProxySettings, UpstreamUrl};
 
-/// A body that passes through or that the proxy holds.
+/// A body that the proxy holds in memory (left) or streams (right).
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
-/// A body that is there.
-pub(crate) fn held(bytes: impl Into<Bytes>) -> Body {
+/// A body from memory.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Either::Left(Full::new(bytes.into()))
 }
 
-/// The server behind.
+/// The server behind the proxy.
 pub(crate) struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     url: UpstreamUrl,
@@ -44,7 +45,10 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Prepares connections; none is made yet.
+    /// Prepares the connection pool. No connection is opened yet.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when the certificates cannot be read.
     pub(crate) fn new(settings: &ProxySettings, metrics: Arc<Metrics>) -> Result<Self, ProxyError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -68,10 +72,10 @@ impl Upstream {
         })
     }
 
-    /// Sends a request whose headers are those that the upstream is to get, and waits for the head of the answer.
+    /// Sends a request with exactly these headers and waits for the head of the response.
     ///
     /// # Errors
-    /// 502, 503 or 504, for the client; the cause is logged.
+    /// 502, 503 or 504, to be sent to the client. The cause is logged.
     pub(crate) async fn send(
         &self,
         parts: Parts,
@@ -81,19 +85,19 @@ impl Upstream {
             .await
     }
 
-    /// Whether the upstream says that it is ready.
+    /// Asks the upstream whether it is ready.
     ///
     /// # Errors
-    /// 502, 503 or 504, for whoever asked.
+    /// 502, 503 or 504 when it is not, or does not answer.
     pub(crate) async fn ready(&self) -> Result<(), ApiError> {
-        let mut request = Request::new(held(Bytes::new()));
+        let mut request = Request::new(full(Bytes::new()));
         *request.uri_mut() = Uri::from_static("/health/ready");
         let host = HeaderValue::from_str(self.url.authority.as_str());
         let host = host.map_err(|_| ApiError::internal())?;
         request.headers_mut().insert(HOST, host);
         let response = self.exchange(request, limits::READY).await?;
         let status = response.status();
-        // Read to its end, so that the connection can be used again; a long one is not worth that.
+        // Read the body to its end, so that the connection returns to the pool, unless it is long.
         let body = http_body_util::Limited::new(response.into_body(), limits::SMALL_BODY_BYTES);
         let _ = tokio::time::timeout(limits::READY, body.collect()).await;
         if status == StatusCode::OK {
@@ -103,10 +107,11 @@ impl Upstream {
         }
     }
 
-    /// Reads the body of an answer, or leaves one that is long, or does not say how long it is, as it is.
+    /// Reads the body of a response into memory (left). Returns it unread (right) when it is longer
+    /// than [`limits::ANSWER_BYTES`] or of unknown length.
     ///
     /// # Errors
-    /// 502 or 504, for the client.
+    /// 502 or 504, to be sent to the client.
     pub(crate) async fn read(&self, body: Incoming) -> Result<Either<Bytes, Incoming>, ApiError> {
         let length = body.size_hint().exact();
         if length.is_none_or(|length| length > limits::ANSWER_BYTES) {
@@ -141,7 +146,7 @@ impl Upstream {
             Ok(Err(error)) => {
                 self.metrics.upstream(None, latency);
                 tracing::warn!(upstream = %self.url, error = causes(&error), "the upstream gave no answer");
-                Err(meaning(&error))
+                Err(client_error(&error))
             }
             Err(_) => {
                 self.metrics.upstream(None, latency);
@@ -151,7 +156,7 @@ impl Upstream {
         }
     }
 
-    /// The same path and query at the upstream.
+    /// The URI of this path and query at the upstream.
     fn uri(&self, target: Option<&PathAndQuery>) -> Result<Uri, ApiError> {
         let mut parts = hyper::http::uri::Parts::default();
         parts.scheme = Some(self.url.scheme.clone());
@@ -187,7 +192,7 @@ fn tls(certificates: Option<&Path>) -> Result<ClientConfig, ProxyError> {
             }
         }
     }
-    // The provider is named here: nothing else in the process decides about it.
+    // Name the provider explicitly, so that no process-wide default is needed.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -195,8 +200,8 @@ fn tls(certificates: Option<&Path>) -> Result<ClientConfig, ProxyError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// What a client is told.
-fn meaning(error: &Error) -> ApiError {
+/// The error that the client gets.
+fn client_error(error: &Error) -> ApiError {
     let mut cause = error.source();
     while let Some(found) = cause {
         if found
@@ -214,7 +219,7 @@ fn meaning(error: &Error) -> ApiError {
     }
 }
 
-/// An error with all its causes, for the log.
+/// An error and all its causes, for the log.
 fn causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Which requests are verifications, what their answers depend on, and which answers may be kept.
+//! Which requests are verifications, their cache keys, and which answers may be stored.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,34 +17,34 @@ use talos_api::verify::parse_request;
 use talos_engine::CacheMode;
 use talos_engine::limits::CREDENTIAL_BYTES;
 
-use crate::cache::QuestionDigest;
+use crate::cache::CacheKey;
 use crate::changes::Subject;
-use crate::forward::DECIDING;
+use crate::forward::KEY_HEADERS;
 
-/// Tells where an answer comes from.
+/// Tells the client whether a response came from the cache (`HIT`) or the upstream (`MISS`).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("ory-talos-cache");
 
 const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
 const SHORT_PATH: &str = "/verify";
-/// The headers that only answers about rate-limited keys have.
+/// Headers of answers about rate-limited keys.
 const RATE_LIMIT: [HeaderName; 3] = [
     HeaderName::from_static("ratelimit"),
     HeaderName::from_static("ratelimit-policy"),
     hyper::header::RETRY_AFTER,
 ];
 
-/// Where a verification names its credential.
+/// Where a verification carries its credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum CredentialSource {
     /// In the body.
     Body,
-    /// In `Authorization: Bearer`, without a body.
+    /// In `Authorization: Bearer`; the request has no body.
     Bearer,
 }
 
-impl Form {
-    /// The form of a verification; `None` for every other request. A query belongs to no verification, and what it may
-    /// mean is the upstream's business.
+impl CredentialSource {
+    /// `None` for requests that are no verifications. That includes verifications with a query: the
+    /// API defines none, so only the upstream can say what it means.
     pub(crate) fn of(parts: &Parts) -> Option<Self> {
         if parts.uri.query().is_some() {
             return None;
@@ -57,51 +57,57 @@ impl Form {
     }
 }
 
-/// A verification that a kept answer may answer. It has no `Debug`, because the digest of a weak credential is as good
-/// as the credential.
-pub(crate) struct Question {
-    /// Over all that the answer may depend on.
-    pub(crate) digest: QuestionDigest,
-    /// The credential as a subject of changes.
+/// A verification that the cache may answer. It has no `Debug`: the digest of a weak credential can
+/// be reversed by trying all of them, so it must not reach a log.
+pub(crate) struct CacheableRequest {
+    /// Where the answer is stored.
+    pub(crate) key: CacheKey,
+    /// The credential, to be invalidated when it ends.
     pub(crate) credential: Subject,
 }
 
-impl Question {
-    /// What is asked by a request with these headers (as the upstream gets them) and this body, of the host of that name.
-    /// `None` when the upstream will refuse it, or may understand it in another way.
-    pub(crate) fn new(form: Form, host: &str, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
-        let (credential, audiences) = match form {
-            Form::Body => {
+impl CacheableRequest {
+    /// Derives the cache key. `host` is the name of the requested host, `headers` are those that
+    /// the upstream gets. `None` when the upstream will reject the request or may read it
+    /// differently than the proxy does.
+    pub(crate) fn new(
+        source: CredentialSource,
+        host: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<Self> {
+        let (credential, audiences) = match source {
+            CredentialSource::Body => {
                 let request = parse_request(body).ok()?;
                 (request.credential, request.expected_audiences)
             }
-            Form::Bearer => (bearer(headers).filter(|_| body.is_empty())?, Vec::new()),
+            CredentialSource::Bearer => (bearer(headers).filter(|_| body.is_empty())?, Vec::new()),
         };
-        let mut digest = Lengths(Sha256::new());
-        digest.part(&[form as u8]);
-        digest.part(host.as_bytes());
-        digest.part(credential.as_bytes());
-        digest.count(audiences.len());
+        let mut hasher = KeyHasher(Sha256::new());
+        hasher.part(&[source as u8]);
+        hasher.part(host.as_bytes());
+        hasher.part(credential.as_bytes());
+        hasher.count(audiences.len());
         for audience in &audiences {
-            digest.part(audience.as_bytes());
+            hasher.part(audience.as_bytes());
         }
-        for name in &DECIDING {
-            digest.count(headers.get_all(name).iter().count());
+        for name in &KEY_HEADERS {
+            hasher.count(headers.get_all(name).iter().count());
             for value in headers.get_all(name) {
-                digest.part(value.as_bytes());
+                hasher.part(value.as_bytes());
             }
         }
         Some(Self {
-            digest: digest.0.finalize().into(),
+            key: hasher.0.finalize().into(),
             credential: Subject::credential(&credential),
         })
     }
 }
 
-/// A hash of parts that cannot run into each other.
-struct Lengths(Sha256);
+/// Hashes each part with its length before it, so that no two lists of parts give the same input.
+struct KeyHasher(Sha256);
 
-impl Lengths {
+impl KeyHasher {
     fn count(&mut self, count: usize) {
         self.0.update((count as u64).to_le_bytes());
     }
@@ -112,7 +118,7 @@ impl Lengths {
     }
 }
 
-/// The credential of the only `Authorization` header.
+/// The bearer credential; `None` unless there is exactly one `Authorization` header.
 fn bearer(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -124,7 +130,8 @@ fn bearer(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     (scheme.eq_ignore_ascii_case("Bearer") && fits).then_some(Cow::Borrowed(credential))
 }
 
-/// What the request says about caches: `no-store` wins over `no-cache`. Who demands a position must not get an older answer.
+/// What the request allows the cache to do. `no-store` overrides `no-cache`. A request with a
+/// minimum position is never answered from the cache, because a stored answer may be older.
 pub(crate) fn cache_mode(headers: &HeaderMap) -> CacheMode {
     let has = |name: HeaderName, directive: &str| {
         headers
@@ -150,23 +157,23 @@ fn list_has(list: &[u8], member: &str) -> bool {
         .any(|found| found.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
 }
 
-/// What an answer means for the cache.
+/// What an answer of the upstream changes in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Lesson {
-    /// The credential holds: the answer may be kept.
-    Keep {
+pub(crate) enum CacheAction {
+    /// Store the answer: the credential is valid.
+    Store {
         /// The key that the credential belongs to.
         key_id: String,
-        /// How long it will hold; `None` = without an end.
-        rest: Option<Duration>,
+        /// Time until the credential expires; `None` = never.
+        remaining: Option<Duration>,
     },
-    /// The credential holds no longer, whoever asks.
-    Ended,
-    /// Nothing that may be kept.
-    Nothing,
+    /// Invalidate every answer about the credential: it is no longer valid for any client.
+    InvalidateCredential,
+    /// Remove the answer that is stored for this request, and store nothing.
+    Remove,
 }
 
-/// The fields of an answer that matter here.
+/// The fields of an answer that decide about storing it.
 #[derive(Deserialize)]
 struct Verdict {
     is_valid: bool,
@@ -186,16 +193,16 @@ impl Verdict {
     }
 }
 
-/// What is to be learned from an answer.
-pub(crate) fn lesson(
+/// Decides what an answer of the upstream changes in the cache.
+pub(crate) fn cache_action(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Lesson {
+) -> CacheAction {
     let verdict: Verdict = match serde_json::from_slice(body) {
         Ok(verdict) if status == StatusCode::OK => verdict,
-        _ => return Lesson::Nothing,
+        _ => return CacheAction::Remove,
     };
     if !verdict.is_valid {
         let has_ended = ["EXPIRED", "NOT_FOUND", "REVOKED"]
@@ -203,29 +210,32 @@ pub(crate) fn lesson(
             .iter()
             .any(|code| Some(code) == verdict.error_code.as_ref());
         return if has_ended {
-            Lesson::Ended
+            CacheAction::InvalidateCredential
         } else {
-            Lesson::Nothing
+            CacheAction::Remove
         };
     }
-    if verdict.is_rate_limited() || !may_be_kept(headers) {
-        return Lesson::Nothing;
+    if verdict.is_rate_limited() || !is_storable(headers) {
+        return CacheAction::Remove;
     }
-    let rest = match verdict.expire_time.map(|time| time.parse::<Timestamp>()) {
+    let remaining = match verdict.expire_time.map(|time| time.parse::<Timestamp>()) {
         None => None,
-        // Already past is no time left.
+        // A time in the past leaves zero.
         Some(Ok(end)) => {
             Some(Duration::try_from(now.until(end).unwrap_or_default()).unwrap_or_default())
         }
-        Some(Err(_)) => return Lesson::Nothing,
+        Some(Err(_)) => return CacheAction::Remove,
     };
     verdict
         .key_id
-        .map_or(Lesson::Nothing, |key_id| Lesson::Keep { key_id, rest })
+        .map_or(CacheAction::Remove, |key_id| CacheAction::Store {
+            key_id,
+            remaining,
+        })
 }
 
-/// Whether an answer with these headers holds for everybody who asks the same.
-fn may_be_kept(headers: &HeaderMap) -> bool {
+/// Whether an answer with these headers holds for every request with the same cache key.
+fn is_storable(headers: &HeaderMap) -> bool {
     let has_any = |name: HeaderName, members: &[&str]| {
         headers.get_all(name).iter().any(|value| {
             members
@@ -236,7 +246,7 @@ fn may_be_kept(headers: &HeaderMap) -> bool {
     let varies = headers.get_all(VARY).iter().any(|value| {
         value.as_bytes().split(|byte| *byte == b',').any(|name| {
             let name = HeaderName::from_bytes(name.trim_ascii());
-            !name.is_ok_and(|name| DECIDING.contains(&name))
+            !name.is_ok_and(|name| KEY_HEADERS.contains(&name))
         })
     });
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| {

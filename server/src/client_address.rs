@@ -7,38 +7,25 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use httparse::Header;
+use talos_config::ClientIpSource;
 
-/// Where the client's address comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientIpSource {
-    /// The connection.
-    #[default]
-    RemoteAddress,
-    /// `Cf-Connecting-Ip`.
-    CfConnectingIp,
-    /// The leftmost address of `X-Forwarded-For`.
-    XForwardedFor,
-    /// `X-Real-Ip`.
-    XRealIp,
-    /// `True-Client-Ip`.
-    TrueClientIp,
-}
-
-impl ClientIpSource {
-    /// The client's address; `None` when it is not known. `remote` is that of the connection.
-    pub(crate) fn address(self, remote: Option<IpAddr>, fields: &[Header<'_>]) -> Option<IpAddr> {
-        let said = match self {
-            Self::RemoteAddress => return remote,
-            Self::CfConnectingIp => single(fields, "cf-connecting-ip"),
-            Self::XForwardedFor => leftmost(fields),
-            Self::XRealIp => single(fields, "x-real-ip"),
-            Self::TrueClientIp => single(fields, "true-client-ip"),
-        };
-        match said {
-            Said::Nothing => remote,
-            Said::Address(address) => parse(address),
-            Said::Contradiction => None,
-        }
+/// The client's address; `None` when it is unknown. `remote` is the address of the connection.
+pub(crate) fn client_address(
+    source: ClientIpSource,
+    remote: Option<IpAddr>,
+    fields: &[Header<'_>],
+) -> Option<IpAddr> {
+    let said = match source {
+        ClientIpSource::RemoteAddress => return remote,
+        ClientIpSource::CfConnectingIp => single(fields, "cf-connecting-ip"),
+        ClientIpSource::XForwardedFor => leftmost(fields),
+        ClientIpSource::XRealIp => single(fields, "x-real-ip"),
+        ClientIpSource::TrueClientIp => single(fields, "true-client-ip"),
+    };
+    match said {
+        Said::Nothing => remote,
+        Said::Address(address) => parse(address),
+        Said::Contradiction => None,
     }
 }
 
@@ -108,7 +95,7 @@ mod tests {
                 value: value.as_bytes(),
             })
             .collect();
-        let address = source.address(REMOTE.parse().ok(), &fields);
+        let address = client_address(source, REMOTE.parse().ok(), &fields);
         address.map(|address| address.to_string())
     }
 

@@ -15,14 +15,13 @@ use talos_api::route::Surface;
 use talos_engine::Engine;
 use talos_engine::clock;
 
-use crate::client_address::ClientIpSource;
 use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
 use crate::head_cache::HeadCache;
 use crate::limits;
 use crate::metrics::CoreMetrics;
-use crate::options::Deadlines;
+use crate::options::{ClientIpSource, Deadlines};
 use crate::request_id::RequestIds;
 
 /// State that all workers and the handles of a server share.

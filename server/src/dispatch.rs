@@ -13,6 +13,7 @@ use talos_engine::{Loaded, Step};
 use tracing::Level;
 
 use crate::batch::{self, Batch};
+use crate::client_address::client_address;
 use crate::core::Core;
 use crate::extent::{Located, Whole, locate};
 use crate::handover::{self, Handover};
@@ -287,7 +288,7 @@ pub(crate) fn finish_batch(
 fn context(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> RequestContext {
     let source = core.shared.client_ip_source;
     RequestContext {
-        client_ip: source.address(input.remote_ip, head.fields),
+        client_ip: client_address(source, input.remote_ip, head.fields),
         cache: head.cache,
         now: input.now,
     }

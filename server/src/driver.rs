@@ -42,18 +42,16 @@ impl fmt::Display for Driver {
     }
 }
 
-impl DriverChoice {
-    /// What is tried, in this order.
-    const fn candidates(self) -> &'static [Driver] {
-        match self {
-            Self::Auto => &[
-                Driver::IoUringDeferred,
-                Driver::IoUringCooperative,
-                Driver::Epoll,
-            ],
-            Self::IoUring => &[Driver::IoUringDeferred, Driver::IoUringCooperative],
-            Self::Epoll => &[Driver::Epoll],
-        }
+/// The drivers to try, in this order.
+const fn candidates(choice: DriverChoice) -> &'static [Driver] {
+    match choice {
+        DriverChoice::Auto => &[
+            Driver::IoUringDeferred,
+            Driver::IoUringCooperative,
+            Driver::Epoll,
+        ],
+        DriverChoice::IoUring => &[Driver::IoUringDeferred, Driver::IoUringCooperative],
+        DriverChoice::Epoll => &[Driver::Epoll],
     }
 }
 
@@ -68,7 +66,7 @@ pub(crate) enum WorkerRuntime {
 impl WorkerRuntime {
     /// Builds the best runtime that `choice` allows and the kernel grants.
     pub(crate) fn build(choice: DriverChoice) -> Result<(Self, Driver), ServerError> {
-        first_granted(choice.candidates(), Self::try_build)
+        first_granted(candidates(choice), Self::try_build)
     }
 
     fn try_build(driver: Driver) -> io::Result<Self> {
@@ -137,14 +135,14 @@ mod tests {
     #[test]
     fn what_the_kernel_refuses_is_passed_over() {
         use Driver::{Epoll, IoUringCooperative, IoUringDeferred};
-        let all = DriverChoice::Auto.candidates();
+        let all = candidates(DriverChoice::Auto);
         assert_eq!(granted(all, all).unwrap(), IoUringDeferred);
         assert_eq!(
             granted(all, &[IoUringCooperative, Epoll]).unwrap(),
             IoUringCooperative
         );
         assert_eq!(granted(all, &[Epoll]).unwrap(), Epoll);
-        let forced = DriverChoice::IoUring.candidates();
+        let forced = candidates(DriverChoice::IoUring);
         assert_eq!(
             granted(forced, &[IoUringCooperative]).unwrap(),
             IoUringCooperative
@@ -152,7 +150,7 @@ mod tests {
         let error = granted(forced, &[Epoll]).unwrap_err();
         assert!(error.to_string().contains("io_uring"), "{error}");
         assert_eq!(
-            granted(DriverChoice::Epoll.candidates(), all).unwrap(),
+            granted(candidates(DriverChoice::Epoll), all).unwrap(),
             Epoll
         );
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use talos_api::route::Surface;
 use talos_config::Cors;
+pub use talos_config::{ClientIpSource, DriverChoice};
 
-pub use crate::client_address::ClientIpSource;
 use crate::limits;
 
 /// How a server is to run.
@@ -52,22 +52,10 @@ impl ServerOptions {
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             large_bodies_bytes: limits::LARGE_BODIES_BYTES,
             log_health_requests: true,
-            client_ip_source: ClientIpSource::default(),
+            client_ip_source: ClientIpSource::RemoteAddress,
             surface: Surface::All,
         }
     }
-}
-
-/// Which driver to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DriverChoice {
-    /// `io_uring` where the kernel allows it, else epoll.
-    #[default]
-    Auto,
-    /// `io_uring`, or the start fails.
-    IoUring,
-    /// epoll.
-    Epoll,
 }
 
 /// How long a connection may take over each of its phases. They are kept to within [`limits::TICK`].

@@ -1,4 +1,5 @@
-//! The metrics of the whole process: where they are listened for, and which counter becomes which sample.
+//! The metrics page of the server process: where it is served, and which counter becomes which
+//! sample.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talos_admin::MetricsListener;
-use talos_admin::metrics::{ControlMetrics, Exposition, Kind};
+use talos_admin::metrics::ControlMetrics;
 use talos_engine::clock::UnixMillis;
 use talos_engine::{Engine, Health};
+use talos_metrics::Exposition;
 use talos_replication::node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
@@ -18,8 +20,11 @@ use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
 use crate::error::CliError;
 
-/// Binds the listener. Somebody who tries the server out is not kept from it by a default port that is taken: a
-/// development server then goes on without metrics, and says so. A port that was chosen is a wish, and fails.
+/// Binds the metrics listener. If a development server cannot bind the default port, it logs a
+/// warning and runs without metrics (`None`).
+///
+/// # Errors
+/// [`CliError::Metrics`] when any other server or port cannot be bound.
 pub(crate) fn bind(
     serve: &talos_config::Serve,
     development: Option<&Development>,
@@ -31,7 +36,7 @@ pub(crate) fn bind(
             tracing::warn!(
                 %address,
                 %error,
-                "there are no metrics; to have them, set TALOS_SERVE_METRICS_PORT to a port that is free"
+                "no metrics are served; set TALOS_SERVE_METRICS_PORT to a free port"
             );
             Ok(None)
         }
@@ -39,28 +44,28 @@ pub(crate) fn bind(
     }
 }
 
-/// Binds `address`, which the API must be able to leave alone: it is bound later, and its failure would not tell whose
-/// fault it is.
+/// Binds `address`, unless the API needs the same port. The API is bound later, and its error would
+/// not name the metrics port as the cause.
 fn bind_beside(address: SocketAddr, api: SocketAddr) -> io::Result<MetricsListener> {
     let same_host =
         address.ip() == api.ip() || address.ip().is_unspecified() || api.ip().is_unspecified();
     if same_host && address.port() == api.port() && api.port() != 0 {
         return Err(io::Error::new(
             io::ErrorKind::AddrInUse,
-            "the port is in use, by serve.http.port",
+            "the port is in use by serve.http.port",
         ));
     }
     MetricsListener::bind(address)
 }
 
-/// What is counted, and by whom.
+/// The sources of the metrics.
 pub(crate) struct Sources {
     pub(crate) engine: Arc<Engine>,
     pub(crate) server: Arc<ServerMetrics>,
     pub(crate) control: Arc<ControlMetrics>,
-    /// How the data plane talks to the kernel.
+    /// The I/O driver of the data plane, as a label.
     pub(crate) driver: String,
-    /// What the server is among others, if it does not stand alone.
+    /// The replication node; `None` on a standalone server.
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
     pub(crate) started: UnixMillis,
@@ -82,9 +87,8 @@ impl Sources {
     }
 
     fn requests(&self, page: &mut Exposition) {
-        let mut requests = page.family(
+        let mut requests = page.counter(
             "http_requests_total",
-            Kind::Counter,
             "Answers by method (HEAD counts as GET, and so does POST to /verify), status and route.",
         );
         for (route, method) in [
@@ -98,7 +102,7 @@ impl Sources {
             (Route::Malformed, "other"),
         ] {
             let mut sample = |code: &str, count: u64| {
-                // What cannot happen on a route, and what has not, is left out alike.
+                // Leave out statuses that a route has not answered with, or cannot.
                 if count > 0 {
                     let labels = [
                         ("method", method),
@@ -116,18 +120,16 @@ impl Sources {
             sample("other", count);
         }
         self.control.requests(&mut requests);
-        page.family(
+        page.counter(
             "talos_control_overloads_total",
-            Kind::Counter,
             "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
         )
         .sample(&[], self.sum(|core| &core.overloads));
     }
 
     fn verifications(&self, page: &mut Exposition) {
-        let mut verified = page.family(
+        let mut verified = page.counter(
             "talos_keys_verified_total",
-            Kind::Counter,
             "Verifications by result and by whether the answer came from memory.",
         );
         for (index, (result, _)) in Outcomes::default().named().into_iter().enumerate() {
@@ -164,17 +166,15 @@ impl Sources {
                 self.sum(|core| &core.disk_reads),
             ),
         ] {
-            page.family(name, Kind::Counter, help).sample(&[], total);
+            page.counter(name, help).sample(&[], total);
         }
-        page.family(
+        page.gauge(
             "talos_cache_bytes",
-            Kind::Gauge,
             "Memory of the cache: tables, keys and proofs.",
         )
         .sample(&[], self.engine.cache_used_bytes() as u64);
-        page.family(
+        page.gauge(
             "talos_rate_limit_bytes",
-            Kind::Gauge,
             "Memory in which it is counted how often keys are used.",
         )
         .sample(&[], self.engine.rate_limit_used_bytes() as u64);
@@ -191,32 +191,22 @@ impl Sources {
                 last_used.dropped,
             ),
         ] {
-            page.family(name, Kind::Counter, help).sample(&[], total);
+            page.counter(name, help).sample(&[], total);
         }
     }
 
     fn connections(&self, page: &mut Exposition) {
-        page.family(
-            "talos_connections_total",
-            Kind::Counter,
-            "Connections accepted.",
-        )
-        .sample(&[], self.sum(|core| &core.connections));
-        page.family(
-            "talos_connections_open",
-            Kind::Gauge,
-            "Connections open now.",
-        )
-        .sample(&[], self.sum(|core| &core.connections_open));
-        page.family(
+        page.counter("talos_connections_total", "Connections accepted.")
+            .sample(&[], self.sum(|core| &core.connections));
+        page.gauge("talos_connections_open", "Connections open now.")
+            .sample(&[], self.sum(|core| &core.connections_open));
+        page.counter(
             "talos_accept_errors_total",
-            Kind::Counter,
             "Failures to accept a connection.",
         )
         .sample(&[], self.sum(|core| &core.accept_errors));
-        let mut timeouts = page.family(
+        let mut timeouts = page.counter(
             "talos_timeouts_total",
-            Kind::Counter,
             "Connections that ran into a deadline, by what they were waited for.",
         );
         for (phase, count) in [
@@ -230,34 +220,26 @@ impl Sources {
     }
 
     fn process(&self, page: &mut Exposition) {
-        let mut panics = page.family(
+        let mut panics = page.counter(
             "talos_panics_total",
-            Kind::Counter,
             "Defects that ended a request or a connection, and nothing else.",
         );
         panics.sample(&[("plane", "data")], self.sum(|core| &core.panics));
         panics.sample(&[("plane", "control")], self.control.panics());
-        page.family(
+        page.gauge(
             "talos_writes_stopped",
-            Kind::Gauge,
             "1 when changes are refused until an operator has acted, else 0.",
         )
         .sample(&[], u64::from(self.engine.health() != Health::Ok));
-        page.family(
+        page.counter(
             "talos_log_lines_dropped_total",
-            Kind::Counter,
             "Log lines that standard error was too slow for.",
         )
         .sample(&[], self.log.dropped());
-        page.family(
-            "talos_build_info",
-            Kind::Gauge,
-            "Always 1; the labels say what runs.",
-        )
-        .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
-        page.family(
+        page.gauge("talos_build_info", "Always 1; the labels say what runs.")
+            .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
+        page.gauge(
             "process_start_time_seconds",
-            Kind::Gauge,
             "When the process started, in seconds since 1970.",
         )
         .seconds(

@@ -26,14 +26,14 @@ use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::fleet::{Alone, Fleet};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, ClientIpSource as Source, Credentials, Driver, Settings, Warning};
+use talos_config::{CacheType, Credentials, Settings, Warning};
 use talos_engine::clock::{self, UnixMillis};
 use talos_engine::{
     Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Mode, Options, Prefixes,
     Retention, TokenSettings,
 };
 use talos_replication::node::Node;
-use talos_server::{ClientIpSource, DriverChoice, Server, ServerOptions};
+use talos_server::{Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -358,21 +358,11 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
 fn server_options(settings: &Settings, surface: Surface) -> ServerOptions {
     let mut options = ServerOptions::new(settings.serve.http.listener.address());
     options.workers = settings.serve.workers;
-    options.driver = match settings.serve.driver {
-        Driver::Auto => DriverChoice::Auto,
-        Driver::IoUring => DriverChoice::IoUring,
-        Driver::Epoll => DriverChoice::Epoll,
-    };
+    options.driver = settings.serve.driver;
     options.surface = surface;
     options.socket.clone_from(&settings.serve.http.socket);
     options.cors.clone_from(&settings.serve.http.cors);
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
-    options.client_ip_source = match settings.serve.http.client_ip_source {
-        Source::RemoteAddress => ClientIpSource::RemoteAddress,
-        Source::CfConnectingIp => ClientIpSource::CfConnectingIp,
-        Source::XForwardedFor => ClientIpSource::XForwardedFor,
-        Source::XRealIp => ClientIpSource::XRealIp,
-        Source::TrueClientIp => ClientIpSource::TrueClientIp,
-    };
+    options.client_ip_source = settings.serve.http.client_ip_source;
     options
 }

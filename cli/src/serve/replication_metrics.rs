@@ -1,30 +1,24 @@
-//! The metrics of a server as one of several.
+//! Replication metrics.
 
-use talos_admin::metrics::{Exposition, Kind};
 use talos_engine::Engine;
+use talos_metrics::Exposition;
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::ReplicaStatus;
 use talos_replication::node::{Node, NodeStatus};
 
-/// Writes how far the change log has come, and of a node where it stands.
+/// Writes the position of the change log and, on a node of several, its replication status.
 pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>) {
-    let head = engine.head();
-    page.family(
-        "talos_replication_epoch",
-        Kind::Gauge,
-        "The epoch of the last change.",
-    )
-    .sample(&[], head.epoch.0);
-    page.family(
+    let position = engine.head();
+    page.gauge("talos_replication_epoch", "The epoch of the last change.")
+        .sample(&[], position.epoch.0);
+    page.gauge(
         "talos_replication_sequence",
-        Kind::Gauge,
         "The sequence of the last change that verifications see.",
     )
-    .sample(&[], head.sequence.0);
+    .sample(&[], position.sequence.0);
     let Some(node) = node else { return };
-    page.family(
+    page.gauge(
         "talos_replication_ready",
-        Kind::Gauge,
         "1 when traffic may be sent to this node.",
     )
     .sample(&[], u64::from(node.is_ready()));
@@ -38,32 +32,25 @@ pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>
 }
 
 fn primary(page: &mut Exposition, status: &PrimaryStatus, refusals: &[(&'static str, u64)]) {
-    let mut family = page.family(
+    let mut family = page.counter(
         "talos_replication_refusals_total",
-        Kind::Counter,
         "Nodes that were refused, by reason.",
     );
     for (reason, count) in refusals {
         family.sample(&[("reason", reason)], *count);
     }
-    page.family(
-        "talos_replication_replicas",
-        Kind::Gauge,
-        "Replicas that are connected.",
-    )
-    .sample(&[], status.replicas.len() as u64);
-    let mut changes = page.family(
+    page.gauge("talos_replication_replicas", "Replicas that are connected.")
+        .sample(&[], status.replicas.len() as u64);
+    let mut changes = page.gauge(
         "talos_replication_replica_lag_changes",
-        Kind::Gauge,
         "Changes that a replica lacks.",
     );
     for replica in &status.replicas {
         let node = replica.node.to_string();
         changes.sample(&[("node", &node)], replica.behind_changes);
     }
-    let mut times = page.family(
+    let mut times = page.gauge(
         "talos_replication_replica_lag_milliseconds",
-        Kind::Gauge,
         "For how long the oldest change that a replica lacks has been durable here.",
     );
     for replica in &status.replicas {
@@ -73,23 +60,20 @@ fn primary(page: &mut Exposition, status: &PrimaryStatus, refusals: &[(&'static 
 }
 
 fn replica(page: &mut Exposition, status: &ReplicaStatus) {
-    page.family(
+    page.gauge(
         "talos_replication_lag_changes",
-        Kind::Gauge,
         "Changes that this replica lacks, as far as the primary has said.",
     )
     .sample(&[], status.behind_changes);
     if let Some(staleness) = status.staleness_ms() {
-        page.family(
+        page.gauge(
             "talos_replication_staleness_milliseconds",
-            Kind::Gauge,
             "How long ago this replica had all that its primary had.",
         )
         .sample(&[], staleness);
     }
-    page.family(
+    page.counter(
         "talos_replication_connections_total",
-        Kind::Counter,
         "Connections to a primary that have led to something.",
     )
     .sample(&[], status.connections);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use talos_config::{
-    CacheType, ConfigError, Driver, Fallback, KEYS, LogFormat, LogLevel, Preset, Sensitivity,
+    CacheType, ConfigError, DriverChoice, Fallback, KEYS, LogFormat, LogLevel, Preset, Sensitivity,
     Settings, Warning,
 };
 
@@ -73,7 +73,7 @@ fn defaults() {
         "0.0.0.0:4420"
     );
     assert_eq!(settings.serve.metrics.address().to_string(), "0.0.0.0:4422");
-    assert!(settings.serve.workers >= 1 && settings.serve.driver == Driver::Auto);
+    assert!(settings.serve.workers >= 1 && settings.serve.driver == DriverChoice::Auto);
     assert!(!settings.serve.http.exclude_health_endpoints);
     let keys = &settings.credentials.api_keys;
     assert_eq!(
@@ -183,7 +183,7 @@ log: { level: debug, format: text }
     assert!(settings.serve.http.exclude_health_endpoints);
     assert_eq!(
         (settings.serve.workers, settings.serve.driver),
-        (3, Driver::Epoll)
+        (3, DriverChoice::Epoll)
     );
     assert_eq!(settings.credentials.clock_skew, Duration::from_secs(90));
     let keys = &settings.credentials.api_keys;

@@ -1,4 +1,4 @@
-//! Questions that are one, questions that are not, and answers that are kept.
+//! Which requests share a cache key, and which answers are stored.
 
 use hyper::Request;
 
@@ -12,33 +12,38 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-fn digest(host: &str, lines: &[(&'static str, &str)], body: &str) -> Option<QuestionDigest> {
-    let question = Question::new(Form::Body, host, &headers(lines), body.as_bytes());
-    question.map(|question| question.digest)
+fn digest(host: &str, lines: &[(&'static str, &str)], body: &str) -> Option<CacheKey> {
+    let source = CredentialSource::Body;
+    let request = CacheableRequest::new(source, host, &headers(lines), body.as_bytes());
+    request.map(|request| request.key)
 }
 
 #[test]
 fn verifications_are_known_by_method_and_path() {
     let table = [
-        ("POST", "/v2alpha1/admin/apiKeys:verify", Some(Form::Body)),
+        (
+            "POST",
+            "/v2alpha1/admin/apiKeys:verify",
+            Some(CredentialSource::Body),
+        ),
         ("GET", "/v2alpha1/admin/apiKeys:verify", None),
         ("POST", "/v2alpha1/admin/apiKeys:verify?a=b", None),
         ("POST", "/v2alpha1/admin/apiKeys:verify?", None),
         ("POST", "/v2alpha1/admin/apiKeys:verify/", None),
         ("POST", "/v2alpha1/admin/apiKeys:batchVerify", None),
-        ("GET", "/verify", Some(Form::Bearer)),
-        ("POST", "/verify", Some(Form::Bearer)),
+        ("GET", "/verify", Some(CredentialSource::Bearer)),
+        ("POST", "/verify", Some(CredentialSource::Bearer)),
         ("DELETE", "/verify", None),
     ];
     for (method, path, wanted) in table {
         let request = Request::builder().method(method).uri(path).body(());
         let (parts, ()) = request.expect("a request").into_parts();
-        assert_eq!(Form::of(&parts), wanted, "{method} {path}");
+        assert_eq!(CredentialSource::of(&parts), wanted, "{method} {path}");
     }
 }
 
 #[test]
-fn one_question_in_other_words_is_one_question() {
+fn requests_with_the_same_meaning_have_the_same_key() {
     let wanted = digest("h", &[("host", "h")], r#"{"credential":"abc"}"#);
     assert!(wanted.is_some());
     for body in [
@@ -53,7 +58,7 @@ fn one_question_in_other_words_is_one_question() {
 }
 
 #[test]
-fn whatever_an_answer_may_depend_on_makes_another_question() {
+fn everything_that_an_answer_may_depend_on_changes_the_key() {
     let body = r#"{"credential":"abc"}"#;
     let mut all = vec![
         digest("h", &[], body),
@@ -87,7 +92,7 @@ fn whatever_an_answer_may_depend_on_makes_another_question() {
 }
 
 #[test]
-fn what_the_upstream_refuses_is_no_question() {
+fn requests_that_the_upstream_rejects_are_not_cacheable() {
     for body in [
         "",
         "{}",
@@ -121,8 +126,8 @@ fn a_bearer_is_read_from_its_only_header() {
         assert_eq!(bearer(&map).as_deref(), wanted, "{values:?}");
     }
     let map = headers(&[("authorization", "Bearer abc")]);
-    assert!(Question::new(Form::Bearer, "h", &map, b"").is_some());
-    assert!(Question::new(Form::Bearer, "h", &map, b"{}").is_none());
+    assert!(CacheableRequest::new(CredentialSource::Bearer, "h", &map, b"").is_some());
+    assert!(CacheableRequest::new(CredentialSource::Bearer, "h", &map, b"{}").is_none());
 }
 
 #[test]
@@ -168,38 +173,41 @@ fn directives_are_read_in_any_case_and_the_stricter_wins() {
 const VALID: &str = r#"{"is_valid":true,"key_id":"k"}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-fn learn(status: u16, lines: &[(&'static str, &str)], body: &str) -> Lesson {
+fn action(status: u16, lines: &[(&'static str, &str)], body: &str) -> CacheAction {
     let status = StatusCode::from_u16(status).expect("a status");
     let now = "2026-01-01T00:00:00Z".parse().expect("an instant");
-    lesson(status, &headers(lines), body.as_bytes(), now)
+    cache_action(status, &headers(lines), body.as_bytes(), now)
 }
 
-fn keep(rest: Option<Duration>) -> Lesson {
+fn store(remaining: Option<Duration>) -> CacheAction {
     let key_id = "k".to_owned();
-    Lesson::Keep { key_id, rest }
+    CacheAction::Store { key_id, remaining }
 }
 
 #[test]
-fn an_accepted_credential_is_kept_until_it_expires() {
-    assert_eq!(learn(200, &[JSON], VALID), keep(None));
+fn an_accepted_credential_is_stored_until_it_expires() {
+    assert_eq!(action(200, &[JSON], VALID), store(None));
     let with_end = |end: &str| {
         let body = format!(r#"{{"is_valid":true,"key_id":"k","expire_time":"{end}"}}"#);
-        learn(200, &[JSON], &body)
+        action(200, &[JSON], &body)
     };
     let millis = Duration::from_millis;
-    assert_eq!(with_end("2026-01-01T00:00:01.5Z"), keep(Some(millis(1500))));
-    assert_eq!(with_end("2026-01-01T00:00:00Z"), keep(Some(millis(0))));
-    assert_eq!(with_end("2025-01-01T00:00:00Z"), keep(Some(millis(0))));
-    assert_eq!(with_end("soon"), Lesson::Nothing);
     assert_eq!(
-        learn(200, &[JSON, ("vary", "Origin")], VALID),
-        keep(None),
-        "the origin is part of the question"
+        with_end("2026-01-01T00:00:01.5Z"),
+        store(Some(millis(1500)))
+    );
+    assert_eq!(with_end("2026-01-01T00:00:00Z"), store(Some(millis(0))));
+    assert_eq!(with_end("2025-01-01T00:00:00Z"), store(Some(millis(0))));
+    assert_eq!(with_end("soon"), CacheAction::Remove);
+    assert_eq!(
+        action(200, &[JSON, ("vary", "Origin")], VALID),
+        store(None),
+        "the origin is part of the key"
     );
 }
 
 #[test]
-fn everything_else_is_not_kept() {
+fn everything_else_is_not_stored() {
     let bodies = [
         "",
         "{}",
@@ -216,7 +224,7 @@ fn everything_else_is_not_kept() {
         r#"{"is_valid":false,"error_code":"VERIFICATION_ERROR_INTERNAL"}"#,
     ];
     for body in bodies {
-        assert_eq!(learn(200, &[JSON], body), Lesson::Nothing, "{body}");
+        assert_eq!(action(200, &[JSON], body), CacheAction::Remove, "{body}");
     }
     for line in [
         ("ratelimit-policy", "x"),
@@ -229,18 +237,22 @@ fn everything_else_is_not_kept() {
         ("cache-control", "no-store"),
     ] {
         assert_eq!(
-            learn(200, &[JSON, line], VALID),
-            Lesson::Nothing,
+            action(200, &[JSON, line], VALID),
+            CacheAction::Remove,
             "{line:?}"
         );
     }
-    assert_eq!(learn(200, &[], VALID), Lesson::Nothing);
+    assert_eq!(action(200, &[], VALID), CacheAction::Remove);
     assert_eq!(
-        learn(200, &[("content-type", "text/html")], VALID),
-        Lesson::Nothing
+        action(200, &[("content-type", "text/html")], VALID),
+        CacheAction::Remove
     );
     for status in [201, 206, 404, 500] {
-        assert_eq!(learn(status, &[JSON], VALID), Lesson::Nothing, "{status}");
+        assert_eq!(
+            action(status, &[JSON], VALID),
+            CacheAction::Remove,
+            "{status}"
+        );
     }
 }
 
@@ -248,6 +260,10 @@ fn everything_else_is_not_kept() {
 fn a_credential_that_has_ended_ends_every_answer_about_it() {
     for code in ["REVOKED", "EXPIRED", "NOT_FOUND"] {
         let body = format!(r#"{{"is_valid":false,"error_code":"VERIFICATION_ERROR_{code}"}}"#);
-        assert_eq!(learn(200, &[JSON], &body), Lesson::Ended, "{code}");
+        assert_eq!(
+            action(200, &[JSON], &body),
+            CacheAction::InvalidateCredential,
+            "{code}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that may not stand still.
+//! A timeout for connections without progress.
 
 use std::io;
 use std::pin::Pin;
@@ -8,41 +8,42 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] when for `limit` no byte has gone through it in either
-/// direction, although somebody waits for one.
-pub(crate) struct Watched<S> {
+/// A stream that fails with [`io::ErrorKind::TimedOut`] when a read or write is pending and no byte
+/// has moved in either direction for `limit`.
+pub(crate) struct StallTimeout<S> {
     stream: S,
     limit: Duration,
-    patience: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
 }
 
-impl<S> Watched<S> {
-    /// Watches `stream`. Needs a runtime with time.
+impl<S> StallTimeout<S> {
+    /// Wraps `stream`. Must be called within a tokio runtime that has timers.
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
             limit,
-            patience: Box::pin(sleep(limit)),
+            timer: Box::pin(sleep(limit)),
         }
     }
 
-    fn judge<T>(
+    /// Resets the timer on progress, and checks it without.
+    fn check<T>(
         &mut self,
         context: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.patience.as_mut().reset(Instant::now() + self.limit);
+            self.timer.as_mut().reset(Instant::now() + self.limit);
             return polled;
         }
-        self.patience
+        self.timer
             .as_mut()
             .poll(context)
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallTimeout<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -50,11 +51,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-        this.judge(context, polled)
+        this.check(context, polled)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -62,7 +63,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.judge(context, polled)
+        this.check(context, polled)
     }
 
     fn poll_write_vectored(
@@ -72,7 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write_vectored(context, parts);
-        this.judge(context, polled)
+        this.check(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -109,13 +110,13 @@ mod tests {
         on_runtime(async {
             let limit = Duration::from_millis(20);
             let (client, _server) = tokio::io::duplex(4);
-            let mut watched = Watched::new(client, limit);
-            let error = watched.read_u8().await.expect_err("silence");
+            let mut stream = StallTimeout::new(client, limit);
+            let error = stream.read_u8().await.expect_err("silence");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
             let (client, _server) = tokio::io::duplex(4);
-            let mut watched = Watched::new(client, limit);
-            let error = watched.write_all(b"longer than four").await;
+            let mut stream = StallTimeout::new(client, limit);
+            let error = stream.write_all(b"longer than four").await;
             assert_eq!(
                 error.expect_err("nobody reads").kind(),
                 io::ErrorKind::TimedOut
@@ -124,18 +125,18 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_begins_a_new_patience() {
+    fn every_byte_resets_the_timer() {
         on_runtime(async {
             let limit = Duration::from_secs(2);
             let (client, mut server) = tokio::io::duplex(4);
-            let mut watched = Watched::new(client, limit);
+            let mut stream = StallTimeout::new(client, limit);
             tokio::time::sleep(limit).await;
             server.write_u8(7).await.expect("open");
-            assert_eq!(watched.read_u8().await.expect("a byte"), 7);
+            assert_eq!(stream.read_u8().await.expect("a byte"), 7);
             let mut byte = [0];
             poll_fn(|context| {
                 let mut buffer = ReadBuf::new(&mut byte);
-                let read = Pin::new(&mut watched).poll_read(context, &mut buffer);
+                let read = Pin::new(&mut stream).poll_read(context, &mut buffer);
                 assert!(read.is_pending(), "{read:?}");
                 Poll::Ready(())
             })

@@ -1,4 +1,4 @@
-//! Answers that the proxy makes itself.
+//! Responses that the proxy makes itself.
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue};
@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::cache::Entry;
 use crate::limits;
-use crate::upstream::{Body, held};
+use crate::upstream::{Body, full};
 use crate::verification::CACHE_STATUS;
 
-/// Names a request in answers and logs.
+/// Names a request in responses and logs.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Headers of an answer that belong to the request that brought it, not to those that it answers later.
-const OF_ONE_REQUEST: [HeaderName; 5] = [
+/// Response headers that are not stored, because they belong to a single request.
+const PER_REQUEST: [HeaderName; 5] = [
     CONTENT_LENGTH,
     DATE,
     X_REQUEST_ID,
@@ -23,7 +23,7 @@ const OF_ONE_REQUEST: [HeaderName; 5] = [
     hyper::header::AGE,
 ];
 
-/// The client's id of its request if it may appear in an answer and a log as it is, else a new one.
+/// The client's request id if it is safe to echo in a response and in the log, else a new one.
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let echoable = |value: &&HeaderValue| {
         (1..=limits::REQUEST_ID_BYTES).contains(&value.len())
@@ -35,14 +35,14 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         .cloned()
         .unwrap_or_else(|| {
             let id = Uuid::new_v4().simple().to_string();
-            // Hexadecimal digits are a value.
+            // Cannot fail: hexadecimal digits are a valid header value.
             HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
         })
 }
 
-/// An answer of the API's form.
-pub(crate) fn own(answer: ControlResponse, request_id: &HeaderValue) -> Response<Body> {
-    let mut response = Response::new(held(answer.body));
+/// A response in the form of the API.
+pub(crate) fn local(answer: ControlResponse, request_id: &HeaderValue) -> Response<Body> {
+    let mut response = Response::new(full(answer.body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
@@ -57,18 +57,19 @@ pub(crate) fn own(answer: ControlResponse, request_id: &HeaderValue) -> Response
     response
 }
 
-/// An error to a request that may not have been read to its end, so that nothing can follow it.
-pub(crate) fn last(error: ApiError, request_id: &HeaderValue) -> Response<Body> {
-    let mut response = own(error.into(), request_id);
+/// An error that also closes the connection. For requests whose body may not have been read to its
+/// end, because the next request could not be found on the connection.
+pub(crate) fn local_and_close(error: ApiError, request_id: &HeaderValue) -> Response<Body> {
+    let mut response = local(error.into(), request_id);
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// An answer that was kept.
-pub(crate) fn kept(entry: &Entry, request_id: &HeaderValue) -> Response<Body> {
-    let mut response = Response::new(held(entry.body.clone()));
+/// A response from the cache.
+pub(crate) fn from_cache(entry: &Entry, request_id: &HeaderValue) -> Response<Body> {
+    let mut response = Response::new(full(entry.body.clone()));
     entry.headers.clone_into(response.headers_mut());
     let headers = response.headers_mut();
     headers.insert(CACHE_STATUS, HeaderValue::from_static("HIT"));
@@ -76,10 +77,11 @@ pub(crate) fn kept(entry: &Entry, request_id: &HeaderValue) -> Response<Body> {
     response
 }
 
-/// What of an answer can be kept: its lasting headers, and its body in memory of its own.
-pub(crate) fn lasting(headers: &HeaderMap, body: &[u8]) -> (HeaderMap, Bytes) {
+/// The headers and the body of an upstream response as the cache stores them. The body is copied,
+/// so that an entry does not keep a larger network buffer alive.
+pub(crate) fn storable(headers: &HeaderMap, body: &[u8]) -> (HeaderMap, Bytes) {
     let mut headers = headers.clone();
-    for name in &OF_ONE_REQUEST {
+    for name in &PER_REQUEST {
         headers.remove(name);
     }
     (headers, Bytes::copy_from_slice(body))
