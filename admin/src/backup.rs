@@ -1,8 +1,8 @@
 //! `GET /v2alpha1/admin/backup`
 //!
-//! Guarantees: a backup holds the state at one position, whatever is written meanwhile; it is read only as fast as
-//! the client receives it; at most as many run as the engine allows snapshots; a client notices when a backup is
-//! incomplete.
+//! Guarantees: a backup holds the state at one position, whatever is written meanwhile; it is read
+//! only as fast as the client receives it; at most as many run as the engine allows snapshots; a
+//! client notices when a backup is incomplete.
 
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ fn refusal(error: SnapshotError) -> ApiError {
     }
 }
 
-/// Sends all chunks. Blocks on the disk and on the client. An error of the storage breaks the answer off.
+/// Sends all chunks. Blocks on the disk and on the client. An error of the storage breaks the
+/// answer off.
 fn send(mut maker: BackupMaker, sender: BodySender) {
     let position = maker.head().position;
     loop {

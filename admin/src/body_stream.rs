@@ -1,8 +1,8 @@
 //! Streamed bodies: the end at which an action produces the chunks.
 //!
-//! Guarantees: at most [`limits::CHUNKS_WAITING`] chunks wait for the client, and a sender waits until there is
-//! room; a sender notices when the client is gone; a body whose sender is dropped without [`BodySender::end`],
-//! as after a panic, is broken off and not complete.
+//! Guarantees: at most [`limits::CHUNKS_WAITING`] chunks wait for the client, and a sender waits
+//! until there is room; a sender notices when the client is gone; a body whose sender is dropped
+//! without [`BodySender::end`], as after a panic, is broken off and not complete.
 
 use std::task::{Context, Poll};
 

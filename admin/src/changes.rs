@@ -1,8 +1,9 @@
 //! `GET /v2alpha1/admin/changes`
 //!
-//! Guarantees: a stream holds at most a few chunks of the log in memory, however slowly its client reads; it ends
-//! when the client closes the connection; there are at most [`limits::CHANGE_STREAMS`]. When the log drops changes
-//! that were not sent, the stream ends, and the client gets an error when it connects again.
+//! Guarantees: a stream holds at most a few chunks of the log in memory, however slowly its client
+//! reads; it ends when the client closes the connection; there are at most
+//! [`limits::CHANGE_STREAMS`]. When the log drops changes that were not sent, the stream ends, and
+//! the client gets an error when it connects again.
 
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ pub(crate) async fn follow(
         Start::Oldest => LogStart::Oldest,
         Start::After(position) => LogStart::After(position),
     };
-    // The first read happens before the answer, because only the status of the answer can report its error.
+    // The first read happens before the answer, because only the status of the answer can report
+    // its error.
     let first = engine_call::read_log(&engine, start, limits::CHANGES_AT_ONCE).await?;
     if let (LogRead::Gone, LogStart::After(position)) = (&first, start) {
         return Err(lost(&engine, position).await?);
@@ -82,8 +84,8 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
     Ok(id.map(|(_, value)| value.as_str()))
 }
 
-/// The error for a position whose changes the log does not have: they were dropped, the log never had the
-/// position, or it has not reached it yet.
+/// The error for a position whose changes the log does not have: they were dropped, the log never
+/// had the position, or it has not reached it yet.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
     let lineage = engine.standing().lineage;
     let is_ahead = place.sequence > engine.head().sequence;

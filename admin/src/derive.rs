@@ -37,7 +37,8 @@ pub(crate) async fn derive(
     mint(context, &parent, wanted, request)
 }
 
-/// Derives a token from the key with an id. This needs no credential, so the route is for administrators.
+/// Derives a token from the key with an id. This needs no credential, so the route is for
+/// administrators.
 pub(crate) async fn derive_by_id(
     context: &Context,
     key_id: KeyId,

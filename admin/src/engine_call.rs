@@ -15,8 +15,8 @@ use crate::limits;
 /// Submits `command` and waits until it is durable and published, or refused.
 ///
 /// # Errors
-/// For the client: the engine's refusal, 500 when the engine dropped the command, 504 when it did not answer in
-/// time.
+/// For the client: the engine's refusal, 500 when the engine dropped the command, 504 when it did
+/// not answer in time.
 pub(crate) async fn submit<C: TypedCommand>(
     engine: &Engine,
     command: C,
@@ -111,8 +111,8 @@ pub(crate) async fn try_read_log(
     })
 }
 
-/// Counts keys on a thread that may block. The count continues after a timeout; the engine bounds how many run at
-/// the same time.
+/// Counts keys on a thread that may block. The count continues after a timeout; the engine bounds
+/// how many run at the same time.
 ///
 /// # Errors
 /// For the client: the errors of [`submit`], or 503 when the count takes too long.

@@ -47,8 +47,8 @@ pub(crate) async fn rejoin(context: &Context) -> Result<ControlResponse, ApiErro
     Ok(fleet::render(&rejoined))
 }
 
-/// Answers a request that may change keys: with `answer` on a primary, otherwise by forwarding it to the primary.
-/// Waits until as many replicas as required have the change.
+/// Answers a request that may change keys: with `answer` on a primary, otherwise by forwarding it
+/// to the primary. Waits until as many replicas as required have the change.
 pub(crate) async fn change(
     context: &Context,
     request: &ControlRequest,
@@ -59,8 +59,8 @@ pub(crate) async fn change(
         return context.forwarder.forward(&url, request).await;
     }
     let answer = answer.await;
-    // This also applies to errors. "Already revoked", for example, depends on a revocation that replicas may not
-    // have yet.
+    // This also applies to errors. "Already revoked", for example, depends on a revocation that
+    // replicas may not have yet.
     let head = context.engine.head();
     context
         .fleet

@@ -1,7 +1,8 @@
 //! Forwards requests from a replica to the primary.
 //!
-//! Guarantees: a request is forwarded once, so two nodes that each take the other for the primary do not forward
-//! it in a circle; the client learns whether nothing was changed or whether that is unknown.
+//! Guarantees: a request is forwarded once, so two nodes that each take the other for the primary
+//! do not forward it in a circle; the client learns whether nothing was changed or whether that is
+//! unknown.
 
 use std::error::Error as _;
 use std::io;
@@ -24,8 +25,8 @@ use crate::limits;
 
 /// Marks a request that another node has forwarded.
 const FORWARDED: &str = "talos-forwarded";
-/// The headers of the primary's answer that the client gets. The others belong to the connection or are written
-/// by this node.
+/// The headers of the primary's answer that the client gets. The others belong to the connection or
+/// are written by this node.
 const RETURNED: [&str; 5] = [
     "Content-Type",
     "Retry-After",
@@ -33,7 +34,8 @@ const RETURNED: [&str; 5] = [
     "WWW-Authenticate",
     POSITION_HEADER,
 ];
-/// The headers of a request that belong to its connection (RFC 9110 §7.6.1) or that this node writes itself.
+/// The headers of a request that belong to its connection (RFC 9110 §7.6.1) or that this node
+/// writes itself.
 const NOT_FORWARDED: [&str; 12] = [
     "connection",
     "content-length",

@@ -42,8 +42,8 @@ async fn record(context: &Context, request: &ControlRequest) -> Result<Record, A
     engine_call::submit(&context.engine, command).await
 }
 
-/// Counts and logs the import of the key of `record`. Does nothing when the key is older than the request, which
-/// came at `asked`: then a repeated request has changed nothing.
+/// Counts and logs the import of the key of `record`. Does nothing when the key is older than the
+/// request, which came at `asked`: then a repeated request has changed nothing.
 pub(crate) fn note_imported(
     context: &Context,
     record: &Record,

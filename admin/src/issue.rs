@@ -8,8 +8,8 @@ use talos_engine::{IssueKey, Issued, clock};
 use crate::context::Context;
 use crate::engine_call;
 
-/// Issues a key and shows its secret, which is not stored. A repeated `request_id` shows the first key again,
-/// without its secret.
+/// Issues a key and shows its secret, which is not stored. A repeated `request_id` shows the first
+/// key again, without its secret.
 pub(crate) async fn issue(
     context: &Context,
     request: &ControlRequest,

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use talos_api::jwks;
 
-/// Members of a JWK that contain private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2).
+/// Members of a JWK that contain private or symmetric key material (RFC 7518 §6.2.2, §6.3.2,
+/// §6.4.1; RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Why a key set cannot be published. For the operator.

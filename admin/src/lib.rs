@@ -1,11 +1,11 @@
 //! The control plane: the admin REST service on tokio, one file per resource action.
 //!
-//! Guarantees: every accepted request is answered exactly once, even when its handler panics; the crate never
-//! holds more requests or bytes than its limits allow; no secret reaches the log.
+//! Guarantees: every accepted request is answered exactly once, even when its handler panics; the
+//! crate never holds more requests or bytes than its limits allow; no secret reaches the log.
 //!
 //! The crate does not know the data plane. Parsed requests arrive through
-//! [`talos_api::control::ControlPlane`]. The only listening socket here is that of [`MetricsListener`], which does
-//! not belong to the API.
+//! [`talos_api::control::ControlPlane`]. The only listening socket here is that of
+//! [`MetricsListener`], which does not belong to the API.
 
 #![forbid(unsafe_code)]
 

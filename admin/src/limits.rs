@@ -10,7 +10,8 @@ pub(crate) const QUEUE_REQUESTS: usize = 1024;
 pub(crate) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Requests that are handled at the same time.
 pub(crate) const RUNNING_REQUESTS: u32 = 1024;
-/// Threads of the runtime. Handlers only parse, wait and render; the engine's own threads do the work.
+/// Threads of the runtime. Handlers only parse, wait and render; the engine's own threads do the
+/// work.
 pub(crate) const WORKER_THREADS: usize = 2;
 /// How long a handler waits for the engine. After that it answers 504: the outcome is unknown.
 pub(crate) const ENGINE_WAIT: Duration = Duration::from_secs(30);
@@ -20,15 +21,16 @@ pub(crate) const FORWARD_CONNECT: Duration = Duration::from_secs(2);
 pub(crate) const FORWARD_WAIT: Duration = Duration::from_secs(60);
 /// How long an idle connection to the primary stays open.
 pub(crate) const FORWARD_IDLE: Duration = Duration::from_secs(20);
-/// The largest answer of a primary that is passed on, in bytes. The answer to the largest import is far smaller.
+/// The largest answer of a primary that is passed on, in bytes. The answer to the largest import is
+/// far smaller.
 pub(crate) const FORWARD_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// How long a handler waits for a count of keys: shorter than the usual timeout of clients.
 pub(crate) const COUNT_WAIT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for accepted requests.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 
-/// Streams of changes that may be open at the same time; more are answered 503. Each may hold a few times
-/// [`CHANGES_AT_ONCE`].
+/// Streams of changes that may be open at the same time; more are answered 503. Each may hold a few
+/// times [`CHANGES_AT_ONCE`].
 pub(crate) const CHANGE_STREAMS: usize = 128;
 /// How much of the log a stream reads at once. One read becomes one chunk of the answer.
 pub(crate) const CHANGES_AT_ONCE: ReadLimits = ReadLimits {
@@ -42,7 +44,8 @@ pub(crate) const ONE_CHANGE: ReadLimits = ReadLimits {
 };
 /// Chunks of a streamed body that wait for its client.
 pub(crate) const CHUNKS_WAITING: usize = 2;
-/// After this time without an event a stream sends a heartbeat. Shorter than the idle timeout of proxies.
+/// After this time without an event a stream sends a heartbeat. Shorter than the idle timeout of
+/// proxies.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream pauses before it reads again, when the engine has too many reads.
 pub(crate) const BUSY_REST: Duration = Duration::from_millis(100);
@@ -51,14 +54,17 @@ pub(crate) const BUSY_REST: Duration = Duration::from_millis(100);
 pub(crate) const METRICS_CONNECTIONS: u32 = 64;
 /// How long a client of the metrics listener may take to send a head.
 pub(crate) const METRICS_HEAD: Duration = Duration::from_secs(5);
-/// The largest head that the metrics listener reads, in bytes. The HTTP library needs at least half of this.
+/// The largest head that the metrics listener reads, in bytes. The HTTP library needs at least half
+/// of this.
 pub(crate) const METRICS_HEAD_BYTES: usize = 16 * 1024;
-/// How long a connection to the metrics listener may last. Ends a client that does not read its answer.
+/// How long a connection to the metrics listener may last. Ends a client that does not read its
+/// answer.
 pub(crate) const METRICS_CONNECTION: Duration = Duration::from_secs(10);
-/// How long the metrics listener pauses when it cannot accept, for example without free descriptors.
+/// How long the metrics listener pauses when it cannot accept, for example without free
+/// descriptors.
 pub(crate) const METRICS_ACCEPT_REST: Duration = Duration::from_millis(200);
 
-// The engine's queues can hold everything that this queue lets through. So an overload is refused here, before
-// any work is done.
+// The engine's queues can hold everything that this queue lets through. So an overload is refused
+// here, before any work is done.
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);

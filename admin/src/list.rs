@@ -8,8 +8,8 @@ use talos_engine::{KeyKind, clock};
 use crate::context::Context;
 use crate::engine_call;
 
-/// Shows a page of the keys of one kind. The order is the time of creation, or the time of expiry when the filter
-/// names a status other than revoked.
+/// Shows a page of the keys of one kind. The order is the time of creation, or the time of expiry
+/// when the filter names a status other than revoked.
 pub(crate) async fn list(
     context: &Context,
     kind: KeyKind,

@@ -1,7 +1,8 @@
 //! The queue between the data plane and the handlers.
 //!
-//! Guarantees: submitting never waits; waiting requests, their bytes and running handlers are bounded; a panic ends
-//! only one request; a stop answers every request that was accepted before it.
+//! Guarantees: submitting never waits; waiting requests, their bytes and running handlers are
+//! bounded; a panic ends only one request; a stop answers every request that was accepted before
+//! it.
 
 use std::sync::Arc;
 
@@ -98,15 +99,16 @@ pub(crate) fn new(
 }
 
 impl QueueWorker {
-    /// Handles each request in a task of its own until `stop` is sent or dropped. Then refuses new requests and
-    /// returns when all accepted ones are answered.
+    /// Handles each request in a task of its own until `stop` is sent or dropped. Then refuses new
+    /// requests and returns when all accepted ones are answered.
     pub(crate) async fn run<H, F>(mut self, handler: H, mut stop: oneshot::Receiver<()>)
     where
         H: Fn(ControlRequest) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ControlResponse> + Send,
     {
         let mut stopping = false;
-        // The permit is acquired first, so that a request waits in the bounded queue and not in a task.
+        // The permit is acquired first, so that a request waits in the bounded queue and not in a
+        // task.
         while let Ok(permit) = Arc::clone(&self.running).acquire_owned().await {
             let job = tokio::select! {
                 biased;
@@ -141,7 +143,8 @@ where
         timer,
     } = job;
     let request_id = request.request_id.clone();
-    // The handler is called inside the future, so that the guard also catches a panic before the first await.
+    // The handler is called inside the future, so that the guard also catches a panic before the
+    // first await.
     let response = panic_guard::run(async { handler(request).await })
         .await
         .unwrap_or_else(|panic_guard::Panicked| {
@@ -194,7 +197,8 @@ mod tests {
         ControlResponse::json(200, b"{}".to_vec())
     }
 
-    /// A queue whose handler panics on `/panic`. Other requests wait until the test adds a permit to `gate`.
+    /// A queue whose handler panics on `/panic`. Other requests wait until the test adds a permit
+    /// to `gate`.
     struct Fixture {
         runtime: tokio::runtime::Runtime,
         sender: QueueSender,
@@ -305,7 +309,8 @@ mod tests {
         let first = fixture.submit("/first", 1).expect("room");
         assert_eq!(fixture.started.recv().as_deref(), Ok("/first"));
         let second = fixture.submit("/second", 1).expect("room");
-        // If there were room for the second request, it would start before a task that is spawned later has run.
+        // If there were room for the second request, it would start before a task that is spawned
+        // later has run.
         for _ in 0..100 {
             fixture
                 .runtime

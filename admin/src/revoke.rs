@@ -1,5 +1,5 @@
-//! `POST …/{key_id}:revoke` below `/v2alpha1/admin/issuedApiKeys`, `…/importedApiKeys` and `…/apiKeys`, and
-//! `DELETE /keys/{key_id}`
+//! `POST …/{key_id}:revoke` below `/v2alpha1/admin/issuedApiKeys`, `…/importedApiKeys` and
+//! `…/apiKeys`, and `DELETE /keys/{key_id}`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;

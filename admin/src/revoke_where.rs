@@ -10,8 +10,8 @@ use talos_engine::{Matcher, RevokeWhere, Rule, TenantId};
 use crate::context::Context;
 use crate::engine_call;
 
-/// Revokes all keys that match a filter, or counts them. When this answers, no core accepts any of them. The keys
-/// are counted after the revocation, so that the count does not delay it.
+/// Revokes all keys that match a filter, or counts them. When this answers, no core accepts any of
+/// them. The keys are counted after the revocation, so that the count does not delay it.
 pub(crate) async fn revoke_where(
     context: &Context,
     request: &ControlRequest,
@@ -62,7 +62,8 @@ async fn count_matching(
     engine_call::count(move || engine.count_matching(tenant, &matcher)).await
 }
 
-/// Counts the revoked keys; `None` when that fails. The revocation is done, so the request must not fail.
+/// Counts the revoked keys; `None` when that fails. The revocation is done, so the request must not
+/// fail.
 async fn count_ended(context: &Context, rule: Rule) -> Option<u64> {
     let engine = Arc::clone(&context.engine);
     let counted = engine_call::count(move || engine.count_ended(&rule)).await;

@@ -8,8 +8,8 @@ use talos_engine::{KeyId, RotateKey, clock};
 use crate::context::Context;
 use crate::engine_call;
 
-/// Replaces an active key by a new one and shows its secret, which is not stored. When this answers, no core
-/// accepts the old key any more.
+/// Replaces an active key by a new one and shows its secret, which is not stored. When this
+/// answers, no core accepts the old key any more.
 pub(crate) async fn rotate(
     context: &Context,
     key_id: KeyId,

@@ -9,7 +9,8 @@ use crate::context::Context;
 use crate::engine_call;
 use crate::revoke::submit;
 
-/// Revokes the key whose credential the body contains. Does nothing when the key is already revoked.
+/// Revokes the key whose credential the body contains. Does nothing when the key is already
+/// revoked.
 pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,

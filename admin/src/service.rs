@@ -24,7 +24,8 @@ use crate::{jwks, limits};
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// The lifetime, in milliseconds, of a key whose request names none; `None` = it does not expire.
+    /// The lifetime, in milliseconds, of a key whose request names none; `None` = it does not
+    /// expire.
     pub default_ttl_ms: Option<u64>,
     /// The keys that encrypt the page tokens of lists.
     pub page_tokens: PageTokenKeys,
@@ -66,8 +67,8 @@ impl AdminService {
     /// Starts the threads. Then requests can be submitted.
     ///
     /// # Errors
-    /// `InvalidInput` when the key set is malformed or contains a private key; otherwise the system's error when
-    /// threads cannot be started.
+    /// `InvalidInput` when the key set is malformed or contains a private key; otherwise the
+    /// system's error when threads cannot be started.
     pub fn start(
         engine: Arc<Engine>,
         fleet: Arc<dyn Fleet>,
@@ -132,8 +133,8 @@ impl AdminService {
         Arc::clone(&self.metrics)
     }
 
-    /// Serves health and metrics on `listener` until [`Self::shutdown`]. `expose` writes the metrics page. Call this
-    /// once.
+    /// Serves health and metrics on `listener` until [`Self::shutdown`]. `expose` writes the
+    /// metrics page. Call this once.
     ///
     /// # Errors
     /// The system's error when the socket cannot be registered.
@@ -151,9 +152,9 @@ impl AdminService {
         Ok(())
     }
 
-    /// Refuses new requests, answers the accepted ones, and ends the threads. Requests without an answer after
-    /// [`limits::SHUTDOWN_WAIT`] are dropped, and the data plane answers them with 500. Must not be called from an
-    /// async context.
+    /// Refuses new requests, answers the accepted ones, and ends the threads. Requests without an
+    /// answer after [`limits::SHUTDOWN_WAIT`] are dropped, and the data plane answers them with
+    /// 500. Must not be called from an async context.
     pub fn shutdown(self) {
         let (queue, metrics_listener) = (self.queue, self.metrics_listener);
         let ended = self.runtime.block_on(async move {

@@ -1,4 +1,5 @@
-//! `PATCH /v2alpha1/admin/issuedApiKeys/{key_id}` and `PATCH /v2alpha1/admin/importedApiKeys/{key_id}`
+//! `PATCH /v2alpha1/admin/issuedApiKeys/{key_id}` and `PATCH
+//! /v2alpha1/admin/importedApiKeys/{key_id}`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;

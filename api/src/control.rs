@@ -1,6 +1,6 @@
-//! The interface between the data plane, which owns the connections, and the control plane, which answers
-//! every request that is not hot. The data plane parses a request, finds its route once, and hands both over
-//! as one typed [`ControlRequest`].
+//! The interface between the data plane, which owns the connections, and the control plane, which
+//! answers every request that is not hot. The data plane parses a request, finds its route once,
+//! and hands both over as one typed [`ControlRequest`].
 
 pub(crate) mod response;
 
@@ -38,7 +38,8 @@ pub struct ControlRequest {
     pub headers: Vec<(String, String)>,
     /// The complete body.
     pub body: Vec<u8>,
-    /// The value of `X-Request-Id`, or an id that the data plane made. The data plane adds it to the response.
+    /// The value of `X-Request-Id`, or an id that the data plane made. The data plane adds it to
+    /// the response.
     pub request_id: String,
     /// The client's address; `None` over a Unix socket without a forwarding header.
     pub client_ip: Option<IpAddr>,
@@ -59,9 +60,11 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Queues the request. Never waits.
     ///
     /// # Errors
-    /// [`Overloaded`] when the bounded queue is full; the data plane then answers 503 with `Retry-After`.
+    /// [`Overloaded`] when the bounded queue is full; the data plane then answers 503 with
+    /// `Retry-After`.
     fn submit(&self, request: ControlRequest, reply: Reply) -> Result<(), Overloaded>;
 
-    /// Spawns `task`, which must only wait and never block. It is dropped when the control plane stops.
+    /// Spawns `task`, which must only wait and never block. It is dropped when the control plane
+    /// stops.
     fn spawn(&self, task: Task);
 }

@@ -1,6 +1,6 @@
-//! Finds the endpoint that a method and a path name. The data plane asks once a request and hands the result
-//! to the control plane, so that a route exists in both or in neither. Route templates are written in this
-//! module only; metrics take their labels from here.
+//! Finds the endpoint that a method and a path name. The data plane asks once a request and hands
+//! the result to the control plane, so that a route exists in both or in neither. Route templates
+//! are written in this module only; metrics take their labels from here.
 
 mod endpoint;
 mod path_id;
@@ -61,8 +61,9 @@ pub enum Match<'a> {
     MethodNotAllowed(&'static str),
 }
 
-/// Finds the endpoint of `method` and `path`. The path is percent-encoded and has no query. Only the key id is
-/// decoded, so a literal segment has one spelling. A trailing slash makes a different path.
+/// Finds the endpoint of `method` and `path`. The path is percent-encoded and has no query. Only
+/// the key id is decoded, so a literal segment has one spelling. A trailing slash makes a different
+/// path.
 #[must_use]
 pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {
     for route in ROUTES {

@@ -1,8 +1,10 @@
-//! Verifies many credentials in one request. The first pass answers from memory. The records that are not in
-//! memory are read from disk at the same time, and the answer is written after the last read.
+//! Verifies many credentials in one request. The first pass answers from memory. The records that
+//! are not in memory are read from disk at the same time, and the answer is written after the last
+//! read.
 //!
-//! Guarantees: results have the order of the requests; a batch whose records are all in memory does not wait;
-//! the credentials are borrowed from the connection's buffer and parsed again after a wait.
+//! Guarantees: results have the order of the requests; a batch whose records are all in memory does
+//! not wait; the credentials are borrowed from the connection's buffer and parsed again after a
+//! wait.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Serves one connection: reads, answers every complete request in one write, and repeats.
 //!
-//! Guarantees: answers have the order of the requests; nothing is read while a request waits for another
-//! thread, so TCP slows down a client that sends faster than it is answered; a pending read or write is never
-//! dropped; a panic in a handler ends its connection and nothing else.
+//! Guarantees: answers have the order of the requests; nothing is read while a request waits for
+//! another thread, so TCP slows down a client that sends faster than it is answered; a pending read
+//! or write is never dropped; a panic in a handler ends its connection and nothing else.
 
 mod buffer;
 mod close;
@@ -36,8 +36,8 @@ pub(crate) fn spawn(core: &Rc<Core>, stream: impl Stream, peer: Option<IpAddr>) 
     monoio::spawn(contained(Rc::clone(core), connection.serve()));
 }
 
-/// Runs a connection so that a panic ends only this connection. [`Connection::guarded`] catches the panics that
-/// can still be answered; this catches the others.
+/// Runs a connection so that a panic ends only this connection. [`Connection::guarded`] catches the
+/// panics that can still be answered; this catches the others.
 async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), Closed>>) {
     let mut connection = pin!(connection);
     std::future::poll_fn(|context| {

@@ -1,7 +1,7 @@
 //! The state of one worker, and what all workers share.
 //!
-//! A [`Core`] belongs to one thread. Only the shutdown order and the metrics are read or written by other
-//! threads; both are atomics.
+//! A [`Core`] belongs to one thread. Only the shutdown order and the metrics are read or written by
+//! other threads; both are atomics.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -142,8 +142,8 @@ impl Core {
         self.now.get()
     }
 
-    /// Whether the server is told to stop. The worker then accepts no connection, and every answer is the last
-    /// one of its connection.
+    /// Whether the server is told to stop. The worker then accepts no connection, and every answer
+    /// is the last one of its connection.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -153,8 +153,8 @@ impl Core {
         self.connections.len() >= self.shared.connections_per_worker
     }
 
-    /// Reserves memory for a body of `bytes`; `None` when the bodies of other connections leave too little. A
-    /// small body fits into the buffer of its connection and reserves nothing.
+    /// Reserves memory for a body of `bytes`; `None` when the bodies of other connections leave too
+    /// little. A small body fits into the buffer of its connection and reserves nothing.
     pub(crate) fn claim_body(self: &Rc<Self>, bytes: usize) -> Option<BodyClaim> {
         let bytes = if bytes > limits::BUFFER_KEPT_BYTES {
             bytes
@@ -191,7 +191,8 @@ impl Core {
         }
     }
 
-    /// Looks for the order to stop. Returns `true` once: on the first call after the order was given.
+    /// Looks for the order to stop. Returns `true` once: on the first call after the order was
+    /// given.
     pub(crate) fn starts_draining(&self) -> bool {
         self.shared.shutdown.cut_at().is_some() && !self.draining.replace(true)
     }
@@ -211,7 +212,8 @@ impl Core {
             .set(self.connections.len() as u64);
     }
 
-    /// Whether the worker may end: it drains, and its connections and accept loops have ended or are overdue.
+    /// Whether the worker may end: it drains, and its connections and accept loops have ended or
+    /// are overdue.
     pub(crate) fn is_finished(&self) -> bool {
         if !self.is_draining() {
             return false;

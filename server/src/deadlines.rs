@@ -1,12 +1,12 @@
 //! Deadlines without a timer per read or write.
 //!
-//! Every connection keeps its phase and deadline in a [`Slot`] that its core can read. A tick checks all slots
-//! and shuts overdue sockets down, which ends the pending read or write. So no future is dropped while the
-//! kernel may still write to its buffer.
+//! Every connection keeps its phase and deadline in a [`Slot`] that its core can read. A tick
+//! checks all slots and shuts overdue sockets down, which ends the pending read or write. So no
+//! future is dropped while the kernel may still write to its buffer.
 //!
-//! Guarantees: once [`Slot::is_read_closed`] is true the connection reads only what the kernel has already
-//! received; once [`Slot::is_cut`] is true it neither reads nor writes; every tick wakes a task that waits for
-//! another thread, so that neither a cut nor a lost wake-up leaves it asleep.
+//! Guarantees: once [`Slot::is_read_closed`] is true the connection reads only what the kernel has
+//! already received; once [`Slot::is_cut`] is true it neither reads nor writes; every tick wakes a
+//! task that waits for another thread, so that neither a cut nor a lost wake-up leaves it asleep.
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
@@ -127,7 +127,8 @@ impl Slot {
             }
             // A drain does not wait for the end of a stream.
             Phase::SendChunk if pressure == Pressure::Drain => self.end_all(),
-            // The connection neither reads nor writes now, so only a poll shows that the client has gone.
+            // The connection neither reads nor writes now, so only a poll shows that the client has
+            // gone.
             Phase::AwaitChunk if has_hung_up(self.fd) => self.end_all(),
             Phase::Linger if overdue => self.end_all(),
             _ => {}
@@ -156,21 +157,21 @@ impl Slot {
     }
 }
 
-/// Shuts down a socket that this core owns, so that pending operations on it end. Ignores the error of a socket
-/// whose peer has already gone.
+/// Shuts down a socket that this core owns, so that pending operations on it end. Ignores the error
+/// of a socket whose peer has already gone.
 #[expect(
     unsafe_code,
     reason = "monoio's sockets lend their descriptor only as a number"
 )]
 pub(crate) fn shut_down(fd: RawFd, how: Shutdown) {
-    // SAFETY: the callers keep `fd` open: a slot is in the registry only while its connection owns the socket
-    // (see `Registered`), and a listener is shut down through a reference to its owner.
+    // SAFETY: the callers keep `fd` open: a slot is in the registry only while its connection owns
+    // the socket (see `Registered`), and a listener is shut down through a reference to its owner.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let _ = SockRef::from(&socket).shutdown(how);
 }
 
-/// Whether the peer of a socket that this core owns will send nothing more. Closed and crashed peers cannot be
-/// told apart without reading.
+/// Whether the peer of a socket that this core owns will send nothing more. Closed and crashed
+/// peers cannot be told apart without reading.
 #[expect(
     unsafe_code,
     reason = "monoio's sockets lend their descriptor only as a number"
@@ -222,7 +223,8 @@ impl Registry {
         self.slots.borrow().len()
     }
 
-    /// Checks every connection once. This polls no connection, so the slots do not change during the loop.
+    /// Checks every connection once. This polls no connection, so the slots do not change during
+    /// the loop.
     pub(crate) fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
         for slot in self.slots.borrow().iter() {
             slot.tick(now, pressure, timeouts);

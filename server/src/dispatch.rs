@@ -1,7 +1,8 @@
-//! Handles one request without I/O: from received bytes to an answer, or to what is missing for one.
+//! Handles one request without I/O: from received bytes to an answer, or to what is missing for
+//! one.
 //!
-//! Guarantees: a request is answered only when all of it has been received; nothing here waits; each step
-//! appends at most one answer to the output.
+//! Guarantees: a request is answered only when all of it has been received; nothing here waits;
+//! each step appends at most one answer to the output.
 
 use std::time::Instant;
 
@@ -67,8 +68,8 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     answer(core, &head, request, input, output)
 }
 
-/// Asks for the body. A client that expects `100 Continue` is refused before it sends a body for a route that
-/// does not exist (RFC 9110 §10.1.1).
+/// Asks for the body. A client that expects `100 Continue` is refused before it sends a body for a
+/// route that does not exist (RFC 9110 §10.1.1).
 fn body_missing(
     core: &Core,
     head: &Head<'_, '_>,
@@ -190,8 +191,8 @@ fn answer(
     answered(&exchange, request)
 }
 
-/// Waits for the position that a request demands, or refuses the request; `None` when the node has reached
-/// the position.
+/// Waits for the position that a request demands, or refuses the request; `None` when the node has
+/// reached the position.
 #[cold]
 fn unmet_position(
     exchange: &Exchange<'_>,
@@ -237,7 +238,8 @@ fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
     answer.finish(health::OK);
 }
 
-/// Writes the answer to the verification at the start of `input`, for which the engine has read a record.
+/// Writes the answer to the verification at the start of `input`, for which the engine has read a
+/// record.
 pub(crate) fn finish_read(
     core: &Core,
     input: Input<'_>,
@@ -263,7 +265,8 @@ pub(crate) fn finish_read(
     )
 }
 
-/// Writes the answer to the batch at the start of `input`, for which the engine has read the records.
+/// Writes the answer to the batch at the start of `input`, for which the engine has read the
+/// records.
 pub(crate) fn finish_batch(
     core: &Core,
     input: Input<'_>,
@@ -294,8 +297,9 @@ fn context(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> RequestContext
     }
 }
 
-/// Parses the first request of `input` again, after a wait during which nothing was read. A verification
-/// borrows from the input, so parsing it again is cheaper than copying it for the wait.
+/// Parses the first request of `input` again, after a wait during which nothing was read. A
+/// verification borrows from the input, so parsing it again is cheaper than copying it for the
+/// wait.
 fn again(
     core: &Core,
     input: Input<'_>,

@@ -83,8 +83,8 @@ pub(crate) fn submit(
     Ok((receiver, pending))
 }
 
-/// Writes and logs the control plane's answer, or 500 when it dropped the request. Of a streamed body only the
-/// beginning is written.
+/// Writes and logs the control plane's answer, or 500 when it dropped the request. Of a streamed
+/// body only the beginning is written.
 pub(crate) fn answer(
     core: &Core,
     pending: &PendingControl,

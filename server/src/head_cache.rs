@@ -1,7 +1,7 @@
 //! Prepared bytes for the head of every answer: the date and the node's position in the change log.
 //!
-//! Guarantee: a position that an answer names includes every change that the answer is based on. A client
-//! that sends this position to another node gets an answer that is at least as new.
+//! Guarantee: a position that an answer names includes every change that the answer is based on. A
+//! client that sends this position to another node gets an answer that is at least as new.
 
 use std::io::Write as _;
 
@@ -40,8 +40,8 @@ impl From<Option<Sequence>> for ReadPosition {
     }
 }
 
-/// The bytes between the status line of an answer and its request id: date and position. They are rewritten
-/// when the second or the engine's position has changed.
+/// The bytes between the status line of an answer and its request id: date and position. They are
+/// rewritten when the second or the engine's position has changed.
 #[derive(Debug)]
 pub(crate) struct HeadCache {
     date: Date,
@@ -79,17 +79,17 @@ impl HeadCache {
         write_head(&mut self.without_position, &date, None);
     }
 
-    /// Makes the next answer read the positions again. Needed after somebody else has seen a newer committed
-    /// position: it becomes visible a moment before [`Engine::moves`] changes.
+    /// Makes the next answer read the positions again. Needed after somebody else has seen a newer
+    /// committed position: it becomes visible a moment before [`Engine::moves`] changes.
     pub(crate) fn invalidate(&mut self) {
         self.moves = None;
     }
 
-    /// The bytes for an answer. The answer must have been computed before this call, so that the position is
-    /// not older than the answer.
+    /// The bytes for an answer. The answer must have been computed before this call, so that the
+    /// position is not older than the answer.
     pub(crate) fn bytes(&mut self, read: ReadPosition, engine: &Engine) -> &[u8] {
-        // Read before the positions. If they change in between they are newer than `moves` says, and the
-        // next answer reads them again.
+        // Read before the positions. If they change in between they are newer than `moves` says,
+        // and the next answer reads them again.
         let moves = engine.moves();
         if self.moves != Some(moves) {
             self.refresh(engine);

@@ -1,8 +1,10 @@
-//! The data plane: one pinned thread per core, each with its own listener, connections and counters.
+//! The data plane: one pinned thread per core, each with its own listener, connections and
+//! counters.
 //!
-//! A verification goes from the socket through `parser`, `dispatch` and `verify` back to the socket on one
-//! thread. Other requests are handed to a [`talos_api::control::ControlPlane`], and the core awaits the answer.
-//! This crate does not know the storage, takes no mutex, and makes no blocking call on a core.
+//! A verification goes from the socket through `parser`, `dispatch` and `verify` back to the socket
+//! on one thread. Other requests are handed to a [`talos_api::control::ControlPlane`], and the core
+//! awaits the answer. This crate does not know the storage, takes no mutex, and makes no blocking
+//! call on a core.
 
 #![deny(unsafe_code)]
 

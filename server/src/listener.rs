@@ -1,8 +1,8 @@
 //! Listening sockets and the accept loop.
 //!
 //! Guarantees: a port that another process listens on is an error, although every worker binds with
-//! `SO_REUSEPORT`; a pending accept is never dropped, because the connection would leak: shutting the listener
-//! down ends it; when descriptors or memory run out the loop pauses and does not end.
+//! `SO_REUSEPORT`; a pending accept is never dropped, because the connection would leak: shutting
+//! the listener down ends it; when descriptors or memory run out the loop pauses and does not end.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -24,7 +24,8 @@ pub(crate) fn bind(
     address: SocketAddr,
     workers: usize,
 ) -> io::Result<(Vec<std::net::TcpListener>, SocketAddr)> {
-    // Without SO_REUSEPORT this fails if another process listens there. It also lets the system choose a port.
+    // Without SO_REUSEPORT this fails if another process listens there. It also lets the system
+    // choose a port.
     let probe = socket(address)?;
     probe.bind(&address.into())?;
     probe.listen(1)?;
@@ -34,7 +35,8 @@ pub(crate) fn bind(
         .map(|_| {
             let socket = socket(address)?;
             socket.set_reuse_port(true)?;
-            // Accepted sockets inherit it. An answer is one write, so Nagle's algorithm would only delay it.
+            // Accepted sockets inherit it. An answer is one write, so Nagle's algorithm would only
+            // delay it.
             socket.set_tcp_nodelay(true)?;
             socket.bind(&address.into())?;
             socket.listen(limits::BACKLOG)?;

@@ -1,7 +1,7 @@
 //! Positions in the change log that requests demand.
 //!
-//! Guarantees: a request that demands a position is answered from a state that contains it, or with 503. The
-//! wait for a position runs on the control plane's runtime.
+//! Guarantees: a request that demands a position is answered from a state that contains it, or with
+//! 503. The wait for a position runs on the control plane's runtime.
 
 use talos_api::control::ControlPlane;
 use talos_api::error::ApiError;
@@ -24,8 +24,8 @@ pub(crate) enum Unmet {
     Refused(ApiError),
 }
 
-/// Checks the position that a request demands; `None` when the node has reached it. `waited` is the result of
-/// the wait for it, if there was one.
+/// Checks the position that a request demands; `None` when the node has reached it. `waited` is the
+/// result of the wait for it, if there was one.
 pub(crate) fn check(
     core: &Core,
     demanded: MinPosition,
@@ -34,7 +34,7 @@ pub(crate) fn check(
     let position = match demanded {
         MinPosition::None => return None,
         MinPosition::At(position) => position,
-        MinPosition::Unclear => {
+        MinPosition::Ambiguous => {
             return Some(Unmet::Refused(ApiError::bad_request(format!(
                 "{MIN_POSITION_HEADER} must be one position: EPOCH.SEQUENCE, such as 1.42"
             ))));
@@ -52,8 +52,8 @@ pub(crate) fn check(
     })
 }
 
-/// Waits on the control plane's runtime until the position is reached, [`REACH_WAIT`] is over, or the
-/// connection is gone.
+/// Waits on the control plane's runtime until the position is reached, [`REACH_WAIT`] is over, or
+/// the connection is gone.
 fn wait(
     control: &dyn ControlPlane,
     position: Position,

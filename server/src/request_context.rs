@@ -17,7 +17,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The tenant of every request: the server has one tenant. This is the only place that sets it; the
-    /// engine and the control plane take the tenant from the request.
+    /// The tenant of every request: the server has one tenant. This is the only place that sets it;
+    /// the engine and the control plane take the tenant from the request.
     pub(crate) const TENANT: TenantId = TenantId::SINGLE;
 }

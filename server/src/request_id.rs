@@ -3,17 +3,17 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The id under which a request is found in the logs.
+/// The id of a request in answers and logs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RequestId<'a> {
-    /// The client's.
+    /// The client sent it.
     Echoed(&'a [u8]),
-    /// Ours.
+    /// This server made it.
     Made([u8; 32]),
 }
 
 impl RequestId<'_> {
-    /// The id as visible ASCII.
+    /// The id. All bytes are visible ASCII.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Echoed(bytes) => bytes,
@@ -22,7 +22,8 @@ impl RequestId<'_> {
     }
 }
 
-/// Makes ids without allocating: 16 random hexadecimal digits of this core and start, then 16 that count.
+/// Makes ids without allocating. An id is 16 random hexadecimal digits, drawn once per core and
+/// start, and 16 digits of a counter.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     prefix: [u8; 16],
@@ -32,7 +33,8 @@ pub(crate) struct RequestIds {
 impl RequestIds {
     /// A new random prefix.
     pub(crate) fn new() -> Self {
-        // The standard library seeds its hash maps from the system's random source; an id needs no more than that.
+        // The standard library seeds its hash maps from the system's random source. That is enough
+        // for an id.
         Self {
             prefix: hexadecimal(RandomState::new().build_hasher().finish()),
             count: Cell::new(0),
@@ -56,7 +58,8 @@ impl RequestIds {
     }
 }
 
-/// Sixteen digits in lower case, eight at a time: each nibble gets a byte of its own, and all become letters at once.
+/// Formats `number` as 16 lower-case digits, eight at a time: spreads the nibbles over the bytes of
+/// one word, then turns all of them into characters at once.
 fn hexadecimal(number: u64) -> [u8; 16] {
     const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
     let digits = |half: u64| {

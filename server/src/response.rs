@@ -1,6 +1,7 @@
-//! Answers as bytes: status line, the fields that every answer carries, body.
+//! Writes answers: status line, the fields that every answer has, body.
 //!
-//! Guarantees: an answer is appended whole; `Content-Length` is that of the body; no field value can end its line.
+//! Guarantees: an answer is appended as a whole; `Content-Length` is the length of the body; no
+//! field value can end its line.
 
 use talos_api::error::ApiError;
 
@@ -14,36 +15,36 @@ use crate::request_id::RequestId;
 /// An answer that tells a client to send its body (RFC 9110 §15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What all parts of one answer need to know of the request.
+/// The properties of a request that its answer depends on.
 #[derive(Clone, Copy)]
 pub(crate) struct Exchange<'a> {
-    /// Where it is answered.
+    /// The core that answers.
     pub core: &'a Core,
-    /// Under which route it is counted.
+    /// The route that the answer is counted under.
     pub route: Route,
-    /// What becomes of the connection.
+    /// Whether the connection stays open.
     pub persistence: Persistence,
-    /// Whether the body is left out, as the method HEAD asks.
+    /// Whether the body is sent. It is not in answers to HEAD.
     pub body: BodyPart,
-    /// Echoed or made.
+    /// The id of the request.
     pub request_id: RequestId<'a>,
-    /// From which origin's page a browser sent it.
+    /// The `Origin` field: a browser sends the origin of the page.
     pub origin: Option<&'a [u8]>,
 }
 
 /// Whether an answer's body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyPart {
-    /// It is.
+    /// The body is sent.
     Sent,
-    /// Only its length is told (RFC 9110 §9.3.2).
+    /// Only its length is sent (RFC 9110 §9.3.2).
     Omitted,
-    /// There is none, nor a length (RFC 9110 §8.6).
+    /// Neither body nor length is sent (RFC 9110 §8.6).
     Absent,
 }
 
 impl BodyPart {
-    /// What `method` asks for.
+    /// The part for an answer to `method`.
     pub(crate) fn of(method: &str) -> Self {
         if method == "HEAD" {
             Self::Omitted
@@ -54,7 +55,7 @@ impl BodyPart {
 }
 
 impl<'a> Exchange<'a> {
-    /// The exchange that `head` begins.
+    /// The exchange for the request with this head.
     pub(crate) fn new(core: &'a Core, head: &Head<'_, 'a>, route: Route) -> Self {
         let persistence = if core.is_draining() {
             Persistence::Close
@@ -75,7 +76,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The exchange for bytes that are no request.
+    /// The exchange for bytes that are no valid request.
     pub(crate) fn malformed(core: &'a Core) -> Self {
         Self {
             core,
@@ -87,7 +88,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Begins an answer in `output`, which was evaluated before and rests on `read`.
+    /// Begins an answer in `output`. The answer must have been computed before this call; `read`
+    /// says which changes it is based on.
     pub(crate) fn answer<'o>(
         &self,
         output: &'o mut Vec<u8>,
@@ -119,7 +121,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// A whole answer from an error.
+    /// Writes the whole answer for an error.
     pub(crate) fn refuse(&self, output: &mut Vec<u8>, error: &ApiError) {
         let mut answer = self.answer(output, error.status(), ReadPosition::NOTHING);
         for (name, value) in error.headers() {
@@ -136,7 +138,7 @@ pub(crate) struct Answer<'o> {
 }
 
 impl Answer<'_> {
-    /// Adds a field, unless its value would break the line.
+    /// Adds a field. Leaves it out and logs an error when its value contains a control character.
     pub(crate) fn field(&mut self, name: &str, value: &str) {
         if value
             .bytes()
@@ -174,7 +176,7 @@ impl Answer<'_> {
         self.finish_in_parts(&[body]);
     }
 
-    /// Ends the head of an answer whose body is framed so, and adds what is there of the body.
+    /// Ends the head of a streamed answer and adds the beginning of its body.
     pub(crate) fn finish_open(mut self, framing: Framing, begun: &[u8]) {
         self.raw(framing.field());
         self.raw(b"\r\n");
@@ -183,7 +185,7 @@ impl Answer<'_> {
         }
     }
 
-    /// Ends the head and adds a body that lies in several places.
+    /// Ends the head and adds a body that consists of several parts.
     pub(crate) fn finish_in_parts(mut self, parts: &[&[u8]]) {
         if self.body != BodyPart::Absent {
             self.raw(b"Content-Length: ");
@@ -214,7 +216,7 @@ fn write_decimal(output: &mut Vec<u8>, mut number: u64) {
     output.extend(digits.iter().skip(digits.len() - used));
 }
 
-/// Status code and reason phrase. A code that is not listed is sent as 500, because a made-up phrase helps nobody.
+/// Status code and reason phrase. A status that is not listed is sent as 500.
 const fn status_text(status: u16) -> &'static str {
     match status {
         200 => "200 OK",

@@ -40,21 +40,21 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Stops accepting, closes idle connections, lets running requests finish with `Connection: close`, and
-    /// cuts the connections that are left after `within`. Returns at once. A second call can only shorten the
-    /// time.
+    /// Stops accepting, closes idle connections, lets running requests finish with `Connection:
+    /// close`, and cuts the connections that are left after `within`. Returns at once. A second
+    /// call can only shorten the time.
     pub fn drain(&self, within: Duration) {
         self.shared.shutdown.drain(within);
     }
 }
 
 impl Server {
-    /// Binds `options.address` once per worker and starts the workers. When this returns, the server accepts
-    /// connections.
+    /// Binds `options.address` once per worker and starts the workers. When this returns, the
+    /// server accepts connections.
     ///
     /// # Errors
-    /// [`ServerError`] when the address cannot be listened on, the requested driver does not work here, or a
-    /// thread cannot be started. Then no worker is left running.
+    /// [`ServerError`] when the address cannot be listened on, the requested driver does not work
+    /// here, or a thread cannot be started. Then no worker is left running.
     pub fn bind(
         options: ServerOptions,
         engine: Arc<Engine>,
@@ -170,8 +170,8 @@ impl Server {
         }
     }
 
-    /// Waits until the server has stopped and logs the totals of its counters. It stops only after a
-    /// [`ServerHandle::drain`].
+    /// Waits until the server has stopped and logs the totals of its counters. It stops only after
+    /// a [`ServerHandle::drain`].
     ///
     /// # Errors
     /// [`ServerError::Panicked`] when a worker ended by a panic.

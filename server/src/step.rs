@@ -1,5 +1,5 @@
-//! What passes between a connection and the code that handles its requests: the input of a step, and what the
-//! connection has to do next.
+//! What passes between a connection and the code that handles its requests: the input of a step,
+//! and what the connection has to do next.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -22,10 +22,11 @@ use crate::wait::Dropped;
 pub(crate) struct Input<'a> {
     /// Everything received and not yet answered, from the first byte of a head.
     pub bytes: &'a [u8],
-    /// The decoded body of the first request, if its body was chunked and is complete. `bytes` then holds the
-    /// head and what follows the body.
+    /// The decoded body of the first request, if its body was chunked and is complete. `bytes` then
+    /// holds the head and what follows the body.
     pub decoded: Option<&'a [u8]>,
-    /// The result of waiting for the position that the first request demands; `None` before such a wait.
+    /// The result of waiting for the position that the first request demands; `None` before such a
+    /// wait.
     pub reached: Option<&'a Result<Reached, Dropped>>,
     /// The address of the connection's other end.
     pub remote_ip: Option<IpAddr>,
@@ -101,8 +102,8 @@ pub(crate) struct PendingVerification {
     pub started: Started,
 }
 
-/// What is kept of a request while the control plane answers it: enough to write and log the answer without
-/// looking at the request again.
+/// What is kept of a request while the control plane answers it: enough to write and log the answer
+/// without looking at the request again.
 pub(crate) struct PendingControl {
     /// When the handling started.
     pub started: Instant,

@@ -1,7 +1,7 @@
 //! Verifies one credential and writes the answer.
 //!
-//! Guarantees: an answer from memory allocates nothing and waits for no other thread; the credential is
-//! borrowed from the connection's buffer and never copied, logged or kept.
+//! Guarantees: an answer from memory allocates nothing and waits for no other thread; the
+//! credential is borrowed from the connection's buffer and never copied, logged or kept.
 
 use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
@@ -56,7 +56,8 @@ pub(crate) fn finish(
                 write_answer(exchange, answer, output);
             });
         }),
-        // Cannot happen: the same bytes were parsed without error before the read. This is still a right answer.
+        // Cannot happen: the same bytes were parsed without error before the read. This is still a
+        // right answer.
         Err(error) => exchange.refuse(output, &error),
     }
 }
@@ -82,7 +83,8 @@ pub(crate) fn with_query<R>(
     ask(&query(request, &audiences, context))
 }
 
-/// The audiences that `request` expects. Allocates nothing when there are none, which is the usual case.
+/// The audiences that `request` expects. Allocates nothing when there are none, which is the usual
+/// case.
 pub(crate) fn audiences<'r>(request: &'r VerifyRequest<'_>) -> Vec<&'r str> {
     let audiences = request.expected_audiences.iter();
     audiences.map(AsRef::as_ref).collect()
@@ -124,8 +126,8 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
     with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
 }
 
-/// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota if the limit
-/// is enforced.
+/// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota
+/// if the limit is enforced.
 fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
     let RateLimitPolicy { quota, window_s } = rate_limit.policy;
     response.raw(b"RateLimit-Policy: \"default\";q=");

@@ -1,7 +1,8 @@
 //! Waiting on a core for what another thread sends.
 //!
-//! Guarantees: the wait never blocks the core; it ends when the answer comes, when the other thread drops the
-//! request, and when the connection is cut. At most one chunk of a streamed body is held here.
+//! Guarantees: the wait never blocks the core; it ends when the answer comes, when the other thread
+//! drops the request, and when the connection is cut. At most one chunk of a streamed body is held
+//! here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

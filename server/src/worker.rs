@@ -1,8 +1,8 @@
-//! One worker: a pinned thread with its own runtime, its listeners, and the tick that keeps its connections
-//! within their deadlines.
+//! One worker: a pinned thread with its own runtime, its listeners, and the tick that keeps its
+//! connections within their deadlines.
 //!
-//! Guarantee: a worker ends only after its connections have ended, or [`limits::CUT_GRACE`] after the
-//! deadline of a drain.
+//! Guarantee: a worker ends only after its connections have ended, or [`limits::CUT_GRACE`] after
+//! the deadline of a drain.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -79,7 +79,8 @@ impl Worker {
             });
         }));
         if let Err(panic) = ended {
-            // The kernel would still send connections to the lost worker, and they would get no answer.
+            // The kernel would still send connections to the lost worker, and they would get no
+            // answer.
             tracing::error!("a worker panicked; stopping the server");
             shared.shutdown.drain(Duration::ZERO);
             std::panic::resume_unwind(panic);

@@ -157,7 +157,8 @@ impl Harness {
             .into()
     }
 
-    /// Sends a request; the answer comes on the channel, which closes without one when the reply is dropped.
+    /// Sends a request; the answer comes on the channel, which closes without one when the reply is
+    /// dropped.
     pub fn begin(&self, method: &str, path: &str, body: &str) -> mpsc::Receiver<ControlResponse> {
         let (sender, receiver) = mpsc::channel();
         let refusal = match route::resolve(Surface::All, method, path) {

@@ -9,16 +9,16 @@ pub const CONTENT_TYPE: &str = "application/json";
 /// The media type of binary bodies (RFC 2046 §4.5.1).
 pub const CONTENT_TYPE_BYTES: &str = "application/octet-stream";
 
-/// The answer of the control plane. The data plane adds `Content-Length` or `Transfer-Encoding`, `Date`,
-/// `X-Request-Id` and `Connection`.
+/// The answer of the control plane. The data plane adds `Content-Length` or `Transfer-Encoding`,
+/// `Date`, `X-Request-Id` and `Connection`.
 #[derive(Debug)]
 pub struct ControlResponse {
     /// The HTTP status.
     pub status: u16,
     /// Headers besides those that the data plane adds.
     pub headers: Vec<(&'static str, String)>,
-    /// The encoded body. The answer to `HEAD` holds the body of `GET` too, because `Content-Length` needs it;
-    /// the data plane does not send it.
+    /// The encoded body. The answer to `HEAD` holds the body of `GET` too, because `Content-Length`
+    /// needs it; the data plane does not send it.
     pub body: Vec<u8>,
     /// The chunks that follow `body`; `None` when `body` is complete.
     pub rest: Option<BodyStream>,
@@ -39,7 +39,8 @@ impl ControlResponse {
 
 /// The part of a body that is sent chunk by chunk.
 pub struct BodyStream {
-    /// Gives the chunks. It is dropped when the client has closed the connection, or when the server stops.
+    /// Gives the chunks. It is dropped when the client has closed the connection, or when the
+    /// server stops.
     pub chunks: Box<dyn Chunks>,
     /// Whether the body is complete when it ends before the last chunk.
     pub ending: Ending,
@@ -55,8 +56,8 @@ impl fmt::Debug for BodyStream {
 
 /// A source of chunks.
 pub trait Chunks: Send {
-    /// Returns the next chunk. Without one it returns `Pending` and later wakes the task of `context`. Never
-    /// blocks.
+    /// Returns the next chunk. Without one it returns `Pending` and later wakes the task of
+    /// `context`. Never blocks.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Chunk>;
 }
 
@@ -67,7 +68,8 @@ pub enum Chunk {
     Bytes(Vec<u8>),
     /// The end: the body is complete.
     End,
-    /// The end of an incomplete body. The data plane closes the connection so that the client notices.
+    /// The end of an incomplete body. The data plane closes the connection so that the client
+    /// notices.
     Broken,
 }
 
@@ -76,6 +78,7 @@ pub enum Chunk {
 pub enum Ending {
     /// After any chunk, as an endless stream of events does.
     AfterAnyChunk,
-    /// Only after the last chunk. A body that ends earlier is incomplete, and the client must notice.
+    /// Only after the last chunk. A body that ends earlier is incomplete, and the client must
+    /// notice.
     AfterTheLast,
 }

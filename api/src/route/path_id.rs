@@ -39,7 +39,8 @@ impl PathKeyId {
     /// The id of an issued key.
     ///
     /// # Errors
-    /// 404 when the text of the path is no key id or names an imported key: no issued key has this id.
+    /// 404 when the text of the path is no key id or names an imported key: no issued key has this
+    /// id.
     pub fn issued(self) -> Result<KeyId, ApiError> {
         self.any().and_then(|key_id| match key_id {
             KeyId::Issued(_) => Ok(key_id),
@@ -50,7 +51,8 @@ impl PathKeyId {
     /// The id of an imported key.
     ///
     /// # Errors
-    /// 404 when the text of the path is no key id or names an issued key: no imported key has this id.
+    /// 404 when the text of the path is no key id or names an issued key: no imported key has this
+    /// id.
     pub fn imported(self) -> Result<KeyId, ApiError> {
         self.any().and_then(|key_id| match key_id {
             KeyId::Imported(_) => Ok(key_id),

@@ -9,8 +9,8 @@ pub enum Surface {
     /// Every route.
     #[default]
     All,
-    /// For administrators: everything below `/v2alpha1/admin/`, the short routes, the public signing keys,
-    /// health.
+    /// For administrators: everything below `/v2alpha1/admin/`, the short routes, the public
+    /// signing keys, health.
     Admin,
     /// For holders of keys: revoking their own key, the public signing keys, health.
     Public,
@@ -32,7 +32,8 @@ impl Surface {
         }
     }
 
-    /// Whether `path` may be a route of this surface. All other paths are unknown there, for every method.
+    /// Whether `path` may be a route of this surface. All other paths are unknown there, for every
+    /// method.
     #[must_use]
     pub fn serves(self, path: &str) -> bool {
         match self {

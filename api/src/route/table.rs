@@ -205,8 +205,8 @@ const fn post(template: &'static str, methods: &'static [(&'static str, Endpoint
 }
 
 impl Route {
-    /// Returns the parameter of `path`, empty for a template without one; `None` when another route has this
-    /// path.
+    /// Returns the parameter of `path`, empty for a template without one; `None` when another route
+    /// has this path.
     pub fn capture<'a>(&self, path: &'a str) -> Option<&'a str> {
         let Some((before, verb)) = self.template.split_once(PARAMETER) else {
             return (self.template == path).then_some("");
@@ -216,8 +216,8 @@ impl Route {
             let id = segment.strip_suffix(verb)?;
             return (!id.is_empty() && !id.contains('/')).then_some(id);
         }
-        // A custom verb begins at the last colon of the last segment. An id with a colon is percent-encoded,
-        // or a verb follows it.
+        // A custom verb begins at the last colon of the last segment. An id with a colon is
+        // percent-encoded, or a verb follows it.
         let (id, colon_verb) = segment.split_at(segment.rfind(':').unwrap_or(segment.len()));
         (colon_verb == verb && !id.is_empty() && !id.contains('/')).then_some(id)
     }

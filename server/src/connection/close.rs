@@ -9,8 +9,8 @@ use super::state::{Closed, Connection, Stream};
 use crate::deadlines::{Phase, shut_down};
 use crate::limits;
 
-/// Whether the client may still send bytes. Closing a socket with unread bytes resets the connection, and the
-/// client may lose the answer.
+/// Whether the client may still send bytes. Closing a socket with unread bytes resets the
+/// connection, and the client may lose the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leftover {
     None,
@@ -20,11 +20,11 @@ pub(super) enum Leftover {
 impl<S: Stream> Connection<S> {
     /// Answers 408 to a request that did not arrive in time, and ends the connection.
     ///
-    /// The read side is already shut down. In this state the kernel still queues what arrives. It resets the
-    /// connection if bytes arrive after we shut down the write side, or if unread bytes are queued when the
-    /// socket is closed, and a reset may overtake the answer. So this reads and drops bytes for
-    /// [`limits::LINGER`] and closes last (RFC 9112 §9.6). It always waits the whole time, because in this state
-    /// a read does not show whether the client has closed.
+    /// The read side is already shut down. In this state the kernel still queues what arrives. It
+    /// resets the connection if bytes arrive after we shut down the write side, or if unread bytes
+    /// are queued when the socket is closed, and a reset may overtake the answer. So this reads and
+    /// drops bytes for [`limits::LINGER`] and closes last (RFC 9112 §9.6). It always waits the
+    /// whole time, because in this state a read does not show whether the client has closed.
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;

@@ -130,7 +130,8 @@ impl<S: Stream> Connection<S> {
     pub(super) async fn read_once(&mut self) -> Result<usize, Closed> {
         loop {
             if self.input.capacity() - self.input.len() < limits::BUFFER_BYTES / 4 {
-                // `reserve` at least doubles the capacity, so receiving a body of n bytes copies O(n) bytes in all.
+                // `reserve` at least doubles the capacity, so receiving a body of n bytes copies
+                // O(n) bytes in all.
                 self.input.reserve(limits::BUFFER_BYTES);
             }
             let input = mem::take(&mut self.input);

@@ -1,9 +1,10 @@
 //! Sending answers, whole or chunk by chunk.
 //!
-//! Guarantees for a streamed body: the next chunk is requested only after the one before was sent, so a client
-//! that reads slowly slows down the producer, and no chunk is queued here; each chunk has its own deadline; the
-//! producer notices the end of the connection because its [`BodyStream`](talos_api::control::BodyStream) is
-//! dropped; the next request on the connection waits until the last chunk is sent.
+//! Guarantees for a streamed body: the next chunk is requested only after the one before was sent,
+//! so a client that reads slowly slows down the producer, and no chunk is queued here; each chunk
+//! has its own deadline; the producer notices the end of the connection because its
+//! [`BodyStream`](talos_api::control::BodyStream) is dropped; the next request on the connection
+//! waits until the last chunk is sent.
 
 use std::mem;
 
@@ -37,8 +38,8 @@ impl<S: Stream> Connection<S> {
         result.map(|_| ()).map_err(|_| Closed)
     }
 
-    /// Sends the output and the rest of a streamed body. The head and the beginning of the body are in the
-    /// output.
+    /// Sends the output and the rest of a streamed body. The head and the beginning of the body are
+    /// in the output.
     pub(super) async fn send_rest(&mut self, answer: ControlAnswer) -> Result<Done, Closed> {
         let ControlAnswer { done, rest } = answer;
         let Some(Streamed { mut body, framing }) = rest else {

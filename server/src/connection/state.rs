@@ -43,7 +43,8 @@ pub(super) struct Connection<S> {
     pub now: UnixMillis,
     /// The deadline of the head that is being read.
     pub head_deadline: Option<CoarseMillis>,
-    /// Whether the connection still waits for its first request. Its slot already has the deadline for that.
+    /// Whether the connection still waits for its first request. Its slot already has the deadline
+    /// for that.
     pub fresh: bool,
 }
 

@@ -1,4 +1,5 @@
-//! A server with a control plane that does what the request says, and a client that sees every byte.
+//! A server with a control plane that does what the request says, and a client that sees every
+//! byte.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
