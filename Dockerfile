@@ -2,7 +2,7 @@
 #
 #   docker build --tag talos .
 #
-# BuildKit keeps the packages and the compiled RocksDB between builds.
+# BuildKit keeps the downloaded packages and the compiled RocksDB between builds.
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 
@@ -18,13 +18,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
  && install -D target/release/talos /out/talos
 
 FROM ${RUNTIME_IMAGE}
-# The numbers are fixed, so that a volume keeps its owner from one image to the next.
+# The ids are fixed, so that a volume keeps its owner when the image is replaced.
 RUN groupadd --gid 10001 talos \
  && useradd --uid 10001 --gid talos --no-create-home --home-dir /var/lib/talos --shell /usr/sbin/nologin talos \
  && install --directory --owner talos --group talos --mode 0700 /var/lib/talos
 COPY --from=build /out/talos /usr/local/bin/talos
 COPY config/talos.yaml /usr/share/talos/talos.yaml
-# One level below the volume: what is set aside when a node rejoins its fleet is put beside the database.
+# One level below the volume: when a node rejoins its fleet, it moves its old database to a
+# directory beside the new one.
 ENV TALOS_DB_DSN=rocksdb:///var/lib/talos/data
 USER talos
 WORKDIR /var/lib/talos

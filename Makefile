@@ -1,4 +1,5 @@
-# `make run` starts a development server, `make test` runs every test. Both set up what is missing first.
+# `make run` starts a development server, `make test` runs every test. Both install what is missing
+# first.
 #
 # There is one profile, release, so that RocksDB compiles once for everything.
 
@@ -6,19 +7,29 @@ SHELL := /bin/bash
 # rustup's directory, for shells that have not been restarted since its installation.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-# On CI nothing is built in the clone, and the next run finds what this one has built.
+# On CI the build output is kept outside the clone, so that the next run reuses it. Cargo compiles
+# RocksDB again when the path of its compiler changes, and each clone may have another path.
+# Therefore scripts/setup copies the compiler of .cargo/config.toml to this fixed path.
 ifeq ($(CI),true)
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/talos/target
+ifeq ($(origin CXX),default)
+export CXX := $(HOME)/.cache/talos/rocksdb-cxx
+endif
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run fleet test lint bench bench-against instructions fuzz fleet-faults loadtest peers sdk-python
+# Cargo hides what build scripts print. scripts/rocksdb-cxx writes its progress to file descriptor
+# 9.
+cargo := PROGRESS_FD=9 9>&2 cargo
+
+.PHONY: help setup run fleet test lint advisories bench bench-against instructions fuzz fleet-faults loadtest peers sdk-python
 
 help:
 	@echo 'make run         start a development server on http://localhost:4420'
 	@echo 'make fleet       start a primary and two replicas on loopback'
 	@echo 'make test        run every test'
-	@echo 'make lint        check formatting and lints'
+	@echo 'make lint        check formatting, lints, and the licences of dependencies'
+	@echo 'make advisories  look dependencies up in the database of known vulnerabilities'
 	@echo 'make bench       run the micro-benchmarks and keep them as BASELINE (latest)'
 	@echo 'make bench-against  run them again and compare with BASELINE'
 	@echo 'make instructions  record how many instructions a proof hit takes'
@@ -33,51 +44,57 @@ setup:
 	@scripts/setup
 
 run: setup
-	@cargo build --release --package talos
+	@$(cargo) build --release --package talos
 	@exec "$(TARGET)/release/talos" serve --dev
 
 fleet: setup
-	@cargo build --release --package talos
+	@$(cargo) build --release --package talos
 	@scripts/fleet
 
-# The run over everything comes last, so that its summary closes the output.
+# The run of all tests comes last, so that its summary is the end of the output.
 test: setup
-	cargo test --quiet --release --workspace --doc
+	$(cargo) test --quiet --release --workspace --doc
 	cargo nextest run --release --package talos-cells --features shuttle
 	cargo nextest run --release --workspace
 
-# A part of `make test`, for itself.
+# This is a part of `make test`.
 sdk-python: setup
-	cargo nextest run --release --package talos sdk::python
+	$(cargo) nextest run --release --package talos sdk::python
 
 lint: setup
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets -- --deny warnings
+	@scripts/lint-dependencies
+	$(cargo) clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --package talos-cells --features shuttle --all-targets -- --deny warnings
 	@scripts/lint-beside
 
-# Under the name BASELINE, to compare with later: `make bench BASELINE=before`, then `make bench-against BASELINE=before`.
+# Needs the network: cargo-deny fetches the database from GitHub.
+advisories: setup
+	@scripts/advisories
+
+# Criterion keeps the results under the name BASELINE. To compare two versions: `make bench
+# BASELINE=before`, then `make bench-against BASELINE=before`.
 BASELINE ?= latest
 bench: setup
-	cargo bench --package talos-benches --benches -- --save-baseline $(BASELINE)
+	$(cargo) bench --package talos-benches --benches -- --save-baseline $(BASELINE)
 
 bench-against: setup
-	cargo bench --package talos-benches --benches -- --baseline $(BASELINE)
+	$(cargo) bench --package talos-benches --benches -- --baseline $(BASELINE)
 
 instructions: setup
-	TALOS_RECORD_INSTRUCTIONS=1 cargo nextest run --release --package talos-benches --test instructions --no-capture
+	TALOS_RECORD_INSTRUCTIONS=1 $(cargo) nextest run --release --package talos-benches --test instructions --no-capture
 
-# The normal run of the tests does the same a few times.
+# `make test` does this too, with fewer repetitions.
 fleet-faults: setup
-	FLEET_FAULTS=1 cargo nextest run --release --package talos --no-capture fleet::faults
+	FLEET_FAULTS=1 $(cargo) nextest run --release --package talos --no-capture fleet::faults
 
 fuzz: setup
 	@scripts/fuzz
 
 loadtest: setup
-	@cargo build --release --package talos --package talos-loadtest
+	@$(cargo) build --release --package talos --package talos-loadtest
 	@"$(TARGET)/release/talos-loadtest"
 
 peers: setup
-	@cargo build --release --package talos
+	@$(cargo) build --release --package talos
 	@scripts/peers

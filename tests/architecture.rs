@@ -8,10 +8,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and what it may import of it. The crates that assemble or measure may import more.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("talos-cells", &[]),
+    ("talos-model", &[]),
+    ("talos-credentials", &["talos-model"]),
+    (
+        "talos-engine",
+        &["talos-cells", "talos-credentials", "talos-model"],
+    ),
     ("talos-metrics", &[]),
-    ("talos-engine", &["talos-cells"]),
     ("talos-config", &["talos-engine"]),
     ("talos-api", &["talos-engine"]),
     (

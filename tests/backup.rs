@@ -63,7 +63,7 @@ fn replayed(from: &Path, last: Position, scratch: &Path) -> StateHash {
         Mode::Replica,
     )
     .unwrap();
-    node.adopt(source.standing().lineage).unwrap();
+    node.adopt(source.standing().epochs).unwrap();
     let all = ReadLimits {
         entries: usize::MAX,
         bytes: usize::MAX,

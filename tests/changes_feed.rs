@@ -103,7 +103,7 @@ fn copy(from: &Path, to: &Path) {
         entries: usize::MAX,
         bytes: usize::MAX,
     };
-    node.begin_copy(source.standing().lineage, place.clone())
+    node.begin_copy(source.standing().epochs, place.clone())
         .unwrap();
     let chunk = snapshot.read(&place.cursor, all).unwrap();
     node.install(place.name, chunk).unwrap();

@@ -87,9 +87,9 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
 /// The error for a position whose changes the log does not have: they were dropped, the log never
 /// had the position, or it has not reached it yet.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
-    let lineage = engine.standing().lineage;
+    let epochs = engine.standing().epochs;
     let is_ahead = place.sequence > engine.head().sequence;
-    if is_ahead && (place.epoch > lineage.newest() || lineage.has(place)) {
+    if is_ahead && (place.epoch > epochs.newest() || epochs.has(place)) {
         return Ok(change::not_reached(place));
     }
     let oldest = engine_call::read_log(engine, LogStart::Oldest, limits::ONE_CHANGE).await?;
@@ -174,7 +174,7 @@ impl Feed {
     fn render(&mut self, changes: &[LoggedChange]) -> Result<Vec<u8>, ReadError> {
         let mut events = Vec::new();
         for logged in changes {
-            let change = logged.read().inspect_err(|error| {
+            let change = talos_engine::decode_change(logged).inspect_err(|error| {
                 tracing::error!(position = %logged.position, %error, "a change cannot be read");
             })?;
             if self.wanted.includes(&change) {

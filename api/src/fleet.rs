@@ -352,8 +352,8 @@ fn is_shown(engine: &Engine, position: Position) -> bool {
 
 /// Nobody else writes: a position that comes is being written already, or belongs to an epoch that has ended here.
 async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError> {
-    let lineage = engine.standing().lineage;
-    if lineage.has(position) && position.sequence <= engine.head().sequence {
+    let epochs = engine.standing().epochs;
+    if epochs.has(position) && position.sequence <= engine.head().sequence {
         return Ok(());
     }
     let ceiling = engine.ceiling();

@@ -1,10 +1,11 @@
-//! A batch of 100 verifications as the data plane answers it, from the body of the request to that of the answer.
+//! A batch of 100 verifications in the data plane, from the body of the request to the body of the
+//! answer.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a bench stops where it cannot measure"
+    reason = "a bench that cannot measure stops"
 )]
 
 use std::hint::black_box;
@@ -20,7 +21,7 @@ use talos_engine::{CacheMode, Query, Step, TenantId, Verdict, clock};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const KEYS: usize = 1000;
-/// Memory for cells of a key of the usual size, generously.
+/// More memory than the cells of a key of the usual size take.
 const CACHE_BYTES_PER_KEY: usize = 2048;
 
 /// The body of a request for these credentials.
@@ -31,7 +32,7 @@ fn request<'a>(credentials: impl Iterator<Item = &'a str>) -> String {
     format!(r#"{{"requests":[{}]}}"#, requests.join(","))
 }
 
-/// Answers as the data plane does when every record is in memory.
+/// Answers a batch in the way of the data plane. Every record must be in memory.
 fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
     let requests = parse_requests(body.as_bytes()).expect("a batch");
     let now = clock::now();
@@ -95,7 +96,7 @@ fn batch(c: &mut Criterion) {
     group.finish();
 }
 
-/// Batches of keys of which there are so many that none of them is in the processor's caches.
+/// Batches from so many keys that none is in the processor's caches.
 fn batch_of_many(c: &mut Criterion) {
     let count = many_keys();
     let scratch = Scratch::new((count * CACHE_BYTES_PER_KEY).max(64 << 20));

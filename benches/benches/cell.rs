@@ -1,4 +1,4 @@
-//! Cells and tables alone.
+//! Cells and tables without an engine.
 
 use std::hint::black_box;
 use std::sync::Arc;

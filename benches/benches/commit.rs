@@ -1,4 +1,5 @@
-//! Durable writes: one client after another, and 64 at once. Each iteration ends when its keys are on disk.
+//! Durable writes with 1, 64 and 1024 waiting clients. Each iteration ends when its keys are on
+//! disk.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use talos_benches::Scratch;

@@ -1,6 +1,6 @@
 //! The parts of proving a credential: its digest, its shape, its checksum.
 
-#![expect(clippy::expect_used, reason = "a bench stops where it cannot measure")]
+#![expect(clippy::expect_used, reason = "a bench that cannot measure stops")]
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Deriving a token of each kind from a key whose record is at hand: claims, JSON and signature.
+//! Deriving a token of each kind from a record in memory: claims, JSON and signature.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use talos_benches::{Scratch, TOKEN_KINDS};

@@ -1,12 +1,13 @@
-//! Pages of 1000 keys of a tenant that has many, rendered as the API answers them.
+//! Pages of 1000 keys of a tenant with many keys, rendered as answers of the API.
 //!
-//! Of the first tenant's keys every thousandth is revoked, another one expired, and an actor has one in a thousand. Of the
-//! second tenant's keys all but every thousandth are revoked: what they were is gone from the index of active keys.
+//! Of the first tenant's keys, one in a thousand is revoked, one is expired, and one belongs to a
+//! given actor. Of the second tenant's keys, all but one in a thousand are revoked, so the index of
+//! active keys has lost their entries.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "a bench stops where it cannot measure"
+    reason = "a bench that cannot measure stops"
 )]
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -26,7 +27,8 @@ const PAGE: usize = 1000;
 const MOSTLY_LIVE: TenantId = TenantId::SINGLE;
 const MOSTLY_REVOKED: TenantId = TenantId(Uuid::from_u128(1));
 
-/// Fills a tenant; of each thousand keys one is expired, and those are revoked that `is_revoked` names.
+/// Fills a tenant. One key in a thousand is expired. Keys whose number satisfies `is_revoked` are
+/// revoked.
 fn fill(scratch: &Scratch, tenant: TenantId, is_revoked: fn(usize) -> bool) {
     let issue = |n| {
         let life_ms = if n % PAGE == 1 { 1 } else { 30 * 86_400_000 };
@@ -72,7 +74,7 @@ fn query(tenant: TenantId, actor_id: Option<&str>, status: Option<Status>) -> Li
     }
 }
 
-/// Where the pages of a list begin.
+/// The positions at which the pages of a list begin.
 fn beginnings(scratch: &Scratch, query: &ListQuery) -> Vec<Vec<u8>> {
     let mut beginnings = vec![Vec::new()];
     loop {

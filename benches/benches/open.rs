@@ -1,6 +1,6 @@
-//! Opening a database with many keys, from the first look at the directory to the first answer.
+//! Opening a database with many keys, up to the first answer.
 
-#![expect(clippy::expect_used, reason = "a bench stops where it cannot measure")]
+#![expect(clippy::expect_used, reason = "a bench that cannot measure stops")]
 
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,12 @@
-//! What a verification does around the engine: the head of the request, its body, and the body of the answer.
+//! The steps of a verification outside of the engine: parsing head and body of the request,
+//! rendering the answer.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "a bench stops where it cannot measure"
+    reason = "a bench that cannot measure stops"
 )]
-#![allow(
-    dead_code,
-    reason = "the server's own sources, of which a part is used here"
-)]
+#![allow(dead_code, reason = "only a part of the server's sources is used here")]
 
 #[path = "../../server/src/limits.rs"]
 mod limits;
@@ -23,7 +21,7 @@ use talos_api::verify::{parse_request, refused_body, render_valid};
 use talos_benches::Scratch;
 use talos_engine::Refusal;
 
-/// As a small HTTP library sends it.
+/// The head that a small HTTP library sends.
 const HEAD: &[u8] = b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: talos.internal:4420\r\n\
     User-Agent: http-client/1.0\r\nAccept: */*\r\nContent-Type: application/json\r\nContent-Length: 131\r\n\r\n";
 

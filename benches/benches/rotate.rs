@@ -1,7 +1,7 @@
-//! Rotation: one after the other, and 64 at once. Each iteration ends when the new keys, and the end of the old ones, are on
-//! disk and in the cells.
+//! Rotation with 1 and 64 waiting clients. Each iteration ends when the new keys, and the
+//! revocation of the old ones, are on disk and in the cells.
 
-#![expect(clippy::panic, reason = "a bench stops where it cannot measure")]
+#![expect(clippy::panic, reason = "a bench that cannot measure stops")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use talos_benches::{Scratch, key};

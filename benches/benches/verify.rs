@@ -1,9 +1,9 @@
-//! `Engine::verify`, as the data plane calls it.
+//! `Engine::verify`, called in the way of the data plane.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench stops where it cannot measure"
+    reason = "a bench that cannot measure stops"
 )]
 
 use std::time::{Duration, Instant};
@@ -15,18 +15,19 @@ use talos_engine::{CacheMode, CacheStatus};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Memory for cells of a key of the usual size, generously.
+/// More memory than the cells of a key of the usual size take.
 const CACHE_BYTES_PER_KEY: usize = 2048;
-/// Keys that are each verified once after a start.
+/// Keys that are verified once each after a start.
 const FIRST_USES: usize = 20_000;
 /// Tokens of each kind.
 const TOKENS: usize = 1000;
 
-/// Credentials that are at hand at once, as in the buffers of so many connections.
+/// Credentials in the processor's caches at a time, like those in the buffers of this many
+/// connections.
 const AT_HAND: usize = 64;
 
-/// The time of so many verifications of random keys whose credentials have just been received and whose answers are copied
-/// to where they are sent from. Fetching a credential from where the bench keeps it is no part of it.
+/// The time of verifications of random keys. Their credentials have just been received, and their
+/// answers are copied into a buffer. Fetching the credentials from the bench's list does not count.
 fn received(scratch: &Scratch, keys: &[String], walk: &mut Walk, verifications: u64) -> Duration {
     let mut elapsed = Duration::ZERO;
     let mut buffers = vec![String::new(); AT_HAND];
@@ -86,8 +87,8 @@ fn verify(c: &mut Criterion) {
         b.iter(|| assert!(!scratch.verify("sk_live_0123456789abcdef", CacheMode::Use)));
     });
 
-    // Every proof and every rendered answer is void after a change of the keyring: what follows is the first verification
-    // of each key, with its record in RocksDB's memory.
+    // A change of the keyring invalidates every proof and every rendered answer. So this measures
+    // the first verification of each key, with its record in RocksDB's memory.
     group.bench_function("proof miss, record in memory", |b| {
         b.iter_batched_ref(
             || scratch.engine.set_keyring(keyring()),
@@ -98,7 +99,8 @@ fn verify(c: &mut Criterion) {
     group.finish();
 }
 
-/// The first verification of a key after a start: its record is in a cell since the warm-up, its credential is to be proven.
+/// The first verification of a key after a start: the warm-up has put its record into a cell, but
+/// its credential is not proven yet.
 fn first_use(c: &mut Criterion) {
     let count = many_keys().min(FIRST_USES);
     let scratch = Scratch::new(64 << 20);
@@ -134,7 +136,7 @@ fn first_use(c: &mut Criterion) {
     group.finish();
 }
 
-/// Tokens that are all derived from one key. What their signatures cost is in the misses only.
+/// Tokens of one key. Only misses pay for the signature.
 fn verify_tokens(c: &mut Criterion) {
     let scratch = Scratch::new(64 << 20);
     let parent = scratch.issue_one();
@@ -151,7 +153,8 @@ fn verify_tokens(c: &mut Criterion) {
         group.bench_function(format!("{}, proof hit", kind.name), |b| {
             b.iter(|| assert!(scratch.verify(&tokens[walk.next(TOKENS)], CacheMode::Use)));
         });
-        // As above: the first verification of each token, with the key's record in RocksDB's memory.
+        // The changed keyring makes this the first verification of each token, with the key's
+        // record in RocksDB's memory.
         group.bench_function(format!("{}, proof miss", kind.name), |b| {
             b.iter_batched_ref(
                 || scratch.engine.set_keyring(keyring()),

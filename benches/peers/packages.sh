@@ -1,9 +1,9 @@
-# Sourced by scripts/peers: installs the servers that this machine lacks, from Debian's packages.
+# Sourced by scripts/peers: installs missing servers from Debian's packages.
 # shellcheck shell=bash
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The directory of PostgreSQL's own programs, which Debian keeps out of PATH.
+# The directory of PostgreSQL's server programs. Debian does not put it into PATH.
 postgres_programs() {
   local directory newest=''
   for directory in /usr/lib/postgresql/*/bin; do
@@ -14,7 +14,7 @@ postgres_programs() {
 
 nginx_modules() { nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'; }
 
-# Whether the interpreter inside nginx will find a module; Lua's own search knows the directories of the architecture.
+# Whether nginx's Lua interpreter will find a module.
 have_lua_module() { compgen -G "/usr/share/lua/5.1/$1" >/dev/null || compgen -G "/usr/lib/*/lua/5.1/$1" >/dev/null; }
 
 install_packages() {

@@ -1,10 +1,10 @@
-# Sourced by scripts/peers: starts each server on core 0 and leaves, under its short name, what the generator needs.
-# Every start_… sets process[NAME] and address[NAME], and writes NAME.request, NAME.begins and NAME.ends.
+# Sourced by scripts/peers: starts each server on core 0. Every start_… function sets process[NAME]
+# and address[NAME], and writes NAME.request, NAME.begins and NAME.ends for the generator.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 verify_path=/v2alpha1/admin/apiKeys:verify
 
-# Sends what follows to core 0, in the background, and remembers it; its process is $started then.
+# Starts a program on core 0 in the background. Its process id is in $started.
 start() { # short name, program…
   local name=$1
   shift
@@ -36,7 +36,7 @@ asks_over_http() { # short name, port, path, body of the request, body of the an
   printf '\r\n\r\n%s' "$5" >"$scratch/$1.ends"
 }
 
-# This server with one worker. Its answer is what the others answer.
+# Talos with one worker. The other servers give its answer.
 start_talos() {
   start talos env TALOS_SERVE_HTTP_PORT=$((port_base)) TALOS_SERVE_METRICS_PORT=$((port_base + 1)) TALOS_SERVE_WORKERS=1 "$talos" serve --dev
   local url=http://127.0.0.1:$port_base
@@ -50,7 +50,7 @@ start_talos() {
   credential=$("$talos" keys issue peer --actor someone --scopes 'read:orders,write:orders' --ttl 720h \
     --metadata '{"team":"payments"}' -q -e "$url" 2>/dev/null)
   question="{\"credential\":\"$credential\"}"
-  # The second answer, because the first one comes from the disk, and its head says so.
+  # The first verification reads the disk, and its head says so. The second one is used.
   curl -sf "$url$verify_path" -d "$question" >/dev/null
   curl -sfi "$url$verify_path" -d "$question" >"$scratch/answer-with-head"
   answer=$(curl -sf "$url$verify_path" -d "$question")
@@ -60,7 +60,7 @@ start_talos() {
   asks_over_http talos $((port_base)) $verify_path "$question" "$answer"
 }
 
-# The same loop without a verification; its answer is its own.
+# The same process without a verification. It has an answer of its own.
 start_alive() {
   process[alive]=${process[talos]}
   asks_over_http alive $((port_base)) /health/alive '' "$(curl -sf "http://127.0.0.1:$port_base/health/alive")"
@@ -93,7 +93,7 @@ answers_verifications() { # short name, port
   asks_over_http "$1" "$2" $verify_path "$question" "$answer"
 }
 
-# Without writing anything to disk. The key is the hash of the credential, the value the answer.
+# Redis without persistence. The key is the hash of the credential, the value is the answer.
 start_redis() {
   local port=$((port_base + 5)) hash
   start redis redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$scratch"
@@ -110,7 +110,7 @@ start_redis() {
   printf '%s\r\n' "$answer" >"$scratch/redis.ends"
 }
 
-# A cluster of its own in the scratch directory, on a Unix socket. PostgreSQL refuses to run as root.
+# A database cluster in the scratch directory, on a Unix socket. PostgreSQL refuses to run as root.
 start_postgres() {
   local programs as_postgres=()
   programs=$(postgres_programs)
@@ -135,6 +135,6 @@ start_key_server() { # short name, port, options
   [ -n "${process[postgres]:-}" ] || start_postgres
   start "$1" "$programs/key_server" --port "$2" --database-socket "$database" --database-user peers "${@:3}"
   answers_verifications "$1" "$2"
-  # What the database does for it is its work.
+  # The CPU time of the database counts, too.
   process[$1]+=,${process[postgres]}
 }

@@ -1,9 +1,9 @@
-//! What the benches share: an engine on a scratch directory, and keys in it.
+//! Shared by the benches: an engine on a scratch directory, and keys in it.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "a bench that cannot measure has nothing better to do than to stop"
+    reason = "a bench that cannot measure stops"
 )]
 
 use std::sync::mpsc::channel;
@@ -18,12 +18,12 @@ use talos_engine::{
     Visibility, clock,
 };
 
-/// Issue commands that wait for the committer at once while keys are made.
+/// Commands that wait for the committer at the same time.
 const BATCH: usize = 1024;
 
 /// An engine and the directory that it lives in.
 pub struct Scratch {
-    /// The engine; closed before the directory goes.
+    /// The engine. It is closed before the directory is removed.
     pub engine: Arc<Engine>,
     directory: tempfile::TempDir,
 }
@@ -31,8 +31,9 @@ pub struct Scratch {
 /// The private key of RFC 8037 appendix A.1.
 const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 /// The private key of RFC 7520 §3.4, of 2048 bits.
-const RSA_JWK: &str =
-    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+const RSA_JWK: &str = include_str!(
+    "../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json"
+);
 static SIGNING_KEYS: LazyLock<Arc<SigningKeys>> = LazyLock::new(|| {
     let keys = SigningKeys::from_jwk_sets([ED25519_JWK, RSA_JWK]);
     Arc::new(keys.expect("signing keys"))
@@ -41,10 +42,10 @@ static SIGNING_KEYS: LazyLock<Arc<SigningKeys>> = LazyLock::new(|| {
 /// A kind of derived token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenKind {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: &'static str,
     token_type: TokenType,
-    /// The `kid` of the key that signs it, if it is one of several that can.
+    /// The `kid` of the key that signs it, if several keys can.
     signing_key_id: Option<&'static str>,
 }
 
@@ -67,13 +68,13 @@ pub const TOKEN_KINDS: [TokenKind; 3] = [
     },
 ];
 
-/// Secrets, prefixes and signing keys as a small installation has them.
+/// Secrets, prefixes and signing keys of a small installation.
 #[must_use]
 pub fn keyring() -> Keyring {
     keyring_that_signs_with(None)
 }
 
-/// The same, and new tokens are signed with the key of this `kid`.
+/// Like [`keyring`], but new tokens are signed with the key that has this `kid`.
 #[must_use]
 pub fn keyring_that_signs_with(kid: Option<&str>) -> Keyring {
     Keyring::new(KeyringSettings {
@@ -97,10 +98,10 @@ pub fn keyring_that_signs_with(kid: Option<&str>) -> Keyring {
 }
 
 impl Scratch {
-    /// An empty engine with this much memory for cells.
+    /// An empty engine whose cells may take `cache_bytes`.
     ///
     /// # Panics
-    /// When there is no room for it.
+    /// When no database can be made.
     #[must_use]
     pub fn new(cache_bytes: usize) -> Self {
         Self::on(
@@ -109,10 +110,10 @@ impl Scratch {
         )
     }
 
-    /// An engine on what is in `directory`.
+    /// Opens the database in `directory`.
     ///
     /// # Panics
-    /// When it does not open.
+    /// When the database does not open.
     #[must_use]
     pub fn on(directory: tempfile::TempDir, cache_bytes: usize) -> Self {
         let options = Options {
@@ -161,7 +162,7 @@ impl Scratch {
     /// Issues one key and returns its record.
     ///
     /// # Panics
-    /// When it is not issued.
+    /// When the key is not issued.
     #[must_use]
     pub fn issue_one(&self) -> Record {
         match self.run([Command::Issue(key(0))]).next() {
@@ -176,10 +177,10 @@ impl Scratch {
             .set_keyring(keyring_that_signs_with(kind.signing_key_id));
     }
 
-    /// Derives a token of a kind whose key is the signing key.
+    /// Derives a token. Call [`Scratch::sign_with`] for its kind first.
     ///
     /// # Panics
-    /// When it is not derived.
+    /// When the token is not derived.
     #[must_use]
     pub fn derive(&self, parent: &Record, kind: TokenKind) -> String {
         let wanted = DeriveToken {
@@ -193,10 +194,10 @@ impl Scratch {
         derived.expect("a token").token.expose().to_owned()
     }
 
-    /// Runs commands, many of them waiting at once, and returns what they did, in their order.
+    /// Runs commands, up to 1024 at the same time. Returns their outcomes in order.
     ///
     /// # Panics
-    /// When one is refused.
+    /// When a command is refused.
     pub fn run(
         &self,
         commands: impl IntoIterator<Item = Command>,
@@ -223,7 +224,7 @@ impl Scratch {
     /// Reads a page on a disk thread.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// When the page cannot be read.
     #[must_use]
     pub fn list(&self, query: ListQuery) -> Page {
         let (sender, receiver) = channel();
@@ -234,10 +235,11 @@ impl Scratch {
         page.unwrap_or_else(|error| panic!("no page: {error}"))
     }
 
-    /// Verifies a key that is in memory and valid, and puts the answer into `answer`.
+    /// Verifies a key that is valid and in memory. Replaces the content of `answer` by the body of
+    /// the answer.
     ///
     /// # Panics
-    /// When it is neither.
+    /// When the key is not valid, or not in memory.
     pub fn verify_into(&self, credential: &str, answer: &mut Vec<u8>) {
         let query = query(credential, CacheMode::Use);
         let step = self.engine.verify(&query, |found| match found.verdict {
@@ -250,10 +252,11 @@ impl Scratch {
         assert!(matches!(step, Step::Answered(())), "not in memory");
     }
 
-    /// Brings all keys into the cells and waits until they are there.
+    /// Loads all keys into the cells. Returns when the memory of the cells has not grown for 200
+    /// ms.
     ///
     /// # Panics
-    /// When that cannot be begun.
+    /// When the thread cannot be started.
     pub fn warm_up(&self) {
         const STILL: usize = 20;
         let before = self.engine.cache_used_bytes();
@@ -271,10 +274,10 @@ impl Scratch {
         }
     }
 
-    /// Verifies a key that is valid; where the answer came from.
+    /// Verifies a key that is valid. Returns where the answer came from.
     ///
     /// # Panics
-    /// When it is not, or the disk would have to be waited for.
+    /// When the key is not valid, or its record is on disk only.
     #[must_use]
     pub fn verify_from(&self, credential: &str) -> CacheStatus {
         let step = self
@@ -288,10 +291,10 @@ impl Scratch {
         }
     }
 
-    /// Verifies once, waiting for the disk if it must; whether it is valid.
+    /// Verifies a credential, and waits for the disk if necessary. Returns whether it is valid.
     ///
     /// # Panics
-    /// When the engine forgets to answer.
+    /// When the engine does not answer.
     #[must_use]
     pub fn verify(&self, credential: &str, cache: CacheMode) -> bool {
         let query = query(credential, cache);
@@ -332,7 +335,7 @@ fn is_valid(answer: Answer<'_>) -> bool {
     matches!(answer.verdict, Verdict::Valid { body, .. } if !body.is_empty())
 }
 
-/// A key of the usual size: its record takes about 300 bytes.
+/// Key number `n`, of the usual size: its record takes about 300 bytes.
 #[must_use]
 pub fn key(n: usize) -> IssueKey {
     IssueKey {
@@ -349,7 +352,7 @@ pub fn key(n: usize) -> IssueKey {
     }
 }
 
-/// The command that ends a key.
+/// The command that revokes a key.
 #[must_use]
 pub fn revocation(key_id: talos_engine::KeyId) -> Command {
     let (tenant, reason) = (TenantId::SINGLE, RevocationReason::Superseded);
@@ -361,7 +364,8 @@ pub fn revocation(key_id: talos_engine::KeyId) -> Command {
     })
 }
 
-/// The order in which keys are asked for: a fixed pseudo-random walk (splitmix64), so that every run asks alike.
+/// The order in which keys are verified: a fixed pseudo-random sequence (splitmix64), the same in
+/// every run.
 #[derive(Clone, Debug, Default)]
 pub struct Walk(u64);
 
@@ -376,7 +380,8 @@ impl Walk {
     }
 }
 
-/// How many keys a large bench uses: `TALOS_BENCH_KEYS`, else a million, else few when benches only run as tests.
+/// How many keys a large bench uses: `TALOS_BENCH_KEYS`, by default a million. Few if benches run
+/// as tests.
 #[must_use]
 pub fn many_keys() -> usize {
     if std::env::args().any(|argument| argument == "--test") {

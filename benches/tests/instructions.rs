@@ -1,30 +1,29 @@
-//! The instructions of a proof hit, counted by callgrind: a number that does not depend on how busy the machine is.
+//! Counts the instructions of a proof hit with callgrind: a number that does not depend on how busy
+//! the machine is.
 //!
-//! What SHA-256 takes is left out, for valgrind hides the processor's instructions for it and counts the detour. The count
-//! depends on the compiler; `make instructions` records the one of this compiler and this code.
+//! SHA-256 is left out: valgrind hides the processor's SHA instructions, so the code takes a slower
+//! path under it. The count depends on the compiler. `make instructions` records the count of this
+//! compiler and this code.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test stops where it cannot go on"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set to record the count instead of comparing with it.
+/// If set, the test records the count instead of comparing it.
 const RECORD: &str = "TALOS_RECORD_INSTRUCTIONS";
-/// How much more than recorded is accepted, in percent.
+/// The accepted increase over the recorded count, in percent.
 const TOLERANCE_PERCENT: u64 = 5;
-/// As the program beside this test does it; checked against what it says.
+/// The verifications of `proof-hits`, which prints this number.
 const PROOF_HITS: u64 = 64 * 50;
 
 fn recorded_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.txt")
 }
 
-/// Runs the program under callgrind and returns the instructions of each function, its callees aside.
+/// Runs `proof-hits` under callgrind. Returns the instructions of each function without its
+/// callees.
 fn counted() -> HashMap<String, u64> {
     let scratch = tempfile::tempdir().unwrap();
     let profile = scratch.path().join("profile");
@@ -48,8 +47,8 @@ fn counted() -> HashMap<String, u64> {
     functions(&std::fs::read_to_string(profile).unwrap())
 }
 
-/// Reads callgrind's format: `fn=` names a function, a line of two numbers is a place in it and its cost, and such a line
-/// after `calls=` is the cost of the callee.
+/// Reads callgrind's format. `fn=` names a function. A line of two numbers is a line of it and its
+/// cost. After `calls=`, such a line is the cost of the callee.
 fn functions(profile: &str) -> HashMap<String, u64> {
     let mut costs = HashMap::new();
     let (mut function, mut is_callee) = (String::new(), false);
@@ -78,7 +77,7 @@ fn a_proof_hit_takes_no_more_instructions_than_recorded() {
         .map(|(_, cost)| cost)
         .sum();
     let all: u64 = functions.values().sum();
-    // Every function of which there is something to say; a failure shows where the instructions went.
+    // The costliest functions. A failure shows where the instructions went.
     let mut most: Vec<_> = functions.into_iter().collect();
     most.sort_unstable_by_key(|(_, cost)| std::cmp::Reverse(*cost));
     let report: String = most

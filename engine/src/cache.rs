@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use subtle::ConstantTimeEq;
 use talos_cells::{Budget, Cell, Entry, Found, Guard, Reach, State, Table};
+use talos_model::RecordKey;
 
 use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
 use crate::row::Row;
-use crate::storage::RecordKey;
 use crate::token_facts::TokenFacts;
 
 /// What a proof leads to: the cell; its row, or the facts of a token; and the beginning of the answer. The rest of that comes while
@@ -26,7 +26,7 @@ pub type KeyCell = Cell<RecordKey, Row>;
 /// What was found out about a credential that is ours, known by its digest alone.
 #[derive(Clone, Debug)]
 pub struct Proven {
-    /// See [`crate::credential::proof_digest`].
+    /// See [`talos_credentials::proof_digest`].
     pub digest: [u8; 32],
     /// The keyring under which it was proven.
     pub generation: u64,

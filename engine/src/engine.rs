@@ -6,43 +6,38 @@ mod rules;
 mod verify;
 
 pub use fleet::Watch;
-pub use log::LogStart;
+pub use log::{LogStart, decode_change};
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use talos_cells::pin;
+use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{
+    CommandError, KeyId, Leadership, ListQuery, Mode, Page, ReadError, Record, RecordKey, Rules,
+    Submission, TenantId, TypedCommand, Visibility,
+};
 use uuid::Uuid;
 
-use crate::clock::{self, UnixMillis};
-use crate::command::{CommandError, Submission, TypedCommand};
+use crate::bulk_revocation::Counts;
+use crate::catch_up::{CatchUp, Means};
 use crate::commit::{Committer, Credential, Prepared, Start};
-use crate::derive::{self, DeriveError, DeriveToken, DerivedToken};
+use crate::committed::Head;
 use crate::disk::{DiskPool, Turn};
-use crate::error::{OpenError, ReadError};
-use crate::fleet::{Head, Membership, Mode, Permits, Reigns};
-use crate::ids::{KeyId, TenantId};
-use crate::keyring::{Keyring, MacaroonPrefixes};
+use crate::error::OpenError;
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::limiter::Enforcement;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
-use crate::record::{Record, Visibility};
-use crate::rules::{Bell, CatchUp, Counts, Means, Rules};
-use crate::storage::{
-    self, Journal, ListQuery, Opened, Page, RecordKey, Retention, RocksStore, Rows, StorageError,
-    Wanted,
-};
-use crate::token::Claims;
+use crate::membership::Membership;
+use crate::notify::Bell;
+use crate::render::{RenderBody, RenderTokenBody};
+use crate::snapshot::Permits;
+use crate::storage::{self, Journal, Opened, Retention, RocksStore, Rows, StorageError, Wanted};
 use crate::usage::Usage;
-use crate::verifier::Verifier;
-use crate::verify::PendingRead;
+use crate::verifier::{PendingRead, Verifier};
 use crate::warm_up::WarmUp;
-
-/// Renders the answer body of a valid key from its record and the configured issuer.
-pub type RenderBody = fn(&Record, issuer: &str) -> Vec<u8>;
-/// Renders the answer body of a valid derived token from its claims.
-pub type RenderTokenBody = fn(&Claims) -> Vec<u8>;
 
 /// How to open an engine.
 pub struct Options {
@@ -137,10 +132,10 @@ impl Engine {
             last,
             standing,
         } = storage::open(&options.path, wanted)?;
-        if mode == Mode::Primary && standing.reigns == Reigns::Other {
+        if mode == Mode::Primary && standing.leadership == Leadership::Other {
             return Err(OpenError::Replica {
                 path: options.path,
-                epoch: standing.lineage.newest().0,
+                epoch: standing.epochs.newest().0,
             });
         }
         let threads = |error: std::io::Error| OpenError::Storage {
@@ -343,7 +338,7 @@ impl Engine {
         self.last_used.counts()
     }
 
-    /// The prefixes of macaroons at this moment, by which [`crate::credential::shape`] tells them from other credentials.
+    /// The prefixes of macaroons at this moment, by which [`talos_credentials::shape`] tells them from other credentials.
     pub fn macaroon_prefixes(&self) -> MacaroonPrefixes {
         let guard = pin();
         let tokens = self.verifier.current(&guard).keyring.tokens();
@@ -363,7 +358,7 @@ impl Engine {
         let guard = pin();
         let keyring = &self.verifier.current(&guard).keyring;
         let now = clock::now();
-        derive::derive(keyring, parent, wanted, client_ip, now, Uuid::new_v4())
+        talos_credentials::derive(keyring, parent, wanted, client_ip, now, Uuid::new_v4())
     }
 
     /// Reads one record from storage on a disk thread; `done` is called exactly once.

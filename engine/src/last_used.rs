@@ -14,12 +14,12 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
+use talos_model::clock::UnixMillis;
+use talos_model::{Record, RecordKey};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::clock::UnixMillis;
 use crate::priority;
-use crate::record::Record;
-use crate::storage::{RecordKey, RocksStore, StorageError};
+use crate::storage::{RocksStore, StorageError};
 
 /// How uses of keys are gathered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,10 +382,10 @@ impl LastUsed {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::{KeyId, TenantId};
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::{KeyId, TenantId};
 
     fn keys(count: u64) -> Vec<RecordKey> {
         let ids = (0..count).map(|id| KeyId::Issued(Uuid::from_u128(id.into())));

@@ -7,64 +7,43 @@
 #![forbid(unsafe_code)]
 
 pub mod backup;
+mod bulk_revocation;
 mod cache;
-pub mod cidr;
-pub mod clock;
-pub mod command;
+mod catch_up;
 mod commit;
-pub mod credential;
-mod derive;
+mod committed;
 mod disk;
-pub mod duration;
 mod engine;
 mod error;
-mod fleet;
 pub mod format;
-pub mod ids;
-pub mod keyring;
 mod last_used;
 mod limiter;
 pub mod limits;
+mod membership;
+mod notify;
 mod priority;
-pub mod record;
+mod render;
 mod row;
-mod rules;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod scenarios;
-mod secret;
 mod shards;
+mod snapshot;
 mod storage;
-pub mod token;
 mod token_facts;
 mod usage;
 mod verifier;
-pub mod verify;
 mod warm_up;
 
-pub use command::{
-    Command, CommandError, DeleteKey, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
-    Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, TypedCommand, UpdateKey,
-};
-pub use derive::{DeriveError, DeriveToken, DerivedToken};
-pub use engine::{Engine, Health, Loaded, LogStart, Options, RenderBody, RenderTokenBody, Watch};
-pub use error::{OpenError, ReadError};
-pub use fleet::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Era, FollowError, Lineage,
-    LineageError, LogRead, LoggedChange, Mode, NodeStanding, ReadLimits, Reign, Reigns, Snapshot,
-    SnapshotError, StateHash,
-};
-pub use ids::{Epoch, KeyId, Position, Sequence, ShardId, TenantId};
-pub use keyring::{
-    CannotMint, Keyring, KeyringSettings, MacaroonPrefixes, Prefixes, RetiredIssuer, TokenSettings,
-};
+pub use engine::{Engine, Health, Loaded, LogStart, Options, Watch, decode_change};
+pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
-pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
-pub use rules::{Matcher, Rule};
-pub use secret::Secret;
-pub use storage::{
-    Change, Event, KeyKind, ListQuery, OldLogError, Page, Retention, Selection, Subject,
-};
-pub use verify::{
-    Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Step, Verdict,
-};
+pub use render::{RenderBody, RenderTokenBody};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use storage::{OldLogError, Retention};
+pub use verifier::{PendingRead, Step};
+
+pub use talos_credentials::{self as credential, *};
+pub use talos_model::{cidr, clock, duration, *};

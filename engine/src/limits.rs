@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::fleet::ReadLimits;
+pub use talos_model::limits::*;
+
+use talos_model::ReadLimits;
 
 /// Commands that may wait for the committer; beyond it a command is refused as busy.
 pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
-/// Reigns that a node remembers. Each is a promotion; the oldest are forgotten first.
-pub const LINEAGE_ERAS: usize = 256;
 /// Who may be called when there are new changes.
 pub const HEAD_WATCHERS: usize = 256;
 /// Rows of a backup that are read at once, and are one part of it.
@@ -28,12 +28,7 @@ pub const DISK_QUEUE_READS: usize = 1024;
 pub const DISK_THREADS: usize = 4;
 /// Threads that read records and pages for everybody else, so that no list keeps a verification waiting.
 pub const ADMIN_DISK_THREADS: usize = 2;
-/// The longest credential that is looked at, in bytes.
-pub const CREDENTIAL_BYTES: usize = 8192;
-/// The most shards a database may have; a power of two.
-pub const SHARDS_MAX: u16 = 256;
 
-const _: () = assert!(SHARDS_MAX.is_power_of_two());
 const _: () = assert!(COMMIT_GROUP_COMMANDS <= COMMIT_QUEUE_COMMANDS);
 /// Bytes of write-ahead log that are kept before memtables are flushed.
 pub const WAL_BYTES: u64 = 256 << 20;
@@ -89,13 +84,3 @@ pub const RULE_RETRY: Duration = Duration::from_secs(5);
 pub const RULE_COUNTS: usize = 2;
 /// Ranges of the index that are read for one page of keys while rules are in force, which may leave little of each.
 pub const LIST_RANGES: usize = 64;
-/// Levels of objects and arrays in the JSON of a token.
-pub const TOKEN_JSON_DEPTH: usize = 32;
-/// Scopes that a token may carry, as many as a key.
-pub const TOKEN_SCOPES: usize = 100;
-/// Blocks of addresses that a token may carry, as many as a key.
-pub const TOKEN_CIDRS: usize = 100;
-/// Audiences that a token may name.
-pub const TOKEN_AUDIENCES: usize = 16;
-/// Caveats of a macaroon, that with the claims included.
-pub const MACAROON_CAVEATS: usize = 32;

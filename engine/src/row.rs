@@ -3,17 +3,17 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::cidr::{self, Cidr};
-use crate::clock::UnixMillis;
-use crate::engine::RenderBody;
-use crate::ids::Sequence;
-use crate::keyring::Keyring;
+use talos_credentials::Keyring;
+use talos_model::cidr::{self, Cidr};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Facts, Query, RateLimit, RateLimitPolicy, Record, RecordKey, Refusal, Rules, Sequence, Traits,
+    Verdict,
+};
+
 use crate::last_used::NextNote;
 use crate::limiter::Meter;
-use crate::record::{RateLimitPolicy, Record};
-use crate::rules::{Facts, Rules, Traits};
-use crate::storage::RecordKey;
-use crate::verify::{Query, RateLimit, Refusal, Verdict};
+use crate::render::RenderBody;
 
 /// What verifications go by at one moment. It only ever moves on: of two, the later one has the greater generation, or the same
 /// and rules that have come as far or farther.
@@ -156,7 +156,7 @@ impl Row {
     ) -> bool {
         self.generation == current.generation
             && now.seconds() - self.loaded_s <= ttl_s
-            && !(current.rules.are_in_force() && self.may_be_ended(key, &current.rules))
+            && (current.rules.is_empty() || !self.may_be_ended(key, &current.rules))
     }
 
     #[cold]

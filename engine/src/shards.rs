@@ -1,10 +1,8 @@
 //! Which shard a key belongs to.
 
+use talos_model::limits::SHARDS_MAX;
+use talos_model::{RecordKey, ShardId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use crate::ids::ShardId;
-use crate::limits::SHARDS_MAX;
-use crate::storage::RecordKey;
 
 /// The division of the key space, fixed when a database is created.
 ///
@@ -56,10 +54,10 @@ impl Shards {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::{KeyId, TenantId};
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::{KeyId, TenantId};
 
     #[test]
     fn only_powers_of_two() {

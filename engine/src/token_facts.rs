@@ -3,10 +3,11 @@
 
 use std::mem;
 
-use crate::cidr::{self, Cidr};
-use crate::engine::RenderTokenBody;
-use crate::token::Claims;
-use crate::verify::{Query, Refusal, Verdict};
+use talos_credentials::token::Claims;
+use talos_model::cidr::{self, Cidr};
+use talos_model::{Query, Refusal, Verdict};
+
+use crate::render::RenderTokenBody;
 
 /// See the module.
 #[derive(Debug)]

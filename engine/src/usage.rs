@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use talos_cells::Guard;
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{Query, RateLimit, RecordKey, Standing, Verdict};
 
-use crate::clock::{self, UnixMillis};
 use crate::last_used::LastUsed;
 use crate::limiter::{Exhausted, Level, Limiter, Rule};
 use crate::limits::RATE_LIMIT_SLOTS;
 use crate::row::Row;
 use crate::shards::Shards;
-use crate::storage::RecordKey;
-use crate::verify::{Query, RateLimit, Standing, Verdict};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 

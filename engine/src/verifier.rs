@@ -6,26 +6,31 @@ mod known;
 mod many;
 mod prove;
 mod ruled;
+mod step;
+
+#[cfg(test)]
+pub use prove::SIGNATURE_CHECKS;
+pub use step::{PendingRead, Step};
 
 use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use step::Target;
 use talos_cells::{Guard, State, Swap, pin};
+use talos_credentials::{Keyring, proof_digest};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Answer, CacheMode, CacheStatus, Change, Query, Record, RecordKey, Refusal, Rules, Sequence,
+    Subject, Verdict,
+};
 
 use crate::cache::{KeyCache, KeyCell, Proven};
-use crate::clock::UnixMillis;
-use crate::credential::proof_digest;
-use crate::engine::{RenderBody, RenderTokenBody};
-use crate::ids::Sequence;
-use crate::keyring::Keyring;
-use crate::record::Record;
+use crate::render::{RenderBody, RenderTokenBody};
 use crate::row::{Current, Row};
-use crate::rules::Rules;
 use crate::shards::Shards;
-use crate::storage::{Change, InMemory, RecordKey, Rows, StorageError, Subject};
+use crate::storage::{InMemory, Rows, StorageError};
 use crate::usage::Usage;
-use crate::verify::{Answer, CacheMode, CacheStatus, Query, Refusal, Step, Verdict};
 
 /// What an answer rests on that needs no record.
 const NO_CHANGE: Sequence = Sequence(0);
@@ -44,18 +49,6 @@ pub struct Verifier {
     changes: Mutex<()>,
     /// See `closing.rs`.
     is_closed: AtomicBool,
-}
-
-/// What is known of a credential before its record is read.
-#[derive(Debug)]
-pub struct Target {
-    key: RecordKey,
-    /// Linked before the read; `None` when the answer is not to be kept.
-    cell: Option<Arc<KeyCell>>,
-    proof: Proven,
-    status: CacheStatus,
-    /// Taken before the read, so that what was decided before the question is not missed; see [`crate::rules`].
-    rules: Rules,
 }
 
 impl Verifier {

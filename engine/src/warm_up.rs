@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::clock;
-use crate::ids::ShardId;
+use talos_model::{ShardId, Status, clock};
+
 use crate::limits::{WARM_UP_KEYS_AT_ONCE, WARM_UP_PERCENT, WARM_UP_REST};
 use crate::priority;
-use crate::record::Status;
 use crate::shards::Shards;
 use crate::storage::StorageError;
 use crate::verifier::Verifier;

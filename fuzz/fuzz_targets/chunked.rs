@@ -1,10 +1,8 @@
-//! The chunked transfer coding: however the bytes are split, they decode to what a reader of the whole would make of them.
+//! The chunked transfer coding: the result does not depend on how the bytes are split, and equals
+//! that of a simple decoder of the whole.
 
 #![no_main]
-#![allow(
-    dead_code,
-    reason = "the server's own sources, of which a part is used here"
-)]
+#![allow(dead_code, reason = "only a part of the server's sources is used here")]
 
 #[path = "../../server/src/chunked.rs"]
 mod chunked;
@@ -57,7 +55,7 @@ fuzz_target!(|input: Input<'_>| {
     agrees(&edited(&coded, &input.edits), &input.pieces, limit);
 });
 
-/// The body and how many bytes it took, `None` while it is not complete.
+/// The body and the length of its coded form. `None` while it is not complete.
 type Decoded = Result<Option<(Vec<u8>, usize)>, ChunkError>;
 
 fn agrees(bytes: &[u8], pieces: &[u8], limit: usize) {
@@ -68,7 +66,7 @@ fn agrees(bytes: &[u8], pieces: &[u8], limit: usize) {
             assert!(decoded.0.len() <= limit);
             assert_eq!(Some(decoded), by_hand);
         }
-        // What is beyond a bound is refused, though it be well formed.
+        // Input beyond a limit is rejected, even if it is well formed.
         (Ok(None) | Err(ChunkError::Malformed), by_hand) => {
             assert!(
                 by_hand.is_none_or(|(body, length)| length - body.len() > limits::CHUNK_LINE_BYTES)
@@ -80,7 +78,7 @@ fn agrees(bytes: &[u8], pieces: &[u8], limit: usize) {
     }
 }
 
-/// Decodes in pieces of these lengths and then one of all the rest.
+/// Decodes in pieces of these lengths, then the rest at once.
 fn decode(bytes: &[u8], pieces: &[u8], limit: usize) -> Decoded {
     let mut decoder = ChunkedDecoder::new(limit);
     let (mut body, mut done) = (Vec::new(), 0);
@@ -98,7 +96,7 @@ fn decode(bytes: &[u8], pieces: &[u8], limit: usize) -> Decoded {
     Ok(None)
 }
 
-/// The same by the grammar of RFC 9112 §7.1, one line after the other, without bounds.
+/// A simple decoder: the grammar of RFC 9112 §7.1, line by line, without limits.
 fn whole(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut rest) = (Vec::new(), bytes);
     loop {
@@ -134,7 +132,7 @@ fn whole(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// What stands before the next CR LF.
+/// The bytes before the next CR LF.
 fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
     let line = &rest[..end];

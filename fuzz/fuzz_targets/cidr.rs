@@ -1,4 +1,4 @@
-//! Blocks of addresses against a model that looks at one bit after the other.
+//! Compares address blocks with a model that compares bit by bit.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ struct Input {
     text: String,
     blocks: [Cidr; 2],
     address: IpAddr,
-    /// From the start of the first block.
+    /// Offset from the start of the first block.
     offset: u128,
 }
 
@@ -66,7 +66,7 @@ fuzz_target!(|input: Input| {
             "{one} {address}"
         );
     }
-    // A block lies in another one when its ends do.
+    // A block lies in another one if both of its ends do.
     let within = other.contains(first) && other.contains(last);
     assert_eq!(one.lies_within(&other), within, "{one} {other}");
     assert!(one.lies_within(&one));
@@ -80,7 +80,7 @@ fn has_one_spelling(block: Cidr) {
     assert_eq!(Cidr::new(network, prefix_len), Some(block));
 }
 
-/// The bits of an address, IPv4 in its place among those of IPv6.
+/// The bits of an address. IPv4 addresses are mapped into IPv6.
 fn bits(address: IpAddr) -> Vec<bool> {
     let octets = match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),

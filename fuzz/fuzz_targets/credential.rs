@@ -1,5 +1,5 @@
-//! Issued keys: what is made is recognised, has one spelling, and nothing else passes; and every credential is of one kind
-//! for those who make, import and verify keys.
+//! Issued keys: a made key is recognised, has one spelling, and no altered one is accepted.
+//! Verification, import and identification agree on the kind of every credential.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 const SECRET: &str = "a secret of the length that is asked for";
 const PREFIXES: [&str; 5] = ["talos", "ory_ak", "_", "a_v1_b", "foreign"];
-/// Of the prefixes above, those that the engine accepts.
+/// The prefixes that the engine accepts.
 const ACCEPTED: [&str; 2] = ["talos", "ory_ak"];
 
 static KEY: LazyLock<ChecksumKey> = LazyLock::new(|| key(SECRET));
@@ -30,7 +30,7 @@ static OTHER_KEY: LazyLock<ChecksumKey> =
     LazyLock::new(|| key("another secret of the same length, about"));
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    // Nothing is written after the opening, so that the directory can go at once.
+    // Nothing is written after opening, so the directory can be removed at once.
     Engine::open(Options {
         path: scratch.path().to_owned(),
         shards: Some(1),
@@ -74,7 +74,7 @@ struct Input<'a> {
 }
 
 fuzz_target!(
-    // On a busy disk the opening takes longer than an input may.
+    // Opened in advance: on a busy disk that takes longer than one input may.
     init: {
         LazyLock::force(&ENGINE);
     },
@@ -109,7 +109,8 @@ fn check(input: &Input<'_>) {
     }
 }
 
-/// What parses is what would be made of its parts, but for the checksum; and its checksum fits only in one spelling.
+/// A key that parses equals the key made from its parts, except for the checksum. Only one spelling
+/// has a valid checksum.
 fn has_one_spelling(credential: &[u8]) {
     let Some(parsed) = IssuedKey::parse(credential) else {
         return;
@@ -127,7 +128,7 @@ fn has_one_spelling(credential: &[u8]) {
     assert_eq!(parsed.is_signed_by(&KEY), credential == made);
 }
 
-/// Import takes what verification takes for an imported key, and nothing that verification takes for an issued one.
+/// Import accepts exactly the credentials that verification treats as imported keys.
 fn is_of_one_kind(credential: &[u8]) {
     let query = Query {
         tenant: TenantId::SINGLE,
@@ -148,7 +149,8 @@ fn is_of_one_kind(credential: &[u8]) {
     let imported = imported_key_id(TenantId::SINGLE, credential);
     let expected = match &shape {
         _ if !(1..=CREDENTIAL_BYTES).contains(&credential.len()) => Err(Refusal::InvalidFormat),
-        // The shape of a token comes first, even where an issued key could be read.
+        // A credential with the shape of a token counts as one, even if it also parses as an issued
+        // key.
         Shape::Token(_) => Err(Refusal::InvalidFormat),
         Shape::Issued(key) => {
             assert_eq!(IssuedKey::parse(credential).as_ref(), Some(key));

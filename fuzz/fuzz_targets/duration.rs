@@ -1,4 +1,4 @@
-//! Durations: the reader against decimal arithmetic by hand, and writing against reading.
+//! Durations: compares the parser with decimal arithmetic, and formatting with parsing.
 
 #![no_main]
 
@@ -28,7 +28,8 @@ fuzz_target!(|text: &str| {
     let by_hand = by_hand(text);
     match (read, by_hand) {
         (Ok(duration), Some((nanos, slack))) => {
-            // More decimals than are looked at may cost a nanosecond each.
+            // The parser ignores decimals after a certain digit, so each term may lose a
+            // nanosecond.
             let short_by = nanos.checked_sub(duration.as_nanos());
             assert!(
                 short_by.is_some_and(|short_by| short_by <= slack),
@@ -52,8 +53,9 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// The nanoseconds, and by how many the reader may fall short; `None` for what is no duration. Every product is made digit
-/// by digit; one beyond 128 bits is as good as the greatest.
+/// The nanoseconds, and by how many the parser may be below them. `None` if the text is no
+/// duration. Products are computed digit by digit. A product beyond 128 bits counts as the greatest
+/// value.
 fn by_hand(text: &str) -> Option<(u128, u128)> {
     if text == "0" {
         return Some((0, 0));
@@ -83,7 +85,7 @@ fn by_hand(text: &str) -> Option<(u128, u128)> {
     Some((sum, slack))
 }
 
-/// The decimal digits of the product, with leading zeros enough.
+/// The decimal digits of the product, with leading zeros.
 fn times(digits: &str, factor: u64) -> String {
     let mut product = Vec::new();
     let mut carry = 0_u128;

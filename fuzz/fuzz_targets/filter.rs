@@ -1,5 +1,5 @@
-//! Filters of lists: what is written in the grammar is read as meant, whatever else is read has one meaning, and a refusal
-//! names a place in the text.
+//! Filters of lists: filters of the grammar parse to their meaning, any other accepted text has one
+//! meaning, and an error names a place in the text.
 
 #![no_main]
 
@@ -76,7 +76,8 @@ fn read(filter: &str) -> Result<Conditions, String> {
     }
 }
 
-/// The filter of these conditions; around each part stand `spaces`, but for those on both sides of `AND` never none.
+/// Writes these conditions as a filter, with `spaces` around each part. There is at least one space
+/// on both sides of `AND`.
 fn written(
     actor_id: Option<&str>,
     status: Option<Status>,
@@ -106,7 +107,7 @@ fn written(
     )
 }
 
-/// `filter: expected … at character N`, where N is one of the characters or the end.
+/// `filter: expected … at character N`, where N is the number of a character, or the end.
 fn names_a_place(error: &str, filter: &str) {
     assert!(error.starts_with("filter: expected "), "{filter}: {error}");
     let (_, place) = error.rsplit_once(" at character ").expect("a place");

@@ -1,11 +1,8 @@
-//! Heads of requests: where one ends does not depend on how its bytes came, and what decides the boundaries of the body is
-//! what a reader of single lines finds.
+//! Request heads: the result does not depend on how the bytes are split, and the length of the body
+//! is the one that a simple line-by-line reader finds.
 
 #![no_main]
-#![allow(
-    dead_code,
-    reason = "the server's own sources, of which a part is used here"
-)]
+#![allow(dead_code, reason = "only a part of the server's sources is used here")]
 
 #[path = "../../server/src/limits.rs"]
 mod limits;
@@ -73,7 +70,7 @@ fuzz_target!(|input: Input<'_>| {
     check(&edited(head.as_bytes(), &input.edits), input.cut);
 });
 
-/// What decides where a request ends and what it is, apart from the bytes it is read from.
+/// The result of parsing, independent of the input's memory.
 #[derive(Debug, PartialEq)]
 enum Read {
     Incomplete,
@@ -116,7 +113,7 @@ fn check(bytes: &[u8], cut: u16) {
     }
 }
 
-/// Reads the same lines with nothing but a search for CR LF and for the first colon.
+/// Compares with a simple reader that only searches for CR LF and for the first colon.
 fn is_what_its_lines_say(bytes: &[u8], head: &parser::Head<'_, '_>) {
     let text = &bytes[..head.len];
     assert!(text.ends_with(b"\r\n\r\n"));
@@ -129,7 +126,8 @@ fn is_what_its_lines_say(bytes: &[u8], head: &parser::Head<'_, '_>) {
         rest = &rest[end + 2..];
     }
     assert!(rest.is_empty());
-    // Empty lines may precede a request (RFC 9112 §2.2); the first that follows its line ends the head.
+    // Empty lines may precede a request (RFC 9112 §2.2). The first empty line after the request
+    // line ends the head.
     let start = lines
         .iter()
         .position(|line| !line.is_empty())

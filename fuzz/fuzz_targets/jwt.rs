@@ -1,4 +1,5 @@
-//! JSON Web Tokens: what is signed is verified, no change of it passes, and a signed text is read in one way only.
+//! JSON Web Tokens: a signed token is accepted, an altered one is rejected, and a signed text has
+//! one reading.
 
 #![no_main]
 
@@ -17,16 +18,16 @@ use talos_fuzz::claims::AnyClaims;
 use talos_fuzz::edits::{Edit, edited};
 
 const SEED: [u8; 32] = [1; 32];
-/// Of the JSON Object Signing and Encryption cookbook, RFC 7520 §3.4.
+/// The key of the JOSE cookbook, RFC 7520 §3.4.
 const RSA: &str =
-    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+    include_str!("../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
 
 static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     let ours = okp(SEED, "ours").to_string();
     let other = okp([2; 32], "other").to_string();
     SigningKeys::from_jwk_sets([ours.as_str(), &other, RSA]).expect("keys")
 });
-/// Tokens of each of the keys, whose parts can be exchanged.
+/// Tokens of each key, for exchanging their parts.
 static TOKENS: LazyLock<Vec<[String; 3]>> = LazyLock::new(|| {
     let claims = r#"{"iss":"i","sub":"0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b","iat":1,"nbf":1,"exp":9,"jti":"j","nid":"00000000-0000-0000-0000-000000000000","oid":"o","tty":"jwt"}"#;
     let claims = Claims::from_json(claims.as_bytes(), TokenType::Jwt).expect("claims");
@@ -102,7 +103,7 @@ fuzz_target!(|input: Input<'_>| {
     is_read_in_one_way(input.header.unwrap_or(good_header), &payload);
 });
 
-/// Three parts, each with one spelling.
+/// Checks that an accepted token has three parts, each with one spelling.
 fn is_looked_at(token: &str) {
     let Ok(parsed) = Jwt::parse(token) else {
         return;
@@ -118,7 +119,7 @@ fn is_looked_at(token: &str) {
     let _ = parsed.unverified_claims();
 }
 
-/// Signs the two texts, whatever they are. What is then accepted says what a general JSON library reads in it.
+/// Signs any two texts. If the result is accepted, its claims are those that `serde_json` reads.
 fn is_read_in_one_way(header: &[u8], payload: &[u8]) {
     let signed = format!(
         "{}.{}",
@@ -170,7 +171,7 @@ fn is_read_in_one_way(header: &[u8], payload: &[u8]) {
         assert_eq!(value[name], *custom);
     }
     assert_eq!(unverified.as_ref(), Ok(&claims));
-    // What was read can be written, and says the same again.
+    // Accepted claims can be written, and read again to the same claims.
     let text = claims
         .to_json(TokenType::Jwt)
         .expect("claims that were accepted");

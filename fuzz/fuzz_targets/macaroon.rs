@@ -1,4 +1,5 @@
-//! Macaroons: what is made is verified, no change of it passes, and whatever a holder appends takes away and never adds.
+//! Macaroons: a minted macaroon is accepted, an altered one is rejected, and caveats that a holder
+//! appends only narrow it.
 
 #![no_main]
 
@@ -38,7 +39,7 @@ struct Input {
     first: Option<Vec<u8>>,
 }
 
-/// What a holder can append: mostly something that could be a narrowing.
+/// A caveat that a holder can append: mostly one that could narrow the token.
 #[derive(Arbitrary, Debug)]
 enum Caveat {
     Narrowing(AnyNarrowing),
@@ -104,7 +105,7 @@ fuzz_target!(|input: Input| {
     );
     assert_eq!(token, parts.token(prefix));
 
-    // Prefix and location are no part of what is signed; nothing else may change.
+    // Prefix and location are not signed. Nothing else may change.
     let altered = edited(token.as_bytes(), &input.edits);
     if let Ok(altered) = std::str::from_utf8(&altered)
         && let Ok(read) = verify(&KEYS, altered)
@@ -117,7 +118,7 @@ fuzz_target!(|input: Input| {
         parts.append(caveat.bytes());
         let token = parts.token(prefix);
         let Ok(narrowed) = verify(&KEYS, &token) else {
-            // What follows cannot mend it.
+            // Later caveats cannot repair it.
             parts.append(b"{\"scp\":[]}".to_vec());
             assert!(verify(&KEYS, &parts.token(prefix)).is_err());
             return;
@@ -127,7 +128,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// What parses is what the parts of it would be written to.
+/// A macaroon that parses equals the one written from its parts.
 fn has_one_spelling(token: &str) {
     let Ok(macaroon) = Macaroon::parse(token) else {
         return;
@@ -139,7 +140,8 @@ fn has_one_spelling(token: &str) {
         caveats: macaroon.caveats().map(<[u8]>::to_vec).collect(),
         signature: [0; 32],
     };
-    // 32 bytes of signature are the last 43 characters, but for what the character before them holds of it.
+    // The 32 bytes of the signature are the last 43 characters and some bits of the character
+    // before them.
     let unsigned = parts.token("");
     let same = unsigned.len() - 44;
     assert_eq!(
@@ -148,7 +150,8 @@ fn has_one_spelling(token: &str) {
     );
 }
 
-/// The issuer signs nothing but its own claims; were it to sign another text, it would be read as every JSON reader does.
+/// The issuer signs only its own claims. If it signed another text, the claims would be those that
+/// every JSON reader reads.
 fn first_caveat_is_read_as_it_stands(first: &[u8], claims: &Claims, prefix: &str) {
     let identifier = claims.token_id.clone().into_bytes();
     let token = Parts::signed(SECRET, None, identifier, vec![first.to_owned()]).token(prefix);
@@ -181,7 +184,7 @@ fn narrow(token: &str, claims: &Claims, narrowing: &Narrowing) {
     assert_eq!(read, wanted);
 }
 
-/// Everything that `inner` allows, `outer` allows, and nothing else differs.
+/// Checks that `outer` allows everything that `inner` allows, and that nothing else differs.
 fn assert_within(inner: &Claims, outer: &Claims) {
     assert!(inner.expires_at_s <= outer.expires_at_s);
     assert!(inner.not_before_s >= outer.not_before_s);

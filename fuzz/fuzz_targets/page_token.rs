@@ -1,4 +1,5 @@
-//! Page tokens: each opens for its own list and filter, and neither an altered one nor any other text opens.
+//! Page tokens: each is accepted for its own list and filter only. Altered tokens and other texts
+//! are rejected.
 
 #![no_main]
 
@@ -16,7 +17,7 @@ use talos_fuzz::escaped;
 use uuid::Uuid;
 
 const NOW: UnixMillis = UnixMillis(1_750_000_000_000);
-/// What a place in the index may take, so that its token is one that is looked at.
+/// The longest index position whose token is still decoded.
 const PLACE_BYTES_MAX: usize = 512;
 
 static OLD: LazyLock<PageTokenKeys> = LazyLock::new(|| keys("old", &[]));
@@ -75,7 +76,7 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// `None` for an actor that no filter can name.
+/// `None` if no filter can name the actor.
 fn selection(list: &List<'_>) -> Option<Selection> {
     let actor = list.actor_id;
     if actor.is_some_and(|text| !(1..=255).contains(&text.chars().count())) {
@@ -113,7 +114,8 @@ fn sealed(keys: &PageTokenKeys, list: &Selection, place: &[u8], nonce: &[u8; 24]
         .to_owned()
 }
 
-/// Where the page begins; `None` when the token is refused, which is always a 400 that names it.
+/// The position at which the page begins. `None` if the token is rejected: always with a 400 that
+/// names it.
 fn open(keys: &PageTokenKeys, list: &Selection, token: &str) -> Option<Vec<u8>> {
     let mut conditions = Vec::new();
     if let Some(actor_id) = &list.actor_id {

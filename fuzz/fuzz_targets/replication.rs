@@ -1,5 +1,5 @@
-//! Frames of replication: no split of the bytes matters, a message has one spelling, and a handshake that somebody has
-//! touched leads nowhere.
+//! Replication frames: the result does not depend on how the bytes are split, a message has one
+//! spelling, and an altered handshake fails.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ struct Input<'a> {
     bodies: Vec<&'a [u8]>,
     edits: Vec<Edit>,
     pieces: Vec<u8>,
-    /// Which side of a handshake is listened to, and altered.
+    /// The number of the handshake frame that is altered.
     touched: Option<u8>,
 }
 
@@ -63,7 +63,7 @@ fn agrees(bytes: &[u8], pieces: &[u8]) {
     }
 }
 
-/// Decodes in pieces of these lengths and then one of all the rest.
+/// Decodes in pieces of these lengths, then the rest at once.
 fn decode(bytes: &[u8], pieces: &[u8], most: usize) -> Decoded {
     let mut decoder = Decoder::new();
     decoder.allow(most);
@@ -84,7 +84,7 @@ fn decode(bytes: &[u8], pieces: &[u8], most: usize) -> Decoded {
     (bodies, None)
 }
 
-/// The same from the whole, as long as there are frames.
+/// A simple decoder of the whole. Stops at the first invalid frame.
 fn whole(mut bytes: &[u8], most: usize) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     while let Some((head, rest)) = bytes.split_at_checked(8) {
@@ -118,7 +118,7 @@ fn identity(node: u8) -> Identity {
     }
 }
 
-/// Whoever does not know the secret does not get through, whatever they send.
+/// A peer that does not know the secret cannot open a link, whatever it sends.
 fn opens_for_nobody(bytes: &[u8]) {
     let called = Link::answer(identity(2), Nonce([2; 32]), 0);
     let (calling, _) = Link::call(identity(1), Nonce([1; 32]), 0);
@@ -130,7 +130,7 @@ fn opens_for_nobody(bytes: &[u8]) {
     }
 }
 
-/// Two that know the secret meet, unless one of their frames is altered.
+/// Two peers that know the secret open a link, unless one of their frames is altered.
 fn meet(touched: usize, edits: &[Edit]) {
     let (mut replica, hello) = Link::call(identity(1), Nonce([1; 32]), 0);
     let mut primary = Link::answer(identity(2), Nonce([2; 32]), 0);
@@ -149,7 +149,7 @@ fn meet(touched: usize, edits: &[Edit]) {
         let mut answer = Vec::new();
         let incoming = receiver.on_bytes(&sent, &mut answer);
         let opened = matches!(incoming.as_deref(), Ok([Incoming::Open(_), ..]));
-        // What was added behind a frame is looked at with the next one.
+        // Bytes appended to a frame are read with the next frame.
         let only_longer = sent.starts_with(&frame);
         assert!(opened == (number >= 2) || altered, "frame {number}");
         assert!(!opened || number >= 2);

@@ -1,4 +1,5 @@
-//! Updates: the mask decides which fields change, the body to what, and the wrapping of the body changes nothing.
+//! Updates: the mask decides which fields change, the body holds their values, and a wrapped body
+//! means the same.
 
 #![no_main]
 
@@ -31,7 +32,7 @@ struct Input<'a> {
 }
 
 fuzz_target!(|input: Input<'_>| {
-    // Nothing is said of these but that they are read or refused.
+    // These need only be accepted or rejected without a panic.
     let _ = parse_request(input.raw_body, input.raw_query).map_err(refused);
     let body = body(&input);
     let text = Value::Object(body.clone()).to_string();
@@ -71,7 +72,7 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// Every refusal is a 400.
+/// Checks that an error is a 400.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(error: talos_api::error::ApiError) {
     assert_eq!(error.status(), 400, "{error}");
@@ -136,7 +137,7 @@ fn names_nothing(body: &Map<String, Value>, mask: Option<&[&str]>) -> bool {
         && body.get("name").is_none_or(|name| name == "")
 }
 
-/// The paths of the mask; `None` for the empty one, which is no mask.
+/// The paths of the mask. `None` for an empty mask, which counts as absent.
 fn listed(mask: &str) -> Option<Vec<&str>> {
     (!mask.is_empty()).then(|| mask.split(',').map(str::trim).collect())
 }

@@ -1,4 +1,4 @@
-//! The body of a verification: the reader by hand, the strict reader and a general JSON library read the same.
+//! The body of a verification: the fast parser, the strict parser and `serde_json` agree.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use talos_api::verify::{VerifyRequest, parse_request};
 
-/// A field that nobody asks for. A body that holds one is left to the strict reader.
+/// An unknown field. The fast parser leaves a body with one to the strict parser.
 const UNKNOWN: &str = "\"unknown\":0,";
 
 #[derive(Arbitrary, Debug)]
@@ -59,13 +59,13 @@ fn readers_agree(body: &[u8]) {
         assert_eq!(audiences, read.collect::<Value>());
         assert!((1..=8192).contains(&credential.len()));
     }
-    // A field more sends the body by another way and changes nothing.
+    // With one more field, the strict parser reads the body. The result must be the same.
     let Some(brace) = body.iter().position(|&byte| byte == b'{') else {
         return;
     };
     let (before, rest) = body.split_at(brace + 1);
     let is_empty_object = rest.trim_ascii_start().starts_with(b"}");
-    // Of the letters of a name, only `\\u` escapes one.
+    // The letters of a name can only be escaped with `\\u`.
     let holds = |text: &[u8]| rest.windows(text.len()).any(|window| window == text);
     let holds_unknown = holds(b"unknown") || holds(b"\\u");
     if is_empty_object || holds_unknown || before.len() > 1 && !before.trim_ascii().eq(b"{") {

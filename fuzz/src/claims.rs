@@ -1,4 +1,4 @@
-//! Claims of derived tokens with anything in them that a key and its holder can put there.
+//! Claims of derived tokens, with any values that a key and its holder can set.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::{Map, Number, Value};
@@ -7,7 +7,7 @@ use talos_engine::token::{Claims, CustomClaims};
 use talos_engine::{KeyId, TenantId, Visibility};
 use uuid::Uuid;
 
-/// Claims, made of the bytes of the fuzzer.
+/// Claims made from the fuzzer's bytes.
 #[derive(Debug)]
 pub struct AnyClaims(pub Claims);
 
@@ -46,10 +46,10 @@ impl<'a> Arbitrary<'a> for AnyClaims {
     }
 }
 
-/// Mostly times of this century, now and then any number.
+/// Mostly times of this century, sometimes any number.
 ///
 /// # Errors
-/// When the bytes of the fuzzer are at an end.
+/// When the fuzzer's bytes are used up.
 pub fn any_seconds(u: &mut Unstructured<'_>) -> Result<i64> {
     if u.ratio(1, 8)? {
         return u.arbitrary();
@@ -60,7 +60,7 @@ pub fn any_seconds(u: &mut Unstructured<'_>) -> Result<i64> {
 /// Blocks of both families, often one within the other.
 ///
 /// # Errors
-/// When the bytes of the fuzzer are at an end.
+/// When the fuzzer's bytes are used up.
 pub fn any_cidrs(u: &mut Unstructured<'_>) -> Result<Vec<Cidr>> {
     let count = u.int_in_range(0..=3)?;
     (0..count).map(|_| any_cidr(u)).collect()
@@ -69,10 +69,10 @@ pub fn any_cidrs(u: &mut Unstructured<'_>) -> Result<Vec<Cidr>> {
 /// One block.
 ///
 /// # Errors
-/// When the bytes of the fuzzer are at an end.
+/// When the fuzzer's bytes are used up.
 pub fn any_cidr(u: &mut Unstructured<'_>) -> Result<Cidr> {
     let address = if u.ratio(1, 4)? {
-        // An IPv4 address in the clothes of IPv6.
+        // An IPv4-mapped IPv6 address.
         std::net::Ipv4Addr::from_bits(u.arbitrary()?)
             .to_ipv6_mapped()
             .into()

@@ -2,24 +2,24 @@
 
 use arbitrary::Arbitrary;
 
-/// One change. Places are taken modulo the length, so that every edit does something to every text.
+/// One change. Positions count modulo the length, so that every edit fits every text.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Edit {
-    /// Another byte.
+    /// Replaces a byte.
     Replace { at: u16, with: u8 },
-    /// One bit of a byte.
+    /// Flips a bit of a byte.
     Flip { at: u16, bit: u8 },
-    /// One byte more.
+    /// Inserts a byte.
     Insert { at: u16, with: u8 },
-    /// One byte less.
+    /// Removes a byte.
     Remove { at: u16 },
-    /// The rest is cut off.
+    /// Cuts off the rest.
     Truncate { at: u16 },
-    /// Two bytes change places.
+    /// Swaps two bytes.
     Swap { a: u16, b: u16 },
 }
 
-/// `text` after `edits`.
+/// Applies `edits` to `text`.
 #[must_use]
 pub fn edited(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     let mut text = text.to_vec();

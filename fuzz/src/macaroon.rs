@@ -1,5 +1,5 @@
-//! Macaroons as their holders and their issuer see them, written down a second time: the bytes of libmacaroons' version 2 and
-//! the chain of signatures.
+//! A second, independent writer of macaroons: the bytes of libmacaroons' version 2 and the chain of
+//! signatures.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// What a server whose secret is `secret` makes of these.
+    /// The macaroon that a server with this secret mints from these parts.
     #[must_use]
     pub fn signed(
         secret: &str,
@@ -38,13 +38,13 @@ impl Parts {
         parts
     }
 
-    /// What every holder can do.
+    /// Appends a caveat. Every holder can do this.
     pub fn append(&mut self, caveat: Vec<u8>) {
         self.signature = hmac(&self.signature, &caveat);
         self.caveats.push(caveat);
     }
 
-    /// The credential.
+    /// The macaroon as a credential.
     #[must_use]
     pub fn token(&self, prefix: &str) -> String {
         let mut bytes = vec![2];
@@ -63,7 +63,7 @@ impl Parts {
     }
 }
 
-/// Type, length as a varint, content.
+/// Appends a packet: type, length as a varint, content.
 fn packet(bytes: &mut Vec<u8>, kind: u8, content: &[u8]) {
     bytes.push(kind);
     let mut length = content.len();

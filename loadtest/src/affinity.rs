@@ -1,4 +1,4 @@
-//! Which cores belong to the server and which to the load threads, so that neither steals from the other.
+//! Divides the cores between the server and the load threads, so that they do not compete.
 
 use std::io;
 
@@ -15,7 +15,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Gives the first half of the cores to the server and the rest to the load. With a single core both share it.
+    /// Gives the first half of the cores to the server and the rest to the load. With a single core
+    /// both share it.
     #[must_use]
     pub fn divide(cores: &[usize]) -> Self {
         match cores {
@@ -33,7 +34,7 @@ impl Layout {
         }
     }
 
-    /// Gives all cores to the load, for a server that runs elsewhere or was not started here.
+    /// Gives all cores to the load, for a server that this program did not start.
     #[must_use]
     pub fn load_only(cores: &[usize]) -> Self {
         Self {
@@ -42,7 +43,7 @@ impl Layout {
         }
     }
 
-    /// Whether server and load run on the same core.
+    /// Whether the server and the load share a core.
     #[must_use]
     pub fn shared(&self) -> bool {
         self.server.iter().any(|core| self.load.contains(core))
@@ -52,7 +53,7 @@ impl Layout {
 /// The cores that this process may use, in ascending order.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system call.
 pub fn allowed_cores() -> io::Result<Vec<usize>> {
     cores_of(None)
 }
@@ -60,7 +61,7 @@ pub fn allowed_cores() -> io::Result<Vec<usize>> {
 /// The cores that a process may use, in ascending order; `None` = this one.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system call.
 pub fn cores_of(pid: Option<Pid>) -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(pid)?;
     Ok((0..CpuSet::MAX_CPU)
@@ -68,11 +69,11 @@ pub fn cores_of(pid: Option<Pid>) -> io::Result<Vec<usize>> {
         .collect())
 }
 
-/// Binds the calling thread, and every process and thread that it starts from then on, to `cores`. No cores: does
-/// nothing.
+/// Binds the calling thread, and every process and thread that it starts from then on, to `cores`.
+/// No cores: does nothing.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system call.
 pub fn pin_current_thread(cores: &[usize]) -> io::Result<()> {
     if cores.is_empty() {
         return Ok(());

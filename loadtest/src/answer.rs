@@ -11,21 +11,21 @@ pub const BYTES_MAX: usize = 4 << 20;
 
 static HEAD_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
-/// Where things are in a complete answer.
+/// The parts of a complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; it ends where the answer ends.
+    /// The body. The answer ends where it ends.
     pub body: Range<usize>,
-    /// The server closes the connection.
+    /// The server closes the connection after it.
     pub close: bool,
 }
 
-/// Finds the answer at the beginning of `bytes`; `None` = more bytes must come.
+/// Finds the answer at the beginning of `bytes`. `None` if it is not complete yet.
 ///
 /// # Errors
-/// What is wrong, when this is no such answer.
+/// What is wrong, if the bytes are no such answer.
 pub fn find(bytes: &[u8]) -> Result<Option<Answer>, &'static str> {
     let Some(end) = HEAD_END.find(bytes) else {
         return if bytes.len() > BYTES_MAX {
@@ -46,7 +46,7 @@ pub fn find(bytes: &[u8]) -> Result<Option<Answer>, &'static str> {
             .split_at_checked(line_end + 1)
             .ok_or("no header line")?;
         rest = after;
-        // The first letter sorts out most headers before a name is compared.
+        // The first letter rules out most headers before names are compared.
         if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
             continue;
         }

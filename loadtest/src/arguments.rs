@@ -12,19 +12,22 @@ use crate::popularity::Popularity;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
 ///
-/// Without a flag it starts a server of its own in a temporary directory, makes keys, finds the highest rate by a closed loop (each
-/// connection sends its next request when it has its answer), and then sends at 70 % of it on a fixed schedule (an open
-/// loop). In an open loop, latency counts from the moment a request was due, queueing included.
+/// Without a flag it starts a server of its own in a temporary directory, makes keys, finds the
+/// highest rate by a closed loop (each connection sends its next request when it has its answer),
+/// and then sends at 70 % of it on a fixed schedule (an open loop). In an open loop, latency counts
+/// from the moment a request was due, queueing included.
 ///
-/// Every verdict is compared with what is known of the key; a wrong or missing answer fails the run with exit code 1.
+/// Every verdict is compared with what is known of the key; a wrong or missing answer fails the run
+/// with exit code 1.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "talos-loadtest", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Use the server that runs at this address (http://host:port) instead of starting one. Keys are made there and stay
-    /// there.
+    /// Use the server that runs at this address (http://host:port) instead of starting one. Keys
+    /// are made there and stay there.
     #[arg(long, help_heading = "Server")]
     pub url: Option<String>,
-    /// Use the server that listens at this Unix socket. Without a path: start a server, and reach it over a Unix socket.
+    /// Use the server that listens at this Unix socket. Without a path: start a server, and reach
+    /// it over a Unix socket.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", conflicts_with = "url", help_heading = "Server")]
     pub unix: Option<String>,
     /// The program to start; by default, `talos` beside this program.
@@ -35,22 +38,25 @@ pub struct Arguments {
         help_heading = "Server"
     )]
     pub server: Option<PathBuf>,
-    /// Process id of a server that runs on this machine: shows its CPU time, memory and descriptors.
+    /// Process id of the server, if it runs on this machine: the report then shows its CPU time,
+    /// memory and descriptors.
     #[arg(long, help_heading = "Server")]
     pub pid: Option<u32>,
 
-    /// Keys to make before the load, up to 10 million. Imported keys need no memory here, issued ones 100 bytes each.
+    /// Keys to make before the load, up to 10 million. Imported keys take no memory in this
+    /// program, issued keys 100 bytes each.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000), help_heading = "Requests")]
     pub keys: u32,
-    /// Shares of the classes among the requests: valid (issued keys), imported, revoked, unknown, jwt, macaroon, batch
-    /// (batchVerify), changing (keys that --writes-per-second makes and revokes; 5 % if not named).
+    /// Shares of the classes among the requests: valid (issued keys), imported, revoked, unknown,
+    /// jwt, macaroon, batch (batchVerify), changing (keys that --writes-per-second makes and
+    /// revokes; 5 % if not named).
     #[arg(
         long,
         default_value = "valid=80,revoked=10,unknown=10",
         help_heading = "Requests"
     )]
     pub mix: Shares,
-    /// Which keys are asked for: uniform, zipf, or zipf=EXPONENT.
+    /// Which keys are requested: uniform, zipf, or zipf=EXPONENT.
     #[arg(long, default_value = "uniform", help_heading = "Requests")]
     pub popularity: Popularity,
     /// Credentials in each batch.
@@ -59,22 +65,24 @@ pub struct Arguments {
     /// Tokens of each kind to derive, if the mix has any.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Requests")]
     pub tokens: u32,
-    /// Repeats the same choice of keys and send times. Imported credentials are computed from it.
+    /// Seed of all random choices: the same seed chooses the same keys and send times. Imported
+    /// credentials are computed from it.
     #[arg(long, default_value_t = 1, help_heading = "Requests")]
     pub seed: u64,
-    /// Make no keys: an earlier run with the same --seed, --keys and --mix has made them. For mixes of imported, revoked,
-    /// unknown, jwt, macaroon, batch and changing.
+    /// Make no keys; use those of an earlier run with the same --seed, --keys and --mix. Possible
+    /// with all classes but valid.
     #[arg(long, help_heading = "Requests")]
     pub reuse: bool,
 
     /// Only the closed loop: the highest rate with this many connections.
     #[arg(long, conflicts_with_all = ["rate", "ramp"], help_heading = "Load")]
     pub closed: bool,
-    /// Only the open loop, at this many requests per second. With --ramp: the highest rate to try, instead of the one that a
-    /// closed loop finds.
+    /// Only the open loop, at this many requests per second. With --ramp: the highest rate to try,
+    /// instead of the one that a closed loop finds.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Load")]
     pub rate: Option<u32>,
-    /// Find the highest rate that keeps the 99th percentile under --p99, by open loops of --step each.
+    /// Find the highest rate that keeps the 99th percentile under --p99, by open loops of --step
+    /// each.
     #[arg(long, help_heading = "Load")]
     pub ramp: bool,
     /// The limit for --ramp, for example 500us, 1ms or 1s.
@@ -98,7 +106,7 @@ pub struct Arguments {
     /// Connections that are closed and made again per second.
     #[arg(long, value_name = "PER-SECOND", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000), help_heading = "Load")]
     pub churn: u32,
-    /// Keys issued, imported and revoked per second beside the verifications.
+    /// Keys issued, imported and revoked per second during the load.
     #[arg(long, value_name = "PER-SECOND", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000), help_heading = "Load")]
     pub writes_per_second: u32,
     /// Load threads; by default one for each core that the server does not need.
@@ -112,17 +120,18 @@ pub struct Arguments {
         help_heading = "Load"
     )]
     pub cores: Vec<usize>,
-    /// How load threads wait: spinning is exact but needs cores of their own; by default they spin if they have these.
+    /// How load threads wait. Spinning is exact, but each thread needs a core of its own. By
+    /// default they spin if they have one.
     #[arg(long, help_heading = "Load")]
     pub wait: Option<Wait>,
 
-    /// Write the report here, too, as JSON.
+    /// Also write the report to this file, as JSON.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub json: Option<PathBuf>,
-    /// Write the report here, too, as one HTML page with plots.
+    /// Also write the report to this file, as one HTML page with plots.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
-    /// Measure nothing: show two reports that --json has written side by side.
+    /// Do not measure; show two reports written by --json side by side.
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["url", "unix", "server", "json"], help_heading = "Output")]
     pub compare: Vec<PathBuf>,
 }
@@ -137,7 +146,8 @@ pub enum Wait {
 }
 
 impl Arguments {
-    /// The shares, with some for changing keys if there are writes and the mix does not say.
+    /// The shares of the classes. If keys are written and the mix names no changing keys, these get
+    /// 5 %.
     #[must_use]
     pub fn shares(&self) -> Shares {
         let mut shares = self.mix.clone();
@@ -147,10 +157,10 @@ impl Arguments {
         shares
     }
 
-    /// Refuses flags that do not go together.
+    /// Checks flags against each other.
     ///
     /// # Errors
-    /// What to do instead.
+    /// A message that says what to do instead.
     pub fn check(&self) -> Result<(), LoadError> {
         let wrong = |what: &str| Err(LoadError::Flags(what.to_owned()));
         let running = self.url.is_some() || self.unix.as_ref().is_some_and(|path| !path.is_empty());

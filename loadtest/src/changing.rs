@@ -1,20 +1,22 @@
-//! Keys that are made and revoked while they are verified, and what may be said of each at which moment.
+//! Keys that are made and revoked while they are verified, and which verdict is right for each at
+//! which moment.
 //!
-//! Guarantees: a key is shown to readers only after its creation was acknowledged. Its revocation is marked as sent before the
-//! first byte of the request leaves, and as acknowledged after the whole answer is here. So a reader that looks before it
-//! sends and again when it has its answer never calls a right answer wrong.
+//! Guarantees: readers see a key only after its creation was acknowledged. A revocation is marked
+//! as sent before the first byte of the request is sent, and as acknowledged after the whole answer
+//! has been received. A reader takes a snapshot before it sends, and asks it when the answer is
+//! complete. It therefore never calls a right answer wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::random::Random;
 
-/// A key and how far its revocation is.
+/// A key and the state of its revocation.
 #[derive(Debug)]
 pub struct ChangingKey {
-    /// What is verified.
+    /// The credential that is verified.
     pub credential: String,
-    /// What the admin endpoints call it.
+    /// Its id at the admin endpoints.
     pub key_id: String,
     sent: AtomicBool,
     acknowledged: AtomicBool,
@@ -32,50 +34,52 @@ impl ChangingKey {
         }
     }
 
-    /// The revocation is about to be sent: from now on both verdicts are right. Only the first caller may send it.
+    /// Claims the right to send the revocation. From now on both verdicts are right. Only one
+    /// caller wins.
     #[must_use]
-    pub fn revocation_leaves(&self) -> Turn {
+    pub fn claim_revocation(&self) -> RevocationClaim {
         if self.sent.swap(true, Ordering::SeqCst) {
-            Turn::Taken
+            RevocationClaim::Lost
         } else {
-            Turn::Yours
+            RevocationClaim::Won
         }
     }
 
-    /// The revocation was acknowledged: a request sent from now on must be refused.
-    pub fn revocation_is_acknowledged(&self) {
+    /// Marks the revocation as acknowledged: the answer to a request that is sent from now on must
+    /// be "revoked".
+    pub fn acknowledge_revocation(&self) {
         self.acknowledged.store(true, Ordering::SeqCst);
     }
 
-    /// What a request that is sent now must be answered.
+    /// The state of the key for a request that is sent now.
     #[must_use]
-    pub fn look(self: &Arc<Self>) -> Glance {
-        Glance {
-            must_be_refused: self.acknowledged.load(Ordering::SeqCst),
+    pub fn snapshot(self: &Arc<Self>) -> KeySnapshot {
+        KeySnapshot {
+            must_be_revoked: self.acknowledged.load(Ordering::SeqCst),
             key: Arc::clone(self),
         }
     }
 }
 
-/// Whose turn it is to revoke a key.
+/// Who may send the revocation of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// The caller's.
-    Yours,
-    /// Somebody else has begun.
-    Taken,
+pub enum RevocationClaim {
+    /// The caller.
+    Won,
+    /// Another caller has claimed it before.
+    Lost,
 }
 
-/// What was known of a key when its verification was sent.
+/// The state of a key when its verification was sent.
 #[derive(Clone, Debug)]
-pub struct Glance {
+pub struct KeySnapshot {
     key: Arc<ChangingKey>,
-    must_be_refused: bool,
+    must_be_revoked: bool,
 }
 
-/// What an answer says of a key.
+/// The state that an answer reports for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum KeyState {
     /// It is valid.
     Valid,
     /// It is revoked.
@@ -84,22 +88,22 @@ pub enum Said {
     Other,
 }
 
-impl Glance {
-    /// Whether an answer that is complete now may say this.
+impl KeySnapshot {
+    /// Whether an answer that is complete now may report this state.
     #[must_use]
-    pub fn allows(&self, said: Said) -> bool {
-        match said {
-            Said::Valid => !self.must_be_refused,
-            Said::Revoked => self.key.sent.load(Ordering::SeqCst),
-            Said::Other => false,
+    pub fn allows(&self, state: KeyState) -> bool {
+        match state {
+            KeyState::Valid => !self.must_be_revoked,
+            KeyState::Revoked => self.key.sent.load(Ordering::SeqCst),
+            KeyState::Other => false,
         }
     }
 }
 
-/// Keys kept at a time. Some of them are revoked, so that these are asked for, too.
+/// Keys kept at a time. Some of them are revoked, so that revoked keys are requested, too.
 pub const PLACES: usize = 256;
 
-/// The keys that readers may ask for now.
+/// The keys that may be requested now.
 #[derive(Debug)]
 pub struct Pool {
     places: Vec<Mutex<Option<Arc<ChangingKey>>>>,
@@ -119,7 +123,8 @@ impl Pool {
         guard.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Shows a new key. It takes an empty place, else that of a key whose revocation was acknowledged, else a random one.
+    /// Adds a key. It takes an empty place, else the place of a key whose revocation was
+    /// acknowledged, else a random one.
     pub fn show(&self, key: ChangingKey, random: &mut Random) {
         let start = random_place(random);
         let order = (start..PLACES).chain(0..start);
@@ -136,7 +141,7 @@ impl Pool {
         }
     }
 
-    /// Any key, as a verification wants it; `None` while there is none.
+    /// A random key. `None` while there is none.
     pub fn any(&self, random: &mut Random) -> Option<Arc<ChangingKey>> {
         let start = random_place(random);
         (start..PLACES)
@@ -144,12 +149,12 @@ impl Pool {
             .find_map(|place| self.at(place))
     }
 
-    /// A key that nobody has begun to revoke, marked as being revoked. Only one caller gets it.
+    /// Claims a random key for revocation. Each key is returned to one caller only.
     pub fn take_for_revocation(&self, random: &mut Random) -> Option<Arc<ChangingKey>> {
         let start = random_place(random);
         (start..PLACES).chain(0..start).find_map(|place| {
             self.at(place)
-                .filter(|key| key.revocation_leaves() == Turn::Yours)
+                .filter(|key| key.claim_revocation() == RevocationClaim::Won)
         })
     }
 }
@@ -170,22 +175,23 @@ mod tests {
     #[test]
     fn verdicts_are_judged_by_when_they_were_asked_and_given() {
         let key = Arc::new(key("k"));
-        let before = key.look();
-        assert!(before.allows(Said::Valid) && !before.allows(Said::Revoked));
-        assert_eq!(key.revocation_leaves(), Turn::Yours);
-        assert_eq!(key.revocation_leaves(), Turn::Taken);
-        let between = key.look();
-        for glance in [&before, &between] {
-            assert!(glance.allows(Said::Valid) && glance.allows(Said::Revoked));
+        let before = key.snapshot();
+        assert!(before.allows(KeyState::Valid) && !before.allows(KeyState::Revoked));
+        assert_eq!(key.claim_revocation(), RevocationClaim::Won);
+        assert_eq!(key.claim_revocation(), RevocationClaim::Lost);
+        let between = key.snapshot();
+        for snapshot in [&before, &between] {
+            assert!(snapshot.allows(KeyState::Valid) && snapshot.allows(KeyState::Revoked));
         }
-        key.revocation_is_acknowledged();
-        // Asked before the acknowledgement: the answer may have been made before it.
-        for glance in [&before, &between] {
-            assert!(glance.allows(Said::Valid) && glance.allows(Said::Revoked));
+        key.acknowledge_revocation();
+        // These requests were sent before the acknowledgement, so the server may have answered
+        // before the revocation.
+        for snapshot in [&before, &between] {
+            assert!(snapshot.allows(KeyState::Valid) && snapshot.allows(KeyState::Revoked));
         }
-        let after = key.look();
-        assert!(!after.allows(Said::Valid) && after.allows(Said::Revoked));
-        assert!(!before.allows(Said::Other) && !after.allows(Said::Other));
+        let after = key.snapshot();
+        assert!(!after.allows(KeyState::Valid) && after.allows(KeyState::Revoked));
+        assert!(!before.allows(KeyState::Other) && !after.allows(KeyState::Other));
     }
 
     #[test]
@@ -197,7 +203,7 @@ mod tests {
             pool.show(key(&number.to_string()), &mut random);
         }
         let revoked = pool.take_for_revocation(&mut random).unwrap();
-        revoked.revocation_is_acknowledged();
+        revoked.acknowledge_revocation();
         for _ in 1..PLACES {
             let other = pool.take_for_revocation(&mut random).unwrap();
             assert_ne!(other.credential, revoked.credential);

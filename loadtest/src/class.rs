@@ -1,10 +1,10 @@
-//! Kinds of requests, and how often each is sent.
+//! Classes of requests, and how often each is sent.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of what a request asks for.
+/// The class of a request: what is known of its credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// An issued key, not revoked.
@@ -26,7 +26,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// All classes, in the order of reports.
+    /// All classes, in the order in which reports list them.
     pub const ALL: [Self; 8] = [
         Self::Valid,
         Self::Imported,
@@ -120,11 +120,12 @@ impl<T> PerClass<T> {
     }
 }
 
-/// How many of each class among [`Shares::total`] requests, for example `valid=80,revoked=10,unknown=10`.
+/// How many requests of each class there are among [`Shares::total`], for example
+/// `valid=80,revoked=10,unknown=10`.
 pub type Shares = PerClass<u32>;
 
 impl Shares {
-    /// What the shares are parts of; above 0.
+    /// The sum of the shares; above 0.
     #[must_use]
     pub fn total(&self) -> u32 {
         Class::ALL.iter().map(|class| *self.get(*class)).sum()

@@ -1,4 +1,5 @@
-//! A blocking HTTP/1.1 client for what is not measured to the microsecond: making keys, writing, asking for the version.
+//! A blocking HTTP/1.1 client for requests that are not measured to the microsecond: making keys,
+//! writes, the version.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
@@ -6,10 +7,10 @@ use std::time::Duration;
 use crate::answer;
 use crate::endpoint::{Endpoint, Stream};
 
-/// A server that is silent for longer counts as gone.
+/// A request fails if the server sends nothing for this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A keep-alive connection that is made when first needed, and again after it broke.
+/// A keep-alive connection. It is made when first needed, and again after it broke.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
@@ -35,7 +36,7 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null when it is something else.
+    /// The body as JSON; null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -58,7 +59,7 @@ impl Client {
     /// Sends a `GET`.
     ///
     /// # Errors
-    /// What the system says; `InvalidData` when the server does not speak HTTP.
+    /// I/O errors; `InvalidData` if the server does not speak HTTP.
     pub fn get(&mut self, path: &str) -> io::Result<Reply> {
         self.request("GET", path, b"")
     }
@@ -66,7 +67,7 @@ impl Client {
     /// Sends a `POST` with a JSON body.
     ///
     /// # Errors
-    /// What the system says; `InvalidData` when the server does not speak HTTP.
+    /// I/O errors; `InvalidData` if the server does not speak HTTP.
     pub fn post(&mut self, path: &str, body: &[u8]) -> io::Result<Reply> {
         self.request("POST", path, body)
     }

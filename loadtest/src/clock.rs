@@ -21,7 +21,7 @@ impl Clock {
         nanoseconds(Instant::now().saturating_duration_since(self.start))
     }
 
-    /// Until it starts.
+    /// The time until the start; zero after it.
     #[must_use]
     pub fn until_start(self) -> Duration {
         self.start.saturating_duration_since(Instant::now())

@@ -2,34 +2,39 @@
 
 use std::fmt;
 
-use crate::html::{against_load, percentiles};
+use maud::html;
+
+use crate::charts::{against_load, percentiles};
 use crate::numbers::{latency, mebibytes, thousands};
-use crate::page::{escaped, page as whole_page, table};
+use crate::page::{page as whole_page, table};
+use crate::plot::Plot;
 use crate::report::{Phase, Report};
 
 /// One quantity in both runs.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// In the first run and in the second.
-    pub values: (f64, f64),
+    /// Its value in the first run.
+    pub first: f64,
+    /// Its value in the second run.
+    pub second: f64,
     unit: fn(f64) -> String,
 }
 
 impl Row {
-    /// The second as a multiple of the first.
+    /// The second value divided by the first. `None` if the first is 0.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        (self.values.0 != 0.0).then(|| self.values.1 / self.values.0)
+        (self.first != 0.0).then(|| self.second / self.first)
     }
 
     fn cells(&self) -> [String; 4] {
         let ratio = self.ratio();
         [
             self.name.clone(),
-            (self.unit)(self.values.0),
-            (self.unit)(self.values.1),
+            (self.unit)(self.first),
+            (self.unit)(self.second),
             ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
         ]
     }
@@ -38,25 +43,25 @@ impl Row {
 /// The rows of one loop, or of the ramp.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// What it compares.
+    /// Its heading.
     pub title: String,
     /// Its rows.
     pub rows: Vec<Row>,
 }
 
-/// What two reports have in common, and in what they differ.
+/// Two reports side by side.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     first: &'a Report,
     second: &'a Report,
-    /// Settings that are not the same: name, first, second.
+    /// Settings that differ: name, first value, second value.
     pub differences: Vec<[String; 3]>,
-    /// What both have measured.
+    /// What both runs have measured.
     pub sections: Vec<Section>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Compares two reports: loops of one kind with each other, in order.
+    /// Compares two reports: the loops of each kind with each other, in order.
     #[must_use]
     pub fn of(first: &'a Report, second: &'a Report) -> Self {
         let mut sections: Vec<_> = pairs(first, second)
@@ -69,7 +74,8 @@ impl<'a> Comparison<'a> {
         if let (Some(one), Some(other)) = (&first.ramp, &second.ramp) {
             let row = Row {
                 name: format!("highest rate with p99 ≤ {}", latency(one.p99_limit_us)),
-                values: (one.best_per_s, other.best_per_s),
+                first: one.best_per_s,
+                second: other.best_per_s,
                 unit: thousands,
             };
             sections.push(Section {
@@ -88,29 +94,21 @@ impl<'a> Comparison<'a> {
     /// The comparison as an HTML page.
     #[must_use]
     pub fn page(&self) -> String {
-        let mut body = String::new();
-        if !self.differences.is_empty() {
-            let rows: Vec<_> = self.differences.iter().map(|row| row.to_vec()).collect();
-            body.push_str("<h2>The runs differ in</h2>\n");
-            body.push_str(&table(&["", "A", "B"], &rows));
-        }
-        for section in &self.sections {
-            body.push_str(&format!("<h2>{}</h2>\n", escaped(&section.title)));
-            let rows: Vec<_> = section
-                .rows
-                .iter()
-                .map(|row| row.cells().to_vec())
-                .collect();
-            body.push_str(&table(&["", "A", "B", "B / A"], &rows));
-        }
-        for (one, other) in pairs(self.first, self.second) {
-            let mut plot = percentiles(&[("A", one), ("B", other)]);
-            plot.title = format!("{}: latency by percentile", title(one, other));
-            body.push_str(&plot.figure());
-        }
-        if let (Some(one), Some(other)) = (&self.first.ramp, &self.second.ramp) {
-            body.push_str(&against_load(&[("A", one), ("B", other)]).figure());
-        }
+        let rows = |section: &Section| section.rows.iter().map(Row::cells).collect::<Vec<_>>();
+        let body = html! {
+            @if !self.differences.is_empty() {
+                h2 { "The runs differ in" }
+                (table(&["", "A", "B"], &self.differences))
+            }
+            @for section in &self.sections {
+                h2 { (section.title) }
+                (table(&["", "A", "B", "B / A"], rows(section)))
+            }
+            @for (one, other) in pairs(self.first, self.second) { (latencies(one, other)) }
+            @if let (Some(one), Some(other)) = (&self.first.ramp, &self.second.ramp) {
+                (against_load(&[("A", one), ("B", other)]))
+            }
+        };
         let title = format!(
             "Load tests: A of {}, B of {}",
             self.first.started, self.second.started
@@ -173,6 +171,13 @@ fn title(one: &Phase, other: &Phase) -> String {
     }
 }
 
+fn latencies(one: &Phase, other: &Phase) -> Plot {
+    Plot {
+        title: format!("{}: latency by percentile", title(one, other)),
+        ..percentiles(&[("A", one), ("B", other)])
+    }
+}
+
 fn phase_rows(one: &Phase, other: &Phase) -> Vec<Row> {
     let count = |count: f64| format!("{count:.0}");
     let mut rows = Vec::new();
@@ -180,7 +185,8 @@ fn phase_rows(one: &Phase, other: &Phase) -> Vec<Row> {
         if let (Some(one), Some(other)) = (of(one), of(other)) {
             rows.push(Row {
                 name: name.to_owned(),
-                values: (one, other),
+                first: one,
+                second: other,
                 unit,
             });
         }
@@ -279,7 +285,7 @@ fn differences(first: &Report, second: &Report) -> Vec<[String; 3]> {
 mod tests {
     use super::*;
     use crate::page::tests::assert_well_formed_and_self_contained;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn ratios_are_the_second_over_the_first() {

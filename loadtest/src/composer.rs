@@ -1,4 +1,5 @@
-//! Makes requests: chooses what is asked for, and writes the bytes straight into a connection's buffer.
+//! Makes requests: chooses a credential, and writes the request straight into a connection's
+//! buffer.
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use crate::popularity::{Popularity, Sampler};
 use crate::random::Random;
 use crate::verdict::{Actor, Expected, Verdicts};
 
-/// Among the credentials of a batch, one in so many is unknown.
+/// One in this many credentials of a batch is unknown.
 const UNKNOWN_IN_BATCH: u32 = 10;
 
-/// What all load threads have in common.
+/// What all load threads share.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// The credentials.
@@ -29,16 +30,16 @@ pub struct Workload {
     pub host: String,
 }
 
-/// What was asked.
+/// A request that was made.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The kind of request.
+    /// Its class.
     pub class: Class,
     /// What its answer must say.
     pub expected: Expected,
 }
 
-/// One thread's maker of requests.
+/// Makes the requests of one thread.
 #[derive(Debug)]
 pub struct Composer {
     workload: Workload,
@@ -51,7 +52,7 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// A composer with choices of its own.
+    /// A composer that draws its choices from `random`.
     #[must_use]
     pub fn new(workload: Workload, random: Random) -> Self {
         let head = |action: &str| {
@@ -74,7 +75,7 @@ impl Composer {
         }
     }
 
-    /// The class that is chosen most.
+    /// The class with the largest share.
     #[must_use]
     pub fn most_frequent(&self) -> Class {
         let shares = &self.workload.shares;
@@ -84,7 +85,7 @@ impl Composer {
         most.unwrap_or(Class::Valid)
     }
 
-    /// Appends one request to `out`.
+    /// Appends one request to `out`. Returns what was requested.
     pub fn compose(&mut self, out: &mut Vec<u8>) -> Asked {
         let class = self.workload.shares.class_at(self.random.below(self.total));
         self.body.clear();
@@ -131,7 +132,7 @@ impl Composer {
             Class::Changing => {
                 if let Some(key) = self.workload.changing.any(&mut self.random) {
                     body.extend_from_slice(key.credential.as_bytes());
-                    Expected::Changing(key.look())
+                    Expected::Changing(key.snapshot())
                 } else {
                     corpus.append_unknown(self.random.next(), body);
                     Expected::Unknown
@@ -144,7 +145,8 @@ impl Composer {
         }
     }
 
-    /// Valid keys in the body, issued and imported by their shares, and some unknown ones.
+    /// Writes a batch into the body: valid keys, issued and imported by their shares, and some
+    /// unknown ones.
     fn compose_batch(&mut self) -> Verdicts {
         let mut verdicts = Verdicts::default();
         let (valid, imported) = (

@@ -1,4 +1,4 @@
-//! One connection of a load thread: it never blocks, and after warm-up it allocates nothing.
+//! One connection of a load thread. It never blocks, and allocates nothing after warm-up.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,39 +19,39 @@ const FIRST_BUFFER_BYTES: usize = 16 << 10;
 pub struct InFlight {
     /// When it was due, in nanoseconds since the start.
     pub due_ns: u64,
-    /// What was asked.
+    /// The request.
     pub asked: Asked,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There is none; it may be made at this time.
+    /// Closed. It may be made again at this time.
     Closed {
         /// Nanoseconds since the start.
         retry_ns: u64,
     },
-    /// It is being made since this time.
+    /// Connecting since this time.
     Connecting {
         /// Nanoseconds since the start.
         since_ns: u64,
     },
-    /// It can be used.
+    /// Connected.
     Open,
 }
 
 /// A connection that is made, used, closed and made again.
 #[derive(Debug)]
 pub struct Connection {
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// Counts how often it was made: tells whether something belongs to an earlier one.
+    /// Counts how often it was made. Events and notes of another generation are outdated.
     pub generation: u32,
-    /// It is to be closed when it has all its answers.
+    /// Whether it is closed when it has all its answers.
     pub retiring: Retiring,
     /// Requests without an answer yet, in order.
     pub in_flight: VecDeque<InFlight>,
-    /// Bytes to be sent.
+    /// Bytes to send.
     pub outgoing: Vec<u8>,
     fd: Option<OwnedFd>,
     sent: usize,
@@ -60,23 +60,23 @@ pub struct Connection {
     filled: usize,
 }
 
-/// Whether a connection is wanted any longer.
+/// Whether a connection is being replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retiring {
-    /// It is.
+    /// It stays.
     No,
-    /// It is to be replaced by a new one.
+    /// It gets no more requests, and is then replaced by a new one.
     Replace,
 }
 
-/// What reading brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// All that was there.
+    /// Everything that had arrived was read.
     All,
-    /// A part: read again.
+    /// There may be more: read again.
     Part,
-    /// The server has closed.
+    /// The server has closed the connection.
     End,
 }
 
@@ -98,10 +98,10 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Begins to connect, and returns the socket, to be watched.
+    /// Begins to connect. Returns the socket, so that the caller can watch it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn begin(&mut self, endpoint: &Endpoint, now_ns: u64) -> io::Result<&OwnedFd> {
         let fd = endpoint.begin_to_connect()?;
         self.state = State::Connecting { since_ns: now_ns };
@@ -110,10 +110,10 @@ impl Connection {
         Ok(self.fd.insert(fd))
     }
 
-    /// The socket has become writable: whether it is connected.
+    /// Call it when the socket has become writable. Completes the connection.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Why the connection could not be made.
     pub fn finish_connecting(&mut self) -> io::Result<()> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         sockopt::socket_error(fd)??;
@@ -121,7 +121,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes it. What was in flight is the caller's to count; it stays in the queue.
+    /// Closes the connection. Requests in flight stay in the queue, for the caller to count.
     pub fn close(&mut self, retry_ns: u64) {
         self.fd = None;
         self.state = State::Closed { retry_ns };
@@ -129,10 +129,10 @@ impl Connection {
         (self.sent, self.parsed, self.filled) = (0, 0, 0);
     }
 
-    /// Sends what is to be sent, as far as the system takes it now. The rest goes when the socket becomes writable.
+    /// Sends as much as the system accepts now. Call it again when the socket becomes writable.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn flush(&mut self) -> io::Result<()> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         while let Some(rest) = self
@@ -152,14 +152,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once.
+    /// Reads once from the socket.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn receive(&mut self) -> io::Result<Received> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         if self.filled == self.incoming.len() {
-            // All in front of the answer that is not complete yet was parsed.
+            // Everything before the incomplete answer has been parsed.
             self.incoming.copy_within(self.parsed.., 0);
             self.filled -= self.parsed;
             self.parsed = 0;
@@ -173,7 +173,7 @@ impl Connection {
             Ok(0) => Ok(Received::End),
             Ok(length) => {
                 self.filled += length;
-                // A stream that gives less than it was asked for has no more.
+                // A stream that returns less than requested has no more.
                 Ok(if length < wanted {
                     Received::All
                 } else {
@@ -186,10 +186,11 @@ impl Connection {
         }
     }
 
-    /// The next complete answer; its body lies at this range of [`Connection::bytes`] until the next call.
+    /// The next complete answer. Its body is a range for [`Connection::bytes`], valid until the
+    /// next call.
     ///
     /// # Errors
-    /// `InvalidData` when the server did not speak HTTP.
+    /// `InvalidData` if the server does not speak HTTP.
     pub fn next_answer(&mut self) -> io::Result<Option<Answer>> {
         let unread = self
             .incoming
@@ -252,7 +253,7 @@ mod tests {
         assert!(read == bytes && connection.outgoing.is_empty());
     }
 
-    /// All answers that are complete, each with its body.
+    /// The bodies of all complete answers.
     fn answers(connection: &mut Connection) -> Vec<Vec<u8>> {
         let mut bodies = Vec::new();
         while let Some(answer) = connection.next_answer().unwrap() {

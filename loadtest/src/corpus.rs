@@ -4,10 +4,10 @@ use crate::class::PerClass;
 use crate::derived::{self, Family};
 use crate::packed::Packed;
 
-/// How many there are of each kind. Unknown credentials are without number.
+/// How many credentials there are of each class. Unknown credentials have no limit.
 pub type Sizes = PerClass<u32>;
 
-/// What the revoked keys were before.
+/// The kind of the revoked keys.
 #[derive(Debug)]
 pub enum Revoked {
     /// Issued.
@@ -19,9 +19,9 @@ pub enum Revoked {
 /// All credentials, by class and number.
 #[derive(Debug)]
 pub struct Corpus {
-    /// Of imported and unknown credentials.
+    /// The seed of imported and unknown credentials.
     pub seed: u64,
-    /// How many there are of each class.
+    /// How many credentials there are of each class.
     pub sizes: Sizes,
     /// Issued keys that are valid.
     pub issued: Packed,
@@ -34,7 +34,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Credentials of which none needs memory: imported ones and unknown ones.
+    /// A corpus without issued keys and tokens. Imported and unknown credentials are computed.
     #[must_use]
     pub fn derived(seed: u64, sizes: Sizes) -> Self {
         Self {
@@ -67,7 +67,8 @@ impl Corpus {
         }
     }
 
-    /// Appends a credential that nobody has. Half of them are issued keys with a wrong checksum, if there are issued keys.
+    /// Appends a credential that no key has. If there are issued keys, every second one is an
+    /// issued key with a wrong checksum.
     pub fn append_unknown(&self, number: u64, out: &mut Vec<u8>) {
         if self.sizes.valid > 0 && number.is_multiple_of(2) {
             let of = u32::try_from(number / 2 % u64::from(self.sizes.valid)).unwrap_or(0);

@@ -1,11 +1,11 @@
-//! Credentials that are computed from a seed and a number, so that ten million of them need no memory, and a later run can
-//! ask for the keys that an earlier one has imported.
+//! Credentials that are computed from a seed and a number. Ten million of them take no memory, and
+//! a later run can use the keys that an earlier one has imported.
 //!
-//! Who knows the seed knows them: they are for servers under test.
+//! Anyone who knows the seed knows the credentials: they are for servers under test only.
 
 use crate::random::mixed;
 
-/// A run's family of credentials.
+/// A family of credentials. Families of the same seed do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Imported and left as they are.
@@ -29,11 +29,11 @@ impl Family {
     }
 }
 
-/// How long each credential is, in bytes.
+/// The length of a credential, in bytes.
 pub const LENGTH: usize = PREFIX.len() + 32;
 const PREFIX: &[u8] = b"sk_load_";
 
-/// Appends credential `number` of the family. Within a family and seed no two are alike.
+/// Appends credential `number` of the family. All credentials of a family and seed differ.
 pub fn append(seed: u64, family: Family, number: u64, out: &mut Vec<u8>) {
     let family_start = mixed(seed).wrapping_add(family.stream() << 60);
     let first = mixed(family_start.wrapping_add(number));
@@ -54,7 +54,7 @@ fn hex(nibble: u8) -> u8 {
     }
 }
 
-/// Credential `number` of the family as a text.
+/// Credential `number` of the family as text.
 #[must_use]
 pub fn text(seed: u64, family: Family, number: u64) -> String {
     let mut out = Vec::with_capacity(LENGTH);

@@ -1,16 +1,16 @@
-//! How many connections this process may have open.
+//! The limit of open descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::LoadError;
 
-/// Descriptors beside those of the load's connections: the writers', the threads' own, files.
+/// Descriptors for other things than the load's connections: writers, threads, files.
 const OTHERS: u64 = 128;
 
-/// Sees to it that so many connections fit, by raising the soft limit as far as the hard one allows.
+/// Raises the soft limit, within the hard limit, so that this many connections can be open.
 ///
 /// # Errors
-/// When they do not.
+/// When the hard limit is too low.
 pub fn make_room_for(connections: u32) -> Result<(), LoadError> {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = raised(
@@ -31,7 +31,8 @@ pub fn make_room_for(connections: u32) -> Result<(), LoadError> {
         .map_err(|errno| LoadError::io("raising the limit of descriptors")(errno.into()))
 }
 
-/// The soft limit that has room for `needed`, where `None` means no limit; outer `None` = the hard limit is too low.
+/// The soft limit that has room for `needed`; `Some(None)` = no limit. `None` if the hard limit is
+/// too low.
 #[expect(
     clippy::option_option,
     reason = "a limit that does not exist is not a limit that cannot be set"

@@ -1,11 +1,11 @@
-//! What `docs/loadtest.md` says is so.
+//! Tests that `docs/loadtest.md` is right.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use serde_json::Value;
 
-use crate::report::tests::full;
+use crate::report::fixture::full;
 
 const PAGE: &str = include_str!("../../docs/loadtest.md");
 

@@ -39,10 +39,11 @@ pub enum Stream {
 }
 
 impl Endpoint {
-    /// Connects, and waits for that. Reads and writes that take longer than `patience` fail.
+    /// Connects, and waits until that is done. Reads and writes on the stream fail after
+    /// `patience`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
         let patience = Some(patience);
         match self {
@@ -62,10 +63,10 @@ impl Endpoint {
         }
     }
 
-    /// Begins to connect; the socket becomes writable when that has succeeded or failed.
+    /// Begins to connect. The socket becomes writable when that has succeeded or failed.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system call.
     pub fn begin_to_connect(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, begun) = match self {

@@ -1,10 +1,10 @@
-//! What ends a run before its report.
+//! Errors that end a run before its report.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no report. Wrong verdicts are not here: they are counted, and the report shows them.
+/// Why there is no report. A wrong verdict is no error here: the report counts it.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The caller gave a URL that is not plain `http://host:port`.
@@ -20,7 +20,7 @@ pub enum LoadError {
         "no server at {path}: build it (cargo build --release -p talos) or name a running one with --url"
     )]
     NoServer {
-        /// Where it was looked for.
+        /// Where the program looked for it.
         path: PathBuf,
     },
     /// The server that was started did not become ready.
@@ -28,21 +28,21 @@ pub enum LoadError {
     NotReady {
         /// What happened instead.
         what: String,
-        /// The end of what it wrote.
+        /// The end of its log.
         log: String,
     },
     /// A connection could not be made or broke while keys were prepared.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// What the program was doing.
         doing: String,
-        /// What the system said.
+        /// The error.
         source: io::Error,
     },
     /// The server refused to make or revoke a key.
     #[error("{doing}: the server answered {status}: {body}")]
     Refused {
-        /// What was being done.
+        /// What the program was doing.
         doing: &'static str,
         /// The HTTP status.
         status: u16,
@@ -52,7 +52,7 @@ pub enum LoadError {
     /// An issued key's secret is not in the form that issued keys have.
     #[error("the server issued a secret of an unexpected length or with unexpected characters")]
     OddSecret,
-    /// The caller asked for keys of an earlier run that are not there.
+    /// The keys of an earlier run do not exist.
     #[error(
         "--reuse: {class} key number {number} is not there (answer: {answer}); \
          seed the server first by the same command without --reuse, with the same --seed, --keys and --mix"
@@ -62,7 +62,7 @@ pub enum LoadError {
         class: &'static str,
         /// Its number.
         number: u32,
-        /// What the server said.
+        /// The server's answer.
         answer: String,
     },
     /// A report could not be read.
@@ -76,7 +76,7 @@ pub enum LoadError {
     /// Flags that do not go together.
     #[error("{0}")]
     Flags(String),
-    /// The saturation rate is zero, so that no open loop can follow.
+    /// The saturation rate is zero, so no open loop can follow.
     #[error("the closed loop got no answer within {0:?}")]
     NoAnswers(Duration),
     /// A load thread ended by a panic; a defect of this program.
@@ -88,7 +88,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Adds what was being done to an I/O error.
+    /// Adds to an I/O error what the program was doing.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }

@@ -1,7 +1,8 @@
-//! The load threads: each with its own core and connections, all starting at the same moment.
+//! The load threads. Each has its own core and connections, and all start at the same moment.
 //!
-//! In a closed loop every connection sends its next request as soon as it has its answer, which finds the highest rate. In
-//! an open loop requests are due at times of their own (`schedule.rs`), which shows the latency at a rate.
+//! In a closed loop, every connection sends its next request as soon as it has its answer. That
+//! finds the highest rate. In an open loop, requests are due at random times that do not depend on
+//! answers (`schedule.rs`). That shows the latency at a given rate.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -14,19 +15,20 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::affinity::pin_current_thread;
 use crate::clock::Clock;
 use crate::composer::{Composer, Workload};
+use crate::connection_set::ConnectionOptions;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::measure::{LoadCost, Measurement};
+use crate::monitor::{Monitor, Observations};
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::seconds::SecondMeter;
-use crate::sender::{Manner, Sender, Waiting};
-use crate::watch::{Seen, Watched};
+use crate::sender::{Sender, SenderOptions, Waiting};
 
 /// Time for all threads to connect before the first request is due.
 const LEAD: Duration = Duration::from_millis(300);
 
-/// What is sent where, and by whom.
+/// The requests, the server, and the threads.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// The server.
@@ -37,18 +39,18 @@ pub struct Load {
     pub connections: usize,
     /// Requests on a connection at a time; at least 1.
     pub depth: usize,
-    /// Threads; not more of them run than there are connections.
+    /// Threads. At most one runs for each connection.
     pub threads: usize,
-    /// The threads' cores, in turn; none = wherever the system puts them.
+    /// The threads' cores, in turn; empty = not pinned.
     pub cores: Vec<usize>,
     /// How a thread waits.
     pub waiting: Waiting,
     /// Connections closed and made again per second, over all threads.
     pub churn: f64,
-    /// Choice of credentials and send times.
+    /// The seed of credentials and send times.
     pub seed: u64,
-    /// What is watched beside the answers.
-    pub watched: Watched,
+    /// What is observed beside the answers.
+    pub monitor: Monitor,
     /// Ends a loop early.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -56,14 +58,14 @@ pub struct Load {
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loop {
-    /// Each connection sends when it has its answer.
+    /// As soon as a connection has its answer.
     Closed,
     /// At this many requests per second, over all threads.
     Open(f64),
 }
 
 impl Load {
-    /// How many threads send.
+    /// The number of threads that send.
     #[must_use]
     pub fn running_threads(&self) -> usize {
         self.threads.clamp(1, self.connections.max(1))
@@ -73,7 +75,11 @@ impl Load {
     ///
     /// # Errors
     /// When a thread cannot be set up.
-    pub fn run(&self, kind: Loop, duration: Duration) -> Result<(Measurement, Seen), LoadError> {
+    pub fn run(
+        &self,
+        kind: Loop,
+        duration: Duration,
+    ) -> Result<(Measurement, Observations), LoadError> {
         let threads = self.running_threads();
         let clock = Clock::from(Instant::now() + LEAD);
         let (to, parts) = mpsc::channel();
@@ -84,7 +90,7 @@ impl Load {
             })
             .collect();
         drop(to);
-        let seen = self.watched.until_the_end(clock, &parts);
+        let seen = self.monitor.observe(clock, &parts);
         let mut all = Measurement::default();
         for thread in running {
             all.add(&thread.join().map_err(|_| LoadError::Panicked)??);
@@ -106,7 +112,8 @@ impl Load {
                 "pinning a load thread to core {core}"
             )))?;
         }
-        // A sleeping thread wakes when it is due, and not up to 50 µs later; without the right to ask for that, it is late.
+        // By default the kernel may wake a sleeping thread up to 50 µs late. If this is not
+        // permitted, it stays so.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let stream = index as u64 * 2;
         let schedule = match kind {
@@ -117,18 +124,19 @@ impl Load {
                 Random::new(self.seed, stream),
             ),
         };
-        let manner = Manner {
-            endpoint: self.endpoint.clone(),
-            // The first threads take one connection more when they do not divide evenly.
-            connections: self.connections / threads
-                + usize::from(index < self.connections % threads),
-            depth: self.depth,
+        let options = SenderOptions {
+            connections: ConnectionOptions {
+                endpoint: self.endpoint.clone(),
+                // If the connections do not divide evenly, the first threads have one more.
+                count: self.connections / threads + usize::from(index < self.connections % threads),
+                depth: self.depth,
+                churn: self.churn / threads as f64,
+            },
             waiting: self.waiting,
-            churn: self.churn / threads as f64,
             interrupted: Arc::clone(&self.interrupted),
         };
         let composer = Composer::new(self.workload.clone(), Random::new(self.seed, stream + 1));
-        let sender = Sender::new(manner, composer, clock, schedule, meter)
+        let sender = Sender::new(options, composer, clock, schedule, meter)
             .map_err(LoadError::io("starting a load thread"))?;
         let (cpu_before, delay_before) = (thread_cpu(), run_delay());
         let sent = sender.run().map_err(LoadError::io("waiting for answers"))?;
@@ -153,8 +161,8 @@ fn thread_cpu() -> Duration {
         .unwrap_or_default()
 }
 
-/// How long the calling thread has waited for a core so far: the second field of `schedstat`. Zero where the kernel does
-/// not count it.
+/// How long the calling thread has waited for a core so far: the second field of `schedstat`. Zero
+/// if the kernel does not count it.
 fn run_delay() -> Duration {
     let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = counted.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse().ok());

@@ -1,30 +1,39 @@
-//! `talos-loadtest`: measures how fast, and how evenly, a server verifies API keys, as a client sees it over HTTP.
+//! `talos-loadtest`: measures how fast, and how evenly, a server verifies API keys, as a client
+//! sees it over HTTP.
 //!
-//! The way of a run: `run.rs` starts or finds the server (`target.rs`), makes the keys (`seed.rs`), and runs loops (`phase.rs`).
-//! In a loop each load thread (`generator.rs`) sends what `composer.rs` makes at the times of `schedule.rs` over connections that
-//! `sender.rs` keeps going, and judges each answer (`verdict.rs`); `watch.rs` looks at the server and the machine meanwhile. What
-//! came of it is a `report.rs`.
+//! A run: `run.rs` starts or finds the server (`target.rs`), makes the keys (`seed/`), and runs
+//! loops (`phase.rs`). In a loop, each load thread (`generator.rs`) makes requests (`composer.rs`),
+//! sends them at the times of `schedule.rs` (`sender.rs`) over its connections
+//! (`connection_set.rs`), and judges each response (`judge.rs`, `verdict.rs`). Meanwhile
+//! `monitor.rs` observes the server and the machine. The result is a `report/`, shown as text
+//! (`table.rs`), as a page (`report_page.rs`) or beside another one (`compare.rs`).
 
+#![forbid(unsafe_code)]
+
+mod admin_api;
 mod affinity;
 mod answer;
 mod arguments;
+mod axis;
 mod changing;
+mod charts;
 mod class;
 mod client;
 mod clock;
 mod compare;
 mod composer;
 mod connection;
+mod connection_set;
 mod corpus;
 mod derived;
 mod descriptors;
 mod endpoint;
 mod error;
 mod generator;
-mod html;
 mod judge;
 mod machine;
 mod measure;
+mod monitor;
 mod numbers;
 mod output;
 mod packed;
@@ -38,6 +47,7 @@ mod progress;
 mod ramp;
 mod random;
 mod report;
+mod report_page;
 mod run;
 mod schedule;
 mod seconds;
@@ -48,11 +58,12 @@ mod steal;
 mod table;
 mod target;
 mod verdict;
-mod watch;
 mod writers;
 
 #[cfg(test)]
 mod documentation;
+#[cfg(test)]
+mod loop_tests;
 #[cfg(test)]
 mod mock;
 
@@ -67,8 +78,8 @@ use crate::error::LoadError;
 use crate::output::say;
 use crate::report::Report;
 
-/// Does what a command line says, the program's name first. A command line that is wrong ends the process with exit
-/// code 2.
+/// Runs the program with these arguments, of which the first is the program's name. Ends the
+/// process with exit code 2 if they are wrong.
 pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(arguments);
     match dispatch(&arguments) {
@@ -92,10 +103,10 @@ pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Whether a command line is one that this program would carry out.
+/// Checks arguments without running anything.
 ///
 /// # Errors
-/// What it would say instead.
+/// The message that the program would print.
 pub fn check(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
     let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.to_string())?;
     arguments.check().map_err(|error| error.to_string())

@@ -1,10 +1,10 @@
-//! What this machine is, for the report.
+//! Describes this machine for the report.
 
 use std::fs;
 
 use crate::report::Machine;
 
-/// This machine, with so many cores for this program.
+/// This machine, of which this program may use `cores` cores.
 #[must_use]
 pub fn this_machine(cores: usize) -> Machine {
     let uname = rustix::system::uname();

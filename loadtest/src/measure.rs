@@ -1,4 +1,4 @@
-//! What one loop saw.
+//! What one loop measured.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub fn no_latencies() -> Latencies {
     Histogram::new_with_bounds(1, LATENCY_NS_MAX, DIGITS).expect("the bounds are in range")
 }
 
-/// Whether an answer says what is true.
+/// Whether an answer is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does.
+    /// It is.
     Right,
-    /// It does not.
+    /// It is not.
     Wrong,
 }
 
@@ -56,7 +56,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Adds what another thread saw. Both histograms have the same bounds, so that nothing is lost.
+    /// Adds the counts of another thread. Both histograms have the same bounds, so nothing is lost.
     pub fn add(&mut self, other: &Self) {
         let same_bounds = self.latencies.add(&other.latencies);
         debug_assert!(same_bounds.is_ok(), "all histograms have the same bounds");
@@ -70,20 +70,20 @@ impl Tally {
 pub struct LoadCost {
     /// Time spent on requests, over all threads.
     pub busy: Duration,
-    /// Time that the threads had, over all threads.
+    /// Time that the threads ran, over all threads.
     pub available: Duration,
-    /// Time in which they could have run, but others had their cores.
+    /// Time in which they were ready to run, but other processes had their cores.
     pub robbed: Duration,
 }
 
 impl LoadCost {
-    /// How much of their time the threads spent on requests, from 0 to 1.
+    /// The share of their time that the threads spent on requests, from 0 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
         part_of(self.busy, self.available)
     }
 
-    /// How much of their time others took, from 0 to 1.
+    /// The share of their time that other processes took, from 0 to 1.
     #[must_use]
     pub fn robbed_share(&self) -> f64 {
         part_of(self.robbed, self.available)
@@ -98,23 +98,23 @@ fn part_of(part: Duration, whole: Duration) -> f64 {
     }
 }
 
-/// What a loop saw, over all its threads.
+/// What a loop measured, over all its threads.
 #[derive(Clone, Debug)]
 pub struct Measurement {
-    /// By what was known of the credential.
+    /// By class of the credential.
     pub classes: PerClass<Tally>,
-    /// By how much requests were sent late although a connection was free: the load generator's own delay, in
-    /// nanoseconds. Only in an open loop.
+    /// How late requests were sent although a connection was free: the load generator's own delay,
+    /// in nanoseconds. Only in an open loop.
     pub lateness: Latencies,
     /// How long the loop ran; in an open loop, to the last answer.
     pub elapsed: Duration,
-    /// How long it took to connect during the loop, in nanoseconds.
+    /// How long connects took during the loop, in nanoseconds.
     pub connects: Latencies,
-    /// Requests that took long.
+    /// Periods with slow requests.
     pub slow: SlowTimes,
     /// How busy the load threads were.
     pub cost: LoadCost,
-    /// The first few things that went wrong, in words.
+    /// The first few failures, in words.
     pub complaints: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ impl Default for Measurement {
     }
 }
 
-/// Complaints kept in words; the rest is only counted.
+/// Failures kept in words. The others are only counted.
 const COMPLAINTS_MAX: usize = 5;
 
 impl Measurement {
@@ -150,14 +150,14 @@ impl Measurement {
         self.classes.get_mut(class).errors += count;
     }
 
-    /// Keeps the words, unless there are enough.
+    /// Keeps a failure in words, unless there are enough.
     pub fn complain(&mut self, words: impl FnOnce() -> String) {
         if self.complaints.len() < COMPLAINTS_MAX {
             self.complaints.push(words());
         }
     }
 
-    /// Adds what another thread saw of the same loop.
+    /// Adds the measurement of another thread of the same loop.
     pub fn add(&mut self, other: &Self) {
         for class in Class::ALL {
             self.classes.get_mut(class).add(other.classes.get(class));

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers in the form in which people read them.
 
 /// A number rounded to an integer, with commas between groups of three digits.
 #[must_use]
@@ -18,7 +18,7 @@ pub fn thousands(number: f64) -> String {
     text
 }
 
-/// Microseconds in the unit in which they read best.
+/// Microseconds in a unit that gives a short number.
 #[must_use]
 pub fn latency(micros: f64) -> String {
     if micros < 1000.0 {
@@ -32,7 +32,7 @@ pub fn latency(micros: f64) -> String {
     }
 }
 
-/// Microseconds that are a power of ten, as they stand at an axis.
+/// The label of a power of ten in microseconds on an axis.
 #[must_use]
 pub fn latency_tick(micros: f64) -> String {
     if micros < 1000.0 {

@@ -1,15 +1,16 @@
-//! Many secrets of issued keys in little memory: six bits for each character, at most 100 bytes for a key.
+//! Stores many secrets of issued keys in little memory: six bits a character, at most 100 bytes a
+//! key.
 
-/// The characters of credentials; a character's place here is its code.
+/// The characters of credentials. The index of a character is its code.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-/// Base58 of the same number of bytes is up to this many characters longer for one key than for another.
+/// Base58 texts of the same number of bytes differ in length by up to this many characters.
 const LONGER_BY: usize = 6;
 
 /// Texts of nearly the same length, by number.
 #[derive(Debug, Default)]
 pub struct Packed {
     bytes: Vec<u8>,
-    /// Bytes for each text; the first is its length.
+    /// Bytes for each text. The first byte holds the length.
     width: usize,
 }
 
@@ -38,7 +39,8 @@ impl Packed {
         start..start.saturating_add(self.width)
     }
 
-    /// Keeps a text as number `number`; `None` when it is too long, holds other characters, or has no place.
+    /// Stores a text under `number`. `None` if it is too long, holds other characters, or the
+    /// number is out of range.
     pub fn set(&mut self, number: u32, text: &str) -> Option<()> {
         let place = self.place(number);
         let (length, packed) = self.bytes.get_mut(place)?.split_first_mut()?;
@@ -57,7 +59,7 @@ impl Packed {
         Some(())
     }
 
-    /// Appends text number `number` to `out`; nothing when there is none.
+    /// Appends the text under `number` to `out`, or nothing if there is none.
     pub fn append(&self, number: u32, out: &mut Vec<u8>) {
         let Some((length, packed)) = self
             .bytes
@@ -67,7 +69,7 @@ impl Packed {
             return;
         };
         let end = out.len() + usize::from(*length);
-        // Four characters from three bytes; what is too much at the end is cut.
+        // Three bytes hold four characters. Surplus characters at the end are cut off.
         for three in packed.chunks(3) {
             if out.len() >= end {
                 break;

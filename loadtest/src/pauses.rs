@@ -1,9 +1,11 @@
-//! Notes when the machine did not run this program, so that a stall of the server can be told from one of the machine.
+//! Notes when the machine did not run this program, so that stalls of the machine can be told from
+//! stalls of the server.
 //!
-//! A thread on each core sleeps for a short time again and again, and looks how late it wakes. It needs next to no CPU time, so
-//! that a scheduler which has a core for it runs it at once, also beside a busy thread. When it wakes much too late, the core
-//! stood still, as far as a program can see: the hypervisor had taken it, or the kernel was busy. What the hypervisor takes in
-//! pieces too short to be seen that way is known from the kernel's own count.
+//! A thread on each core sleeps for a short time again and again, and measures how late it wakes.
+//! It needs nearly no CPU time, so the scheduler runs it at once if it has the core, even beside a
+//! busy thread. If the thread wakes much too late, the core stood still: the hypervisor had taken
+//! it, or the kernel was busy. Time that the hypervisor takes in shorter pieces is read from the
+//! kernel's count of stolen time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +19,15 @@ use crate::steal::Steal;
 
 /// How long the threads sleep at a time.
 const NAP: Duration = Duration::from_millis(2);
-/// Waking later than this is a pause, in nanoseconds. Sharing a core with a busy thread costs up to a few milliseconds.
+/// Waking later than this is a pause, in nanoseconds. Sharing a core with a busy thread costs up to
+/// a few milliseconds.
 pub const PAUSE_NS: u64 = 10_000_000;
-/// How often the kernel's count is looked at.
+/// How often the kernel's count is read.
 const STEAL_WINDOW_NS: u64 = 100_000_000;
 /// Pauses kept on each core.
 const KEPT_MAX: usize = 100_000;
 
-/// The threads that watch.
+/// The threads that watch for pauses.
 #[derive(Debug)]
 pub struct PauseWatch {
     stop: Arc<AtomicBool>,
@@ -41,7 +44,7 @@ impl PauseWatch {
             .map(|core| {
                 let (core, stop) = (*core, Arc::clone(&stop));
                 std::thread::spawn(move || {
-                    // Without its core it watches whatever core it is on.
+                    // If it cannot be pinned, it watches any core.
                     let _ = pin_current_thread(&[core]);
                     watch(core, clock, &stop)
                 })
@@ -50,7 +53,7 @@ impl PauseWatch {
         Self { stop, threads }
     }
 
-    /// Ends them; the pauses of all cores.
+    /// Stops the threads. Returns the pauses of all cores.
     #[must_use]
     pub fn stop(self) -> Vec<Span> {
         self.stop.store(true, Ordering::Relaxed);
@@ -70,7 +73,7 @@ fn watch(core: usize, clock: Clock, stop: &AtomicBool) -> Vec<Span> {
         let before_ns = clock.now_ns();
         std::thread::sleep(NAP);
         let now_ns = clock.now_ns();
-        // Before the start the clock stands still.
+        // The clock shows 0 until the start.
         let is_on = before_ns > 0 && pauses.len() < KEPT_MAX;
         let pause = pause_in(before_ns + nap_ns, now_ns).filter(|_| is_on);
         seen_ns += pause.map_or(0, Span::length_ns);
@@ -84,7 +87,7 @@ fn watch(core: usize, clock: Clock, stop: &AtomicBool) -> Vec<Span> {
     pauses
 }
 
-/// What was taken before `now_ns` and kept no thread waiting for long enough to be seen.
+/// Time that was taken before `now_ns` in pieces that were too short for [`pause_in`].
 fn unseen(length_ns: u64, now_ns: u64) -> Option<Span> {
     (length_ns >= PAUSE_NS).then_some(Span {
         from_ns: now_ns.saturating_sub(length_ns),
@@ -92,7 +95,7 @@ fn unseen(length_ns: u64, now_ns: u64) -> Option<Span> {
     })
 }
 
-/// The pause of a thread that wanted to wake at `due_ns` and woke at `woke_ns`.
+/// The pause of a thread that should have woken at `due_ns` and woke at `woke_ns`.
 fn pause_in(due_ns: u64, woke_ns: u64) -> Option<Span> {
     (woke_ns.saturating_sub(due_ns) >= PAUSE_NS).then_some(Span {
         from_ns: due_ns,

@@ -1,4 +1,4 @@
-//! Runs one loop with everything around it, and turns what was seen into a row of the report.
+//! Runs one loop with the writes beside it, and turns the measurements into a phase of the report.
 
 use std::time::Duration;
 
@@ -6,22 +6,24 @@ use crate::class::PerClass;
 use crate::error::LoadError;
 use crate::generator::{Load, Loop};
 use crate::measure::{Latencies, Measurement};
+use crate::monitor::Observations;
 use crate::report::{ClassRow, GeneratorCost, Pauses, Phase, Resources, ServerCost, Trend, micros};
 use crate::seconds::Second;
 use crate::stalls::{Span, attribute};
-use crate::watch::Seen;
 use crate::writers::WriteLoad;
 
-/// From this share of its time on, a side counts as saturated.
+/// A side that is busy for this share of its time counts as saturated.
 const SATURATED: f64 = 0.95;
-/// From this share on, other processes on the load threads' cores distort the latencies.
+/// If other processes have the load threads' cores for this share of the time, the latencies are
+/// distorted.
 const DISTURBED: f64 = 0.01;
-/// In an open loop, requests that go out later than this distort the latencies, in microseconds.
+/// If requests of an open loop are sent later than this, the latencies are distorted, in
+/// microseconds.
 const LATE_US: f64 = 200.0;
-/// Before this part of a loop is over, caches fill and buffers grow.
+/// Caches fill and buffers grow during this share of a loop.
 const WARM: f64 = 0.2;
 
-/// What all loops of a run have in common.
+/// What all loops of a run share.
 #[derive(Debug)]
 pub struct Runner {
     /// The verifications.
@@ -40,7 +42,7 @@ impl Runner {
     pub fn run(&self, kind: Loop, duration: Duration) -> Result<Phase, LoadError> {
         let writing = self.writes.as_ref().map(WriteLoad::start);
         let ran = self.load.run(kind, duration);
-        let written = writing.map(crate::writers::Running::stop);
+        let written = writing.map(crate::writers::RunningWrites::stop);
         let (measurement, seen) = ran?;
         let mut phase = phase(kind, &measurement, seen, self.server_cores);
         if let Some((writes, complaints)) = written {
@@ -51,8 +53,13 @@ impl Runner {
     }
 }
 
-/// The row of a loop.
-fn phase(kind: Loop, seen_by_load: &Measurement, seen: Seen, cores: Option<usize>) -> Phase {
+/// The phase of a loop.
+fn phase(
+    kind: Loop,
+    seen_by_load: &Measurement,
+    seen: Observations,
+    cores: Option<usize>,
+) -> Phase {
     let all = seen_by_load.overall();
     let answers = all.latencies.len() + all.wrong + all.errors;
     let cpu = seen
@@ -80,7 +87,7 @@ fn phase(kind: Loop, seen_by_load: &Measurement, seen: Seen, cores: Option<usize
         Loop::Closed => ("closed", None),
         Loop::Open(rate) => ("open", Some(rate)),
     };
-    // Only in an open loop requests pile up.
+    // Requests pile up in an open loop only.
     let spare = offered.and(server.cpu_share).map(|share| 1.0 - share);
     let mut over_time = seen.seconds;
     if kind == Loop::Closed || seen_by_load.elapsed.as_secs() > 0 {
@@ -114,7 +121,7 @@ fn phase(kind: Loop, seen_by_load: &Measurement, seen: Seen, cores: Option<usize
     }
 }
 
-/// Who kept the rate from being higher.
+/// What limited the rate.
 fn bottleneck(generator: &GeneratorCost, server: &ServerCost) -> &'static str {
     if generator.robbed_share >= DISTURBED {
         return "others";
@@ -128,7 +135,7 @@ fn bottleneck(generator: &GeneratorCost, server: &ServerCost) -> &'static str {
     }
 }
 
-/// Quantiles with ever smaller distances to 1, as far as there are requests beyond them.
+/// Latencies at quantiles that approach 1, as long as there are requests beyond them.
 fn distribution(latencies: &Latencies) -> Vec<(f64, f64)> {
     if latencies.is_empty() {
         return Vec::new();
@@ -165,7 +172,7 @@ fn resources(over_time: &[Second]) -> Option<Resources> {
     })
 }
 
-/// The trend of a quantity by seconds; `None` without any value.
+/// The trend of a quantity over the seconds. `None` without values.
 fn trend(points: &[(f64, f64)]) -> Option<Trend> {
     let (first, last) = (points.first()?, points.last()?);
     let warm_from = first.0 + (last.0 - first.0) * WARM;
@@ -190,8 +197,8 @@ fn trend(points: &[(f64, f64)]) -> Option<Trend> {
     })
 }
 
-/// Whether the 99th percentile is under a limit, as `--ramp` asks. A server that falls behind shows it there, because latency
-/// counts from when a request was due.
+/// Whether a step of `--ramp` keeps the limit of the 99th percentile. A server that falls behind
+/// exceeds it, because latency counts from the due time.
 #[must_use]
 pub fn keeps(phase: &Phase, limit_us: f64) -> bool {
     phase.all.answers > 0 && phase.all.latency_us.p99 <= limit_us && !phase.went_wrong()
@@ -231,11 +238,11 @@ mod tests {
 
     #[test]
     fn a_phase_says_what_was_seen() {
-        let seen = Seen {
+        let seen = Observations {
             before: usage(SECOND),
             after: usage(SECOND * 5 / 4),
             between: SECOND,
-            ..Seen::default()
+            ..Observations::default()
         };
         let phase = phase(Loop::Open(1000.0), &seen_by_load(), seen, Some(1));
         assert!((phase.achieved_per_s - 1000.0).abs() < 1e-6);

@@ -1,18 +1,18 @@
-//! How often each key is asked for: all alike, or a few of them most of the time.
+//! How often each key is requested: all equally, or a few of them most of the time.
 //!
-//! Zipf's law gives the key of rank k a weight of k^-s. The sampler is rejection-inversion (Hörmann and Derflinger,
-//! "Rejection-inversion to generate variates from monotone discrete distributions", 1996): it needs no table, so ten
-//! million keys cost as much as ten, and it rejects few of its proposals.
+//! Zipf's law gives the key of rank k a weight of k^-s. The sampler is rejection-inversion (Hörmann
+//! and Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions",
+//! 1996): it needs no table, so ten million keys cost as much as ten, and it rejects few proposals.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::random::Random;
 
-/// Which keys are asked for most.
+/// Which keys are requested most.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Popularity {
-    /// All alike.
+    /// All equally.
     #[default]
     Uniform,
     /// By Zipf's law with this exponent, above 0.
@@ -50,7 +50,7 @@ impl fmt::Display for Popularity {
 /// Draws numbers below a bound.
 #[derive(Clone, Debug)]
 pub enum Sampler {
-    /// All alike.
+    /// All equally.
     Uniform(u32),
     /// By Zipf's law: 0 is the most frequent.
     Zipf(Zipf),
@@ -66,7 +66,7 @@ impl Sampler {
         }
     }
 
-    /// The next number; 0 when there is none to draw.
+    /// The next number; 0 if the bound is 0.
     pub fn draw(&self, random: &mut Random) -> u32 {
         match self {
             Self::Uniform(count) => random.below(*count),
@@ -80,11 +80,12 @@ impl Sampler {
 pub struct Zipf {
     count: u32,
     exponent: f64,
-    /// The integral of the weights at the left end of the first rank, less that rank's whole weight.
+    /// The integral of the weights at the left end of the first rank, less that rank's whole
+    /// weight.
     low: f64,
     /// The integral at the right end of the last rank.
     high: f64,
-    /// Proposals this close above their rank are accepted without a look at the weights.
+    /// Proposals at most this far below their rank are accepted without computing weights.
     surely: f64,
 }
 
@@ -107,7 +108,7 @@ impl Zipf {
         (-self.exponent * rank.ln()).exp()
     }
 
-    /// (x^(1-s) - 1) / (1 - s), which is ln x when s is 1.
+    /// (x^(1-s) - 1) / (1 - s), or ln x if s is 1.
     fn integral(&self, x: f64) -> f64 {
         let log = x.ln();
         let power = (1.0 - self.exponent) * log;
@@ -154,8 +155,8 @@ fn whole(rank: f64) -> u32 {
 mod tests {
     use super::*;
 
-    /// Pearson's chi-squared of many draws against the exact weights, as a multiple of its standard deviation away from
-    /// its mean.
+    /// Pearson's chi-squared of many draws against the exact weights, as a multiple of its standard
+    /// deviation away from its mean.
     fn deviation(exponent: f64, count: u32) -> f64 {
         const DRAWS: u32 = 400_000;
         let sampler = Sampler::new(Popularity::Zipf(exponent), count);

@@ -1,4 +1,4 @@
-//! What the system says about the server's process: CPU time, memory, descriptors.
+//! CPU time, memory and descriptors of the server's process, from `/proc`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,8 @@ pub struct Process {
     directory: PathBuf,
 }
 
-/// What a process uses at a moment. What could not be read is absent: descriptors are shown to their owner only.
+/// What a process uses at one moment. Values that cannot be read are absent: only the owner of a
+/// process may list its descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time so far, user and system. Its resolution is that of `/proc/PID/stat`: 10 ms.
@@ -25,7 +26,7 @@ pub struct Usage {
 }
 
 impl Process {
-    /// The process with this id, whether it exists or not.
+    /// The process with this id. It need not exist.
     #[must_use]
     pub fn new(pid: u32) -> Self {
         Self {
@@ -34,7 +35,7 @@ impl Process {
         }
     }
 
-    /// What it uses now.
+    /// What the process uses now.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let statm = fs::read_to_string(self.directory.join("statm")).unwrap_or_default();
@@ -55,13 +56,13 @@ impl Process {
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
         let ticks = cpu_ticks(&fs::read_to_string(self.directory.join("stat")).ok()?)?;
-        // USER_HZ: what Linux shows to user space, whatever its own tick is.
+        // USER_HZ: Linux reports times in these ticks, whatever its internal tick is.
         Some(Duration::from_millis(
             ticks * (1000 / rustix::param::clock_ticks_per_second()),
         ))
     }
 
-    /// The cores that it may use, by the affinity of its first thread.
+    /// The cores that the process may use, by the affinity of its first thread.
     #[must_use]
     pub fn cores(&self) -> Option<Vec<usize>> {
         let pid = i32::try_from(self.pid).ok()?;

@@ -1,82 +1,76 @@
-//! Shows on standard error how far the making of keys is: a bar on a terminal, plain lines elsewhere.
+//! Shows on standard error how far the making of keys is: a bar on a terminal, plain lines
+//! elsewhere.
 
-use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::numbers::thousands;
 
 const ON_TERMINAL: Duration = Duration::from_millis(200);
 const ELSEWHERE: Duration = Duration::from_secs(5);
+/// The width of the bar in characters.
 const BAR: usize = 24;
 
-/// Counts what is done of a whole.
+/// Counts how much of a total is done.
 #[derive(Debug)]
 pub struct Progress {
     doing: &'static str,
-    total: u64,
-    done: AtomicU64,
-    began: Instant,
+    /// Draws nothing if standard error is no terminal.
+    bar: ProgressBar,
 }
 
 impl Progress {
-    /// Does `work` and shows meanwhile how far it is; nothing when it takes less than the first interval.
+    /// Does `work` and shows meanwhile how far it is. Elsewhere than on a terminal, nothing is
+    /// shown of work that takes less than 5 s.
     pub fn during<T>(doing: &'static str, total: u64, work: impl FnOnce(&Self) -> T) -> T {
         let progress = Self {
             doing,
-            total,
-            done: AtomicU64::new(0),
-            began: Instant::now(),
+            bar: ProgressBar::new(total)
+                .with_style(style())
+                .with_message(doing),
         };
+        if !progress.bar.is_hidden() {
+            progress.bar.enable_steady_tick(ON_TERMINAL);
+            let result = work(&progress);
+            progress.bar.finish_and_clear();
+            return result;
+        }
         let (end, ended) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
             let shown = &progress;
-            scope.spawn(move || shown.show(&ended));
+            scope.spawn(move || shown.write_lines(&ended));
             let result = work(&progress);
             drop(end);
             result
         })
     }
 
-    /// So many more are done.
+    /// Counts `count` more as done.
     pub fn add(&self, count: u64) {
-        self.done.fetch_add(count, Ordering::Relaxed);
+        self.bar.inc(count);
     }
 
-    fn show(&self, ended: &mpsc::Receiver<()>) {
-        let terminal = std::io::stderr().is_terminal();
-        let interval = if terminal { ON_TERMINAL } else { ELSEWHERE };
-        let mut shown = false;
-        while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-            let line = self.line(self.began.elapsed());
-            // Standard error may be closed; that is no reason to stop.
-            let _ = if terminal {
-                write!(std::io::stderr(), "\r{line}\x1b[K")
-            } else {
-                writeln!(std::io::stderr(), "{line}")
-            };
-            shown = true;
-        }
-        if shown && terminal {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+    fn write_lines(&self, ended: &mpsc::Receiver<()>) {
+        let began = Instant::now();
+        while ended.recv_timeout(ELSEWHERE) == Err(RecvTimeoutError::Timeout) {
+            // Standard error may be closed. The work goes on.
+            let _ = writeln!(std::io::stderr(), "{}", self.line(began.elapsed()));
         }
     }
 
     fn line(&self, elapsed: Duration) -> String {
-        let done = self.done.load(Ordering::Relaxed);
-        let share = (done as f64 / self.total.max(1) as f64).min(1.0);
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let share = (done as f64 / total.max(1) as f64).min(1.0);
         let rate = done as f64 / elapsed.as_secs_f64().max(1e-9);
         let left = if done > 0 {
-            format!(
-                "{:.0} s left",
-                (self.total.saturating_sub(done)) as f64 / rate
-            )
+            format!("{:.0} s left", total.saturating_sub(done) as f64 / rate)
         } else {
             "waiting".to_owned()
         };
-        let full = usize::try_from(done.min(self.total) * BAR as u64 / self.total.max(1));
-        let full = full.unwrap_or(BAR);
+        let full = usize::try_from(done.min(total) * BAR as u64 / total.max(1)).unwrap_or(BAR);
         format!(
             "{} [{}{}] {:3.0} %  {} of {}, {}/s, {left}",
             self.doing,
@@ -84,10 +78,25 @@ impl Progress {
             ".".repeat(BAR - full.min(BAR)),
             share * 100.0,
             thousands(done as f64),
-            thousands(self.total as f64),
+            thousands(total as f64),
             thousands(rate),
         )
     }
+}
+
+/// The bar on a terminal, in the form of [`Progress::line`].
+fn style() -> ProgressStyle {
+    let template = format!(
+        "{{msg}} [{{bar:{BAR}}}] {{percent:>3}} %  {{human_pos}} of {{human_len}}, {{rate}}/s, {{eta}} left"
+    );
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // The bar is redrawn soon if a number is missing once.
+        let _ = write!(out, "{}", thousands(state.per_sec()));
+    };
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
+        .progress_chars("#.")
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! The search for the highest rate that keeps a limit.
 //!
-//! First the rate rises in equal steps up to the saturation rate, so that latency against load can be plotted; then
-//! the gap between the last rate that kept the limit and the first that did not is halved until it is small. A rate fails
-//! only when it fails twice; and a step during which the machine stood still is taken again some times before it counts,
-//! because it says nothing of the server.
+//! First the rate rises in equal steps up to the saturation rate, so that latency against load can
+//! be plotted. Then the gap between the last rate that kept the limit and the first that did not is
+//! halved until it is small. A rate fails only if it fails twice. A step during which the machine
+//! stood still says nothing about the server, so it is repeated a few times before it counts.
 
 /// Steps up to the saturation rate.
 const EVEN_STEPS: u32 = 10;
-/// The gap at which the search ends, as a part of the rate that failed.
+/// The search ends when the gap is below this share of the rate that failed.
 const SMALL_GAP: f64 = 0.02;
 
-/// How often a step is taken again because the machine stood still.
+/// How often a step is repeated because the machine stood still.
 const PATIENCE: u32 = 3;
 
 /// How a step went.
@@ -18,13 +18,13 @@ const PATIENCE: u32 = 3;
 pub enum Outcome {
     /// The limit was kept.
     Kept,
-    /// It was not.
+    /// The limit was not kept.
     Missed,
-    /// It was not, but the machine stood still meanwhile.
+    /// The limit was not kept, but the machine stood still meanwhile.
     Disturbed,
 }
 
-/// A search that is told how each step went, and says which one to take next.
+/// The state of the search. The caller runs the steps.
 #[derive(Clone, Debug)]
 pub struct Search {
     saturation: f64,
@@ -70,8 +70,8 @@ impl Search {
         }
     }
 
-    /// The step that [`Search::next`] has named went so.
-    pub fn took(&mut self, rate: f64, outcome: Outcome) {
+    /// Records the outcome of a step that [`Search::next`] has named.
+    pub fn record(&mut self, rate: f64, outcome: Outcome) {
         let disturbed = outcome == Outcome::Disturbed;
         if disturbed && self.disturbed < PATIENCE {
             self.disturbed += 1;
@@ -92,7 +92,7 @@ impl Search {
         (self.disturbed, self.failed_once) = (0, false);
     }
 
-    /// The highest rate that kept the limit; 0 = none did.
+    /// The highest rate that kept the limit; 0 if none did.
     #[must_use]
     pub fn best(&self) -> f64 {
         self.kept
@@ -103,7 +103,8 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// Searches a server that keeps the limit up to `limit`, and fails the steps numbered in `unlucky`.
+    /// Searches with a server that keeps the limit up to the rate `limit`, but fails the steps
+    /// numbered in `unlucky`.
     fn search(limit: f64, unlucky: &[usize]) -> (f64, Vec<f64>) {
         search_with(limit, unlucky, Outcome::Missed)
     }
@@ -119,7 +120,7 @@ mod tests {
                 (_, false) => bad_luck,
                 (false, true) => Outcome::Missed,
             };
-            search.took(rate, outcome);
+            search.record(rate, outcome);
             assert!(steps.len() < 99, "{steps:?}");
         }
         (search.best(), steps)

@@ -1,13 +1,13 @@
-//! Repeatable random numbers. They decide what is sent when; nothing secret comes from them.
+//! Repeatable random numbers for requests and send times. Not for secrets.
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): small, fast, repeatable; not for secrets.
+/// `SplitMix64` (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
 }
 
 impl Random {
-    /// The sequence of `seed` for the stream numbered `stream`, so that threads differ.
+    /// The sequence of `seed` with the number `stream`. Each thread uses another stream.
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self {
@@ -35,7 +35,7 @@ impl Random {
     }
 }
 
-/// The mixing function of `SplitMix64`. It is a bijection: different numbers stay different.
+/// The mixing function of `SplitMix64`. It is a bijection: different inputs have different outputs.
 #[must_use]
 pub fn mixed(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -14,44 +14,47 @@ use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::generator::{Load, Loop};
 use crate::machine::this_machine;
+use crate::monitor::Monitor;
 use crate::numbers::thousands;
 use crate::output::say;
 use crate::phase::{Runner, keeps};
 use crate::process::Process;
 use crate::ramp::{Outcome, Search};
 use crate::report::{LoadFacts, Phase, Ramp, Report, SCHEMA, Server, Step};
-use crate::seed::{Keys, Seeder, divide};
+use crate::seed::counts::divide;
+use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
 use crate::table::{step_line, steps_head};
 use crate::target::{Target, Transport, server_beside_this_program};
-use crate::watch::Watched;
 use crate::writers::WriteLoad;
 
 /// The closed loop that finds the rate for what follows.
 const SATURATION: Duration = Duration::from_secs(5);
-/// Part of the saturation rate that the open loop offers.
+/// The open loop offers this share of the saturation rate.
 const OPEN_LOOP_SHARE: f64 = 0.7;
 
-/// From this share of a step on, what the machine stood still decides the step's 99th percentile.
+/// If the machine stood still for more than this share of a step, that decides the step's 99th
+/// percentile.
 const DISTURBED: f64 = 0.01;
 
-/// A server, and who runs where.
-struct Stage {
+/// A server, and the division of the cores.
+struct Setup {
     target: Target,
     layout: Layout,
     process: Option<Process>,
 }
 
-/// The whole run. The server that was started for it is stopped when this returns, whatever it returns.
+/// Does a whole run. A server that was started for it is stopped when this returns, also after an
+/// error.
 ///
 /// # Errors
-/// What ended it before its report. A run that is interrupted during its loops has a report.
+/// What ended the run before its report. A run that is interrupted during its loops has a report.
 pub fn run(arguments: &Arguments) -> Result<Report, LoadError> {
     arguments.check()?;
     make_room_for(arguments.connections)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second one ends the process, should the first one not be enough.
+        // The second signal ends the process at once.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
             .map_err(LoadError::io("catching signals"))?;
         signal_hook::flag::register(signal, Arc::clone(&interrupted))
@@ -60,8 +63,8 @@ pub fn run(arguments: &Arguments) -> Result<Report, LoadError> {
     let started = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
-    let stage = set_the_stage(arguments, &interrupted)?;
-    let (runner, mut report) = prepare(arguments, &stage, started, &interrupted)?;
+    let setup = set_up(arguments, &interrupted)?;
+    let (runner, mut report) = prepare(arguments, &setup, started, &interrupted)?;
     say(&report);
     let ended = measure(arguments, &runner, &mut report);
     report.interrupted = interrupted.load(Ordering::Relaxed);
@@ -69,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Report, LoadError> {
     Ok(report)
 }
 
-fn set_the_stage(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Stage, LoadError> {
+fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, LoadError> {
     let cores = allowed_cores().map_err(LoadError::io("asking for the cores"))?;
     if let Some(core) = arguments.cores.iter().find(|core| !cores.contains(core)) {
         return Err(LoadError::Flags(format!(
@@ -110,20 +113,20 @@ fn set_the_stage(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Stag
     if let Some(process) = &process {
         layout.server = process.cores().unwrap_or_default();
     }
-    Ok(Stage {
+    Ok(Setup {
         target,
         layout,
         process,
     })
 }
 
-/// How the load threads wait if the caller does not say: they spin only where they take a core from nobody.
-fn waiting(arguments: &Arguments, stage: &Stage) -> Waiting {
-    let elsewhere = match &stage.target.endpoint {
+/// How the load threads wait. By default they spin only if no other process needs their cores.
+fn waiting(arguments: &Arguments, setup: &Setup) -> Waiting {
+    let elsewhere = match &setup.target.endpoint {
         Endpoint::Tcp(address) => !address.ip().is_loopback(),
         Endpoint::Unix(_) => false,
     };
-    let apart = stage.process.is_some() && !stage.layout.shared();
+    let apart = setup.process.is_some() && !setup.layout.shared();
     match arguments.wait {
         Some(Wait::Spin) => Waiting::Spin,
         None if elsewhere || apart => Waiting::Spin,
@@ -131,14 +134,14 @@ fn waiting(arguments: &Arguments, stage: &Stage) -> Waiting {
     }
 }
 
-/// Makes the keys, and all that the loops have in common.
+/// Makes the keys, and what all loops share.
 fn prepare(
     arguments: &Arguments,
-    stage: &Stage,
+    setup: &Setup,
     started: String,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(Runner, Report), LoadError> {
-    let (target, layout) = (&stage.target, &stage.layout);
+    let (target, layout) = (&setup.target, &setup.layout);
     let shares = arguments.shares();
     let sizes = divide(arguments.keys, arguments.tokens, &shares);
     let keys = if arguments.reuse {
@@ -174,11 +177,11 @@ fn prepare(
         depth: as_usize(arguments.pipeline),
         threads,
         cores: layout.load.clone(),
-        waiting: waiting(arguments, stage),
+        waiting: waiting(arguments, setup),
         churn: f64::from(arguments.churn),
         seed: arguments.seed,
-        watched: Watched {
-            process: stage.process.clone(),
+        monitor: Monitor {
+            process: setup.process.clone(),
             cores: watched_cores,
         },
         interrupted: Arc::clone(interrupted),
@@ -231,7 +234,8 @@ fn prepare(
     Ok((runner, report))
 }
 
-/// Runs the loops that were asked for, shows each when it is over, and keeps it in the report.
+/// Runs the loops that the arguments ask for. Prints each when it is over, and adds it to the
+/// report.
 fn measure(arguments: &Arguments, runner: &Runner, report: &mut Report) -> Result<(), LoadError> {
     let interrupted = || runner.load.interrupted.load(Ordering::Relaxed);
     let closed = |duration, report: &mut Report| -> Result<f64, LoadError> {
@@ -248,7 +252,7 @@ fn measure(arguments: &Arguments, runner: &Runner, report: &mut Report) -> Resul
     if !arguments.warm_up.is_zero() {
         let phase = runner.run(Loop::Closed, arguments.warm_up)?;
         if phase.went_wrong() {
-            // Measuring a server that answers wrongly is of no use.
+            // A server that answers wrongly is not worth measuring.
             say(format_args!("warm-up, {phase}"));
             report.phases.push(phase);
             return Ok(());
@@ -307,7 +311,7 @@ fn ramp(
             (false, true) => Outcome::Disturbed,
             (false, false) => Outcome::Missed,
         };
-        search.took(rate, outcome);
+        search.record(rate, outcome);
         let step = Step {
             offered_per_s: rate,
             achieved_per_s: phase.achieved_per_s,
@@ -320,7 +324,7 @@ fn ramp(
         say(step_line(&step));
         steps.push(step);
         if phase.all.wrong > 0 {
-            // A wrong verdict is never a question of the rate.
+            // A lower rate would not make a wrong verdict right.
             say(&phase);
             report.phases.push(phase);
             break;
@@ -337,23 +341,23 @@ fn as_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Whether anything in the report is a reason to fail. Steps of a ramp that were too fast are not.
+/// Whether anything in the report is a reason to fail. Ramp steps over the limit are none.
 #[must_use]
 pub fn went_wrong(report: &Report) -> bool {
     report.phases.iter().any(Phase::went_wrong)
 }
 
-/// Writes the files that were asked for.
+/// Writes the files that the arguments name.
 ///
 /// # Errors
-/// What the system says.
+/// When a file cannot be written.
 pub fn write_files(arguments: &Arguments, report: &Report) -> Result<(), LoadError> {
     if let Some(file) = &arguments.json {
         report.write(file)?;
         say(format_args!("report: {}", file.display()));
     }
     if let Some(file) = &arguments.html {
-        write_html(file, &crate::html::page(report))?;
+        write_html(file, &crate::report_page::page(report))?;
     }
     Ok(())
 }
@@ -361,7 +365,7 @@ pub fn write_files(arguments: &Arguments, report: &Report) -> Result<(), LoadErr
 /// Writes a page.
 ///
 /// # Errors
-/// What the system says.
+/// When a file cannot be written.
 pub fn write_html(file: &Path, page: &str) -> Result<(), LoadError> {
     std::fs::write(file, page).map_err(LoadError::io(format!("writing {}", file.display())))?;
     say(format_args!("page: {}", file.display()));

@@ -1,6 +1,7 @@
 //! When requests are due.
 //!
-//! Guarantees: the send times of an open loop depend on the seed and the rate alone, never on answers.
+//! Guarantees: the send times of an open loop depend on the seed and the rate only, never on
+//! answers.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub enum Schedule {
         /// Nanoseconds since the start.
         end_ns: u64,
     },
-    /// At times of their own.
+    /// At random times that do not depend on answers.
     Open(Arrivals),
 }
 
@@ -34,7 +35,7 @@ impl Schedule {
         Self::Open(Arrivals::new(rate, duration, random))
     }
 
-    /// Takes a request that is due at `now_ns`; returns when it was due.
+    /// Takes a request that is due at `now_ns` or before. Returns its due time.
     pub fn take(&mut self, now_ns: u64) -> Option<u64> {
         match self {
             Self::Closed { end_ns } => (now_ns < *end_ns).then_some(now_ns),
@@ -46,7 +47,7 @@ impl Schedule {
         }
     }
 
-    /// Whether nothing is due any more at `now_ns` or later.
+    /// Whether nothing becomes due at `now_ns` or later.
     #[must_use]
     pub fn is_over(&self, now_ns: u64) -> bool {
         match self {
@@ -55,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// When it ends.
+    /// The end, in nanoseconds since the start.
     #[must_use]
     pub fn end_ns(&self) -> u64 {
         match self {
@@ -64,7 +65,7 @@ impl Schedule {
         }
     }
 
-    /// When the next request is due, if that is known.
+    /// When the next request is due. `None` in a closed loop, or after the last one.
     #[must_use]
     pub fn next_ns(&self) -> Option<u64> {
         match self {
@@ -73,7 +74,7 @@ impl Schedule {
         }
     }
 
-    /// Counts the requests that were never taken, and ends the schedule.
+    /// Ends the schedule. Returns how many requests were never taken.
     pub fn drain(&mut self) -> u64 {
         let mut left = 0;
         if let Self::Open(arrivals) = self {
@@ -86,7 +87,7 @@ impl Schedule {
     }
 }
 
-/// A Poisson process, as independent callers make it, up to an end.
+/// A Poisson process, the arrivals of independent callers, up to an end.
 #[derive(Debug)]
 pub struct Arrivals {
     mean_ns: f64,
@@ -107,7 +108,7 @@ impl Arrivals {
         arrivals
     }
 
-    /// When the next request is due; `None` = there is none any more.
+    /// When the next request is due. `None` after the last one.
     fn next(&self) -> Option<u64> {
         let next = whole(self.next_ns);
         (next < self.end_ns).then_some(next)

@@ -1,4 +1,4 @@
-//! What happened in each second of a loop.
+//! Counts what happened in each second of a loop.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// One thread's part of a second.
+/// One second of one thread.
 #[derive(Debug)]
 pub struct Part {
     second: u32,
@@ -16,7 +16,7 @@ pub struct Part {
     failed: u64,
 }
 
-/// Counts one thread's seconds, and sends each when it is over.
+/// Counts the answers of one thread by second. Sends each second when it is over.
 #[derive(Debug)]
 pub struct SecondMeter {
     to: Sender<Part>,
@@ -31,7 +31,7 @@ fn empty() -> Option<Histogram<u32>> {
 }
 
 impl SecondMeter {
-    /// A meter that sends its seconds there.
+    /// A meter that sends its seconds to `to`.
     #[must_use]
     pub fn new(to: Sender<Part>) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl SecondMeter {
         }
     }
 
-    /// The time is now `now_ns`, in nanoseconds since the start.
+    /// Tells the meter the time, in nanoseconds since the start.
     pub fn tick(&mut self, now_ns: u64) {
         let second = u32::try_from(now_ns / SECOND_NS).unwrap_or(u32::MAX);
         if second > self.second {
@@ -51,7 +51,7 @@ impl SecondMeter {
         }
     }
 
-    /// A request was answered.
+    /// Counts an answered request.
     pub fn answered(&mut self, now_ns: u64, latency_ns: u64) {
         self.tick(now_ns);
         if let Some(latencies) = &mut self.latencies {
@@ -59,7 +59,7 @@ impl SecondMeter {
         }
     }
 
-    /// Requests had no usable answer.
+    /// Counts requests without a usable answer.
     pub fn failed(&mut self, count: u64) {
         self.failed += count;
     }
@@ -70,7 +70,7 @@ impl SecondMeter {
     }
 
     fn send(&mut self) {
-        // Nobody listens any more only when the run ends by an error.
+        // The receiver is gone only if the run ends with an error.
         let _ = self.to.send(Part {
             second: self.second,
             latencies: std::mem::replace(&mut self.latencies, empty()),
@@ -79,10 +79,11 @@ impl SecondMeter {
     }
 }
 
-/// A second over all threads, and what the server and the machine did in it. What is not known is absent.
+/// A second over all threads, and what the server and the machine did in it. Unknown values are
+/// absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
-    /// Counted from the start of the loop: 0 is the first one.
+    /// The number of the second, from 0.
     pub at_s: u32,
     /// Answers.
     pub answers: u64,
@@ -103,18 +104,18 @@ pub struct Second {
     /// Open descriptors of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_descriptors: Option<u64>,
-    /// Time in which the machine paused one of this program's watching threads, in milliseconds.
+    /// Time for which the machine stood still, over all cores, in milliseconds.
     pub paused_ms: f64,
 }
 
-/// Puts the parts of all threads together.
+/// Merges the parts of all threads.
 #[derive(Debug, Default)]
 pub struct Seconds {
     rows: BTreeMap<u32, (Second, Option<Histogram<u32>>)>,
 }
 
 impl Seconds {
-    /// Adds one thread's part.
+    /// Adds a part of one thread.
     pub fn add(&mut self, part: Part) {
         let (row, all) = self.rows.entry(part.second).or_default();
         row.failed += part.failed;
@@ -122,11 +123,11 @@ impl Seconds {
             return;
         };
         match all {
-            // Both have the same bounds, so that adding cannot fail.
+            // Both have the same bounds, so adding cannot fail.
             Some(all) => drop(all.add(&latencies)),
             None => *all = Some(latencies),
         }
-        // By then every thread has sent its part, and the histogram's memory is not needed any more.
+        // Every thread has sent its part of such an old second, so its histogram can go.
         let done = part.second.saturating_sub(10);
         let old: Vec<_> = self
             .rows
@@ -142,7 +143,7 @@ impl Seconds {
         }
     }
 
-    /// The row of a second, to note what else is known of it.
+    /// The row of a second, to add other measurements.
     pub fn row(&mut self, second: u32) -> &mut Second {
         &mut self.rows.entry(second).or_default().0
     }
@@ -166,7 +167,7 @@ fn summarise(row: &mut Second, latencies: Option<Histogram<u32>>) {
         return;
     };
     let micros = |nanoseconds: u64| nanoseconds as f64 / 1000.0;
-    // A part that comes later than all others is added to a row that was summarised before.
+    // A very late part is added to a row that was summarised before.
     row.answers += latencies.len();
     row.p50_us = row.p50_us.max(micros(latencies.value_at_quantile(0.5)));
     row.p99_us = row.p99_us.max(micros(latencies.value_at_quantile(0.99)));

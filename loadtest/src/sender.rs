@@ -1,36 +1,36 @@
-//! One load thread's loop: readiness in, requests out.
+//! One load thread's loop: answers in, requests out.
 //!
-//! Guarantees: a request that is due goes to a free connection at once, else to the first one that becomes free; due
-//! requests are taken in order, so that the time they wait for a connection is part of their latency; an answer costs one read,
-//! one look at the clock, and one write for the next request.
+//! Guarantees: a request that is due goes to a free connection at once, else to the first one that
+//! becomes free. Due requests are sent in order, so the time that they wait for a connection is
+//! part of their latency. An answer costs one read, one look at the clock, and one write for the
+//! next request.
 
-use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{Event, EventFlags};
 
 use crate::clock::Clock;
 use crate::composer::Composer;
-use crate::connection::{Connection, InFlight, Received, Retiring, State};
-use crate::endpoint::Endpoint;
-use crate::judge::judge;
+use crate::connection::{InFlight, Received, Retiring, State};
+use crate::connection_set::{ConnectionOptions, ConnectionSet, RETRY_NS};
+use crate::judge::{Judge, Response};
 use crate::measure::Measurement;
 use crate::schedule::Schedule;
 use crate::seconds::SecondMeter;
 
 /// How long to wait for the last answers after the end, in nanoseconds.
 pub const GIVE_UP_NS: u64 = 5_000_000_000;
-/// Before a connection that broke is made again, in nanoseconds.
-const RETRY_NS: u64 = 10_000_000;
-/// How long a sleeping thread looks at nothing, in nanoseconds.
-const LOOK_AROUND_NS: u64 = 20_000_000;
-/// The same while connections must be replaced or made.
-const LOOK_AROUND_SOON_NS: u64 = 1_000_000;
+/// The longest sleep of a sleeping thread, in nanoseconds.
+const SLEEP_NS_MAX: u64 = 20_000_000;
+/// The longest sleep while connections must be made or replaced, in nanoseconds.
+const SHORT_SLEEP_NS_MAX: u64 = 1_000_000;
 const EVENTS: usize = 256;
+const GONE: EventFlags = EventFlags::RDHUP
+    .union(EventFlags::HUP)
+    .union(EventFlags::ERR);
 
 /// How a thread waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,48 +43,25 @@ pub enum Waiting {
 
 /// How a thread sends.
 #[derive(Clone, Debug)]
-pub struct Manner {
-    /// The server.
-    pub endpoint: Endpoint,
-    /// Connections of this thread.
-    pub connections: usize,
-    /// Requests on a connection at a time.
-    pub depth: usize,
+pub struct SenderOptions {
+    /// Its connections.
+    pub connections: ConnectionOptions,
     /// How it waits.
     pub waiting: Waiting,
-    /// Connections closed and made again per second; 0 = none.
-    pub churn: f64,
     /// Ends the loop early.
     pub interrupted: Arc<AtomicBool>,
-}
-
-/// Room for one request on a connection.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    index: usize,
-    generation: u32,
-}
-
-#[derive(Debug)]
-struct Churn {
-    interval_ns: f64,
-    next_ns: f64,
-    next_index: usize,
 }
 
 /// The loop of one thread.
 #[derive(Debug)]
 pub struct Sender {
-    manner: Manner,
+    depth: usize,
+    waiting: Waiting,
+    interrupted: Arc<AtomicBool>,
     composer: Composer,
     clock: Clock,
     schedule: Schedule,
-    poll: OwnedFd,
-    connections: Vec<Connection>,
-    free: VecDeque<Place>,
-    churn: Churn,
-    /// Connections that are not open.
-    unopened: usize,
+    connections: ConnectionSet,
     in_flight: usize,
     measurement: Measurement,
     seconds: SecondMeter,
@@ -92,12 +69,12 @@ pub struct Sender {
     idle_ns: u64,
 }
 
-/// What a loop saw, before it is known what it cost.
+/// What a loop measured. The caller adds what it cost.
 #[derive(Debug)]
 pub struct Sent {
-    /// What it saw.
+    /// Answers, errors and latencies.
     pub measurement: Measurement,
-    /// Time in which nothing happened; only of a thread that spins.
+    /// Time in which nothing happened. Known only of a thread that spins.
     pub idle_ns: u64,
     /// Time from the start to the end of the loop.
     pub ran_ns: u64,
@@ -107,36 +84,23 @@ impl Sender {
     /// A loop that has not begun.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system refuses an epoll instance.
     pub fn new(
-        manner: Manner,
+        options: SenderOptions,
         composer: Composer,
         clock: Clock,
         schedule: Schedule,
         seconds: SecondMeter,
     ) -> io::Result<Self> {
-        let interval_ns = if manner.churn > 0.0 {
-            1e9 / manner.churn
-        } else {
-            f64::INFINITY
-        };
         Ok(Self {
-            poll: epoll::create(CreateFlags::CLOEXEC)?,
-            connections: (0..manner.connections)
-                .map(|_| Connection::default())
-                .collect(),
-            free: VecDeque::with_capacity(manner.connections * manner.depth),
-            churn: Churn {
-                interval_ns,
-                next_ns: interval_ns,
-                next_index: 0,
-            },
-            unopened: manner.connections,
+            depth: options.connections.depth,
+            waiting: options.waiting,
+            interrupted: options.interrupted,
+            connections: ConnectionSet::new(options.connections)?,
             in_flight: 0,
             measurement: Measurement::default(),
             last_answer_ns: 0,
             idle_ns: 0,
-            manner,
             composer,
             clock,
             schedule,
@@ -152,8 +116,8 @@ impl Sender {
         let mut events = Vec::with_capacity(EVENTS);
         while !self.clock.until_start().is_zero() && !self.is_interrupted() {
             self.open_connections(0);
-            self.wait(&mut events, LOOK_AROUND_SOON_NS)?;
-            self.take_events(&events, 0);
+            self.connections.wait(&mut events, SHORT_SLEEP_NS_MAX)?;
+            self.handle_events(&events, 0);
         }
         let (mut before_ns, mut quiet) = (0, false);
         let ended_ns = loop {
@@ -166,29 +130,29 @@ impl Sender {
             }
             before_ns = now_ns;
             quiet = self.dispatch(now_ns) == 0;
-            if self.unopened > 0 {
+            if self.connections.has_unopened() {
                 self.open_connections(now_ns);
             }
-            if self.churn.next_ns <= now_ns as f64 {
-                self.replace_one(now_ns);
+            if let Some(index) = self.connections.retire_due(now_ns) {
+                self.refill(index, 0, now_ns);
             }
             self.seconds.tick(now_ns);
-            let patience_ns = self.patience_ns(now_ns);
-            self.wait(&mut events, patience_ns)?;
+            let timeout_ns = self.timeout_ns(now_ns);
+            self.connections.wait(&mut events, timeout_ns)?;
             quiet &= events.is_empty();
-            // Only connections that are being made look at this time.
-            let woke_ns = if self.unopened > 0 {
+            // Only connections that are being made use this time.
+            let woke_ns = if self.connections.has_unopened() {
                 self.clock.now_ns()
             } else {
                 now_ns
             };
-            self.take_events(&events, woke_ns);
+            self.handle_events(&events, woke_ns);
         };
         Ok(self.conclude(ended_ns))
     }
 
     fn is_interrupted(&self) -> bool {
-        self.manner.interrupted.load(Ordering::Relaxed)
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     fn is_done(&self, now_ns: u64) -> bool {
@@ -197,112 +161,70 @@ impl Sender {
             || self.is_interrupted()
     }
 
-    fn patience_ns(&self, now_ns: u64) -> u64 {
-        if self.manner.waiting == Waiting::Spin {
+    /// How long the thread may wait for events.
+    fn timeout_ns(&self, now_ns: u64) -> u64 {
+        if self.waiting == Waiting::Spin {
             return 0;
         }
         let until_due = match self.schedule.next_ns() {
-            Some(due_ns) if !self.free.is_empty() => due_ns.saturating_sub(now_ns),
-            _ => LOOK_AROUND_NS,
+            Some(due_ns) if self.connections.may_have_free() => due_ns.saturating_sub(now_ns),
+            _ => SLEEP_NS_MAX,
         };
-        if self.unopened > 0 || self.manner.churn > 0.0 {
-            until_due.min(LOOK_AROUND_SOON_NS)
+        if self.connections.has_unopened() || self.connections.is_churning() {
+            until_due.min(SHORT_SLEEP_NS_MAX)
         } else {
-            until_due.min(LOOK_AROUND_NS)
+            until_due.min(SLEEP_NS_MAX)
         }
     }
 
-    fn wait(&self, events: &mut Vec<Event>, patience_ns: u64) -> io::Result<()> {
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: patience_ns.min(LOOK_AROUND_NS).cast_signed(),
-        };
-        events.clear();
-        match epoll::wait(
-            &self.poll,
-            rustix::buffer::spare_capacity(events),
-            Some(&timeout),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn take_events(&mut self, events: &[Event], now_ns: u64) {
+    fn handle_events(&mut self, events: &[Event], now_ns: u64) {
         for event in events {
-            let data = event.data.u64();
-            let index = usize::try_from(data & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-            let generation = u32::try_from(data >> 32).unwrap_or(0);
-            let Some(connection) = self.connections.get_mut(index) else {
+            let Some(index) = self.connections.index_of(*event) else {
                 continue;
             };
-            if connection.generation != generation {
-                continue;
-            }
-            let flags = event.flags;
-            let taken = match connection.state {
-                State::Closed { .. } => Ok(()),
-                State::Connecting { since_ns } => connection.finish_connecting().map(|()| {
-                    // Before the start the clock stands still.
-                    if since_ns > 0 {
-                        let took = now_ns.saturating_sub(since_ns);
-                        self.measurement.connects.saturating_record(took);
-                    }
-                    self.unopened -= 1;
-                    self.refill(index, self.manner.depth, now_ns);
-                }),
-                State::Open => {
-                    let flushed = if connection.outgoing.is_empty() {
-                        Ok(())
-                    } else {
-                        connection.flush()
-                    };
-                    let come =
-                        EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-                    flushed.and_then(|()| {
-                        if flags.intersects(come) {
-                            self.receive(index, flags)
-                        } else {
-                            Ok(())
-                        }
-                    })
-                }
-            };
-            if let Err(error) = taken {
+            if let Err(error) = self.handle_event(index, event.flags, now_ns) {
                 self.give_up_connection(index, now_ns, &error);
             }
         }
     }
 
-    /// Makes the connections that are due to be made.
-    fn open_connections(&mut self, now_ns: u64) {
-        for index in 0..self.connections.len() {
-            let Some(connection) = self.connections.get_mut(index) else {
-                return;
-            };
-            if !matches!(connection.state, State::Closed { retry_ns } if retry_ns <= now_ns) {
-                continue;
+    fn handle_event(&mut self, index: usize, flags: EventFlags, now_ns: u64) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
+        match connection.state {
+            State::Closed { .. } => {}
+            State::Connecting { since_ns } => {
+                self.connections.finish_connecting(index)?;
+                // The clock shows 0 until the start, so earlier connections have no time.
+                if since_ns > 0 {
+                    let took = now_ns.saturating_sub(since_ns);
+                    self.measurement.connects.saturating_record(took);
+                }
+                self.refill(index, self.depth, now_ns);
             }
-            let generation = connection.generation.wrapping_add(1);
-            let data = u64::from(generation) << 32 | index as u64;
-            let watched = connection
-                .begin(&self.manner.endpoint, now_ns)
-                .and_then(|fd| {
-                    // Edges, told once: nothing has to be registered again while the connection lives.
-                    let flags =
-                        EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                    Ok(epoll::add(&self.poll, fd, EventData::new_u64(data), flags)?)
-                });
-            if let Err(error) = watched {
-                connection.close(now_ns + RETRY_NS);
-                self.measurement.complain(|| format!("connecting: {error}"));
+            State::Open => {
+                if !connection.outgoing.is_empty() {
+                    connection.flush()?;
+                }
+                if flags.intersects(EventFlags::IN | GONE) {
+                    self.receive(index, flags)?;
+                }
             }
         }
+        Ok(())
     }
 
-    /// Reads what there is, judges it, and sends the next requests in its place.
+    fn open_connections(&mut self, now_ns: u64) {
+        let measurement = &mut self.measurement;
+        self.connections.open_due(now_ns, |error| {
+            measurement.complain(|| format!("connecting: {error}"));
+        });
+    }
+
+    /// Reads what has arrived, judges it, and sends the next requests in its place.
     fn receive(&mut self, index: usize, flags: EventFlags) -> io::Result<()> {
-        let gone = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        let gone = flags.intersects(GONE);
         let mut answered = 0;
         let mut now_ns = 0;
         loop {
@@ -320,21 +242,22 @@ impl Sender {
                 self.in_flight -= 1;
                 answered += 1;
                 close |= answer.close;
-                let body = connection.bytes(answer.body.clone());
-                judge(
-                    &mut self.measurement,
-                    &mut self.seconds,
-                    &self.schedule,
-                    &request,
-                    (answer.status, body),
-                    now_ns,
-                );
+                let response = Response {
+                    status: answer.status,
+                    body: connection.bytes(answer.body),
+                    at_ns: now_ns,
+                };
+                let mut judge = Judge {
+                    measurement: &mut self.measurement,
+                    seconds: &mut self.seconds,
+                    schedule: &self.schedule,
+                };
+                judge.count(&request, &response);
                 self.last_answer_ns = now_ns;
             }
             if close {
                 return if connection.in_flight.is_empty() {
-                    connection.close(now_ns);
-                    self.unopened += 1;
+                    self.connections.close(index, now_ns);
                     Ok(())
                 } else {
                     Err(io::Error::new(
@@ -343,7 +266,7 @@ impl Sender {
                     ))
                 };
             }
-            // When the end is announced, the next read shows it, or why the connection broke.
+            // After an event of a closed connection, the next read shows its end, or why it broke.
             if received == Received::All && !gone {
                 break;
             }
@@ -352,55 +275,52 @@ impl Sender {
         Ok(())
     }
 
-    /// Uses room for `count` requests on a connection: for what is due, else it becomes free.
+    /// Sends due requests on a connection that has room for `count`. Room that is left over becomes
+    /// free.
     fn refill(&mut self, index: usize, count: usize, now_ns: u64) {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
         if connection.retiring == Retiring::Replace {
             if connection.in_flight.is_empty() {
-                connection.close(now_ns);
-                self.unopened += 1;
+                self.connections.close(index, now_ns);
             }
             return;
         }
-        for _ in 0..count {
-            if let Some(due_ns) = self.schedule.take(now_ns) {
-                let asked = self.composer.compose(&mut connection.outgoing);
-                connection.in_flight.push_back(InFlight { due_ns, asked });
-                self.in_flight += 1;
-            } else {
-                self.free.push_back(Place {
-                    index,
-                    generation: connection.generation,
-                });
-            }
-        }
-        if !connection.outgoing.is_empty()
-            && let Err(error) = connection.flush()
+        let mut sent = 0;
+        while sent < count
+            && let Some(due_ns) = self.schedule.take(now_ns)
         {
+            let asked = self.composer.compose(&mut connection.outgoing);
+            connection.in_flight.push_back(InFlight { due_ns, asked });
+            sent += 1;
+        }
+        self.in_flight += sent;
+        let flushed = if connection.outgoing.is_empty() {
+            Ok(())
+        } else {
+            connection.flush()
+        };
+        for _ in sent..count {
+            self.connections.add_free(index);
+        }
+        if let Err(error) = flushed {
             self.give_up_connection(index, now_ns, &error);
         }
     }
 
-    /// Hands due requests to free connections; how many.
+    /// Sends due requests on free connections. Returns how many it sent.
     fn dispatch(&mut self, now_ns: u64) -> usize {
-        let mut handed = 0;
-        while let Some(place) = self.free.front().copied() {
-            let connection = self.connections.get_mut(place.index);
-            let Some(connection) = connection.filter(|connection| {
-                connection.generation == place.generation
-                    && connection.state == State::Open
-                    && connection.retiring == Retiring::No
-            }) else {
-                self.free.pop_front();
-                continue;
-            };
+        let mut dispatched = 0;
+        while let Some(index) = self.connections.next_free() {
             let Some(due_ns) = self.schedule.take(now_ns) else {
                 break;
             };
-            self.free.pop_front();
-            handed += 1;
+            self.connections.take_free();
+            let Some(connection) = self.connections.get_mut(index) else {
+                break;
+            };
+            dispatched += 1;
             self.measurement
                 .lateness
                 .saturating_record(now_ns.saturating_sub(due_ns));
@@ -408,38 +328,19 @@ impl Sender {
             connection.in_flight.push_back(InFlight { due_ns, asked });
             self.in_flight += 1;
             if let Err(error) = connection.flush() {
-                self.give_up_connection(place.index, now_ns, &error);
+                self.give_up_connection(index, now_ns, &error);
             }
         }
-        handed
+        dispatched
     }
 
-    /// Retires the next open connection; it is closed as soon as it has its answers, and made again.
-    fn replace_one(&mut self, now_ns: u64) {
-        self.churn.next_ns += self.churn.interval_ns;
-        for _ in 0..self.connections.len() {
-            let index = self.churn.next_index;
-            self.churn.next_index = (index + 1) % self.connections.len().max(1);
-            let Some(connection) = self.connections.get_mut(index) else {
-                return;
-            };
-            if connection.state == State::Open && connection.retiring == Retiring::No {
-                connection.retiring = Retiring::Replace;
-                self.refill(index, 0, now_ns);
-                return;
-            }
-        }
-    }
-
-    /// Counts what a broken connection leaves unanswered, and has it made again a little later.
+    /// Counts the unanswered requests of a broken connection, and has the connection made again a
+    /// little later.
     fn give_up_connection(&mut self, index: usize, now_ns: u64, error: &io::Error) {
+        self.connections.close(index, now_ns + RETRY_NS);
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        if connection.state == State::Open {
-            self.unopened += 1;
-        }
-        connection.close(now_ns + RETRY_NS);
         self.in_flight -= connection.in_flight.len();
         for request in connection.in_flight.drain(..) {
             self.measurement.failed(request.asked.class, 1);
@@ -450,16 +351,14 @@ impl Sender {
 
     fn conclude(mut self, ended_ns: u64) -> Sent {
         let end_ns = self.schedule.end_ns();
-        let open = matches!(self.schedule, Schedule::Open(_));
+        let is_open_loop = matches!(self.schedule, Schedule::Open(_));
         let interrupted = self.is_interrupted();
         let unsent = self.schedule.drain();
         if !interrupted {
-            for connection in &self.connections {
-                for request in &connection.in_flight {
-                    self.measurement.failed(request.asked.class, 1);
-                }
+            for request in self.connections.in_flight() {
+                self.measurement.failed(request.asked.class, 1);
             }
-            // Nothing was composed for those that were never sent.
+            // Requests that were never sent were never composed and have no class.
             self.measurement
                 .failed(self.composer.most_frequent(), unsent);
             let unanswered = self.in_flight as u64 + unsent;
@@ -472,14 +371,14 @@ impl Sender {
         }
         let elapsed_ns = if interrupted {
             ended_ns.min(end_ns)
-        } else if open {
+        } else if is_open_loop {
             end_ns.max(self.last_answer_ns)
         } else {
             end_ns
         };
-        self.measurement.elapsed = std::time::Duration::from_nanos(elapsed_ns);
-        if !open {
-            // A closed loop has no times that it could miss.
+        self.measurement.elapsed = Duration::from_nanos(elapsed_ns);
+        if !is_open_loop {
+            // Requests of a closed loop are due when they are sent, so they cannot be late.
             self.measurement.lateness.reset();
         }
         self.seconds.finish();

@@ -1,24 +1,27 @@
-//! Times in which requests took long, and whose fault they were.
+//! Periods in which requests were slow, and what caused them.
 //!
-//! A request that was due at a and answered at b makes a..b slow if that is longer than the threshold. Slow times that touch are
-//! one stall. Beside the load, a thread on each core notes when the machine did not let it run (`pauses.rs`). A stall that such
-//! pauses explain is put down to the machine; the rest is the server's, or the network's.
+//! If a request that was due at a is answered at b, and that takes longer than the threshold, the
+//! period a..b is slow. Slow periods that touch are one stall. During the load, a thread on each
+//! core notes when the machine did not run it (`pauses.rs`). A stall that such pauses explain is
+//! attributed to the machine, any other to the server or the network.
 //!
-//! What a pause explains is longer than the pause: in an open loop requests pile up meanwhile. A server that is busy for a share u
-//! of its time works them off with the rest of it, so that requests are slow for P / (1 − u) after a pause P began.
+//! A pause explains a stall that is longer than itself: in an open loop, requests pile up during
+//! it. A server that is busy for a share u of its time has the share 1 − u left to work them off,
+//! so a pause of length P makes requests slow for P / (1 − u).
 
 use serde::{Deserialize, Serialize};
 
 /// Requests slower than this make a stall, in nanoseconds.
 pub const SLOW_NS: u64 = 50_000_000;
-/// Pauses so long before a stall count, too: several short ones make requests wait for 50 ms only together.
+/// Pauses count from this long before a stall: several short ones together can make requests wait
+/// for 50 ms.
 const LOOK_BACK_NS: u64 = 200_000_000;
-/// The least and the greatest share of a stall that pauses have to cover.
+/// The smallest and the largest share of a stall that pauses must cover to explain it.
 const SPARE: (f64, f64) = (0.1, 0.5);
 /// Stalls kept; further ones are only counted.
 const KEPT_MAX: usize = 10_000;
 
-/// A time in nanoseconds since the start of the loop.
+/// A period, in nanoseconds since the start of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Its beginning.
@@ -40,16 +43,17 @@ impl Span {
     }
 }
 
-/// Slow times of one thread or of all.
+/// Slow periods of one thread or of all.
 #[derive(Clone, Debug, Default)]
 pub struct SlowTimes {
     spans: Vec<(Span, u64)>,
-    /// Slow requests whose times were not kept.
+    /// Slow requests whose periods were not kept.
     dropped: u64,
 }
 
 impl SlowTimes {
-    /// Notes a request, if it was slow. Answers come in order of time, so that most spans join the last one.
+    /// Notes a request if it was slow. Answers come in order of time, so most periods extend the
+    /// last one.
     pub fn note(&mut self, due_ns: u64, answered_ns: u64) {
         if answered_ns.saturating_sub(due_ns) < SLOW_NS {
             return;
@@ -88,33 +92,34 @@ impl SlowTimes {
     }
 }
 
-/// Who made requests wait.
+/// What made requests wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Pauses of the machine explain it.
     Machine,
-    /// They do not: the server or the network was slow.
+    /// Pauses do not explain it: the server or the network was slow.
     Server,
 }
 
-/// A time in which requests were slow.
+/// A period in which requests were slow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stall {
     /// When it began, in seconds since the start.
     pub at_s: f64,
     /// How long it was, in milliseconds.
     pub ms: f64,
-    /// For how much of that, and of a moment before, the machine stood still, in milliseconds.
+    /// For how much of that, and of the 200 ms before, the machine stood still, in milliseconds.
     pub paused_ms: f64,
     /// Slow requests in it.
     pub requests: u64,
-    /// Who made them wait.
+    /// What made them wait.
     pub cause: Cause,
 }
 
-/// All stalls, with the cause of each. `pauses` are those of all cores, in any order. `spare` is the share of the server's time in
-/// which it could work off what had piled up; `None` if that is unknown, or nothing piles up, as in a closed loop.
+/// All stalls with their causes. `pauses` holds the pauses of all cores, in any order. `spare` is
+/// the share of its time that the server has left to work off requests that piled up. `None` means
+/// that it is unknown, or that requests cannot pile up, as in a closed loop.
 #[must_use]
 pub fn attribute(slow: &SlowTimes, pauses: &[Span], spare: Option<f64>) -> Vec<Stall> {
     let pauses = union(pauses);
@@ -143,7 +148,7 @@ pub fn attribute(slow: &SlowTimes, pauses: &[Span], spare: Option<f64>) -> Vec<S
         .collect()
 }
 
-/// The same times without overlaps, so that two cores that stood still together count once.
+/// Merges overlapping spans, so that two cores that stood still together count once.
 fn union(spans: &[Span]) -> Vec<Span> {
     let mut sorted = spans.to_vec();
     sorted.sort_by_key(|span| span.from_ns);
@@ -193,7 +198,8 @@ mod tests {
         slow.note(1100 * MS, 1200 * MS);
         slow.note(2300 * MS, 2400 * MS);
         slow.note(3500 * MS, 3600 * MS);
-        // Two cores at the same time count once, and so does what comes shortly before; a pause elsewhere does not count.
+        // Pauses of two cores at the same time count once. A pause shortly before a stall counts; a
+        // pause at another time does not.
         let pauses = [
             span(2330, 2350),
             span(2320, 2345),

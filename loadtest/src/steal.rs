@@ -1,9 +1,9 @@
-//! Time that the hypervisor has taken from a core, as the kernel counts it: `steal` of `proc_stat(5)`.
+//! Time that the hypervisor has taken from a core: `steal` of `proc_stat(5)`.
 
 use std::fs;
 use std::time::Duration;
 
-/// Reads how much was taken from one core. Elsewhere than on a virtual machine that is nothing.
+/// Reads how much time was taken from one core. It is zero outside of virtual machines.
 #[derive(Debug)]
 pub struct Steal {
     core: usize,
@@ -11,14 +11,14 @@ pub struct Steal {
 }
 
 impl Steal {
-    /// What is taken from `core` from now on.
+    /// Counts the time taken from `core` from now on.
     #[must_use]
     pub fn of(core: usize) -> Self {
         let before = read(core);
         Self { core, before }
     }
 
-    /// What was taken since the last call. Its resolution is 10 ms.
+    /// The time taken since the last call. The resolution is 10 ms.
     pub fn since_last(&mut self) -> Duration {
         let now = read(self.core);
         let before = std::mem::replace(&mut self.before, now);

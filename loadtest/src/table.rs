@@ -9,7 +9,7 @@ use crate::report::{ClassRow, Phase, Ramp, Report, Trend};
 const SLOPE_SECONDS_MIN: f64 = 120.0;
 
 impl fmt::Display for Report {
-    /// The head of a report: what was loaded, by what.
+    /// The head of a report: keys, requests, server and load threads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (load, server) = (&self.load, &self.server);
         let keys = &load.keys;
@@ -196,7 +196,8 @@ impl Phase {
     }
 }
 
-/// A trend over so many seconds as a sentence. What a short loop shows says nothing of an hour.
+/// A trend over a loop of `seconds` as a sentence. A short loop has no slope: it says nothing about
+/// an hour.
 #[must_use]
 pub fn trend_in_words(trend: &Trend, seconds: f64, unit: impl Fn(f64) -> String) -> String {
     let values = format!(
@@ -277,7 +278,7 @@ impl fmt::Display for Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::full;
+    use crate::report::fixture::full;
 
     #[test]
     fn the_table_says_what_the_report_says() {

@@ -1,4 +1,4 @@
-//! The server under load: one that runs already, or one that is started here and stopped at the end.
+//! The server under load: one that runs already, or one that this program starts and stops.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,13 +18,14 @@ use crate::error::LoadError;
 use crate::process::Process;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// The server drains within 10 s; then it is killed.
+/// The server drains within 10 s. After this time it is killed.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
 /// How much of a failed server's log is shown, in bytes.
 const LOG_TAIL_BYTES: usize = 4096;
 
-/// A server to send to. Dropping it stops the one that was started here and removes its directory.
+/// A server to send to. Dropping it stops a server that was started here, and removes its
+/// directory.
 #[derive(Debug)]
 pub struct Target {
     /// Where it listens.
@@ -34,7 +35,7 @@ pub struct Target {
     own: Option<OwnServer>,
 }
 
-/// Over what a server that is started here is reached.
+/// How a server that is started here is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Loopback.
@@ -53,7 +54,7 @@ impl Target {
     /// The server at `url`, `http://host:port`.
     ///
     /// # Errors
-    /// When the URL is of another form, or its host has no address.
+    /// When the URL has another form, or its host has no address.
     pub fn running(url: &str) -> Result<Self, LoadError> {
         let problem = |problem: &str| LoadError::Url {
             url: url.to_owned(),
@@ -97,8 +98,8 @@ impl Target {
         }
     }
 
-    /// Starts `program serve --dev` in a fresh directory, bound to `cores`, with a worker for each, and waits until it is
-    /// ready.
+    /// Starts `program serve --dev` in a fresh directory, bound to `cores`, with a worker for each,
+    /// and waits until it is ready.
     ///
     /// # Errors
     /// When it cannot be started, ends at once, or is not ready in time; and when interrupted.
@@ -126,7 +127,7 @@ impl Target {
             .map_err(LoadError::io("making the server's log"))?;
 
         let mut command = Command::new(program);
-        // What the caller's environment configures must not change the measurement.
+        // Settings in the caller's environment must not change the measurement.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TALOS_") {
                 command.env_remove(name);
@@ -199,7 +200,7 @@ impl Target {
         Client::new(self.endpoint.clone(), self.host.clone())
     }
 
-    /// What the server says of its version.
+    /// The version that the server reports.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let reply = self.client().get("/version").ok()?;
@@ -208,7 +209,8 @@ impl Target {
     }
 }
 
-/// Starts the command from a thread that is bound to the cores, so that all threads of the child inherit the binding.
+/// Starts the command from a thread that is bound to the cores. All threads of the child inherit
+/// that.
 fn spawn_pinned(mut command: Command, cores: Vec<usize>) -> Result<Child, LoadError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let starter =
@@ -242,7 +244,7 @@ impl OwnServer {
         String::from_utf8_lossy(tail).into_owned()
     }
 
-    /// Whether it has ended within the time.
+    /// Waits for the end. Returns whether it has come within this time.
     fn wait(&mut self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
@@ -260,11 +262,11 @@ impl Drop for OwnServer {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // The child has not been waited for, so that its id cannot belong to another process.
+        // The child has not been waited for, so its id cannot belong to another process.
         let asked = kill_process(Pid::from_child(&self.child), Signal::TERM);
         if asked.is_err() || !self.wait(STOPPED_WITHIN) {
             eprintln!("talos-loadtest: the server did not stop by SIGTERM and is killed");
-            // Both fail only when it has ended meanwhile.
+            // Both fail only if it has ended meanwhile.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -1,18 +1,18 @@
-//! Whether an answer says of a credential what is true of it.
+//! Whether an answer is right for its credential.
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use crate::changing::{Glance, Said};
+use crate::changing::{KeySnapshot, KeyState};
 
-/// What the answer to a request must say.
+/// The right answer to a request.
 #[derive(Clone, Debug)]
 pub enum Expected {
     /// Valid, and the key of this actor.
     Actor(Actor),
-    /// Valid; which key it was derived from is not looked at.
+    /// Valid. The key that the token was derived from is not checked.
     Valid,
     /// Refused as revoked.
     Revoked,
@@ -20,16 +20,16 @@ pub enum Expected {
     Unknown,
     /// One verdict for each credential of a batch, in order.
     Batch(Verdicts),
-    /// What may be said of a key that changes.
-    Changing(Glance),
+    /// The answers that are right for a key that changes.
+    Changing(KeySnapshot),
 }
 
-/// The actor that a key was made for: it tells keys apart.
+/// The actor of a key. Every key has its own, so that answers can be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Of an issued key.
+    /// The actor of an issued key.
     Issued(u32),
-    /// Of an imported key.
+    /// The actor of an imported key.
     Imported(u32),
 }
 
@@ -64,7 +64,7 @@ impl Actor {
     }
 }
 
-/// Up to 100 verdicts: bit n says whether credential n is valid.
+/// Up to 100 verdicts: bit n is set if credential n is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
     valid: u128,
@@ -72,13 +72,13 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// One more: a valid credential.
+    /// Adds a valid credential.
     pub fn push_valid(&mut self) {
         self.valid |= 1_u128.checked_shl(u32::from(self.count)).unwrap_or(0);
         self.count += 1;
     }
 
-    /// One more: a credential that is not valid.
+    /// Adds a credential that is not valid.
     pub fn push_invalid(&mut self) {
         self.count += 1;
     }
@@ -97,8 +97,9 @@ static REVOKED: Text = LazyLock::new(|| Finder::new(br#""VERIFICATION_ERROR_REVO
 static NOT_FOUND: Text = LazyLock::new(|| Finder::new(br#""VERIFICATION_ERROR_NOT_FOUND""#));
 
 impl Expected {
-    /// Whether `body`, which is complete now, is a right answer. Compact JSON is recognised by its bytes; any other
-    /// spelling is parsed, which costs more.
+    /// Whether `body` is a right answer. Call it when the answer is complete, because the state of
+    /// a changing key may change later. Compact JSON is recognised by its bytes; any other spelling
+    /// is parsed, which costs more.
     #[must_use]
     pub fn allows(&self, body: &[u8]) -> bool {
         let has = |text: &Text| text.find(body).is_some();
@@ -114,9 +115,9 @@ impl Expected {
             Self::Revoked => has(&SAYS_INVALID) && has(&REVOKED),
             Self::Unknown => has(&SAYS_INVALID) && has(&NOT_FOUND),
             Self::Batch(verdicts) => verdicts.are_in(body),
-            Self::Changing(glance) => {
-                (has(&SAYS_VALID) && glance.allows(Said::Valid))
-                    || (has(&SAYS_INVALID) && has(&REVOKED) && glance.allows(Said::Revoked))
+            Self::Changing(snapshot) => {
+                (has(&SAYS_VALID) && snapshot.allows(KeyState::Valid))
+                    || (has(&SAYS_INVALID) && has(&REVOKED) && snapshot.allows(KeyState::Revoked))
             }
         };
         compact || self.allows_in_any_spelling(body)
@@ -127,13 +128,13 @@ impl Expected {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return false;
         };
-        let said = said_in(&body);
+        let state = state_in(&body);
         match self {
             Self::Actor(actor) => {
-                said == Said::Valid && body.get("actor_id").is_some_and(|id| *id == actor.id())
+                state == KeyState::Valid && body.get("actor_id").is_some_and(|id| *id == actor.id())
             }
-            Self::Valid => said == Said::Valid,
-            Self::Revoked => said == Said::Revoked,
+            Self::Valid => state == KeyState::Valid,
+            Self::Revoked => state == KeyState::Revoked,
             Self::Unknown => {
                 body.get("is_valid").is_some_and(|valid| *valid == false)
                     && error_code(&body) == Some("VERIFICATION_ERROR_NOT_FOUND")
@@ -143,11 +144,11 @@ impl Expected {
                 results.is_some_and(|results| {
                     results.len() == usize::from(verdicts.count)
                         && (0..).zip(results).all(|(index, one)| {
-                            verdicts.says(index) == (said_in(one) == Said::Valid)
+                            verdicts.says(index) == (state_in(one) == KeyState::Valid)
                         })
                 })
             }
-            Self::Changing(glance) => glance.allows(said),
+            Self::Changing(snapshot) => snapshot.allows(state),
         }
     }
 }
@@ -171,14 +172,14 @@ fn error_code(body: &Value) -> Option<&str> {
     body.get("error_code")?.as_str()
 }
 
-fn said_in(body: &Value) -> Said {
+fn state_in(body: &Value) -> KeyState {
     match (
         body.get("is_valid").and_then(Value::as_bool),
         error_code(body),
     ) {
-        (Some(true), _) => Said::Valid,
-        (Some(false), Some("VERIFICATION_ERROR_REVOKED")) => Said::Revoked,
-        _ => Said::Other,
+        (Some(true), _) => KeyState::Valid,
+        (Some(false), Some("VERIFICATION_ERROR_REVOKED")) => KeyState::Revoked,
+        _ => KeyState::Other,
     }
 }
 
@@ -232,12 +233,15 @@ mod tests {
     fn a_changing_key_is_judged_by_its_revocation() {
         let key = Arc::new(ChangingKey::new(String::new(), String::new()));
         let valid = [VALID, SPACED, IMPORTED, OTHER];
-        let early = Expected::Changing(key.look());
+        let early = Expected::Changing(key.snapshot());
         assert_right(&early, &valid);
-        let _ = key.revocation_leaves();
+        let _ = key.claim_revocation();
         assert_right(&early, &[&valid[..], &[REVOKED, SPACED_REVOKED]].concat());
-        key.revocation_is_acknowledged();
-        assert_right(&Expected::Changing(key.look()), &[REVOKED, SPACED_REVOKED]);
+        key.acknowledge_revocation();
+        assert_right(
+            &Expected::Changing(key.snapshot()),
+            &[REVOKED, SPACED_REVOKED],
+        );
     }
 
     #[test]

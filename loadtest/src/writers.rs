@@ -1,13 +1,15 @@
-//! Writes beside the verifications: keys are issued, imported and revoked at a rate of their own, on connections of their own.
+//! Writes during the verifications: issues, imports and revokes keys at a fixed rate, on separate
+//! connections.
 //!
-//! Every second write is a revocation, so that about as many keys come as go. A write is due at its time, whether earlier
-//! ones are answered or not; its latency counts from then.
+//! Every second write is a revocation, so the number of keys stays about the same. Writes are due
+//! at fixed times, whether earlier ones are answered or not. Latency counts from the due time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::admin_api::text_at;
 use crate::changing::{ChangingKey, Pool};
 use crate::client::Client;
 use crate::clock::nanoseconds;
@@ -16,18 +18,17 @@ use crate::endpoint::Endpoint;
 use crate::measure::{Latencies, no_latencies};
 use crate::random::Random;
 use crate::report::{Percentiles, Writes};
-use crate::seed::text_at;
 
-/// One writing thread for so many writes per second, because each waits for its answer.
+/// Writes per second of one thread. A thread waits for each answer.
 const PER_THREAD: f64 = 50.0;
 const THREADS_MAX: f64 = 32.0;
-/// Keys that are there before the first revocation.
+/// Keys that are made before the first revocation.
 const PREPARED: u64 = 32;
 const COMPLAINTS_MAX: usize = 5;
-/// How long a thread sleeps at most before it looks whether it should stop.
+/// The longest sleep of a thread. Then it checks whether it should stop.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 
-/// What is written where.
+/// What is written, and where.
 #[derive(Clone, Debug)]
 pub struct WriteLoad {
     /// The server.
@@ -36,7 +37,7 @@ pub struct WriteLoad {
     pub host: String,
     /// Writes per second, above 0.
     pub rate: f64,
-    /// The keys that verifications ask for.
+    /// The keys that verifications use.
     pub pool: Arc<Pool>,
     /// What imported credentials are computed from.
     pub seed: u64,
@@ -50,7 +51,7 @@ enum Kind {
 }
 
 #[derive(Debug)]
-struct Counted {
+struct WriteCounts {
     issued: u64,
     imported: u64,
     revoked: u64,
@@ -63,24 +64,25 @@ struct Counted {
 struct Shared {
     load: WriteLoad,
     start: Instant,
-    /// Numbers imported keys differently in every run, also with the same seed.
+    /// The number of the first key. It differs in every run, so that runs with the same seed import
+    /// different keys.
     first_number: u64,
     next: AtomicU64,
     stop: AtomicBool,
-    counted: Mutex<Counted>,
+    counted: Mutex<WriteCounts>,
 }
 
 /// Threads that write until they are stopped.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningWrites {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl WriteLoad {
-    /// Makes the first keys, and begins to write at the rate.
+    /// Makes the first keys, then starts threads that write at the rate.
     #[must_use]
-    pub fn start(&self) -> Running {
+    pub fn start(&self) -> RunningWrites {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut shared = Shared {
             load: self.clone(),
@@ -88,7 +90,7 @@ impl WriteLoad {
             first_number: nanoseconds(since_1970.unwrap_or_default()),
             next: AtomicU64::new(PREPARED),
             stop: AtomicBool::new(false),
-            counted: Mutex::new(Counted {
+            counted: Mutex::new(WriteCounts {
                 issued: 0,
                 imported: 0,
                 revoked: 0,
@@ -120,7 +122,7 @@ impl WriteLoad {
                 std::thread::spawn(move || shared.run(stream))
             })
             .collect();
-        Running { shared, threads }
+        RunningWrites { shared, threads }
     }
 }
 
@@ -133,8 +135,8 @@ fn threads(rate: f64) -> u64 {
     (rate / PER_THREAD).ceil().clamp(1.0, THREADS_MAX) as u64
 }
 
-impl Running {
-    /// Ends the writes; what they did, and what went wrong in words.
+impl RunningWrites {
+    /// Stops the threads. Returns what they did, and the first few failures in words.
     #[must_use]
     pub fn stop(self) -> (Writes, Vec<String>) {
         self.shared.stop.store(true, Ordering::SeqCst);
@@ -254,7 +256,7 @@ impl Shared {
             .post(&path, b"{}")
             .map_err(|error| error.to_string())?;
         if reply.status == 200 {
-            key.revocation_is_acknowledged();
+            key.acknowledge_revocation();
             Ok(())
         } else {
             Err(format!("{path}: status {}: {}", reply.status, reply.text()))

@@ -354,7 +354,7 @@ fn changed_key(parts: &Parts) -> Vec<Subject> {
             endpoint: Endpoint::RevokeKeysWhere,
             ..
         } => return vec![Subject::ALL],
-        Match::Found { key_id, .. } => key_id.any().ok(),
+        Match::Found { key_id, .. } => key_id.parse().any().ok(),
         Match::NotFound | Match::MethodNotAllowed(_) => None,
     };
     let key_id = key_id.map(|key_id| Subject::key_id(&key_id.to_string()));

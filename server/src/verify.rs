@@ -6,7 +6,7 @@
 use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
 use talos_api::verify::{VerifyRequest, refused_body};
-use talos_engine::verify::PendingRead;
+use talos_engine::PendingRead;
 use talos_engine::{
     Answer, CacheStatus, Loaded, Query, RateLimit, RateLimitPolicy, Refusal, Step, Verdict,
 };

@@ -19,8 +19,9 @@ pub const SECRET: &str = "a secret for tests, of more than 32 characters";
 /// RFC 8037 appendix A.1, with a name.
 pub const ED25519_JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed-1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 /// RFC 7520 §3.4.
-pub const RSA_JWK: &str =
-    include_str!("../../engine/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+pub const RSA_JWK: &str = include_str!(
+    "../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json"
+);
 
 /// Starts a server whose environment has these variables; their names come without `TALOS_CREDENTIALS_`.
 pub fn start_with(site: &Site, variables: &[(&str, &str)]) -> Server {

@@ -1,10 +1,11 @@
--- Key authentication as gateways on nginx do it: the credential's SHA-256 is looked up in a dictionary that the workers share.
--- Debian calls lua-resty-string's modules nginx.*; the hash is OpenSSL's.
+-- Key authentication in the way of gateways on nginx: looks up the credential's SHA-256 in a
+-- dictionary that the workers share. Debian calls lua-resty-string's modules nginx.*; they use
+-- OpenSSL's hash.
 local json = require 'cjson.safe'
 local sha256 = require 'nginx.sha256'
 
 local keys = ngx.shared.keys
--- One state for all requests of a worker, of which none yields while it hashes.
+-- One state for all requests of a worker: no request yields while it hashes.
 local state = sha256:new()
 
 local function digest(text)
@@ -22,7 +23,7 @@ end
 
 local keyauth = {}
 
--- Fills the dictionary: the credential with its answer, and others up to `count` keys.
+-- Fills the dictionary with `count` keys: the credential with its answer, and others.
 function keyauth.load(credential, answer, count)
   answer = content_of(answer)
   assert(keys:safe_set(digest(content_of(credential)), answer))

@@ -1,4 +1,4 @@
--- The keys of the axum server: the one that is asked for, and others up to :count.
+-- The keys of the axum server: the requested one, and others up to :count.
 CREATE TABLE api_keys (
   key_id text PRIMARY KEY,
   hash bytea NOT NULL UNIQUE,

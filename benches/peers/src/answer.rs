@@ -1,32 +1,32 @@
-//! Where an answer ends, and whether it is the right one, for any protocol whose answers are known beforehand.
+//! Finds the end of an answer and compares it, for any protocol whose answers are known beforehand.
 //!
-//! All servers are to answer the same bytes, so the bytes themselves are the frame: an answer begins with what its protocol
-//! puts first (`HTTP/1.1 200`, or `$350` and a line end) and is over when the expected end has arrived. Every answer is compared whole but for the
-//! fields of an HTTP head, and no protocol has to be parsed.
+//! The bytes of the answer are known, so no protocol has to be parsed. An answer begins with the
+//! first bytes of its protocol (`HTTP/1.1 200`, or `$350` and a line end), and is complete when the
+//! expected last bytes have arrived. All of it is compared but the header fields of an HTTP answer.
 
-/// The most bytes between the beginning and the end, which are the fields of an HTTP head.
+/// The longest header fields of an HTTP answer, between the expected first and last bytes.
 const BETWEEN_BYTES_MAX: usize = 2048;
 
-/// What an answer has to look like.
+/// The expected answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     begins: Vec<u8>,
     ends: Vec<u8>,
 }
 
-/// What the bytes so far amount to.
+/// The result of comparing the bytes received so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The whole answer, and the right one.
+    /// The whole right answer.
     Complete,
     /// Right so far.
     Incomplete,
-    /// Not the answer that was expected.
+    /// Another answer.
     Wrong,
 }
 
 impl Expected {
-    /// Answers that begin and end with these bytes. Nothing is expected of an end without bytes.
+    /// Expects answers that begin and end with these bytes. An empty end fits every answer.
     #[must_use]
     pub fn new(begins: impl Into<Vec<u8>>, ends: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Expected {
         self.begins.len() + BETWEEN_BYTES_MAX + self.ends.len()
     }
 
-    /// Judges what has arrived since the request was sent.
+    /// Compares the bytes that have arrived since the request was sent.
     #[must_use]
     pub fn judge(&self, received: &[u8]) -> Judgement {
         let rest = match received.strip_prefix(&*self.begins) {

@@ -1,11 +1,11 @@
-//! Requests in a closed loop: every connection sends the next one as soon as its answer is complete.
+//! A closed loop: every connection sends the next request as soon as its answer is complete.
 //!
-//! Guarantees: every answer is compared with the expected one, and a wrong one ends the run; one request is on its way per
-//! connection; what is counted was answered between the two samples.
+//! Guarantees: every answer is compared with the expected one, and a wrong one ends the run. Each
+//! connection has one request in flight. Counted answers arrived between the two samples.
 //!
-//! A generator that takes as long per request as the server does cannot saturate it. So one thread drives all connections
-//! over one ring: what has arrived since the last turn is judged, and all that follows from it is handed to the kernel by
-//! one system call, which also waits.
+//! A generator that takes as long per request as the server cannot saturate it. So one thread
+//! drives all connections with one ring: it judges everything that has arrived, and hands all new
+//! requests to the kernel with one system call, which also waits.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -18,21 +18,21 @@ use thiserror::Error;
 
 use crate::answer::{Expected, Judgement};
 
-/// How long all connections may be without an answer.
+/// If no connection gets an answer for this long, the run fails.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Why a run cannot be used.
 #[derive(Debug, Error)]
 pub enum LoopError {
-    /// The system refuses something; the operator looks.
+    /// A system call failed.
     #[error("{doing}: {source}")]
     System {
-        /// What was tried.
+        /// What the generator was doing.
         doing: &'static str,
-        /// What the system says.
+        /// The error.
         source: io::Error,
     },
-    /// The server is not the one that is meant, or fails under load.
+    /// The server answers something else, or fails under load.
     #[error("wrong answer: {0}")]
     Wrong(String),
     /// The server has closed a connection.
@@ -47,7 +47,7 @@ fn system(doing: &'static str) -> impl FnOnce(io::Error) -> LoopError {
     move |source| LoopError::System { doing, source }
 }
 
-/// What is sent where.
+/// The server, the request and the load.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// The server.
@@ -56,9 +56,9 @@ pub struct Load {
     pub request: Vec<u8>,
     /// Its answer.
     pub expected: Expected,
-    /// How many connections send it; at least 1.
+    /// Connections that send it; at least 1.
     pub connections: usize,
-    /// How long they do so before anything is counted.
+    /// How long requests are sent before answers are counted.
     pub warm_up: Duration,
     /// How long answers are counted.
     pub window: Duration,
@@ -81,15 +81,15 @@ impl Load {
     /// Runs the load and counts. `sample` is called when counting begins and when it has ended.
     ///
     /// # Errors
-    /// [`LoopError`]
+    /// When the server answers wrongly or not at all, closes a connection, or a system call fails.
     pub fn run<S>(&self, sample: impl Fn() -> io::Result<S>) -> Result<Counted<S>, LoopError> {
-        let mut turns = Turns::start(self)?;
+        let mut driver = Driver::start(self)?;
         let take = || sample().map_err(system("taking the CPU time"));
-        turns.until(Instant::now() + self.warm_up)?;
+        driver.run_until(Instant::now() + self.warm_up)?;
         let before = take()?;
-        let (began, answers_before) = (Instant::now(), turns.answers);
-        turns.until(began + self.window)?;
-        let (elapsed, answers) = (began.elapsed(), turns.answers - answers_before);
+        let (began, answers_before) = (Instant::now(), driver.answers);
+        driver.run_until(began + self.window)?;
+        let (elapsed, answers) = (began.elapsed(), driver.answers - answers_before);
         let after = take()?;
         Ok(Counted {
             answers,
@@ -100,7 +100,7 @@ impl Load {
     }
 }
 
-/// What a completion belongs to: a connection by its number, and one of its two operations.
+/// The operation of a completion, and the number of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Send(usize),
@@ -110,85 +110,86 @@ enum Operation {
 impl Operation {
     fn to_user_data(self) -> u64 {
         match self {
-            Self::Send(seat) => (seat as u64) << 1,
-            Self::Receive(seat) => (seat as u64) << 1 | 1,
+            Self::Send(connection) => (connection as u64) << 1,
+            Self::Receive(connection) => (connection as u64) << 1 | 1,
         }
     }
 
     fn of_user_data(data: u64) -> Self {
-        let seat = usize::try_from(data >> 1).unwrap_or(usize::MAX);
+        let connection = usize::try_from(data >> 1).unwrap_or(usize::MAX);
         if data & 1 == 0 {
-            Self::Send(seat)
+            Self::Send(connection)
         } else {
-            Self::Receive(seat)
+            Self::Receive(connection)
         }
     }
 }
 
-/// One connection. Its buffer is never freed, because the kernel may write into it for as long as the process lives.
-struct Seat {
+/// One connection. Its buffer is never freed, because the kernel may write into it until the
+/// process ends.
+struct Connection {
     stream: TcpStream,
     buffer: &'static mut [u8],
     filled: usize,
 }
 
-struct Turns<'a> {
+struct Driver<'a> {
     ring: IoUring,
-    /// Never freed, like the buffers.
+    /// Never freed, because the kernel may read it until the process ends.
     request: &'static [u8],
     expected: &'a Expected,
-    seats: Vec<Seat>,
+    connections: Vec<Connection>,
     answers: u64,
     completed: Vec<(Operation, i32)>,
 }
 
-impl<'a> Turns<'a> {
+impl<'a> Driver<'a> {
     /// Connects, and sends the first request of every connection.
     fn start(load: &'a Load) -> Result<Self, LoopError> {
-        let connections = load.connections.max(1);
-        let entries = u32::try_from(2 * connections).unwrap_or(u32::MAX);
+        let count = load.connections.max(1);
+        let entries = u32::try_from(2 * count).unwrap_or(u32::MAX);
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .build(entries.next_power_of_two())
             .map_err(system("making a ring, which needs Linux 6.1"))?;
-        let seat = |_| {
+        let connection = |_| {
             let stream = TcpStream::connect(load.address)?;
             stream.set_nodelay(true)?;
-            // One byte more than the longest right answer, so that there is always room to receive into.
+            // One byte more than the longest right answer, so there is always room to receive.
             let buffer = vec![0; load.expected.bytes_max() + 1].leak();
-            Ok(Seat {
+            Ok(Connection {
                 stream,
                 buffer,
                 filled: 0,
             })
         };
-        let seats: io::Result<Vec<Seat>> = (0..connections).map(seat).collect();
-        let mut turns = Self {
+        let connections: io::Result<Vec<Connection>> = (0..count).map(connection).collect();
+        let mut driver = Self {
             ring,
             request: load.request.clone().leak(),
             expected: &load.expected,
-            seats: seats.map_err(system("connecting"))?,
+            connections: connections.map_err(system("connecting"))?,
             answers: 0,
-            completed: Vec::with_capacity(2 * connections),
+            completed: Vec::with_capacity(2 * count),
         };
-        for seat in 0..connections {
-            turns.send(seat)?;
-            turns.receive(seat)?;
+        for connection in 0..count {
+            driver.send(connection)?;
+            driver.receive(connection)?;
         }
-        Ok(turns)
+        Ok(driver)
     }
 
-    /// Goes on until `end`.
-    fn until(&mut self, end: Instant) -> Result<(), LoopError> {
+    /// Runs the loop until `end`.
+    fn run_until(&mut self, end: Instant) -> Result<(), LoopError> {
         while Instant::now() < end {
-            self.turn()?;
+            self.step()?;
         }
         Ok(())
     }
 
-    /// Hands over what is ready to be sent, waits for something to happen, and looks at all that has.
-    fn turn(&mut self) -> Result<(), LoopError> {
+    /// Submits the queued operations, waits for a completion, and handles all completions.
+    fn step(&mut self) -> Result<(), LoopError> {
         let patience = Timespec::new().sec(SILENCE_MAX.as_secs());
         let arguments = SubmitArgs::new().timespec(&patience);
         match self.ring.submitter().submit_with_args(1, &arguments) {
@@ -214,7 +215,7 @@ impl<'a> Turns<'a> {
         let bytes = usize::try_from(result)
             .map_err(|_| system("a connection")(io::Error::from_raw_os_error(-result)))?;
         let number = match operation {
-            // A request is shorter than a socket's buffer, which is empty when it is sent.
+            // A request fits into the socket's buffer, which is empty when it is sent.
             Operation::Send(_) if bytes == self.request.len() => return Ok(()),
             Operation::Send(_) => {
                 let source = io::ErrorKind::WriteZero.into();
@@ -225,12 +226,15 @@ impl<'a> Turns<'a> {
         if bytes == 0 {
             return Err(LoopError::Closed);
         }
-        let seat = self.seats.get_mut(number).ok_or(LoopError::Closed)?;
-        seat.filled += bytes;
-        let received = seat.buffer.get(..seat.filled).unwrap_or_default();
+        let connection = self.connections.get_mut(number).ok_or(LoopError::Closed)?;
+        connection.filled += bytes;
+        let received = connection
+            .buffer
+            .get(..connection.filled)
+            .unwrap_or_default();
         match self.expected.judge(received) {
             Judgement::Complete => {
-                seat.filled = 0;
+                connection.filled = 0;
                 self.answers += 1;
                 self.send(number)?;
             }
@@ -245,17 +249,24 @@ impl<'a> Turns<'a> {
     }
 
     fn send(&mut self, number: usize) -> Result<(), LoopError> {
-        let seat = self.seats.get(number).ok_or(LoopError::Closed)?;
+        let connection = self.connections.get(number).ok_or(LoopError::Closed)?;
         let length = u32::try_from(self.request.len()).unwrap_or(u32::MAX);
-        let entry =
-            opcode::Send::new(Fd(seat.stream.as_raw_fd()), self.request.as_ptr(), length).build();
+        let entry = opcode::Send::new(
+            Fd(connection.stream.as_raw_fd()),
+            self.request.as_ptr(),
+            length,
+        )
+        .build();
         self.push(entry, Operation::Send(number))
     }
 
     fn receive(&mut self, number: usize) -> Result<(), LoopError> {
-        let seat = self.seats.get_mut(number).ok_or(LoopError::Closed)?;
-        let fd = Fd(seat.stream.as_raw_fd());
-        let room = seat.buffer.get_mut(seat.filled..).unwrap_or_default();
+        let connection = self.connections.get_mut(number).ok_or(LoopError::Closed)?;
+        let fd = Fd(connection.stream.as_raw_fd());
+        let room = connection
+            .buffer
+            .get_mut(connection.filled..)
+            .unwrap_or_default();
         let length = u32::try_from(room.len()).unwrap_or(u32::MAX);
         let entry = opcode::Recv::new(fd, room.as_mut_ptr(), length).build();
         self.push(entry, Operation::Receive(number))
@@ -263,14 +274,15 @@ impl<'a> Turns<'a> {
 
     fn push(&mut self, entry: squeue::Entry, operation: Operation) -> Result<(), LoopError> {
         let entry = entry.user_data(operation.to_user_data());
-        // SAFETY: the memory of requests and answers is leaked, hence valid for as long as the kernel may use it. Nobody
-        // writes to a request. A buffer is read only between the completion of one receive and the start of the next.
+        // SAFETY: the memory of the request and of the buffers is leaked, so it is valid as long as
+        // the kernel may use it. The request is never written to. A buffer is read only between the
+        // completion of one receive and the start of the next.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.map_err(|_| system("queueing a request")(io::ErrorKind::OutOfMemory.into()))
     }
 }
 
-/// `ETIME` of Linux, which `std` has no name for: the wait was over before anything happened.
+/// `ETIME` of Linux, which `std` does not name: the wait timed out.
 const ETIME: i32 = 62;
 
 #[cfg(test)]
@@ -280,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers every five bytes with the parts of `answer`, each in a segment of its own.
+    /// A server that answers every five bytes with the parts of `answer`, one segment each.
     fn server(answer: &'static [&'static str]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The place of the tables in a document: between two marks, which stay.
+//! Puts the tables into a document, between two marks.
 
 use thiserror::Error;
 
@@ -7,15 +7,15 @@ pub const BEGIN: &str = "<!-- peers:begin -->";
 /// The line behind the tables.
 pub const END: &str = "<!-- peers:end -->";
 
-/// A document without a place for the tables; whoever edits it puts the marks back.
+/// The document has no place for the tables. Put the marks back.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the document needs one line {BEGIN} and, further down, one line {END}")]
 pub struct NoPlace;
 
-/// The document with `text` between the marks instead of what was there.
+/// Replaces what is between the marks by `text`.
 ///
 /// # Errors
-/// [`NoPlace`]
+/// When the document does not have each mark once, in this order.
 pub fn replaced(document: &str, text: &str) -> Result<String, NoPlace> {
     let [before, rest] = parts(document, BEGIN)?;
     let [_, after] = parts(rest, END)?;
@@ -28,7 +28,7 @@ pub fn replaced(document: &str, text: &str) -> Result<String, NoPlace> {
     ))
 }
 
-/// What is before and behind the only `mark`.
+/// The text before and after the only `mark`.
 fn parts<'a>(text: &'a str, mark: &str) -> Result<[&'a str; 2], NoPlace> {
     let (before, after) = text.split_once(mark).ok_or(NoPlace)?;
     if before.contains(END) || after.contains(mark) {

@@ -1,5 +1,5 @@
-//! What measures and compares: the generator of requests, and the table that is made of its counts. The servers that are
-//! compared and that no package brings are the other binaries of this crate.
+//! The measuring side of the comparison: the request generator, and the tables made from its
+//! counts. The other binaries of this crate are compared servers that no package provides.
 
 pub mod answer;
 pub mod closed_loop;

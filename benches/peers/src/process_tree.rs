@@ -1,4 +1,5 @@
-//! The CPU time of a server that may be many processes: nginx has a master and a worker, PostgreSQL a process per connection.
+//! The CPU time of a server of several processes: nginx has a master and a worker, PostgreSQL a
+//! process per connection.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// The processes with these ids and all that descend from them.
+/// The processes with these ids and all their descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessTree {
     roots: Vec<u32>,
@@ -19,11 +20,11 @@ impl ProcessTree {
         Self { roots }
     }
 
-    /// The time for which the threads of these processes have run so far. A thread that has ended is not in it, so a
-    /// difference of two such times is too small by what ended between them.
+    /// The CPU time that the threads of these processes have used so far. Threads that have ended
+    /// do not count, so the difference of two samples misses threads that ended between them.
     ///
     /// # Errors
-    /// When a root is gone, and what the system says.
+    /// When a root has ended, or `/proc` cannot be read.
     pub fn cpu(&self) -> io::Result<Duration> {
         let parents = parents()?;
         let mut sum = Duration::ZERO;
@@ -41,7 +42,8 @@ impl ProcessTree {
 
     fn holds(&self, process: u32, parents: &HashMap<u32, u32>) -> bool {
         let ancestors = std::iter::successors(Some(process), |id| parents.get(id).copied());
-        // Deeper than any server, and a bound should the table have changed into a circle while it was read.
+        // Deeper than any server. The bound also ends the search if a change of the table made a
+        // circle of it while it was read.
         ancestors.take(32).any(|id| self.roots.contains(&id))
     }
 }
@@ -66,13 +68,14 @@ fn parents() -> io::Result<HashMap<u32, u32>> {
     Ok(parents)
 }
 
-/// The fourth field of `/proc/PID/stat`; the second, the name of the program in parentheses, may hold anything.
+/// The fourth field of `/proc/PID/stat`. The second field is the program's name in parentheses and
+/// may hold anything.
 fn parent_in(stat: &str) -> Option<u32> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     behind_name.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The sum over the threads of a process; nothing when it has ended meanwhile.
+/// The sum over the threads of a process. Zero if it has ended meanwhile.
 fn cpu_of(process: u32) -> io::Result<Duration> {
     let mut sum = Duration::ZERO;
     let Ok(threads) = fs::read_dir(Path::new("/proc").join(process.to_string()).join("task"))
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_a_grandchild_works_is_counted() {
-        // The shell in the middle waits, the inner one works.
+        // The outer shell waits, the inner one uses CPU time.
         let mut child = Command::new("sh")
             .args(["-c", "sh -c 'while :; do :; done & read line; kill $!'; :"])
             .stdin(Stdio::piped())

@@ -1,13 +1,13 @@
-//! What the rounds have counted, and what is read from several of them: medians, and how far they lie apart.
+//! The counts of rounds, and their medians and ranges.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The share of its core above which a server's CPU and not its generator decides the rate.
+/// A server that uses this share of its core is limited by its CPU, not by the generator.
 const SATURATED_SHARE: f64 = 0.95;
 
-/// A line that is none of the driver's; the operator looks.
+/// A line that `scripts/peers` has not written.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("not a line of counts: {0:?}")]
 pub struct LineError(String);
@@ -17,7 +17,7 @@ pub struct LineError(String);
 pub struct Round {
     /// Complete answers.
     pub answers: f64,
-    /// How long they were counted.
+    /// How long answers were counted.
     pub seconds: f64,
     /// Seconds of CPU that all processes of the server took.
     pub server_cpu: f64,
@@ -51,7 +51,7 @@ impl Round {
     }
 }
 
-/// A round, and whose it is.
+/// A round of a named server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedRound {
     /// The short name of the server.
@@ -60,7 +60,7 @@ pub struct NamedRound {
     pub round: Round,
 }
 
-/// The server's name and its round, as the driver writes them: five fields between tabulators.
+/// Reads a line of `scripts/peers`: the server's name and four counts, separated by tabs.
 impl FromStr for NamedRound {
     type Err = LineError;
 
@@ -72,7 +72,7 @@ impl FromStr for NamedRound {
         let &[answers, seconds, server_cpu, generator_cpu] = &*counts else {
             return Err(wrong());
         };
-        // Everything is divided by these.
+        // Later code divides by these.
         if ![answers, seconds, server_cpu]
             .iter()
             .all(|count| count.is_finite() && *count > 0.0)
@@ -91,19 +91,19 @@ impl FromStr for NamedRound {
     }
 }
 
-/// The middle of some values, and how far they lie apart.
+/// The median and the range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     /// The smallest.
     pub min: f64,
-    /// The median; of an even number the mean of the two in the middle.
+    /// The median. For an even number of values, the mean of the two in the middle.
     pub median: f64,
     /// The greatest.
     pub max: f64,
 }
 
 impl Spread {
-    /// The spread of `values`; `None` of none.
+    /// The spread of `values`. `None` if there are none.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
@@ -133,7 +133,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums up the rounds of `peer`; `None` when there are none.
+    /// Summarises the rounds of `peer`. `None` if there are none.
     #[must_use]
     pub fn of(peer: &str, all: &[NamedRound]) -> Option<Self> {
         let own = all.iter().filter(|named| named.peer == peer);
@@ -148,25 +148,27 @@ impl Summary {
         })
     }
 
-    /// Whether the server's core was busy with the server, so that its rate is its own and not the generator's.
+    /// Whether the server used its core fully. Only then its rate is its own limit, not the
+    /// generator's.
     #[must_use]
     pub fn saturated(&self) -> bool {
         self.server_share.median >= SATURATED_SHARE
     }
 
-    /// How many times as many answers per second as `other` this server gives, round by round.
+    /// This server's rate as a multiple of the rate of `other`, round by round.
     #[must_use]
     pub fn times_rate_of(&self, other: &Self) -> Option<Spread> {
         self.paired(other, |own, other| own.rate() / other.rate())
     }
 
-    /// How many times as much CPU per answer `other` takes, round by round.
+    /// The CPU per answer of `other` as a multiple of this server's, round by round.
     #[must_use]
     pub fn times_cheaper_than(&self, other: &Self) -> Option<Spread> {
         self.paired(other, |own, other| other.cpu_us() / own.cpu_us())
     }
 
-    /// What two servers have in proportion. A machine that is slow for a while is so for both servers of a round.
+    /// The ratios of two servers' rounds. If the machine is slow for a while, it is slow for both
+    /// servers of a round.
     fn paired(&self, other: &Self, ratio: fn(&Round, &Round) -> f64) -> Option<Spread> {
         let pairs = self.rounds.iter().zip(&other.rounds);
         Spread::of(pairs.map(|(own, other)| ratio(own, other)))

@@ -1,16 +1,16 @@
-//! The comparison in Markdown: a row for every server, and one for every budget.
+//! The comparison as two Markdown tables: one of the servers, one of the budgets.
 
 use crate::rounds::{NamedRound, Spread, Summary};
 
-/// The short name of the server that all others are compared with.
+/// The short name of Talos, which all others are compared with.
 const OURS: &str = "talos";
 
-/// A server that takes part.
+/// A server of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its short name, by which its rounds are known.
+    /// Its short name, which its rounds carry.
     pub name: String,
-    /// What stands in the table.
+    /// Its name in the table.
     pub title: String,
 }
 
@@ -23,7 +23,7 @@ enum Measure {
     Cpu,
 }
 
-/// How much better than another server this one wants to be.
+/// How much better than another server Talos must be.
 struct Budget {
     peer: &'static str,
     title: &'static str,
@@ -58,8 +58,8 @@ const BUDGETS: [Budget; 4] = [
     },
 ];
 
-/// Both tables, for those of `peers` that have rounds, in that order. Without rounds of this server there is nothing to
-/// compare with, and ratios are left out.
+/// Both tables, with those of `peers` that have rounds, in this order. Without rounds of Talos,
+/// ratios are left out.
 #[must_use]
 pub fn tables(peers: &[Peer], rounds: &[NamedRound]) -> String {
     let ours = Summary::of(OURS, rounds);
@@ -122,7 +122,7 @@ impl Budget {
             Measure::Rate if comparable => ("rate", ours.times_rate_of(theirs)?),
             Measure::Rate | Measure::Cpu => ("CPU", ours.times_cheaper_than(theirs)?),
         };
-        // What is printed decides, so that no row contradicts itself.
+        // The rounded value decides, so that no row contradicts itself.
         let shown = (times.median * 100.0).round() / 100.0;
         let reached = format!("{shown:.2} × by {by} ({:.2}–{:.2})", times.min, times.max);
         let reached = if shown >= self.times {

@@ -1,18 +1,19 @@
-//! Verifies keys that are proven already. A tool that counts instructions looks at what happens in [`answered_from_memory`] alone.
+//! Verifies keys whose proofs are in memory. The test `instructions` counts the instructions of
+//! [`answered_from_memory`] only.
 
 use std::process::ExitCode;
 
 use talos_benches::Scratch;
 use talos_engine::CacheMode;
 
-/// More than one, so that a lucky place in a table does not decide.
+/// More than one key, so that a lucky slot in a table does not decide.
 const KEYS: usize = 64;
 const ROUNDS: usize = 50;
 
 fn main() -> ExitCode {
     let scratch = Scratch::new(1 << 20);
     let keys = scratch.issue(KEYS);
-    // The first look proves a key, the second one notes where its answer is.
+    // The first verification proves a key, the second one notes where its answer is.
     for _ in 0..2 {
         if !keys.iter().all(|key| scratch.verify(key, CacheMode::Use)) {
             eprintln!("proof-hits: a key is not valid");

@@ -193,7 +193,7 @@ impl Fleet for Member {
         let mut shown = FleetStatus {
             role: Role::None,
             node_id: self.node.name().to_string(),
-            epoch: self.engine.standing().lineage.newest().0,
+            epoch: self.engine.standing().epochs.newest().0,
             position: self.engine.head().to_string(),
             ready: self.node.is_ready(),
             reason: self.node.unready().map(|reason| reason.to_string()),
@@ -281,9 +281,8 @@ fn replica(replica: &FedReplica) -> ReplicaState {
 
 fn change(change: &LoggedChange) -> Result<Value, FleetRefusal> {
     let unreadable = |error: String| FleetRefusal::Failed(format!("{}: {error}", change.position));
-    let read = change
-        .read()
-        .map_err(|error| unreadable(error.to_string()))?;
+    let read =
+        talos_engine::decode_change(change).map_err(|error| unreadable(error.to_string()))?;
     let data = talos_api::change::render_data(&read);
     serde_json::from_slice(&data).map_err(|error| unreadable(error.to_string()))
 }

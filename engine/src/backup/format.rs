@@ -6,12 +6,13 @@
 //!   1 head, the first   2 rows   3 end, the last: counts, SHA-256 of everything before its frame
 //! ```
 
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    CopyChunk, CopyEnd, CopyRow, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence,
+};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{BackupCounts, BackupHead};
-use crate::clock::UnixMillis;
-use crate::fleet::{CopyChunk, CopyEnd, CopyRow, Era, Lineage, Reign};
-use crate::ids::{Epoch, Position, Sequence};
 
 /// What every backup begins with.
 pub const MAGIC: &[u8; 8] = b"TALOSBAK";
@@ -43,15 +44,15 @@ struct HeadV1 {
     epoch: u64,
     sequence: u64,
     cluster: [u8; 16],
-    eras: Vec<EraV1>,
+    starts: Vec<EpochStartV1>,
     shards: u16,
     release: String,
 }
 
 #[derive(SchemaWrite, SchemaRead)]
-struct EraV1 {
+struct EpochStartV1 {
     epoch: u64,
-    reign: [u8; 16],
+    id: [u8; 16],
     after: u64,
 }
 
@@ -126,17 +127,17 @@ pub fn encode(body: &Body) -> Result<Vec<u8>, String> {
 }
 
 fn head_fields(head: &BackupHead) -> HeadV1 {
-    let era = |era: &Era| EraV1 {
-        epoch: era.epoch.0,
-        reign: era.reign.0,
-        after: era.after.0,
+    let start = |start: &EpochStart| EpochStartV1 {
+        epoch: start.epoch.0,
+        id: start.id.0,
+        after: start.after.0,
     };
     HeadV1 {
         time_ms: head.time.0,
         epoch: head.position.epoch.0,
         sequence: head.position.sequence.0,
-        cluster: head.lineage.cluster(),
-        eras: head.lineage.eras().iter().map(era).collect(),
+        cluster: head.epochs.cluster(),
+        starts: head.epochs.starts().iter().map(start).collect(),
         shards: head.shards,
         release: head.release.clone(),
     }
@@ -179,35 +180,35 @@ pub fn decode(bytes: &[u8]) -> Option<Body> {
 
 fn decode_head(fields: &[u8]) -> Option<Body> {
     let fields: HeadV1 = wincode::deserialize_exact(fields).ok()?;
-    let era = |era: EraV1| Era {
-        epoch: Epoch(era.epoch),
-        reign: Reign(era.reign),
-        after: Sequence(era.after),
+    let start = |start: EpochStartV1| EpochStart {
+        epoch: Epoch(start.epoch),
+        id: EpochId(start.id),
+        after: Sequence(start.after),
     };
-    let eras = fields.eras.into_iter().map(era).collect();
+    let starts = fields.starts.into_iter().map(start).collect();
     let head = BackupHead {
         time: UnixMillis(fields.time_ms),
         position: Position {
             epoch: Epoch(fields.epoch),
             sequence: Sequence(fields.sequence),
         },
-        lineage: Lineage::new(fields.cluster, eras).ok()?,
+        epochs: EpochHistory::new(fields.cluster, starts).ok()?,
         shards: fields.shards,
         release: fields.release,
     };
-    head.lineage.has(head.position).then_some(Body::Head(head))
+    head.epochs.has(head.position).then_some(Body::Head(head))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lineage() -> Lineage {
-        Lineage::new(
+    fn epochs() -> EpochHistory {
+        EpochHistory::new(
             [7; 16],
-            vec![Era {
+            vec![EpochStart {
                 epoch: Epoch(1),
-                reign: Reign([8; 16]),
+                id: EpochId([8; 16]),
                 after: Sequence(0),
             }],
         )
@@ -220,7 +221,7 @@ mod tests {
         let head = Body::Head(BackupHead {
             time: UnixMillis(1),
             position: "1.2".parse().unwrap(),
-            lineage: lineage(),
+            epochs: epochs(),
             shards: 2,
             release: "r".to_owned(),
         });
@@ -288,7 +289,7 @@ mod tests {
         let of_no_epoch = BackupHead {
             time: UnixMillis(1),
             position: "2.2".parse().unwrap(),
-            lineage: lineage(),
+            epochs: epochs(),
             shards: 2,
             release: String::new(),
         };

@@ -1,13 +1,13 @@
 //! Making a backup, a part at a time.
 
 use sha2::{Digest as _, Sha256};
+use talos_model::{CopyCursor, CopyEnd, ReadLimits, clock};
 
 use super::format::{self, Body};
 use super::{BackupCounts, BackupHead};
-use crate::clock;
 use crate::engine::Engine;
-use crate::fleet::{CopyCursor, CopyEnd, ReadLimits, Snapshot, SnapshotError};
 use crate::limits::BACKUP_ROWS_AT_ONCE;
+use crate::snapshot::{Snapshot, SnapshotError};
 use crate::storage::count_row;
 
 /// A backup of a running node that is being made. The node goes on with everything; as long as this lives, the files of its time
@@ -35,15 +35,15 @@ impl Engine {
     pub fn backup(&self, release: &str) -> Result<BackupMaker, SnapshotError> {
         let time = clock::now();
         let snapshot = self.snapshot()?;
-        let (position, lineage) = (snapshot.position(), self.standing().lineage);
-        if !lineage.has(position) {
+        let (position, epochs) = (snapshot.position(), self.standing().epochs);
+        if !epochs.has(position) {
             // A copy of another node began in between.
             return Err(SnapshotError::Incomplete);
         }
         let head = BackupHead {
             time,
             position,
-            lineage,
+            epochs,
             shards: self.shard_count(),
             release: release.to_owned(),
         };

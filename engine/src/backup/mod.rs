@@ -17,9 +17,8 @@ pub use maker::BackupMaker;
 pub use reader::{BackupReader, Checked};
 pub use restore::{RestoreError, Restored, Since, restore};
 
-use crate::clock::UnixMillis;
-use crate::fleet::Lineage;
-use crate::ids::Position;
+use talos_model::clock::UnixMillis;
+use talos_model::{EpochHistory, Position};
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub struct BackupHead {
     /// The last change that it contains.
     pub position: Position,
     /// The epochs that the node knew.
-    pub lineage: Lineage,
+    pub epochs: EpochHistory,
     /// How many shards the node has.
     pub shards: u16,
     /// The release of the node, for people.

@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
+use talos_model::copy::CHANGE_ROWS;
+use talos_model::{CopyChunk, CopyCursor, CopyEnd, Sequence};
 
 use super::format::{self, Body, FRAME_HEAD_BYTES, MAGIC, VERSION};
 use super::{BackupCounts, BackupError, BackupHead};
-use crate::fleet::{CHANGE_ROWS, CopyChunk, CopyCursor, CopyEnd};
-use crate::ids::Sequence;
 use crate::storage::count_row;
 
 /// A backup that was read to its end, and is whole.

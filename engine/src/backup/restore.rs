@@ -7,15 +7,14 @@ use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_model::{CopyCursor, CopyName, CopyPlace, FollowError, Mode, Position, Secret};
+
 use super::{BackupError, BackupHead, BackupReader, Checked};
 use crate::engine::{Engine, Options};
 use crate::error::OpenError;
-use crate::fleet::{CopyCursor, CopyName, CopyPlace, FollowError, Mode};
-use crate::ids::Position;
-use crate::keyring::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use crate::last_used::LastUsedOptions;
 use crate::limits::RESTORE_CHANGES_AT_ONCE;
-use crate::secret::Secret;
 use crate::storage::{OldLog, OldLogError, Retention};
 
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
@@ -113,8 +112,8 @@ pub fn restore<R: Read + Seek>(
     install(&engine, &mut reader, refused, &mut progress)?;
     let mut changes = 0;
     if let Some(found) = &log {
-        let known = found.log.lineage();
-        if known.newest() >= checked.head.lineage.newest() {
+        let known = found.log.epochs();
+        if known.newest() >= checked.head.epochs.newest() {
             engine.adopt(known.clone()).map_err(refused)?;
         }
         changes = found.replay(&engine, refused)?;
@@ -124,7 +123,7 @@ pub fn restore<R: Read + Seek>(
     let restored = Restored {
         changes,
         position: engine.head(),
-        epoch: engine.standing().lineage.newest().0,
+        epoch: engine.standing().epochs.newest().0,
         acknowledged: log.and_then(|found| found.log.lost_after()),
         backup: checked,
     };
@@ -146,8 +145,8 @@ fn install<R: Read>(
         digest: None,
         cursor: CopyCursor::default(),
     };
-    let (lineage, name) = (reader.head().lineage.clone(), place.name);
-    engine.begin_copy(lineage, place).map_err(&refused)?;
+    let (epochs, name) = (reader.head().epochs.clone(), place.name);
+    engine.begin_copy(epochs, place).map_err(&refused)?;
     while let Some(chunk) = reader.next_rows()? {
         engine.install(name, chunk).map_err(&refused)?;
         progress(reader.counts().keys);
@@ -168,7 +167,7 @@ impl<'a> Found<'a> {
         last_change: Option<&[u8]>,
     ) -> Result<Self, RestoreError> {
         let log = OldLog::open(path).and_then(|log| {
-            log.must_reach(head.position, &head.lineage)?;
+            log.must_reach(head.position, &head.epochs)?;
             let logged = log.change_at(head.position)?;
             match (&logged, last_change) {
                 // The change at which the backup ends is another one there.

@@ -1,11 +1,10 @@
 //! What a command does to a record: pure functions of the record as it is, the command and the time.
 
-use crate::clock::UnixMillis;
-use crate::command::{FieldChanges, IssueKey, Rejection, RevokeKey};
-use crate::ids::{KeyId, Position};
-use crate::record::{Record, Revocation, RevocationReason, Status, Visibility};
-use crate::rules::Rule;
-use crate::storage::{Change, Event, Subject};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Change, Event, FieldChanges, IssueKey, KeyId, Position, Record, Rejection, Revocation,
+    RevocationReason, RevokeKey, Rule, Status, Subject, Visibility,
+};
 
 /// A change of one key, on its way into a group.
 pub struct KeyChange {

@@ -1,13 +1,12 @@
 //! The committing thread of a node among others: each order is checked, written, and only then visible.
 
+use talos_model::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError,
+    Leadership, LoggedChange, Mode, NodeState, Position, Rules,
+};
+
 use super::order::Order;
 use super::{Worker, append, received};
-use crate::fleet::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, FollowError, Lineage, LoggedChange, Mode,
-    NodeStanding, Reign, Reigns,
-};
-use crate::ids::{Epoch, Position};
-use crate::rules::Rules;
 use crate::storage::{Group, Step, StorageError};
 
 impl Worker {
@@ -18,10 +17,10 @@ impl Worker {
         }
         match order {
             Order::Apply(changes) => self.apply_received(changes),
-            Order::Adopt(lineage) => self.adopt(lineage),
-            Order::Promote(epoch, reign) => self.promote(epoch, reign),
+            Order::Adopt(epochs) => self.adopt(epochs),
+            Order::Promote(epoch, id) => self.promote(epoch, id),
             Order::StepDown => self.step_down(),
-            Order::BeginCopy(lineage, place) => self.begin_copy(lineage, place),
+            Order::BeginCopy(epochs, place) => self.begin_copy(epochs, place),
             Order::Install(name, chunk) => self.install(name, chunk),
         }?;
         Ok(self.last)
@@ -39,12 +38,12 @@ impl Worker {
                 .journal
                 .change_at(change.position)
                 .map_err(|error| FollowError::Storage(error.to_string()))?;
-            received::check_known(&standing.lineage, &change, logged.as_deref())?;
+            received::check_known(&standing.epochs, &change, logged.as_deref())?;
         }
         let mut last = self.last;
         let mut changes = Vec::with_capacity(received.len());
         for logged in &received {
-            received::check_next(&standing.lineage, last, logged.position)?;
+            received::check_next(&standing.epochs, last, logged.position)?;
             last = logged.position;
             changes.push(received::read(logged)?);
         }
@@ -61,82 +60,80 @@ impl Worker {
         Ok(())
     }
 
-    fn adopt(&mut self, lineage: Lineage) -> Result<(), FollowError> {
+    fn adopt(&mut self, epochs: EpochHistory) -> Result<(), FollowError> {
         let standing = self.of_replica()?;
-        check_not_older(&standing.lineage, &lineage)?;
+        check_not_older(&standing.epochs, &epochs)?;
         // In the midst of a copy there is nothing that could differ; its position must stay on the line.
         let held = match &standing.copying {
             Some(place) => place.position,
             None => self.last,
         };
-        let fork = standing.lineage.fork(&lineage);
-        if held.sequence > fork || !lineage.has(held) {
+        let fork = standing.epochs.fork(&epochs);
+        if held.sequence > fork || !epochs.has(held) {
             let at = fork.next();
             return Err(FollowError::Diverged { at });
         }
-        self.become_one(Mode::Replica, lineage, Reigns::Other)
+        self.become_one(Mode::Replica, epochs, Leadership::Other)
     }
 
-    fn promote(&mut self, epoch: Option<Epoch>, reign: Reign) -> Result<(), FollowError> {
+    fn promote(&mut self, epoch: Option<Epoch>, id: EpochId) -> Result<(), FollowError> {
         let standing = self.of_replica()?;
         if standing.copying.is_some() {
             return Err(FollowError::Incomplete);
         }
-        let known = standing.lineage.newest();
+        let known = standing.epochs.newest();
         let epoch = epoch.unwrap_or(Epoch(known.0.saturating_add(1)));
-        let lineage = standing
-            .lineage
-            .promoted(epoch, reign, self.last.sequence)?;
-        self.become_one(Mode::Primary, lineage, Reigns::Itself)
+        let epochs = standing.epochs.promoted(epoch, id, self.last.sequence)?;
+        self.become_one(Mode::Primary, epochs, Leadership::Own)
     }
 
     fn step_down(&mut self) -> Result<(), FollowError> {
-        let (mode, lineage) = {
+        let (mode, epochs) = {
             let membership = self.membership();
-            (membership.mode, membership.standing.lineage.clone())
+            (membership.mode, membership.standing.epochs.clone())
         };
         match mode {
-            Mode::Primary => self.become_one(Mode::Replica, lineage, Reigns::Other),
+            Mode::Primary => self.become_one(Mode::Replica, epochs, Leadership::Other),
             Mode::Replica => Err(FollowError::Replica),
         }
     }
 
-    /// A lineage is durable before the first change of its newest reign: whoever takes one finds it here.
+    /// A epoch history is durable before the first change of its newest epoch: whoever takes one finds it here.
     fn become_one(
         &mut self,
         mode: Mode,
-        lineage: Lineage,
-        reigns: Reigns,
+        epochs: EpochHistory,
+        leadership: Leadership,
     ) -> Result<(), FollowError> {
-        let step = Step::Lineage(&lineage, reigns);
+        let step = Step::EpochHistory(&epochs, leadership);
         let written = self.journal.take(&step);
         written.map_err(|error| self.failed(&error))?;
         let mut membership = self.membership();
         membership.mode = mode;
-        membership.standing.lineage = lineage;
-        membership.standing.reigns = reigns;
+        membership.standing.epochs = epochs;
+        membership.standing.leadership = leadership;
         drop(membership);
         // A new primary goes on with what the one before has not finished.
         self.bell.ring();
         Ok(())
     }
 
-    fn begin_copy(&mut self, lineage: Lineage, place: CopyPlace) -> Result<(), FollowError> {
+    fn begin_copy(&mut self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
         let standing = self.of_replica()?;
-        check_not_older(&standing.lineage, &lineage)?;
-        if !lineage.has(place.position) || place.cursor != CopyCursor::default() {
+        check_not_older(&standing.epochs, &epochs)?;
+        if !epochs.has(place.position) || place.cursor != CopyCursor::default() {
             return Err(FollowError::Malformed("the beginning of a copy".to_owned()));
         }
         self.verifier.close();
-        let step = Step::BeginCopy(&lineage, &place);
+        let step = Step::BeginCopy(&epochs, &place);
         // Whatever went wrong, it stays closed: what is on disk is unknown.
         let written = self.journal.take(&step);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.last = Position::START;
-        self.membership().standing = NodeStanding {
-            lineage,
-            reigns: Reigns::Other,
+        self.membership().standing = NodeState {
+            epochs,
+            leadership: Leadership::Other,
             copying: Some(place),
         };
         Ok(())
@@ -175,7 +172,7 @@ impl Worker {
     }
 
     /// What is durable with this node if it is a replica.
-    fn of_replica(&self) -> Result<NodeStanding, FollowError> {
+    fn of_replica(&self) -> Result<NodeState, FollowError> {
         let membership = self.membership();
         match membership.mode {
             Mode::Primary => Err(FollowError::Primary),
@@ -192,7 +189,7 @@ impl Worker {
     }
 }
 
-fn check_not_older(known: &Lineage, found: &Lineage) -> Result<(), FollowError> {
+fn check_not_older(known: &EpochHistory, found: &EpochHistory) -> Result<(), FollowError> {
     let (known, found) = (known.newest(), found.newest());
     if found < known {
         return Err(FollowError::OlderEpoch { known, found });

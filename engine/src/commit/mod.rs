@@ -22,15 +22,16 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 pub use order::{Order, OrderDone};
 pub use stage::{Credential, Prepared};
 
-use crate::clock::{self, UnixMillis};
-use crate::command::CommandError;
-use crate::fleet::{FollowError, Head, Membership, Mode};
-use crate::ids::Position;
-use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
-use crate::rules::Bell;
-use crate::storage::{Change, Event, Group, Journal, RecordKey, StorageError, Subject};
-use crate::verifier::Verifier;
 use stage::Stage;
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{Change, CommandError, Event, FollowError, Mode, Position, RecordKey, Subject};
+
+use crate::committed::Head;
+use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
+use crate::membership::Membership;
+use crate::notify::Bell;
+use crate::storage::{Group, Journal, StorageError};
+use crate::verifier::Verifier;
 
 struct CommandJob {
     command: Prepared,
@@ -218,7 +219,7 @@ impl Worker {
         }
         let (mode, epoch) = {
             let membership = self.membership();
-            (membership.mode, membership.standing.lineage.newest())
+            (membership.mode, membership.standing.epochs.newest())
         };
         if mode == Mode::Replica {
             for job in group {
@@ -226,7 +227,7 @@ impl Worker {
             }
             return;
         }
-        // The first change of a reign follows the last of the one before.
+        // The first change of a epoch follows the last of the one before.
         let last = Position {
             epoch,
             sequence: self.last.sequence,

@@ -2,12 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::fleet::{FollowError, Lineage, LoggedChange};
-use crate::ids::{Position, Sequence, TenantId};
-use crate::storage::{Change, Event, Rows, StorageError, Subject, decode_change};
+use talos_model::{
+    Change, EpochHistory, Event, FollowError, LoggedChange, Position, Sequence, Subject, TenantId,
+};
 
-/// Whether `found` is the change after `last`, of the reign that it belongs to.
-pub fn check_next(lineage: &Lineage, last: Position, found: Position) -> Result<(), FollowError> {
+use crate::storage::{Rows, StorageError, decode_change};
+
+/// Whether `found` is the change after `last`, of the epoch that it belongs to.
+pub fn check_next(
+    epochs: &EpochHistory,
+    last: Position,
+    found: Position,
+) -> Result<(), FollowError> {
     let expected = last.sequence.next();
     if found.sequence != expected {
         return Err(FollowError::Gap {
@@ -15,11 +21,11 @@ pub fn check_next(lineage: &Lineage, last: Position, found: Position) -> Result<
             found: found.sequence,
         });
     }
-    check_epoch(lineage, found)
+    check_epoch(epochs, found)
 }
 
-fn check_epoch(lineage: &Lineage, found: Position) -> Result<(), FollowError> {
-    match lineage.epoch_of(found.sequence) {
+fn check_epoch(epochs: &EpochHistory, found: Position) -> Result<(), FollowError> {
+    match epochs.epoch_of(found.sequence) {
         Some(known) if found.epoch == known => Ok(()),
         Some(known) if found.epoch < known => Err(FollowError::OlderEpoch {
             known,
@@ -30,15 +36,15 @@ fn check_epoch(lineage: &Lineage, found: Position) -> Result<(), FollowError> {
 }
 
 /// Whether a change that is not after the last one is the very change that is here, of which the log says `logged`. The log
-/// forgets old changes; of those only the reign can be compared.
+/// forgets old changes; of those only the epoch can be compared.
 pub fn check_known(
-    lineage: &Lineage,
+    epochs: &EpochHistory,
     change: &LoggedChange,
     logged: Option<&[u8]>,
 ) -> Result<(), FollowError> {
     let is_same = match logged {
         Some(logged) => logged == change.bytes,
-        None => lineage.has(change.position),
+        None => epochs.has(change.position),
     };
     let at = change.position.sequence;
     is_same.then_some(()).ok_or(FollowError::Diverged { at })

@@ -2,20 +2,17 @@
 
 use std::collections::HashMap;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Change, CommandError, DeleteKey, Done, Event, ImportKey, ImportKeys, IssueKey, Issued, KeyId,
+    KeyKind, Position, Record, RecordKey, Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey,
+    Rotation, Rule, Rules, Secret, Subject, TenantId, UpdateKey, Visibility,
+};
 use uuid::Uuid;
 
 use super::apply::{self, KeyChange, Replacement};
-use crate::clock::UnixMillis;
-use crate::command::{
-    CommandError, DeleteKey, Done, ImportKey, ImportKeys, IssueKey, Issued, Rejection, RevokeKey,
-    RevokeWhere, RotateKey, Rotation, UpdateKey,
-};
-use crate::ids::{KeyId, Position, TenantId};
 use crate::limits::RULES;
-use crate::record::{Record, Revocation, Visibility};
-use crate::rules::{Rule, Rules};
-use crate::secret::Secret;
-use crate::storage::{Change, Event, Group, KeyKind, RecordKey, Rows, StorageError, Subject};
+use crate::storage::{Group, Rows, StorageError};
 
 /// A command with everything that was drawn or looked at before it was queued, so that applying it is pure; and the
 /// receiver of its outcome.

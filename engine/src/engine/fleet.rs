@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
 
-use super::Engine;
-use crate::clock::UnixMillis;
-use crate::commit::Order;
-use crate::error::ReadError;
-use crate::fleet::{
-    CopyChunk, CopyName, CopyPlace, FollowError, Head, Lineage, LogRead, LoggedChange, Membership,
-    Mode, NodeStanding, ReadLimits, Reign, Snapshot, SnapshotError, StateHash,
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    CopyChunk, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError, LogRead,
+    LoggedChange, Mode, NodeState, Position, ReadError, ReadLimits, RecordKey, StateHash,
 };
-use crate::ids::{Epoch, Position};
+
+use super::Engine;
+use crate::commit::Order;
+use crate::committed::Head;
 use crate::last_used::UsedKey;
-use crate::storage::{RecordKey, StorageError};
+use crate::membership::Membership;
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::storage::StorageError;
 
 /// As long as this lives, somebody is called when there are new changes.
 pub struct Watch {
@@ -35,7 +37,7 @@ impl Engine {
     }
 
     /// What is durable with this node besides its changes.
-    pub fn standing(&self) -> NodeStanding {
+    pub fn standing(&self) -> NodeState {
         self.membership().standing
     }
 
@@ -136,12 +138,12 @@ impl Engine {
         self.give(Order::Apply(changes))
     }
 
-    /// Takes over the reigns of the primary. An epoch must be known before its first change comes.
+    /// Takes over the epochs of the primary. An epoch must be known before its first change comes.
     ///
     /// # Errors
     /// When the node knows a later epoch, or holds changes that the primary's line does not have.
-    pub fn adopt(&self, lineage: Lineage) -> Result<(), FollowError> {
-        self.give(Order::Adopt(lineage)).map(drop)
+    pub fn adopt(&self, epochs: EpochHistory) -> Result<(), FollowError> {
+        self.give(Order::Adopt(epochs)).map(drop)
     }
 
     /// Makes a replica the primary of `epoch`, or of the one after all that it knows. From then on it takes commands.
@@ -149,9 +151,9 @@ impl Engine {
     /// # Errors
     /// When the epoch is not a new one, or the node holds a part of a copy.
     pub fn promote(&self, epoch: Option<Epoch>) -> Result<(), FollowError> {
-        let mut reign = [0; 16];
-        getrandom::fill(&mut reign).map_err(|error| FollowError::Storage(error.to_string()))?;
-        self.give(Order::Promote(epoch, Reign(reign))).map(drop)
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| FollowError::Storage(error.to_string()))?;
+        self.give(Order::Promote(epoch, EpochId(id))).map(drop)
     }
 
     /// Makes a primary a replica, durably: it takes no more commands until it is promoted again.
@@ -162,13 +164,13 @@ impl Engine {
         self.give(Order::StepDown).map(drop)
     }
 
-    /// Throws everything away, for a copy of a primary of this lineage. From now on nobody is answered until the copy is
+    /// Throws everything away, for a copy of a primary of this epoch history. From now on nobody is answered until the copy is
     /// complete, not after a restart either: [`Engine::standing`] then tells how far it has come.
     ///
     /// # Errors
     /// When the node knows a later epoch; or the place is not the beginning of a copy.
-    pub fn begin_copy(&self, lineage: Lineage, place: CopyPlace) -> Result<(), FollowError> {
-        self.give(Order::BeginCopy(lineage, place)).map(drop)
+    pub fn begin_copy(&self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
+        self.give(Order::BeginCopy(epochs, place)).map(drop)
     }
 
     /// Adds rows to the copy of this name; those that are there already are passed over. With the last of them the node holds

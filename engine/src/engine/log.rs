@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use talos_model::{Change, LogRead, LoggedChange, Position, ReadError, ReadLimits};
+
 use super::Engine;
 use crate::disk::Turn;
-use crate::error::ReadError;
-use crate::fleet::{LogRead, LoggedChange, ReadLimits};
-use crate::ids::Position;
-use crate::storage::{Change, StorageError, decode_change};
+use crate::storage::{self, StorageError};
 
 /// From where the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +51,12 @@ impl Engine {
     }
 }
 
-impl LoggedChange {
-    /// What happened.
-    ///
-    /// # Errors
-    /// When it is damaged, or of a later release.
-    pub fn read(&self) -> Result<Change, ReadError> {
-        decode_change(self.position, &self.bytes).map_err(unreadable)
-    }
+/// Decodes a change from the bytes of the log.
+///
+/// # Errors
+/// When it is damaged, or of a later release.
+pub fn decode_change(logged: &LoggedChange) -> Result<Change, ReadError> {
+    storage::decode_change(logged.position, &logged.bytes).map_err(unreadable)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -1,11 +1,10 @@
 //! How many keys a revocation of many ends. What waits here, waits for the disk, and for seconds when there are millions of keys: none
 //! of it belongs on a thread that must not.
 
+use talos_model::{Matcher, ReadError, Record, Rule, TenantId};
+
 use super::Engine;
-use crate::error::ReadError;
-use crate::ids::TenantId;
-use crate::record::Record;
-use crate::rules::{Matcher, Rule, Walk};
+use crate::bulk_revocation::Walk;
 
 impl Engine {
     /// How many keys of the tenant a revocation of those that match would end.

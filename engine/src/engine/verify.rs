@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use talos_model::{Answer, KeyId, Query, Refusal};
+
 use super::{Engine, Loaded};
 use crate::disk::Turn;
-use crate::ids::KeyId;
 use crate::storage::StorageError;
-use crate::verify::{Answer, PendingRead, Query, Refusal, Step};
+use crate::verifier::{PendingRead, Step};
 
 impl Engine {
     /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.

@@ -10,7 +10,7 @@
 //! window, so exactly `quota` requests pass at one instant. A quota of more than one request a nanosecond refills by one a
 //! nanosecond. In any stretch of time of length t at most `quota` + t / interval requests pass.
 
-use crate::record::RateLimitPolicy;
+use talos_model::RateLimitPolicy;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// The longest window that is told apart, 2^62 ns or 146 years.

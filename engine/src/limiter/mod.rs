@@ -15,19 +15,19 @@
 
 mod gcra;
 
-use std::mem;
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{mem, ptr};
 
 use portable_atomic::AtomicU128;
 use talos_cells::{Budget, Entry, Guard, Table};
 
 pub use gcra::{Exhausted, Level, Rule};
 
-use crate::limits::SWEEP_BUCKETS;
-use crate::storage::RecordKey;
 use gcra::Mark;
+use talos_model::RecordKey;
+
+use crate::limits::SWEEP_BUCKETS;
 
 /// Nanoseconds of a clock that never goes back.
 pub type MonotonicClock = fn() -> u64;

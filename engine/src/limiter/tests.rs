@@ -3,11 +3,10 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use talos_cells::pin;
+use talos_model::{KeyId, RateLimitPolicy, TenantId};
 use uuid::Uuid;
 
 use super::*;
-use crate::ids::{KeyId, TenantId};
-use crate::record::RateLimitPolicy;
 
 const HASH: u64 = 0x0123_4567_89ab_cdef;
 

@@ -2,9 +2,9 @@
 
 use std::thread;
 
+use talos_model::{FieldChanges, Rejection, RotateKey, Rotation, Status, UpdateKey};
+
 use super::*;
-use crate::record::Status;
-use crate::{FieldChanges, Rejection, RotateKey, Rotation, UpdateKey};
 
 fn update(engine: &Engine, key_id: KeyId, changes: FieldChanges) -> Result<Record, CommandError> {
     let tenant = TenantId::SINGLE;

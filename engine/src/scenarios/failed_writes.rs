@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use talos_model::{Mode, Position};
+
 use super::*;
 use crate::Health;
 use crate::storage::{Group, Journal, Step as Written, StorageError};
-use crate::{Mode, Position};
 
 pub(super) struct Failing {
     journal: Box<dyn Journal>,

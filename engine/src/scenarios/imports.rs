@@ -1,8 +1,9 @@
 //! Keys that another system made.
 
+use talos_credentials::imported_key_id;
+use talos_model::{DeleteKey, ImportKey, Rejection};
+
 use super::*;
-use crate::credential::imported_key_id;
-use crate::{DeleteKey, ImportKey, Rejection};
 
 fn import_of(raw: &str) -> ImportKey {
     ImportKey {

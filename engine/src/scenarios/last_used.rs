@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::clock::UnixMillis;
-use crate::credential::imported_key_id;
-use crate::{
-    DeleteKey, Enforcement, ImportKey, KeyKind, LastUsedCounts, ListQuery, RateLimitPolicy,
-    RotateKey, Selection,
+use talos_credentials::imported_key_id;
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    DeleteKey, ImportKey, KeyKind, ListQuery, RateLimitPolicy, RotateKey, Selection,
 };
+
+use super::*;
+use crate::{Enforcement, LastUsedCounts};
 
 /// Far beyond what a write takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -268,7 +269,7 @@ fn a_deleted_key_takes_its_last_use_along() {
     assert_eq!(ask(&engine, &used).0, valid("a"));
     await_written(&engine, 1);
     let stored = || {
-        let key = crate::storage::RecordKey::new(tenant, key_id);
+        let key = talos_model::RecordKey::new(tenant, key_id);
         engine.store().last_used(&key).unwrap()
     };
     assert_eq!(stored(), Some(used.now));
@@ -310,7 +311,7 @@ fn a_rotated_key_begins_without() {
     let command = RotateKey {
         tenant: TenantId::SINGLE,
         key_id,
-        changes: crate::FieldChanges::default(),
+        changes: talos_model::FieldChanges::default(),
         visibility: None,
     };
     let Ok(Outcome::Rotated(rotation)) = submit(&engine, Command::Rotate(command)) else {

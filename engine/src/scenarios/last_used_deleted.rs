@@ -4,11 +4,12 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use talos_credentials::imported_key_id;
+use talos_model::clock::UnixMillis;
+use talos_model::{Change, DeleteKey, ImportKey, Mode, Position, RecordKey};
+
 use super::*;
-use crate::clock::UnixMillis;
-use crate::credential::imported_key_id;
-use crate::storage::{Change, Group, Journal, RecordKey, Step as Written, StorageError};
-use crate::{DeleteKey, ImportKey, Mode, Position};
+use crate::storage::{Group, Journal, Step as Written, StorageError};
 
 const TENANT: TenantId = TenantId::SINGLE;
 /// Far beyond what a write takes, so that only a hang exceeds it.

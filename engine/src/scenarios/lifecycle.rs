@@ -2,9 +2,10 @@
 
 use std::thread;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{Rejection, Status};
+
 use super::*;
-use crate::record::Status;
-use crate::{Rejection, clock::UnixMillis};
 
 #[test]
 fn issue_verify_revoke() {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, ListQuery, Page, Selection, Status};
+
 use super::*;
-use crate::clock::UnixMillis;
-use crate::record::Status;
-use crate::{KeyKind, ListQuery, Page, Selection};
 
 pub(super) fn page(engine: &Engine, query: ListQuery) -> Page {
     let (sender, receiver) = channel();

@@ -1,9 +1,11 @@
 //! Many verifications in a row say of each credential what it would be told alone.
 
+use talos_credentials::token::TokenType;
+use talos_model::limits::CREDENTIAL_BYTES;
+
 use super::tokens::{MODES, derive};
 use super::*;
-use crate::limits::{CREDENTIAL_BYTES, PROOFS_FETCHED_AHEAD};
-use crate::token::TokenType;
+use crate::limits::PROOFS_FETCHED_AHEAD;
 
 /// Around how far ahead memory is asked, and the most that a request may hold.
 const COUNTS: [usize; 9] = [0, 1, 3, 4, 5, 8, 9, 10, 100];

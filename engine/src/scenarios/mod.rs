@@ -24,13 +24,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use crate::verify::PendingRead;
-use crate::{
-    Answer, CacheMode, CacheStatus, Command, CommandError, Engine, IssueKey, KeyId, Keyring,
-    KeyringSettings, LastUsedOptions, OpenError, Options, Outcome, Prefixes, Query, Record,
-    Refusal, Retention, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings,
-    Verdict, Visibility, clock,
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_model::{
+    Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, KeyId, Outcome, Query, Record,
+    Refusal, RevocationReason, RevokeKey, Secret, TenantId, Verdict, Visibility, clock,
 };
+
+use crate::verifier::PendingRead;
+use crate::{Engine, LastUsedOptions, OpenError, Options, Retention, Step};
 
 /// Full copies at a time.
 const SNAPSHOTS: usize = 2;

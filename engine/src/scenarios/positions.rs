@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::{Receiver, Sender};
 
+use talos_model::{Mode, Position, Sequence};
+
 use super::*;
 use crate::storage::{Group, Journal, Step as Written, StorageError};
-use crate::{Mode, Position, Sequence};
 
 /// Stops before and after every group: the test is told, and says when to go on, and whether the write fails.
 struct Stopping {

@@ -1,9 +1,9 @@
 //! Rate limits: the last check, the same for every way to an answer.
 
+use talos_model::{DeleteKey, FieldChanges, RateLimit, RateLimitPolicy, Standing, UpdateKey};
+
 use super::*;
-use crate::{
-    DeleteKey, Enforcement, FieldChanges, RateLimit, RateLimitPolicy, Standing, UpdateKey,
-};
+use crate::Enforcement;
 
 /// A window in which no test sees a request come back.
 const YEAR_S: u64 = 31_536_000;
@@ -218,12 +218,16 @@ fn a_key_that_was_deleted_and_comes_back_has_used_what_it_has() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_limited(scratch.path(), 1 << 20);
     let import = || {
-        let key_id = crate::credential::imported_key_id(TenantId::SINGLE, b"raw");
+        let key_id = talos_credentials::imported_key_id(TenantId::SINGLE, b"raw");
         let key = IssueKey {
             rate_limit: Some(policy(2)),
             ..key("a")
         };
-        submit(&engine, Command::Import(crate::ImportKey { key_id, key })).unwrap();
+        submit(
+            &engine,
+            Command::Import(talos_model::ImportKey { key_id, key }),
+        )
+        .unwrap();
         key_id
     };
     let key_id = import();

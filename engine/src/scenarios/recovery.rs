@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{Epoch, Position, Sequence};
+
 use super::*;
-use crate::clock::UnixMillis;
-use crate::ids::{Epoch, Position, Sequence};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use talos_model::{KeyKind, ListQuery, Mode, Page, RecordKey, Rule, ShardId};
+
 use super::*;
-use crate::ids::ShardId;
-use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError, Stretch};
-use crate::{Mode, Rule};
+use crate::storage::{InMemory, Rows, StorageError, Stretch};
 
 /// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
 struct Gate {

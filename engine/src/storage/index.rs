@@ -11,11 +11,8 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
-
-use super::key::{KeyKind, RecordKey};
-use crate::clock::UnixMillis;
-use crate::ids::TenantId;
-use crate::record::{Record, Status};
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, Record, RecordKey, Selection, Status, TenantId};
 
 const BY_CREATION: u8 = 0;
 const BY_STATE: u8 = 1;
@@ -24,58 +21,44 @@ const ACTOR_BY_STATE: u8 = 3;
 const LIVE: u8 = 0;
 const REVOKED: u8 = 1;
 
-/// What is to be listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
-    /// Whose keys.
-    pub tenant: TenantId,
-    /// Of which origin.
-    pub kind: KeyKind,
-    /// Of one actor only.
-    pub actor_id: Option<String>,
-    /// In one state only.
-    pub status: Option<Status>,
+/// The keys of the index that belong to `selection` at `now`.
+#[must_use]
+pub fn range(selection: &Selection, now: UnixMillis) -> Range<Vec<u8>> {
+    let prefix = view(selection);
+    let with = |state: u8, rest: &[u8]| [prefix.as_slice(), &[state], rest].concat();
+    // A key is expired from its expiry on: the first that is not expired has the next millisecond.
+    let first_live = ordered(now.0.saturating_add(1));
+    match selection.status {
+        None => after(&prefix),
+        Some(Status::Expired) => with(LIVE, &[])..with(LIVE, &first_live),
+        Some(Status::Active) => with(LIVE, &first_live)..with(REVOKED, &[]),
+        Some(Status::Revoked) => after(&with(REVOKED, &[])),
+    }
 }
 
-impl Selection {
-    /// The keys of the index that belong to the selection at `now`.
-    #[must_use]
-    pub fn range(&self, now: UnixMillis) -> Range<Vec<u8>> {
-        let prefix = self.view();
-        let with = |state: u8, rest: &[u8]| [prefix.as_slice(), &[state], rest].concat();
-        // A key is expired from its expiry on: the first that is not expired has the next millisecond.
-        let first_live = ordered(now.0.saturating_add(1));
-        match self.status {
-            None => after(&prefix),
-            Some(Status::Expired) => with(LIVE, &[])..with(LIVE, &first_live),
-            Some(Status::Active) => with(LIVE, &first_live)..with(REVOKED, &[]),
-            Some(Status::Revoked) => after(&with(REVOKED, &[])),
-        }
-    }
+/// The part of the entries of `selection` that precedes the state and the time.
+fn view(selection: &Selection) -> Vec<u8> {
+    let actor_id = selection.actor_id.as_deref();
+    let view = match (actor_id, selection.status) {
+        (None, None) => BY_CREATION,
+        (None, Some(_)) => BY_STATE,
+        (Some(_), None) => ACTOR_BY_CREATION,
+        (Some(_), Some(_)) => ACTOR_BY_STATE,
+    };
+    prefix(selection.tenant, selection.kind, view, actor_id)
+}
 
-    /// What precedes the state and the time in the entries of this selection.
-    fn view(&self) -> Vec<u8> {
-        let view = match (&self.actor_id, self.status) {
-            (None, None) => BY_CREATION,
-            (None, Some(_)) => BY_STATE,
-            (Some(_), None) => ACTOR_BY_CREATION,
-            (Some(_), Some(_)) => ACTOR_BY_STATE,
-        };
-        prefix(self.tenant, self.kind, view, self.actor_id.as_deref())
-    }
-
-    /// What precedes the time of creation in a selection in that order.
-    fn leading(&self) -> Vec<u8> {
-        let state = self.status.map(|_| REVOKED);
-        self.view().into_iter().chain(state).collect()
-    }
+/// The part of the entries of `selection`, which are in the order of creation, that precedes the time.
+fn leading(selection: &Selection) -> Vec<u8> {
+    let state = selection.status.map(|_| REVOKED);
+    view(selection).into_iter().chain(state).collect()
 }
 
 /// Where an entry of the selection `from` stands in `to`. Both are in the order of creation, of the same keys but for their state: all
 /// of them, or those that are revoked. `None` when it is no entry of `from`.
 pub fn moved(entry: &[u8], from: &Selection, to: &Selection) -> Option<Vec<u8>> {
-    let creation = entry.strip_prefix(from.leading().as_slice())?;
-    Some([to.leading().as_slice(), creation].concat())
+    let creation = entry.strip_prefix(leading(from).as_slice())?;
+    Some([leading(to).as_slice(), creation].concat())
 }
 
 /// The entries of a record as it is.
@@ -166,8 +149,10 @@ fn after(prefix: &[u8]) -> Range<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::Matcher;
+
     use super::*;
-    use crate::rules::{Matcher, rule_tests};
+    use crate::samples;
 
     #[test]
     fn numbers_sort_as_bytes() {
@@ -193,9 +178,8 @@ mod tests {
             actor_id: actor_id.map(str::to_owned),
             status,
         };
-        let rule = rule_tests::rule(2, Matcher::default());
-        let [created, state, actor_created, actor_state] =
-            entries(&rule.end(rule_tests::record(1)));
+        let rule = samples::rule(2, Matcher::default());
+        let [created, state, actor_created, actor_state] = entries(&rule.end(samples::record(1)));
         for (actor_id, in_all, in_revoked) in [
             (None, created, state),
             (Some("actor"), actor_created, actor_state),

@@ -9,10 +9,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use talos_model::Position;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::change_format::{decode_position, encode_position};
-use crate::ids::Position;
+use super::format::position::{decode_position, encode_position};
 
 const POSITION_BYTES: usize = 16;
 const BYTES: usize = POSITION_BYTES + 8;
@@ -78,8 +78,9 @@ fn read(bytes: &[u8; BYTES]) -> Option<Position> {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::{Epoch, Sequence};
+
     use super::*;
-    use crate::ids::{Epoch, Sequence};
 
     #[test]
     fn remembers_the_last_note_and_distrusts_a_torn_one() {

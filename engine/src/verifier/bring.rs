@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use talos_cells::pin;
+use talos_model::clock::UnixMillis;
+use talos_model::{RecordKey, ShardId};
 
 use super::Verifier;
-use crate::clock::UnixMillis;
-use crate::ids::ShardId;
-use crate::storage::{RecordKey, StorageError};
+use crate::storage::StorageError;
 
 impl Verifier {
     /// Brings the records of `keys`, all of one shard, into cells of their own; those that have one already are left alone.

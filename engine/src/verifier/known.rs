@@ -1,11 +1,11 @@
 //! Which keys exist, as far as memory knows.
 
 use talos_cells::pin;
+use talos_model::RecordKey;
 
 use super::Verifier;
 use crate::cache::KeyCache;
 use crate::row::Row;
-use crate::storage::RecordKey;
 
 impl Verifier {
     /// Whether the key is known to exist; false when it does not, or when nobody can tell without storage. A deletion that is

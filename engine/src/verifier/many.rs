@@ -3,11 +3,13 @@
 //! Among millions of keys a hit waits for memory, three times one after the other, and hardly computes. What it waits for depends
 //! on its credential alone, so of credentials that are there together the waits can overlap.
 
+use talos_credentials::proof_digest;
+use talos_model::{Answer, CacheMode, Query};
+
 use super::{Target, Verifier};
 use crate::cache::KeyCache;
-use crate::credential::proof_digest;
 use crate::limits::PROOFS_FETCHED_AHEAD;
-use crate::verify::{Answer, CacheMode, Query, Step};
+use crate::verifier::Step;
 
 /// So far ahead a credential's digest is computed, and its place among the proofs fetched.
 const PLACES_AHEAD: usize = 8;

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use talos_cells::pin;
+use talos_credentials::shape::{self, Shape, TokenShape};
+use talos_credentials::{Keyring, imported_key_id};
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyId, Query, Refusal};
 
 use super::Verifier;
 use crate::cache::Proven;
-use crate::clock::UnixMillis;
-use crate::credential::imported_key_id;
-use crate::credential::shape::{self, Shape, TokenShape};
-use crate::ids::KeyId;
-use crate::keyring::Keyring;
 use crate::row::Current;
 use crate::token_facts::TokenFacts;
-use crate::verify::{Query, Refusal};
+
+#[cfg(test)]
+thread_local! {
+    /// How many tokens this thread has proven by their signature.
+    pub static SIGNATURE_CHECKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
 
 impl Verifier {
     /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
@@ -59,6 +63,8 @@ impl Verifier {
         shape: TokenShape<'_>,
         query: &Query<'_>,
     ) -> Result<(KeyId, UnixMillis, Option<Arc<TokenFacts>>), Refusal> {
+        #[cfg(test)]
+        SIGNATURE_CHECKS.set(SIGNATURE_CHECKS.get() + 1);
         let (claims, not_after) = keyring
             .prove_token(shape, query.credential, query.tenant, query.now)
             .map_err(|fault| {

@@ -5,13 +5,12 @@
 use std::sync::Arc;
 
 use talos_cells::pin;
+use talos_model::{Event, ListQuery, Page, Record, RecordKey, Rule, Rules, Selection, Status};
 
 use super::Verifier;
 use crate::limits::LIST_RANGES;
-use crate::record::{Record, Status};
 use crate::row::Current;
-use crate::rules::{Rule, Rules};
-use crate::storage::{Event, ListQuery, Page, RecordKey, Selection, StorageError, moved};
+use crate::storage::{StorageError, moved};
 
 impl Verifier {
     /// The rules in force at this moment.

@@ -91,7 +91,7 @@ impl Shared {
             (Mode::Primary, place) => {
                 if let Place::Replica { primary } = place {
                     tracing::warn!(
-                        epoch = self.engine.standing().lineage.newest().0,
+                        epoch = self.engine.standing().epochs.newest().0,
                         "this node was promoted and is the primary, though it is configured as a replica of {primary}: set replication.role to primary"
                     );
                 }
@@ -223,7 +223,7 @@ impl Shared {
             let (standing, shown) = (self.engine.standing(), self.engine.head());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
-                && standing.lineage.has(position);
+                && standing.epochs.has(position);
             if is_there {
                 return true;
             }
@@ -285,7 +285,7 @@ impl Shared {
             return Err(NodeRefusal::Failed(error.to_string()));
         }
         tracing::warn!(
-            epoch = self.engine.standing().lineage.newest().0,
+            epoch = self.engine.standing().epochs.newest().0,
             "this node was promoted and takes changes from now on"
         );
         let noted = self.file().note_promotion(Some(&self.settings.place));
@@ -331,9 +331,9 @@ impl Shared {
             _ => return Err(NOT_DIVERGED),
         };
         let failed = |error: talos_engine::ReadError| NodeRefusal::Failed(error.to_string());
-        let lineage = self.engine.standing().lineage;
+        let epochs = self.engine.standing().epochs;
         let at = |sequence| Position {
-            epoch: lineage.epoch_of(sequence).unwrap_or(Epoch::FIRST),
+            epoch: epochs.epoch_of(sequence).unwrap_or(Epoch::FIRST),
             sequence,
         };
         let head = self.engine.head();

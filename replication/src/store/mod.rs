@@ -22,13 +22,13 @@ use crate::position::{Position, Reign};
 /// # Errors
 /// It knows more than a history may hold.
 pub fn history_of(engine: &Engine) -> Result<History, InvalidHistory> {
-    let lineage = engine.standing().lineage;
+    let epochs = engine.standing().epochs;
     let era = |era: &talos_engine::Era| Era {
         epoch: era.epoch,
         reign: Reign(era.reign.0),
         after: era.after,
     };
-    History::new(lineage.eras().iter().map(era).collect())
+    History::new(epochs.eras().iter().map(era).collect())
 }
 
 /// The last change that is durable with an engine and that its verifications see.

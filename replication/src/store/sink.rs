@@ -56,16 +56,16 @@ impl EngineSink {
         })
     }
 
-    fn lineage(&self, history: &History) -> Result<talos_engine::Lineage, SinkError> {
-        let cluster = self.engine.standing().lineage.cluster();
+    fn epochs(&self, history: &History) -> Result<talos_engine::Lineage, SinkError> {
+        let cluster = self.engine.standing().epochs.cluster();
         lineage_of(history, cluster).map_err(SinkError)
     }
 }
 
 impl ChangeSink for EngineSink {
     fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
-        let lineage = self.lineage(history)?;
-        self.engine.adopt(lineage).map_err(failed)
+        let epochs = self.epochs(history)?;
+        self.engine.adopt(epochs).map_err(failed)
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), SinkError> {
@@ -84,14 +84,14 @@ impl ChangeSink for EngineSink {
 
     fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
         tracing::info!(position = %place.position, "copying everything from the primary");
-        let lineage = self.lineage(history)?;
+        let epochs = self.epochs(history)?;
         let place = talos_engine::CopyPlace {
             name: CopyName(place.copy.0),
             position: place.position,
             digest: place.last.map(|digest| digest.0),
             cursor: engines_cursor(&place.cursor),
         };
-        self.engine.begin_copy(lineage, place).map_err(failed)
+        self.engine.begin_copy(epochs, place).map_err(failed)
     }
 
     fn install(&mut self, chunk: &Chunk) -> Result<(), SinkError> {

@@ -1,5 +1,5 @@
-//! What an answer costs without a question: the data plane's way to treat a connection (one task, one buffer, every
-//! complete request answered, one write), with a constant for an answer and nothing looked up.
+//! The data plane's loop without a verification: one task and one buffer per connection, every
+//! complete request answered in one write. The answer is a constant.
 
 use std::fs;
 use std::io;
@@ -22,10 +22,10 @@ const FIELDS_MAX: usize = 64;
 /// A loop that answers every request with the same bytes.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where it listens, on loopback.
+    /// The port on loopback.
     #[arg(long)]
     port: u16,
-    /// A file with the whole answer, its head included.
+    /// A file with the whole answer, including its head.
     #[arg(long)]
     answer: PathBuf,
 }
@@ -49,7 +49,7 @@ fn main() -> io::Result<()> {
         })
 }
 
-/// A listener that blocks, as a ring wants it; accepted sockets inherit that they send at once.
+/// A blocking listener, as `io_uring` needs it. Accepted sockets inherit `TCP_NODELAY`.
 fn listener(port: u16) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -60,7 +60,7 @@ fn listener(port: u16) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Answers until the client goes away or sends what is no request.
+/// Answers until the client closes the connection or sends something else than a request.
 async fn serve(mut stream: monoio::net::TcpStream, answer: Rc<[u8]>) -> io::Result<()> {
     let mut input = Vec::with_capacity(BUFFER_BYTES);
     let mut output = Vec::with_capacity(BUFFER_BYTES);
@@ -86,7 +86,7 @@ async fn serve(mut stream: monoio::net::TcpStream, answer: Rc<[u8]>) -> io::Resu
     }
 }
 
-/// The length of the first request, head and body; `None` while it is not complete.
+/// The length of the first request, head and body. `None` while it is not complete.
 fn request_length(input: &[u8]) -> io::Result<Option<usize>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);

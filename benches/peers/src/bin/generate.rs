@@ -1,5 +1,5 @@
-//! Sends one request over and over, compares every answer, and prints what was counted in one line: answers, seconds, the
-//! seconds of CPU that the server took, and those that this process took.
+//! Sends one request repeatedly and compares every answer. Prints one line: answers, seconds, the
+//! server's CPU seconds, this process's CPU seconds.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ struct Arguments {
     /// The server.
     #[arg(long)]
     address: SocketAddr,
-    /// The processes of the server; what descends from them counts, too.
+    /// The server's processes, by id. Their descendants count, too.
     #[arg(long, value_delimiter = ',', required = true)]
     processes: Vec<u32>,
     /// A file with one whole request.
@@ -32,15 +32,21 @@ struct Arguments {
     /// A file with the bytes that an answer ends with.
     #[arg(long)]
     ends: PathBuf,
-    /// How many connections send it.
+    /// Connections that send the request.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// How long answers are counted.
+    /// Seconds during which answers are counted.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// How long requests are sent before that.
+    /// Seconds of load before that.
     #[arg(long, default_value_t = 0.5)]
     warm_up_seconds: f64,
+}
+
+/// CPU times so far.
+struct CpuTimes {
+    server: Duration,
+    own: Duration,
 }
 
 fn main() -> ExitCode {
@@ -66,17 +72,20 @@ fn run(arguments: &Arguments) -> Result<String, Box<dyn std::error::Error>> {
         window: Duration::try_from_secs_f64(arguments.seconds)?,
     };
     let server = ProcessTree::new(arguments.processes.clone());
-    let counted = load.run(|| Ok((server.cpu()?, own_cpu()?)))?;
-    let (server, own) = (
-        counted.after.0.saturating_sub(counted.before.0),
-        counted.after.1.saturating_sub(counted.before.1),
-    );
+    let sample = || {
+        Ok(CpuTimes {
+            server: server.cpu()?,
+            own: own_cpu()?,
+        })
+    };
+    let counted = load.run(sample)?;
+    let (before, after) = (counted.before, counted.after);
     Ok(format!(
         "{}\t{:.6}\t{:.6}\t{:.6}",
         counted.answers,
         counted.elapsed.as_secs_f64(),
-        server.as_secs_f64(),
-        own.as_secs_f64()
+        after.server.saturating_sub(before.server).as_secs_f64(),
+        after.own.saturating_sub(before.own).as_secs_f64()
     ))
 }
 

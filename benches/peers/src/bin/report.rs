@@ -1,4 +1,5 @@
-//! Makes the tables of what the rounds have counted, prints them, and writes them into a document if one is named.
+//! Makes the tables from the counts of the rounds. Prints them, and writes them into a document if
+//! one is named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +13,17 @@ use talos_peers::table::{Peer, tables};
 /// The tables of a comparison.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Short names and titles of the servers in the order of the table, between tabulators.
+    /// A file with the servers in the order of the table: on each line a short name, a tab, a
+    /// title.
     #[arg(long)]
     peers: PathBuf,
-    /// The counts: a short name and what `generate` has printed, between tabulators.
+    /// A file with the rounds: on each line a short name, a tab, and the output of `generate`.
     #[arg(long)]
     rounds: PathBuf,
-    /// What stands before the tables.
+    /// A file with the text before the tables.
     #[arg(long)]
     facts: PathBuf,
-    /// A document with the two marks, between which the tables go.
+    /// A document with two marks. The tables replace what is between them.
     #[arg(long)]
     document: Option<PathBuf>,
 }
@@ -49,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         read(&arguments.rounds)?.lines().map(str::parse).collect();
     let tables = tables(&peers, &rounds?);
     let text = format!("{}\n\n{tables}", read(&arguments.facts)?.trim());
-    // First, so that nothing is lost should the document have no place for it.
+    // Printed first, so that nothing is lost if the document cannot be written.
     println!("{text}");
     if let Some(path) = &arguments.document {
         fs::write(path, replaced(&read(path)?, &text)?)

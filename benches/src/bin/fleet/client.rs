@@ -1,17 +1,17 @@
-//! A client that keeps its connection.
+//! A blocking HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-/// See the module.
+/// A keep-alive connection to a server.
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// One answer.
+/// A complete answer.
 pub struct Answer {
     pub status: u16,
     pub position: Option<String>,
@@ -36,7 +36,7 @@ impl Client {
         self.ask("POST", path, "", body)
     }
 
-    /// `fields` are whole lines.
+    /// Sends a request. `fields` are header lines, each with its line end.
     pub fn ask(&mut self, method: &str, path: &str, fields: &str, body: &str) -> Answer {
         let length = body.len();
         let request = format!(
@@ -57,7 +57,8 @@ impl Client {
         }
     }
 
-    /// Whether a credential is accepted by a node that has come to `position`, if one is named.
+    /// Whether the node accepts a credential. With `position`, the node answers as soon as it has
+    /// reached that position. `None` if it answers with another status than 200.
     pub fn accepts(&mut self, credential: &str, position: Option<&str>) -> Option<bool> {
         let field = position.map(|position| format!("Talos-Min-Position: {position}\r\n"));
         let body = format!(r#"{{"credential":"{credential}"}}"#);

@@ -1,4 +1,4 @@
-//! What verifications of a primary cost while it feeds replicas, and while one takes a copy.
+//! How fast a primary verifies while it feeds replicas, and while a replica is copied.
 
 use std::path::Path;
 use std::process::Command;
@@ -45,7 +45,7 @@ pub fn measure(replicas: u64) {
     load(&primary, &report, &format!("feeding {replicas} replicas"));
 }
 
-/// One run of the load generator, with writes.
+/// Runs the load generator once, with writes.
 fn load(server: &Server, report: &Path, what: &str) {
     let (url, pid) = (
         format!("http://{}", server.address()),

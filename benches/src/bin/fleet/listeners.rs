@@ -1,4 +1,4 @@
-//! Replicas that take everything and keep nothing: what is measured is the primary.
+//! Replicas that accept everything and store nothing. They measure the primary only.
 
 use std::thread;
 
@@ -32,7 +32,7 @@ impl ChangeSink for Nothing {
     }
 }
 
-/// Lets so many follow the primary at `address` until the process ends.
+/// Starts `count` replicas that follow the primary at `address` until the process ends.
 pub fn follow(address: &str, count: u64) {
     let era = Era {
         epoch: Epoch::FIRST,

@@ -1,13 +1,14 @@
-//! Measures a fleet on loopback: how long a revoked key still works on a replica, how fast changes and copies are taken over,
-//! what feeding replicas costs a primary's verifications, and what a change weighs on the wire.
+//! Measures a fleet on loopback: how long a revoked key still works on a replica, how fast a
+//! replica catches up or is copied, how much feeding replicas slows a primary's verifications, and
+//! how many bytes a change takes on the wire.
 //!
-//! Needs `talos` and `talos-loadtest` beside itself; see `docs/PERFORMANCE.md` for the commands.
+//! Needs `talos` and `talos-loadtest` in its own directory. `docs/PERFORMANCE.md` has the commands.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a measurement that fails has nothing better to do than to stop"
+    reason = "a measurement that fails stops"
 )]
 
 mod client;
@@ -35,7 +36,7 @@ fn main() {
     }
 }
 
-/// The value below which this share of the sorted values lies.
+/// The smallest of the sorted values that at least this share of them does not exceed.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let below = |index: usize| index as f64 + 1.0 >= sorted.len() as f64 * share;
     let place = (0..sorted.len()).find(|index| below(*index));

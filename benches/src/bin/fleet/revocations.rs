@@ -1,4 +1,5 @@
-//! From the acknowledgement of a revocation to the last time that a replica accepted the key.
+//! Measures the time from the acknowledgement of a revocation to the last time that a replica
+//! accepts the key.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -14,7 +15,10 @@ pub fn measure(count: u64) {
     replica.await_ready();
     for wait in ["", "?wait=replicas"] {
         let name = if wait.is_empty() { "plain" } else { wait };
-        let (accepted, acknowledged) = one_by_one(&primary, &replica, count, wait);
+        let Delays {
+            accepted,
+            acknowledged,
+        } = one_by_one(&primary, &replica, count, wait);
         let late = accepted.iter().filter(|lag| **lag > 0.0).count();
         println!(
             "revocations, {name}: {count}; acknowledged after {:.2} ms (median); accepted after the acknowledgement: {late} times; \
@@ -27,9 +31,15 @@ pub fn measure(count: u64) {
     }
 }
 
-/// For each key, in milliseconds and sorted: how long after the acknowledgement it was accepted for the last time (0 = not after
-/// it), and how long the acknowledgement took.
-fn one_by_one(primary: &Server, replica: &Server, count: u64, wait: &str) -> (Vec<f64>, Vec<f64>) {
+/// One value for each revoked key, in milliseconds, sorted.
+struct Delays {
+    /// From the acknowledgement to the last time that the replica accepted the key; 0 = not after it.
+    accepted: Vec<f64>,
+    /// From the request to its acknowledgement.
+    acknowledged: Vec<f64>,
+}
+
+fn one_by_one(primary: &Server, replica: &Server, count: u64, wait: &str) -> Delays {
     let (keys, to_ask) = channel::<(String, String)>();
     let (first, accepts) = channel::<()>();
     let (last, ended) = channel::<Option<Instant>>();
@@ -47,7 +57,7 @@ fn one_by_one(primary: &Server, replica: &Server, count: u64, wait: &str) -> (Ve
             }
         });
         let mut client = primary.client();
-        let (mut lags, mut waits) = (Vec::new(), Vec::new());
+        let (mut accepted, mut acknowledged) = (Vec::new(), Vec::new());
         for number in 0..count {
             let body = format!(r#"{{"name":"{number}","actor_id":"a"}}"#);
             let issued = client.post("/v2alpha1/admin/issuedApiKeys", &body);
@@ -57,22 +67,26 @@ fn one_by_one(primary: &Server, replica: &Server, count: u64, wait: &str) -> (Ve
             keys.send((text(&issued.body["secret"]), position))
                 .expect("a listener");
             accepts.recv().expect("an acceptance");
-            // Not always at the same point of the other's loop.
+            // So that the revocation does not always meet the same point of the other thread's
+            // loop.
             thread::sleep(Duration::from_micros(number * 37 % 500));
             let begun = Instant::now();
             let revoked = client.post(&format!("/v2alpha1/admin/apiKeys/{id}:revoke{wait}"), "{}");
-            let acknowledged = Instant::now();
+            let answered = Instant::now();
             assert_eq!(revoked.status, 200, "{}", revoked.body);
-            waits.push((acknowledged - begun).as_secs_f64() * 1e3);
+            acknowledged.push((answered - begun).as_secs_f64() * 1e3);
             let latest = ended.recv().expect("an end");
             let lag = latest.map_or(Duration::ZERO, |latest| {
-                latest.saturating_duration_since(acknowledged)
+                latest.saturating_duration_since(answered)
             });
-            lags.push(lag.as_secs_f64() * 1e3);
+            accepted.push(lag.as_secs_f64() * 1e3);
         }
         drop(keys);
-        lags.sort_by(f64::total_cmp);
-        waits.sort_by(f64::total_cmp);
-        (lags, waits)
+        accepted.sort_by(f64::total_cmp);
+        acknowledged.sort_by(f64::total_cmp);
+        Delays {
+            accepted,
+            acknowledged,
+        }
     })
 }

@@ -1,4 +1,4 @@
-//! Servers on loopback, each with an address of its own.
+//! Servers on loopback addresses.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 
-/// Far beyond what a start takes.
+/// Much longer than a start takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 pub const SECRET: &str = "the secret of a fleet that is being measured";
 
@@ -20,7 +20,7 @@ pub struct Server {
     data: PathBuf,
 }
 
-/// A program beside this one.
+/// The path of a program in this program's directory.
 pub fn beside(name: &str) -> PathBuf {
     std::env::current_exe()
         .expect("a path")
@@ -66,7 +66,7 @@ impl Server {
         Self::start(scratch, number, &[&role, settings].concat())
     }
 
-    /// A replica of whoever listens at `primary`.
+    /// A replica of the primary at this address.
     pub fn replica(scratch: &Path, number: u8, primary: &str, settings: &[(&str, &str)]) -> Self {
         let role = [
             ("REPLICATION_ROLE", "replica"),
@@ -79,7 +79,7 @@ impl Server {
         format!("{}:4420", self.host).parse().expect("an address")
     }
 
-    /// Where it listens for replicas.
+    /// The address at which it listens for replicas.
     pub fn listens_at(&self) -> String {
         format!("{}:4421", self.host)
     }
@@ -92,7 +92,7 @@ impl Server {
         self.child.id()
     }
 
-    /// The last change that it shows.
+    /// The sequence of the last change that the client's server shows.
     pub fn sequence(client: &mut Client) -> u64 {
         let status = client.get("/v2alpha1/admin/replication").body;
         let position = status["position"].as_str().expect("a position").to_owned();
@@ -107,14 +107,14 @@ impl Server {
         }
     }
 
-    /// Ends it and removes what it holds.
+    /// Stops the server and removes its data.
     pub fn remove(self) {
         let data = self.data.clone();
         drop(self);
         std::fs::remove_dir_all(data).expect("a directory");
     }
 
-    /// Ends it by SIGTERM.
+    /// Stops the server with SIGTERM.
     pub fn stop(mut self) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
@@ -125,13 +125,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended before.
+        // Both fail if it has ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Imports so many keys, with four connections; returns how long that took.
+/// Imports `count` keys over four connections. Returns how long that took.
 pub fn import(server: &Server, from: u64, count: u64) -> Duration {
     const BATCH: u64 = 1000;
     const CONNECTIONS: u64 = 4;

@@ -1,4 +1,5 @@
-//! How fast a replica takes over what it lacks, change by change or as a copy, and how many bytes that takes.
+//! Measures how fast a replica catches up, change by change or with a copy, and how many bytes that
+//! takes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::server::{Server, import};
 
-/// Every rate that is configured is beyond what is reached.
+/// A rate that is never reached.
 const FAST: [(&str, &str); 1] = [("REPLICATION_SNAPSHOTS_RATE", "4 GiB")];
 
-/// A replica that lacks so many changes.
+/// Measures a replica that lacks this many changes.
 pub fn catch_up(changes: u64) {
     let scratch = tempfile::tempdir().expect("a directory");
     let primary = Server::primary(scratch.path(), 1, &FAST);
@@ -41,7 +42,7 @@ pub fn catch_up(changes: u64) {
     }
 }
 
-/// A replica that gets a copy of so many keys, because the log does not reach back.
+/// Measures a replica that is copied, because the log does not reach back to the start.
 pub fn copy(keys: u64) {
     let scratch = tempfile::tempdir().expect("a directory");
     let short = [FAST[0], ("REPLICATION_LOG_MAX_BYTES", "1 MiB")];
@@ -71,7 +72,7 @@ pub fn copy(keys: u64) {
     }
 }
 
-/// Bytes from the primary for so many changes, made one after the other and in batches.
+/// Measures the bytes from the primary for this many changes, made one by one and in batches.
 pub fn wire(changes: u64) {
     let scratch = tempfile::tempdir().expect("a directory");
     let primary = Server::primary(scratch.path(), 1, &FAST);
@@ -102,7 +103,8 @@ pub fn wire(changes: u64) {
     );
 }
 
-/// Passes on what comes to `target`, and counts what comes back.
+/// Forwards connections to `target`, and counts the bytes that come back. Returns its address and
+/// the counter.
 fn relay(target: String) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address").to_string();

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use talos_credentials::imported_key_id;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, ListQuery, Selection, Status, Subject};
+
 use super::commands::{ACTORS, Random, TENANTS, raw_keys};
 use super::state::{Entry, Held, State, status};
 use super::*;
-use crate::clock::UnixMillis;
-use crate::credential::imported_key_id;
-use crate::record::Status;
 use crate::scenarios::lists::page;
-use crate::storage::{Rows, Subject};
-use crate::{KeyKind, ListQuery, Selection};
+use crate::storage::Rows;
 
 const STATUSES: [Option<Status>; 4] = [
     None,

@@ -1,12 +1,13 @@
 //! Random commands: any kind, about keys that exist, that no longer do, and that never did.
 
-use super::*;
-use crate::cidr::Cidr;
-use crate::clock::UnixMillis;
-use crate::credential::imported_key_id;
-use crate::{
+use talos_credentials::imported_key_id;
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::{
     DeleteKey, FieldChanges, ImportKey, Matcher, RateLimitPolicy, RevokeWhere, RotateKey, UpdateKey,
 };
+
+use super::*;
 
 pub(super) const TENANTS: [TenantId; 2] = [
     TenantId::SINGLE,

@@ -15,10 +15,11 @@ mod state;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use super::*;
-use crate::clock::UnixMillis;
 use commands::Random;
 use state::{Entry, Held, State};
+use talos_model::clock::UnixMillis;
+
+use super::*;
 
 const HISTORIES: u64 = 60;
 const STEPS: u64 = 30;

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::*;
-use crate::clock::UnixMillis;
-use crate::record::{Revocation, Status};
-use crate::storage::{Change, Event, Subject};
-use crate::{
-    FieldChanges, ImportKey, KeyKind, Matcher, Rejection, RevokeWhere, RotateKey, Rotation, Rule,
-    Sequence, UpdateKey,
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Change, Event, FieldChanges, ImportKey, KeyKind, Matcher, Rejection, Revocation, RevokeWhere,
+    RotateKey, Rotation, Rule, Sequence, Status, Subject, UpdateKey,
 };
+
+use super::*;
 
 /// An entry of the change log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,11 +28,11 @@ fn restored(
     Ok((restored, open_primary(to)))
 }
 
-/// As of the same changes; the restored node has a lineage of its own.
+/// As of the same changes; the restored node has a epoch history of its own.
 fn assert_same(one: &Engine, other: &Engine) {
     assert_equal(one, other);
-    assert_eq!(one.standing().lineage.newest(), Epoch(1));
-    assert_eq!(other.standing().lineage.newest(), Epoch(2));
+    assert_eq!(one.standing().epochs.newest(), Epoch(1));
+    assert_eq!(other.standing().epochs.newest(), Epoch(2));
 }
 
 #[test]

@@ -91,9 +91,9 @@ fn a_diverged_node_begins_anew_with_older_sequences() {
     assert_eq!(verify(&diverged, lost, CacheMode::Use).0, valid(lost));
 
     diverged.step_down().unwrap();
-    let lineage = pair.primary.standing().lineage;
+    let epochs = pair.primary.standing().epochs;
     let fork = FollowError::Diverged { at: Sequence(1) };
-    assert_eq!(diverged.adopt(lineage), Err(fork));
+    assert_eq!(diverged.adopt(epochs), Err(fork));
     let snapshot = pair.primary.snapshot().unwrap();
     begin(&pair.primary, &snapshot, &diverged);
     finish_copy(&snapshot, &diverged);

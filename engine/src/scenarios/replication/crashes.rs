@@ -113,10 +113,10 @@ fn a_promotion_is_durable_before_its_first_change() {
     issue_new(&pair.primary, "a");
     pair.feed();
     pair.replica.promote(None).unwrap();
-    let lineage = pair.replica.standing().lineage;
+    let epochs = pair.replica.standing().epochs;
     let promoted = open_primary(&pair.crashed_replica("promoted"));
-    assert_eq!(promoted.standing().lineage, lineage);
-    assert_eq!(promoted.standing().reigns, Reigns::Itself);
+    assert_eq!(promoted.standing().epochs, epochs);
+    assert_eq!(promoted.standing().leadership, Leadership::Own);
     issue_new(&promoted, "b");
     let second = Position {
         epoch: Epoch(2),
@@ -131,7 +131,7 @@ fn a_promotion_is_durable_before_its_first_change() {
 #[test]
 fn a_database_that_forgot_an_epoch_of_its_changes_does_not_open() {
     let pair = Pair::new();
-    let first = pair.primary.standing().lineage;
+    let first = pair.primary.standing().epochs;
     pair.primary.step_down().unwrap();
     pair.primary.promote(None).unwrap();
     issue_new(&pair.primary, "a");

@@ -83,8 +83,8 @@ fn each_node_takes_what_is_its_to_take() {
     issue_new(&pair.primary, "a");
     let changes = all_after(&pair.primary, Position::START);
     assert_eq!(pair.primary.apply(changes), Err(FollowError::Primary));
-    let lineage = pair.primary.standing().lineage;
-    assert_eq!(pair.primary.adopt(lineage), Err(FollowError::Primary));
+    let epochs = pair.primary.standing().epochs;
+    assert_eq!(pair.primary.adopt(epochs), Err(FollowError::Primary));
     assert_eq!(pair.primary.promote(None), Err(FollowError::Primary));
     assert_eq!(pair.replica.step_down(), Err(FollowError::Replica));
     assert_eq!(pair.replica.head(), Position::START);

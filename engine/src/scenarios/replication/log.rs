@@ -1,8 +1,10 @@
 //! What a primary reads of its log for others.
 
+use talos_model::Event;
+
 use super::*;
 use crate::storage::Retention;
-use crate::{Event, LogStart};
+use crate::{LogStart, decode_change};
 
 const NO_LIMITS: ReadLimits = ReadLimits {
     entries: usize::MAX,
@@ -167,7 +169,7 @@ fn a_stream_begins_with_the_oldest_change_or_after_a_place() {
     let LogRead::Changes(changes) = oldest(NO_LIMITS) else {
         panic!("no change");
     };
-    let change = changes[0].read().unwrap();
+    let change = decode_change(&changes[0]).unwrap();
     assert_eq!(
         (change.position, change.event),
         (at(1, 4), Event::IssuedKeyCreated)
@@ -176,7 +178,10 @@ fn a_stream_begins_with_the_oldest_change_or_after_a_place() {
         bytes: vec![99],
         ..changes[0].clone()
     };
-    assert!(matches!(unreadable.read(), Err(ReadError::Storage(_))));
+    assert!(matches!(
+        decode_change(&unreadable),
+        Err(ReadError::Storage(_))
+    ));
     // In the midst of a copy there is no log.
     let snapshot = engine.snapshot().unwrap();
     begin(engine, &snapshot, &pair.replica);

@@ -8,15 +8,16 @@ mod log;
 mod promotion;
 mod refusals;
 
+use talos_model::{
+    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, Epoch, FieldChanges,
+    FollowError, ImportKey, Leadership, LogRead, LoggedChange, Mode, Position, ReadError,
+    ReadLimits, RotateKey, Sequence, UpdateKey,
+};
+
 use super::model::files::copy_of_one_moment;
 use super::*;
-use crate::ids::{Epoch, Position, Sequence};
+use crate::Snapshot;
 use crate::storage::{COUNTS, INDEX};
-use crate::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, FieldChanges, FollowError,
-    ImportKey, LogRead, LoggedChange, Mode, ReadError, ReadLimits, Reigns, RotateKey, Snapshot,
-    UpdateKey,
-};
 
 /// Two nodes in scratch directories, of different divisions of the key space.
 struct Pair {
@@ -60,7 +61,7 @@ impl Pair {
             scratch,
         };
         pair.replica
-            .adopt(pair.primary.standing().lineage)
+            .adopt(pair.primary.standing().epochs)
             .expect("an empty node follows anybody");
         pair
     }
@@ -104,7 +105,7 @@ pub(super) fn feed(primary: &Engine, replica: &Engine) {
 }
 
 fn imported(raw: &str) -> KeyId {
-    crate::credential::imported_key_id(TenantId::SINGLE, raw.as_bytes())
+    talos_credentials::imported_key_id(TenantId::SINGLE, raw.as_bytes())
 }
 
 fn import(engine: &Engine, raw: &str, request_id: Option<&str>) -> KeyId {
@@ -188,8 +189,8 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
 
 /// Begins a copy of the primary of which `snapshot` is.
 pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
-    let lineage = primary.standing().lineage;
-    let begun = replica.begin_copy(lineage, place(snapshot));
+    let epochs = primary.standing().epochs;
+    let begun = replica.begin_copy(epochs, place(snapshot));
     assert_eq!(begun, Ok(()));
 }
 

@@ -8,7 +8,7 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     let (key_id, credential) = issue_new(&pair.primary, "a");
     pair.feed();
     let other = open_replica(&pair.scratch.path().join("other"));
-    other.adopt(pair.primary.standing().lineage).unwrap();
+    other.adopt(pair.primary.standing().epochs).unwrap();
     feed(&pair.primary, &other);
     pair.replica.promote(None).unwrap();
     assert_eq!(pair.replica.mode(), Mode::Primary);
@@ -23,10 +23,10 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     let changes = all_after(&pair.replica, other.head());
     let unknown = FollowError::UnknownEpoch { found: Epoch(2) };
     assert_eq!(other.apply(changes), Err(unknown), "not adopted yet");
-    other.adopt(pair.replica.standing().lineage).unwrap();
+    other.adopt(pair.replica.standing().epochs).unwrap();
 
     // What the old primary writes from now on is nobody's.
-    let old_lineage = pair.primary.standing().lineage;
+    let old_epochs = pair.primary.standing().epochs;
     issue_new(&pair.primary, "late");
     let late = all_after(&pair.primary, other.head());
     let older = FollowError::OlderEpoch {
@@ -34,9 +34,9 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
         found: Epoch(1),
     };
     assert_eq!(other.apply(late), Err(older.clone()));
-    assert_eq!(other.adopt(old_lineage.clone()), Err(older.clone()));
+    assert_eq!(other.adopt(old_epochs.clone()), Err(older.clone()));
     let snapshot = pair.primary.snapshot().unwrap();
-    let copied = other.begin_copy(old_lineage, place(&snapshot));
+    let copied = other.begin_copy(old_epochs, place(&snapshot));
     assert_eq!(copied, Err(older));
     feed(&pair.replica, &other);
     assert_equal(&pair.replica, &other);
@@ -44,12 +44,12 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
 
     pair.primary.step_down().unwrap();
     let beyond = FollowError::Diverged { at: Sequence(2) };
-    let lineage = pair.replica.standing().lineage;
-    assert_eq!(pair.primary.adopt(lineage), Err(beyond));
+    let epochs = pair.replica.standing().epochs;
+    assert_eq!(pair.primary.adopt(epochs), Err(beyond));
     other.promote(None).unwrap();
     issue_new(&other, "c");
     pair.replica.step_down().unwrap();
-    pair.replica.adopt(other.standing().lineage).unwrap();
+    pair.replica.adopt(other.standing().epochs).unwrap();
     feed(&other, &pair.replica);
     assert_equal(&other, &pair.replica);
     assert_eq!(other.head().epoch, Epoch(3));
@@ -64,12 +64,12 @@ fn changes_of_two_epochs_follow_one_another() {
         pair.primary.promote(None).unwrap();
     }
     issue_new(&pair.primary, "c");
-    pair.replica.adopt(pair.primary.standing().lineage).unwrap();
+    pair.replica.adopt(pair.primary.standing().epochs).unwrap();
     pair.feed();
     assert_equal(&pair.primary, &pair.replica);
     let all = all_after(&pair.primary, Position::START);
     let other = open_replica(&pair.scratch.path().join("other"));
-    other.adopt(pair.primary.standing().lineage).unwrap();
+    other.adopt(pair.primary.standing().epochs).unwrap();
     other.apply(all).expect("all of them at once");
     assert_equal(&pair.primary, &other);
 }
@@ -80,16 +80,16 @@ fn an_epoch_is_given_once() {
     issue_new(&pair.primary, "a");
     pair.feed();
     let passed = pair.replica.promote(Some(Epoch(1)));
-    assert!(matches!(passed, Err(FollowError::Lineage(_))));
+    assert!(matches!(passed, Err(FollowError::EpochHistory(_))));
     assert_eq!(pair.replica.mode(), Mode::Replica);
     pair.replica.promote(Some(Epoch(7))).unwrap();
-    assert_eq!(pair.replica.standing().lineage.newest(), Epoch(7));
+    assert_eq!(pair.replica.standing().epochs.newest(), Epoch(7));
     // Two nodes that were promoted to the same epoch are told apart by its name.
     pair.primary.step_down().unwrap();
     pair.primary.promote(Some(Epoch(7))).unwrap();
     issue_new(&pair.primary, "b");
     pair.primary.step_down().unwrap();
-    let rival = pair.replica.standing().lineage;
+    let rival = pair.replica.standing().epochs;
     let diverged = FollowError::Diverged { at: Sequence(2) };
     assert_eq!(pair.primary.adopt(rival), Err(diverged));
 }

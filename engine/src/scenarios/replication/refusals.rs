@@ -143,7 +143,7 @@ fn a_failed_write_latches_and_shows_nothing() {
         }) as Box<dyn Journal>
     };
     let replica = Engine::open_with(options(&path), Mode::Replica, |rows| rows, wrap).unwrap();
-    replica.adopt(pair.primary.standing().lineage).unwrap();
+    replica.adopt(pair.primary.standing().epochs).unwrap();
     let (key_id, credential) = issue_new(&pair.primary, "a");
     feed(&pair.primary, &replica);
     assert_eq!(verify(&replica, &credential, CacheMode::Use).0, valid("a"));

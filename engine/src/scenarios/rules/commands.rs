@@ -1,8 +1,9 @@
 //! Commands about keys that a rule has ended, before their records have followed.
 
+use talos_credentials::imported_key_id;
+use talos_model::{DeleteKey, FieldChanges, ImportKey, Rejection, RotateKey, UpdateKey};
+
 use super::*;
-use crate::credential::imported_key_id;
-use crate::{DeleteKey, FieldChanges, ImportKey, Rejection, RotateKey, UpdateKey};
 
 const RAW: &str = "a-key-of-another-system";
 

@@ -1,11 +1,11 @@
 //! What a rule does to keys, before and after their records have followed.
 
+use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
+use talos_credentials::{DeriveToken, imported_key_id};
+use talos_model::{Change, Event, ImportKey, Subject};
+
 use super::*;
-use crate::credential::imported_key_id;
 use crate::scenarios::model::files::copy_of_one_moment;
-use crate::storage::{Change, Event, Subject};
-use crate::token::{CustomClaims, SigningKeys, TokenType};
-use crate::{DeriveToken, ImportKey};
 
 /// The private key of RFC 8037 appendix A.1.
 const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -282,7 +282,7 @@ fn rules_are_few_at_a_time() {
         revoke_where(&engine, of_actor("nobody"));
     }
     let one_more = try_revoke_where(&engine, of_actor("nobody"));
-    let too_many = CommandError::Rejected(crate::Rejection::TooManyRules);
+    let too_many = CommandError::Rejected(talos_model::Rejection::TooManyRules);
     assert_eq!(one_more, Err(too_many));
     engine.follow();
     revoke_where(&engine, of_actor("nobody"));

@@ -1,8 +1,8 @@
 //! Pages of keys while rules are in force.
 
+use talos_model::{Selection, Status};
+
 use super::*;
-use crate::Selection;
-use crate::record::Status;
 use crate::scenarios::lists::page;
 
 fn query(status: Option<Status>, actor_id: Option<&str>) -> ListQuery {

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use talos_model::{KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere, Rule, ShardId};
+
 use super::*;
-use crate::ids::ShardId;
-use crate::storage::{InMemory, KeyKind, ListQuery, Page, RecordKey, Rows, StorageError, Stretch};
-use crate::{Matcher, Mode, RevokeWhere, Rule};
+use crate::storage::{InMemory, Rows, StorageError, Stretch};
 
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 

@@ -2,9 +2,10 @@
 
 use std::io::Cursor;
 
+use talos_model::Position;
+
 use super::*;
 use crate::backup::{Since, restore};
-use crate::ids::Position;
 use crate::scenarios::failed_writes::Failing;
 use crate::scenarios::replication::{
     all_after, assert_equal, begin, feed, finish_copy, open_primary, open_replica,
@@ -21,7 +22,7 @@ fn nodes() -> Nodes {
     let primary = held(&scratch.path().join("primary"));
     let replica = open_replica(&scratch.path().join("replica"));
     replica
-        .adopt(primary.standing().lineage)
+        .adopt(primary.standing().epochs)
         .expect("an empty node follows anybody");
     Nodes {
         primary,
@@ -100,7 +101,7 @@ fn whoever_is_promoted_goes_on() {
     );
     nodes
         .primary
-        .adopt(nodes.replica.standing().lineage)
+        .adopt(nodes.replica.standing().epochs)
         .unwrap();
     feed(&nodes.replica, &nodes.primary);
     assert_eq!(nodes.primary.rules_in_force(), 0);
@@ -186,7 +187,7 @@ fn a_change_of_a_rule_that_does_not_fit_is_refused() {
     another_event.bytes[9] = 0;
     let refused = nodes.replica.apply(vec![another_event]);
     assert!(
-        matches!(refused, Err(crate::FollowError::Malformed(_))),
+        matches!(refused, Err(talos_model::FollowError::Malformed(_))),
         "{refused:?}"
     );
     nodes

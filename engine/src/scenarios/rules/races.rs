@@ -86,13 +86,13 @@ fn who_asks_after_the_answer_is_refused() {
         for (round, keys) in rounds.iter().enumerate() {
             revoke_where(&engine, of_actor(&format!("actor-{round}")));
             ended.store(round + 1, Ordering::SeqCst);
-            let changes = crate::FieldChanges {
+            let changes = talos_model::FieldChanges {
                 name: Some("renamed".to_owned()),
-                ..crate::FieldChanges::default()
+                ..talos_model::FieldChanges::default()
             };
             submit(
                 &engine,
-                Command::Update(crate::UpdateKey {
+                Command::Update(talos_model::UpdateKey {
                     tenant: TenantId::SINGLE,
                     key_id: keys[0].0,
                     changes,

@@ -1,8 +1,9 @@
 //! What may be derived, and what not.
 
+use talos_credentials::token::{MintError, NoSuchKey};
+use talos_credentials::{CannotMint, DeriveError};
+
 use super::*;
-use crate::token::{MintError, NoSuchKey};
-use crate::{CannotMint, DeriveError};
 
 #[test]
 fn nobody_derives_more_than_the_key_allows() {
@@ -21,7 +22,7 @@ fn nobody_derives_more_than_the_key_allows() {
     let now = parent.create_time;
     let derive = |parent: &Record, settings: KeyringSettings, wanted, client_ip, now| {
         let keyring = Keyring::new(settings);
-        crate::derive::derive(&keyring, parent, wanted, client_ip, now, uuid::Uuid::nil())
+        talos_credentials::derive(&keyring, parent, wanted, client_ip, now, uuid::Uuid::nil())
     };
     let jwt = || wanted(TokenType::Jwt);
     let claims = |wanted| derive(&parent, settings(), wanted, inside, now).map(|made| made.claims);

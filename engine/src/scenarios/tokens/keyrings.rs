@@ -1,7 +1,8 @@
 //! What a change of secrets, signing keys and issuers does to tokens.
 
+use talos_credentials::RetiredIssuer;
+
 use super::*;
-use crate::RetiredIssuer;
 
 #[test]
 fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {

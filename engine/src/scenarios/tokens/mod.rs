@@ -3,15 +3,16 @@
 mod deriving;
 mod keyrings;
 
+use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
+use talos_credentials::{DeriveToken, imported_key_id};
+use talos_model::clock::UnixMillis;
+use talos_model::{DeleteKey, FieldChanges, ImportKey, RateLimitPolicy, RotateKey};
+
 use super::last_used::last_used;
 use super::slow_read::{begin, gated};
 use super::*;
-use crate::clock::UnixMillis;
-use crate::command::{DeleteKey, FieldChanges, ImportKey, RotateKey};
-use crate::credential::imported_key_id;
-use crate::keyring::tests::SIGNATURE_CHECKS;
-use crate::token::{CustomClaims, SigningKeys, TokenType};
-use crate::{DeriveToken, Enforcement, RateLimitPolicy};
+use crate::Enforcement;
+use crate::verifier::SIGNATURE_CHECKS;
 
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
 pub(super) const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
@@ -372,7 +373,8 @@ fn what_was_read_while_the_key_ended_does_not_save_its_tokens() {
 fn large_tokens_live_within_the_budget() {
     let scratch = tempfile::tempdir().unwrap();
     let limit = 1 << 20;
-    let render_token = |claims: &crate::token::Claims| claims.metadata.clone().into_bytes();
+    let render_token =
+        |claims: &talos_credentials::token::Claims| claims.metadata.clone().into_bytes();
     let engine = Engine::open(Options {
         keyring: Keyring::new(without_check_of_the_parent()),
         cache_bytes: limit,

@@ -1,7 +1,8 @@
-//! A key server as people write one: axum, a pool of PostgreSQL connections, keys found by an indexed hash, JSON in and out.
-//! With `--cache`, what was found is kept in memory for a while.
+//! A typical key server: axum, a pool of PostgreSQL connections, keys found by an indexed hash,
+//! JSON in and out. With `--cache`, it keeps keys in memory for a minute.
 //!
-//! It knows far less than the server it is compared with: no checksum, no address or audience, no rate limit, no use noted.
+//! It does far less than Talos: no checksum, no address or audience, no rate limit, no record of
+//! uses.
 
 mod store;
 
@@ -31,7 +32,7 @@ const CACHED_FOR: Duration = Duration::from_secs(60);
 /// Verifies API keys that a PostgreSQL table holds.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where it listens, on loopback.
+    /// The port on loopback.
     #[arg(long)]
     port: u16,
     /// The directory of the database's Unix socket.
@@ -74,7 +75,7 @@ struct Question {
     credential: String,
 }
 
-/// The fields in the order of the server that this one is compared with, so that both answer the same bytes.
+/// The fields are in Talos's order, so that both servers answer the same bytes.
 #[derive(Serialize)]
 struct Answer<'a> {
     is_valid: bool,
@@ -115,7 +116,7 @@ async fn verify(State(server): State<Arc<Server>>, Json(question): Json<Question
     .into_response()
 }
 
-/// With milliseconds, unless there are none.
+/// RFC 3339, with milliseconds if they are not 0.
 fn rfc3339(time: Timestamp) -> String {
     if time.subsec_millisecond() == 0 {
         format!("{time:.0}")

@@ -1,4 +1,4 @@
-//! Keys in a table, found by the hash of their credential.
+//! The table of keys, searched by the hash of the credential.
 
 use deadpool_postgres::{
     Config, CreatePoolError, ManagerConfig, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime,
@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 const FIND: &str = "SELECT key_id, actor_id, scopes, metadata, status, visibility, issuer, expire_time \
                     FROM api_keys WHERE hash = $1";
 
-/// Why a key could not be looked for; the operator looks after the database.
+/// Why the database could not be searched.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// No connection.
@@ -22,7 +22,7 @@ pub enum StoreError {
     Query(#[from] tokio_postgres::Error),
 }
 
-/// What is known of a key.
+/// A row of the table.
 pub struct Key {
     pub id: String,
     pub actor_id: String,
@@ -40,7 +40,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// A pool of at most `connections` to the database behind a Unix socket in `directory`. It connects when asked.
+    /// A pool of at most `connections` connections to the database whose Unix socket is in
+    /// `directory`. Connects when first used.
     pub fn new(directory: &str, user: &str, connections: usize) -> Result<Self, CreatePoolError> {
         let config = Config {
             host: Some(directory.to_owned()),

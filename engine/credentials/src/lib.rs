@@ -1,0 +1,24 @@
+//! Credentials: the formats of issued and imported keys, derived tokens, the keyring that makes and
+//! proves them, and deriving a token from a key.
+//!
+//! Pure functions of their arguments: no clock, no storage, no threads.
+
+#![forbid(unsafe_code)]
+
+mod base58;
+mod derive;
+mod digest;
+pub mod issued;
+mod keyring;
+mod macaroon_prefixes;
+mod settings;
+pub mod shape;
+pub mod token;
+#[cfg(test)]
+mod vectors;
+
+pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
+pub use digest::{imported_key_id, proof_digest};
+pub use keyring::{CannotMint, Keyring};
+pub use macaroon_prefixes::MacaroonPrefixes;
+pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, TokenSettings};

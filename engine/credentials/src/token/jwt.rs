@@ -1,0 +1,136 @@
+//! Derived tokens as JSON Web Tokens (RFC 7519), signed with Ed25519 (RFC 8037) or RS256 (RFC 7518 §3.3).
+
+use serde_json::{Map, Value};
+
+use crate::token::jwk::{SigningKey, SigningKeys};
+use crate::token::jws::{self, Header, Parts};
+use crate::token::{Claims, MintError, TokenFault, TokenType, json, within_bounds};
+
+/// The token that says `claims`, signed with `key`; its header holds `alg`, `kid` and `typ`.
+///
+/// # Errors
+/// See [`MintError`].
+pub fn sign(key: &SigningKey, claims: &Claims) -> Result<String, MintError> {
+    let payload = claims.to_json(TokenType::Jwt)?;
+    let token = jws::sign(key, payload.as_bytes()).ok_or(MintError::Key)?;
+    within_bounds(token)
+}
+
+/// The claims of `token`, whose signature is proven with one of `keys`. [`Claims::check`] is still to be asked.
+///
+/// # Errors
+/// [`TokenFault::InvalidFormat`], [`TokenFault::UnknownKey`] or [`TokenFault::SignatureInvalid`].
+pub fn verify(keys: &SigningKeys, token: &str) -> Result<Claims, TokenFault> {
+    let signed = jws::verify(keys, token)?;
+    claims(signed.media_type.as_deref(), &signed.payload)
+}
+
+fn claims(media_type: Option<&str>, payload: &[u8]) -> Result<Claims, TokenFault> {
+    // Keys may sign other kinds of tokens elsewhere; the type keeps those out (RFC 8725 §3.11).
+    if media_type != Some("JWT") {
+        return Err(TokenFault::InvalidFormat);
+    }
+    Claims::from_json(payload, TokenType::Jwt)
+}
+
+/// A text of the shape of a JWT, whoever made it, for people to look at. Nothing is proven.
+#[derive(Clone, Debug)]
+pub struct Jwt {
+    header: Map<String, Value>,
+    payload: Map<String, Value>,
+    payload_text: Vec<u8>,
+}
+
+impl Jwt {
+    /// Takes `token` apart.
+    ///
+    /// # Errors
+    /// [`TokenFault::InvalidFormat`] unless it is three parts of base64url, the first two JSON objects with unique names.
+    pub fn parse(token: &str) -> Result<Self, TokenFault> {
+        let parts = Parts::split(token)?;
+        let object = |text: &[u8]| json::object(text).ok_or(TokenFault::InvalidFormat);
+        Ok(Self {
+            header: object(&parts.header)?,
+            payload: object(&parts.payload)?,
+            payload_text: parts.payload,
+        })
+    }
+
+    /// The members of the header.
+    #[must_use]
+    pub fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// All claims, whatever they are.
+    #[must_use]
+    pub fn payload(&self) -> &Map<String, Value> {
+        &self.payload
+    }
+
+    /// The claims of a derived token. Proves nothing.
+    ///
+    /// # Errors
+    /// [`TokenFault::InvalidFormat`] when [`verify`] would refuse header or claims whatever the signature is.
+    pub fn unverified_claims(&self) -> Result<Claims, TokenFault> {
+        let header = Header::take(self.header.clone()).ok_or(TokenFault::InvalidFormat)?;
+        claims(header.typ.as_deref(), &self.payload_text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use crate::token::claims::tests::sample;
+    use crate::token::jwk::tests::{okp, read};
+    use crate::token::jwt::*;
+
+    fn unsigned(header: &str, payload: &str) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.", encode(header), encode(payload))
+    }
+
+    #[test]
+    fn a_token_can_be_looked_at_without_its_key() {
+        let keys = read(&[okp(1, "k")]).unwrap();
+        let token = sign(keys.signing_key(None).unwrap(), &sample()).unwrap();
+        let jwt = Jwt::parse(&token).unwrap();
+        let header = json!({"alg": "EdDSA", "kid": "k", "typ": "JWT"});
+        assert_eq!(Value::Object(jwt.header().clone()), header);
+        assert_eq!(jwt.payload()["role"], "viewer");
+        assert_eq!(jwt.unverified_claims(), Ok(sample()));
+    }
+
+    #[test]
+    fn what_verification_refuses_whatever_the_signature_is_has_no_claims() {
+        let claims = sample().to_json(TokenType::Jwt).unwrap();
+        let good = r#"{"alg":"EdDSA","kid":"k","typ":"JWT"}"#;
+        let read = |header: &str, payload: &str| {
+            Jwt::parse(&unsigned(header, payload)).map(|jwt| jwt.unverified_claims())
+        };
+        assert_eq!(read(good, &claims), Ok(Ok(sample())));
+        let refused = Ok(Err(TokenFault::InvalidFormat));
+        for header in [
+            r#"{"alg":"EdDSA","kid":"k"}"#,
+            r#"{"alg":"EdDSA","typ":"JWT"}"#,
+            r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#,
+            r#"{"alg":"EdDSA","kid":"k","typ":"JWT","crit":["exp"]}"#,
+        ] {
+            assert_eq!(read(header, &claims), refused, "{header}");
+        }
+        assert_eq!(read(good, r#"{"sub":"x"}"#), refused);
+        for text in [
+            unsigned(good, "[]"),
+            unsigned("{", "{}"),
+            unsigned(good, r#"{"a":1,"a":2}"#),
+            "eyJ.b.c".to_owned(),
+            "eyJ".to_owned(),
+        ] {
+            let parsed = Jwt::parse(&text).map(|jwt| jwt.unverified_claims());
+            assert_eq!(parsed, Err(TokenFault::InvalidFormat), "{text}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Derived tokens as macaroons: `{prefix}_v1_` and, in base64url without padding, a macaroon of libmacaroons' binary format,
+//! version 2.
+//!
+//! ```text
+//! root key     = HMAC-SHA256( key = secrets.hmac.current, "talos/macaroon/v1/root-key" )
+//! derived key  = HMAC-SHA256( key = "macaroons-key-generator", root key )      as every macaroon library does
+//! signature 0  = HMAC-SHA256( key = derived key, identifier )                  identifier = the claims' jti
+//! signature n  = HMAC-SHA256( key = signature n-1, caveat n )                  the last one is in the token
+//! ```
+//!
+//! The first caveat is the JSON of the claims and made by this system alone, because no macaroon leaves it without one. A
+//! holder can append caveats without any secret, and cannot remove, change or reorder them. What may be appended is in
+//! `narrowing.rs`. The location is the issuer, a hint that nothing relies on.
+
+#[cfg(test)]
+mod attacks;
+mod narrowing;
+#[cfg(test)]
+mod vectors;
+mod wire;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+pub use narrowing::Narrowing;
+use talos_model::Secret;
+use talos_model::limits::{CREDENTIAL_BYTES, MACAROON_CAVEATS};
+use wire::{Packets, WireFault};
+
+use crate::token::{Claims, MintError, TokenFault, TokenType, within_bounds};
+
+/// Keeps the root key apart from every other use of the secret.
+const ROOT_KEY_LABEL: &[u8] = b"talos/macaroon/v1/root-key";
+/// libmacaroons' own derivation.
+const KEY_GENERATOR: &[u8] = b"macaroons-key-generator";
+/// Between prefix and macaroon.
+pub(crate) const VERSION: &str = "_v1_";
+/// The longest prefix.
+const PREFIX_BYTES_MAX: usize = 8;
+
+/// The keys that make and verify macaroons.
+pub struct RootKeys {
+    current: RootKey,
+    retired: Vec<RootKey>,
+}
+
+impl RootKeys {
+    /// Derives the keys from the secrets: `current` makes and verifies, `retired` still verify.
+    #[must_use]
+    pub fn new<'a>(current: &Secret, retired: impl IntoIterator<Item = &'a Secret>) -> Self {
+        Self {
+            current: RootKey::from_secret(current),
+            retired: retired.into_iter().map(RootKey::from_secret).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for RootKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootKeys(…, {} retired)", self.retired.len())
+    }
+}
+
+/// A root key after libmacaroons' derivation.
+struct RootKey(Zeroizing<[u8; 32]>);
+
+impl RootKey {
+    fn from_secret(secret: &Secret) -> Self {
+        let root_key = Zeroizing::new(hmac(secret.expose().as_bytes(), ROOT_KEY_LABEL));
+        Self::new(root_key.as_slice())
+    }
+
+    fn new(root_key: &[u8]) -> Self {
+        Self(Zeroizing::new(hmac(KEY_GENERATOR, root_key)))
+    }
+
+    fn chain<'a>(
+        &self,
+        identifier: &[u8],
+        caveats: impl IntoIterator<Item = &'a Vec<u8>>,
+    ) -> [u8; 32] {
+        caveats
+            .into_iter()
+            .fold(hmac(self.0.as_slice(), identifier), |signature, caveat| {
+                hmac(&signature, caveat)
+            })
+    }
+
+    fn has_signed(&self, packets: &Packets) -> bool {
+        let signature = self.chain(&packets.identifier, &packets.caveats);
+        signature.ct_eq(&packets.signature).into()
+    }
+}
+
+/// A text of the shape of a macaroon. Nothing is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Macaroon {
+    prefix: String,
+    packets: Packets,
+}
+
+impl Macaroon {
+    /// Takes `token` apart, whatever its prefix is.
+    ///
+    /// # Errors
+    /// [`TokenFault::InvalidFormat`] for what is no macaroon of one to [`MACAROON_CAVEATS`] caveats,
+    /// [`TokenFault::CaveatRefused`] for one with a third-party caveat.
+    pub fn parse(token: &str) -> Result<Self, TokenFault> {
+        if token.len() > CREDENTIAL_BYTES {
+            return Err(TokenFault::InvalidFormat);
+        }
+        // A prefix can hold the mark of the version itself. Only one place is followed by a macaroon, whose first byte is 2.
+        let mut fault = TokenFault::InvalidFormat;
+        for (at, _) in token.match_indices(VERSION) {
+            let (prefix, body) = token.split_at(at);
+            if !is_prefix(prefix) {
+                continue;
+            }
+            let body = body.strip_prefix(VERSION).unwrap_or_default();
+            let Ok(bytes) = URL_SAFE_NO_PAD.decode(body) else {
+                continue;
+            };
+            match wire::decode(&bytes, MACAROON_CAVEATS) {
+                Ok(packets) if packets.caveats.is_empty() => {}
+                Ok(packets) => {
+                    let prefix = prefix.to_owned();
+                    return Ok(Self { prefix, packets });
+                }
+                Err(WireFault::ThirdParty) => fault = TokenFault::CaveatRefused,
+                Err(WireFault::Malformed | WireFault::TooMany) => {}
+            }
+        }
+        Err(fault)
+    }
+
+    /// What stands before `_v1_`. No signature covers it.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A hint where the macaroon is from, if it holds one.
+    #[must_use]
+    pub fn location(&self) -> Option<&[u8]> {
+        self.packets.location.as_deref()
+    }
+
+    /// The name of the macaroon: of those of this system, the `jti` of the claims.
+    #[must_use]
+    pub fn identifier(&self) -> &[u8] {
+        &self.packets.identifier
+    }
+
+    /// The caveats in their order, the first of which holds the claims; there is at least one.
+    pub fn caveats(&self) -> impl Iterator<Item = &[u8]> {
+        self.packets.caveats.iter().map(Vec::as_slice)
+    }
+
+    /// The claims as the caveats leave them, proven with one of `keys`. All keys are tried, so that a wrong signature takes
+    /// the same time whichever key it is nearest to. [`Claims::check`] is still to be asked.
+    ///
+    /// # Errors
+    /// [`TokenFault::SignatureInvalid`] first, then as [`Self::unverified_claims`].
+    pub fn verified_claims(&self, keys: &RootKeys) -> Result<Claims, TokenFault> {
+        let signed = std::iter::once(&keys.current)
+            .chain(&keys.retired)
+            .fold(false, |signed, key| key.has_signed(&self.packets) | signed);
+        if !signed {
+            return Err(TokenFault::SignatureInvalid);
+        }
+        self.unverified_claims()
+    }
+
+    /// The claims as the caveats leave them. Proves nothing.
+    ///
+    /// # Errors
+    /// [`TokenFault::InvalidFormat`] when the first caveat does not hold claims or those of another macaroon,
+    /// [`TokenFault::CaveatRefused`] when a later one does not narrow them.
+    pub fn unverified_claims(&self) -> Result<Claims, TokenFault> {
+        let (first, appended) = self
+            .packets
+            .caveats
+            .split_first()
+            .ok_or(TokenFault::InvalidFormat)?;
+        let mut claims = Claims::from_json(first, TokenType::Macaroon)?;
+        if claims.token_id.as_bytes() != self.packets.identifier {
+            return Err(TokenFault::InvalidFormat);
+        }
+        for caveat in appended {
+            Narrowing::parse(caveat)?.apply(&mut claims)?;
+        }
+        Ok(claims)
+    }
+
+    fn to_token(&self) -> Result<String, MintError> {
+        let mut token = format!("{}{VERSION}", self.prefix);
+        URL_SAFE_NO_PAD.encode_string(wire::encode(&self.packets), &mut token);
+        within_bounds(token)
+    }
+}
+
+/// The macaroon that says `claims`, with `prefix` before it.
+///
+/// # Errors
+/// See [`MintError`].
+pub fn mint(keys: &RootKeys, prefix: &str, claims: &Claims) -> Result<String, MintError> {
+    let identifier = claims.token_id.clone().into_bytes();
+    let caveats = vec![claims.to_json(TokenType::Macaroon)?.into_bytes()];
+    let signature = keys.current.chain(&identifier, &caveats);
+    let packets = Packets {
+        location: Some(claims.issuer.clone().into_bytes()),
+        identifier,
+        caveats,
+        signature,
+    };
+    let prefix = prefix.to_owned();
+    Macaroon { prefix, packets }.to_token()
+}
+
+/// The claims of `token`, whatever its prefix is, narrowed by its caveats and proven with one of `keys`; see
+/// [`Macaroon::verified_claims`].
+///
+/// # Errors
+/// [`TokenFault::InvalidFormat`], [`TokenFault::SignatureInvalid`] or [`TokenFault::CaveatRefused`].
+pub fn verify(keys: &RootKeys, token: &str) -> Result<Claims, TokenFault> {
+    Macaroon::parse(token)?.verified_claims(keys)
+}
+
+/// `token` with one more caveat. It takes no secret, so everybody can do it who holds the macaroon.
+///
+/// # Errors
+/// [`MintError::NotAMacaroon`]; [`MintError::NotNarrowing`] when verification would refuse the caveat;
+/// [`MintError::BeyondBounds`] or [`MintError::TooLong`] when there are too many.
+pub fn attenuate(token: &str, narrowing: &Narrowing) -> Result<String, MintError> {
+    let mut macaroon = Macaroon::parse(token).map_err(|_| MintError::NotAMacaroon)?;
+    let mut claims = macaroon
+        .unverified_claims()
+        .map_err(|_| MintError::NotAMacaroon)?;
+    // Read back, because what has bounds is the text.
+    let caveat = narrowing.to_json().into_bytes();
+    Narrowing::parse(&caveat)
+        .and_then(|caveat| caveat.apply(&mut claims))
+        .map_err(|_| MintError::NotNarrowing)?;
+    if macaroon.packets.caveats.len() >= MACAROON_CAVEATS {
+        return Err(MintError::BeyondBounds);
+    }
+    macaroon.packets.signature = hmac(&macaroon.packets.signature, &caveat);
+    macaroon.packets.caveats.push(caveat);
+    macaroon.to_token()
+}
+
+/// The prefixes that can be configured: 1–8 of `[A-Za-z0-9_]`.
+fn is_prefix(text: &str) -> bool {
+    matches!(text.len(), 1..=PREFIX_BYTES_MAX)
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    // HMAC takes keys of every length (RFC 2104 §2), so the error branch cannot be reached; an empty key stands there.
+    Hmac::<Sha256>::new_from_slice(key)
+        .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
+        .chain_update(message)
+        .finalize()
+        .into_bytes()
+        .into()
+}

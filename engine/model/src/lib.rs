@@ -1,0 +1,49 @@
+//! The data model: ids, time, keys, commands and what they return, changes, verdicts, and what nodes
+//! send each other.
+//!
+//! Plain values and pure functions of them. This crate starts no thread, does no I/O and knows neither
+//! RocksDB nor HTTP; the only state is the clock's latest reading ([`clock::now`]).
+
+#![forbid(unsafe_code)]
+
+mod change;
+pub mod cidr;
+pub mod clock;
+mod command;
+pub mod copy;
+pub mod duration;
+mod epoch_history;
+mod follow_error;
+mod ids;
+pub mod limits;
+mod list;
+mod log;
+mod node;
+mod read_error;
+mod record;
+mod record_key;
+mod rules;
+mod secret;
+mod state_hash;
+mod verdict;
+
+pub use change::{Change, Event, Subject};
+pub use command::{
+    Command, CommandError, DeleteKey, Done, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
+    Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
+    UpdateKey,
+};
+pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
+pub use epoch_history::{CopyName, EpochHistory, EpochHistoryError, EpochId, EpochStart};
+pub use follow_error::FollowError;
+pub use ids::{Epoch, InvalidKeyId, KeyId, KeyKind, Position, Sequence, ShardId, TenantId};
+pub use list::{ListQuery, Page, Selection};
+pub use log::{LogRead, LoggedChange, ReadLimits};
+pub use node::{Leadership, Mode, NodeState};
+pub use read_error::ReadError;
+pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
+pub use record_key::RecordKey;
+pub use rules::{Facts, Matcher, Rule, Rules, Traits};
+pub use secret::Secret;
+pub use state_hash::StateHash;
+pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

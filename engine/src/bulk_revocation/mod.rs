@@ -1,0 +1,7 @@
+//! Walking over and counting the keys that a bulk revocation ends.
+
+mod count;
+mod walk;
+
+pub use count::Counts;
+pub use walk::Walk;

@@ -1,0 +1,47 @@
+//! A record and a bulk revocation for unit tests.
+
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    Epoch, KeyId, Matcher, Position, Record, Revocation, RevocationReason, Rule, Sequence,
+    TenantId, Visibility,
+};
+use uuid::Uuid;
+
+/// A key whose last change is `sequence`.
+pub fn record(sequence: u64) -> Record {
+    Record {
+        tenant: TenantId::SINGLE,
+        key_id: KeyId::Issued(Uuid::from_u128(sequence.into())),
+        sequence: Sequence(sequence),
+        name: "a key".to_owned(),
+        actor_id: "actor".to_owned(),
+        scopes: vec!["read".to_owned(), "write".to_owned()],
+        metadata: r#"{"team":"a"}"#.to_owned(),
+        visibility: Visibility::Secret,
+        prefix: Some("talos".to_owned()),
+        create_time: UnixMillis(1000),
+        update_time: UnixMillis(1000),
+        expire_time: None,
+        revocation: None,
+        rate_limit: None,
+        allowed_cidrs: Vec::new(),
+    }
+}
+
+/// The revocation at `sequence` of all keys that `matcher` matches.
+pub fn rule(sequence: u64, matcher: Matcher) -> Rule {
+    Rule {
+        id: Uuid::from_u128(u128::from(sequence) << 64),
+        tenant: TenantId::SINGLE,
+        position: Position {
+            epoch: Epoch(1),
+            sequence: Sequence(sequence),
+        },
+        matcher,
+        revocation: Revocation {
+            reason: RevocationReason::KeyCompromise,
+            description: String::new(),
+            time: UnixMillis(5000),
+        },
+    }
+}

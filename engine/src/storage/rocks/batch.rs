@@ -1,0 +1,131 @@
+//! Everything that follows from a group of changes, in one batch: log, records, index, request ids, counts.
+
+use std::collections::HashMap;
+
+use rocksdb::WriteBatch;
+use talos_model::{Change, Event, LoggedChange, Record, RecordKey, Rule, Subject};
+
+use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_key};
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::format::position::encode_position;
+use crate::storage::format::{bulk_revocation, change, record};
+use crate::storage::index;
+use crate::storage::journal::Group;
+
+impl RocksStore {
+    /// The batch of a group; all of it is written or nothing.
+    pub(super) fn batch(&self, group: &Group<'_>) -> Result<WriteBatch, StorageError> {
+        let mut batch = WriteBatch::default();
+        let mut received = group.received.unwrap_or_default().iter();
+        for change in group.changes {
+            self.add_change(&mut batch, change, received.next())?;
+        }
+        // Once a shard, however many changes of it there are: with the largest groups that is a seventh of what is written.
+        let mut last = HashMap::new();
+        for change in group.changes {
+            match &change.subject {
+                Subject::Key(record) => {
+                    let key = RecordKey::new(record.tenant, record.key_id);
+                    last.insert(self.shard_of(&key), change.position.sequence);
+                }
+                // It is a change to every key.
+                Subject::Rule(_) => {
+                    let shards = self.shards().all();
+                    last.extend(shards.map(|shard| (shard, change.position.sequence)));
+                }
+            }
+        }
+        for (shard, sequence) in last {
+            batch.put_cf(self.shard(shard)?, LAST, sequence.0.to_le_bytes());
+        }
+        let counts = self.family(COUNTS)?;
+        for (tenant, live_keys) in group.live_keys {
+            batch.put_cf(counts, tenant.0.as_bytes(), live_keys.to_le_bytes());
+        }
+        Ok(batch)
+    }
+
+    fn add_change(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        received: Option<&LoggedChange>,
+    ) -> Result<(), StorageError> {
+        let subject = match &change.subject {
+            Subject::Key(record) => record::encode(record)?,
+            Subject::Rule(rule) => bulk_revocation::encode(rule)?,
+        };
+        let log = self.family(LOG)?;
+        let position = encode_position(change.position);
+        match received {
+            Some(received) => batch.put_cf(log, position, &received.bytes),
+            None => batch.put_cf(log, position, change::encode(change, &subject)?),
+        }
+        match &change.subject {
+            Subject::Key(record) => self.add_key(batch, change, record, subject),
+            Subject::Rule(rule) => self.add_rule(batch, change, rule, subject),
+        }
+    }
+
+    fn add_rule(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        rule: &Rule,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let (meta, key) = (self.family(META)?, bulk_revocation::key(rule));
+        match change.event {
+            Event::RuleCompleted => batch.delete_cf(meta, key),
+            _ => batch.put_cf(meta, key, bytes),
+        }
+        Ok(())
+    }
+
+    fn add_key(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        record: &Record,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let key = RecordKey::new(record.tenant, record.key_id);
+        let shard = self.shard(self.shard_of(&key))?;
+        if let Some(request_id) = &change.request_id {
+            let request = request_key(record.tenant, key.kind(), request_id);
+            batch.put_cf(self.family(REQUESTS)?, request, key.as_bytes());
+        }
+        if change.deletes() {
+            batch.delete_cf(shard, key.as_bytes());
+            batch.delete_cf(self.family(USED)?, key.as_bytes());
+        } else {
+            batch.put_cf(shard, key.as_bytes(), bytes);
+        }
+        self.add_index(batch, change, record)
+    }
+
+    fn add_index(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        record: &Record,
+    ) -> Result<(), StorageError> {
+        let family = self.family(INDEX)?;
+        if change.deletes() {
+            for entry in index::entries(record) {
+                batch.delete_cf(family, entry);
+            }
+        } else {
+            for entry in index::entries(record) {
+                batch.put_cf(family, entry, []);
+            }
+            if record.revocation.is_some() {
+                for entry in index::entries_before_revocation(record) {
+                    batch.delete_cf(family, entry);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Pages of keys, from a range of the index and the records that it names, all of one moment.
+//!
+//! A deleted entry stays in the index until it is compacted, and a page goes over it. Files in which many stand together are
+//! compacted by themselves (`rocks_options.rs`); a page that went over many in memory has them written to a file.
+
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+use rocksdb::{
+    ColumnFamily, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, ReadOptions,
+    SnapshotWithThreadMode, properties,
+};
+use talos_model::{ListQuery, Page, Record, RecordKey};
+
+use super::families::INDEX;
+use super::store::RocksStore;
+use crate::limits::{LIST_DELETED_ENTRIES, LIST_PAGE_BYTES, LIST_RECORDS_AT_ONCE};
+use crate::storage::error::StorageError;
+use crate::storage::format::record;
+use crate::storage::index;
+
+/// A record as it was read.
+struct Read {
+    /// Its place among those asked for.
+    place: usize,
+    record: Record,
+    bytes: usize,
+}
+
+/// Where a key stood in the question, the key, and its value in the memory of RocksDB.
+type Valued<'k, 'v> = (usize, &'k RecordKey, Option<DBPinnableSlice<'v>>);
+
+impl RocksStore {
+    /// The keys of `query`'s selection after where the page before ended.
+    pub(super) fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
+        let snapshot = self.db.snapshot();
+        let mut entries = self.entries(query, &snapshot)?;
+        let has_more = entries.len() > query.limit;
+        entries.truncate(query.limit);
+        let keys = entries.iter().map(|entry| index::record_key(entry));
+        let keys: Vec<_> = keys
+            .collect::<Option<_>>()
+            .ok_or(StorageError::Corrupt("an entry of the index"))?;
+        let mut records = Vec::with_capacity(keys.len());
+        let mut bytes_read = 0;
+        for keys in keys.chunks(LIST_RECORDS_AT_ONCE) {
+            for read in self.records(keys, &snapshot)? {
+                if bytes_read < LIST_PAGE_BYTES {
+                    bytes_read += read.bytes;
+                    records.push(read.record);
+                }
+            }
+            if bytes_read >= LIST_PAGE_BYTES {
+                break;
+            }
+        }
+        let is_cut = has_more || records.len() < entries.len();
+        entries.truncate(records.len());
+        Ok(Page {
+            next: entries.pop().filter(|_| is_cut).map(<[u8]>::into_vec),
+            records,
+            last_used: Vec::new(),
+        })
+    }
+
+    /// The entries of the page, and one more if there is one.
+    fn entries(
+        &self,
+        query: &ListQuery,
+        snapshot: &SnapshotWithThreadMode<'_, DB>,
+    ) -> Result<Vec<Box<[u8]>>, StorageError> {
+        let range = index::range(&query.selection, query.now);
+        // The key right after an entry is the entry and a zero byte.
+        let resumed = [query.after.as_slice(), &[0]].concat();
+        let start = if query.after.is_empty() {
+            range.start
+        } else {
+            range.start.max(resumed)
+        };
+        if start >= range.end {
+            return Ok(Vec::new());
+        }
+        // RocksDB counts for each thread what its iterators go over.
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        let passed = || PerfContext::default().metric(PerfMetric::InternalDeleteSkippedCount);
+        let passed_before = passed();
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(range.end);
+        let mode = IteratorMode::From(&start, Direction::Forward);
+        let entries = snapshot
+            .iterator_cf_opt(self.family(INDEX)?, options, mode)
+            .take(query.limit.saturating_add(1))
+            .map(|entry| Ok(entry?.0))
+            .collect::<Result<_, StorageError>>()?;
+        if passed().saturating_sub(passed_before) >= LIST_DELETED_ENTRIES {
+            self.flush_deleted_entries()?;
+        }
+        Ok(entries)
+    }
+
+    /// Writes the index's newest entries to a file, without waiting for it, if many of them are deletions.
+    fn flush_deleted_entries(&self) -> Result<(), StorageError> {
+        let family = self.family(INDEX)?;
+        let name = properties::NUM_DELETES_ACTIVE_MEM_TABLE;
+        let deletions = self.db.property_int_value_cf(family, name)?.unwrap_or(0);
+        if deletions < LIST_DELETED_ENTRIES {
+            return Ok(());
+        }
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        // The page is good without it, and the next one tries again.
+        if let Err(error) = self.db.flush_cf_opt(family, &options) {
+            tracing::warn!(%error, "deleted entries of the index could not be written to a file");
+        }
+        Ok(())
+    }
+
+    /// The records of `keys`, in their order.
+    fn records(
+        &self,
+        keys: &[RecordKey],
+        snapshot: &SnapshotWithThreadMode<'_, DB>,
+    ) -> Result<Vec<Read>, StorageError> {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(snapshot);
+        let with_shard = |(place, key)| (self.shard_of(key), place, key);
+        let mut wanted: Vec<_> = keys.iter().enumerate().map(with_shard).collect();
+        wanted.sort_unstable_by_key(|(shard, ..)| shard.0);
+        let mut found = Vec::with_capacity(keys.len());
+        for of_shard in wanted.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some((shard, ..)) = of_shard.first() else {
+                continue;
+            };
+            let family = self.shard(*shard)?;
+            let wanted = of_shard.iter().map(|(_, place, key)| (*place, *key));
+            for (place, key, bytes) in self.values(family, wanted, &options)? {
+                let bytes = bytes.ok_or(StorageError::Corrupt(
+                    "an entry of the index without its record",
+                ))?;
+                found.push(Read {
+                    place,
+                    record: record::decode(key.as_bytes(), &bytes)?,
+                    bytes: bytes.len(),
+                });
+            }
+        }
+        found.sort_unstable_by_key(|read| read.place);
+        Ok(found)
+    }
+
+    /// The values of many keys of one family, each with its place and key, in the order of the keys: neighbours share the way
+    /// to their blocks.
+    pub(super) fn values<'k>(
+        &self,
+        family: &ColumnFamily,
+        wanted: impl Iterator<Item = (usize, &'k RecordKey)>,
+        options: &ReadOptions,
+    ) -> Result<Vec<Valued<'k, '_>>, StorageError> {
+        let mut wanted: Vec<_> = wanted.collect();
+        wanted.sort_unstable_by_key(|(_, key)| key.as_bytes());
+        let keys = wanted.iter().map(|(_, key)| key.as_bytes());
+        let values = self
+            .db
+            .batched_multi_get_cf_opt(family, keys, true, options);
+        let with_value =
+            |((place, key), value): (_, Result<_, rocksdb::Error>)| Ok((place, key, value?));
+        wanted.into_iter().zip(values).map(with_value).collect()
+    }
+}

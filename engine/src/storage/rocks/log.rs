@@ -1,0 +1,98 @@
+//! Reads the change log for nodes that follow.
+
+use rocksdb::{Direction, IteratorMode};
+use talos_model::{LogRead, LoggedChange, Position, ReadLimits, Sequence};
+
+use super::families::LOG;
+use super::store::RocksStore;
+use super::view::Row;
+use crate::storage::error::StorageError;
+use crate::storage::format::position::{decode_position, encode_position};
+
+impl RocksStore {
+    /// The oldest change that the log still holds.
+    pub fn first_position(&self) -> Result<Option<Position>, StorageError> {
+        let mut oldest = self.db.iterator_cf(self.family(LOG)?, IteratorMode::Start);
+        oldest
+            .next()
+            .map(|entry| decode_position(&entry?.0))
+            .transpose()
+    }
+
+    /// The change at `position`, if the log holds it.
+    pub fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
+        let key = encode_position(position);
+        Ok(self.db.get_cf(self.family(LOG)?, key)?)
+    }
+
+    /// The changes after `after` and up to `up_to`, of one epoch.
+    pub fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        let start = encode_position(after);
+        let mode = IteratorMode::From(&start, Direction::Forward);
+        let mut entries = self.db.iterator_cf(self.family(LOG)?, mode).peekable();
+        // The change to go on from must be there: a place that the log never had is not a place to go on from either.
+        let is_there = match entries.peek() {
+            Some(Ok((key, _))) if after.sequence == Sequence(0) => {
+                decode_position(key)?.sequence == Sequence(1)
+            }
+            Some(Ok((key, _))) => **key == start,
+            Some(Err(_)) => true,
+            None => after.sequence == Sequence(0),
+        };
+        if !is_there {
+            return Ok(LogRead::Gone);
+        }
+        if after.sequence > Sequence(0) {
+            entries.next().transpose()?;
+        }
+        read(entries, Some(after.sequence.next()), up_to, limits)
+    }
+
+    /// The oldest changes that the log still holds, up to `up_to`, of one epoch.
+    pub fn oldest_changes(
+        &self,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        let entries = self.db.iterator_cf(self.family(LOG)?, IteratorMode::Start);
+        read(entries, None, up_to, limits)
+    }
+}
+
+/// The next of these entries, which begin with the sequence `expected` if there is one that must be the first.
+pub fn read(
+    entries: impl Iterator<Item = Result<Row, rocksdb::Error>>,
+    mut expected: Option<Sequence>,
+    up_to: Sequence,
+    limits: ReadLimits,
+) -> Result<LogRead, StorageError> {
+    let (mut changes, mut bytes) = (Vec::<LoggedChange>::new(), 0);
+    for entry in entries {
+        let (key, value) = entry?;
+        let position = decode_position(&key)?;
+        let of_one_epoch = changes
+            .first()
+            .is_none_or(|first| first.position.epoch == position.epoch);
+        let is_full = changes.len() >= limits.entries || bytes >= limits.bytes;
+        if position.sequence > up_to || !of_one_epoch || (is_full && !changes.is_empty()) {
+            break;
+        }
+        if expected.is_some_and(|expected| position.sequence != expected) {
+            return Err(StorageError::Corrupt("a change is missing in the log"));
+        }
+        expected = Some(position.sequence.next());
+        bytes += value.len();
+        let bytes = value.into_vec();
+        changes.push(LoggedChange { position, bytes });
+    }
+    Ok(if changes.is_empty() {
+        LogRead::None
+    } else {
+        LogRead::Changes(changes)
+    })
+}

@@ -1,0 +1,87 @@
+//! RocksDB as the reader of records.
+
+use rocksdb::ErrorKind;
+use talos_model::{KeyKind, ListQuery, Page, Record, RecordKey, Rule, ShardId, TenantId};
+
+use super::families::{COUNTS, REQUESTS, request_key};
+use super::store::RocksStore;
+use crate::storage::error::StorageError;
+use crate::storage::format::record;
+use crate::storage::rows::{InMemory, Rows, Stretch};
+
+impl Rows for RocksStore {
+    fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
+        let family = self.shard(self.shard_of(key))?;
+        match self
+            .db
+            .get_pinned_cf_opt(family, key.as_bytes(), &self.memory_reads)
+        {
+            Ok(Some(bytes)) => record::decode(key.as_bytes(), &bytes)
+                .map(|record| InMemory::Found(Box::new(record))),
+            Ok(None) => Ok(InMemory::Absent),
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(InMemory::Unknown),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
+        let bytes = self
+            .db
+            .get_pinned_cf(self.shard(self.shard_of(key))?, key.as_bytes())?;
+        bytes
+            .map(|bytes| record::decode(key.as_bytes(), &bytes))
+            .transpose()
+    }
+
+    fn key_of_request(
+        &self,
+        tenant: TenantId,
+        kind: KeyKind,
+        request_id: &str,
+    ) -> Result<Option<RecordKey>, StorageError> {
+        let request = request_key(tenant, kind, request_id);
+        let bytes = self.db.get_pinned_cf(self.family(REQUESTS)?, request)?;
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        let (tenant, key_id) =
+            RecordKey::split(&bytes).ok_or(StorageError::Corrupt("a request's key"))?;
+        Ok(Some(RecordKey::new(tenant, key_id)))
+    }
+
+    fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
+        let bytes = self
+            .db
+            .get_pinned_cf(self.family(COUNTS)?, tenant.0.as_bytes())?;
+        let Some(bytes) = bytes else {
+            return Ok(0);
+        };
+        let bytes = bytes.as_ref().try_into();
+        Ok(u64::from_le_bytes(
+            bytes.map_err(|_| StorageError::Corrupt("a tenant's count"))?,
+        ))
+    }
+
+    fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
+        self.page(query)
+    }
+
+    fn scan(
+        &self,
+        shard: ShardId,
+        tenant: Option<TenantId>,
+        after: &[u8],
+        limit: usize,
+        wanted: &dyn Fn(&Record) -> bool,
+    ) -> Result<Stretch, StorageError> {
+        Self::scan(self, shard, tenant, after, limit, wanted)
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, StorageError> {
+        Self::rules(self)
+    }
+
+    fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {
+        Self::read_all(self, shard, keys)
+    }
+}

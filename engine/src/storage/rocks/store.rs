@@ -1,0 +1,129 @@
+//! Records and changes in RocksDB: S column families of records, one of the change log, one of request ids, one of facts
+//! about the database itself.
+
+use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
+use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
+#[cfg(test)]
+use talos_model::{KeyId, Rule, TenantId};
+
+#[cfg(test)]
+use super::families::{COUNTS, META};
+use super::families::{LAST, LOG};
+#[cfg(test)]
+use super::view::Row;
+use crate::shards::Shards;
+use crate::storage::directory::Directory;
+use crate::storage::error::StorageError;
+use crate::storage::format::change;
+use crate::storage::format::position::decode_position;
+#[cfg(test)]
+use crate::storage::format::{bulk_revocation, position::encode_position};
+
+/// Reads records from RocksDB.
+pub struct RocksStore {
+    pub db: DB,
+    pub shards: Shards,
+    pub shard_names: Vec<String>,
+    pub memory_reads: ReadOptions,
+    /// Locked as long as the database is open.
+    pub _directory: Directory,
+}
+
+impl RocksStore {
+    /// How keys are divided.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// The last change in the log; `None` when there is none.
+    pub fn last_position(&self) -> Result<Option<Position>, StorageError> {
+        let mut newest = self.db.iterator_cf(self.family(LOG)?, IteratorMode::End);
+        newest
+            .next()
+            .map(|entry| decode_position(&entry?.0))
+            .transpose()
+    }
+
+    /// The last changes in the log, newest first.
+    pub fn newest_changes(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Change, StorageError>>, StorageError> {
+        let newest = self.db.iterator_cf(self.family(LOG)?, IteratorMode::End);
+        Ok(newest.map(|entry| {
+            let (key, value) = entry?;
+            change::decode(decode_position(&key)?, &value)
+        }))
+    }
+
+    /// The sequence of the last change to a shard, from the shard itself.
+    pub fn last_of_shard(&self, shard: ShardId) -> Result<Sequence, StorageError> {
+        let bytes = self.db.get_pinned_cf(self.shard(shard)?, LAST)?;
+        let Some(bytes) = bytes else {
+            return Ok(Sequence(0));
+        };
+        let bytes = bytes
+            .as_ref()
+            .try_into()
+            .map_err(|_| StorageError::Corrupt("a shard's last sequence"))?;
+        Ok(Sequence(u64::from_le_bytes(bytes)))
+    }
+
+    pub fn family(&self, name: &str) -> Result<&ColumnFamily, StorageError> {
+        self.db
+            .cf_handle(name)
+            .ok_or(StorageError::Corrupt("a column family is missing"))
+    }
+
+    pub fn shard(&self, shard: ShardId) -> Result<&ColumnFamily, StorageError> {
+        let name = self.shard_names.get(usize::from(shard.0));
+        self.family(name.map_or("", String::as_str))
+    }
+
+    pub fn shard_of(&self, key: &RecordKey) -> ShardId {
+        self.shards.shard_of(self.shards.hash(key))
+    }
+
+    /// Ends background work; what follows is only the closing of files.
+    pub fn close(&self) {
+        if let Err(error) = self.db.flush_wal(true) {
+            tracing::warn!(%error, "the write-ahead log could not be synced at shutdown");
+        }
+        self.db.cancel_all_background_work(true);
+    }
+}
+
+/// Damage and comparison, for tests.
+#[cfg(test)]
+impl RocksStore {
+    pub fn remove_change(&self, position: Position) {
+        let log = self.family(LOG).expect("the log");
+        self.db
+            .delete_cf(log, encode_position(position))
+            .expect("a deletion");
+    }
+
+    /// The entries of a family. A count of 0 says no more than none.
+    pub fn dump(&self, name: &str) -> Vec<Row> {
+        let family = self.family(name).expect("a family");
+        let entries = self.db.iterator_cf(family, IteratorMode::Start);
+        let is_said = |(_, value): &Row| name != COUNTS || **value != [0; 8];
+        entries
+            .map(|entry| entry.expect("an entry"))
+            .filter(is_said)
+            .collect()
+    }
+
+    pub fn remove_rule(&self, rule: &Rule) {
+        let meta = self.family(META).expect("a family");
+        let key = bulk_revocation::key(rule);
+        self.db.delete_cf(meta, key).expect("a deletion");
+    }
+
+    pub fn remove_record(&self, tenant: TenantId, key_id: KeyId) {
+        let key = RecordKey::new(tenant, key_id);
+        let shard = self.shard(self.shard_of(&key)).expect("a shard");
+        self.db
+            .delete_cf(shard, key.as_bytes())
+            .expect("a deletion");
+    }
+}
