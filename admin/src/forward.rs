@@ -102,7 +102,7 @@ impl Forwarder {
         let exchange = async {
             let response = self.client.request(outgoing).await.map_err(|error| {
                 let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(url, %error, cause, "a change could not be passed on to the primary");
+                tracing::warn!(url, %error, cause, "a change could not be forwarded to the primary");
                 if error.is_connect() {
                     ApiError::service_unavailable(
                         "the primary cannot be reached, and this node is a replica: nothing was changed; try again",
@@ -161,7 +161,7 @@ async fn answer(
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, limits::FORWARD_ANSWER_BYTES);
     let body = body.collect().await.map_err(|error| {
-        tracing::warn!(url, error, "the primary's answer broke off");
+        tracing::warn!(url, error, "the connection to the primary ended within its answer");
         ApiError::bad_gateway()
     })?;
     let text = |name: &'static str| {

@@ -232,7 +232,7 @@ fn head_of<'h, 'b>(
     let facts = facts(fields)?;
     let target = target_parts(target)?;
     if method == "CONNECT" {
-        return malformed("CONNECT is not spoken here");
+        return malformed("CONNECT is not supported");
     }
     let body = match (version, facts.chunked, facts.content_length) {
         (0, true, _) => return malformed("Transfer-Encoding in HTTP/1.0"),
@@ -313,7 +313,7 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
             },
             17 if is("transfer-encoding") => {
                 if facts.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                    return malformed("the only Transfer-Encoding spoken here is one chunked");
+                    return malformed("the only supported Transfer-Encoding is chunked, once");
                 }
                 facts.chunked = true;
             }

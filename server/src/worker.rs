@@ -48,7 +48,7 @@ impl Worker {
             tracing::warn!(core, %error, "cannot pin a worker to its core");
         }
         if let Err(error) = ask_for_short_slices() {
-            tracing::debug!(%error, "a worker runs in slices of the usual length");
+            tracing::debug!(%error, "the kernel refused short slices; the worker runs with the default length");
         }
         let (mut runtime, driver) = match WorkerRuntime::build(self.choice) {
             Ok(built) => built,

@@ -139,11 +139,12 @@ pub struct RevokeWhere {
     pub description: String,
 }
 
-/// Receives the outcome of a command. Called exactly once, when the command is durable and published, or refused.
+/// Receives the outcome of a command. Called exactly once: when the command is durable and
+/// published, or when it is refused.
 pub type Done<T> = Box<dyn FnOnce(Result<T, CommandError>) + Send>;
 
-/// A command together with the receiver of its outcome. Pairing them carries the type of each outcome from the
-/// committing thread to the caller.
+/// A command together with the receiver of its outcome. Pairing them carries the type of each
+/// outcome from the committing thread to the caller.
 pub enum Submission {
     /// See [`Command::Issue`].
     Issue(IssueKey, Done<Issued>),

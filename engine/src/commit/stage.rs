@@ -14,8 +14,8 @@ use super::apply::{self, KeyChange, Replacement};
 use crate::limits::RULES;
 use crate::storage::{Group, Rows, StorageError};
 
-/// A command with everything that was drawn or looked at before it was queued, so that applying it is pure; and the
-/// receiver of its outcome.
+/// A command with everything that was drawn or read before it was queued, so that applying it is
+/// pure; and the receiver of its outcome.
 pub enum Prepared {
     /// Make a key with this id and credential.
     Issue {
@@ -76,8 +76,8 @@ impl Prepared {
     }
 }
 
-/// The answer to an applied command. It is given once the group is durable and published, or with the error that
-/// kept the group from becoming durable.
+/// The answer to an applied command. It is given once the group is durable and published, or with
+/// the error that kept the group from becoming durable.
 pub struct Answer(Box<dyn FnOnce(Result<(), CommandError>) + Send>);
 
 impl Answer {
