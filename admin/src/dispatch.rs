@@ -60,7 +60,5 @@ async fn act(context: &Context, request: &ControlRequest) -> Result<ControlRespo
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
-        // The data plane answers these itself.
-        Endpoint::Hot(_) => Err(ApiError::not_found_route()),
     }
 }

@@ -161,7 +161,11 @@ async fn answer(
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, limits::FORWARD_ANSWER_BYTES);
     let body = body.collect().await.map_err(|error| {
-        tracing::warn!(url, error, "the connection to the primary ended within its answer");
+        tracing::warn!(
+            url,
+            error,
+            "the connection to the primary ended within its answer"
+        );
         ApiError::bad_gateway()
     })?;
     let text = |name: &'static str| {

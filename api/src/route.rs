@@ -9,7 +9,7 @@ mod table;
 
 use table::ROUTES;
 
-pub use endpoint::{Endpoint, HotRoute};
+pub use endpoint::{Endpoint, HotRoute, Target};
 pub use path_id::{PathId, PathKeyId};
 pub use surface::Surface;
 pub use table::BATCH_IMPORT_PATHS;
@@ -31,7 +31,7 @@ pub enum Resolution<'a> {
 /// A route of the control plane, as found for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlRoute<'a> {
-    /// The endpoint; never [`Endpoint::Hot`].
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// The method, as the table of routes spells it.
     pub method: &'static str,
@@ -44,10 +44,10 @@ pub struct ControlRoute<'a> {
 /// What a method and a path name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match<'a> {
-    /// An endpoint.
+    /// A route.
     Found {
-        /// The endpoint.
-        endpoint: Endpoint,
+        /// What the route leads to.
+        target: Target,
         /// The method, as the table of routes spells it.
         method: &'static str,
         /// The path with parameters in place of values, for logs and metrics.
@@ -74,15 +74,14 @@ pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {
             .methods
             .iter()
             .find(|(name, _)| *name == method)
-            .map_or(
-                Match::MethodNotAllowed(route.allow),
-                |&(method, endpoint)| Match::Found {
-                    endpoint,
+            .map_or(Match::MethodNotAllowed(route.allow), |&(method, target)| {
+                Match::Found {
+                    target,
                     method,
                     template: route.template,
                     key_id: PathId::new(key_id),
-                },
-            );
+                }
+            });
     }
     Match::NotFound
 }
@@ -95,11 +94,11 @@ pub fn resolve<'a>(surface: Surface, method: &str, path: &'a str) -> Resolution<
     }
     match find(method, path) {
         Match::Found {
-            endpoint: Endpoint::Hot(hot),
+            target: Target::Hot(hot),
             ..
         } => Resolution::Hot(hot),
         Match::Found {
-            endpoint,
+            target: Target::Control(endpoint),
             method,
             template,
             key_id,

@@ -150,7 +150,7 @@ impl Drop for RequestTimer {
 
 #[cfg(test)]
 mod tests {
-    use talos_api::route::{self, Endpoint, Match, PathKeyId};
+    use talos_api::route::{self, Endpoint, PathKeyId, Resolution, Surface};
     use talos_engine::TenantId;
 
     use super::*;
@@ -158,14 +158,9 @@ mod tests {
     const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
     fn request(method: &str, path: &str) -> ControlRequest {
-        let (endpoint, method, template) = match route::find(method, path) {
-            Match::Found {
-                endpoint,
-                method,
-                template,
-                ..
-            } => (endpoint, method, template),
-            Match::NotFound | Match::MethodNotAllowed(_) => (Endpoint::Version, "other", "unknown"),
+        let (endpoint, method, template) = match route::resolve(Surface::All, method, path) {
+            Resolution::Control(route) => (route.endpoint, route.method, route.template),
+            _ => (Endpoint::Version, "other", "unknown"),
         };
         ControlRequest {
             endpoint,

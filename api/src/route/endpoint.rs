@@ -29,11 +29,18 @@ impl HotRoute {
     }
 }
 
-/// What a request asks for.
+/// What a route leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum Target {
     /// The data plane answers it.
     Hot(HotRoute),
+    /// The control plane answers it.
+    Control(Endpoint),
+}
+
+/// The endpoints of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
     /// Issue a key.
     IssueKey,
     /// Issue a key, by the short route.
@@ -112,8 +119,7 @@ impl Endpoint {
             | Self::RevokeKey
             | Self::RevokeKeysWhere
             | Self::SelfRevoke => true,
-            Self::Hot(_)
-            | Self::ListIssuedKeys
+            Self::ListIssuedKeys
             | Self::GetIssuedKey
             | Self::ListImportedKeys
             | Self::GetImportedKey

@@ -1,6 +1,6 @@
 //! The table of all routes.
 
-use super::endpoint::{Endpoint, HotRoute};
+use super::endpoint::{Endpoint, HotRoute, Target};
 
 /// The paths of a batch import, whose body may be larger than others. The second is the older name.
 pub const BATCH_IMPORT_PATHS: [&str; 2] = [
@@ -19,7 +19,7 @@ pub(super) struct Route {
     pub template: &'static str,
     /// The `Allow` header for other methods. A test compares it with `methods`.
     pub allow: &'static str,
-    pub methods: &'static [(&'static str, Endpoint)],
+    pub methods: &'static [(&'static str, Target)],
 }
 
 /// The only path parameter.
@@ -29,141 +29,168 @@ pub(crate) const PARAMETER: &str = "{key_id}";
 pub(super) static ROUTES: &[Route] = &[
     post(
         HotRoute::Verify.template(),
-        &[("POST", Endpoint::Hot(HotRoute::Verify))],
+        &[("POST", Target::Hot(HotRoute::Verify))],
     ),
     post(
         HotRoute::BatchVerify.template(),
-        &[("POST", Endpoint::Hot(HotRoute::BatchVerify))],
+        &[("POST", Target::Hot(HotRoute::BatchVerify))],
     ),
     get(
         HotRoute::Alive.template(),
         &[
-            ("GET", Endpoint::Hot(HotRoute::Alive)),
-            ("HEAD", Endpoint::Hot(HotRoute::Alive)),
+            ("GET", Target::Hot(HotRoute::Alive)),
+            ("HEAD", Target::Hot(HotRoute::Alive)),
         ],
     ),
     get(
         HotRoute::Ready.template(),
         &[
-            ("GET", Endpoint::Hot(HotRoute::Ready)),
-            ("HEAD", Endpoint::Hot(HotRoute::Ready)),
+            ("GET", Target::Hot(HotRoute::Ready)),
+            ("HEAD", Target::Hot(HotRoute::Ready)),
         ],
     ),
     Route {
         template: "/v2alpha1/admin/issuedApiKeys",
         allow: "GET, HEAD, POST",
         methods: &[
-            ("GET", Endpoint::ListIssuedKeys),
-            ("HEAD", Endpoint::ListIssuedKeys),
-            ("POST", Endpoint::IssueKey),
+            ("GET", Target::Control(Endpoint::ListIssuedKeys)),
+            ("HEAD", Target::Control(Endpoint::ListIssuedKeys)),
+            ("POST", Target::Control(Endpoint::IssueKey)),
         ],
     },
     Route {
         template: "/v2alpha1/admin/issuedApiKeys/{key_id}",
         allow: "GET, HEAD, PATCH",
         methods: &[
-            ("GET", Endpoint::GetIssuedKey),
-            ("HEAD", Endpoint::GetIssuedKey),
-            ("PATCH", Endpoint::UpdateIssuedKey),
+            ("GET", Target::Control(Endpoint::GetIssuedKey)),
+            ("HEAD", Target::Control(Endpoint::GetIssuedKey)),
+            ("PATCH", Target::Control(Endpoint::UpdateIssuedKey)),
         ],
     },
     post(
         "/v2alpha1/admin/issuedApiKeys/{key_id}:rotate",
-        &[("POST", Endpoint::RotateIssuedKey)],
+        &[("POST", Target::Control(Endpoint::RotateIssuedKey))],
     ),
     post(
         "/v2alpha1/admin/issuedApiKeys/{key_id}:revoke",
-        &[("POST", Endpoint::RevokeIssuedKey)],
+        &[("POST", Target::Control(Endpoint::RevokeIssuedKey))],
     ),
     Route {
         template: "/v2alpha1/admin/importedApiKeys",
         allow: "GET, HEAD, POST",
         methods: &[
-            ("GET", Endpoint::ListImportedKeys),
-            ("HEAD", Endpoint::ListImportedKeys),
-            ("POST", Endpoint::ImportKey),
+            ("GET", Target::Control(Endpoint::ListImportedKeys)),
+            ("HEAD", Target::Control(Endpoint::ListImportedKeys)),
+            ("POST", Target::Control(Endpoint::ImportKey)),
         ],
     },
-    post(BATCH_IMPORT_PATHS[0], &[("POST", Endpoint::ImportKeys)]),
-    post(BATCH_IMPORT_PATHS[1], &[("POST", Endpoint::ImportKeys)]),
+    post(
+        BATCH_IMPORT_PATHS[0],
+        &[("POST", Target::Control(Endpoint::ImportKeys))],
+    ),
+    post(
+        BATCH_IMPORT_PATHS[1],
+        &[("POST", Target::Control(Endpoint::ImportKeys))],
+    ),
     Route {
         template: "/v2alpha1/admin/importedApiKeys/{key_id}",
         allow: "GET, HEAD, PATCH, DELETE",
         methods: &[
-            ("GET", Endpoint::GetImportedKey),
-            ("HEAD", Endpoint::GetImportedKey),
-            ("PATCH", Endpoint::UpdateImportedKey),
-            ("DELETE", Endpoint::DeleteImportedKey),
+            ("GET", Target::Control(Endpoint::GetImportedKey)),
+            ("HEAD", Target::Control(Endpoint::GetImportedKey)),
+            ("PATCH", Target::Control(Endpoint::UpdateImportedKey)),
+            ("DELETE", Target::Control(Endpoint::DeleteImportedKey)),
         ],
     },
     post(
         "/v2alpha1/admin/importedApiKeys/{key_id}:revoke",
-        &[("POST", Endpoint::RevokeImportedKey)],
+        &[("POST", Target::Control(Endpoint::RevokeImportedKey))],
     ),
     post(
         "/v2alpha1/admin/apiKeys/{key_id}:revoke",
-        &[("POST", Endpoint::RevokeKey)],
+        &[("POST", Target::Control(Endpoint::RevokeKey))],
     ),
     post(
         "/v2alpha1/admin/apiKeys:revokeWhere",
-        &[("POST", Endpoint::RevokeKeysWhere)],
+        &[("POST", Target::Control(Endpoint::RevokeKeysWhere))],
     ),
     post(
         "/v2alpha1/admin/apiKeys:derive",
-        &[("POST", Endpoint::DeriveToken)],
+        &[("POST", Target::Control(Endpoint::DeriveToken))],
     ),
-    post(SELF_REVOKE, &[("POST", Endpoint::SelfRevoke)]),
-    get(JWKS, &[("GET", Endpoint::Jwks), ("HEAD", Endpoint::Jwks)]),
+    post(
+        SELF_REVOKE,
+        &[("POST", Target::Control(Endpoint::SelfRevoke))],
+    ),
+    get(
+        JWKS,
+        &[
+            ("GET", Target::Control(Endpoint::Jwks)),
+            ("HEAD", Target::Control(Endpoint::Jwks)),
+        ],
+    ),
     get(
         "/v2alpha1/admin/derivedKeys/jwks.json",
-        &[("GET", Endpoint::Jwks), ("HEAD", Endpoint::Jwks)],
+        &[
+            ("GET", Target::Control(Endpoint::Jwks)),
+            ("HEAD", Target::Control(Endpoint::Jwks)),
+        ],
     ),
     get(
         "/v2alpha1/admin/replication",
         &[
-            ("GET", Endpoint::Replication),
-            ("HEAD", Endpoint::Replication),
+            ("GET", Target::Control(Endpoint::Replication)),
+            ("HEAD", Target::Control(Endpoint::Replication)),
         ],
     ),
     get(
         "/v2alpha1/admin/replication:state",
         &[
-            ("GET", Endpoint::ReplicationState),
-            ("HEAD", Endpoint::ReplicationState),
+            ("GET", Target::Control(Endpoint::ReplicationState)),
+            ("HEAD", Target::Control(Endpoint::ReplicationState)),
         ],
     ),
     get(
         "/v2alpha1/admin/replication:diverged",
-        &[("GET", Endpoint::Diverged), ("HEAD", Endpoint::Diverged)],
+        &[
+            ("GET", Target::Control(Endpoint::Diverged)),
+            ("HEAD", Target::Control(Endpoint::Diverged)),
+        ],
     ),
     post(
         "/v2alpha1/admin/replication:promote",
-        &[("POST", Endpoint::Promote)],
+        &[("POST", Target::Control(Endpoint::Promote))],
     ),
     post(
         "/v2alpha1/admin/replication:rejoin",
-        &[("POST", Endpoint::Rejoin)],
+        &[("POST", Target::Control(Endpoint::Rejoin))],
     ),
     get(
         "/version",
-        &[("GET", Endpoint::Version), ("HEAD", Endpoint::Version)],
+        &[
+            ("GET", Target::Control(Endpoint::Version)),
+            ("HEAD", Target::Control(Endpoint::Version)),
+        ],
     ),
     get(
         "/openapi.json",
-        &[("GET", Endpoint::OpenApi), ("HEAD", Endpoint::OpenApi)],
+        &[
+            ("GET", Target::Control(Endpoint::OpenApi)),
+            ("HEAD", Target::Control(Endpoint::OpenApi)),
+        ],
     ),
     get(
         "/v2alpha1/admin/changes",
         &[
-            ("GET", Endpoint::FollowChanges),
-            ("HEAD", Endpoint::FollowChanges),
+            ("GET", Target::Control(Endpoint::FollowChanges)),
+            ("HEAD", Target::Control(Endpoint::FollowChanges)),
         ],
     ),
     get(
         "/v2alpha1/admin/backup",
         &[
-            ("GET", Endpoint::CreateBackup),
-            ("HEAD", Endpoint::CreateBackup),
+            ("GET", Target::Control(Endpoint::CreateBackup)),
+            ("HEAD", Target::Control(Endpoint::CreateBackup)),
         ],
     ),
     // The short routes: shorter names for some of the functions above.
@@ -171,24 +198,27 @@ pub(super) static ROUTES: &[Route] = &[
         template: HotRoute::VerifyBearer.template(),
         allow: "GET, HEAD, POST",
         methods: &[
-            ("GET", Endpoint::Hot(HotRoute::VerifyBearer)),
-            ("HEAD", Endpoint::Hot(HotRoute::VerifyBearer)),
-            ("POST", Endpoint::Hot(HotRoute::VerifyBearer)),
+            ("GET", Target::Hot(HotRoute::VerifyBearer)),
+            ("HEAD", Target::Hot(HotRoute::VerifyBearer)),
+            ("POST", Target::Hot(HotRoute::VerifyBearer)),
         ],
     },
-    post("/keys", &[("POST", Endpoint::IssueKeyShort)]),
+    post(
+        "/keys",
+        &[("POST", Target::Control(Endpoint::IssueKeyShort))],
+    ),
     Route {
         template: "/keys/{key_id}",
         allow: "DELETE",
-        methods: &[("DELETE", Endpoint::RevokeKey)],
+        methods: &[("DELETE", Target::Control(Endpoint::RevokeKey))],
     },
     post(
         "/keys/{key_id}/derive",
-        &[("POST", Endpoint::DeriveTokenById)],
+        &[("POST", Target::Control(Endpoint::DeriveTokenById))],
     ),
 ];
 
-const fn get(template: &'static str, methods: &'static [(&'static str, Endpoint)]) -> Route {
+const fn get(template: &'static str, methods: &'static [(&'static str, Target)]) -> Route {
     Route {
         template,
         allow: "GET, HEAD",
@@ -196,7 +226,7 @@ const fn get(template: &'static str, methods: &'static [(&'static str, Endpoint)
     }
 }
 
-const fn post(template: &'static str, methods: &'static [(&'static str, Endpoint)]) -> Route {
+const fn post(template: &'static str, methods: &'static [(&'static str, Target)]) -> Route {
     Route {
         template,
         allow: "POST",
@@ -223,10 +253,10 @@ impl Route {
     }
 }
 
-/// Every template with each of its methods and their endpoints.
-pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, Endpoint)> {
+/// Every template with each of its methods and their targets.
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, Target)> {
     ROUTES.iter().flat_map(|route| {
         let methods = route.methods.iter();
-        methods.map(|&(method, endpoint)| (route.template, method, endpoint))
+        methods.map(|&(method, target)| (route.template, method, target))
     })
 }
