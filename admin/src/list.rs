@@ -5,11 +5,11 @@ use talos_api::error::ApiError;
 use talos_api::list::{self, Asked, Collection};
 use talos_engine::{KeyKind, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Shows a page of the keys of one kind: in the order in which they were made, or in that of their expiry when the filter
-/// names a status other than revoked.
+/// Shows a page of the keys of one kind. The order is the time of creation, or the time of expiry
+/// when the filter names a status other than revoked.
 pub(crate) async fn list(
     context: &Context,
     kind: KeyKind,
@@ -17,7 +17,7 @@ pub(crate) async fn list(
 ) -> Result<ControlResponse, ApiError> {
     let keys = &context.page_tokens;
     let collection = Collection {
-        tenant: TENANT,
+        tenant: request.tenant,
         kind,
     };
     let query = list::parse_request(&request.query, collection, keys, clock::now())?;

@@ -6,10 +6,12 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
 use talos_api::page_token::PageTokenKeys;
+use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_engine::{
     Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
-    Verdict,
+    TenantId, Verdict,
 };
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
@@ -140,11 +142,36 @@ impl Harness {
             .into()
     }
 
-    /// Sends a request; the answer comes on the channel, which closes without one when the reply is dropped.
+    /// Sends a request; the answer comes on the channel, which closes without one when the reply is
+    /// dropped.
     pub fn begin(&self, method: &str, path: &str, body: &str) -> mpsc::Receiver<ControlResponse> {
         let (sender, receiver) = mpsc::channel();
+        let refusal = match route::resolve(Surface::All, method, path) {
+            Resolution::Control(route) => {
+                self.submit(route, path, body, sender);
+                return receiver;
+            }
+            Resolution::NotFound | Resolution::Hot(_) => ApiError::not_found_route(),
+            Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
+        };
+        // The data plane answers these itself.
+        sender.send(refusal.into()).expect("a receiver");
+        receiver
+    }
+
+    fn submit(
+        &self,
+        route: ControlRoute<'_>,
+        path: &str,
+        body: &str,
+        sender: mpsc::Sender<ControlResponse>,
+    ) {
         let request = ControlRequest {
-            method: method.to_owned(),
+            endpoint: route.endpoint,
+            method: route.method,
+            template: route.template,
+            key_id: route.key_id.parse(),
+            tenant: TenantId::SINGLE,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost:4420".to_owned(),
@@ -158,7 +185,6 @@ impl Harness {
         self.control
             .submit(request, reply)
             .expect("room in the queue");
-        receiver
     }
 
     /// Issues a key from `body`; returns its id and secret.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::Secret;
+use talos_api::route::{Endpoint, PathKeyId};
+use talos_engine::{Secret, TenantId};
 
 use crate::fleet::SingleNode;
 use crate::harness::{Harness, ISSUED_KEYS};
@@ -23,7 +24,11 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         assert_eq!(answer.recv().expect("an answer").status, 201);
     }
     let request = ControlRequest {
-        method: "GET".to_owned(),
+        endpoint: Endpoint::Version,
+        method: "GET",
+        template: "/version",
+        key_id: PathKeyId::NONE,
+        tenant: TenantId::SINGLE,
         path: "/version".to_owned(),
         query: String::new(),
         host: "localhost".to_owned(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ApiError, Reason};
-use crate::control::{CONTENT_TYPE, ControlResponse};
+use crate::control::response::{CONTENT_TYPE, ControlResponse};
 use crate::render;
 use crate::schema::FreeObject;
 

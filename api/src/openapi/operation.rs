@@ -9,7 +9,7 @@ use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
 use crate::json::Object;
 use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
-use crate::route::{Endpoint, HotRoute};
+use crate::route::{Endpoint, HotRoute, Target};
 use crate::{
     batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
     revoke_where, rotate, self_revoke, short, update, verify, version,
@@ -70,8 +70,11 @@ const ALIASES: [(&str, &str, &str); 4] = [
 
 impl Operation {
     /// The operation of a route.
-    pub(super) fn of(endpoint: Endpoint, method: &str, template: &str) -> Self {
-        let operation = Self::of_endpoint(endpoint);
+    pub(super) fn of(target: Target, method: &str, template: &str) -> Self {
+        let operation = match target {
+            Target::Hot(route) => Self::of_hot_route(route),
+            Target::Control(endpoint) => Self::of_endpoint(endpoint),
+        };
         let mut aliases = ALIASES.iter();
         let alias = aliases.find(|(verb, path, _)| (*verb, *path) == (method, template));
         let id = alias.map_or(operation.id, |(.., id)| id);
@@ -141,7 +144,6 @@ impl Operation {
     )]
     fn of_endpoint(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::Hot(route) => Self::of_hot_route(route),
             Endpoint::IssueKey => Self::new(
                 "adminIssueApiKey",
                 "Issues a key and shows its credential, only this once.",

@@ -31,8 +31,9 @@ mod verdict;
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
 pub use command::{
-    Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
-    RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
+    Command, CommandError, DeleteKey, Done, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
+    Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
+    UpdateKey,
 };
 pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
 pub use divergence::Divergence;

@@ -156,7 +156,7 @@ impl Worker {
         let standing = self.of_replica()?;
         let under_way = standing.copying.filter(|place| place.name == name);
         let mut place = under_way.ok_or(FollowError::NoCopy)?;
-        // Rows that are there already come again after a broken connection.
+        // RecordReader that are there already come again after a broken connection.
         chunk.rows.retain(|row| row.cursor() > place.cursor);
         let mut pairs = chunk.rows.iter().zip(chunk.rows.iter().skip(1));
         if !pairs.all(|(row, next)| row.cursor() < next.cursor()) {

@@ -24,9 +24,7 @@ pub use stage::{Credential, Prepared};
 
 use stage::Stage;
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{
-    Change, CommandError, Event, FollowError, Mode, Outcome, Position, RecordKey, Subject,
-};
+use talos_model::{Change, CommandError, Event, FollowError, Mode, Position, RecordKey, Subject};
 
 use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
@@ -35,13 +33,9 @@ use crate::notify::Notify;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
-/// Called exactly once, when the command is durable and published, or refused.
-pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
-
 struct CommandJob {
     command: Prepared,
     now: UnixMillis,
-    done: Done,
 }
 
 enum Job {
@@ -113,8 +107,8 @@ impl Committer {
     }
 
     /// Queues a command, or answers at once that it cannot be taken.
-    pub fn submit(&self, command: Prepared, now: UnixMillis, done: Done) {
-        self.queue(Job::Command(CommandJob { command, now, done }));
+    pub fn submit(&self, command: Prepared, now: UnixMillis) {
+        self.queue(Job::Command(CommandJob { command, now }));
     }
 
     /// The same with an order.
@@ -166,7 +160,7 @@ impl Committer {
 impl Job {
     fn refuse(self, command: CommandError, order: FollowError) {
         match self {
-            Self::Command(job) => (job.done)(Err(command)),
+            Self::Command(job) => job.command.refuse(command),
             Self::ReplicationCommand(_, done) => done(Err(order)),
         }
     }
@@ -218,7 +212,10 @@ impl Worker {
             return;
         }
         if let Some(reason) = self.latch.get() {
-            return refuse(group.into_iter().map(|job| job.done), reason);
+            for job in group {
+                job.command.refuse(CommandError::Latched(reason.clone()));
+            }
+            return;
         }
         let (mode, epoch) = {
             let membership = self.membership();
@@ -226,7 +223,7 @@ impl Worker {
         };
         if mode == Mode::Replica {
             for job in group {
-                (job.done)(Err(CommandError::Replica));
+                job.command.refuse(CommandError::Replica);
             }
             return;
         }
@@ -243,15 +240,18 @@ impl Worker {
         );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| (job.done, stage.apply(job.command, job.now)))
+            .map(|job| stage.apply(job.command, job.now))
             .collect();
         if let Err(error) = append(&mut *self.journal, &self.commit_position, &stage.group()) {
             let reason = self.stop_writes(&error);
-            return refuse(answers.into_iter().map(|(done, _)| done), &reason);
+            for answer in answers {
+                answer.give(Err(CommandError::Latched(reason.clone())));
+            }
+            return;
         }
         self.publish(&stage.into_changes());
-        for (done, answer) in answers {
-            done(answer);
+        for answer in answers {
+            answer.give(Ok(()));
         }
     }
 
@@ -307,10 +307,4 @@ fn append(
     journal
         .append(group)
         .inspect_err(|_| commit_position.abandon())
-}
-
-fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {
-    for done in waiting {
-        done(Err(CommandError::Latched(reason.to_owned())));
-    }
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event, ImportKey, IssueKey,
-    KeyId, KeyKind, Outcome, Position, Record, RecordKey, Rejection, Revocation, RevokeKey,
-    RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey, Visibility,
+    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Done, Event, ImportKey,
+    ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey, Rejection,
+    Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey,
+    Visibility,
 };
 use uuid::Uuid;
 
@@ -14,7 +15,8 @@ use super::apply::{self, KeyChange, Replacement};
 use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
 
-/// A command with everything that was drawn or looked at before it was queued, so that applying it is pure.
+/// A command with everything that was drawn or read before it was queued, so that applying it is
+/// pure; and the receiver of its outcome.
 pub enum Prepared {
     /// Make a key with this id and credential.
     Issue {
@@ -22,15 +24,17 @@ pub enum Prepared {
         command: IssueKey,
         /// The id of the key, unless the request id made one before.
         uuid: Uuid,
-        /// Its credential.
-        credential: Credential,
+        /// Its credential; `None` without a prefix for such keys.
+        credential: Option<Credential>,
+        /// The receiver.
+        done: Done<Issued>,
     },
     /// Take over a key.
-    Import(ImportKey),
+    Import(ImportKey, Done<Record>),
     /// Take over many keys.
-    ImportMany(Vec<ImportKey>),
+    ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
     /// Change a key.
-    Update(UpdateKey),
+    Update(UpdateKey, Done<Record>),
     /// Replace a key.
     Rotate {
         /// What was asked for.
@@ -38,20 +42,56 @@ pub enum Prepared {
         /// The id of the new key.
         uuid: Uuid,
         /// Its credential if it is to be secret.
-        secret: Credential,
+        secret: Option<Credential>,
         /// Its credential if it is to be public; `None` without a prefix for public keys.
         public: Option<Credential>,
+        /// The receiver.
+        done: Done<Rotation>,
     },
     /// End a key.
-    Revoke(RevokeKey),
+    Revoke(RevokeKey, Done<Record>),
     /// End all keys that have something in common, by a bulk revocation of this id.
-    RevokeWhere(RevokeWhere, Uuid),
+    RevokeWhere(RevokeWhere, Uuid, Done<BulkRevocation>),
     /// Have the records of these keys follow the bulk revocations that have ended them.
-    EndByBulkRevocations(Vec<RecordKey>),
+    EndByBulkRevocations(Vec<RecordKey>, Done<()>),
     /// Take away a bulk revocation whose records have all followed.
-    FinishBulkRevocation(Uuid),
+    FinishBulkRevocation(Uuid, Done<()>),
     /// Forget a key.
-    Delete(DeleteKey),
+    Delete(DeleteKey, Done<Record>),
+}
+
+impl Prepared {
+    /// Answers the command with an error instead of applying it.
+    pub fn refuse(self, error: CommandError) {
+        match self {
+            Self::Issue { done, .. } => done(Err(error)),
+            Self::Rotate { done, .. } => done(Err(error)),
+            Self::Import(_, done)
+            | Self::Update(_, done)
+            | Self::Revoke(_, done)
+            | Self::Delete(_, done) => done(Err(error)),
+            Self::ImportMany(_, done) => done(Err(error)),
+            Self::RevokeWhere(_, _, done) => done(Err(error)),
+            Self::EndByBulkRevocations(_, done) | Self::FinishBulkRevocation(_, done) => {
+                done(Err(error))
+            }
+        }
+    }
+}
+
+/// The answer to an applied command. It is given once the group is durable and published, or with
+/// the error that kept the group from becoming durable.
+pub struct Answer(Box<dyn FnOnce(Result<(), CommandError>) + Send>);
+
+impl Answer {
+    fn new<T: Send + 'static>(done: Done<T>, outcome: Result<T, CommandError>) -> Self {
+        Self(Box::new(move |durable| done(durable.and(outcome))))
+    }
+
+    /// Gives the answer.
+    pub fn give(self, durable: Result<(), CommandError>) {
+        (self.0)(durable);
+    }
 }
 
 /// A new credential and the prefix that it begins with.
@@ -110,87 +150,114 @@ impl<'a> Stage<'a> {
         self.changes
     }
 
-    /// Applies one command; what it returns holds once the group is durable. After an error the group is as it was, but that
+    /// Applies one command; the answer holds once the group is durable. After an error the group is as it was, but that
     /// the record that was looked at may have followed a bulk revocation.
-    pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Result<Outcome, CommandError> {
+    pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Answer {
         match command {
             Prepared::Issue {
                 command,
                 uuid,
-                credential: Credential { secret, prefix },
-            } => {
-                if let Some(record) = self.made_before(&command, KeyKind::Issued, now)? {
-                    return Ok(Outcome::Issued {
-                        record,
-                        secret: None,
-                    });
-                }
-                let record = self.create(command, (KeyId::Issued(uuid), Some(prefix)), now)?;
-                let secret = Some(secret);
-                Ok(Outcome::Issued { record, secret })
-            }
-            Prepared::Import(command) => {
-                let record = self.import(command, now)?;
-                Ok(Outcome::Imported { record })
-            }
-            Prepared::ImportMany(commands) => {
+                credential,
+                done,
+            } => Answer::new(done, self.issue(command, uuid, credential, now)),
+            Prepared::Import(command, done) => Answer::new(done, self.import(command, now)),
+            Prepared::ImportMany(ImportKeys(commands), done) => {
                 let import = |command| self.import(command, now);
-                Ok(Outcome::ImportedMany(
-                    commands.into_iter().map(import).collect(),
-                ))
+                let outcomes = commands.into_iter().map(import).collect();
+                Answer::new(done, Ok(outcomes))
             }
-            Prepared::Update(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let change = apply::update(current, command.changes, now, self.last.next())?;
-                let record = self.push(change);
-                Ok(Outcome::Updated { record })
-            }
+            Prepared::Update(command, done) => Answer::new(done, self.update(command, now)),
             Prepared::Rotate {
                 command,
                 uuid,
                 secret,
                 public,
-            } => self.rotate(command, KeyId::Issued(uuid), [Some(secret), public], now),
-            Prepared::Revoke(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let tenant = command.tenant;
-                let change = apply::revoke(current, command, now, self.last.next())?;
-                self.count(tenant, |live| live.saturating_sub(1))?;
-                let record = self.push(change);
-                Ok(Outcome::Revoked { record })
+                done,
+            } => {
+                let key_id = KeyId::Issued(uuid);
+                Answer::new(done, self.rotate(command, key_id, [secret, public], now))
             }
-            Prepared::RevokeWhere(command, id) => self.revoke_where(command, id, now),
-            Prepared::EndByBulkRevocations(keys) => {
-                for key in keys {
-                    self.follow(&key, now)?;
-                }
-                Ok(Outcome::Followed)
+            Prepared::Revoke(command, done) => Answer::new(done, self.revoke(command, now)),
+            Prepared::RevokeWhere(command, id, done) => {
+                Answer::new(done, self.revoke_where(command, id, now))
             }
-            Prepared::FinishBulkRevocation(id) => {
-                let bulk_revocation = self
-                    .bulk_revocations
-                    .iter()
-                    .find(|bulk_revocation| bulk_revocation.id == id);
-                if let Some(bulk_revocation) = bulk_revocation.cloned() {
-                    self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
-                    self.push_bulk_revocation(
-                        (*bulk_revocation).clone(),
-                        Event::BulkRevocationCompleted,
-                        now,
-                    );
-                }
-                Ok(Outcome::Followed)
+            Prepared::EndByBulkRevocations(keys, done) => {
+                Answer::new(done, self.end_by_bulk_revocations(&keys, now))
             }
-            Prepared::Delete(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
-                let change = apply::delete(current, now, self.last.next())?;
-                if was_live {
-                    self.count(command.tenant, |live| live.saturating_sub(1))?;
-                }
-                let record = self.push(change);
-                Ok(Outcome::Deleted { record })
+            Prepared::FinishBulkRevocation(id, done) => {
+                self.finish_bulk_revocation(id, now);
+                Answer::new(done, Ok(()))
             }
+            Prepared::Delete(command, done) => Answer::new(done, self.delete(&command, now)),
+        }
+    }
+
+    fn issue(
+        &mut self,
+        command: IssueKey,
+        uuid: Uuid,
+        credential: Option<Credential>,
+        now: UnixMillis,
+    ) -> Result<Issued, CommandError> {
+        let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        if let Some(record) = self.made_before(&command, KeyKind::Issued, now)? {
+            return Ok(Issued {
+                record,
+                secret: None,
+            });
+        }
+        let record = self.create(command, (KeyId::Issued(uuid), Some(prefix)), now)?;
+        let secret = Some(secret);
+        Ok(Issued { record, secret })
+    }
+
+    fn update(&mut self, command: UpdateKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let change = apply::update(current, command.changes, now, self.last.next())?;
+        Ok(self.push(change))
+    }
+
+    fn revoke(&mut self, command: RevokeKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let tenant = command.tenant;
+        let change = apply::revoke(current, command, now, self.last.next())?;
+        self.count(tenant, |live| live.saturating_sub(1))?;
+        Ok(self.push(change))
+    }
+
+    fn delete(&mut self, command: &DeleteKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
+        let change = apply::delete(current, now, self.last.next())?;
+        if was_live {
+            self.count(command.tenant, |live| live.saturating_sub(1))?;
+        }
+        Ok(self.push(change))
+    }
+
+    fn end_by_bulk_revocations(
+        &mut self,
+        keys: &[RecordKey],
+        now: UnixMillis,
+    ) -> Result<(), CommandError> {
+        for key in keys {
+            self.follow(key, now)?;
+        }
+        Ok(())
+    }
+
+    fn finish_bulk_revocation(&mut self, id: Uuid, now: UnixMillis) {
+        let bulk_revocation = self
+            .bulk_revocations
+            .iter()
+            .find(|bulk_revocation| bulk_revocation.id == id);
+        if let Some(bulk_revocation) = bulk_revocation.cloned() {
+            self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
+            self.push_bulk_revocation(
+                (*bulk_revocation).clone(),
+                Event::BulkRevocationCompleted,
+                now,
+            );
         }
     }
 
@@ -210,7 +277,7 @@ impl<'a> Stage<'a> {
         command: RevokeWhere,
         id: Uuid,
         now: UnixMillis,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<BulkRevocation, CommandError> {
         if self.bulk_revocations.len() >= BULK_REVOCATIONS {
             return Err(Rejection::TooManyBulkRevocations.into());
         }
@@ -227,7 +294,7 @@ impl<'a> Stage<'a> {
         };
         self.bulk_revocations = self.bulk_revocations.with(bulk_revocation.clone());
         self.push_bulk_revocation(bulk_revocation.clone(), Event::BulkRevocationAdded, now);
-        Ok(Outcome::RevokedWhere { bulk_revocation })
+        Ok(bulk_revocation)
     }
 
     fn create(
@@ -250,7 +317,7 @@ impl<'a> Stage<'a> {
         key_id: KeyId,
         [secret, public]: [Option<Credential>; 2],
         now: UnixMillis,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Rotation, CommandError> {
         let current = self.record(command.tenant, command.key_id, now)?;
         let inherited = current.as_ref().map(|record| record.visibility);
         let visibility = command.visibility.or(inherited).unwrap_or_default();
@@ -270,11 +337,11 @@ impl<'a> Stage<'a> {
         let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
-        Ok(Outcome::Rotated(Box::new(Rotation {
+        Ok(Rotation {
             record,
             secret,
             old,
-        })))
+        })
     }
 
     fn push(&mut self, change: KeyChange) -> Record {

@@ -25,8 +25,8 @@ fn count() {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a thread-local number that
-// needs neither memory nor a destructor.
+// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a
+// thread-local number that needs neither memory nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -111,7 +111,8 @@ fn an_answer_from_memory_allocates_nothing() {
             let before = allocations(&mut client);
             ask(&mut client, request, COUNT);
             let allocated = allocations(&mut client) - before;
-            // The two questions and the date of each second allocate; a request must not, even one in ten.
+            // The two questions and the date of each second allocate; a request must not, even one
+            // in ten.
             assert!(
                 allocated < COUNT / 10,
                 "{allocated} for {COUNT} times {request}"

@@ -13,8 +13,8 @@ pub(crate) use talos_test_kit::http::{Answer, Connection};
 use crate::allocations::on_this_thread;
 use crate::fleet::ScriptedFleet;
 use talos_api::control::{
-    ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded, Part, Parts, Reply, Rest,
-    Task,
+    BodyStream, Chunk, Chunks, ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded,
+    Reply, Task,
 };
 use talos_api::fleet::Fleet;
 use talos_engine::{Engine, Options};
@@ -38,17 +38,17 @@ pub(crate) fn both_drivers(test: impl Fn(DriverChoice)) {
 #[derive(Default)]
 pub(crate) struct ScriptedControl {
     held: Mutex<Vec<(ControlRequest, Reply)>>,
-    streams: Mutex<Vec<mpsc::Sender<Part>>>,
+    streams: Mutex<Vec<mpsc::Sender<Chunk>>>,
 }
 
 /// What the test sends into a channel.
-struct Sent(mpsc::Receiver<Part>);
+struct Sent(mpsc::Receiver<Chunk>);
 
-impl Parts for Sent {
-    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Part> {
+impl Chunks for Sent {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Chunk> {
         self.0
             .poll_recv(context)
-            .map(|part| part.unwrap_or(Part::Broken))
+            .map(|chunk| chunk.unwrap_or(Chunk::Broken))
     }
 }
 
@@ -66,7 +66,7 @@ impl ControlPlane for ScriptedControl {
                 thread::spawn(move || reply(echo(&request)));
             }
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
-            Some("feed") => reply(self.stream(Ending::AfterAnyPart)),
+            Some("feed") => reply(self.stream(Ending::AfterAnyChunk)),
             Some("file") => reply(self.stream(Ending::AfterTheLast)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
@@ -109,15 +109,15 @@ impl ScriptedControl {
             status: 200,
             headers: vec![("Content-Type", "text/plain".to_owned())],
             body: b"first".to_vec(),
-            rest: Some(Rest {
-                parts: Box::new(Sent(receiver)),
+            rest: Some(BodyStream {
+                chunks: Box::new(Sent(receiver)),
                 ending,
             }),
         }
     }
 
     /// Where the parts of the stream that was begun last come from.
-    pub(crate) fn last_stream(&self) -> mpsc::Sender<Part> {
+    pub(crate) fn last_stream(&self) -> mpsc::Sender<Chunk> {
         eventually("a stream", || !self.streams.lock().unwrap().is_empty());
         self.streams.lock().unwrap().pop().unwrap()
     }
