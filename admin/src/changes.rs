@@ -10,15 +10,15 @@ use std::sync::Arc;
 use talos_api::change::{self, FeedRequest, LAST_EVENT_ID, Start, Wanted};
 use talos_api::control::{ControlRequest, ControlResponse, Ending};
 use talos_api::error::ApiError;
-use talos_engine::{Engine, LogRead, LogStart, LoggedChange, Position, ReadError};
+use talos_engine::{Engine, LogStart};
+use talos_model::{LogRead, LoggedChange, Position, ReadError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::body_stream::{self, BodySender, Gone};
 use crate::context::Context;
-use crate::engine_call;
-use crate::limits;
 use crate::metrics::StreamKind;
+use crate::{engine_call, limits};
 
 /// Streams the changes after a position, then new changes as they happen.
 pub(crate) async fn follow(

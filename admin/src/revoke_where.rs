@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
-use talos_engine::{BulkRevocation, Matcher, RevokeWhere, TenantId};
+use talos_model::{BulkRevocation, Matcher, RevokeWhere, TenantId};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -10,7 +10,8 @@ use talos_api::fleet::{
     PrimaryLink, REACH_WAIT, Reach, RefusalCount, Rejoined, ReplicaState, Role, Writes,
 };
 use talos_config::{ReplicationRole, Settings};
-use talos_engine::{Engine, LoggedChange, Mode, Position};
+use talos_engine::Engine;
+use talos_model::{LoggedChange, Mode, Position};
 use talos_node::{
     ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
     RequiredReplicas, WriteRole,
@@ -46,7 +47,7 @@ impl Plan {
                     .unwrap_or_default(),
             },
         };
-        let shared = |secret: &talos_engine::Secret| {
+        let shared = |secret: &talos_model::Secret| {
             SharedSecret::new(secret.expose().as_bytes())
                 .map_err(|error| CliError::Fleet(format!("replication.secret: {error}")))
         };

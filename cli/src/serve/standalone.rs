@@ -9,7 +9,8 @@ use talos_api::fleet::{
     self, Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Role, Writes,
 };
-use talos_engine::{Engine, Position};
+use talos_engine::Engine;
+use talos_model::Position;
 
 /// A server without replication.
 pub(super) struct Standalone(pub(super) Arc<Engine>);

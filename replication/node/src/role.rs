@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
-use talos_engine::{FollowError, LogRead, LoggedChange, Mode, ReadLimits, UsedKey};
-use talos_model::{Epoch, Position};
+use talos_engine::UsedKey;
+use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimaryHandle, PrimarySettings, PrimaryStatus};
@@ -337,7 +337,7 @@ impl Shared {
             },
             _ => return Err(NOT_DIVERGED),
         };
-        let failed = |error: talos_engine::ReadError| NodeRefusal::Failed(error.to_string());
+        let failed = |error: talos_model::ReadError| NodeRefusal::Failed(error.to_string());
         let epochs = self.engine.standing().epochs;
         let at = |sequence| Position {
             epoch: epochs.epoch_of(sequence).unwrap_or(Epoch::FIRST),

@@ -8,7 +8,8 @@ use talos_api::fleet::{
     Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Writes,
 };
-use talos_engine::{Engine, Position};
+use talos_engine::Engine;
+use talos_model::Position;
 use tokio::sync::oneshot;
 
 use crate::support::eventually;

@@ -1,7 +1,7 @@
 //! The position that every answer names, and the one that a request demands.
 
 use talos_api::error::ApiError;
-use talos_engine::{Position, Sequence};
+use talos_model::{Position, Sequence};
 
 use crate::support::{ALIVE, Answer, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request, revoke};

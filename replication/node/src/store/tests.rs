@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use talos_engine::{Engine, IssueKey, KeyId, Mode, Options, RevocationReason};
-use talos_model::{Epoch, Sequence};
+use talos_engine::{Engine, Options};
+use talos_model::{Epoch, IssueKey, KeyId, Mode, RevocationReason, Sequence};
 use talos_replication::feed::{Feed, FeedAction, Moment};
 use talos_replication::follow::{FollowAction, Follower, Stop};
 use talos_replication::message::Message;
