@@ -33,7 +33,7 @@ pub(crate) async fn follow(
     let engine = Arc::clone(&context.engine);
     let changed = context.change_notifier.subscribe();
     let start = match start {
-        Start::Now => LogStart::After(engine.head()),
+        Start::Now => LogStart::After(engine.committed()),
         Start::Oldest => LogStart::Oldest,
         Start::After(position) => LogStart::After(position),
     };
@@ -89,7 +89,7 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
 /// had the position, or it has not reached it yet.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
     let epochs = engine.standing().epochs;
-    let is_ahead = place.sequence > engine.head().sequence;
+    let is_ahead = place.sequence > engine.committed().sequence;
     if is_ahead && (place.epoch > epochs.newest() || epochs.has(place)) {
         return Ok(change::not_reached(place));
     }

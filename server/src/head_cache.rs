@@ -104,7 +104,7 @@ impl HeadCache {
     }
 
     fn refresh(&mut self, engine: &Engine) {
-        let (committed, in_flight) = (engine.head(), engine.ceiling());
+        let (committed, in_flight) = (engine.committed(), engine.in_flight());
         self.committed = committed.sequence;
         write_head(&mut self.at_committed, &self.date, Some(committed));
         write_head(&mut self.at_in_flight, &self.date, Some(in_flight));

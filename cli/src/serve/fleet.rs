@@ -200,7 +200,7 @@ impl Fleet for Member {
             role: Role::None,
             node_id: self.node.name().to_string(),
             epoch: self.engine.standing().epochs.newest().0,
-            position: self.engine.head().to_string(),
+            position: self.engine.committed().to_string(),
             ready: self.node.is_ready(),
             reason: self.node.unready().map(|reason| reason.to_string()),
             replicas: None,

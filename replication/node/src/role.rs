@@ -226,7 +226,7 @@ impl Shared {
         let mut committed = self.committed.clone();
         loop {
             committed.mark_unchanged();
-            let (standing, shown) = (self.engine.standing(), self.engine.head());
+            let (standing, shown) = (self.engine.standing(), self.engine.committed());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
                 && standing.epochs.has(position);
@@ -311,7 +311,7 @@ impl Shared {
             _ => return Err(NOT_DIVERGED),
         };
         let engine = Arc::clone(&self.engine);
-        let head = self.engine.head();
+        let head = self.engine.committed();
         let mut kept = self.settings.directory.clone().into_os_string();
         kept.push(format!("-kept-{head}"));
         let kept = PathBuf::from(kept);
@@ -343,7 +343,7 @@ impl Shared {
             epoch: epochs.epoch_of(sequence).unwrap_or(Epoch::FIRST),
             sequence,
         };
-        let head = self.engine.head();
+        let head = self.engine.committed();
         let total = head.sequence.0.saturating_sub(fork.0);
         let mut changes: Vec<LoggedChange> = Vec::new();
         let mut after = at(fork);

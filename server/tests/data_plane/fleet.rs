@@ -60,7 +60,7 @@ impl Fleet for ScriptedFleet {
     }
 
     fn reach(&self, position: Position) -> Reach {
-        let head = self.engine.head();
+        let head = self.engine.committed();
         if position.epoch == head.epoch && position.sequence <= head.sequence {
             return Reach::Now;
         }
