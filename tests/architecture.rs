@@ -24,15 +24,28 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["talos-cells", "talos-credentials", "talos-model"],
     ),
     ("talos-metrics", &[]),
-    ("talos-config", &["talos-engine"]),
-    ("talos-api", &["talos-engine"]),
+    ("talos-config", &["talos-credentials", "talos-model"]),
+    ("talos-api", &["talos-credentials", "talos-model"]),
     (
         "talos-server",
-        &["talos-api", "talos-config", "talos-engine"],
+        &[
+            "talos-api",
+            "talos-config",
+            "talos-credentials",
+            "talos-engine",
+            "talos-model",
+        ],
     ),
     (
         "talos-admin",
-        &["talos-api", "talos-config", "talos-engine", "talos-metrics"],
+        &[
+            "talos-api",
+            "talos-config",
+            "talos-credentials",
+            "talos-engine",
+            "talos-metrics",
+            "talos-model",
+        ],
     ),
     ("talos-replication", &["talos-model"]),
     (
@@ -46,10 +59,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "talos-proxy",
-        &["talos-api", "talos-engine", "talos-metrics"],
+        &[
+            "talos-api",
+            "talos-credentials",
+            "talos-metrics",
+            "talos-model",
+        ],
     ),
     ("talos-loadtest", &["talos-api"]),
-    (TEST_KIT, &["talos-api", "talos-engine"]),
+    (
+        TEST_KIT,
+        &[
+            "talos-api",
+            "talos-credentials",
+            "talos-engine",
+            "talos-model",
+        ],
+    ),
 ];
 /// What tests and benches share. Every crate may import it for its tests, and for nothing else.
 const TEST_KIT: &str = "talos-test-kit";

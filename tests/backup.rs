@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
-use talos_engine::{Engine, Mode, Options, Position, ReadLimits, StateHash};
+use talos_engine::{Engine, Options};
+use talos_model::{Mode, Position, ReadLimits, StateHash};
 use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
 use crate::harness::cli::{Ran, run, talos};
@@ -69,7 +70,7 @@ fn replayed(from: &Path, last: Position, scratch: &Path) -> StateHash {
         entries: usize::MAX,
         bytes: usize::MAX,
     };
-    let talos_engine::LogRead::Changes(mut changes) =
+    let talos_model::LogRead::Changes(mut changes) =
         source.changes_after(Position::START, all).unwrap()
     else {
         panic!("an empty log");

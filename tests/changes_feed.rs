@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use talos_engine::{CopyCursor, CopyName, CopyPlace, Engine, Mode, Options, ReadLimits};
+use talos_engine::{Engine, Options};
+use talos_model::{CopyCursor, CopyName, CopyPlace, Mode, ReadLimits};
 use talos_test_kit::http::Connection;
 use talos_test_kit::keys::ISSUE;
 

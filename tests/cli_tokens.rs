@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use talos_engine::clock::{self, UnixMillis};
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::{ChecksumKey, make};
-use talos_engine::token::{Claims, CustomClaims, RootKeys, SigningKeys, jwt, macaroon};
-use talos_engine::{Secret, TenantId, Visibility};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::{ChecksumKey, make};
+use talos_credentials::token::{Claims, CustomClaims, RootKeys, SigningKeys, jwt, macaroon};
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{Secret, TenantId, Visibility};
 
 use crate::harness::cli::{Ran, talos_with_input};
 
@@ -88,8 +88,8 @@ fn assert_not_checked(report: &Value, words: &[&str]) {
 #[test]
 fn an_issued_key_shows_its_time_and_its_kind() {
     let checksum_key = ChecksumKey::new(&secret());
-    let uuid = KEY.parse::<talos_engine::KeyId>().unwrap();
-    let talos_engine::KeyId::Issued(uuid) = uuid else {
+    let uuid = KEY.parse::<talos_model::KeyId>().unwrap();
+    let talos_model::KeyId::Issued(uuid) = uuid else {
         panic!("not a uuid");
     };
     let key = make("ory_ak", UnixMillis(1_750_000_000_000), uuid, &checksum_key);

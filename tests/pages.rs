@@ -30,7 +30,7 @@ const MARK: &str = "@@ end of block";
 
 /// A block to run, and its output if the page shows it.
 #[derive(Debug, PartialEq, Eq)]
-struct Step {
+struct VerifyStep {
     script: String,
     output: Option<String>,
 }
@@ -53,12 +53,12 @@ fn blocks(page: &str) -> Vec<(String, String)> {
     blocks
 }
 
-fn steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+fn steps(page: &str) -> Vec<VerifyStep> {
+    let mut steps: Vec<VerifyStep> = Vec::new();
     let mut after_script = false;
     for (language, text) in blocks(page) {
         match language.as_str() {
-            "sh" => steps.push(Step {
+            "sh" => steps.push(VerifyStep {
                 script: text,
                 output: None,
             }),
@@ -254,7 +254,7 @@ fn no_page_is_left_out() {
 #[test]
 fn blocks_and_commands_of_a_page_are_found() {
     let page = "```console\n$ A=1 B=x make run\n```\n```sh\necho\n```\n\n```output\nx\n```\n```json\n{}\n```\n```sh\ntwo\n```\n";
-    let step = |script: &str, output: Option<&str>| Step {
+    let step = |script: &str, output: Option<&str>| VerifyStep {
         script: script.to_owned(),
         output: output.map(str::to_owned),
     };

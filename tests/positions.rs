@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
-use talos_engine::{Position, Sequence};
+use talos_model::{Position, Sequence};
 use talos_test_kit::http::{Answer, Connection, request};
 use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
@@ -78,7 +78,7 @@ both_drivers! {
         let key = connection.issue("n");
         let head = named(&connection.call("GET", "/version", &[], b""));
         let body = json!({"credential": key.secret}).to_string();
-        let later = Position { epoch: talos_engine::Epoch(head.epoch.0 + 1), ..head };
+        let later = Position { epoch: talos_model::Epoch(head.epoch.0 + 1), ..head };
         for demanded in [after(head, 1), later] {
             let demanded = demanded.to_string();
             let mut waiting = server.connect();

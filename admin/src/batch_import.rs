@@ -3,7 +3,7 @@
 use talos_api::batch_import::{self, ItemOutcome};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_engine::{ImportKey, ImportKeys, Record, clock};
+use talos_model::{ImportKey, ImportKeys, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;

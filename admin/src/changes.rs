@@ -10,15 +10,15 @@ use std::sync::Arc;
 use talos_api::change::{self, FeedRequest, LAST_EVENT_ID, Start, Wanted};
 use talos_api::control::{ControlRequest, ControlResponse, Ending};
 use talos_api::error::ApiError;
-use talos_engine::{Engine, LogRead, LogStart, LoggedChange, Position, ReadError};
+use talos_engine::{Engine, LogStart};
+use talos_model::{LogRead, LoggedChange, Position, ReadError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::body_stream::{self, BodySender, Gone};
 use crate::context::Context;
-use crate::engine_call;
-use crate::limits;
 use crate::metrics::StreamKind;
+use crate::{engine_call, limits};
 
 /// Streams the changes after a position, then new changes as they happen.
 pub(crate) async fn follow(
@@ -33,7 +33,7 @@ pub(crate) async fn follow(
     let engine = Arc::clone(&context.engine);
     let changed = context.change_notifier.subscribe();
     let start = match start {
-        Start::Now => LogStart::After(engine.head()),
+        Start::Now => LogStart::After(engine.committed()),
         Start::Oldest => LogStart::Oldest,
         Start::After(position) => LogStart::After(position),
     };
@@ -89,7 +89,7 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
 /// had the position, or it has not reached it yet.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
     let epochs = engine.standing().epochs;
-    let is_ahead = place.sequence > engine.head().sequence;
+    let is_ahead = place.sequence > engine.committed().sequence;
     if is_ahead && (place.epoch > epochs.newest() || epochs.has(place)) {
         return Ok(change::not_reached(place));
     }

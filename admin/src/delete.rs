@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_engine::{DeleteKey, KeyId};
+use talos_model::{DeleteKey, KeyId};
 
 use crate::context::Context;
 use crate::engine_call;

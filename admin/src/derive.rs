@@ -3,7 +3,8 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::derive;
 use talos_api::error::{ApiError, Reason};
-use talos_engine::{CacheMode, DeriveToken, KeyId, Query, Record, clock};
+use talos_credentials::DeriveToken;
+use talos_model::{CacheMode, KeyId, Query, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::route::Endpoint;
-use talos_engine::KeyKind;
+use talos_model::KeyKind;
 
 use crate::context::Context;
 use crate::{

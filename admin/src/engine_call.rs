@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use talos_api::error::ApiError;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{
-    CommandError, Engine, KeyId, ListQuery, LogRead, LogStart, Page, ReadError, ReadLimits, Record,
-    TenantId, TypedCommand,
+use talos_engine::{Engine, LogStart};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    CommandError, KeyId, ListQuery, LogRead, Page, ReadError, ReadLimits, Record, TenantId,
+    TypedCommand,
 };
 use tokio::sync::oneshot;
 

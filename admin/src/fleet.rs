@@ -61,7 +61,7 @@ pub(crate) async fn change(
     let answer = answer.await;
     // This also applies to errors. "Already revoked", for example, depends on a revocation that
     // replicas may not have yet.
-    let head = context.engine.head();
+    let head = context.engine.committed();
     context
         .fleet
         .acknowledge(head, required)

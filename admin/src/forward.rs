@@ -185,7 +185,7 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use talos_api::route::{self, Resolution, Surface};
-    use talos_engine::TenantId;
+    use talos_model::TenantId;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::key;
-use talos_engine::{KeyId, clock};
+use talos_model::{KeyId, clock};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -3,8 +3,8 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::import;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Record, clock};
+use talos_model::Record;
+use talos_model::clock::{self, UnixMillis};
 
 use crate::context::Context;
 use crate::engine_call;

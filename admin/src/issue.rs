@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::{issue, short};
-use talos_engine::{IssueKey, Issued, clock};
+use talos_model::{IssueKey, Issued, clock};
 
 use crate::context::Context;
 use crate::engine_call;

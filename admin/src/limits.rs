@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use talos_engine::ReadLimits;
+use talos_model::ReadLimits;
 
 /// Requests that may wait for a handler. The data plane answers 503 to more.
 pub(crate) const QUEUE_REQUESTS: usize = 1024;

@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::list::{self, Asked, Collection};
-use talos_engine::{KeyKind, clock};
+use talos_model::{KeyKind, clock};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -162,11 +162,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-    use std::sync::mpsc as std_mpsc;
+    use std::sync::{Mutex, mpsc as std_mpsc};
 
     use talos_api::route::{Endpoint, PathKeyId};
-    use talos_engine::TenantId;
+    use talos_model::TenantId;
 
     use super::*;
 

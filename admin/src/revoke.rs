@@ -4,7 +4,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_engine::{KeyId, RevokeKey};
+use talos_model::{KeyId, RevokeKey};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
-use talos_engine::{BulkRevocation, Matcher, RevokeWhere, TenantId};
+use talos_model::{BulkRevocation, Matcher, RevokeWhere, TenantId};
 
 use crate::context::Context;
 use crate::engine_call;
@@ -35,21 +35,21 @@ pub(crate) async fn revoke_where(
         reason,
         description,
     };
-    let rule = engine_call::submit(&context.engine, command).await?;
-    let matched = count_ended(context, rule.clone()).await;
+    let bulk_revocation = engine_call::submit(&context.engine, command).await?;
+    let matched = count_ended(context, bulk_revocation.clone()).await;
     context
         .metrics
         .keys_revoked(reason, matched.unwrap_or_default());
     tracing::info!(
         event = "RevocationRuleAdded",
-        rule_id = %rule.id,
-        tenant = %rule.tenant,
-        position = %rule.position,
+        rule_id = %bulk_revocation.id,
+        tenant = %bulk_revocation.tenant,
+        position = %bulk_revocation.position,
         keys = matched,
         request_id = request.request_id,
         "all API keys that have something in common were revoked"
     );
-    let body = revoke_where::render_response(&rule, matched);
+    let body = revoke_where::render_response(&bulk_revocation, matched);
     Ok(ControlResponse::json(200, body))
 }
 

@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::rotate;
-use talos_engine::{KeyId, RotateKey, clock};
+use talos_model::{KeyId, RotateKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;

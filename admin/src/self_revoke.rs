@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
-use talos_engine::{CacheMode, KeyId, Query, RevokeKey, clock};
+use talos_model::{CacheMode, KeyId, Query, RevokeKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -4,7 +4,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::{key, update};
-use talos_engine::{KeyId, UpdateKey, clock};
+use talos_model::{KeyId, UpdateKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;

@@ -5,15 +5,15 @@ mod outcome;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
+use talos_credentials::MacaroonPrefixes;
+use talos_model::clock::UnixMillis;
+use talos_model::{ImportKey, Record, TenantId};
 
 use crate::error::ApiError;
-use crate::import;
 use crate::json::{self, Field, Kind, Object};
 use crate::key::{ImportedApiKey, Resource};
 use crate::names::Named;
-use crate::{limits, render};
+use crate::{import, limits, render};
 
 pub use outcome::ItemOutcome;
 

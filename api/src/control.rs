@@ -7,7 +7,7 @@ pub(crate) mod response;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use talos_engine::TenantId;
+use talos_model::TenantId;
 
 use crate::route::{Endpoint, PathKeyId};
 

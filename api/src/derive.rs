@@ -7,20 +7,16 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::token::{CustomClaims, MintError, NoSuchKey, TokenType};
-use talos_engine::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+use talos_credentials::shape::{self, Shape};
+use talos_credentials::token::{CustomClaims, MintError, NoSuchKey, TokenType};
+use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+use talos_model::clock::UnixMillis;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_fields;
-use crate::key_tables;
-use crate::limits;
 use crate::names::{Named, TokenAlgorithm};
-use crate::render;
 use crate::schema::{FreeObject, Timestamp};
-use crate::timestamp;
+use crate::{key_fields, key_tables, limits, render, timestamp};
 
 const ALGORITHM: Field = Field::new(
     "algorithm",

@@ -1,6 +1,6 @@
 //! Filters of lists, a subset of AIP-160: `actor_id="…"` and `status=KEY_STATUS_…` with `AND`.
 
-use talos_engine::Status;
+use talos_model::Status;
 
 use crate::error::ApiError;
 use crate::limits;

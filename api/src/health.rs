@@ -1,6 +1,6 @@
 //! The answers of the health routes, which are on the API's port and on the metrics port.
 
-use talos_engine::Health;
+use talos_model::Health;
 
 use crate::control::ControlResponse;
 use crate::error::ApiError;
@@ -37,12 +37,13 @@ pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::Position;
+
     use super::*;
     use crate::fleet::{
         Acknowledgement, DivergedChanges, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
         Rejoined, Writes,
     };
-    use talos_engine::Position;
 
     /// A node of which only the readiness is asked.
     struct Somewhere(Result<(), ApiError>);

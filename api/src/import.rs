@@ -2,20 +2,19 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
+use talos_credentials::shape::{self, Shape};
+use talos_credentials::{MacaroonPrefixes, imported_key_id};
+use talos_model::clock::UnixMillis;
+use talos_model::{ImportKey, Record, TenantId};
 
 use crate::error::ApiError;
-use crate::issue;
 use crate::json::{self, Field, Fields, Kind, Object};
 use crate::key::{ImportedApiKey, Resource};
 use crate::key_tables::{
     ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
     VISIBILITY,
 };
-use crate::{limits, render};
+use crate::{issue, limits, render};
 
 const RAW_KEY: Field = Field::new(
     "raw_key",
@@ -111,11 +110,12 @@ pub(crate) struct Imported<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use talos_credentials::issued::{ChecksumKey, make};
+    use talos_model::Secret;
+
     use super::*;
     use crate::key::tests::full;
-    use serde_json::{Value, json};
-    use talos_engine::Secret;
-    use talos_engine::credential::issued::{ChecksumKey, make};
 
     /// A key that some server issued.
     fn issued() -> String {

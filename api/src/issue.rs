@@ -2,18 +2,17 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{IssueKey, Record, Secret, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{IssueKey, Record, Secret, TenantId};
 
 use crate::error::ApiError;
 use crate::json::{self, Fields, Object};
 use crate::key::{IssuedApiKey, Resource};
-use crate::key_fields;
 use crate::key_tables::{
     ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
     VISIBILITY,
 };
-use crate::{limits, render};
+use crate::{key_fields, limits, render};
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use talos_engine::cidr::Cidr;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyId, RateLimitPolicy, Record};
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyId, RateLimitPolicy, Record};
 
 use crate::names::{KeyStatus, KeyVisibility, Named, RevocationReason};
 use crate::render::{as_text, verbatim};
@@ -163,9 +163,10 @@ kind_of_key!(ImportedApiKey, "A key of another system that was imported.");
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use talos_model::{Revocation, RevocationReason as Reason, Sequence, TenantId, Visibility};
+
     use super::*;
     use crate::names::Enumeration as _;
-    use talos_engine::{Revocation, RevocationReason as Reason, Sequence, TenantId, Visibility};
 
     pub(crate) const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 

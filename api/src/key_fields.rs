@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use talos_engine::cidr::Cidr;
-use talos_engine::{RateLimitPolicy, RevocationReason, Visibility, duration};
+use talos_model::cidr::Cidr;
+use talos_model::{RateLimitPolicy, RevocationReason, Visibility, duration};
 
 use crate::error::ApiError;
 use crate::json::{Field, Fields};
@@ -12,8 +12,7 @@ use crate::key_tables::{
     ALLOWED_CIDRS, CREDENTIAL, IP_RESTRICTION, METADATA, PERMISSIONS, QUOTA, RATE_LIMIT_POLICY,
     REASON, REQUEST_ID, SCOPES, TTL, UNIT, VISIBILITY, WINDOW,
 };
-use crate::limits;
-use crate::names;
+use crate::{limits, names};
 
 /// A text of 1 to `max_chars` characters.
 pub(crate) fn required(

@@ -27,7 +27,7 @@ pub const PREFIX_CHARS: usize = 16;
 /// The most bytes of metadata in the condition of a bulk revocation, names and values together.
 pub const WHERE_METADATA_BYTES: usize = 4 * 1024;
 /// The longest credential, in bytes.
-pub const CREDENTIAL_BYTES: usize = talos_engine::limits::CREDENTIAL_BYTES;
+pub const CREDENTIAL_BYTES: usize = talos_model::limits::CREDENTIAL_BYTES;
 /// The longest key that can be imported, in bytes. A longer one could not be verified.
 pub const RAW_KEY_BYTES: usize = CREDENTIAL_BYTES;
 /// The most keys of one import.

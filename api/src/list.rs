@@ -4,8 +4,8 @@ use std::iter::repeat;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, ListQuery, Page, Selection, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, ListQuery, Page, Selection, TenantId};
 
 use crate::error::ApiError;
 use crate::filter::{self, Filter};
@@ -164,10 +164,11 @@ pub(crate) struct ImportedKeys<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use talos_model::{Secret, Status};
+
     use super::*;
     use crate::key::tests::{ID, bare};
-    use serde_json::{Value, json};
-    use talos_engine::{Secret, Status};
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 

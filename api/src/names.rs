@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use talos_engine::token::TokenType;
-use talos_engine::{Event, RevocationReason as Reason, Status, Visibility};
+use talos_credentials::token::TokenType;
+use talos_model::{Event, RevocationReason as Reason, Status, Visibility};
 
 /// An enum of the API. Its values are those of an enum of Rust.
 pub(crate) trait Enumeration {

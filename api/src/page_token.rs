@@ -12,7 +12,7 @@ use crypto_secretbox::XSalsa20Poly1305;
 use crypto_secretbox::aead::{Aead as _, KeyInit as _};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
-use talos_engine::{KeyKind, Secret, Selection, Status};
+use talos_model::{KeyKind, Secret, Selection, Status};
 
 use crate::error::ApiError;
 use crate::limits;
@@ -124,8 +124,9 @@ fn digest(selection: &Selection) -> [u8; DIGEST_BYTES] {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::TenantId;
+
     use super::*;
-    use talos_engine::TenantId;
 
     const NONCE: Nonce = [7; NONCE_BYTES];
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use talos_engine::Standing;
+use talos_model::Standing;
 
 use crate::timestamp;
 
@@ -51,12 +51,13 @@ impl QuotaFields {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use talos_model::Refusal;
+    use talos_model::clock::UnixMillis;
+
     use super::*;
     use crate::key::tests::full;
     use crate::verify::{refused_body, render_valid};
-    use serde_json::Value;
-    use talos_engine::Refusal;
-    use talos_engine::clock::UnixMillis;
 
     #[test]
     fn quota_fields_go_into_any_answer() {

@@ -1,6 +1,6 @@
 //! What the API says about a refused credential. Every refusal has one constant body.
 
-use talos_engine::Refusal;
+use talos_model::Refusal;
 
 use crate::names::enumeration;
 

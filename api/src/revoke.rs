@@ -1,6 +1,6 @@
 //! Revoking a key: `POST …/{key_id}:revoke`.
 
-use talos_engine::RevocationReason;
+use talos_model::RevocationReason;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Object};

@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{BulkRevocation, Matcher, RevocationReason};
+use talos_model::{BulkRevocation, Matcher, RevocationReason};
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
@@ -197,8 +197,9 @@ pub fn render_response(revocation: &BulkRevocation, matched: Option<u64>) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use talos_model::clock::UnixMillis;
+
     use super::*;
-    use talos_engine::clock::UnixMillis;
 
     fn message(body: &str) -> String {
         let error = parse_request(body.as_bytes()).expect_err(body);

@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{FieldChanges, Rotation, Visibility};
+use talos_model::clock::UnixMillis;
+use talos_model::{FieldChanges, Rotation, Visibility};
 
 use crate::error::ApiError;
 use crate::json::{self, Object};
@@ -81,10 +81,11 @@ pub(crate) struct Rotated<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use talos_model::Secret;
+
     use super::*;
     use crate::key::tests::{bare, full};
-    use serde_json::Value;
-    use talos_engine::Secret;
 
     #[test]
     fn what_is_there_is_overridden_and_the_rest_inherited() {

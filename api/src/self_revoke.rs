@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::{MacaroonPrefixes, RevocationReason};
+use talos_credentials::MacaroonPrefixes;
+use talos_credentials::shape::{self, Shape};
+use talos_model::RevocationReason;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};

@@ -3,8 +3,8 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{IssueKey, KeyId, Record, Secret, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{IssueKey, KeyId, Record, Secret, TenantId};
 
 use crate::error::ApiError;
 use crate::issue::{self, Identity};

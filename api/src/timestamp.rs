@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use talos_engine::clock::UnixMillis;
+use talos_model::clock::UnixMillis;
 
 /// The instant as text, see [`Text`].
 #[must_use]

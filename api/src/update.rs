@@ -1,13 +1,12 @@
 //! Changing a key: `PATCH …/{key_id}?update_mask=…` (AIP-134).
 
-use talos_engine::FieldChanges;
+use talos_model::FieldChanges;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_fields;
 use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES};
-use crate::limits;
 use crate::query::{self, Parameter};
+use crate::{key_fields, limits};
 
 /// A field that can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +145,9 @@ fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::RateLimitPolicy;
+
     use super::*;
-    use talos_engine::RateLimitPolicy;
 
     const ALL: &str = "update_mask=name,scopes,metadata,rate_limit_policy,ip_restriction";
     const EVERY_FIELD: &str = r#"{"name":"n","scopes":["s"],"metadata":{"a":1},

@@ -10,10 +10,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use talos_engine::token::{CustomClaims, SigningKeys, TokenType};
-use talos_engine::{
-    Answer, CacheMode, CacheStatus, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
-    KeyringSettings, ListQuery, Options, Outcome, Page, Record, Step, TokenSettings, Verdict,
+use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
+use talos_credentials::{DeriveToken, Keyring, KeyringSettings, TokenSettings};
+use talos_engine::{Engine, Options, VerifyStep};
+use talos_model::{
+    Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, ListQuery, Outcome, Page,
+    Record, Verdict,
 };
 use talos_test_kit::engine::{keyring_settings, new_key, options, query, verify};
 
@@ -233,7 +235,7 @@ impl Scratch {
             }
             other => panic!("not valid: {other:?}"),
         });
-        assert!(matches!(step, Step::Answered(())), "not in memory");
+        assert!(matches!(step, VerifyStep::Answered(())), "not in memory");
     }
 
     /// Loads all keys into the cells. Returns when the memory of the cells has not grown for 200
@@ -270,7 +272,7 @@ impl Scratch {
                 (found.cache, is_valid(found))
             });
         match step {
-            Step::Answered((cache, true)) => cache,
+            VerifyStep::Answered((cache, true)) => cache,
             _ => panic!("not valid, or not in memory"),
         }
     }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use talos_config::ConfigError;
+use talos_credentials::token::MintError;
 use talos_engine::OpenError;
 use talos_engine::backup::RestoreError;
-use talos_engine::limits::CREDENTIAL_BYTES;
-use talos_engine::token::MintError;
+use talos_model::limits::CREDENTIAL_BYTES;
 use talos_node::NodeError;
 use talos_proxy::ProxyError;
 use talos_server::ServerError;

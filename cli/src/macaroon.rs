@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Subcommand};
-use talos_engine::cidr::Cidr;
-use talos_engine::clock::UnixMillis;
-use talos_engine::duration;
-use talos_engine::token::macaroon::attenuate;
-use talos_engine::token::{Claims, Macaroon, MintError, Narrowing};
+use talos_credentials::token::macaroon::attenuate;
+use talos_credentials::token::{Claims, Macaroon, MintError, Narrowing};
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::duration;
 
 use crate::console::{Console, secret_argument};
 use crate::error::CliError;

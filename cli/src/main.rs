@@ -24,7 +24,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use talos_engine::clock;
+use talos_model::clock;
 
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_config::{Log, LogFormat, LogLevel};
-use talos_engine::duration;
+use talos_model::duration;
 use talos_proxy::limits::UPSTREAM_TIMEOUT_MAX;
 use talos_proxy::{
     AllowedHosts, CacheSettings, HostSource, InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl,

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use talos_engine::token::SigningKeys;
-use talos_engine::{RetiredIssuer, Secret, duration};
+use talos_credentials::RetiredIssuer;
+use talos_credentials::token::SigningKeys;
+use talos_model::{Secret, duration};
 
 use crate::input::{ExpiringItem, Fault, Input};
 use crate::scalar::{self, SECRET_CHARACTERS_MIN, TEXT_CHARACTERS_MAX};

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use talos_engine::Secret;
+use talos_model::Secret;
 
 use crate::address::HostPort;
 use crate::error::{Problem, Warning};

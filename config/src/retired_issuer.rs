@@ -1,8 +1,8 @@
 //! Retired issuers: their tokens are still accepted, some of them only until a given time.
 
 use jiff::Timestamp;
-use talos_engine::RetiredIssuer;
-use talos_engine::clock::UnixMillis;
+use talos_credentials::RetiredIssuer;
+use talos_model::clock::UnixMillis;
 
 use crate::scalar;
 

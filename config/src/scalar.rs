@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use talos_engine::Secret;
+use talos_model::Secret;
 
 /// The fewest characters of a secret: 32 hex digits still carry 128 bits.
 pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use talos_engine::token::SigningKeys;
-use talos_engine::{MacaroonPrefixes, RetiredIssuer, Secret};
+use talos_credentials::token::SigningKeys;
+use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
+use talos_model::Secret;
 
 use crate::replication::Replication;
 

@@ -1,6 +1,6 @@
 //! Loads signing keys from `base64://` and `file://` URLs.
 //!
-//! [`talos_engine::token::SigningKeys`] parses and checks the keys while the settings are loaded,
+//! [`talos_credentials::token::SigningKeys`] parses and checks the keys while the settings are loaded,
 //! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
 //! `kid`.
 
@@ -8,8 +8,8 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use talos_engine::Secret;
-use talos_engine::token::SigningKeys;
+use talos_credentials::token::SigningKeys;
+use talos_model::Secret;
 
 /// Adds the keys of one URL to `keys`. The URL is `base64://` with a JWK set (or one JWK) in
 /// standard base64, or `file://` with the path of a file that contains it.

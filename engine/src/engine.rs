@@ -16,8 +16,8 @@ use talos_cells::pin;
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{
-    BulkRevocations, CommandError, KeyId, Leadership, ListQuery, Mode, Page, ReadError, Record,
-    RecordKey, Submission, TenantId, TypedCommand, Visibility,
+    BulkRevocations, CommandError, Health, KeyId, Leadership, ListQuery, Mode, Page, ReadError,
+    Record, RecordKey, Submission, TenantId, TypedCommand, Visibility,
 };
 use uuid::Uuid;
 
@@ -72,15 +72,6 @@ pub struct Options {
 pub struct Loaded {
     pending: PendingRead,
     record: Result<Option<Record>, StorageError>,
-}
-
-/// Whether writes are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Reads and writes work.
-    Ok,
-    /// Writes are stopped, for this reason; verification goes on.
-    WritesStopped(String),
 }
 
 /// One open database and everything that serves it. Shared by reference between all threads.

@@ -36,14 +36,11 @@ mod usage;
 mod verifier;
 mod warm_up;
 
-pub use engine::{Engine, Health, Loaded, LogStart, Options, Watch, decode_change};
+pub use engine::{Engine, Loaded, LogStart, Options, Watch, decode_change};
 pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
 pub use render::{RenderBody, RenderTokenBody};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{OldLogError, Retention};
-pub use verifier::{PendingRead, VerifyStep, VerifyStep as Step};
-
-pub use talos_credentials::{self as credential, *};
-pub use talos_model::{cidr, clock, duration, *};
+pub use verifier::{PendingRead, VerifyStep};

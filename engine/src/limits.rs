@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-pub use talos_model::limits::*;
-
 use talos_model::ReadLimits;
 
 /// Commands that may wait for the committer; beyond it a command is refused as busy.

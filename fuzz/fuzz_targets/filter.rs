@@ -3,14 +3,15 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
 use talos_api::list::{self, Collection};
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, Secret, Selection, Status, TenantId};
 use talos_fuzz::escaped;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, Secret, Selection, Status, TenantId};
 
 static KEYS: LazyLock<PageTokenKeys> =
     LazyLock::new(|| PageTokenKeys::new(&Secret::new("a secret".to_owned()), &[]));

@@ -10,10 +10,10 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use talos_api::list::{self, Asked, Collection};
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, Page, Secret, Selection, Status, TenantId};
 use talos_fuzz::edits::{Edit, edited};
 use talos_fuzz::escaped;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, Page, Secret, Selection, Status, TenantId};
 use uuid::Uuid;
 
 const NOW: UnixMillis = UnixMillis(1_750_000_000_000);

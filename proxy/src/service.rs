@@ -16,10 +16,10 @@ use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
 use talos_api::route::{Endpoint, Match, Target, find};
 use talos_api::{health, verify};
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::IssuedKey;
-use talos_engine::{CacheMode, KeyId, TenantId};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::IssuedKey;
 use talos_metrics::CONTENT_TYPE;
+use talos_model::{CacheMode, KeyId, TenantId};
 
 use crate::body::{BodyStart, LargeBodies, WholeBody};
 use crate::cache::{Cache, Entry};

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::error::ApiError;
-use talos_engine::{Answer, CacheStatus, Loaded, Step};
+use talos_engine::{Loaded, VerifyStep};
+use talos_model::{Answer, CacheStatus};
 use tokio::sync::oneshot;
 
 use crate::head_cache::ReadPosition;
@@ -107,8 +108,8 @@ pub(crate) fn verify(
         .collect();
     let engine = &exchange.core.shared.engine;
     engine.verify_many(&queries, |place, step| match step {
-        Step::Answered(answer) => batch.add(exchange, place, answer),
-        Step::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
+        VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
+        VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
     });
     if batch.reads.is_empty() {
         batch.answer(exchange, output);

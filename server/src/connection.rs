@@ -16,8 +16,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use close::Leftover;
+use receive::Received;
+use state::{Closed, Connection, Stream};
 use talos_api::error::ApiError;
-use talos_engine::clock;
+use talos_model::clock;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
@@ -25,9 +28,6 @@ use crate::parser::Persistence;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits};
-use close::Leftover;
-use receive::Received;
-use state::{Closed, Connection, Stream};
 
 /// Serves `stream` in a task of its own. `peer` is `None` over a Unix socket.
 pub(crate) fn spawn(core: &Rc<Core>, stream: impl Stream, peer: Option<IpAddr>) {

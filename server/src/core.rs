@@ -13,7 +13,7 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_engine::Engine;
-use talos_engine::clock;
+use talos_model::clock;
 
 use crate::cors::CrossOrigin;
 use crate::date::date;

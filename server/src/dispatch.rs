@@ -10,7 +10,7 @@ use talos_api::error::ApiError;
 use talos_api::route::{HotRoute, Resolution, Surface, resolve};
 use talos_api::verify::parse_request;
 use talos_api::{bearer, health};
-use talos_engine::{Loaded, Step};
+use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::batch::{self, Batch};
@@ -155,7 +155,9 @@ fn answer(
         Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
             let question = question(route, head, request.body);
             let context = context(core, head, input);
-            if let Step::Pending(pending) = verify::verify(&exchange, question, context, output) {
+            if let VerifyStep::Pending(pending) =
+                verify::verify(&exchange, question, context, output)
+            {
                 let loaded = verify::read(&exchange, pending);
                 return Next::AwaitRead(loaded, PendingVerification { route, started });
             }

@@ -6,7 +6,8 @@
 use std::io::Write as _;
 
 use talos_api::fleet::POSITION_HEADER;
-use talos_engine::{Engine, Position, Sequence};
+use talos_engine::Engine;
+use talos_model::{Position, Sequence};
 
 use crate::date::Date;
 
@@ -103,7 +104,7 @@ impl HeadCache {
     }
 
     fn refresh(&mut self, engine: &Engine) {
-        let (committed, in_flight) = (engine.head(), engine.ceiling());
+        let (committed, in_flight) = (engine.committed(), engine.in_flight());
         self.committed = committed.sequence;
         write_head(&mut self.at_committed, &self.date, Some(committed));
         write_head(&mut self.at_in_flight, &self.date, Some(in_flight));
@@ -124,9 +125,10 @@ fn write_head(bytes: &mut Vec<u8>, date: &Date, position: Option<Position>) {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::Epoch;
+
     use super::*;
     use crate::date::date;
-    use talos_engine::Epoch;
 
     fn at(epoch: u64, sequence: u64) -> Position {
         Position {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use talos_api::route::HotRoute;
-use talos_engine::{CacheStatus, Refusal};
+use talos_model::{CacheStatus, Refusal};
 
 /// A number that one core writes and any thread reads.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use httparse::{Header, Status};
 use talos_api::error::ApiError;
 use talos_api::fleet::MIN_POSITION_HEADER;
 use talos_api::route::HotRoute;
-use talos_engine::{CacheMode, Position};
+use talos_model::{CacheMode, Position};
 
 use crate::limits;
 

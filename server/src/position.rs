@@ -6,7 +6,7 @@
 use talos_api::control::ControlPlane;
 use talos_api::error::ApiError;
 use talos_api::fleet::{self, MIN_POSITION_HEADER, REACH_WAIT, Reach};
-use talos_engine::Position;
+use talos_model::Position;
 use tokio::sync::oneshot;
 
 use crate::core::Core;

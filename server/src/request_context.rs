@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use talos_engine::clock::UnixMillis;
-use talos_engine::{CacheMode, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{CacheMode, TenantId};
 
 /// The circumstances of one request.
 #[derive(Clone, Copy, Debug)]

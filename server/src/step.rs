@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use talos_api::control::{BodyStream, ControlResponse};
 use talos_engine::Loaded;
-use talos_engine::clock::UnixMillis;
+use talos_model::clock::UnixMillis;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;

@@ -6,10 +6,8 @@
 use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
 use talos_api::verify::{VerifyRequest, refused_body};
-use talos_engine::PendingRead;
-use talos_engine::{
-    Answer, CacheStatus, Loaded, Query, RateLimit, RateLimitPolicy, Refusal, Step, Verdict,
-};
+use talos_engine::{Loaded, PendingRead, VerifyStep};
+use talos_model::{Answer, CacheStatus, Query, RateLimit, RateLimitPolicy, Refusal, Verdict};
 use tokio::sync::oneshot;
 
 use crate::metrics::Outcomes;
@@ -25,12 +23,12 @@ pub(crate) fn verify(
     question: Question<'_>,
     context: RequestContext,
     output: &mut Vec<u8>,
-) -> Step<()> {
+) -> VerifyStep<()> {
     let request = match question {
         Ok(request) => request,
         Err(error) => {
             exchange.refuse(output, &error);
-            return Step::Answered(());
+            return VerifyStep::Answered(());
         }
     };
     with_query(&request, context, |query| {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use talos_engine::{Keyring, KeyringSettings, Options, Secret};
+use talos_credentials::{Keyring, KeyringSettings};
+use talos_engine::Options;
+use talos_model::Secret;
 use talos_test_kit::engine::{keyring_settings, prefixes};
 
 use super::tokens::SECRET;

@@ -149,7 +149,7 @@ fn an_answer_is_kept_no_longer_than_its_credential_lives() {
     let upstream = scripted::Scripted::start(|_| {
         let end = std::time::SystemTime::now() + std::time::Duration::from_millis(2500);
         let end = end.duration_since(std::time::UNIX_EPOCH).unwrap();
-        let end = talos_engine::clock::UnixMillis(i64::try_from(end.as_millis()).unwrap());
+        let end = talos_model::clock::UnixMillis(i64::try_from(end.as_millis()).unwrap());
         let end = talos_api::timestamp::format(end);
         let body = format!(r#"{{"is_valid":true,"key_id":"k","expire_time":"{end}"}}"#);
         scripted::json(200, &body)

@@ -1,7 +1,8 @@
 //! Requests by endpoint: answers by status, durations, and how many are in flight.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -151,7 +152,7 @@ impl Drop for RequestTimer {
 #[cfg(test)]
 mod tests {
     use talos_api::route::{self, Endpoint, PathKeyId, Resolution, Surface};
-    use talos_engine::TenantId;
+    use talos_model::TenantId;
 
     use super::*;
 

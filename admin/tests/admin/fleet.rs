@@ -5,7 +5,7 @@ use talos_api::fleet::{
     Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Writes,
 };
-use talos_engine::Position;
+use talos_model::Position;
 
 /// A node that takes changes and waits for no replica.
 pub struct SingleNode {

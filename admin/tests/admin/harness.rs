@@ -1,7 +1,6 @@
 //! A control plane on an engine of its own, in a directory that is removed afterwards.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
@@ -9,10 +8,9 @@ use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
-use talos_engine::{
-    Answer, CacheMode, Engine, Keyring, KeyringSettings, Options, Prefixes, Query, Refusal, Secret,
-    TenantId, Verdict,
-};
+use talos_credentials::{Keyring, KeyringSettings, Prefixes};
+use talos_engine::{Engine, Options};
+use talos_model::{Answer, CacheMode, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;

@@ -7,7 +7,7 @@ use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::Secret;
+use talos_model::Secret;
 use talos_test_kit::http::{Answer, Connection};
 
 use crate::fleet::SingleNode;

@@ -7,7 +7,7 @@ use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{Endpoint, PathKeyId};
-use talos_engine::{Secret, TenantId};
+use talos_model::{Secret, TenantId};
 
 use crate::fleet::SingleNode;
 use crate::harness::{Harness, ISSUED_KEYS};

@@ -1,6 +1,6 @@
 //! The outcome of one key of a batch.
 
-use talos_engine::Record;
+use talos_model::Record;
 
 use crate::error::{ApiError, Reason};
 use crate::names::enumeration;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{BulkRevocation, Change, Event, Position, Subject};
+use talos_model::{BulkRevocation, Change, Event, Position, Subject};
 
 use crate::key::{IssuedApiKey, Resource};
 use crate::names::{Enumeration as _, EventName, Named, RevocationReason};
-use crate::render;
 use crate::schema::Timestamp;
-use crate::timestamp;
+use crate::{render, timestamp};
 
 /// The media type of the answer.
 pub const CONTENT_TYPE: &str = "text/event-stream";

@@ -1,7 +1,7 @@
 //! A change for tests.
 
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Change, Event, Subject};
+use talos_model::clock::UnixMillis;
+use talos_model::{Change, Event, Subject};
 
 use crate::key::tests::full;
 

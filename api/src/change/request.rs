@@ -1,6 +1,6 @@
 //! Reading where a feed begins and which changes it has.
 
-use talos_engine::{Change, Event, Position, TenantId};
+use talos_model::{Change, Event, Position, TenantId};
 use uuid::Uuid;
 
 use crate::error::ApiError;

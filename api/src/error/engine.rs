@@ -1,6 +1,6 @@
 //! How errors of the engine are answered.
 
-use talos_engine::{CommandError, ReadError, Rejection};
+use talos_model::{CommandError, ReadError, Rejection};
 
 use super::ApiError;
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use talos_engine::Position;
+use talos_model::Position;
 
 use crate::error::ApiError;
 

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use talos_engine::StateHash;
+use talos_model::StateHash;
 
 use crate::control::ControlResponse;
 use crate::render;

@@ -1,10 +1,11 @@
 //! Accepted and rejected requests, and the limits of their fields.
 
+use serde_json::{Value, json};
+use talos_model::cidr::Cidr;
+use talos_model::{RateLimitPolicy, Visibility};
+
 use super::*;
 use crate::key::tests::{bare, full};
-use serde_json::{Value, json};
-use talos_engine::cidr::Cidr;
-use talos_engine::{RateLimitPolicy, Visibility};
 
 const DEFAULT_TTL_MS: u64 = 7_000;
 

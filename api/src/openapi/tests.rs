@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{Refusal, Standing};
+
 use super::*;
 use crate::key::tests::full;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Refusal, Standing};
 
 fn operations(document: &Value) -> Vec<(&String, &String, &Value)> {
     let paths = document["paths"].as_object().expect("paths");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use talos_engine::KeyId;
+use talos_model::KeyId;
 
 use super::*;
 

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use talos_engine::clock::UnixMillis;
-use talos_engine::token::Claims;
-use talos_engine::{KeyId, Record, Status};
+use talos_credentials::token::Claims;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyId, Record, Status};
 
 use crate::key::Policy;
 use crate::names::{KeyStatus, KeyVisibility, Named};

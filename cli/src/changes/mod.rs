@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use talos_api::change::EVENTS;
-use talos_engine::Position;
+use talos_model::Position;
 
 use self::events::{Events, Item};
 use self::line::{Format, Line};

@@ -155,7 +155,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
 
 #[cfg(test)]
 mod tests {
-    use talos_engine::token::SigningKeys;
+    use talos_credentials::token::SigningKeys;
 
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use talos_engine::cidr::Cidr;
-use talos_engine::duration::{self, InvalidDuration};
+use talos_model::cidr::Cidr;
+use talos_model::duration::{self, InvalidDuration};
 
 /// The addresses from which a key may be used.
 #[derive(Debug, Serialize)]

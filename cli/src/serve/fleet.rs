@@ -10,7 +10,8 @@ use talos_api::fleet::{
     PrimaryLink, REACH_WAIT, Reach, RefusalCount, Rejoined, ReplicaState, Role, Writes,
 };
 use talos_config::{ReplicationRole, Settings};
-use talos_engine::{Engine, LoggedChange, Mode, Position};
+use talos_engine::Engine;
+use talos_model::{LoggedChange, Mode, Position};
 use talos_node::{
     ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
     RequiredReplicas, WriteRole,
@@ -46,7 +47,7 @@ impl Plan {
                     .unwrap_or_default(),
             },
         };
-        let shared = |secret: &talos_engine::Secret| {
+        let shared = |secret: &talos_model::Secret| {
             SharedSecret::new(secret.expose().as_bytes())
                 .map_err(|error| CliError::Fleet(format!("replication.secret: {error}")))
         };
@@ -199,7 +200,7 @@ impl Fleet for Member {
             role: Role::None,
             node_id: self.node.name().to_string(),
             epoch: self.engine.standing().epochs.newest().0,
-            position: self.engine.head().to_string(),
+            position: self.engine.committed().to_string(),
             ready: self.node.is_ready(),
             reason: self.node.unready().map(|reason| reason.to_string()),
             replicas: None,

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Engine, Health};
+use talos_engine::Engine;
 use talos_metrics::Exposition;
+use talos_model::Health;
+use talos_model::clock::UnixMillis;
 use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
-use super::VERSION;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
-use super::replication_metrics as replication;
+use super::{VERSION, replication_metrics as replication};
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a

@@ -30,11 +30,10 @@ use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
 use talos_config::{CacheType, Credentials, Settings, Warning};
-use talos_engine::clock::{self, UnixMillis};
-use talos_engine::{
-    Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Mode, Options, Prefixes,
-    Retention, TokenSettings,
-};
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
+use talos_model::Mode;
+use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
 use talos_server::{Server, ServerOptions};
 

@@ -9,7 +9,8 @@ use talos_api::fleet::{
     self, Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Role, Writes,
 };
-use talos_engine::{Engine, Position};
+use talos_engine::Engine;
+use talos_model::Position;
 
 /// A server without replication.
 pub(super) struct Standalone(pub(super) Arc<Engine>);
@@ -43,8 +44,8 @@ impl Fleet for Standalone {
         FleetStatus {
             role: Role::None,
             node_id: String::new(),
-            epoch: self.0.head().epoch.0,
-            position: self.0.head().to_string(),
+            epoch: self.0.committed().epoch.0,
+            position: self.0.committed().to_string(),
             ready: true,
             reason: None,
             replicas: None,
@@ -67,7 +68,7 @@ impl Fleet for Standalone {
 }
 
 fn is_shown(engine: &Engine, position: Position) -> bool {
-    let head = engine.head();
+    let head = engine.committed();
     position.epoch == head.epoch && position.sequence <= head.sequence
 }
 
@@ -75,10 +76,10 @@ fn is_shown(engine: &Engine, position: Position) -> bool {
 /// position is one that is being written, or one of an epoch that has ended here, or never comes.
 async fn written(engine: Arc<Engine>, position: Position) -> Result<(), ApiError> {
     let epochs = engine.standing().epochs;
-    if epochs.has(position) && position.sequence <= engine.head().sequence {
+    if epochs.has(position) && position.sequence <= engine.committed().sequence {
         return Ok(());
     }
-    let ceiling = engine.ceiling();
+    let ceiling = engine.in_flight();
     if position.epoch != ceiling.epoch || position.sequence > ceiling.sequence {
         return Err(fleet::beyond(position));
     }

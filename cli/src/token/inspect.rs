@@ -2,11 +2,11 @@
 //! it.
 
 use serde_json::{Value, json};
-use talos_engine::TenantId;
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::IssuedKey;
-use talos_engine::token::{Claims, Jwt, Macaroon, Narrowing, TokenFault, TokenType};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::IssuedKey;
+use talos_credentials::token::{Claims, Jwt, Macaroon, Narrowing, TokenFault, TokenType};
+use talos_model::TenantId;
+use talos_model::clock::UnixMillis;
 
 use super::report::Report;
 use super::validity;

@@ -7,8 +7,8 @@ mod validity;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use talos_engine::clock::UnixMillis;
-use talos_engine::limits::CREDENTIAL_BYTES;
+use talos_model::clock::UnixMillis;
+use talos_model::limits::CREDENTIAL_BYTES;
 
 use crate::console::{Console, secret_argument};
 use crate::error::CliError;

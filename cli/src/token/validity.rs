@@ -1,7 +1,7 @@
 //! Describes the times of tokens in words.
 
 use talos_api::timestamp;
-use talos_engine::clock::UnixMillis;
+use talos_model::clock::UnixMillis;
 
 const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 60 * MINUTE_S;

@@ -1,6 +1,6 @@
 //! `db`: where keys are stored.
 
-use talos_engine::limits::SHARDS_MAX;
+use talos_model::limits::SHARDS_MAX;
 
 use super::number::{self, MEMORY_MAX, MEMORY_MIN};
 use crate::key::{Fallback, Key, public, secret};

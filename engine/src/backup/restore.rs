@@ -122,7 +122,7 @@ pub fn restore<R: Read + Seek>(
     engine.promote(None).map_err(refused)?;
     let restored = Restored {
         changes,
-        position: engine.head(),
+        position: engine.committed(),
         epoch: engine.standing().epochs.newest().0,
         acknowledged: log.and_then(|found| found.log.lost_after()),
         backup: checked,
@@ -192,7 +192,7 @@ impl<'a> Found<'a> {
     ) -> Result<u64, RestoreError> {
         let mut count = 0;
         loop {
-            let after = engine.head();
+            let after = engine.committed();
             let changes = self
                 .log
                 .changes_after(after, RESTORE_CHANGES_AT_ONCE)

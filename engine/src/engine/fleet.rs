@@ -42,12 +42,12 @@ impl Engine {
     }
 
     /// The last change that is durable and that verifications see. Takes no lock.
-    pub fn head(&self) -> Position {
+    pub fn committed(&self) -> Position {
         self.commit_position.committed()
     }
 
     /// The last change that any answer given so far can rest on: of the group that is being written, or else [`Engine::head`].
-    pub fn ceiling(&self) -> Position {
+    pub fn in_flight(&self) -> Position {
         self.commit_position.in_flight()
     }
 
@@ -89,7 +89,7 @@ impl Engine {
     /// # Errors
     /// When storage cannot be read.
     pub fn changes_after(&self, after: Position, limits: ReadLimits) -> Result<LogRead, ReadError> {
-        let head = self.head().sequence;
+        let head = self.committed().sequence;
         let read = self.store.changes_after(after, head, limits);
         read.map_err(unreadable)
     }

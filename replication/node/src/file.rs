@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use talos_engine::Mode;
+use talos_model::Mode;
 use talos_replication::ids::NodeId;
 
 use crate::settings::ConfiguredRole;

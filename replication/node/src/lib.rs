@@ -69,7 +69,7 @@ impl Node {
         if !file.is_promoted_over(&settings.configured_role) {
             file.note_promotion(None).map_err(NodeError::File)?;
         }
-        let (moved, committed) = watch::channel(engine.head());
+        let (moved, committed) = watch::channel(engine.committed());
         let follows = engine.watch(move |position| {
             moved.send_replace(position);
         });
@@ -155,7 +155,7 @@ impl Node {
     /// epoch; [`Node::reach`] decides those.
     #[must_use]
     pub fn shows(&self, position: Position) -> bool {
-        let head = self.shared.engine.head();
+        let head = self.shared.engine.committed();
         head.epoch == position.epoch && position.sequence <= head.sequence
     }
 

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Engine, FollowError};
-use talos_model::{Epoch, EpochHistory, Position};
+use talos_engine::Engine;
+use talos_model::clock::UnixMillis;
+use talos_model::{Epoch, EpochHistory, FollowError, Position};
 use talos_replication::driver::primary::{PrimaryHandle, PrimaryNode};
 use talos_replication::message::LastUsed;
 use tokio::sync::watch;

@@ -59,7 +59,7 @@ impl Shared {
         };
         let durable_state = DurableState {
             history: self.engine.standing().epochs,
-            progress: Progress::At(self.engine.head()),
+            progress: Progress::At(self.engine.committed()),
             last,
         };
         let settings = ReplicaSettings {

@@ -1,13 +1,11 @@
 //! The settings of a node, and its errors.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
-use talos_engine::LoggedChange;
-use talos_model::Position;
+use talos_model::{LoggedChange, Position};
 use talos_replication::driver::tls::{PrimaryTls, ReplicaTls};
 use talos_replication::secret::Secrets;
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use talos_engine::{FollowError, LogRead, LoggedChange, Mode, ReadLimits, UsedKey};
-use talos_model::{Epoch, Position};
+use talos_engine::UsedKey;
+use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimarySettings};
@@ -183,7 +183,7 @@ impl Shared {
         let mut committed = self.committed.clone();
         loop {
             committed.mark_unchanged();
-            let (standing, shown) = (self.engine.standing(), self.engine.head());
+            let (standing, shown) = (self.engine.standing(), self.engine.committed());
             let is_there = standing.copying.is_none()
                 && position.sequence <= shown.sequence
                 && standing.epochs.has(position);
@@ -268,7 +268,7 @@ impl Shared {
             _ => return Err(NOT_DIVERGED),
         };
         let engine = Arc::clone(&self.engine);
-        let head = self.engine.head();
+        let head = self.engine.committed();
         let mut kept = self.settings.directory.clone().into_os_string();
         kept.push(format!("-kept-{head}"));
         let kept = PathBuf::from(kept);
@@ -294,13 +294,13 @@ impl Shared {
             },
             _ => return Err(NOT_DIVERGED),
         };
-        let failed = |error: talos_engine::ReadError| NodeRefusal::Failed(error.to_string());
+        let failed = |error: talos_model::ReadError| NodeRefusal::Failed(error.to_string());
         let epochs = self.engine.standing().epochs;
         let at = |sequence| Position {
             epoch: epochs.epoch_of(sequence).unwrap_or(Epoch::FIRST),
             sequence,
         };
-        let head = self.engine.head();
+        let head = self.engine.committed();
         let total = head.sequence.0.saturating_sub(fork.0);
         let mut changes: Vec<LoggedChange> = Vec::new();
         let mut after = at(fork);

@@ -4,7 +4,7 @@ use std::{io, mem};
 
 use monoio::buf::SliceMut;
 use talos_api::error::ApiError;
-use talos_engine::clock;
+use talos_model::clock;
 
 use super::buffer::emptied;
 use super::state::{Closed, Connection, Stream};

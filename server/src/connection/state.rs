@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
-use talos_engine::clock::{self, UnixMillis};
+use talos_model::clock::{self, UnixMillis};
 
 use crate::core::{BodyClaim, Core};
 use crate::deadlines::{CoarseMillis, Phase, Registered};

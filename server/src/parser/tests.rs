@@ -436,8 +436,8 @@ fn a_demand_is_one_position() {
     assert_eq!(
         demand(&["3.14"]),
         MinPosition::At(Position {
-            epoch: talos_engine::Epoch(3),
-            sequence: talos_engine::Sequence(14),
+            epoch: talos_model::Epoch(3),
+            sequence: talos_model::Sequence(14),
         })
     );
     for ambiguous in [

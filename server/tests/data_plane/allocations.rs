@@ -3,8 +3,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use talos_engine::token::{CustomClaims, TokenType};
-use talos_engine::{DeriveToken, Enforcement, Engine, KeyId, RateLimitPolicy, TenantId};
+use talos_credentials::DeriveToken;
+use talos_credentials::token::{CustomClaims, TokenType};
+use talos_engine::{Enforcement, Engine};
+use talos_model::{KeyId, RateLimitPolicy, TenantId};
 
 use crate::support::{ALIVE, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request};

@@ -8,7 +8,8 @@ use talos_api::fleet::{
     Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Writes,
 };
-use talos_engine::{Engine, Position};
+use talos_engine::Engine;
+use talos_model::Position;
 use tokio::sync::oneshot;
 
 use crate::support::eventually;
@@ -59,7 +60,7 @@ impl Fleet for ScriptedFleet {
     }
 
     fn reach(&self, position: Position) -> Reach {
-        let head = self.engine.head();
+        let head = self.engine.committed();
         if position.epoch == head.epoch && position.sequence <= head.sequence {
             return Reach::Now;
         }

@@ -1,7 +1,7 @@
 //! The position that every answer names, and the one that a request demands.
 
 use talos_api::error::ApiError;
-use talos_engine::{Position, Sequence};
+use talos_model::{Position, Sequence};
 
 use crate::support::{ALIVE, Answer, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request, revoke};
@@ -20,7 +20,7 @@ fn demanding(position: &str) -> String {
 
 /// A position that the node does not show yet, so many changes from now.
 fn ahead(fixture: &Fixture, changes: u64) -> Position {
-    let head = fixture.engine.head();
+    let head = fixture.engine.committed();
     Position {
         sequence: Sequence(head.sequence.0 + changes),
         ..head
@@ -59,7 +59,7 @@ fn every_answer_names_one_position() {
         ];
         for request in requests {
             let answer = fixture.ask(&request);
-            assert_eq!(named(&answer), fixture.engine.head(), "{request}");
+            assert_eq!(named(&answer), fixture.engine.committed(), "{request}");
             assert!(answer.header("Date").is_some_and(|date| date.len() == 29));
             assert!(answer.header("X-Request-Id").is_some());
         }
@@ -96,7 +96,7 @@ fn what_is_shown_already_costs_no_wait() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
         let (credential, _) = issue(&fixture.engine, None);
-        let head = fixture.engine.head();
+        let head = fixture.engine.committed();
         for demanded in [Position::START, head] {
             let fields = demanding(&demanded.to_string());
             for request in [

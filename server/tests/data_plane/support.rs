@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use talos_test_kit::engine::options;
 pub(crate) use talos_test_kit::http::{Answer, Connection};
 
-use crate::allocations::on_this_thread;
-use crate::fleet::ScriptedFleet;
 use talos_api::control::{
     BodyStream, Chunk, Chunks, ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded,
     Reply, Task,
@@ -21,6 +19,9 @@ use talos_engine::{Engine, Options};
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
+
+use crate::allocations::on_this_thread;
+use crate::fleet::ScriptedFleet;
 
 /// Long enough for anything that is going to happen on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

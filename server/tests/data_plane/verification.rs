@@ -1,6 +1,7 @@
 //! Verifications over HTTP, against a real engine.
 
-use talos_engine::{CacheStatus, Engine, IssueKey, KeyId, RateLimitPolicy, RevocationReason};
+use talos_engine::Engine;
+use talos_model::{CacheStatus, IssueKey, KeyId, RateLimitPolicy, RevocationReason};
 use talos_server::metrics::{Counter, Outcomes};
 use talos_test_kit::engine::{new_key, revocation, run};
 

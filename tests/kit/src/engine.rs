@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use talos_engine::{
-    Answer, CacheMode, Command, CommandError, Engine, IssueKey, KeyId, Keyring, KeyringSettings,
-    LastUsedOptions, Options, Outcome, Prefixes, Query, Record, Retention, RevocationReason,
-    RevokeKey, Secret, Step, TenantId, TokenSettings, Visibility, clock,
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_engine::{Engine, LastUsedOptions, Options, Retention, VerifyStep};
+use talos_model::{
+    Answer, CacheMode, Command, CommandError, IssueKey, KeyId, Outcome, Query, Record,
+    RevocationReason, RevokeKey, Secret, TenantId, Visibility, clock,
 };
 
 /// The current HMAC secret of [`keyring_settings`].
@@ -117,8 +118,8 @@ pub fn query(credential: &str, cache: CacheMode) -> Query<'_> {
 /// answer.
 pub fn verify<T>(engine: &Engine, query: &Query<'_>, read: impl Fn(Answer<'_>) -> T) -> T {
     match engine.verify(query, &read) {
-        Step::Answered(answer) => answer,
-        Step::Pending(pending) => {
+        VerifyStep::Answered(answer) => answer,
+        VerifyStep::Pending(pending) => {
             let (sender, receiver) = channel();
             engine.read(pending, move |loaded| {
                 sender.send(loaded).expect("a receiver");

@@ -1,7 +1,7 @@
 //! Events and what is between them, byte for byte.
 
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Matcher, Record, Revocation, RevocationReason, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{Matcher, Record, Revocation, RevocationReason, TenantId};
 use uuid::Uuid;
 
 use super::*;

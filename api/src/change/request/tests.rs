@@ -1,6 +1,6 @@
 //! Where a feed begins, and which changes are chosen.
 
-use talos_engine::{Epoch, Sequence};
+use talos_model::{Epoch, Sequence};
 
 use super::*;
 use crate::change::fixture::change;

@@ -1,11 +1,12 @@
 //! The exact bytes of the bodies, and valid JSON for every key.
 
+use serde_json::Value;
+use talos_model::Refusal;
+
 use super::*;
 use crate::key::tests::{bare, full};
 use crate::verify::random::Random;
 use crate::verify::refused_body;
-use serde_json::Value;
-use talos_engine::Refusal;
 
 #[test]
 fn a_valid_answer_is_exact() {

@@ -7,10 +7,10 @@ fn applied_changes_are_there_after_a_crash() {
     let pair = Pair::new();
     live_through_everything(&pair.primary, "a");
     let mut steps = 0;
-    while let Some(changes) = next(&pair.primary, pair.replica.head()) {
+    while let Some(changes) = next(&pair.primary, pair.replica.committed()) {
         let last = pair.replica.apply(changes).unwrap();
         let crashed = open_replica(&pair.crashed_replica(&format!("crashed-{steps}")));
-        assert_eq!(crashed.head(), last);
+        assert_eq!(crashed.committed(), last);
         assert_equal(&crashed, &pair.replica);
         feed(&pair.primary, &crashed);
         assert_equal(&crashed, &pair.primary);
@@ -122,10 +122,10 @@ fn a_promotion_is_durable_before_its_first_change() {
         epoch: Epoch(2),
         sequence: Sequence(2),
     };
-    assert_eq!(promoted.head(), second);
+    assert_eq!(promoted.committed(), second);
     drop(promoted);
     let promoted = open_primary(&pair.scratch.path().join("promoted"));
-    assert_eq!(promoted.head(), second);
+    assert_eq!(promoted.committed(), second);
 }
 
 #[test]

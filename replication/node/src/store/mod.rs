@@ -16,7 +16,7 @@ use talos_replication::message::Digest;
 
 /// The digest of an engine's last change. `None` if the log does not hold it.
 pub(crate) fn last_digest(engine: &Engine) -> Result<Option<Digest>, ReadError> {
-    digest_at(engine, engine.head())
+    digest_at(engine, engine.committed())
 }
 
 /// The digest of the change at `position`, if the log holds it.

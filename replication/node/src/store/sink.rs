@@ -44,7 +44,7 @@ impl EngineSink {
         let last = last_digest(&self.engine);
         Ok(DurableState {
             history: state.epochs,
-            progress: Progress::At(self.engine.head()),
+            progress: Progress::At(self.engine.committed()),
             last: last.map_err(|error| SinkError(error.to_string()))?,
         })
     }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use talos_engine::{Engine, IssueKey, KeyId, Mode, Options, RevocationReason};
-use talos_model::{Epoch, Sequence};
+use talos_engine::{Engine, Options};
+use talos_model::{Epoch, IssueKey, KeyId, Mode, RevocationReason, Sequence};
 use talos_replication::feed::{Feed, FeedAction, Moment};
 use talos_replication::follow::{FollowAction, Follower, Stop};
 use talos_replication::message::Message;
@@ -75,7 +75,7 @@ impl Nodes {
     /// side sends more.
     fn connect(&mut self, messages: usize) {
         self.now_ms += 1_000;
-        let committed = self.primary.head();
+        let committed = self.primary.committed();
         let throttle = Throttle::new(1 << 40);
         let history = self.primary.standing().epochs;
         let mut connection = Connection {
@@ -93,7 +93,7 @@ impl Nodes {
                 let moment = Moment {
                     now_ms: self.now_ms,
                     wall_ms: 0,
-                    committed: self.primary.head(),
+                    committed: self.primary.committed(),
                 };
                 let actions = connection.feed.on_message(moment, message);
                 self.primary_does(&mut connection, actions);
@@ -176,7 +176,7 @@ fn a_replica_follows_over_connections_and_restarts() {
     nodes.restart();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(nodes.replica.head(), nodes.primary.head());
+    assert_eq!(nodes.replica.committed(), nodes.primary.committed());
     assert_eq!(
         nodes.replica.standing().epochs,
         nodes.primary.standing().epochs
@@ -202,7 +202,7 @@ fn a_copy_goes_on_where_its_connection_broke() {
         breaks += 1;
     }
     assert!(breaks > 1);
-    assert_eq!(nodes.replica.head(), begun.position);
+    assert_eq!(nodes.replica.committed(), begun.position);
     nodes.restart();
     nodes.connect(NO_END);
     nodes.assert_equal();
@@ -233,7 +233,7 @@ fn a_promoted_node_is_followed_and_a_diverged_one_stops() {
     nodes.follow.resync();
     nodes.connect(NO_END);
     nodes.assert_equal();
-    assert_eq!(nodes.replica.head().epoch, Epoch(2));
+    assert_eq!(nodes.replica.committed().epoch, Epoch(2));
 }
 
 #[test]
