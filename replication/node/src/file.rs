@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use talos_model::Mode;
 use talos_replication::ids::NodeId;
 
-use super::ConfiguredRole;
+use crate::settings::ConfiguredRole;
 
 const NAME: &str = "node";
 const NEW: &str = ".node.new";

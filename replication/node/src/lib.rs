@@ -18,18 +18,20 @@ mod probe;
 mod readiness_lease;
 mod role;
 mod settings;
+mod shared;
 mod status;
 pub mod store;
+mod transitions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use talos_engine::{Engine, Watch};
+use talos_engine::Engine;
 use talos_model::Position;
 use talos_replication::driver::ack_waiters::NotReplicated;
-use talos_replication::ids::{ClusterId, NodeId};
+use talos_replication::ids::NodeId;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -38,28 +40,13 @@ pub use self::file::NodeFile;
 use self::readiness_lease::ReadinessLease;
 use self::role::Role;
 pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
+use self::shared::Shared;
 pub use self::status::{NodeStatus, RequiredReplicas, Unready, WriteRole};
 
-/// One cluster for all nodes: those that share a secret may follow one another. Their epoch
-/// histories decide whether they can.
-const CLUSTER: ClusterId = ClusterId([0; 16]);
 /// Threads for connections. Work that blocks on disk runs on other threads.
 const THREADS: usize = 2;
 /// How long [`Node::stop`] waits for the role to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-
-struct Shared {
-    engine: Arc<Engine>,
-    settings: NodeSettings,
-    node: NodeId,
-    file: Mutex<NodeFile>,
-    committed: watch::Receiver<Position>,
-    /// Serialises changes of the role.
-    changing: tokio::sync::Mutex<()>,
-    role: Mutex<Role>,
-    readiness: ReadinessLease,
-    _watch: Watch,
-}
 
 /// A running node.
 pub struct Node {

@@ -15,7 +15,7 @@ use talos_replication::message::{Batch, Chunk};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 use tokio::time::timeout;
 
-use super::Shared;
+use crate::shared::Shared;
 use crate::store::last_digest;
 
 /// How long to wait for an answer.

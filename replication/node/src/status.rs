@@ -8,9 +8,6 @@ use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::{ReplicaStatus, Stage};
 use talos_replication::follow::Stop;
 
-use super::Shared;
-use super::role::Role;
-
 /// The status of a node.
 #[derive(Clone, Debug)]
 pub enum NodeStatus {
@@ -122,30 +119,6 @@ impl NodeStatus {
                 }),
             },
             Self::Changing => Some(Unready::Changing),
-        }
-    }
-}
-
-impl Shared {
-    pub(super) fn status(&self) -> NodeStatus {
-        match &*self.role() {
-            Role::Primary {
-                handle,
-                status,
-                replaced,
-                ..
-            } => NodeStatus::Primary {
-                status: status.borrow().clone(),
-                refusals: handle.refusals(),
-                replaced_by: replaced.by(),
-            },
-            Role::Replica {
-                status, primary, ..
-            } => NodeStatus::Replica {
-                status: status.borrow().clone(),
-                primary: primary.clone(),
-            },
-            Role::None => NodeStatus::Changing,
         }
     }
 }
