@@ -7,24 +7,12 @@ use std::path::{Path, PathBuf};
 use super::imports::{Imports, Sources, imports};
 use super::{metadata, root, sources};
 
-/// Crates with circles that are still to be cut.
-const STILL_CIRCULAR: [&str; 0] = [];
-
-const SUBCOMMANDS: &str = "the parent lists its subcommands, which share what it defines";
 const CONNECTION: &str = "the child runs one connection with what the parent shares among all";
 const DATA: &str = "the child reads or writes the types that the parent defines";
 
 /// Parents whose children import them although they import the children, and why that reads well.
 /// docs/ARCHITECTURE.md names them, too.
-const PARENTS: [(&str, &str); 9] = [
-    ("cli/src/backup/mod.rs", SUBCOMMANDS),
-    ("cli/src/keys/batch_import/mod.rs", DATA),
-    ("cli/src/keys/mod.rs", SUBCOMMANDS),
-    ("cli/src/serve/mod.rs", "its parts share the version"),
-    (
-        "config/src/keys.rs",
-        "the parent lists all keys; the child declares some with its functions",
-    ),
+const PARENTS: [(&str, &str); 4] = [
     ("engine/credentials/src/token/jwk/mod.rs", DATA),
     ("replication/src/driver/primary/mod.rs", CONNECTION),
     ("replication/src/driver/replica/mod.rs", CONNECTION),
@@ -140,16 +128,8 @@ fn no_files_import_each_other_in_a_circle() {
     for (name, imports) in crates() {
         let imports = without_natural(imports, &PARENTS);
         let circles = circles(&imports);
-        if !STILL_CIRCULAR.contains(&name.as_str()) {
-            for circle in &circles {
-                failures += &describe(circle, &imports);
-            }
-        } else if circles.is_empty() {
-            failures += &format!("{name} has no circle any more: take it out of STILL_CIRCULAR\n");
-        } else {
-            for circle in &circles {
-                eprint!("{name}, still: {}", describe(circle, &imports));
-            }
+        for circle in &circles {
+            failures += &describe(circle, &imports);
         }
     }
     assert!(failures.is_empty(), "{failures}");

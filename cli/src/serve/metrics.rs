@@ -17,7 +17,7 @@ use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, Ser
 
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
-use super::{VERSION, replication_metrics as replication};
+use super::replication_metrics as replication;
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a
@@ -237,7 +237,13 @@ impl Sources {
         )
         .sample(&[], self.log.dropped());
         page.gauge("talos_build_info", "Always 1; the labels say what runs.")
-            .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
+            .sample(
+                &[
+                    ("version", env!("CARGO_PKG_VERSION")),
+                    ("driver", &self.driver),
+                ],
+                1,
+            );
         page.gauge(
             "process_start_time_seconds",
             "When the process started, in seconds since 1970.",
