@@ -11,7 +11,7 @@ use talos_model::{
     RecordKey, Refusal, Sequence, Verdict,
 };
 
-use crate::last_used::NextNote;
+use crate::last_used::NextRecording;
 use crate::limiter::Meter;
 use crate::render::RenderBody;
 
@@ -49,7 +49,7 @@ pub struct CachedKey {
     facts: KeyFacts,
     rate_limit: Option<RateLimitPolicy>,
     meter: Option<Meter>,
-    next_note: NextNote,
+    next_recording: NextRecording,
     allowed_cidrs: Box<[Cidr]>,
     body: Box<[u8]>,
 }
@@ -81,7 +81,7 @@ impl CachedKey {
             },
             rate_limit: record.rate_limit,
             meter: None,
-            next_note: NextNote::default(),
+            next_recording: NextRecording::default(),
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
             body: match state {
                 State::Live => render(record),
@@ -105,7 +105,7 @@ impl CachedKey {
             },
             rate_limit: None,
             meter: None,
-            next_note: NextNote::default(),
+            next_recording: NextRecording::default(),
             allowed_cidrs: Box::default(),
             body: Box::default(),
         }
@@ -141,8 +141,8 @@ impl CachedKey {
     }
 
     /// From when on a use of the key is noted again.
-    pub fn next_note(&self) -> &NextNote {
-        &self.next_note
+    pub fn next_recording(&self) -> &NextRecording {
+        &self.next_recording
     }
 
     /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's

@@ -152,7 +152,7 @@ impl Engine {
             Usage::new(store.shards(), Arc::clone(&last_used)),
         ));
         let known_to = Arc::downgrade(&verifier);
-        last_used.ask(Box::new(move |key| {
+        last_used.set_key_lookup(Box::new(move |key| {
             let verifier = known_to.upgrade();
             verifier.is_some_and(|verifier| verifier.knows(key))
         }));

@@ -1,8 +1,8 @@
 //! The key engine: credentials, records, shards, verification and commit.
 //!
-//! This crate knows nothing of HTTP, of JSON APIs or of async runtimes. Verification is a function of
-//! (record, request, now); a write is a [`Command`] that one committer thread applies, makes durable and
-//! then publishes to the cells from which verification answers.
+//! This crate does not depend on HTTP, JSON APIs or async runtimes. Verification is a function of
+//! (record, request, now). A write is a [`talos_model::Command`]: the committing thread applies it,
+//! makes it durable, and then publishes it to the cells from which verifications are answered.
 
 #![forbid(unsafe_code)]
 

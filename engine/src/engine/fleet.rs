@@ -200,7 +200,7 @@ impl Engine {
     /// From now on calls `told` with the keys whose uses were written, as storage names them, on the thread that writes them. Whoever
     /// was told before is told no more.
     pub fn on_used(&self, told: impl Fn(&[UsedKey]) + Send + Sync + 'static) {
-        self.last_used.tell(Arc::new(told));
+        self.last_used.set_written_hook(Arc::new(told));
     }
 
     /// Takes over when a key was last used on another node; false when there is no room, or the bytes name no key.

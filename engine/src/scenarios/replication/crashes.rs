@@ -135,7 +135,7 @@ fn a_database_that_forgot_an_epoch_of_its_changes_does_not_open() {
     pair.primary.step_down().unwrap();
     pair.primary.promote(None).unwrap();
     issue_new(&pair.primary, "a");
-    pair.primary.store().found(&first).unwrap();
+    pair.primary.store().write_first_state(&first).unwrap();
     let path = pair.scratch.path().join("forgetful");
     copy_of_one_moment(&pair.scratch.path().join("primary"), &path);
     let error = open_error(&path).to_string();
