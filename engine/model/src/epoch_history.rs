@@ -1,7 +1,7 @@
 //! The epochs that a node's changes belong to.
 //!
-//! A epoch has a number, its epoch, and a random name, so that two nodes that were promoted to the same epoch are told apart.
-//! Two epoch histories that share a epoch are equal before it, because a node takes over that of its primary as a whole: up to the
+//! An epoch has a number, its epoch, and a random name, so that two nodes that were promoted to the same epoch are told apart.
+//! Two epoch histories that share an epoch are equal before it, because a node takes over that of its primary as a whole: up to the
 //! end of the last epoch that they share, their changes are the same.
 
 use std::fmt;
@@ -24,7 +24,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The random name of a epoch.
+    /// The random name of an epoch.
     EpochId
 }
 name! {
@@ -168,7 +168,7 @@ impl EpochHistory {
         ends.into_iter().flatten().min().unwrap_or(Sequence(0))
     }
 
-    /// The last sequence of a epoch; `None` when it is none of these.
+    /// The last sequence of an epoch; `None` when it is none of these.
     fn end_of(&self, start: &EpochStart) -> Option<Sequence> {
         let place = self
             .starts

@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// A epoch history is durable before the first change of its newest epoch: whoever takes one finds it here.
+    /// An epoch history is durable before the first change of its newest epoch: whoever takes one finds it here.
     fn become_one(
         &mut self,
         mode: Mode,

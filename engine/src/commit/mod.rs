@@ -227,7 +227,7 @@ impl Worker {
             }
             return;
         }
-        // The first change of a epoch follows the last of the one before.
+        // The first change of an epoch follows the last of the one before.
         let last = Position {
             epoch,
             sequence: self.last.sequence,

@@ -28,7 +28,7 @@ fn restored(
     Ok((restored, open_primary(to)))
 }
 
-/// As of the same changes; the restored node has a epoch history of its own.
+/// As of the same changes; the restored node has an epoch history of its own.
 fn assert_same(one: &Engine, other: &Engine) {
     assert_equal(one, other);
     assert_eq!(one.standing().epochs.newest(), Epoch(1));
