@@ -107,12 +107,12 @@ impl KeyCache {
 
     /// Starts to fetch the place of the proof of the credential with this digest.
     pub fn fetch_place(&self, digest: &[u8; 32]) {
-        self.proofs.fetch_place(hash_of(digest));
+        self.proofs.prefetch_bucket(hash_of(digest));
     }
 
     /// Starts to fetch that proof and what it leads to, once the place has arrived.
     pub fn fetch_proof(&self, digest: &[u8; 32]) {
-        self.proofs.fetch_entries(hash_of(digest));
+        self.proofs.prefetch_entries(hash_of(digest));
     }
 
     /// Notes where a proof led to, for the next one who asks: to this cached key of its cell, or to what the token says itself. Of
