@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::bulk_revocation::KeyCounter;
 use crate::catch_up::{CatchUp, Deps};
-use crate::commit::{Committer, Credential, Done, Prepared, Start};
+use crate::commit::{Committer, CommitterDeps, Credential, Done, Prepared};
 use crate::commit_position::CommitPosition;
 use crate::disk::{Admission, DiskPool};
 use crate::error::OpenError;
@@ -173,11 +173,11 @@ impl Engine {
         let commit_position = Arc::new(CommitPosition::new(last));
         let membership = Arc::new(Mutex::new(Membership { mode, standing }));
         let (bell, rings) = Notify::new();
-        let start = Start {
+        let start = CommitterDeps {
             last,
             commit_position: Arc::clone(&commit_position),
             membership: Arc::clone(&membership),
-            bell: bell.clone(),
+            catch_up: bell.clone(),
         };
         let journal = wrap_journal(Box::new(journal));
         let committer = Committer::start(journal, Arc::clone(&verifier), start).map_err(threads)?;

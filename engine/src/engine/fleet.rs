@@ -203,7 +203,7 @@ impl Engine {
     fn give(&self, order: ReplicationCommand) -> Result<Position, FollowError> {
         let (done, answer) = mpsc::sync_channel(1);
         let done = Box::new(move |result| drop(done.send(result)));
-        self.committer.give(order, done);
+        self.committer.submit_replication(order, done);
         let panicked = || FollowError::Latched("the committing thread panicked".to_owned());
         answer.recv().unwrap_or_else(|_| Err(panicked()))
     }
