@@ -1,4 +1,5 @@
-//! Backups: taken while keys are made and revoked, checked to the bit, and brought back without a revoked key.
+//! Backups: made while keys are issued and revoked, checked bit by bit, and restored. A restored
+//! backup accepts no revoked key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
-use talos_engine::{Engine, Mode, Options, Position, ReadLimits, StateHash};
+use talos_engine::{Engine, Options};
+use talos_model::{Mode, Position, ReadLimits, StateHash};
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
 use crate::harness::cli::{Ran, run, talos};
 use crate::harness::engine::options;
 use crate::harness::feed::Feed;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
@@ -34,7 +36,7 @@ fn create(server: &Server, file: &Path) -> Ran {
     )
 }
 
-/// What a table says of `name`.
+/// The value of the row `name` of a printed table.
 fn shown(table: &str, name: &str) -> String {
     let line = table.lines().find(|line| line.starts_with(name));
     let line = line.unwrap_or_else(|| panic!("no {name}: {table}"));
@@ -52,7 +54,7 @@ fn hash(path: &Path) -> StateHash {
     hash
 }
 
-/// What the node in `from` held after `last`, by its log alone.
+/// The state of the node in `from` after the change `last`, computed from its log alone.
 fn replayed(from: &Path, last: Position, scratch: &Path) -> StateHash {
     let source = open(from, Mode::Primary);
     let node = Engine::open_as(
@@ -68,7 +70,7 @@ fn replayed(from: &Path, last: Position, scratch: &Path) -> StateHash {
         entries: usize::MAX,
         bytes: usize::MAX,
     };
-    let talos_engine::LogRead::Changes(mut changes) =
+    let talos_model::LogRead::Changes(mut changes) =
         source.changes_after(Position::START, all).unwrap()
     else {
         panic!("an empty log");
@@ -86,7 +88,7 @@ fn at(directory: &Path, name: &str) -> PathBuf {
 }
 
 both_drivers! {
-    fn a_backup_is_what_the_log_says_at_its_position_whatever_is_written_meanwhile(driver: Driver) {
+    fn a_backup_equals_the_log_at_its_position_despite_concurrent_writes(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let files: Vec<_> = (0..4).map(|n| at(site.directory(), &format!("backup-{n}"))).collect();
@@ -143,7 +145,7 @@ both_drivers! {
         create(&server, &file).succeeded();
         assert_eq!(connection.revoke(&revoked.key_id).status, 200);
         let new = connection.issue("new");
-        // As a crash leaves it.
+        // Leaves the directory as a crash would.
         server.kill();
         let (old, new_data) = (site.data().to_owned(), at(site.directory(), "new"));
         let ran = backup(&["restore", text(&file), "--to", text(&new_data), "--log", text(&old)]);
@@ -155,14 +157,14 @@ both_drivers! {
         assert_valid(&connection.verify(&kept.secret), &kept.key_id);
         assert_valid(&connection.verify(&new.secret), &new.key_id);
         assert_refused(&connection.verify(&revoked.secret), "REVOKED");
-        // What comes next is of an epoch of its own.
+        // The next change belongs to a new epoch.
         let mut feed = Feed::open(server.address, "", &[]);
         connection.issue("later");
         assert_eq!(feed.event().id, "2.5");
         server.stop();
     }
 
-    fn without_the_log_it_is_refused_or_warned(driver: Driver) {
+    fn a_restore_without_the_log_is_refused_or_warns(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -176,7 +178,7 @@ both_drivers! {
         for words in ["every revocation since", "position 1.1", "--log DIRECTORY", "--without-log"] {
             assert!(ran.stderr.contains(words), "{}", ran.stderr);
         }
-        // A running server would go on writing.
+        // The command refuses while a server runs, because the server would go on writing.
         let ran = backup(&["restore", text(&file), "--to", text(&to), "--log", text(site.data())]);
         ran.assert_one_line_and_code_1(&["a server is using it", "--without-log"]);
         assert!(!to.exists());
@@ -205,7 +207,7 @@ both_drivers! {
         connection.issue("three");
         create(&server, &late).succeeded();
         server.stop();
-        // Its log begins at 1.3.
+        // The log of this node begins at 1.3.
         let copied = at(site.directory(), "copied");
         backup(&["restore", text(&late), "--to", text(&copied), "--without-log"]).succeeded();
         let to = at(site.directory(), "new");
@@ -257,7 +259,7 @@ fn every_flipped_bit_and_every_cut_is_found() {
         assert!(judge(&whole[..at]).is_err(), "cut after {at} bytes");
     }
     assert!(judge(&[&whole[..], b"x"].concat()).is_err());
-    // And so the command says.
+    // The command reports the same.
     let mut altered = whole.clone();
     altered[whole.len() / 2] ^= 1;
     let newer = [b"TALOSBAK\x63\0\0\0", &whole[12..]].concat();
@@ -278,7 +280,7 @@ fn every_flipped_bit_and_every_cut_is_found() {
 }
 
 #[test]
-fn an_empty_server_can_be_backed_up_and_brought_back() {
+fn an_empty_server_can_be_backed_up_and_restored() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let file = at(site.directory(), "backup");
@@ -307,7 +309,7 @@ fn an_empty_server_can_be_backed_up_and_brought_back() {
 }
 
 #[test]
-fn a_backup_that_is_broken_off_leaves_no_file() {
+fn an_interrupted_backup_leaves_no_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
@@ -338,7 +340,7 @@ fn a_backup_that_is_broken_off_leaves_no_file() {
             .unwrap()
     };
     let has_begun = || fs::metadata(&partial).is_ok_and(|partial| partial.len() > 0);
-    // One may be done before it is killed; then it is tried again.
+    // The command may end before it is killed; then the test tries again.
     let mut killed = false;
     for _ in 0..20 {
         let mut child = begin();
@@ -354,7 +356,7 @@ fn a_backup_that_is_broken_off_leaves_no_file() {
         fs::remove_file(&file).unwrap();
     }
     assert!(killed && !file.exists() && partial.exists());
-    // What was left is no obstacle.
+    // The files left by the killed command do not stop the next one.
     create(&server, &file).succeeded();
     assert!(!partial.exists());
     assert_eq!(

@@ -1,11 +1,11 @@
 //! Many credentials in one request.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{Issued, assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::talos;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const BATCH_VERIFY: &str = "/v2alpha1/admin/apiKeys:batchVerify";
@@ -25,7 +25,7 @@ fn results(answer: &Answer) -> Vec<Value> {
 }
 
 both_drivers! {
-    fn results_stand_in_the_order_of_the_requests(driver: Driver) {
+    fn results_are_in_the_order_of_the_requests(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -55,7 +55,7 @@ both_drivers! {
         assert_eq!(known.header("ory-talos-cache"), Some("HIT"));
         server.stop();
 
-        // After a restart the records are on disk only.
+        // After a restart the records are on disk, and not in memory.
         let server = site.start();
         let mut connection = server.connect();
         let read = batch(&mut connection, &credentials, &[]);
@@ -66,7 +66,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn batches_that_are_none(driver: Driver) {
+    fn invalid_batches_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -84,7 +84,7 @@ both_drivers! {
 }
 
 #[test]
-fn the_command_line_says_by_its_code_whether_all_are_valid() {
+fn the_exit_code_tells_whether_all_are_valid() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let mut connection = server.connect();

@@ -1,23 +1,21 @@
-//! The feed of changes: nothing twice and nothing left out, over breaks, restarts and slow readers; and `talos changes tail`.
+//! The feed of changes: it repeats and omits no change, over broken connections, restarts and slow
+//! readers.
 
-use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use talos_engine::{CopyCursor, CopyName, CopyPlace, Engine, Mode, Options, ReadLimits};
+use talos_engine::{Engine, Options};
+use talos_model::{CopyCursor, CopyName, CopyPlace, Mode, ReadLimits};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::ISSUE;
 
+use crate::harness::Driver;
 use crate::harness::cli::talos;
 use crate::harness::engine::options;
-use crate::harness::feed::{Event, Feed, Item, lines};
-use crate::harness::http::Connection;
-use crate::harness::keys::ISSUE;
-use crate::harness::site::{Server, Site, without_talos_variables};
-use crate::harness::{Driver, TALOS};
+use crate::harness::feed::{Event, Feed, Item};
+use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
 
@@ -29,7 +27,7 @@ fn positions(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.id.as_str()).collect()
 }
 
-/// Asks for a feed that is refused.
+/// Asks for a feed that the server refuses.
 fn refused(server: &Server, query: &str) -> (u16, String) {
     let answer =
         server
@@ -42,15 +40,15 @@ fn refused(server: &Server, query: &str) -> (u16, String) {
     (answer.status, message)
 }
 
-/// A change of every kind, and the credentials that no event may hold.
-fn live_through_everything(connection: &mut Connection) -> Vec<String> {
+/// Makes a change of every kind. Returns the credentials, which no event may contain.
+pub fn make_every_change(connection: &mut Connection) -> Vec<String> {
     let issued = connection.issue("first");
     let path = format!("{ISSUE}/{}", issued.key_id);
     let json = [("Content-Type", "application/json")];
     let patched = connection.call("PATCH", &path, &json, br#"{"name":"renamed"}"#);
     assert_eq!(patched.status, 200);
     let rotated = connection.post(&format!("{path}:rotate"), &json!({}));
-    let rotated = crate::harness::keys::Issued::from(&rotated);
+    let rotated = talos_test_kit::keys::Issued::from(&rotated);
     assert_eq!(connection.revoke(&rotated.key_id).status, 200);
     let raw_key = "a raw key of another system";
     let key = json!({"raw_key": raw_key, "name": "imported", "actor_id": "tester", "request_id": "import-1"});
@@ -81,7 +79,7 @@ const EVERYTHING: [&str; 9] = [
     "ImportedAPIKeyDeleted",
 ];
 
-/// A copy of the database in `from`, whose log holds nothing but the last change.
+/// A copy of the database in `from`, whose log is cut down to the last change.
 fn copy(from: &Path, to: &Path) {
     let source = Engine::open(options(from)).unwrap();
     let node = Engine::open_as(
@@ -103,7 +101,8 @@ fn copy(from: &Path, to: &Path) {
         entries: usize::MAX,
         bytes: usize::MAX,
     };
-    node.begin_copy(source.standing().epochs, place.clone())
+    let known = source.standing();
+    node.begin_copy(known.cluster, known.epochs, place.clone())
         .unwrap();
     let chunk = snapshot.read(&place.cursor, all).unwrap();
     node.install(place.name, chunk).unwrap();
@@ -119,7 +118,7 @@ both_drivers! {
     fn every_change_is_an_event_that_holds_no_secret(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
-        let secrets = live_through_everything(&mut server.connect());
+        let secrets = make_every_change(&mut server.connect());
         let mut feed = Feed::open(server.address, "after=0", &[]);
         let events = feed.events(EVERYTHING.len());
         assert_eq!(names(&events), EVERYTHING);
@@ -145,15 +144,15 @@ both_drivers! {
         server.stop();
     }
 
-    fn a_feed_goes_on_where_it_was_left(driver: Driver) {
+    fn a_feed_continues_after_the_last_event(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
-        live_through_everything(&mut connection);
+        make_every_change(&mut connection);
         let mut feed = Feed::open(server.address, "after=1.0", &[]);
         let all = feed.events(EVERYTHING.len());
         assert_eq!(feed.place.as_deref(), Some("1.9"));
-        // New changes come as they are made.
+        // The feed sends new changes as they are made.
         let key = connection.issue("new");
         let new = feed.event();
         assert_eq!((new.id.as_str(), &new.data["key_id"]), ("1.10", &json!(key.key_id)));
@@ -171,7 +170,8 @@ both_drivers! {
             assert_eq!(rest[..9 - left], all[left..], "{query} {header:?}");
             assert_eq!(rest[9 - left], new);
         }
-        // Without a place it begins now, and says where that is.
+        // Without a position the feed begins at the newest change, and its first block names that
+        // position.
         let mut feed = Feed::open(server.address, "", &[]);
         assert_eq!(feed.place.as_deref(), Some("1.10"));
         connection.issue("newer");
@@ -179,11 +179,11 @@ both_drivers! {
         server.stop();
     }
 
-    fn only_what_is_wanted_comes(driver: Driver) {
+    fn filters_and_tenants_select_the_events(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let mut connection = server.connect();
-        live_through_everything(&mut connection);
+        make_every_change(&mut connection);
         let revocations = ["1.3", "1.5", "1.8"];
         for query in [
             "after=0&kind=IssuedAPIKeyRevoked,ImportedAPIKeyRevoked",
@@ -209,16 +209,16 @@ both_drivers! {
             assert_eq!(status, 400, "{query}");
             assert!(message.contains(word), "{message}");
         }
-        // Nothing at all has come of another tenant by now.
+        // The feed has sent no change of another tenant so far.
         server.terminate();
         assert_eq!(foreign.next(), None);
         assert!(server.wait().success());
     }
 
-    fn a_place_that_the_log_does_not_hold_is_refused(driver: Driver) {
+    fn a_position_that_the_log_does_not_hold_is_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
-        live_through_everything(&mut server.connect());
+        make_every_change(&mut server.connect());
         let (status, message) = refused(&server, "after=1.10");
         assert_eq!(status, 503, "{message}");
         let (status, message) = refused(&server, "after=2.5");
@@ -249,7 +249,7 @@ both_drivers! {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
-        // Nothing that can be compressed: the log is bounded by what it takes on the disk.
+        // Random bytes, which do not compress: the log is bounded by its size on disk.
         let mut state: u64 = 1;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -280,7 +280,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// What a reader has not yet taken waits in the log, and not in memory.
+    /// Changes that a reader has not read yet wait in the log, and not in memory.
     fn a_slow_reader_misses_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -316,7 +316,7 @@ both_drivers! {
         let place = feeds[0].place.clone().unwrap();
         let mut feed = Feed::open(server.address, "after=0", &[("Last-Event-ID", &place)]);
         assert_eq!(feed.event().id, "1.2");
-        // As after a crash: what was told is durable.
+        // After a crash every change that the feed has sent is durable.
         server.kill();
         let server = site.start();
         server.connect().issue("three");
@@ -325,7 +325,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn streams_are_bounded_and_their_places_come_back(driver: Driver) {
+    fn the_number_of_streams_is_bounded(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut open = Vec::new();
@@ -346,22 +346,22 @@ both_drivers! {
         server.stop();
     }
 
-    fn what_follows_on_the_connection_waits_and_head_does_not(driver: Driver) {
+    fn a_head_request_for_a_feed_does_not_block_the_connection(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
         let head = b"HEAD /v2alpha1/admin/changes?after=0 HTTP/1.1\r\nHost: h\r\n\r\n";
-        connection.send(head).unwrap();
-        let answer = connection.receive_head().unwrap();
+        connection.send(head);
+        let answer = connection.head();
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));
         connection.issue("goes on");
         server.stop();
     }
 }
 
-/// It takes the quarter of a minute in which nothing happens.
+/// This takes 15 s, the interval after which an idle feed sends a comment.
 #[test]
-fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
+fn a_quiet_feed_sends_comments_with_its_position() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let mut feed = Feed::open(server.address, "kind=ImportedAPIKeyDeleted", &[]);
@@ -373,110 +373,4 @@ fn a_quiet_feed_says_that_it_is_there_and_how_far_it_has_come() {
         Item::Other(vec![": nothing new".to_owned(), "id: 1.1".to_owned()])
     );
     server.stop();
-}
-
-/// `talos changes tail` at work.
-struct Tail {
-    child: Child,
-}
-
-impl Tail {
-    fn start(address: SocketAddr, arguments: &[&str]) -> Self {
-        let mut command = Command::new(TALOS);
-        without_talos_variables(&mut command);
-        let child = command
-            .args(["changes", "tail", "-e", &format!("http://{address}")])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child }
-    }
-
-    fn interrupt(mut self) -> (ExitStatus, String) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-        let mut remarks = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut remarks).unwrap();
-        (self.child.wait().unwrap(), remarks)
-    }
-}
-
-#[test]
-fn tail_writes_each_change_once_over_restarts_until_it_is_interrupted() {
-    let site = Site::new(Driver::Epoll);
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let mut starts = 0;
-    let mut start = || {
-        starts += 1;
-        let mut command = site.command();
-        command.env("TALOS_SERVE_HTTP_PORT", port.to_string());
-        Server::start(
-            command,
-            site.directory().join(format!("on-one-port-{starts}.log")),
-        )
-    };
-    let server = start();
-    server.connect().issue("one");
-    let mut tail = Tail::start(server.address, &["--after", "0", "--format", "json"]);
-    let mut lines = lines(tail.child.stdout.take().unwrap());
-    let mut position = || {
-        let change: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
-        change["position"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(position(), "1.1");
-    server.connect().issue("two");
-    assert_eq!(position(), "1.2");
-    server.kill();
-    let server = start();
-    server.connect().issue("three");
-    assert_eq!(position(), "1.3");
-    server.stop();
-    let server = start();
-    server.connect().issue("four");
-    assert_eq!(position(), "1.4");
-    let (status, remarks) = tail.interrupt();
-    assert_eq!(status.code(), Some(0), "{remarks}");
-    assert!(remarks.contains("connecting again"), "{remarks}");
-    assert_eq!(lines.next(), None);
-    server.stop();
-}
-
-#[test]
-fn tail_is_a_table_of_what_is_wanted_and_ends_with_its_reader() {
-    let mut site = Site::new(Driver::Epoll);
-    let server = site.start();
-    live_through_everything(&mut server.connect());
-    let kinds = "IssuedAPIKeyRotated,ImportedAPIKeyDeleted";
-    let mut tail = Tail::start(server.address, &["--after", "0", "--kind", kinds]);
-    let mut lines = lines(tail.child.stdout.take().unwrap());
-    assert!(lines.next().unwrap().starts_with("POSITION"));
-    for (place, event) in [
-        ("1.4 ", "IssuedAPIKeyRotated"),
-        ("1.9 ", "ImportedAPIKeyDeleted"),
-    ] {
-        let line = lines.next().unwrap();
-        assert!(line.starts_with(place) && line.contains(event), "{line}");
-    }
-    // Nothing more is written: it looks whether it is still read.
-    drop(lines);
-    assert_eq!(tail.child.wait().unwrap().code(), Some(0));
-    server.stop();
-}
-
-#[test]
-fn tail_says_what_is_wrong() {
-    let mut site = Site::new(Driver::Epoll);
-    let server = site.start();
-    let address = server.address;
-    let ran = talos(address, &["changes", "tail", "--tenant", "me"]);
-    ran.assert_one_line_and_code_1(&["tenant: must be a UUID"]);
-    server.stop();
-    let ran = talos(address, &["changes", "tail"]);
-    ran.assert_one_line_and_code_1(&["no server at"]);
 }

@@ -1,4 +1,4 @@
-//! `--format`: the same answer in every form.
+//! `--format`: one answer in every output format.
 
 use serde_json::Value;
 

@@ -3,13 +3,14 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::{Ran, talos, talos_with_input};
-use crate::harness::keys::{assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
-/// The flow of the public quick start: import, find the id in the answer, verify, and the life after.
+/// The flow of the public quick start: import, find the id in the answer, verify, and the life
+/// after.
 #[test]
 fn a_key_is_imported_verified_revoked_and_deleted() {
     let mut site = Site::new(Driver::Epoll);
@@ -114,7 +115,7 @@ fn a_file_of_many_batches_is_imported_once() {
     let total: usize = 2500;
     let item = |number| json!({"raw_key": format!("sk_{number}"), "name": "n", "actor_id": "a", "scopes": ["read"]});
     let mut items: Vec<Value> = (0..total).map(item).collect();
-    // One in the first batch that is no key, one in the last that is there already.
+    // The first batch contains an invalid item, the last one a key that exists already.
     items[7] = json!({"raw_key": "", "name": "n", "actor_id": "a"});
     items[total - 1] = item(0);
     fs::write(&file, Value::from(items).to_string()).unwrap();
@@ -150,10 +151,12 @@ fn a_file_of_many_batches_is_imported_once() {
     assert_eq!(noted.lines().count(), 1 + total);
     assert!(!noted.contains("sk_"), "no raw key");
 
-    // Again: only the item that failed is sent, alone in its request, which the server refuses as a whole.
+    // The second run sends only the item that failed. The server refuses the request as a whole,
+    // because it contains no valid item.
     let second = batch_import(&server, &arguments, "");
     assert_eq!((second.code, counts(&second)), (Some(1), [0, 1, 2499]));
-    // As after a crash in the middle: the items without a whole line are sent again, and are there.
+    // After a crash in the middle of a run the command sends the items without a whole line again;
+    // the server has them already.
     let kept: String = noted
         .lines()
         .take(1 + 2400)

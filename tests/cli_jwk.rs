@@ -1,4 +1,4 @@
-//! `talos jwk`: a key that was generated is one that the server takes.
+//! `talos jwk`: the server accepts generated keys.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,10 +1,10 @@
 //! Updating, rotating and self-revoking keys on the command line, against a real server.
 
 use serde_json::json;
+use talos_test_kit::keys::{assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::{talos, talos_with_input};
-use crate::harness::keys::{assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 #[test]

@@ -1,4 +1,4 @@
-//! `talos migrate`: what it says of a database, and what it does to one.
+//! `talos migrate`: what it reports about a database, and how it changes one.
 
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn a_database_is_made_once_and_served() {
         .assert_one_line_and_code_1(&["talos: ", "format 1 is the first"]);
     migrate(&["force", "2"]).assert_one_line_and_code_1(&["talos: ", "format 1", "format 2"]);
 
-    // A server may be running.
+    // Both commands work while a server runs.
     let config = site.config();
     let server = site.start();
     let key = server.connect().issue("key");
@@ -76,7 +76,7 @@ fn a_database_is_made_once_and_served() {
 }
 
 #[test]
-fn where_the_database_is() {
+fn the_database_is_found_by_dsn_and_config() {
     let site = Site::new(Driver::Epoll);
     let directory = site.directory();
     fs::write(
@@ -114,7 +114,7 @@ fn where_the_database_is() {
 }
 
 #[test]
-fn others_directories_and_newer_formats_are_left_alone() {
+fn foreign_directories_and_newer_formats_are_not_changed() {
     let site = Site::new(Driver::Epoll);
     let data = site.data();
     let dsn = format!("rocksdb://{}", data.display());

@@ -1,13 +1,13 @@
-//! Looking at credentials and narrowing macaroons, without a server.
+//! Inspecting credentials and narrowing macaroons, without a server.
 
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use talos_engine::clock::{self, UnixMillis};
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::{ChecksumKey, make};
-use talos_engine::token::{Claims, CustomClaims, RootKeys, SigningKeys, jwt, macaroon};
-use talos_engine::{Secret, TenantId, Visibility};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::{ChecksumKey, make};
+use talos_credentials::token::{Claims, CustomClaims, RootKeys, SigningKeys, jwt, macaroon};
+use talos_model::clock::{self, UnixMillis};
+use talos_model::{Secret, TenantId, Visibility};
 
 use crate::harness::cli::{Ran, talos_with_input};
 
@@ -22,7 +22,7 @@ fn root_keys() -> RootKeys {
     RootKeys::new(&secret(), [])
 }
 
-/// Claims that are valid for an hour from now.
+/// Claims that expire an hour from now.
 fn claims() -> Claims {
     let now_s = clock::now().seconds();
     Claims {
@@ -59,7 +59,7 @@ fn signed(claims: &Claims) -> String {
     jwt::sign(keys.signing_key(None).unwrap(), claims).unwrap()
 }
 
-/// Runs a command that has somewhere to connect to, and asserts that it did not.
+/// Runs a command with the address of a listener, and asserts that it did not connect.
 fn offline(arguments: &[&str], input: &str) -> Ran {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ran = talos_with_input(listener.local_addr().unwrap(), arguments, input);
@@ -76,7 +76,7 @@ fn inspected(credential: &str) -> Value {
     offline(&["token", "inspect", credential, "--format", "json"], "").json()
 }
 
-/// Asserts that the words stand in what was not checked.
+/// Asserts that the list of what was not checked contains these words.
 #[track_caller]
 fn assert_not_checked(report: &Value, words: &[&str]) {
     let all = report["not_checked"].to_string();
@@ -86,10 +86,10 @@ fn assert_not_checked(report: &Value, words: &[&str]) {
 }
 
 #[test]
-fn an_issued_key_says_when_it_was_made_and_what_it_is() {
+fn an_issued_key_shows_its_time_and_its_kind() {
     let checksum_key = ChecksumKey::new(&secret());
-    let uuid = KEY.parse::<talos_engine::KeyId>().unwrap();
-    let talos_engine::KeyId::Issued(uuid) = uuid else {
+    let uuid = KEY.parse::<talos_model::KeyId>().unwrap();
+    let talos_model::KeyId::Issued(uuid) = uuid else {
         panic!("not a uuid");
     };
     let key = make("ory_ak", UnixMillis(1_750_000_000_000), uuid, &checksum_key);
@@ -256,9 +256,9 @@ fn a_widening_is_an_error_that_names_its_flag() {
     }
 }
 
-/// The first caveat that is refused is named, because nothing is left of the macaroon with it.
+/// The command names the first caveat that is refused.
 #[test]
-fn a_macaroon_that_somebody_widened_says_where() {
+fn a_widened_macaroon_shows_the_offending_caveat() {
     let widened = append(
         &append(&macaroon(), br#"{"scp":["read"]}"#),
         br#"{"scp":["write"]}"#,
@@ -271,8 +271,8 @@ fn a_macaroon_that_somebody_widened_says_where() {
     assert!(report.get("result").is_none());
 }
 
-/// The macaroon with a caveat before its signature: field 2, its length, the text, the end of the section. The signature is
-/// not renewed, because no inspection checks it.
+/// The macaroon with one more caveat before its signature: field 2, its length, the text, the end
+/// of the section. The signature stays as it was, because the inspection does not check it.
 fn append(token: &str, caveat: &[u8]) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,9 +1,10 @@
-//! Whose address an IP restriction is about, by every source, and that what is not known is refused.
+//! IP restrictions: which address each source takes for the client's, and that an unknown address
+//! is refused.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 const SOURCES: [(&str, Option<&str>); 6] = [
@@ -28,7 +29,8 @@ fn issue(connection: &mut Connection, cidr: &str) -> Issued {
     Issued::from(&connection.post(ISSUE, &body))
 }
 
-/// The verdicts of a single verification, from memory and not, and of a batch, which must agree.
+/// The verdict of a verification from memory, of one that bypasses memory, and of a batch. All must
+/// agree.
 fn verdict(connection: &mut Connection, key: &Issued, headers: &[(&str, &str)]) -> Value {
     let alone = connection.verify_with(&key.secret, headers);
     assert_eq!(connection.verify_with(&key.secret, headers), alone);
@@ -44,7 +46,7 @@ fn verdict(connection: &mut Connection, key: &Issued, headers: &[(&str, &str)]) 
 }
 
 both_drivers! {
-    fn every_source_is_believed_alone(driver: Driver) {
+    fn only_the_configured_source_counts(driver: Driver) {
         let site = Site::new(driver);
         for (source, header) in SOURCES {
             let server = start(&site, source);
@@ -54,7 +56,7 @@ both_drivers! {
                 let names = SOURCES.iter().filter_map(|(_, name)| *name);
                 names.map(|name| (name, value)).collect::<Vec<_>>()
             };
-            // Nobody says anything, or only an empty word: the connection's address counts.
+            // Without the header, or with an empty one, the address of the connection counts.
             for headers in [vec![], all(""), all(" ")] {
                 assert_valid(&verdict(&mut connection, &loopback, &headers), &loopback.key_id);
                 assert_refused(&verdict(&mut connection, &net, &headers), "IP_NOT_ALLOWED");
@@ -75,7 +77,8 @@ both_drivers! {
             let others: Vec<_> = all("10.1.1.1").into_iter().filter(|(name, _)| *name != header).collect();
             assert_refused(&verdict(&mut connection, &net, &others), "IP_NOT_ALLOWED");
             assert_valid(&verdict(&mut connection, &loopback, &others), &loopback.key_id);
-            // What cannot be understood is nobody's address, not the connection's.
+            // A header that cannot be parsed names no address; the address of the connection does
+            // not replace it.
             let anywhere = issue(&mut connection, "0.0.0.0/0");
             for value in ["nonsense", "10.1.1", "127.0.0.1 10.1.1.1", "unknown", "127.0.0.1%1"] {
                 for key in [&loopback, &net, &anywhere] {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, VERIFY};
 
 use crate::harness::Driver;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, VERIFY};
 use crate::harness::site::{Server, Site};
 
 const PAGE: &str = "https://app.example";
@@ -22,7 +22,7 @@ fn start(driver: Driver, settings: &[(&str, &str)]) -> (Site, Server) {
     (site, server)
 }
 
-/// What an answer says about origins: the fields of CORS and `Vary`, each once.
+/// The CORS headers and `Vary` of an answer, each at most once.
 fn said(answer: &Answer) -> BTreeMap<String, String> {
     let mut said = BTreeMap::new();
     for (name, value) in &answer.headers {
@@ -50,7 +50,7 @@ fn preflight(connection: &mut Connection, origin: &str) -> Answer {
     connection.call("OPTIONS", VERIFY, &headers, b"")
 }
 
-/// Both planes, an answer and two errors.
+/// Requests to both planes: one that succeeds and two that fail.
 const REQUESTS: [(&str, &str); 4] = [
     ("GET", "/health/alive"),
     ("GET", ISSUE),
@@ -59,7 +59,7 @@ const REQUESTS: [(&str, &str); 4] = [
 ];
 
 both_drivers! {
-    fn nothing_is_said_unless_asked_to(driver: Driver) {
+    fn without_settings_no_answer_has_cors_headers(driver: Driver) {
         let (_site, server) = start(driver, &[]);
         let mut connection = server.connect();
         for (method, path) in REQUESTS {
@@ -91,7 +91,7 @@ both_drivers! {
             ("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE"),
             ("access-control-allow-headers", "Authorization, Content-Type"),
         ]));
-        // OPTIONS that is no preflight is a method like others.
+        // OPTIONS without the headers of a preflight is an ordinary method.
         let options = connection.call("OPTIONS", VERIFY, &[("Origin", PAGE)], b"");
         options.assert_error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED");
         server.stop();
@@ -128,7 +128,8 @@ both_drivers! {
             let answer = preflight(&mut connection, origin);
             assert_eq!((answer.status, said(&answer)), (204, wanted));
         }
-        // Others learn nothing, and no cache gives them what it was told for somebody else.
+        // Other origins get no CORS headers, and `Vary` keeps caches from giving them those of an
+        // allowed origin.
         let vary = fields(&[("vary", "Origin")]);
         for origin in ["https://evil.example", "null", "https://app.example.evil", "https://pages.example", "*"] {
             for (method, path) in REQUESTS {
@@ -139,7 +140,7 @@ both_drivers! {
         }
         let without = connection.call("GET", "/health/alive", &[], b"");
         assert_eq!(said(&without), vary);
-        // The connection is still in step after answers without a body.
+        // The connection still works after answers without a body.
         let key = connection.issue("key");
         assert_eq!(connection.verify(&key.secret)["is_valid"], json!(true));
         server.stop();
@@ -163,7 +164,7 @@ both_drivers! {
 }
 
 #[test]
-fn credentials_for_everybody_are_refused() {
+fn credentials_for_every_origin_stop_the_start() {
     let site = Site::new(Driver::Epoll);
     let mut command = site.command();
     command

@@ -1,17 +1,16 @@
-//! The life of a derived token: made from a key, verified, narrowed, and ended with its key.
+//! The life of a derived token: derived from a key, verified, narrowed, and invalid once its key
+//! is.
 
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{DERIVE, ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::dev_mode::DevServer;
 use crate::harness::cli::{run, talos, talos_with_input};
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
-use crate::harness::tokens::{
-    ALGORITHMS, DERIVE, ED25519_JWK, SIGNING_KEYS, start, start_with, text, url,
-};
+use crate::harness::tokens::{ALGORITHMS, ED25519_JWK, SIGNING_KEYS, start, start_with, text, url};
 use crate::metrics;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
@@ -111,7 +110,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn tokens_live_on_where_the_key_is_not_asked(driver: Driver) {
+    fn tokens_outlive_their_key_without_the_parent_check(driver: Driver) {
         let site = Site::new(driver);
         let server = start_with(&site, &[(SIGNING_KEYS, &url(ED25519_JWK)), ("DERIVED_TOKENS_CHECK_PARENT", "false")]);
         let mut connection = server.connect();
@@ -179,7 +178,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn everything_that_is_refused(driver: Driver) {
+    fn invalid_requests_for_tokens_are_refused(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site);
         let mut connection = server.connect();
@@ -212,10 +211,11 @@ both_drivers! {
                 eprintln!("{algorithm} {more}");
                 connection.ask_for_token(credential, algorithm, &more).assert_error(status, grpc, reason);
             }
-            // The default of an hour is cut to what is left; an hour that is asked for is not.
+            // The default lifetime of an hour is cut to the rest of the key's lifetime; a requested
+            // hour is refused.
             let derived = connection.derive(&key.secret, algorithm, &json!({}));
             let parent = connection.get(&key.key_id);
-let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
+            let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
             assert!(seconds(&derived) <= seconds(&parent), "{derived} {parent}");
         }
         connection.call("GET", DERIVE, &[], b"").assert_error(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED");
@@ -293,7 +293,7 @@ let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
         let server = crate::harness::site::Server::start(command, site.directory().join("retired.log"));
         let mut connection = server.connect();
         assert_valid(&connection.verify(&macaroon), &key.key_id);
-        // Its signing keys are gone.
+        // The new server has other signing keys.
         assert_refused(&connection.verify(&jwt), "SIGNATURE_INVALID");
         server.stop();
     }
@@ -313,7 +313,7 @@ let seconds = |value: &Value| text(&value["expire_time"])[..19].to_owned();
         server.stop();
     }
 
-    fn without_a_cache_tokens_work_alike(driver: Driver) {
+    fn without_a_cache_tokens_work_as_well(driver: Driver) {
         let site = Site::new(driver);
         let mut command = site.command();
         command.env("TALOS_CACHE_TYPE", "noop").env(format!("TALOS_CREDENTIALS_{SIGNING_KEYS}"), url(ED25519_JWK));
@@ -372,7 +372,7 @@ fn a_development_server_signs() {
 }
 
 #[test]
-fn prefixes_that_cannot_be_told_apart_stop_the_start() {
+fn ambiguous_prefixes_stop_the_start() {
     let site = Site::new(crate::harness::Driver::Epoll);
     for (key_prefix, macaroon_prefix) in [("same", "same"), ("a_v1_b", "a")] {
         let mut command = site.command();

@@ -1,4 +1,5 @@
-//! `talos serve --dev`: a server without configuration, whose secrets are made once.
+//! `talos serve --dev`: a server without configuration. It makes its secrets at the first start and
+//! keeps them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::assert_valid;
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
-use crate::harness::http::Connection;
-use crate::harness::keys::assert_valid;
 use crate::harness::site::without_talos_variables;
 
 /// A development server in a directory of its own. Dropping it kills it.
@@ -29,9 +30,9 @@ impl DevServer {
         Self::start_with(directory, &[])
     }
 
-    /// The same with these environment variables.
+    /// Starts it with these environment variables and waits until it is ready.
     pub fn start_with(directory: &Path, variables: &[(String, String)]) -> Self {
-        // The port must be known before: there is no log line, and the banner is under test.
+        // The test chooses the port: no log line names it, and the banner is under test.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -71,7 +72,7 @@ impl DevServer {
         panic!("not ready in a minute");
     }
 
-    /// What it wrote to standard output, in one piece, at about the time when it became ready.
+    /// The text that it wrote to standard output when it became ready.
     pub fn banner(&self) -> String {
         for _ in 0..6000 {
             let banner = fs::read_to_string(&self.banner).unwrap();
@@ -92,7 +93,7 @@ impl DevServer {
 
 impl Drop for DevServer {
     fn drop(&mut self) {
-        // Both fail only when it has ended before.
+        // Both calls fail only if the server has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -149,7 +150,7 @@ fn secrets_are_made_once_and_keys_outlive_a_restart() {
     assert_eq!(secrets(&directory), made);
     let verdict = server.connect().verify(&key.secret);
     assert_valid(&verdict, &key.key_id);
-    // The port is another one, and so is the issuer.
+    // The second start uses another port, so the issuer is another, too.
     assert_eq!(
         verdict["issuer"],
         format!("http://localhost:{}", server.address.port())
@@ -170,7 +171,7 @@ impl DevServer {
     }
 }
 
-/// The curl lines of the banner work as they stand.
+/// The curl commands in the banner work as printed.
 #[test]
 fn the_banner_can_be_pasted() {
     let directory = tempfile::tempdir().unwrap();

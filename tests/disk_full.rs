@@ -1,16 +1,17 @@
-//! The disk fills up: writes are refused, verification goes on, and nothing acknowledged is lost. Needs root.
+//! The disk fills up: writes are refused, verification goes on, and nothing acknowledged is lost.
+//! Needs root.
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::volume::Volume;
 use crate::metrics;
 
 /// Storage reserves some 70 MiB for its log when it opens.
 const VOLUME_MIB: u64 = 192;
-/// Far more than the room that files already have on a full disk.
+/// Far more writes than fit into the blocks that files have allocated on a full disk.
 const ATTEMPTS: usize = 20_000;
 
 fn issue_large(connection: &mut Connection, number: usize) -> Answer {
@@ -42,7 +43,8 @@ both_drivers! {
         refused.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
         assert!(refused.header("retry-after").is_some(), "{refused:?}");
 
-        // Small ones too, from now on, and revocations: nothing is acknowledged after a failed write.
+        // After a failed write the server acknowledges nothing: neither small writes nor
+        // revocations.
         for _ in 0..3 {
             let small = connection.post(ISSUE, &json!({"name": "small", "actor_id": "a"}));
             small.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");

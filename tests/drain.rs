@@ -1,14 +1,16 @@
-//! SIGTERM under load: every answer that began is whole, what was acknowledged is durable, the exit code is 0.
+//! SIGTERM under load: every answer that has begun is complete, every acknowledged write is
+//! durable, and the exit code is 0.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::harness::http::{Connection, NoAnswer, request};
-use crate::harness::keys::{VERIFY, assert_valid};
+use talos_test_kit::http::{Connection, NoAnswer, request};
+use talos_test_kit::keys::{VERIFY, assert_valid};
+
 use crate::harness::ledger::{check_all, write_from};
 use crate::harness::site::Site;
 
-/// Verifies until the server closes; how many answers came, all of them whole and right.
+/// Verifies until the server closes the connection, and checks every answer. Returns how many came.
 fn verify_until_closed(mut connection: Connection, secret: &str, answers: &AtomicUsize) {
     let body = serde_json::json!({"credential": secret}).to_string();
     loop {
@@ -20,11 +22,11 @@ fn verify_until_closed(mut connection: Connection, secret: &str, answers: &Atomi
                 );
                 answers.fetch_add(1, Ordering::Relaxed);
                 if answer.closes() {
-                    connection.expect_closed();
+                    assert!(connection.is_closed());
                     return;
                 }
             }
-            // Closed between two requests: the next one met nobody.
+            // The server closed between two requests, so the last one got no answer.
             Err(NoAnswer::Closed) => return,
             Err(NoAnswer::Broken(error)) => {
                 let kind = error.kind();
@@ -41,7 +43,7 @@ fn verify_until_closed(mut connection: Connection, secret: &str, answers: &Atomi
 }
 
 both_drivers! {
-    fn verifications_end_in_order(driver: Driver) {
+    fn a_stop_answers_the_verifications_that_have_begun(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let key = server.connect().issue("key");
@@ -59,7 +61,7 @@ both_drivers! {
             server.terminate();
             assert!(server.wait().success());
         });
-        idle.expect_closed();
+        assert!(idle.is_closed());
         assert!(Connection::try_open(server.address).is_err(), "nobody listens any more");
     }
 
@@ -77,8 +79,8 @@ both_drivers! {
         server.stop();
     }
 
-    /// A request of which a part has arrived is still answered, if the rest comes soon.
-    fn a_begun_request_is_answered(driver: Driver) {
+    /// The server answers a request that has arrived in part, if the rest comes soon.
+    fn a_request_that_has_begun_is_answered(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let mut connection = server.connect();
@@ -86,7 +88,7 @@ both_drivers! {
         let body = serde_json::json!({"credential": key.secret}).to_string();
         let whole = request("POST", VERIFY, &[], body.as_bytes());
         let (first, rest) = whole.split_at(whole.len() - 10);
-        connection.send(first).unwrap();
+        connection.send(first);
         // The other connection's answer shows that the server has had time to read the first part.
         assert_valid(&server.connect().verify(&key.secret), &key.key_id);
         std::thread::sleep(Duration::from_millis(50));
@@ -95,21 +97,22 @@ both_drivers! {
         let answer = connection.exchange(rest).unwrap();
         assert_valid(&answer.json(), &key.key_id);
         assert!(answer.closes(), "{answer:?}");
-        connection.expect_closed();
+        assert!(connection.is_closed());
         assert!(server.wait().success());
     }
 
-    /// A second signal, and a client that never finishes its request, do not keep it from ending.
+    /// Neither a second signal nor a client that never finishes its request keeps the server from
+    /// ending.
     fn a_stuck_client_does_not_keep_it_from_ending(driver: Driver) {
         let mut site = Site::new(driver);
         let mut server = site.start();
         let mut stuck = server.connect();
-        stuck.send(b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{").unwrap();
+        stuck.send(b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{");
         let stopped = AtomicBool::new(false);
         std::thread::scope(|scope| {
             server.terminate();
             scope.spawn(|| {
-                // Whether it is answered 408 or closed, it comes to an end.
+                // The server answers 408 or closes the connection; both end the wait.
                 let _ = stuck.receive();
                 stopped.store(true, Ordering::Relaxed);
             });

@@ -1,12 +1,13 @@
-//! Every error code, reached over HTTP. The table is compared with the source, so that a new code needs a case here.
+//! Every error code, reached over HTTP. The table is compared with the source, so a new code fails
+//! the test until it has a case here.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use crate::harness::Driver;
-use crate::harness::http::{Answer, Connection, request};
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 use crate::harness::site::{Server, Site};
 
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
@@ -15,13 +16,13 @@ const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
 const BATCH_IMPORT: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// How a code is reached.
+/// How a test reaches a code.
 enum Reached {
-    /// By this on a server with a setting of its own, if it needs one.
+    /// By this function, on a server with this setting if one is given.
     By(Option<(&'static str, &'static str)>, fn(&Server) -> Answer),
-    /// Elsewhere: by a test that takes long, or breaks more than a connection.
+    /// By other tests, which this describes: they take long, or break more than a connection.
     In(&'static str),
-    /// By nothing that this API has, which is why.
+    /// Not at all, for this reason.
     Never(&'static str),
 }
 use Reached::{By, In, Never};
@@ -78,7 +79,8 @@ const TABLE: &[Row] = &[
         "UNAUTHENTICATED",
         By(None, |server| {
             let key = issue(server, &json!({"ttl": "1s"}));
-            // However slow this machine is, the key has expired when its second has passed.
+            // The key lives for one second, so it has expired after this, however slow the machine
+            // is.
             std::thread::sleep(std::time::Duration::from_millis(1100));
             derive(server, &key)
         }),
@@ -114,7 +116,7 @@ const TABLE: &[Row] = &[
         410,
         "OUT_OF_RANGE",
         By(None, |server| {
-            // No primary of this epoch ever was.
+            // No primary ever began this epoch.
             call(server, "GET", "/v2alpha1/admin/changes?after=0.7", "")
         }),
     ),
@@ -316,7 +318,7 @@ fn derive(server: &Server, key: &Issued) -> Answer {
     post(server, DERIVE, &json!({"credential": key.secret}))
 }
 
-/// A worker holds 256 MiB of large bodies; 32 batches of 8 MiB that are on their way take all of it.
+/// A worker has room for 256 MiB of large bodies; 32 batches of 8 MiB take all of it.
 fn too_many_large_bodies(server: &Server) -> Answer {
     let head = |length: usize| {
         format!(
@@ -326,7 +328,7 @@ fn too_many_large_bodies(server: &Server) -> Answer {
     let mut waiting: Vec<Connection> = Vec::new();
     for _ in 0..32 {
         let mut connection = server.connect();
-        // The word to go on comes after room has been found.
+        // The server sends 100 Continue only after it has reserved room.
         let go_on = connection.exchange(head(8 << 20).as_bytes()).unwrap();
         assert_eq!(go_on.status, 100);
         waiting.push(connection);
@@ -367,9 +369,8 @@ fn every_code_is_reached() {
 /// The source pairs each reason with its statuses in one place.
 #[test]
 fn every_code_of_the_source_is_in_the_table() {
-    let source = include_str!("../api/src/error.rs");
-    let start = source.find("const fn parts").unwrap();
-    let parts = &source[start..start + source[start..].find("/// A failed request").unwrap()];
+    let source = include_str!("../api/src/error/reason.rs");
+    let parts = &source[source.find("const fn parts").unwrap()..];
     // What stands in quotes is a gRPC status and then a reason, in turn.
     let quoted: Vec<&str> = parts.split('"').skip(1).step_by(2).collect();
     let in_source: BTreeSet<(&str, &str)> =

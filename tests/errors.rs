@@ -1,14 +1,14 @@
-//! Bad requests: each gets the exact envelope, and the connection goes on.
+//! Bad requests: each gets the exact error envelope, and the connection stays usable.
 
 use serde_json::json;
+use talos_test_kit::http::{Connection, request};
+use talos_test_kit::keys::{ISSUE, VERIFY, assert_refused};
 
-use crate::harness::http::{Connection, request};
-use crate::harness::keys::{ISSUE, VERIFY, assert_refused};
 use crate::harness::site::Site;
 
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Asserts that the connection is still in step: its next request gets the right answer.
+/// Asserts that the next request on the connection gets the right answer.
 #[track_caller]
 fn assert_in_step(connection: &mut Connection) {
     let alive = connection.call("GET", "/health/alive", &[], b"");
@@ -24,7 +24,7 @@ fn nested(depth: usize) -> String {
 }
 
 both_drivers! {
-    fn bodies_that_are_no_request(driver: Driver) {
+    fn malformed_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -50,7 +50,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn bodies_that_are_no_verification(driver: Driver) {
+    fn invalid_verification_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -72,8 +72,8 @@ both_drivers! {
         server.stop();
     }
 
-    /// Nobody can tell an unknown key from one that was never well-formed.
-    fn credentials_that_nobody_issued(driver: Driver) {
+    /// The answer does not tell an unknown key from a malformed one.
+    fn unknown_credentials_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -145,13 +145,13 @@ both_drivers! {
                 assert_in_step(&mut connection);
             }
         }
-        // One spelling, percent-encoded or not.
+        // The id in a path may be percent-encoded.
         let encoded = key_id.replace('-', "%2D");
         assert_eq!(connection.call("GET", &format!("{ISSUE}/{encoded}"), &[], b"").status, 200);
         server.stop();
     }
 
-    fn revocations_that_say_too_much(driver: Driver) {
+    fn revocations_with_invalid_bodies_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -165,7 +165,7 @@ both_drivers! {
             connection.post(&path, &body).assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         }
         assert_eq!(connection.get(&key_id)["status"], "KEY_STATUS_ACTIVE");
-        // Without a body it is a revocation without a reason.
+        // A revocation without a body has no reason.
         assert_eq!(connection.call("POST", &path, &[], b"").status, 200);
         server.stop();
     }
@@ -194,7 +194,7 @@ both_drivers! {
         let server = site.start();
         let mut connection = server.connect();
         let get = request("GET", "/health/alive", &[], b"");
-        connection.send(&request("HEAD", "/health/alive", &[("Connection", "close")], b"")).unwrap();
+        connection.send(&request("HEAD", "/health/alive", &[("Connection", "close")], b""));
         let mut sender = connection.sender();
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut sender, &mut bytes).unwrap();

@@ -1,11 +1,12 @@
-//! An issue with a `request_id` happens once, however often and from wherever it is asked for (AIP-155).
+//! The server issues one key for a `request_id`, however often and from wherever it is requested
+//! (AIP-155).
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 fn issue(connection: &mut Connection, request_id: &str, name: &str) -> Value {

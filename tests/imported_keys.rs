@@ -1,9 +1,10 @@
-//! The life of a key that another system made: import alone and in batches, show, verify, revoke, delete.
+//! The life of a key that another system made: import alone and in batches, show, verify, revoke,
+//! delete.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
@@ -51,7 +52,7 @@ both_drivers! {
         for method in ["GET", "DELETE"] {
             connection.call(method, &path, &[], b"").assert_error(404, "NOT_FOUND", "API_KEY_NOT_FOUND");
         }
-        // What was forgotten can be taken over anew.
+        // A deleted key can be imported again.
         assert_eq!(key_id(&import(&mut connection, raw_key)), key_id(&key));
         assert_valid(&connection.verify(raw_key), key_id(&key));
         server.stop();
@@ -79,7 +80,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn the_two_kinds_do_not_answer_for_each_other(driver: Driver) {
+    fn issued_and_imported_keys_have_separate_routes(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -144,7 +145,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn a_batch_answers_for_each_key(driver: Driver) {
+    fn a_batch_has_a_result_for_each_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

@@ -1,13 +1,13 @@
 //! The life of a key, over HTTP and over the command line.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::harness::cli::talos;
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
-/// Every way in which a request can ask about caches.
+/// Every way in which the headers of a request control caches.
 const CACHE_CONTROLS: [&[(&str, &str)]; 7] = [
     &[],
     &[("Cache-Control", "no-cache")],
@@ -67,7 +67,8 @@ both_drivers! {
         server.stop();
     }
 
-    /// With two workers, some of these connections are tended by another core than the one that saw the key first.
+    /// With two workers, some of these connections belong to another core than the one that
+    /// verified the key first.
     fn a_revocation_holds_at_once_on_every_connection(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();

@@ -1,9 +1,10 @@
-//! Between issue and revocation: updates with masks, rotation, revocation by the holder; each holds at once.
+//! Between issue and revocation: updates with masks, rotation, revocation by the holder. Each takes
+//! effect at once.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
@@ -14,7 +15,7 @@ fn patch(connection: &mut Connection, path: &str, body: &Value) -> Answer {
     connection.call("PATCH", path, &[], body.to_string().as_bytes())
 }
 
-/// A key with every field that can change, as (path, id, credential), of each kind.
+/// One key of each kind, with every field that can change, as (path, id, credential).
 fn full_keys(connection: &mut Connection) -> [(String, String, String); 2] {
     let fields = json!({
         "name": "before", "actor_id": "tester", "scopes": ["read"], "metadata": {"team": "a"},
@@ -173,7 +174,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn whoever_holds_a_key_can_end_it(driver: Driver) {
+    fn the_holder_of_a_key_can_revoke_it(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -197,7 +198,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn credentials_that_end_nothing(driver: Driver) {
+    fn invalid_credentials_revoke_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();

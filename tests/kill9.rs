@@ -1,4 +1,4 @@
-//! `kill -9` under eight writing clients: after each restart everything that was ever acknowledged is there.
+//! `kill -9` under eight writing clients: after each restart every acknowledged write is there.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ both_drivers! {
             let address = server.as_ref().unwrap().address;
             let name = format!("kill-{round}");
             let written = write_from(CLIENTS, address, &name, |progress| {
-                // Not the same moment in every round.
+                // Each round kills the server at another moment.
                 progress.wait_for(100 + 37 * round as usize);
                 server.take().map(Server::kill).unwrap();
             });
@@ -32,13 +32,14 @@ both_drivers! {
         }
     }
 
-    /// Crashes while the database is made, or while what an earlier one left is tidied up, leave something that opens.
+    /// A crash while the server creates its database, or cleans up after an earlier crash, leaves a
+    /// database that opens.
     fn a_start_that_is_killed_can_be_repeated(driver: Driver) {
         for round in 0..8 {
             let mut site = Site::new(driver);
             for kill in 0..5 {
                 let mut starting = site.command().stderr(std::process::Stdio::null()).spawn().unwrap();
-                // Different moments of a start, which takes some 50 ms.
+                // A start takes some 50 ms; each round kills the server at another moment of it.
                 std::thread::sleep(Duration::from_millis((round * 7 + kill * 13) % 60));
                 starting.kill().unwrap();
                 starting.wait().unwrap();

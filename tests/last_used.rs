@@ -1,12 +1,13 @@
-//! When keys were last used: shown soon, kept across a stop.
+//! The time of a key's last use: it is shown soon, and kept over a restart.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
-/// The time of a key's last use in its resource, in a list and in the answer to an update, which must agree.
+/// The time of a key's last use in its resource, in a list and in the answer to an update, which
+/// must agree.
 fn last_used(connection: &mut Connection, key_id: &str) -> Value {
     let shown = connection.get(key_id)["last_used_time"].clone();
     let list = connection.call("GET", ISSUE, &[], b"").json();

@@ -1,8 +1,9 @@
-//! The limits of every field, at both edges, and what a key keeps of them.
+//! The limits of every field: the values just within and just beyond each, and the values that a
+//! key keeps.
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 /// A request with one field replaced.
@@ -18,7 +19,7 @@ fn object_of(bytes: usize) -> Value {
 }
 
 both_drivers! {
-    fn fields_at_both_edges(driver: Driver) {
+    fn values_just_within_and_just_beyond_each_limit(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -112,7 +113,7 @@ both_drivers! {
         let mut connection = server.connect();
         let issued = Issued::from(&connection.post(ISSUE, &with("ttl", json!("1s"))));
         connection.verify(&issued.secret);
-        // However slow this machine is, the key has expired when its second has passed.
+        // The key lives for one second, so it has expired after this, however slow the machine is.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         for headers in [[].as_slice(), &[("Cache-Control", "no-store")]] {
             assert_refused(&connection.verify_with(&issued.secret, headers), "EXPIRED");

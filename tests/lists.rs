@@ -1,12 +1,12 @@
-//! Lists of keys: every page, filters, and page tokens that open for their own list only.
+//! Lists of keys: every page, filters, and page tokens that are valid for one list only.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::ISSUE;
 
 use crate::harness::Driver;
-use crate::harness::http::Connection;
-use crate::harness::keys::ISSUE;
 use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
@@ -46,7 +46,8 @@ fn names(keys: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Seven keys of each kind; those of odd number belong to `odd`, and the first two of each kind are revoked.
+/// Seven keys of each kind; those of odd number belong to `odd`, and the first two of each kind are
+/// revoked.
 fn populate(connection: &mut Connection) {
     for index in 0..7 {
         let actor = if index % 2 == 1 { "odd" } else { "ev\"en" };
@@ -91,7 +92,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn filters_select(driver: Driver) {
+    fn a_filter_selects_the_keys_that_match(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -171,7 +172,7 @@ both_drivers! {
             eprintln!("{token}");
             answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         }
-        // A restart keeps tokens, another secret ends them.
+        // Page tokens stay valid over a restart, and not with another secret.
         server.stop();
         let server = site.start();
         assert_eq!(page(&mut server.connect(), ISSUE, &format!("page_token={token}")).0.len(), 6);
@@ -185,7 +186,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn questions_that_are_no_list(driver: Driver) {
+    fn invalid_list_requests_are_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -209,7 +210,8 @@ both_drivers! {
     }
 }
 
-/// Which secret seals page tokens, over restarts: one that is retired still opens them, one that is gone does not.
+/// Which secret seals page tokens, over restarts: a retired secret still opens them, a removed one
+/// does not.
 #[test]
 fn page_tokens_have_a_secret_of_their_own() {
     const OLD: &str = "the first secret of page tokens that is long enough";
@@ -251,7 +253,7 @@ fn page_tokens_have_a_secret_of_their_own() {
             400,
         ),
         (vec![("PAGINATION_CURRENT", NEW)], 400),
-        // Without any of them the secret of the checksums does it.
+        // Without secrets for page tokens the HMAC secret seals them.
         (vec![], 400),
     ] {
         let server = start(&settings);

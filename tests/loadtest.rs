@@ -1,5 +1,5 @@
-//! `talos-loadtest` against the real server: every class of requests, keys that are reused, writes beside the load, both
-//! transports, and the reports.
+//! `talos-loadtest` against the real server: every class of requests, keys that are reused, writes
+//! beside the load, both transports, and the reports.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ fn read(file: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// How many answers there were of a class, none of them wrong or missing.
+/// The number of answers of a class, none of which may be wrong or missing.
 fn answers(phase: &Value, class: &str) -> u64 {
     let row = &phase["classes"][class];
     assert!(row["wrong"] == 0 && row["errors"] == 0, "{class}: {row}");
@@ -32,9 +32,9 @@ fn answers(phase: &Value, class: &str) -> u64 {
 }
 
 both_drivers! {
-    fn every_class_is_answered_rightly(driver: Driver) {
+    fn every_class_gets_right_answers(driver: Driver) {
         let site = Site::new(driver);
-        // It has a key that signs JWTs.
+        // This server has a key to sign JWTs with.
         let server = tokens::start(&site);
         let json = site.directory().join("load.json");
         assert_right(&format!(
@@ -88,7 +88,7 @@ fn a_ramp_reports_its_steps() {
         site.directory().join("ramp.json"),
         site.directory().join("ramp.html"),
     );
-    // A rate and a limit that every step keeps: how fast this machine is does not matter here.
+    // Every step keeps this rate and this limit, however slow the machine is.
     assert_right(&format!(
         "--url http://{} --keys 10 --mix imported=1 --warm-up 0s --wait sleep --ramp --rate 50 --p99 1h --step 1s --json {} --html {}",
         server.address,

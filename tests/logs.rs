@@ -1,15 +1,16 @@
-//! A log that nobody reads: it may lose lines, and must not cost anything else.
+//! A log that nobody reads: the server may drop lines, and must not slow down or fail.
 
 use std::io::{BufRead, Write};
 
 use serde_json::Value;
+use talos_test_kit::http::request;
+use talos_test_kit::keys::assert_valid;
 
 use crate::harness::Driver;
-use crate::harness::http::request;
-use crate::harness::keys::assert_valid;
 use crate::harness::site::{Server, Site};
 
-/// At debug level each is a line of some 200 bytes, which fills any pipe and the queue before it.
+/// Each request logs some 200 bytes at debug level. All of them together fill the pipe and the
+/// queue before it.
 const REQUESTS: usize = 20_000;
 
 both_drivers! {
@@ -31,15 +32,16 @@ both_drivers! {
                 }
             });
             for _ in 0..REQUESTS / 2 {
-                assert_eq!(connection.receive().unwrap().status, 200);
-                assert_eq!(connection.receive().unwrap().status, 404);
+                assert_eq!(connection.answer().status, 200);
+                assert_eq!(connection.answer().status, 404);
             }
         });
-        // On new connections too, whichever core accepts them.
+        // New connections work as well, whichever core accepts them.
         for _ in 0..8 {
             assert_valid(&server.connect().verify(&key.secret), &key.key_id);
         }
-        // Once somebody reads, the lines that are left are whole, and one says how many are not.
+        // When the log is read, every line is complete, and one reports how many lines were
+        // dropped.
         let reader = std::thread::spawn(move || {
             let mut lines = Vec::new();
             let mut line = String::new();
@@ -58,7 +60,7 @@ both_drivers! {
         assert_eq!(lines.last().unwrap()["message"], "stopped");
     }
 
-    /// The exit waits for readers, but not for ever.
+    /// At its exit the server waits for the log to be read, but not forever.
     fn a_log_that_nobody_reads_does_not_keep_the_server_from_stopping(driver: Driver) {
         let site = Site::new(driver);
         let mut command = site.command();

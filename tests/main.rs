@@ -1,5 +1,6 @@
-//! The whole server, from outside: every scenario starts the real binary and speaks to it over sockets and the command
-//! line. One scenario a file; scenarios that the data plane's driver could change run on `io_uring` and on epoll.
+//! Tests of the whole server from outside: every scenario starts the real binary and talks to it
+//! over sockets and through the command line. There is one scenario per file. Scenarios whose
+//! outcome could depend on the data plane's driver run on `io_uring` and on epoll.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod architecture;
 mod backup;
 mod batch_verify;
 mod changes_feed;
+mod changes_tail;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;

@@ -1,4 +1,5 @@
-//! The metrics listener: a page that a strict reader understands, that tells what happened and not to whom.
+//! The metrics listener: its page is valid for a strict parser, counts what happened, and names no
+//! key and no client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,20 +9,20 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection, NoAnswer, request};
+use talos_test_kit::keys::{VERIFY, assert_refused, assert_valid};
 
 use crate::harness::cli::run;
-use crate::harness::http::{Answer, Connection, NoAnswer, request};
-use crate::harness::keys::{VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
-/// A page, read strictly: samples by name and labels in order.
+/// A page, parsed strictly: its samples by name and labels.
 #[derive(Debug)]
 pub struct Page(BTreeMap<(String, Labels), f64>);
 
 type Labels = BTreeMap<String, String>;
 
-/// Where a server answers health and metrics.
+/// The address at which a server answers health checks and scrapes.
 pub fn listener(server: &Server) -> SocketAddr {
     let lines = server.log_lines();
     let serving = lines.iter().find(|line| line["message"] == "serving");
@@ -32,12 +33,12 @@ pub fn listener(server: &Server) -> SocketAddr {
         .unwrap()
 }
 
-/// Asks the listener, which closes after every answer.
+/// Sends a request to the listener, which closes the connection after every answer.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     let mut connection = Connection::open(address);
     let answer = connection.call("GET", path, &[], b"");
     assert!(answer.closes(), "{answer:?}");
-    connection.expect_closed();
+    assert!(connection.is_closed());
     answer
 }
 
@@ -89,7 +90,7 @@ fn labels(text: &str) -> (Labels, &str) {
 }
 
 impl Page {
-    /// Asks for a page; also its text.
+    /// Requests a page. Returns its text, too.
     pub fn scrape(address: SocketAddr) -> (Self, String) {
         let answer = get(address, "/metrics");
         assert_eq!(answer.status, 200);
@@ -157,11 +158,11 @@ impl Page {
     }
 }
 
-/// What a sample is after certain requests, given as its rise over the page before them.
+/// By how much a sample must rise when certain requests are made.
 type Rise<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
 
 both_drivers! {
-    fn counters_rise_with_requests_and_name_nobody(driver: Driver) {
+    fn counters_rise_with_requests_and_name_no_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let address = listener(&server);
@@ -223,7 +224,8 @@ both_drivers! {
             let risen = after.sum(name, labels) - before.sum(name, labels);
             assert!((risen - rise).abs() < 0.5, "{name} {labels:?}: {risen}, not {rise}\n{text}");
         }
-        // Hits, misses and skips are all there is, and those from memory are the hits.
+        // Hits, misses and skips add up to all verifications; those answered from memory are the
+        // hits.
         let cache = ["hits", "misses", "skips"].map(|kind| after.sum(&format!("talos_cache_{kind}_total"), &[]));
         assert_eq!(cache.iter().sum::<f64>().total_cmp(&after.sum(verified, &[])), std::cmp::Ordering::Equal);
         assert_eq!(cache[0].total_cmp(&after.sum(verified, &[("cached", "true")])), std::cmp::Ordering::Equal);
@@ -293,9 +295,7 @@ fn it_answers_health_and_nothing_else() {
     let answer = server.connect().call("GET", "/metrics", &[], b"");
     assert_refusal(&answer, 404, "NOT_FOUND");
     let mut connection = Connection::open(address);
-    connection
-        .send(&request("HEAD", "/health/alive", &[], b""))
-        .unwrap();
+    connection.send(&request("HEAD", "/health/alive", &[], b""));
     assert!(
         matches!(connection.receive(), Err(NoAnswer::Broken(_))),
         "the length of a body and no body"
@@ -303,17 +303,18 @@ fn it_answers_health_and_nothing_else() {
     server.stop();
 }
 
-/// Connections that send nothing keep nobody else out for long, and a stop does not wait for them.
+/// Connections that send nothing do not keep others out for long, and a stop does not wait for
+/// them.
 #[test]
-fn silent_clients_hold_their_places_for_a_while_only() {
+fn silent_clients_keep_others_out_only_for_a_while() {
     let mut site = Site::new(Driver::Epoll);
     let server = site.start();
     let address = listener(&server);
     let mut silent: Vec<_> = (0..64).map(|_| Connection::open(address)).collect();
-    silent[0].send(b"GET /metrics HTTP/1.1\r\nHost").unwrap();
+    silent[0].send(b"GET /metrics HTTP/1.1\r\nHost");
     assert_eq!(get(address, "/health/alive").status, 200);
     for connection in &mut silent {
-        // Half a request gets 408 or nothing.
+        // A client that sends half a request gets 408 or no answer.
         while connection.receive().is_ok() {}
     }
     let _silent = Connection::open(address);
@@ -344,10 +345,10 @@ fn a_port_in_use_is_named() {
     ]);
 }
 
-/// Somebody who runs a second development server has not asked for metrics.
+/// A second development server starts without a metrics listener, because its port is taken.
 #[test]
 fn a_development_server_starts_without_its_default_port() {
-    // Should another process have it, it is taken all the same.
+    // Takes the default port, unless another process has it: it is taken in both cases.
     let _taken = TcpListener::bind("127.0.0.1:4422");
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(TALOS);

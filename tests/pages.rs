@@ -1,8 +1,9 @@
-//! The pages of `docs/` that show commands work as they are written. The `sh` blocks of a page run in order, in one shell,
-//! against a development server that was started as the page says, and a proxy if the page starts one; an `output` block holds
-//! what the block before it prints.
+//! The pages of `docs/` that show commands work as written. The `sh` blocks of a page run in order,
+//! in one shell, against a development server that is started as the page says, and a proxy if the
+//! page starts one. An `output` block holds the output of the block before it.
 //!
-//! In an `output` block `…` stands for any text within a line, and a line of `…` alone for any number of lines.
+//! In an `output` block `…` stands for any text within a line, and a line of `…` alone for any
+//! number of lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use crate::dev_mode::DevServer;
 use crate::harness::TALOS;
 use crate::harness::site::{Server, without_talos_variables};
 
-/// Pages about the project itself: nothing in them is to be run. The commands of `loadtest.md`, which take minutes to hours, are
-/// checked by `loadtest/`, and those of `fleet.md` run on a fleet of their own; those of `container.md` need a registry of images.
+/// Pages whose commands this test does not run. Most are about the project itself and have none.
+/// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
+/// `fleet.md` run in a test of their own. Those of `container.md` need an image registry.
 const NOT_RUN: [&str; 7] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
@@ -23,12 +25,12 @@ const NOT_RUN: [&str; 7] = [
     "fleet.md",
     "loadtest.md",
 ];
-/// Between the outputs of two blocks.
+/// Printed between the outputs of two blocks.
 const MARK: &str = "@@ end of block";
 
-/// A block that runs, and what it prints if the page says so.
+/// A block to run, and its output if the page shows it.
 #[derive(Debug, PartialEq, Eq)]
-struct Step {
+struct VerifyStep {
     script: String,
     output: Option<String>,
 }
@@ -51,12 +53,12 @@ fn blocks(page: &str) -> Vec<(String, String)> {
     blocks
 }
 
-fn steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+fn steps(page: &str) -> Vec<VerifyStep> {
+    let mut steps: Vec<VerifyStep> = Vec::new();
     let mut after_script = false;
     for (language, text) in blocks(page) {
         match language.as_str() {
-            "sh" => steps.push(Step {
+            "sh" => steps.push(VerifyStep {
                 script: text,
                 output: None,
             }),
@@ -71,7 +73,7 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// The commands that the page says are to be started elsewhere.
+/// The commands that the page starts in another terminal.
 fn commands(page: &str) -> Vec<String> {
     let consoles = blocks(page)
         .into_iter()
@@ -98,7 +100,7 @@ fn variables(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The proxy that the page starts, on another port than there.
+/// Starts the proxy of the page, on another port than the page names.
 fn proxy(page: &str, url: &str, directory: &Path) -> Option<Server> {
     let commands = commands(page);
     let arguments = commands
@@ -135,7 +137,7 @@ fn line_matches(pattern: &str, line: &str) -> bool {
     true
 }
 
-/// Whether `output` is what the lines of `expected` say.
+/// Whether `output` matches the lines of `expected`.
 fn matches(expected: &[&str], output: &[&str]) -> bool {
     match (expected.split_first(), output.split_first()) {
         (None, None) => true,
@@ -250,9 +252,9 @@ fn no_page_is_left_out() {
 }
 
 #[test]
-fn a_page_is_read_as_it_is_written() {
+fn blocks_and_commands_of_a_page_are_found() {
     let page = "```console\n$ A=1 B=x make run\n```\n```sh\necho\n```\n\n```output\nx\n```\n```json\n{}\n```\n```sh\ntwo\n```\n";
-    let step = |script: &str, output: Option<&str>| Step {
+    let step = |script: &str, output: Option<&str>| VerifyStep {
         script: script.to_owned(),
         output: output.map(str::to_owned),
     };
@@ -266,7 +268,7 @@ fn a_page_is_read_as_it_is_written() {
 }
 
 #[test]
-fn outputs_are_compared_to_the_letter() {
+fn outputs_are_compared_exactly() {
     for (pattern, line, same) in [
         ("a", "a", true),
         ("a", "ab", false),

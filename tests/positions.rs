@@ -1,17 +1,18 @@
-//! The position that every answer names, and the one that a request demands, of a server that stands alone.
+//! The position that every answer names, and the position that a request may demand, on a
+//! standalone server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
-use talos_engine::{Position, Sequence};
+use talos_model::{Position, Sequence};
+use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection, request};
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
 const DEMAND: &str = "Talos-Min-Position";
-/// Keys that are issued and revoked while others read.
+/// How many keys are issued and revoked while other threads read.
 const ROUNDS: usize = 50;
 
 /// The one position that an answer names.
@@ -40,7 +41,7 @@ fn after(position: Position, changes: u64) -> Position {
 }
 
 both_drivers! {
-    fn a_write_is_seen_by_whoever_demands_its_position(driver: Driver) {
+    fn a_request_that_demands_the_position_of_a_write_sees_it(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -55,7 +56,7 @@ both_drivers! {
         assert_eq!(named(&revoked), after(before, 2));
         let verdict = verify(&mut connection, &key, &named(&revoked).to_string());
         assert_refused(&verdict.json(), "REVOKED");
-        // Reads and lists, what is refused, and what is no route, too.
+        // Reads, lists, refusals and unknown routes name a position, too.
         for path in [
             format!("{ISSUE}/{}", key.key_id),
             ISSUE.to_owned(),
@@ -70,29 +71,29 @@ both_drivers! {
         }
     }
 
-    fn a_position_that_nobody_has_is_503_and_holds_up_nobody_else(driver: Driver) {
+    fn an_unknown_position_gets_503_and_delays_no_other_request(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
         let key = connection.issue("n");
         let head = named(&connection.call("GET", "/version", &[], b""));
         let body = json!({"credential": key.secret}).to_string();
-        let later = Position { epoch: talos_engine::Epoch(head.epoch.0 + 1), ..head };
+        let later = Position { epoch: talos_model::Epoch(head.epoch.0 + 1), ..head };
         for demanded in [after(head, 1), later] {
             let demanded = demanded.to_string();
             let mut waiting = server.connect();
             let asked = request("POST", VERIFY, &[(DEMAND, &demanded)], body.as_bytes());
-            // Several in one segment, and one without a demand behind them.
+            // One segment with several requests, the last of which demands no position.
             let segment = [&asked[..], &asked, &request("POST", VERIFY, &[], body.as_bytes())].concat();
-            waiting.send(&segment).unwrap();
+            waiting.send(&segment);
             assert_valid(&connection.verify(&key.secret), &key.key_id);
             for _ in 0..2 {
-                let answer = waiting.receive().unwrap();
+                let answer = waiting.answer();
                 answer.assert_error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
                 assert!(answer.header("retry-after").is_some());
                 assert!(String::from_utf8_lossy(&answer.body).contains(&demanded));
             }
-            assert_valid(&waiting.receive().unwrap().json(), &key.key_id);
+            assert_valid(&waiting.answer().json(), &key.key_id);
         }
         for demanded in ["", "42", "1.x", "1.1, 1.1"] {
             let answer = verify(&mut connection, &key, demanded);
@@ -103,7 +104,7 @@ both_drivers! {
         assert_valid(&connection.verify(&key.secret), &key.key_id);
     }
 
-    fn who_follows_its_own_answers_is_never_told_to_wait_in_vain(driver: Driver) {
+    fn a_client_that_demands_positions_of_its_answers_is_never_refused(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let key = server.connect().issue("read all the time");

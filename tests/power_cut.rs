@@ -1,4 +1,4 @@
-//! The power fails under eight writing clients: everything acknowledged was on the disk. Needs root.
+//! The power fails while eight clients write: every acknowledged write is on the disk. Needs root.
 
 use crate::harness::ledger::{Ledger, check_all, write_from};
 use crate::harness::site::Site;

@@ -1,5 +1,5 @@
-//! `talos proxy` from outside: before the real server where its answers count, before a scripted one where the exact
-//! bytes, their moment, or a failure count.
+//! `talos proxy` from outside: in front of the real server where its answers matter, and in front
+//! of a scripted one where exact bytes, timing or failures matter.
 
 mod caching;
 mod changes;
@@ -16,14 +16,15 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::VERIFY;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::VERIFY;
+
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command that starts a proxy before `upstream`, on a port that the system chooses.
+/// The command that starts a proxy in front of `upstream`, on a port that the system chooses.
 fn command(upstream: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(TALOS);
     without_talos_variables(&mut command);
@@ -33,7 +34,7 @@ fn command(upstream: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A proxy before a real server.
+/// A proxy in front of a real server.
 struct Pair {
     _site: Site,
     server: Server,
@@ -54,7 +55,7 @@ impl Pair {
     }
 }
 
-/// Where an answer came from, as it says.
+/// Where an answer came from, according to its header.
 #[track_caller]
 fn source(answer: &Answer) -> &str {
     let body = String::from_utf8_lossy(&answer.body);
@@ -70,18 +71,18 @@ fn verify(proxy: SocketAddr, credential: &str, headers: &[(&str, &str)]) -> Answ
     Connection::open(proxy).call("POST", VERIFY, headers, body.as_bytes())
 }
 
-/// Asserts that the answer is an acceptance from there.
+/// Asserts that the answer accepts the credential and came from `from`.
 #[track_caller]
 fn assert_accepted(answer: &Answer, from: &str) {
     assert_eq!(source(answer), from, "{answer:?}");
     assert_eq!(answer.json()["is_valid"], true, "{answer:?}");
 }
 
-/// Asserts that the answer is a refusal, and the upstream's.
+/// Asserts that the answer refuses the credential and came from the upstream.
 #[track_caller]
 fn assert_refused(answer: &Answer, code: &str) {
     assert_eq!(source(answer), "MISS", "{answer:?}");
-    crate::harness::keys::assert_refused(&answer.json(), code);
+    talos_test_kit::keys::assert_refused(&answer.json(), code);
 }
 
 /// Repeats `probe` until it is true.

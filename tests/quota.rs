@@ -1,9 +1,10 @@
-//! The quota of keys: exact, also when many ask at once, and freed by revocations and deletions.
+//! The quota of keys: it is exact even under concurrent requests, and revocations and deletions
+//! free it.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued};
 use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
@@ -43,7 +44,7 @@ both_drivers! {
         let kept = Issued::from(&issue(&mut connection));
         assert_exceeded(&issue(&mut connection));
         assert_exceeded(&import(&mut connection, "two"));
-        // A rotation ends as many keys as it makes.
+        // A rotation leaves the number of keys as it is.
         let rotated = connection.post(&format!("{ISSUE}/{}:rotate", issued.key_id), &json!({}));
         assert_eq!(rotated.status, 201);
         assert_exceeded(&issue(&mut connection));
@@ -69,7 +70,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn the_quota_is_exact_when_many_ask(driver: Driver) {
+    fn the_quota_is_exact_under_concurrent_requests(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site, "20");
         let answers: Vec<Answer> = std::thread::scope(|scope| {

@@ -1,12 +1,13 @@
-//! Rate limits over HTTP: as many as the quota, told in headers and bodies, whatever way the requests take.
+//! Rate limits over HTTP: a key gets as many requests as its quota, over every route. Headers and
+//! bodies report the quota.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
-/// A window in which no test sees a request come back.
+/// A window so long that no request is given back during a test.
 const HOUR: &str = "3600s";
 
 fn start(site: &Site, name: &str, settings: &[(&str, &str)]) -> Server {
@@ -40,7 +41,7 @@ fn update(connection: &mut Connection, key_id: &str, policy: &Value) {
     );
 }
 
-/// Asserts that the answer refuses, and says for how long.
+/// Asserts that the answer refuses the request and says when to retry.
 #[track_caller]
 fn assert_limited(answer: &Answer) {
     let body = answer.json();
@@ -157,7 +158,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn without_enforcement_only_the_policy_is_told(driver: Driver) {
+    fn without_enforcement_the_answers_only_name_the_policy(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site, "off", &[("TALOS_RATE_LIMIT_ENABLED", "false")]);
         let mut connection = server.connect();

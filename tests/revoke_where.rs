@@ -1,15 +1,16 @@
-//! `POST /v2alpha1/admin/apiKeys:revokeWhere` and `talos keys revoke-where`: many keys end by one change.
+//! `POST /v2alpha1/admin/apiKeys:revokeWhere` and `talos keys revoke-where`: one change revokes
+//! many keys.
 
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::talos;
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, Issued, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::tokens::{self, ALGORITHMS};
 use crate::metrics::{Page, listener};
@@ -40,7 +41,7 @@ fn status(connection: &mut Connection, key_id: &str) -> Value {
     connection.get(key_id)["status"].clone()
 }
 
-/// The ids of all issued keys that a filter finds, whatever the pages hold.
+/// The ids of all issued keys that a filter finds, over all pages.
 fn listed(connection: &mut Connection, filter: &str) -> BTreeSet<String> {
     let (mut ids, mut token) = (BTreeSet::new(), String::new());
     loop {
@@ -85,7 +86,7 @@ both_drivers! {
         assert_eq!((&revoked["matched"], &revoked["dry_run"]), (&json!(6), &json!(false)));
         assert_eq!(revoked["position"], "1.8");
         assert_eq!(revoked["rule_id"].as_str().unwrap().len(), 36);
-        // On another core, too.
+        // Another core refuses them, too.
         for mut connection in [connection, server.connect(), server.connect()] {
             for credential in &credentials {
                 for headers in WAYS {
@@ -125,13 +126,13 @@ both_drivers! {
         server.stop();
     }
 
-    fn every_condition_tells_keys_apart(driver: Driver) {
+    fn each_condition_selects_its_keys(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
         let old = issue(&mut connection, "a", "write");
         let create_time = connection.get(&old.key_id)["create_time"].clone();
-        // Times are told apart by milliseconds.
+        // Creation times differ by at least a millisecond.
         thread::sleep(Duration::from_millis(5));
         let one = issue(&mut connection, "a", "read");
         let prefix = one.secret.split("_v1_").next().unwrap().to_owned();
@@ -158,7 +159,7 @@ both_drivers! {
         server.stop();
     }
 
-    fn what_is_not_understood_ends_nothing(driver: Driver) {
+    fn an_invalid_condition_revokes_nothing(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -179,7 +180,7 @@ both_drivers! {
         server.stop();
     }
 
-    /// The quota counts the keys that are left once the records have followed.
+    /// The quota counts the keys that are left, once the records are revoked one by one.
     fn the_quota_follows(driver: Driver) {
         let site = Site::new(driver);
         let mut command = site.command();

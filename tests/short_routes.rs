@@ -1,18 +1,18 @@
-//! The short routes: other names of the same functions.
+//! The short routes: other paths to the functions of the long ones.
 
 use serde_json::json;
+use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::keys::{ISSUE, assert_refused, assert_valid};
 
-use crate::harness::http::{Answer, Connection};
-use crate::harness::keys::{ISSUE, assert_refused, assert_valid};
 use crate::harness::site::Site;
 
-/// Asks `/verify` with this `Authorization`.
+/// Requests `/verify` with this `Authorization`.
 fn verify(connection: &mut Connection, method: &str, authorization: &str) -> Answer {
     connection.call(method, "/verify", &[("Authorization", authorization)], b"")
 }
 
 both_drivers! {
-    fn a_key_from_its_making_to_its_end(driver: Driver) {
+    fn the_life_of_a_key(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
@@ -29,7 +29,7 @@ both_drivers! {
         assert_eq!(made["issued_api_key"]["actor_id"], "default");
         assert_eq!(connection.get(id), made["issued_api_key"]);
 
-        // The idempotency is that of the long route, too: neither shows the secret again.
+        // A `request_id` is shared with the long route: neither shows the secret again.
         let again = connection.post("/keys", &body).json();
         assert_eq!((&again["id"], &again["key"]), (&json!(id), &json!(null)));
 
@@ -75,7 +75,7 @@ both_drivers! {
                 assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{headers:?}");
             }
         }
-        // A credential that nobody knows is a verdict, not an error.
+        // An unknown credential gets a verdict, not an error.
         let unknown = verify(&mut connection, "GET", "Bearer nobody");
         assert_eq!(unknown.status, 200);
         assert_refused(&unknown.json(), "NOT_FOUND");
@@ -118,7 +118,8 @@ both_drivers! {
         server.stop();
     }
 
-    /// An id is one segment of a path, decoded once. Whatever it holds, it names no key but its own, and no other route.
+    /// An id is one segment of a path, decoded once. No character in it makes it name another key
+    /// or another route.
     fn ids_as_attacks(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
@@ -151,7 +152,7 @@ both_drivers! {
         }
         assert_eq!(connection.get(id)["name"], "key");
         assert_valid(&connection.verify(&key.secret), id);
-        // Percent-encoded as a careful client would, it is still this key.
+        // A client may percent-encode the id; it names the same key.
         let encoded = id.replace('-', "%2D");
         assert_eq!(connection.call("DELETE", &format!("/keys/{encoded}"), &[], b"").status, 200);
         server.stop();

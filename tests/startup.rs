@@ -1,4 +1,4 @@
-//! What stops a start: one clear line on standard error and exit code 1.
+//! Reasons to refuse a start: each is reported in one line on standard error, with exit code 1.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use crate::harness::{Driver, TALOS};
 
 const DRIVER: Driver = Driver::Epoll;
 
-/// Starts a server that must not start.
+/// Runs a command that must refuse to start a server.
 fn start(site: &Site) -> Ran {
     run(site.command())
 }

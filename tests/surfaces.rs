@@ -1,10 +1,10 @@
-//! `talos serve admin` and `talos serve public`: each has its routes and no other.
+//! `talos serve admin` and `talos serve public`: each has its routes and no others.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, VERIFY, assert_refused};
 
-use crate::harness::keys::{ISSUE, VERIFY, assert_refused};
 use crate::harness::site::{Server, Site};
 
 /// Starts a server of this surface.
@@ -14,7 +14,7 @@ fn start(site: &Site, surface: &[&str]) -> Server {
     Server::start(command, site.directory().join("surface.log"))
 }
 
-/// The routes by where they are.
+/// All routes, by surface.
 const EVERYWHERE: [(&str, &str); 3] = [
     ("GET", "/health/alive"),
     ("GET", "/health/ready"),
@@ -38,7 +38,7 @@ const ADMIN: [(&str, &str); 13] = [
 const PUBLIC: [(&str, &str); 1] = [("POST", "/v2alpha1/apiKeys:selfRevoke")];
 const NEITHER: [(&str, &str); 1] = [("GET", "/version")];
 
-/// Whether the route exists, whatever it answers.
+/// Whether the server has the route.
 fn exists(server: &Server, (method, path): (&str, &str)) -> bool {
     let answer = server.connect().call(method, path, &[], b"");
     let reason = answer.json()["error"]["details"][0]["reason"].clone();
@@ -60,7 +60,7 @@ fn assert_routes(server: &Server, there: &[&[(&str, &str)]], absent: &[&[(&str, 
     }
 }
 
-/// What the log says that is served.
+/// The surface that the log names.
 fn surface(server: &Server) -> Value {
     let lines = server.log_lines();
     lines
@@ -93,7 +93,8 @@ both_drivers! {
             let server = start(&site, &[name]);
             assert_eq!(surface(&server), "public");
             assert_routes(&server, &[&EVERYWHERE, &PUBLIC], &[&ADMIN, &NEITHER]);
-            // Not even a verification that another server would answer from memory, nor a method that is not allowed.
+            // It has no verification, which another surface would answer from memory, and does not
+            // answer a wrong method with 405.
             let mut connection = server.connect();
             connection.post(VERIFY, &json!({"credential": "x"})).assert_error(404, "NOT_FOUND", "NOT_FOUND");
             connection.call("PUT", ISSUE, &[], b"").assert_error(404, "NOT_FOUND", "NOT_FOUND");

@@ -1,11 +1,11 @@
-//! Attacks on derived tokens, over HTTP: everything that a client can do to a token without the key that made it, and what it
-//! could write with that key but no server of this kind does.
+//! Attacks on derived tokens over HTTP: changes that a client can make to a token without the
+//! signing key, and tokens that are signed with that key but that no server makes.
 
 use ring::hmac;
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::Connection;
-use crate::harness::keys::{VERIFY, assert_refused, assert_valid};
 use crate::harness::site::Site;
 use crate::harness::tokens::{
     ALGORITHMS, ED25519_JWK, Packets, SECRET, decode, encode, sign_jwt, start, text,
@@ -13,7 +13,7 @@ use crate::harness::tokens::{
 
 const HEADER: &str = r#"{"alg":"EdDSA","kid":"ed-1","typ":"JWT"}"#;
 
-/// Asserts that the answer is this refusal, seen for the first time and again.
+/// Asserts that the token is refused with this code, at its first use and again.
 #[track_caller]
 fn refused(connection: &mut Connection, token: &str, code: &str) {
     for headers in [&[][..], &[], &[("Cache-Control", "no-store")]] {
@@ -21,14 +21,14 @@ fn refused(connection: &mut Connection, token: &str, code: &str) {
     }
 }
 
-/// The claims with one changed.
+/// The claims with one of them changed.
 fn with(claims: &Value, name: &str, value: Value) -> String {
     let mut claims = claims.clone();
     claims[name] = value;
     claims.to_string()
 }
 
-/// With another character in the middle of its last part.
+/// The token with another character in the middle of its last part.
 fn tampered(token: &str) -> String {
     let at = token.len() - 20;
     let other = if token.as_bytes()[at] == b'A' {
@@ -90,7 +90,7 @@ both_drivers! {
         ] {
             refused(&mut connection, &malformed, "INVALID_FORMAT");
         }
-        // With a fourth part it has another shape.
+        // A token with a fourth part has another shape.
         refused(&mut connection, &format!("{token}."), "NOT_FOUND");
         refused(&mut connection, &format!("x{token}"), "NOT_FOUND");
         assert_valid(&connection.verify(&token), &key.key_id);
@@ -184,7 +184,7 @@ both_drivers! {
         ] {
             refused(&mut connection, &packets.clone().append(caveat).token(), "INVALID_FORMAT");
         }
-        // A narrowing is not undone by what follows it.
+        // A later caveat does not undo a narrowing.
         let undone = packets.clone().append(r#"{"scp":[]}"#).append(scopes);
         refused(&mut connection, &undone.token(), "INVALID_FORMAT");
 
@@ -220,7 +220,8 @@ both_drivers! {
         }
         let many = (0..32).fold(packets.clone(), |packets, _| packets.append(scopes));
         refused(&mut connection, &many.token(), "INVALID_FORMAT");
-        // A prefix that is not configured makes it a key of another system, and nobody has imported that.
+        // With a prefix that is not configured the token counts as an imported key, and no such key
+        // exists.
         refused(&mut connection, &token.replacen("mc_", "mx_", 1), "NOT_FOUND");
         assert_valid(&connection.verify(&token), &key.key_id);
         server.stop();
@@ -253,7 +254,7 @@ both_drivers! {
     }
 }
 
-/// The claims with two changed alike.
+/// The claims with two of them changed to the same value.
 fn with_both(claims: &Value, first: &str, second: &str, value: &Value) -> Value {
     let mut claims = claims.clone();
     claims[first] = value.clone();

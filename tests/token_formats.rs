@@ -1,11 +1,12 @@
-//! Tokens of the running server in the eyes of another implementation, and tokens of that one in the eyes of the server.
+//! Another implementation reads the tokens of the running server, and the server reads that
+//! implementation's tokens.
 
 use ring::signature::{
     ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use serde_json::{Value, json};
+use talos_test_kit::keys::assert_valid;
 
-use crate::harness::keys::assert_valid;
 use crate::harness::site::Site;
 use crate::harness::tokens::{
     ALGORITHMS, ED25519_JWK, Packets, RSA_JWK, SECRET, SIGNING_KEYS, decode, macaroon_signature,
@@ -17,7 +18,7 @@ const JWKS: [&str; 2] = [
     "/v2alpha1/admin/derivedKeys/jwks.json",
 ];
 
-/// The payload of a JWT whose signature holds under the key of the set that its header names.
+/// The payload of a JWT, after its signature was checked with the key that its header names.
 fn verified(jwks: &Value, token: &str) -> Value {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else {

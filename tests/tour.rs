@@ -1,5 +1,6 @@
-//! The tour of the README works as it is written: all its `sh` blocks run, in order, in one shell, against a development
-//! server. Blocks of another language (`console`, `text`) show what to start or what to expect and are not run.
+//! The tour of the README works as written: its `sh` blocks run in order, in one shell, against a
+//! development server. Blocks of other languages (`console`, `text`) show what to start or what to
+//! expect; they do not run.
 
 use std::fs;
 use std::path::Path;

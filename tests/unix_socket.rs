@@ -1,17 +1,16 @@
 //! The Unix socket beside the TCP listener.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::harness::Driver;
 use crate::harness::cli::run;
-use crate::harness::http::request;
-use crate::harness::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 fn socket(site: &Site) -> PathBuf {
@@ -24,23 +23,17 @@ fn start(site: &Site) -> Server {
     Server::start(command, site.directory().join("socket.log"))
 }
 
-/// One request on a connection of its own; status and body.
+/// Sends one request on a connection of its own; the status and the body of its answer.
 fn ask(path: &Path, method: &str, target: &str, body: &Value) -> (u16, Value) {
-    let mut stream = UnixStream::connect(path).unwrap();
     let body = if method == "GET" {
         String::new()
     } else {
         body.to_string()
     };
-    let bytes = request(method, target, &[("Connection", "close")], body.as_bytes());
-    stream.write_all(&bytes).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (
-        head[9..12].parse().unwrap(),
-        serde_json::from_str(body).unwrap(),
-    )
+    let mut connection = Connection::over(UnixStream::connect(path).unwrap());
+    let answer = connection.call(method, target, &[("Connection", "close")], body.as_bytes());
+    assert!(connection.is_closed());
+    (answer.status, answer.json())
 }
 
 both_drivers! {
@@ -66,7 +59,7 @@ both_drivers! {
         assert!(!path.exists(), "removed on a stop");
     }
 
-    /// Nobody knows the address of a client there.
+    /// A client on a Unix socket has no address.
     fn a_restricted_key_is_refused(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site);
@@ -95,10 +88,10 @@ both_drivers! {
     fn idle_connections_do_not_hold_up_a_stop(driver: Driver) {
         let site = Site::new(driver);
         let server = start(&site);
-        let mut idle: Vec<_> = (0..4).map(|_| UnixStream::connect(socket(&site)).unwrap()).collect();
-        for stream in &mut idle {
-            stream.write_all(&request("GET", "/health/alive", &[], b"")).unwrap();
-            stream.read_exact(&mut [0; 12]).unwrap();
+        let connect = |_| Connection::over(UnixStream::connect(socket(&site)).unwrap());
+        let mut idle: Vec<_> = (0..4).map(connect).collect();
+        for connection in &mut idle {
+            assert_eq!(connection.call("GET", "/health/alive", &[], b"").status, 200);
         }
         server.stop();
     }

@@ -1,12 +1,12 @@
-//! HTTP/1.1 as attackers and broken clients speak it: the right answer, or a refusal and a clean close, and never a
-//! request made of another one's bytes.
+//! HTTP/1.1 from attackers and broken clients: the server gives the right answer, or refuses and
+//! closes cleanly. It never takes the bytes of one request for another request.
 
 use std::time::Duration;
 
 use serde_json::json;
+use talos_test_kit::http::{Connection, request};
+use talos_test_kit::keys::{Issued, VERIFY, assert_refused, assert_valid};
 
-use crate::harness::http::{Connection, request};
-use crate::harness::keys::{Issued, VERIFY, assert_refused, assert_valid};
 use crate::harness::site::{Server, Site};
 
 const ALIVE: &[u8] = b"GET /health/alive HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -20,17 +20,17 @@ fn verification(credential: &str) -> Vec<u8> {
     )
 }
 
-/// A head for a verification with these lines, and `{"credential":"x"}` as body.
+/// A verification whose head has these lines, and whose body is `{"credential":"x"}`.
 fn with_lines(lines: &str) -> Vec<u8> {
     format!("POST {VERIFY} HTTP/1.1\r\n{lines}\r\n{{\"credential\":\"x\"}}").into_bytes()
 }
 
-/// Sends bytes, and after them a request that must not be answered if the bytes are refused.
+/// Sends bytes that the server refuses, and after them a request that it must not answer.
 #[track_caller]
 fn assert_refused_and_closed(server: &Server, bytes: &[u8], statuses: &[u16]) {
     let mut connection = server.connect();
-    // The server may have closed before all is sent.
-    let _ = connection.send(&[bytes, ALIVE].concat());
+    // The server may close the connection before all bytes are sent.
+    let _ = connection.try_send(&[bytes, ALIVE].concat());
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
     let answer = connection
         .receive()
@@ -42,7 +42,7 @@ fn assert_refused_and_closed(server: &Server, bytes: &[u8], statuses: &[u16]) {
     );
     assert!(answer.closes(), "not closed after {shown:?}");
     assert_eq!(answer.json()["error"]["code"], answer.status);
-    connection.expect_closed();
+    assert!(connection.is_closed());
     assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
 }
 
@@ -58,12 +58,9 @@ fn pipeline(key: &Issued) -> Vec<u8> {
 
 #[track_caller]
 fn assert_pipeline_answered(connection: &mut Connection, key: &Issued) {
-    assert_valid(&connection.receive().unwrap().json(), &key.key_id);
-    assert_refused(&connection.receive().unwrap().json(), "NOT_FOUND");
-    assert_eq!(
-        connection.receive().unwrap().json(),
-        json!({"status": "ok"})
-    );
+    assert_valid(&connection.answer().json(), &key.key_id);
+    assert_refused(&connection.answer().json(), "NOT_FOUND");
+    assert_eq!(connection.answer().json(), json!({"status": "ok"}));
 }
 
 both_drivers! {
@@ -149,32 +146,33 @@ both_drivers! {
         }
         let pieces = format!("{head}{chunks}0\r\nTrailer: dropped\r\n\r\n");
         let whole = format!("{head}{:X}\r\n{body}\r\n0\r\n\r\n", body.len());
-        connection.send([pieces.as_bytes(), whole.as_bytes(), ALIVE].concat().as_slice()).unwrap();
+        connection.send([pieces.as_bytes(), whole.as_bytes(), ALIVE].concat().as_slice());
         for _ in 0..2 {
-            assert_valid(&connection.receive().unwrap().json(), &key.key_id);
+            assert_valid(&connection.answer().json(), &key.key_id);
         }
-        assert_eq!(connection.receive().unwrap().status, 200);
+        assert_eq!(connection.answer().status, 200);
         server.stop();
     }
 
-    /// One write for all, then cut in two at every byte, then byte by byte.
+    /// Sends the requests in one write, then cut in two at every byte, then byte by byte.
     fn pipelined_and_split_requests(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
         let key = connection.issue("key");
         let bytes = pipeline(&key);
-        connection.send(&bytes).unwrap();
+        connection.send(&bytes);
         assert_pipeline_answered(&mut connection, &key);
         for cut in 1..bytes.len() {
-            connection.send(&bytes[..cut]).unwrap();
-            // Lets the server read the first part alone. When it does not, the test checks less but still passes.
+            connection.send(&bytes[..cut]);
+            // Gives the server time to read the first part alone. If it reads both at once, the
+            // test checks less but still passes.
             std::thread::sleep(Duration::from_micros(500));
-            connection.send(&bytes[cut..]).unwrap();
+            connection.send(&bytes[cut..]);
             assert_pipeline_answered(&mut connection, &key);
         }
         for byte in bytes.chunks(1) {
-            connection.send(byte).unwrap();
+            connection.send(byte);
             std::thread::sleep(Duration::from_micros(200));
         }
         assert_pipeline_answered(&mut connection, &key);
@@ -195,10 +193,10 @@ both_drivers! {
         std::thread::scope(|scope| {
             scope.spawn(|| std::io::Write::write_all(&mut sender, &all).unwrap());
             for _ in 0..count {
-                assert_valid(&connection.receive().unwrap().json(), &key.key_id);
-                assert_eq!(connection.receive().unwrap().json()["key_id"], key.key_id.as_str());
-                connection.receive().unwrap().assert_error(404, "NOT_FOUND", "NOT_FOUND");
-                assert_refused(&connection.receive().unwrap().json(), "NOT_FOUND");
+                assert_valid(&connection.answer().json(), &key.key_id);
+                assert_eq!(connection.answer().json()["key_id"], key.key_id.as_str());
+                connection.answer().assert_error(404, "NOT_FOUND", "NOT_FOUND");
+                assert_refused(&connection.answer().json(), "NOT_FOUND");
             }
         });
         server.stop();
@@ -216,14 +214,14 @@ both_drivers! {
             let mut connection = server.connect();
             let mut sender = connection.sender();
             std::thread::scope(|scope| {
-                // Cut off in the middle, or not: what matters is that the answer arrives.
+                // The send may fail in the middle; the answer must arrive.
                 scope.spawn(move || std::io::Write::write_all(&mut sender, &bytes));
-                connection.receive().unwrap().assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
+                connection.answer().assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
                 connection.finish_sending();
             });
             assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
         }
-        // The limit itself is allowed.
+        // A body of exactly the limit is allowed.
         let padding = " ".repeat((1 << 20) - 18);
         let body = format!("{{\"credential\":\"x\"{padding}}}");
         assert_eq!(body.len(), 1 << 20);
@@ -246,9 +244,10 @@ both_drivers! {
         server.stop();
     }
 
-    /// A client that sends its head byte by byte, for ever, is told so and dropped; others do not notice. It hears the
-    /// answer although it goes on sending.
-    fn a_slow_head_is_given_up(driver: Driver) {
+    /// The server answers 408 to a client that sends its head byte by byte without end, and closes
+    /// the connection. The client gets the answer although it goes on sending. Other clients are
+    /// not affected.
+    fn a_slow_head_gets_408(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut slow = server.connect();
@@ -264,12 +263,12 @@ both_drivers! {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             });
-            let answer = slow.receive().unwrap();
+            let answer = slow.answer();
             slow.finish_sending();
             answer
         });
         answer.assert_error(408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT");
-        slow.expect_closed();
+        assert!(slow.is_closed());
         assert_eq!(server.connect().exchange(ALIVE).unwrap().status, 200);
         server.stop();
     }
@@ -281,16 +280,16 @@ both_drivers! {
         let bytes = pipeline(&key);
         for cut in (0..bytes.len()).step_by(7) {
             let mut connection = server.connect();
-            connection.send(&bytes[..cut]).unwrap();
+            connection.send(&bytes[..cut]);
             drop(connection);
             let mut half_closed = server.connect();
-            half_closed.send(&bytes[..cut]).unwrap();
+            half_closed.send(&bytes[..cut]);
             half_closed.finish_sending();
-            // Whole requests are answered, then the connection ends.
+            // The server answers the complete requests, then closes the connection.
             while half_closed.receive().is_ok() {}
         }
         let mut connection = server.connect();
-        connection.send(&bytes).unwrap();
+        connection.send(&bytes);
         assert_pipeline_answered(&mut connection, &key);
         server.stop();
     }
@@ -305,15 +304,15 @@ both_drivers! {
         ] {
             let mut connection = server.connect();
             assert_eq!(connection.exchange(bytes).unwrap().status, 200);
-            connection.expect_closed();
+            assert!(connection.is_closed());
         }
         let mut connection = server.connect();
         let absolute = b"GET http://h/health/alive HTTP/1.1\r\nHost: h\r\n\r\n";
         for _ in 0..2 {
             assert_eq!(connection.exchange(absolute).unwrap().status, 200);
         }
-        // An empty line before a request is skipped (RFC 9112 §2.2).
-        connection.send(b"\r\n").unwrap();
+        // The server ignores an empty line before a request (RFC 9112 §2.2).
+        connection.send(b"\r\n");
         assert_eq!(connection.exchange(ALIVE).unwrap().status, 200);
         server.stop();
     }

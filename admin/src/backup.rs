@@ -1,7 +1,8 @@
 //! `GET /v2alpha1/admin/backup`
 //!
-//! Guarantees: what is sent is consistent with one position, whatever is written meanwhile; it is read no faster than the client
-//! takes it; there are no more at a time than the engine has snapshots for; what breaks off is seen not to be whole.
+//! Guarantees: a backup holds the state at one position, whatever is written meanwhile; it is read
+//! only as fast as the client receives it; at most as many run as the engine allows snapshots; a
+//! client notices when a backup is incomplete.
 
 use std::sync::Arc;
 
@@ -11,25 +12,25 @@ use talos_engine::SnapshotError;
 use talos_engine::backup::BackupMaker;
 use tokio::task::spawn_blocking;
 
-use crate::dispatch::Context;
+use crate::body_stream::{self, BodySender, Gone};
+use crate::context::Context;
 use crate::metrics::StreamKind;
-use crate::parts::{self, Gone, Outlet};
 
-/// Sends everything as it is now.
+/// Streams a backup of the current state.
 pub(crate) async fn create(context: &Context) -> Result<ControlResponse, ApiError> {
     let (engine, release) = (Arc::clone(&context.engine), context.release);
     let begun = spawn_blocking(move || engine.backup(release)).await;
     let maker = begun.map_err(|error| {
-        tracing::error!(%error, "a backup could not be begun");
+        tracing::error!(%error, "a backup could not be started");
         ApiError::internal()
     })?;
     let maker = maker.map_err(refusal)?;
     let position = maker.head().position;
-    tracing::info!(%position, "a backup is taken");
+    tracing::info!(%position, "a backup has started");
     let open = context.metrics.stream(StreamKind::Backup);
-    let (outlet, rest) = parts::channel(Ending::AfterTheLast);
+    let (sender, body) = body_stream::channel(Ending::AfterTheLast);
     spawn_blocking(move || {
-        send(maker, outlet);
+        send(maker, sender);
         drop(open);
     });
     Ok(ControlResponse {
@@ -39,7 +40,7 @@ pub(crate) async fn create(context: &Context) -> Result<ControlResponse, ApiErro
             ("Cache-Control", "no-store".to_owned()),
         ],
         body: Vec::new(),
-        rest: Some(rest),
+        rest: Some(body),
     })
 }
 
@@ -52,30 +53,31 @@ fn refusal(error: SnapshotError) -> ApiError {
             "this node is being copied from another one; back that one up, or try again later",
         ),
         SnapshotError::Storage(cause) => {
-            tracing::error!(cause, "a backup could not be begun");
+            tracing::error!(cause, "a backup could not be started");
             ApiError::internal()
         }
     }
 }
 
-/// Waits for the disk and for the client. An error of storage breaks the answer off.
-fn send(mut maker: BackupMaker, outlet: Outlet) {
+/// Sends all chunks. Blocks on the disk and on the client. An error of the storage breaks the
+/// answer off.
+fn send(mut maker: BackupMaker, sender: BodySender) {
     let position = maker.head().position;
     loop {
         match maker.next_part() {
-            Ok(Some(part)) => {
-                if outlet.put_blocking(part) == Err(Gone) {
-                    tracing::warn!(%position, "a backup was broken off by its receiver");
+            Ok(Some(chunk)) => {
+                if sender.send_blocking(chunk) == Err(Gone) {
+                    tracing::warn!(%position, "the client of a backup closed the connection before the end");
                     return;
                 }
             }
             Ok(None) => {
-                outlet.end_blocking();
+                sender.end_blocking();
                 tracing::info!(%position, "a backup was sent");
                 return;
             }
             Err(error) => {
-                tracing::error!(%position, %error, "a backup could not be read on");
+                tracing::error!(%position, %error, "a backup was broken off because the storage could not be read");
                 return;
             }
         }

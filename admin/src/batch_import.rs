@@ -3,21 +3,25 @@
 use talos_api::batch_import::{self, ItemOutcome};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_engine::{Command, ImportKey, Outcome, Record, clock};
+use talos_model::{ImportKey, ImportKeys, Record, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 use crate::import::note_imported;
 
-/// Takes over many keys in one write; each is accepted or refused for itself.
+/// Imports many keys in one write. Each key is accepted or refused on its own.
 pub(crate) async fn batch_import(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
     let macaroons = context.engine.macaroon_prefixes();
-    let items =
-        batch_import::parse_request(&request.body, TENANT, context.default_ttl_ms, &macaroons)?;
+    let items = batch_import::parse_request(
+        &request.body,
+        request.tenant,
+        context.default_ttl_ms,
+        &macaroons,
+    )?;
     let results = import(context, items).await?;
     for result in &results {
         context.metrics.batch_item(ItemOutcome::of(result));
@@ -29,7 +33,7 @@ pub(crate) async fn batch_import(
     if failed > 0 {
         tracing::warn!(
             event = "APIKeyImportFailed",
-            tenant = %TENANT,
+            tenant = %request.tenant,
             request_id = request.request_id,
             failed,
             of = results.len(),
@@ -40,7 +44,7 @@ pub(crate) async fn batch_import(
     Ok(ControlResponse::json(200, body))
 }
 
-/// Submits the keys that may be imported, and puts what became of them where they stood.
+/// Imports the keys that are valid. The results have the order of `items`.
 async fn import(
     context: &Context,
     items: Vec<Result<ImportKey, ApiError>>,
@@ -53,21 +57,15 @@ async fn import(
     let mut outcomes = if commands.is_empty() {
         Vec::new().into_iter()
     } else {
-        match engine_call::submit(&context.engine, Command::ImportMany(commands)).await? {
-            Outcome::ImportedMany(outcomes) => outcomes.into_iter(),
-            _ => return Err(other_outcome()),
-        }
+        let outcomes = engine_call::submit(&context.engine, ImportKeys(commands)).await?;
+        outcomes.into_iter()
     };
     let result = |accepted: Result<(), ApiError>| {
         accepted.and_then(|()| match outcomes.next() {
             Some(outcome) => outcome.map_err(ApiError::from),
-            None => Err(other_outcome()),
+            // Cannot happen: the engine gives one outcome for each key.
+            None => Err(ApiError::internal()),
         })
     };
     Ok(accepted.into_iter().map(result).collect())
-}
-
-fn other_outcome() -> ApiError {
-    tracing::error!("the engine answered a batch import with another outcome");
-    ApiError::internal()
 }

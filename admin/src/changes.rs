@@ -1,56 +1,59 @@
 //! `GET /v2alpha1/admin/changes`
 //!
-//! Guarantees: a stream holds a stretch of the log and no more, whatever its client reads; it ends when the client has gone; there
-//! are [`limits::CHANGE_STREAMS`] at most. What the log has dropped before it was sent ends the stream, and the client that comes
-//! back is told.
+//! Guarantees: a stream holds at most a few chunks of the log in memory, however slowly its client
+//! reads; it ends when the client closes the connection; there are at most
+//! [`limits::CHANGE_STREAMS`]. When the log drops changes that were not sent, the stream ends, and
+//! the client gets an error when it connects again.
 
 use std::sync::Arc;
 
-use talos_api::change::{self, LAST_EVENT_ID, Start, Wanted};
+use talos_api::change::{self, FeedRequest, LAST_EVENT_ID, Start, Wanted};
 use talos_api::control::{ControlRequest, ControlResponse, Ending};
 use talos_api::error::ApiError;
-use talos_engine::{Engine, LogRead, LogStart, LoggedChange, Position, ReadError};
+use talos_engine::{Engine, LogStart};
+use talos_model::{LogRead, LoggedChange, Position, ReadError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::dispatch::Context;
-use crate::engine_call;
-use crate::limits;
+use crate::body_stream::{self, BodySender, Gone};
+use crate::context::Context;
 use crate::metrics::StreamKind;
-use crate::parts::{self, Gone, Outlet};
+use crate::{engine_call, limits};
 
-/// Sends the changes after a position, and goes on with new ones as they come.
+/// Streams the changes after a position, then new changes as they happen.
 pub(crate) async fn follow(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let (start, wanted) = change::parse_request(&request.query, last_event_id(request)?)?;
+    let FeedRequest { start, wanted } =
+        change::parse_request(&request.query, last_event_id(request)?)?;
     let permit = Arc::clone(&context.change_streams)
         .try_acquire_owned()
         .map_err(|_| ApiError::service_unavailable("too many streams are open; try again later"))?;
     let engine = Arc::clone(&context.engine);
-    let news = context.news.follow();
+    let changed = context.change_notifier.subscribe();
     let start = match start {
-        Start::Now => LogStart::After(engine.head()),
+        Start::Now => LogStart::After(engine.committed()),
         Start::Oldest => LogStart::Oldest,
         Start::After(position) => LogStart::After(position),
     };
-    // What is wrong with the place is said while there is still a status to say it with.
+    // The first read happens before the answer, because only the status of the answer can report
+    // its error.
     let first = engine_call::read_log(&engine, start, limits::CHANGES_AT_ONCE).await?;
     if let (LogRead::Gone, LogStart::After(position)) = (&first, start) {
         return Err(lost(&engine, position).await?);
     }
-    let (outlet, rest) = parts::channel(Ending::AfterAnyPart);
+    let (sender, body) = body_stream::channel(Ending::AfterAnyChunk);
     let place = match start {
         LogStart::After(position) => Some(position),
         LogStart::Oldest => None,
     };
     let feed = Feed {
         engine,
-        news,
+        changed,
         wanted,
         place,
-        outlet,
+        sender,
     };
     let open = context.metrics.stream(StreamKind::Changes);
     tokio::spawn(async move {
@@ -62,11 +65,11 @@ pub(crate) async fn follow(
         headers: vec![
             ("Content-Type", change::CONTENT_TYPE.to_owned()),
             ("Cache-Control", "no-store".to_owned()),
-            // nginx would keep events back until its buffer is full.
+            // Otherwise nginx holds events back until its buffer is full.
             ("X-Accel-Buffering", "no".to_owned()),
         ],
         body: change::opening(place),
-        rest: Some(rest),
+        rest: Some(body),
     })
 }
 
@@ -82,10 +85,11 @@ fn last_event_id(request: &ControlRequest) -> Result<Option<&str>, ApiError> {
     Ok(id.map(|(_, value)| value.as_str()))
 }
 
-/// Why the log does not hold the changes after `place`: it has dropped them, it never had it, or it has yet to get there.
+/// The error for a position whose changes the log does not have: they were dropped, the log never
+/// had the position, or it has not reached it yet.
 async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
     let epochs = engine.standing().epochs;
-    let is_ahead = place.sequence > engine.head().sequence;
+    let is_ahead = place.sequence > engine.committed().sequence;
     if is_ahead && (place.epoch > epochs.newest() || epochs.has(place)) {
         return Ok(change::not_reached(place));
     }
@@ -99,22 +103,22 @@ async fn lost(engine: &Engine, place: Position) -> Result<ApiError, ApiError> {
 
 struct Feed {
     engine: Arc<Engine>,
-    news: watch::Receiver<()>,
+    changed: watch::Receiver<()>,
     wanted: Wanted,
-    /// The last change that was read.
+    /// The position of the last change that was read.
     place: Option<Position>,
-    outlet: Outlet,
+    sender: BodySender,
 }
 
 impl Feed {
     async fn run(mut self, first: LogRead) {
-        // A client that has gone needs no end.
+        // A client that is gone needs no end.
         if self.serve(first).await != Err(Gone) {
-            self.outlet.end().await;
+            self.sender.end().await;
         }
     }
 
-    /// Until the client has gone, or the log cannot be followed any more.
+    /// Sends changes until the client is gone or the log cannot be read any more.
     async fn serve(&mut self, first: LogRead) -> Result<(), Gone> {
         let mut read = first;
         let mut heartbeat = Instant::now() + limits::HEARTBEAT;
@@ -125,14 +129,14 @@ impl Feed {
                         return Ok(());
                     };
                     if !events.is_empty() {
-                        self.outlet.put(events).await?;
+                        self.sender.send(events).await?;
                         heartbeat = Instant::now() + limits::HEARTBEAT;
                     }
                 }
                 LogRead::None => self.wait(&mut heartbeat).await?,
                 LogRead::Gone => return Ok(()),
             }
-            // Why it cannot be read was logged where that was found.
+            // The read has logged its error.
             let Ok(next) = self.read().await? else {
                 return Ok(());
             };
@@ -140,38 +144,38 @@ impl Feed {
         }
     }
 
-    /// Waits for news, or for the time to say that there are none.
+    /// Waits for a new change. Sends a heartbeat when there is none for a while.
     async fn wait(&mut self, heartbeat: &mut Instant) -> Result<(), Gone> {
         tokio::select! {
-            // Whoever tells has gone with the control plane.
-            told = self.news.changed() => told.map_err(|_| Gone),
+            // The notifier is gone only when the control plane stops.
+            notified = self.changed.changed() => notified.map_err(|_| Gone),
             () = sleep_until(*heartbeat) => {
                 *heartbeat = Instant::now() + limits::HEARTBEAT;
-                self.outlet.put(change::heartbeat(self.place)).await
+                self.sender.send(change::heartbeat(self.place)).await
             }
-            gone = self.outlet.gone() => Err(gone),
+            gone = self.sender.gone() => Err(gone),
         }
     }
 
-    /// The next stretch. While too many others read it is waited for.
+    /// Reads the next changes. Waits and tries again while the engine has too many reads.
     async fn read(&self) -> Result<Result<LogRead, ReadError>, Gone> {
         let start = self.place.map_or(LogStart::Oldest, LogStart::After);
         loop {
             match engine_call::try_read_log(&self.engine, start, limits::CHANGES_AT_ONCE).await {
                 Err(ReadError::Busy) => tokio::select! {
                     () = tokio::time::sleep(limits::BUSY_REST) => {}
-                    gone = self.outlet.gone() => return Err(gone),
+                    gone = self.sender.gone() => return Err(gone),
                 },
                 read => return Ok(read),
             }
         }
     }
 
-    /// The events of these changes that are wanted.
+    /// Renders the changes that the client wants as events.
     fn render(&mut self, changes: &[LoggedChange]) -> Result<Vec<u8>, ReadError> {
         let mut events = Vec::new();
         for logged in changes {
-            let change = talos_engine::decode_change(&logged).inspect_err(|error| {
+            let change = talos_engine::decode_change(logged).inspect_err(|error| {
                 tracing::error!(position = %logged.position, %error, "a change cannot be read");
             })?;
             if self.wanted.includes(&change) {

@@ -3,25 +3,22 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_engine::{Command, DeleteKey, KeyId, Outcome};
+use talos_model::{DeleteKey, KeyId};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Forgets an imported key. Once this has answered, no core knows the key any more.
+/// Deletes an imported key. When this answers, no core accepts the key any more.
 pub(crate) async fn delete(
     context: &Context,
     key_id: KeyId,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let command = Command::Delete(DeleteKey {
-        tenant: TENANT,
+    let command = DeleteKey {
+        tenant: request.tenant,
         key_id,
-    });
-    let Outcome::Deleted { record } = engine_call::submit(&context.engine, command).await? else {
-        tracing::error!("the engine answered a deletion with another outcome");
-        return Err(ApiError::internal());
     };
+    let record = engine_call::submit(&context.engine, command).await?;
     context.metrics.key_deleted();
     tracing::info!(
         event = "ImportedAPIKeyDeleted",

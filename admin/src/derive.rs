@@ -3,12 +3,13 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::derive;
 use talos_api::error::{ApiError, Reason};
-use talos_engine::{CacheMode, DeriveToken, KeyId, Query, Record, clock};
+use talos_credentials::DeriveToken;
+use talos_model::{CacheMode, KeyId, Query, Record, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Makes a token from the key whose credential is shown. Nothing is stored.
+/// Derives a token from the key whose credential the body contains. Nothing is stored.
 pub(crate) async fn derive(
     context: &Context,
     request: &ControlRequest,
@@ -17,7 +18,7 @@ pub(crate) async fn derive(
     let derive::DeriveRequest { credential, wanted } =
         derive::parse_request(&request.body, &macaroons)?;
     let query = Query {
-        tenant: TENANT,
+        tenant: request.tenant,
         credential: credential.as_bytes(),
         expected_audiences: &[],
         client_ip: request.client_ip,
@@ -28,7 +29,7 @@ pub(crate) async fn derive(
         .engine
         .identify(&query)
         .map_err(|_| ApiError::parent_key_invalid())?;
-    let parent = engine_call::get(&context.engine, TENANT, key_id)
+    let parent = engine_call::get(&context.engine, request.tenant, key_id)
         .await
         .map_err(|error| match error.reason() {
             Reason::ApiKeyNotFound => ApiError::parent_key_invalid(),
@@ -37,14 +38,15 @@ pub(crate) async fn derive(
     mint(context, &parent, wanted, request)
 }
 
-/// The same from the key of an id. There is no credential to show, so the route is for administrators.
+/// Derives a token from the key with an id. This needs no credential, so the route is for
+/// administrators.
 pub(crate) async fn derive_by_id(
     context: &Context,
     key_id: KeyId,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let wanted = derive::parse_short_request(&request.body)?;
-    let parent = engine_call::get(&context.engine, TENANT, key_id).await?;
+    let parent = engine_call::get(&context.engine, request.tenant, key_id).await?;
     mint(context, &parent, wanted, request)
 }
 
@@ -66,7 +68,7 @@ fn mint(
             }
             answer
         })?;
-    context.engine.touch(TENANT, key_id, clock::now());
+    context.engine.touch(request.tenant, key_id, clock::now());
     context.metrics.token_minted(token_type);
     tracing::info!(
         event = "APIKeyDerivedToken",

@@ -1,12 +1,13 @@
-//! Asking the engine, whose answers come by callback from its own threads, and awaiting the answer.
+//! Async calls of the engine, which answers by callback from its own threads.
 
 use std::time::Duration;
 
 use talos_api::error::ApiError;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{
-    Command, CommandError, Engine, KeyId, ListQuery, LogRead, LogStart, Outcome, Page, ReadError,
-    ReadLimits, Record, TenantId,
+use talos_engine::{Engine, LogStart};
+use talos_model::clock::UnixMillis;
+use talos_model::{
+    CommandError, KeyId, ListQuery, LogRead, Page, ReadError, ReadLimits, Record, TenantId,
+    TypedCommand,
 };
 use tokio::sync::oneshot;
 
@@ -15,14 +16,18 @@ use crate::limits;
 /// Submits `command` and waits until it is durable and published, or refused.
 ///
 /// # Errors
-/// What the client is told: the engine's refusal, 500 when the engine gave no answer, 504 when it gave none in time.
-pub(crate) async fn submit(engine: &Engine, command: Command) -> Result<Outcome, ApiError> {
+/// For the client: the engine's refusal, 500 when the engine dropped the command, 504 when it did
+/// not answer in time.
+pub(crate) async fn submit<C: TypedCommand>(
+    engine: &Engine,
+    command: C,
+) -> Result<C::Outcome, ApiError> {
     let (sender, receiver) = oneshot::channel();
-    // Nobody listens any more only after a timeout.
+    // The receiver is gone only after a timeout.
     engine.submit(command, move |result| drop(sender.send(result)));
-    let result: Result<Outcome, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
+    let result: Result<_, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
     result.map_err(|error| {
-        // Why writes stopped was logged when they did, once and not per request.
+        // The engine has logged once why writes are stopped, so that is not logged per request.
         if let CommandError::Storage(cause) = &error {
             tracing::error!(cause, "a record that a change needs could not be read");
         }
@@ -33,7 +38,7 @@ pub(crate) async fn submit(engine: &Engine, command: Command) -> Result<Outcome,
 /// Reads the record of a key.
 ///
 /// # Errors
-/// What the client is told: 404 when there is no such key, else as [`submit`].
+/// For the client: 404 when there is no such key, otherwise the errors of [`submit`].
 pub(crate) async fn get(
     engine: &Engine,
     tenant: TenantId,
@@ -47,10 +52,10 @@ pub(crate) async fn get(
     record.ok_or_else(ApiError::api_key_not_found)
 }
 
-/// When the key of `record` was last used, as far as is known.
+/// Reads when the key of `record` was last used; `None` when no use is known.
 ///
 /// # Errors
-/// What the client is told, as [`submit`].
+/// For the client: the errors of [`submit`].
 pub(crate) async fn last_used(
     engine: &Engine,
     record: &Record,
@@ -65,7 +70,7 @@ pub(crate) async fn last_used(
 /// Reads a page of keys.
 ///
 /// # Errors
-/// What the client is told, as [`submit`].
+/// For the client: the errors of [`submit`].
 pub(crate) async fn list(engine: &Engine, query: ListQuery) -> Result<Page, ApiError> {
     let (sender, receiver) = oneshot::channel();
     let tenant = query.selection.tenant;
@@ -75,10 +80,10 @@ pub(crate) async fn list(engine: &Engine, query: ListQuery) -> Result<Page, ApiE
         .map_err(|error| unread(error, tenant))
 }
 
-/// Reads a stretch of the log.
+/// Reads a range of the log, to answer a client.
 ///
 /// # Errors
-/// What the client is told, as [`submit`].
+/// For the client: the errors of [`submit`].
 pub(crate) async fn read_log(
     engine: &Engine,
     start: LogStart,
@@ -87,10 +92,10 @@ pub(crate) async fn read_log(
     Ok(try_read_log(engine, start, most).await?)
 }
 
-/// The same for who does not answer a client.
+/// Reads a range of the log, for a caller that handles the errors of the engine itself.
 ///
 /// # Errors
-/// Those of the engine; when it gives no answer, that of a storage that cannot be read.
+/// The errors of the engine. [`ReadError::Storage`] also when it gave no answer.
 pub(crate) async fn try_read_log(
     engine: &Engine,
     start: LogStart,
@@ -107,11 +112,11 @@ pub(crate) async fn try_read_log(
     })
 }
 
-/// Counts keys on a thread that may wait. The count goes on when nobody waits for it any more, and the engine has few of them
-/// under way at a time.
+/// Counts keys on a thread that may block. The count continues after a timeout; the engine bounds
+/// how many run at the same time.
 ///
 /// # Errors
-/// What the client is told: as [`submit`], or 503 when it takes too long.
+/// For the client: the errors of [`submit`], or 503 when the count takes too long.
 pub(crate) async fn count(
     count: impl FnOnce() -> Result<u64, ReadError> + Send + 'static,
 ) -> Result<u64, ApiError> {
@@ -145,7 +150,7 @@ async fn await_answer<T>(receiver: oneshot::Receiver<T>, wait: Duration) -> Resu
     match tokio::time::timeout(wait, receiver).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => {
-            tracing::error!("the engine dropped a question without an answer");
+            tracing::error!("the engine dropped a call without an answer");
             Err(ApiError::internal())
         }
         Err(_) => {

@@ -1,4 +1,4 @@
-//! `/v2alpha1/admin/replication…`, and what becomes of changes in a fleet.
+//! `/v2alpha1/admin/replication…`, and requests that change keys in a cluster.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use talos_api::error::ApiError;
 use talos_api::fleet::{self, Acknowledgement, NotEverywhere, StateSummary, Writes};
 use tokio::task::spawn_blocking;
 
-use crate::dispatch::Context;
+use crate::context::Context;
 
-/// Where the node stands.
+/// Shows the replication status of the node.
 pub(crate) fn status(context: &Context) -> ControlResponse {
     fleet::render(&context.fleet.status())
 }
 
-/// A summary of everything that the node holds.
+/// Shows a digest of all data of the node.
 pub(crate) async fn state(context: &Context) -> Result<ControlResponse, ApiError> {
     let engine = Arc::clone(&context.engine);
     let state = spawn_blocking(move || engine.state_hash()).await;
     let state = state.map_err(|error| {
-        tracing::error!(%error, "the state of the node could not be summed up");
+        tracing::error!(%error, "the digest of the data could not be computed");
         ApiError::internal()
     })??;
     Ok(fleet::render(&StateSummary::from(state)))
@@ -31,7 +31,7 @@ pub(crate) async fn promote(context: &Context) -> Result<ControlResponse, ApiErr
     Ok(fleet::render(&status))
 }
 
-/// What the node alone holds.
+/// Shows the changes that only this node has.
 pub(crate) async fn diverged(
     context: &Context,
     request: &ControlRequest,
@@ -41,37 +41,38 @@ pub(crate) async fn diverged(
     Ok(fleet::render(&divergence))
 }
 
-/// Sets the node back to what its primary holds.
+/// Resets the node to the data of its primary.
 pub(crate) async fn rejoin(context: &Context) -> Result<ControlResponse, ApiError> {
     let rejoined = context.fleet.rejoin().await?;
     Ok(fleet::render(&rejoined))
 }
 
-/// Answers a request that may change keys: here, where `answer` does, or at the primary. What it has changed is where it is to
-/// be before the answer is given.
+/// Answers a request that may change keys: with `answer` on a primary, otherwise by forwarding it
+/// to the primary. Waits until as many replicas as required have the change.
 pub(crate) async fn change(
     context: &Context,
     request: &ControlRequest,
     answer: impl Future<Output = Result<ControlResponse, ApiError>>,
 ) -> Result<ControlResponse, ApiError> {
-    let whom = fleet::parse_wait(&request.query)?;
+    let required = fleet::parse_wait(&request.query)?;
     if let Writes::At(url) = context.fleet.writes()? {
         return context.forwarder.forward(&url, request).await;
     }
     let answer = answer.await;
-    // An error may rest on a change as well: a key is revoked already by one that others do not have yet.
-    let head = context.engine.head();
+    // This also applies to errors. "Already revoked", for example, depends on a revocation that
+    // replicas may not have yet.
+    let head = context.engine.committed();
     context
         .fleet
-        .acknowledge(head, whom)
+        .acknowledge(head, required)
         .await
-        .map_err(|error| not_everywhere(error, whom))?;
+        .map_err(|error| not_everywhere(error, required))?;
     answer
 }
 
-fn not_everywhere(error: NotEverywhere, whom: Acknowledgement) -> ApiError {
+fn not_everywhere(error: NotEverywhere, required: Acknowledgement) -> ApiError {
     let NotEverywhere { message, missing } = error;
-    tracing::warn!(message, ?missing, ?whom, "a change was not acknowledged");
+    tracing::warn!(message, ?missing, whom = ?required, "a change was not acknowledged");
     let missing = match missing.as_slice() {
         [] => String::new(),
         missing => format!("; not confirmed by {}", missing.join(", ")),

@@ -1,7 +1,8 @@
-//! Requests that the primary answers in this node's place.
+//! Forwards requests from a replica to the primary.
 //!
-//! Guarantees: a request is passed on once, so that two nodes that each take the other for the primary do not send it to and fro;
-//! a client is told whether nothing has happened, or whether that is unknown.
+//! Guarantees: a request is forwarded once, so two nodes that each take the other for the primary
+//! do not forward it in a circle; the client learns whether nothing was changed or whether that is
+//! unknown.
 
 use std::error::Error as _;
 use std::io;
@@ -22,18 +23,20 @@ use talos_api::fleet::{FORWARDED_TO_HEADER, MIN_POSITION_HEADER, POSITION_HEADER
 
 use crate::limits;
 
-/// Marks a request that another node has passed on.
+/// Marks a request that another node has forwarded.
 const FORWARDED: &str = "talos-forwarded";
-/// Headers of an answer that are passed on; the others belong to the connection, or are made anew.
-const PASSED_BACK: [&str; 5] = [
+/// The headers of the primary's answer that the client gets. The others belong to the connection or
+/// are written by this node.
+const RETURNED: [&str; 5] = [
     "Content-Type",
     "Retry-After",
     "Allow",
     "WWW-Authenticate",
     POSITION_HEADER,
 ];
-/// Headers of a request that belong to its connection (RFC 9110 §7.6.1), or that are written anew.
-const NOT_PASSED_ON: [&str; 12] = [
+/// The headers of a request that belong to its connection (RFC 9110 §7.6.1) or that this node
+/// writes itself.
+const NOT_FORWARDED: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
@@ -48,13 +51,13 @@ const NOT_PASSED_ON: [&str; 12] = [
     "x-request-id",
 ];
 
-/// Connections to primaries.
+/// A pool of connections to primaries.
 pub(crate) struct Forwarder {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Forwarder {
-    /// Prepares connections; none is made yet.
+    /// An empty pool.
     pub(crate) fn new() -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -62,7 +65,7 @@ impl Forwarder {
         tcp.set_connect_timeout(Some(limits::FORWARD_CONNECT));
         let mut roots = RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        // The provider is named here: nothing else in the process decides about it.
+        // Named explicitly, so that no process-wide default is needed.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -81,10 +84,10 @@ impl Forwarder {
         Ok(Self { client })
     }
 
-    /// Lets the primary at `url` answer.
+    /// Sends the request to the primary at `url` and returns its answer.
     ///
     /// # Errors
-    /// 502, 503 or 504, for the client.
+    /// For the client: 502, 503 or 504.
     pub(crate) async fn forward(
         &self,
         url: &str,
@@ -99,7 +102,7 @@ impl Forwarder {
         let exchange = async {
             let response = self.client.request(outgoing).await.map_err(|error| {
                 let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(url, %error, cause, "a change could not be passed on to the primary");
+                tracing::warn!(url, %error, cause, "a change could not be forwarded to the primary");
                 if error.is_connect() {
                     ApiError::service_unavailable(
                         "the primary cannot be reached, and this node is a replica: nothing was changed; try again",
@@ -129,13 +132,13 @@ fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>,
         query => format!("?{query}"),
     };
     let mut outgoing = Request::builder()
-        .method(request.method.as_str())
+        .method(request.method)
         .uri(format!("{url}{}{query}", request.path))
         .body(Full::from(request.body.clone()))
         .map_err(|_| malformed())?;
     let headers = outgoing.headers_mut();
     let is_own = |name: &str| {
-        NOT_PASSED_ON.contains(&name) || name.eq_ignore_ascii_case(MIN_POSITION_HEADER)
+        NOT_FORWARDED.contains(&name) || name.eq_ignore_ascii_case(MIN_POSITION_HEADER)
     };
     for (name, value) in request.headers.iter().filter(|(name, _)| !is_own(name)) {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
@@ -144,7 +147,7 @@ fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>,
     }
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
-    // The tenant is the host that the client asked.
+    // The primary finds the tenant by the host that the client asked.
     headers.insert(HOST, value(&request.host)?);
     headers.insert("x-request-id", value(&request.request_id)?);
     headers.insert(FORWARDED, HeaderValue::from_static("1"));
@@ -158,14 +161,18 @@ async fn answer(
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, limits::FORWARD_ANSWER_BYTES);
     let body = body.collect().await.map_err(|error| {
-        tracing::warn!(url, error, "the primary's answer broke off");
+        tracing::warn!(
+            url,
+            error,
+            "the connection to the primary ended within its answer"
+        );
         ApiError::bad_gateway()
     })?;
     let text = |name: &'static str| {
         let value = parts.headers.get(name)?.to_str().ok()?;
         Some((name, value.to_owned()))
     };
-    let mut headers: Vec<_> = PASSED_BACK.into_iter().filter_map(text).collect();
+    let mut headers: Vec<_> = RETURNED.into_iter().filter_map(text).collect();
     headers.push((FORWARDED_TO_HEADER, url.to_owned()));
     Ok(ControlResponse {
         status: parts.status.as_u16(),
@@ -177,13 +184,24 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
+    use talos_api::route::{self, Resolution, Surface};
+    use talos_model::TenantId;
+
     use super::*;
 
     fn request(headers: &[(&str, &str)]) -> ControlRequest {
+        let path = "/v2alpha1/admin/apiKeys/%41:revoke";
+        let Resolution::Control(route) = route::resolve(Surface::All, "POST", path) else {
+            panic!("no route: {path}");
+        };
         let headers = headers.iter();
         ControlRequest {
-            method: "POST".to_owned(),
-            path: "/v2alpha1/admin/apiKeys/%41:revoke".to_owned(),
+            endpoint: route.endpoint,
+            method: route.method,
+            template: route.template,
+            key_id: route.key_id.parse(),
+            tenant: TenantId::SINGLE,
+            path: path.to_owned(),
             query: "wait=replicas".to_owned(),
             host: "keys.example:4420".to_owned(),
             headers: headers

@@ -3,13 +3,13 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::import;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Command, Outcome, Record, clock};
+use talos_model::Record;
+use talos_model::clock::{self, UnixMillis};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Takes over a key. A repeated `request_id` shows the first key again.
+/// Imports a key. A repeated `request_id` shows the first key again.
 pub(crate) async fn import(
     context: &Context,
     request: &ControlRequest,
@@ -18,7 +18,7 @@ pub(crate) async fn import(
     let record = record(context, request).await.inspect_err(|error| {
         tracing::warn!(
             event = "APIKeyImportFailed",
-            tenant = %TENANT,
+            tenant = %request.tenant,
             request_id = request.request_id,
             %error,
             "an API key was not imported"
@@ -33,18 +33,17 @@ pub(crate) async fn import(
 
 async fn record(context: &Context, request: &ControlRequest) -> Result<Record, ApiError> {
     let macaroons = context.engine.macaroon_prefixes();
-    let command = import::parse_request(&request.body, TENANT, context.default_ttl_ms, &macaroons)?;
-    let Outcome::Imported { record } =
-        engine_call::submit(&context.engine, Command::Import(command)).await?
-    else {
-        tracing::error!("the engine answered an import with another outcome");
-        return Err(ApiError::internal());
-    };
-    Ok(record)
+    let command = import::parse_request(
+        &request.body,
+        request.tenant,
+        context.default_ttl_ms,
+        &macaroons,
+    )?;
+    engine_call::submit(&context.engine, command).await
 }
 
-/// Counts and logs that the key of `record` is known, unless it was before the request came, at `asked`: a replay changed
-/// nothing, so it is no event.
+/// Counts and logs the import of the key of `record`. Does nothing when the key is older than the
+/// request, which came at `asked`: then a repeated request has changed nothing.
 pub(crate) fn note_imported(
     context: &Context,
     record: &Record,

@@ -3,46 +3,43 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::{issue, short};
-use talos_engine::{Command, IssueKey, Outcome, Record, Secret, clock};
+use talos_model::{IssueKey, Issued, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Makes a key and shows its secret this once. A repeated `request_id` shows the first key again, without its secret.
+/// Issues a key and shows its secret, which is not stored. A repeated `request_id` shows the first
+/// key again, without its secret.
 pub(crate) async fn issue(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let command = issue::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
-    let (record, secret) = submit(context, command, request).await?;
+    let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let Issued { record, secret } = submit(context, command, request).await?;
     let body = issue::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::json(201, body))
 }
 
-/// The same by the short route.
+/// Issues a key by the short route.
 pub(crate) async fn issue_short(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let command = short::parse_request(&request.body, TENANT, context.default_ttl_ms)?;
-    let (record, secret) = submit(context, command, request).await?;
+    let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let Issued { record, secret } = submit(context, command, request).await?;
     let body = short::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::json(201, body))
 }
 
-/// Makes the key, counts it and logs it.
+/// Issues the key, counts it and logs it.
 async fn submit(
     context: &Context,
     command: IssueKey,
     request: &ControlRequest,
-) -> Result<(Record, Option<Secret>), ApiError> {
-    let Outcome::Issued { record, secret } =
-        engine_call::submit(&context.engine, Command::Issue(command)).await?
-    else {
-        tracing::error!("the engine answered an issue with another outcome");
-        return Err(ApiError::internal());
-    };
-    // A replay changed nothing, so it is no event.
+) -> Result<Issued, ApiError> {
+    let issued = engine_call::submit(&context.engine, command).await?;
+    let Issued { record, secret } = &issued;
+    // A repeated request has changed nothing, so it is not counted or logged.
     if secret.is_some() {
         context.metrics.key_created();
         tracing::info!(
@@ -54,5 +51,5 @@ async fn submit(
             "an API key was issued"
         );
     }
-    Ok((record, secret))
+    Ok(issued)
 }

@@ -3,26 +3,27 @@
 use serde_json::Value;
 use talos_api::jwks;
 
-/// Members of a JWK that hold private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2).
+/// Members of a JWK that contain private or symmetric key material (RFC 7518 §6.2.2, §6.3.2,
+/// §6.4.1; RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Why a key set is not published; for the operator.
+/// Why a key set cannot be published. For the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidSet {
-    /// Not of the form of RFC 7517 §5.
+    /// It does not have the form of RFC 7517 §5.
     #[error(
         "the set of public signing keys must be an object whose \"keys\" is an array of objects"
     )]
     Form,
-    /// It would be readable by everybody.
+    /// It contains a private key, which everybody could read.
     #[error("the set of public signing keys holds a private key")]
     Private,
 }
 
-/// The answer that shows `set`.
+/// Renders the answer that shows `set`.
 ///
 /// # Errors
-/// [`InvalidSet`], so that a mistake in assembling the server never publishes a private key.
+/// [`InvalidSet`] when the set is malformed or contains a private key.
 pub(crate) fn render(mut set: Value) -> Result<Vec<u8>, InvalidSet> {
     let Some(Value::Array(keys)) = set.get_mut("keys").map(Value::take) else {
         return Err(InvalidSet::Form);

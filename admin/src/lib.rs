@@ -1,16 +1,20 @@
 //! The control plane: the admin REST service on tokio, one file per resource action.
 //!
-//! It guarantees that every request it accepts is answered exactly once, also when its handler panics; that it never
-//! holds more requests or bytes than its limits say; and that no secret reaches the log.
+//! Guarantees: every accepted request is answered exactly once, even when its handler panics; the
+//! crate never holds more requests or bytes than its limits allow; no secret reaches the log.
 //!
-//! It does not know the data plane: requests come parsed, through [`talos_api::control::ControlPlane`]. The only socket
-//! here is that of [`MetricsListener`], which stands apart from the API.
+//! The crate does not know the data plane. Parsed requests arrive through
+//! [`talos_api::control::ControlPlane`]. The only listening socket here is that of
+//! [`MetricsListener`], which does not belong to the API.
 
 #![forbid(unsafe_code)]
 
 mod backup;
 mod batch_import;
+mod body_stream;
+mod change_notifier;
 mod changes;
+mod context;
 mod delete;
 mod derive;
 mod dispatch;
@@ -25,9 +29,7 @@ mod limits;
 mod list;
 pub mod metrics;
 mod metrics_listener;
-mod news;
 mod panic_guard;
-mod parts;
 mod queue;
 mod revoke;
 mod revoke_where;

@@ -2,21 +2,25 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::list::{self, Asked};
-use talos_engine::{KeyKind, clock};
+use talos_api::list::{self, Asked, Collection};
+use talos_model::{KeyKind, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Shows a page of the keys of one kind: in the order in which they were made, or in that of their expiry when the filter
-/// names a status other than revoked.
+/// Shows a page of the keys of one kind. The order is the time of creation, or the time of expiry
+/// when the filter names a status other than revoked.
 pub(crate) async fn list(
     context: &Context,
     kind: KeyKind,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let keys = &context.page_tokens;
-    let query = list::parse_request(&request.query, (TENANT, kind), keys, clock::now())?;
+    let collection = Collection {
+        tenant: request.tenant,
+        kind,
+    };
+    let query = list::parse_request(&request.query, collection, keys, clock::now())?;
     let asked = Asked::from(&query);
     let page = engine_call::list(&context.engine, query).await?;
     let mut nonce = [0; 24];

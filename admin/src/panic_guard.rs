@@ -1,17 +1,17 @@
-//! A future that ends instead of unwinding.
+//! Turns a panic of a future into a value.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-/// The handler panicked; the panic hook has said where.
+/// The handler panicked. The panic hook has logged where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
 /// Runs `future` to its end.
 ///
 /// # Errors
-/// [`Panicked`] when it panics. What it held is dropped, so only state that it shares could be left half-changed.
+/// [`Panicked`] when it panics. Its own state is dropped; state that it shares may be half-changed.
 pub(crate) async fn run<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {

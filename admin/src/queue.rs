@@ -1,7 +1,8 @@
 //! The queue between the data plane and the handlers.
 //!
-//! It guarantees that submitting never waits; that waiting requests, their bytes and running handlers are bounded; that
-//! a panic ends one request only; and that a stop answers what was accepted before it.
+//! Guarantees: submitting never waits; waiting requests, their bytes and running handlers are
+//! bounded; a panic ends only one request; a stop answers every request that was accepted before
+//! it.
 
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::metrics::{ControlMetrics, RequestTimer};
 use crate::panic_guard;
 
-/// How much a queue takes.
+/// The capacity of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Requests that wait for a handler.
+    /// Requests that may wait for a handler.
     pub(crate) waiting: usize,
-    /// Bytes of the bodies of all requests that wait or run.
+    /// The total size of the bodies of all waiting and running requests, in bytes.
     pub(crate) bytes: usize,
-    /// Requests that run at the same time.
+    /// Requests that may run at the same time.
     pub(crate) running: u32,
 }
 
@@ -28,20 +29,20 @@ pub(crate) struct Bounds {
 struct Job {
     request: ControlRequest,
     reply: Reply,
-    /// Its share of the bytes, given back once the request is answered.
+    /// The permits for the bytes of its body, returned when the request is answered.
     bytes: OwnedSemaphorePermit,
     timer: RequestTimer,
 }
 
-/// The end of the queue at which requests enter.
-pub(crate) struct Entrance {
+/// Puts requests into the queue.
+pub(crate) struct QueueSender {
     jobs: mpsc::Sender<Job>,
     bytes: Arc<Semaphore>,
     metrics: Arc<ControlMetrics>,
     runtime: Handle,
 }
 
-impl ControlPlane for Entrance {
+impl ControlPlane for QueueSender {
     fn submit(&self, request: ControlRequest, reply: Reply) -> Result<(), Overloaded> {
         let bytes = u32::try_from(request.body.len()).map_err(|_| Overloaded)?;
         let bytes = Arc::clone(&self.bytes)
@@ -63,23 +64,23 @@ impl ControlPlane for Entrance {
     }
 }
 
-/// The end of the queue at which requests are handled.
-pub(crate) struct Exit {
+/// Takes requests from the queue and runs their handlers.
+pub(crate) struct QueueWorker {
     jobs: mpsc::Receiver<Job>,
     running: Arc<Semaphore>,
     running_max: u32,
     metrics: Arc<ControlMetrics>,
 }
 
-/// Makes a queue that counts in `metrics`; what only waits does so on `runtime`.
+/// Makes a queue that counts in `metrics`. Tasks that only wait run on `runtime`.
 pub(crate) fn new(
     bounds: Bounds,
     metrics: Arc<ControlMetrics>,
     runtime: Handle,
-) -> (Entrance, Exit) {
-    let (sender, receiver) = mpsc::channel(bounds.waiting);
-    let entrance = Entrance {
-        jobs: sender,
+) -> (QueueSender, QueueWorker) {
+    let (jobs, receiver) = mpsc::channel(bounds.waiting);
+    let sender = QueueSender {
+        jobs,
         bytes: Arc::new(Semaphore::new(bounds.bytes)),
         metrics: Arc::clone(&metrics),
         runtime,
@@ -87,8 +88,8 @@ pub(crate) fn new(
     let running_max = bounds.running;
     let running = Arc::new(Semaphore::new(running_max as usize));
     (
-        entrance,
-        Exit {
+        sender,
+        QueueWorker {
             jobs: receiver,
             running,
             running_max,
@@ -97,16 +98,17 @@ pub(crate) fn new(
     )
 }
 
-impl Exit {
-    /// Handles requests, each as a task of its own, until `stop` is sent or dropped; then refuses new ones and returns
-    /// when all that were accepted are answered.
+impl QueueWorker {
+    /// Handles each request in a task of its own until `stop` is sent or dropped. Then refuses new
+    /// requests and returns when all accepted ones are answered.
     pub(crate) async fn run<H, F>(mut self, handler: H, mut stop: oneshot::Receiver<()>)
     where
         H: Fn(ControlRequest) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ControlResponse> + Send,
     {
         let mut stopping = false;
-        // The permit comes first, so that a request waits in the bounded queue and not in a task.
+        // The permit is acquired first, so that a request waits in the bounded queue and not in a
+        // task.
         while let Ok(permit) = Arc::clone(&self.running).acquire_owned().await {
             let job = tokio::select! {
                 biased;
@@ -124,7 +126,7 @@ impl Exit {
                 drop(permit);
             });
         }
-        // All permits are back once no handler runs. The semaphore is never closed, so this cannot fail.
+        // Waits until no handler runs. The semaphore is never closed, so this cannot fail.
         drop(self.running.acquire_many(self.running_max).await);
     }
 }
@@ -141,7 +143,8 @@ where
         timer,
     } = job;
     let request_id = request.request_id.clone();
-    // The call is within the future, so that the guard also sees a panic before the first await.
+    // The handler is called inside the future, so that the guard also catches a panic before the
+    // first await.
     let response = panic_guard::run(async { handler(request).await })
         .await
         .unwrap_or_else(|panic_guard::Panicked| {
@@ -159,9 +162,12 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, mpsc as std_mpsc};
+
+    use talos_api::route::{Endpoint, PathKeyId};
+    use talos_model::TenantId;
+
     use super::*;
-    use std::sync::Mutex;
-    use std::sync::mpsc as std_mpsc;
 
     const BOUNDS: Bounds = Bounds {
         waiting: 2,
@@ -171,7 +177,11 @@ mod tests {
 
     fn request(path: &str, body_bytes: usize) -> ControlRequest {
         ControlRequest {
-            method: "POST".to_owned(),
+            endpoint: Endpoint::IssueKey,
+            method: "POST",
+            template: "/template",
+            key_id: PathKeyId::NONE,
+            tenant: TenantId::SINGLE,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost".to_owned(),
@@ -186,10 +196,11 @@ mod tests {
         ControlResponse::json(200, b"{}".to_vec())
     }
 
-    /// A queue whose handler panics on `/panic` and otherwise answers when the test lets one request pass.
+    /// A queue whose handler panics on `/panic`. Other requests wait until the test adds a permit
+    /// to `gate`.
     struct Fixture {
         runtime: tokio::runtime::Runtime,
-        entrance: Entrance,
+        sender: QueueSender,
         stop: Option<oneshot::Sender<()>>,
         run: tokio::task::JoinHandle<()>,
         gate: Arc<Semaphore>,
@@ -204,7 +215,7 @@ mod tests {
                 .build()
                 .expect("a runtime");
             let metrics = Arc::new(ControlMetrics::default());
-            let (entrance, exit) = new(BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
+            let (sender, worker) = new(BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
             let gate = Arc::new(Semaphore::new(0));
             let (starting, started) = std_mpsc::channel();
             let starting = Arc::new(Mutex::new(starting));
@@ -223,10 +234,10 @@ mod tests {
                 }
             };
             let (stop, stopped) = oneshot::channel();
-            let run = runtime.spawn(exit.run(handler, stopped));
+            let run = runtime.spawn(worker.run(handler, stopped));
             Self {
                 runtime,
-                entrance,
+                sender,
                 stop: Some(stop),
                 run,
                 gate,
@@ -241,7 +252,7 @@ mod tests {
             let reply = Box::new(move |response: ControlResponse| {
                 answered.send(response.status).expect("a listener");
             });
-            self.entrance
+            self.sender
                 .submit(request(path, body_bytes), reply)
                 .map(|()| Status(answer))
         }
@@ -297,7 +308,8 @@ mod tests {
         let first = fixture.submit("/first", 1).expect("room");
         assert_eq!(fixture.started.recv().as_deref(), Ok("/first"));
         let second = fixture.submit("/second", 1).expect("room");
-        // The second would have started by the time that a task spawned after it has run, were there room for it.
+        // If there were room for the second request, it would start before a task that is spawned
+        // later has run.
         for _ in 0..100 {
             fixture
                 .runtime

@@ -1,14 +1,15 @@
-//! `POST …/{key_id}:revoke` below `/v2alpha1/admin/issuedApiKeys`, `…/importedApiKeys` and `…/apiKeys`, and `DELETE /keys/{key_id}`
+//! `POST …/{key_id}:revoke` below `/v2alpha1/admin/issuedApiKeys`, `…/importedApiKeys` and
+//! `…/apiKeys`, and `DELETE /keys/{key_id}`
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_engine::{Command, KeyId, Outcome, RevokeKey};
+use talos_model::{KeyId, RevokeKey};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Ends a key. Once this has answered, no core accepts the key any more.
+/// Revokes a key. When this answers, no core accepts the key any more.
 pub(crate) async fn revoke(
     context: &Context,
     key_id: KeyId,
@@ -19,7 +20,7 @@ pub(crate) async fn revoke(
         description,
     } = revoke::parse_request(&request.body)?;
     let command = RevokeKey {
-        tenant: TENANT,
+        tenant: request.tenant,
         key_id,
         reason,
         description,
@@ -28,18 +29,14 @@ pub(crate) async fn revoke(
     Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
 }
 
-/// Ends a key, counts it and logs it.
+/// Revokes a key, counts it and logs it.
 pub(crate) async fn submit(
     context: &Context,
     command: RevokeKey,
     request: &ControlRequest,
 ) -> Result<(), ApiError> {
     let reason = command.reason;
-    let command = Command::Revoke(command);
-    let Outcome::Revoked { record } = engine_call::submit(&context.engine, command).await? else {
-        tracing::error!("the engine answered a revocation with another outcome");
-        return Err(ApiError::internal());
-    };
+    let record = engine_call::submit(&context.engine, command).await?;
     context.metrics.key_revoked(reason);
     tracing::info!(
         event = event(record.key_id),

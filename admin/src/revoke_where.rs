@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::revoke_where::{self, RevokeWhereRequest};
-use talos_engine::{BulkRevocation, Command, Matcher, Outcome, RevokeWhere};
+use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
+use talos_model::{BulkRevocation, Matcher, RevokeWhere, TenantId};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Ends all keys that have something in common, or counts them. Once this has answered, no core accepts any of them. The keys are
-/// counted last: nobody should wait for a number while they can still be used.
+/// Revokes all keys that match a filter, or counts them. When this answers, no core accepts any of
+/// them. The keys are counted after the revocation, so that the count does not delay it.
 pub(crate) async fn revoke_where(
     context: &Context,
     request: &ControlRequest,
@@ -20,54 +20,52 @@ pub(crate) async fn revoke_where(
         matcher,
         reason,
         description,
-        is_dry_run,
+        effect,
     } = revoke_where::parse_request(&request.body)?;
-    if is_dry_run {
-        let matched = count_matching(context, matcher).await?;
+    if effect == Effect::Count {
+        let matched = count_matching(context, request.tenant, matcher).await?;
         return Ok(ControlResponse::json(
             200,
             revoke_where::render_count(matched),
         ));
     }
-    let command = Command::RevokeWhere(RevokeWhere {
-        tenant: TENANT,
+    let command = RevokeWhere {
+        tenant: request.tenant,
         matcher,
         reason,
         description,
-    });
-    let outcome = engine_call::submit(&context.engine, command).await?;
-    let Outcome::RevokedWhere {
-        bulk_revocation: rule,
-    } = outcome
-    else {
-        tracing::error!("the engine answered a revocation of many keys with another outcome");
-        return Err(ApiError::internal());
     };
-    let matched = count_ended(context, rule.clone()).await;
+    let bulk_revocation = engine_call::submit(&context.engine, command).await?;
+    let matched = count_ended(context, bulk_revocation.clone()).await;
     context
         .metrics
         .keys_revoked(reason, matched.unwrap_or_default());
     tracing::info!(
         event = "RevocationRuleAdded",
-        rule_id = %rule.id,
-        tenant = %rule.tenant,
-        position = %rule.position,
+        rule_id = %bulk_revocation.id,
+        tenant = %bulk_revocation.tenant,
+        position = %bulk_revocation.position,
         keys = matched,
         request_id = request.request_id,
         "all API keys that have something in common were revoked"
     );
-    let body = revoke_where::render_response(&rule, matched);
+    let body = revoke_where::render_response(&bulk_revocation, matched);
     Ok(ControlResponse::json(200, body))
 }
 
-async fn count_matching(context: &Context, matcher: Matcher) -> Result<u64, ApiError> {
+async fn count_matching(
+    context: &Context,
+    tenant: TenantId,
+    matcher: Matcher,
+) -> Result<u64, ApiError> {
     let engine = Arc::clone(&context.engine);
-    engine_call::count(move || engine.count_matching(TENANT, &matcher)).await
+    engine_call::count(move || engine.count_matching(tenant, &matcher)).await
 }
 
-/// The keys have ended. That they cannot be counted is no error that says otherwise.
-async fn count_ended(context: &Context, rule: BulkRevocation) -> Option<u64> {
+/// Counts the revoked keys; `None` when that fails. The revocation is done, so the request must not
+/// fail.
+async fn count_ended(context: &Context, bulk_revocation: BulkRevocation) -> Option<u64> {
     let engine = Arc::clone(&context.engine);
-    let counted = engine_call::count(move || engine.count_ended(&rule)).await;
+    let counted = engine_call::count(move || engine.count_ended(&bulk_revocation)).await;
     counted.ok()
 }

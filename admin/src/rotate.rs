@@ -3,13 +3,13 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::rotate;
-use talos_engine::{Command, KeyId, Outcome, RotateKey, clock};
+use talos_model::{KeyId, RotateKey, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 
-/// Replaces an active key by a new one and shows its secret this once. Once this has answered, no core accepts the old
-/// key any more.
+/// Replaces an active key by a new one and shows its secret, which is not stored. When this
+/// answers, no core accepts the old key any more.
 pub(crate) async fn rotate(
     context: &Context,
     key_id: KeyId,
@@ -19,16 +19,13 @@ pub(crate) async fn rotate(
         changes,
         visibility,
     } = rotate::parse_request(&request.body)?;
-    let command = Command::Rotate(RotateKey {
-        tenant: TENANT,
+    let command = RotateKey {
+        tenant: request.tenant,
         key_id,
         changes,
         visibility,
-    });
-    let Outcome::Rotated(rotation) = engine_call::submit(&context.engine, command).await? else {
-        tracing::error!("the engine answered a rotation with another outcome");
-        return Err(ApiError::internal());
     };
+    let rotation = engine_call::submit(&context.engine, command).await?;
     context.metrics.key_rotated();
     tracing::info!(
         event = "IssuedAPIKeyRotated",
@@ -39,7 +36,7 @@ pub(crate) async fn rotate(
         request_id = request.request_id,
         "an API key was rotated"
     );
-    // As with an update: what is done is told, even if this cannot be.
+    // The rotation is done, so the request must not fail when this read does.
     let last_used = engine_call::last_used(&context.engine, &rotation.old).await;
     let last_used = last_used.unwrap_or_default();
     Ok(ControlResponse::json(

@@ -3,13 +3,14 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
-use talos_engine::{CacheMode, KeyId, Query, RevokeKey, clock};
+use talos_model::{CacheMode, KeyId, Query, RevokeKey, clock};
 
-use crate::dispatch::{Context, TENANT};
+use crate::context::Context;
 use crate::engine_call;
 use crate::revoke::submit;
 
-/// Ends the key whose credential is shown. A key that is revoked already stays as it is.
+/// Revokes the key whose credential the body contains. Does nothing when the key is already
+/// revoked.
 pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,
@@ -17,19 +18,19 @@ pub(crate) async fn self_revoke(
     let macaroons = context.engine.macaroon_prefixes();
     let asked = self_revoke::parse_request(&request.body, &macaroons)?;
     let key_id = identify(context, request, &asked.credential)?;
-    // Everybody can ask, so unknown credentials are sorted out by a read and never queue among the writes.
-    let record = engine_call::get(&context.engine, TENANT, key_id)
+    // The route is public. This read keeps unknown credentials out of the queue of writes.
+    let record = engine_call::get(&context.engine, request.tenant, key_id)
         .await
         .map_err(unknown_if_not_found)?;
     if record.revocation.is_none() {
         let command = RevokeKey {
-            tenant: TENANT,
+            tenant: request.tenant,
             key_id,
             reason: asked.reason,
             description: String::new(),
         };
         match submit(context, command, request).await {
-            // Another request was faster.
+            // Another request has revoked the key since the read.
             Err(error) if error.reason() == Reason::FailedPrecondition => {}
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
@@ -37,14 +38,14 @@ pub(crate) async fn self_revoke(
     Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
 }
 
-/// The key that the credential belongs to, whether it exists or not.
+/// The id of the key that the credential belongs to. The key may not exist.
 fn identify(
     context: &Context,
     request: &ControlRequest,
     credential: &str,
 ) -> Result<KeyId, ApiError> {
     let query = Query {
-        tenant: TENANT,
+        tenant: request.tenant,
         credential: credential.as_bytes(),
         expected_audiences: &[],
         client_ip: request.client_ip,
@@ -57,7 +58,7 @@ fn identify(
         .map_err(|_| ApiError::unknown_credential())
 }
 
-/// One answer for credentials that nobody made and for those whose key is gone.
+/// Gives invalid credentials and credentials of deleted keys the same answer.
 fn unknown_if_not_found(error: ApiError) -> ApiError {
     match error.reason() {
         Reason::ApiKeyNotFound => ApiError::unknown_credential(),

@@ -12,30 +12,32 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::dispatch::{self, Context};
+use crate::change_notifier::ChangeNotifier;
+use crate::context::Context;
+use crate::dispatch;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
-use crate::news::News;
-use crate::queue::{self, Bounds, Entrance};
+use crate::queue::{self, Bounds, QueueSender};
 use crate::{jwks, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// The life, in milliseconds, of a key that is issued without one; `None` = it lives until it is revoked.
+    /// The lifetime, in milliseconds, of a key whose request names none; `None` = it does not
+    /// expire.
     pub default_ttl_ms: Option<u64>,
-    /// What seals the page tokens of lists.
+    /// The keys that encrypt the page tokens of lists.
     pub page_tokens: PageTokenKeys,
     /// The public signing keys as an RFC 7517 set: an object whose `keys` is an array of keys.
     pub jwks: serde_json::Value,
-    /// The version that the server says it has.
+    /// The version of the server.
     pub version: &'static str,
 }
 
 /// The running control plane.
 pub struct AdminService {
-    entrance: Arc<Entrance>,
+    queue_sender: Arc<QueueSender>,
     runtime: Runtime,
     engine: Arc<Engine>,
     fleet: Arc<dyn Fleet>,
@@ -44,16 +46,16 @@ pub struct AdminService {
     metrics: Arc<ControlMetrics>,
 }
 
-/// A task that ends on request.
+/// A task that can be stopped.
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    /// Asks the task to end, and waits until it has, for as long as a stop may take. Tells whether it has.
+    /// Stops the task and waits at most [`limits::SHUTDOWN_WAIT`]. Returns whether it has ended.
     async fn end(self) -> bool {
-        // The receiver is gone only when the task has ended already.
+        // The receiver is gone only when the task has already ended.
         let _ = self.stop.send(());
         tokio::time::timeout(limits::SHUTDOWN_WAIT, self.task)
             .await
@@ -62,11 +64,11 @@ impl Running {
 }
 
 impl AdminService {
-    /// Starts the threads. Requests can be submitted from then on.
+    /// Starts the threads. Then requests can be submitted.
     ///
     /// # Errors
-    /// `InvalidInput` when the key set is not one or holds a private key; otherwise what the system said when it was
-    /// asked for threads.
+    /// `InvalidInput` when the key set is malformed or contains a private key; otherwise the
+    /// system's error when threads cannot be started.
     pub fn start(
         engine: Arc<Engine>,
         fleet: Arc<dyn Fleet>,
@@ -75,8 +77,8 @@ impl AdminService {
         let jwks = jwks::render(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
-        let news = News::of(&engine)
-            .ok_or_else(|| io::Error::other("too many watch the engine for new changes"))?;
+        let change_notifier = ChangeNotifier::new(&engine)
+            .ok_or_else(|| io::Error::other("the engine has too many watchers"))?;
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
@@ -84,7 +86,7 @@ impl AdminService {
             metrics: Arc::clone(&metrics),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,
-            news,
+            change_notifier,
             change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
             jwks,
             release: settings.version,
@@ -103,12 +105,13 @@ impl AdminService {
             bytes: limits::QUEUE_BYTES,
             running: limits::RUNNING_REQUESTS,
         };
-        let (entrance, exit) = queue::new(bounds, Arc::clone(&metrics), runtime.handle().clone());
+        let (queue_sender, worker) =
+            queue::new(bounds, Arc::clone(&metrics), runtime.handle().clone());
         let (stop, stopped) = oneshot::channel();
         let handler = move |request| dispatch::dispatch(Arc::clone(&context), request);
-        let task = runtime.spawn(exit.run(handler, stopped));
+        let task = runtime.spawn(worker.run(handler, stopped));
         Ok(Self {
-            entrance: Arc::new(entrance),
+            queue_sender: Arc::new(queue_sender),
             runtime,
             engine,
             fleet,
@@ -118,22 +121,23 @@ impl AdminService {
         })
     }
 
-    /// The entrance for the data plane. After [`Self::shutdown`] it refuses everything.
+    /// The interface for the data plane. After [`Self::shutdown`] it refuses every request.
     #[must_use]
     pub fn control_plane(&self) -> Arc<dyn ControlPlane> {
-        Arc::<Entrance>::clone(&self.entrance)
+        Arc::<QueueSender>::clone(&self.queue_sender)
     }
 
-    /// What the control plane counts; stays readable after its end.
+    /// The counters of the control plane. They stay readable after its end.
     #[must_use]
     pub fn metrics(&self) -> Arc<ControlMetrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// Lets `listener` answer health and metrics, which `expose` writes, until [`Self::shutdown`]. Called once.
+    /// Serves health and metrics on `listener` until [`Self::shutdown`]. `expose` writes the
+    /// metrics page. Call this once.
     ///
     /// # Errors
-    /// What the system said when it was asked to watch the socket.
+    /// The system's error when the socket cannot be registered.
     pub fn serve_metrics(&mut self, listener: MetricsListener, expose: Expose) -> io::Result<()> {
         let _runtime = self.runtime.enter();
         let listener = listener.into_tokio()?;
@@ -148,8 +152,9 @@ impl AdminService {
         Ok(())
     }
 
-    /// Refuses new requests, answers those accepted, and ends the threads. What has no answer after ten seconds is
-    /// dropped, which the data plane answers with 500. Must not be called from an async context.
+    /// Refuses new requests, answers the accepted ones, and ends the threads. Requests without an
+    /// answer after [`limits::SHUTDOWN_WAIT`] are dropped, and the data plane answers them with
+    /// 500. Must not be called from an async context.
     pub fn shutdown(self) {
         let (queue, metrics_listener) = (self.queue, self.metrics_listener);
         let ended = self.runtime.block_on(async move {
@@ -161,7 +166,7 @@ impl AdminService {
         });
         if !ended {
             tracing::warn!(
-                "control plane requests were still running when the time to stop them was over"
+                "control plane requests were still running when the time for the shutdown was over"
             );
         }
         self.runtime.shutdown_background();

@@ -1,93 +1,43 @@
-//! Taking over many keys: `POST /v2alpha1/admin/importedApiKeys:batchCreate`. Each key is accepted or refused for itself.
+//! Importing many keys: `POST /v2alpha1/admin/importedApiKeys:batchCreate`. Each key is accepted or
+//! refused for itself.
+
+mod outcome;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
+use talos_credentials::MacaroonPrefixes;
+use talos_model::clock::UnixMillis;
+use talos_model::{ImportKey, Record, TenantId};
 
-use crate::error::{ApiError, Reason};
-use crate::import;
+use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};
-use crate::key::Resource;
-use crate::limits;
-use crate::names::BatchCreateImportedApiKeysErrorCode;
-use crate::shapes::ImportedApiKey;
+use crate::key::{ImportedApiKey, Resource};
+use crate::names::Named;
+use crate::{import, limits, render};
 
-/// What became of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ItemOutcome {
-    /// It is known now.
-    Imported,
-    /// Its fields break the contract.
-    InvalidArgument,
-    /// It was known before.
-    AlreadyExists,
-    /// It looks like a credential that is made here.
-    FailedPrecondition,
-    /// The tenant has as many keys as it may have.
-    ResourceExhausted,
-    /// Something else failed.
-    Internal,
-}
+pub use outcome::ItemOutcome;
 
-impl ItemOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 6] = [
-        Self::Imported,
-        Self::InvalidArgument,
-        Self::AlreadyExists,
-        Self::FailedPrecondition,
-        Self::ResourceExhausted,
-        Self::Internal,
-    ];
+use outcome::BatchCreateImportedApiKeysErrorCode;
 
-    /// The outcome that a result shows.
-    #[must_use]
-    pub fn of(result: &Result<Record, ApiError>) -> Self {
-        match result.as_ref().map_err(ApiError::reason) {
-            Ok(_) => Self::Imported,
-            Err(Reason::BadRequest) => Self::InvalidArgument,
-            Err(Reason::ApiKeyExists) => Self::AlreadyExists,
-            Err(Reason::FailedPrecondition) => Self::FailedPrecondition,
-            Err(Reason::ApiKeyQuotaExceeded) => Self::ResourceExhausted,
-            Err(_) => Self::Internal,
-        }
-    }
-
-    /// How a batch names the outcome; `None` for a success.
-    pub(crate) const fn error_code(self) -> Option<&'static str> {
-        match self {
-            Self::Imported => None,
-            Self::InvalidArgument => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INVALID_ARGUMENT"),
-            Self::AlreadyExists => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS"),
-            Self::FailedPrecondition => {
-                Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_FAILED_PRECONDITION")
-            }
-            Self::ResourceExhausted => {
-                Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_RESOURCE_EXHAUSTED")
-            }
-            Self::Internal => Some("BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INTERNAL"),
-        }
-    }
-}
+const REQUESTS: Field = Field::new(
+    "requests",
+    Kind::Objects {
+        of: &import::REQUEST,
+        entries_max: limits::BATCH_IMPORT_KEYS,
+    },
+    "The keys, at least one. Each is accepted or refused for itself.",
+)
+.required();
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "BatchCreateImportedApiKeysRequest",
-    about: "Keys of another system that are to be taken over.",
-    fields: &[Field::new(
-        "requests",
-        Kind::Objects {
-            of: &import::REQUEST,
-            entries_max: limits::BATCH_IMPORT_KEYS,
-        },
-        "The keys, at least one. Each is accepted or refused for itself.",
-    )
-    .required()],
+    about: "Keys of another system to import.",
+    fields: &[REQUESTS],
 };
 
-/// Reads the request into commands of `tenant`, in order; what is wrong with one key stands in its place. Otherwise as
-/// [`import::parse_request`].
+/// Reads the request into commands of `tenant`, one per key and in order; a key that breaks the
+/// contract has its error instead. The arguments are those of [`import::parse_request`].
 ///
 /// # Errors
 /// 400 when the body is no list of 1 to [`limits::BATCH_IMPORT_KEYS`] objects.
@@ -98,10 +48,10 @@ pub fn parse_request(
     macaroons: &MacaroonPrefixes,
 ) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let items = fields.objects("requests")?;
+    let items = fields.objects(REQUESTS)?;
     if items.is_empty() || items.len() > limits::BATCH_IMPORT_KEYS {
         let message = format!("must have 1 to {} entries", limits::BATCH_IMPORT_KEYS);
-        return Err(fields.invalid("requests", &message));
+        return Err(fields.invalid(REQUESTS, &message));
     }
     Ok(items
         .into_iter()
@@ -109,10 +59,10 @@ pub fn parse_request(
         .collect())
 }
 
-/// The answer: what became of each key, in the order of the request.
+/// The answer: the outcome of each key, in the order of the request.
 ///
 /// # Errors
-/// When no key was imported: the most frequent of their errors, of equally frequent ones the first.
+/// If no key was imported, the most frequent of their errors; of equally frequent ones the first.
 pub fn render_response(
     results: &[Result<Record, ApiError>],
     now: UnixMillis,
@@ -127,17 +77,17 @@ pub fn render_response(
             .as_ref()
             .ok()
             .map(|record| Resource::new(record, now)),
-        error_code: ItemOutcome::of(result).error_code(),
+        error_code: ItemOutcome::of(result).error().map(Named),
         error_message: result.as_ref().err().map(ToString::to_string),
     });
-    Ok(json::render(&Batch {
+    Ok(render::json(&Batch {
         results: items.collect(),
         success_count,
         failure_count: results.len() - success_count,
     }))
 }
 
-/// The error that most keys met; of equals the one that was met first.
+/// The most frequent error; of equally frequent ones the first.
 fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
     let errors = || results.iter().filter_map(|result| result.as_ref().err());
     let frequency = |error: &ApiError| {
@@ -147,7 +97,7 @@ fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
     };
     let mut most: Option<(usize, &ApiError)> = None;
     for (index, error) in errors().enumerate() {
-        // One look per reason, of which there are few, and not per key.
+        // Counted once per reason and not once per key: there are few reasons.
         if errors()
             .take(index)
             .any(|earlier| earlier.reason() == error.reason())
@@ -168,7 +118,7 @@ fn dominant(results: &[Result<Record, ApiError>]) -> ApiError {
     })
 }
 
-/// What became of each key.
+/// The outcome of each key.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BatchCreateImportedApiKeysResponse")]
 pub(crate) struct Batch<'a> {
@@ -177,12 +127,12 @@ pub(crate) struct Batch<'a> {
     /// How many keys were imported; at least one.
     #[schemars(with = "i32")]
     success_count: usize,
-    /// How many were not.
+    /// How many keys were not imported.
     #[schemars(with = "i32")]
     failure_count: usize,
 }
 
-/// What became of one key.
+/// The outcome of one key.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BatchCreateImportedApiKeysResult")]
 struct Item<'a> {
@@ -193,11 +143,10 @@ struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ImportedApiKey>")]
     imported_api_key: Option<Resource<'a>>,
-    /// Why it was not.
+    /// Why the key was not imported, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<BatchCreateImportedApiKeysErrorCode>")]
-    error_code: Option<&'static str>,
-    /// The same for people.
+    error_code: Option<Named<BatchCreateImportedApiKeysErrorCode>>,
+    /// Why the key was not imported, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
 }
@@ -328,22 +277,5 @@ mod tests {
             assert_eq!(error.status(), status);
             assert!(error.to_string().contains(text), "{error}");
         }
-    }
-
-    #[test]
-    fn outcomes_have_their_codes() {
-        let of = |error: ApiError| ItemOutcome::of(&Err(error));
-        assert_eq!(of(ApiError::bad_request("x")), ItemOutcome::InvalidArgument);
-        assert_eq!(
-            of(ApiError::failed_precondition("x")),
-            ItemOutcome::FailedPrecondition
-        );
-        assert_eq!(
-            of(ApiError::api_key_quota_exceeded()),
-            ItemOutcome::ResourceExhausted
-        );
-        assert_eq!(of(ApiError::internal()), ItemOutcome::Internal);
-        let codes = ItemOutcome::ALL.map(ItemOutcome::error_code);
-        assert_eq!(codes.iter().flatten().count(), 5);
     }
 }

@@ -1,5 +1,5 @@
-//! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of the batch is read by
-//! the reader of a single verification, and each result is the body of one.
+//! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of
+//! the batch is read like a single verification, and each result is the body of its answer.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,19 +9,21 @@ use crate::json::{self, Field, Kind, Object};
 use crate::limits;
 use crate::verify::{self, VerifyRequest};
 
+const REQUESTS: Field = Field::new(
+    "requests",
+    Kind::Objects {
+        of: &verify::REQUEST,
+        entries_max: limits::BATCH_VERIFY_REQUESTS,
+    },
+    "The credentials, at least one.",
+)
+.required();
+
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "BatchVerifyApiKeysRequest",
-    about: "Credentials that are to be verified.",
-    fields: &[Field::new(
-        "requests",
-        Kind::Objects {
-            of: &verify::REQUEST,
-            entries_max: limits::BATCH_VERIFY_REQUESTS,
-        },
-        "The credentials, at least one.",
-    )
-    .required()],
+    about: "Credentials to verify.",
+    fields: &[REQUESTS],
 };
 
 #[derive(Deserialize)]
@@ -33,12 +35,12 @@ struct Batch<'a> {
 /// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests.
 ///
 /// # Errors
-/// 400 when the body breaks the contract; what is wrong with one request is told with its place.
+/// 400 when the body breaks the contract. The message names the position of a bad request.
 pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     let most = limits::BATCH_VERIFY_REQUESTS;
     let wrong_count = || {
         let message = format!("must have 1 to {most} entries");
-        Err(ApiError::invalid_field("requests", &message))
+        Err(ApiError::invalid_field(REQUESTS.name, &message))
     };
     let Some(text) = json::object_text(body)? else {
         return wrong_count();
@@ -48,7 +50,7 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
         return wrong_count();
     };
     let requests: Vec<&RawValue> = serde_json::from_str(requests.get())
-        .map_err(|_| ApiError::invalid_field("requests", "must be an array of objects"))?;
+        .map_err(|_| ApiError::invalid_field(REQUESTS.name, "must be an array of objects"))?;
     if requests.is_empty() || requests.len() > most {
         return wrong_count();
     }
@@ -56,12 +58,12 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     for (place, request) in requests.into_iter().enumerate() {
         let request: Result<VerifyRequest<'_>, ApiError> =
             verify::parse_request(request.get().as_bytes());
-        read.push(request.map_err(|error| error.within(&format!("requests[{place}]")))?);
+        read.push(request.map_err(|error| error.within(&format!("{}[{place}]", REQUESTS.name)))?);
     }
     Ok(read)
 }
 
-/// The body of an answer from those of its results, in order.
+/// The body of the answer, made of the bodies of its results in order.
 #[must_use]
 pub fn render_results<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut body = br#"{"results":["#.to_vec();

@@ -1,11 +1,11 @@
-//! Verifying the credential of a request's own `Authorization` field: `GET` and `POST /verify`.
+//! Verifying the credential of the `Authorization` header: `GET` and `POST /verify`.
 
 use std::borrow::Cow;
 
 use crate::error::ApiError;
 use crate::json::{self, Object};
 use crate::key_fields;
-use crate::verify::{EXPECTED_AUDIENCES, VerifyRequest, checked};
+use crate::verify::{EXPECTED_AUDIENCES, VerifyRequest};
 
 /// The scheme of RFC 6750 §2.1, in any case (RFC 9110 §11.1).
 const SCHEME: &[u8] = b"Bearer";
@@ -13,17 +13,17 @@ const SCHEME: &[u8] = b"Bearer";
 /// The body of a request, which may be empty.
 pub(crate) static REQUEST: Object = Object {
     name: "VerifyBearerRequest",
-    about: "What is asked of the credential in the `Authorization` field.",
+    about: "What the credential in the `Authorization` header must meet.",
     fields: &[EXPECTED_AUDIENCES],
 };
 
-/// Reads the request from the value of `Authorization`. Keys of other systems may have any characters, so the credential
-/// is all that follows the scheme, not only the token68 of RFC 9110 §11.2. A body may name `expected_audiences`. Without
-/// a body nothing is allocated.
+/// Reads the request from the value of `Authorization`. Keys of other systems may have any
+/// characters, so the credential is everything after the scheme, not only the token68 of RFC 9110
+/// §11.2. The body may name `expected_audiences`. Without a body nothing is allocated.
 ///
 /// # Errors
-/// 401 `unauthorized` when the field is missing, has another scheme or names no credential; 400 when the credential is
-/// too long or no text, or when the body breaks the contract.
+/// 401 `unauthorized` when the header is missing, has another scheme or no credential; 400 when the
+/// credential is too long or not UTF-8, or when the body breaks the contract.
 pub fn parse_request<'a>(
     authorization: Option<&'a [u8]>,
     body: &'a [u8],
@@ -37,15 +37,16 @@ pub fn parse_request<'a>(
         Vec::new()
     } else {
         let mut fields = json::parse(body, &REQUEST)?;
-        key_fields::audiences(&mut fields, "expected_audiences")?
+        key_fields::audiences(&mut fields, EXPECTED_AUDIENCES)?
     };
-    checked(VerifyRequest {
+    key_fields::check_credential(credential)?;
+    Ok(VerifyRequest {
         credential: Cow::Borrowed(credential),
         expected_audiences,
     })
 }
 
-/// What follows the scheme and the white space after it; `None` when that is nothing, or the scheme is another.
+/// The credential after the scheme and white space; `None` when it is empty or the scheme differs.
 fn credential(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     let credential = rest.trim_ascii();

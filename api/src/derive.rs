@@ -1,4 +1,5 @@
-//! Making a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive` and `POST /keys/{key_id}/derive`.
+//! Deriving a short-lived token from a key: `POST /v2alpha1/admin/apiKeys:derive` and
+//! `POST /keys/{key_id}/derive`.
 
 use std::borrow::Cow;
 
@@ -6,24 +7,20 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::token::{CustomClaims, MintError, NoSuchKey, TokenType};
-use talos_engine::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+use talos_credentials::shape::{self, Shape};
+use talos_credentials::token::{CustomClaims, MintError, NoSuchKey, TokenType};
+use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+use talos_model::clock::UnixMillis;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_fields;
-use crate::key_tables;
-use crate::limits;
-use crate::names::TokenAlgorithm;
-use crate::shapes::{FreeObject, Timestamp};
-use crate::short;
-use crate::timestamp;
+use crate::names::{Named, TokenAlgorithm};
+use crate::schema::{FreeObject, Timestamp};
+use crate::{key_fields, key_tables, limits, render, timestamp};
 
 const ALGORITHM: Field = Field::new(
     "algorithm",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<TokenAlgorithm>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<TokenAlgorithm>>),
     "What the token is; a JWT when it is unset.",
 );
 const TTL: Field = Field {
@@ -34,7 +31,7 @@ const SCOPES: Field = Field {
     about: "What the token may do, of what the key may do; all of it when it is unset.",
     ..key_tables::SCOPES
 };
-const AUDIENCES: Field = key_tables::audiences("audiences", "For whom the token is meant.");
+const AUDIENCES: Field = key_tables::audiences("audiences", "The audiences of the token.");
 const CUSTOM_CLAIMS: Field = Field::new(
     "custom_claims",
     Kind::FreeObject,
@@ -44,7 +41,7 @@ const CUSTOM_CLAIMS: Field = Field::new(
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "DeriveTokenRequest",
-    about: "A token that is to be derived from a key.",
+    about: "A token to derive from a key.",
     fields: &[
         key_tables::CREDENTIAL,
         ALGORITHM,
@@ -55,10 +52,10 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// The body of a request by the short route.
+/// The body of a request to the short route.
 pub(crate) static SHORT_REQUEST: Object = Object {
     name: "DeriveTokenByIdRequest",
-    about: "A token that is to be derived from the key of this id.",
+    about: "A token to derive from the key with this id.",
     fields: &[
         ALGORITHM,
         TTL,
@@ -69,39 +66,25 @@ pub(crate) static SHORT_REQUEST: Object = Object {
     ],
 };
 
-/// The algorithms that a request may name.
-pub(crate) const ALGORITHMS: [(&str, TokenType); 3] = [
-    ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
-    ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
-    ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
-];
-
-/// What is to be derived, and from which key. It has no `Debug`, because the credential is a secret.
+/// Which token is derived from which key. It has no `Debug`, because the credential is a secret.
 pub struct DeriveRequest<'a> {
-    /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token itself.
+    /// The credential of the key, 1 to [`limits::CREDENTIAL_BYTES`] bytes. Never a derived token.
     pub credential: Cow<'a, str>,
-    /// What the token is to be.
+    /// The properties of the token.
     pub wanted: DeriveToken,
 }
 
-/// Reads the request. `macaroons` are the prefixes that macaroons have here.
+/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
 ///
 /// # Errors
-/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
-/// `invalid_token_type` when it is a derived token.
+/// 400 when the body breaks the contract; `credential_required` when the credential is missing or
+/// empty; `invalid_token_type` when it is a derived token.
 pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
 ) -> Result<DeriveRequest<'a>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let credential = fields.text("credential")?.unwrap_or_default();
-    if credential.is_empty() {
-        return Err(ApiError::credential_required());
-    }
-    if credential.len() > limits::CREDENTIAL_BYTES {
-        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
-        return Err(fields.invalid("credential", &message));
-    }
+    let credential = key_fields::credential(&mut fields)?;
     match shape::of(credential.as_bytes(), macaroons) {
         Shape::Token(_) => return Err(ApiError::invalid_token_type()),
         Shape::Issued(_) | Shape::Other => {}
@@ -110,26 +93,26 @@ pub fn parse_request<'a>(
     Ok(DeriveRequest { credential, wanted })
 }
 
-/// Reads the request of the short route, whose key is named by its id: the same fields without a credential, and
-/// `permissions` for the scopes.
+/// Reads a request to the short route. Its path names the key, so its body has no credential; the
+/// scopes may be called `permissions`.
 ///
 /// # Errors
-/// 400 when the body breaks the contract, also when it has both `permissions` and `scopes`.
+/// 400 when the body breaks the contract, or has both `permissions` and `scopes`.
 pub fn parse_short_request(body: &[u8]) -> Result<DeriveToken, ApiError> {
     let mut fields = json::parse(body, &SHORT_REQUEST)?;
-    let scopes = short::permissions(&mut fields)?;
+    let scopes = key_fields::permissions(&mut fields)?;
     let wanted = parse_wanted(&mut fields)?;
     Ok(DeriveToken { scopes, ..wanted })
 }
 
-/// What the token is to be.
+/// Reads the properties of the token.
 fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
-    let token_type = fields.enumeration("algorithm", &ALGORITHMS)?;
+    let token_type = fields.enumeration::<TokenAlgorithm>(ALGORITHM)?;
     Ok(DeriveToken {
         token_type: token_type.unwrap_or(TokenType::Jwt),
         ttl_ms: key_fields::ttl_ms(fields)?,
-        scopes: key_fields::scopes(fields)?,
-        audiences: key_fields::audiences(fields, "audiences")?
+        scopes: key_fields::scopes(fields, SCOPES)?,
+        audiences: key_fields::audiences(fields, AUDIENCES)?
             .into_iter()
             .map(Cow::into_owned)
             .collect(),
@@ -137,39 +120,33 @@ fn parse_wanted(fields: &mut Fields<'_>) -> Result<DeriveToken, ApiError> {
     })
 }
 
-/// The custom claims without those of a reserved name, which are dropped in silence.
+/// The custom claims. Claims with a reserved name are dropped without an error.
 fn custom_claims(fields: &mut Fields<'_>) -> Result<CustomClaims, ApiError> {
-    let Some(claims) = fields.object("custom_claims")? else {
+    let Some(claims) = fields.object(CUSTOM_CLAIMS)? else {
         return Ok(CustomClaims::default());
     };
     let text = claims.into_json();
     if text.is_empty() {
         return Ok(CustomClaims::default());
     }
-    if text.len() > limits::CUSTOM_CLAIMS_BYTES {
-        let message = format!(
-            "must have at most {} bytes as compact JSON",
-            limits::CUSTOM_CLAIMS_BYTES
-        );
-        return Err(fields.invalid("custom_claims", &message));
-    }
+    key_fields::check_json_bytes(fields, CUSTOM_CLAIMS, &text, limits::CUSTOM_CLAIMS_BYTES)?;
     let claims: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|_| fields.invalid("custom_claims", "holds a number that is too large"))?;
+        .map_err(|_| fields.invalid(CUSTOM_CLAIMS, "holds a number that is too large"))?;
     Ok(CustomClaims::new(claims))
 }
 
-/// The answer: the token, shown this once, and what it says.
+/// The answer: the token, shown only once, and its claims.
 #[must_use]
 pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
     let claims = &derived.claims;
     let expires_at_ms = claims.expires_at_s.saturating_mul(1000);
-    json::render(&Derived {
+    render::json(&Derived {
         token: Token {
             text: derived.token.expose(),
             expire_time: timestamp::format(UnixMillis(expires_at_ms)),
             scopes: &claims.scopes,
             audiences: &claims.audiences,
-            // Written by the engine a moment ago.
+            // The engine made this text, so it is valid JSON.
             claims: serde_json::from_str(&derived.claims_json).ok(),
         },
     })
@@ -179,14 +156,14 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeriveTokenResponse")]
 pub(crate) struct Derived<'a> {
-    /// The token and what it says.
+    /// The token and its claims.
     token: Token<'a>,
 }
 
-/// A derived token and what it says.
+/// A derived token and its claims.
 #[derive(Serialize, JsonSchema)]
 struct Token<'a> {
-    /// The token itself, shown this once.
+    /// The token itself, shown only once.
     #[serde(rename = "token")]
     text: &'a str,
     /// From this instant on the token is expired.
@@ -194,7 +171,7 @@ struct Token<'a> {
     expire_time: String,
     /// What the token may do.
     scopes: &'a [String],
-    /// For whom the token is meant.
+    /// The audiences of the token.
     audiences: &'a [String],
     /// All claims of the token.
     #[schemars(with = "FreeObject")]
@@ -274,7 +251,11 @@ mod tests {
         );
         let custom = Value::Object(full.custom.as_map().clone());
         assert_eq!(custom, json!({"role": {"a": [1]}}));
-        for (name, token_type) in ALGORITHMS {
+        for (name, token_type) in [
+            ("TOKEN_ALGORITHM_UNSPECIFIED", TokenType::Jwt),
+            ("TOKEN_ALGORITHM_JWT", TokenType::Jwt),
+            ("TOKEN_ALGORITHM_MACAROON", TokenType::Macaroon),
+        ] {
             let read = with("algorithm", name.into()).expect("a request");
             assert_eq!(read.token_type, token_type);
         }

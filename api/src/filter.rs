@@ -1,25 +1,22 @@
-//! Filters of lists, a part of AIP-160: `actor_id="…"` and `status=KEY_STATUS_…`, joined by `AND`.
+//! Filters of lists, a subset of AIP-160: `actor_id="…"` and `status=KEY_STATUS_…` with `AND`.
 
-use talos_engine::Status;
+use talos_model::Status;
 
 use crate::error::ApiError;
-use crate::key::status_name;
 use crate::limits;
+use crate::names::{Enumeration as _, KeyStatus};
 
-/// Every state that a key can be in.
-pub(crate) const STATUSES: [Status; 3] = [Status::Active, Status::Revoked, Status::Expired];
-
-/// Which keys are wanted; every condition must hold.
+/// The conditions of a filter. A key must meet all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) actor_id: Option<String>,
     pub(crate) status: Option<Status>,
 }
 
-/// Reads a filter; the empty one wants every key.
+/// Reads a filter. The empty filter has no condition.
 ///
 /// # Errors
-/// 400, naming the place where something else was expected, counted in characters from 1.
+/// 400, naming what was expected and the position in characters, counted from 1.
 pub(crate) fn parse(text: &str) -> Result<Filter, ApiError> {
     let mut filter = Filter::default();
     let mut scanner = Scanner { text, rest: text };
@@ -55,21 +52,21 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// What was expected where `at`, an end of the text, begins.
+    /// The error that `what` was expected where `at`, a suffix of the text, begins.
     fn expected(&self, at: &str, what: &str) -> ApiError {
         let before = self.text.chars().count() - at.chars().count();
         let message = format!("expected {what} at character {}", before + 1);
         ApiError::invalid_field("filter", &message)
     }
 
-    /// Tells whether there was any.
+    /// Returns whether there was any space.
     fn skip_space(&mut self) -> bool {
         let before = self.rest.len();
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
         self.rest.len() < before
     }
 
-    /// Letters, digits and underscores; empty when something else comes first.
+    /// Reads letters, digits and underscores; empty when something else comes first.
     fn word(&mut self) -> &'a str {
         let end = self
             .rest
@@ -92,16 +89,14 @@ impl<'a> Scanner<'a> {
         self.equals()?;
         let at = self.rest;
         let word = self.word();
-        let status = STATUSES
-            .into_iter()
-            .find(|status| status_name(*status) == word);
-        status.ok_or_else(|| {
-            let names = STATUSES.map(status_name).join(" or ");
-            self.expected(at, &names)
+        let known = KeyStatus::VALUES.iter().find(|(name, _)| *name == word);
+        known.map(|(_, status)| *status).ok_or_else(|| {
+            let names: Vec<_> = KeyStatus::VALUES.iter().map(|(name, _)| *name).collect();
+            self.expected(at, &names.join(" or "))
         })
     }
 
-    /// A text in double quotes, in which a backslash precedes quotes and backslashes that belong to it.
+    /// Reads a text in double quotes. A backslash escapes a quote or a backslash in it.
     fn actor_id(&mut self) -> Result<String, ApiError> {
         self.equals()?;
         let at = self.rest;

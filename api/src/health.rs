@@ -1,19 +1,19 @@
-//! What the health routes answer, on the API's port and on that of the metrics.
+//! The answers of the health routes, which are on the API's port and on the metrics port.
 
-use talos_engine::Health;
+use talos_model::Health;
 
 use crate::control::ControlResponse;
 use crate::error::ApiError;
 use crate::fleet::Fleet;
 
-/// The body of 200.
+/// The body of a 200.
 pub const OK: &[u8] = br#"{"status":"ok"}"#;
 
-/// Whether the process can do all of its work.
+/// Whether clients may send traffic to this node.
 ///
 /// # Errors
-/// 503 when it accepts no changes. Why not is the operator's business, who finds it in the log. 503 as well when its place among
-/// other nodes is not one to send traffic to, with the reason.
+/// 503 without a reason when the node accepts no changes; the log has the reason. 503 with the
+/// reason when `fleet` is not ready.
 pub fn ready(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
     match health {
         Health::Ok => fleet.ready(),
@@ -23,7 +23,7 @@ pub fn ready(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
     }
 }
 
-/// The answer to `/health/alive`, which needs nothing but a running process.
+/// The answer to `/health/alive`. Every running process gives it.
 #[must_use]
 pub fn alive_response() -> ControlResponse {
     ControlResponse::json(200, OK.to_vec())
@@ -37,14 +37,15 @@ pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::Position;
+
     use super::*;
     use crate::fleet::{
-        Acknowledgement, Divergence, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
+        Acknowledgement, DivergedChanges, FleetRefusal, FleetStatus, Later, NotEverywhere, Reach,
         Rejoined, Writes,
     };
-    use talos_engine::Position;
 
-    /// A node that may not be ready, and does nothing else.
+    /// A node of which only the readiness is asked.
     struct Somewhere(Result<(), ApiError>);
 
     impl Fleet for Somewhere {
@@ -72,7 +73,7 @@ mod tests {
             unreachable!()
         }
 
-        fn diverged(&self, _: usize) -> Later<Result<Divergence, FleetRefusal>> {
+        fn diverged(&self, _: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
             unreachable!()
         }
 

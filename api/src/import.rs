@@ -1,34 +1,34 @@
-//! Taking over a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
+//! Importing a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::{ImportKey, MacaroonPrefixes, Record, TenantId};
+use talos_credentials::shape::{self, Shape};
+use talos_credentials::{MacaroonPrefixes, imported_key_id};
+use talos_model::clock::UnixMillis;
+use talos_model::{ImportKey, Record, TenantId};
 
 use crate::error::ApiError;
-use crate::issue;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key::Resource;
+use crate::key::{ImportedApiKey, Resource};
 use crate::key_tables::{
     ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
     VISIBILITY,
 };
-use crate::limits;
-use crate::shapes::ImportedApiKey;
+use crate::{issue, limits, render};
+
+const RAW_KEY: Field = Field::new(
+    "raw_key",
+    Kind::Text(Some(limits::RAW_KEY_BYTES)),
+    "The key itself, of 1 to 8192 bytes; only its digest is kept.",
+)
+.required();
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "ImportApiKeyRequest",
-    about: "A key of another system that is to be taken over.",
+    about: "A key of another system to import.",
     fields: &[
-        Field::new(
-            "raw_key",
-            Kind::Text(Some(limits::RAW_KEY_BYTES)),
-            "The key itself, of 1 to 8192 bytes; only its digest is kept.",
-        )
-        .required(),
+        RAW_KEY,
         NAME.required(),
         ACTOR_ID.required(),
         SCOPES,
@@ -41,12 +41,13 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// Reads the request into the command of `tenant`. Of the raw key only its digest goes on. A key without a life of its
-/// own gets `default_ttl_ms`; `None` there lets it live forever. `macaroons` are the prefixes that macaroons have here.
+/// Reads the request into a command of `tenant`. The command holds the digest of the raw key, not
+/// the key. A key without a `ttl` gets `default_ttl_ms`, and lives forever if that is `None`.
+/// `macaroons` are the prefixes of this server's macaroons.
 ///
 /// # Errors
-/// 400, naming the field, when the body breaks the contract; 409 when the raw key looks like a credential that is made
-/// here and would be taken for one when it is verified.
+/// 400, naming the field, when the body breaks the contract; 409 when the raw key has the shape of
+/// this server's own credentials, because a verification would take it for one.
 pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
@@ -57,24 +58,24 @@ pub fn parse_request(
     parse_fields(&mut fields, tenant, default_ttl_ms, macaroons)
 }
 
-/// The same, of one object.
+/// Reads the fields of one object.
 pub(crate) fn parse_fields(
     fields: &mut Fields<'_>,
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
     macaroons: &MacaroonPrefixes,
 ) -> Result<ImportKey, ApiError> {
-    let raw_key = fields.text("raw_key")?.unwrap_or_default();
+    let raw_key = fields.text(RAW_KEY)?.unwrap_or_default();
     if raw_key.is_empty() {
-        return Err(fields.invalid("raw_key", "is required and must not be empty"));
+        return Err(fields.invalid(RAW_KEY, "is required and must not be empty"));
     }
     if raw_key.len() > limits::RAW_KEY_BYTES {
         let message = format!("must have at most {} bytes", limits::RAW_KEY_BYTES);
-        return Err(fields.invalid("raw_key", &message));
+        return Err(fields.invalid(RAW_KEY, &message));
     }
     let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
     let refused = |message: &str| {
-        let message = format!("{} {message}", fields.name_of("raw_key"));
+        let message = format!("{} {message}", fields.path_of(RAW_KEY));
         Err(ApiError::failed_precondition(message))
     };
     match shape::of(raw_key.as_bytes(), macaroons) {
@@ -87,33 +88,34 @@ pub(crate) fn parse_fields(
     }
 }
 
-/// The answer: the key, and the same key again under `imported_api_key`, where some clients look for it.
+/// The answer: the key, and the key again as `imported_api_key`, where some clients expect it.
 #[must_use]
 pub fn render_response(record: &Record, now: UnixMillis) -> Vec<u8> {
-    json::render(&Imported {
+    render::json(&Imported {
         key: Resource::new(record, now),
         imported_api_key: Resource::new(record, now),
     })
 }
 
-/// A key that was taken over.
+/// A key that was imported.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ImportApiKeyResponse")]
 pub(crate) struct Imported<'a> {
     #[serde(flatten)]
     key: Resource<'a>,
-    /// The same key again.
+    /// The key again.
     #[schemars(with = "ImportedApiKey")]
     imported_api_key: Resource<'a>,
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use talos_credentials::issued::{ChecksumKey, make};
+    use talos_model::Secret;
+
     use super::*;
     use crate::key::tests::full;
-    use serde_json::{Value, json};
-    use talos_engine::Secret;
-    use talos_engine::credential::issued::{ChecksumKey, make};
 
     /// A key that some server issued.
     fn issued() -> String {

@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::json;
-use crate::shapes::FreeObject;
+use crate::render;
+use crate::schema::FreeObject;
 
-/// The answer: the set of RFC 7517 §5, and the same set again under `jwks`, where some clients look for it.
+/// The answer: the set of RFC 7517 §5, and the set again as `jwks`, where some clients expect it.
 #[must_use]
 pub fn render_response(keys: &[Value]) -> Vec<u8> {
-    json::render(&KeySets {
+    render::json(&KeySets {
         keys,
         jwks: KeySet { keys },
     })
@@ -23,7 +23,7 @@ pub(crate) struct KeySets<'a> {
     /// The keys (RFC 7517 §4).
     #[schemars(with = "Vec<FreeObject>")]
     keys: &'a [Value],
-    /// The same keys as a set of their own.
+    /// The same keys as a nested set.
     jwks: KeySet<'a>,
 }
 

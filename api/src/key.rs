@@ -1,26 +1,28 @@
-//! A key as the API shows it, and the names of its enums.
+//! A key as the API shows it.
 
-use std::fmt::Display;
+use std::borrow::Cow;
 
-use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use talos_engine::cidr::Cidr;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyId, RateLimitPolicy, Record, RevocationReason, Status, Visibility};
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyId, RateLimitPolicy, Record};
 
-use crate::json;
-use crate::names::{self, KeyStatus, KeyVisibility};
-use crate::shapes::{FreeObject, Int64, Timestamp};
+use crate::names::{KeyStatus, KeyVisibility, Named, RevocationReason};
+use crate::render::{as_text, verbatim};
+use crate::schema::{FreeObject, Int64, Timestamp};
 use crate::timestamp;
 
-/// The JSON of `record`, as it stands at `now`, with the time of its last use if that is known. It holds no secret.
+/// The JSON of `record`, with its status at `now` and the time of its last use if that is known.
+/// It holds no secret.
 #[must_use]
 pub fn render(record: &Record, last_used: Option<UnixMillis>, now: UnixMillis) -> Vec<u8> {
-    json::render(&Resource::new(record, now).last_used(last_used))
+    crate::render::json(&Resource::new(record, now).last_used(last_used))
 }
 
-/// A key's fields in the order in which they are sent. Absent optional fields are left out; `scopes` never is.
+/// A key's fields in the order in which they are sent. Absent optional fields are left out, but
+/// `scopes` is always sent.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Resource<'a> {
     /// The id: a UUID for an issued key, a digest for an imported one.
@@ -29,21 +31,19 @@ pub(crate) struct Resource<'a> {
     key_id: KeyId,
     /// A label for people.
     name: &'a str,
-    /// Whose key it is, in the words of the issuer.
+    /// The owner of the key, as its issuer names it.
     actor_id: &'a str,
-    /// What the key may do, in the words of the issuer.
+    /// What the key may do, as its issuer names it.
     scopes: &'a [String],
     /// What the issuer keeps with the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FreeObject>")]
     metadata: Option<&'a RawValue>,
     /// The state of the key at the time of the answer.
-    #[schemars(with = "KeyStatus")]
-    status: &'static str,
+    status: Named<KeyStatus>,
     /// Whether the key may be shown to clients.
-    #[schemars(with = "KeyVisibility")]
-    visibility: &'static str,
-    /// When the key was made.
+    visibility: Named<KeyVisibility>,
+    /// When the key was created.
     #[schemars(with = "Timestamp")]
     create_time: String,
     /// When the key was last changed.
@@ -65,9 +65,8 @@ pub(crate) struct Resource<'a> {
     ip_restriction: Option<IpRestriction>,
     /// Why the key was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<names::RevocationReason>")]
-    revocation_reason: Option<&'static str>,
-    /// The same in the words of whoever revoked it.
+    revocation_reason: Option<Named<RevocationReason>>,
+    /// Why the key was revoked, in other words.
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_description: Option<&'a str>,
 }
@@ -80,9 +79,9 @@ impl<'a> Resource<'a> {
             name: &record.name,
             actor_id: &record.actor_id,
             scopes: &record.scopes,
-            metadata: metadata(record),
-            status: status_name(record.status(now)),
-            visibility: visibility_name(record.visibility),
+            metadata: verbatim(&record.metadata),
+            status: Named(record.status(now)),
+            visibility: Named(record.visibility),
             create_time: timestamp::format(record.create_time),
             update_time: timestamp::format(record.update_time),
             expire_time: record.expire_time.map(timestamp::format),
@@ -91,14 +90,14 @@ impl<'a> Resource<'a> {
             ip_restriction: (!record.allowed_cidrs.is_empty()).then(|| IpRestriction {
                 allowed_cidrs: record.allowed_cidrs.iter().map(Cidr::to_string).collect(),
             }),
-            revocation_reason: revocation.map(|revocation| reason_name(revocation.reason)),
+            revocation_reason: revocation.map(|revocation| Named(revocation.reason)),
             revocation_description: revocation
                 .map(|revocation| revocation.description.as_str())
                 .filter(|description| !description.is_empty()),
         }
     }
 
-    /// The same with the time of the key's last use, if that is known.
+    /// Sets the time of the key's last use, if that is known.
     pub(crate) fn last_used(self, last_used: Option<UnixMillis>) -> Self {
         Self {
             last_used_time: last_used.map(timestamp::format),
@@ -138,84 +137,36 @@ impl From<RateLimitPolicy> for Policy {
     }
 }
 
-/// The metadata, verbatim, so that numbers and the order of names stay as they were given.
-pub(crate) fn metadata(record: &Record) -> Option<&RawValue> {
-    object(&record.metadata)
+/// Declares the schema of one kind of key. Both kinds have the same fields, and clients know them
+/// under different names.
+macro_rules! kind_of_key {
+    ($name:ident, $about:literal) => {
+        #[doc = $about]
+        pub(crate) enum $name {}
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let mut schema = Resource::json_schema(generator);
+                schema.insert("description".to_owned(), $about.into());
+                schema
+            }
+        }
+    };
 }
 
-/// The object that stands in this text, verbatim; `None` when it is empty.
-pub(crate) fn object(text: &str) -> Option<&RawValue> {
-    // Checked to be an object when the key was made; the empty text is the only one that is not JSON.
-    serde_json::from_str(text).ok()
-}
-
-pub(crate) fn as_text<S: Serializer>(
-    value: &impl Display,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-pub(crate) const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Active => "KEY_STATUS_ACTIVE",
-        Status::Revoked => "KEY_STATUS_REVOKED",
-        Status::Expired => "KEY_STATUS_EXPIRED",
-    }
-}
-
-pub(crate) const fn visibility_name(visibility: Visibility) -> &'static str {
-    match visibility {
-        Visibility::Secret => "KEY_VISIBILITY_SECRET",
-        Visibility::Public => "KEY_VISIBILITY_PUBLIC",
-    }
-}
-
-/// The visibilities that a request may name; an unspecified one is secret.
-pub(crate) const VISIBILITIES: [(&str, Visibility); 3] = [
-    ("KEY_VISIBILITY_UNSPECIFIED", Visibility::Secret),
-    (visibility_name(Visibility::Secret), Visibility::Secret),
-    (visibility_name(Visibility::Public), Visibility::Public),
-];
-
-pub(crate) const fn reason_name(reason: RevocationReason) -> &'static str {
-    match reason {
-        RevocationReason::Unspecified => "REVOCATION_REASON_UNSPECIFIED",
-        RevocationReason::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
-        RevocationReason::AffiliationChanged => "REVOCATION_REASON_AFFILIATION_CHANGED",
-        RevocationReason::Superseded => "REVOCATION_REASON_SUPERSEDED",
-        RevocationReason::PrivilegeWithdrawn => "REVOCATION_REASON_PRIVILEGE_WITHDRAWN",
-    }
-}
-
-/// The reasons that a request may name.
-pub(crate) const REVOCATION_REASONS: [(&str, RevocationReason); 5] = [
-    (
-        reason_name(RevocationReason::Unspecified),
-        RevocationReason::Unspecified,
-    ),
-    (
-        reason_name(RevocationReason::KeyCompromise),
-        RevocationReason::KeyCompromise,
-    ),
-    (
-        reason_name(RevocationReason::AffiliationChanged),
-        RevocationReason::AffiliationChanged,
-    ),
-    (
-        reason_name(RevocationReason::Superseded),
-        RevocationReason::Superseded,
-    ),
-    (
-        reason_name(RevocationReason::PrivilegeWithdrawn),
-        RevocationReason::PrivilegeWithdrawn,
-    ),
-];
+kind_of_key!(IssuedApiKey, "A key that this server issued.");
+kind_of_key!(ImportedApiKey, "A key of another system that was imported.");
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use talos_model::{Revocation, RevocationReason as Reason, Sequence, TenantId, Visibility};
+
     use super::*;
-    use talos_engine::{Revocation, Sequence, TenantId};
+    use crate::names::Enumeration as _;
 
     pub(crate) const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
@@ -302,7 +253,7 @@ pub(crate) mod tests {
         assert_eq!(status(&record, 1_700_000_059_999), "KEY_STATUS_ACTIVE");
         assert_eq!(status(&record, 1_700_000_060_000), "KEY_STATUS_EXPIRED");
         record.revocation = Some(Revocation {
-            reason: RevocationReason::Superseded,
+            reason: Reason::Superseded,
             description: String::new(),
             time: UnixMillis(0),
         });
@@ -312,7 +263,7 @@ pub(crate) mod tests {
     #[test]
     fn a_revoked_key_says_why() {
         let mut record = bare();
-        for (name, reason) in REVOCATION_REASONS {
+        for &(name, reason) in RevocationReason::VALUES {
             record.revocation = Some(Revocation {
                 reason,
                 description: String::new(),
@@ -325,7 +276,7 @@ pub(crate) mod tests {
             );
         }
         record.revocation = Some(Revocation {
-            reason: RevocationReason::PrivilegeWithdrawn,
+            reason: Reason::PrivilegeWithdrawn,
             description: "left \"us\"".to_owned(),
             time: UnixMillis(0),
         });

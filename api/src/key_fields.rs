@@ -1,159 +1,205 @@
-//! The fields of a key as requests give them, each checked against its limits.
+//! The fields of a key as requests give them. Each reader checks the limits of its field.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use talos_engine::cidr::Cidr;
-use talos_engine::{RateLimitPolicy, Visibility, duration};
+use talos_model::cidr::Cidr;
+use talos_model::{RateLimitPolicy, RevocationReason, Visibility, duration};
 
 use crate::error::ApiError;
-use crate::json::Fields;
-use crate::key::VISIBILITIES;
-use crate::limits;
+use crate::json::{Field, Fields};
+use crate::key_tables::{
+    ALLOWED_CIDRS, CREDENTIAL, IP_RESTRICTION, METADATA, PERMISSIONS, QUOTA, RATE_LIMIT_POLICY,
+    REASON, REQUEST_ID, SCOPES, TTL, UNIT, VISIBILITY, WINDOW,
+};
+use crate::{limits, names};
 
 /// A text of 1 to `max_chars` characters.
 pub(crate) fn required(
     fields: &mut Fields<'_>,
-    name: &str,
+    field: Field,
     max_chars: usize,
 ) -> Result<String, ApiError> {
-    let text = fields.text(name)?.unwrap_or_default();
+    let text = fields.text(field)?.unwrap_or_default();
     if text.is_empty() {
-        return Err(fields.invalid(name, "is required and must not be empty"));
+        return Err(fields.invalid(field, "is required and must not be empty"));
     }
-    check_chars(fields, name, &text, max_chars)?;
+    check_chars(fields, field, &text, max_chars)?;
     Ok(text.into_owned())
 }
 
-/// A text of 1 to `max_chars` characters, or `default` when it is unset or empty.
+/// A text of 1 to `max_chars` characters; `None` when it is unset or empty.
 pub(crate) fn optional(
     fields: &mut Fields<'_>,
-    name: &str,
+    field: Field,
     max_chars: usize,
-    default: &str,
-) -> Result<String, ApiError> {
-    let text = fields.text(name)?.unwrap_or_default();
-    check_chars(fields, name, &text, max_chars)?;
-    Ok(if text.is_empty() {
-        default.to_owned()
-    } else {
-        text.into_owned()
-    })
+) -> Result<Option<String>, ApiError> {
+    let text = fields.text(field)?.unwrap_or_default();
+    check_chars(fields, field, &text, max_chars)?;
+    Ok((!text.is_empty()).then(|| text.into_owned()))
 }
 
-fn check_chars(fields: &Fields<'_>, name: &str, text: &str, max: usize) -> Result<(), ApiError> {
+fn check_chars(fields: &Fields<'_>, field: Field, text: &str, max: usize) -> Result<(), ApiError> {
     if text.chars().count() > max {
-        return Err(fields.invalid(name, &format!("must have at most {max} characters")));
+        return Err(fields.invalid(field, &too_many_chars(max)));
     }
     Ok(())
 }
 
-/// The scopes; none when they are unset.
-pub(crate) fn scopes(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
-    scopes_of(fields, "scopes")
+fn too_many_chars(max: usize) -> String {
+    format!("must have at most {max} characters")
 }
 
-/// The scopes that stand under `field`; none when it is unset.
-pub(crate) fn scopes_of(fields: &mut Fields<'_>, field: &str) -> Result<Vec<String>, ApiError> {
+fn too_many_bytes(max: usize) -> String {
+    format!("must have at most {max} bytes")
+}
+
+fn too_many_entries(max: usize) -> String {
+    format!("must have at most {max} entries")
+}
+
+/// The credential: 1 to [`limits::CREDENTIAL_BYTES`] bytes.
+pub(crate) fn credential<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, str>, ApiError> {
+    let credential = fields.text(CREDENTIAL)?.unwrap_or_default();
+    check_credential(&credential)?;
+    Ok(credential)
+}
+
+/// Checks that a credential has 1 to [`limits::CREDENTIAL_BYTES`] bytes.
+pub(crate) fn check_credential(credential: &str) -> Result<(), ApiError> {
+    if credential.is_empty() {
+        return Err(ApiError::credential_required());
+    }
+    if credential.len() > limits::CREDENTIAL_BYTES {
+        let message = too_many_bytes(limits::CREDENTIAL_BYTES);
+        return Err(ApiError::invalid_field(CREDENTIAL.name, &message));
+    }
+    Ok(())
+}
+
+/// The scopes in `field`; none when it is unset.
+pub(crate) fn scopes(fields: &mut Fields<'_>, field: Field) -> Result<Vec<String>, ApiError> {
     let scopes = fields.texts(field)?;
     if scopes.len() > limits::SCOPES {
-        let message = format!("must have at most {} entries", limits::SCOPES);
-        return Err(fields.invalid(field, &message));
+        return Err(fields.invalid(field, &too_many_entries(limits::SCOPES)));
     }
     for (index, scope) in scopes.iter().enumerate() {
-        let name = format!("{field}[{index}]");
         if scope.is_empty() {
-            return Err(fields.invalid(&name, "must not be empty"));
+            return Err(fields.invalid_entry(field, index, "must not be empty"));
         }
-        check_chars(fields, &name, scope, limits::SCOPE_CHARS)?;
+        if scope.chars().count() > limits::SCOPE_CHARS {
+            let message = too_many_chars(limits::SCOPE_CHARS);
+            return Err(fields.invalid_entry(field, index, &message));
+        }
     }
     Ok(scopes.into_iter().map(Cow::into_owned).collect())
 }
 
-/// The audiences in the field `name`; none when it is unset.
+/// The scopes under either of their names in the short routes; none when both are unset.
+pub(crate) fn permissions(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
+    if !fields.is_present(PERMISSIONS) {
+        return scopes(fields, SCOPES);
+    }
+    if fields.is_present(SCOPES) {
+        return Err(fields.invalid(PERMISSIONS, "is another name of scopes; use one of them"));
+    }
+    scopes(fields, PERMISSIONS)
+}
+
+/// The audiences in `field`; none when it is unset.
 pub(crate) fn audiences<'a>(
     fields: &mut Fields<'a>,
-    name: &str,
+    field: Field,
 ) -> Result<Vec<Cow<'a, str>>, ApiError> {
-    let audiences = fields.texts(name)?;
+    let audiences = fields.texts(field)?;
     if audiences.len() > limits::AUDIENCES {
-        let message = format!("must have at most {} entries", limits::AUDIENCES);
-        return Err(fields.invalid(name, &message));
+        return Err(fields.invalid(field, &too_many_entries(limits::AUDIENCES)));
     }
     for (index, audience) in audiences.iter().enumerate() {
         if audience.is_empty() || audience.chars().count() > limits::AUDIENCE_CHARS {
             let message = format!("must have 1 to {} characters", limits::AUDIENCE_CHARS);
-            return Err(fields.invalid(&format!("{name}[{index}]"), &message));
+            return Err(fields.invalid_entry(field, index, &message));
         }
     }
     Ok(audiences)
 }
 
-/// The metadata as compact JSON; the empty text when it is unset or has no field.
+/// The metadata as compact JSON; empty when the field is unset or has no member.
 pub(crate) fn metadata(fields: &mut Fields<'_>) -> Result<String, ApiError> {
     let metadata = fields
-        .object("metadata")?
+        .object(METADATA)?
         .map(Fields::into_json)
         .unwrap_or_default();
-    if metadata.len() > limits::METADATA_BYTES {
-        let message = format!(
-            "must have at most {} bytes as compact JSON",
-            limits::METADATA_BYTES
-        );
-        return Err(fields.invalid("metadata", &message));
-    }
+    check_json_bytes(fields, METADATA, &metadata, limits::METADATA_BYTES)?;
     Ok(metadata)
+}
+
+/// Checks the length of a field as compact JSON.
+pub(crate) fn check_json_bytes(
+    fields: &Fields<'_>,
+    field: Field,
+    json: &str,
+    max: usize,
+) -> Result<(), ApiError> {
+    if json.len() > max {
+        let message = format!("must have at most {max} bytes as compact JSON");
+        return Err(fields.invalid(field, &message));
+    }
+    Ok(())
 }
 
 /// The visibility; secret when it is unset.
 pub(crate) fn visibility(fields: &mut Fields<'_>) -> Result<Visibility, ApiError> {
-    fields
-        .enumeration("visibility", &VISIBILITIES)
-        .map(Option::unwrap_or_default)
+    let visibility = fields.enumeration::<names::KeyVisibility>(VISIBILITY)?;
+    Ok(visibility.unwrap_or_default())
 }
 
-/// The life asked for, in milliseconds; `None` when it is unset or zero.
+/// Why a key ends; unspecified when it is unset.
+pub(crate) fn reason(fields: &mut Fields<'_>) -> Result<RevocationReason, ApiError> {
+    let reason = fields.enumeration::<names::RevocationReason>(REASON)?;
+    Ok(reason.unwrap_or_default())
+}
+
+/// The lifetime in milliseconds; `None` when it is unset or zero.
 pub(crate) fn ttl_ms(fields: &mut Fields<'_>) -> Result<Option<u64>, ApiError> {
-    let Some(text) = fields.text("ttl")?.filter(|text| !text.is_empty()) else {
+    let Some(text) = fields.text(TTL)?.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let ttl = duration::parse(&text).map_err(|error| fields.invalid("ttl", &error.to_string()))?;
+    let ttl = duration::parse(&text).map_err(|error| fields.invalid(TTL, &error.to_string()))?;
     if ttl.is_zero() {
         return Ok(None);
     }
     let (min, max) = (limits::TTL_SECONDS_MIN, limits::TTL_SECONDS_MAX);
-    // The second bound is compared as a duration, because a fraction of a second may lie beyond it.
+    // The upper bound is compared as a duration: a fraction of a second may lie beyond it.
     if ttl.as_secs() < min || ttl > Duration::from_secs(max) {
-        return Err(fields.invalid("ttl", &format!("must be between {min}s and {max}s")));
+        return Err(fields.invalid(TTL, &format!("must be between {min}s and {max}s")));
     }
-    let millis =
-        u64::try_from(ttl.as_millis()).map_err(|_| fields.invalid("ttl", "is too long"))?;
+    let millis = u64::try_from(ttl.as_millis()).map_err(|_| fields.invalid(TTL, "is too long"))?;
     Ok(Some(millis))
 }
 
-/// The rate limit, if there is one.
+/// The rate limit; `None` when it is unset.
 pub(crate) fn rate_limit(fields: &mut Fields<'_>) -> Result<Option<RateLimitPolicy>, ApiError> {
-    let Some(mut policy) = fields.object("rate_limit_policy")? else {
+    let Some(mut policy) = fields.object(RATE_LIMIT_POLICY)? else {
         return Ok(None);
     };
     let quota = policy
-        .int64("quota")?
+        .int64(QUOTA)?
         .and_then(|quota| u64::try_from(quota).ok())
-        .filter(|quota| *quota > 0);
-    let quota =
-        quota.ok_or_else(|| policy.invalid("quota", "is required and must be greater than 0"))?;
-    let window = policy.text("window")?.unwrap_or_default();
+        .filter(|quota| *quota > 0)
+        .ok_or_else(|| policy.invalid(QUOTA, "is required and must be greater than 0"))?;
+    let window = policy.text(WINDOW)?.unwrap_or_default();
     if window.is_empty() {
-        return Err(policy.invalid("window", "is required"));
+        return Err(policy.invalid(WINDOW, "is required"));
     }
     let window =
-        duration::parse(&window).map_err(|error| policy.invalid("window", &error.to_string()))?;
+        duration::parse(&window).map_err(|error| policy.invalid(WINDOW, &error.to_string()))?;
     if window.is_zero() || window.subsec_nanos() != 0 {
-        return Err(policy.invalid("window", "must be in whole seconds, at least 1s"));
+        return Err(policy.invalid(WINDOW, "must be in whole seconds, at least 1s"));
     }
-    let unit = policy.text("unit")?.unwrap_or_default();
+    let unit = policy.text(UNIT)?.unwrap_or_default();
     if !matches!(&*unit, "" | "requests") {
-        return Err(policy.invalid("unit", "must be requests"));
+        return Err(policy.invalid(UNIT, "must be requests"));
     }
     Ok(Some(RateLimitPolicy {
         quota,
@@ -163,20 +209,17 @@ pub(crate) fn rate_limit(fields: &mut Fields<'_>) -> Result<Option<RateLimitPoli
 
 /// The blocks of the IP restriction; none when it is unset.
 pub(crate) fn allowed_cidrs(fields: &mut Fields<'_>) -> Result<Vec<Cidr>, ApiError> {
-    let Some(mut restriction) = fields.object("ip_restriction")? else {
+    let Some(mut restriction) = fields.object(IP_RESTRICTION)? else {
         return Ok(Vec::new());
     };
-    let blocks = restriction.texts("allowed_cidrs")?;
+    let blocks = restriction.texts(ALLOWED_CIDRS)?;
     if blocks.len() > limits::CIDRS {
-        return Err(restriction.invalid(
-            "allowed_cidrs",
-            &format!("must have at most {} entries", limits::CIDRS),
-        ));
+        return Err(restriction.invalid(ALLOWED_CIDRS, &too_many_entries(limits::CIDRS)));
     }
     let block = |(index, text): (usize, &Cow<'_, str>)| {
         let parsed = text.parse::<Cidr>();
         parsed.map_err(|error| {
-            restriction.invalid(&format!("allowed_cidrs[{index}]"), &format!("is {error}"))
+            restriction.invalid_entry(ALLOWED_CIDRS, index, &format!("is {error}"))
         })
     };
     blocks.iter().enumerate().map(block).collect()
@@ -184,9 +227,5 @@ pub(crate) fn allowed_cidrs(fields: &mut Fields<'_>) -> Result<Vec<Cidr>, ApiErr
 
 /// The idempotency id (AIP-155); `None` when it is unset or empty.
 pub(crate) fn request_id(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
-    let Some(id) = fields.text("request_id")?.filter(|id| !id.is_empty()) else {
-        return Ok(None);
-    };
-    check_chars(fields, "request_id", &id, limits::REQUEST_ID_CHARS)?;
-    Ok(Some(id.into_owned()))
+    optional(fields, REQUEST_ID, limits::REQUEST_ID_CHARS)
 }

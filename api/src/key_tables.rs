@@ -1,10 +1,10 @@
-//! The fields that requests about keys share, as the reader and the document of the API know them.
+//! The fields that requests about keys share, for their readers and for the `OpenAPI` document.
 
 use schemars::SchemaGenerator;
 
 use crate::json::{Field, Kind, Object};
 use crate::limits;
-use crate::names::{KeyVisibility, RevocationReason};
+use crate::names::{KeyVisibility, Named, RevocationReason};
 
 /// The label of a key.
 pub(crate) const NAME: Field = Field::new(
@@ -12,11 +12,11 @@ pub(crate) const NAME: Field = Field::new(
     Kind::Text(Some(limits::NAME_CHARS)),
     "A label for people.",
 );
-/// Whose key it is.
+/// The owner of the key.
 pub(crate) const ACTOR_ID: Field = Field::new(
     "actor_id",
     Kind::Text(Some(limits::ACTOR_ID_CHARS)),
-    "Whose key it is, in the words of the issuer.",
+    "The owner of the key, as its issuer names it.",
 );
 /// What the key may do.
 pub(crate) const SCOPES: Field = Field::new(
@@ -25,7 +25,7 @@ pub(crate) const SCOPES: Field = Field::new(
         entries_max: limits::SCOPES,
         chars_max: Some(limits::SCOPE_CHARS),
     },
-    "What the key may do, in the words of the issuer.",
+    "What the key may do, as its issuer names it.",
 );
 /// What the issuer keeps with the key.
 pub(crate) const METADATA: Field = Field::new(
@@ -36,10 +36,10 @@ pub(crate) const METADATA: Field = Field::new(
 /// Whether the key may be shown to clients.
 pub(crate) const VISIBILITY: Field = Field::new(
     "visibility",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<KeyVisibility>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<KeyVisibility>>),
     "Whether the key may be shown to clients; secret when it is unset.",
 );
-/// The life of the key.
+/// The lifetime of the key.
 pub(crate) const TTL: Field = Field::new(
     "ttl",
     Kind::Text(None),
@@ -58,19 +58,19 @@ pub(crate) const IP_RESTRICTION: Field = Field::new(
     Kind::Object(&RESTRICTION),
     "From where the key may be used.",
 );
-/// What makes a request idempotent.
+/// The id that makes a request idempotent.
 pub(crate) const REQUEST_ID: Field = Field::new(
     "request_id",
     Kind::Text(Some(limits::REQUEST_ID_CHARS)),
     "Makes the request idempotent (AIP-155): the first key is shown again, without its secret.",
 );
-/// What the key may do, by its name in the short routes.
+/// The name of `scopes` in the short routes.
 pub(crate) const PERMISSIONS: Field = Field {
     name: "permissions",
     about: "Another name of `scopes`; only one of them may be there.",
     ..SCOPES
 };
-/// For whom a token is meant, or must be.
+/// The audiences that a token names, or must name.
 pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field {
     let kind = Kind::Texts {
         entries_max: limits::AUDIENCES,
@@ -78,7 +78,7 @@ pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field 
     };
     Field::new(name, kind, about)
 }
-/// A credential that is to be looked at.
+/// The credential that a request is about.
 pub(crate) const CREDENTIAL: Field = Field::new(
     "credential",
     Kind::Text(Some(limits::CREDENTIAL_BYTES)),
@@ -88,43 +88,54 @@ pub(crate) const CREDENTIAL: Field = Field::new(
 /// Why a key ends.
 pub(crate) const REASON: Field = Field::new(
     "reason",
-    Kind::Enumeration(SchemaGenerator::subschema_for::<RevocationReason>),
+    Kind::Enumeration(SchemaGenerator::subschema_for::<Named<RevocationReason>>),
     "Why the key ends.",
 );
 
+/// Why a key ends, in other words.
+pub(crate) const DESCRIPTION: Field = Field::new(
+    "description",
+    Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
+    "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
+);
+
+/// How many verifications are allowed in a window.
+pub(crate) const QUOTA: Field = Field::new(
+    "quota",
+    Kind::Int64,
+    "Verifications per window; more than 0.",
+)
+.required();
+/// The window of a rate limit.
+pub(crate) const WINDOW: Field = Field::new(
+    "window",
+    Kind::Text(None),
+    "The window as a duration in whole seconds, such as `60s`.",
+)
+.required();
+/// What a rate limit counts.
+pub(crate) const UNIT: Field = Field::new(
+    "unit",
+    Kind::Text(None),
+    "What is counted: `requests`, also when it is unset.",
+);
 static POLICY: Object = Object {
     name: "RateLimitPolicy",
     about: "How many verifications of a key are allowed in a window of time.",
-    fields: &[
-        Field::new(
-            "quota",
-            Kind::Int64,
-            "Verifications per window; more than 0.",
-        )
-        .required(),
-        Field::new(
-            "window",
-            Kind::Text(None),
-            "The window as a duration in whole seconds, such as `60s`.",
-        )
-        .required(),
-        Field::new(
-            "unit",
-            Kind::Text(None),
-            "What is counted: `requests`, also when it is unset.",
-        ),
-    ],
+    fields: &[QUOTA, WINDOW, UNIT],
 };
 
+/// The addresses from which a key may be used.
+pub(crate) const ALLOWED_CIDRS: Field = Field::new(
+    "allowed_cidrs",
+    Kind::Texts {
+        entries_max: limits::CIDRS,
+        chars_max: None,
+    },
+    "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
+);
 static RESTRICTION: Object = Object {
     name: "IPRestriction",
     about: "From where a key may be used.",
-    fields: &[Field::new(
-        "allowed_cidrs",
-        Kind::Texts {
-            entries_max: limits::CIDRS,
-            chars_max: None,
-        },
-        "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
-    )],
+    fields: &[ALLOWED_CIDRS],
 };

@@ -1,7 +1,8 @@
-//! The REST contract: request and response types, the error envelope, and the way from engine values to JSON.
-//! The only crate that knows HTTP statuses.
+//! The REST contract: routes, requests, answers and errors. Only this crate pairs errors with HTTP
+//! statuses.
 //!
-//! One module per action reads its request and renders its answer; none of them does I/O or looks at a clock.
+//! One module per action reads its request and renders its answer. No module does I/O or reads a
+//! clock; callers pass the time in.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +12,6 @@ pub mod bearer;
 pub mod change;
 pub mod control;
 pub mod derive;
-mod engine_error;
 pub mod error;
 mod filter;
 pub mod fleet;
@@ -32,12 +32,13 @@ mod percent;
 mod query;
 pub mod quota_fields;
 mod refusal;
+mod render;
 pub mod revoke;
 pub mod revoke_where;
 pub mod rotate;
 pub mod route;
+mod schema;
 pub mod self_revoke;
-mod shapes;
 pub mod short;
 pub mod timestamp;
 pub mod update;

@@ -4,17 +4,15 @@ use std::iter::repeat;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, ListQuery, Page, Selection, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, ListQuery, Page, Selection, TenantId};
 
 use crate::error::ApiError;
 use crate::filter::{self, Filter};
-use crate::json;
-use crate::key::Resource;
-use crate::limits;
+use crate::key::{ImportedApiKey, IssuedApiKey, Resource};
 use crate::page_token::{Nonce, PageTokenKeys};
 use crate::query::{self, Parameter};
-use crate::shapes::{ImportedApiKey, IssuedApiKey};
+use crate::{limits, render};
 
 const PAGE_SIZE: Parameter = Parameter::int32(
     "page_size",
@@ -32,21 +30,32 @@ const FILTER: Parameter = Parameter::text(
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [PAGE_SIZE, PAGE_TOKEN, FILTER];
 
-/// Reads what followed the `?` of a request for keys of `kind` as they stand at `now`.
+/// The keys from which a list is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Collection {
+    /// The tenant that owns them.
+    pub tenant: TenantId,
+    /// Their kind.
+    pub kind: KeyKind,
+}
+
+/// Reads what followed the `?` of a request for keys of `collection`. A key's status is that at
+/// `now`.
 ///
 /// # Errors
-/// 400, naming the parameter, when the request breaks the contract; also for a page token of another list.
+/// 400, naming the parameter, when the request breaks the contract or its page token belongs to
+/// another list.
 pub fn parse_request(
     query: &str,
-    (tenant, kind): (TenantId, KeyKind),
+    collection: Collection,
     keys: &PageTokenKeys,
     now: UnixMillis,
 ) -> Result<ListQuery, ApiError> {
     let Filter { actor_id, status } =
         filter::parse(&query::parameter(query, &FILTER)?.unwrap_or_default())?;
     let selection = Selection {
-        tenant,
-        kind,
+        tenant: collection.tenant,
+        kind: collection.kind,
         actor_id,
         status,
     };
@@ -62,7 +71,7 @@ pub fn parse_request(
     })
 }
 
-/// The keys of a page: zero stands for the default, and more than the most for the most (AIP-158).
+/// The size of the page: zero is the default, and larger sizes than the maximum are cut (AIP-158).
 fn page_size(query: &str) -> Result<usize, ApiError> {
     let Some(text) = query::parameter(query, &PAGE_SIZE)? else {
         return Ok(limits::PAGE_SIZE_DEFAULT);
@@ -75,16 +84,16 @@ fn page_size(query: &str) -> Result<usize, ApiError> {
         })),
         None => {
             let message = "must be a whole number from 0 to 2147483647";
-            Err(ApiError::invalid_field("page_size", message))
+            Err(ApiError::invalid_field(PAGE_SIZE.name, message))
         }
     }
 }
 
-/// The answer to `query`: the keys of `page`, and the token of the next one, empty when there is none. No two answers
-/// may share a `nonce`.
+/// The answer to `query`: the keys of `page`, and the token of the next page, which is empty on the
+/// last one. Every answer needs a `nonce` of its own.
 ///
 /// # Errors
-/// 500 when the token cannot be made.
+/// 500 when the token cannot be sealed.
 pub fn render_response(
     query: &Asked,
     page: &Page,
@@ -102,23 +111,23 @@ pub fn render_response(
         .map(|(record, last_used)| Resource::new(record, query.now).last_used(last_used))
         .collect();
     Ok(match query.selection.kind {
-        KeyKind::Issued => json::render(&IssuedKeys {
+        KeyKind::Issued => render::json(&IssuedKeys {
             issued_api_keys: resources,
             next_page_token,
         }),
-        KeyKind::Imported => json::render(&ImportedKeys {
+        KeyKind::Imported => render::json(&ImportedKeys {
             imported_api_keys: resources,
             next_page_token,
         }),
     })
 }
 
-/// What an answer repeats of its question.
+/// The part of a query that its answer needs.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// Which keys.
     pub selection: Selection,
-    /// The time by which keys are active or expired.
+    /// The time at which keys are active or expired.
     pub now: UnixMillis,
 }
 
@@ -155,10 +164,11 @@ pub(crate) struct ImportedKeys<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use talos_model::{Secret, Status};
+
     use super::*;
     use crate::key::tests::{ID, bare};
-    use serde_json::{Value, json};
-    use talos_engine::{Secret, Status};
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -167,7 +177,11 @@ mod tests {
     }
 
     fn parse(query: &str) -> Result<ListQuery, ApiError> {
-        parse_request(query, (TenantId::SINGLE, KeyKind::Issued), &keys(), NOW)
+        let issued = Collection {
+            tenant: TenantId::SINGLE,
+            kind: KeyKind::Issued,
+        };
+        parse_request(query, issued, &keys(), NOW)
     }
 
     #[test]

@@ -1,88 +1,136 @@
-//! The enums of the API as schemas: each has the names that the tables of requests and answers use.
+//! The enums of the API: the name of each value in requests and answers, and the schema of these
+//! names. A value is written as [`Named`] and read by `Fields::enumeration`.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use talos_credentials::token::TokenType;
+use talos_model::{Event, RevocationReason as Reason, Status, Visibility};
 
-use crate::batch_import::ItemOutcome;
-use crate::change::EVENTS;
-use crate::derive::ALGORITHMS;
-use crate::filter::STATUSES;
-use crate::key::{REVOCATION_REASONS, VISIBILITIES, status_name};
-use crate::refusal::ERROR_CODES;
+/// An enum of the API. Its values are those of an enum of Rust.
+pub(crate) trait Enumeration {
+    type Value: Copy + 'static;
 
-/// The names in a table.
-fn names<T: Copy>(table: &[(&'static str, T)]) -> Vec<&'static str> {
-    table.iter().map(|(name, _)| *name).collect()
+    /// The name of its schema.
+    const SCHEMA: &'static str;
+    /// The description of its schema.
+    const ABOUT: &'static str;
+    /// The name that proto3 gives to a value that is not set. Requests may use it, answers never
+    /// do. `None` if the enum has no such name, or if one of its values has it.
+    const UNSPECIFIED: Option<&'static str>;
+    /// Every value with its name.
+    const VALUES: &'static [(&'static str, Self::Value)];
+
+    /// The name of `value`.
+    fn name(value: Self::Value) -> &'static str;
+
+    /// Every name that a request may use.
+    fn names() -> Vec<&'static str> {
+        let values = Self::VALUES.iter().map(|(name, _)| *name);
+        Self::UNSPECIFIED.into_iter().chain(values).collect()
+    }
 }
 
-/// Declares an enum whose only value is its schema.
+/// A value of an enum, which is written as its name.
+pub(crate) struct Named<E: Enumeration>(pub(crate) E::Value);
+
+impl<E: Enumeration> Serialize for Named<E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(E::name(self.0))
+    }
+}
+
+impl<E: Enumeration> JsonSchema for Named<E> {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed(E::SCHEMA)
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": E::ABOUT, "enum": E::names() })
+    }
+}
+
+/// Declares an enum of the API: `NAME(ENUM OF RUST) { VARIANT => NAME, … }`. The name after `or`
+/// stands for a value that is not set.
 macro_rules! enumeration {
-    ($(#[doc = $about:literal])+ $name:ident, $names:expr) => {
-        $(#[doc = $about])+
-        pub(crate) enum $name {}
+    (
+        #[doc = $about:literal]
+        $schema:ident($value:ident) $(or $unspecified:literal)? {
+            $($variant:ident => $name:expr,)+
+        }
+    ) => {
+        #[doc = $about]
+        pub(crate) enum $schema {}
 
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($name))
-            }
+        impl $crate::names::Enumeration for $schema {
+            type Value = $value;
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                let names: Vec<&'static str> = $names;
-                let about = concat!($($about,)+).trim_start();
-                json_schema!({ "type": "string", "description": about, "enum": names })
+            const SCHEMA: &'static str = stringify!($schema);
+            const ABOUT: &'static str = $about.trim_ascii_start();
+            const UNSPECIFIED: Option<&'static str> = [$(Some($unspecified),)? None][0];
+            const VALUES: &'static [(&'static str, $value)] =
+                &[$(($name, $value::$variant)),+];
+
+            fn name(value: $value) -> &'static str {
+                match value {
+                    $($value::$variant => $name,)+
+                }
             }
         }
     };
 }
 
-/// What proto3 calls the value of an enum that is not set. It is part of the enum for clients that are made from the
-/// document and never sent.
-fn with_unspecified(unspecified: &'static str, rest: Vec<&'static str>) -> Vec<&'static str> {
-    [vec![unspecified], rest].concat()
+pub(crate) use enumeration;
+
+enumeration! {
+    /// The state of a key.
+    KeyStatus(Status) or "KEY_STATUS_UNSPECIFIED" {
+        Active => "KEY_STATUS_ACTIVE",
+        Revoked => "KEY_STATUS_REVOKED",
+        Expired => "KEY_STATUS_EXPIRED",
+    }
 }
 
-enumeration!(
-    /// The state of a key.
-    KeyStatus,
-    with_unspecified("KEY_STATUS_UNSPECIFIED", STATUSES.map(status_name).to_vec())
-);
-enumeration!(
+enumeration! {
     /// Whether a key may be shown to clients.
-    KeyVisibility,
-    names(&VISIBILITIES)
-);
-enumeration!(
+    KeyVisibility(Visibility) or "KEY_VISIBILITY_UNSPECIFIED" {
+        Secret => "KEY_VISIBILITY_SECRET",
+        Public => "KEY_VISIBILITY_PUBLIC",
+    }
+}
+
+enumeration! {
     /// Why a key ended (after RFC 5280 §5.3.1).
-    RevocationReason,
-    names(&REVOCATION_REASONS)
-);
-enumeration!(
+    RevocationReason(Reason) {
+        Unspecified => "REVOCATION_REASON_UNSPECIFIED",
+        KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
+        AffiliationChanged => "REVOCATION_REASON_AFFILIATION_CHANGED",
+        Superseded => "REVOCATION_REASON_SUPERSEDED",
+        PrivilegeWithdrawn => "REVOCATION_REASON_PRIVILEGE_WITHDRAWN",
+    }
+}
+
+enumeration! {
     /// What a derived token is.
-    TokenAlgorithm,
-    names(&ALGORITHMS)
-);
-enumeration!(
+    TokenAlgorithm(TokenType) or "TOKEN_ALGORITHM_UNSPECIFIED" {
+        Jwt => "TOKEN_ALGORITHM_JWT",
+        Macaroon => "TOKEN_ALGORITHM_MACAROON",
+    }
+}
+
+enumeration! {
     /// What happened to a key.
-    EventName,
-    names(&EVENTS)
-);
-enumeration!(
-    /// Why a credential is refused.
-    VerificationErrorCode,
-    with_unspecified(
-        "VERIFICATION_ERROR_UNSPECIFIED",
-        ERROR_CODES.to_vec()
-    )
-);
-enumeration!(
-    /// Why a key of a batch was not imported.
-    BatchCreateImportedApiKeysErrorCode,
-    with_unspecified(
-        "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_UNSPECIFIED",
-        ItemOutcome::ALL
-            .into_iter()
-            .filter_map(ItemOutcome::error_code)
-            .collect()
-    )
-);
+    EventName(Event) {
+        IssuedKeyCreated => "IssuedAPIKeyCreated",
+        ImportedKeyCreated => "ImportedAPIKeyCreated",
+        IssuedKeyUpdated => "IssuedAPIKeyUpdated",
+        ImportedKeyUpdated => "ImportedAPIKeyUpdated",
+        IssuedKeyRevoked => "IssuedAPIKeyRevoked",
+        ImportedKeyRevoked => "ImportedAPIKeyRevoked",
+        IssuedKeyRotated => "IssuedAPIKeyRotated",
+        ImportedKeyDeleted => "ImportedAPIKeyDeleted",
+        BulkRevocationAdded => "RevocationRuleAdded",
+        BulkRevocationCompleted => "RevocationRuleCompleted",
+    }
+}

@@ -1,7 +1,8 @@
-//! Page tokens: where a list goes on, unreadable and unchangeable for clients.
+//! Page tokens: where the next page of a list begins. Clients can neither read nor change them.
 //!
-//! A token is base64url of a nonce and a secretbox (XSalsa20-Poly1305) that holds a digest of the list, over tenant,
-//! kind of key and filter, and the place in it. A token of another list, another tenant or another server does not open.
+//! A token is base64url of a nonce and a secretbox (XSalsa20-Poly1305). The box holds a digest of
+//! the list (tenant, kind of key and filter) and a position in it. A token of another list, another
+//! tenant or another server does not open.
 
 use std::fmt;
 
@@ -11,12 +12,12 @@ use crypto_secretbox::XSalsa20Poly1305;
 use crypto_secretbox::aead::{Aead as _, KeyInit as _};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
-use talos_engine::{KeyKind, Secret, Selection, Status};
+use talos_model::{KeyKind, Secret, Selection, Status};
 
 use crate::error::ApiError;
 use crate::limits;
 
-/// Separates these keys from others that are made of the same secrets.
+/// Separates these keys from other keys that are derived from the same secrets.
 const LABEL: &[u8] = b"talos/pagination/v1/cursor-key";
 const NONCE_BYTES: usize = 24;
 const DIGEST_BYTES: usize = 32;
@@ -24,7 +25,7 @@ const DIGEST_BYTES: usize = 32;
 /// Random bytes that seal one token.
 pub type Nonce = [u8; NONCE_BYTES];
 
-/// What seals page tokens and opens them again.
+/// The keys that seal and open page tokens.
 #[derive(Clone)]
 pub struct PageTokenKeys {
     current: XSalsa20Poly1305,
@@ -32,7 +33,7 @@ pub struct PageTokenKeys {
 }
 
 impl PageTokenKeys {
-    /// Makes the keys of the server's secrets: the current one seals, all of them open.
+    /// Derives the keys from the server's secrets. The current one seals; all of them open.
     #[must_use]
     pub fn new(current: &Secret, retired: &[Secret]) -> Self {
         Self {
@@ -41,7 +42,8 @@ impl PageTokenKeys {
         }
     }
 
-    /// The token of the page of `selection` that begins after `after`. No two tokens may share a `nonce`.
+    /// The token of the page of `selection` that begins after `after`. Every token needs a `nonce`
+    /// of its own.
     pub(crate) fn seal(
         &self,
         selection: &Selection,
@@ -49,7 +51,7 @@ impl PageTokenKeys {
         nonce: &Nonce,
     ) -> Result<String, ApiError> {
         let place = [digest(selection).as_slice(), after].concat();
-        // It fails only for texts of hundreds of gigabytes.
+        // Fails only for plaintexts of hundreds of gigabytes.
         let sealed = self
             .current
             .encrypt(nonce.into(), place.as_slice())
@@ -57,10 +59,10 @@ impl PageTokenKeys {
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Where the page begins that `token` stands for.
+    /// The position after which the page of `token` begins.
     ///
     /// # Errors
-    /// 400 when the token was not made for this selection by a server with one of these keys.
+    /// 400 when the token belongs to another selection, or none of these keys opens it.
     pub(crate) fn open(&self, selection: &Selection, token: &str) -> Result<Vec<u8>, ApiError> {
         self.place(selection, token).ok_or_else(|| {
             let message = "does not belong to this list and filter; begin without one";
@@ -90,7 +92,7 @@ impl fmt::Debug for PageTokenKeys {
 
 fn key(secret: &Secret) -> XSalsa20Poly1305 {
     let key = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(secret.expose().as_bytes());
-    // HMAC takes keys of every length (RFC 2104 §2), so the default can stand for nothing.
+    // HMAC accepts keys of every length (RFC 2104 §2), so the default is never used.
     let key: [u8; 32] = key.map_or_else(
         |_| Sha256::digest(LABEL).into(),
         |key| key.chain_update(LABEL).finalize().into_bytes().into(),
@@ -98,7 +100,7 @@ fn key(secret: &Secret) -> XSalsa20Poly1305 {
     XSalsa20Poly1305::new(&key.into())
 }
 
-/// What makes one list different from another. Every part has its length before it or a fixed one.
+/// Identifies a list. Every part but the last has a fixed length, so the parts cannot be shifted.
 fn digest(selection: &Selection) -> [u8; DIGEST_BYTES] {
     let kind = match selection.kind {
         KeyKind::Issued => 1,
@@ -110,7 +112,7 @@ fn digest(selection: &Selection) -> [u8; DIGEST_BYTES] {
         Some(Status::Revoked) => 2,
         Some(Status::Expired) => 3,
     };
-    // No actor has the empty name.
+    // No actor has the empty id, so the empty text means no condition.
     let actor_id = selection.actor_id.as_deref().unwrap_or_default();
     Sha256::new()
         .chain_update(selection.tenant.0.as_bytes())
@@ -122,8 +124,9 @@ fn digest(selection: &Selection) -> [u8; DIGEST_BYTES] {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::TenantId;
+
     use super::*;
-    use talos_engine::TenantId;
 
     const NONCE: Nonce = [7; NONCE_BYTES];
 
@@ -220,8 +223,8 @@ mod tests {
         }
     }
 
-    /// Computed with libsodium: `crypto_secretbox_easy` of SHA-256(16 zero bytes, 1, 0) and `place`, under the nonce and
-    /// HMAC-SHA256("a", [`LABEL`]).
+    /// Computed with libsodium: `crypto_secretbox_easy` of SHA-256(16 zero bytes, 1, 0) and
+    /// `place`, under the nonce and HMAC-SHA256("a", [`LABEL`]).
     #[test]
     fn the_box_is_nacls() {
         let token = keys("a", &[])

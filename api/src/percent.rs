@@ -2,25 +2,18 @@
 
 use std::borrow::Cow;
 
-/// The text behind `encoded`, decoded exactly once; `None` when an escape is broken or the bytes are not UTF-8.
-pub(crate) fn decode(encoded: &str) -> Option<Cow<'_, str>> {
-    if !encoded.contains('%') {
-        return Some(Cow::Borrowed(encoded));
-    }
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut bytes = encoded.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            decoded.push(hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
-}
+use percent_encoding::percent_decode_str;
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+/// Decodes `encoded` exactly once. `None` when an escape is incomplete or the bytes are not UTF-8.
+pub(crate) fn decode(encoded: &str) -> Option<Cow<'_, str>> {
+    // The decoder would keep a `%` that begins no escape.
+    let mut escapes = encoded.split('%').skip(1);
+    let are_whole = escapes.all(|escape| match escape.as_bytes() {
+        [high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
+        _ => false,
+    });
+    if !are_whole {
+        return None;
+    }
+    percent_decode_str(encoded).decode_utf8().ok()
 }

@@ -1,32 +1,31 @@
-//! The parameters after the `?` of a request target, in the form of HTML forms.
+//! The parameters after the `?` of a request target, encoded like an HTML form.
 
 use std::borrow::Cow;
 
 use crate::error::ApiError;
 use crate::percent;
 
-/// What the value of a parameter is.
+/// The type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterKind {
     Text,
     /// A whole number from 0 to 2³¹ - 1.
     Int32,
-    /// Many texts: the parameter is given many times, or once with commas.
+    /// A list of texts: the parameter is repeated, or its value has commas.
     Texts,
 }
 
-/// One parameter, as its reader and the document of the API know it.
+/// One parameter. Readers and the `OpenAPI` document use these constants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    /// What its value is.
     pub(crate) kind: ParameterKind,
-    /// What it means, for people.
+    /// Its description.
     pub(crate) about: &'static str,
 }
 
 impl Parameter {
-    /// A text.
+    /// A parameter that is a text.
     pub(crate) const fn text(name: &'static str, about: &'static str) -> Self {
         Self {
             name,
@@ -35,7 +34,7 @@ impl Parameter {
         }
     }
 
-    /// A whole number from 0 to 2³¹ - 1.
+    /// A parameter that is a whole number from 0 to 2³¹ - 1.
     pub(crate) const fn int32(name: &'static str, about: &'static str) -> Self {
         Self {
             kind: ParameterKind::Int32,
@@ -43,7 +42,7 @@ impl Parameter {
         }
     }
 
-    /// Many texts.
+    /// A parameter that is a list of texts.
     pub(crate) const fn texts(name: &'static str, about: &'static str) -> Self {
         Self {
             kind: ParameterKind::Texts,
@@ -52,8 +51,8 @@ impl Parameter {
     }
 }
 
-/// The value of `parameter`, decoded once; a `+` is a space. `None` when it is absent or empty. Other parameters
-/// are not looked at.
+/// The value of `parameter`, decoded once; a `+` is a space. `None` when it is absent or empty.
+/// Other parameters are ignored.
 ///
 /// # Errors
 /// 400 when the parameter is given twice or is not percent-encoded UTF-8.
@@ -73,10 +72,11 @@ pub(crate) fn parameter<'a>(
     Ok(Some(value).filter(|value| !value.is_empty()))
 }
 
-/// All values of `parameter`, in order: those of its repetitions, and those between the commas of each. Empty ones are left out.
+/// All values of `parameter` in order. It may be repeated, and each value may be a list with
+/// commas. Empty values are left out.
 ///
 /// # Errors
-/// 400 when one is not percent-encoded UTF-8.
+/// 400 when a value is not percent-encoded UTF-8.
 pub(crate) fn list(query: &str, parameter: &Parameter) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();
     for value in values(query, parameter.name) {
@@ -87,7 +87,7 @@ pub(crate) fn list(query: &str, parameter: &Parameter) -> Result<Vec<String>, Ap
     Ok(all)
 }
 
-/// The values of every parameter of this name, still encoded.
+/// The values of every parameter with this name, still encoded.
 fn values<'a>(query: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
     query
         .split('&')

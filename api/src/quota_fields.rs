@@ -1,20 +1,20 @@
-//! What is left of a key's quota, as fields of the answer to its verification.
+//! The remaining quota of a key, as fields of a verification's answer.
 
 use std::io::Write as _;
 
-use talos_engine::Standing;
+use talos_model::Standing;
 
 use crate::timestamp;
 
-/// The fields that say what is left of a key's quota, to be written before the closing brace of an answer. Made without
-/// allocating, since they differ from answer to answer.
+/// The fields of the remaining quota, which go before the closing brace of an answer. They differ
+/// from answer to answer, so they are made without allocating.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaFields {
     bytes: [u8; QUOTA_FIELDS_BYTES],
     len: usize,
 }
 
-/// Both names, twenty digits and the longest timestamp take fewer.
+/// Room for both names, twenty digits and the longest timestamp.
 const QUOTA_FIELDS_BYTES: usize = 128;
 
 impl QuotaFields {
@@ -30,7 +30,7 @@ impl QuotaFields {
             timestamp::Text(standing.reset_time)
         );
         let left = rest.len();
-        // A body without them is whole; half of them would break it.
+        // Leaves the fields out rather than cutting them: a part of them would break the body.
         let len = if written.is_ok() {
             QUOTA_FIELDS_BYTES - left
         } else {
@@ -39,7 +39,7 @@ impl QuotaFields {
         Self { bytes, len }
     }
 
-    /// `body`, a JSON object with a field, in two parts between which the fields go, and the fields.
+    /// The pieces of `body`, a JSON object that is not empty, with the fields inserted.
     #[must_use]
     pub fn within<'a>(&'a self, body: &'a [u8]) -> [&'a [u8]; 3] {
         match body.strip_suffix(b"}") {
@@ -51,12 +51,13 @@ impl QuotaFields {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use talos_model::Refusal;
+    use talos_model::clock::UnixMillis;
+
     use super::*;
     use crate::key::tests::full;
     use crate::verify::{refused_body, render_valid};
-    use serde_json::Value;
-    use talos_engine::Refusal;
-    use talos_engine::clock::UnixMillis;
 
     #[test]
     fn quota_fields_go_into_any_answer() {

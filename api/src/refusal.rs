@@ -1,11 +1,20 @@
-//! What a client is told of a credential that is refused. Every body is a constant: one refusal has one body.
+//! What the API says about a refused credential. Every refusal has one constant body.
 
-use talos_engine::Refusal;
+use talos_model::Refusal;
 
-/// Declares the bodies and their codes from the same lines.
+use crate::names::enumeration;
+
+/// Declares the code and the body of each refusal.
 macro_rules! refusals {
     ($($refusal:ident $code:literal $message:literal,)+) => {
-        /// The body that says why a credential is refused. It tells nothing of the key: one refusal has one body.
+        enumeration! {
+            /// Why a credential is refused.
+            VerificationErrorCode(Refusal) or "VERIFICATION_ERROR_UNSPECIFIED" {
+                $($refusal => concat!("VERIFICATION_ERROR_", $code),)+
+            }
+        }
+
+        /// The body that says why a credential is refused. It tells nothing about the key.
         #[must_use]
         pub fn refused_body(refusal: Refusal) -> &'static [u8] {
             match refusal {
@@ -19,9 +28,6 @@ macro_rules! refusals {
                 .as_bytes(),)+
             }
         }
-
-        /// The `error_code` of every refusal.
-        pub(crate) const ERROR_CODES: &[&str] = &[$(concat!("VERIFICATION_ERROR_", $code)),+];
     };
 }
 

@@ -1,21 +1,20 @@
-//! Ending a key: `POST …/{key_id}:revoke`.
+//! Revoking a key: `POST …/{key_id}:revoke`.
 
-use talos_engine::RevocationReason;
+use talos_model::RevocationReason;
 
 use crate::error::ApiError;
-use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key::REVOCATION_REASONS;
-use crate::key_tables::REASON;
-use crate::limits;
+use crate::json::{self, Field, Fields, Object};
+use crate::key_tables::{DESCRIPTION, REASON};
+use crate::{key_fields, limits};
 
 /// The answer to a revocation.
 pub const RESPONSE: &[u8] = b"{}";
 
-/// The body of a request, under the name that it has for keys of either kind.
+/// The body of a request for a key of either kind.
 pub(crate) static REQUEST: Object = request("AdminRevokeApiKeyBody");
-/// The same for an issued key.
+/// The body of a request for an issued key.
 pub(crate) static ISSUED_REQUEST: Object = request("AdminRevokeIssuedApiKeyBody");
-/// The same for an imported key.
+/// The body of a request for an imported key.
 pub(crate) static IMPORTED_REQUEST: Object = request("AdminRevokeImportedApiKeyBody");
 
 const fn request(name: &'static str) -> Object {
@@ -26,21 +25,14 @@ const fn request(name: &'static str) -> Object {
     }
 }
 
-static FIELDS: [Field; 2] = [
-    REASON,
-    Field::new(
-        "description",
-        Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
-        "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
-    ),
-];
+static FIELDS: [Field; 2] = [REASON, DESCRIPTION];
 
-/// What a revocation says.
+/// Why a key is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeRequest {
-    /// Why the key ends.
+    /// The reason.
     pub reason: RevocationReason,
-    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    /// A description; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
 }
 
@@ -49,41 +41,38 @@ pub struct RevokeRequest {
 /// # Errors
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RevokeRequest, ApiError> {
-    let mut fields = json::parse(body, &REQUEST)?;
-    let (reason, description) = reason(&mut fields)?;
-    Ok(RevokeRequest {
-        reason,
-        description,
-    })
+    parse_fields(&mut json::parse(body, &REQUEST)?)
 }
 
-/// Why keys end, and in which words.
-pub(crate) fn reason(fields: &mut Fields<'_>) -> Result<(RevocationReason, String), ApiError> {
-    let reason = fields
-        .enumeration("reason", &REVOCATION_REASONS)?
-        .unwrap_or_default();
-    let description = fields.text("description")?.unwrap_or_default().into_owned();
+/// Reads the fields of one object.
+pub(crate) fn parse_fields(fields: &mut Fields<'_>) -> Result<RevokeRequest, ApiError> {
+    let reason = key_fields::reason(fields)?;
+    let description = fields.text(DESCRIPTION)?.unwrap_or_default().into_owned();
     if !description.is_empty() && reason != RevocationReason::PrivilegeWithdrawn {
         let message = "is allowed only with the reason REVOCATION_REASON_PRIVILEGE_WITHDRAWN";
-        return Err(fields.invalid("description", message));
+        return Err(fields.invalid(DESCRIPTION, message));
     }
     if description.chars().count() > limits::REVOCATION_DESCRIPTION_CHARS {
         let message = format!(
             "must have at most {} characters",
             limits::REVOCATION_DESCRIPTION_CHARS
         );
-        return Err(fields.invalid("description", &message));
+        return Err(fields.invalid(DESCRIPTION, &message));
     }
-    Ok((reason, description))
+    Ok(RevokeRequest {
+        reason,
+        description,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::{self, Enumeration as _};
 
     #[test]
     fn reasons() {
-        for (name, reason) in REVOCATION_REASONS {
+        for &(name, reason) in names::RevocationReason::VALUES {
             let body = format!(r#"{{"reason":"{name}"}}"#);
             let request = parse_request(body.as_bytes());
             assert_eq!(
@@ -111,7 +100,7 @@ mod tests {
     #[test]
     fn a_description_needs_its_reason() {
         let text = "d".repeat(limits::REVOCATION_DESCRIPTION_CHARS);
-        for (name, reason) in REVOCATION_REASONS {
+        for &(name, reason) in names::RevocationReason::VALUES {
             let body = format!(r#"{{"reason":"{name}","description":"{text}"}}"#);
             let allowed = reason == RevocationReason::PrivilegeWithdrawn;
             assert_eq!(parse_request(body.as_bytes()).is_ok(), allowed, "{name}");

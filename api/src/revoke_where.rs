@@ -1,72 +1,85 @@
-//! Ending many keys at once: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
+//! Bulk revocations: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
 //!
-//! What is misread here ends keys that nobody meant. Hence the reader is stricter than others: a condition that is empty, or that it
-//! does not know, is refused and not skipped.
+//! A condition that is misread would revoke the wrong keys. The reader is therefore stricter than
+//! others: it rejects empty and unknown conditions instead of skipping them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::{BulkRevocation, Matcher, RevocationReason};
+use talos_model::{BulkRevocation, Matcher, RevocationReason};
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_tables::REASON;
-use crate::{limits, timestamp};
+use crate::key_tables::{DESCRIPTION, REASON};
+use crate::revoke::{self, RevokeRequest};
+use crate::{limits, render, timestamp};
+
+const ACTOR_ID: Field = Field::new(
+    "actor_id",
+    Kind::Text(Some(limits::ACTOR_ID_CHARS)),
+    "Keys of this actor.",
+);
+const PREFIX: Field = Field::new(
+    "prefix",
+    Kind::Text(Some(limits::PREFIX_CHARS)),
+    "Keys that were issued under this prefix. Imported keys and keys that were issued by older releases have none.",
+);
+const CREATED_BEFORE: Field = Field::new(
+    "created_before",
+    Kind::Text(None),
+    "Keys that were created before this instant (RFC 3339).",
+);
+const SCOPE: Field = Field::new(
+    "scope",
+    Kind::Text(Some(limits::SCOPE_CHARS)),
+    "Keys that have this scope.",
+);
+const METADATA: Field = Field::new(
+    "metadata",
+    Kind::FreeObject,
+    "Keys whose metadata has all of these members; their values are texts.",
+);
+const DRY_RUN: Field = Field::new(
+    "dry_run",
+    Kind::Boolean,
+    "Whether the keys are only counted.",
+);
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "AdminRevokeApiKeysWhereRequest",
     about: "Which keys end, and why. All conditions that are given must hold; at least one must be given.",
     fields: &[
-        Field::new(
-            "actor_id",
-            Kind::Text(Some(limits::ACTOR_ID_CHARS)),
-            "Keys of this actor.",
-        ),
-        Field::new(
-            "prefix",
-            Kind::Text(Some(limits::PREFIX_CHARS)),
-            "Keys that were issued under this prefix. Imported keys have none, and of keys that were issued by older releases it is not known.",
-        ),
-        Field::new(
-            "created_before",
-            Kind::Text(None),
-            "Keys that were created before this instant (RFC 3339).",
-        ),
-        Field::new(
-            "scope",
-            Kind::Text(Some(limits::SCOPE_CHARS)),
-            "Keys that have this scope.",
-        ),
-        Field::new(
-            "metadata",
-            Kind::FreeObject,
-            "Keys whose metadata has all of these members; their values are texts.",
-        ),
+        ACTOR_ID,
+        PREFIX,
+        CREATED_BEFORE,
+        SCOPE,
+        METADATA,
         REASON,
-        Field::new(
-            "description",
-            Kind::Text(Some(limits::REVOCATION_DESCRIPTION_CHARS)),
-            "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
-        ),
-        Field::new(
-            "dry_run",
-            Kind::Boolean,
-            "Whether the keys are only counted.",
-        ),
+        DESCRIPTION,
+        DRY_RUN,
     ],
 };
 
-/// Which keys end.
+/// Which keys are revoked, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeWhereRequest {
-    /// Which keys; not empty.
+    /// The conditions of the keys; not empty.
     pub matcher: Matcher,
-    /// Why they end.
+    /// The reason.
     pub reason: RevocationReason,
-    /// In which words; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
+    /// A description; empty unless the reason is [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
-    /// Whether they are only counted.
-    pub is_dry_run: bool,
+    /// What happens to the keys.
+    pub effect: Effect,
+}
+
+/// What happens to the keys of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They are revoked.
+    Revoke,
+    /// They are only counted.
+    Count,
 }
 
 /// Reads the request.
@@ -76,20 +89,26 @@ pub struct RevokeWhereRequest {
 pub fn parse_request(body: &[u8]) -> Result<RevokeWhereRequest, ApiError> {
     let mut fields = json::parse_whole(body, &REQUEST)?;
     let matcher = Matcher {
-        actor_id: condition(&mut fields, "actor_id", limits::ACTOR_ID_CHARS)?,
-        prefix: condition(&mut fields, "prefix", limits::PREFIX_CHARS)?,
-        created_before: match fields.text("created_before")? {
+        actor_id: condition(&mut fields, ACTOR_ID, limits::ACTOR_ID_CHARS)?,
+        prefix: condition(&mut fields, PREFIX, limits::PREFIX_CHARS)?,
+        created_before: match fields.text(CREATED_BEFORE)? {
             Some(text) => Some(timestamp::parse(&text).ok_or_else(|| {
                 let message = "must be an instant such as 2026-11-21T00:00:00Z";
-                fields.invalid("created_before", message)
+                fields.invalid(CREATED_BEFORE, message)
             })?),
             None => None,
         },
-        scope: condition(&mut fields, "scope", limits::SCOPE_CHARS)?,
+        scope: condition(&mut fields, SCOPE, limits::SCOPE_CHARS)?,
         metadata: metadata(&mut fields)?,
     };
-    let (reason, description) = crate::revoke::reason(&mut fields)?;
-    let is_dry_run = fields.boolean("dry_run")?.unwrap_or_default();
+    let RevokeRequest {
+        reason,
+        description,
+    } = revoke::parse_fields(&mut fields)?;
+    let effect = match fields.boolean(DRY_RUN)? {
+        Some(true) => Effect::Count,
+        Some(false) | None => Effect::Revoke,
+    };
     if matcher.is_empty() {
         return Err(ApiError::bad_request(
             "at least one of actor_id, prefix, created_before, scope and metadata must be given",
@@ -99,29 +118,29 @@ pub fn parse_request(body: &[u8]) -> Result<RevokeWhereRequest, ApiError> {
         matcher,
         reason,
         description,
-        is_dry_run,
+        effect,
     })
 }
 
-/// A text that is there and not empty, or nothing.
+/// A text of 1 to `max_chars` characters; `None` when it is absent.
 fn condition(
     fields: &mut Fields<'_>,
-    name: &str,
+    field: Field,
     max_chars: usize,
 ) -> Result<Option<String>, ApiError> {
-    let Some(text) = fields.text(name)? else {
+    let Some(text) = fields.text(field)? else {
         return Ok(None);
     };
     if text.is_empty() || text.chars().count() > max_chars {
         let message =
             format!("must have 1 to {max_chars} characters; leave it out if it is not meant");
-        return Err(fields.invalid(name, &message));
+        return Err(fields.invalid(field, &message));
     }
     Ok(Some(text.into_owned()))
 }
 
 fn metadata(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, ApiError> {
-    let Some(object) = fields.object("metadata")? else {
+    let Some(object) = fields.object(METADATA)? else {
         return Ok(Vec::new());
     };
     let members = object.into_texts()?;
@@ -132,24 +151,24 @@ fn metadata(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, ApiError> 
             "must have at least one member, and at most {} bytes; leave it out if it is not meant",
             limits::WHERE_METADATA_BYTES
         );
-        return Err(fields.invalid("metadata", &message));
+        return Err(fields.invalid(METADATA, &message));
     }
     Ok(members)
 }
 
-/// What became of the keys.
+/// The outcome of a bulk revocation.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdminRevokeApiKeysWhereResponse")]
 pub(crate) struct Answer {
-    /// How many keys have ended, or would end. Absent when the keys have ended and could not be counted.
+    /// How many keys have ended, or would end; absent when they have ended and were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<u64>,
     /// Whether the keys were only counted.
     dry_run: bool,
-    /// The name of the decision, if it was taken.
+    /// The id of the bulk revocation; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_id: Option<String>,
-    /// The change that it is, as `EPOCH.SEQUENCE`: a node that shows it refuses all of these keys.
+    /// Its position, as `EPOCH.SEQUENCE`: a node that has reached it refuses all of these keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
 }
@@ -157,7 +176,7 @@ pub(crate) struct Answer {
 /// The answer to a dry run.
 #[must_use]
 pub fn render_count(matched: u64) -> Vec<u8> {
-    json::render(&Answer {
+    render::json(&Answer {
         matched: Some(matched),
         dry_run: true,
         rule_id: None,
@@ -165,21 +184,22 @@ pub fn render_count(matched: u64) -> Vec<u8> {
     })
 }
 
-/// The answer to a revocation, with how many keys have ended, if that is known.
+/// The answer to a revocation. `matched` is the number of revoked keys, if it is known.
 #[must_use]
-pub fn render_response(rule: &BulkRevocation, matched: Option<u64>) -> Vec<u8> {
-    json::render(&Answer {
+pub fn render_response(revocation: &BulkRevocation, matched: Option<u64>) -> Vec<u8> {
+    render::json(&Answer {
         matched,
         dry_run: false,
-        rule_id: Some(rule.id.to_string()),
-        position: Some(rule.position.to_string()),
+        rule_id: Some(revocation.id.to_string()),
+        position: Some(revocation.position.to_string()),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use talos_model::clock::UnixMillis;
+
     use super::*;
-    use talos_engine::clock::UnixMillis;
 
     fn message(body: &str) -> String {
         let error = parse_request(body.as_bytes()).expect_err(body);
@@ -203,13 +223,14 @@ mod tests {
             },
             reason: RevocationReason::PrivilegeWithdrawn,
             description: "d".to_owned(),
-            is_dry_run: true,
+            effect: Effect::Count,
         };
         assert_eq!(parse_request(body.as_bytes()), Ok(wanted));
         let alone = parse_request(br#"{"scope":"s","actor_id":null,"dry_run":null}"#);
         let alone = alone.expect("one condition is enough");
         assert_eq!(alone.matcher.scope, text("s"));
-        assert!(!alone.is_dry_run && alone.description.is_empty());
+        assert_eq!(alone.effect, Effect::Revoke);
+        assert!(alone.description.is_empty());
     }
 
     #[test]

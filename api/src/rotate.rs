@@ -1,16 +1,16 @@
-//! Replacing a key: `POST …/{key_id}:rotate`.
+//! Rotating a key: `POST …/{key_id}:rotate`. A new key replaces it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{FieldChanges, Rotation, Visibility};
+use talos_model::clock::UnixMillis;
+use talos_model::{FieldChanges, Rotation, Visibility};
 
 use crate::error::ApiError;
 use crate::json::{self, Object};
-use crate::key::{Resource, VISIBILITIES, visibility_name};
+use crate::key::{IssuedApiKey, Resource};
 use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES, VISIBILITY};
-use crate::shapes::IssuedApiKey;
-use crate::update;
+use crate::names::KeyVisibility;
+use crate::{render, update};
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
@@ -29,54 +29,50 @@ pub(crate) static REQUEST: Object = Object {
 /// What the new key does not inherit.
 #[derive(Clone, Debug)]
 pub struct RotateRequest {
-    /// Its own values.
+    /// The fields that differ.
     pub changes: FieldChanges,
-    /// Its own visibility.
+    /// The visibility, if it differs.
     pub visibility: Option<Visibility>,
 }
 
-/// Reads the request. A field that is there replaces what the old key has, also when it is empty; the empty body inherits
-/// everything.
+/// Reads the request. A field that is present overrides the old key's value, even when it is empty.
+/// With an empty body the new key inherits everything.
 ///
 /// # Errors
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RotateRequest, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    // An unspecified visibility is one that is not given.
-    let visibilities = VISIBILITIES.map(|(name, visibility)| {
-        let is_specified = name == visibility_name(visibility);
-        (name, is_specified.then_some(visibility))
-    });
-    let visibility = fields.enumeration("visibility", &visibilities)?.flatten();
-    let listed = update::given(|name| fields.is_present(name));
+    let visibility = fields.enumeration::<KeyVisibility>(VISIBILITY)?;
+    let listed = update::given(|field| fields.is_present(field));
     Ok(RotateRequest {
         changes: update::parse_changes(&mut fields, &listed)?,
         visibility,
     })
 }
 
-/// The answer: the new key, its secret, and the old key as it now is, with the time of its last use if that is known.
+/// The answer: the new key, its secret, and the revoked old key with the time of its last use if
+/// that is known.
 #[must_use]
 pub fn render_response(
     rotation: &Rotation,
     old_last_used: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Vec<u8> {
-    json::render(&Rotated {
+    render::json(&Rotated {
         issued_api_key: Resource::new(&rotation.record, now),
         secret: rotation.secret.expose(),
         old_issued_api_key: Resource::new(&rotation.old, now).last_used(old_last_used),
     })
 }
 
-/// A key that took the place of another.
+/// A key that replaced another one.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RotateIssuedApiKeyResponse")]
 pub(crate) struct Rotated<'a> {
     /// The new key.
     #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
-    /// Its credential, shown this once.
+    /// Its credential, shown only once.
     secret: &'a str,
     /// The old key, which is revoked now.
     #[schemars(with = "IssuedApiKey")]
@@ -85,10 +81,11 @@ pub(crate) struct Rotated<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use talos_model::Secret;
+
     use super::*;
     use crate::key::tests::{bare, full};
-    use serde_json::Value;
-    use talos_engine::Secret;
 
     #[test]
     fn what_is_there_is_overridden_and_the_rest_inherited() {

@@ -1,69 +1,59 @@
-//! Ending a key by whoever holds it: `POST /v2alpha1/apiKeys:selfRevoke`.
+//! Revoking a key by its holder: `POST /v2alpha1/apiKeys:selfRevoke`.
 
 use std::borrow::Cow;
 
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::{MacaroonPrefixes, RevocationReason};
+use talos_credentials::MacaroonPrefixes;
+use talos_credentials::shape::{self, Shape};
+use talos_model::RevocationReason;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};
-use crate::key::REVOCATION_REASONS;
+use crate::key_fields;
 use crate::key_tables::{CREDENTIAL, REASON};
-use crate::limits;
+
+const DESCRIPTION: Field = Field::new(
+    "description",
+    Kind::Text(None),
+    "Must be empty: it goes with a reason that is not for the holder to say.",
+);
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "SelfRevokeApiKeyRequest",
     about: "A credential that its holder wants to end. `REVOCATION_REASON_PRIVILEGE_WITHDRAWN` is not for the holder to say.",
-    fields: &[
-        CREDENTIAL,
-        REASON,
-        Field::new(
-            "description",
-            Kind::Text(None),
-            "Must be empty: it goes with a reason that is not for the holder to say.",
-        ),
-    ],
+    fields: &[CREDENTIAL, REASON, DESCRIPTION],
 };
 
-/// A credential to be ended. It has no `Debug`, because the credential is a secret.
+/// A credential that its holder revokes. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SelfRevokeRequest<'a> {
-    /// The credential, 1 to [`limits::CREDENTIAL_BYTES`] bytes, and no derived token.
+    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes. Never a
+    /// derived token.
     pub credential: Cow<'a, str>,
-    /// Why it ends; never [`RevocationReason::PrivilegeWithdrawn`], which is not for the holder to say.
+    /// The reason; never [`RevocationReason::PrivilegeWithdrawn`], which is for administrators.
     pub reason: RevocationReason,
 }
 
-/// Reads the request. `macaroons` are the prefixes that macaroons have here.
+/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
 ///
 /// # Errors
-/// 400 when the body breaks the contract: `credential_required` when the credential is missing or empty,
-/// `derived_token_not_revocable` when it is a derived token.
+/// 400 when the body breaks the contract; `credential_required` when the credential is missing or
+/// empty; `derived_token_not_revocable` when it is a derived token.
 pub fn parse_request<'a>(
     body: &'a [u8],
     macaroons: &MacaroonPrefixes,
 ) -> Result<SelfRevokeRequest<'a>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let credential = fields.text("credential")?.unwrap_or_default();
-    if credential.is_empty() {
-        return Err(ApiError::credential_required());
-    }
-    if credential.len() > limits::CREDENTIAL_BYTES {
-        let message = format!("must have at most {} bytes", limits::CREDENTIAL_BYTES);
-        return Err(fields.invalid("credential", &message));
-    }
-    let reason = fields
-        .enumeration("reason", &REVOCATION_REASONS)?
-        .unwrap_or_default();
+    let credential = key_fields::credential(&mut fields)?;
+    let reason = key_fields::reason(&mut fields)?;
     if reason == RevocationReason::PrivilegeWithdrawn {
         let message = "REVOCATION_REASON_PRIVILEGE_WITHDRAWN is for administrators only";
-        return Err(fields.invalid("reason", message));
+        return Err(fields.invalid(REASON, message));
     }
-    if fields.has_value("description") {
+    if fields.has_value(DESCRIPTION) {
         let message =
             "goes with REVOCATION_REASON_PRIVILEGE_WITHDRAWN, which is for administrators only";
-        return Err(fields.invalid("description", message));
+        return Err(fields.invalid(DESCRIPTION, message));
     }
     match shape::of(credential.as_bytes(), macaroons) {
         Shape::Token(_) => return Err(ApiError::derived_token_not_revocable()),
@@ -76,6 +66,8 @@ pub fn parse_request<'a>(
 mod tests {
     use super::*;
     use crate::error::Reason;
+    use crate::limits;
+    use crate::names::{self, Enumeration as _};
 
     fn parse(body: &str) -> Result<(String, RevocationReason), Reason> {
         parse_request(body.as_bytes(), &MacaroonPrefixes::default())
@@ -85,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_reason_but_one() {
-        for (name, reason) in REVOCATION_REASONS {
+        for &(name, reason) in names::RevocationReason::VALUES {
             let body = format!(r#"{{"credential":"x","reason":"{name}"}}"#);
             let wanted = if reason == RevocationReason::PrivilegeWithdrawn {
                 Err(Reason::BadRequest)

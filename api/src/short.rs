@@ -1,27 +1,25 @@
-//! Making a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], with `permissions` for the
-//! scopes and an actor that may be left out.
+//! Issuing a key by the short route: `POST /keys`. The fields are those of [`crate::issue`], but
+//! the scopes may be called `permissions`, and the actor is optional.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{IssueKey, KeyId, Record, Secret, TenantId};
+use talos_model::clock::UnixMillis;
+use talos_model::{IssueKey, KeyId, Record, Secret, TenantId};
 
 use crate::error::ApiError;
-use crate::json::{self, Fields, Object};
-use crate::key::{Resource, as_text};
-use crate::shapes::IssuedApiKey;
-use crate::{issue, key_fields, key_tables, limits};
+use crate::issue::{self, Identity};
+use crate::json::{self, Object};
+use crate::key::{IssuedApiKey, Resource};
+use crate::render::{self, as_text};
+use crate::{key_fields, key_tables, limits};
 
-/// The actor of a key that is issued without one.
+/// The actor when the request names none.
 const DEFAULT_ACTOR: &str = "default";
-/// The other name of the scopes.
-const PERMISSIONS: &str = key_tables::PERMISSIONS.name;
-const SCOPES: &str = "scopes";
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "IssueKeyRequest",
-    about: "A key that is to be made.",
+    about: "A key to issue.",
     fields: &[
         key_tables::NAME.required(),
         key_tables::ACTOR_ID,
@@ -36,42 +34,32 @@ pub(crate) static REQUEST: Object = Object {
     ],
 };
 
-/// Reads the request into the command of `tenant`, as [`issue::parse_request`] does.
+/// Reads the request into a command of `tenant`. The arguments are those of
+/// [`issue::parse_request`].
 ///
 /// # Errors
-/// 400, naming the field, when the body breaks the contract; also when it has both `permissions` and `scopes`.
+/// 400, naming the field, when the body breaks the contract or has both `permissions` and `scopes`.
 pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    let scopes = permissions(&mut fields);
-    let actor_id = key_fields::optional(
-        &mut fields,
-        "actor_id",
-        limits::ACTOR_ID_CHARS,
-        DEFAULT_ACTOR,
-    );
-    issue::with_actor_and_scopes(&mut fields, tenant, default_ttl_ms, actor_id, scopes)
+    let (name, actor_id) = (key_tables::NAME, key_tables::ACTOR_ID);
+    let identity = Identity {
+        name: key_fields::required(&mut fields, name, limits::NAME_CHARS)?,
+        actor_id: key_fields::optional(&mut fields, actor_id, limits::ACTOR_ID_CHARS)?
+            .unwrap_or_else(|| DEFAULT_ACTOR.to_owned()),
+        scopes: key_fields::permissions(&mut fields)?,
+    };
+    issue::parse_rest(&mut fields, identity, tenant, default_ttl_ms)
 }
 
-/// The scopes under either of their names; none when both are unset.
-pub(crate) fn permissions(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
-    if !fields.is_present(PERMISSIONS) {
-        return key_fields::scopes(fields);
-    }
-    if fields.is_present(SCOPES) {
-        return Err(fields.invalid(PERMISSIONS, "is another name of scopes; use one of them"));
-    }
-    key_fields::scopes_of(fields, PERMISSIONS)
-}
-
-/// The answer of [`issue::render_response`], with the key's id and its secret again under short names.
+/// The answer of [`issue::render_response`], with the key's id and secret again as `id` and `key`.
 #[must_use]
 pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis) -> Vec<u8> {
     let secret = secret.map(Secret::expose);
-    json::render(&Answer {
+    render::json(&Answer {
         id: record.key_id,
         key: secret,
         issued_api_key: Resource::new(record, now),
@@ -79,7 +67,7 @@ pub fn render_response(record: &Record, secret: Option<&Secret>, now: UnixMillis
     })
 }
 
-/// A key that was made, with short names.
+/// A key that was issued, with short names.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "IssueKeyResponse")]
 pub(crate) struct Answer<'a> {
@@ -87,7 +75,7 @@ pub(crate) struct Answer<'a> {
     #[serde(serialize_with = "as_text")]
     #[schemars(with = "&str")]
     id: KeyId,
-    /// The credential, shown this once; absent when a repeated `request_id` led to an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     /// The key.

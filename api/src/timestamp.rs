@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use talos_engine::clock::UnixMillis;
+use talos_model::clock::UnixMillis;
 
 /// The instant as text, see [`Text`].
 #[must_use]
@@ -11,8 +11,8 @@ pub fn format(instant: UnixMillis) -> String {
     Text(instant).to_string()
 }
 
-/// The instant that a text names: RFC 3339 with seconds and an offset. What is finer than a millisecond counts as the next
-/// one, so that what lies before the instant also lies before the result.
+/// The instant of a text in RFC 3339 with seconds and an offset. A fraction finer than a
+/// millisecond is rounded up, so that whatever is before the instant is before the result, too.
 #[must_use]
 pub fn parse(text: &str) -> Option<UnixMillis> {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
@@ -32,8 +32,8 @@ pub fn parse(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(millis + i64::from(is_finer)))
 }
 
-/// An instant that is shown as text, without allocating. The fraction has three digits, or is absent when it is zero. An
-/// instant outside the years -9999 to 9999 is shown as the nearest one inside.
+/// Displays an instant without allocating. The fraction has three digits, or is absent when it is
+/// zero. An instant outside the years -9999 to 9999 is shown as the nearest one inside.
 #[derive(Clone, Copy, Debug)]
 pub struct Text(pub UnixMillis);
 
@@ -47,7 +47,7 @@ impl fmt::Display for Text {
         };
         let timestamp = Timestamp::from_millisecond(instant.0).unwrap_or(nearest);
         if timestamp.subsec_millisecond() == 0 {
-            // Without a precision the nearest instants would show their nanoseconds.
+            // Without a precision, the first and the last instant would show nanoseconds.
             write!(f, "{timestamp:.0}")
         } else {
             write!(f, "{timestamp:.3}")

@@ -1,13 +1,12 @@
 //! Changing a key: `PATCH …/{key_id}?update_mask=…` (AIP-134).
 
-use talos_engine::FieldChanges;
+use talos_model::FieldChanges;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_fields;
 use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES};
-use crate::limits;
 use crate::query::{self, Parameter};
+use crate::{key_fields, limits};
 
 /// A field that can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,23 +18,37 @@ pub(crate) enum Changeable {
     IpRestriction,
 }
 
-/// Every field that can change, by its name.
-pub(crate) const CHANGEABLE: [(&str, Changeable); 5] = [
-    ("name", Changeable::Name),
-    ("scopes", Changeable::Scopes),
-    ("metadata", Changeable::Metadata),
-    ("rate_limit_policy", Changeable::RateLimitPolicy),
-    ("ip_restriction", Changeable::IpRestriction),
+/// Every field that can change.
+pub(crate) const CHANGEABLE: [(Field, Changeable); 5] = [
+    (NAME, Changeable::Name),
+    (SCOPES, Changeable::Scopes),
+    (METADATA, Changeable::Metadata),
+    (RATE_LIMIT_POLICY, Changeable::RateLimitPolicy),
+    (IP_RESTRICTION, Changeable::IpRestriction),
 ];
 
-/// The fields that can change, as the reader knows them.
+const ISSUED_API_KEY: Field = wrapper("issued_api_key");
+const IMPORTED_API_KEY: Field = wrapper("imported_api_key");
+
+/// The fields in which a body may hold the resource. A body may also be the resource itself.
+const WRAPPERS: [Field; 2] = [ISSUED_API_KEY, IMPORTED_API_KEY];
+
+const fn wrapper(name: &'static str) -> Field {
+    Field::new(
+        name,
+        Kind::Object(&CHANGES),
+        "The new values, instead of here.",
+    )
+}
+
+/// The resource within one of the [`WRAPPERS`].
 static CHANGES: Object = Object {
     name: "ApiKeyChanges",
     about: "The new values of a key's fields.",
     fields: &[NAME, SCOPES, METADATA, RATE_LIMIT_POLICY, IP_RESTRICTION],
 };
 
-/// The body of a request: the resource, bare or under the name of its kind.
+/// The body of a request: the resource, bare or within one of the [`WRAPPERS`].
 pub(crate) static REQUEST: Object = Object {
     name: "UpdateApiKeyBody",
     about: "The new values of a key's fields, here or within a field that bears the name of the resource. Other fields of \
@@ -46,35 +59,25 @@ pub(crate) static REQUEST: Object = Object {
         METADATA,
         RATE_LIMIT_POLICY,
         IP_RESTRICTION,
-        Field::new(
-            "issued_api_key",
-            Kind::Object(&CHANGES),
-            "The new values, instead of here.",
-        ),
-        Field::new(
-            "imported_api_key",
-            Kind::Object(&CHANGES),
-            "The new values, instead of here.",
-        ),
+        ISSUED_API_KEY,
+        IMPORTED_API_KEY,
     ],
 };
 
-/// What lists the fields that change.
+/// The list of the fields that change.
 pub(crate) const UPDATE_MASK: Parameter = Parameter::text(
     "update_mask",
     "The fields that change, separated by commas; one that the body leaves out is cleared. Without a mask those change \
      that the body gives a value.",
 );
 
-/// What a request may call the resource, when its body is not the resource itself.
-const WRAPPERS: [&str; 2] = ["issued_api_key", "imported_api_key"];
-
-/// Reads the request: which fields change, and to what. The body is the resource, bare or as the one field that bears its
-/// name. `query` is what followed the `?`. With a mask the fields that it lists change, to nothing when the body leaves
-/// them out; without one, those change that the body gives a value.
+/// Reads which fields change, and their new values. `query` is what followed the `?`.
+///
+/// With a mask, the fields in the mask change; one that is absent from the body is cleared. Without
+/// a mask, the fields that have a value in the body change.
 ///
 /// # Errors
-/// 400, naming the field or the path of the mask, when the request breaks the contract.
+/// 400, naming the field or the position in the mask, when the request breaks the contract.
 pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError> {
     let mask = mask(query)?;
     let mut fields = json::parse(body, &REQUEST)?;
@@ -84,29 +87,29 @@ pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError>
             break;
         }
     }
-    let listed = mask.unwrap_or_else(|| given(|name| fields.has_value(name)));
+    let listed = mask.unwrap_or_else(|| given(|field| fields.has_value(field)));
     parse_changes(&mut fields, &listed)
 }
 
-/// The fields that can change and whose name `is_given`.
-pub(crate) fn given(is_given: impl Fn(&str) -> bool) -> Vec<Changeable> {
-    let given = CHANGEABLE.iter().filter(|(name, _)| is_given(name));
-    given.map(|(_, field)| *field).collect()
+/// The fields that can change and for which `is_given` is true.
+pub(crate) fn given(is_given: impl Fn(Field) -> bool) -> Vec<Changeable> {
+    let given = CHANGEABLE.iter().filter(|(field, _)| is_given(*field));
+    given.map(|(_, changeable)| *changeable).collect()
 }
 
-/// The new values of the `listed` fields; what `fields` does not hold becomes empty.
+/// The new values of the `listed` fields. A field that is absent becomes empty.
 pub(crate) fn parse_changes(
     fields: &mut Fields<'_>,
     listed: &[Changeable],
 ) -> Result<FieldChanges, ApiError> {
     let mut changes = FieldChanges::default();
-    for field in listed {
-        match field {
+    for changeable in listed {
+        match changeable {
             Changeable::Name => {
-                let name = key_fields::required(fields, "name", limits::NAME_CHARS)?;
+                let name = key_fields::required(fields, NAME, limits::NAME_CHARS)?;
                 changes.name = Some(name);
             }
-            Changeable::Scopes => changes.scopes = Some(key_fields::scopes(fields)?),
+            Changeable::Scopes => changes.scopes = Some(key_fields::scopes(fields, SCOPES)?),
             Changeable::Metadata => changes.metadata = Some(key_fields::metadata(fields)?),
             Changeable::RateLimitPolicy => {
                 changes.rate_limit = Some(key_fields::rate_limit(fields)?);
@@ -119,7 +122,7 @@ pub(crate) fn parse_changes(
     Ok(changes)
 }
 
-/// The fields that the mask lists, each once; `None` without a mask.
+/// The fields in the mask, each once; `None` without a mask.
 fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
     let Some(text) = query::parameter(query, &UPDATE_MASK)? else {
         return Ok(None);
@@ -127,14 +130,14 @@ fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
     let mut listed = Vec::new();
     for (index, path) in text.split(',').enumerate() {
         let path = path.trim();
-        let field = CHANGEABLE.iter().find(|(name, _)| *name == path);
-        let &(_, field) = field.ok_or_else(|| {
-            let allowed: Vec<_> = CHANGEABLE.iter().map(|(name, _)| *name).collect();
-            let message = format!("path {} must be one of {}", index + 1, allowed.join(", "));
-            ApiError::invalid_field("update_mask", &message)
+        let known = CHANGEABLE.iter().find(|(field, _)| field.name == path);
+        let &(_, changeable) = known.ok_or_else(|| {
+            let allowed = CHANGEABLE.map(|(field, _)| field.name).join(", ");
+            let message = format!("path {} must be one of {allowed}", index + 1);
+            ApiError::invalid_field(UPDATE_MASK.name, &message)
         })?;
-        if !listed.contains(&field) {
-            listed.push(field);
+        if !listed.contains(&changeable) {
+            listed.push(changeable);
         }
     }
     Ok(Some(listed))
@@ -142,8 +145,9 @@ fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::RateLimitPolicy;
+
     use super::*;
-    use talos_engine::RateLimitPolicy;
 
     const ALL: &str = "update_mask=name,scopes,metadata,rate_limit_policy,ip_restriction";
     const EVERY_FIELD: &str = r#"{"name":"n","scopes":["s"],"metadata":{"a":1},
@@ -166,7 +170,7 @@ mod tests {
         let names = CHANGEABLE.iter().zip(set);
         names
             .filter(|(_, set)| *set)
-            .map(|((name, _), _)| *name)
+            .map(|((field, _), _)| field.name)
             .collect()
     }
 
@@ -217,13 +221,13 @@ mod tests {
             ("update_mask=scopes%2Cname", &["name", "scopes"]),
             ("update_mask=name,+scopes+,name", &["name", "scopes"]),
             ("x=1&update_mask=metadata", &["metadata"]),
-            (ALL, &CHANGEABLE.map(|(name, _)| name)),
+            (ALL, &CHANGEABLE.map(|(field, _)| field.name)),
         ];
         for (query, wanted) in table {
             let changes = parse(EVERY_FIELD, query).expect("changes");
             assert_eq!(changed(&changes), wanted, "{query}");
         }
-        // What is not listed is not looked at.
+        // A field that is not listed is not read, so its type does not matter.
         assert!(parse(r#"{"name":"n","scopes":7}"#, "update_mask=name").is_ok());
     }
 
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(changes.metadata.as_deref(), Some(""));
         assert_eq!(changes.rate_limit, Some(None));
         assert_eq!(changes.allowed_cidrs, Some(Vec::new()));
-        // A key always has a name.
+        // The name cannot be cleared.
         let error = parse("{}", "update_mask=name").expect_err("an error");
         assert!(
             error.to_string().starts_with("name: is required"),

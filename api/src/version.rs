@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::json;
+use crate::render;
 
 /// The answer: `{"version":"…"}`.
 #[must_use]
 pub fn render_response(version: &str) -> Vec<u8> {
-    json::render(&Version { version })
+    render::json(&Version { version })
 }
 
 /// The version of the server.

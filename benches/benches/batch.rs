@@ -15,7 +15,8 @@ use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::limits::BATCH_VERIFY_REQUESTS;
 use talos_api::verify::refused_body;
 use talos_benches::{Scratch, Walk, many_keys};
-use talos_engine::{CacheMode, Query, Step, TenantId, Verdict, clock};
+use talos_engine::VerifyStep;
+use talos_model::{CacheMode, Query, TenantId, Verdict, clock};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,7 +49,7 @@ fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
     let credentials = requests.iter().map(|request| request.credential.as_bytes());
     let queries: Vec<_> = credentials.map(query).collect();
     scratch.engine.verify_many(&queries, |_, step| {
-        let Step::Answered(answer) = step else {
+        let VerifyStep::Answered(answer) = step else {
             panic!("a record is not in memory");
         };
         bodies.extend_from_slice(match answer.verdict {

@@ -5,10 +5,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::issued::{ChecksumKey, IssuedKey, make};
-use talos_engine::credential::{imported_key_id, proof_digest};
-use talos_engine::{Secret, TenantId};
+use talos_credentials::issued::{ChecksumKey, IssuedKey, make};
+use talos_credentials::{imported_key_id, proof_digest};
+use talos_model::clock::UnixMillis;
+use talos_model::{Secret, TenantId};
 use uuid::Uuid;
 
 fn credential(c: &mut Criterion) {

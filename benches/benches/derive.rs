@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use talos_benches::{Scratch, TOKEN_KINDS};
-use talos_engine::CacheMode;
+use talos_model::CacheMode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

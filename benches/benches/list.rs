@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use talos_api::list::{Asked, render_response};
 use talos_api::page_token::PageTokenKeys;
 use talos_benches::{Scratch, key, many_keys};
-use talos_engine::{
+use talos_model::{
     Command, IssueKey, KeyKind, ListQuery, Outcome, Page, RevocationReason, RevokeKey, Secret,
     Selection, Status, TenantId, clock,
 };

@@ -19,7 +19,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use parser::{Parsed, header_slots, parse};
 use talos_api::verify::{parse_request, refused_body, render_valid};
 use talos_benches::Scratch;
-use talos_engine::Refusal;
+use talos_model::Refusal;
 
 /// The head that a small HTTP library sends.
 const HEAD: &[u8] = b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: talos.internal:4420\r\n\

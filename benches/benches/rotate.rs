@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use talos_benches::{Scratch, key};
-use talos_engine::{Command, FieldChanges, KeyId, Outcome, RotateKey, TenantId};
+use talos_model::{Command, FieldChanges, KeyId, Outcome, RotateKey, TenantId};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use talos_benches::{Scratch, TOKEN_KINDS, Walk, keyring, many_keys};
-use talos_engine::{CacheMode, CacheStatus};
+use talos_model::{CacheMode, CacheStatus};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

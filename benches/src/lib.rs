@@ -10,13 +10,14 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use talos_engine::token::{CustomClaims, SigningKeys, TokenType};
-use talos_engine::{
-    Answer, CacheMode, CacheStatus, Command, CommandError, DeriveToken, Engine, IssueKey, Keyring,
-    KeyringSettings, LastUsedOptions, ListQuery, Options, Outcome, Page, Prefixes, Query, Record,
-    Retention, RevocationReason, RevokeKey, Secret, Step, TenantId, TokenSettings, Verdict,
-    Visibility, clock,
+use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
+use talos_credentials::{DeriveToken, Keyring, KeyringSettings, TokenSettings};
+use talos_engine::{Engine, Options, VerifyStep};
+use talos_model::{
+    Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, ListQuery, Outcome, Page,
+    Record, Verdict,
 };
+use talos_test_kit::engine::{keyring_settings, new_key, options, query, verify};
 
 /// Commands that wait for the committer at the same time.
 const BATCH: usize = 1024;
@@ -78,22 +79,13 @@ pub fn keyring() -> Keyring {
 #[must_use]
 pub fn keyring_that_signs_with(kid: Option<&str>) -> Keyring {
     Keyring::new(KeyringSettings {
-        hmac_current: Secret::new("a secret of the length that is asked for".to_owned()),
-        hmac_retired: Vec::new(),
-        prefixes: Prefixes {
-            current: "talos".to_owned(),
-            retired: Vec::new(),
-            public_current: None,
-            public_retired: Vec::new(),
-        },
-        issuer: "http://localhost:4420".to_owned(),
-        max_ttl_s: 31_536_000,
         clock_skew_s: 300,
         tokens: TokenSettings {
             signing_keys: Arc::clone(&SIGNING_KEYS),
             signing_key_id: kid.map(str::to_owned),
             ..TokenSettings::default()
         },
+        ..keyring_settings()
     })
 }
 
@@ -117,17 +109,11 @@ impl Scratch {
     #[must_use]
     pub fn on(directory: tempfile::TempDir, cache_bytes: usize) -> Self {
         let options = Options {
-            path: directory.path().to_owned(),
-            shards: None,
             block_cache_bytes: 256 << 20,
             cache_bytes,
             cache_ttl_s: 86_400,
-            last_used: LastUsedOptions::default(),
-            retention: Retention::default(),
-            snapshots: 2,
             keyring: keyring(),
-            render: talos_api::verify::render_valid,
-            render_token: talos_api::verify::render_valid_token,
+            ..options(directory.path())
         };
         Self {
             engine: Engine::open(options).expect("a database"),
@@ -249,7 +235,7 @@ impl Scratch {
             }
             other => panic!("not valid: {other:?}"),
         });
-        assert!(matches!(step, Step::Answered(())), "not in memory");
+        assert!(matches!(step, VerifyStep::Answered(())), "not in memory");
     }
 
     /// Loads all keys into the cells. Returns when the memory of the cells has not grown for 200
@@ -286,7 +272,7 @@ impl Scratch {
                 (found.cache, is_valid(found))
             });
         match step {
-            Step::Answered((cache, true)) => cache,
+            VerifyStep::Answered((cache, true)) => cache,
             _ => panic!("not valid, or not in memory"),
         }
     }
@@ -297,18 +283,7 @@ impl Scratch {
     /// When the engine does not answer.
     #[must_use]
     pub fn verify(&self, credential: &str, cache: CacheMode) -> bool {
-        let query = query(credential, cache);
-        match self.engine.verify(&query, is_valid) {
-            Step::Answered(valid) => valid,
-            Step::Pending(pending) => {
-                let (sender, receiver) = channel();
-                self.engine.read(pending, move |loaded| {
-                    sender.send(loaded).expect("a receiver");
-                });
-                self.engine
-                    .finish(&query, receiver.recv().expect("a record"), is_valid)
-            }
-        }
+        verify(&self.engine, &query(credential, cache), is_valid)
     }
 }
 
@@ -320,17 +295,6 @@ fn submit(
     engine.submit(command, done);
 }
 
-fn query(credential: &str, cache: CacheMode) -> Query<'_> {
-    Query {
-        tenant: TenantId::SINGLE,
-        credential: credential.as_bytes(),
-        expected_audiences: &[],
-        client_ip: None,
-        cache,
-        now: clock::now(),
-    }
-}
-
 fn is_valid(answer: Answer<'_>) -> bool {
     matches!(answer.verdict, Verdict::Valid { body, .. } if !body.is_empty())
 }
@@ -339,33 +303,15 @@ fn is_valid(answer: Answer<'_>) -> bool {
 #[must_use]
 pub fn key(n: usize) -> IssueKey {
     IssueKey {
-        tenant: TenantId::SINGLE,
-        name: format!("service-{n}"),
         actor_id: format!("user_{}", n % 1000),
         scopes: vec!["read:orders".to_owned(), "write:orders".to_owned()],
         metadata: r#"{"team":"payments","environment":"staging"}"#.to_owned(),
-        visibility: Visibility::Secret,
         ttl_ms: Some(30 * 86_400_000),
-        rate_limit: None,
-        allowed_cidrs: Vec::new(),
-        request_id: None,
+        ..new_key(&format!("service-{n}"))
     }
 }
 
-/// The command that revokes a key.
-#[must_use]
-pub fn revocation(key_id: talos_engine::KeyId) -> Command {
-    let (tenant, reason) = (TenantId::SINGLE, RevocationReason::Superseded);
-    Command::Revoke(RevokeKey {
-        tenant,
-        key_id,
-        reason,
-        description: String::new(),
-    })
-}
-
-/// The order in which keys are verified: a fixed pseudo-random sequence (splitmix64), the same in
-/// every run.
+/// The order in which keys are asked for: a fixed pseudo-random walk (splitmix64), so that every run asks alike.
 #[derive(Clone, Debug, Default)]
 pub struct Walk(u64);
 

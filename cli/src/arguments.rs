@@ -25,11 +25,11 @@ use crate::token::TokenCommand;
     arg_required_else_help = true
 )]
 pub(crate) struct Arguments {
-    /// Configuration file (YAML); TALOS_… environment variables win over it
+    /// Configuration file (YAML); TALOS_… environment variables override it
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The server to talk to
+    /// URL of the server
     #[arg(
         short,
         long,
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the server
@@ -53,20 +53,20 @@ pub(crate) enum Command {
     Proxy(Box<ProxyCommand>),
     /// Issue, import, look up, change, verify and revoke API keys
     Keys(Box<KeysCommand>),
-    /// See and move a server among its replicas
+    /// Show, promote and rejoin the nodes of a cluster
     Fleet(FleetCommand),
-    /// Copy all keys of a running server into a file, and make a database of such a file
+    /// Back up all keys of a running server into a file; verify and restore such a file
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// See what happens to keys, as it happens
+    /// Show changes of keys as they happen
     #[command(subcommand)]
     Changes(ChangesCommand),
-    /// Generate signing keys, and show those of a server
+    /// Generate signing keys; show the public keys of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
-    /// See to the format of the database on disk
+    /// Manage the format of the database on disk
     Migrate(MigrateCommand),
-    /// Look at credentials without a server
+    /// Inspect credentials without a server
     Token(TokenCommand),
     /// Narrow macaroons without a server
     Macaroon(MacaroonCommand),

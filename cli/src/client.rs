@@ -1,21 +1,28 @@
-//! Asking a server over its REST API.
+//! A client of the REST API.
 
-use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::http::Uri;
 use ureq::{Agent, BodyReader, Proxy};
 
 use crate::error::CliError;
 
-/// The longest that a command waits for its answer.
+/// The longest that a command waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read, in bytes; a page of 1000 keys with their metadata fits.
+/// The longest answer that is read, in bytes. A page of 1000 keys with their metadata fits.
 const ANSWER_BYTES_MAX: u64 = 128 << 20;
 
-/// A connection to one server.
+/// Everything but the unreserved characters of RFC 3986 §2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A client of one server.
 pub(crate) struct Client {
     agent: Agent,
     endpoint: String,
@@ -24,14 +31,14 @@ pub(crate) struct Client {
 /// A successful answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The body as it came.
+    /// The body as the server sent it.
     pub(crate) text: String,
-    /// The same, parsed.
+    /// The parsed body.
     pub(crate) json: Value,
 }
 
 impl Client {
-    /// A client of the server at `endpoint`, such as `http://localhost:4420`. Nothing is sent yet.
+    /// A client of the server at `endpoint`, such as `http://localhost:4420`. It sends nothing yet.
     ///
     /// # Errors
     /// [`CliError::Usage`] when `endpoint` is not an HTTP URL.
@@ -47,7 +54,7 @@ impl Client {
             .host()
             .filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
             .ok_or_else(usage)?;
-        // A proxy cannot reach this machine's own loopback.
+        // A proxy on another machine cannot reach the loopback of this one.
         let proxy = if is_loopback(host) {
             None
         } else {
@@ -103,7 +110,8 @@ impl Client {
         self.answer(request.send(body))
     }
 
-    /// `GET path`, whose answer is read as it comes. Reading fails when nothing comes for `silence_max`, however long it all takes.
+    /// `GET path`; the caller reads the answer while the server sends it. Reading fails if the
+    /// server sends nothing for `silence_max`. There is no limit on the total time.
     pub(crate) fn stream(
         &self,
         path: &str,
@@ -127,18 +135,18 @@ impl Client {
         }
         match self.answer(Ok(response)) {
             Err(error) => Err(error),
-            Ok(_) => Err(self.foreign("a stream that is none".to_owned())),
+            Ok(_) => Err(self.unexpected_answer("not a stream".to_owned())),
         }
     }
 
-    /// The server that is asked.
+    /// The URL of the server.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// An error for an answer of 2xx that makes no sense.
-    pub(crate) fn foreign(&self, what: String) -> CliError {
-        CliError::Foreign {
+    /// The error for an answer that is not one of a Talos server.
+    pub(crate) fn unexpected_answer(&self, what: String) -> CliError {
+        CliError::UnexpectedAnswer {
             endpoint: self.endpoint.clone(),
             what,
         }
@@ -161,13 +169,13 @@ impl Client {
             .read_to_string()
             .map_err(|error| self.transport(error))?;
         let json: Value = serde_json::from_str(&text)
-            .map_err(|_| self.foreign(format!("HTTP {status} without JSON")))?;
+            .map_err(|_| self.unexpected_answer(format!("HTTP {status} without JSON")))?;
         if (200..300).contains(&status) {
             return Ok(Answer { text, json });
         }
         let error = json
             .get("error")
-            .ok_or_else(|| self.foreign(format!("HTTP {status} without an error")))?;
+            .ok_or_else(|| self.unexpected_answer(format!("HTTP {status} without an error")))?;
         Err(CliError::Refused {
             message: error
                 .get("message")
@@ -209,19 +217,9 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// `text` as one segment of a path or one value of a query: everything but unreserved characters (RFC 3986 §2.3) is
-/// percent-encoded.
+/// Encodes `text` as one segment of a path or one value of a query.
 pub(crate) fn url_encoded(text: &str) -> String {
-    let mut segment = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            // Writing to a String does not fail.
-            let _ = write!(segment, "%{byte:02X}");
-        }
-    }
-    segment
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why a command failed, and how that is told.
+//! Why a command failed, and the message for that.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,60 +6,61 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use talos_config::ConfigError;
+use talos_credentials::token::MintError;
 use talos_engine::OpenError;
 use talos_engine::backup::RestoreError;
-use talos_engine::limits::CREDENTIAL_BYTES;
-use talos_engine::token::MintError;
+use talos_model::limits::CREDENTIAL_BYTES;
+use talos_node::NodeError;
 use talos_proxy::ProxyError;
-use talos_replication::node::NodeError;
 use talos_server::ServerError;
 
-/// Why a command failed. Every variant is for the person at the terminal, who reads one line on standard error.
+/// Why a command failed. Each message is one line on standard error, for the person at the
+/// terminal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// The command line asks for something that does not exist.
+    /// The command line is not valid.
     #[error("{0}")]
     Usage(String),
     /// The server refused the request.
     #[error("{message} ({reason}, HTTP {status})")]
     Refused {
-        /// The server's words.
+        /// The server's message.
         message: String,
         /// The id of the error.
         reason: String,
         /// The HTTP status.
         status: u16,
     },
-    /// Nothing listens there.
+    /// No server listens at the endpoint.
     #[error(
         "no server at {endpoint}: {source}; start one with `talos serve --dev`, or name another with -e URL or TALOS_URL"
     )]
     NoServer {
-        /// The URL asked for.
+        /// The URL of the server.
         endpoint: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The request or the answer was lost on the way.
+    /// The connection failed; the request or the answer may be lost.
     #[error("{endpoint}: {message}")]
     Transport {
-        /// The URL asked for.
+        /// The URL of the server.
         endpoint: String,
         /// What happened.
         message: String,
     },
-    /// The answer is not what this program understands.
+    /// The answer is not one of a Talos server.
     #[error("{endpoint}: not an answer of a Talos server: {what}")]
-    Foreign {
-        /// The URL asked for.
+    UnexpectedAnswer {
+        /// The URL of the server.
         endpoint: String,
-        /// What it is.
+        /// What the answer is.
         what: String,
     },
-    /// The part of the answer that was asked for is not there.
-    #[error("the answer holds nothing at {selector}; all of it: {answer}")]
+    /// `--format` selects a part that the answer does not have.
+    #[error("the answer has nothing at {selector}; the whole answer: {answer}")]
     NothingSelected {
-        /// What names the part.
+        /// The selector.
         selector: String,
         /// The answer on one line.
         answer: String,
@@ -69,10 +70,10 @@ pub(crate) enum CliError {
     File {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// The content of a file is not valid.
     #[error("{path}: {what}")]
     BadFile {
         /// The file.
@@ -80,16 +81,16 @@ pub(crate) enum CliError {
         /// What is wrong with it.
         what: String,
     },
-    /// No server looks at a credential of this length.
-    #[error("the credential has {bytes} bytes; servers look at 1 to {CREDENTIAL_BYTES}")]
+    /// No server accepts a credential of this length.
+    #[error("the credential has {bytes} bytes; servers accept 1 to {CREDENTIAL_BYTES}")]
     CredentialLength {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
     },
-    /// A macaroon can only be narrowed.
+    /// The new caveat would allow more than the macaroon does.
     #[error("{flag} would widen the macaroon, which {macaroon}")]
     Widening {
-        /// Which flag asks for it.
+        /// The flag that asks for more.
         flag: &'static str,
         /// What the macaroon allows, as a predicate.
         macaroon: String,
@@ -97,55 +98,55 @@ pub(crate) enum CliError {
     /// The macaroon cannot be narrowed.
     #[error(transparent)]
     Mint(#[from] MintError),
-    /// The result cannot be written, or standard input not be read.
+    /// Standard output cannot be written, or standard input cannot be read.
     #[error("{0}")]
     Terminal(io::Error),
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The secrets of a development server cannot be kept.
+    /// The secrets of a development server cannot be stored.
     #[error("{path}: {source}")]
     DevelopmentSecrets {
         /// The file or directory.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The node cannot be one of several.
+    /// The settings of replication cannot be used.
     #[error("{0}")]
     Fleet(String),
     /// The node cannot start.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// A backup does not become a database.
+    /// The backup cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The log of the old server does not say what has happened since a backup.
+    /// The log of the old server does not contain the changes since the backup.
     #[error(
-        "{what}. To go on without the log, at the price of every revocation since the backup ({since}): --without-log"
+        "{what}. To restore without the log, and lose every revocation since the backup ({since}): --without-log"
     )]
     RestoreLog {
-        /// What is the matter with it.
+        /// What is wrong with the log.
         what: String,
-        /// Where the backup stands.
+        /// The time and the position of the backup.
         since: String,
     },
-    /// There is no way back.
+    /// There is no earlier format to migrate to.
     #[error(
-        "{0}: format 1 is the first, and before it there was no database: to go back is to remove the directory with all keys, which is left to you"
+        "{0}: format 1 is the first format; to go back, remove the directory yourself, with all keys in it"
     )]
     NoEarlierFormat(PathBuf),
-    /// The database does not have the format that was named.
-    #[error("{path}: {}, and nothing but that can be forced; format {asked} was asked for", has(*.found))]
+    /// The database does not have the format to force.
+    #[error("{path}: {}; only the format that a database has can be forced, not format {asked}", has(*.found))]
     OtherFormat {
         /// The data directory.
         path: PathBuf,
-        /// Its format, if there is a database.
+        /// Its format; `None` if there is no database.
         found: Option<u32>,
-        /// What was asked for.
+        /// The format to force.
         asked: u32,
     },
     /// The metrics listener does not start.
@@ -155,7 +156,7 @@ pub(crate) enum CliError {
     Metrics {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The data plane does not start.
@@ -167,13 +168,13 @@ pub(crate) enum CliError {
     /// A part of the server does not start.
     #[error("{what}: {source}")]
     Start {
-        /// Which part.
+        /// The part.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The data plane ended although nobody asked it to.
-    #[error("the server on {0} stopped by itself; the log says why")]
+    /// The data plane stopped without a signal.
+    #[error("the server on {0} stopped unexpectedly; the log says why")]
     Stopped(SocketAddr),
 }
 
@@ -185,7 +186,7 @@ fn has(format: Option<u32>) -> String {
 }
 
 impl CliError {
-    /// What is written to standard error: each line begins with the program's name.
+    /// The text for standard error. Each line begins with the name of the program.
     pub(crate) fn report(&self) -> String {
         self.to_string()
             .lines()
@@ -194,7 +195,7 @@ impl CliError {
             .join("\n")
     }
 
-    /// 2 for misuse, 1 for every failure.
+    /// 2 for bad usage, 1 for every other failure.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),

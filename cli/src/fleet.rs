@@ -1,4 +1,4 @@
-//! `talos fleet …`: a node among others, seen and moved by an operator.
+//! `talos fleet …`: shows a node of a cluster, and changes its role.
 
 use std::process::ExitCode;
 
@@ -6,16 +6,16 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
-use crate::output::{self, FORMATS, Format, Output, Table};
+use crate::output::{self, FORMATS, Format, Output, Presentation, Table};
 
 const PATH: &str = "/v2alpha1/admin/replication";
 
 /// `talos fleet`.
 #[derive(Debug, Args)]
 pub(crate) struct FleetCommand {
-    /// How the result is written
+    /// Format of the result
     #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
     format: Format,
 
@@ -25,19 +25,23 @@ pub(crate) struct FleetCommand {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
-    /// Show what the server at the endpoint is, how far it has come, and the same of each of its replicas
+    /// Show the role and the position of the server at the endpoint, and of each of its replicas
     Status,
-    /// Show a summary of everything that the server at the endpoint holds: servers that hold the same show the same
+    /// Show a digest of all data of the server at the endpoint; servers with the same data show the
+    /// same digest
     State,
-    /// Make the replica at the endpoint the primary: a new epoch begins, and the old primary is refused when it returns
+    /// Make the replica at the endpoint the primary: a new epoch begins, and the old primary is
+    /// refused if it returns
     Promote,
-    /// Print the changes that only the server at the endpoint holds, because it was a primary that was replaced
+    /// Print the changes that only the server at the endpoint has, because it was a primary and was
+    /// replaced
     Diverged {
-        /// The most changes to print, the oldest first; up to 1000
+        /// The most changes to print, oldest first; up to 1000
         #[arg(long, default_value_t = 100)]
         limit: u16,
     },
-    /// Set the server at the endpoint back to what its primary holds; what it holds now is kept beside its data
+    /// Replace the data of the server at the endpoint by those of its primary; its old data is kept
+    /// beside the new
     Rejoin,
 }
 
@@ -62,7 +66,7 @@ impl FleetCommand {
         };
         let (last, before) = table
             .split_last()
-            .ok_or_else(|| client.foreign("an empty answer".to_owned()))?;
+            .ok_or_else(|| client.unexpected_answer("an empty answer".to_owned()))?;
         if matches!(self.format, Format::Table) {
             for table in before {
                 table.write(console.out).map_err(CliError::Terminal)?;
@@ -74,12 +78,12 @@ impl FleetCommand {
             table: last.clone(),
             essence: Vec::new(),
         };
-        output::write(console.out, &output, &self.format, false)?;
+        output::write(console.out, &output, Presentation::Whole(&self.format))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The node, and its replicas if it has any.
+/// The tables of the node and of its replicas, if it has any.
 fn status(answer: &Answer) -> Vec<Table> {
     let mut node = answer.json.clone();
     let replicas = node
@@ -102,7 +106,7 @@ fn status(answer: &Answer) -> Vec<Table> {
     tables
 }
 
-/// Where the histories part, and the changes after that.
+/// The tables of the position where the epoch histories diverge, and of the changes after it.
 fn diverged(answer: &Answer) -> Vec<Table> {
     let mut whole = answer.json.clone();
     let changes = whole.as_object_mut().and_then(|all| all.remove("changes"));

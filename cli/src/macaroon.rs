@@ -1,18 +1,19 @@
-//! `talos macaroon attenuate TOKEN`: a macaroon that allows less, made offline and without any secret.
+//! `talos macaroon attenuate TOKEN`: makes a macaroon that allows less, offline and without a
+//! secret.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Subcommand};
-use talos_engine::cidr::Cidr;
-use talos_engine::clock::UnixMillis;
-use talos_engine::duration;
-use talos_engine::token::macaroon::attenuate;
-use talos_engine::token::{Claims, Macaroon, MintError, Narrowing};
+use talos_credentials::token::macaroon::attenuate;
+use talos_credentials::token::{Claims, Macaroon, MintError, Narrowing};
+use talos_model::cidr::Cidr;
+use talos_model::clock::UnixMillis;
+use talos_model::duration;
 
+use crate::console::{Console, secret_argument};
 use crate::error::CliError;
-use crate::keys::{Console, secret_argument};
 use crate::token::instant;
 
 /// `talos macaroon`.
@@ -24,11 +25,12 @@ pub(crate) struct MacaroonCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write a macaroon that allows less than this one, offline. Its signature is not checked: that takes the server
+    /// Write a macaroon that allows less than this one, offline. Does not check the signature: only
+    /// the server can
     Attenuate(AttenuateArguments),
 }
 
-/// What to narrow, and to what.
+/// Which macaroon to narrow, and to what.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("narrowing").required(true).multiple(true))]
 struct AttenuateArguments {
@@ -36,7 +38,7 @@ struct AttenuateArguments {
     #[arg(allow_hyphen_values = true)]
     token: String,
 
-    /// Allow these scopes only
+    /// Allow only these scopes
     #[arg(long, value_delimiter = ',', value_name = "SCOPE,…", group = "narrowing", value_parser = NonEmptyStringValueParser::new())]
     scopes: Option<Vec<String>>,
 
@@ -44,7 +46,7 @@ struct AttenuateArguments {
     #[arg(long, value_name = "DURATION", group = "narrowing", value_parser = parse_ttl)]
     ttl: Option<Duration>,
 
-    /// Allow these addresses only
+    /// Allow only these addresses
     #[arg(
         long,
         value_delimiter = ',',
@@ -106,7 +108,8 @@ impl AttenuateArguments {
     }
 }
 
-/// Tells the flag that asks for more than there is. What is more is for the engine to say.
+/// Returns an error that names the flag if it asks for more than the macaroon allows. The engine
+/// decides what is more.
 fn refuse_widening(
     claims: &Claims,
     narrowing: &Narrowing,
@@ -123,7 +126,7 @@ fn refuse_widening(
 
 fn allowed(items: &[impl ToString]) -> String {
     if items.is_empty() {
-        return "allows nothing of the kind".to_owned();
+        return "allows none".to_owned();
     }
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     format!("allows {} only", items.join(", "))
@@ -132,7 +135,7 @@ fn allowed(items: &[impl ToString]) -> String {
 fn parse_ttl(text: &str) -> Result<Duration, String> {
     let ttl = duration::parse(text).map_err(|error| error.to_string())?;
     if ttl < Duration::from_secs(1) || ttl.subsec_nanos() != 0 {
-        return Err("not whole seconds, of which there is at least one".to_owned());
+        return Err("not a whole number of seconds, or less than one".to_owned());
     }
     Ok(ttl)
 }

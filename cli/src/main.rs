@@ -6,6 +6,8 @@ mod arguments;
 mod backup;
 mod changes;
 mod client;
+mod console;
+mod environment;
 mod error;
 mod fleet;
 mod jwk;
@@ -13,6 +15,7 @@ mod keys;
 mod macaroon;
 mod migrate;
 mod output;
+mod progress;
 mod proxy;
 mod serve;
 mod token;
@@ -21,25 +24,26 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use talos_engine::clock;
+use talos_model::clock;
 
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 
-/// The system's allocator hands memory back to other threads slowly; the data plane frees on one core what the
-/// committer made on another.
+/// The system's allocator is slow when one thread frees what another has allocated. The data plane
+/// does that: a core frees what the committing thread has allocated.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A misuse ends here: clap prints it to standard error and exits with 2; help and version exit with 0.
+    // On bad usage clap prints to standard error and exits with 2; for help and version it exits
+    // with 0.
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            // Nobody is left to tell when standard error is closed, too.
+            // If standard error is closed, the message is lost.
             let _ = writeln!(io::stderr(), "{}", error.report());
             error.exit_code()
         }
@@ -83,8 +87,8 @@ fn on_console(
     command(&mut Console {
         input: &mut io::stdin().lock(),
         out: &mut io::stdout().lock(),
-        remarks: &mut io::stderr().lock(),
-        is_watched: io::stderr().is_terminal(),
+        remarks: &mut io::stderr(),
+        draws_progress: io::stderr().is_terminal(),
         can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
     })
 }

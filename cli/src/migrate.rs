@@ -1,21 +1,23 @@
 //! `talos migrate …`: the format of the database on disk.
 //!
-//! Every release reads the formats before its own, and `talos serve` makes a missing database itself, so these commands
-//! are for deployments that want it done, or seen, before. There is one format so far.
+//! Every release reads the formats before its own, and `talos serve` creates a missing database.
+//! These commands are for deployments that do so in advance, or that check the format. There is one
+//! format so far.
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use talos_config::{Database, GivenDsn, Warning};
+use talos_config::{Database, DsnOverride, Warning};
 use talos_engine::format::{self, PRESENT};
 
+use crate::environment::variables;
 use crate::error::CliError;
 
 /// `talos migrate`.
 #[derive(Debug, Args)]
 pub(crate) struct MigrateCommand {
-    /// Where the keys are stored; else `DB_DSN`, `DSN` or the configuration says it
+    /// Where the keys are stored; default: `DB_DSN`, `DSN` or the configuration
     #[arg(long, global = true, value_name = "DSN")]
     database: Option<String>,
 
@@ -25,13 +27,13 @@ pub(crate) struct MigrateCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make the database if there is none, and bring it to the format of this release
+    /// Create the database if there is none, and bring it to the format of this release
     Up(Steps),
-    /// Go back to an earlier format; there is none to go back to
+    /// Go back to an earlier format; there is none yet
     Down(Steps),
-    /// Show the format; opens nothing, so that a server may be running
+    /// Show the format; does not open the database, so a server may be running
     Status,
-    /// Declare that the database has this format, when an interrupted migration left that open
+    /// Declare that the database has this format, after an interrupted migration
     Force {
         /// The number of the format
         version: u32,
@@ -40,13 +42,13 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Steps {
-    /// How many formats at most
+    /// The most formats to go up or down
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
 }
 
 impl MigrateCommand {
-    /// Runs the command: its result goes to `out`, remarks to `remarks`.
+    /// Runs the command. Writes its result to `out` and warnings to `remarks`.
     pub(crate) fn run(
         &self,
         config: Option<&Path>,
@@ -55,13 +57,13 @@ impl MigrateCommand {
     ) -> Result<(), CliError> {
         let (database, warnings) = self.database(config)?;
         for Warning { key, message } in warnings {
-            // A remark that cannot be written is no reason not to go on.
+            // A warning that cannot be written does not stop the command.
             let _ = writeln!(remarks, "talos: {key}: {message}");
         }
         let directory = &database.directory;
         let found = format::of(directory)?;
         let message = match &self.action {
-            // With one format there is one step at most, however many are allowed.
+            // With one format there is at most one step, whatever the limit.
             Action::Up(_) => {
                 if found.is_some() {
                     "nothing to do".to_owned()
@@ -102,14 +104,15 @@ impl MigrateCommand {
             .map_err(CliError::Terminal)
     }
 
-    /// Where the keys are stored. What the command line or the two short variables say wins over the configuration.
+    /// Where the keys are stored. The command line and the two short variables override the
+    /// configuration.
     fn database(&self, config: Option<&Path>) -> Result<(Database, Vec<Warning>), CliError> {
         let variable = |name: &'static str| Some((name, std::env::var(name).ok()?));
         let given = self.database.clone().map(|dsn| ("--database", dsn));
         let given = given
             .or_else(|| variable("DB_DSN"))
             .or_else(|| variable("DSN"))
-            .map(|(place, dsn)| GivenDsn { place, dsn });
-        Ok(Database::load(config, crate::serve::environment(), given)?)
+            .map(|(place, dsn)| DsnOverride { place, dsn });
+        Ok(Database::load(config, variables(), given)?)
     }
 }

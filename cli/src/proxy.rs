@@ -1,4 +1,4 @@
-//! `talos proxy`: assembles the edge proxy, waits, and ends it in order.
+//! `talos proxy`: assembles the edge proxy, waits for a signal, and stops the proxy.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_config::{Log, LogFormat, LogLevel};
-use talos_engine::duration;
+use talos_model::duration;
 use talos_proxy::limits::UPSTREAM_TIMEOUT_MAX;
 use talos_proxy::{
     AllowedHosts, CacheSettings, HostSource, InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl,
@@ -18,14 +18,15 @@ use crate::serve::log_queue::LogQueue;
 use crate::serve::signals::Signals;
 use crate::serve::{logging, process};
 
-/// How to proxy.
+/// The arguments of `talos proxy`.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyCommand {
-    /// The server behind: http:// or https://, a host, perhaps a port
+    /// The Talos server: http:// or https://, a host and optionally a port
     #[arg(long, value_name = "URL", value_parser = parse_upstream)]
     upstream: UpstreamUrl,
 
-    /// Certificates (PEM) of those who may sign the upstream's; default: those that browsers trust
+    /// Certificate authorities (PEM) for the certificate of the upstream; default: those that
+    /// browsers trust
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
 
@@ -33,31 +34,32 @@ pub(crate) struct ProxyCommand {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_timeout)]
     upstream_timeout: Duration,
 
-    /// Where to listen; without a host on all addresses
+    /// Where to listen; without a host: on all addresses
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080", value_parser = parse_listen)]
     listen: SocketAddr,
 
-    /// How long a verification may be answered from memory: the longest that a revocation elsewhere goes unnoticed
+    /// How long a verification may be answered from memory; a revocation on the server takes effect
+    /// within this time
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
     cache_ttl: Duration,
 
-    /// What all answers in memory may take; 0 keeps none
+    /// Memory limit for all answers; 0 = keep none
     #[arg(long, value_name = "BYTES", default_value_t = 104_857_600)]
     cache_max_size: u64,
 
-    /// How many answers to expect: what is asked for again is told from what is not by a record of about so many
+    /// Expected number of answers; the cache estimates how often about this many are used
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     cache_num_counters: u32,
 
-    /// The only hosts that are served; default: all
+    /// Serve only these hosts; default: all
     #[arg(long, value_name = "HOST,…", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
 
-    /// Let the first X-Forwarded-Host say which host a request is for
+    /// Take the host of a request from the first X-Forwarded-Host
     #[arg(long)]
     trust_x_forwarded_host: bool,
 
-    /// The least important lines that are logged
+    /// Lowest level that is logged
     #[arg(
         long,
         value_enum,
@@ -67,7 +69,7 @@ pub(crate) struct ProxyCommand {
     )]
     log_level: Level,
 
-    /// How a log line looks
+    /// Format of a log line
     #[arg(
         long,
         value_enum,
@@ -94,7 +96,7 @@ enum Format {
 }
 
 impl ProxyCommand {
-    /// Proxies until a signal ends it.
+    /// Serves until a signal arrives.
     pub(crate) fn run(self) -> Result<ExitCode, CliError> {
         let log = logging::start(self.log()).map_err(|source| CliError::Start {
             what: "log",
@@ -145,7 +147,7 @@ impl ProxyCommand {
 fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError> {
     process::disable_core_dumps();
     process::raise_descriptor_limit();
-    // Before anything is served, so that a signal during the start is not lost.
+    // Registered first, so that a signal during the start is not lost.
     let signals = Signals::register().map_err(|source| CliError::Start {
         what: "signals",
         source,
@@ -185,7 +187,8 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `:8080` is every address of this machine, as Go programs write it.
+/// Parses `HOST:PORT`. Without a host, as in `:8080`, it is every address of this machine, as in
+/// Go.
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let wanted =
         "write an address and a port, such as 127.0.0.1:8080, or a port alone, such as :8080";

@@ -1,12 +1,12 @@
-//! Addresses as text: where others are called, and at which URL.
+//! Addresses as text: of other nodes, of listeners, and of HTTP servers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The longest name in the DNS.
+/// The longest DNS name.
 const HOST_CHARACTERS_MAX: usize = 253;
 
-/// A host, by name or address, and a port of it. A name is looked up by whoever connects.
+/// A host, by name or address, and a port. The caller looks the name up each time it connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// The name or the address; an IPv6 address without brackets.
@@ -16,7 +16,7 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// The host as it stands in a URL: an IPv6 address in brackets.
+    /// The host as written in a URL: an IPv6 address in brackets.
     pub(crate) fn host_in_url(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]", self.host)
@@ -32,12 +32,13 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// `HOST:PORT` of another node: a name, an IPv4 address, or an IPv6 address in brackets.
+/// Parses `HOST:PORT` of another node. The host is a name, an IPv4 address, or an IPv6 address in
+/// brackets.
 pub(crate) fn host_port(text: &str) -> Result<HostPort, String> {
     let (host, port) = text.rsplit_once(':').ok_or("no port")?;
     let port = port_number(port)?;
     if port == 0 {
-        return Err("nobody can call port 0".to_owned());
+        return Err("port 0 cannot be connected to".to_owned());
     }
     let host = match bracketed(host) {
         Some(address) => {
@@ -51,7 +52,8 @@ pub(crate) fn host_port(text: &str) -> Result<HostPort, String> {
     Ok(HostPort { host, port })
 }
 
-/// `HOST:PORT` of an interface of this machine: an IP address or `localhost`, and a port, 0 for one that the system picks.
+/// Parses `HOST:PORT` of an interface of this machine. The host is an IP address or `localhost`.
+/// Port 0 = the system picks one.
 pub(crate) fn listener(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = text.rsplit_once(':').ok_or("no port")?;
     let port = port_number(port)?;
@@ -67,10 +69,11 @@ pub(crate) fn listener(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(address, port))
 }
 
-/// `http://HOST[:PORT]` or `https://HOST[:PORT]`, with nothing after it but a slash, which is left out.
+/// Parses `http://HOST[:PORT]` or `https://HOST[:PORT]`. A slash at the end is removed; anything
+/// else after the port is an error.
 pub(crate) fn origin_url(text: &str) -> Result<String, String> {
     let text = text.strip_suffix('/').unwrap_or(text);
-    let (scheme, authority) = text.split_once("://").ok_or("no URL")?;
+    let (scheme, authority) = text.split_once("://").ok_or("not a URL")?;
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "http" && scheme != "https" {
         return Err("neither http:// nor https://".to_owned());
@@ -93,7 +96,7 @@ pub(crate) fn origin_url(text: &str) -> Result<String, String> {
 fn port_number(text: &str) -> Result<u16, String> {
     let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = is_decimal.then(|| text.parse().ok()).flatten();
-    port.ok_or_else(|| "the port is no number from 0 to 65535".to_owned())
+    port.ok_or_else(|| "the port is not a number from 0 to 65535".to_owned())
 }
 
 fn bracketed(host: &str) -> Option<&str> {

@@ -12,8 +12,9 @@ const UNITS: [(&str, u64); 9] = [
     ("TB", 1_000_000_000_000),
 ];
 
-/// Reads a whole number of bytes, or of a unit, with or without a space before it. Units are those of IEC 80000-13
-/// (`KiB`) and SI (`KB`), in any case. `None` for everything else and for what does not fit 64 bits.
+/// Parses a whole number with an optional unit, with or without one space between them. Units are
+/// those of IEC 80000-13 (`KiB`) and SI (`KB`), in any case. Returns `None` for everything else,
+/// and for sizes that do not fit into 64 bits.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let (digits, unit) = text.split_at(
         text.find(|c: char| !c.is_ascii_digit())
@@ -22,7 +23,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     let number: u64 = digits.parse().ok()?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     if unit.is_empty() {
-        // "1 " is a slip, not a size.
+        // "1 " is probably a mistake.
         return (digits.len() == text.len()).then_some(number);
     }
     let (_, bytes_per_unit) = UNITS
@@ -31,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     number.checked_mul(*bytes_per_unit)
 }
 
-/// The size in the largest binary unit that divides it.
+/// Formats the size in the largest binary unit that divides it.
 pub(crate) fn format(bytes: u64) -> String {
     for (name, bytes_per_unit) in [
         ("TiB", 1_u64 << 40),

@@ -1,9 +1,9 @@
-//! The names by which the source of the client's address is chosen.
+//! The values of `serve.http.client_ip_source`.
 
 use crate::kind::Choice;
 use crate::settings::{ClientIpSource, Settings};
 
-/// Every name and what it chooses.
+/// Every name, and the source that it chooses.
 pub(crate) const CLIENT_IP_SOURCES: [Choice; 6] = [
     ("CLIENT_IP_SOURCE_UNSPECIFIED", |s| {
         set(s, ClientIpSource::RemoteAddress);

@@ -1,20 +1,20 @@
-//! Where `db.dsn` says that keys are stored.
+//! Parses `db.dsn`: the data directory.
 
 use std::path::PathBuf;
 
 /// The scheme of the embedded engine.
 const ROCKSDB: &str = "rocksdb://";
-/// Accepted for configurations written for other servers.
+/// Accepted for configurations that were written for other servers.
 const SQLITE: &str = "sqlite://";
 
-/// A data directory, and what the operator should know about it.
+/// A data directory, and a warning for the operator, if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DataDirectory {
     pub(crate) path: PathBuf,
     pub(crate) warning: Option<String>,
 }
 
-/// Reads a DSN. The error never repeats more than the scheme: what follows it may hold a password.
+/// Parses a DSN. The error repeats only the scheme, because the rest may contain a password.
 pub(crate) fn parse(dsn: &str) -> Result<DataDirectory, String> {
     if let Some(path) = dsn.strip_prefix(ROCKSDB) {
         return match path {
@@ -26,14 +26,14 @@ pub(crate) fn parse(dsn: &str) -> Result<DataDirectory, String> {
         };
     }
     if let Some(rest) = dsn.strip_prefix(SQLITE) {
-        // Options such as `?_fk=true` mean nothing to this engine.
+        // Options such as `?_fk=true` have no meaning here.
         let path = rest.split('?').next().unwrap_or_default();
         if path.is_empty() {
             return Err("the DSN names no file".to_owned());
         }
         let path = PathBuf::from(format!("{path}.rocksdb"));
         let warning = format!(
-            "SQLite is not used: the embedded engine stores in the directory {0}; write rocksdb://{0} to say so",
+            "SQLite is not used: the embedded engine stores in the directory {0}; write rocksdb://{0} instead",
             path.display()
         );
         return Ok(DataDirectory {

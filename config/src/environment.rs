@@ -1,32 +1,26 @@
-//! Environment variables: `TALOS_` and the path of a key in upper case with `_` for `.`; for lists one variable with
-//! commas, or one for each item with `_0`, `_1`, ….
+//! Environment variables: `TALOS_` and the path of a key in upper case, with `_` for `.`. A list is
+//! one variable with commas, or one variable for each item: `_0`, `_1`, ….
 
 use std::collections::BTreeMap;
 
+use crate::assignment::Assignment;
 use crate::error::Problem;
+use crate::input::Input;
 use crate::key::Key;
 use crate::keys::KEYS;
-use crate::kind::Input;
 use crate::suggestion::suggest;
 
 const PREFIX: &str = "TALOS_";
-/// Not the server's: the endpoint of the command line, and the knobs of the tests.
+/// These belong to the command line (its endpoint) and to the tests.
 const NOT_SETTINGS: &str = "TALOS_URL";
 const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
 
-/// A value from the environment, and the variable that it came from.
-#[derive(Debug)]
-pub(crate) struct FromEnvironment {
-    pub(crate) key: &'static Key,
-    pub(crate) variable: String,
-    pub(crate) input: Input,
-}
-
-/// What the environment says about each key that it names. Variables that name no key are problems: a misspelt
-/// override that silently does nothing is worse than no start.
+/// The values that the environment gives to keys. A `TALOS_` variable that names no key is a
+/// problem: a misspelt override that silently does nothing is worse than a server that does not
+/// start.
 pub(crate) fn read(
     variables: impl Iterator<Item = (String, String)>,
-) -> (Vec<FromEnvironment>, Vec<Problem>) {
+) -> (Vec<Assignment>, Vec<Problem>) {
     let mut ours: BTreeMap<String, String> = variables
         .filter(|(name, _)| name.starts_with(PREFIX))
         .filter(|(name, _)| name != NOT_SETTINGS && !name.starts_with(NOT_SETTINGS_PREFIX))
@@ -45,24 +39,24 @@ pub(crate) fn read(
             (Some(_), false) => problems.push(Problem {
                 place: variable.clone(),
                 key: key.path.to_owned(),
-                message: format!("set both as {variable} and item by item; use one of the two"),
+                message: format!("set both as {variable} and item by item; use only one of them"),
             }),
             (Some(text), true) if key.is_list() => {
-                found.push(FromEnvironment {
+                found.push(Assignment {
                     key,
+                    place: variable,
                     input: Input::Many(split(&text)),
-                    variable,
                 });
             }
-            (Some(text), true) => found.push(FromEnvironment {
+            (Some(text), true) => found.push(Assignment {
                 key,
+                place: variable,
                 input: Input::One(text),
-                variable,
             }),
-            (None, false) => found.push(FromEnvironment {
+            (None, false) => found.push(Assignment {
                 key,
+                place: variable,
                 input: Input::Many(items),
-                variable,
             }),
             (None, true) => {}
         }
@@ -71,7 +65,8 @@ pub(crate) fn read(
     (found, problems)
 }
 
-/// Takes `NAME_0`, `NAME_1`, … up to the first gap. What lies behind a gap stays, and is reported as unknown.
+/// Removes `NAME_0`, `NAME_1`, … up to the first gap. Variables after a gap stay and are reported
+/// as unknown.
 fn take_items(ours: &mut BTreeMap<String, String>, variable: &str) -> Vec<String> {
     (0..)
         .map_while(|index: usize| ours.remove(&format!("{variable}_{index}")))
@@ -89,7 +84,7 @@ fn unknown(name: &str) -> Problem {
     let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
     let message = match suggest(name, variables.iter().map(String::as_str)) {
         Some(meant) => format!("no such setting; did you mean {meant}?"),
-        None => "no such setting; a variable is TALOS_ and the path of a key, such as TALOS_SERVE_HTTP_PORT".to_owned(),
+        None => "no such setting; the name is TALOS_ and the path of a key, such as TALOS_SERVE_HTTP_PORT".to_owned(),
     };
     Problem {
         place: name.to_owned(),
@@ -102,7 +97,7 @@ fn unknown(name: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn read_pairs(pairs: &[(&str, &str)]) -> (Vec<FromEnvironment>, Vec<Problem>) {
+    fn read_pairs(pairs: &[(&str, &str)]) -> (Vec<Assignment>, Vec<Problem>) {
         read(
             pairs
                 .iter()

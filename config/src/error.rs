@@ -1,4 +1,5 @@
-//! What can be wrong with the settings. Every error is for the operator, and every problem is one line.
+//! Errors and warnings of the settings. They are written for the operator; each problem is one
+//! line.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The file is not YAML, or not a mapping of keys.
@@ -19,10 +20,10 @@ pub enum ConfigError {
     Yaml {
         /// The file.
         path: PathBuf,
-        /// What is wrong and where; a single line without any value.
+        /// What is wrong and where; one line, without any value.
         message: String,
     },
-    /// Keys or values that are not allowed, and required ones that are missing; at least one.
+    /// Keys or values that are not allowed, and required keys that are missing; at least one.
     #[error("{}", lines(.0))]
     Invalid(Vec<Problem>),
 }
@@ -38,12 +39,24 @@ fn lines(problems: &[Problem]) -> String {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it was read: `talos.yaml:3:5`, or the environment variable's name; empty when it was read nowhere.
+    /// Where the value was read: `talos.yaml:3:5`, or the name of an environment variable. Empty if
+    /// it was not read anywhere.
     pub place: String,
-    /// The key's full path, as far as it is known.
+    /// The full path of the key, as far as it is known.
     pub key: String,
-    /// What is wrong with it and what is allowed. Never holds a sensitive value.
+    /// What is wrong and what is allowed. Never contains a sensitive value.
     pub message: String,
+}
+
+impl Problem {
+    /// A problem of a key that concerns no single place.
+    pub(crate) fn of_key(key: &str, message: impl Into<String>) -> Self {
+        Self {
+            place: String::new(),
+            key: key.to_owned(),
+            message: message.into(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -58,12 +71,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something that works but that the operator should know.
+/// A setting that works, but that the operator should know about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The key's full path.
+    /// The full path of the key.
     pub key: &'static str,
-    /// What to know. Never holds a sensitive value.
+    /// What the operator should know. Never contains a sensitive value.
     pub message: String,
 }
 

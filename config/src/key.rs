@@ -1,31 +1,32 @@
-//! One key of the configuration: its path, its kind and what holds without it.
+//! One key of the configuration: its path, its kind and its fallback.
 
 use std::fmt;
 
 use crate::kind::Kind;
 
 /// A key of the configuration.
+#[derive(Clone, Copy)]
 pub struct Key {
-    /// Its full path, such as `serve.http.port`.
+    /// The full path, such as `serve.http.port`.
     pub path: &'static str,
-    /// What holds when no source names it.
+    /// What to do if no source sets it.
     pub fallback: Fallback,
-    /// Whether its value may be shown.
+    /// Whether the value may be shown.
     pub sensitivity: Sensitivity,
     pub(crate) kind: Kind,
 }
 
-/// What holds when no source names a key.
+/// What to do if no source sets a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// This value, read as if it came from a file.
+    /// Use this value, parsed as if it came from a file.
     Value(&'static str),
-    /// Nothing; the text says what that means.
+    /// Leave it unset; the text says what that means.
     Unset(&'static str),
-    /// No start; the text says how to get a value.
+    /// Refuse to start; the text says how to get a value.
     Required(&'static str),
-    /// The value of another key, or no start without one.
-    StandIn {
+    /// Leave it unset if another key is set, which then takes its place; else refuse to start.
+    RequiredUnless {
         /// The path of the other key.
         path: &'static str,
         /// How to get a value.
@@ -36,14 +37,15 @@ pub enum Fallback {
 /// Whether a value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
-    /// In messages and logs.
+    /// It may be shown in messages and logs.
     Public,
-    /// Never.
+    /// It is never shown.
     Secret,
 }
 
 impl Key {
-    /// The environment variable that overrides the key: `TALOS_` and the path in upper case with `_` for `.`.
+    /// The environment variable that overrides the key: `TALOS_` and the path in upper case, with
+    /// `_` for `.`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("TALOS_{}", self.path.to_ascii_uppercase().replace('.', "_"))

@@ -1,23 +1,22 @@
-//! Kinds of values: how each is read from text, what is allowed, and where in [`Settings`] it goes.
+//! Kinds of values: how each is parsed, what is allowed, and which field of [`Settings`] it sets.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use talos_engine::token::SigningKeys;
-use talos_engine::{RetiredIssuer, Secret, duration};
+use talos_credentials::RetiredIssuer;
+use talos_credentials::token::SigningKeys;
+use talos_model::{Secret, duration};
 
+use crate::input::{ExpiringItem, Fault, Input};
+use crate::scalar::{self, SECRET_CHARACTERS_MIN, TEXT_CHARACTERS_MAX};
 use crate::settings::Settings;
 use crate::{byte_size, data_directory, retired_issuer, signing_keys};
 
-/// The fewest characters of a secret: 32 hex digits still carry 128 bits.
-pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
-const TEXT_CHARACTERS_MAX: usize = 255;
-
-/// A name that may be chosen, and what choosing it does.
+/// A name that can be chosen, and the setter that it calls.
 pub(crate) type Choice = (&'static str, fn(&mut Settings));
 
-/// How a key's value is read and where it goes. Bounds are inclusive.
+/// How a key's value is parsed, and which field it sets. Bounds are inclusive.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     /// A whole number.
@@ -26,12 +25,12 @@ pub(crate) enum Kind {
         max: u64,
         set: fn(&mut Settings, u64),
     },
-    /// A power of two from 1.
+    /// A power of two, 1 or greater.
     PowerOfTwo {
         max: u64,
         set: fn(&mut Settings, u64),
     },
-    /// A length of time.
+    /// A duration.
     Duration {
         min: Duration,
         max: Duration,
@@ -45,9 +44,9 @@ pub(crate) enum Kind {
     },
     /// `true` or `false`.
     Boolean { set: fn(&mut Settings, bool) },
-    /// One of some names, each with what it does.
+    /// One of several names.
     Choice(&'static [Choice]),
-    /// The one value that this version knows, and why there is no other.
+    /// The only value that this version supports, and why it supports no other.
     Fixed {
         value: &'static str,
         why: &'static str,
@@ -56,14 +55,14 @@ pub(crate) enum Kind {
     Host { set: fn(&mut Settings, IpAddr) },
     /// A text that is not empty.
     Text { set: fn(&mut Settings, String) },
-    /// A text; an empty one is as good as none.
+    /// A text. An empty text means unset.
     OptionalText {
         set: fn(&mut Settings, Option<String>),
     },
-    /// A text of a form that few keys have; `read` puts it in its place.
-    Form {
-        /// What is allowed.
-        what: &'static str,
+    /// A value with a parser of its own.
+    Custom {
+        /// What is allowed, as a noun phrase.
+        allowed: &'static str,
         read: fn(&mut Settings, &str) -> Result<(), String>,
     },
     /// A prefix of credentials.
@@ -71,61 +70,30 @@ pub(crate) enum Kind {
         characters_max: usize,
         set: fn(&mut Settings, String),
     },
-    /// Any number of prefixes.
+    /// A list of prefixes.
     Prefixes {
         characters_max: usize,
         set: fn(&mut Settings, Vec<String>),
     },
-    /// Any number of texts, each read by `item`.
+    /// A list of texts. `item` parses each of them.
     List {
-        /// What they are.
+        /// The items, as a noun in the plural.
         what: &'static str,
         item: fn(&str) -> Result<String, String>,
         set: fn(&mut Settings, Vec<String>),
     },
-    /// Any number of former issuers.
+    /// A list of retired issuers, which may expire.
     RetiredIssuers {
         set: fn(&mut Settings, Vec<RetiredIssuer>),
     },
     /// A secret text.
     Secret { set: fn(&mut Settings, Secret) },
-    /// Any number of secret texts.
+    /// A list of secret texts.
     Secrets { set: fn(&mut Settings, Vec<Secret>) },
-    /// A DSN that names a directory.
+    /// A DSN that names a data directory.
     DataDirectory { set: fn(&mut Settings, PathBuf) },
-    /// URLs of JSON Web Key sets.
+    /// A list of URLs of JSON Web Key sets.
     SigningKeys { set: fn(&mut Settings, SigningKeys) },
-}
-
-/// What a source says about a key, before it is understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// A scalar.
-    One(String),
-    /// A list of scalars.
-    Many(Vec<String>),
-    /// A list whose items may have an end.
-    Ending(Vec<Ending>),
-}
-
-/// An item of a list that may have an end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// What it is.
-    pub(crate) value: String,
-    /// When it ends.
-    pub(crate) expires_at: Option<String>,
-}
-
-/// A value that is not allowed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// Which item of a list, counted from 0.
-    pub(crate) item: Option<usize>,
-    /// The value; shown only where the key is not sensitive.
-    pub(crate) value: String,
-    /// What is wrong with it, without the value.
-    pub(crate) problem: String,
 }
 
 impl Kind {
@@ -142,7 +110,7 @@ impl Kind {
     }
 
     /// Whether the items of the list may be mappings of `value` and `expires_at`.
-    pub(crate) fn items_may_end(self) -> bool {
+    pub(crate) fn items_may_expire(self) -> bool {
         matches!(self, Self::RetiredIssuers { .. })
     }
 
@@ -177,7 +145,7 @@ impl Kind {
             Self::OptionalText { .. } => format!(
                 "at most {TEXT_CHARACTERS_MAX} characters, none of them a control character"
             ),
-            Self::Form { what, .. } => what.to_owned(),
+            Self::Custom { allowed, .. } => allowed.to_owned(),
             Self::Prefix { characters_max, .. } => prefix(characters_max),
             Self::Prefixes { characters_max, .. } => {
                 format!("a list of prefixes, each {}", prefix(characters_max))
@@ -199,7 +167,8 @@ impl Kind {
         }
     }
 
-    /// Reads `input` and puts the value in its place. What the operator should know is returned.
+    /// Parses `input` and sets the field in `settings`. Returns a warning for the operator, if
+    /// there is one.
     pub(crate) fn apply(
         self,
         settings: &mut Settings,
@@ -214,7 +183,7 @@ impl Kind {
                 })
             }
             (true, Input::Many(items)) => self.apply_list(settings, items).map(|()| None),
-            (_, Input::Ending(items)) => self.apply_ending(settings, items).map(|()| None),
+            (_, Input::Expiring(items)) => self.apply_expiring(settings, items).map(|()| None),
             (true, Input::One(text)) => Err(Fault {
                 item: None,
                 value: text.clone(),
@@ -228,22 +197,22 @@ impl Kind {
         match self {
             Self::Integer { min, max, set } => {
                 let number = text.parse().map_err(|_| "not a whole number".to_owned())?;
-                set(settings, within(number, min, max)?);
+                set(settings, scalar::within(number, min, max)?);
             }
             Self::PowerOfTwo { max, set } => {
                 let number: u64 = text.parse().map_err(|_| "not a whole number".to_owned())?;
                 if !number.is_power_of_two() {
                     return Err("not a power of two".to_owned());
                 }
-                set(settings, within(number, 1, max)?);
+                set(settings, scalar::within(number, 1, max)?);
             }
             Self::Duration { min, max, set } => {
                 let length = duration::parse(text).map_err(|error| error.to_string())?;
-                set(settings, within(length, min, max)?);
+                set(settings, scalar::within(length, min, max)?);
             }
             Self::Bytes { min, max, set } => {
                 let bytes = byte_size::parse(text).ok_or("not a size in bytes")?;
-                set(settings, within(bytes, min, max)?);
+                set(settings, scalar::within(bytes, min, max)?);
             }
             Self::Boolean { set } => match text {
                 "true" => set(settings, true),
@@ -262,18 +231,18 @@ impl Kind {
                     return Err(why.to_owned());
                 }
             }
-            Self::Host { set } => set(settings, host(text)?),
-            Self::Text { set } => set(settings, self::text(text)?),
+            Self::Host { set } => set(settings, scalar::host(text)?),
+            Self::Text { set } => set(settings, scalar::text(text)?),
             Self::OptionalText { set } => {
                 let named = Some(text).filter(|text| !text.is_empty());
-                set(settings, named.map(self::text).transpose()?);
+                set(settings, named.map(scalar::text).transpose()?);
             }
-            Self::Form { read, .. } => read(settings, text)?,
+            Self::Custom { read, .. } => read(settings, text)?,
             Self::Prefix {
                 characters_max,
                 set,
-            } => set(settings, prefix(text, characters_max)?),
-            Self::Secret { set } => set(settings, secret(text)?),
+            } => set(settings, scalar::prefix(text, characters_max)?),
+            Self::Secret { set } => set(settings, scalar::secret(text)?),
             Self::DataDirectory { set } => {
                 let directory = data_directory::parse(text)?;
                 set(settings, directory.path);
@@ -295,7 +264,10 @@ impl Kind {
             Self::Prefixes {
                 characters_max,
                 set,
-            } => set(settings, each(items, |text| prefix(text, characters_max))?),
+            } => set(
+                settings,
+                each(items, |text| scalar::prefix(text, characters_max))?,
+            ),
             Self::List { item, set, .. } => set(settings, each(items, item)?),
             Self::RetiredIssuers { set } => {
                 set(
@@ -303,7 +275,7 @@ impl Kind {
                     each(items, |text| retired_issuer::read(text, None))?,
                 );
             }
-            Self::Secrets { set } => set(settings, each(items, secret)?),
+            Self::Secrets { set } => set(settings, each(items, scalar::secret)?),
             Self::SigningKeys { set } => {
                 let mut keys = SigningKeys::default();
                 each(items, |url| signing_keys::add_from_url(&mut keys, url))?;
@@ -314,16 +286,16 @@ impl Kind {
         Ok(())
     }
 
-    fn apply_ending(self, settings: &mut Settings, items: &[Ending]) -> Result<(), Fault> {
+    fn apply_expiring(self, settings: &mut Settings, items: &[ExpiringItem]) -> Result<(), Fault> {
         let Self::RetiredIssuers { set } = self else {
             return Err(no_list(items.iter().map(|item| item.value.clone())));
         };
         let mut issuers = Vec::with_capacity(items.len());
-        for (item, ending) in items.iter().enumerate() {
-            let read = retired_issuer::read(&ending.value, ending.expires_at.as_deref());
+        for (item, expiring) in items.iter().enumerate() {
+            let read = retired_issuer::read(&expiring.value, expiring.expires_at.as_deref());
             issuers.push(read.map_err(|problem| Fault {
                 item: Some(item),
-                value: ending.value.clone(),
+                value: expiring.value.clone(),
                 problem,
             })?);
         }
@@ -354,48 +326,4 @@ fn each<T>(
         values.push(value);
     }
     Ok(values)
-}
-
-fn within<T: Copy + PartialOrd>(value: T, min: T, max: T) -> Result<T, String> {
-    if value < min {
-        return Err("too small".to_owned());
-    }
-    if value > max {
-        return Err("too large".to_owned());
-    }
-    Ok(value)
-}
-
-fn host(text: &str) -> Result<IpAddr, String> {
-    if text.eq_ignore_ascii_case("localhost") {
-        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    }
-    text.parse().map_err(|_| "not an IP address".to_owned())
-}
-
-/// A text that is not empty.
-pub(crate) fn text(text: &str) -> Result<String, String> {
-    let characters = text.chars().count();
-    if characters == 0 || characters > TEXT_CHARACTERS_MAX || text.chars().any(char::is_control) {
-        return Err("empty, too long or with control characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn prefix(text: &str, characters_max: usize) -> Result<String, String> {
-    let fits = (1..=characters_max).contains(&text.len());
-    if fits && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
-        return Ok(text.to_owned());
-    }
-    Err("not a prefix".to_owned())
-}
-
-fn secret(text: &str) -> Result<Secret, String> {
-    match text.chars().count() {
-        0 => Err("empty".to_owned()),
-        characters if characters < SECRET_CHARACTERS_MIN => {
-            Err(format!("only {characters} characters"))
-        }
-        _ => Ok(Secret::new(text.to_owned())),
-    }
 }

@@ -1,23 +1,30 @@
-//! Settings: what may be configured, where a value comes from, and what is wrong with it.
+//! Settings: what can be configured, where each value comes from, and what is wrong with it.
 //!
-//! One table ([`KEYS`]) names every key with its kind, bounds, default and sensitivity. The YAML file, the environment,
-//! the defaults and the error messages are all read against it, so none of them can know a key that another does not.
-//! An environment variable wins over the file, the file over a default.
+//! One table ([`KEYS`]) lists every key with its kind, bounds, default and sensitivity. The YAML
+//! file, the environment, the defaults and the error messages all use this table, so they always
+//! agree on the keys. An environment variable overrides the file; the file overrides a default.
+//!
+//! `keys.rs` says how to add a key.
 
 #![forbid(unsafe_code)]
 
 mod address;
+mod assignment;
 mod byte_size;
+mod checks;
 mod client_ip_source;
 mod data_directory;
 mod environment;
 mod error;
+mod file;
+mod input;
 mod key;
 mod keys;
 mod kind;
 mod load;
 mod replication;
 mod retired_issuer;
+mod scalar;
 mod settings;
 mod signing_keys;
 mod suggestion;
@@ -27,7 +34,7 @@ pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
-pub use load::{GivenDsn, Preset};
+pub use load::{DsnOverride, Preset};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,
     ReplicationRole, ReplicationTls, Snapshots,

@@ -1,54 +1,55 @@
-//! `replication`: what a node is among others, and what of it cannot stand together.
+//! `replication`: the role of this node in a cluster, and the rules between its keys.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use talos_engine::Secret;
+use talos_model::Secret;
 
 use crate::address::HostPort;
 use crate::error::{Problem, Warning};
 
-/// Secrets that a node accepts besides its own.
+/// The most retired secrets that a node accepts.
 pub const REPLICATION_SECRETS_RETIRED_MAX: usize = 8;
-/// Replicas that a write may wait for: as many as a primary feeds.
+/// The most replicas that a write may wait for: as many as a primary can feed.
 pub const REPLICATION_MIN_ACKS_MAX: u64 = 256;
-/// The port of the API when nobody chooses another.
+/// The default port of the API.
 const API_PORT: u16 = 4420;
 
-/// `replication`: what a node is among others.
+/// `replication`: the role of this node in a cluster.
 #[derive(Clone, Debug)]
 pub struct Replication {
-    /// What it is when it starts.
+    /// The role in which it starts.
     pub role: ReplicationRole,
-    /// Where it listens for replicas as a primary. Port 0 = the system picks one.
+    /// Where a primary listens for replicas. Port 0 = the system picks one.
     pub listen: SocketAddr,
-    /// Where the primary listens; always there for a replica.
+    /// Where the primary listens. Always set for a replica.
     pub primary: Option<HostPort>,
-    /// The primary's URL without a path, to which writes are forwarded; always there for a replica.
+    /// The HTTP URL of the primary, without a path: a replica forwards writes there. Always set for
+    /// a replica.
     pub primary_url: Option<String>,
-    /// The secret of all nodes; always there unless the node stands alone.
+    /// The secret that all nodes share. Always set unless the node is standalone.
     pub secret: Option<Secret>,
-    /// Accepted besides; at most [`REPLICATION_SECRETS_RETIRED_MAX`].
+    /// Also accepted; at most [`REPLICATION_SECRETS_RETIRED_MAX`].
     pub secrets_retired: Vec<Secret>,
-    /// Certificates around the connections.
+    /// TLS of the connections between nodes.
     pub tls: ReplicationTls,
-    /// For how long a replica takes itself to be up to date.
+    /// How long a replica considers itself up to date after it last heard that it is.
     pub max_staleness: Duration,
-    /// Replicas that every write waits for.
+    /// The number of replicas that every write waits for.
     pub min_acks: usize,
-    /// How long a write waits for replicas; longer than `max_staleness`.
+    /// How long a write waits for replicas. Longer than `max_staleness`.
     pub ack_timeout: Duration,
-    /// The change log. This and nothing else holds for a node that stands alone, too.
+    /// The change log. This is the only field that also applies to a standalone node.
     pub log: ChangeLog,
     /// Full copies that a primary sends.
     pub snapshots: Snapshots,
 }
 
-/// What a node is.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicationRole {
-    /// It stands alone.
+    /// Standalone: neither primary nor replica.
     None,
     /// It takes the writes.
     Primary,
@@ -56,19 +57,20 @@ pub enum ReplicationRole {
     Replica,
 }
 
-/// `replication.tls`: certificates around the connections of replication.
+/// `replication.tls`: TLS of the connections between nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicationTls {
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
-    /// A PEM file of the authorities by whose certificates the other side is judged.
+    /// A PEM file of the certificate authorities that the other side's certificate must come from.
     pub ca: Option<PathBuf>,
-    /// The name that the primary's certificate must be for; with `ca`, always there for a replica.
+    /// The name in the primary's certificate. Always set for a replica with `ca`.
     pub server_name: Option<String>,
 }
 
 impl ReplicationTls {
-    /// The node's own certificate and the key that belongs to it, PEM files both: shown to replicas, and to the primary.
+    /// The node's own certificate and its private key, both PEM files. The node presents them to
+    /// replicas and to its primary.
     #[must_use]
     pub fn own(&self) -> Option<(&Path, &Path)> {
         self.cert.as_deref().zip(self.key.as_deref())
@@ -78,23 +80,23 @@ impl ReplicationTls {
 /// `replication.log`: how much of the change log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeLog {
-    /// Older changes may go.
+    /// Changes older than this may be deleted.
     pub retention: Duration,
-    /// About how many bytes it may take.
+    /// The approximate size limit, in bytes.
     pub bytes_max: u64,
 }
 
 /// `replication.snapshots`: full copies that a primary sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshots {
-    /// At a time.
+    /// The most copies at a time.
     pub concurrent: usize,
-    /// What all of them may take together.
+    /// The bandwidth limit of all copies together.
     pub bytes_per_second: u64,
 }
 
 impl Replication {
-    /// What the table's setters start from.
+    /// The state before any setter of the table of keys has run.
     pub(crate) fn blank() -> Self {
         Self {
             role: ReplicationRole::None,
@@ -118,17 +120,17 @@ impl Replication {
         }
     }
 
-    /// Keys that the role needs and that no source names.
+    /// Keys that the role needs and that no source sets.
     pub(crate) fn missing(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.role != ReplicationRole::None && self.secret.is_none() {
-            problems.push(problem(
+            problems.push(Problem::of_key(
                 "replication.secret",
                 "required unless replication.role is none; make one with `openssl rand -hex 32` and give the same one to every node, as TALOS_REPLICATION_SECRET or in the file",
             ));
         }
         if self.role == ReplicationRole::Replica && self.primary.is_none() {
-            problems.push(problem(
+            problems.push(Problem::of_key(
                 "replication.primary",
                 "required for a replica; set it to the HOST:PORT of the primary's replication.listen, in the file or as TALOS_REPLICATION_PRIMARY",
             ));
@@ -136,50 +138,50 @@ impl Replication {
         problems
     }
 
-    /// Values that are allowed each for itself but cannot stand together.
-    pub(crate) fn contradictions(&self) -> Vec<Problem> {
+    /// Combinations of values that are not allowed.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.secrets_retired.len() > REPLICATION_SECRETS_RETIRED_MAX {
             let secrets = self.secrets_retired.len();
-            problems.push(problem(
+            problems.push(Problem::of_key(
                 "replication.secret_retired",
-                &format!("{secrets} secrets are too many; allowed: at most {REPLICATION_SECRETS_RETIRED_MAX}"),
+                format!("{secrets} secrets are too many; allowed: at most {REPLICATION_SECRETS_RETIRED_MAX}"),
             ));
         }
-        if let Some((present, absent)) = self.tls.half() {
-            problems.push(problem(
+        if let Some((present, absent)) = self.tls.unpaired() {
+            problems.push(Problem::of_key(
                 absent,
-                &format!("missing beside {present}; set both, or neither for no TLS"),
+                format!("missing beside {present}; set both, or neither for no TLS"),
             ));
         } else {
-            problems.extend(self.without_other_half());
+            problems.extend(self.missing_for_mutual_tls());
         }
         if self.role != ReplicationRole::None && self.ack_timeout <= self.max_staleness {
-            problems.push(problem(
+            problems.push(Problem::of_key(
                 "replication.ack_timeout",
-                "not longer than replication.max_staleness, for which a write may have to wait until a replica that is gone no longer takes itself to be up to date; make it longer, or replication.max_staleness shorter",
+                "not longer than replication.max_staleness: a write may have to wait that long until a lost replica stops considering itself up to date; make it longer, or make replication.max_staleness shorter",
             ));
         }
         problems
     }
 
-    /// What the node needs in order to judge the other side, or to be judged by it.
-    fn without_other_half(&self) -> Option<Problem> {
+    /// A certificate or authority that the role needs for mutual TLS and that is not set.
+    fn missing_for_mutual_tls(&self) -> Option<Problem> {
         match (self.role, self.tls.own(), &self.tls.ca) {
-            (ReplicationRole::Primary, None, Some(_)) => Some(problem(
+            (ReplicationRole::Primary, None, Some(_)) => Some(Problem::of_key(
                 "replication.tls.cert",
-                "missing beside replication.tls.ca: a primary that judges the certificates of replicas shows one itself; set replication.tls.cert and replication.tls.key",
+                "missing beside replication.tls.ca: a primary that checks the certificates of replicas needs one itself; set replication.tls.cert and replication.tls.key",
             )),
-            (ReplicationRole::Replica, Some(_), None) => Some(problem(
+            (ReplicationRole::Replica, Some(_), None) => Some(Problem::of_key(
                 "replication.tls.ca",
-                "missing beside replication.tls.cert: a replica that shows a certificate judges that of its primary; set replication.tls.ca",
+                "missing beside replication.tls.cert: a replica that presents a certificate must check the one of its primary; set replication.tls.ca",
             )),
             _ => None,
         }
     }
 
-    /// Values that are allowed but may not do what was meant.
-    pub(crate) fn doubts(&self) -> Vec<Warning> {
+    /// Values that are allowed, but that probably do not do what the operator wants.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.role == ReplicationRole::None && self.primary.is_some() {
             warnings.push(Warning {
@@ -193,15 +195,15 @@ impl Replication {
         {
             warnings.push(Warning {
                 key: "replication.tls.cert",
-                message: "not set, so that this node cannot listen with TLS once it is promoted"
+                message: "not set, so this node cannot listen with TLS after it is promoted"
                     .to_owned(),
             });
         }
         warnings
     }
 
-    /// Puts in what follows from other keys where nobody has chosen.
-    pub(crate) fn stand_in(&mut self) {
+    /// Fills in unset values that follow from `replication.primary`.
+    pub(crate) fn fill_in_defaults(&mut self) {
         let Some(primary) = &self.primary else { return };
         self.primary_url
             .get_or_insert_with(|| format!("http://{}:{API_PORT}", primary.host_in_url()));
@@ -214,20 +216,12 @@ impl Replication {
 }
 
 impl ReplicationTls {
-    /// A key of a pair that is set, and the other one, which is not.
-    fn half(&self) -> Option<(&'static str, &'static str)> {
+    /// If only one of certificate and key is set: the one that is set, and the one that is missing.
+    fn unpaired(&self) -> Option<(&'static str, &'static str)> {
         match (&self.cert, &self.key) {
             (Some(_), None) => Some(("replication.tls.cert", "replication.tls.key")),
             (None, Some(_)) => Some(("replication.tls.key", "replication.tls.cert")),
             _ => None,
         }
-    }
-}
-
-fn problem(key: &str, message: &str) -> Problem {
-    Problem {
-        place: String::new(),
-        key: key.to_owned(),
-        message: message.to_owned(),
     }
 }

@@ -1,12 +1,12 @@
-//! Issuers whose tokens are still accepted, some of them for a time.
+//! Retired issuers: their tokens are still accepted, some of them only until a given time.
 
 use jiff::Timestamp;
-use talos_engine::RetiredIssuer;
-use talos_engine::clock::UnixMillis;
+use talos_credentials::RetiredIssuer;
+use talos_model::clock::UnixMillis;
 
-use crate::kind;
+use crate::scalar;
 
-/// An issuer, and the RFC 3339 instant from which on its tokens are refused.
+/// Reads an issuer and the RFC 3339 time from which its tokens are refused.
 pub(crate) fn read(value: &str, expires_at: Option<&str>) -> Result<RetiredIssuer, String> {
     let instant = |text: &str| {
         let instant: Timestamp = text
@@ -15,7 +15,7 @@ pub(crate) fn read(value: &str, expires_at: Option<&str>) -> Result<RetiredIssue
         Ok::<_, String>(UnixMillis(instant.as_millisecond()))
     };
     Ok(RetiredIssuer {
-        value: kind::text(value)?,
+        value: scalar::text(value)?,
         expires_at: expires_at.map(instant).transpose()?,
     })
 }

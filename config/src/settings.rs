@@ -1,37 +1,39 @@
-//! The settings as plain values, after every source was read and every bound checked.
+//! The settings as plain values, after all sources are read and all bounds are checked.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use talos_engine::token::SigningKeys;
-use talos_engine::{MacaroonPrefixes, RetiredIssuer, Secret};
+use talos_credentials::token::SigningKeys;
+use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
+use talos_model::Secret;
 
 use crate::replication::Replication;
 
-/// Everything that is configured. Made once by [`Settings::load`] and never changed; share it in an `Arc`.
+/// The whole configuration. [`Settings::load`] makes it once; it never changes. Share it in an
+/// `Arc`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where and how to serve.
     pub serve: Serve,
-    /// How credentials look and how long they live.
+    /// The format and the lifetime of credentials.
     pub credentials: Credentials,
-    /// What must not be known.
+    /// HMAC secrets.
     pub secrets: Secrets,
     /// Where keys are stored.
     pub db: Database,
-    /// What this node is among others.
+    /// The role of this node in a cluster.
     pub replication: Replication,
-    /// What is kept in memory.
+    /// Which keys are kept in memory.
     pub cache: Cache,
-    /// How often keys may be used.
+    /// Whether the rate limits of keys are enforced.
     pub rate_limit: RateLimit,
-    /// How much a tenant may have.
+    /// How many keys a tenant may have.
     pub quota: Quota,
-    /// How it is noted when keys are used.
+    /// How the times of last use are written.
     pub last_used: LastUsed,
-    /// What is logged.
+    /// Which lines are logged, and in which format.
     pub log: Log,
 }
 
@@ -48,47 +50,48 @@ pub struct Serve {
     pub driver: DriverChoice,
 }
 
-/// `serve.http`: the API's listener and its request log.
+/// `serve.http`: the listener of the API, and its request log.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Where it listens. Port 0 = the system picks one.
+    /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
-    /// Where the client's address comes from.
+    /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
-    /// Where it listens beside that: a Unix socket.
+    /// The path of a Unix socket to listen on as well.
     pub socket: Option<PathBuf>,
-    /// What browsers may ask from pages of other origins.
+    /// The rules for requests from pages of other origins.
     pub cors: Cors,
-    /// Leaves `/health/…` out of the request log.
+    /// Whether the request log leaves out `/health/…`.
     pub exclude_health_endpoints: bool,
-    /// Whether the host names of forwarding headers would choose the tenant.
+    /// Whether the host name of a forwarding header would choose the tenant.
     pub(crate) trust_forwarded_host: bool,
 }
 
-/// `serve.http.cors`: what browsers may ask from pages of other origins.
+/// `serve.http.cors`: the rules for requests from pages of other origins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
-    /// Whether any of this holds.
+    /// Whether these rules apply at all.
     pub enabled: bool,
-    /// `*`, or origins in lower case with at most one `*` in each.
+    /// `*`, or origins in lower case, each with at most one `*`.
     pub allowed_origins: Vec<String>,
-    /// Methods besides those that need no permission.
+    /// Allowed methods, besides those that browsers always allow.
     pub allowed_methods: Vec<String>,
-    /// Request headers besides those that need no permission; `*` = any.
+    /// Allowed request headers, besides those that browsers always allow; `*` = any.
     pub allowed_headers: Vec<String>,
-    /// Response headers that pages may read besides those that need no permission.
+    /// Response headers that pages may read, besides those that browsers always show.
     pub exposed_headers: Vec<String>,
     /// Whether browsers may send cookies and TLS certificates.
     pub allow_credentials: bool,
-    /// How long browsers may keep the answer to a preflight, in seconds; 0 = they decide.
+    /// How long browsers may cache the answer to a preflight request, in seconds; 0 = they decide.
     pub max_age_s: u64,
     /// Whether every decision is logged.
     pub debug: bool,
 }
 
 impl Cors {
-    pub(crate) fn gives_credentials_to_everybody(&self) -> bool {
-        // Any host of a scheme, whatever its port, is everybody, too.
+    /// Whether the pages of any origin may send requests with the credentials of their visitors.
+    pub(crate) fn allows_credentials_from_any_origin(&self) -> bool {
+        // `https://*` and `https://*:8443` are as open as `*`.
         let is_any = |origin: &String| {
             let host = origin
                 .split_once("://")
@@ -100,10 +103,10 @@ impl Cors {
     }
 }
 
-/// Where the client's address comes from.
+/// The source of the client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientIpSource {
-    /// The connection.
+    /// The peer address of the connection.
     RemoteAddress,
     /// The header `Cf-Connecting-Ip`.
     CfConnectingIp,
@@ -118,7 +121,7 @@ pub enum ClientIpSource {
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// The interface.
+    /// The address of the interface.
     pub host: IpAddr,
     /// The TCP port; 0 = the system picks one.
     pub port: u16,
@@ -137,18 +140,18 @@ impl Listener {
 pub enum DriverChoice {
     /// `io_uring` where the kernel allows it, else epoll.
     Auto,
-    /// `io_uring` or no start.
+    /// `io_uring`; without it the server does not start.
     IoUring,
     /// epoll.
     Epoll,
 }
 
-/// `credentials`: how credentials look and how long they live.
+/// `credentials`: the format and the lifetime of credentials.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Who issues the credentials; named in every valid answer.
+    /// The issuer of the credentials. Every valid answer names it.
     pub issuer: String,
-    /// Former issuers, whose derived tokens are still accepted.
+    /// Former issuers. Their derived tokens are still accepted.
     pub issuers_retired: Vec<RetiredIssuer>,
     /// How far the clocks of two nodes may differ.
     pub clock_skew: Duration,
@@ -156,31 +159,32 @@ pub struct Credentials {
     pub api_keys: ApiKeys,
     /// Derived tokens.
     pub derived_tokens: DerivedTokens,
-    /// Keys that sign and verify derived tokens, in the order configured.
+    /// The keys that sign and verify derived tokens, in the configured order.
     pub signing_keys: Arc<SigningKeys>,
 }
 
 /// `credentials.derived_tokens`: tokens that are derived from keys.
 #[derive(Clone, Debug)]
 pub struct DerivedTokens {
-    /// Whether a token ends with its key.
+    /// Whether a token becomes invalid when its key does.
     pub check_parent: bool,
-    /// The life of a token that is derived without one.
+    /// The lifetime of a token that is derived without a `ttl`.
     pub default_ttl: Duration,
-    /// The `kid` of the key that signs JSON Web Tokens; `None` = the first with `"use":"sig"`, else the first.
+    /// The `kid` of the key that signs JSON Web Tokens. `None` = the first key with `"use":"sig"`,
+    /// else the first key.
     pub signing_key_id: Option<String>,
-    /// How macaroons begin: each 1–8 characters of `[A-Za-z0-9_]`.
+    /// The prefixes of macaroons, each 1–8 characters of `[A-Za-z0-9_]`.
     pub macaroon_prefixes: MacaroonPrefixes,
 }
 
 /// `credentials.api_keys`: issued keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
-    /// The life of a key that is issued without one; `None` = it does not expire.
+    /// The lifetime of a key that is issued without a `ttl`; `None` = it does not expire.
     pub default_ttl: Option<Duration>,
-    /// The greatest age of any issued key.
+    /// The maximum age of an issued key, whatever its expiry says.
     pub max_ttl: Duration,
-    /// How issued keys begin.
+    /// The prefixes of issued keys.
     pub prefix: KeyPrefixes,
 }
 
@@ -197,22 +201,22 @@ pub struct KeyPrefixes {
     pub public_retired: Vec<String>,
 }
 
-/// `secrets`: what must not be known.
+/// `secrets`: HMAC secrets.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    /// Makes and verifies the checksums of issued keys; at least 32 characters.
+    /// Makes and verifies the checksums of issued keys. At least 32 characters.
     pub hmac_current: Secret,
-    /// Still verify checksums, tried in this order after the current one.
+    /// Still verify checksums. Tried in this order, after the current secret.
     pub hmac_retired: Vec<Secret>,
-    /// Seals page tokens; at least 32 characters.
+    /// Seals page tokens. At least 32 characters.
     pub pagination_current: Secret,
     /// Still open page tokens.
     pub pagination_retired: Vec<Secret>,
-    /// `secrets.default`, which stands in for a current secret that is not set.
+    /// `secrets.default`: replaces current secrets that are not set.
     pub(crate) default: DefaultSecrets,
 }
 
-/// `secrets.default`: what stands in for secrets that are not set.
+/// `secrets.default`: replaces current secrets that are not set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DefaultSecrets {
     pub(crate) current: Option<Secret>,
@@ -220,9 +224,9 @@ pub(crate) struct DefaultSecrets {
 }
 
 impl Secrets {
-    /// Puts `secrets.default` in the place of current secrets that are not set, and its retired ones beside theirs. Page
-    /// tokens are sealed by the secret of the checksums when there is no other.
-    pub(crate) fn stand_in(&mut self) {
+    /// Fills in current secrets that are not set from `secrets.default`, together with its retired
+    /// secrets. Without a default, the checksum secret also seals page tokens.
+    pub(crate) fn fill_in_defaults(&mut self) {
         let DefaultSecrets { current, retired } = &self.default;
         if let (None, Some(current)) = (is_set(&self.hmac_current), current) {
             self.hmac_current = current.clone();
@@ -239,7 +243,7 @@ impl Secrets {
     }
 }
 
-/// A secret that was configured; it is never empty.
+/// The secret, if it was configured. A configured secret is never empty.
 fn is_set(secret: &Secret) -> Option<&Secret> {
     Some(secret).filter(|secret| !secret.expose().is_empty())
 }
@@ -249,95 +253,97 @@ fn is_set(secret: &Secret) -> Option<&Secret> {
 pub struct Database {
     /// The data directory of the embedded engine.
     pub directory: PathBuf,
-    /// Shards of a new database, a power of two; `None` = one per core.
+    /// The number of shards of a new database, a power of two; `None` = one per core.
     pub shards: Option<u16>,
-    /// RocksDB's block cache, in bytes.
+    /// The size of RocksDB's block cache, in bytes.
     pub block_cache_bytes: usize,
 }
 
-/// `cache`: what is kept in memory.
+/// `cache`: which keys are kept in memory.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// Whether anything is.
+    /// Whether keys are kept in memory.
     pub cache_type: CacheType,
     /// After this time an answer is read from storage again.
     pub ttl: Duration,
-    /// The most that is kept, in bytes.
+    /// The memory limit, in bytes.
     pub memory_bytes_max: usize,
 }
 
 /// Whether keys are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheType {
-    /// They are.
+    /// Keys are kept in memory.
     Memory,
     /// Every verification reads storage.
     Noop,
 }
 
-/// `rate_limit`: how often keys may be used. It is counted in the memory of this process, the one backend there is.
+/// `rate_limit`: whether the rate limits of keys are enforced. The only backend counts in the
+/// memory of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimit {
-    /// Whether the policies of keys are enforced.
+    /// Whether the rate-limit policies of keys are enforced.
     pub enabled: bool,
 }
 
-/// `last_used`: how it is noted when keys are used.
+/// `last_used`: how the times of last use are written.
 #[derive(Clone, Copy, Debug)]
 pub struct LastUsed {
-    /// Uses that may wait; more are dropped and counted.
+    /// The capacity of the queue of uses. Uses beyond it are dropped and counted.
     pub queue_size: usize,
-    /// Keys that are written at once.
+    /// The number of keys in one write.
     pub flush_size: usize,
-    /// The longest that a use waits to be written, and how far behind a time may lag.
+    /// The longest that a use waits to be written. A time of last use lags by at most this.
     pub flush_interval: Duration,
-    /// The most writes at the same time. One thread writes, which is within every bound.
+    /// The most concurrent writes. One thread writes, which is within every limit.
     pub num_workers: usize,
 }
 
-/// `quota`: how much a tenant may have.
+/// `quota`: how many keys a tenant may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// The most keys that are not revoked, of both kinds together; `None` = any number.
+    /// The most keys that are not revoked, issued and imported together; `None` = any number.
     pub api_keys_max: Option<u64>,
 }
 
-/// `log`: what is logged.
+/// `log`: which lines are logged, and in which format.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// The least important level that is written.
+    /// The lowest level that is written.
     pub level: LogLevel,
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// Importance of a log line.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     /// Everything.
     Trace,
-    /// What a developer of this server wants.
+    /// For developers of this server.
     Debug,
-    /// What an operator wants.
+    /// For operators.
     Info,
-    /// What an operator should look at.
+    /// An operator should look at it.
     Warn,
-    /// What an operator must look at.
+    /// An operator must look at it.
     Error,
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line, for machines.
     Json,
-    /// For people.
+    /// Text, for people.
     Text,
 }
 
 impl Settings {
-    /// What the table's setters start from. Every field whose key has a default or is required is overwritten before
-    /// anybody sees it; the others already hold what "unset" means.
+    /// The state before any setter of the table of keys has run. Fields whose key has a default or
+    /// is required are overwritten before anyone reads them. The other fields already hold the
+    /// value that "unset" stands for.
     pub(crate) fn blank() -> Self {
         let listener = Listener {
             host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

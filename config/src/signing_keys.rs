@@ -1,17 +1,18 @@
-//! Where signing keys come from: `base64://` and `file://` URLs.
+//! Loads signing keys from `base64://` and `file://` URLs.
 //!
-//! What a key must be is for [`talos_engine::token::SigningKeys`] to say, which reads the keys while the settings are
-//! loaded, so that a bad one stops the start and not the first derivation. No message repeats anything of a key but its `kid`.
+//! [`talos_credentials::token::SigningKeys`] parses and checks the keys while the settings are loaded,
+//! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
+//! `kid`.
 
 use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use talos_engine::Secret;
-use talos_engine::token::SigningKeys;
+use talos_credentials::token::SigningKeys;
+use talos_model::Secret;
 
-/// Adds the keys of one URL to `keys`: of `base64://` and a JWK set (or one JWK) in standard base64, or of `file://` and the
-/// path of a file that holds it.
+/// Adds the keys of one URL to `keys`. The URL is `base64://` with a JWK set (or one JWK) in
+/// standard base64, or `file://` with the path of a file that contains it.
 pub(crate) fn add_from_url(keys: &mut SigningKeys, url: &str) -> Result<(), String> {
     let document = document(url)?;
     keys.add(document.expose())
@@ -28,7 +29,7 @@ fn document(url: &str) -> Result<Secret, String> {
     } else {
         return Err("neither a base64:// nor a file:// URL".to_owned());
     };
-    // The error would hold the text.
+    // The error would contain the text, and with it the private key.
     String::from_utf8(text)
         .map(Secret::new)
         .map_err(|_| "not UTF-8".to_owned())

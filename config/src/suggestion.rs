@@ -1,12 +1,12 @@
-//! "Did you mean …?"
+//! "Did you mean …?": finds the key that a misspelt one probably means.
 
 use strsim::{damerau_levenshtein, normalized_damerau_levenshtein};
 
-/// Names less alike than this are not worth a suggestion: 0 = nothing in common, 1 = equal.
-const LIKENESS_MIN: f64 = 0.72;
+/// The least similarity of a suggestion: 0 = nothing in common, 1 = equal.
+const SIMILARITY_MIN: f64 = 0.72;
 
-/// The candidate that was probably meant by `name`, if any is close: first by spelling, then, for a path put in the
-/// wrong place, by its last segment.
+/// The candidate that `name` probably means. Compares the spelling first, and then only the last
+/// segment, for a key in the wrong mapping. `None` if no candidate is close.
 pub(crate) fn suggest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,
@@ -16,7 +16,7 @@ pub(crate) fn suggest<'a>(
         .map(|candidate| (candidate, damerau_levenshtein(name, candidate)))
         .min_by_key(|(_, distance)| *distance)
         .map(|(candidate, _)| candidate)
-        .filter(|candidate| normalized_damerau_levenshtein(name, candidate) >= LIKENESS_MIN);
+        .filter(|candidate| normalized_damerau_levenshtein(name, candidate) >= SIMILARITY_MIN);
     if best.is_some() {
         return best;
     }

@@ -1,7 +1,8 @@
-//! The configuration file as a tree of texts that know where they stand.
+//! The configuration file as a tree of texts, each with its line and column.
 //!
-//! YAML gives plain scalars a type by their looks; here the table of keys gives the type, so a scalar is kept as it is
-//! written: a prefix `007` stays `007`, and a secret of digits stays those digits.
+//! YAML guesses the type of a plain scalar from its spelling. Here the table of keys decides the
+//! type, so a scalar stays as it is written: a prefix `007` stays `007`, and a secret of digits
+//! stays a text.
 
 use std::fmt;
 
@@ -9,11 +10,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{Location, Spanned};
 
-/// A node and where it begins.
+/// A node and the place where it begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Located<T> {
     pub(crate) value: T,
-    /// Both counted from 1.
+    /// Line and column, both counted from 1.
     pub(crate) line: u64,
     pub(crate) column: u64,
 }
@@ -27,14 +28,15 @@ pub(crate) enum Node {
     Scalar(String),
     /// A sequence.
     List(Vec<Located<Node>>),
-    /// A mapping in the order of the file; no key twice.
+    /// A mapping, in the order of the file. No key occurs twice.
     Mapping(Vec<(Located<String>, Located<Node>)>),
 }
 
-/// Reads one YAML document; an empty text is [`Node::Null`].
+/// Parses one YAML document. An empty text is [`Node::Null`].
 ///
 /// # Errors
-/// What is wrong and where, on one line and without quoting the text around it, which may hold secrets.
+/// What is wrong and where, on one line. The message quotes nothing of the file, which may contain
+/// secrets.
 pub(crate) fn parse(text: &str) -> Result<Located<Node>, String> {
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -49,13 +51,13 @@ pub(crate) fn parse(text: &str) -> Result<Located<Node>, String> {
                 .collect::<Vec<_>>()
                 .join(" ")
         })?;
-    untype(node, text).ok_or_else(|| "a scalar lies outside the file".to_owned())
+    untype(node, text).ok_or_else(|| "a scalar is outside the file".to_owned())
 }
 
 /// A node as the YAML library types it.
 enum Typed {
     Null,
-    /// A plain scalar that looks like a boolean or a number; its text is cut from the file.
+    /// A plain scalar that looks like a boolean or a number. Its text is taken from the file.
     Plain,
     Text(String),
     List(Vec<Spanned<Typed>>),

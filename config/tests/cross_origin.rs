@@ -1,4 +1,4 @@
-//! The rules for pages of other origins, the tenant that there is, and the database on its own.
+//! Cross-origin rules, the single tenant, and loading only the database settings.
 
 #![allow(
     clippy::expect_used,
@@ -114,7 +114,7 @@ fn there_is_one_tenant() {
 #[test]
 fn the_database_can_be_known_without_the_rest() {
     let given = |dsn: &str| {
-        Some(talos_config::GivenDsn {
+        Some(talos_config::DsnOverride {
             place: "--database",
             dsn: dsn.to_owned(),
         })

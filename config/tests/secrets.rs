@@ -1,4 +1,4 @@
-//! Which secret serves which purpose, and which stands in for another.
+//! Which secret serves which purpose, and which secret replaces a missing one.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,8 @@ fn load(pairs: &[(&str, &str)]) -> Result<(Settings, Vec<Warning>), ConfigError>
     Settings::load(None, owned, &[])
 }
 
-/// The secrets of checksums and of page tokens: the current one first, then the retired ones.
+/// The secrets of checksums and of page tokens. In each list the current secret comes first, then
+/// the retired ones.
 fn secrets(pairs: &[(&str, &str)]) -> [Vec<String>; 2] {
     let pairs: Vec<_> = pairs
         .iter()

@@ -11,7 +11,7 @@ use talos_model::{
     RecordKey, Refusal, Sequence, Verdict,
 };
 
-use crate::last_used::NextNote;
+use crate::last_used::NextRecording;
 use crate::limiter::Meter;
 use crate::render::RenderBody;
 
@@ -49,7 +49,7 @@ pub struct CachedKey {
     facts: KeyFacts,
     rate_limit: Option<RateLimitPolicy>,
     meter: Option<Meter>,
-    next_note: NextNote,
+    next_recording: NextRecording,
     allowed_cidrs: Box<[Cidr]>,
     body: Box<[u8]>,
 }
@@ -82,7 +82,7 @@ impl CachedKey {
             },
             rate_limit: record.rate_limit,
             meter: None,
-            next_note: NextNote::default(),
+            next_recording: NextRecording::default(),
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
             body: match state {
                 State::Live => render(record),
@@ -106,7 +106,7 @@ impl CachedKey {
             },
             rate_limit: None,
             meter: None,
-            next_note: NextNote::default(),
+            next_recording: NextRecording::default(),
             allowed_cidrs: Box::default(),
             body: Box::default(),
         }
@@ -142,9 +142,9 @@ impl CachedKey {
         self.meter.as_ref()
     }
 
-    /// The time from which on the next use of the key is noted.
-    pub fn next_note(&self) -> &NextNote {
-        &self.next_note
+    /// The time from which on the next use of the key is recorded.
+    pub fn next_recording(&self) -> &NextRecording {
+        &self.next_recording
     }
 
     /// Whether the cached key may be used without a read of storage: it was rendered under this

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
-use talos_model::{BulkRevocation, CommandError, Mode, Outcome, Record, RecordKey, clock};
+use talos_model::{BulkRevocation, CommandError, Done, Mode, Record, RecordKey, clock};
 
 use crate::bulk_revocation::Walk;
 use crate::commit::{Committer, Prepared};
@@ -147,7 +147,7 @@ impl Worker {
                 keys += keys_at_once.len();
             }
         }
-        self.submit(&|| Prepared::FinishBulkRevocation(bulk_revocation.id))?;
+        self.submit(|done| Prepared::FinishBulkRevocation(bulk_revocation.id, done))?;
         tracing::info!(
             event = "RevocationRuleCompleted",
             rule_id = %bulk_revocation.id,
@@ -172,21 +172,21 @@ impl Worker {
 
     fn revoke(&self, keys: &[RecordKey]) -> Result<(), Pause> {
         let began = Instant::now();
-        self.submit(&|| Prepared::EndByBulkRevocations(keys.to_vec()))?;
+        self.submit(|done| Prepared::EndByBulkRevocations(keys.to_vec(), done))?;
         thread::sleep(began.elapsed().min(BULK_REVOCATION_REST_MAX));
         Ok(())
     }
 
     /// Submits the command and waits until it is durable and published.
-    fn submit(&self, command: &dyn Fn() -> Prepared) -> Result<Outcome, Pause> {
+    fn submit(&self, command: impl Fn(Done<()>) -> Prepared) -> Result<(), Pause> {
         loop {
             let (done, answer) = mpsc::sync_channel(1);
-            let done = Box::new(move |result| drop(done.send(result)));
-            self.deps.committer.submit(command(), clock::now(), done);
+            let done: Done<()> = Box::new(move |result| drop(done.send(result)));
+            self.deps.committer.submit(command(done), clock::now());
             // The channel is closed if the committing thread panicked.
             let answer = answer.recv().map_err(|_| Pause::Forever)?;
             match answer {
-                Ok(outcome) => return Ok(outcome),
+                Ok(()) => return Ok(()),
                 Err(CommandError::Busy) => {
                     self.check_running()?;
                     thread::sleep(BULK_REVOCATION_BUSY_REST);

@@ -1,4 +1,4 @@
-//! A few threads that wait for the disk so that no core has to.
+//! A pool of threads that read from disk, so that no core waits for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
@@ -7,16 +7,16 @@ use crossbeam::channel::{Sender, bounded};
 
 use crate::limits::DISK_QUEUE_READS;
 
-/// Whether a job got its turn.
+/// Whether a job was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// On a disk thread: read now.
+    /// The job runs on a disk thread: read now.
     Run,
-    /// On the caller's thread: the queue is full or closed.
+    /// The queue is full or closed. The job runs on the caller's thread and must not read.
     Refused,
 }
 
-/// Called exactly once.
+/// A job, called exactly once.
 pub type Job = Box<dyn FnOnce(Admission) + Send>;
 
 /// A bounded queue and the threads behind it.
@@ -41,7 +41,7 @@ impl DiskPool {
         Ok(Self { queue, threads })
     }
 
-    /// Queues `job`, or refuses it at once.
+    /// Queues `job`, or calls it at once with [`Admission::Refused`].
     pub fn submit(&self, job: Job) {
         if let Err(refused) = self.queue.try_send(job) {
             refused.into_inner()(Admission::Refused);
@@ -49,7 +49,7 @@ impl DiskPool {
     }
 }
 
-/// A panic costs its job, whose asker sees that it was dropped, and not the thread.
+/// Runs a job. A panic ends the job, not the thread; the caller sees that the job was dropped.
 fn run(job: Job) {
     if catch_unwind(AssertUnwindSafe(|| job(Admission::Run))).is_err() {
         tracing::error!("a read from disk panicked");
@@ -58,7 +58,7 @@ fn run(job: Job) {
 
 impl Drop for DiskPool {
     fn drop(&mut self) {
-        // Closing the queue lets the threads finish what waits in it.
+        // The threads finish the queued jobs and then end.
         self.queue = bounded(0).0;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use talos_cells::pin;
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{KeyId, ReadError, Record, RecordKey, TenantId};
+use talos_model::{Health, KeyId, ReadError, Record, RecordKey, TenantId};
 use uuid::Uuid;
 
 use crate::bulk_revocation::KeyCounter;
@@ -67,15 +67,6 @@ pub struct Options {
 pub struct Loaded {
     pending: PendingRead,
     record: Result<Option<Record>, StorageError>,
-}
-
-/// Whether writes are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Reads and writes work.
-    Ok,
-    /// Writes are stopped for this reason; verification goes on.
-    WritesStopped(String),
 }
 
 /// An open database and everything that serves it. Shared by all threads.

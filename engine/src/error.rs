@@ -1,19 +1,19 @@
-//! What can go wrong with storage, and who must act.
+//! Errors of opening a database.
 
 use std::path::PathBuf;
 
-/// Why a database did not open. Every variant is for the operator.
+/// Why a database could not be opened. Every variant is for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory cannot be made or written.
+    /// The directory cannot be created, read or written.
     #[error("data directory {path}: {source}")]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The directory holds something else.
+    /// The directory is not empty and holds no database.
     #[error(
         "data directory {path} is not empty and holds no Talos database; choose another directory"
     )]
@@ -21,13 +21,13 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another process has it open.
+    /// Another process is using the directory.
     #[error("data directory {path} is in use by another process")]
     InUse {
         /// The directory.
         path: PathBuf,
     },
-    /// A later release wrote it.
+    /// A newer release wrote the database.
     #[error(
         "data directory {path} has format {found}, this release reads up to {supported}; use a newer release"
     )]
@@ -36,7 +36,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The format found.
         found: u32,
-        /// The newest format that this build reads.
+        /// The newest format that this release reads.
         supported: u32,
     },
     /// The number of shards is fixed when a database is created.
@@ -44,37 +44,37 @@ pub enum OpenError {
         "the database has {stored} shards, db.shards asks for {asked}; the count is fixed at creation: leave db.shards unset or use {stored}"
     )]
     Shards {
-        /// What the database has.
+        /// The number of the database.
         stored: u16,
-        /// What the configuration says.
+        /// The number in the configuration.
         asked: u16,
     },
-    /// Acknowledged changes are missing or half there.
+    /// Acknowledged changes are missing or incomplete.
     #[error(
         "data directory {path} is damaged: {what}; restore a backup, or copy from another node"
     )]
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// What does not fit.
+        /// What is wrong.
         what: String,
     },
-    /// Another node gave the last changes their sequences; this one must be promoted before it does.
+    /// The database is a replica's. It must be promoted before the node can write.
     #[error(
         "data directory {path} is a replica's, of epoch {epoch}; start it as a replica, or promote it"
     )]
     Replica {
         /// The directory.
         path: PathBuf,
-        /// The newest epoch that it knows.
+        /// The newest epoch in its history.
         epoch: u64,
     },
-    /// The storage library refused.
+    /// The storage library failed.
     #[error("data directory {path}: {message}")]
     Storage {
         /// The directory.
         path: PathBuf,
-        /// What it said.
+        /// Its error.
         message: String,
     },
 }

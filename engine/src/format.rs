@@ -1,4 +1,4 @@
-//! The format of a database on disk, for whoever looks after it rather than serves it.
+//! The format of a database on disk, for administration commands.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use crate::storage::{self, Wanted};
 /// The format that this release reads and writes.
 pub const PRESENT: u32 = storage::FORMAT;
 
-/// The format of the database in `path`; `None` when there is no whole one yet. Nothing is opened, locked or written, so
-/// a server may be using it.
+/// The format of the database in `path`; `None` when there is no complete one yet. Opens, locks and
+/// writes nothing, so a server may be using the database.
 ///
 /// # Errors
-/// When the directory is not ours, of a newer format, or cannot be read.
+/// When the directory holds something else or a newer format, or cannot be read.
 pub fn of(path: &Path) -> Result<Option<u32>, OpenError> {
     storage::format_of(path)
 }
 
-/// Opens the database in `path` or makes one, checks it as a start of the server does, and closes it again. `shards` is
-/// that of [`crate::Options`].
+/// Opens the database in `path` or creates one, checks it as a starting server does, and closes it.
+/// For `shards` see [`crate::Options`].
 ///
 /// # Errors
 /// As for [`crate::Engine::open`].

@@ -1,8 +1,8 @@
 //! The key engine: credentials, records, shards, verification and commit.
 //!
-//! This crate knows nothing of HTTP, of JSON APIs or of async runtimes. Verification is a function of
-//! (record, request, now); a write is a [`Command`] that one committer thread applies, makes durable and
-//! then publishes to the cells from which verification answers.
+//! This crate does not depend on HTTP, JSON APIs or async runtimes. Verification is a function of
+//! (record, request, now). A write is a [`talos_model::Command`]: the committing thread applies it,
+//! makes it durable, and then publishes it to the cells from which verifications are answered.
 
 #![forbid(unsafe_code)]
 
@@ -36,14 +36,11 @@ mod usage;
 mod verifier;
 mod warm_up;
 
-pub use engine::{Engine, Health, Loaded, LogStart, Options, Watch, decode_change};
+pub use engine::{Engine, Loaded, LogStart, Options, Watch, decode_change};
 pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
 pub use render::{RenderBody, RenderTokenBody};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{OldLogError, Retention};
-pub use verifier::{PendingRead, VerifyStep, VerifyStep as Step};
-
-pub use talos_credentials::{self as credential, *};
-pub use talos_model::{cidr, clock, duration, *};
+pub use verifier::{PendingRead, VerifyStep};

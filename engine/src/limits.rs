@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-pub use talos_model::limits::*;
-
 use talos_model::ReadLimits;
 
-/// Commands that may wait for the committer; beyond it a command is refused as busy.
+/// Commands that may wait for the committing thread. Further commands are refused as busy.
 pub const COMMIT_QUEUE_COMMANDS: usize = 4096;
-/// Who may be called when there are new changes.
+/// Callbacks that may wait for new changes.
 pub const HEAD_WATCHERS: usize = 256;
-/// RecordReader of a backup that are read at once, and are one part of it.
+/// Rows that are read at once for a backup. They make up one part of it.
 pub const BACKUP_ROWS_AT_ONCE: ReadLimits = ReadLimits {
     entries: 4096,
     bytes: 64 * 1024,
@@ -24,63 +22,74 @@ pub const RESTORE_CHANGES_AT_ONCE: ReadLimits = ReadLimits {
 pub const COMMIT_GROUP_COMMANDS: usize = 1024;
 /// Reads that may wait for a disk thread.
 pub const DISK_QUEUE_READS: usize = 1024;
-/// Threads that read records from disk for verifications, when they are not in memory.
+/// Threads that read records from disk for verifications.
 pub const DISK_THREADS: usize = 4;
-/// Threads that read records and pages for everybody else, so that no list keeps a verification waiting.
+/// Threads that read records and pages for everything else, so that lists do not delay
+/// verifications.
 pub const ADMIN_DISK_THREADS: usize = 2;
 
 const _: () = assert!(COMMIT_GROUP_COMMANDS <= COMMIT_QUEUE_COMMANDS);
-/// Bytes of write-ahead log that are kept before memtables are flushed.
+/// Bytes of write-ahead log before memtables are flushed.
 pub const WAL_BYTES: u64 = 256 << 20;
 /// Bytes of memtables of all column families together.
 pub const WRITE_BUFFER_BYTES: usize = 128 << 20;
-/// Files that RocksDB keeps open: well below what a process may open, since connections need most of it.
+/// Files that RocksDB keeps open. Most of the process's file descriptors are for connections.
 pub const ROCKSDB_OPEN_FILES: i32 = 1024;
 /// Changes at the end of the log that are compared with their records when a database opens.
 pub const RECOVERY_CHECKED_CHANGES: usize = 1024;
-/// Bytes of records after which a page of keys ends, however many were asked for: 1000 keys may have 64 MiB of metadata.
+/// Bytes of records after which a page of keys ends, whatever its limit: 1000 keys may have 64 MiB
+/// of metadata.
 pub const LIST_PAGE_BYTES: usize = 4 << 20;
-/// Records of a page that are read at once. With the largest ones that is 8 MiB more than a page may have.
+/// Records of a page that are read at once. With records of the largest size these take 8 MiB,
+/// which a page may read beyond [`LIST_PAGE_BYTES`].
 pub const LIST_RECORDS_AT_ONCE: usize = 128;
-/// Deleted entries of the index over which a page may go, about 1 ms, before they are written to a file, and so compacted.
+/// Deleted entries of the index that a page may pass, which takes about 1 ms. With more, the page
+/// has them written to a file, which RocksDB then compacts.
 pub const LIST_DELETED_ENTRIES: u64 = 8192;
-/// Milliseconds for which changes stay in the log: a week.
+/// How long changes stay in the log, in milliseconds: a week.
 pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
-/// Bytes that the change log may take, about.
+/// Approximate maximum size of the change log in bytes.
 pub const LOG_RETENTION_BYTES: u64 = 1 << 30;
-/// Changes after which the committer looks whether the log has grown too long.
+/// Changes between two trims of the log.
 pub const LOG_TRIM_CHANGES: u64 = 1 << 16;
-/// Buckets of each table over which the clock's hand moves for one insertion into a full cache.
+/// Buckets of each table that one step of the CLOCK eviction visits.
 pub const SWEEP_BUCKETS: usize = 4;
-/// The most such moves for one insertion.
+/// Maximum number of such steps for one insertion into a full cache.
 pub const SWEEPS_MAX: usize = 64;
-/// Bytes of cells and proofs per slot of the tables that find them, which take 40 bytes for each: with keys of the usual size
-/// a table is then between a third and two thirds full.
+/// Bytes of cells and proofs per slot of the tables that find them. A slot takes 40 bytes. With
+/// keys of the usual size a table is then between a third and two thirds full.
 pub const CACHE_BYTES_PER_SLOT: usize = 512;
-/// From so many proofs on, about 3 MB with all they lead to, memory is asked for what the next credentials of a batch need. Fewer are in
-/// the processor's caches if they are used at all, and asking would cost more than it spares.
+/// From this number of proofs on, a batch prefetches the memory that its next credentials need.
+/// Such proofs and the data they refer to take about 3 MB. Fewer proofs fit into the processor's
+/// caches, and prefetching would cost more than it saves.
 pub const PROOFS_FETCHED_AHEAD: usize = 4096;
-/// Places for keys whose rate limit is counted: 2 MiB, and about 30 MiB when all are taken.
+/// Keys whose rate limits can be counted at a time. The slots take 2 MiB, and about 30 MiB when all
+/// are in use.
 pub const RATE_LIMIT_SLOTS: usize = 1 << 18;
-/// Keys that are brought into the cells at once after a start.
+/// Keys that the warm-up after a start brings into the cells at once, which takes one to two
+/// milliseconds of a core.
 pub const WARM_UP_KEYS_AT_ONCE: usize = 256;
-/// After each such stretch, which takes one to two milliseconds of a core.
+/// Pause of the warm-up after so many keys.
 pub const WARM_UP_REST: Duration = Duration::from_micros(200);
-/// Of the memory for cells, in percent. The rest is left to what is used and needs proofs besides.
+/// Percentage of the memory for cells that the warm-up fills. The rest is for keys in use, which
+/// also need proofs.
 pub const WARM_UP_PERCENT: usize = 70;
-/// Bulk revocations that may be in force at a time. Each verification of a row that is older than a bulk revocation compares the two.
+/// Bulk revocations that may be in force at a time. A verification compares its cached key with
+/// each newer bulk revocation.
 pub const BULK_REVOCATIONS: usize = 32;
-/// Keys that are read at once by whoever looks for those that a bulk revocation ends.
+/// Keys that are read at once in the search for keys that a bulk revocation ends.
 pub const BULK_REVOCATION_WALK_KEYS: usize = 256;
-/// Keys that a bulk revocation has ended and that are written by one command: one or two milliseconds of the committing thread.
+/// Revoked keys of a bulk revocation that one command writes. It takes the committing thread one or
+/// two milliseconds.
 pub const BULK_REVOCATION_KEYS_AT_ONCE: usize = 64;
-/// The longest rest after such a command.
+/// The longest pause after such a command.
 pub const BULK_REVOCATION_REST_MAX: Duration = Duration::from_millis(100);
-/// Before such a command is tried again that the full queue did not take.
+/// Pause before such a command is sent again after it was refused because the queue was full.
 pub const BULK_REVOCATION_BUSY_REST: Duration = Duration::from_millis(20);
-/// Before a bulk revocation is followed again after something could not be read.
+/// Pause before a bulk revocation is continued after a failed read.
 pub const BULK_REVOCATION_RETRY: Duration = Duration::from_secs(5);
-/// KeyCounter of the keys that a bulk revocation would end that may be under way at a time.
+/// Counts of the keys that a bulk revocation would end, as in a dry run, that may run at a time.
 pub const BULK_REVOCATION_COUNTS: usize = 2;
-/// Ranges of the index that are read for one page of keys while bulk revocations are in force, which may leave little of each.
+/// Ranges of the index that one page of keys may read while bulk revocations are in force, because
+/// these may filter out most keys of a range.
 pub const LIST_RANGES: usize = 64;

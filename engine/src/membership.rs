@@ -1,8 +1,8 @@
-//! Cluster membership of this node: its mode, and what is durable of it.
+//! Cluster membership of this node.
 
 use talos_model::{Mode, NodeState};
 
-/// Cluster membership.
+/// The node's mode, and its durable state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub mode: Mode,

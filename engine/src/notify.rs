@@ -2,18 +2,18 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-/// Wakes the thread: there is a new bulk revocation, or the node has become a primary.
+/// Wakes the thread when there is a new bulk revocation, or the node has become a primary.
 #[derive(Clone, Debug)]
 pub struct Notify(Sender<()>);
 
 impl Notify {
-    /// A bell, and what hears it.
+    /// The sending and the receiving end.
     pub fn new() -> (Self, Receiver<()>) {
-        let (bell, rings) = bounded(1);
-        (Self(bell), rings)
+        let (sender, receiver) = bounded(1);
+        (Self(sender), receiver)
     }
 
-    /// Waits for nothing: one ring that is not yet heard is enough.
+    /// Wakes the thread. Never blocks: if a wake-up is pending already, that one is enough.
     pub fn ring(&self) {
         let _ = self.0.try_send(());
     }

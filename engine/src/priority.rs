@@ -1,4 +1,4 @@
-//! Threads that give way to verifications.
+//! Lowers the priority of background threads, so that they give way to verifications.
 
 use std::panic::resume_unwind;
 use std::{io, thread};
@@ -6,20 +6,22 @@ use std::{io, thread};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 
-/// What `nice` calls 19: what remains, and a little otherwise.
+/// The niceness 19: idle time, and a small share of a busy core.
 const LOWEST: i32 = 19;
-/// What `nice` calls 10: a tenth of a core that somebody else wants, too.
+/// The niceness 10: about a tenth of a busy core.
 const LOW: i32 = 10;
 
-/// Gives the calling thread the lowest priority: it runs when nobody else wants its core, and a little otherwise.
+/// Gives the calling thread the lowest priority: it runs when its core is idle, and a little
+/// otherwise.
 pub fn lowest() {
     lower(LOWEST);
 }
 
-/// Does `work` on a thread of its own, of low priority. Threads that are made there inherit it, and keep it.
+/// Runs `work` on a new thread of low priority and waits for it. Threads that it starts inherit the
+/// priority and keep it.
 ///
 /// # Errors
-/// What the system says when it gives no thread.
+/// When the system cannot start a thread.
 pub fn low<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let thread = thread::Builder::new()
@@ -33,9 +35,9 @@ pub fn low<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
 }
 
 fn lower(nice: i32) {
-    // On Linux a priority belongs to a thread, not to its process.
+    // On Linux the priority belongs to the thread, not to its process.
     if let Err(error) = setpriority_process(Some(gettid()), nice) {
-        tracing::debug!(%error, "a thread in the background keeps its priority");
+        tracing::debug!(%error, "the priority of a background thread could not be lowered");
     }
 }
 

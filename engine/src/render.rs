@@ -1,4 +1,4 @@
-//! How answer bodies are rendered: functions that the engine is opened with.
+//! Functions that render answer bodies. The caller passes them when it opens the engine.
 
 use talos_credentials::token::Claims;
 use talos_model::Record;

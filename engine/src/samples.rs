@@ -1,4 +1,4 @@
-//! A record and a bulk revocation for unit tests.
+//! Sample records and bulk revocations for unit tests.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
@@ -28,7 +28,7 @@ pub fn record(sequence: u64) -> Record {
     }
 }
 
-/// The revocation at `sequence` of all keys that `matcher` matches.
+/// A bulk revocation at `sequence` of all keys that `matcher` matches.
 pub fn bulk_revocation(sequence: u64, matcher: Matcher) -> BulkRevocation {
     BulkRevocation {
         id: Uuid::from_u128(u128::from(sequence) << 64),

@@ -1,4 +1,4 @@
-//! Which shard a key belongs to.
+//! The division of keys into shards.
 
 use talos_model::limits::SHARDS_MAX;
 use talos_model::{RecordKey, ShardId};
@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The division of the key space, fixed when a database is created.
 ///
-/// The hash is xxh3-64 with a random seed per database: clients choose raw keys and see key ids, and without the seed
-/// they could steer keys into one shard.
+/// The hash is xxh3-64 with a random seed per database. Clients choose raw keys and see key ids;
+/// without the seed they could put all keys into one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shards {
     count: u16,
@@ -15,7 +15,8 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// A division into `count` shards, a power of two of at most [`SHARDS_MAX`]; `None` for any other count.
+    /// A division into `count` shards, a power of two of at most [`SHARDS_MAX`]; `None` for any
+    /// other count.
     #[must_use]
     pub fn new(count: u16, seed: u64) -> Option<Self> {
         (count.is_power_of_two() && count <= SHARDS_MAX).then_some(Self { count, seed })
@@ -33,13 +34,14 @@ impl Shards {
         self.seed
     }
 
-    /// The hash of a key, from which its shard and its place in every table follow.
+    /// The hash of a key. It determines the key's shard and its slot in every table.
     #[must_use]
     pub fn hash(self, key: &RecordKey) -> u64 {
         xxh3_64_with_seed(key.as_bytes(), self.seed)
     }
 
-    /// The shard of the key with this hash: its bits 32 and up, since tables of cells use the lower ones.
+    /// The shard of the key with this hash. Uses the bits from 32 up, because the tables of cells
+    /// use the lower ones.
     #[must_use]
     pub fn shard_of(self, hash: u64) -> ShardId {
         let upper = u16::try_from((hash >> 32) & u64::from(u16::MAX)).unwrap_or(0);

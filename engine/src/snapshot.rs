@@ -1,8 +1,9 @@
-//! The sender's side of a full copy: everything as it was at one position, read a chunk at a time.
+//! The sending side of a full copy: a snapshot of the database at one position, read in chunks.
 //!
-//! RocksDB's snapshot borrows the database, and who sends a copy comes and goes; so a thread of its own holds the snapshot and
-//! reads for whoever asks. As long as a snapshot lives, the files of its time are kept: there are as many at most as
-//! [`crate::Options`] says, and who opens one drops it when nobody asks for it any more.
+//! RocksDB's snapshot borrows the database, so a thread of its own holds it and serves reads over a
+//! channel. While a snapshot lives, RocksDB keeps the files of its moment. Therefore
+//! [`crate::Options`] limits the number of snapshots, and the caller drops a snapshot that is no
+//! longer used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,13 +14,13 @@ use talos_model::{CopyChunk, CopyCursor, Position, ReadLimits};
 
 use crate::storage::{RocksStore, StorageError};
 
-/// Why there is no snapshot, or no rows of it.
+/// Why a snapshot cannot be opened or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// As many as are allowed are there; try again later.
+    /// The maximum number of snapshots is open; try again later.
     #[error("too many copies are under way")]
     Busy,
-    /// The node holds a part of a copy itself.
+    /// The node's own copy of another node is incomplete.
     #[error("this node holds a part of a copy")]
     Incomplete,
     /// Storage could not be read; for the operator.
@@ -33,7 +34,7 @@ impl From<StorageError> for SnapshotError {
     }
 }
 
-/// KeyCounter snapshots.
+/// Limits the number of open snapshots.
 #[derive(Debug)]
 pub struct SnapshotPermits {
     taken: AtomicUsize,
@@ -43,7 +44,7 @@ pub struct SnapshotPermits {
 struct Permit(Arc<SnapshotPermits>);
 
 impl SnapshotPermits {
-    /// For so many snapshots at a time.
+    /// Permits for `max` snapshots at a time.
     pub fn new(max: usize) -> Self {
         Self {
             taken: AtomicUsize::new(0),
@@ -72,7 +73,7 @@ struct Request {
     answer: Sender<Result<CopyChunk, StorageError>>,
 }
 
-/// See the module. The database stays open as long as a snapshot of it lives.
+/// A snapshot of the database. The database stays open while a snapshot of it lives.
 pub struct Snapshot {
     position: Position,
     requests: Option<Sender<Request>>,
@@ -86,12 +87,12 @@ impl Snapshot {
         permits: &Arc<SnapshotPermits>,
     ) -> Result<Self, SnapshotError> {
         let permit = permits.take().ok_or(SnapshotError::Busy)?;
-        let (requests, asked) = bounded(0);
+        let (requests, received) = bounded(0);
         let (opened, position) = bounded(1);
         let store = Arc::clone(store);
         let thread = thread::Builder::new()
             .name("talos-snapshot".to_owned())
-            .spawn(move || serve(&store, &opened, &asked))
+            .spawn(move || serve(&store, &opened, &received))
             .map_err(|error| SnapshotError::Storage(error.to_string()))?;
         let position = position.recv().map_err(|_| ended())??;
         Ok(Self {
@@ -102,13 +103,13 @@ impl Snapshot {
         })
     }
 
-    /// The last change that the snapshot contains. Changes after it are in no row.
+    /// The last change in the snapshot.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The rows after `after`. Waits for the disk.
+    /// Reads the rows after `after`, up to `limits`. Waits for the disk.
     ///
     /// # Errors
     /// When storage cannot be read.
@@ -127,7 +128,7 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // Without anybody to ask, the thread ends. It is awaited because the database is open until then.
+        // Closing the channel ends the thread. Wait for it: the database stays open until then.
         self.requests = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -140,7 +141,7 @@ impl Drop for Snapshot {
 fn serve(
     store: &RocksStore,
     opened: &Sender<Result<Position, StorageError>>,
-    asked: &Receiver<Request>,
+    requests: &Receiver<Request>,
 ) {
     let view = store.view();
     let position = match view.position() {
@@ -151,7 +152,7 @@ fn serve(
         }
     };
     drop(opened.send(Ok(position)));
-    while let Ok(request) = asked.recv() {
+    while let Ok(request) = requests.recv() {
         drop(
             request
                 .answer

@@ -74,7 +74,8 @@ impl Usage {
             verdict => verdict,
         };
         if let Verdict::Valid { .. } = verdict {
-            self.last_used.note(key, cached.next_note(), query.now);
+            self.last_used
+                .record(key, cached.next_recording(), query.now);
         }
         verdict
     }

@@ -2,6 +2,7 @@
 
 mod bulk_revoked;
 mod closing;
+mod found;
 mod known;
 mod lookup;
 mod many;
@@ -19,7 +20,7 @@ use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use lookup::Found;
+use found::Found;
 use step::ReadRequest;
 use talos_cells::{Guard, State, Swap, pin};
 use talos_credentials::{Keyring, proof_digest};

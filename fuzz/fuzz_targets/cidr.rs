@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use talos_engine::cidr::Cidr;
 use talos_fuzz::claims::any_cidr;
+use talos_model::cidr::Cidr;
 
 #[derive(Debug)]
 struct Input {

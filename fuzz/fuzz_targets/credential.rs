@@ -8,16 +8,14 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use talos_api::limits::RAW_KEY_BYTES;
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::{ChecksumKey, IssuedKey, make};
-use talos_engine::credential::shape::{self, Shape};
-use talos_engine::limits::CREDENTIAL_BYTES;
-use talos_engine::{
-    CacheMode, Engine, KeyId, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
-    Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict,
-};
+use talos_credentials::issued::{ChecksumKey, IssuedKey, make};
+use talos_credentials::shape::{self, Shape};
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings, imported_key_id};
+use talos_engine::{Engine, LastUsedOptions, Options, Retention, VerifyStep};
 use talos_fuzz::edits::{Edit, edited};
+use talos_model::clock::UnixMillis;
+use talos_model::limits::CREDENTIAL_BYTES;
+use talos_model::{CacheMode, KeyId, Query, Refusal, Secret, TenantId, Verdict};
 use uuid::Uuid;
 
 const SECRET: &str = "a secret of the length that is asked for";
@@ -141,7 +139,10 @@ fn is_of_one_kind(credential: &[u8]) {
     let refused = ENGINE.verify(&query, |answer| {
         matches!(answer.verdict, Verdict::Refused(_))
     });
-    assert!(matches!(refused, Step::Answered(true)), "there are no keys");
+    assert!(
+        matches!(refused, VerifyStep::Answered(true)),
+        "there are no keys"
+    );
 
     let identified = ENGINE.identify(&query);
     let macaroons = ENGINE.macaroon_prefixes();

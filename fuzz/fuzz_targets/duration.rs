@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use talos_engine::duration::{SECONDS_MAX, format_protobuf, parse};
+use talos_model::duration::{SECONDS_MAX, format_protobuf, parse};
 
 const NANOS_MAX: u128 = SECONDS_MAX as u128 * 1_000_000_000;
 const UNITS: [(&str, u64); 12] = [

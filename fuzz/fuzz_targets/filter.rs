@@ -3,14 +3,15 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
-use talos_api::list;
+use talos_api::list::{self, Collection};
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, Secret, Selection, Status, TenantId};
 use talos_fuzz::escaped;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, Secret, Selection, Status, TenantId};
 
 static KEYS: LazyLock<PageTokenKeys> =
     LazyLock::new(|| PageTokenKeys::new(&Secret::new("a secret".to_owned()), &[]));
@@ -57,8 +58,11 @@ type Conditions = (Option<String>, Option<Status>);
 
 fn read(filter: &str) -> Result<Conditions, String> {
     let query = format!("filter={}", escaped(filter));
-    let list = (TenantId::SINGLE, KeyKind::Imported);
-    match list::parse_request(&query, list, &KEYS, UnixMillis(7)) {
+    let imported = Collection {
+        tenant: TenantId::SINGLE,
+        kind: KeyKind::Imported,
+    };
+    match list::parse_request(&query, imported, &KEYS, UnixMillis(7)) {
         Ok(query) => {
             let Selection {
                 tenant,

@@ -11,16 +11,17 @@ use ed25519_dalek::Signer;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use talos_engine::limits::CREDENTIAL_BYTES;
-use talos_engine::token::jwt::{self, Jwt};
-use talos_engine::token::{Claims, SigningKeys, TokenType};
+use talos_credentials::token::jwt::{self, Jwt};
+use talos_credentials::token::{Claims, SigningKeys, TokenType};
 use talos_fuzz::claims::AnyClaims;
 use talos_fuzz::edits::{Edit, edited};
+use talos_model::limits::CREDENTIAL_BYTES;
 
 const SEED: [u8; 32] = [1; 32];
 /// The key of the JOSE cookbook, RFC 7520 §3.4.
-const RSA: &str =
-    include_str!("../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json");
+const RSA: &str = include_str!(
+    "../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json"
+);
 
 static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     let ours = okp(SEED, "ours").to_string();

@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use talos_engine::Secret;
-use talos_engine::limits::{CREDENTIAL_BYTES, MACAROON_CAVEATS};
-use talos_engine::token::macaroon::{attenuate, mint, verify};
-use talos_engine::token::{Claims, Macaroon, Narrowing, RootKeys, TokenType};
+use talos_credentials::token::macaroon::{attenuate, mint, verify};
+use talos_credentials::token::{Claims, Macaroon, Narrowing, RootKeys, TokenType};
 use talos_fuzz::claims::{AnyClaims, any_cidrs, any_seconds};
 use talos_fuzz::edits::{Edit, edited};
 use talos_fuzz::macaroon::Parts;
+use talos_model::Secret;
+use talos_model::limits::{CREDENTIAL_BYTES, MACAROON_CAVEATS};
 
 const SECRET: &str = "a secret of the length that is asked for";
 const PREFIXES: [&str; 4] = ["mc", "_", "a_v1_b", "12345678"];

@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use talos_api::list::{self, Asked};
+use talos_api::list::{self, Asked, Collection};
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{KeyKind, Page, Secret, Selection, Status, TenantId};
 use talos_fuzz::edits::{Edit, edited};
 use talos_fuzz::escaped;
+use talos_model::clock::UnixMillis;
+use talos_model::{KeyKind, Page, Secret, Selection, Status, TenantId};
 use uuid::Uuid;
 
 const NOW: UnixMillis = UnixMillis(1_750_000_000_000);
@@ -132,7 +132,11 @@ fn open(keys: &PageTokenKeys, list: &Selection, token: &str) -> Option<Vec<u8>> 
     }
     let filter = escaped(&conditions.join(" AND "));
     let query = format!("page_token={}&filter={filter}", escaped(token));
-    match list::parse_request(&query, (list.tenant, list.kind), keys, NOW) {
+    let collection = Collection {
+        tenant: list.tenant,
+        kind: list.kind,
+    };
+    match list::parse_request(&query, collection, keys, NOW) {
         Ok(query) => {
             assert_eq!(query.selection, *list);
             Some(query.after)

@@ -10,10 +10,10 @@ use libfuzzer_sys::fuzz_target;
 use talos_fuzz::edits::{Edit, edited};
 use talos_replication::frame::{self, Decoder, FrameError};
 use talos_replication::handshake::{Identity, Nonce};
+use talos_replication::ids::{ClusterId, NodeId};
 use talos_replication::limits::{FRAME_BYTES, HANDSHAKE_FRAME_BYTES};
 use talos_replication::link::{Incoming, Link};
 use talos_replication::message_format;
-use talos_replication::position::{ClusterId, NodeId};
 use talos_replication::secret::{Secrets, SharedSecret};
 
 #[derive(Arbitrary, Debug)]

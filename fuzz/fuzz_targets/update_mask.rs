@@ -7,8 +7,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use talos_api::update::parse_request;
-use talos_engine::FieldChanges;
 use talos_fuzz::escaped;
+use talos_model::FieldChanges;
 
 const PATHS: [&str; 5] = [
     "name",

@@ -2,9 +2,9 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::{Map, Number, Value};
-use talos_engine::cidr::Cidr;
-use talos_engine::token::{Claims, CustomClaims};
-use talos_engine::{KeyId, TenantId, Visibility};
+use talos_credentials::token::{Claims, CustomClaims};
+use talos_model::cidr::Cidr;
+use talos_model::{KeyId, TenantId, Visibility};
 use uuid::Uuid;
 
 /// Claims made from the fuzzer's bytes.

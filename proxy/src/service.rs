@@ -14,12 +14,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
-use talos_api::route::{Endpoint, Match, find};
+use talos_api::route::{Endpoint, Match, Target, find};
 use talos_api::{health, verify};
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::IssuedKey;
-use talos_engine::{CacheMode, KeyId, TenantId};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::IssuedKey;
 use talos_metrics::CONTENT_TYPE;
+use talos_model::{CacheMode, KeyId, TenantId};
 
 use crate::body::{BodyStart, LargeBodies, WholeBody};
 use crate::cache::{Cache, Entry};
@@ -351,10 +351,10 @@ fn changed_key(parts: &Parts) -> Vec<Subject> {
     }
     let key_id = match find(parts.method.as_str(), parts.uri.path()) {
         Match::Found {
-            endpoint: Endpoint::RevokeKeysWhere,
+            target: Target::Control(Endpoint::RevokeKeysWhere),
             ..
         } => return vec![Subject::ALL],
-        Match::Found { key_id, .. } => key_id.any().ok(),
+        Match::Found { key_id, .. } => key_id.parse().any().ok(),
         Match::NotFound | Match::MethodNotAllowed(_) => None,
     };
     let key_id = key_id.map(|key_id| Subject::key_id(&key_id.to_string()));

@@ -14,8 +14,8 @@ use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
 use talos_api::fleet::MIN_POSITION_HEADER;
 use talos_api::verify::parse_request;
-use talos_engine::CacheMode;
-use talos_engine::limits::CREDENTIAL_BYTES;
+use talos_model::CacheMode;
+use talos_model::limits::CREDENTIAL_BYTES;
 
 use crate::cache::CacheKey;
 use crate::changes::Subject;

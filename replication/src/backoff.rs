@@ -1,8 +1,8 @@
-//! How long a replica waits before it calls again: longer each time, and never as long as the others.
+//! The pause before a replica connects again: exponential backoff with jitter.
 
 use crate::limits::{BACKOFF_MS_MAX, BACKOFF_MS_MIN};
 
-/// The wait before the next attempt.
+/// The pause before the next attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     bound_ms: u64,
@@ -17,7 +17,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Milliseconds to wait now: between half the bound and the bound, which doubles. `random` is any number, drawn anew.
+    /// Milliseconds to wait now: between half the bound and the bound. The bound then doubles.
+    /// `random` must be a new random number.
     pub fn next_ms(&mut self, random: u64) -> u64 {
         let half = self.bound_ms / 2;
         let wait = half + random % (half + 1);
@@ -25,7 +26,7 @@ impl Backoff {
         wait
     }
 
-    /// An attempt has led to something.
+    /// An attempt has succeeded: the next pause is short again.
     pub fn reset(&mut self) {
         *self = Self::default();
     }

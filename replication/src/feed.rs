@@ -1,90 +1,88 @@
 //! The primary's side of one replica, after the handshake.
 //!
 //! Guarantees:
-//! - A replica is fed only what follows what it holds: one that holds changes which are not in the primary's history, or
-//!   whose last change says something else than the primary's, is refused and told where the histories fork; one that knows a later epoch is refused, and the primary learns that it has
-//!   been replaced.
-//! - Only what is durable with the primary is sent, in order, without a gap. If storage says otherwise, the feed ends.
-//! - At most one read of storage and one batch or chunk are under way for a replica, however slow it is. The log does not
-//!   wait for it: when the changes it needs are gone, the feed ends, and the replica gets a full copy.
-//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`), and none by a head that is
-//!   older than what was acknowledged until then.
+//! - A replica receives only what follows its own changes. A replica is refused, and told where the
+//!   histories fork, if it holds changes that are not in the primary's history, or if its last
+//!   change differs from the primary's. A replica that knows a later epoch is refused, and the
+//!   primary learns that it has been replaced.
+//! - Only changes that are durable at the primary are sent, in order, without a gap. If storage
+//!   returns anything else, the feed ends.
+//! - At most one read of storage and one batch or chunk are in flight for a replica, however slow
+//!   it is. The log does not wait for a replica: if the changes that it needs are gone, the feed
+//!   ends, and the replica gets a full copy.
+//! - A replica gets no promise of freshness (`lag.rs`) before writes can wait for it (`acks.rs`),
+//!   and none with a committed position older than the writes acknowledged by then.
 
-use crate::history::{History, Lineage};
-use crate::limits::{
-    BATCH_BYTES, BATCH_CHANGES, CHANGE_BYTES, CHUNK_BYTES, CHUNK_ROWS, HEARTBEAT_MS, ROW_KEY_BYTES,
-    ROW_VALUE_BYTES, SILENCE_MS,
-};
-use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, Cursor, Digest, End, Follow, Heartbeat, Mark, Message, Plan,
-    Pulse, Row, Stamp, Welcome,
-};
-use crate::position::{Epoch, Position, Sequence};
+mod changes;
+mod copy;
+mod replica;
+
+use talos_model::{CopyPlace, Epoch, EpochHistory, Position};
+
+use crate::limits::{CHUNK_BYTES, HEARTBEAT_MS, SILENCE_MS};
+use crate::message::{Digest, Heartbeat, LastUsed, LogPoint, Message};
 use crate::refusal::Refusal;
-use crate::source::{
-    CopyOpening, CopyReading, Looked, Reading, SourceDone, SourceError, SourceWork,
-};
+use crate::source::{CopyReading, SourceDone, SourceError, SourceWork};
 use crate::throttle::Throttle;
 
-/// What a feed wants done, in this order.
+/// An action for the driver. Actions are carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedAction {
-    /// Send this.
+    /// Send this message.
     Send(Message),
-    /// Do this in storage, and say what came of it.
+    /// Do this in storage, and report the result to [`Feed::on_done`].
     Work(SourceWork),
-    /// From now on writes can wait for the replica: this is durable there, and for so many milliseconds after a heartbeat
-    /// it takes itself to be up to date.
+    /// Writes can wait for the replica from now on.
     Joined {
-        /// The last change that is durable there.
+        /// The last change that is durable at the replica.
         durable: Position,
-        /// Milliseconds.
+        /// The replica considers itself up to date for this many milliseconds after a heartbeat.
         max_staleness_ms: u64,
     },
-    /// The replica has been heard of, and this is durable there.
+    /// The replica holds the changes up to this one.
     Acknowledged(Position),
-    /// When keys were last used there.
-    Used(Vec<Stamp>),
-    /// There is a primary of this later epoch. Accept no more writes.
+    /// When keys were last used at the replica.
+    LastUsed(Vec<LastUsed>),
+    /// Another primary has this later epoch. Accept no more writes.
     Replaced(Epoch),
-    /// Close the connection when everything is sent.
+    /// Close the connection after everything is sent.
     Close(FeedEnd),
 }
 
-/// Why a feed ends. The replica tries again after each of them, unless it was told not to.
+/// Why a feed ends. The replica tries again, unless the refusal tells it not to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedEnd {
     /// The replica was refused.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// Nothing was heard of the replica.
+    /// The replica has sent nothing for too long.
     #[error("nothing was heard of the replica for {SILENCE_MS} ms")]
     Silent,
-    /// The replica says what it cannot say at that point.
+    /// The replica has sent a message that is not allowed at this point.
     #[error("the replica breaks the protocol: {0}")]
     Protocol(&'static str),
-    /// The changes or the copy that the replica needs are kept no longer.
+    /// The changes or the copy that the replica needs are no longer kept.
     #[error("what the replica needs next is kept no longer")]
     Gone,
     /// Storage failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Storage gave changes or rows that do not follow; for the operator.
+    /// Storage returned changes or rows that do not follow; for the operator.
     #[error("the primary's storage gave what does not follow: {0}")]
     Broken(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// The replica has not said yet what it wants.
+    /// Waiting for the replica's request.
     Asked,
-    /// The log is asked whether it reaches back to the replica.
-    Looking(Mark),
-    /// Storage is asked for a copy: for the one at this place, if it is still kept.
+    /// Storage checks whether the log reaches back to the replica's last change.
+    Looking(LogPoint),
+    /// Storage opens a copy: this one if it is still kept, otherwise a new one.
     Opening(Option<CopyPlace>),
-    /// A copy is being sent; the rows before this place are.
+    /// Sending a copy. The rows before this place are sent.
     Copying(CopyPlace),
-    /// Changes are being sent; those up to this one are.
+    /// Sending changes. Those up to this one are sent.
     Streaming(Position),
     Over,
 }
@@ -92,69 +90,75 @@ enum State {
 /// The feed of one replica.
 #[derive(Debug)]
 pub struct Feed {
-    history: History,
-    head: Position,
+    history: EpochHistory,
+    committed: Position,
     state: State,
-    /// The copy that was sent and that the replica has not confirmed.
+    /// The copy that was sent and is not yet confirmed by the replica.
     unconfirmed: Option<CopyPlace>,
     max_staleness_ms: u64,
     /// Whether writes can wait for the replica.
     joined: bool,
-    /// The replica's clock, from its newest pulse.
+    /// The replica's clock, from its newest status update.
     echo_ms: Option<u64>,
     heard_ms: u64,
-    beat_ms: Option<u64>,
-    /// Whether a read of storage is under way.
+    heartbeat_ms: Option<u64>,
+    /// Whether a read of storage is in flight.
     reading: bool,
-    /// Whether what was sent has left, so that more may be read.
+    /// Whether the last batch or chunk has left, so that more may be read.
     room: bool,
     throttle: Throttle,
 }
 
-/// When something is told to a feed, and what was true then. To be read anew for every call, after everything that the call
-/// before has asked for is done: a heartbeat says that nothing beyond `head` was acknowledged up to this moment.
+/// The clocks and the committed position at the time of a call. Read it anew for every call, after
+/// the actions of the previous call are done: a heartbeat states that nothing beyond `committed`
+/// was acknowledged before this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Milliseconds of the monotonic clock.
+    /// The monotonic clock, in milliseconds.
     pub now_ms: u64,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
-    /// The last change that is durable with the primary.
-    pub head: Position,
+    /// The last change that is durable at the primary.
+    pub committed: Position,
 }
 
 impl Feed {
-    /// The feed of a replica that has just proven who it is, from a primary with this history, whose last durable change
-    /// is `head`. Full copies take as much as `throttle` lets through.
+    /// Creates the feed of a replica that has just completed the handshake. `committed` is the
+    /// primary's last durable change; `throttle` limits full copies.
     #[must_use]
-    pub fn new(history: History, head: Position, throttle: Throttle, now_ms: u64) -> Self {
+    pub fn new(
+        history: EpochHistory,
+        committed: Position,
+        throttle: Throttle,
+        now_ms: u64,
+    ) -> Self {
         Self {
             history,
-            head,
+            committed,
             state: State::Asked,
             unconfirmed: None,
             max_staleness_ms: 0,
             joined: false,
             echo_ms: None,
             heard_ms: now_ms,
-            beat_ms: None,
+            heartbeat_ms: None,
             reading: false,
             room: true,
             throttle,
         }
     }
 
-    /// Takes a message of the replica.
+    /// Handles a message of the replica.
     pub fn on_message(&mut self, moment: Moment, message: Message) -> Vec<FeedAction> {
         if self.state == State::Over {
             return vec![];
         }
         self.heard_ms = moment.now_ms;
-        self.head = moment.head;
+        self.committed = moment.committed;
         match message {
             Message::Follow(follow) if self.state == State::Asked => self.on_follow(follow),
-            Message::Pulse(pulse) => self.on_pulse(moment, pulse),
-            Message::Used(stamps) => vec![FeedAction::Used(stamps)],
+            Message::StatusUpdate(status_update) => self.on_status_update(moment, status_update),
+            Message::LastUsed(last_used) => vec![FeedAction::LastUsed(last_used)],
             Message::Refused(refusal) => {
                 let mut actions = vec![];
                 if let Refusal::Older { epoch } = refusal
@@ -169,103 +173,19 @@ impl Feed {
         }
     }
 
-    fn on_follow(&mut self, follow: Follow) -> Vec<FeedAction> {
-        self.max_staleness_ms = follow.max_staleness_ms;
-        let held = match &follow.ask {
-            Ask::Continue(mark) => mark.position.sequence,
-            Ask::Fresh => Position::START.sequence,
-            Ask::Resume(place) => place.position.sequence,
-        };
-        let lineage = self
-            .history
-            .compare(self.head.sequence, &follow.history, held);
-        let work = match (lineage, follow.ask) {
-            (Lineage::PrimaryIsOlder { newest }, _) => {
-                let refusal = Refusal::Older {
-                    epoch: self.history.newest(),
-                };
-                let mut actions = vec![FeedAction::Replaced(newest)];
-                actions.extend(self.refuse(refusal));
-                return actions;
-            }
-            (Lineage::Diverged { fork }, Ask::Continue(_)) => {
-                return self.refuse(Refusal::Diverged { fork });
-            }
-            // Of what a replica that is to begin anew holds nothing counts, nor of a copy from another history.
-            (_, Ask::Fresh) | (Lineage::Diverged { .. }, Ask::Resume(_)) => {
-                self.state = State::Opening(None);
-                SourceWork::OpenCopy(None)
-            }
-            (Lineage::Part, Ask::Resume(place)) => {
-                let copy = place.copy;
-                self.state = State::Opening(Some(place));
-                SourceWork::OpenCopy(Some(copy))
-            }
-            (Lineage::Part, Ask::Continue(mark)) => {
-                self.state = State::Looking(mark);
-                SourceWork::Look(mark.position)
-            }
-        };
-        vec![self.work(work)]
-    }
-
-    fn on_pulse(&mut self, moment: Moment, pulse: Pulse) -> Vec<FeedAction> {
-        let sent = match &self.state {
-            State::Streaming(sent) => *sent,
-            State::Asked => return vec![self.end(FeedEnd::Protocol("a pulse before a wish"))],
-            _ => return vec![],
-        };
-        let Some(durable) = pulse.durable else {
-            return vec![];
-        };
-        if durable.sequence > sent.sequence {
-            return vec![self.end(FeedEnd::Protocol("it has what it was not sent"))];
-        }
-        let mut actions = vec![];
-        if let Some(place) = &self.unconfirmed {
-            if durable.sequence < place.position.sequence {
-                return vec![];
-            }
-            actions.push(FeedAction::Work(SourceWork::CloseCopy(place.copy)));
-            self.unconfirmed = None;
-        }
-        if !self.joined {
-            // The promise waits for the next pulse: writes that were acknowledged before the replica has joined are not
-            // beyond the head of a later moment, but may be beyond that of this one.
-            actions.push(self.join(durable));
-            return actions;
-        }
-        let first = self.echo_ms.is_none();
-        self.echo_ms = Some(pulse.sent_ms);
-        actions.push(FeedAction::Acknowledged(durable));
-        if first {
-            // The replica has been waiting for it.
-            actions.push(self.beat(moment));
-        }
-        actions
-    }
-
-    fn join(&mut self, durable: Position) -> FeedAction {
-        self.joined = true;
-        FeedAction::Joined {
-            durable,
-            max_staleness_ms: self.max_staleness_ms,
-        }
-    }
-
-    /// Takes notice that the changes up to `head` are durable with the primary.
-    pub fn on_head(&mut self, now_ms: u64, head: Position) -> Vec<FeedAction> {
-        self.head = self.head.max(head);
+    /// The changes up to `committed` are durable at the primary.
+    pub fn on_committed(&mut self, now_ms: u64, committed: Position) -> Vec<FeedAction> {
+        self.committed = self.committed.max(committed);
         self.advance(now_ms)
     }
 
-    /// Takes notice that what was sent has left, or is about to: more may be read.
+    /// What was sent has left, or is about to: more may be read.
     pub fn on_room(&mut self, now_ms: u64) -> Vec<FeedAction> {
         self.room = true;
         self.advance(now_ms)
     }
 
-    /// Takes what came of work.
+    /// Handles the result of storage work.
     pub fn on_done(&mut self, now_ms: u64, done: SourceDone) -> Vec<FeedAction> {
         self.reading = false;
         if self.state == State::Over {
@@ -283,126 +203,15 @@ impl Feed {
         actions
     }
 
-    fn on_looked(&mut self, looked: Looked) -> Vec<FeedAction> {
-        let State::Looking(mark) = self.state else {
-            return vec![self.end(FeedEnd::Broken("a look that was not asked for"))];
-        };
-        let position = mark.position;
-        match looked {
-            Looked::Gone => {
-                self.state = State::Opening(None);
-                vec![self.work(SourceWork::OpenCopy(None))]
-            }
-            Looked::Here(ours) if !same(mark.digest, ours) => {
-                // Where they parted is unknown: here at the latest.
-                let fork = Sequence(position.sequence.0.saturating_sub(1));
-                self.refuse(Refusal::Diverged { fork })
-            }
-            Looked::Here(_) => {
-                self.state = State::Streaming(position);
-                let welcome = Welcome {
-                    history: self.history.clone(),
-                    plan: Plan::Feed(position),
-                };
-                let welcome = FeedAction::Send(Message::Welcome(welcome));
-                vec![welcome, self.join(position)]
-            }
-        }
-    }
-
-    fn on_read(&mut self, reading: Reading) -> FeedAction {
-        let State::Streaming(sent) = self.state else {
-            return self.end(FeedEnd::Broken("changes that were not asked for"));
-        };
-        match reading {
-            Reading::Changes(batch) => self.send_batch(sent, batch),
-            Reading::None => self.end(FeedEnd::Broken("no changes where there must be some")),
-            Reading::Gone => self.end(FeedEnd::Gone),
-        }
-    }
-
-    fn send_batch(&mut self, after: Position, batch: Batch) -> FeedAction {
-        let last = batch.last();
-        let of_one_epoch = self.history.epoch_of(batch.first.sequence) == Some(last.epoch)
-            && self.history.epoch_of(last.sequence) == Some(last.epoch);
-        if batch.first.sequence != after.sequence.next() || !of_one_epoch {
-            return self.end(FeedEnd::Broken("changes that do not follow"));
-        }
-        if last.sequence > self.head.sequence {
-            return self.end(FeedEnd::Broken("changes that are not durable"));
-        }
-        // What no replica would take must not break one connection after the other.
-        let fits = |change: &Vec<u8>| change.len() <= CHANGE_BYTES;
-        if batch.changes.len() > BATCH_CHANGES || !batch.changes.iter().all(fits) {
-            return self.end(FeedEnd::Broken("changes beyond the bounds"));
-        }
-        self.state = State::Streaming(last);
-        self.room = false;
-        FeedAction::Send(Message::Changes(batch))
-    }
-
-    fn on_copy_opened(&mut self, opening: &CopyOpening) -> Vec<FeedAction> {
-        let State::Opening(asked) = self.state.clone() else {
-            return vec![self.end(FeedEnd::Broken("a copy that was not asked for"))];
-        };
-        let (copy, mark) = match opening {
-            CopyOpening::Open(copy, mark) => (*copy, *mark),
-            CopyOpening::Busy => return self.refuse(Refusal::Busy),
-        };
-        let kept = asked.filter(|asked| asked.copy == copy && asked.position == mark.position);
-        let place = kept.unwrap_or(CopyPlace {
-            copy,
-            position: mark.position,
-            last: mark.digest,
-            cursor: Cursor::default(),
-        });
-        self.state = State::Copying(place.clone());
-        vec![FeedAction::Send(Message::Welcome(Welcome {
-            history: self.history.clone(),
-            plan: Plan::Copy(place),
-        }))]
-    }
-
-    fn on_rows(&mut self, now_ms: u64, rows: Vec<Row>, end: End) -> Vec<FeedAction> {
-        let State::Copying(place) = &mut self.state else {
-            return vec![self.end(FeedEnd::Broken("rows that were not asked for"))];
-        };
-        let fits = |row: &Row| row.key.len() <= ROW_KEY_BYTES && row.value.len() <= ROW_VALUE_BYTES;
-        if rows.len() > CHUNK_ROWS || !rows.iter().all(fits) {
-            return vec![self.end(FeedEnd::Broken("rows beyond the bounds"))];
-        }
-        let chunk = Chunk {
-            copy: place.copy,
-            position: place.position,
-            after: place.cursor.clone(),
-            rows,
-            end,
-        };
-        let bytes = chunk
-            .rows
-            .iter()
-            .map(|row| row.key.len() + row.value.len())
-            .sum();
-        self.throttle.spend(now_ms, bytes);
-        self.room = false;
-        place.cursor = chunk.cursor();
-        if end == End::Last {
-            let place = place.clone();
-            self.state = State::Streaming(place.position);
-            self.unconfirmed = Some(place);
-        } else if chunk.rows.is_empty() {
-            return vec![self.end(FeedEnd::Broken("a copy that does not go on"))];
-        }
-        vec![FeedAction::Send(Message::Chunk(chunk))]
-    }
-
-    /// Begins the next read, if there is something to read and room for it.
+    /// Starts the next read, if there is something to read and room to send it.
     fn advance(&mut self, now_ms: u64) -> Vec<FeedAction> {
         if self.reading || !self.room {
             return vec![];
         }
         let work = match &self.state {
-            State::Streaming(sent) if sent.sequence < self.head.sequence => self.read_after(*sent),
+            State::Streaming(sent) if sent.sequence < self.committed.sequence => {
+                self.read_after(*sent)
+            }
             State::Copying(place) if self.throttle.is_free(now_ms) => SourceWork::ReadCopy {
                 place: place.clone(),
                 bytes_max: CHUNK_BYTES,
@@ -412,7 +221,7 @@ impl Feed {
         vec![self.work(work)]
     }
 
-    /// Looks at the time. To be called a few times within `HEARTBEAT_MS`, and at [`Feed::wake_ms`].
+    /// Keeps time. Call it a few times per `HEARTBEAT_MS`, and at [`Feed::wake_ms`].
     pub fn on_tick(&mut self, moment: Moment) -> Vec<FeedAction> {
         if self.state == State::Over {
             return vec![];
@@ -420,37 +229,29 @@ impl Feed {
         if moment.now_ms.saturating_sub(self.heard_ms) > SILENCE_MS {
             return vec![self.end(FeedEnd::Silent)];
         }
-        self.head = moment.head;
+        self.committed = moment.committed;
         let mut actions = self.advance(moment.now_ms);
         let welcomed = matches!(self.state, State::Copying(_) | State::Streaming(_));
         let due = self
-            .beat_ms
-            .is_none_or(|beat| moment.now_ms.saturating_sub(beat) >= HEARTBEAT_MS);
-        // Behind a batch that does not leave, heartbeats would only pile up.
+            .heartbeat_ms
+            .is_none_or(|heartbeat| moment.now_ms.saturating_sub(heartbeat) >= HEARTBEAT_MS);
+        // Heartbeats would only pile up behind a batch that does not leave.
         if welcomed && due && self.room {
-            actions.push(self.beat(moment));
+            actions.push(self.heartbeat(moment));
         }
         actions
     }
 
-    /// When a copy that is throttled goes on.
+    /// When a throttled copy continues, by the monotonic clock.
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
         matches!(self.state, State::Copying(_)).then(|| self.throttle.free_at_ms())
     }
 
-    fn read_after(&self, after: Position) -> SourceWork {
-        SourceWork::Read {
-            after,
-            up_to: self.head.sequence,
-            bytes_max: BATCH_BYTES,
-        }
-    }
-
-    fn beat(&mut self, moment: Moment) -> FeedAction {
-        self.beat_ms = Some(moment.now_ms);
+    fn heartbeat(&mut self, moment: Moment) -> FeedAction {
+        self.heartbeat_ms = Some(moment.now_ms);
         FeedAction::Send(Message::Heartbeat(Heartbeat {
-            head: self.head,
+            committed: self.committed,
             time_ms: moment.wall_ms,
             echo_ms: self.echo_ms,
         }))
@@ -474,9 +275,9 @@ impl Feed {
     }
 }
 
-/// Whether two nodes mean the same change at one place.
+/// Whether both nodes hold the same change at one position.
 fn same(theirs: Option<Digest>, ours: Option<Digest>) -> bool {
-    theirs == ours || crate::planted::ignores_epochs() || crate::planted::ignores_digests()
+    theirs == ours || crate::failpoint::ignores_epochs() || crate::failpoint::ignores_digests()
 }
 
 #[cfg(test)]

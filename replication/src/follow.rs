@@ -1,71 +1,74 @@
-//! A replica's side: from the first connection to the last, whatever breaks in between.
+//! The replica's side of replication. One follower lives across all connections.
 //!
 //! Guarantees:
-//! - A change is taken only when it is the next one and of the epoch that its sequence belongs to. After a gap nothing is
-//!   taken: the connection ends and the replica asks again from what it has; after some gaps at the same place it asks for a
-//!   full copy.
-//! - A new epoch is durable before its first change: storage does what it is told in order, and is told of the epoch first.
-//! - A primary of an older epoch than the replica knows is refused, and told so.
+//! - A change is accepted only if it is the next one and has the epoch that its sequence belongs
+//!   to. After a gap nothing is accepted: the connection ends, and the replica asks again from its
+//!   last change. After several gaps at the same place it asks for a full copy.
+//! - A new epoch is durable before its first change: storage works in order, and gets the epoch
+//!   first.
+//! - The replica refuses a primary whose epoch is older than one that it knows, and tells it so.
 //! - Nothing is acknowledged before it is durable and visible.
-//! - A replica that holds changes which the primary does not have stops, and says so, until somebody decides to throw them
-//!   away. A full copy that the primary no longer keeps begins anew; until one is complete the replica holds nothing.
+//! - A replica that holds changes which the primary does not have stops, and reports them, until an
+//!   operator decides to drop them. If the primary no longer keeps a copy that was begun, the copy
+//!   starts over. Until a copy is complete the replica shows nothing.
 
-use crate::history::{History, Lineage};
+mod negotiation;
+mod receive;
+
+use talos_model::{CopyEnd, CopyPlace, EpochHistory, Position, Sequence};
+
 use crate::lag::Lag;
 use crate::limits::{
-    GAPS_IN_A_ROW, HEARTBEAT_MS, REPLICA_WORK, SILENCE_MS, STAMP_KEY_BYTES, STAMPS,
+    HEARTBEAT_MS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, REPLICA_WORK, SILENCE_MS,
 };
-use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, End, Follow as Wish, Mark, Message, Plan, Pulse, Stamp, Welcome,
-};
-use crate::position::{Position, Sequence};
+use crate::message::{Digest, LastUsed, Message, StartFrom, StatusUpdate};
 use crate::refusal::Refusal;
-use crate::sink::{Place, SinkDone, SinkError, SinkWork, Standing};
+use crate::sink::{DurableState, Progress, SinkDone, SinkError, SinkWork};
 
-/// What a follower wants done, in this order.
+/// An action for the driver. Actions are carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FollowAction {
-    /// Send this.
+    /// Send this message.
     Send(Message),
-    /// Do this in storage after all work before it, and say what came of it.
+    /// Do this in storage after all earlier work, and report the result to [`Follower::on_done`].
     Work(SinkWork),
-    /// Close the connection when everything is sent.
+    /// Close the connection after everything is sent.
     Close(FollowEnd),
 }
 
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowEnd {
-    /// The primary refuses; tried again later unless [`Follow::stop`] says otherwise.
+    /// The primary refuses. The replica tries again later, unless [`Follower::stop`] is set.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The other node is the primary of an older epoch; another one may be the right one.
+    /// The other node is the primary of an older epoch; another node may be the right one.
     #[error("refuses to follow: {0}")]
     Refuses(Refusal),
-    /// Nothing was heard of the primary; tried again.
+    /// The primary has sent nothing for too long. The replica tries again.
     #[error("nothing was heard of the primary for {SILENCE_MS} ms")]
     Silent,
-    /// Changes or rows do not follow what is there; tried again from what is there.
+    /// Changes or rows do not follow the last ones. The replica asks again from what it has.
     #[error("what came does not follow change {}", expected.0)]
     Gap {
-        /// The last that is there.
+        /// The last sequence that the replica has.
         expected: Sequence,
     },
-    /// The primary says what it cannot say at that point; tried again.
+    /// The primary has sent a message that is not allowed at this point. The replica tries again.
     #[error("the primary breaks the protocol: {0}")]
     Protocol(&'static str),
-    /// Storage failed; see [`Follow::stop`].
+    /// Storage failed; see [`Follower::stop`].
     #[error("storage failed")]
     Storage,
 }
 
-/// Why a replica follows nobody any more.
+/// Why a replica has stopped following.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
     /// It holds changes that the primary does not have; for the operator.
     #[error("the changes from {} to {} are not in the primary's history", fork.next().0, held.0)]
     Diverged {
-        /// The last sequence that both have.
+        /// The last sequence that both nodes have.
         fork: Sequence,
         /// The last sequence that the replica has.
         held: Sequence,
@@ -77,51 +80,51 @@ pub enum Stop {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// There is no connection.
+    /// Not connected.
     Apart,
-    /// The primary has been asked.
-    Asking(Ask),
-    /// Changes come; storage has them, or will, up to this one.
+    /// The request is sent; waiting for the answer.
+    Asking(StartFrom),
+    /// Receiving changes. Storage has those up to this one, or they are queued.
     Following(Position),
-    /// A copy comes; storage has its rows, or will, up to this place.
+    /// Receiving a copy. Storage has the rows up to this place, or they are queued.
     Copying(CopyPlace),
-    /// The connection is about to end.
+    /// The connection is about to close.
     Ending,
 }
 
-/// A replica.
+/// The state of a replica.
 #[derive(Debug)]
-pub struct Follow {
+pub struct Follower {
     max_staleness_ms: u64,
-    standing: Standing,
+    durable_state: DurableState,
     state: State,
     stop: Option<Stop>,
-    /// Pieces of work that storage has not done.
+    /// Storage jobs that are not done yet.
     working: usize,
-    /// The history of the primary, while it is connected.
-    history: History,
+    /// The epoch history of the primary, while connected.
+    history: EpochHistory,
     lag: Lag,
     gaps_at: Sequence,
     gaps: u32,
-    /// Whether to ask for a full copy whatever is there.
+    /// Whether to ask for a full copy even if the replica holds changes.
     fresh: bool,
     heard_ms: u64,
-    pulse_ms: u64,
+    update_sent_ms: u64,
 }
 
-impl Follow {
-    /// A replica of which this is durable, and which takes itself to be up to date for so many milliseconds after a
-    /// heartbeat.
+impl Follower {
+    /// Creates the follower of a replica with this durable state. The replica considers itself up
+    /// to date for `max_staleness_ms` after a heartbeat.
     #[must_use]
-    pub fn new(standing: Standing, max_staleness_ms: u64) -> Self {
-        let applied = match &standing.place {
-            Place::At(position) => position.sequence,
-            Place::Copying(_) => Sequence(0),
+    pub fn new(durable_state: DurableState, max_staleness_ms: u64) -> Self {
+        let applied = match &durable_state.progress {
+            Progress::At(position) => position.sequence,
+            Progress::Copying(_) => Sequence(0),
         };
         Self {
             max_staleness_ms,
-            history: standing.history.clone(),
-            standing,
+            history: durable_state.history.clone(),
+            durable_state,
             state: State::Apart,
             stop: None,
             working: 0,
@@ -130,40 +133,41 @@ impl Follow {
             gaps: 0,
             fresh: false,
             heard_ms: 0,
-            pulse_ms: 0,
+            update_sent_ms: 0,
         }
     }
 
-    /// What is durable.
+    /// What is durable at this replica.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn durable_state(&self) -> &DurableState {
+        &self.durable_state
     }
 
-    /// How far it is behind.
+    /// How far the replica is behind.
     #[must_use]
     pub fn lag(&self) -> &Lag {
         &self.lag
     }
 
-    /// Whether it may answer as one that is up to date with the primary that it follows, or has followed last.
+    /// Whether the replica may answer as up to date with the primary that it follows, or followed
+    /// last.
     #[must_use]
     pub fn is_fresh(&self, now_ms: u64) -> bool {
-        matches!(self.standing.place, Place::At(_))
-            && self.standing.history.reign() == self.history.reign()
+        matches!(self.durable_state.progress, Progress::At(_))
+            && self.durable_state.history.newest_id() == self.history.newest_id()
             && self
                 .lag
                 .staleness_ms(now_ms)
                 .is_some_and(|staleness| staleness <= self.max_staleness_ms)
     }
 
-    /// Why it follows nobody, if it does not.
+    /// Why the replica has stopped following, if it has.
     #[must_use]
     pub fn stop(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }
 
-    /// Whether a connection may be made: there is none, and storage has done all it was told.
+    /// Whether to connect: there is no connection, and storage has done all its work.
     #[must_use]
     pub fn may_connect(&self) -> bool {
         self.state == State::Apart && self.stop.is_none() && self.working == 0
@@ -175,7 +179,7 @@ impl Follow {
         self.working < REPLICA_WORK
     }
 
-    /// An operator has decided that whatever this replica holds may be thrown away.
+    /// An operator has decided that this replica may drop what it holds and be copied again.
     pub fn resync(&mut self) {
         if matches!(self.stop, Some(Stop::Diverged { .. })) {
             self.stop = None;
@@ -183,211 +187,81 @@ impl Follow {
         self.fresh = true;
     }
 
-    /// The connection to a primary is open.
-    pub fn on_connected(&mut self, now_ms: u64) -> Vec<FollowAction> {
-        self.heard_ms = now_ms;
-        self.pulse_ms = now_ms;
-        let ask = match &self.standing.place {
-            _ if self.fresh => Ask::Fresh,
-            Place::At(position) => Ask::Continue(Mark {
-                position: *position,
-                digest: self.standing.last,
-            }),
-            Place::Copying(place) => Ask::Resume(place.clone()),
-        };
-        self.history = self.standing.history.clone();
-        self.state = State::Asking(ask.clone());
-        vec![FollowAction::Send(Message::Follow(Wish {
-            history: self.history.clone(),
-            ask,
-            max_staleness_ms: self.max_staleness_ms,
-        }))]
-    }
-
-    /// The connection is closed, by whomever.
+    /// The connection is closed, no matter by which side.
     pub fn on_disconnected(&mut self) {
         self.state = State::Apart;
     }
 
-    /// Takes a message of the primary.
+    /// Handles a message of the primary.
     pub fn on_message(&mut self, now_ms: u64, message: Message) -> Vec<FollowAction> {
         if matches!(self.state, State::Apart | State::Ending) {
             return vec![];
         }
         self.heard_ms = now_ms;
         match (self.state.clone(), message) {
-            (State::Asking(ask), Message::Welcome(welcome)) => {
-                self.on_welcome(now_ms, &ask, welcome)
+            (State::Asking(start), Message::Welcome(welcome)) => {
+                self.on_welcome(now_ms, &start, welcome)
             }
-            (State::Asking(ask), Message::Refused(refusal)) => self.on_refused(&ask, refusal),
+            (State::Asking(start), Message::Refused(refusal)) => self.on_refused(&start, refusal),
             (State::Following(last), Message::Changes(batch)) => self.on_changes(last, batch),
             (State::Copying(place), Message::Chunk(chunk)) => self.on_chunk(place, chunk),
-            (State::Following(_), Message::Heartbeat(beat)) => {
-                self.lag.on_heartbeat(&beat);
+            (State::Following(_), Message::Heartbeat(heartbeat)) => {
+                self.lag.on_heartbeat(&heartbeat);
                 vec![]
             }
-            // What it says of changes means nothing before the copy is there.
+            // Positions mean nothing before the copy is complete.
             (State::Copying(_), Message::Heartbeat(_)) => vec![],
             _ => vec![self.end(FollowEnd::Protocol("a message out of turn"))],
         }
     }
 
-    fn on_welcome(&mut self, now_ms: u64, ask: &Ask, welcome: Welcome) -> Vec<FollowAction> {
-        let Welcome { history, plan } = welcome;
-        let held = match ask {
-            Ask::Continue(mark) => mark.position.sequence,
-            Ask::Fresh | Ask::Resume(_) => Sequence(0),
-        };
-        // The primary has looked already. It is this node's data that would be lost, so it looks for itself.
-        let lineage = history.compare(Sequence(u64::MAX), &self.standing.history, held);
-        let begins_anew = match &plan {
-            Plan::Feed(_) => false,
-            Plan::Copy(place) => !matches!(ask, Ask::Resume(asked) if asked == place),
-        };
-        match lineage {
-            Lineage::PrimaryIsOlder { newest } => {
-                let refusal = Refusal::Older { epoch: newest };
-                return vec![
-                    FollowAction::Send(Message::Refused(refusal)),
-                    self.end(FollowEnd::Refuses(refusal)),
-                ];
-            }
-            Lineage::Diverged { fork } => return vec![self.diverged(fork, held)],
-            Lineage::Part => {}
-        }
-        let mut actions = vec![];
-        if history.reign() != self.history.reign() || begins_anew {
-            // What another primary has promised says nothing of what this one has.
-            self.lag = Lag::new(if begins_anew { Sequence(0) } else { held });
-        }
-        if history != self.history && !begins_anew {
-            actions.push(self.work(SinkWork::Adopt(history.clone())));
-        }
-        self.history = history;
-        match plan {
-            Plan::Feed(from) if matches!(ask, Ask::Continue(mark) if mark.position == from) => {
-                self.state = State::Following(from);
-                actions.push(self.pulse(now_ms, Some(from)));
-            }
-            Plan::Feed(_) => return vec![self.end(FollowEnd::Protocol("a feed from elsewhere"))],
-            Plan::Copy(place) => {
-                if begins_anew {
-                    let work = SinkWork::BeginCopy(self.history.clone(), place.clone());
-                    actions.push(self.work(work));
-                }
-                self.state = State::Copying(place);
-            }
-        }
-        actions
-    }
-
-    fn on_refused(&mut self, ask: &Ask, refusal: Refusal) -> Vec<FollowAction> {
-        let action = match (refusal, ask) {
-            (Refusal::Diverged { fork }, Ask::Continue(mark)) => {
-                self.diverged(fork, mark.position.sequence)
-            }
-            _ => self.end(FollowEnd::Refused(refusal)),
-        };
-        vec![action]
-    }
-
-    fn diverged(&mut self, fork: Sequence, held: Sequence) -> FollowAction {
-        self.stop = Some(Stop::Diverged { fork, held });
-        self.end(FollowEnd::Refused(Refusal::Diverged { fork }))
-    }
-
-    fn on_changes(&mut self, last: Position, batch: Batch) -> Vec<FollowAction> {
-        let (first, new_last) = (batch.first, batch.last());
-        let of_its_epoch = self.history.epoch_of(first.sequence) == Some(first.epoch)
-            && self.history.epoch_of(new_last.sequence) == Some(first.epoch);
-        let follows = first.sequence == last.sequence.next()
-            || (crate::planted::accepts_gaps() && first.sequence > last.sequence);
-        if !follows || !of_its_epoch {
-            return vec![self.gap(last.sequence)];
-        }
-        self.state = State::Following(new_last);
-        let mut actions = vec![self.work(SinkWork::Apply(batch))];
-        if crate::planted::acknowledges_early() {
-            actions.push(self.pulse(self.heard_ms, Some(new_last)));
-        }
-        actions
-    }
-
-    fn on_chunk(&mut self, mut place: CopyPlace, chunk: Chunk) -> Vec<FollowAction> {
-        if chunk.copy != place.copy
-            || chunk.position != place.position
-            || chunk.after != place.cursor
-        {
-            return vec![self.gap(place.position.sequence)];
-        }
-        place.cursor = chunk.cursor();
-        self.state = match chunk.end {
-            End::More => State::Copying(place),
-            End::Last => State::Following(place.position),
-        };
-        vec![self.work(SinkWork::Install(chunk))]
-    }
-
-    fn gap(&mut self, expected: Sequence) -> FollowAction {
-        if self.gaps_at != expected {
-            self.gaps = 0;
-        }
-        self.gaps_at = expected;
-        self.gaps += 1;
-        if self.gaps >= GAPS_IN_A_ROW {
-            self.gaps = 0;
-            self.fresh = true;
-        }
-        self.end(FollowEnd::Gap { expected })
-    }
-
-    /// Takes what came of the oldest work that was not done.
+    /// Handles the result of the oldest unfinished storage work.
     pub fn on_done(&mut self, now_ms: u64, done: SinkDone) -> Vec<FollowAction> {
         self.working = self.working.saturating_sub(1);
         let visible = match done {
             SinkDone::Adopted(history) => {
-                self.standing.history = history;
+                self.durable_state.history = history;
                 return vec![];
             }
             SinkDone::CopyBegun(history, place) => {
                 self.fresh = false;
-                let place = Place::Copying(place);
-                self.standing = Standing {
+                let progress = Progress::Copying(place);
+                self.durable_state = DurableState {
                     history,
-                    place,
+                    progress,
                     last: None,
                 };
                 return vec![];
             }
             SinkDone::Installed(cursor, end) => {
-                let Place::Copying(place) = &mut self.standing.place else {
+                let Progress::Copying(place) = &mut self.durable_state.progress else {
                     return vec![];
                 };
                 place.cursor = cursor;
-                if end == End::More {
+                if end == CopyEnd::More {
                     return vec![];
                 }
-                self.standing.last = place.last;
+                self.durable_state.last = place.digest.map(Digest);
                 place.position
             }
-            SinkDone::Applied(mark) => {
-                self.standing.last = mark.digest;
-                mark.position
+            SinkDone::Applied(point) => {
+                self.durable_state.last = point.digest;
+                point.position
             }
             SinkDone::Failed(error) => {
                 self.stop = Some(Stop::Storage(error));
                 return vec![self.end(FollowEnd::Storage)];
             }
         };
-        self.standing.place = Place::At(visible);
+        self.durable_state.progress = Progress::At(visible);
         self.lag.on_applied(visible.sequence);
         match self.state {
-            State::Following(_) => vec![self.pulse(now_ms, Some(visible))],
+            State::Following(_) => vec![self.status_update(now_ms, Some(visible))],
             _ => vec![],
         }
     }
 
-    /// Looks at the time. To be called a few times within `HEARTBEAT_MS`.
+    /// Keeps time. Call it a few times per `HEARTBEAT_MS`.
     pub fn on_tick(&mut self, now_ms: u64) -> Vec<FollowAction> {
         if matches!(self.state, State::Apart | State::Ending) {
             return vec![];
@@ -395,29 +269,30 @@ impl Follow {
         if now_ms.saturating_sub(self.heard_ms) > SILENCE_MS {
             return vec![self.end(FollowEnd::Silent)];
         }
-        let due = now_ms.saturating_sub(self.pulse_ms) >= HEARTBEAT_MS;
+        let due = now_ms.saturating_sub(self.update_sent_ms) >= HEARTBEAT_MS;
         if !due || matches!(self.state, State::Asking(_)) {
             return vec![];
         }
-        let durable = match &self.standing.place {
-            Place::At(position) => Some(*position),
-            Place::Copying(_) => None,
+        let durable = match &self.durable_state.progress {
+            Progress::At(position) => Some(*position),
+            Progress::Copying(_) => None,
         };
-        vec![self.pulse(now_ms, durable)]
+        vec![self.status_update(now_ms, durable)]
     }
 
-    /// Tells the primary when keys were last used, if there is one to tell. What is beyond the bounds is left out.
+    /// Reports to the primary when keys were last used. `None` without a primary. Entries beyond
+    /// the limits are dropped.
     #[must_use]
-    pub fn on_used(&self, mut stamps: Vec<Stamp>) -> Option<FollowAction> {
-        stamps.retain(|stamp| stamp.key.len() <= STAMP_KEY_BYTES);
-        stamps.truncate(STAMPS);
+    pub fn on_last_used(&self, mut last_used: Vec<LastUsed>) -> Option<FollowAction> {
+        last_used.retain(|entry| entry.key.len() <= LAST_USED_KEY_BYTES);
+        last_used.truncate(LAST_USED_ENTRIES);
         let connected = matches!(self.state, State::Following(_) | State::Copying(_));
-        connected.then_some(FollowAction::Send(Message::Used(stamps)))
+        connected.then_some(FollowAction::Send(Message::LastUsed(last_used)))
     }
 
-    fn pulse(&mut self, now_ms: u64, durable: Option<Position>) -> FollowAction {
-        self.pulse_ms = now_ms;
-        FollowAction::Send(Message::Pulse(Pulse {
+    fn status_update(&mut self, now_ms: u64, durable: Option<Position>) -> FollowAction {
+        self.update_sent_ms = now_ms;
+        FollowAction::Send(Message::StatusUpdate(StatusUpdate {
             durable,
             sent_ms: now_ms,
         }))

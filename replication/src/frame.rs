@@ -1,35 +1,36 @@
-//! Frames: how a stream of bytes is cut into messages, and how damage on the way is noticed.
+//! Frames: they divide a stream of bytes into messages and detect damage.
 //!
 //! ```text
 //! u32 length of the body   u32 CRC-32C of the length's four bytes and the body   body
 //! ```
 //!
-//! Guarantees: no more is kept than the longest frame that is allowed at the time; a frame is handed out whole or not at
-//! all; however the bytes are split, the frames are the same. The checksum tells a damaged line from a peer that means
-//! something else; that nobody has altered the body is up to its seal (`session.rs`).
+//! Guarantees: the decoder buffers at most one frame of the length that is allowed at the time. It
+//! returns a frame whole or not at all. How the bytes are split does not change the frames. The
+//! checksum detects damage on the line; protection against an attacker is the job of the seal
+//! (`session.rs`).
 
 use crate::limits::HANDSHAKE_FRAME_BYTES;
 
 /// Bytes before the body.
 const HEAD_BYTES: usize = 8;
 
-/// Bytes that are no frame. The connection cannot be read any further.
+/// Invalid bytes. The rest of the connection cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Longer than is allowed, or empty; retry on a new connection.
+    /// Longer than allowed, or empty; retry on a new connection.
     #[error("a frame of {length} bytes where 1 to {most} are allowed")]
     Length {
-        /// The length that it claims.
+        /// The length in the frame's head.
         length: usize,
-        /// The longest that is allowed.
+        /// The longest length allowed.
         most: usize,
     },
-    /// Damaged on the way; retry on a new connection.
+    /// Damaged in transit; retry on a new connection.
     #[error("a frame whose checksum does not match")]
     Checksum,
 }
 
-/// Appends the frame with this body to `out`. The caller sees to it that the body is not longer than the reader allows.
+/// Appends the frame with this body to `out`. The body must not be longer than the reader allows.
 pub fn append(body: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
     out.reserve(HEAD_BYTES + body.len());
@@ -42,11 +43,11 @@ fn checksum(length: [u8; 4], body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), body)
 }
 
-/// Cuts a stream of bytes into the bodies of frames.
+/// Extracts the bodies of frames from a stream of bytes.
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// Bytes at the beginning of the buffer that have been handed out.
+    /// Bytes at the start of the buffer that were returned already.
     taken: usize,
     most: usize,
 }
@@ -58,7 +59,8 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// At the beginning of a stream, where only the short frames of a handshake are allowed.
+    /// Creates a decoder for a new stream. Only the short frames of a handshake are allowed at
+    /// first.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -68,29 +70,29 @@ impl Decoder {
         }
     }
 
-    /// From here on bodies may have up to `most` bytes.
+    /// Allows bodies of up to `most` bytes from here on.
     pub fn allow(&mut self, most: usize) {
         self.most = most;
     }
 
-    /// Takes bytes as they arrive. Call [`Decoder::next_frame`] until it has none before giving more: what is kept is then
-    /// less than a frame.
+    /// Adds bytes that have arrived. Call [`Decoder::next_frame`] until it returns `None` before
+    /// adding more: the buffer then holds less than a frame.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The body of the next frame; `None` when it is not whole yet.
+    /// The body of the next frame; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// [`FrameError`]: what follows in the stream means nothing.
+    /// [`FrameError`]: the rest of the stream is unusable.
     pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         let rest = self.buffer.get(self.taken..).unwrap_or_default();
         let Some((length, after)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
         };
-        // Judged before the body is there, so that nobody can make the buffer grow.
+        // Checked before the body arrives, so that a peer cannot make the buffer grow.
         let body_length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
         if body_length == 0 || body_length > self.most {
             return Err(FrameError::Length {

@@ -1,20 +1,22 @@
-//! How far a replica is behind, by its own clock alone.
+//! How far a replica is behind, measured with its own clock only.
 //!
-//! Guarantees: the staleness is never understated, however long messages have been under way and whatever the clocks of
-//! the nodes say. A replica sends the time of its own clock with a pulse; the primary repeats it in a heartbeat beside its
-//! last change. When the replica has applied that change, it holds all that was durable with the primary when the pulse was
-//! sent: it is as fresh as that moment. Only the clocks' rates must agree.
+//! Guarantees: the staleness is never understated, whatever the delay of messages and the offset of
+//! clocks. A replica sends its own time in a status update; the primary repeats it in a heartbeat
+//! next to its last change. When the replica has applied that change, it holds everything that was
+//! durable at the primary when the status update was sent: it is as fresh as that moment. Only the
+//! rates of the clocks must agree.
 
 use std::collections::VecDeque;
 
+use talos_model::Sequence;
+
 use crate::limits::PROMISES;
 use crate::message::Heartbeat;
-use crate::position::Sequence;
 
-/// "Whoever has this change is as fresh as this moment."
+/// A replica that has applied the change `committed` is as fresh as `moment_ms`.
 #[derive(Clone, Copy, Debug)]
 struct Promise {
-    head: Sequence,
+    committed: Sequence,
     moment_ms: u64,
 }
 
@@ -22,48 +24,53 @@ struct Promise {
 #[derive(Clone, Debug, Default)]
 pub struct Lag {
     applied: Sequence,
-    head: Sequence,
+    committed: Sequence,
     primary_time_ms: Option<i64>,
     promises: VecDeque<Promise>,
     fresh_ms: Option<u64>,
 }
 
 impl Lag {
-    /// Of a replica that has applied the changes up to this one and has heard of nobody.
+    /// Creates the lag of a replica that has applied the changes up to `applied` and has received
+    /// no heartbeat.
     #[must_use]
     pub fn new(applied: Sequence) -> Self {
         Self {
             applied,
-            head: applied,
+            committed: applied,
             ..Self::default()
         }
     }
 
-    /// Takes a heartbeat.
-    pub fn on_heartbeat(&mut self, beat: &Heartbeat) {
-        self.head = self.head.max(beat.head.sequence);
-        self.primary_time_ms = Some(beat.time_ms);
-        let Some(moment_ms) = beat.echo_ms else {
+    /// Handles a heartbeat.
+    pub fn on_heartbeat(&mut self, heartbeat: &Heartbeat) {
+        self.committed = self.committed.max(heartbeat.committed.sequence);
+        self.primary_time_ms = Some(heartbeat.time_ms);
+        let Some(moment_ms) = heartbeat.echo_ms else {
             return;
         };
-        // When all places are taken the newest goes unheard: what is kept is older, and the staleness overstated.
+        // When the queue is full the newest promise is dropped: the older ones overstate the
+        // staleness.
         if self.promises.len() < PROMISES {
-            let head = beat.head.sequence;
-            self.promises.push_back(Promise { head, moment_ms });
+            let committed = heartbeat.committed.sequence;
+            self.promises.push_back(Promise {
+                committed,
+                moment_ms,
+            });
         }
         self.redeem();
     }
 
-    /// Notes that the changes up to this one are durable and visible.
+    /// The changes up to `applied` are durable and visible.
     pub fn on_applied(&mut self, applied: Sequence) {
         self.applied = applied;
-        self.head = self.head.max(applied);
+        self.committed = self.committed.max(applied);
         self.redeem();
     }
 
     fn redeem(&mut self) {
         while let Some(promise) = self.promises.front().copied() {
-            if promise.head > self.applied {
+            if promise.committed > self.applied {
                 return;
             }
             self.fresh_ms = self.fresh_ms.max(Some(promise.moment_ms));
@@ -71,20 +78,20 @@ impl Lag {
         }
     }
 
-    /// How many changes are missing, as far as the primary has said.
+    /// How many changes are missing, as far as the primary has announced them.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.head.0.saturating_sub(self.applied.0)
+        self.committed.0.saturating_sub(self.applied.0)
     }
 
-    /// For how many milliseconds the primary may have had changes that are missing here; `None` = it has not been reached
-    /// since the start.
+    /// For how many milliseconds the primary may have had changes that are missing here; `None` if
+    /// no primary was reached since the start.
     #[must_use]
     pub fn staleness_ms(&self, now_ms: u64) -> Option<u64> {
         self.fresh_ms.map(|fresh| now_ms.saturating_sub(fresh))
     }
 
-    /// What the primary's wall clock said when it was last heard of, in milliseconds since 1970.
+    /// The primary's wall clock at its last heartbeat, in milliseconds since 1970.
     #[must_use]
     pub fn primary_time_ms(&self) -> Option<i64> {
         self.primary_time_ms
@@ -94,13 +101,13 @@ impl Lag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Epoch, Position};
+    use talos_model::{Epoch, Position};
 
-    fn beat(head: u64, echo_ms: u64) -> Heartbeat {
+    fn heartbeat(committed: u64, echo_ms: u64) -> Heartbeat {
         Heartbeat {
-            head: Position {
+            committed: Position {
                 epoch: Epoch(1),
-                sequence: Sequence(head),
+                sequence: Sequence(committed),
             },
             time_ms: 77,
             echo_ms: Some(echo_ms),
@@ -111,13 +118,13 @@ mod tests {
     fn a_replica_is_as_fresh_as_the_last_promise_that_it_has_redeemed() {
         let mut lag = Lag::new(Sequence(5));
         assert_eq!(lag.staleness_ms(1000), None);
-        lag.on_heartbeat(&beat(7, 1000));
+        lag.on_heartbeat(&heartbeat(7, 1000));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (2, None));
         lag.on_applied(Sequence(6));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (1, None));
         lag.on_applied(Sequence(7));
         assert_eq!((lag.changes(), lag.staleness_ms(1010)), (0, Some(10)));
-        lag.on_heartbeat(&beat(9, 1100));
+        lag.on_heartbeat(&heartbeat(9, 1100));
         assert_eq!((lag.changes(), lag.staleness_ms(1200)), (2, Some(200)));
         lag.on_applied(Sequence(9));
         assert_eq!(lag.staleness_ms(1200), Some(100));
@@ -129,7 +136,7 @@ mod tests {
         let mut lag = Lag::new(Sequence(5));
         lag.on_heartbeat(&Heartbeat {
             echo_ms: None,
-            ..beat(5, 0)
+            ..heartbeat(5, 0)
         });
         assert_eq!(lag.staleness_ms(1000), None);
     }
@@ -138,7 +145,7 @@ mod tests {
     fn promises_that_find_no_place_are_not_kept() {
         let mut lag = Lag::new(Sequence(0));
         for echo in 0..PROMISES as u64 + 50 {
-            lag.on_heartbeat(&beat(1, echo));
+            lag.on_heartbeat(&heartbeat(1, echo));
         }
         lag.on_applied(Sequence(1));
         assert_eq!(lag.staleness_ms(1000), Some(1001 - PROMISES as u64));

@@ -1,45 +1,54 @@
-//! Replication: one primary, any number of replicas, each of them a full copy that can verify by itself.
+//! Replication: one primary and any number of replicas. Each replica is a full copy that verifies
+//! on its own.
 //!
-//! This crate is made of state machines, and of [`driver`]s that connect them. The machines know no clock, no socket and no
-//! disk: what happens is told to them together with the time, and they answer with what is to be done:
+//! The crate holds state machines and the [`driver`]s that run them. A state machine uses no clock,
+//! no socket and no disk. The driver calls it with each event and the time, and the machine returns
+//! the actions to take:
 //!
 //! ```text
-//! bytes ─ Link (frame, handshake, session) ─ messages ─┬─ Feed   (primary) ─ SourceWork ─ ChangeSource
-//!                                                      └─ Follow (replica) ─ SinkWork   ─ ChangeSink
-//!                                     Feed ─ Acks: which writes are durable where
+//! bytes ─ Link (frame, handshake, session) ─ messages
+//!     messages ─┬─ Feed     (primary) ─ SourceWork ─ ChangeSource
+//!               └─ Follower (replica) ─ SinkWork   ─ ChangeSink
+//!     Feed ─ Acks: which writes are durable where
 //! ```
 //!
-//! What a driver has to see to:
+//! A driver must keep these rules:
 //!
-//! 1. Actions are carried out in their order, and those of one call before the next call to the same machine. Only storage may
-//!    take its time: its work is done in the order in which it was named, and what came of it is told.
-//! 2. [`feed::Moment`] is read anew for every call, after [`acks::Acks`] has been told of everything before.
-//! 3. A write is handed to [`acks::Acks`] when it is durable and before it is acknowledged, whatever it waits for.
-//! 4. Whenever a feed's connection ends, by whomever, [`acks::Acks::on_left`] is called.
-//! 5. Nothing is read from a connection while [`follow::Follow::wants_input`] says no, and [`feed::Feed::on_room`] is called
-//!    when what was sent has left but for some bytes: so memory is bounded on both sides.
-//! 6. A promotion makes the history of [`history::History::promoted`] durable before the first change of the epoch.
+//! 1. Carry out the actions of a call in order, and before the next call to the same machine. Only
+//!    storage work may take longer: do it in the order in which it was returned, and report each
+//!    result.
+//! 2. Read [`feed::Moment`] anew for every call, after [`acks::Acks`] has received everything
+//!    earlier.
+//! 3. Hand every write to [`acks::Acks`] when it is durable and before it is acknowledged, even if
+//!    it waits for no replica.
+//! 4. Call [`acks::Acks::on_left`] whenever the connection of a feed ends, no matter which side
+//!    closed it.
+//! 5. Read nothing from a connection while [`follow::Follower::wants_input`] is false, and call
+//!    [`feed::Feed::on_room`] when all but a few bytes have been sent. This bounds memory on both
+//!    sides.
+//! 6. On a promotion, make the result of [`talos_model::EpochHistory::promoted`] durable before the
+//!    first change of the epoch.
 //!
-//! Everything that a node says of itself goes through [`history`]: which epochs it knows, and how far its changes reach.
+//! Nodes compare which epochs they know, and where their changes part, by
+//! [`talos_model::EpochHistory::compare`].
 
 #![forbid(unsafe_code)]
 
 pub mod acks;
 pub mod backoff;
+mod divergence;
 pub mod driver;
+mod failpoint;
 pub mod feed;
 pub mod follow;
 pub mod frame;
 pub mod handshake;
-pub mod history;
+pub mod ids;
 pub mod lag;
 pub mod limits;
 pub mod link;
 pub mod message;
 pub mod message_format;
-pub mod node;
-mod planted;
-pub mod position;
 #[cfg(test)]
 mod random;
 pub mod refusal;
@@ -49,6 +58,5 @@ pub mod session;
 mod simulation;
 pub mod sink;
 pub mod source;
-pub mod store;
 pub mod throttle;
 mod wire;

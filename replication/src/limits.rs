@@ -1,71 +1,74 @@
-//! Every bound of replication, in one place.
+//! All limits of replication.
 
 use std::time::Duration;
 
-/// The oldest version of the protocol that this release speaks.
+/// The oldest protocol version that this release supports.
 pub const VERSION_MIN: u16 = 1;
-/// The newest version of the protocol that this release speaks.
+/// The newest protocol version that this release supports.
 pub const VERSION_MAX: u16 = 1;
 
-/// The longest frame before the other side has proven who it is, in bytes without the frame's head.
+/// The longest frame during the handshake, in bytes without the frame's head.
 pub const HANDSHAKE_FRAME_BYTES: usize = 256;
-/// The longest frame afterwards, in bytes without the frame's head.
+/// The longest frame after the handshake, in bytes without the frame's head.
 pub const FRAME_BYTES: usize = 4 << 20;
-/// The longest change, in bytes: a key with all its fields at their longest takes less than a quarter.
+/// The longest change, in bytes. A key with all fields at their maximum takes less than a quarter
+/// of it.
 pub const CHANGE_BYTES: usize = 1 << 20;
-/// Bytes of changes after which a batch ends; one more change may follow what is just below.
+/// A batch ends after this many bytes of changes. The last change may exceed it.
 pub const BATCH_BYTES: usize = 256 << 10;
-/// Changes of one batch.
+/// The most changes in one batch.
 pub const BATCH_CHANGES: usize = 4096;
-/// Bytes of rows after which a chunk of a full copy ends.
+/// A chunk of a full copy ends after this many bytes of rows.
 pub const CHUNK_BYTES: usize = 256 << 10;
-/// Rows of one chunk.
+/// The most rows in one chunk.
 pub const CHUNK_ROWS: usize = 8192;
 /// The longest key of a row.
 pub const ROW_KEY_BYTES: usize = 1024;
 /// The longest value of a row.
 pub const ROW_VALUE_BYTES: usize = CHANGE_BYTES;
 /// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
-pub const HISTORY_EPOCHS: usize = 256;
-/// Lists of stamps that wait until a replica sends them.
-pub const USED_WAITING: usize = 4;
-/// Stamps of last uses in one frame.
-pub const STAMPS: usize = 4096;
-/// The longest key of a stamp.
-pub const STAMP_KEY_BYTES: usize = 64;
-/// Secrets that a node accepts besides its own, so that a secret can be replaced node by node.
+pub const HISTORY_EPOCHS: usize = talos_model::limits::EPOCH_HISTORY_EPOCHS;
+/// Lists of last uses that may wait until a replica sends them.
+pub const LAST_USED_QUEUE: usize = 4;
+/// The most last uses in one frame.
+pub const LAST_USED_ENTRIES: usize = 4096;
+/// The longest key of an entry.
+pub const LAST_USED_KEY_BYTES: usize = 64;
+/// Secrets that a node accepts in addition to its own, so that a secret can be replaced node by
+/// node.
 pub const SECRETS_RETIRED: usize = 8;
 /// The shortest shared secret, in bytes.
 pub const SECRET_BYTES_MIN: usize = 32;
 
-/// Pieces of work that a replica's storage may have waiting before no more is read from the connection.
+/// Storage jobs that may wait at a replica. With this many it reads no more from the connection.
 pub const REPLICA_WORK: usize = 8;
-/// For so long a copy that nobody reads is kept, even when another one is wanted: twice the longest pause before a replica calls
-/// again. A replica that never comes back keeps others waiting no longer.
+/// How long an unread copy is kept while another one is requested: twice the longest pause before a
+/// replica connects again. A replica that never returns blocks others no longer than that.
 pub const COPY_IDLE: Duration = Duration::from_millis(2 * BACKOFF_MS_MAX);
-/// Times in a row that a feed may break off at the same place before the replica asks for a full copy instead.
+/// Gaps in a row at the same place after which a replica asks for a full copy.
 pub const GAPS_IN_A_ROW: u32 = 3;
-/// Promises of freshness that a replica keeps until it has applied what they speak of.
+/// Promises of freshness that a replica keeps until it has applied their changes.
 pub const PROMISES: usize = 64;
-/// Writes that may wait for replicas.
+/// Writes that may wait for replicas at the same time.
 pub const WAITING_WRITES: usize = 16_384;
-/// Connections at a time whose other side has not proven yet who it is; further ones wait.
+/// Connections that may be in the handshake at the same time; further ones wait.
 pub const HANDSHAKES: usize = 32;
-/// Replicas that a primary keeps account of, and feeds.
+/// Replicas that a primary tracks and feeds.
 pub const REPLICAS: usize = 256;
 
-/// Milliseconds in which a connection has to get through the handshake.
+/// Milliseconds that a handshake may take.
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// Milliseconds between two heartbeats of either side.
 pub const HEARTBEAT_MS: u64 = 250;
-/// Milliseconds of silence after which a connection is given up.
+/// A connection is closed after this many milliseconds of silence.
 pub const SILENCE_MS: u64 = 5_000;
-/// Milliseconds before the first attempt to connect again.
+/// The first pause before connecting again, in milliseconds.
 pub const BACKOFF_MS_MIN: u64 = 100;
-/// Milliseconds between two attempts to connect, at most.
+/// The longest pause before connecting again, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 10_000;
 
-/// Bytes that go around the fields of a message: kind, position, counts and lengths of the largest kind, and the seal.
+/// Bytes of a message besides its variable fields: kind, position, counts and lengths of the
+/// largest kind, and the seal.
 const MESSAGE_OVERHEAD_BYTES: usize = 4096;
 
 const _: () = assert!(VERSION_MIN <= VERSION_MAX);
@@ -75,22 +78,8 @@ const _: () = assert!(
     CHUNK_BYTES + ROW_KEY_BYTES + ROW_VALUE_BYTES + 10 * CHUNK_ROWS + MESSAGE_OVERHEAD_BYTES
         <= FRAME_BYTES
 );
-const _: () = assert!(STAMPS * (STAMP_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
+const _: () =
+    assert!(LAST_USED_ENTRIES * (LAST_USED_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HISTORY_EPOCHS * 32 + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HEARTBEAT_MS * 4 <= SILENCE_MS);
 const _: () = assert!(BACKOFF_MS_MIN <= BACKOFF_MS_MAX);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The settings cannot see these limits and repeat two of them.
-    #[test]
-    fn the_settings_allow_what_replication_can_do() {
-        assert_eq!(talos_config::REPLICATION_MIN_ACKS_MAX, REPLICAS as u64);
-        assert_eq!(
-            talos_config::REPLICATION_SECRETS_RETIRED_MAX,
-            SECRETS_RETIRED
-        );
-    }
-}

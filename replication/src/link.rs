@@ -1,50 +1,52 @@
-//! One connection as either side sees it: bytes in, messages out, and the other way round.
+//! One connection, seen from either side: converts received bytes to messages and messages to
+//! bytes.
 //!
-//! Guarantees: no message comes out before the other side has proven who it is, and none goes in; after an error the
-//! connection is over. A connection that is not through the handshake in time is given up, so that strangers cannot hold
-//! places that replicas need.
+//! Guarantees: no message is received or sent before the other side has proven its identity. After
+//! an error the connection is over. A handshake that takes too long ends the connection, so that
+//! strangers cannot occupy slots that replicas need.
 
 use crate::frame::{self, Decoder, FrameError};
 use crate::handshake::{
-    HandshakeError, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake, Step,
+    HandshakeError, HandshakeStep, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake,
 };
+use crate::ids::NodeId;
 use crate::limits::{FRAME_BYTES, HANDSHAKE_MS};
 use crate::message::Message;
 use crate::message_format;
-use crate::position::NodeId;
 use crate::session::{SEAL_BYTES, Session, SessionError};
 use crate::wire::Malformed;
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The bytes are no frames; retry.
+    /// Invalid frames; retry.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// No agreement on who is who.
+    /// The handshake has failed.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// The seal is broken; retry, and look who is on the line.
+    /// The seal is broken. Retry, and check who can alter the traffic.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The other side speaks another language; for the operator.
+    /// The other side sends invalid messages; for the operator.
     #[error(transparent)]
     Message(#[from] Malformed),
     /// The handshake took too long; retry.
     #[error("the handshake was not through after {HANDSHAKE_MS} ms")]
     Slow,
-    /// A message before the handshake was through, or after the end; a defect of this program.
+    /// A message before the end of the handshake, or after the end of the connection: a bug in this
+    /// program.
     #[error("the connection is not open")]
     NotOpen,
-    /// A message that no reader would take; a defect of this program.
+    /// A message that no reader accepts: a bug in this program.
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
 }
 
-/// What came in.
+/// What was received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// The other side has proven to be this node; messages may be sent.
+    /// The other side has proven to be this node. Messages may be sent from now on.
     Open(NodeId),
     /// A message.
     Message(Message),
@@ -67,7 +69,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The connection of a replica that calls a primary. The bytes are to be sent.
+    /// A replica's end, which connects to a primary. Send the returned bytes.
     #[must_use]
     pub fn call(identity: Identity, nonce: Nonce, now_ms: u64) -> (Self, Vec<u8>) {
         let (handshake, hello) = ReplicaHandshake::begin(identity, nonce);
@@ -77,7 +79,7 @@ impl Link {
         (Self::new(stage, now_ms), out)
     }
 
-    /// The connection of a primary that was called.
+    /// A primary's end of a connection that it has accepted.
     #[must_use]
     pub fn answer(identity: Identity, nonce: Nonce, now_ms: u64) -> Self {
         let handshake = PrimaryHandshake::begin(identity, nonce);
@@ -98,10 +100,11 @@ impl Link {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// Takes bytes from the connection, and appends what is to be sent at once to `out`: after an error, too.
+    /// Handles received bytes. Appends the bytes to send to `out`, after an error as well.
     ///
     /// # Errors
-    /// [`LinkError`]: send what is in `out`, and close. What came before the error is lost with it.
+    /// [`LinkError`]: send the bytes in `out`, then close. Messages received before the error are
+    /// lost.
     pub fn on_bytes(
         &mut self,
         bytes: &[u8],
@@ -143,11 +146,11 @@ impl Link {
             Stage::Over => return Err(LinkError::NotOpen),
         };
         match step {
-            Ok(Step::Send(answer)) => {
+            Ok(HandshakeStep::Send(answer)) => {
                 frame::append(&answer, out);
                 Ok(None)
             }
-            Ok(Step::Done(answer, peer)) => {
+            Ok(HandshakeStep::Done(answer, peer)) => {
                 if let Some(answer) = answer {
                     frame::append(&answer, out);
                 }
@@ -168,7 +171,7 @@ impl Link {
     /// Appends the frame of a message to `out`.
     ///
     /// # Errors
-    /// [`LinkError`]: the connection is to be closed.
+    /// [`LinkError`]: close the connection.
     pub fn send(&mut self, message: &Message, out: &mut Vec<u8>) -> Result<(), LinkError> {
         let Stage::Open(session) = &mut self.stage else {
             return Err(LinkError::NotOpen);
@@ -181,10 +184,10 @@ impl Link {
         Ok(())
     }
 
-    /// Looks at the time.
+    /// Checks the deadline of the handshake.
     ///
     /// # Errors
-    /// [`LinkError::Slow`]: the connection is to be closed.
+    /// [`LinkError::Slow`]: close the connection.
     pub fn on_tick(&mut self, now_ms: u64) -> Result<(), LinkError> {
         let late = now_ms.saturating_sub(self.since_ms) > HANDSHAKE_MS;
         if late && matches!(self.stage, Stage::Calling(_) | Stage::Called(_)) {
@@ -198,8 +201,8 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Pulse;
-    use crate::position::ClusterId;
+    use crate::ids::ClusterId;
+    use crate::message::StatusUpdate;
     use crate::secret::{Secrets, SharedSecret};
 
     fn identity(node: u8, secret: u8) -> Identity {
@@ -213,14 +216,14 @@ mod tests {
         }
     }
 
-    fn pulse() -> Message {
-        Message::Pulse(Pulse {
+    fn status_update() -> Message {
+        Message::StatusUpdate(StatusUpdate {
             durable: None,
             sent_ms: 0x5ec1_2e75_ec12_e75e,
         })
     }
 
-    /// A replica and a primary that have met.
+    /// Both ends of a connection after the handshake.
     fn open() -> (Link, Link) {
         let (mut replica, hello) = Link::call(identity(1, 7), Nonce([1; 32]), 0);
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 0);
@@ -238,18 +241,24 @@ mod tests {
     fn messages_pass_when_both_have_proven_themselves() {
         let (mut replica, mut primary) = open();
         let mut out = Vec::new();
-        replica.send(&pulse(), &mut out).unwrap();
-        replica.send(&pulse(), &mut out).unwrap();
+        replica.send(&status_update(), &mut out).unwrap();
+        replica.send(&status_update(), &mut out).unwrap();
         let readable = 0x5ec1_2e75_ec12_e75e_u64.to_le_bytes();
         assert!(!out.windows(8).any(|window| window == readable));
         let messages = primary.on_bytes(&out, &mut vec![]).unwrap();
-        assert_eq!(messages, [(); 2].map(|()| Incoming::Message(pulse())));
+        assert_eq!(
+            messages,
+            [(); 2].map(|()| Incoming::Message(status_update()))
+        );
     }
 
     #[test]
     fn nothing_is_said_before() {
         let (mut replica, hello) = Link::call(identity(1, 7), Nonce([1; 32]), 0);
-        assert_eq!(replica.send(&pulse(), &mut vec![]), Err(LinkError::NotOpen));
+        assert_eq!(
+            replica.send(&status_update(), &mut vec![]),
+            Err(LinkError::NotOpen)
+        );
         let mut primary = Link::answer(identity(2, 8), Nonce([2; 32]), 0);
         let (mut challenge, mut evidence, mut refusal) = (vec![], vec![], vec![]);
         primary.on_bytes(&hello, &mut challenge).unwrap();
@@ -262,10 +271,10 @@ mod tests {
             "refused by the other node: the shared secret could not be proven"
         );
         assert_eq!(primary.on_bytes(&[], &mut vec![]), Err(LinkError::NotOpen));
-        // A message that needs no proof does not exist.
+        // No message is accepted without a proof.
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 0);
         let mut frame = Vec::new();
-        frame::append(&message_format::encode(&pulse()), &mut frame);
+        frame::append(&message_format::encode(&status_update()), &mut frame);
         assert!(primary.on_bytes(&frame, &mut vec![]).is_err());
     }
 

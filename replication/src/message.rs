@@ -1,69 +1,71 @@
-//! What two nodes say to each other once they have proven who they are.
+//! The messages between two nodes after the handshake.
 
-use crate::history::History;
-use crate::position::{CopyId, Position, Sequence};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
+};
+
 use crate::refusal::Refusal;
 
-/// A message. The first six are the replica's and the primary's in turn: a connection begins with `Follow`, which is
-/// answered by `Welcome` or `Refused`.
+/// A message. A replica begins with `Follow`; the primary answers with `Welcome` or `Refused`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Replica: what it holds and wants.
-    Follow(Follow),
-    /// Replica: it is there, and this is durable.
-    Pulse(Pulse),
+    /// Replica: what it holds and where it wants to start.
+    Follow(FollowRequest),
+    /// Replica: it is alive, and what is durable there.
+    StatusUpdate(StatusUpdate),
     /// Replica: when keys were last used there.
-    Used(Vec<Stamp>),
-    /// Primary: what will follow.
+    LastUsed(Vec<LastUsed>),
+    /// Primary: what it will send.
     Welcome(Welcome),
-    /// Primary: nothing will follow.
+    /// Primary: it will send nothing.
     Refused(Refusal),
     /// Primary: changes, in order, without a gap.
     Changes(Batch),
-    /// Primary: it is there, and this is its last change.
+    /// Primary: it is alive, and its last change.
     Heartbeat(Heartbeat),
     /// Primary: a part of a full copy.
     Chunk(Chunk),
 }
 
-/// The wish of a replica.
+/// A replica's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Follow {
-    /// The epochs that it knows.
-    pub history: History,
-    /// From where it wants to go on.
-    pub ask: Ask,
-    /// For how many milliseconds after it has last been up to date it goes on to answer.
+pub struct FollowRequest {
+    /// The epochs that the replica knows.
+    pub history: EpochHistory,
+    /// Where to start.
+    pub start: StartFrom,
+    /// For how many milliseconds the replica goes on answering after it was last up to date.
     pub max_staleness_ms: u64,
 }
 
-/// From where a replica wants to go on.
+/// Where a replica wants to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// After this change, the last that is durable with it.
-    Continue(Mark),
-    /// From nothing: whatever it holds, it will throw away.
-    Fresh,
-    /// In the midst of a full copy, at this place.
-    Resume(CopyPlace),
+pub enum StartFrom {
+    /// After this change, the last that is durable at the replica.
+    Change(LogPoint),
+    /// From nothing, with a full copy. The replica will drop what it holds.
+    Nothing,
+    /// In the middle of a full copy, after this place.
+    Copy(CopyPlace),
 }
 
-/// The last change that a node holds.
+/// A change in the log, identified by position and content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Its place.
+pub struct LogPoint {
+    /// Its position.
     pub position: Position,
-    /// What it says, in short; `None` before the first change.
+    /// The digest of its bytes; `None` before the first change.
     pub digest: Option<Digest>,
 }
 
-/// The bytes of a change in short, by which two nodes find out whether they mean the same one. A primary that was brought back
-/// from a backup gives a sequence a second time; so does one whose disk has lost what it had promised to keep.
+/// A digest of a change's bytes, by which two nodes check that they hold the same change. A primary
+/// that was restored from a backup uses a sequence a second time; so does one whose disk has lost
+/// synced writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(pub u64);
 
 impl Digest {
-    /// Of a change as storage writes it: the first eight bytes of its SHA-256.
+    /// Digests a change as storage writes it: the first eight bytes of its SHA-256, little endian.
     #[must_use]
     pub fn of(change: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, change);
@@ -72,81 +74,59 @@ impl Digest {
     }
 }
 
-/// A place in a full copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyPlace {
-    /// Which copy.
-    pub copy: CopyId,
-    /// The change that it is consistent with.
-    pub position: Position,
-    /// What that change says, in short.
-    pub last: Option<Digest>,
-    /// The rows before this are there.
-    pub cursor: Cursor,
-}
-
-/// A place among the rows of a copy: they are ordered by family, then by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// The family of the last row that is there.
-    pub family: u16,
-    /// Its key; empty = before the first row of the family.
-    pub key: Vec<u8>,
-}
-
-/// The life sign of a replica.
+/// A replica's sign of life and its acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulse {
-    /// The last change that is durable and visible there; `None` = it is in the midst of a full copy.
+pub struct StatusUpdate {
+    /// The last change that is durable and visible there; `None` in the middle of a full copy.
     pub durable: Option<Position>,
-    /// The replica's own monotonic clock, in milliseconds; the primary only repeats it.
+    /// The replica's monotonic clock, in milliseconds. The primary only repeats it.
     pub sent_ms: u64,
 }
 
 /// When a key was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// The key, as storage names it.
+pub struct LastUsed {
+    /// The key's name in storage.
     pub key: Vec<u8>,
-    /// Milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub time_ms: i64,
 }
 
-/// The answer to a wish that is granted.
+/// The answer to a request that is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The epochs of the primary, which the replica makes its own before it takes anything else.
-    pub history: History,
-    /// What follows.
+    /// The epochs of the primary. The replica adopts them before it accepts anything else.
+    pub history: EpochHistory,
+    /// What the primary will send.
     pub plan: Plan,
 }
 
-/// What a replica will get.
+/// What a primary will send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// The changes after this position.
     Feed(Position),
-    /// The rows of a full copy from this place on, then the changes after it.
+    /// The rows of a full copy after this place, then the changes after the copy.
     Copy(CopyPlace),
 }
 
-/// Changes that follow one another, all of one epoch.
+/// Consecutive changes of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The place of the first one.
+    /// The position of the first one.
     pub first: Position,
     /// Their bytes, as storage writes them; at least one.
     pub changes: Vec<Vec<u8>>,
 }
 
 impl Batch {
-    /// What the last one says, in short.
+    /// The digest of the last one.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(self.changes.last().map_or(&[], Vec::as_slice))
     }
 
-    /// The place of the last one.
+    /// The position of the last one.
     #[must_use]
     pub fn last(&self) -> Position {
         Position {
@@ -162,70 +142,39 @@ impl Batch {
     }
 }
 
-/// The life sign of a primary.
+/// A primary's sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// Its last durable change.
-    pub head: Position,
-    /// Its wall clock, in milliseconds since 1970; to show, never to judge by.
+    pub committed: Position,
+    /// Its wall clock, in milliseconds since 1970. For display only.
     pub time_ms: i64,
-    /// What the newest pulse of the replica said of its own clock; `None` while the replica is not counted among those that
-    /// a write may wait for.
+    /// The replica's clock from its newest status update; `None` while writes cannot wait for the
+    /// replica yet.
     pub echo_ms: Option<u64>,
 }
 
-/// Rows of a full copy that follow one another.
+/// Consecutive rows of a full copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Which copy.
-    pub copy: CopyId,
-    /// The change that it is consistent with.
+    pub copy: CopyName,
+    /// The change that the copy is consistent with.
     pub position: Position,
     /// The place after which the rows follow.
-    pub after: Cursor,
-    /// The rows; none only in the last chunk.
-    pub rows: Vec<Row>,
+    pub after: CopyCursor,
+    /// The rows; only the last chunk may have none.
+    pub rows: Vec<CopyRow>,
     /// Whether more rows follow.
-    pub end: End,
+    pub end: CopyEnd,
 }
 
 impl Chunk {
     /// The place of the last row.
     #[must_use]
-    pub fn cursor(&self) -> Cursor {
+    pub fn cursor(&self) -> CopyCursor {
         self.rows
             .last()
-            .map_or_else(|| self.after.clone(), Row::cursor)
-    }
-}
-
-/// Whether something goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// There is more.
-    More,
-    /// That was all.
-    Last,
-}
-
-/// One row of a full copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Which kind of row; storage knows what it means.
-    pub family: u16,
-    /// Its key, not empty.
-    pub key: Vec<u8>,
-    /// Its value.
-    pub value: Vec<u8>,
-}
-
-impl Row {
-    /// The place of the row.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        Cursor {
-            family: self.family,
-            key: self.key.clone(),
-        }
+            .map_or_else(|| self.after.clone(), CopyRow::cursor)
     }
 }

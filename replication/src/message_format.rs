@@ -1,54 +1,60 @@
-//! The bytes of messages, inside the seal.
+//! The encoding of messages, inside the seal.
 //!
 //! ```text
 //! u8 kind   u64 epoch   u64 sequence   fields of the kind
 //! ```
 //!
-//! The position is that of the first change, of the copy, of the head, or of what is durable; 0 and 0 where a kind has none.
+//! The position is, by kind, the first change, the copy's, the primary's last durable change, or
+//! the replica's; 0 and 0 if the kind has none.
 
-use crate::history::{Era, History};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch, EpochHistory, EpochId, EpochStart,
+    Position, Sequence,
+};
+
 use crate::limits::{
-    BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, ROW_KEY_BYTES, ROW_VALUE_BYTES,
-    STAMP_KEY_BYTES, STAMPS,
+    BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, LAST_USED_ENTRIES,
+    LAST_USED_KEY_BYTES, ROW_KEY_BYTES, ROW_VALUE_BYTES,
 };
 use crate::message::{
-    Ask, Batch, Chunk, CopyPlace, Cursor, Digest, End, Follow, Heartbeat, Mark, Message, Plan,
-    Pulse, Row, Stamp, Welcome,
+    Batch, Chunk, Digest, FollowRequest, Heartbeat, LastUsed, LogPoint, Message, Plan, StartFrom,
+    StatusUpdate, Welcome,
 };
-use crate::position::{CopyId, Epoch, Position, Reign, Sequence};
 use crate::refusal::Refusal;
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, Writer};
 
 const FOLLOW: u8 = 16;
-const PULSE: u8 = 17;
-const USED: u8 = 18;
+const STATUS_UPDATE: u8 = 17;
+const LAST_USED: u8 = 18;
 const WELCOME: u8 = 32;
 const REFUSED: u8 = 33;
 const CHANGES: u8 = 34;
 const HEARTBEAT: u8 = 35;
 const CHUNK: u8 = 36;
 
-/// Where a kind has no position. Epochs begin at 1.
+/// The position of kinds that have none. Epochs begin at 1.
 const NOWHERE: Position = Position {
     epoch: Epoch(0),
     sequence: Sequence(0),
 };
 
-/// The bytes of a message.
+/// Encodes a message.
 #[must_use]
 pub fn encode(message: &Message) -> Vec<u8> {
     let mut out = Writer::with_capacity(64);
     match message {
         Message::Follow(follow) => encode_follow(follow, &mut out),
-        Message::Pulse(pulse) => {
-            let durable = pulse.durable.unwrap_or(NOWHERE);
-            out.u8(PULSE).position(durable).u64(pulse.sent_ms);
+        Message::StatusUpdate(status_update) => {
+            let durable = status_update.durable.unwrap_or(NOWHERE);
+            out.u8(STATUS_UPDATE)
+                .position(durable)
+                .u64(status_update.sent_ms);
         }
-        Message::Used(stamps) => {
-            out.u8(USED).position(NOWHERE).count(stamps.len());
-            for stamp in stamps {
-                out.bytes(&stamp.key).i64(stamp.time_ms);
+        Message::LastUsed(last_used) => {
+            out.u8(LAST_USED).position(NOWHERE).count(last_used.len());
+            for entry in last_used {
+                out.bytes(&entry.key).i64(entry.time_ms);
             }
         }
         Message::Welcome(welcome) => encode_welcome(welcome, &mut out),
@@ -63,24 +69,26 @@ pub fn encode(message: &Message) -> Vec<u8> {
                 out.bytes(change);
             }
         }
-        Message::Heartbeat(beat) => {
-            out.u8(HEARTBEAT).position(beat.head).i64(beat.time_ms);
-            encode_option(beat.echo_ms, &mut out);
+        Message::Heartbeat(heartbeat) => {
+            out.u8(HEARTBEAT)
+                .position(heartbeat.committed)
+                .i64(heartbeat.time_ms);
+            encode_option(heartbeat.echo_ms, &mut out);
         }
         Message::Chunk(chunk) => encode_chunk(chunk, &mut out),
     }
     out.finish()
 }
 
-fn encode_follow(follow: &Follow, out: &mut Writer) {
+fn encode_follow(follow: &FollowRequest, out: &mut Writer) {
     out.u8(FOLLOW);
-    match &follow.ask {
-        Ask::Continue(mark) => {
-            out.position(mark.position).u8(0);
-            encode_option(mark.digest.map(|digest| digest.0), out)
+    match &follow.start {
+        StartFrom::Change(point) => {
+            out.position(point.position).u8(0);
+            encode_option(point.digest.map(|digest| digest.0), out)
         }
-        Ask::Fresh => out.position(NOWHERE).u8(1),
-        Ask::Resume(place) => {
+        StartFrom::Nothing => out.position(NOWHERE).u8(1),
+        StartFrom::Copy(place) => {
             out.position(place.position).u8(2);
             encode_place(place, out)
         }
@@ -104,7 +112,7 @@ fn encode_welcome(welcome: &Welcome, out: &mut Writer) {
 fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
     out.u8(CHUNK).position(chunk.position).raw(&chunk.copy.0);
     encode_cursor(&chunk.after, out);
-    out.u8(u8::from(chunk.end == End::Last));
+    out.u8(u8::from(chunk.end == CopyEnd::Last));
     out.count(chunk.rows.len());
     for row in &chunk.rows {
         out.u16(row.family).bytes(&row.key).bytes(&row.value);
@@ -112,12 +120,12 @@ fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
 }
 
 fn encode_place<'a>(place: &CopyPlace, out: &'a mut Writer) -> &'a mut Writer {
-    out.raw(&place.copy.0);
-    encode_option(place.last.map(|digest| digest.0), out);
+    out.raw(&place.name.0);
+    encode_option(place.digest, out);
     encode_cursor(&place.cursor, out)
 }
 
-fn encode_cursor<'a>(cursor: &Cursor, out: &'a mut Writer) -> &'a mut Writer {
+fn encode_cursor<'a>(cursor: &CopyCursor, out: &'a mut Writer) -> &'a mut Writer {
     out.u16(cursor.family).bytes(&cursor.key)
 }
 
@@ -130,14 +138,14 @@ fn encode_option(number: Option<u64>, out: &mut Writer) -> &mut Writer {
     }
 }
 
-fn encode_history(history: &History, out: &mut Writer) {
-    out.count(history.eras().len());
-    for era in history.eras() {
-        out.u64(era.epoch.0).raw(&era.reign.0).u64(era.after.0);
+fn encode_history(history: &EpochHistory, out: &mut Writer) {
+    out.count(history.starts().len());
+    for start in history.starts() {
+        out.u64(start.epoch.0).raw(&start.id.0).u64(start.after.0);
     }
 }
 
-/// Code and two numbers, whatever the kind, so that a reader of any version can take a refusal.
+/// Always a code and two numbers, so that readers of every version can decode a refusal.
 pub(crate) fn encode_refusal(refusal: Refusal, out: &mut Writer) {
     let (code, one, two) = match refusal {
         Refusal::Version { min, max } => (1, u64::from(min), u64::from(max)),
@@ -153,23 +161,23 @@ pub(crate) fn encode_refusal(refusal: Refusal, out: &mut Writer) {
     out.u8(code).u64(one).u64(two);
 }
 
-/// The message that `bytes` are.
+/// Decodes a message.
 ///
 /// # Errors
-/// [`Malformed`]: they are none, or one beyond the bounds of `limits.rs`.
+/// [`Malformed`]: `bytes` are not a message, or exceed `limits.rs`.
 pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let mut reader = Reader::new(bytes);
     let kind = reader.u8()?;
     let position = reader.position()?;
     let message = match kind {
         FOLLOW => Message::Follow(decode_follow(position, &mut reader)?),
-        PULSE => Message::Pulse(Pulse {
+        STATUS_UPDATE => Message::StatusUpdate(StatusUpdate {
             durable: (position != NOWHERE).then_some(position),
             sent_ms: reader.u64()?,
         }),
-        USED => Message::Used(reader.list(STAMPS, |reader| {
-            Ok(Stamp {
-                key: reader.bytes(STAMP_KEY_BYTES)?.to_vec(),
+        LAST_USED => Message::LastUsed(reader.list(LAST_USED_ENTRIES, |reader| {
+            Ok(LastUsed {
+                key: reader.bytes(LAST_USED_KEY_BYTES)?.to_vec(),
                 time_ms: reader.i64()?,
             })
         })?),
@@ -177,7 +185,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
         REFUSED => Message::Refused(decode_refusal(&mut reader)?),
         CHANGES => Message::Changes(decode_batch(position, &mut reader)?),
         HEARTBEAT => Message::Heartbeat(Heartbeat {
-            head: position,
+            committed: position,
             time_ms: reader.i64()?,
             echo_ms: decode_option(&mut reader)?,
         }),
@@ -187,10 +195,10 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     reader.finish()?;
     let has_none = matches!(
         &message,
-        Message::Used(_)
+        Message::LastUsed(_)
             | Message::Refused(_)
-            | Message::Follow(Follow {
-                ask: Ask::Fresh,
+            | Message::Follow(FollowRequest {
+                start: StartFrom::Nothing,
                 ..
             })
     );
@@ -200,18 +208,18 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     Ok(message)
 }
 
-fn decode_follow(position: Position, reader: &mut Reader<'_>) -> Result<Follow, Malformed> {
-    let ask = match reader.u8()? {
-        0 => Ask::Continue(Mark {
+fn decode_follow(position: Position, reader: &mut Reader<'_>) -> Result<FollowRequest, Malformed> {
+    let start = match reader.u8()? {
+        0 => StartFrom::Change(LogPoint {
             position,
             digest: decode_option(reader)?.map(Digest),
         }),
-        1 => Ask::Fresh,
-        2 => Ask::Resume(decode_place(position, reader)?),
-        _ => return Err(Malformed("an unknown wish")),
+        1 => StartFrom::Nothing,
+        2 => StartFrom::Copy(decode_place(position, reader)?),
+        _ => return Err(Malformed("an unknown start")),
     };
-    Ok(Follow {
-        ask,
+    Ok(FollowRequest {
+        start,
         max_staleness_ms: reader.u64()?,
         history: decode_history(reader)?,
     })
@@ -242,21 +250,21 @@ fn decode_batch(first: Position, reader: &mut Reader<'_>) -> Result<Batch, Malfo
 }
 
 fn decode_chunk(position: Position, reader: &mut Reader<'_>) -> Result<Chunk, Malformed> {
-    let copy = CopyId(reader.array()?);
+    let copy = CopyName(reader.array()?);
     let after = decode_cursor(reader)?;
     let end = match reader.u8()? {
-        0 => End::More,
-        1 => End::Last,
+        0 => CopyEnd::More,
+        1 => CopyEnd::Last,
         _ => return Err(Malformed("an unknown end")),
     };
     let rows = reader.list(CHUNK_ROWS, |reader| {
-        Ok(Row {
+        Ok(CopyRow {
             family: reader.u16()?,
             key: reader.bytes(ROW_KEY_BYTES)?.to_vec(),
             value: reader.bytes(ROW_VALUE_BYTES)?.to_vec(),
         })
     })?;
-    if rows.is_empty() && end == End::More {
+    if rows.is_empty() && end == CopyEnd::More {
         return Err(Malformed("no rows"));
     }
     let mut last = after.clone();
@@ -278,15 +286,15 @@ fn decode_chunk(position: Position, reader: &mut Reader<'_>) -> Result<Chunk, Ma
 
 fn decode_place(position: Position, reader: &mut Reader<'_>) -> Result<CopyPlace, Malformed> {
     Ok(CopyPlace {
-        copy: CopyId(reader.array()?),
+        name: CopyName(reader.array()?),
         position,
-        last: decode_option(reader)?.map(Digest),
+        digest: decode_option(reader)?,
         cursor: decode_cursor(reader)?,
     })
 }
 
-fn decode_cursor(reader: &mut Reader<'_>) -> Result<Cursor, Malformed> {
-    Ok(Cursor {
+fn decode_cursor(reader: &mut Reader<'_>) -> Result<CopyCursor, Malformed> {
+    Ok(CopyCursor {
         family: reader.u16()?,
         key: reader.bytes(ROW_KEY_BYTES)?.to_vec(),
     })
@@ -296,18 +304,18 @@ fn decode_option(reader: &mut Reader<'_>) -> Result<Option<u64>, Malformed> {
     Ok(reader.list(1, Reader::u64)?.pop())
 }
 
-fn decode_history(reader: &mut Reader<'_>) -> Result<History, Malformed> {
-    let eras = reader.list(HISTORY_EPOCHS, |reader| {
-        Ok(Era {
+fn decode_history(reader: &mut Reader<'_>) -> Result<EpochHistory, Malformed> {
+    let starts = reader.list(HISTORY_EPOCHS, |reader| {
+        Ok(EpochStart {
             epoch: Epoch(reader.u64()?),
-            reign: Reign(reader.array()?),
+            id: EpochId(reader.array()?),
             after: Sequence(reader.u64()?),
         })
     })?;
-    History::new(eras).map_err(|_| Malformed("a history that cannot be"))
+    EpochHistory::new(starts).map_err(|_| Malformed("an impossible epoch history"))
 }
 
-/// Reads what [`encode_refusal`] writes.
+/// Decodes what [`encode_refusal`] writes.
 pub(crate) fn decode_refusal(reader: &mut Reader<'_>) -> Result<Refusal, Malformed> {
     let (code, one, two) = (reader.u8()?, reader.u64()?, reader.u64()?);
     let version = |number| u16::try_from(number).map_err(|_| Malformed("a version out of bounds"));
@@ -328,7 +336,7 @@ pub(crate) fn decode_refusal(reader: &mut Reader<'_>) -> Result<Refusal, Malform
         9 => Refusal::Busy,
         _ => return Err(Malformed("an unknown refusal")),
     };
-    // One spelling: numbers that mean nothing are 0.
+    // Every refusal has one encoding: unused numbers are 0.
     let mut again = Writer::default();
     encode_refusal(refusal, &mut again);
     let mut given = Writer::default();

@@ -1,4 +1,4 @@
-//! Numbers that look random and follow from a seed, for tests.
+//! Pseudo-random numbers from a seed, for tests.
 
 /// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]
@@ -17,12 +17,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.draw() % bound as u64).unwrap()
     }
 
-    /// Whether something happens that happens once in `times`.
+    /// True once in `times` calls on average.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -38,7 +38,7 @@ impl Random {
         std::array::from_fn(|_| self.draw().to_le_bytes()[0])
     }
 
-    /// From one byte up to `most`.
+    /// Between one byte and `most` bytes.
     pub fn bytes_up_to(&mut self, most: usize) -> Vec<u8> {
         let length = 1 + self.below(most);
         (0..length).map(|_| self.draw().to_le_bytes()[0]).collect()

@@ -1,59 +1,60 @@
-//! Why a node does not serve another one.
+//! Reasons why a node refuses another one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::position::{Epoch, Sequence};
+use talos_model::{Epoch, Sequence};
 
-/// A refusal, as the node that is refused is told.
+/// A refusal, as it is sent to the refused node.
 ///
-/// What is told before the handshake is through is a hint and no more: anybody could have said it.
+/// A refusal during the handshake is only a hint: it is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No version of the protocol is spoken by both; for the operator.
+    /// The nodes have no protocol version in common; for the operator.
     #[error("this node speaks versions {min} to {max} of the replication protocol")]
     Version {
-        /// The oldest that the refusing node speaks.
+        /// The oldest version of the refusing node.
         min: u16,
-        /// The newest.
+        /// Its newest version.
         max: u16,
     },
     /// The nodes belong to different clusters; for the operator.
     #[error("this node belongs to another cluster")]
     Cluster,
-    /// The proof is wrong: another secret, or an old handshake that is played again; for the operator.
+    /// The proof is wrong: another secret, or a replayed handshake; for the operator.
     #[error("the shared secret could not be proven")]
     Proof,
-    /// A node that has called itself; for the operator.
+    /// A node has connected to itself; for the operator.
     #[error("this is the same node")]
     SameNode,
-    /// The handshake is not one; for the operator.
+    /// The bytes are not a handshake; for the operator.
     #[error("not a handshake of this protocol")]
     Handshake,
-    /// Only a primary feeds; another node may be asked.
+    /// Only a primary feeds replicas; ask another node.
     #[error("this node is not the primary")]
     NotPrimary,
-    /// The node that was asked is the primary of an epoch that has passed.
+    /// The asked node is the primary of an older epoch.
     #[error("this node's newest epoch is {}, older than the one asked from", epoch.0)]
     Older {
         /// Its epoch.
         epoch: Epoch,
     },
-    /// The replica holds changes that the primary does not have; an operator decides whether to throw them away.
+    /// The replica holds changes that the primary does not have; an operator decides whether to
+    /// drop them.
     #[error("changes after {} are not in the primary's history", fork.0)]
     Diverged {
-        /// The last sequence that both have.
+        /// The last sequence that both nodes have.
         fork: Sequence,
     },
-    /// As many replicas, or full copies, as are allowed; try again later.
+    /// The limit of replicas or full copies is reached; try again later.
     #[error("too many replicas or full copies at a time")]
     Busy,
 }
 
-/// How many refusals there are.
+/// The number of kinds of refusals.
 const KINDS: usize = 9;
 
 impl Refusal {
-    /// A name for metrics and logs.
+    /// The name in metrics and logs.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -69,7 +70,7 @@ impl Refusal {
         }
     }
 
-    /// All kinds, with numbers of no meaning.
+    /// All kinds; their numbers are unused.
     const ALL: [Self; KINDS] = [
         Self::Version { min: 0, max: 0 },
         Self::Cluster,
@@ -83,14 +84,14 @@ impl Refusal {
     ];
 }
 
-/// Counts refusals by kind, from any thread.
+/// Counts refusals by kind. Thread safe.
 #[derive(Debug, Default)]
 pub struct Refusals {
     counts: [AtomicU64; KINDS],
 }
 
 impl Refusals {
-    /// Counts one.
+    /// Counts one refusal.
     pub fn note(&self, refusal: Refusal) {
         let kinds = Refusal::ALL.iter().zip(&self.counts);
         for (_, count) in kinds.filter(|(kind, _)| kind.label() == refusal.label()) {
@@ -98,7 +99,7 @@ impl Refusals {
         }
     }
 
-    /// Every kind with its count.
+    /// All kinds with their counts.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Refusal::ALL
             .iter()

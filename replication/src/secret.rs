@@ -1,7 +1,8 @@
-//! The secret that the nodes of a cluster share, and the keys that follow from it.
+//! The shared secret of a cluster, and the keys derived from it.
 //!
-//! Guarantees: the secret itself is kept nowhere, only two keys that HMAC-SHA256 makes of it: one proves in a handshake that
-//! it is known, the other goes into the keys of a session. Neither prints; both are wiped when dropped.
+//! Guarantees: the secret itself is not kept. Only two keys are, derived by HMAC-SHA256: one for
+//! proofs in handshakes, one for session keys. Neither appears in `Debug` output; both are wiped on
+//! drop.
 
 use std::fmt;
 
@@ -10,23 +11,23 @@ use zeroize::Zeroizing;
 
 use crate::limits::{SECRET_BYTES_MIN, SECRETS_RETIRED};
 
-/// What is left of a shared secret.
+/// The keys derived from a shared secret.
 #[derive(Clone)]
 pub struct SharedSecret {
     proof: Zeroizing<[u8; 32]>,
     session: Zeroizing<[u8; 32]>,
 }
 
-/// A secret that could be guessed.
+/// The secret is short enough to be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a shared secret has at least {SECRET_BYTES_MIN} bytes")]
 pub struct ShortSecret;
 
 impl SharedSecret {
-    /// Makes the keys of `secret`.
+    /// Derives the keys from `secret`.
     ///
     /// # Errors
-    /// It is too short.
+    /// [`ShortSecret`]: fewer than [`SECRET_BYTES_MIN`] bytes.
     pub fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(ShortSecret);
@@ -45,7 +46,7 @@ impl SharedSecret {
         })
     }
 
-    /// The proof of who knows the secret and means `transcript`.
+    /// Proves knowledge of the secret for `transcript`.
     pub(crate) fn prove(&self, transcript: &[u8]) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.proof.as_ref());
         let mut proof = [0; 32];
@@ -55,13 +56,13 @@ impl SharedSecret {
         proof
     }
 
-    /// Whether `proof` is that of `transcript`, in constant time.
+    /// Checks a proof for `transcript`, in constant time.
     pub(crate) fn verifies(&self, transcript: &[u8], proof: &[u8]) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.proof.as_ref());
         hmac::verify(&key, transcript, proof).is_ok()
     }
 
-    /// What goes into the keys of a session.
+    /// The input to the keys of a session.
     pub(crate) fn session(&self) -> &[u8; 32] {
         &self.session
     }
@@ -73,17 +74,17 @@ impl fmt::Debug for SharedSecret {
     }
 }
 
-/// The secret that a node proves, and those that it accepts as well while the secret is being replaced.
+/// The secret that a node uses, and those that it also accepts while the secret is being replaced.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    /// The one it proves when it calls another node.
+    /// The secret that the node proves when it connects.
     pub current: SharedSecret,
-    /// Those that it accepts besides; at most [`SECRETS_RETIRED`] are looked at.
+    /// Secrets that it also accepts. Only the first [`SECRETS_RETIRED`] are checked.
     pub retired: Vec<SharedSecret>,
 }
 
 impl Secrets {
-    /// The secret of which `proof` is a proof.
+    /// The secret that `proof` was made with.
     pub(crate) fn proven(&self, transcript: &[u8], proof: &[u8]) -> Option<&SharedSecret> {
         let retired = self.retired.iter().take(SECRETS_RETIRED);
         std::iter::once(&self.current)

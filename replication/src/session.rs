@@ -1,11 +1,14 @@
-//! The seal around every frame after the handshake.
+//! The encryption ("seal") of every frame after the handshake.
 //!
-//! Guarantees: whoever reads the stream learns lengths and times, nothing else; whoever alters, repeats, reorders or drops
-//! a frame is noticed at the next one; neither holds for the other direction's key, so nothing can be sent back as an
-//! answer. Keys come from an agreement of two keys that exist for one connection (X25519), mixed with the shared secret by
-//! HKDF-SHA256 over the whole handshake: a stream that was captured stays sealed though the secret become known later.
+//! Guarantees: a reader of the stream learns only lengths and times. An altered, repeated,
+//! reordered or dropped frame is detected at the next frame. Each direction has its own key, so a
+//! frame cannot be reflected to its sender. The keys come from an X25519 agreement with ephemeral
+//! keys, mixed with the shared secret by HKDF-SHA256 over the whole handshake: a captured stream
+//! stays sealed even if the secret leaks later.
 //!
-//! Sealing is ChaCha20-Poly1305 (RFC 8439). Each direction has its key, and counts its frames for the nonce.
+//! The cipher is ChaCha20-Poly1305 (RFC 8439). Each direction counts its frames for the nonce.
+
+use std::fmt;
 
 use ring::aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
@@ -15,19 +18,20 @@ use zeroize::Zeroizing;
 
 use crate::secret::SharedSecret;
 
-/// The bytes that sealing adds.
+/// The bytes that the seal adds to a frame.
 pub(crate) const SEAL_BYTES: usize = 16;
 
-/// Something of the session's cryptography failed.
+/// The cryptography of a session has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// The frame is not the one that was sealed; somebody has altered the stream.
+    /// The frame does not match its seal: the stream was altered.
     #[error("a frame whose seal does not hold")]
     Broken,
-    /// The system gives no randomness, or the other side's key is none; retry on a new connection.
+    /// No randomness from the system, or an invalid key of the other side; retry on a new
+    /// connection.
     #[error("the keys of the session could not be agreed on")]
     Agreement,
-    /// More frames than a key may seal. Never within a lifetime.
+    /// The nonce would repeat. Not reachable in practice: it counts 2^64 frames.
     #[error("the session has sealed all frames that it may")]
     Exhausted,
 }
@@ -35,7 +39,7 @@ pub enum SessionError {
 /// A public key for one connection.
 pub(crate) type PublicKey = [u8; 32];
 
-/// A private key for one connection, drawn from the system's randomness.
+/// A key pair for one connection.
 #[derive(Debug)]
 pub(crate) struct KeyPair {
     private: EphemeralPrivateKey,
@@ -43,7 +47,7 @@ pub(crate) struct KeyPair {
 }
 
 impl KeyPair {
-    /// Draws one.
+    /// Generates a key pair from the system's randomness.
     pub(crate) fn draw() -> Result<Self, SessionError> {
         let failed = |_| SessionError::Agreement;
         let private =
@@ -56,19 +60,28 @@ impl KeyPair {
         })
     }
 
-    /// What the other side gets to see.
+    /// The public half.
     pub fn public(&self) -> PublicKey {
         self.public
     }
 }
 
-/// Which end of the connection this is.
+/// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The end that called, and wants to follow.
+    /// The end that connected and wants to follow.
     Replica,
-    /// The end that was called, and feeds.
+    /// The end that accepted and feeds.
     Primary,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replica => "replica",
+            Self::Primary => "primary",
+        })
+    }
 }
 
 /// One direction of a session.
@@ -89,7 +102,7 @@ impl Direction {
         })
     }
 
-    /// The nonce of the next frame: never used before with this key.
+    /// The nonce of the next frame. Never used twice with this key.
     fn nonce(&mut self) -> Result<Nonce, SessionError> {
         let number = self.frames;
         self.frames = number.checked_add(1).ok_or(SessionError::Exhausted)?;
@@ -114,7 +127,7 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Agrees on keys with the other side of a handshake whose digest is `transcript`.
+    /// Agrees on keys with the other side. `transcript` is the digest of the handshake.
     pub(crate) fn agree(
         side: Side,
         ours: KeyPair,
@@ -142,7 +155,7 @@ impl Session {
         })
     }
 
-    /// Seals the next frame to the other side.
+    /// Seals the next frame to send.
     pub(crate) fn seal(&mut self, mut body: Vec<u8>) -> Result<Vec<u8>, SessionError> {
         let nonce = self.sends.nonce()?;
         let sealed = self
@@ -153,7 +166,7 @@ impl Session {
         Ok(body)
     }
 
-    /// Opens the next frame of the other side.
+    /// Opens the next received frame.
     pub(crate) fn open(&mut self, mut sealed: Vec<u8>) -> Result<Vec<u8>, SessionError> {
         let nonce = self.receives.nonce()?;
         let opened = self

@@ -1,100 +1,102 @@
-//! What a follower needs of a replica's storage.
+//! The storage of a replica, as its follower uses it.
 
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, Mark};
-use crate::position::Position;
+use talos_model::{CopyCursor, CopyEnd, CopyPlace, EpochHistory, Position};
 
-/// Storage could not do it. What is on disk is unknown; the replica stops until it is started again.
+use crate::message::{Batch, Chunk, Digest, LogPoint};
+
+/// Storage has failed. What is on disk is unknown; the replica stops until it is restarted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the replica's storage: {0}")]
 pub struct SinkError(pub String);
 
-/// A replica's storage, as a follower sees it. Every call is one write, all or nothing, and returns when it is durable, but for the
-/// chunks of a copy before its last one; what it changes is visible to readers then, and not before.
+/// The storage of a replica. Every call is one atomic write and returns when it is durable, except
+/// for the chunks of a copy before the last one. Readers see the changes when the call returns, not
+/// earlier.
 pub trait ChangeSink {
-    /// Makes this the history of the node.
+    /// Makes this the epoch history of the node.
     ///
     /// # Errors
-    /// The disk.
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError>;
+    /// The disk has failed.
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError>;
 
-    /// Adds these changes to the log and does what they say.
+    /// Appends these changes to the log and applies them.
     ///
     /// # Errors
-    /// The disk, or a change that cannot be read.
+    /// The disk has failed, or a change cannot be decoded.
     fn apply(&mut self, batch: &Batch) -> Result<(), SinkError>;
 
-    /// Throws everything away, takes over the history, and notes that a copy has begun. From now on, and after a restart
-    /// as well, the node holds no state that may be shown until the copy is complete.
+    /// Deletes everything, adopts the epoch history, and records that a copy has begun. From then
+    /// on the node has no state to show until the copy is complete, after a restart as well.
     ///
     /// # Errors
-    /// The disk.
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError>;
+    /// The disk has failed.
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError>;
 
-    /// Adds rows to the copy and notes its cursor. With the last chunk the copy is complete and all of it durable, and the node's
-    /// position that of the copy. Before that a power cut may take back rows, and the cursor with them.
+    /// Adds rows to the copy and records its cursor. The last chunk completes the copy: all of it
+    /// is durable, and the node's position is the copy's. Before that a power failure may lose
+    /// rows, together with the cursor.
     ///
     /// # Errors
-    /// The disk, or a row that cannot be read.
+    /// The disk has failed, or a row cannot be decoded.
     fn install(&mut self, chunk: &Chunk) -> Result<(), SinkError>;
 }
 
-/// What is durable with a node.
+/// What is durable at a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The epochs that it knows.
-    pub history: History,
+pub struct DurableState {
+    /// The epochs that the node knows.
+    pub history: EpochHistory,
     /// How far its state has come.
-    pub place: Place,
-    /// What its last change says, in short, be it in the log or the one that a copy is consistent with; `None` before the
-    /// first change.
+    pub progress: Progress,
+    /// The digest of its last change, which is in the log or is the one that a copy is consistent
+    /// with; `None` before the first change.
     pub last: Option<Digest>,
 }
 
 /// How far the state of a node has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// It holds all changes up to this one.
+pub enum Progress {
+    /// All changes up to this one.
     At(Position),
-    /// It holds a part of a copy, which nobody may see.
+    /// A part of a copy, which must not be shown.
     Copying(CopyPlace),
 }
 
-/// Something for a replica's storage to do, in the order in which it is named.
+/// Work for a replica's storage, to be done in the order in which it was returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkWork {
     /// [`ChangeSink::adopt`].
-    Adopt(History),
+    Adopt(EpochHistory),
     /// [`ChangeSink::apply`].
     Apply(Batch),
     /// [`ChangeSink::begin_copy`].
-    BeginCopy(History, CopyPlace),
+    BeginCopy(EpochHistory, CopyPlace),
     /// [`ChangeSink::install`].
     Install(Chunk),
 }
 
-/// What came of it.
+/// The result of [`SinkWork`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkDone {
-    /// Of [`SinkWork::Adopt`].
-    Adopted(History),
-    /// Of [`SinkWork::Apply`]: the last change.
-    Applied(Mark),
-    /// Of [`SinkWork::BeginCopy`].
-    CopyBegun(History, CopyPlace),
-    /// Of [`SinkWork::Install`]: the last row, and whether that was all.
-    Installed(Cursor, End),
-    /// Storage failed.
+    /// The result of [`SinkWork::Adopt`].
+    Adopted(EpochHistory),
+    /// The result of [`SinkWork::Apply`]: the last change.
+    Applied(LogPoint),
+    /// The result of [`SinkWork::BeginCopy`].
+    CopyBegun(EpochHistory, CopyPlace),
+    /// The result of [`SinkWork::Install`]: the last row, and whether the copy is complete.
+    Installed(CopyCursor, CopyEnd),
+    /// Storage has failed.
     Failed(SinkError),
 }
 
 impl SinkWork {
-    /// Does it.
+    /// Does the work. Blocks on disk.
     pub fn perform(self, sink: &mut impl ChangeSink) -> SinkDone {
         let done = match self {
             Self::Adopt(history) => sink.adopt(&history).map(|()| SinkDone::Adopted(history)),
             Self::Apply(batch) => sink.apply(&batch).map(|()| {
-                SinkDone::Applied(Mark {
+                SinkDone::Applied(LogPoint {
                     position: batch.last(),
                     digest: Some(batch.digest()),
                 })

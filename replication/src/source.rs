@@ -1,27 +1,29 @@
-//! What a feed needs of a primary's storage.
+//! The storage of a primary, as its feeds use it.
 
-use crate::message::{Batch, CopyPlace, Cursor, Digest, End, Mark, Row};
-use crate::position::{CopyId, Position, Sequence};
+use talos_model::{CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Position, Sequence};
 
-/// Storage could not do it; the connection ends, and the replica tries again.
+use crate::message::{Batch, Digest, LogPoint};
+
+/// Storage has failed. The connection ends, and the replica tries again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the primary's storage: {0}")]
 pub struct SourceError(pub String);
 
-/// A primary's storage, as a feed sees it. All calls may wait for the disk.
+/// The storage of a primary. All calls may block on disk.
 pub trait ChangeSource {
-    /// Whether the log still holds all changes after `at`, and what the one at this place says. A change of which that is not
-    /// known is gone, but for the place before the first one.
+    /// Checks whether the log still holds all changes after `at`, and returns the digest of the
+    /// change at `at`. If that digest is unknown the change counts as gone, except before the first
+    /// change.
     ///
     /// # Errors
-    /// The disk, or damage.
+    /// The disk has failed, or data is damaged.
     fn look(&mut self, at: Position) -> Result<Looked, SourceError>;
 
-    /// The changes after `after` and up to `up_to`, of one epoch, without a gap, and about `bytes_max` bytes of them: at least
-    /// one change if there is any, and no more than `limits::BATCH_CHANGES`.
+    /// Reads the changes after `after` and up to `up_to`: of one epoch, without a gap, about
+    /// `bytes_max` bytes. At least one change if there is any, and at most `limits::BATCH_CHANGES`.
     ///
     /// # Errors
-    /// The disk, or damage.
+    /// The disk has failed, or data is damaged.
     fn read(
         &mut self,
         after: Position,
@@ -29,109 +31,113 @@ pub trait ChangeSource {
         bytes_max: usize,
     ) -> Result<Reading, SourceError>;
 
-    /// The copy with this id if it is still kept; otherwise a new one, of all that is durable now.
+    /// Opens the copy with this id if it is still kept; otherwise a new one of everything that is
+    /// durable now.
     ///
     /// # Errors
-    /// The disk, or damage.
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError>;
+    /// The disk has failed, or data is damaged.
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError>;
 
-    /// The rows of a copy after `after`, about `bytes_max` bytes of them and at most `limits::CHUNK_ROWS`.
+    /// Reads the rows of a copy after `after`: about `bytes_max` bytes and at most
+    /// `limits::CHUNK_ROWS`.
     ///
     /// # Errors
-    /// The disk, or damage.
+    /// The disk has failed, or data is damaged.
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError>;
 
-    /// The copy is there, and need not be kept any longer. One that is never closed is dropped when it is too old.
-    fn close_copy(&mut self, copy: CopyId);
+    /// The replica has the copy: it need not be kept any longer. A copy that is never closed is
+    /// dropped when it is idle for too long.
+    fn close_copy(&mut self, copy: CopyName);
 }
 
-/// What a look at the log found.
+/// The result of [`ChangeSource::look`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looked {
-    /// It holds all changes after this one, which says this; `None` before the first change.
+    /// The log holds all changes after this one. The digest of this one; `None` before the first
+    /// change.
     Here(Option<Digest>),
-    /// The log begins later: changes after this one have been dropped.
+    /// The log begins later: changes after this one were dropped.
     Gone,
 }
 
-/// What a read of the log found.
+/// The result of [`ChangeSource::read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// These changes.
+    /// Changes.
     Changes(Batch),
-    /// There are none.
+    /// No changes.
     None,
-    /// The log begins later: changes after this one have been dropped.
+    /// The log begins later: changes after this one were dropped.
     Gone,
 }
 
-/// What asking for a copy led to.
+/// The result of [`ChangeSource::open_copy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyOpening {
-    /// This copy, consistent with this change.
-    Open(CopyId, Mark),
-    /// As many copies as are allowed are under way.
+    /// This copy, which is consistent with this change.
+    Open(CopyName, LogPoint),
+    /// The limit of copies is reached.
     Busy,
 }
 
-/// What a read of a copy found.
+/// The result of [`ChangeSource::read_copy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyReading {
-    /// These rows, and whether more follow.
-    Rows(Vec<Row>, End),
-    /// The copy is kept no longer.
+    /// Rows, and whether more follow.
+    Rows(Vec<CopyRow>, CopyEnd),
+    /// The copy is no longer kept.
     Gone,
 }
 
-/// Something for a primary's storage to do. Feeds name it; whoever drives them does it, where waiting harms nobody.
+/// Work for a primary's storage. A feed returns it; the driver does it on a thread that may block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceWork {
     /// [`ChangeSource::look`].
     Look(Position),
     /// [`ChangeSource::read`].
     Read {
-        /// After which change.
+        /// Read the changes after this one.
         after: Position,
-        /// Up to which change, which is durable.
+        /// The last change to read. It is durable.
         up_to: Sequence,
-        /// About how many bytes.
+        /// Read about this many bytes.
         bytes_max: usize,
     },
     /// [`ChangeSource::open_copy`].
-    OpenCopy(Option<CopyId>),
+    OpenCopy(Option<CopyName>),
     /// [`ChangeSource::read_copy`].
     ReadCopy {
-        /// Of which copy, and after which row.
+        /// The copy, and the row after which to read.
         place: CopyPlace,
-        /// About how many bytes.
+        /// Read about this many bytes.
         bytes_max: usize,
     },
     /// [`ChangeSource::close_copy`].
-    CloseCopy(CopyId),
+    CloseCopy(CopyName),
 }
 
-/// What came of it.
+/// The result of [`SourceWork`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceDone {
-    /// Of [`SourceWork::Look`].
+    /// The result of [`SourceWork::Look`].
     Looked(Looked),
-    /// Of [`SourceWork::Read`].
+    /// The result of [`SourceWork::Read`].
     Read(Reading),
-    /// Of [`SourceWork::OpenCopy`].
+    /// The result of [`SourceWork::OpenCopy`].
     CopyOpened(CopyOpening),
-    /// Of [`SourceWork::ReadCopy`].
+    /// The result of [`SourceWork::ReadCopy`].
     CopyRead(CopyReading),
-    /// Storage failed.
+    /// Storage has failed.
     Failed(SourceError),
 }
 
 impl SourceWork {
-    /// Does it. `None` when the feed need not be told.
+    /// Does the work. Blocks on disk. `None` if the feed needs no result.
     pub fn perform(self, source: &mut impl ChangeSource) -> Option<SourceDone> {
         let done = match self {
             Self::Look(at) => source.look(at).map(SourceDone::Looked),
@@ -142,7 +148,7 @@ impl SourceWork {
             } => source.read(after, up_to, bytes_max).map(SourceDone::Read),
             Self::OpenCopy(resume) => source.open_copy(resume).map(SourceDone::CopyOpened),
             Self::ReadCopy { place, bytes_max } => source
-                .read_copy(place.copy, &place.cursor, bytes_max)
+                .read_copy(place.name, &place.cursor, bytes_max)
                 .map(SourceDone::CopyRead),
             Self::CloseCopy(copy) => {
                 source.close_copy(copy);

@@ -1,6 +1,6 @@
-//! A bound on bytes per second, for full copies: they must not take the line and the disk from everybody else.
+//! Limits the bytes per second of a full copy, so that it leaves network and disk to other traffic.
 
-/// Lets bytes through at a rate. What went through is paid for afterwards by waiting.
+/// A rate limit. Bytes pass at once; the next ones wait until the rate is met again.
 #[derive(Clone, Copy, Debug)]
 pub struct Throttle {
     bytes_per_s: u64,
@@ -8,7 +8,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Lets through so many bytes a second.
+    /// Creates a limit of `bytes_per_s`, at least 1.
     #[must_use]
     pub fn new(bytes_per_s: u64) -> Self {
         Self {
@@ -17,19 +17,19 @@ impl Throttle {
         }
     }
 
-    /// Whether more may go now.
+    /// Whether more bytes may pass now.
     #[must_use]
     pub fn is_free(&self, now_ms: u64) -> bool {
         now_ms >= self.free_at_ms
     }
 
-    /// When more may go.
+    /// When more bytes may pass, by the monotonic clock.
     #[must_use]
     pub fn free_at_ms(&self) -> u64 {
         self.free_at_ms
     }
 
-    /// Notes that so many bytes go now.
+    /// Records that `bytes` pass now.
     pub fn spend(&mut self, now_ms: u64, bytes: usize) {
         let cost_ms = (bytes as u64).saturating_mul(1000) / self.bytes_per_s;
         self.free_at_ms = self.free_at_ms.max(now_ms).saturating_add(cost_ms);
@@ -47,7 +47,7 @@ mod tests {
         throttle.spend(50, 100);
         assert!(!throttle.is_free(149));
         assert!(throttle.is_free(150));
-        // Time that was not used is not saved up.
+        // Unused time does not accumulate.
         throttle.spend(10_000, 500);
         assert_eq!(throttle.free_at_ms(), 10_500);
         throttle.spend(10_100, 500);

@@ -1,23 +1,23 @@
-//! Fields of frames as bytes: little-endian numbers, and bytes after their length.
+//! The encoding of fields: little-endian numbers, and bytes prefixed by their length.
 //!
-//! Guarantees: a reader never allocates more than what it was given to read, refuses every length over the bound that its
-//! caller names, and is done only when nothing is left over.
+//! Guarantees: a reader never allocates more than its input, rejects every length over the caller's
+//! limit, and rejects bytes that are left over.
 
-use crate::position::{Epoch, Position, Sequence};
+use talos_model::{Epoch, Position, Sequence};
 
-/// Bytes that are not a frame of this protocol.
+/// Bytes that are not a frame of this protocol. The text completes "a frame with".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame with {0}")]
 pub struct Malformed(pub &'static str);
 
-/// Takes fields off the front of some bytes.
+/// Reads fields from the front of a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`.
+    /// Creates a reader of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_le_bytes)
     }
 
-    /// A place in the log.
+    /// A position in the log.
     pub fn position(&mut self) -> Result<Position, Malformed> {
         Ok(Position {
             epoch: Epoch(self.u64()?),
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A count of what follows, at most `most`.
+    /// The number of items that follow, at most `most`.
     pub fn count(&mut self, most: usize) -> Result<usize, Malformed> {
         let count = self.array().map(u32::from_le_bytes)?;
         let count = usize::try_from(count).map_err(|_| Malformed("a count out of bounds"))?;
@@ -80,20 +80,21 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// Bytes after their length, at most `most`.
+    /// Bytes prefixed by their length, at most `most`.
     pub fn bytes(&mut self, most: usize) -> Result<&'a [u8], Malformed> {
         let count = self.count(most)?;
         self.take(count)
     }
 
-    /// Items after their count, at most `most` of them.
+    /// Items prefixed by their number, at most `most`.
     pub fn list<T>(
         &mut self,
         most: usize,
         mut item: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         let count = self.count(most)?;
-        // Not with the capacity of the count, which is the sender's word: an item takes a byte at least.
+        // The count is untrusted: limit the capacity by the input, of which an item takes at least
+        // a byte.
         let mut items = Vec::with_capacity(count.min(self.rest.len()).min(64));
         for _ in 0..count {
             items.push(item(self)?);
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// That nothing is left.
+    /// Checks that no bytes are left over.
     pub fn finish(self) -> Result<(), Malformed> {
         if self.rest.is_empty() {
             return Ok(());
@@ -110,21 +111,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Puts fields one after the other.
+/// Writes fields one after the other.
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    /// With room for `capacity` bytes.
+    /// Creates a writer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(capacity),
         }
     }
 
-    /// Bytes as they are.
+    /// Bytes without a length.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
         self
@@ -150,23 +151,24 @@ impl Writer {
         self.raw(&number.to_le_bytes())
     }
 
-    /// A place in the log.
+    /// A position in the log.
     pub fn position(&mut self, position: Position) -> &mut Self {
         self.u64(position.epoch.0).u64(position.sequence.0)
     }
 
-    /// A count of what follows. What is longer than any frame may be is written as the greatest count, which no reader takes.
+    /// The number of items that follow. A number that does not fit is written as the largest one,
+    /// which every reader rejects.
     pub fn count(&mut self, count: usize) -> &mut Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.raw(&count.to_le_bytes())
     }
 
-    /// Bytes after their length.
+    /// Bytes prefixed by their length.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.count(bytes.len()).raw(bytes)
     }
 
-    /// All of it.
+    /// The bytes written.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
     }

@@ -1,51 +1,55 @@
-//! Many verifications in one request. All are looked at in one pass; the few whose records are not in memory are read from
-//! disk at the same time, and the answer is given when the last is there.
+//! Verifies many credentials in one request. The first pass answers from memory. The records that
+//! are not in memory are read from disk at the same time, and the answer is written after the last
+//! read.
 //!
-//! Guarantees: results stand in the order of the requests; nothing waits as long as memory knows; the credentials are
-//! borrowed from the connection's buffer and are read again after a wait.
+//! Guarantees: results have the order of the requests; a batch whose records are all in memory does
+//! not wait; the credentials are borrowed from the connection's buffer and parsed again after a
+//! wait.
 
 use std::ops::Range;
 
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::error::ApiError;
-use talos_engine::{Answer, CacheStatus, Loaded, Step};
+use talos_engine::{Loaded, VerifyStep};
+use talos_model::{Answer, CacheStatus};
 use tokio::sync::oneshot;
 
-use crate::handover::Dropped;
-use crate::position::Basis;
+use crate::head_cache::ReadPosition;
+use crate::request_context::RequestContext;
 use crate::response::Exchange;
-use crate::verify::{Circumstances, audiences, query, read, said, with_query, with_quota_fields};
+use crate::verify::{audiences, query, read, verdict_body, with_query, with_quota_fields};
+use crate::wait::Dropped;
 
-/// What is known while some records are on their way.
+/// The state of a batch while records are read.
 pub(crate) struct Batch {
-    /// Bodies of results, in the order in which they became known.
+    /// The bodies of the results, in the order in which they became known.
     bodies: Vec<u8>,
-    /// Where the body of each result is; `None` = not known yet.
+    /// The place of each result in `bodies`; `None` = not known yet.
     results: Vec<Option<Range<usize>>>,
     cache: CacheStatus,
-    basis: Basis,
+    read_position: ReadPosition,
     reads: Vec<(usize, oneshot::Receiver<Loaded>)>,
     loaded: Vec<(usize, Result<Loaded, Dropped>)>,
 }
 
 impl Batch {
-    /// The next read to be waited for, and the request that it is for.
+    /// The next read to wait for, and the index of its request.
     pub(crate) fn next_read(&mut self) -> Option<(usize, oneshot::Receiver<Loaded>)> {
         self.reads.pop()
     }
 
-    /// Takes what was read for a request.
+    /// Keeps the result of a read for the request at `place`.
     pub(crate) fn take(&mut self, place: usize, loaded: Result<Loaded, Dropped>) {
         self.loaded.push((place, loaded));
     }
 
     fn add(&mut self, exchange: &Exchange<'_>, place: usize, answer: Answer<'_>) {
         let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
-        let (body, rate_limit) = said(answer.verdict, outcomes);
+        let (body, rate_limit) = verdict_body(answer.verdict, outcomes);
         if answer.cache != CacheStatus::Hit {
             self.cache = answer.cache;
         }
-        self.basis = self.basis.and(answer.sequence.into());
+        self.read_position = self.read_position.and(answer.sequence.into());
         let start = self.bodies.len();
         with_quota_fields(body, rate_limit, |parts| {
             for part in parts {
@@ -61,10 +65,10 @@ impl Batch {
         let body_of = |range: &Option<Range<usize>>| self.bodies.get(range.clone()?);
         let results: Option<Vec<&[u8]>> = self.results.iter().map(body_of).collect();
         let Some(results) = results else {
-            // Every read was waited for, so every result is known; were it otherwise, nothing may be made up.
+            // Only if the engine dropped a read: there is no result to show for it.
             return exchange.refuse(output, &ApiError::internal());
         };
-        let mut response = exchange.answer(output, 200, self.basis);
+        let mut response = exchange.answer(output, 200, self.read_position);
         response.raw(match self.cache {
             CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
             CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
@@ -74,11 +78,11 @@ impl Batch {
     }
 }
 
-/// Answers from memory into `output`, or returns what is known so far.
+/// Writes the answer if all records are in memory; else returns the batch with its reads.
 pub(crate) fn verify(
     exchange: &Exchange<'_>,
     body: &[u8],
-    circumstances: Circumstances,
+    context: RequestContext,
     output: &mut Vec<u8>,
 ) -> Option<Batch> {
     let requests = match parse_requests(body) {
@@ -92,7 +96,7 @@ pub(crate) fn verify(
         bodies: Vec::new(),
         results: vec![None; requests.len()],
         cache: CacheStatus::Hit,
-        basis: Basis::NOTHING,
+        read_position: ReadPosition::NOTHING,
         reads: Vec::new(),
         loaded: Vec::new(),
     };
@@ -100,12 +104,12 @@ pub(crate) fn verify(
     let queries: Vec<_> = requests
         .iter()
         .zip(&audiences)
-        .map(|(request, audiences)| query(request, audiences, circumstances))
+        .map(|(request, audiences)| query(request, audiences, context))
         .collect();
     let engine = &exchange.core.shared.engine;
     engine.verify_many(&queries, |place, step| match step {
-        Step::Answered(answer) => batch.add(exchange, place, answer),
-        Step::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
+        VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
+        VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
     });
     if batch.reads.is_empty() {
         batch.answer(exchange, output);
@@ -114,21 +118,21 @@ pub(crate) fn verify(
     Some(batch)
 }
 
-/// Answers into `output` a batch whose records have been read.
+/// Writes the answer to a batch whose records have been read.
 pub(crate) fn finish(
     exchange: &Exchange<'_>,
     body: &[u8],
-    circumstances: Circumstances,
+    context: RequestContext,
     mut batch: Batch,
     output: &mut Vec<u8>,
 ) {
-    // The same bytes were understood before the wait.
+    // The same bytes were parsed without error before the wait.
     let requests = parse_requests(body).unwrap_or_default();
     for (place, loaded) in std::mem::take(&mut batch.loaded) {
         let (Some(request), Ok(loaded)) = (requests.get(place), loaded) else {
             continue;
         };
-        with_query(request, circumstances, |query| {
+        with_query(request, context, |query| {
             let engine = &exchange.core.shared.engine;
             engine.finish(query, loaded, |answer| batch.add(exchange, place, answer));
         });

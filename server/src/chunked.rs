@@ -1,26 +1,26 @@
-//! The chunked transfer coding (RFC 9112 §7.1), decoded as the bytes come.
+//! Decodes the chunked transfer coding (RFC 9112 §7.1) incrementally.
 //!
-//! Guarantees: whatever the split, the same bytes decode to the same body or the same error; a chunk size is hexadecimal
-//! digits and nothing else; every line ends with CR LF, extensions and trailers included; line lengths, trailers and the
-//! decoded body are bounded. Extensions and trailers are dropped: nothing here gives them a meaning.
+//! Guarantees: the result does not depend on how the bytes are split; a chunk size consists of
+//! hexadecimal digits only; every line ends with CR LF, also extensions and trailers; the lengths
+//! of lines, trailers and the decoded body are bounded. Extensions and trailers are ignored.
 
 use crate::limits;
 
-/// What went wrong; nothing after it on the connection can be trusted.
+/// Why a body is refused. Nothing after it on the connection can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChunkError {
-    /// Not the chunked coding.
+    /// The bytes are not in the chunked coding.
     Malformed,
     /// The body is larger than allowed.
     TooLarge,
 }
 
-/// How far one call came.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Bytes of the input that are done with.
+    /// Bytes of the input that were consumed.
     pub consumed: usize,
-    /// Whether the body is complete; what follows belongs to the next request.
+    /// Whether the body is complete. The following bytes belong to the next request.
     pub complete: bool,
 }
 
@@ -28,9 +28,9 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct ChunkedDecoder {
     state: State,
-    /// Of the chunk being read: the size so far, then the bytes still to come.
+    /// While the size line is read: the size so far. Then the missing bytes of the chunk.
     remaining: usize,
-    /// Bytes of the size line so far, or of all trailers so far.
+    /// Bytes of the current size line, or of all trailers.
     line: usize,
     /// The largest body that is accepted, in bytes.
     limit: usize,
@@ -73,7 +73,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Appends what `input` decodes to to `body`.
+    /// Decodes `input` and appends the result to `body`.
     pub(crate) fn decode(
         &mut self,
         input: &[u8],
@@ -106,7 +106,7 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Takes one byte outside a chunk's data; true at the end of the body.
+    /// Handles one byte outside of chunk data. Returns true at the end of the body.
     fn step(&mut self, byte: u8, decoded: usize) -> Result<bool, ChunkError> {
         self.count_line()?;
         self.state = match (self.state, byte) {
@@ -136,7 +136,7 @@ impl ChunkedDecoder {
                 State::SizeStart
             }
             (State::TrailerStart, b'\r') => State::EndLineFeed,
-            // A line that begins with white space would be a folded one.
+            // A line that begins with white space is a folded line, which is refused.
             (State::TrailerStart, byte) if byte.is_ascii_graphic() && byte != b':' => {
                 State::Trailer
             }
@@ -149,7 +149,7 @@ impl ChunkedDecoder {
         Ok(false)
     }
 
-    /// Bounds what is read without becoming part of the body.
+    /// Bounds the bytes that do not become part of the body.
     fn count_line(&mut self) -> Result<(), ChunkError> {
         self.line += 1;
         let limit = match self.state {
@@ -177,7 +177,8 @@ mod tests {
 
     type BodyAndRest = (Vec<u8>, Vec<u8>);
 
-    /// Decodes `bytes` in pieces of `step`; the body and what follows it, `None` while it is incomplete.
+    /// Decodes `bytes` in pieces of `step` bytes. Returns the body and the bytes after it; `None`
+    /// when the body is incomplete.
     fn decode(bytes: &[u8], step: usize, limit: usize) -> Result<Option<BodyAndRest>, ChunkError> {
         let mut decoder = ChunkedDecoder::new(limit);
         let mut body = Vec::new();

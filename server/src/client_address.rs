@@ -1,8 +1,11 @@
-//! Whose request it is: the address of the connection, or what a proxy in front of the server says.
+//! The client's address: the address of the connection, or the one that a proxy in front of the
+//! server reports.
 //!
-//! A header is believed only when the configuration names it, because anybody can send one. An absent or empty header leaves the
-//! address of the connection, as when somebody asks past the proxy. Anything else that is not one address is an unknown
-//! client, which fails every IP restriction: a guess could let somebody in.
+//! A header is used only when the configuration names it, because every client can send one.
+//! Without the header, or when it is empty, the address of the connection counts, as for a client
+//! that does not use the proxy. Any other value that is not exactly one address makes the client
+//! unknown, and an unknown client fails every IP restriction: a guess could admit a client that is
+//! not allowed.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -15,29 +18,29 @@ pub(crate) fn client_address(
     remote: Option<IpAddr>,
     fields: &[Header<'_>],
 ) -> Option<IpAddr> {
-    let said = match source {
+    let reported = match source {
         ClientIpSource::RemoteAddress => return remote,
         ClientIpSource::CfConnectingIp => single(fields, "cf-connecting-ip"),
         ClientIpSource::XForwardedFor => leftmost(fields),
         ClientIpSource::XRealIp => single(fields, "x-real-ip"),
         ClientIpSource::TrueClientIp => single(fields, "true-client-ip"),
     };
-    match said {
-        Said::Nothing => remote,
-        Said::Address(address) => parse(address),
-        Said::Contradiction => None,
+    match reported {
+        Reported::Nothing => remote,
+        Reported::Address(address) => parse(address),
+        Reported::Contradiction => None,
     }
 }
 
-/// What a header says.
-enum Said<'a> {
+/// What a header reports.
+enum Reported<'a> {
     Nothing,
     Address(&'a [u8]),
-    /// It is there more than once, and one of the lines may be the client's own.
+    /// The header occurs more than once. One of the lines may come from the client.
     Contradiction,
 }
 
-/// The values of all lines of a header, in order, without the white space around them.
+/// The values of all lines of a header, in order, without surrounding white space.
 fn lines<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item = &'f [u8]> {
     fields
         .iter()
@@ -45,30 +48,31 @@ fn lines<'f>(fields: &'f [Header<'_>], name: &'static str) -> impl Iterator<Item
         .map(|field| field.value.trim_ascii())
 }
 
-/// A header that has one value. Lines without one are as good as absent.
-fn single<'f>(fields: &'f [Header<'_>], name: &'static str) -> Said<'f> {
+/// Reads a header with a single value. Empty lines are ignored.
+fn single<'f>(fields: &'f [Header<'_>], name: &'static str) -> Reported<'f> {
     let mut values = lines(fields, name).filter(|value| !value.is_empty());
     match (values.next(), values.next()) {
-        (None, _) => Said::Nothing,
-        (Some(value), None) => Said::Address(value),
-        (Some(_), Some(_)) => Said::Contradiction,
+        (None, _) => Reported::Nothing,
+        (Some(value), None) => Reported::Address(value),
+        (Some(_), Some(_)) => Reported::Contradiction,
     }
 }
 
-/// The first element of `X-Forwarded-For`, which is a list: its lines are one line, joined by commas in their order, and empty
-/// elements do not count (RFC 9110 §5.3, §5.6.1).
-fn leftmost<'f>(fields: &'f [Header<'_>]) -> Said<'f> {
+/// Reads the first element of `X-Forwarded-For`. Several lines count as one list, in their order,
+/// and empty elements are ignored (RFC 9110 §5.3, §5.6.1).
+fn leftmost<'f>(fields: &'f [Header<'_>]) -> Reported<'f> {
     lines(fields, "x-forwarded-for")
         .flat_map(|line| line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
         .find(|element| !element.is_empty())
-        .map_or(Said::Nothing, Said::Address)
+        .map_or(Reported::Nothing, Reported::Address)
 }
 
-/// An address as proxies write it: alone, in brackets if it is IPv6, or with a port, as some load balancers add it. An
-/// IPv4-mapped IPv6 address is the IPv4 address. Zones, names and obfuscated identifiers are no addresses.
+/// Parses an address as proxies write it: alone, in brackets if it is IPv6, or with the port that
+/// some load balancers add. An IPv4-mapped IPv6 address becomes the IPv4 address. Zones, names and
+/// obfuscated identifiers are refused.
 fn parse(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    // The parser of addresses with ports knows zones.
+    // `SocketAddr` would accept a zone.
     if text.contains('%') {
         return None;
     }
@@ -184,8 +188,8 @@ mod tests {
                 .iter()
                 .map(|line| ("X-Forwarded-For", *line))
                 .collect();
-            let said = address(ClientIpSource::XForwardedFor, &fields);
-            assert_eq!(said.as_deref(), wanted, "{lines:?}");
+            let first = address(ClientIpSource::XForwardedFor, &fields);
+            assert_eq!(first.as_deref(), wanted, "{lines:?}");
         }
         for (source, name) in [HEADERS[0], HEADERS[2], HEADERS[3]] {
             for (lines, wanted) in [

@@ -1,7 +1,7 @@
-//! One worker: its runtime, its state, and the tick that keeps its connections in time.
+//! The state of one worker, and what all workers share.
 //!
-//! Guarantees: everything here belongs to one thread, except the shutdown order and the metrics, which are atomics; a
-//! worker ends only after its connections have, or a moment after the deadline of a drain.
+//! A [`Core`] belongs to one thread. Only the shutdown order and the metrics are read or written by
+//! other threads; both are atomics.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,47 +13,47 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_engine::Engine;
-use talos_engine::clock;
+use talos_model::clock;
 
 use crate::cors::CrossOrigin;
+use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
+use crate::head_cache::HeadCache;
 use crate::limits;
-use crate::listener::Listener;
 use crate::metrics::CoreMetrics;
 use crate::options::{ClientIpSource, Deadlines};
-use crate::position::Preludes;
-use crate::response::{RequestIds, date};
+use crate::request_id::RequestIds;
 
-/// What all workers and the handles of a server share.
+/// State that all workers and the handles of a server share.
 pub(crate) struct Shared {
     /// Answers verifications.
     pub engine: Arc<Engine>,
-    /// The node's place among others.
+    /// The node's membership in a cluster.
     pub fleet: Arc<dyn Fleet>,
-    /// Answers everything that is not hot.
+    /// Answers every request that is not hot.
     pub control: Arc<dyn ControlPlane>,
     /// How long connections may take.
     pub deadlines: Deadlines,
-    /// Connections of one worker.
+    /// The most connections of one worker.
     pub connections_per_worker: usize,
-    /// Large bodies of one worker, in bytes.
+    /// The most memory for large bodies of one worker, in bytes.
     pub large_bodies_bytes: usize,
     /// Whether requests to the health routes are logged.
     pub log_health_requests: bool,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
-    /// Which routes there are.
+    /// Which routes the server has.
     pub surface: Surface,
-    /// What pages of other origins may read; `None` = nothing.
+    /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }
 
-/// Whether to stop, and by when. Orders only ever get stricter.
+/// Whether to stop, and by when. A later order can only shorten the time.
 pub(crate) struct ShutdownOrder {
     start: Instant,
-    /// Milliseconds after `start` at which everything is cut; the greatest value means no drain.
+    /// Milliseconds after `start` at which all connections are cut; `u64::MAX` = no order yet.
     cut_at: AtomicU64,
 }
 
@@ -66,18 +66,18 @@ impl ShutdownOrder {
         }
     }
 
-    /// Drain from now on, and cut what is left after `within`.
+    /// Starts to drain, and cuts the connections that are left after `within`.
     pub(crate) fn drain(&self, within: Duration) {
         let cut_at = self.now().plus(within).0.min(u64::MAX - 1);
         self.cut_at.fetch_min(cut_at, Ordering::Relaxed);
     }
 
-    /// The time by this order's clock.
+    /// The time since the server started.
     fn now(&self) -> CoarseMillis {
         CoarseMillis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// When to cut; `None` without an order.
+    /// When to cut all connections; `None` without an order.
     fn cut_at(&self) -> Option<CoarseMillis> {
         Some(self.cut_at.load(Ordering::Relaxed))
             .filter(|at| *at != u64::MAX)
@@ -87,22 +87,22 @@ impl ShutdownOrder {
 
 /// The state of one worker.
 pub(crate) struct Core {
-    /// What the workers share.
+    /// State that the workers share.
     pub shared: Arc<Shared>,
-    /// What this worker counts.
+    /// This worker's counters.
     pub metrics: Arc<CoreMetrics>,
-    /// What answers begin with; held only while it is copied.
-    pub preludes: RefCell<Preludes>,
+    /// The bytes that answers begin with. Borrowed only while they are copied.
+    pub heads: RefCell<HeadCache>,
     /// Makes request ids.
     pub request_ids: RequestIds,
     /// The open connections.
     pub connections: Rc<Registry>,
-    /// The second that answers show.
+    /// The second that the `Date` field shows.
     second: Cell<i64>,
     now: Cell<CoarseMillis>,
     draining: Cell<bool>,
     /// Accept loops that have not ended.
-    accepting: Cell<usize>,
+    accept_loops: Cell<usize>,
     large_bodies: Cell<usize>,
 }
 
@@ -125,35 +125,36 @@ impl Core {
         let second = clock::now().seconds();
         Self {
             metrics,
-            preludes: RefCell::new(Preludes::new(date(second))),
+            heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
             connections: Rc::default(),
             second: Cell::new(second),
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
-            accepting: Cell::new(0),
+            accept_loops: Cell::new(0),
             large_bodies: Cell::new(0),
             shared,
         }
     }
 
-    /// The time as of the last tick, for deadlines.
+    /// The time of the last tick, for deadlines.
     pub(crate) fn now(&self) -> CoarseMillis {
         self.now.get()
     }
 
-    /// Whether the server is told to stop: no new connections, and every answer is its connection's last.
+    /// Whether the server is told to stop. The worker then accepts no connection, and every answer
+    /// is the last one of its connection.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
-    /// Whether no more connections are accepted for the moment.
+    /// Whether the worker has as many connections as it may have.
     pub(crate) fn is_full(&self) -> bool {
         self.connections.len() >= self.shared.connections_per_worker
     }
 
-    /// Sets memory aside for a body of `bytes`, unless the bodies of other connections leave too little. A small body
-    /// fits the buffer that every connection may keep anyway, and takes nothing.
+    /// Reserves memory for a body of `bytes`; `None` when the bodies of other connections leave too
+    /// little. A small body fits into the buffer of its connection and reserves nothing.
     pub(crate) fn claim_body(self: &Rc<Self>, bytes: usize) -> Option<BodyClaim> {
         let bytes = if bytes > limits::BUFFER_KEPT_BYTES {
             bytes
@@ -170,27 +171,37 @@ impl Core {
         })
     }
 
-    /// An accept loop has ended.
-    pub(crate) fn accepting_ended(&self) {
-        self.accepting.set(self.accepting.get().saturating_sub(1));
+    /// Sets how many accept loops run. [`Self::is_finished`] waits for them.
+    pub(crate) fn set_accept_loops(&self, count: usize) {
+        self.accept_loops.set(count);
     }
 
-    /// Looks at the clock, the order to stop and all connections.
-    fn tick(&self, listeners: &[Rc<Listener>]) {
-        let order = &self.shared.shutdown;
-        let now = order.now();
-        self.now.set(now);
+    /// Notes that an accept loop has ended.
+    pub(crate) fn accept_loop_ended(&self) {
+        self.accept_loops
+            .set(self.accept_loops.get().saturating_sub(1));
+    }
+
+    /// Reads the clocks, and changes the date of answers when a second has passed.
+    pub(crate) fn update_clocks(&self) {
+        self.now.set(self.shared.shutdown.now());
         let second = clock::now().seconds();
         if self.second.replace(second) != second {
-            self.preludes.borrow_mut().set_date(date(second));
+            self.heads.borrow_mut().set_date(date(second));
         }
-        let cut_at = order.cut_at();
-        if cut_at.is_some() && !self.draining.replace(true) {
-            for listener in listeners {
-                listener.shut_down();
-            }
-        }
-        let pressure = match cut_at {
+    }
+
+    /// Looks for the order to stop. Returns `true` once: on the first call after the order was
+    /// given.
+    pub(crate) fn starts_draining(&self) -> bool {
+        self.shared.shutdown.cut_at().is_some() && !self.draining.replace(true)
+    }
+
+    /// Ends the connections that are overdue, and those that a drain ends.
+    pub(crate) fn tick_connections(&self) {
+        let now = self.now();
+        let cut_at = self.shared.shutdown.cut_at();
+        let pressure = match cut_at.filter(|_| self.is_draining()) {
             Some(cut_at) if now >= cut_at => Pressure::Cut,
             Some(_) => Pressure::Drain,
             None => Pressure::None,
@@ -201,12 +212,13 @@ impl Core {
             .set(self.connections.len() as u64);
     }
 
-    /// Whether there is nothing left to wait for.
-    fn is_finished(&self) -> bool {
+    /// Whether the worker may end: it drains, and its connections and accept loops have ended or
+    /// are overdue.
+    pub(crate) fn is_finished(&self) -> bool {
         if !self.is_draining() {
             return false;
         }
-        if self.connections.len() == 0 && self.accepting.get() == 0 {
+        if self.connections.len() == 0 && self.accept_loops.get() == 0 {
             return true;
         }
         let overdue = self
@@ -221,17 +233,5 @@ impl Core {
             );
         }
         overdue
-    }
-}
-
-/// Serves `listeners` until the server is told to stop and the connections have ended.
-pub(crate) async fn serve(core: Rc<Core>, listeners: Vec<Rc<Listener>>) {
-    core.accepting.set(listeners.len());
-    for listener in &listeners {
-        monoio::spawn(Rc::clone(listener).accept_all(Rc::clone(&core)));
-    }
-    while !core.is_finished() {
-        monoio::time::sleep(limits::TICK).await;
-        core.tick(&listeners);
     }
 }

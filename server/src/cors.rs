@@ -1,34 +1,35 @@
-//! Cross-origin requests of browsers (the Fetch Standard §3.2): which lines an answer gets so that a page of another
-//! origin may read it.
+//! Cross-origin requests of browsers (the Fetch Standard §3.2): the fields that let a page of
+//! another origin read an answer.
 //!
-//! Guarantees: credentials are never granted to every origin; whatever depends on a request's `Origin` says so in `Vary`,
-//! also where the answer is no. The browser decides over methods and headers, so a preflight gets all that is allowed,
-//! whatever it asks for.
+//! Guarantees: credentials are never allowed for all origins; an answer that depends on the
+//! `Origin` of the request has a `Vary` field, also when the origin is not allowed. The browser
+//! checks methods and headers, so the answer to a preflight lists everything that is allowed,
+//! whatever the preflight asks for.
 
 use talos_config::Cors;
 
-/// What goes before the origin in the line that admits it.
+/// The name of the field that allows an origin.
 const ADMITTED: &[u8] = b"Access-Control-Allow-Origin: ";
 const END: &[u8] = b"\r\n";
 
-/// The rules as prepared lines.
+/// The configured rules as prepared lines.
 #[derive(Debug)]
 pub(crate) struct CrossOrigin {
     /// `None` = every origin.
     origins: Option<Vec<Pattern>>,
-    /// What every admitted answer gets.
+    /// The lines of every answer to an allowed origin.
     lines: Vec<u8>,
-    /// What the answer to an admitted preflight gets besides.
+    /// The additional lines of the answer to an allowed preflight.
     preflight: Vec<u8>,
     any_header: bool,
     debug: bool,
 }
 
-/// An origin, perhaps with a gap for a part of its host.
+/// An allowed origin, which may have a wildcard for a part of its host.
 #[derive(Debug, PartialEq, Eq)]
 struct Pattern {
     start: Vec<u8>,
-    /// What follows the gap; `None` = there is none.
+    /// The text after the wildcard; `None` = no wildcard.
     end: Option<Vec<u8>>,
 }
 
@@ -46,7 +47,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `origin` fits; a gap takes labels of a host name and never the end of one.
+    /// Whether `origin` matches. A wildcard matches labels of a host name and never its end.
     fn fits(&self, origin: &[u8]) -> bool {
         let Some(end) = &self.end else {
             return self.start == origin;
@@ -60,13 +61,14 @@ impl Pattern {
 }
 
 impl CrossOrigin {
-    /// Prepares the rules; `None` when cross-origin requests get nothing.
+    /// Prepares the rules; `None` when cross-origin requests are not enabled.
     pub(crate) fn new(rules: &Cors) -> Option<Self> {
         rules.enabled.then(|| {
             let any = rules.allowed_origins.iter().any(|origin| origin == "*");
             let any_header = rules.allowed_headers.iter().any(|name| name == "*");
             let mut lines = line("Access-Control-Expose-Headers", &rules.exposed_headers);
-            // The configuration refuses the two together; were it to forget, everybody still gets no credentials.
+            // The configuration refuses both together. Checked here again, because it would allow
+            // credentials for all origins.
             if rules.allow_credentials && !any {
                 lines.extend_from_slice(b"Access-Control-Allow-Credentials: true\r\n");
             }
@@ -92,10 +94,10 @@ impl CrossOrigin {
         })
     }
 
-    /// Writes what every answer to a request of `origin` gets.
+    /// Writes the lines of an answer to a request of `origin`.
     pub(crate) fn write(&self, origin: Option<&[u8]>, output: &mut Vec<u8>) {
         if self.origins.is_none() {
-            // The same for all, so that a cache may give it to all.
+            // Does not depend on the origin, so a cache may serve it to every origin.
             output.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
             output.extend_from_slice(&self.lines);
             return;
@@ -109,7 +111,8 @@ impl CrossOrigin {
         }
     }
 
-    /// Writes what the answer to a preflight of `origin` gets besides. `headers` are those that it asks for.
+    /// Writes the additional lines of the answer to a preflight of `origin`. `headers` are the
+    /// headers that it asks for.
     pub(crate) fn write_preflight(
         &self,
         origin: &[u8],
@@ -125,7 +128,8 @@ impl CrossOrigin {
             return;
         }
         output.extend_from_slice(&self.preflight);
-        // An asterisk of ours would not stand for Authorization, and with credentials for nothing at all.
+        // An asterisk would not include Authorization, and with credentials it would mean the
+        // literal name.
         if let Some(headers) = headers.filter(|names| self.any_header && is_list(names)) {
             output.extend_from_slice(b"Access-Control-Allow-Headers: ");
             output.extend_from_slice(headers);
@@ -133,7 +137,7 @@ impl CrossOrigin {
         }
     }
 
-    /// Says in the log, if that is wanted, whether a request of `origin` may be read by its page.
+    /// In debug mode, logs whether the page of `origin` may read the answer.
     pub(crate) fn log(&self, origin: Option<&[u8]>) {
         if let Some(origin) = origin.filter(|_| self.debug) {
             let admitted = self.admits(origin);
@@ -149,7 +153,7 @@ impl CrossOrigin {
     }
 }
 
-/// `name: a, b` as a whole line; nothing for no values.
+/// The line `name: a, b`; empty without values.
 fn line(name: &str, values: &[String]) -> Vec<u8> {
     if values.is_empty() {
         return Vec::new();

@@ -1,12 +1,12 @@
 //! Deadlines without a timer per read or write.
 //!
-//! Every connection keeps its phase and deadline in a [`Slot`] that its core can see. A tick looks at all slots and shuts
-//! overdue sockets down, which ends the pending read or write; no future is ever dropped while the kernel may still write
-//! to its buffer.
+//! Every connection keeps its phase and deadline in a [`Slot`] that its core can read. A tick
+//! checks all slots and shuts overdue sockets down, which ends the pending read or write. So no
+//! future is dropped while the kernel may still write to its buffer.
 //!
-//! Guarantees: after [`Slot::is_read_closed`] turned true the connection reads nothing more from its client than what was
-//! already received; after [`Slot::is_cut`] it neither reads nor writes; a task that waits for another thread is woken on
-//! every tick, so that neither a cut nor a lost wake-up can leave it asleep.
+//! Guarantees: once [`Slot::is_read_closed`] is true the connection reads only what the kernel has
+//! already received; once [`Slot::is_cut`] is true it neither reads nor writes; every tick wakes a
+//! task that waits for another thread, so that neither a cut nor a lost wake-up leaves it asleep.
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
@@ -31,13 +31,13 @@ pub(crate) enum Phase {
     Body,
     /// Sending answers.
     Write,
-    /// Waiting for another thread's answer, for which that thread vouches.
+    /// Waiting for another thread's answer. That thread guarantees an answer in time.
     Wait,
-    /// Waiting for the next part of another thread's answer, which may never come.
-    Part,
-    /// Sending such a part.
-    Push,
-    /// Dropping what the client still sends after an error.
+    /// Waiting for the next chunk of another thread's answer. It may never come.
+    AwaitChunk,
+    /// Sending such a chunk.
+    SendChunk,
+    /// Dropping what the client still sends after the last answer.
     Linger,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Phase {
 pub(crate) struct CoarseMillis(pub u64);
 
 impl CoarseMillis {
-    /// The end of time.
+    /// Later than every instant.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The instant `duration` later.
@@ -58,22 +58,22 @@ impl CoarseMillis {
     }
 }
 
-/// What a tick may do to all connections.
+/// Which connections a tick ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pressure {
-    /// Only what is overdue is ended.
+    /// Only overdue connections.
     None,
-    /// Idle connections are ended too.
+    /// Overdue and idle connections.
     Drain,
-    /// All connections are ended.
+    /// All connections.
     Cut,
 }
 
-/// The state of one connection that its core can see.
+/// The state of one connection that its core can read.
 #[derive(Debug)]
 pub(crate) struct Slot {
     fd: RawFd,
-    /// Where the registry holds this slot, so that giving it up takes no search.
+    /// The index in the registry, so that removing the slot needs no search.
     at: Cell<usize>,
     phase: Cell<Phase>,
     deadline: Cell<CoarseMillis>,
@@ -83,18 +83,18 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Enters `phase`, to be left before `deadline`.
+    /// Enters `phase`, which must end before `deadline`.
     pub(crate) fn enter(&self, phase: Phase, deadline: CoarseMillis) {
         self.phase.set(phase);
         self.deadline.set(deadline);
     }
 
-    /// Whether the read side was shut down: what has been received is still to be answered, nothing more is to be read.
+    /// Whether the read side was shut down. The connection must still answer what it has received.
     pub(crate) fn is_read_closed(&self) -> bool {
         self.read_closed.get()
     }
 
-    /// Whether the connection is to end without another word.
+    /// Whether the connection must end without sending anything more.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.get()
     }
@@ -108,7 +108,7 @@ impl Slot {
         }
     }
 
-    /// Forgets the task that waited.
+    /// Removes the registered task.
     pub(crate) fn clear_waker(&self) {
         self.waker.borrow_mut().take();
     }
@@ -121,18 +121,19 @@ impl Slot {
             Phase::Idle if overdue => self.end_reading(Some(&timeouts.idle)),
             Phase::Head if overdue => self.end_reading(Some(&timeouts.head)),
             Phase::Body if overdue => self.end_reading(Some(&timeouts.body)),
-            Phase::Write | Phase::Push if overdue => {
+            Phase::Write | Phase::SendChunk if overdue => {
                 timeouts.write.increment();
                 self.end_all();
             }
-            // Nobody waits for the end of an answer that has none.
-            Phase::Push if pressure == Pressure::Drain => self.end_all(),
-            // Nothing is read meanwhile, and perhaps nothing written for long.
-            Phase::Part if has_hung_up(self.fd) => self.end_all(),
+            // A drain does not wait for the end of a stream.
+            Phase::SendChunk if pressure == Pressure::Drain => self.end_all(),
+            // The connection neither reads nor writes now, so only a poll shows that the client has
+            // gone.
+            Phase::AwaitChunk if has_hung_up(self.fd) => self.end_all(),
             Phase::Linger if overdue => self.end_all(),
             _ => {}
         }
-        // A waker that is still there belongs to a task that waits; polling it once more is cheap.
+        // A registered waker belongs to a waiting task. Polling that task once more is cheap.
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
@@ -156,27 +157,27 @@ impl Slot {
     }
 }
 
-/// Shuts down a socket that this core owns, so that pending operations on it end. A socket whose peer has gone refuses,
-/// which is as good.
+/// Shuts down a socket that this core owns, so that pending operations on it end. Ignores the error
+/// of a socket whose peer has already gone.
 #[expect(
     unsafe_code,
     reason = "monoio's sockets lend their descriptor only as a number"
 )]
 pub(crate) fn shut_down(fd: RawFd, how: Shutdown) {
-    // SAFETY: the callers hold `fd` open: a slot is in the registry only while its connection owns the socket (see
-    // `Registered`), and a listener is shut down through a reference to its owner.
+    // SAFETY: the callers keep `fd` open: a slot is in the registry only while its connection owns
+    // the socket (see `Registered`), and a listener is shut down through a reference to its owner.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let _ = SockRef::from(&socket).shutdown(how);
 }
 
-/// Whether the other end of a socket that this core owns will send nothing more. A client that has closed, and one that is dead,
-/// look alike to who does not read.
+/// Whether the peer of a socket that this core owns will send nothing more. Closed and crashed
+/// peers cannot be told apart without reading.
 #[expect(
     unsafe_code,
     reason = "monoio's sockets lend their descriptor only as a number"
 )]
 fn has_hung_up(fd: RawFd) -> bool {
-    // SAFETY: as in `shut_down`: a slot is in the registry only while its connection owns the socket.
+    // SAFETY: a slot is in the registry only while its connection owns the socket, so `fd` is open.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
@@ -217,12 +218,13 @@ impl Registry {
         }
     }
 
-    /// Connections open now.
+    /// The number of open connections.
     pub(crate) fn len(&self) -> usize {
         self.slots.borrow().len()
     }
 
-    /// Looks at every connection once. Nothing here polls a connection, so no slot comes or goes meanwhile.
+    /// Checks every connection once. This polls no connection, so the slots do not change during
+    /// the loop.
     pub(crate) fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
         for slot in self.slots.borrow().iter() {
             slot.tick(now, pressure, timeouts);
@@ -230,7 +232,7 @@ impl Registry {
     }
 }
 
-/// A connection's place in the registry, given up on drop. Its owner drops it before the socket.
+/// A connection's entry in the registry, removed on drop. The owner must drop it before the socket.
 #[derive(Debug)]
 pub(crate) struct Registered {
     slot: Rc<Slot>,

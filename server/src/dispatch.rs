@@ -1,101 +1,34 @@
-//! One step of a connection without I/O: from received bytes to an answer, or to what is missing for one.
+//! Handles one request without I/O: from received bytes to an answer, or to what is missing for
+//! one.
 //!
-//! Guarantees: a request is answered only when all of it has been received; nothing here waits; each step appends at most
-//! one answer to the output.
+//! Guarantees: a request is answered only when all of it has been received; nothing here waits;
+//! each step appends at most one answer to the output.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
-use talos_api::route::{HotRoute, Match, Resolution, Surface, find, resolve};
+use talos_api::route::{HotRoute, Resolution, Surface, resolve};
 use talos_api::verify::parse_request;
 use talos_api::{bearer, health};
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Loaded, Step};
-use tokio::sync::oneshot;
+use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::batch::{self, Batch};
 use crate::client_address::client_address;
 use crate::core::Core;
 use crate::extent::{Located, Whole, locate};
-use crate::handover::{self, Dropped, Finished};
+use crate::handover::{self, Handover};
+use crate::head_cache::ReadPosition;
 use crate::metrics::Route;
-use crate::parser::{
-    BodyLength, Head, MinPosition, Parsed, Persistence, VERIFY_PATH, header_slots, parse,
-};
-use crate::position::{self, Basis, Reached, Unmet};
-use crate::response::{Exchange, RequestId};
-use crate::verify::{self, Circumstances, Question};
+use crate::parser::{Head, MinPosition, Parsed, Persistence, VERIFY_PATH, header_slots, parse};
+use crate::position::{self, Unmet};
+use crate::request_context::RequestContext;
+use crate::response::Exchange;
+use crate::step::{Done, Input, MissingBody, Next, PendingVerification, Started, elapsed_us};
+use crate::verify::{self, Question};
+use crate::wait::Dropped;
 
-/// What is known of the bytes that follow.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Input<'a> {
-    /// Received and not yet answered, from the first byte of a head.
-    pub bytes: &'a [u8],
-    /// The body, when it came in chunks and is complete; `bytes` then holds the head and what follows the body.
-    pub decoded: Option<&'a [u8]>,
-    /// What came of waiting for the position that the first request demands, if it has waited.
-    pub reached: Option<&'a Result<Reached, Dropped>>,
-    /// The address of the connection's other end.
-    pub remote_ip: Option<IpAddr>,
-    /// The time of the request.
-    pub now: UnixMillis,
-}
-
-/// What is to be done next.
-pub(crate) enum Next {
-    /// Read more of a head.
-    NeedHead,
-    /// Read a body.
-    NeedBody(MissingBody),
-    /// An answer is there.
-    Done(Done),
-    /// Wait for the position that the request demands, then [`advance`] again.
-    Reach(oneshot::Receiver<Reached>),
-    /// Wait for the control plane, then [`finish_control`].
-    Control(oneshot::Receiver<ControlResponse>, Asked),
-    /// Wait for the disk, then [`finish_read`].
-    Read(oneshot::Receiver<Loaded>, (Route, Started)),
-    /// Wait for all reads of the batch, then [`finish_batch`].
-    ReadMany(Batch, Started),
-}
-
-/// How an answer came about, and so how the connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    /// The whole request was read.
-    Answered {
-        /// Bytes of the input that belonged to it.
-        consumed: usize,
-        /// What becomes of the connection.
-        persistence: Persistence,
-    },
-    /// The request was not read to its end: send the answer and close.
-    Refused,
-}
-
-impl From<Done> for Next {
-    fn from(done: Done) -> Self {
-        Self::Done(done)
-    }
-}
-
-/// A body that has not arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MissingBody {
-    /// Bytes of the head.
-    pub head: usize,
-    /// How long the body is.
-    pub length: BodyLength,
-    /// The largest body that is accepted here, in bytes.
-    pub limit: usize,
-    /// Whether the client waits for `100 Continue`: it asked to, and none of the body is there.
-    pub send_continue: bool,
-}
-
-/// Refuses the request at the start of `input`, of which perhaps not even the head is there.
+/// Refuses the request at the start of `input`. Its head may be incomplete.
 pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &mut Vec<u8>) {
     let mut slots = header_slots();
     match parse(input.bytes, &mut slots) {
@@ -104,16 +37,7 @@ pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &m
     }
 }
 
-/// What must outlast the wait for the control plane, which knows the request under this id.
-pub(crate) struct Asked {
-    started: Instant,
-    request_id: Vec<u8>,
-}
-
-/// When a hot request was begun, if somebody wants to know.
-pub(crate) type Started = Option<Instant>;
-
-/// Looks at the first request of `input` and does what can be done.
+/// Handles the first request of `input` as far as possible.
 pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Next {
     if input.bytes.is_empty() {
         return Next::NeedHead;
@@ -144,7 +68,8 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     answer(core, &head, request, input, output)
 }
 
-/// Before a client is told to send a body, a request that has no prospect is refused (RFC 9110 §10.1.1).
+/// Asks for the body. A client that expects `100 Continue` is refused before it sends a body for a
+/// route that does not exist (RFC 9110 §10.1.1).
 fn body_missing(
     core: &Core,
     head: &Head<'_, '_>,
@@ -153,7 +78,7 @@ fn body_missing(
 ) -> Next {
     if missing.send_continue {
         let error = match resolve(core.shared.surface, head.method, head.path) {
-            Resolution::Hot(_) | Resolution::Control => return Next::NeedBody(missing),
+            Resolution::Hot(_) | Resolution::Control(_) => return Next::NeedBody(missing),
             Resolution::NotFound => ApiError::not_found_route(),
             Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
         };
@@ -184,20 +109,16 @@ fn answer(
     input: Input<'_>,
     output: &mut Vec<u8>,
 ) -> Next {
-    // Asking costs one load; the clock is read only if somebody wants to know.
+    // The check costs one load. The clock is read only if the log line will be written.
     let started: Started = tracing::enabled!(Level::DEBUG).then(Instant::now);
     if let Some(cors) = &core.shared.cors {
         if let Some(origin) = preflight_of(head) {
             let exchange = Exchange::new(core, head, Route::Preflight);
             let headers = head.only("access-control-request-headers");
-            let mut answer = exchange.answer(output, 204, Basis::NOTHING);
+            let mut answer = exchange.answer(output, 204, ReadPosition::NOTHING);
             answer.raw_with(|output| cors.write_preflight(origin, headers, output));
             answer.finish(b"");
-            return Done::Answered {
-                consumed: request.consumed,
-                persistence: exchange.persistence,
-            }
-            .into();
+            return answered(&exchange, request);
         }
         cors.log(head.origin);
     }
@@ -214,29 +135,31 @@ fn answer(
         Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
         Resolution::Hot(HotRoute::Alive) => Route::Alive,
         Resolution::Hot(HotRoute::Ready) => Route::Ready,
-        Resolution::Control => Route::Control,
+        Resolution::Control(_) => Route::Control,
         Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
     };
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
     if head.min_position != MinPosition::None
-        && let Some(next) = hold(&exchange, (head, request, input), started, output)
+        && let Some(next) = unmet_position(&exchange, head, request, input, started, output)
     {
         return next;
     }
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
-            let circumstances = circumstances(core, head, input);
-            if let Some(batch) = batch::verify(&exchange, request.body, circumstances, output) {
-                return Next::ReadMany(batch, started);
+            let context = context(core, head, input);
+            if let Some(batch) = batch::verify(&exchange, request.body, context, output) {
+                return Next::AwaitBatch(batch, started);
             }
         }
         Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
-            let asked = question(route, head, request.body);
-            let circumstances = circumstances(core, head, input);
-            if let Step::Pending(pending) = verify::verify(&exchange, asked, circumstances, output)
+            let question = question(route, head, request.body);
+            let context = context(core, head, input);
+            if let VerifyStep::Pending(pending) =
+                verify::verify(&exchange, question, context, output)
             {
-                return Next::Read(verify::read(&exchange, pending), (route, started));
+                let loaded = verify::read(&exchange, pending);
+                return Next::AwaitRead(loaded, PendingVerification { route, started });
             }
         }
         Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
@@ -246,15 +169,16 @@ fn answer(
                 Err(error) => exchange.refuse(output, &error),
             }
         }
-        Resolution::Control => {
-            let asked = Asked {
-                started: Instant::now(),
-                request_id: exchange.request_id.bytes().to_vec(),
+        Resolution::Control(route) => {
+            let handover = Handover {
+                head,
+                route,
+                body: request.body,
+                client_ip: context(core, head, input).client_ip,
+                consumed: request.consumed,
             };
-            let id = exchange.request_id;
-            let client_ip = client_ip(core, head, input);
-            if let Ok(reply) = handover::submit(core, head, request.body, client_ip, id) {
-                return Next::Control(reply, asked);
+            if let Ok((reply, pending)) = handover::submit(&exchange, &handover) {
+                return Next::AwaitControl(reply, pending);
             }
             core.metrics.overloads.increment();
             let error = ApiError::service_unavailable("too many requests are waiting; try again");
@@ -266,42 +190,43 @@ fn answer(
         }
     }
     log_hot(head, &exchange, output.get(before..), started);
-    Done::Answered {
-        consumed: request.consumed,
-        persistence: exchange.persistence,
-    }
-    .into()
+    answered(&exchange, request)
 }
 
-/// Waits for the position that a request demands, or refuses it; `None` when the position is there.
+/// Waits for the position that a request demands, or refuses the request; `None` when the node has
+/// reached the position.
 #[cold]
-fn hold(
+fn unmet_position(
     exchange: &Exchange<'_>,
-    (head, request, input): (&Head<'_, '_>, Whole<'_>, Input<'_>),
+    head: &Head<'_, '_>,
+    request: Whole<'_>,
+    input: Input<'_>,
     started: Started,
     output: &mut Vec<u8>,
 ) -> Option<Next> {
     let before = output.len();
-    match position::meet(exchange.core, head.min_position, input.reached)? {
-        Unmet::Wait(reaching) => return Some(Next::Reach(reaching)),
+    match position::check(exchange.core, head.min_position, input.reached)? {
+        Unmet::Wait(reaching) => return Some(Next::AwaitPosition(reaching)),
         Unmet::Refused(error) => exchange.refuse(output, &error),
     }
     log_hot(head, exchange, output.get(before..), started);
-    let persistence = exchange.persistence;
-    let done = Done::Answered {
-        consumed: request.consumed,
-        persistence,
-    };
-    Some(done.into())
+    Some(answered(exchange, request))
 }
 
-/// The origin of a preflight (the Fetch Standard §3.2.2), if `head` is one.
+fn answered(exchange: &Exchange<'_>, request: Whole<'_>) -> Next {
+    Next::Done(Done::Answered {
+        consumed: request.consumed,
+        persistence: exchange.persistence,
+    })
+}
+
+/// Returns the origin if `head` is a preflight (the Fetch Standard §3.2.2).
 fn preflight_of<'a>(head: &Head<'_, 'a>) -> Option<&'a [u8]> {
     let is_asked = head.method == "OPTIONS" && head.only("access-control-request-method").is_some();
     head.origin.filter(|_| is_asked)
 }
 
-/// Reads what is to be verified: from the body, or from the head on the route that takes a bearer credential.
+/// Reads the credential to verify: from the head on the bearer route, else from the body.
 fn question<'a>(route: Route, head: &Head<'_, 'a>, body: &'a [u8]) -> Question<'a> {
     if route == Route::VerifyBearer {
         return bearer::parse_request(head.only("authorization"), body);
@@ -310,77 +235,40 @@ fn question<'a>(route: Route, head: &Head<'_, 'a>, body: &'a [u8]) -> Question<'
 }
 
 fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
-    let mut answer = exchange.answer(output, 200, Basis::NOTHING);
+    let mut answer = exchange.answer(output, 200, ReadPosition::NOTHING);
     answer.raw(b"Content-Type: application/json\r\n");
     answer.finish(health::OK);
 }
 
-/// Writes the control plane's answer to the first request of `input`.
-pub(crate) fn finish_control(
-    core: &Core,
-    input: Input<'_>,
-    asked: &Asked,
-    response: Result<ControlResponse, Dropped>,
-    output: &mut Vec<u8>,
-) -> Finished {
-    let response = response.unwrap_or_else(|_| ApiError::internal().into());
-    let mut following = None;
-    let done = again(
-        core,
-        input,
-        Route::Control,
-        output,
-        |head, exchange, _body, output| {
-            let exchange = Exchange {
-                request_id: RequestId::Echoed(&asked.request_id),
-                ..*exchange
-            };
-            let status = response.status;
-            following = handover::answer(&exchange, head.version.into(), response, output);
-            let template = match find(head.method, head.path) {
-                Match::Found { template, .. } => template,
-                Match::NotFound | Match::MethodNotAllowed(_) => exchange.route.name(),
-            };
-            tracing::info!(
-                method = head.method,
-                route = template,
-                status,
-                duration_us = micros(asked.started),
-                request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
-                "request"
-            );
-        },
-    );
-    Finished::new(done, following)
-}
-
-/// Writes the answer to the verification at the start of `input`, for which a record was read. It came by `route`.
+/// Writes the answer to the verification at the start of `input`, for which the engine has read a
+/// record.
 pub(crate) fn finish_read(
     core: &Core,
     input: Input<'_>,
-    (route, started): (Route, Started),
+    pending: PendingVerification,
     loaded: Result<Loaded, Dropped>,
     output: &mut Vec<u8>,
 ) -> Done {
     again(
         core,
         input,
-        route,
+        pending.route,
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let circumstances = circumstances(core, head, input);
-            let asked = question(route, head, body);
+            let context = context(core, head, input);
+            let question = question(pending.route, head, body);
             match loaded {
-                Ok(loaded) => verify::finish(exchange, asked, circumstances, loaded, output),
+                Ok(loaded) => verify::finish(exchange, question, context, loaded, output),
                 Err(_) => exchange.refuse(output, &ApiError::internal()),
             }
-            log_hot(head, exchange, output.get(before..), started);
+            log_hot(head, exchange, output.get(before..), pending.started);
         },
     )
 }
 
-/// Writes the answer to the batch at the start of `input`, whose records were read.
+/// Writes the answer to the batch at the start of `input`, for which the engine has read the
+/// records.
 pub(crate) fn finish_batch(
     core: &Core,
     input: Input<'_>,
@@ -395,28 +283,25 @@ pub(crate) fn finish_batch(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let circumstances = circumstances(core, head, input);
-            batch::finish(exchange, body, circumstances, batch, output);
+            let context = context(core, head, input);
+            batch::finish(exchange, body, context, batch, output);
             log_hot(head, exchange, output.get(before..), started);
         },
     )
 }
 
-fn client_ip(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Option<IpAddr> {
+fn context(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> RequestContext {
     let source = core.shared.client_ip_source;
-    client_address(source, input.remote_ip, head.fields)
-}
-
-fn circumstances(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Circumstances {
-    Circumstances {
-        client_ip: client_ip(core, head, input),
+    RequestContext {
+        client_ip: client_address(source, input.remote_ip, head.fields),
         cache: head.cache,
         now: input.now,
     }
 }
 
-/// Reads the first request of `input` once more, after a wait during which nothing was read: parsing it again is cheaper
-/// than keeping it.
+/// Parses the first request of `input` again, after a wait during which nothing was read. A
+/// verification borrows from the input, so parsing it again is cheaper than copying it for the
+/// wait.
 fn again(
     core: &Core,
     input: Input<'_>,
@@ -435,12 +320,12 @@ fn again(
             persistence: exchange.persistence,
         };
     }
-    // The same bytes were a whole request before the wait.
+    // Cannot happen: the same bytes were a complete request before the wait.
     Exchange::malformed(core).refuse(output, &ApiError::internal());
     Done::Refused
 }
 
-/// Logs a request to a hot route, whose `answer` tells its own status.
+/// Logs a request to a hot route. The status is read from the bytes of `answer`.
 fn log_hot(head: &Head<'_, '_>, exchange: &Exchange<'_>, answer: Option<&[u8]>, started: Started) {
     let Some(started) = started else { return };
     let is_health = matches!(exchange.route, Route::Alive | Route::Ready);
@@ -454,12 +339,8 @@ fn log_hot(head: &Head<'_, '_>, exchange: &Exchange<'_>, answer: Option<&[u8]>, 
         method = head.method,
         route = exchange.route.name(),
         status = %String::from_utf8_lossy(status),
-        duration_us = micros(started),
+        duration_us = elapsed_us(started),
         request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
         "request"
     );
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
-//! Which system interface carries the I/O of a worker, and the runtime over it.
+//! The system interface for the I/O of a worker, and the runtime that uses it.
 //!
-//! monoio builds its ring with whatever flags it is given and fails where the kernel refuses them, so the flags are tried
-//! here one after the other, on the thread that will run the ring (a single-issuer ring belongs to the thread that made
-//! it).
+//! monoio builds its ring with the given flags and fails when the kernel refuses them. So this
+//! module tries one set of flags after the other. It does so on the thread that will run the ring,
+//! because a single-issuer ring belongs to the thread that made it.
 
 use std::fmt;
 use std::io;
@@ -13,10 +13,11 @@ use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 use crate::error::ServerError;
 use crate::options::DriverChoice;
 
-/// What carries the I/O, from the fastest to the slowest.
+/// The system interface for I/O, from the fastest to the slowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Driver {
-    /// `io_uring` with `SINGLE_ISSUER` and `DEFER_TASKRUN` (Linux 6.1): completions are taken when the core asks for them.
+    /// `io_uring` with `SINGLE_ISSUER` and `DEFER_TASKRUN` (Linux 6.1): the kernel delivers
+    /// completions when the core asks for them.
     IoUringDeferred,
     /// `io_uring` with `COOP_TASKRUN` (Linux 5.19): completions do not interrupt the core.
     IoUringCooperative,
@@ -25,7 +26,7 @@ pub enum Driver {
 }
 
 impl Driver {
-    /// Its name for logs and errors.
+    /// The name for logs and errors.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,7 +89,7 @@ impl WorkerRuntime {
             .map(Self::Ring)
     }
 
-    /// Runs `future` and what it spawns until it is done.
+    /// Runs `future` to its end, and the tasks that it spawns meanwhile.
     pub(crate) fn block_on<F: Future>(&mut self, future: F) -> F::Output {
         match self {
             Self::Ring(runtime) => runtime.block_on(future),
@@ -97,7 +98,10 @@ impl WorkerRuntime {
     }
 }
 
-/// Builds with the first of `candidates` that the kernel grants; otherwise the last refusal is the error.
+/// Builds with the first of `candidates` that the kernel allows.
+///
+/// # Errors
+/// The error of the last candidate, when the kernel refuses all of them.
 fn first_granted<T>(
     candidates: &[Driver],
     mut build: impl FnMut(Driver) -> io::Result<T>,
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_refuses_is_passed_over() {
+    fn drivers_that_the_kernel_refuses_are_skipped() {
         use Driver::{Epoll, IoUringCooperative, IoUringDeferred};
         let all = candidates(DriverChoice::Auto);
         assert_eq!(granted(all, all).unwrap(), IoUringDeferred);

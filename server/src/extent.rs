@@ -1,32 +1,34 @@
-//! Where a request ends, and whether all of it is there.
+//! Finds where a request ends, and whether it is complete.
 
-use crate::dispatch::{Input, MissingBody};
+use talos_api::route::BATCH_IMPORT_PATHS;
+
 use crate::limits;
 use crate::parser::{BodyLength, Head};
+use crate::step::{Input, MissingBody};
 
-/// A request of which everything is there.
+/// The body of a complete request.
 #[derive(Clone, Copy)]
 pub(crate) struct Whole<'a> {
-    /// The body, without what carried it.
+    /// The body, without its transfer coding.
     pub body: &'a [u8],
-    /// Bytes of the input that belong to the request.
+    /// Bytes of the input that the request uses.
     pub consumed: usize,
 }
 
 /// Where the body of a request is.
 pub(crate) enum Located<'a> {
-    /// There.
+    /// It has arrived.
     Whole(Whole<'a>),
-    /// On its way.
+    /// It has not arrived completely.
     Missing(MissingBody),
-    /// Longer than is accepted here.
+    /// It is longer than this route accepts.
     TooLarge,
 }
 
 /// Finds the body of `head` in `input`.
 pub(crate) fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
     let limit = || {
-        if limits::BATCH_PATHS.contains(&head.path) {
+        if BATCH_IMPORT_PATHS.contains(&head.path) {
             limits::BATCH_BODY_BYTES
         } else {
             limits::BODY_BYTES

@@ -1,16 +1,16 @@
-//! How a body is sent whose length is not known beforehand (RFC 9112 §6.3).
+//! How a body of unknown length is sent (RFC 9112 §6.3).
 //!
-//! Guarantees: in chunks, a body that was not sent to its end is told from one that was: only the latter has the last chunk.
-//! A client of HTTP/1.0 knows no chunks, and takes the end of the connection for the end of the body.
+//! Guarantee: a client of HTTP/1.1 notices an incomplete body, because only a complete body has the
+//! last chunk. HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
 
 use crate::parser::Version;
 
-/// See the module.
+/// The framing of a streamed body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Each part after its length.
+    /// Every chunk follows its length.
     Chunked,
-    /// As it is, up to the end of the connection.
+    /// The bytes as they are, up to the end of the connection.
     UntilClose,
 }
 
@@ -24,7 +24,7 @@ impl From<Version> for Framing {
 }
 
 impl Framing {
-    /// The field that tells the client.
+    /// The header field that announces the framing.
     pub(crate) const fn field(self) -> &'static [u8] {
         match self {
             Self::Chunked => b"Transfer-Encoding: chunked\r\n",
@@ -32,7 +32,7 @@ impl Framing {
         }
     }
 
-    /// Appends `part`. An empty one is nothing: in chunks it would be the end.
+    /// Appends `part`. Ignores an empty part, because an empty chunk would end the body.
     pub(crate) fn append(self, part: &[u8], output: &mut Vec<u8>) {
         match self {
             _ if part.is_empty() => {}

@@ -1,8 +1,10 @@
-//! The data plane: one pinned thread per core, each with its own listener, connections and counters.
+//! The data plane: one pinned thread per core, each with its own listener, connections and
+//! counters.
 //!
-//! A request goes from the socket through `parser`, `dispatch` and `verify` back to the socket on one thread. What is
-//! not hot is handed to a [`talos_api::control::ControlPlane`] and awaited. This crate knows nothing of storage, takes no
-//! mutex, and makes no blocking call on a core.
+//! A verification goes from the socket through `parser`, `dispatch` and `verify` back to the socket
+//! on one thread. Other requests are handed to a [`talos_api::control::ControlPlane`], and the core
+//! awaits the answer. This crate does not know the storage, takes no mutex, and makes no blocking
+//! call on a core.
 
 #![deny(unsafe_code)]
 
@@ -12,6 +14,7 @@ mod client_address;
 mod connection;
 mod core;
 mod cors;
+mod date;
 mod deadlines;
 mod dispatch;
 mod driver;
@@ -19,6 +22,7 @@ mod error;
 mod extent;
 mod framing;
 mod handover;
+mod head_cache;
 pub mod limits;
 mod listener;
 pub mod metrics;
@@ -26,11 +30,16 @@ mod options;
 mod parser;
 mod pinning;
 mod position;
+mod request_context;
+mod request_id;
 mod response;
 mod server;
 mod slice;
 mod socket_file;
+mod step;
 mod verify;
+mod wait;
+mod worker;
 
 pub use driver::Driver;
 pub use error::ServerError;

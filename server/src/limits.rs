@@ -17,51 +17,50 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// The body of a batch import, in bytes; above it 413.
 pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects at a time, in bytes; above it 503.
+/// The total size of the bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects, in
+/// bytes; above it 503.
 pub const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
-/// The paths whose bodies may have [`BATCH_BODY_BYTES`].
-pub const BATCH_PATHS: [&str; 2] = [
-    "/v2alpha1/admin/importedApiKeys:batchCreate",
-    "/v2alpha1/admin/importedApiKeys:batchImport",
-];
 
-/// Size line of a chunk with its extensions, in bytes.
+/// The size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES: usize = 256;
-/// Trailer fields after the last chunk, in bytes; they are read and dropped.
+/// Trailer fields after the last chunk, in bytes. They are read and ignored.
 pub const TRAILER_BYTES: usize = 4 * 1024;
 
-/// Connections of one worker; more wait in the listener's backlog.
+/// Connections of one worker. More connections wait in the listener's backlog.
 pub const CONNECTIONS_PER_WORKER: usize = 8192;
-/// Connections that the kernel holds for a worker that has not accepted them yet.
+/// Connections that the kernel queues until a worker accepts them.
 pub const BACKLOG: i32 = 4096;
-/// Workers; more cores than this in one machine are left to other processes.
+/// Workers of one server. Cores beyond this number stay free for other processes.
 pub const WORKERS: usize = 256;
 
-/// What a connection's buffers hold at first, in bytes; a verification fits.
+/// The initial size of a connection's buffers, in bytes. A verification fits.
 pub const BUFFER_BYTES: usize = 4 * 1024;
-/// A buffer that a large request or answer has grown beyond this is given back when it is empty, in bytes.
+/// A buffer that has grown beyond this size, in bytes, is freed when it is empty.
 pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
-/// Answers to pipelined requests are sent when they reach this, in bytes, even if more requests are there.
+/// Answers to pipelined requests are sent when they reach this size, in bytes, even if more
+/// requests wait.
 pub const OUTPUT_BYTES: usize = 64 * 1024;
-/// What is read and dropped after an error so that the client sees the answer rather than a reset, in bytes.
+/// How much is read and dropped after an error, in bytes, so that the client gets the answer and
+/// not a reset.
 pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often a core looks for overdue connections and for a drain.
+/// How often a core checks for overdue connections and for a drain.
 pub const TICK: Duration = Duration::from_millis(100);
-/// How long the accept loop rests after the kernel had no descriptor or memory, or while the worker is full.
+/// How long the accept loop pauses when the kernel has no descriptor or memory, or while the worker
+/// is full.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Failures to accept are logged at most once in this time.
+/// Accept errors are logged at most once in this time.
 pub const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
-/// After the deadline of a drain, how long the cut connections may take to notice.
+/// How long cut connections may take to end after the deadline of a drain.
 pub const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// Silence between two requests.
+/// The longest pause between two requests.
 pub const IDLE: Duration = Duration::from_secs(75);
-/// From the first byte of a head to its last; also from accepting to the first byte.
+/// The time from the first byte of a head to its last, and from accepting to the first byte.
 pub const HEAD: Duration = Duration::from_secs(10);
-/// From the end of a head to the end of its body.
+/// The time from the end of a head to the end of its body.
 pub const BODY: Duration = Duration::from_secs(60);
-/// From the first byte of a batch of answers to its last.
+/// The time from the first byte of a batch of answers to its last.
 pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);

@@ -1,8 +1,8 @@
 //! Listening sockets and the accept loop.
 //!
-//! Guarantees: a port that another process listens on is an error, although every worker binds with `SO_REUSEPORT`; a
-//! pending accept is never dropped (the connection would leak), it is ended by shutting the listener down; running out of
-//! descriptors or memory makes the loop rest, not end.
+//! Guarantees: a port that another process listens on is an error, although every worker binds with
+//! `SO_REUSEPORT`; a pending accept is never dropped, because the connection would leak: shutting
+//! the listener down ends it; when descriptors or memory run out the loop pauses and does not end.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -24,7 +24,8 @@ pub(crate) fn bind(
     address: SocketAddr,
     workers: usize,
 ) -> io::Result<(Vec<std::net::TcpListener>, SocketAddr)> {
-    // Without SO_REUSEPORT this fails where another listener is; it also lets the system choose a port.
+    // Without SO_REUSEPORT this fails if another process listens there. It also lets the system
+    // choose a port.
     let probe = socket(address)?;
     probe.bind(&address.into())?;
     probe.listen(1)?;
@@ -34,7 +35,8 @@ pub(crate) fn bind(
         .map(|_| {
             let socket = socket(address)?;
             socket.set_reuse_port(true)?;
-            // Accepted sockets inherit it: an answer is one write, and there is nothing to wait for.
+            // Accepted sockets inherit it. An answer is one write, so Nagle's algorithm would only
+            // delay it.
             socket.set_tcp_nodelay(true)?;
             socket.bind(&address.into())?;
             socket.listen(limits::BACKLOG)?;
@@ -50,28 +52,28 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // A restart need not wait for the connections of the last run to leave TIME_WAIT.
+    // Lets a restart bind while connections of the last run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
 
 /// One of a worker's listeners.
 pub(crate) enum Listener {
-    /// Its own.
+    /// The worker's own TCP listener.
     Tcp(TcpListener),
-    /// Shared by all workers, of which each accepts what it gets.
+    /// A Unix socket that all workers accept from.
     Unix(UnixListener),
 }
 
 impl Listener {
-    /// Hands `listener` to this thread's runtime.
+    /// Registers a TCP listener with this thread's runtime.
     pub(crate) fn tcp(listener: std::net::TcpListener, driver: Driver) -> io::Result<Self> {
-        // A ring waits in the kernel only on a blocking socket; epoll needs one that does not block.
+        // io_uring waits in the kernel only on a blocking socket. epoll needs a nonblocking one.
         listener.set_nonblocking(driver == Driver::Epoll)?;
         TcpListener::from_std(listener).map(Self::Tcp)
     }
 
-    /// The same for a Unix socket.
+    /// Registers a Unix socket with this thread's runtime.
     pub(crate) fn unix(
         listener: std::os::unix::net::UnixListener,
         driver: Driver,
@@ -89,7 +91,7 @@ impl Listener {
         shut_down(socket, Shutdown::Both);
     }
 
-    /// Takes one connection and serves it.
+    /// Accepts one connection and spawns its task.
     async fn accept(&self, core: &Rc<Core>) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => {
@@ -106,7 +108,7 @@ impl Listener {
 
     /// Accepts until the listener is shut down.
     pub(crate) async fn accept_all(self: Rc<Self>, core: Rc<Core>) {
-        let mut quiet_until: Option<Instant> = None;
+        let mut next_log: Option<Instant> = None;
         while !core.is_draining() {
             if core.is_full() {
                 monoio::time::sleep(limits::ACCEPT_PAUSE).await;
@@ -115,7 +117,7 @@ impl Listener {
             match self.accept(&core).await {
                 Ok(()) => {}
                 Err(_) if core.is_draining() => {}
-                // The client gave up before it was accepted.
+                // The client closed the connection before it was accepted.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -124,14 +126,14 @@ impl Listener {
                 Err(error) => {
                     core.metrics.accept_errors.increment();
                     let now = Instant::now();
-                    if quiet_until.is_none_or(|until| now >= until) {
-                        quiet_until = Some(now + limits::ACCEPT_LOG_INTERVAL);
+                    if next_log.is_none_or(|until| now >= until) {
+                        next_log = Some(now + limits::ACCEPT_LOG_INTERVAL);
                         tracing::error!(%error, total = core.metrics.accept_errors.get(), "cannot accept connections");
                     }
                     monoio::time::sleep(limits::ACCEPT_PAUSE).await;
                 }
             }
         }
-        core.accepting_ended();
+        core.accept_loop_ended();
     }
 }

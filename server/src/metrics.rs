@@ -1,25 +1,26 @@
-//! What the data plane counts.
+//! Counters of the data plane.
 //!
-//! Guarantees: a counter is written by its own core only, so counting is a load, an add and a store without a locked
-//! instruction; any thread may read it at any time and sees some recent value. A core's counters share no cache line with
-//! another core's.
+//! Guarantees: only its own core writes a counter, so counting is a load, an add and a store
+//! without a locked instruction; any thread may read it at any time and sees a recent value; the
+//! counters of two cores share no cache line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use talos_engine::{CacheStatus, Refusal};
+use talos_api::route::HotRoute;
+use talos_model::{CacheStatus, Refusal};
 
-/// A number that one core writes and anybody reads.
+/// A number that one core writes and any thread reads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one; on the owning core only.
+    /// Adds one. Only the owning core may call this.
     pub(crate) fn increment(&self) {
         self.0.store(self.get().wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Replaces the value; on the owning core only.
+    /// Replaces the value. Only the owning core may call this.
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -31,7 +32,7 @@ impl Counter {
     }
 }
 
-/// What a request was for.
+/// What a request is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Verify one credential.
@@ -44,18 +45,18 @@ pub enum Route {
     Alive,
     /// `/health/ready`.
     Ready,
-    /// What a browser asks before a request from another origin's page.
+    /// The preflight of a browser before a cross-origin request.
     Preflight,
-    /// Anything that the control plane answers.
+    /// Every request that the control plane answers.
     Control,
-    /// A path or a method that nobody answers.
+    /// A path or a method that no route has.
     Unknown,
-    /// Not understood as a request.
+    /// Bytes that are no valid request.
     Malformed,
 }
 
 impl Route {
-    /// All of them, in the order of [`CoreMetrics::requests`].
+    /// All routes, in the order of [`CoreMetrics::requests`].
     pub const ALL: [Self; 9] = [
         Self::Verify,
         Self::BatchVerify,
@@ -72,11 +73,11 @@ impl Route {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Verify => "/v2alpha1/admin/apiKeys:verify",
-            Self::BatchVerify => "/v2alpha1/admin/apiKeys:batchVerify",
-            Self::VerifyBearer => "/verify",
-            Self::Alive => "/health/alive",
-            Self::Ready => "/health/ready",
+            Self::Verify => HotRoute::Verify.template(),
+            Self::BatchVerify => HotRoute::BatchVerify.template(),
+            Self::VerifyBearer => HotRoute::VerifyBearer.template(),
+            Self::Alive => HotRoute::Alive.template(),
+            Self::Ready => HotRoute::Ready.template(),
             Self::Preflight => "preflight",
             Self::Control => "control",
             Self::Unknown => "unknown",
@@ -85,12 +86,12 @@ impl Route {
     }
 }
 
-/// The statuses that are counted one by one, the most frequent first.
+/// The statuses with a counter of their own, the most frequent first.
 pub const STATUSES: [u16; 17] = [
     200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
 ];
 
-/// Answers to one route by status.
+/// The answers of one route by status.
 #[derive(Debug, Default)]
 pub struct StatusCounts {
     /// In the order of [`STATUSES`].
@@ -99,7 +100,7 @@ pub struct StatusCounts {
 }
 
 impl StatusCounts {
-    /// The counter of a status; all those that are not among [`STATUSES`] share one.
+    /// The counter of a status. All statuses outside [`STATUSES`] share one.
     #[must_use]
     pub fn of(&self, status: u16) -> &Counter {
         STATUSES
@@ -109,13 +110,13 @@ impl StatusCounts {
             .map_or(&self.other, |(_, counter)| counter)
     }
 
-    /// Answers of a status that is not among [`STATUSES`].
+    /// Answers with a status outside [`STATUSES`].
     #[must_use]
     pub fn other(&self) -> &Counter {
         &self.other
     }
 
-    /// Answers of any status.
+    /// The number of all answers.
     #[must_use]
     pub fn total(&self) -> u64 {
         let listed: u64 = self.listed.iter().map(Counter::get).sum();
@@ -167,7 +168,7 @@ impl Requests {
         self.of(route).of(status).increment();
     }
 
-    /// Answers of any route and status.
+    /// The number of answers of all routes.
     #[must_use]
     pub fn total(&self) -> u64 {
         Route::ALL
@@ -177,10 +178,10 @@ impl Requests {
     }
 }
 
-/// What came out of verifications.
+/// The results of verifications.
 #[derive(Debug, Default)]
 pub struct Outcomes {
-    /// The credential holds.
+    /// The credential is valid.
     pub valid: Counter,
     /// [`Refusal::InvalidFormat`].
     pub invalid_format: Counter,
@@ -236,7 +237,7 @@ impl Outcomes {
         ]
     }
 
-    /// Verifications of any outcome.
+    /// The number of all verifications.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.named()
@@ -246,14 +247,14 @@ impl Outcomes {
     }
 }
 
-/// Verifications by where the answer came from. One counter is written per verification.
+/// Verifications by the source of the answer. A verification writes one counter.
 #[derive(Debug, Default)]
 pub struct Verdicts {
     /// Answered from memory.
     pub hit: Outcomes,
     /// Answered from storage.
     pub miss: Outcomes,
-    /// Answered from storage because the request asked for it.
+    /// Answered from storage because the request demanded it.
     pub skip: Outcomes,
 }
 
@@ -269,20 +270,20 @@ impl Verdicts {
     }
 }
 
-/// Connections that ran into a deadline, by the phase they were in.
+/// Connections that missed a deadline, by phase.
 #[derive(Debug, Default)]
 pub struct Timeouts {
-    /// Silent between two requests.
+    /// Too long without a request.
     pub idle: Counter,
     /// Too slow with a head.
     pub head: Counter,
     /// Too slow with a body.
     pub body: Counter,
-    /// Too slow in taking an answer.
+    /// Too slow in reading an answer.
     pub write: Counter,
 }
 
-/// The counters of one core. 128 bytes, because x86 fetches cache lines in pairs.
+/// The counters of one core. Aligned to 128 bytes, because x86 fetches cache lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreMetrics {
@@ -290,17 +291,17 @@ pub struct CoreMetrics {
     pub requests: Requests,
     /// Verifications by cache status and outcome.
     pub verdicts: Verdicts,
-    /// Connections that ran into a deadline.
+    /// Connections that missed a deadline.
     pub timeouts: Timeouts,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
-    /// Failures to accept.
+    /// Errors of accepting a connection.
     pub accept_errors: Counter,
-    /// Panics caught at a connection.
+    /// Panics of request handlers and connections.
     pub panics: Counter,
-    /// Requests that the control plane had no room for.
+    /// Requests refused because of full queues or too many large bodies.
     pub overloads: Counter,
     /// Verifications that waited for the disk.
     pub disk_reads: Counter,

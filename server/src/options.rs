@@ -1,4 +1,4 @@
-//! How a server is to run.
+//! The options of a server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,35 +10,38 @@ pub use talos_config::{ClientIpSource, DriverChoice};
 
 use crate::limits;
 
-/// How a server is to run.
+/// The options of a server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Where to listen; port 0 lets the system choose one.
+    /// The address to listen on. With port 0 the system chooses the port.
     pub address: SocketAddr,
-    /// Where to listen besides: a Unix socket in the file system.
+    /// The path of a Unix socket to listen on in addition.
     pub socket: Option<PathBuf>,
-    /// What pages of other origins may ask.
+    /// The rules for pages of other origins.
     pub cors: Cors,
-    /// Threads that serve, at least 1, each with its own listener on [`ServerOptions::address`].
+    /// The number of threads that serve, at least 1. Each has its own listener on
+    /// [`ServerOptions::address`].
     pub workers: usize,
-    /// What carries the I/O.
+    /// The system interface for I/O.
     pub driver: DriverChoice,
     /// How long a connection may take.
     pub deadlines: Deadlines,
-    /// Connections of one worker; more wait in the listener's backlog.
+    /// The most connections of one worker. More connections wait in the listener's backlog.
     pub connections_per_worker: usize,
-    /// Large bodies that one worker holds or expects at a time, in bytes; a request above it is answered 503.
+    /// The total size of the large bodies that one worker holds or expects, in bytes. More are
+    /// answered 503.
     pub large_bodies_bytes: usize,
-    /// Whether requests to the health routes are logged, at debug level like all hot ones.
+    /// Whether requests to the health routes are logged. Like all hot requests they are logged at
+    /// debug level.
     pub log_health_requests: bool,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
-    /// Which routes there are.
+    /// Which routes the server has.
     pub surface: Surface,
 }
 
 impl ServerOptions {
-    /// The defaults for `address`: one worker per core, the best driver, the bounds of [`crate::limits`].
+    /// The defaults: one worker per core, the best driver, the bounds of [`crate::limits`].
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,12 +61,13 @@ impl ServerOptions {
     }
 }
 
-/// How long a connection may take over each of its phases. They are kept to within [`limits::TICK`].
+/// How long each phase of a connection may take. A deadline is noticed at most one [`limits::TICK`]
+/// late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Silence between two requests; then the connection is closed without a word.
+    /// The longest pause between two requests. Then the connection is closed without an answer.
     pub idle: Duration,
-    /// From the first byte of a head to its last, then 408; also from accepting to the first byte.
+    /// From the first byte of a head to its last; then 408. Also from accepting to the first byte.
     pub head: Duration,
     /// From the end of a head to the end of its body; then 408.
     pub body: Duration,

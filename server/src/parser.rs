@@ -1,34 +1,36 @@
-//! Bytes to a request head. Pure: no I/O, no clock, no state between calls.
+//! Parses a request head. Pure: no I/O, no clock, no state between calls.
 //!
-//! Guarantees: a head is accepted only if every reader of RFC 9112 sees the same boundary in the same bytes. Whatever
-//! two implementations are known to read differently (both lengths, repeated lengths, a bare LF, a folded line, a space
-//! before the colon) is refused, and the answer does not depend on how the bytes were split on the way.
+//! Guarantees: a head is accepted only if every implementation of RFC 9112 finds the same end of
+//! the request. Input that implementations are known to read differently (both lengths, repeated
+//! lengths, a bare LF, a folded line, a space before the colon) is refused. The result does not
+//! depend on how the bytes were split.
 
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 use talos_api::error::ApiError;
 use talos_api::fleet::MIN_POSITION_HEADER;
-use talos_engine::{CacheMode, Position};
+use talos_api::route::HotRoute;
+use talos_model::{CacheMode, Position};
 
 use crate::limits;
 
-/// Room for the header fields of one request, on the caller's stack.
+/// Space for the header fields of one request, on the caller's stack.
 pub(crate) type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; limits::HEADERS];
 
-/// An empty [`HeaderSlots`]; costs nothing.
+/// An empty [`HeaderSlots`]. Costs nothing, because it stays uninitialised.
 pub(crate) fn header_slots<'b>() -> HeaderSlots<'b> {
     [const { MaybeUninit::uninit() }; limits::HEADERS]
 }
 
-/// What the bytes so far amount to.
+/// The result of parsing the bytes received so far.
 #[derive(Debug)]
 pub(crate) enum Parsed<'h, 'b> {
-    /// The head is not complete, and nothing is wrong with it yet.
+    /// The head is incomplete and valid so far.
     Incomplete,
     /// A complete head.
     Complete(Head<'h, 'b>),
-    /// Not HTTP/1.1 as we accept it; nothing after it can be trusted.
+    /// The head is refused. Nothing after it on the connection can be trusted.
     Reject(Reject),
 }
 
@@ -64,9 +66,9 @@ impl From<Reject> for ApiError {
 pub(crate) struct Head<'h, 'b> {
     /// `GET`, `POST`, …
     pub method: &'b str,
-    /// The path as it came, starting with `/`.
+    /// The path as received, starting with `/`.
     pub path: &'b str,
-    /// What followed the `?`; empty when there was none.
+    /// The text after the `?`; empty when there was none.
     pub query: &'b str,
     /// The authority of the target, or the `Host` field; empty in HTTP/1.0 without one.
     pub host: &'b str,
@@ -78,23 +80,22 @@ pub(crate) struct Head<'h, 'b> {
     pub body: BodyLength,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
-    /// Which HTTP the client speaks.
+    /// The HTTP version of the client.
     pub version: Version,
     /// Whether the connection stays open afterwards.
     pub persistence: Persistence,
     /// From `Cache-Control` and `Pragma`.
     pub cache: CacheMode,
-    /// `X-Request-Id`, if it is fit to be echoed.
+    /// `X-Request-Id`, if it may be echoed.
     pub request_id: Option<&'b [u8]>,
-    /// `Origin`, as it came.
+    /// `Origin` as received.
     pub origin: Option<&'b [u8]>,
-    /// The position that the answer has to take account of.
+    /// The position that the answer must include.
     pub min_position: MinPosition,
 }
 
 impl<'b> Head<'_, 'b> {
-    /// The value of the field `name`; `None` when it is missing or there are several, of which nobody knows which is
-    /// meant.
+    /// The value of the field `name`; `None` when it is missing or occurs more than once.
     pub(crate) fn only(&self, name: &str) -> Option<&'b [u8]> {
         let mut values = self
             .fields
@@ -108,13 +109,13 @@ impl<'b> Head<'_, 'b> {
 /// How long a body is (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyLength {
-    /// So many bytes.
+    /// This number of bytes.
     Known(u64),
-    /// In chunks.
+    /// Chunked.
     Chunked,
 }
 
-/// The versions of HTTP that are spoken here.
+/// The versions of HTTP that the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     /// HTTP/1.0.
@@ -123,12 +124,12 @@ pub(crate) enum Version {
     Http11,
 }
 
-/// What becomes of a connection after the answer (RFC 9112 §9.3).
+/// What happens to a connection after the answer (RFC 9112 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// It stays open, as HTTP/1.1 assumes.
+    /// It stays open, the default of HTTP/1.1.
     Keep,
-    /// It stays open, which an HTTP/1.0 client must be told.
+    /// It stays open, and the answer must say so for HTTP/1.0.
     KeepAndSay,
     /// It is closed.
     Close,
@@ -142,23 +143,23 @@ pub(crate) enum MinPosition {
     None,
     /// All changes up to this one.
     At(Position),
-    /// Nobody knows what: no position, or several.
-    Unclear,
+    /// The fields do not contain exactly one position.
+    Ambiguous,
 }
 
 impl MinPosition {
-    /// With one more field of this value.
+    /// Adds another field with this value.
     pub(crate) fn and(self, value: &[u8]) -> Self {
         let position = std::str::from_utf8(value).ok();
         match (self, position.and_then(|text| text.parse().ok())) {
             (Self::None, Some(position)) => Self::At(position),
-            _ => Self::Unclear,
+            _ => Self::Ambiguous,
         }
     }
 }
 
-/// The path compared before all others.
-pub(crate) const VERIFY_PATH: &str = "/v2alpha1/admin/apiKeys:verify";
+/// The most frequent path. It is compared before all others.
+pub(crate) const VERIFY_PATH: &str = HotRoute::Verify.template();
 
 /// Parses the head at the start of `input`.
 pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Parsed<'h, 'b> {
@@ -167,7 +168,7 @@ pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> 
         Ok(Status::Complete(len)) if len > limits::HEAD_BYTES => {
             Parsed::Reject(Reject::HeadTooLarge)
         }
-        Ok(Status::Complete(len)) => match understand(input, len, request) {
+        Ok(Status::Complete(len)) => match head_of(input, len, request) {
             Ok(head) => Parsed::Complete(head),
             Err(reject) => Parsed::Reject(reject),
         },
@@ -184,13 +185,13 @@ pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> 
 
 const BARE_LINE_FEED: Reject = Reject::Malformed("a line of the head does not end with CR LF");
 
-/// Whether some line ends with LF alone, which `httparse` lets pass.
+/// Whether a line ends with LF alone, which `httparse` accepts.
 fn has_bare_line_feed(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head)
         .any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }
 
-/// Fields that decide where the request ends and where it goes.
+/// The values of the fields that matter here.
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -209,7 +210,7 @@ struct Facts<'b> {
     min_position: MinPosition,
 }
 
-fn understand<'h, 'b>(
+fn head_of<'h, 'b>(
     input: &'b [u8],
     len: usize,
     request: httparse::Request<'h, 'b>,
@@ -231,7 +232,7 @@ fn understand<'h, 'b>(
     let facts = facts(fields)?;
     let target = target_parts(target)?;
     if method == "CONNECT" {
-        return malformed("CONNECT is not spoken here");
+        return malformed("CONNECT is not supported");
     }
     let body = match (version, facts.chunked, facts.content_length) {
         (0, true, _) => return malformed("Transfer-Encoding in HTTP/1.0"),
@@ -272,7 +273,8 @@ fn understand<'h, 'b>(
     })
 }
 
-/// Reads the fields that matter here. Most requests have none of the rarer ones, so the length of the name decides first.
+/// Reads the fields that matter here. Compares the length of a name first, because most fields
+/// match none of these names.
 fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
     let malformed = |what| Err(Reject::Malformed(what));
     let mut facts = Facts::default();
@@ -311,7 +313,7 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
             },
             17 if is("transfer-encoding") => {
                 if facts.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                    return malformed("the only Transfer-Encoding spoken here is one chunked");
+                    return malformed("the only supported Transfer-Encoding is chunked, once");
                 }
                 facts.chunked = true;
             }
@@ -324,7 +326,7 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
     Ok(facts)
 }
 
-/// `1*DIGIT` that fits 64 bits; no sign, no space, no list.
+/// Parses `1*DIGIT` that fits into 64 bits: no sign, no space, no list.
 fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
@@ -335,10 +337,10 @@ fn digits(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// For every byte whether it may stand in an authority (RFC 3986 §3.2).
+/// For every byte: whether an authority may contain it (RFC 3986 §3.2).
 #[expect(
     clippy::indexing_slicing,
-    reason = "computed by the compiler, which refuses a wrong index"
+    reason = "evaluated at compile time, where a wrong index is an error"
 )]
 const AUTHORITY: [bool; 256] = {
     let mut allowed = [false; 256];
@@ -356,7 +358,8 @@ const AUTHORITY: [bool; 256] = {
     allowed
 };
 
-/// A host with an optional port, of the characters that RFC 3986 §3.2 allows there; user information is not accepted.
+/// Checks a host with an optional port: only characters that RFC 3986 §3.2 allows, without user
+/// information.
 fn authority(value: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| AUTHORITY.get(usize::from(*byte)) == Some(&true);
     if value.len() > limits::HOST_BYTES || !value.iter().all(allowed) {
@@ -365,18 +368,18 @@ fn authority(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
 
-/// A request id that may appear in an answer and a log as it is.
+/// Checks that a request id may be written to an answer and to a log unchanged.
 fn echoable(value: &[u8]) -> Option<&[u8]> {
     let fits = (1..=limits::REQUEST_ID_BYTES).contains(&value.len());
     (fits && value.iter().all(u8::is_ascii_graphic)).then_some(value)
 }
 
-/// The members of a comma-separated list (RFC 9110 §5.6.1) without the white space around them.
+/// The members of a comma-separated list (RFC 9110 §5.6.1), without surrounding white space.
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// What one `Cache-Control` or `Pragma` value asks for. Directives with an argument are others' business.
+/// The cache mode that a `Cache-Control` or `Pragma` value demands. Other directives are ignored.
 fn cache_mode(value: &[u8]) -> CacheMode {
     list(value).fold(CacheMode::Use, |mode, directive| {
         if directive.eq_ignore_ascii_case(b"no-store") {
@@ -389,7 +392,7 @@ fn cache_mode(value: &[u8]) -> CacheMode {
     })
 }
 
-/// `no-store` wins over `no-cache`, which wins over nothing.
+/// The stricter of two modes: `no-store`, then `no-cache`, then none.
 fn stricter(a: CacheMode, b: CacheMode) -> CacheMode {
     match (a, b) {
         (CacheMode::Bypass, _) | (_, CacheMode::Bypass) => CacheMode::Bypass,
@@ -398,16 +401,17 @@ fn stricter(a: CacheMode, b: CacheMode) -> CacheMode {
     }
 }
 
-/// A request target, taken apart.
+/// The parts of a request target.
 struct Target<'b> {
     authority: Option<&'b str>,
     path: &'b str,
     query: &'b str,
 }
 
-/// Accepts the origin form and the absolute form (RFC 9112 §3.2.1 and §3.2.2), whose authority then replaces `Host`.
+/// Parses the origin form and the absolute form (RFC 9112 §3.2.1 and §3.2.2). The authority of the
+/// absolute form replaces `Host`.
 fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
-    // Nearly every request asks for this one.
+    // Nearly every request has this target.
     if target == VERIFY_PATH {
         return Ok(Target {
             authority: None,
@@ -446,7 +450,7 @@ fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
     })
 }
 
-/// What follows `http://` or `https://`, in any case.
+/// The text after `http://` or `https://` in any case.
 fn after_scheme(target: &str) -> Option<&str> {
     let (scheme, rest) = target.split_once("://")?;
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)

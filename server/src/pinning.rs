@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The cores for `workers` workers, one each. Empty if the process may use fewer cores than that: pinned
-/// threads would then wait for each other, and the scheduler does better.
+/// The cores for `workers` workers, one each. Empty if the process may use fewer cores than that:
+/// pinned threads would then wait for each other, and the scheduler does better.
 pub fn cores_for(workers: usize) -> Vec<usize> {
     let allowed = sched_getaffinity(None).unwrap_or_default();
     let cores: Vec<_> = (0..CpuSet::MAX_CPU)

@@ -1,30 +1,26 @@
-//! A running server: started, told to drain, waited for.
+//! Starts a server, tells it to drain, and waits for its end.
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{io, iter};
 
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
 
-use crate::core::{Core, Shared, ShutdownOrder, serve};
+use crate::core::{Shared, ShutdownOrder};
 use crate::cors::CrossOrigin;
-use crate::driver::{Driver, WorkerRuntime};
+use crate::driver::Driver;
 use crate::error::ServerError;
-use crate::limits;
-use crate::listener::{self, Listener};
 use crate::metrics::{CoreMetrics, ServerMetrics};
-use crate::options::{DriverChoice, ServerOptions};
-use crate::pinning::{cores_for, pin_current_thread};
-use crate::slice::ask_for_short_slices;
+use crate::options::ServerOptions;
+use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
+use crate::worker::Worker;
+use crate::{limits, listener};
 
 /// A running server.
 pub struct Server {
@@ -37,26 +33,28 @@ pub struct Server {
     _socket_file: Option<SocketFile>,
 }
 
-/// Tells a server to stop; can be cloned and sent to where the signal is caught.
+/// Tells a server to stop. Can be cloned and sent to another thread.
 #[derive(Clone)]
 pub struct ServerHandle {
     shared: Arc<Shared>,
 }
 
 impl ServerHandle {
-    /// Stops accepting, closes idle connections, lets running requests finish with `Connection: close`, and cuts what is
-    /// left after `within`. Returns at once. A second call can only shorten the time.
+    /// Stops accepting, closes idle connections, lets running requests finish with `Connection:
+    /// close`, and cuts the connections that are left after `within`. Returns at once. A second
+    /// call can only shorten the time.
     pub fn drain(&self, within: Duration) {
         self.shared.shutdown.drain(within);
     }
 }
 
 impl Server {
-    /// Binds `options.address` once per worker and starts the workers. When it returns, connections are accepted.
+    /// Binds `options.address` once per worker and starts the workers. When this returns, the
+    /// server accepts connections.
     ///
     /// # Errors
-    /// [`ServerError`] when the address cannot be listened on, the driver asked for does not work here, or a thread
-    /// cannot be started; then nothing is left running.
+    /// [`ServerError`] when the address cannot be listened on, the requested driver does not work
+    /// here, or a thread cannot be started. Then no worker is left running.
     pub fn bind(
         options: ServerOptions,
         engine: Arc<Engine>,
@@ -105,7 +103,7 @@ impl Server {
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });
-        // A failure below drops the server, which stops the workers that already run.
+        // An error below drops the server, which stops the workers that already run.
         let mut server = Self {
             address,
             driver: Driver::IoUringDeferred,
@@ -121,7 +119,7 @@ impl Server {
             let worker = Worker {
                 pin: pins.next(),
                 listener,
-                // All accept at one and the same socket.
+                // All workers accept from the same socket.
                 socket: socket
                     .as_ref()
                     .map(UnixListener::try_clone)
@@ -146,25 +144,25 @@ impl Server {
         Ok(server)
     }
 
-    /// The address as bound, with the port that the system chose if it was to.
+    /// The bound address, with the port that the system chose if the options said 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The slowest driver that any worker runs.
+    /// The slowest driver that any worker uses.
     #[must_use]
     pub fn driver(&self) -> Driver {
         self.driver
     }
 
-    /// What the server counts; stays readable after its end.
+    /// The counters of the server. They stay readable after its end.
     #[must_use]
     pub fn metrics(&self) -> Arc<ServerMetrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// A handle to stop the server by.
+    /// A handle that can stop the server.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
@@ -172,7 +170,8 @@ impl Server {
         }
     }
 
-    /// Waits until the server has stopped, which takes a [`ServerHandle::drain`], and logs what it has done.
+    /// Waits until the server has stopped and logs the totals of its counters. It stops only after
+    /// a [`ServerHandle::drain`].
     ///
     /// # Errors
     /// [`ServerError::Panicked`] when a worker ended by a panic.
@@ -208,65 +207,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.shutdown.drain(Duration::ZERO);
         for worker in self.workers.drain(..) {
-            // A panic of the worker has been logged where it happened.
+            // The worker has logged its panic.
             let _ = worker.join();
-        }
-    }
-}
-
-struct Worker {
-    pin: Option<usize>,
-    listener: std::net::TcpListener,
-    socket: Option<UnixListener>,
-    choice: DriverChoice,
-    shared: Arc<Shared>,
-    metrics: Arc<CoreMetrics>,
-    started: Sender<Result<Driver, ServerError>>,
-}
-
-impl Worker {
-    fn run(self) {
-        if let Some(core) = self.pin
-            && let Err(error) = pin_current_thread(core)
-        {
-            tracing::warn!(core, %error, "cannot pin a worker to its core");
-        }
-        if let Err(error) = ask_for_short_slices() {
-            tracing::debug!(%error, "a worker runs in slices of the usual length");
-        }
-        let (mut runtime, driver) = match WorkerRuntime::build(self.choice) {
-            Ok(built) => built,
-            Err(error) => {
-                let _ = self.started.send(Err(error));
-                return;
-            }
-        };
-        let shared = Arc::clone(&self.shared);
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            runtime.block_on(async {
-                let tcp = Listener::tcp(self.listener, driver);
-                let unix = self.socket.map(|socket| Listener::unix(socket, driver));
-                let listeners: io::Result<Vec<_>> = iter::once(tcp)
-                    .chain(unix)
-                    .map(|listener| listener.map(Rc::new))
-                    .collect();
-                let listeners = match listeners {
-                    Ok(listeners) => listeners,
-                    Err(error) => {
-                        let _ = self.started.send(Err(ServerError::Thread(error)));
-                        return;
-                    }
-                };
-                // Nobody waits for the message when another worker has failed to start.
-                let _ = self.started.send(Ok(driver));
-                serve(Rc::new(Core::new(self.shared, self.metrics)), listeners).await;
-            });
-        }));
-        if let Err(panic) = ended {
-            // A server that has lost a core would leave the connections that the kernel sends there without an answer.
-            tracing::error!("a worker panicked; stopping the server");
-            shared.shutdown.drain(Duration::ZERO);
-            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -1,16 +1,17 @@
-//! How long a worker may run before it is another thread's turn.
+//! Short scheduler slices for workers.
 //!
-//! A worker sleeps whenever it has nothing to answer and must run again as soon as something arrives, on a core that it may
-//! have to share: with the committer, with the disk's threads, with other programs. Linux 6.12 and newer wake a thread the
-//! sooner the shorter the slice that it asks for (EEVDF: an earlier virtual deadline), without any more time for it in all.
+//! A worker sleeps when it has nothing to answer and must run again as soon as something arrives.
+//! It may share its core with the committing thread, the disk threads and other programs. Linux
+//! 6.12 and newer run a woken thread sooner when it has asked for a shorter slice (EEVDF: an
+//! earlier virtual deadline). Its total share of the core stays the same.
 
 use std::io;
 
-/// The shortest slice that the kernel grants; its default is about 3 ms.
+/// The shortest slice that the kernel allows, in nanoseconds. The default is about 3 ms.
 const SLICE_NS: u64 = 100_000;
 
-/// Asks for short slices for this thread, unless somebody has given it another policy than the usual one. Older kernels take
-/// it and ignore it.
+/// Asks for short slices for this thread. Does nothing when the thread has a policy other than
+/// `SCHED_OTHER`. Older kernels accept the call and ignore the slice.
 #[expect(
     unsafe_code,
     reason = "the C library has no safe wrapper for these calls"
@@ -32,7 +33,8 @@ pub(crate) fn ask_for_short_slices() -> io::Result<()> {
         sched_period: 0,
     };
     let (this_thread, flags) = (0, 0);
-    // SAFETY: the kernel reads `size` bytes of `attributes`, which outlives the call, and writes nothing.
+    // SAFETY: the kernel reads `size` bytes of `attributes`, which outlives the call, and writes
+    // nothing.
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_setattr,
@@ -54,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel says of this thread, in nanoseconds.
+    /// The slice of this thread as the kernel reports it, in nanoseconds.
     fn slice_ns() -> Option<u64> {
         let text = std::fs::read_to_string("/proc/thread-self/sched").ok()?;
         let line = text.lines().find(|line| line.starts_with("se.slice"))?;
@@ -75,7 +77,7 @@ mod tests {
         let nice = getpriority_process(None).unwrap();
         ask_for_short_slices().unwrap();
         assert_eq!(getpriority_process(None).unwrap(), nice);
-        // Without the kernel's debugging files nobody can tell.
+        // Only kernels with debugging files report the slice.
         if let Some(slice_ns) = slice_ns()
             && kernel() >= (6, 12)
         {

@@ -1,8 +1,8 @@
 //! The Unix socket beside the TCP listener.
 //!
-//! Guarantees: a socket on which somebody listens is an error, and so is a file of another kind; a socket that a killed
-//! server left behind is replaced; nobody can connect before the mode is set; on a stop the file is removed, unless it is
-//! another server's by now.
+//! Guarantees: a socket that a process listens on is an error, and so is a file of another kind; a
+//! socket that a killed server left behind is replaced; no client can connect before the mode is
+//! set; on a stop the file is removed, unless another server has replaced it.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -14,14 +14,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::limits;
 
-/// For owner and group: a reverse proxy joins the group, and others on the machine stay outside.
+/// Access for owner and group. A reverse proxy joins the group; other users have no access.
 const MODE: u32 = 0o660;
 
-/// A socket in the file system, there as long as this lives.
+/// A socket in the file system. Dropping this removes the file.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Device and number of the file that this server made.
+    /// Device and inode of the file that this server made.
     identity: (u64, u64),
 }
 
@@ -29,7 +29,8 @@ impl SocketFile {
     /// Listens at `path`.
     ///
     /// # Errors
-    /// `AddrInUse` when somebody listens there or a file of another kind lies there; else what the system said.
+    /// `AddrInUse` when a process listens there or `path` is a file of another kind; otherwise the
+    /// error of the system.
     pub(crate) fn bind(path: &Path) -> io::Result<(Self, UnixListener)> {
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -39,7 +40,7 @@ impl SocketFile {
             path: path.to_owned(),
             identity: (metadata.dev(), metadata.ino()),
         };
-        // Until it listens, nobody can connect.
+        // No client can connect before `listen`.
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         socket.listen(limits::BACKLOG)?;
         Ok((file, socket.into()))
@@ -56,7 +57,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes a socket on which nobody listens.
+/// Removes a socket that no process listens on.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("text"), "the only copy");
         assert!(SocketFile::bind(&directory.path().join("missing/talos.sock")).is_err());
 
-        // Somebody else's socket has taken the place of ours.
+        // Another server has replaced the socket.
         let path = directory.path().join("other.sock");
         let (file, _listener) = SocketFile::bind(&path).expect("a socket");
         fs::remove_file(&path).expect("removed");

@@ -1,52 +1,37 @@
-//! The routes that this server exists for: a verification, answered in place.
+//! Verifies one credential and writes the answer.
 //!
-//! Guarantees: an answer from memory allocates nothing and waits for nobody; the credential is borrowed from the
-//! connection's buffer and never copied, logged or kept.
-
-use std::net::IpAddr;
+//! Guarantees: an answer from memory allocates nothing and waits for no other thread; the
+//! credential is borrowed from the connection's buffer and never copied, logged or kept.
 
 use talos_api::error::ApiError;
 use talos_api::quota_fields::QuotaFields;
 use talos_api::verify::{VerifyRequest, refused_body};
-use talos_engine::PendingRead;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{
-    Answer, CacheMode, CacheStatus, Loaded, Query, RateLimit, RateLimitPolicy, Refusal, Step,
-    TenantId, Verdict,
-};
+use talos_engine::{Loaded, PendingRead, VerifyStep};
+use talos_model::{Answer, CacheStatus, Query, RateLimit, RateLimitPolicy, Refusal, Verdict};
+use tokio::sync::oneshot;
 
 use crate::metrics::Outcomes;
+use crate::request_context::RequestContext;
 use crate::response::{self, Exchange};
 
-/// What a verification needs to know beside its body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Circumstances {
-    /// The client's address.
-    pub client_ip: Option<IpAddr>,
-    /// Whether caches may be read and written.
-    pub cache: CacheMode,
-    /// The time of the request.
-    pub now: UnixMillis,
-}
-
-/// What is to be verified, or why that cannot be told.
+/// The credential to be verified, or the error that answers the request.
 pub(crate) type Question<'a> = Result<VerifyRequest<'a>, ApiError>;
 
-/// Answers from memory into `output`, or says which read is needed.
+/// Writes an answer from memory into `output`, or returns the read that is needed.
 pub(crate) fn verify(
     exchange: &Exchange<'_>,
     question: Question<'_>,
-    circumstances: Circumstances,
+    context: RequestContext,
     output: &mut Vec<u8>,
-) -> Step<()> {
+) -> VerifyStep<()> {
     let request = match question {
         Ok(request) => request,
         Err(error) => {
             exchange.refuse(output, &error);
-            return Step::Answered(());
+            return VerifyStep::Answered(());
         }
     };
-    with_query(&request, circumstances, |query| {
+    with_query(&request, context, |query| {
         exchange
             .core
             .shared
@@ -55,67 +40,67 @@ pub(crate) fn verify(
     })
 }
 
-/// Answers into `output` a verification for which `loaded` was read.
+/// Writes the answer to a verification for which the engine has read `loaded`.
 pub(crate) fn finish(
     exchange: &Exchange<'_>,
     question: Question<'_>,
-    circumstances: Circumstances,
+    context: RequestContext,
     loaded: Loaded,
     output: &mut Vec<u8>,
 ) {
     match question {
-        Ok(request) => with_query(&request, circumstances, |query| {
+        Ok(request) => with_query(&request, context, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
                 write_answer(exchange, answer, output);
             });
         }),
-        // The same bytes were understood before the read; were it otherwise, this is still the right answer.
+        // Cannot happen: the same bytes were parsed without error before the read. This is still a
+        // right answer.
         Err(error) => exchange.refuse(output, &error),
     }
 }
 
-/// Starts the read on a disk thread. The receiver fails when the engine drops the request.
-pub(crate) fn read(
-    exchange: &Exchange<'_>,
-    pending: PendingRead,
-) -> tokio::sync::oneshot::Receiver<Loaded> {
+/// Starts a read on a disk thread. The receiver fails when the engine drops the request.
+pub(crate) fn read(exchange: &Exchange<'_>, pending: PendingRead) -> oneshot::Receiver<Loaded> {
     exchange.core.metrics.disk_reads.increment();
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     exchange.core.shared.engine.read(pending, move |loaded| {
-        // The receiver is gone when the connection was cut; nobody misses the record then.
+        // The receiver is gone when the connection was cut.
         let _ = sender.send(loaded);
     });
     receiver
 }
 
+/// Calls `ask` with the query of `request`.
 pub(crate) fn with_query<R>(
     request: &VerifyRequest<'_>,
-    circumstances: Circumstances,
+    context: RequestContext,
     ask: impl FnOnce(&Query<'_>) -> R,
 ) -> R {
     let audiences = audiences(request);
-    ask(&query(request, &audiences, circumstances))
+    ask(&query(request, &audiences, context))
 }
 
-/// The audiences that `request` expects. Without any, which is the rule, nothing is allocated.
+/// The audiences that `request` expects. Allocates nothing when there are none, which is the usual
+/// case.
 pub(crate) fn audiences<'r>(request: &'r VerifyRequest<'_>) -> Vec<&'r str> {
     let audiences = request.expected_audiences.iter();
     audiences.map(AsRef::as_ref).collect()
 }
 
-/// What `request` asks of the engine.
+/// The query for the engine.
 pub(crate) fn query<'q>(
     request: &'q VerifyRequest<'_>,
     expected_audiences: &'q [&'q str],
-    circumstances: Circumstances,
+    context: RequestContext,
 ) -> Query<'q> {
     Query {
-        tenant: TenantId::SINGLE,
+        tenant: RequestContext::TENANT,
         credential: request.credential.as_bytes(),
         expected_audiences,
-        client_ip: circumstances.client_ip,
-        cache: circumstances.cache,
-        now: circumstances.now,
+        client_ip: context.client_ip,
+        cache: context.cache,
+        now: context.now,
     }
 }
 
@@ -132,14 +117,15 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
         response.decimal(retry_after_s.max(1));
         response.raw(b"\r\n");
     }
-    let (body, rate_limit) = said(answer.verdict, outcomes);
+    let (body, rate_limit) = verdict_body(answer.verdict, outcomes);
     if let Some(rate_limit) = rate_limit {
         write_rate_limit(&mut response, rate_limit);
     }
     with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
 }
 
-/// The fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what is left where it is enforced.
+/// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota
+/// if the limit is enforced.
 fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
     let RateLimitPolicy { quota, window_s } = rate_limit.policy;
     response.raw(b"RateLimit-Policy: \"default\";q=");
@@ -154,8 +140,11 @@ fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) 
     }
 }
 
-/// Counts a verdict; its body, and the rate limit that goes with it.
-pub(crate) fn said<'a>(verdict: Verdict<'a>, outcomes: &Outcomes) -> (&'a [u8], Option<RateLimit>) {
+/// Counts a verdict. Returns the body of its answer and the rate limit of the key.
+pub(crate) fn verdict_body<'a>(
+    verdict: Verdict<'a>,
+    outcomes: &Outcomes,
+) -> (&'a [u8], Option<RateLimit>) {
     match verdict {
         Verdict::Valid { body, rate_limit } => {
             outcomes.valid.increment();
@@ -172,7 +161,7 @@ pub(crate) fn said<'a>(verdict: Verdict<'a>, outcomes: &Outcomes) -> (&'a [u8], 
     }
 }
 
-/// Hands `body` to `take` in parts: with what is left of the quota in it, if that is known.
+/// Calls `take` with the parts of `body`. Inserts the remaining quota if it is known.
 pub(crate) fn with_quota_fields(
     body: &[u8],
     rate_limit: Option<RateLimit>,

@@ -1,8 +1,10 @@
-//! The command lines that Ory publishes for Talos work here as they stand. Only what belongs to a deployment is replaced: the
-//! container (`docker run … IMAGE keys issue` is `talos keys issue`), the address of the server and the DSN.
+//! The command lines that Ory publishes for Talos work here unchanged. The test replaces only what
+//! belongs to a deployment: the container (`docker run … IMAGE keys issue` is `talos keys issue`),
+//! the address of the server and the DSN.
 //!
-//! Sources: the commercial and the open-source quickstart, the integration guide, "Issue and verify API keys" (all
-//! ory.com/docs), and an article on dev.to. Each row names its source, so that one sees that none is left out.
+//! Sources: the commercial and the open-source quickstart, the integration guide, "Issue and verify
+//! API keys" (all ory.com/docs), and an article on dev.to. Each row names its source, so that it
+//! can be checked that none is left out.
 
 mod rows;
 
@@ -11,10 +13,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::assert_valid;
 
 use self::rows::{COMMAND_LINE, CURL, QUICKSTART_CONFIG, Row};
 use crate::harness::cli::{Ran, run};
-use crate::harness::keys::assert_valid;
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
@@ -22,7 +24,7 @@ const DRIVER: Driver = Driver::Epoll;
 
 const POSTGRES: &str = "postgres://talos:talos@talos-postgres:5432/talos?sslmode=disable";
 
-/// A shell in which earlier commands have left variables.
+/// A shell with the variables that earlier commands have set.
 struct Shell {
     url: String,
     variables: Vec<(&'static str, String)>,
@@ -78,7 +80,8 @@ impl Shell {
     }
 }
 
-/// Starts the server of the commercial quickstart with its own configuration. The environment moves it to free ports.
+/// Starts the server of the commercial quickstart with its own configuration. The environment moves
+/// it to free ports.
 fn quickstart(site: &Site) -> Server {
     let data = format!("rocksdb://{}", site.data().display());
     let config = site.directory().join("config.yaml");
@@ -122,7 +125,7 @@ fn the_curl_commands() {
 }
 
 #[test]
-fn the_configuration_is_what_it_says() {
+fn the_configuration_takes_effect() {
     let site = Site::new(DRIVER);
     let server = quickstart(&site);
     let mut connection = server.connect();
@@ -142,7 +145,8 @@ fn the_configuration_is_what_it_says() {
     server.stop();
 }
 
-/// Until another database is supported, its DSN is refused by a line that names those that work.
+/// The DSN of a database that is not supported is refused with a line that names the supported
+/// ones.
 #[test]
 fn other_databases_are_refused() {
     let site = Site::new(DRIVER);
@@ -165,7 +169,8 @@ fn other_databases_are_refused() {
     }
 }
 
-/// Every path that the integration guide names, most of them for a proxy that lets only some of them through.
+/// Every path that the integration guide names, most of them for a proxy that passes only some of
+/// them on.
 #[test]
 fn the_paths_of_the_integration_guide() {
     let mut site = Site::new(DRIVER);
@@ -200,7 +205,7 @@ fn the_paths_of_the_integration_guide() {
         ),
         ("PATCH", &resource, json!({"name": "m"}), 200),
         ("POST", &rotate, json!({}), 201),
-        // The key has been rotated, so there is nothing left to revoke; the paths exist.
+        // The key was rotated, so there is nothing to revoke; the paths exist.
         ("POST", &revoke, json!({}), 409),
         (
             "POST",

@@ -3,7 +3,7 @@
 use super::node::{Place, await_equal, key_of};
 
 #[test]
-fn a_revocation_that_waits_for_replicas_is_refused_by_each_of_them_when_it_is_answered() {
+fn an_acknowledged_revocation_holds_on_all_replicas_it_waits_for() {
     let place = Place::new();
     let (mut primary, mut one, mut other) = (
         place.node("primary"),
@@ -25,14 +25,14 @@ fn a_revocation_that_waits_for_replicas_is_refused_by_each_of_them_when_it_is_an
 }
 
 #[test]
-fn a_replica_that_does_not_answer_is_named_and_no_longer_ready_when_it_does() {
+fn a_silent_replica_is_named_and_unready_when_it_answers_again() {
     let place = Place::new();
     let (mut primary, mut one, mut frozen) = (
         place.node("primary"),
         place.node("one"),
         place.node("frozen"),
     );
-    // The connection outlasts the time that a write waits.
+    // The connection stays open longer than a write waits.
     primary
         .be_primary()
         .set("REPLICATION_ACK_TIMEOUT", "3s")
@@ -67,7 +67,7 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
     let lonely = primary.try_issue("lonely").expect(503);
     assert!(lonely.message().contains("replicas"), "{lonely:?}");
     replica.follow(&primary).start_ready();
-    // On a busy machine a replica may need longer than that once or twice.
+    // On a busy machine a replica may exceed this time once or twice.
     let key = primary.until("an acknowledged issue", |primary| {
         let issued = primary.try_issue("in company");
         (issued.status == 201).then(|| key_of(&issued))
@@ -75,7 +75,7 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
     replica.kill();
     primary.try_revoke(&key, "").expect(503);
     assert!(!primary.accepts(&key), "what is durable holds here");
-    // The wait is for what the first attempt has done.
+    // The second attempt waits for the change of the first.
     primary.try_revoke(&key, "").expect(503);
     replica.start_ready();
     await_equal(&primary, &replica);

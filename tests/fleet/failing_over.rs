@@ -1,4 +1,4 @@
-//! A replica takes the place of its primary, and the primary comes back.
+//! A replica is promoted to primary, and the old primary comes back.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn three(place: &Place, min_acks: u32) -> [Node; 3] {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
+fn no_acknowledged_write_is_lost_and_the_old_primary_comes_back_as_a_replica() {
     let place = Place::new();
     let [mut a, b, mut c] = three(&place, 1);
     let mut keys = Vec::new();
@@ -44,7 +44,8 @@ fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
         last = a.revoke(key).position();
     }
     a.kill();
-    // Of three nodes of which one holds every acknowledged write besides the primary, both others have to be asked.
+    // Each acknowledged write is on one replica besides the primary, so both replicas have to be
+    // asked before one is promoted.
     let sequence = |node: &Node| {
         let position = node.status()["position"].as_str().unwrap().to_owned();
         position.split_once('.').unwrap().1.parse::<u64>().unwrap()
@@ -76,7 +77,8 @@ fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
     assert!(!a.accepts(&keys[0]) && a.accepts(&keys[20]));
     assert_eq!(a.status()["epoch"], json!(2));
 
-    // A promotion outlives a restart although the configuration still says replica, and says so.
+    // A promoted node stays primary over a restart although its configuration still says replica,
+    // and logs that.
     new.kill();
     new.start_ready();
     assert_eq!(new.status()["role"], "primary");
@@ -91,15 +93,15 @@ fn nothing_acknowledged_is_lost_and_the_old_primary_comes_back_as_a_replica() {
 }
 
 #[test]
-fn a_primary_that_was_replaced_takes_no_more_changes_once_it_is_told() {
+fn a_replaced_primary_takes_no_changes_once_it_knows() {
     let place = Place::new();
     let [a, b, mut c] = three(&place, 0);
     let issued = a.try_issue("one").expect(201);
     let key = key_of(&issued);
-    // Or the new primary might lack what others have.
+    // Otherwise the new primary might lack changes that the other replica has.
     assert!(b.accepts_at(&key, &issued.position()));
     promote(&b);
-    // Nobody has told the old primary yet; who follows the new one does.
+    // The old primary does not know of the promotion yet; a replica of the new primary tells it.
     c.stop();
     c.follow(&b).start_ready();
     c.stop();
@@ -113,7 +115,7 @@ fn a_primary_that_was_replaced_takes_no_more_changes_once_it_is_told() {
 }
 
 #[test]
-fn changes_that_only_the_old_primary_holds_are_shown_kept_and_given_up() {
+fn changes_of_the_old_primary_alone_are_shown_and_kept_when_it_rejoins() {
     let place = Place::new();
     let [mut a, mut b, mut c] = three(&place, 0);
     let shared = a.try_issue("shared").expect(201);
@@ -163,7 +165,7 @@ fn changes_that_only_the_old_primary_holds_are_shown_kept_and_given_up() {
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stderr.contains("holds nothing"), "{again:?}");
 
-    // What was kept is a database like any other.
+    // The copy of the diverged database that was kept opens like any other.
     let mut old = place.node("old");
     std::fs::rename(kept, old.data()).unwrap();
     old.set("REPLICATION_ROLE", "none").start_ready();
@@ -171,7 +173,7 @@ fn changes_that_only_the_old_primary_holds_are_shown_kept_and_given_up() {
 }
 
 #[test]
-fn the_command_line_shows_a_fleet_and_refuses_what_makes_no_sense() {
+fn the_command_line_shows_a_fleet_and_refuses_invalid_actions() {
     let place = Place::new();
     let [a, b, c] = three(&place, 0);
     let names = [&b, &c].map(|node| node.status()["node_id"].as_str().unwrap().to_owned());
@@ -195,7 +197,7 @@ fn the_command_line_shows_a_fleet_and_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn a_server_that_stands_alone_has_a_status_and_nothing_to_promote() {
+fn a_standalone_server_has_a_status_and_nothing_to_promote() {
     let place = Place::new();
     let mut alone = place.node("alone");
     alone.set("REPLICATION_ROLE", "none").start_ready();

@@ -1,7 +1,8 @@
-//! A fleet across a network that breaks, replicas that are killed, primaries that are replaced: under load all the while.
+//! A fleet under load while its network breaks, its replicas are killed and its primary is
+//! replaced.
 //!
-//! A normal run tries each a few times. `make fleet-faults` tries 50 partitions, 100 kills and 20 promotions; `FLEET_SEED`
-//! repeats a run.
+//! A normal run repeats each fault a few times. `make fleet-faults` tries 50 partitions, 100 kills
+//! and 20 promotions; `FLEET_SEED` repeats a run.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::node::{Node, Place, await_equal};
 
 const MAX_STALENESS: Duration = Duration::from_secs(2);
 
-/// How often something is tried: so often in a normal run, so often in a whole one.
+/// How often a fault is repeated, in a normal run and in a whole one.
 fn times(normal: u64, whole: u64) -> u64 {
     if std::env::var_os("FLEET_FAULTS").is_some() {
         whole
@@ -65,7 +66,7 @@ fn fleet(place: &Place, network: &Network, settings: &[(&str, &str)]) -> [Node; 
 }
 
 #[test]
-fn partitions_leave_no_trace() {
+fn after_partitions_all_nodes_are_equal() {
     let (place, network) = (Place::new(), Network::new(3));
     let nodes = fleet(&place, &network, &[]);
     let [primary, one, other] = &nodes;
@@ -82,7 +83,7 @@ fn partitions_leave_no_trace() {
         }
         for round in 0..times(5, 50) {
             let fault = FAULTS[usize::try_from(round).unwrap() % FAULTS.len()];
-            // One replica, the other one, or the primary and so both.
+            // A fault at the primary cuts off both replicas.
             let node = *dice.pick(&[1, 2, 2, 3, 3]);
             network.harm(node, fault);
             std::thread::sleep(Duration::from_millis(50 + dice.below(4_000)));
@@ -103,10 +104,11 @@ fn partitions_leave_no_trace() {
 }
 
 #[test]
-fn replicas_that_are_killed_come_back_whole() {
+fn killed_replicas_come_back_with_every_write() {
     let (place, network) = (Place::new(), Network::new(3));
-    // The log does not reach back, so that who begins anew is copied, slowly enough to be killed meanwhile. What a replica that
-    // has lost everything leaves of its copy at the primary takes its place among them for a while.
+    // The log is short, so a replica that begins anew needs a full copy. Copies are slow enough to
+    // kill a replica in the middle of one. The primary counts the copy of a killed replica for a
+    // while, so more than two must be allowed at once.
     let settings = [
         ("REPLICATION_SNAPSHOTS_CONCURRENT", "8"),
         ("REPLICATION_SNAPSHOTS_RATE", "8 MiB"),
@@ -140,7 +142,7 @@ fn replicas_that_are_killed_come_back_whole() {
             let replica = &mut replicas[usize::try_from(round % 2).unwrap()];
             let copies = round % 4 == 0 && in_copies < wanted;
             if copies {
-                // It begins anew, and is killed in the midst of its copy.
+                // The replica begins anew and is killed in the middle of its copy.
                 replica.kill();
                 std::fs::remove_dir_all(replica.data()).unwrap();
                 replica.start();
@@ -178,13 +180,13 @@ fn replicas_that_are_killed_come_back_whole() {
 }
 
 #[test]
-fn promotions_lose_nothing_that_was_acknowledged() {
+fn promotions_lose_no_acknowledged_write() {
     let (place, network) = (Place::new(), Network::new(3));
     let mut nodes = Vec::from(fleet(&place, &network, &[("REPLICATION_MIN_ACKS", "1")]));
     let (ledger, seed) = (Ledger::default(), seed());
     let mut dice = Dice::new(seed);
     for round in 0..times(2, 20) {
-        // The primary stands first.
+        // The primary is the first element.
         std::thread::scope(|scope| {
             let end = End(&ledger);
             let primary = Client::of(&nodes[0]);
@@ -199,7 +201,7 @@ fn promotions_lose_nothing_that_was_acknowledged() {
                 drop(end);
                 let _ = writers.map(std::thread::ScopedJoinHandle::join);
             } else {
-                // It goes on alone, where nobody hears it.
+                // The old primary runs on, cut off from the others.
                 let number = number_of(&nodes[0]);
                 network.harm(number, super::network::Fault::Drop);
                 std::thread::sleep(Duration::from_millis(dice.below(1_000)));
@@ -212,7 +214,8 @@ fn promotions_lose_nothing_that_was_acknowledged() {
         ledger
             .ended
             .store(false, std::sync::atomic::Ordering::SeqCst);
-        // Every acknowledged write is on one of the two others, and the one that has come further has all of them.
+        // Every acknowledged write is on one of the other two nodes, so the one with the higher
+        // position has all of them.
         if come(&nodes[2]) > come(&nodes[1]) {
             nodes.swap(1, 2);
         }
@@ -248,7 +251,7 @@ fn promotions_lose_nothing_that_was_acknowledged() {
     report("promotions", &ledger);
 }
 
-/// Imports a thousand keys, of which each takes about a kilobyte, compressed or not.
+/// Imports a thousand keys of about a kilobyte each, compressed or not.
 fn import(node: &Node, batch: u32) {
     let mut dice = Dice::new(u64::from(batch));
     let mut filler = || {
@@ -274,13 +277,13 @@ fn number_of(node: &Node) -> u8 {
     node.name.rsplit_once('-').unwrap().1.parse().unwrap()
 }
 
-/// The sequence that a node has come to.
+/// The sequence of the last change of a node.
 fn come(node: &Node) -> u64 {
     let position = node.status()["position"].as_str().unwrap().to_owned();
     position.split_once('.').unwrap().1.parse().unwrap()
 }
 
-/// Ends the load, also when a test fails, so that its threads do not outlive it.
+/// Ends the load when dropped, even if the test fails, so that its threads end.
 struct End<'a>(&'a Ledger);
 
 impl Drop for End<'_> {

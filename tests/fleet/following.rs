@@ -1,9 +1,9 @@
-//! Replicas follow, answer by themselves and pass changes on.
+//! Replicas apply the changes of their primary, answer verifications themselves and forward writes.
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::ISSUE;
 
 use super::node::{Node, Place, await_equal};
-use crate::harness::keys::ISSUE;
 
 /// A primary and a replica of it, both ready.
 fn pair(place: &Place) -> (Node, Node) {
@@ -14,7 +14,7 @@ fn pair(place: &Place) -> (Node, Node) {
 }
 
 #[test]
-fn a_replica_verifies_and_lists_by_itself_and_passes_changes_on() {
+fn a_replica_verifies_and_lists_itself_and_forwards_writes() {
     let place = Place::new();
     let (primary, replica) = pair(&place);
     let issued = primary.try_issue("one").expect(201);
@@ -44,7 +44,7 @@ fn a_replica_verifies_and_lists_by_itself_and_passes_changes_on() {
 }
 
 #[test]
-fn the_holder_of_a_key_ends_it_through_any_node_and_from_any_address() {
+fn the_holder_of_a_key_revokes_it_through_any_node_and_from_any_address() {
     let place = Place::new();
     let (primary, replica) = pair(&place);
     let restriction = json!({"allowed_cidrs": ["192.0.2.0/24"]});
@@ -61,14 +61,14 @@ fn the_holder_of_a_key_ends_it_through_any_node_and_from_any_address() {
 }
 
 #[test]
-fn a_replica_goes_on_alone_and_says_when_it_is_stale() {
+fn a_replica_without_a_primary_goes_on_and_reports_when_it_is_stale() {
     let place = Place::new();
     let (mut primary, replica) = pair(&place);
     let issued = primary.try_issue("one").expect(201);
     let key = super::node::key_of(&issued);
     assert!(replica.accepts_at(&key, &issued.position()));
     primary.kill();
-    // The kernel may take connections for a moment after a process was killed.
+    // The kernel may accept connections for a moment after the process was killed.
     let refused = replica.until("a refusal", |replica| {
         let refused = replica.try_issue("two");
         assert!(matches!(refused.status, 502 | 503), "{refused:?}");
@@ -159,7 +159,7 @@ fn a_use_on_a_replica_is_known_to_the_primary() {
     assert!(replica.accepts_at(&key, &issued.position()));
     let path = format!("{ISSUE}/{}", key.id);
     primary.until("last use", |primary| {
-        // Stamps that are lost on the way are made up for by later uses.
+        // A last use may get lost on its way to the primary; a later use replaces it.
         replica.accepts(&key);
         let shown = primary.ask("GET", &path, &Value::Null).expect(200);
         shown.body["last_used_time"].as_str().map(drop)

@@ -1,19 +1,21 @@
-//! Writes and verifications beside whatever happens to a fleet, and what must be true of every verdict.
+//! Writes and verifications while faults happen to a fleet. These rules hold for every verdict:
 //!
-//! 1. After a revocation that waited for all replicas was acknowledged, no node that is ready accepts the key.
-//! 2. A node that is ready later than the bound of staleness after a revocation was acknowledged does not accept the key.
-//! 3. A node that is asked for the position of a revocation or of an issue does not contradict it.
+//! 1. Once a revocation that waits for all replicas is acknowledged, no ready node accepts the key.
+//! 2. A node that is ready does not accept a key whose revocation was acknowledged longer ago than
+//!    the staleness bound.
+//! 3. A node that answers at the position of an issue or of a revocation takes that change into
+//!    account.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use talos_test_kit::keys::{ISSUE, VERIFY};
 
 use super::node::{Answer, Key, Node, key_of};
-use crate::harness::keys::{ISSUE, VERIFY};
 
-/// Numbers from a seed.
+/// Pseudo-random numbers from a seed.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -22,7 +24,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// One below `bound`.
+    /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         // xorshift64* (Vigna 2016)
         self.0 ^= self.0 >> 12;
@@ -36,29 +38,29 @@ impl Dice {
     }
 }
 
-/// What is known of a key.
+/// What the ledger knows about a key.
 #[derive(Clone, Debug)]
 pub struct Known {
     pub key: Key,
-    /// Of its issue.
+    /// The position of its issue.
     pub issued: String,
     pub revoked: Option<Revoked>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Revoked {
-    /// When it was asked for; an acknowledgement may never have come.
+    /// When the revocation was acknowledged, and its position. `None` if it was only requested.
     pub acknowledged: Option<(Instant, String)>,
-    /// Whether it waited for all replicas.
+    /// Whether the revocation waited for all replicas.
     pub everywhere: bool,
 }
 
-/// What was acknowledged, and what was found wrong.
+/// The acknowledged writes, and the violations found.
 #[derive(Default)]
 pub struct Ledger {
     pub keys: Mutex<Vec<Known>>,
     pub wrong: Mutex<Vec<String>>,
-    /// Nobody writes or asks while this is set.
+    /// No thread writes or verifies while this is set.
     pub paused: AtomicBool,
     pub ended: AtomicBool,
     pub verdicts: AtomicU64,
@@ -68,7 +70,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Lets everybody come to rest.
+    /// Stops all threads after their current request.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);
         while self.busy.load(Ordering::SeqCst) > 0 {
@@ -141,7 +143,7 @@ impl Ledger {
     }
 
     pub fn revoke(&self, primary: &Client, place: usize, key: &Key, everywhere: bool) {
-        // Whatever becomes of it, it may take effect from now on.
+        // From now on the revocation may take effect, whether or not it is acknowledged.
         self.keys.lock().unwrap()[place].revoked = Some(Revoked {
             acknowledged: None,
             everywhere,
@@ -158,7 +160,7 @@ impl Ledger {
         }
     }
 
-    /// A key that is known, the later the likelier.
+    /// A random key; recent ones are likelier.
     fn pick(&self, dice: &mut Dice, wanted: impl Fn(&Known) -> bool) -> Option<(usize, Known)> {
         let keys = self.keys.lock().unwrap();
         let recent = keys.len().min(64) as u64;
@@ -175,7 +177,7 @@ impl Ledger {
         None
     }
 
-    /// Asks a node about keys until the end.
+    /// Verifies keys at a node until the end.
     pub fn question(&self, node: &Client, max_staleness: Duration, seed: u64) {
         let mut dice = Dice::new(seed);
         self.repeat(|| {
@@ -234,13 +236,13 @@ impl Ledger {
                 acknowledged: Some((_, position)),
                 ..
             }) => (position.clone(), false),
-            // Whether it was revoked is not known.
+            // It is unknown whether the key was revoked.
             Some(_) => return,
         };
         let accepts = node.accepts(&known.key, &[("Talos-Min-Position", &position)]);
         let Some(accepts) = accepts else { return };
         self.verdicts.fetch_add(1, Ordering::Relaxed);
-        // It may have been revoked in the meantime.
+        // The key may have been revoked in the meantime.
         let is_same = self.keys.lock().unwrap()[place].revoked.is_none() == known.revoked.is_none();
         if accepts != wanted && (is_same || accepts) {
             self.note_wrong(format!(
@@ -250,7 +252,7 @@ impl Ledger {
         }
     }
 
-    /// Every acknowledged write is there.
+    /// Asserts that the node has every acknowledged write.
     #[track_caller]
     pub fn assert_kept(&self, node: &Node) {
         let client = Client::of(node);
@@ -268,7 +270,7 @@ impl Ledger {
     }
 }
 
-/// A node as a client knows it: it may be away.
+/// A client's view of a node, which may be down.
 #[derive(Clone)]
 pub struct Client {
     pub name: String,

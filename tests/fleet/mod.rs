@@ -1,4 +1,4 @@
-//! Several servers: one primary, replicas that follow it, and what becomes of them when one of them goes.
+//! Several servers: a primary, replicas that follow it, and what happens when one of them fails.
 
 mod acknowledging;
 mod failing_over;

@@ -1,9 +1,10 @@
-//! A network of namespaces on one bridge, and what can go wrong with it. Needs root, iproute2 and nftables.
+//! A network of namespaces on one bridge, and the faults that it can have. Needs root, iproute2 and
+//! nftables.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// Namespaces, which are removed at the end.
+/// The namespaces; they are removed when this is dropped.
 pub struct Network {
     prefix: String,
     nodes: u8,
@@ -12,15 +13,15 @@ pub struct Network {
 /// What happens to the packets of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// None gets through.
+    /// All packets are lost.
     Drop,
     /// Connections are torn down.
     Reset,
-    /// One of ten is lost, either way.
+    /// One packet of ten is lost, in each direction.
     Loss,
-    /// None gets in.
+    /// All incoming packets are lost.
     Deaf,
-    /// None gets out.
+    /// All outgoing packets are lost.
     Mute,
 }
 
@@ -33,7 +34,7 @@ pub const FAULTS: [Fault; 5] = [
 ];
 
 impl Network {
-    /// Of so many nodes.
+    /// A network of `nodes` nodes.
     pub fn new(nodes: u8) -> Self {
         let network = Self {
             prefix: format!("talos-{}", std::process::id()),
@@ -68,7 +69,7 @@ impl Network {
         format!("{}-{node}", self.prefix)
     }
 
-    /// Does this to the packets of a node, until [`Network::heal`].
+    /// Lets a node have this fault until [`Network::heal`].
     pub fn harm(&self, node: u8, fault: Fault) {
         let (input, output) = match fault {
             Fault::Drop => ("drop", "drop"),

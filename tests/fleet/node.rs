@@ -1,7 +1,6 @@
-//! Nodes of a fleet: real servers, each with addresses of its own on loopback or in a network namespace. They are asked over
-//! Unix sockets, which no fault of a network touches.
+//! Nodes of a fleet: real servers, each with addresses of its own on loopback or in a network
+//! namespace. Tests talk to them over Unix sockets, which network faults do not affect.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use talos_test_kit::http;
+use talos_test_kit::keys::{ISSUE, VERIFY};
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
-use crate::harness::http::request;
-use crate::harness::keys::{ISSUE, VERIFY};
 use crate::harness::site::{Server, without_talos_variables};
 use crate::harness::tokens::SECRET;
 
-/// Far beyond what anything here takes, so that only a hang exceeds it.
+/// Much longer than anything here takes, so that only a hang exceeds it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
-/// What the nodes share.
+/// The replication secret of the nodes.
 const SHARED: &str = "a secret that all nodes of this fleet share";
 
-/// Where nodes keep their data; removed at the end.
+/// The directory of the nodes; it is removed when this is dropped.
 pub struct Place {
     directory: TempDir,
 }
 
-/// Addresses that are taken.
+/// The last byte of the next address.
 static HOSTS: AtomicU32 = AtomicU32::new(1);
 
 impl Place {
@@ -45,7 +44,8 @@ impl Place {
         self.directory.path()
     }
 
-    /// A node with an address on loopback that no other test uses: tests are processes of their own.
+    /// A node with an address on loopback that no other test uses: each test is a process, and the
+    /// address contains the process id.
     pub fn node(&self, name: &str) -> Node {
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
@@ -69,19 +69,18 @@ pub struct Node {
     starts: u32,
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    head: String,
+    /// The body as JSON, or null.
     pub body: Value,
+    http: http::Answer,
 }
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        let mut found = fields.filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value)
+        self.http.header(name)
     }
 
     /// Asserts that it has this status.
@@ -124,7 +123,7 @@ impl Node {
         }
     }
 
-    /// Adds a setting, by the part of its variable after `TALOS_`; the last one counts.
+    /// Adds a setting by the name of its variable without `TALOS_`; the last value counts.
     pub fn set(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self
@@ -146,12 +145,12 @@ impl Node {
         self.directory.join("talos.sock")
     }
 
-    /// Makes it a primary when it starts next.
+    /// Makes the node a primary at its next start.
     pub fn be_primary(&mut self) -> &mut Self {
         self.set("REPLICATION_ROLE", "primary")
     }
 
-    /// Makes it a replica of `primary` when it starts next.
+    /// Makes the node a replica of `primary` at its next start.
     pub fn follow(&mut self, primary: &Node) -> &mut Self {
         self.set("REPLICATION_ROLE", "replica")
             .set("REPLICATION_PRIMARY", primary.listens_at())
@@ -198,12 +197,12 @@ impl Node {
         assert!(self.server.is_none(), "{} runs already", self.name);
         self.starts += 1;
         let log = self.directory.join(format!("server-{}.log", self.starts));
-        // A socket file that a killed server has left is no hindrance, and no sign of life.
+        // A killed server leaves its socket file behind; the next start replaces it.
         self.server = Some(Server::start_unready(self.command(), log));
         self
     }
 
-    /// The same, and waits until it is ready.
+    /// Starts it and waits until it is ready.
     pub fn start_ready(&mut self) -> &mut Self {
         self.start().await_ready()
     }
@@ -214,17 +213,17 @@ impl Node {
         self
     }
 
-    /// Ends it as a crash does.
+    /// Ends it by SIGKILL, as a crash does.
     pub fn kill(&mut self) {
         self.server.take().unwrap().kill();
     }
 
-    /// Ends it by SIGTERM; it must end well.
+    /// Ends it by SIGTERM; it must exit with code 0.
     pub fn stop(&mut self) {
         self.server.take().unwrap().stop();
     }
 
-    /// Stops it in its tracks, or lets it go on.
+    /// Stops the process by SIGSTOP, or continues it.
     pub fn freeze(&self, frozen: bool) {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         let server = self.server.as_ref().unwrap();
@@ -236,7 +235,7 @@ impl Node {
         std::fs::read_to_string(log).unwrap_or_default()
     }
 
-    /// Waits until `probe` finds something.
+    /// Waits until `probe` returns a value.
     #[track_caller]
     pub fn until<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -297,7 +296,7 @@ impl Node {
         key_of(&self.try_issue(name).expect(201))
     }
 
-    /// Asks for a revocation; `query` begins with `?`, or is empty.
+    /// Requests a revocation; `query` begins with `?` or is empty.
     pub fn try_revoke(&self, key: &Key, query: &str) -> Answer {
         let path = format!("/v2alpha1/admin/apiKeys/{}:revoke{query}", key.id);
         self.ask("POST", &path, &json!({}))
@@ -313,14 +312,14 @@ impl Node {
         self.ask_with("POST", VERIFY, headers, &body)
     }
 
-    /// The verdict of a node that gives one.
+    /// Whether the node accepts the key; it must give a verdict.
     #[track_caller]
     pub fn accepts(&self, key: &Key) -> bool {
         let answer = self.verify_with(key, &[]).expect(200);
         answer.body["is_valid"].as_bool().unwrap()
     }
 
-    /// The verdict of a node that has come at least so far.
+    /// Whether the node accepts the key, once it has applied the change at `position`.
     #[track_caller]
     pub fn accepts_at(&self, key: &Key, position: &str) -> bool {
         let ask = |node: &Self| {
@@ -338,7 +337,7 @@ impl Node {
         self.ask("GET", path, &Value::Null).expect(200).body
     }
 
-    /// A summary of everything that the node holds.
+    /// A summary of the node's whole state.
     #[track_caller]
     pub fn state(&self) -> Value {
         let path = "/v2alpha1/admin/replication:state";
@@ -349,7 +348,8 @@ impl Node {
     }
 }
 
-/// One request on a connection of its own to the server that listens at `socket`; `None` when there is no answer.
+/// One request on a connection of its own to the server that listens at `socket`; `None` when there
+/// is no answer.
 pub fn ask(
     socket: &Path,
     method: &str,
@@ -357,26 +357,23 @@ pub fn ask(
     headers: &[(&str, &str)],
     body: &Value,
 ) -> Option<Answer> {
-    let mut stream = UnixStream::connect(socket).ok()?;
+    let stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
     };
     let headers = [headers, &[("Connection", "close")]].concat();
-    let bytes = request(method, path, &headers, body.as_bytes());
-    stream.write_all(&bytes).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let request = http::request(method, path, &headers, body.as_bytes());
+    let http = http::Connection::over(stream).exchange(&request).ok()?;
     Some(Answer {
-        status: head.get(9..12)?.parse().ok()?,
-        head: head.to_owned(),
-        body: serde_json::from_str(body).unwrap_or(Value::Null),
+        status: http.status,
+        body: serde_json::from_slice(&http.body).unwrap_or(Value::Null),
+        http,
     })
 }
 
-/// The key of the answer to an issue.
+/// The key in the answer to an issue.
 pub fn key_of(answer: &Answer) -> Key {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Key {
@@ -385,7 +382,7 @@ pub fn key_of(answer: &Answer) -> Key {
     }
 }
 
-/// Waits until both hold the same.
+/// Waits until both nodes have the same state.
 #[track_caller]
 pub fn await_equal(one: &Node, other: &Node) {
     let deadline = Instant::now() + PATIENCE;

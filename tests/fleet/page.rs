@@ -1,5 +1,5 @@
-//! `docs/fleet.md` works as it is written: its `sh` blocks run in order, and its comments start, kill and restart the nodes as the
-//! text around them says.
+//! `docs/fleet.md` works as written: its `sh` blocks run in order, and its HTML comments start,
+//! kill and restart the nodes as the text says.
 
 use std::collections::BTreeMap;
 use std::process::Command;

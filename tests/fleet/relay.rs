@@ -1,14 +1,14 @@
-//! Passes on what goes between two nodes, and remembers it.
+//! A relay that forwards all bytes between two nodes and records them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// See the module. Ends with the process.
+/// A relay. Its threads run until the process ends.
 pub struct Relay {
     pub address: String,
-    /// What came from who connected, and what came back, connection after connection.
+    /// The bytes of each connection: those from the node that connected, and those that came back.
     pub connections: Arc<Mutex<Vec<Arc<Recorded>>>>,
 }
 
@@ -19,7 +19,7 @@ pub struct Recorded {
 }
 
 impl Relay {
-    /// To whoever listens at `target`.
+    /// A relay to the node that listens at `target`.
     pub fn new(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -44,7 +44,7 @@ impl Relay {
         }
     }
 
-    /// Everything that was said, in both directions.
+    /// All bytes so far, in both directions.
     pub fn everything(&self) -> Vec<u8> {
         let connections = self.connections.lock().unwrap();
         let both = connections.iter().flat_map(|recorded| {

@@ -1,4 +1,4 @@
-//! Nobody follows without the secret, and nothing else is told.
+//! A node without the secret cannot follow, and learns nothing else.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -71,7 +71,7 @@ fn a_secret_is_replaced_node_by_node() {
 }
 
 #[test]
-fn noise_on_the_port_costs_a_primary_nothing_and_is_told_nothing() {
+fn noise_on_the_port_neither_harms_a_primary_nor_learns_anything() {
     let place = Place::new();
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     primary.be_primary().start_ready();
@@ -85,7 +85,7 @@ fn noise_on_the_port_costs_a_primary_nothing_and_is_told_nothing() {
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
-        // It may be cut off in the midst of it.
+        // The connection may be cut in the middle of the message.
         let _ = stream.write_all(noise);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -100,11 +100,11 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
-fn what_is_recorded_between_nodes_shows_nothing_and_cannot_be_used_again() {
+fn recorded_traffic_reveals_nothing_and_cannot_be_replayed() {
     let place = Place::new();
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     primary.be_primary().start_ready();
-    // One key comes in a copy or the log as it is, one beside it as a change.
+    // The replica gets one key with its first copy or log, and the other as a change.
     let before = primary.issue("a name from before");
     let relay = Relay::new(primary.listens_at());
     replica
@@ -149,7 +149,7 @@ fn what_is_recorded_between_nodes_shows_nothing_and_cannot_be_used_again() {
         let _ = stream.write_all(&again);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        // A challenge of its own and a refusal.
+        // The node may send its challenge and a refusal, and nothing more.
         assert!(
             answer.len() < 300 && answer.len() < answered,
             "{} bytes",
@@ -157,7 +157,7 @@ fn what_is_recorded_between_nodes_shows_nothing_and_cannot_be_used_again() {
         );
         refusals(round);
     }
-    // The replica was not disturbed.
+    // The replica is not affected.
     primary.until("the replica", |primary| {
         let replicas = primary.status()["replicas"].clone();
         (replicas.as_array().unwrap().len() == 1).then_some(())

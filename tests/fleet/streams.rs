@@ -1,4 +1,4 @@
-//! Feeds of changes and backups where there are several nodes.
+//! Feeds of changes and backups in a fleet.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_replica_feeds_changes_and_another_node_goes_on_where_it_was() {
+fn a_feed_of_one_node_continues_at_another() {
     let place = Place::new();
     let (mut a, mut b) = (place.node("a"), place.node("b"));
     a.be_primary().start_ready();
@@ -41,11 +41,11 @@ fn a_replica_feeds_changes_and_another_node_goes_on_where_it_was() {
         (event.id.as_str(), &event.data["key_id"]),
         ("1.1", &json!(key.id))
     );
-    // By the time that the event comes, the node that sends it refuses the key.
+    // When a node sends the event of a revocation, it refuses the key already.
     a.revoke(&key);
     assert_eq!(feed.event().name, "IssuedAPIKeyRevoked");
     assert!(!b.accepts(&key));
-    // The same places hold on the other node, and after it has taken over.
+    // A position in the feed is valid on the other node, too, and stays valid after a promotion.
     let place = feed.place.clone().unwrap();
     let mut other = Feed::open(address(&a), "", &[("Last-Event-ID", &place)]);
     b.issue("two");
@@ -61,7 +61,7 @@ fn a_replica_feeds_changes_and_another_node_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_replica_of_a_lost_primary_follows_what_was_restored_with_the_log_and_not_what_was_without() {
+fn a_replica_follows_a_primary_restored_with_its_log_and_no_other() {
     let place = Place::new();
     let (mut old, mut replica) = (place.node("old"), place.node("replica"));
     old.be_primary().start_ready();
@@ -73,7 +73,7 @@ fn a_replica_of_a_lost_primary_follows_what_was_restored_with_the_log_and_not_wh
         let position = replica.status()["position"] == "1.1";
         position.then_some(())
     });
-    // A replica can be backed up as well.
+    // A replica can make backups, too.
     backup(&["create", "-e", &url, "--output", output]).succeeded();
     let after = old.try_issue("after").expect(201);
     assert!(replica.accepts_at(&super::node::key_of(&after), &after.position()));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::TALOS;
 use super::site::without_talos_variables;
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
     /// Its exit code.
@@ -25,7 +25,7 @@ pub fn talos(address: SocketAddr, arguments: &[&str]) -> Ran {
     talos_with_input(address, arguments, "")
 }
 
-/// The same, with this on its standard input.
+/// Runs `talos` with these arguments against a server, with `input` on its standard input.
 pub fn talos_with_input(address: SocketAddr, arguments: &[&str], input: &str) -> Ran {
     let mut command = Command::new(TALOS);
     without_talos_variables(&mut command);
@@ -48,7 +48,7 @@ fn run_with_input(mut command: Command, input: &str) -> Ran {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
-        // A command that does not read all of it closes the pipe.
+        // The write fails if the command ends before it has read everything.
         scope.spawn(move || stdin.write_all(input.as_bytes()));
         child.wait_with_output().unwrap()
     });
@@ -68,13 +68,14 @@ impl Ran {
         &self.stdout
     }
 
-    /// The same, as JSON.
+    /// The standard output of a command that must have succeeded, as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(self.succeeded()).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that a start was refused: exit code 1 and one line on standard error, which holds all of `words`.
+    /// Asserts that a start was refused: exit code 1, and one line on standard error that contains
+    /// all of `words`.
     #[track_caller]
     pub fn assert_one_line_and_code_1(&self, words: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");

@@ -1,24 +1,23 @@
-//! A client of the feed of changes that reads every byte itself.
+//! A client of the feed of changes that parses the bytes itself.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 
 use serde_json::Value;
+use talos_test_kit::http::{Answer, Connection, request};
 
-use super::http::{Answer, Connection, request};
-
-/// Where changes are followed.
+/// The path of the feed.
 pub const CHANGES: &str = "/v2alpha1/admin/changes";
 
 /// An open feed.
 pub struct Feed {
     connection: Connection,
-    /// What was read and is not yet whole lines.
+    /// Bytes that were read and are not a whole line yet.
     text: Vec<u8>,
     lines: VecDeque<String>,
     ended: bool,
-    /// The last id that came.
+    /// The last id received.
     pub place: Option<String>,
 }
 
@@ -33,17 +32,17 @@ pub struct Event {
     pub data: Value,
 }
 
-/// What may come of a feed.
+/// A block of a feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// An event.
     Event(Event),
-    /// A block without data.
+    /// A block without data, as its lines.
     Other(Vec<String>),
 }
 
 impl Feed {
-    /// Opens a feed with this query and these headers; its opening has been read.
+    /// Opens a feed with this query and these headers, and reads its first block.
     pub fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
         let (answer, connection) = Self::ask(address, query, headers);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -61,22 +60,21 @@ impl Feed {
         feed
     }
 
-    /// Asks for a feed: the head of the answer, and the connection behind it.
+    /// Requests a feed. Returns the head of the answer, and the connection to read the body from.
     pub fn ask(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> (Answer, Connection) {
         Self::ask_at(address, &format!("{CHANGES}?{query}"), headers)
     }
 
-    /// Asks for what comes in parts: the head of the answer, and the connection behind it.
+    /// Requests a path whose answer is chunked. Returns the head of the answer, and the connection
+    /// to read the body from.
     pub fn ask_at(
         address: SocketAddr,
         path: &str,
         headers: &[(&str, &str)],
     ) -> (Answer, Connection) {
         let mut connection = Connection::open(address);
-        connection
-            .send(&request("GET", path, headers, b""))
-            .unwrap();
-        let head = connection.receive_head().unwrap();
+        connection.send(&request("GET", path, headers, b""));
+        let head = connection.head();
         (head, connection)
     }
 
@@ -125,7 +123,7 @@ impl Feed {
         }
     }
 
-    /// The next so many events.
+    /// The next `count` events.
     pub fn events(&mut self, count: usize) -> Vec<Event> {
         (0..count).map(|_| self.event()).collect()
     }
@@ -135,7 +133,7 @@ impl Feed {
             if self.ended {
                 return None;
             }
-            let chunk = self.connection.receive_chunk();
+            let chunk = self.connection.chunk();
             self.ended = chunk.is_empty();
             self.text.extend(chunk);
             let whole = self.text.iter().rposition(|byte| *byte == b'\n');
@@ -147,7 +145,7 @@ impl Feed {
     }
 }
 
-/// The lines that a command writes, as they come.
+/// The lines that a command writes.
 pub fn lines(output: impl Read) -> impl Iterator<Item = String> {
     BufReader::new(output).lines().map(|line| line.unwrap())
 }

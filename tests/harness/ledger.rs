@@ -1,17 +1,17 @@
-//! Clients that write until the server is cut off, what they were told, and whether it is still true afterwards.
+//! Clients that write until the server is cut off. Each keeps the answers that it got, and checks
+//! later whether they are still true.
 //!
-//! What a client was told must hold for ever. What it asked without hearing the answer may have happened or not, but
-//! wholly: every way of asking must give the same reply.
+//! An acknowledged write must be there. A request without an answer may have taken effect or not,
+//! but not in part: all ways to ask must agree.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection, NoAnswer};
+use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use super::http::{Answer, Connection, NoAnswer};
-use super::keys::{ISSUE, Issued, assert_refused, assert_valid};
-
-/// What one client knows after it was cut off.
+/// The knowledge of one client after it was cut off.
 #[derive(Debug, Default)]
 pub struct Ledger {
     keys: Vec<Acknowledged>,
@@ -19,7 +19,7 @@ pub struct Ledger {
     unheard_issue: Option<String>,
 }
 
-/// A key that was acknowledged.
+/// An acknowledged key.
 #[derive(Debug)]
 struct Acknowledged {
     issued: Issued,
@@ -34,18 +34,18 @@ enum Revocation {
     Acknowledged,
 }
 
-/// Lets a scenario follow its clients.
+/// The progress of the clients, for the scenario to watch.
 #[derive(Debug)]
 pub struct Progress {
     clients: usize,
-    /// Clients with an acknowledged write.
+    /// The number of clients with an acknowledged write.
     writing: AtomicUsize,
-    /// Writes acknowledged so far, over all clients.
+    /// The number of acknowledged writes, over all clients.
     acknowledged: AtomicUsize,
 }
 
 impl Progress {
-    /// Waits until every client writes and this many writes are acknowledged.
+    /// Waits until every client has an acknowledged write, and there are this many in total.
     pub fn wait_for(&self, writes: usize) {
         let reached = || {
             self.writing.load(Ordering::Relaxed) == self.clients
@@ -61,8 +61,8 @@ impl Progress {
     }
 }
 
-/// Issues keys, and revokes every other one, until something is not acknowledged. `name` must be unique among all
-/// clients that ever wrote to this database, and at most 20 characters.
+/// Issues keys, and revokes every other one, until a request is not acknowledged. `name` must be
+/// unique among all clients that ever wrote to this database, and at most 20 characters.
 fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> Ledger {
     let mut ledger = Ledger::default();
     let Ok(mut connection) = Connection::try_open(address) else {
@@ -91,7 +91,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
         if number % 2 == 0 {
             continue;
         }
-        // Not the newest: by then the key has been through the cache, or out of the write buffer.
+        // Revokes an older key, which has been in the cache, or has left the write buffer.
         let middle = ledger.keys.len() / 2;
         let Some(key) = ledger
             .keys
@@ -119,7 +119,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
 }
 
 fn post(connection: &mut Connection, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
-    connection.exchange(&super::http::request(
+    connection.exchange(&talos_test_kit::http::request(
         "POST",
         path,
         &[],
@@ -127,7 +127,7 @@ fn post(connection: &mut Connection, path: &str, body: &Value) -> Result<Answer,
     ))
 }
 
-/// Runs `clients` of these at the same time while `disturb` runs, and returns what they know.
+/// Runs `clients` writers at the same time while `disturb` runs, and returns their ledgers.
 pub fn write_from(
     clients: usize,
     address: SocketAddr,
@@ -165,8 +165,8 @@ impl Ledger {
         self.keys.len() + revoked.count()
     }
 
-    /// Asserts that everything acknowledged is still so, and that nothing is half applied. Settles what was unheard, so
-    /// that a later check of the same ledger is stricter.
+    /// Asserts that every acknowledged write is there, and that none is half applied. Finds out
+    /// what became of requests without an answer, so that a later check of this ledger is stricter.
     pub fn check(&mut self, connection: &mut Connection) {
         for key in &mut self.keys {
             key.check(connection);
@@ -190,7 +190,7 @@ impl Acknowledged {
             Revocation::Unheard if revoked => self.revocation = Revocation::Acknowledged,
             Revocation::Unheard => self.revocation = Revocation::NotAsked,
         }
-        // From storage, into the cache, from the cache.
+        // The first answer comes from storage, the second fills the cache, the third comes from it.
         for headers in [[("Cache-Control", "no-store")].as_slice(), &[], &[]] {
             let verdict = connection.verify_with(secret, headers);
             if revoked {
@@ -202,8 +202,8 @@ impl Acknowledged {
     }
 }
 
-/// Repeats an issue whose answer was lost. Either the key is there, whole, and the repetition finds it; or nothing is, and
-/// the repetition makes it.
+/// Repeats an issue whose answer was lost. If the first attempt took effect, the key is complete
+/// and the repetition returns it. If not, the repetition issues it.
 fn check_unheard_issue(connection: &mut Connection, request_id: &str) {
     let body = json!({"name": "again", "actor_id": "writer", "request_id": request_id});
     let answer = connection.post(ISSUE, &body);

@@ -1,11 +1,11 @@
-//! What scenarios share: a server of their own, a client that sends any bytes, and records of what was acknowledged.
+//! What the scenarios share: servers, the command line, and records of what was acknowledged.
+//! The HTTP client is in `talos-test-kit`.
 
 pub mod cli;
 pub mod engine;
 pub mod feed;
-pub mod http;
-pub mod keys;
 pub mod ledger;
+pub mod requirement;
 pub mod site;
 pub mod tokens;
 pub mod volume;
@@ -37,7 +37,7 @@ impl Driver {
     }
 }
 
-/// Makes each scenario two tests, `name::io_uring` and `name::epoll`.
+/// Makes each scenario two tests, `name::io_uring` and `name::epoll`. On CI both have to run.
 macro_rules! both_drivers {
     ($($(#[$attribute:meta])* fn $name:ident($driver:ident: Driver) $body:block)*) => {$(
         $(#[$attribute])*
@@ -49,7 +49,10 @@ macro_rules! both_drivers {
                 if $driver.is_available() {
                     $body
                 } else {
-                    eprintln!("skipped: the kernel does not offer {} to this process", $driver.name());
+                    let driver = $driver.name();
+                    $crate::harness::requirement::report_missing(&format!(
+                        "the kernel does not offer {driver} to this process"
+                    ));
                 }
             }
 

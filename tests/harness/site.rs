@@ -1,4 +1,4 @@
-//! A data directory with its configuration, and the servers that run on it one after the other.
+//! A data directory with its configuration. Servers run on it one after the other.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use talos_test_kit::http::{Connection, request};
 use tempfile::TempDir;
 
-use super::http::{Connection, request};
 use super::tokens::SECRET;
 use super::{Driver, TALOS};
 
-/// Far beyond what a start or a stop takes, so that only a hang exceeds it.
+/// Much longer than a start or a stop takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
-/// A place where servers run. Its directory is removed at the end.
+/// A place where servers run. Its directory is removed when this is dropped.
 pub struct Site {
     driver: Driver,
     directory: TempDir,
@@ -31,7 +31,8 @@ pub struct Site {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What it writes to standard error: JSON lines. Empty when that is a pipe.
+    /// What it writes to standard error: JSON lines. The path is empty when standard error is a
+    /// pipe.
     pub log: PathBuf,
     child: Child,
 }
@@ -52,7 +53,7 @@ impl Site {
         }
     }
 
-    /// The same site with its data elsewhere, for example on a volume of its own.
+    /// Puts the data elsewhere, for example on a volume of its own.
     pub fn with_data_in(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);
         self
@@ -63,7 +64,7 @@ impl Site {
         &self.data
     }
 
-    /// A directory for whatever a scenario needs.
+    /// The directory of the site, where a scenario may put files.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -112,7 +113,7 @@ impl Site {
     }
 }
 
-/// Removes from a command's environment what would configure a server.
+/// Removes the variables that would configure a server from a command's environment.
 pub fn without_talos_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TALOS_") {
@@ -145,8 +146,8 @@ impl Server {
         server
     }
 
-    /// Starts the command and waits until the server is ready. Its log is a pipe, from which nothing is read after the
-    /// line that names the address.
+    /// Starts the command and waits until the server is ready. Its log is a pipe; after the line
+    /// that names the address nothing is read from it.
     pub fn start_with_unread_log(mut command: Command) -> (Self, BufReader<ChildStderr>) {
         command
             .stdin(Stdio::null())
@@ -263,7 +264,7 @@ impl Server {
     }
 }
 
-/// Where the server listens, in the line that says so.
+/// The address in the log line that names it.
 fn address_in(line: &Value) -> Option<SocketAddr> {
     (line["message"] == "serving").then_some(())?;
     line["address"].as_str()?.parse().ok()
@@ -271,7 +272,7 @@ fn address_in(line: &Value) -> Option<SocketAddr> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only when it has ended before.
+        // Both calls fail only if the server has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,17 +1,14 @@
-//! Derived tokens: how they are asked for, and a second implementation of both formats with another library (`ring`), after
-//! RFC 7515 and libmacaroons' description of its format. Nothing of the server's own code is used for them.
+//! Derived tokens: a second implementation of both formats with another library (`ring`), after
+//! RFC 7515 and libmacaroons' description of its format. It uses none of the server's own code.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::http::{Answer, Connection};
 use super::site::{Server, Site};
 
-/// Where tokens are derived.
-pub const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 /// The names of both algorithms.
 pub const ALGORITHMS: [&str; 2] = ["TOKEN_ALGORITHM_JWT", "TOKEN_ALGORITHM_MACAROON"];
 /// The secret of every site.
@@ -23,7 +20,8 @@ pub const RSA_JWK: &str = include_str!(
     "../../engine/credentials/src/token/vectors/jose-cookbook/3_4.rsa_private_key.json"
 );
 
-/// Starts a server whose environment has these variables; their names come without `TALOS_CREDENTIALS_`.
+/// Starts a server whose environment has these variables; their names come without
+/// `TALOS_CREDENTIALS_`.
 pub fn start_with(site: &Site, variables: &[(&str, &str)]) -> Server {
     let mut command = site.command();
     for (name, value) in variables {
@@ -40,7 +38,7 @@ pub fn start_with(site: &Site, variables: &[(&str, &str)]) -> Server {
 /// The variable that names signing keys.
 pub const SIGNING_KEYS: &str = "DERIVED_TOKENS_JWT_SIGNING_KEYS_URLS";
 
-/// A key as the configuration takes it.
+/// A key as a URL for the configuration.
 pub fn url(jwk: &str) -> String {
     format!("base64://{}", STANDARD.encode(jwk))
 }
@@ -50,44 +48,18 @@ pub fn start(site: &Site) -> Server {
     start_with(site, &[(SIGNING_KEYS, &url(ED25519_JWK))])
 }
 
-impl Connection {
-    /// Asks for a token.
-    pub fn ask_for_token(&mut self, credential: &str, algorithm: &str, more: &Value) -> Answer {
-        let mut body = json!({"credential": credential, "algorithm": algorithm});
-        for (name, value) in more.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        self.post(DERIVE, &body)
-    }
-
-    /// Derives a token; the member `token` of the answer.
-    #[track_caller]
-    pub fn derive(&mut self, credential: &str, algorithm: &str, more: &Value) -> Value {
-        let answer = self.ask_for_token(credential, algorithm, more);
-        let body = answer.json();
-        assert_eq!(answer.status, 200, "{body}");
-        body["token"].clone()
-    }
-
-    /// The text of a token without any wishes.
-    #[track_caller]
-    pub fn token(&mut self, credential: &str, algorithm: &str) -> String {
-        text(&self.derive(credential, algorithm, &json!({}))["token"])
-    }
-}
-
-/// The text that this value is.
+/// The text of a JSON string.
 #[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// In base64url without padding.
+/// Encodes base64url without padding.
 pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// From base64url without padding.
+/// Decodes base64url without padding.
 pub fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
@@ -107,7 +79,8 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&key, message).as_ref().to_vec()
 }
 
-/// The signature of a macaroon with this identifier and these caveats under `secret`.
+/// The signature of a macaroon with this identifier and these caveats with `secret` as the root
+/// secret.
 pub fn macaroon_signature(secret: &str, identifier: &[u8], caveats: &[Vec<u8>]) -> Vec<u8> {
     let root_key = hmac(secret.as_bytes(), b"talos/macaroon/v1/root-key");
     let derived = hmac(b"macaroons-key-generator", &root_key);
@@ -121,13 +94,13 @@ pub fn macaroon_signature(secret: &str, identifier: &[u8], caveats: &[Vec<u8>]) 
 /// The parts of a macaroon of version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packets {
-    /// Where it is from.
+    /// Its location.
     pub location: Vec<u8>,
-    /// Its name.
+    /// Its identifier.
     pub identifier: Vec<u8>,
-    /// What restricts it.
+    /// Its caveats.
     pub caveats: Vec<Vec<u8>>,
-    /// The last of the chain.
+    /// The last HMAC of the chain.
     pub signature: Vec<u8>,
 }
 
@@ -159,7 +132,7 @@ fn take_field(bytes: &mut &[u8], kind: u8) -> Option<Vec<u8>> {
 }
 
 impl Packets {
-    /// A macaroon of these caveats, signed under `secret`.
+    /// A macaroon with these caveats, signed with `secret`.
     pub fn signed(secret: &str, identifier: &str, caveats: &[&str]) -> Self {
         let identifier = identifier.as_bytes().to_vec();
         let caveats: Vec<_> = caveats
@@ -203,7 +176,7 @@ impl Packets {
         self.token_with(&[])
     }
 
-    /// The same with these bytes behind the identifier of each caveat.
+    /// The token, with the prefix `mc`, and with these bytes after the identifier of each caveat.
     pub fn token_with(&self, after_caveat: &[u8]) -> String {
         let mut bytes = vec![2];
         bytes.extend(field(1, &self.location));
@@ -219,7 +192,7 @@ impl Packets {
         format!("mc_v1_{}", encode(bytes))
     }
 
-    /// With one more caveat, as every holder can append it.
+    /// The macaroon with one more caveat, which every holder can append.
     pub fn append(mut self, caveat: &str) -> Self {
         self.signature = hmac(&self.signature, caveat.as_bytes());
         self.caveats.push(caveat.as_bytes().to_vec());

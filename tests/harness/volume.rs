@@ -7,9 +7,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::requirement::report_missing;
+
 /// `_IOR('X', 125, __u32)` of Linux' ext4.h.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
-/// Stop at once; nothing that waits in memory reaches the disk, not even the journal.
+/// Stop at once: nothing in memory reaches the disk, not even the journal.
 const EXT4_GOING_FLAGS_NOLOGFLUSH: u32 = 2;
 
 /// A mounted volume; unmounted and removed at the end.
@@ -21,10 +23,11 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Makes and mounts a volume of this size. `None`, with the reason on standard error, when this process may not.
+    /// Makes and mounts a volume of this size. `None` when this process may not, which
+    /// [`report_missing`] reports, and which fails the test on CI.
     pub fn new(mebibytes: u64) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: mounting a volume needs root");
+            report_missing("mounting a volume needs root");
             return None;
         }
         let directory = tempfile::Builder::new()
@@ -37,7 +40,7 @@ impl Volume {
             .set_len(mebibytes << 20)
             .unwrap();
         fs::create_dir(directory.path().join("mount")).unwrap();
-        // No share is kept for root, which is who runs this.
+        // `-m 0` reserves no blocks for root: this process is root and would fill them, too.
         succeed(
             Command::new("mkfs.ext4")
                 .args(["-q", "-m", "0"])
@@ -51,7 +54,7 @@ impl Volume {
         ) {
             Ok(device) => device.trim().to_owned(),
             Err(reason) => {
-                eprintln!("skipped: no loop device here: {reason}");
+                report_missing(&format!("there is no loop device: {reason}"));
                 return None;
             }
         };
@@ -63,7 +66,7 @@ impl Volume {
         match volume.try_mount() {
             Ok(()) => Some(volume),
             Err(reason) => {
-                eprintln!("skipped: mounting is not allowed here: {reason}");
+                report_missing(&format!("mounting is not allowed: {reason}"));
                 None
             }
         }
@@ -74,16 +77,18 @@ impl Volume {
         self.directory.path().join("mount")
     }
 
-    /// Cuts the power: from now on every access fails, and what was not synced is lost.
+    /// Cuts the power: every later access fails, and writes that were not synced are lost.
     pub fn cut_power(&self) {
         let mount = File::open(self.path()).unwrap();
         let flags = EXT4_GOING_FLAGS_NOLOGFLUSH;
-        // SAFETY: the descriptor is open, and the kernel only reads the four bytes at the pointer, which outlive the call.
+        // SAFETY: the descriptor is open, and the kernel only reads the four bytes at the pointer,
+        // which outlive the call.
         let result = unsafe { libc::ioctl(mount.as_raw_fd(), EXT4_IOC_SHUTDOWN, &raw const flags) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Unmounts and mounts again, which replays the journal, as after a power cut. No process may use it.
+    /// Unmounts and mounts again, which replays the journal, as after a power cut. No process may
+    /// use it.
     pub fn remount(&mut self) {
         succeed(Command::new("umount").arg(self.path())).unwrap();
         self.mounted = false;
@@ -108,7 +113,7 @@ impl Volume {
             let zeros = vec![0; block];
             while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
         }
-        // What was accepted into memory must have its blocks; the error says that the disk is full.
+        // Gives everything in the page cache its blocks. The error reports that the disk is full.
         let _ = file.sync_all();
         path
     }

@@ -1,18 +1,18 @@
-//! What the server answers is what its document says, with no field that the document leaves out.
+//! The server's answers match its document, and have no field that the document lacks.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
 
 use super::{document, resolve};
 use crate::harness::feed::Feed;
-use crate::harness::http::{Answer, Connection};
 use crate::harness::site::Site;
 
-/// Asserts that `value` is of `schema` and has no field that the schema does not name.
+/// Asserts that `value` matches `schema` and has no field that the schema does not name.
 fn assert_conforms(document: &Value, schema: &Value, value: &Value, place: &str) {
     let schema = resolve(document, schema);
-    // An enum whose values are explained one by one.
+    // An enum that describes each of its values.
     if let Some(choices) = schema["oneOf"].as_array() {
         let is_one = choices.iter().any(|choice| choice["const"] == *value);
         assert!(is_one, "{place}: {value}");
@@ -76,7 +76,7 @@ fn assert_conforms(document: &Value, schema: &Value, value: &Value, place: &str)
     }
 }
 
-/// Asks by operation id and checks each answer against the document.
+/// Sends requests by operation id and checks each answer against the document.
 struct Client<'a> {
     document: &'a Value,
     connection: Connection,
@@ -95,7 +95,7 @@ impl Client<'_> {
         panic!("no operation {id}");
     }
 
-    /// Checks a part of an answer of another media type that has JSON in it.
+    /// Checks a piece of JSON in an answer of another media type.
     fn check_value(&mut self, id: &str, media: &str, value: &Value) {
         let (_, path, operation) = self.operation(id);
         let schema = &operation["responses"]["200"]["content"][media]["schema"];
@@ -224,7 +224,7 @@ both_drivers! {
         for id in ["getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady", "adminGetReplication", "adminGetReplicationState"] {
             client.ask(id, "", &empty);
         }
-        // A server that stands alone refuses these; fleet/ has those that do not.
+        // A standalone server refuses these; the tests of fleet/ cover servers that do not.
         for id in ["adminPromote", "adminRejoin", "adminGetDiverged"] {
             client.ask(id, "", &empty);
             client.asked.insert(id.to_owned());

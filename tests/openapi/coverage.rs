@@ -1,15 +1,16 @@
-//! What one `OpenAPI` document has and another has not.
+//! What one `OpenAPI` document contains and another lacks.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// The published document of API version v2alpha1, reduced to what is compared.
+/// The published document of API version v2alpha1, reduced to the parts that are compared.
 pub fn reference() -> Value {
     serde_json::from_str(include_str!("reference.json")).unwrap()
 }
 
-/// A path without the names of its parameters: the published document has several for one place.
+/// A path without the names of its parameters, of which the published document has several for one
+/// path.
 fn shape(path: &str) -> String {
     let mut shape = String::new();
     let mut inside = false;
@@ -26,7 +27,7 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-/// Two documents, and what is found to be missing from the second.
+/// Two documents, and what the second lacks.
 struct Comparison<'a> {
     reference: &'a Value,
     ours: &'a Value,
@@ -85,7 +86,8 @@ impl<'a> Comparison<'a> {
         for parameter in theirs["parameters"].as_array().into_iter().flatten() {
             let (name, kind) = (parameter["name"].as_str().unwrap(), &parameter["in"]);
             let place = format!("{place}: {kind} parameter {name}");
-            // The published document names a path parameter after the body in which it stands elsewhere.
+            // The published document names a path parameter after the field of a body that has the
+            // value elsewhere.
             let short = name.rsplit('.').next().unwrap();
             let ours = ours["parameters"].as_array().into_iter().flatten();
             let same = ours
@@ -111,7 +113,7 @@ impl<'a> Comparison<'a> {
             &theirs["response"],
             json(success),
         );
-        // The status stands within an envelope.
+        // The status is inside the error envelope.
         let envelope = Self::resolve(
             self.ours,
             "/components/schemas",
@@ -125,7 +127,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Everything of `reference` that `ours` has not.
+/// Everything in `reference` that `ours` lacks.
 pub fn missing(reference: &Value, ours: &Value) -> Vec<String> {
     let mut comparison = Comparison {
         reference,
@@ -151,7 +153,7 @@ pub fn missing(reference: &Value, ours: &Value) -> Vec<String> {
     comparison.missing
 }
 
-/// Everything of `ours` that `reference` has not: operations, schemas and their fields.
+/// Everything in `ours` that `reference` lacks: operations, schemas and their fields.
 pub fn additions(reference: &Value, ours: &Value) -> Vec<String> {
     let operations = |document: &Value| -> BTreeSet<String> {
         let operations = members(&document["paths"]).flat_map(|(path, methods)| {
@@ -182,7 +184,7 @@ pub fn additions(reference: &Value, ours: &Value) -> Vec<String> {
     all
 }
 
-/// A document that has exactly what the reference has.
+/// A document with exactly the contents of the reference.
 fn like_the_reference() -> Value {
     let reference = reference();
     let content = |schema: &Value| json!({"content": {"application/json": {"schema": schema}}});
@@ -218,7 +220,7 @@ fn with_short_name(parameter: &Value) -> Value {
     parameter
 }
 
-/// Every place of `value` that can be taken away or changed, as a JSON pointer.
+/// Every place in `value` that can be removed or changed, as a JSON pointer.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let child = |key: &str| format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
     match value {
@@ -233,14 +235,14 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Whatever single thing of the reference a document says otherwise, the comparison notices.
+/// The comparison notices every single difference between a document and the reference.
 #[test]
 fn every_difference_is_noticed() {
     let (reference, ours) = (reference(), like_the_reference());
     assert_eq!(missing(&reference, &ours), Vec::<String>::new());
     let mut all = Vec::new();
     places(&ours, "", &mut all);
-    // What the published document requires we may leave to the client, and open objects stay open.
+    // Our document may make a required field optional, and open objects stay open.
     let is_compared =
         |place: &&String| !place.contains("/required") && !place.ends_with("/additionalProperties");
     let compared: Vec<_> = all.iter().filter(is_compared).collect();

@@ -1,12 +1,13 @@
-//! The server's own `OpenAPI` document: it has all that the published one has, and the server does what it says.
+//! The server's own `OpenAPI` document: it contains everything in the published one, and the server
+//! does what it says.
 
 mod answers;
 mod coverage;
 mod requests;
 
 use serde_json::Value;
+use talos_test_kit::http::Connection;
 
-use crate::harness::http::Connection;
 use crate::harness::site::Site;
 use coverage::{additions, missing, reference};
 

@@ -1,9 +1,10 @@
-//! The server reads every field of a request that its document names, as the type that it names, and holds the limits.
+//! The server reads every field of a request that its document names, with the documented type, and
+//! enforces the documented limits.
 
 use serde_json::{Value, json};
+use talos_test_kit::http::{Answer, Connection};
 
 use super::{document, resolve};
-use crate::harness::http::{Answer, Connection};
 use crate::harness::site::Site;
 
 /// An operation with a body: method, path and schema.
@@ -124,7 +125,8 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Sends `wrong` at `place`, a JSON pointer into the body, and expects a refusal that names the field.
+    /// Sends `wrong` at `place`, a JSON pointer into the body, and expects a refusal that names the
+    /// field.
     fn expect_refusal(&mut self, body: &Value, place: &str, field: &str, wrong: &Value) {
         let mut body = body.clone();
         let (parent, name) = place.rsplit_once('/').unwrap();
@@ -144,7 +146,7 @@ impl Probe<'_> {
         assert!(message.contains(field), "{what}");
     }
 
-    /// Every field of the object at `place`, and those within.
+    /// Tries every field of the object at `place`, and the fields inside them.
     fn object(&mut self, body: &Value, place: &str, schema: &Value) {
         let schema = resolve(self.document, schema);
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {

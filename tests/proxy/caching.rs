@@ -1,10 +1,10 @@
-//! What is answered from memory, and for how long. The server behind is the real one.
+//! Which answers the proxy keeps in memory, and for how long. The upstream is the real server.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use super::{Pair, assert_accepted, assert_refused, metric, scripted, source, verify, wait_until};
-use crate::harness::http::Connection;
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 
 #[test]
 fn an_accepted_credential_is_answered_from_memory() {
@@ -44,7 +44,7 @@ fn refusals_and_errors_are_not_kept() {
         let answer = connection.call("GET", VERIFY, &[], b"");
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
     }
-    // An unknown credential that becomes known is accepted at once.
+    // A refused credential that becomes valid is accepted at once.
     let body = json!({"name": "n", "actor_id": "a", "raw_key": "nobody's"});
     let path = "/v2alpha1/admin/importedApiKeys";
     assert_eq!(pair.server.connect().post(path, &body).status, 201);
@@ -57,7 +57,7 @@ fn no_cache_skips_the_read_and_no_store_the_write_too() {
     let pair = Pair::start(&[]);
     let mut server = pair.server.connect();
     let key = server.issue("key");
-    // A change that the proxy does not see.
+    // This change does not pass through the proxy.
     let mut rename = |actor: &str| {
         let path = format!("{ISSUE}/{}", key.key_id);
         let body = json!({"metadata": {"version": actor}}).to_string();
@@ -97,7 +97,7 @@ fn no_cache_skips_the_read_and_no_store_the_write_too() {
     }
 }
 
-/// A key with a rate limit must be counted by the server each time.
+/// The server must count every use of a key with a rate limit.
 #[test]
 fn a_key_with_a_rate_limit_is_not_kept() {
     let pair = Pair::start(&[]);
@@ -112,7 +112,7 @@ fn a_key_with_a_rate_limit_is_not_kept() {
 }
 
 #[test]
-fn what_holds_for_less_than_a_second_is_not_kept() {
+fn an_answer_that_expires_within_a_second_is_not_kept() {
     let pair = Pair::start(&[]);
     let mut connection = pair.proxy.connect();
     let body = json!({"name": "n", "actor_id": "a", "ttl": "1s"});
@@ -149,7 +149,7 @@ fn an_answer_is_kept_no_longer_than_its_credential_lives() {
     let upstream = scripted::Scripted::start(|_| {
         let end = std::time::SystemTime::now() + std::time::Duration::from_millis(2500);
         let end = end.duration_since(std::time::UNIX_EPOCH).unwrap();
-        let end = talos_engine::clock::UnixMillis(i64::try_from(end.as_millis()).unwrap());
+        let end = talos_model::clock::UnixMillis(i64::try_from(end.as_millis()).unwrap());
         let end = talos_api::timestamp::format(end);
         let body = format!(r#"{{"is_valid":true,"key_id":"k","expire_time":"{end}"}}"#);
         scripted::json(200, &body)
@@ -183,7 +183,7 @@ fn the_cache_is_bounded_in_bytes() {
     }
 }
 
-/// What is in memory is answered even while the upstream is away.
+/// The proxy answers from memory even while the upstream is down.
 #[test]
 fn memory_needs_no_upstream() {
     let pair = Pair::start(&[]);

@@ -1,21 +1,22 @@
-//! A change that passes through the proxy is seen at once, whatever was in memory or on its way there.
+//! A change that passes through the proxy takes effect there at once, whatever is in memory or on
+//! its way into it.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::json;
+use talos_test_kit::http::Answer;
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use super::scripted::{self, Scripted};
 use super::{Pair, assert_accepted, assert_refused, verify, wait_until};
-use crate::harness::http::Answer;
-use crate::harness::keys::{ISSUE, Issued, VERIFY};
 
 type Change = fn(&Pair, &Issued) -> Answer;
 
 const IMPORTED: &str = "/v2alpha1/admin/importedApiKeys";
 
-/// A key that is answered from memory, both for its own client and for one before it.
+/// A key with answers in memory, both for a direct client and for one behind another proxy.
 fn kept(pair: &Pair, raw_key: Option<&str>) -> Issued {
     let mut connection = pair.proxy.connect();
     let key = match raw_key {
@@ -101,7 +102,7 @@ fn every_change_of_a_key_ends_its_answers() {
     assert_accepted(&verify(pair.proxy.address, &bystander.secret, &[]), "HIT");
 }
 
-/// Which keys a revocation of many ends is not known here, so that it ends all answers.
+/// The proxy does not know which keys a bulk revocation revokes, so it drops all answers.
 #[test]
 fn a_revocation_of_many_keys_ends_their_answers() {
     let pair = Pair::start(&[]);
@@ -149,9 +150,9 @@ fn a_change_that_was_refused_ends_nothing() {
     }
 }
 
-/// Whoever looks past the cache and finds a key revoked tells all others.
+/// When a request that bypasses the cache finds a key revoked, the proxy drops its answers for all.
 #[test]
-fn a_refusal_that_is_seen_ends_older_answers_for_everybody() {
+fn a_refusal_drops_older_answers_for_all_clients() {
     let pair = Pair::start(&[]);
     let key = kept(&pair, None);
     assert_eq!(pair.server.connect().revoke(&key.key_id).status, 200);
@@ -169,7 +170,7 @@ fn a_refusal_that_is_seen_ends_older_answers_for_everybody() {
     );
 }
 
-/// The upstream says "valid", is then told of the revocation, and its first answer arrives last.
+/// The upstream answers "valid" and then revokes the key, but the first answer arrives last.
 #[test]
 fn a_slow_verification_does_not_bring_a_revoked_key_back() {
     let (let_go, held) = mpsc::channel();
@@ -200,7 +201,7 @@ fn a_slow_verification_does_not_bring_a_revoked_key_back() {
     assert_accepted(&verify(address, "x", &[]), "HIT");
 }
 
-/// Nobody knows whether a revocation whose answer was lost took place.
+/// A revocation whose answer was lost may have taken effect.
 #[test]
 fn a_change_without_an_answer_ends_the_answers_of_its_key() {
     let key_id = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";

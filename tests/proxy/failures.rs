@@ -1,22 +1,24 @@
-//! Upstreams that are away, silent or broken, clients that ask for too much, and the end of the proxy.
+//! Upstreams that are down, silent or broken, clients that send too much, and the shutdown of the
+//! proxy.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
+use talos_test_kit::http::{Connection, NoAnswer};
+
 use super::scripted::{self, Scripted};
 use super::{command, metric, verify, wait_until};
 use crate::harness::cli::run;
-use crate::harness::http::{Connection, NoAnswer};
 use crate::harness::site::Server;
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// Starts a proxy that never gets ready, because its upstream does not.
+/// Starts a proxy that does not get ready, because its upstream does not.
 fn start_unready(upstream: &str, arguments: &[&str]) -> (Server, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let command = command(upstream, arguments);
@@ -25,7 +27,7 @@ fn start_unready(upstream: &str, arguments: &[&str]) -> (Server, tempfile::TempD
 }
 
 #[test]
-fn an_upstream_that_is_away_is_503() {
+fn an_upstream_that_is_down_gets_503() {
     let (proxy, _directory) = start_unready(&nobody(), &[]);
     let mut connection = proxy.connect();
     assert_eq!(
@@ -72,7 +74,7 @@ fn an_upstream_that_is_not_ready_makes_the_proxy_unready() {
 }
 
 #[test]
-fn an_upstream_that_says_nothing_is_504() {
+fn an_upstream_that_does_not_answer_gets_504() {
     let (_hold, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let upstream = Scripted::start(move |_| {
@@ -86,7 +88,7 @@ fn an_upstream_that_says_nothing_is_504() {
 }
 
 #[test]
-fn an_upstream_that_breaks_off_is_502() {
+fn an_upstream_that_breaks_off_gets_502() {
     for bytes in [
         &b""[..],
         b"nonsense\r\n\r\n",
@@ -98,7 +100,7 @@ fn an_upstream_that_breaks_off_is_502() {
         let answer = proxy.connect().call("DELETE", "/x", &[], b"");
         answer.assert_error(502, "UNAVAILABLE", "BAD_GATEWAY");
     }
-    // An answer that breaks off in its body is no answer, and is not kept.
+    // The proxy neither forwards nor keeps an answer that ends within its body.
     let upstream = Scripted::start(|_| {
         let mut whole = scripted::json(200, r#"{"is_valid":true,"key_id":"k"}"#);
         whole.truncate(whole.len() - 1);
@@ -125,11 +127,11 @@ fn a_head_is_bounded() {
     );
     for request in [long, many] {
         let mut connection = proxy.connect();
-        // The proxy may have closed before all is sent.
-        let _ = connection.send(request.as_bytes());
+        // The proxy may close the connection before all bytes are sent.
+        let _ = connection.try_send(request.as_bytes());
         match connection.receive() {
             Ok(answer) => assert_eq!(answer.status, 431),
-            // A reset may overtake the answer.
+            // The client may see a reset before it has read the answer.
             Err(NoAnswer::Broken(_)) => {}
             Err(NoAnswer::Closed) => panic!("no answer"),
         }
@@ -137,7 +139,7 @@ fn a_head_is_bounded() {
     assert!(upstream.received().is_empty());
 }
 
-/// A request that has begun is answered; idle connections end.
+/// A request that has begun is answered; idle connections are closed.
 #[test]
 fn a_stop_waits_for_requests_that_have_begun() {
     let (let_go, held) = mpsc::channel();
@@ -151,33 +153,32 @@ fn a_stop_waits_for_requests_that_have_begun() {
     assert_eq!(idle.call("GET", "/health/alive", &[], b"").status, 200);
     let mut unused = proxy.connect();
     let mut busy = proxy.connect();
-    busy.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
-        .unwrap();
+    busy.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n");
     wait_until("the request is with the upstream", || {
         upstream.received().len() == 1
     });
     proxy.terminate();
-    idle.expect_closed();
-    unused.expect_closed();
+    assert!(idle.is_closed());
+    assert!(unused.is_closed());
     wait_until("no further connection", || {
         Connection::try_open(proxy.address).is_err()
     });
     let_go.send(()).unwrap();
-    let answer = busy.receive().unwrap();
+    let answer = busy.answer();
     assert_eq!(answer.status, 200);
-    busy.expect_closed();
+    assert!(busy.is_closed());
     assert!(proxy.wait().success());
     let lines = proxy.log_lines();
     assert_eq!(lines.last().unwrap()["message"], "stopped");
 }
 
 #[test]
-fn a_start_that_fails_says_why() {
+fn a_failed_start_reports_its_reason() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut taken_port = command("http://h", &[]);
     taken_port.args(["--listen", &address]);
-    // An option that is given twice is a misuse; the port above is the first.
+    // An option given twice is an error; `command` gives the port already.
     assert_eq!(run(taken_port).code, Some(2));
     let mut command = std::process::Command::new(crate::harness::TALOS);
     command.args(["proxy", "--upstream", "http://h", "--listen", &address]);

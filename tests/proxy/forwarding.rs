@@ -1,4 +1,5 @@
-//! What is not a verification passes through as it is, in both directions, without being gathered on the way.
+//! The proxy forwards all other requests and their answers unchanged, and streams them in both
+//! directions.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -6,12 +7,12 @@ use std::sync::mpsc;
 use std::thread;
 
 use serde_json::json;
+use talos_test_kit::http::request;
+use talos_test_kit::keys::VERIFY;
 
 use super::scripted::{self, Scripted, read_to};
 use super::{Pair, command};
 use crate::harness::cli::talos;
-use crate::harness::http::request;
-use crate::harness::keys::VERIFY;
 use crate::harness::site::Server;
 
 #[test]
@@ -53,7 +54,7 @@ fn a_request_passes_untouched() {
     ] {
         assert_eq!(received.values(name), values, "{name}\n{}", received.head);
     }
-    // The connection stays, and so does the one behind.
+    // The connection stays open, and so does the one to the upstream.
     assert_eq!(connection.call("GET", "/", &[], b"").status, 418);
     let received = &upstream.received()[1];
     assert_eq!(received.values("x-forwarded-for"), ["127.0.0.1"]);
@@ -81,8 +82,8 @@ fn an_answer_passes_untouched() {
     }
 }
 
-/// The upstream has the first part of a request before the client has sent the second, and the client the first part of
-/// the answer before the upstream has written the second.
+/// The upstream gets the first part of a request before the client sends the second, and the client
+/// gets the first part of the answer before the upstream writes the second.
 #[test]
 fn bodies_stream_in_both_directions() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -111,9 +112,9 @@ fn bodies_stream_in_both_directions() {
     let proxy = Server::start(command(&url, &[]), directory.path().join("proxy.log"));
     let mut connection = proxy.connect();
     let head = b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\nfirst";
-    connection.send(head).unwrap();
+    connection.send(head);
     first_half.recv().unwrap();
-    connection.send(b"second").unwrap();
+    connection.send(b"second");
     let mut seen = connection.sender();
     seen.set_read_timeout(Some(super::PATIENCE)).unwrap();
     let mut unread = Vec::new();
@@ -127,8 +128,8 @@ fn a_body_that_is_too_large_is_refused() {
     let pair = Pair::start(&[]);
     let refused = |bytes: &[u8]| {
         let mut connection = pair.proxy.connect();
-        connection.send(bytes).unwrap();
-        let answer = connection.receive().unwrap();
+        connection.send(bytes);
+        let answer = connection.answer();
         answer.assert_error(413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE");
     };
     let largest = 1 << 20;
@@ -147,7 +148,7 @@ fn a_body_that_is_too_large_is_refused() {
         chunked.extend(body(largest + 1));
         chunked.extend(b"\r\n0\r\n\r\n");
         refused(&chunked);
-        // Who waits to be told to send is told not to.
+        // A client that waits for 100 Continue gets the refusal instead.
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
             largest + 1
@@ -164,7 +165,7 @@ fn a_body_that_is_too_large_is_refused() {
     let answer = connection.exchange(&body(18)).unwrap();
     super::assert_refused(&answer, "NOT_FOUND");
 
-    // A batch import may be larger, and is the server's business.
+    // A batch import may be larger; the server checks its size.
     let item = json!({"name": "n", "actor_id": "a", "raw_key": "batch", "metadata": {}});
     let mut body = json!({"requests": [item]}).to_string();
     body += &" ".repeat(4 << 20);
@@ -175,7 +176,7 @@ fn a_body_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_frame_with_two_meanings_is_refused() {
+fn ambiguous_framing_is_refused() {
     let upstream = Scripted::start(|_| scripted::json(200, "{}"));
     let (proxy, _directory) = upstream.proxy(&[]);
     for lines in [
@@ -185,18 +186,18 @@ fn a_frame_with_two_meanings_is_refused() {
         let mut connection = proxy.connect();
         let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
         let bytes = format!("POST /x HTTP/1.1\r\nHost: h\r\n{lines}\r\n{smuggled}");
-        connection.send(bytes.as_bytes()).unwrap();
-        assert_eq!(connection.receive().unwrap().status, 400, "{lines}");
+        connection.send(bytes.as_bytes());
+        assert_eq!(connection.answer().status, 400, "{lines}");
     }
     let received = upstream.received();
     assert!(received.is_empty(), "{received:?}");
 
-    // Chunks win over a length (RFC 9112 §6.3), and only they go on.
+    // `Transfer-Encoding` overrides `Content-Length` (RFC 9112 §6.3), which is not forwarded.
     let bytes = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
         1\r\nb\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n";
     let mut connection = proxy.connect();
-    connection.send(bytes.as_bytes()).unwrap();
-    assert_eq!(connection.receive().unwrap().status, 200);
+    connection.send(bytes.as_bytes());
+    assert_eq!(connection.answer().status, 200);
     let received = &upstream.received()[0];
     assert_eq!(received.body, b"1\r\nb\r\n0\r\n\r\n");
     assert!(received.values("content-length").is_empty(), "{received:?}");
@@ -214,17 +215,17 @@ fn pipelined_requests_are_answered_in_order() {
     ]
     .concat();
     let mut connection = pair.proxy.connect();
-    connection.send(&one.repeat(20)).unwrap();
+    connection.send(&one.repeat(20));
     for round in 0..20 {
         let from = if round == 0 { "MISS" } else { "HIT" };
-        super::assert_accepted(&connection.receive().unwrap(), from);
-        assert!(connection.receive().unwrap().json()["version"].is_string());
-        let answer = connection.receive().unwrap();
+        super::assert_accepted(&connection.answer(), from);
+        assert!(connection.answer().json()["version"].is_string());
+        let answer = connection.answer();
         answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
     }
 }
 
-/// A program that talks to a server talks to a proxy, too.
+/// A client of a server works through a proxy, too.
 #[test]
 fn the_command_line_works_through_the_proxy() {
     let pair = Pair::start(&[]);

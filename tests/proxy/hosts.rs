@@ -1,7 +1,8 @@
-//! Which hosts are served.
+//! Which values of `Host` the proxy serves.
+
+use talos_test_kit::http::{Answer, Connection};
 
 use super::scripted::{self, Scripted};
-use crate::harness::http::{Answer, Connection};
 
 fn ask(proxy: std::net::SocketAddr, lines: &str) -> Answer {
     let request = format!("GET /version HTTP/1.1\r\n{lines}\r\n");
@@ -26,7 +27,7 @@ fn a_foreign_host_is_refused() {
         let answer = ask(proxy.address, &format!("Host: {host}\r\n"));
         answer.assert_error(403, "PERMISSION_DENIED", "FORBIDDEN");
     }
-    // What nobody vouches for does not help.
+    // A header from an untrusted client has no effect.
     let lines = "Host: c.example\r\nX-Forwarded-Host: a.example\r\n";
     assert_eq!(ask(proxy.address, lines).status, 403);
     assert_eq!(
@@ -34,7 +35,7 @@ fn a_foreign_host_is_refused() {
         served,
         "a refused request went on"
     );
-    // Health and metrics are asked by address.
+    // Health checks and scrapes use an address as the host.
     for path in ["/health/alive", "/health/ready", "/metrics"] {
         let answer = Connection::open(proxy.address).call("GET", path, &[], b"");
         assert_eq!(answer.status, 200, "{path}");
@@ -88,7 +89,7 @@ fn a_request_is_for_exactly_one_host() {
         answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
     }
     assert!(upstream.received().is_empty());
-    // The absolute form replaces the header.
+    // The host of an absolute target replaces the header.
     let request = b"GET http://b.example/version HTTP/1.1\r\nHost: a\r\n\r\n";
     let answer = Connection::open(proxy.address).exchange(request).unwrap();
     assert_eq!(answer.status, 200);

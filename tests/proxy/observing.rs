@@ -1,13 +1,13 @@
-//! What the proxy counts and logs, and what it keeps to itself.
+//! What the proxy counts and logs, and what it must not reveal.
 
 use std::fs;
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::VERIFY;
 
 use super::{Pair, command, metric, verify};
 use crate::harness::Driver;
-use crate::harness::http::Connection;
-use crate::harness::keys::VERIFY;
 use crate::harness::site::{Server, Site};
 
 #[test]
@@ -50,7 +50,7 @@ fn everything_is_counted() {
     assert!(!page.contains(&key.secret) && !page.contains(&key.key_id));
 }
 
-/// At the level that says most.
+/// Runs at the most verbose level.
 #[test]
 fn no_secret_is_in_the_log() {
     let mut site = Site::new(Driver::Epoll);

@@ -1,4 +1,4 @@
-//! The page about the proxy names what there is.
+//! The page about the proxy is complete.
 
 use std::collections::BTreeSet;
 use std::fs;

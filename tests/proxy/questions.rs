@@ -1,19 +1,21 @@
-//! What an answer depends on is part of the question: nobody is answered what somebody else was told.
+//! Everything that an answer depends on is part of the key in memory, so that no client gets
+//! another one's answer.
 
 use serde_json::json;
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::VERIFY;
 
 use super::scripted::{self, Scripted};
 use super::{Pair, assert_accepted, assert_refused, source, verify};
-use crate::harness::http::Connection;
-use crate::harness::keys::VERIFY;
 
 const VALID: &str = r#"{"is_valid":true,"key_id":"k"}"#;
 const IP_NOT_ALLOWED: &str =
     r#"{"is_valid":false,"error_code":"VERIFICATION_ERROR_IP_NOT_ALLOWED"}"#;
 
-/// One header after the other decides what the upstream says, as with each value of `client_ip_source`.
+/// The upstream's answer depends on one header after the other, as with each value of
+/// `client_ip_source`.
 #[test]
-fn another_client_is_not_answered_what_the_first_was_told() {
+fn answers_of_one_client_are_not_given_to_another() {
     for name in [
         "X-Forwarded-For",
         "X-Real-Ip",
@@ -82,7 +84,7 @@ fn expected_audiences_are_part_of_the_question() {
         let answer = pair.proxy.connect().post(VERIFY, &body);
         assert_refused(&answer, "AUDIENCE_MISMATCH");
     }
-    // The same question in other words.
+    // An equivalent request with other bytes.
     let body = json!({"expected_audiences": [], "credential": key.secret, "more": 1});
     assert_accepted(&pair.proxy.connect().post(VERIFY, &body), "HIT");
 }
@@ -104,13 +106,13 @@ fn a_bearer_is_answered_from_memory_too() {
     assert_eq!(ask("POST", "/verify", "bearer  x", b""), "HIT");
     assert_eq!(ask("GET", "/verify", "Bearer y", b""), "MISS");
     assert_eq!(ask("GET", "/verify", "Bearer y", b""), "MISS");
-    // The body of the other form has more in it, so its answers are others.
+    // The body of the other route may hold more fields, so its answers are kept apart.
     assert_accepted(
         &verify(proxy.address, "x", &[("Authorization", "Bearer x")]),
         "MISS",
     );
     let asked = upstream.received().len();
-    // With a query or a body the meaning is the upstream's business; it is asked each time.
+    // The proxy does not interpret a query or a body here, so it asks the upstream each time.
     for _ in 0..2 {
         let headers = [("Authorization", "Bearer x")];
         let mut connection = Connection::open(proxy.address);

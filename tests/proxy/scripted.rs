@@ -1,4 +1,4 @@
-//! A server that answers what a scenario wants, and remembers what it was asked.
+//! A server whose answers a scenario chooses, and which records its requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -34,7 +34,7 @@ impl Received {
     }
 }
 
-/// The server. Its threads end with the process.
+/// The server. Its threads run until the process ends.
 pub struct Scripted {
     /// Where it listens.
     pub address: SocketAddr,
@@ -42,12 +42,13 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Answers every request with the bytes that `answer` makes of it; none at all closes the connection.
+    /// Answers every request with the bytes that `answer` returns; an empty answer closes the
+    /// connection.
     pub fn start(answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start_over(|stream| stream, answer)
     }
 
-    /// The same over what `wrap` makes of a connection.
+    /// Does so over the stream that `wrap` makes of each connection.
     pub fn start_over<S: Read + Write + 'static>(
         wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
         answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static,
@@ -69,12 +70,12 @@ impl Scripted {
         scripted
     }
 
-    /// What was asked so far, but for health.
+    /// All requests so far, except health checks.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    /// A proxy before it.
+    /// Starts a proxy in front of this server.
     pub fn proxy(&self, arguments: &[&str]) -> (Server, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let command = command(&format!("http://{}", self.address), arguments);
@@ -88,7 +89,7 @@ pub fn json(status: u16, body: &str) -> Vec<u8> {
     with_headers(status, "", body)
 }
 
-/// The same with further header lines, each with its line end.
+/// An answer with a JSON body and further header lines, each with its line end.
 pub fn with_headers(status: u16, lines: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -141,7 +142,7 @@ pub fn read(stream: &mut impl Read, unread: &mut Vec<u8>) -> Option<Received> {
     Some(request)
 }
 
-/// Reads until `end` is there, and returns where it ends.
+/// Reads until `end` is in `unread`, and returns the place after it.
 pub fn read_to(stream: &mut impl Read, unread: &mut Vec<u8>, end: &[u8]) -> Option<usize> {
     loop {
         let found = unread.windows(end.len()).position(|window| window == end);

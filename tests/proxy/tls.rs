@@ -12,7 +12,8 @@ use super::scripted::{self, Scripted};
 use super::{assert_accepted, command, verify};
 use crate::harness::site::Server;
 
-/// A server that calls itself `localhost`. The certificate of the authority that vouches for it is written to `ca`.
+/// A server with a certificate for `localhost`. The certificate of the authority that signed it is
+/// written to `ca`.
 fn start(ca: &Path) -> Scripted {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,7 +41,7 @@ fn start(ca: &Path) -> Scripted {
 }
 
 #[test]
-fn an_upstream_that_is_who_it_says_is_asked() {
+fn an_upstream_with_a_trusted_certificate_is_asked() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     let upstream = start(&ca);
@@ -52,15 +53,15 @@ fn an_upstream_that_is_who_it_says_is_asked() {
 }
 
 #[test]
-fn an_upstream_that_is_somebody_else_is_not_asked() {
+fn an_upstream_without_a_trusted_certificate_is_not_asked() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     let upstream = start(&ca);
     let port = upstream.address.port();
     for (url, arguments) in [
-        // Nobody vouches for it.
+        // The proxy trusts no authority that signed this certificate.
         (format!("https://localhost:{port}"), vec![]),
-        // Somebody vouches for it under another name.
+        // The certificate is trusted, but for another name.
         (
             format!("https://127.0.0.1:{port}"),
             vec!["--upstream-ca", ca.to_str().unwrap()],

@@ -1,4 +1,4 @@
-//! Ory's published clients against the server, every operation about API keys.
+//! Ory's published clients against the server, with every operation on API keys.
 
 mod python;
 mod rust;
@@ -13,7 +13,7 @@ fn start(site: &Site) -> Server {
     start_with(site, "eddsa")
 }
 
-/// The same with a key of the kind that `talos jwk generate` calls by this name.
+/// A server with a signing key of this kind, as `talos jwk generate` names it.
 fn start_with(site: &Site, kind: &str) -> Server {
     let file = site.directory().join("signing-keys.json");
     let mut generate = Command::new(TALOS);

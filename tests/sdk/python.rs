@@ -1,5 +1,5 @@
-//! `ory-client` for Python, in an environment that `scripts/python-client` makes once. A machine without Python or without
-//! the package fails this test: it cannot tell what it should.
+//! `ory-client` for Python, in an environment that `scripts/python-client` makes once. Without
+//! Python or the package the test fails.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ fn succeeded(what: &str, output: &Output) -> String {
     out.trim().to_owned()
 }
 
-/// What the script `name` of this directory prints.
+/// Runs the script `name` of this directory and returns its output.
 fn run(name: &str, arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-client");

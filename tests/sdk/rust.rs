@@ -1,4 +1,4 @@
-//! `ory-client` for Rust: its paths, bodies and answers are those of the server.
+//! `ory-client` for Rust: its paths, bodies and answers match the server's.
 
 #![expect(
     clippy::unnecessary_wraps,
@@ -106,7 +106,7 @@ fn failure<T: Debug, E: Debug>(result: Result<T, Error<E>>) -> (u16, String) {
     }
 }
 
-/// Whether the credential holds, or why not.
+/// `Ok` if the credential is valid, else the reason why not.
 async fn verdict(client: &Configuration, of: &str) -> Result<String, VerificationErrorCode> {
     let answer = api::admin_verify_api_key(client, credential(of), None, None)
         .await
@@ -131,7 +131,7 @@ both_drivers! {
         with_server(driver, imported_keys_live_and_end);
     }
 
-    fn many_at_once(driver: Driver) {
+    fn batches(driver: Driver) {
         with_server(driver, keys_are_imported_and_verified_in_batches);
     }
 }

@@ -1,13 +1,14 @@
 //! The counters and the part of the metrics page that shows them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use talos_api::batch_import::ItemOutcome;
 use talos_api::control::ControlRequest;
-use talos_engine::RevocationReason;
-use talos_engine::token::TokenType;
+use talos_credentials::token::TokenType;
 use talos_metrics::{Exposition, Family};
+use talos_model::RevocationReason;
 
 use crate::metrics::requests::{RequestTimer, Requests};
 use crate::metrics::streams::{OpenStream, StreamKind, Streams};

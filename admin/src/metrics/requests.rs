@@ -1,12 +1,12 @@
 //! Requests by endpoint: answers by status, durations, and how many are in flight.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use talos_api::control::ControlRequest;
-use talos_api::route::{self, Match};
 use talos_metrics::{Exposition, Family, Histogram};
 
 /// Bucket bounds, from a synced write on an idle fast disk to one on a disk in trouble.
@@ -30,13 +30,13 @@ const BOUNDS: [Duration; 13] = [
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// The lock is held for a few additions per request. The hot path never takes it.
-    by_endpoint: Mutex<BTreeMap<Endpoint, Answers>>,
+    by_labels: Mutex<BTreeMap<Labels, Answers>>,
     in_flight: AtomicU64,
 }
 
 /// Method and route template, both as labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Endpoint {
+struct Labels {
     method: &'static str,
     template: &'static str,
 }
@@ -56,23 +56,15 @@ impl Default for Answers {
     }
 }
 
-impl Endpoint {
+impl Labels {
     fn of(request: &ControlRequest) -> Self {
-        match route::find(&request.method, &request.path) {
-            Match::Found { template, .. } => Self {
-                method: method_label(&request.method),
-                template,
-            },
-            // The data plane answers such requests itself. If one arrives all the same, its labels
-            // must not come from the client.
-            Match::NotFound | Match::MethodNotAllowed(_) => Self {
-                method: "other",
-                template: "unknown",
-            },
+        Self {
+            method: method_label(request.method),
+            template: request.template,
         }
     }
 
-    fn labels(&self) -> [(&'static str, &'static str); 2] {
+    fn pairs(&self) -> [(&'static str, &'static str); 2] {
         [("method", self.method), ("endpoint", self.template)]
     }
 }
@@ -90,17 +82,17 @@ fn method_label(method: &str) -> &'static str {
 }
 
 impl Requests {
-    fn answers(&self) -> MutexGuard<'_, BTreeMap<Endpoint, Answers>> {
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<Labels, Answers>> {
         // A panic while the lock is held leaves sums that are too small by one at most.
-        let locked = self.by_endpoint.lock();
+        let locked = self.by_labels.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds answered requests to `family`, with the labels `method`, `code` and `endpoint`.
     pub(super) fn counts(&self, family: &mut Family<'_>) {
-        for (endpoint, answers) in &*self.answers() {
+        for (labels, answers) in &*self.answers() {
             for (status, count) in &answers.by_status {
-                let [method, template] = endpoint.labels();
+                let [method, template] = labels.pairs();
                 family.sample(&[method, ("code", &status.to_string()), template], *count);
             }
         }
@@ -112,8 +104,8 @@ impl Requests {
             "http_request_duration_seconds",
             "From the acceptance of a request by the control plane to its answer. Routes answered in place are not timed.",
         );
-        for (endpoint, answers) in &*self.answers() {
-            durations.sample(&endpoint.labels(), &answers.durations);
+        for (labels, answers) in &*self.answers() {
+            durations.sample(&labels.pairs(), &answers.durations);
         }
         page.gauge(
             "http_requests_in_flight",
@@ -126,7 +118,7 @@ impl Requests {
 /// Times one request. The request is in flight until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RequestTimer {
-    endpoint: Endpoint,
+    labels: Labels,
     start: Instant,
     requests: Arc<Requests>,
 }
@@ -135,7 +127,7 @@ impl RequestTimer {
     pub(super) fn start(request: &ControlRequest, requests: &Arc<Requests>) -> Self {
         requests.in_flight.fetch_add(1, Relaxed);
         Self {
-            endpoint: Endpoint::of(request),
+            labels: Labels::of(request),
             start: Instant::now(),
             requests: Arc::clone(requests),
         }
@@ -145,7 +137,7 @@ impl RequestTimer {
     pub(crate) fn answered(self, status: u16) {
         let duration = self.start.elapsed();
         let mut answers = self.requests.answers();
-        let answers = answers.entry(self.endpoint).or_default();
+        let answers = answers.entry(self.labels).or_default();
         *answers.by_status.entry(status).or_default() += 1;
         answers.durations.observe(duration);
     }
@@ -159,13 +151,24 @@ impl Drop for RequestTimer {
 
 #[cfg(test)]
 mod tests {
+    use talos_api::route::{self, Endpoint, PathKeyId, Resolution, Surface};
+    use talos_model::TenantId;
+
     use super::*;
 
     const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
     fn request(method: &str, path: &str) -> ControlRequest {
+        let (endpoint, method, template) = match route::resolve(Surface::All, method, path) {
+            Resolution::Control(route) => (route.endpoint, route.method, route.template),
+            _ => (Endpoint::Version, "other", "unknown"),
+        };
         ControlRequest {
-            method: method.to_owned(),
+            endpoint,
+            method,
+            template,
+            key_id: PathKeyId::NONE,
+            tenant: TenantId::SINGLE,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost".to_owned(),

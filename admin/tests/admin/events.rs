@@ -23,8 +23,8 @@ impl io::Write for Log {
     }
 }
 
-/// The log lines of this process that name `key_id`, at any level. Handlers run on threads of their own, so the
-/// subscriber is that of the process.
+/// The log lines of this process that name `key_id`, at any level. Handlers run on threads of their
+/// own, so the subscriber is that of the process.
 fn lines(key_id: &str) -> Vec<Value> {
     let log = String::from_utf8(LOG.lock().expect("a lock").clone()).expect("UTF-8");
     let lines = log

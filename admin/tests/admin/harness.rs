@@ -1,18 +1,21 @@
 //! A control plane on an engine of its own, in a directory that is removed afterwards.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
-use talos_api::fleet::Alone;
+use talos_api::error::ApiError;
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::{
-    Answer, CacheMode, Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Query,
-    Refusal, Retention, Secret, Step, TenantId, TokenSettings, Verdict, clock,
-};
+use talos_api::route::{self, ControlRoute, Resolution, Surface};
+use talos_credentials::{Keyring, KeyringSettings, Prefixes};
+use talos_engine::{Engine, Options};
+use talos_model::{Answer, CacheMode, Query, Refusal, Secret, TenantId, Verdict};
+use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
+use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;
+
+use crate::fleet::SingleNode;
 
 pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
 pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
@@ -53,14 +56,8 @@ impl Response {
 
     /// Checks the whole envelope, but for the message, and returns that.
     pub fn error(&self, code: u16, status: &str, reason: &str) -> &str {
-        let message = self.body["error"]["message"].as_str().expect("a message");
-        let envelope = json!({"error": {"code": code, "status": status, "message": message, "details": [{
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason,
-            "domain": "www.ory.com/talos", "metadata": {},
-        }]}});
-        assert_eq!((self.status, &self.body), (code, &envelope));
         assert_eq!(self.header("Content-Type"), Some("application/json"));
-        message
+        assert_error_envelope(self.status, &self.body, code, status, reason)
     }
 }
 
@@ -82,32 +79,20 @@ impl Harness {
     }
 
     fn open(directory: TempDir, setup: Setup) -> Self {
-        let keyring = Keyring::new(KeyringSettings {
-            hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
-            hmac_retired: Vec::new(),
+        let keyring = KeyringSettings {
             prefixes: Prefixes {
-                current: "talos".to_owned(),
-                retired: Vec::new(),
                 public_current: setup.public_prefix.clone(),
-                public_retired: Vec::new(),
+                ..prefixes("talos")
             },
-            issuer: "http://localhost:4420".to_owned(),
-            max_ttl_s: 365 * 24 * 3600,
             clock_skew_s: 300,
-            tokens: TokenSettings::default(),
-        });
+            ..keyring_settings()
+        };
         let engine = Engine::open(Options {
-            path: directory.path().join("data"),
             shards: Some(2),
             block_cache_bytes: 8 << 20,
             cache_bytes: 8 << 20,
-            cache_ttl_s: 300,
-            last_used: LastUsedOptions::default(),
-            retention: Retention::default(),
-            snapshots: 2,
-            keyring,
-            render: talos_api::verify::render_valid,
-            render_token: talos_api::verify::render_valid_token,
+            keyring: Keyring::new(keyring),
+            ..options(&directory.path().join("data"))
         })
         .expect("an engine");
         let settings = AdminSettings {
@@ -116,7 +101,7 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };
-        let fleet = Arc::new(Alone(Arc::clone(&engine)));
+        let fleet = Arc::new(SingleNode::new());
         let admin = AdminService::start(Arc::clone(&engine), fleet, settings).expect("a service");
         let control = admin.control_plane();
         Self {
@@ -155,11 +140,36 @@ impl Harness {
             .into()
     }
 
-    /// Sends a request; the answer comes on the channel, which closes without one when the reply is dropped.
+    /// Sends a request; the answer comes on the channel, which closes without one when the reply is
+    /// dropped.
     pub fn begin(&self, method: &str, path: &str, body: &str) -> mpsc::Receiver<ControlResponse> {
         let (sender, receiver) = mpsc::channel();
+        let refusal = match route::resolve(Surface::All, method, path) {
+            Resolution::Control(route) => {
+                self.submit(route, path, body, sender);
+                return receiver;
+            }
+            Resolution::NotFound | Resolution::Hot(_) => ApiError::not_found_route(),
+            Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
+        };
+        // The data plane answers these itself.
+        sender.send(refusal.into()).expect("a receiver");
+        receiver
+    }
+
+    fn submit(
+        &self,
+        route: ControlRoute<'_>,
+        path: &str,
+        body: &str,
+        sender: mpsc::Sender<ControlResponse>,
+    ) {
         let request = ControlRequest {
-            method: method.to_owned(),
+            endpoint: route.endpoint,
+            method: route.method,
+            template: route.template,
+            key_id: route.key_id.parse(),
+            tenant: TenantId::SINGLE,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost:4420".to_owned(),
@@ -173,7 +183,6 @@ impl Harness {
         self.control
             .submit(request, reply)
             .expect("room in the queue");
-        receiver
     }
 
     /// Issues a key from `body`; returns its id and secret.
@@ -198,27 +207,14 @@ impl Harness {
     /// What the data plane would say of a credential: `Ok` with the body, or the refusal.
     pub fn verify(&self, credential: &str, cache: CacheMode) -> Result<Value, Refusal> {
         let query = Query {
-            tenant: TenantId::SINGLE,
-            credential: credential.as_bytes(),
-            expected_audiences: &[],
             client_ip: Some([127, 0, 0, 1].into()),
-            cache,
-            now: clock::now(),
+            ..query(credential, cache)
         };
         let read = |answer: Answer<'_>| match answer.verdict {
             Verdict::Valid { body, .. } => Ok(serde_json::from_slice(body).expect("JSON")),
             Verdict::Limited { .. } => Err(Refusal::RateLimited),
             Verdict::Refused(refusal) => Err(refusal),
         };
-        match self.engine.verify(&query, read) {
-            Step::Answered(result) => result,
-            Step::Pending(pending) => {
-                let (sender, receiver) = mpsc::channel();
-                self.engine
-                    .read(pending, move |loaded| drop(sender.send(loaded)));
-                self.engine
-                    .finish(&query, receiver.recv().expect("a record"), read)
-            }
-        }
+        verify(&self.engine, &query, read)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
 
 use serde_json::{Value, json};
-use talos_engine::CacheMode;
+use talos_model::CacheMode;
 
 use crate::harness::{Harness, ISSUED_KEYS, Response};
 

@@ -1,7 +1,7 @@
 //! Issue, show, verify, revoke, show again; over a restart too.
 
 use serde_json::{Value, json};
-use talos_engine::{CacheMode, Refusal};
+use talos_model::{CacheMode, Refusal};
 
 use crate::harness::{Harness, ISSUED_KEYS, Setup};
 

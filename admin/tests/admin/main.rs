@@ -8,6 +8,7 @@
 
 mod errors;
 mod events;
+mod fleet;
 mod harness;
 mod idempotency;
 mod key_set_and_version;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlRequest, Overloaded};
-use talos_api::fleet::Alone;
 use talos_api::page_token::PageTokenKeys;
-use talos_engine::Secret;
+use talos_api::route::{Endpoint, PathKeyId};
+use talos_model::{Secret, TenantId};
 
+use crate::fleet::SingleNode;
 use crate::harness::{Harness, ISSUED_KEYS};
 
 #[test]
@@ -23,7 +24,11 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         assert_eq!(answer.recv().expect("an answer").status, 201);
     }
     let request = ControlRequest {
-        method: "GET".to_owned(),
+        endpoint: Endpoint::Version,
+        method: "GET",
+        template: "/version",
+        key_id: PathKeyId::NONE,
+        tenant: TenantId::SINGLE,
         path: "/version".to_owned(),
         query: String::new(),
         host: "localhost".to_owned(),
@@ -49,7 +54,7 @@ fn a_private_key_stops_the_start() {
             jwks,
             version: "1.2.3",
         };
-        let fleet = Arc::new(Alone(Arc::clone(&harness.engine)));
+        let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)
     };
     let error = start(json!({"keys": [{"kty": "OKP", "d": "AA"}]}))

@@ -1,4 +1,4 @@
-//! The envelope, word by word.
+//! The exact bytes of the envelope.
 
 use super::*;
 

@@ -1,16 +1,16 @@
-//! What requests may hold: one table per object. The reader gives out a field only when the table of its object declares
-//! it, and only as the kind that it declares; the document of the API prints the same tables.
+//! What requests may hold: one table per object. A field can be read only when the table of its
+//! object declares it, and only as the declared kind. The `OpenAPI` document prints these tables.
 
 use schemars::{Schema, SchemaGenerator};
 
 /// One object of a request.
 #[derive(Debug)]
 pub(crate) struct Object {
-    /// Its name among the schemas of the document of the API.
+    /// The name of its schema in the `OpenAPI` document.
     pub(crate) name: &'static str,
-    /// What it is, for people.
+    /// The description of its schema.
     pub(crate) about: &'static str,
-    /// What it may hold. Other names are skipped.
+    /// Its fields. The reader skips other names.
     pub(crate) fields: &'static [Field],
 }
 
@@ -19,16 +19,16 @@ pub(crate) struct Object {
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// Whether a request without it is refused.
+    /// Whether a request without the field is rejected.
     pub(crate) is_required: bool,
-    /// What it means, for people.
+    /// The description of the field.
     pub(crate) about: &'static str,
 }
 
-/// What a field may be.
+/// The type of a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
-    /// A string of at most so many characters.
+    /// A string of at most this many characters.
     Text(Option<usize>),
     /// A list of strings.
     Texts {
@@ -46,13 +46,13 @@ pub(crate) enum Kind {
         of: &'static Object,
         entries_max: usize,
     },
-    /// An object whose fields are the caller's own.
+    /// An object whose fields the client chooses.
     FreeObject,
-    /// The full name of an enum's value, with the schema of the enum.
+    /// A value of an enum by its full name, with the schema of the enum.
     Enumeration(fn(&mut SchemaGenerator) -> Schema),
 }
 
-/// The object whose fields are the caller's own.
+/// The table of an object whose fields the client chooses.
 pub(super) static FREE: Object = Object {
     name: "",
     about: "",
@@ -68,7 +68,7 @@ impl Object {
 }
 
 impl Field {
-    /// A field that may be left out.
+    /// An optional field.
     pub(crate) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self {
             name,
@@ -78,7 +78,7 @@ impl Field {
         }
     }
 
-    /// The same field, in a request that is refused without it.
+    /// Makes the field required.
     pub(crate) const fn required(self) -> Self {
         Self {
             is_required: true,

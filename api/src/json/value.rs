@@ -22,7 +22,7 @@ pub(super) enum Json<'a> {
 }
 
 impl Json<'_> {
-    /// The kind of the value, for messages; the value itself may be a secret and is never repeated.
+    /// The kind of the value, for messages. They never repeat a value, which may be a secret.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -35,7 +35,7 @@ impl Json<'_> {
     }
 }
 
-/// Reads the top object: known names with their values, others skipped.
+/// Reads the top object: keeps the known names with their values and skips the others.
 pub(super) struct KnownFields(pub(super) &'static Object);
 
 impl<'de> DeserializeSeed<'de> for KnownFields {
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for KnownFields {
     }
 }
 
-/// For the few known names only: the whole list is compared.
+/// Compares the last name with all others. Only the few known names come here.
 fn refuse_last_if_repeated<E: serde::de::Error>(
     entries: &[(Cow<'_, str>, Json<'_>)],
 ) -> Result<(), E> {
@@ -192,45 +192,4 @@ impl Serialize for Json<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::json::{Field, Kind, Object, parse};
-
-    static OBJECT: Object = Object {
-        name: "",
-        about: "",
-        fields: &[Field::new("f", Kind::FreeObject, "")],
-    };
-
-    #[test]
-    fn compact_text_keeps_order_and_numbers() {
-        let table = [
-            ("{}", ""),
-            (
-                r#"{ "b" : 1 , "a" : [ 1.5 , -0.1, 1e2, null , true ] }"#,
-                r#"{"b":1,"a":[1.5,-0.1,100.0,null,true]}"#,
-            ),
-            (
-                r#"{"big":18446744073709551615,"small":-9223372036854775808}"#,
-                r#"{"big":18446744073709551615,"small":-9223372036854775808}"#,
-            ),
-            (
-                r#"{"exact":0.30000000000000004,"e":2.2250738585072014e-308}"#,
-                r#"{"exact":0.30000000000000004,"e":2.2250738585072014e-308}"#,
-            ),
-            (
-                r#"{"t":"\u00e9\u2028\ud83d\ude00\u0001\/ \" "}"#,
-                "{\"t\":\"é\u{2028}😀\\u0001/ \\\" \"}",
-            ),
-            (r#"{"o":{"x":{}},"n":null}"#, r#"{"o":{"x":{}},"n":null}"#),
-        ];
-        for (value, wanted) in table {
-            let body = format!("{{\"f\":{value}}}");
-            let object = parse(body.as_bytes(), &OBJECT)
-                .expect("fields")
-                .object("f")
-                .expect("valid")
-                .expect("present");
-            assert_eq!(object.into_json(), wanted);
-        }
-    }
-}
+mod tests;

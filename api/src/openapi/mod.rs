@@ -1,8 +1,10 @@
-//! The `OpenAPI` document of the server, version 3.1. Nothing is described here a second time: paths and methods come from
-//! the routes, requests from the tables by which they are read, answers from the types that are written.
+//! The `OpenAPI` document of the server, version 3.1. It repeats no description: paths and methods
+//! come from the routes, requests from the tables that read them, answers from the types that write
+//! them.
 //!
-//! `HEAD` is answered wherever `GET` is (RFC 9110 §9.3.2) and is left out.
+//! The document leaves out `HEAD`, which every route with `GET` has (RFC 9110 §9.3.2).
 
+mod answers;
 mod operation;
 mod schemas;
 
@@ -10,33 +12,33 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use crate::control::CONTENT_TYPE;
-use crate::error::Envelope;
+use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
 use crate::route::{self, PARAMETER};
 use operation::Operation;
 use schemas::Schemas;
 
-/// What a generator of clients calls the class of all operations.
+/// The tag of all operations. Client generators name their class after it.
 const TAG: &str = "ApiKeys";
 
-/// How a credential is shown in the `Authorization` field.
+/// The security scheme of a credential in the `Authorization` header.
 const BEARER: &str = "bearer";
 
-/// What every request may demand.
+/// The header that every request may have.
 const MIN_POSITION: Parameter = Parameter::text(
     MIN_POSITION_HEADER,
     "EPOCH.SEQUENCE: the answer takes account of all changes up to this position, or is 503.",
 );
-/// What every answer carries, and what it says.
+/// The headers of every answer, with their descriptions.
 const ANSWER_HEADERS: [(&str, &str); 2] = [
     (
         POSITION_HEADER,
-        "EPOCH.SEQUENCE: whoever demands it of any node is shown nothing older than this answer.",
+        "EPOCH.SEQUENCE: a request that demands it of any node gets nothing older than this answer.",
     ),
     (
         "X-Request-Id",
-        "The request's own, or one that was made for it: under it the request is found in the logs.",
+        "The id of the request in the logs: its own, or one that the server made.",
     ),
 ];
 
@@ -106,7 +108,8 @@ fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut S
     if operation.is_authorized {
         put("security", json!([{ BEARER: [] }]));
     }
-    // A body of GET and DELETE means nothing to HTTP (RFC 9110 §9.3.1, §9.3.5), and few clients send one.
+    // HTTP gives a body of GET or DELETE no meaning (RFC 9110 §9.3.1, §9.3.5), and few clients send
+    // one.
     let may_have_body = !matches!(method, "GET" | "DELETE");
     if let Some(body) = operation.body.as_ref().filter(|_| may_have_body) {
         let content = content(CONTENT_TYPE, &schemas.body(body));

@@ -1,15 +1,15 @@
-//! What stands at each route: one entry per endpoint, which the compiler asks for.
+//! The operation of each endpoint. An endpoint without one does not compile.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::answers::{
+    BatchVerifyApiKeysResponse, HealthResponse, SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
+};
 use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
 use crate::json::Object;
+use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
-use crate::route::{Endpoint, HotRoute};
-use crate::shapes::{
-    BatchVerifyApiKeysResponse, HealthResponse, ImportedApiKey, IssuedApiKey,
-    SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
-};
+use crate::route::{Endpoint, HotRoute, Target};
 use crate::{
     batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
     revoke_where, rotate, self_revoke, short, update, verify, version,
@@ -18,20 +18,20 @@ use crate::{
 /// The schema of an answer.
 pub(super) type Answer = fn(&mut SchemaGenerator) -> Schema;
 
-/// What a route does, reads and answers.
+/// What a route does, what it reads, and what it answers.
 pub(super) struct Operation {
-    /// What a generator of clients calls it.
+    /// Its id. Client generators name a method after it.
     pub(super) id: &'static str,
-    /// What it does, for people.
+    /// Its summary.
     pub(super) about: &'static str,
     pub(super) query: &'static [Parameter],
     pub(super) headers: &'static [Parameter],
     pub(super) body: Option<Body>,
-    /// Whether the request shows a credential in its `Authorization` field (RFC 6750 §2.1).
+    /// Whether the request has a credential in its `Authorization` header (RFC 6750 §2.1).
     pub(super) is_authorized: bool,
     /// The HTTP status of a success.
     pub(super) status: u16,
-    /// The media type of its body. Of server-sent events the schema is that of their data.
+    /// The media type of the answer. For server-sent events, `answer` is the schema of their data.
     pub(super) media: &'static str,
     pub(super) answer: Answer,
 }
@@ -40,19 +40,19 @@ pub(super) struct Operation {
 pub(super) enum Body {
     /// An object.
     Object(&'static Object),
-    /// An object that may hold the rest of a resource, too.
+    /// An object that may also hold the other fields of a resource.
     Resource(&'static Object, Answer),
 }
 
 impl Body {
-    /// Whether the empty body is refused.
+    /// Whether an empty body is rejected.
     pub(super) fn is_required(&self) -> bool {
         let (Self::Object(object) | Self::Resource(object, _)) = self;
         object.fields.iter().any(|field| field.is_required)
     }
 }
 
-/// Other routes to an endpoint: an operation has its id for itself alone.
+/// Ids of further routes to an endpoint, because an id must be unique.
 const ALIASES: [(&str, &str, &str); 4] = [
     (
         "POST",
@@ -69,16 +69,19 @@ const ALIASES: [(&str, &str, &str); 4] = [
 ];
 
 impl Operation {
-    /// The operation at a route.
-    pub(super) fn of(endpoint: Endpoint, method: &str, template: &str) -> Self {
-        let operation = Self::of_endpoint(endpoint);
+    /// The operation of a route.
+    pub(super) fn of(target: Target, method: &str, template: &str) -> Self {
+        let operation = match target {
+            Target::Hot(route) => Self::of_hot_route(route),
+            Target::Control(endpoint) => Self::of_endpoint(endpoint),
+        };
         let mut aliases = ALIASES.iter();
         let alias = aliases.find(|(verb, path, _)| (*verb, *path) == (method, template));
         let id = alias.map_or(operation.id, |(.., id)| id);
         Self { id, ..operation }
     }
 
-    /// Asks for nothing and answers 200.
+    /// An operation that reads nothing and answers 200.
     const fn new(id: &'static str, about: &'static str, answer: Answer) -> Self {
         Self {
             id,
@@ -141,17 +144,16 @@ impl Operation {
     )]
     fn of_endpoint(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::Hot(route) => Self::of_hot_route(route),
             Endpoint::IssueKey => Self::new(
                 "adminIssueApiKey",
-                "Makes a key and shows its credential this once.",
+                "Issues a key and shows its credential, only this once.",
                 schema::<issue::Issued<'_>>,
             )
             .body(&issue::REQUEST)
             .created(),
             Endpoint::IssueKeyShort => Self::new(
                 "postKey",
-                "Makes a key and shows its credential this once.",
+                "Issues a key and shows its credential, only this once.",
                 schema::<short::Answer<'_>>,
             )
             .body(&short::REQUEST)
@@ -175,25 +177,25 @@ impl Operation {
             .update(schema::<IssuedApiKey>),
             Endpoint::RotateIssuedKey => Self::new(
                 "adminRotateIssuedApiKey",
-                "Puts a new key in the place of an issued one, which is revoked.",
+                "Replaces an issued key by a new one, and revokes the old one.",
                 schema::<rotate::Rotated<'_>>,
             )
             .body(&rotate::REQUEST)
             .created(),
             Endpoint::RevokeIssuedKey => {
-                Self::new("adminRevokeIssuedApiKey", "Ends an issued key.", empty)
+                Self::new("adminRevokeIssuedApiKey", "Revokes an issued key.", empty)
                     .body(&revoke::ISSUED_REQUEST)
             }
             Endpoint::ImportKey => Self::new(
                 "adminImportApiKey",
-                "Takes over a key of another system.",
+                "Imports a key of another system.",
                 schema::<import::Imported<'_>>,
             )
             .body(&import::REQUEST)
             .created(),
             Endpoint::ImportKeys => Self::new(
                 "adminBatchCreateImportedApiKeys",
-                "Takes over many keys of another system.",
+                "Imports many keys of another system.",
                 schema::<batch_import::Batch<'_>>,
             )
             .body(&batch_import::REQUEST),
@@ -216,49 +218,51 @@ impl Operation {
             .update(schema::<ImportedApiKey>),
             Endpoint::DeleteImportedKey => Self::new(
                 "adminDeleteImportedApiKey",
-                "Forgets an imported key.",
+                "Deletes an imported key.",
                 empty,
             ),
-            Endpoint::RevokeImportedKey => {
-                Self::new("adminRevokeImportedApiKey", "Ends an imported key.", empty)
-                    .body(&revoke::IMPORTED_REQUEST)
-            }
+            Endpoint::RevokeImportedKey => Self::new(
+                "adminRevokeImportedApiKey",
+                "Revokes an imported key.",
+                empty,
+            )
+            .body(&revoke::IMPORTED_REQUEST),
             Endpoint::RevokeKey => {
-                Self::new("adminRevokeApiKey", "Ends a key of either kind.", empty)
+                Self::new("adminRevokeApiKey", "Revokes a key of either kind.", empty)
                     .body(&revoke::REQUEST)
             }
             Endpoint::RevokeKeysWhere => Self::new(
                 "adminRevokeApiKeysWhere",
-                "Ends all keys that have something in common, or counts them.",
+                "Revokes all keys that meet some conditions, or counts them.",
                 schema::<revoke_where::Answer>,
             )
             .body(&revoke_where::REQUEST),
             Endpoint::DeriveToken => Self::new(
                 "adminDeriveToken",
-                "Makes a short-lived token from a key.",
+                "Derives a short-lived token from a key.",
                 schema::<derive::Derived<'_>>,
             )
             .body(&derive::REQUEST),
             Endpoint::DeriveTokenById => Self::new(
                 "postDerive",
-                "Makes a short-lived token from the key of this id.",
+                "Derives a short-lived token from the key with this id.",
                 schema::<derive::Derived<'_>>,
             )
             .body(&derive::SHORT_REQUEST),
             Endpoint::SelfRevoke => Self::new(
                 "revokeApiKey",
-                "Ends the key whose credential is shown.",
+                "Revokes the key that has this credential.",
                 schema::<SelfRevokeApiKeyResponse>,
             )
             .body(&self_revoke::REQUEST),
             Endpoint::Replication => Self::new(
                 "adminGetReplication",
-                "Shows where the node stands among others.",
+                "Shows the state of the node in its fleet.",
                 schema::<fleet::FleetStatus>,
             ),
             Endpoint::ReplicationState => Self::new(
                 "adminGetReplicationState",
-                "Shows a summary of everything that the node holds, by which nodes are compared. Reads all keys.",
+                "Shows a summary of all data of the node, to compare nodes. Reads all keys.",
                 schema::<fleet::StateSummary>,
             ),
             Endpoint::Promote => Self::new(
@@ -268,18 +272,18 @@ impl Operation {
             ),
             Endpoint::Diverged => Self::new(
                 "adminGetDiverged",
-                "Shows the changes that this node alone holds.",
-                schema::<fleet::Divergence>,
+                "Shows the changes that this node holds and its primary does not.",
+                schema::<fleet::DivergedChanges>,
             )
             .query(&[fleet::LIMIT]),
             Endpoint::Rejoin => Self::new(
                 "adminRejoin",
-                "Sets a node that holds changes of its own back to what its primary holds, and keeps a copy.",
+                "Discards the changes that only this node holds, follows the primary again, and keeps a copy.",
                 schema::<fleet::Rejoined>,
             ),
             Endpoint::Jwks => Self::new(
                 "getJwks",
-                "Shows the public keys that derived tokens are signed with.",
+                "Shows the public keys of derived tokens.",
                 schema::<jwks::KeySets<'_>>,
             ),
             Endpoint::Version => Self::new(
@@ -296,12 +300,10 @@ impl Operation {
             .query(&change::PARAMETERS)
             .headers(&change::HEADERS)
             .media(change::CONTENT_TYPE),
-            Endpoint::CreateBackup => Self::new(
-                "adminCreateBackup",
-                "Sends everything as it is now, as the bytes of a backup.",
-                bytes,
-            )
-            .media(CONTENT_TYPE_BYTES),
+            Endpoint::CreateBackup => {
+                Self::new("adminCreateBackup", "Sends a backup of all data.", bytes)
+                    .media(CONTENT_TYPE_BYTES)
+            }
         }
     }
 
@@ -352,7 +354,7 @@ fn empty(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "additionalProperties": false })
 }
 
-/// What is no JSON.
+/// A body that is not JSON.
 fn bytes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "binary" })
 }

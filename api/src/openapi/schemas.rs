@@ -1,4 +1,4 @@
-//! The schemas of requests, from their tables, and of answers, from their types.
+//! The schemas of requests, made from their tables, and of answers, made from their types.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::json::{Field, Kind, Object};
 
 const COMPONENTS: &str = "#/components/schemas";
 
-/// Collects every schema that has a name.
+/// Collects the named schemas.
 pub(super) struct Schemas {
     answers: SchemaGenerator,
     requests: BTreeMap<&'static str, Value>,
@@ -96,7 +96,7 @@ impl Schemas {
         schema
     }
 
-    /// The fields of `object`, and those of the resource that are shown but not read.
+    /// The fields of `object`, and the other fields of the resource, which are read-only.
     fn with_rest_of_resource(&mut self, object: &'static Object, resource: Answer) -> Value {
         let mut properties: Map<String, Value> = object
             .fields
@@ -112,7 +112,7 @@ impl Schemas {
         schema
     }
 
-    /// The fields of an answer that has a name.
+    /// The fields of a named answer.
     fn properties_of_answer(&mut self, answer: Answer) -> Map<String, Value> {
         let reference = answer(&mut self.answers);
         let path = reference.get("$ref").and_then(Value::as_str);
@@ -124,7 +124,8 @@ impl Schemas {
             .unwrap_or_default()
     }
 
-    /// The schemas that a request and an answer share: name, as the request has it, as the answer has it.
+    /// The schemas that requests and answers share: the name, the schema of the request, and that
+    /// of the answer.
     #[cfg(test)]
     pub(super) fn shared(mut self) -> Vec<(&'static str, Value, Value)> {
         let mut answers = Value::Object(self.answers.take_definitions(true));
@@ -135,7 +136,8 @@ impl Schemas {
             .collect()
     }
 
-    /// Every schema that has a name. Where a request and an answer share one, the request decides what is required.
+    /// All named schemas. Where a request and an answer share one, the request decides which fields
+    /// are required.
     pub(super) fn into_components(mut self) -> Value {
         let mut components = Value::Object(self.answers.take_definitions(true));
         remove_null(&mut components);
@@ -177,7 +179,7 @@ fn text(chars_min: usize, chars_max: Option<usize>) -> Value {
     schema
 }
 
-/// Takes `null` out of the types: an answer leaves an absent field out, and a request has it for absent.
+/// Removes `null` from the types. Answers leave absent fields out, and requests may omit them, too.
 fn remove_null(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

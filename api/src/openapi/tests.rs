@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use talos_model::clock::UnixMillis;
+use talos_model::{Refusal, Standing};
+
 use super::*;
 use crate::key::tests::full;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Refusal, Standing};
 
 fn operations(document: &Value) -> Vec<(&String, &String, &Value)> {
     let paths = document["paths"].as_object().expect("paths");
@@ -122,7 +123,7 @@ fn every_field_is_explained() {
     }
 }
 
-/// Where a request and an answer share a schema they must mean the same fields.
+/// A schema that a request and an answer share must have the same fields in both.
 #[test]
 fn shared_schemas_have_the_same_fields_in_requests_and_answers() {
     let mut schemas = Schemas::new();

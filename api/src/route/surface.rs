@@ -1,4 +1,7 @@
-//! Which routes a server has. A server for administrators and one for the public can stand apart.
+//! Which routes a server has. Administrators and the public can have separate servers.
+
+use super::endpoint::HotRoute;
+use super::table::{JWKS, SELF_REVOKE};
 
 /// A set of routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -6,25 +9,20 @@ pub enum Surface {
     /// Every route.
     #[default]
     All,
-    /// What administrators need: everything below `/v2alpha1/admin/`, the short routes, the public signing keys, health.
+    /// For administrators: everything below `/v2alpha1/admin/`, the short routes, the public
+    /// signing keys, health.
     Admin,
-    /// What holders of keys need: revoking their own key, the public signing keys, health.
+    /// For holders of keys: revoking their own key, the public signing keys, health.
     Public,
 }
 
-/// On every surface.
-const SHARED: [&str; 3] = [
-    "/health/alive",
-    "/health/ready",
-    "/v2alpha1/derivedKeys/jwks.json",
-];
-const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
+/// Paths that every surface has.
+const SHARED: [&str; 3] = [HotRoute::Alive.template(), HotRoute::Ready.template(), JWKS];
 const ADMIN: &str = "/v2alpha1/admin/";
-const VERIFY: &str = "/verify";
 const KEYS: &str = "/keys";
 
 impl Surface {
-    /// Its name on the command line and in logs.
+    /// The name on the command line and in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,7 +32,8 @@ impl Surface {
         }
     }
 
-    /// Whether `path` may be a route of this surface. Another path is unknown there, whatever its method.
+    /// Whether `path` may be a route of this surface. All other paths are unknown there, for every
+    /// method.
     #[must_use]
     pub fn serves(self, path: &str) -> bool {
         match self {
@@ -47,5 +46,6 @@ impl Surface {
 
 fn is_short(path: &str) -> bool {
     let keys = path.strip_prefix(KEYS);
-    path == VERIFY || keys.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == HotRoute::VerifyBearer.template()
+        || keys.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,14 +1,16 @@
-//! Every route under every method, and what is no route.
+//! Every route under every method, and paths that are no route.
+
+use std::borrow::Cow;
+
+use talos_model::KeyId;
 
 use super::*;
 
 const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
-fn endpoint(method: &str, path: &str) -> Option<(Endpoint, Option<String>)> {
+fn target(method: &str, path: &str) -> Option<(Target, Option<String>)> {
     match find(method, path) {
-        Match::Found {
-            endpoint, key_id, ..
-        } => Some((endpoint, key_id.decode().map(Cow::into_owned))),
+        Match::Found { target, key_id, .. } => Some((target, key_id.decode().map(Cow::into_owned))),
         _ => None,
     }
 }
@@ -32,13 +34,18 @@ fn every_route_is_found_under_its_methods_and_no_other() {
                 Some(&(_, wanted)) => {
                     let id = if path == route.template { "" } else { ID };
                     assert_eq!(
-                        endpoint(method, &path),
+                        target(method, &path),
                         Some((wanted, Some(id.to_owned()))),
                         "{method} {path}"
                     );
                     let resolution = match wanted {
-                        Endpoint::Hot(hot) => Resolution::Hot(hot),
-                        _ => Resolution::Control,
+                        Target::Hot(hot) => Resolution::Hot(hot),
+                        Target::Control(endpoint) => Resolution::Control(ControlRoute {
+                            endpoint,
+                            method,
+                            template: route.template,
+                            key_id: PathId::new(id),
+                        }),
                     };
                     assert_eq!(
                         resolve(Surface::All, method, &path),
@@ -186,26 +193,32 @@ fn ids_are_decoded_once_and_verbs_end_at_the_last_colon() {
         let decoded = decoded.map(str::to_owned);
         let path = format!("/v2alpha1/admin/issuedApiKeys/{raw}");
         assert_eq!(
-            endpoint("GET", &path),
-            Some((Endpoint::GetIssuedKey, decoded.clone())),
+            target("GET", &path),
+            Some((Target::Control(Endpoint::GetIssuedKey), decoded.clone())),
             "{path}"
         );
         let path = format!("{path}:revoke");
         assert_eq!(
-            endpoint("POST", &path),
-            Some((Endpoint::RevokeIssuedKey, decoded)),
+            target("POST", &path),
+            Some((Target::Control(Endpoint::RevokeIssuedKey), decoded)),
             "{path}"
         );
     }
     let path = "/v2alpha1/admin/apiKeys/a:revoke:revoke";
     assert_eq!(
-        endpoint("POST", path),
-        Some((Endpoint::RevokeKey, Some("a:revoke".to_owned())))
+        target("POST", path),
+        Some((
+            Target::Control(Endpoint::RevokeKey),
+            Some("a:revoke".to_owned())
+        ))
     );
     let path = "/v2alpha1/admin/issuedApiKeys/a%3Arevoke";
     assert_eq!(
-        endpoint("GET", path),
-        Some((Endpoint::GetIssuedKey, Some("a:revoke".to_owned())))
+        target("GET", path),
+        Some((
+            Target::Control(Endpoint::GetIssuedKey),
+            Some("a:revoke".to_owned())
+        ))
     );
 }
 
@@ -214,7 +227,7 @@ fn only_a_key_id_is_one() {
     let imported = "ab".repeat(32);
     let escaped = ID.replace('-', "%2D");
     let kind = |raw: &str| {
-        let id = PathId(raw);
+        let id = PathId::new(raw).parse();
         (
             id.issued().map_err(|error| error.status()),
             id.imported().map_err(|error| error.status()),

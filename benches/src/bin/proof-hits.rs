@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use talos_benches::Scratch;
-use talos_engine::CacheMode;
+use talos_model::CacheMode;
 
 /// More than one key, so that a lucky slot in a table does not decide.
 const KEYS: usize = 64;

@@ -1,7 +1,9 @@
 //! `talos backup create`.
 //!
-//! Guarantees: the file is there only when all of the backup is in it, on disk and checked; whatever breaks off leaves at most
-//! `FILE.partial`, which the next attempt replaces. Only its owner may read it: it names keys, actors and metadata.
+//! Guarantees:
+//! - The file exists only if the whole backup is in it, synced and checked. A failure leaves at
+//!   most `FILE.partial`, which the next attempt replaces.
+//! - Only its owner can read the file, because it contains keys, actors and metadata.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,16 +15,17 @@ use std::time::Duration;
 use clap::Args;
 use talos_engine::backup::{BackupError, BackupReader, Checked};
 
-use super::{end_progress, show_progress, table, written};
+use super::report;
 use crate::client::Client;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
+use crate::progress::Counter;
 
 const PATH: &str = "/v2alpha1/admin/backup";
-/// How long a server may take for the next part.
+/// The longest that the server may send nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Where to.
+/// Where to write the backup.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArguments {
     /// The new file
@@ -31,7 +34,7 @@ pub(crate) struct CreateArguments {
 }
 
 impl CreateArguments {
-    /// Asks the server and writes the file.
+    /// Requests the backup and writes the file.
     pub(crate) fn run(&self, client: &Client, console: &mut Console<'_>) -> Result<(), CliError> {
         let failed = |path: &Path, source| CliError::File {
             path: path.display().to_string(),
@@ -48,12 +51,10 @@ impl CreateArguments {
         name.push(".partial");
         let partial = PathBuf::from(name);
         let mut file = open(&partial).map_err(|source| failed(&partial, source))?;
-        let checked = receive(client, &mut file, console);
-        end_progress(console);
-        let checked = match checked {
+        let checked = match receive(client, &mut file, console) {
             Ok(checked) => checked,
             Err(stopped) => {
-                // What is left is worth nothing. If it stays, the next attempt replaces it.
+                // If the partial file cannot be removed, the next attempt replaces it.
                 let _ = fs::remove_file(&partial);
                 return Err(match stopped {
                     Stopped::Server(error) => error,
@@ -66,14 +67,12 @@ impl CreateArguments {
             .and_then(|()| fs::rename(&partial, &self.output))
             .and_then(|()| sync_directory(&self.output));
         kept.map_err(|source| failed(&self.output, source))?;
-        written(
-            &table(&self.output.display().to_string(), &checked),
-            console,
-        )
+        let table = report::table(&self.output.display().to_string(), &checked);
+        report::write(&table, console)
     }
 }
 
-/// Why it was not received.
+/// Why the backup was not received.
 enum Stopped {
     Server(CliError),
     File(io::Error),
@@ -97,11 +96,7 @@ fn open(partial: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn receive(
-    client: &Client,
-    file: &mut File,
-    console: &mut Console<'_>,
-) -> Result<Checked, Stopped> {
+fn receive(client: &Client, file: &mut File, console: &Console<'_>) -> Result<Checked, Stopped> {
     let stream = client
         .stream(PATH, &[], SILENCE_MAX)
         .map_err(Stopped::Server)?;
@@ -115,7 +110,7 @@ fn receive(
         (Some(failed), _) => Stopped::File(failed),
         (None, BackupError::Io(error)) => Stopped::Server(CliError::Transport {
             endpoint: client.endpoint().to_owned(),
-            message: format!("the backup broke off: {error}"),
+            message: format!("the backup was interrupted: {error}"),
         }),
         (None, error) => Stopped::Server(CliError::Transport {
             endpoint: client.endpoint().to_owned(),
@@ -124,16 +119,17 @@ fn receive(
     })
 }
 
-/// What is written was read as a backup before.
-fn check(stream: &mut impl Read, console: &mut Console<'_>) -> Result<Checked, BackupError> {
+/// Reads the whole stream as a backup, and checks it.
+fn check(stream: &mut impl Read, console: &Console<'_>) -> Result<Checked, BackupError> {
     let mut reader = BackupReader::open(stream)?;
+    let progress = Counter::new(console, "received");
     while reader.next_rows()?.is_some() {
-        show_progress(console, "received", reader.counts().keys);
+        progress.set(reader.counts().keys);
     }
     Ok(reader.checked())
 }
 
-/// Writes what is read.
+/// A reader that also writes everything it reads to a file.
 struct Tee<'f, R> {
     stream: R,
     file: &'f mut File,

@@ -8,33 +8,35 @@ use clap::Args;
 use talos_api::timestamp;
 use talos_engine::backup::{BackupHead, BackupReader, RestoreError, Restored, Since, restore};
 
-use super::{at, bad, end_progress, show_progress, written};
+use super::report::{self, bad_file, time_and_position};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 use crate::output::Table;
+use crate::progress::Counter;
 
-/// From what, and where to.
+/// What to restore, and where to.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
     /// The backup
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// A new or empty directory, for the data of the server
+    /// A new or empty directory for the database
     #[arg(long, value_name = "DIRECTORY")]
     to: PathBuf,
 
-    /// The data directory of the old server: what its log holds since the backup is done again, revocations too
+    /// The data directory of the old server; the changes in its log since the backup are applied,
+    /// revocations too
     #[arg(long, value_name = "DIRECTORY")]
     log: Option<PathBuf>,
 
-    /// Go without it: keys that were revoked since the backup work again
+    /// Restore without a log: keys that were revoked since the backup work again
     #[arg(long, conflicts_with = "log")]
     without_log: bool,
 }
 
 impl RestoreArguments {
-    /// Makes the database.
+    /// Creates the database.
     pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CliError> {
         let path = self.file.display().to_string();
         let file = File::open(&self.file).map_err(|source| CliError::File {
@@ -42,26 +44,25 @@ impl RestoreArguments {
             source,
         })?;
         let mut file = BufReader::new(file);
-        let head = BackupReader::open(&mut file).map_err(|error| bad(&path, error))?;
+        let head = BackupReader::open(&mut file).map_err(|error| bad_file(&path, error))?;
         let head = head.head().clone();
         let since = self.since(&head)?;
-        let restored = restore(file, &self.to, since, |keys| {
-            show_progress(console, "restored", keys);
-        });
-        end_progress(console);
+        let progress = Counter::new(console, "restored");
+        let restored = restore(file, &self.to, since, |keys| progress.set(keys));
+        drop(progress);
         let restored = restored.map_err(|error| match error {
-            RestoreError::Backup(error) => bad(&path, error),
+            RestoreError::Backup(error) => bad_file(&path, error),
             RestoreError::Log { .. } => CliError::RestoreLog {
                 what: error.to_string(),
-                since: at(&head),
+                since: time_and_position(&head),
             },
             error => CliError::Restore(error),
         })?;
         for warning in warnings(&restored, since) {
-            // The result is worth more than a warning that cannot be written.
+            // A warning that cannot be written does not stop the command.
             let _ = writeln!(console.remarks, "talos: WARNING: {warning}");
         }
-        written(&table(&self.to, &restored), console)
+        report::write(&table(&self.to, &restored), console)
     }
 
     fn since(&self, head: &BackupHead) -> Result<Since<'_>, CliError> {
@@ -70,7 +71,7 @@ impl RestoreArguments {
             None if self.without_log => Ok(Since::Unknown),
             None => Err(CliError::Usage(format!(
                 "without the log of the old server every revocation since the backup ({}) is lost, and those keys work again: name its data directory with --log DIRECTORY, or say --without-log",
-                at(head)
+                time_and_position(head)
             ))),
         }
     }
@@ -82,7 +83,7 @@ fn warnings(restored: &Restored, since: Since<'_>) -> Vec<String> {
     if since == Since::Unknown {
         warnings.push(format!(
             "every change since the backup ({}) is lost: keys that were revoked since then work again. Revoke them anew before this database is served",
-            at(head)
+            time_and_position(head)
         ));
     }
     if let Some(acknowledged) = restored.acknowledged {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use clap::Args;
 use talos_engine::backup::BackupReader;
 
-use super::{bad, table, written};
+use super::report;
+use crate::console::Console;
 use crate::error::CliError;
-use crate::keys::Console;
 
-/// Which file.
+/// Which file to verify.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// The backup
@@ -20,7 +20,7 @@ pub(crate) struct VerifyArguments {
 }
 
 impl VerifyArguments {
-    /// Reads all of the file. A file that is not a whole backup is an error.
+    /// Reads the whole file. A file that is not a complete backup is an error.
     pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CliError> {
         let path = self.file.display().to_string();
         let file = File::open(&self.file).map_err(|source| CliError::File {
@@ -28,7 +28,7 @@ impl VerifyArguments {
             source,
         })?;
         let checked = BackupReader::open(BufReader::new(file)).and_then(BackupReader::check);
-        let checked = checked.map_err(|error| bad(&path, error))?;
-        written(&table(&path, &checked), console)
+        let checked = checked.map_err(|error| report::bad_file(&path, error))?;
+        report::write(&report::table(&path, &checked), console)
     }
 }

@@ -1,40 +1,40 @@
-//! Reading server-sent events (WHATWG HTML, section 9.2.6), as far as the server sends them.
+//! Reads server-sent events (WHATWG HTML, section 9.2.6), as far as the server uses them.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-/// The longest line that is read, in bytes; a key with all that it may hold fits several times.
+/// The longest line that is read, in bytes. The largest possible key fits several times.
 const LINE_BYTES_MAX: u64 = 4 << 20;
 
-/// What comes of a stream.
+/// An item of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// An event: what its `data` is, and the place after it.
+    /// An event.
     Event {
-        /// The place of the client from then on.
+        /// The position after the event.
         id: String,
-        /// One line, or more.
+        /// Its `data`: one or more lines.
         data: String,
     },
-    /// Only the place has moved on.
-    Place(String),
-    /// The other side is there.
-    Sign,
+    /// A new position without an event.
+    Position(String),
+    /// A comment: the server is alive.
+    Heartbeat,
 }
 
-/// Takes events off a stream of bytes.
+/// Parses a stream of bytes into items.
 pub(super) struct Events<R> {
     lines: BufReader<R>,
 }
 
 impl<R: Read> Events<R> {
-    /// Reads `stream`, from its beginning.
+    /// A parser at the beginning of `stream`.
     pub(super) fn new(stream: R) -> Self {
         Self {
             lines: BufReader::new(stream),
         }
     }
 
-    /// What comes next; `None` at the end. What is cut off by it is left out.
+    /// The next item; `None` at the end of the stream. An item that the end cuts off is ignored.
     pub(super) fn next(&mut self) -> io::Result<Option<Item>> {
         let (mut id, mut data) = (None, None::<String>);
         loop {
@@ -47,8 +47,8 @@ impl<R: Read> Events<R> {
                         id: id.unwrap_or_default(),
                         data,
                     },
-                    (Some(id), None) => Item::Place(id),
-                    (None, None) => Item::Sign,
+                    (Some(id), None) => Item::Position(id),
+                    (None, None) => Item::Heartbeat,
                 }));
             }
             let (field, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -61,7 +61,7 @@ impl<R: Read> Events<R> {
                         None => value,
                     });
                 }
-                // The name of an event is in its data, too. What has no name is a comment.
+                // The name of an event is also in its data. A field without a name is a comment.
                 _ => {}
             }
         }
@@ -72,7 +72,7 @@ impl<R: Read> Events<R> {
         let mut reader = (&mut self.lines).take(LINE_BYTES_MAX);
         reader.read_until(b'\n', &mut line)?;
         if line.pop() != Some(b'\n') {
-            // The end, or a line that never ends, of which no more is read.
+            // The end of the stream, or a line that is too long.
             return Ok(None);
         }
         let line = String::from_utf8(line);
@@ -99,7 +99,7 @@ mod tests {
         };
         assert_eq!(
             items(text),
-            [Item::Place("1.0".to_owned()), Item::Sign, event]
+            [Item::Position("1.0".to_owned()), Item::Heartbeat, event]
         );
         assert_eq!(items(""), []);
     }

@@ -1,20 +1,21 @@
-//! A change as one line.
+//! Writes a change as one line.
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::output::printable;
 
-/// How changes are written.
+/// The format of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// In columns, for people
+    /// Columns, for people
     Table,
-    /// As the server sends it: one object a line
+    /// JSON as the server sends it, one object a line
     Json,
 }
 
-/// The columns and how wide they are. Nobody knows what is still to come, so a longer text moves the rest of its line.
+/// The columns and their widths. The widths are fixed because later changes are not known yet; a
+/// longer text shifts the rest of its line.
 const COLUMNS: [(&str, usize); 6] = [
     ("POSITION", 10),
     ("TIME", 24),
@@ -25,7 +26,7 @@ const COLUMNS: [(&str, usize); 6] = [
 ];
 
 impl Format {
-    /// What stands above all changes.
+    /// The heading above all changes; empty for JSON.
     pub(super) fn heading(self) -> String {
         match self {
             Self::Table => columns(&COLUMNS.map(|(name, _)| name.to_owned())),
@@ -34,18 +35,18 @@ impl Format {
     }
 }
 
-/// A change.
+/// A change to write.
 pub(super) struct Line<'a> {
     data: &'a str,
 }
 
 impl<'a> Line<'a> {
-    /// The change whose `data` this is.
+    /// The change in the `data` of an event.
     pub(super) fn of(data: &'a str) -> Self {
         Self { data }
     }
 
-    /// The line, with its end.
+    /// The line, with a line feed.
     pub(super) fn text(&self, format: Format) -> String {
         match format {
             Format::Json => format!("{}\n", self.data),

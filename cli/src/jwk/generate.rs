@@ -11,57 +11,57 @@ use serde_json::json;
 use super::key::Jwk;
 use crate::error::CliError;
 
-/// What kind of key, and where it goes.
+/// Which key to generate, and where to write it.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct GenerateArguments {
     #[command(subcommand)]
     algorithm: Algorithm,
 
-    /// The key's name [default: its thumbprint (RFC 7638)]
+    /// Key id [default: its thumbprint (RFC 7638)]
     #[arg(long, global = true)]
     kid: Option<String>,
 
-    /// What it is for
+    /// Use of the key
     #[arg(long = "use", global = true, value_name = "USE", default_value = "sig")]
     usage: String,
 
-    /// Write a set that holds the key, as the configuration takes it
+    /// Write a JWK set with the key, as the configuration needs it
     #[arg(long, global = true)]
     jwks: bool,
 
-    /// Leave the private part out, which is then lost
+    /// Write only the public part; the private part is lost
     #[arg(long, global = true)]
     public_only: bool,
 
-    /// Write to this file, which must not exist yet and only its owner may read
+    /// Write to this new file, which only its owner can read
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Algorithm {
-    /// Ed25519 (RFC 8037), with which the server signs
+    /// Ed25519 (RFC 8037); the server signs with it
     Eddsa,
     /// ECDSA (RFC 7518 §3.4); not for the server
     Ecdsa {
-        /// On which curve
+        /// Curve
         #[arg(long, value_enum, default_value = "P-256")]
         curve: Curve,
     },
-    /// RSA (RFC 7518 §3.3), with which the server signs, too, as RS256
+    /// RSA (RFC 7518 §3.3); the server also signs with it, as RS256
     Rsa {
-        /// The length of the modulus
+        /// Bits of the modulus
         #[arg(long, default_value = "2048", value_parser = ["2048", "3072", "4096"])]
         bits: String,
 
-        /// The algorithm that the key says it is for
+        /// Algorithm that the key names
         #[arg(long, default_value = "RS256", value_parser = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])]
         alg: String,
     },
     /// HMAC with SHA-2 (RFC 7518 §3.2); not for the server
     Hmac {
-        /// The length of the secret
+        /// Bits of the secret
         #[arg(long, default_value_t = 512, value_parser = parse_bits)]
         bits: usize,
     },
@@ -75,16 +75,16 @@ enum Curve {
 }
 
 impl GenerateArguments {
-    /// Makes the key and writes it.
+    /// Generates the key and writes it.
     pub(crate) fn run(&self, out: &mut dyn Write) -> Result<(), CliError> {
         let jwk = match &self.algorithm {
             Algorithm::Hmac { .. } if self.public_only => {
-                let message = "an HMAC key has no public part; leave --public-only out";
+                let message = "an HMAC key has no public part; remove --public-only";
                 return Err(CliError::Usage(message.to_owned()));
             }
             Algorithm::Eddsa => Jwk::ed25519(),
             Algorithm::Ecdsa { curve: Curve::P256 } => Jwk::p256(),
-            // The parser lets no other text pass.
+            // The parser of the command line allows only numbers.
             Algorithm::Rsa { bits, alg } => Jwk::rsa(bits.parse().unwrap_or(2048), alg),
             Algorithm::Hmac { bits } => Jwk::hmac(*bits),
         };
@@ -102,7 +102,7 @@ impl GenerateArguments {
                 .map_err(CliError::Terminal);
         };
         let mut options = OpenOptions::new();
-        // A key that is in use is not to be overwritten.
+        // `create_new` never overwrites a key that may be in use.
         let file = options.write(true).create_new(true).mode(0o600).open(path);
         file.and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -115,7 +115,7 @@ impl GenerateArguments {
     }
 }
 
-/// Whole bytes, and no less than the shortest digest has (RFC 7518 §3.2).
+/// Parses whole bytes, at least as many as the shortest digest has (RFC 7518 §3.2).
 fn parse_bits(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()

@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use super::rsa::{self, Numbers};
 
-/// The members that a public key does not have.
+/// The private members.
 const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
 
-/// A key without a name.
+/// A key without a `kid`.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwk(Map<String, Value>);
 
@@ -20,7 +20,7 @@ impl Jwk {
     /// A new Ed25519 key (RFC 8037 §2).
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system provides no randomness.
     pub(crate) fn ed25519() -> Result<Self, getrandom::Error> {
         let secret: Zeroizing<[u8; 32]> = random()?;
         let public = ed25519_dalek::SigningKey::from_bytes(&secret).verifying_key();
@@ -36,11 +36,11 @@ impl Jwk {
     /// A new key on the curve P-256 (RFC 7518 §6.2).
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system provides no randomness.
     pub(crate) fn p256() -> Result<Self, getrandom::Error> {
         loop {
             let bytes: Zeroizing<[u8; 32]> = random()?;
-            // One number in 2^32 is not below the order of the curve; then another is drawn.
+            // One number in 2^32 is not below the order of the curve; then draw another.
             let Ok(secret) = p256::SecretKey::from_slice(bytes.as_slice()) else {
                 continue;
             };
@@ -59,10 +59,10 @@ impl Jwk {
         }
     }
 
-    /// A new RSA key (RFC 7518 §6.3) of `bits`, for the algorithm named.
+    /// A new RSA key (RFC 7518 §6.3) of `bits`, for `algorithm`.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system provides no randomness.
     pub(crate) fn rsa(bits: u32, algorithm: &str) -> Result<Self, getrandom::Error> {
         let Numbers {
             n,
@@ -88,10 +88,11 @@ impl Jwk {
         ]))
     }
 
-    /// A new secret of `bits`, a multiple of 8, for the longest HMAC that it is long enough for (RFC 7518 §3.2).
+    /// A new secret of `bits`, a multiple of 8. Its algorithm is the longest HMAC that it is long
+    /// enough for (RFC 7518 §3.2).
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system provides no randomness.
     pub(crate) fn hmac(bits: usize) -> Result<Self, getrandom::Error> {
         let mut secret = Zeroizing::new(vec![0; bits / 8]);
         getrandom::fill(&mut secret)?;
@@ -112,7 +113,7 @@ impl Jwk {
         Self(Map::from_iter(owned))
     }
 
-    /// The same without its private part.
+    /// The key without its private members.
     pub(crate) fn public(mut self) -> Self {
         for member in PRIVATE {
             self.0.remove(member);
@@ -120,7 +121,7 @@ impl Jwk {
         self
     }
 
-    /// The key under `kid`, or under its thumbprint, for `usage`.
+    /// The key as JSON, with `kid` (default: its thumbprint) and `usage`.
     pub(crate) fn named(&self, kid: Option<&str>, usage: &str) -> Value {
         let kid = kid.map_or_else(|| self.thumbprint(), ToOwned::to_owned);
         let mut named = self.0.clone();
@@ -129,7 +130,7 @@ impl Jwk {
         named.into()
     }
 
-    /// RFC 7638 §3 with SHA-256: a digest of the members that the public key consists of, in alphabetical order.
+    /// RFC 7638 §3 with SHA-256: the digest of the required public members, in alphabetical order.
     fn thumbprint(&self) -> String {
         let required: &[&str] = match self.0.get("kty").and_then(Value::as_str) {
             Some("OKP") => &["crv", "kty", "x"],
@@ -137,7 +138,7 @@ impl Jwk {
             Some("RSA") => &["e", "kty", "n"],
             _ => &["k", "kty"],
         };
-        // The map of the JSON library is sorted, and writes without white space.
+        // The JSON library sorts the members and writes no white space.
         let members: Map<String, Value> = required
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), self.0.get(*name)?.clone())))
@@ -154,7 +155,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
 
 #[cfg(test)]
 mod tests {
-    use talos_engine::token::SigningKeys;
+    use talos_credentials::token::SigningKeys;
 
     use super::*;
 
@@ -207,7 +208,7 @@ mod tests {
     fn rsa_keys_sign_and_verify() {
         let jwk = Jwk::rsa(2048, "RS256").expect("a key");
         let named = jwk.named(None, "sig");
-        // Reading a private key signs with it, which fails unless all of its numbers belong together.
+        // Loading a private key signs with it. That fails unless all of its numbers fit together.
         let set = json!({ "keys": [named] }).to_string();
         let keys = SigningKeys::from_jwk_sets([set.as_str()]).expect("keys");
         assert!(keys.signing_key(None).is_ok());

@@ -23,7 +23,7 @@ pub(crate) enum JwkCommand {
 }
 
 impl JwkCommand {
-    /// Runs the command. Keys go to `out`, unless a file is named for them.
+    /// Runs the command. Writes the key to `out`, unless a file is given.
     pub(crate) fn run(&self, endpoint: &str, out: &mut dyn Write) -> Result<(), CliError> {
         match self {
             Self::Generate(generate) => generate.run(out),

@@ -1,5 +1,5 @@
-//! The numbers of a new RSA key (RFC 8017 §3.2), with primes after FIPS 186-5 §A.1.3: random, with both upper bits set,
-//! and not close to each other.
+//! Generates the numbers of an RSA key (RFC 8017 §3.2). The primes follow FIPS 186-5 §A.1.3: they
+//! are random, have both upper bits set, and are not close to each other.
 
 use crypto_bigint::{BoxedUint, ConcatenatingMul as _, Gcd as _, NonZero, Odd, Resize as _};
 use crypto_primes::hazmat::{SetBits, SmallFactorsSieveFactory};
@@ -8,9 +8,9 @@ use getrandom::SysRng;
 use getrandom::rand_core::{CryptoRng, UnwrapErr};
 use zeroize::Zeroizing;
 
-/// The exponent that everybody has: a prime, so that nothing but its multiples shares a factor with it.
+/// The usual exponent. It is a prime, so only its multiples share a factor with it.
 const EXPONENT: u64 = 65_537;
-/// The primes differ in one of their upper 100 bits.
+/// The primes differ within their upper 100 bits.
 const DISTANCE_BITS: u32 = 100;
 
 /// The numbers of a key in the order of RFC 8017 §A.1.2, without leading zeros.
@@ -28,9 +28,10 @@ pub(super) struct Numbers {
 /// A new key whose modulus has `bits` bits, a multiple of 128.
 ///
 /// # Errors
-/// When the system has no randomness.
+/// When the system provides no randomness.
 pub(super) fn generate(bits: u32) -> Result<Numbers, getrandom::Error> {
-    // The search takes a source that cannot fail. The system's does not after it has answered once.
+    // The search needs a source that cannot fail. The system's source does not fail after it has
+    // answered once.
     getrandom::fill(&mut [0; 32])?;
     let rng = &mut UnwrapErr(SysRng);
     loop {
@@ -42,15 +43,15 @@ pub(super) fn generate(bits: u32) -> Result<Numbers, getrandom::Error> {
 }
 
 fn prime<R: CryptoRng>(rng: &mut R, bits: u32) -> Option<BoxedUint> {
-    // Two upper bits, so that the product of two primes has twice as many bits.
+    // Both upper bits are set, so that the product of two primes has twice as many bits.
     let sieve = SmallFactorsSieveFactory::new(Flavor::Any, bits, SetBits::TwoMsb).ok()?;
     sieve_and_find(rng, sieve, |_, candidate| is_prime(Flavor::Any, candidate)).ok()?
 }
 
-/// What follows from two primes; `None` when they do not fit each other or the exponent.
+/// Computes the key of two primes; `None` if they do not fit each other or the exponent.
 #[expect(clippy::many_single_char_names, reason = "the names of RFC 8017")]
 fn numbers(one: BoxedUint, other: BoxedUint, bits: u32) -> Option<Numbers> {
-    // Signing libraries want the larger one first.
+    // Signing libraries expect the larger prime first.
     let (p, q) = if one > other {
         (one, other)
     } else {
@@ -64,14 +65,14 @@ fn numbers(one: BoxedUint, other: BoxedUint, bits: u32) -> Option<Numbers> {
     let one = BoxedUint::one_with_precision(half);
     let (p_1, q_1) = (p.wrapping_sub(&one), q.wrapping_sub(&one));
     let common: NonZero<BoxedUint> = NonZero::new(p_1.gcd(&q_1)).into_option()?;
-    // The least common multiple, which has no more bits than the modulus.
+    // The least common multiple; it has no more bits than the modulus.
     let multiple = p_1.concatenating_mul(&q_1).resize(bits);
     let (multiple, _) = multiple.div_rem(&common.resize(bits));
     let multiple = NonZero::new(multiple).into_option()?;
     let e = BoxedUint::from(EXPONENT).resize(bits);
-    // None when p - 1 or q - 1 is a multiple of e.
+    // None if p - 1 or q - 1 is a multiple of e.
     let d = e.invert_mod(&multiple).into_option()?;
-    // FIPS 186-5 §A.1.1: a small d would be open to Wiener's attack.
+    // FIPS 186-5 §A.1.1: a small d allows Wiener's attack.
     if d.bits() <= half {
         return None;
     }

@@ -9,20 +9,20 @@ use crate::output::{Output, Table};
 
 const COLUMNS: [&str; 5] = ["is_valid", "key_id", "actor_id", "scopes", "error_code"];
 
-/// Which credentials, and how.
+/// Which credentials to verify, and how.
 #[derive(Debug, Args)]
 pub(crate) struct BatchVerifyArguments {
     /// The credentials, at most 100
     #[arg(required = true, num_args = 1..=100)]
     credentials: Vec<String>,
 
-    /// Read the keys from storage, past every cache
+    /// Read the keys from storage, not from a cache
     #[arg(long)]
     no_cache: bool,
 }
 
 impl BatchVerifyArguments {
-    /// Asks for the verdicts.
+    /// Verifies the credentials.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
         let requests: Vec<_> = self
             .credentials
@@ -43,13 +43,14 @@ impl BatchVerifyArguments {
     }
 }
 
-/// Whether every credential holds.
+/// Whether every credential is valid.
 pub(crate) fn all_are_valid(answer: &Answer) -> bool {
     let is_valid = |result: &Value| result.get("is_valid") == Some(&Value::Bool(true));
     !results(answer).is_empty() && results(answer).iter().all(is_valid)
 }
 
-/// One verdict a line, in the order of the credentials; nothing when quiet, because the exit code says it.
+/// One verdict a line, in the order of the credentials. The essence is empty, because the exit code
+/// says it.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     Output {
         answer,

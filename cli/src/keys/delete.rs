@@ -7,21 +7,21 @@ use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// Which key.
+/// Which key to delete.
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArguments {
-    /// The key's id
+    /// Id of the key
     key_id: String,
 }
 
 impl DeleteArguments {
-    /// Asks for the end of the key and of all that is stored of it.
+    /// Deletes the key and everything that is stored about it.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
         let path = KeyKind::Imported.path();
         client.delete(&format!("{path}/{}", url_encoded(&self.key_id)))
     }
 
-    /// The id of what is gone; nothing when quiet.
+    /// The id of the deleted key. The essence is empty.
     pub(crate) fn output<'a>(&self, answer: &'a Answer) -> Output<'a> {
         let fields = [("deleted", self.key_id.as_str())];
         Output {

@@ -8,43 +8,43 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fields::{parse_duration, parse_object};
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// From which key, and what the token is to be.
+/// The token to derive.
 #[derive(Debug, Args)]
 pub(crate) struct DeriveArguments {
     /// The credential of the key; `-` reads it from standard input
     credential: String,
 
-    /// The format of the token
+    /// Format of the token
     #[arg(long, value_enum, default_value_t = Algorithm::Jwt)]
     algorithm: Algorithm,
 
-    /// How long it lives: 90s, 15m, 1h
+    /// Lifetime of the token: 90s, 15m, 1h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     ttl: Option<String>,
 
-    /// Further claims
+    /// Custom claims
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     claims: Option<Box<RawValue>>,
 
-    /// What it may do; without them, all that the key may
+    /// Scopes of the token; default: those of the key
     #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
     scopes: Vec<String>,
 
-    /// Whom it is meant for
+    /// Audiences of the token
     #[arg(long, value_delimiter = ',', value_name = "AUDIENCE,…")]
     audiences: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Algorithm {
-    /// A signed JSON Web Token, which everybody can verify with the public keys of the server
+    /// A signed JSON Web Token; anyone can verify it with the public keys of the server
     Jwt,
-    /// A macaroon, which its holder can narrow and only the server can verify
+    /// A macaroon; its holder can narrow it, and only the server can verify it
     Macaroon,
 }
 
@@ -72,7 +72,7 @@ struct Request<'a> {
 }
 
 impl DeriveArguments {
-    /// Asks for the token.
+    /// Derives the token.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let credential = secret_argument(&self.credential, "credential", input)?;
         let body = serde_json::to_vec(&Request {
@@ -88,7 +88,7 @@ impl DeriveArguments {
     }
 }
 
-/// The token and what it may do, without the claims, which say it again; the token alone when quiet.
+/// The token and its fields, without the claims, which repeat them. The essence is the token.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     let mut derived = answer.json.get("token").cloned().unwrap_or_default();
     let token = derived.get("token").and_then(Value::as_str);

@@ -1,18 +1,18 @@
-//! Fields of keys: how they are read from the command line and written into requests.
+//! Fields of keys: parsed from the command line and written to requests.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use talos_engine::cidr::Cidr;
-use talos_engine::duration::{self, InvalidDuration};
+use talos_model::cidr::Cidr;
+use talos_model::duration::{self, InvalidDuration};
 
-/// From where a key may be used.
+/// The addresses from which a key may be used.
 #[derive(Debug, Serialize)]
 pub(crate) struct IpRestriction<'a> {
     allowed_cidrs: &'a [String],
 }
 
 impl<'a> IpRestriction<'a> {
-    /// Allows these blocks only.
+    /// Allows only these blocks.
     pub(crate) fn new(allowed_cidrs: &'a [String]) -> Self {
         Self { allowed_cidrs }
     }
@@ -21,7 +21,7 @@ impl<'a> IpRestriction<'a> {
 /// How often a key may be verified.
 #[derive(Debug, Serialize)]
 pub(crate) struct RateLimitPolicy<'a> {
-    /// A string, as 64-bit integers are in the JSON of protocol buffers.
+    /// A string, because the JSON of protocol buffers writes 64-bit integers as strings.
     quota: String,
     window: &'a str,
     unit: &'static str,
@@ -38,19 +38,19 @@ impl<'a> RateLimitPolicy<'a> {
     }
 }
 
-/// Checks a duration; the server reads it again.
+/// Checks a duration. The text is sent unchanged.
 pub(crate) fn parse_duration(text: &str) -> Result<String, InvalidDuration> {
     duration::parse(text).map(|_| text.to_owned())
 }
 
-/// Checks a CIDR block; the server reads it again.
+/// Checks a CIDR block. The text is sent unchanged.
 pub(crate) fn parse_cidr(text: &str) -> Result<String, String> {
     text.parse::<Cidr>()
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }
 
-/// The text stays as it is: numbers keep their spelling on the way to the server.
+/// Checks a JSON object. The text is sent unchanged, so numbers keep their spelling.
 pub(crate) fn parse_object(text: &str) -> Result<Box<RawValue>, String> {
     let json: Box<RawValue> =
         serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;

@@ -8,21 +8,22 @@ use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// Which key.
+/// Which key to show.
 #[derive(Debug, Args)]
 pub(crate) struct GetArguments {
-    /// The key's id
+    /// Id of the key
     key_id: String,
 }
 
 impl GetArguments {
-    /// Asks for the key.
+    /// Requests the key.
     pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
         client.get(&format!("{}/{}", kind.path(), url_encoded(&self.key_id)))
     }
 }
 
-/// The fields of a key; its id when quiet. An answer to an import holds the key a second time, which is left out.
+/// The fields of a key. The essence is its id. The answer to an import contains the key twice; it
+/// is shown once.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     let key = answer.json.get("imported_api_key").unwrap_or(&answer.json);
     Output {

@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::kind::KeyKind;
 use super::new_key::NewKeyArguments;
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 
-/// What the key is, and what it is to be here.
+/// The key to import.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(crate) struct ImportArguments {
 }
 
 impl ImportArguments {
-    /// Hands the key over.
+    /// Imports the key.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let raw_key = secret_argument(&self.raw_key, "raw key", input)?;
         let request = self.key.request(Some(&raw_key))?;

@@ -9,7 +9,7 @@ use crate::client::{Answer, Client};
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// What the key is to be.
+/// The key to issue.
 #[derive(Debug, Args)]
 pub(crate) struct IssueArguments {
     #[command(flatten)]
@@ -17,13 +17,13 @@ pub(crate) struct IssueArguments {
 }
 
 impl IssueArguments {
-    /// Asks for the key.
+    /// Issues the key.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
         client.post(KeyKind::Issued.path(), &[], &self.key.request(None)?)
     }
 }
 
-/// The key's fields with the secret among them; the secret alone when quiet.
+/// The fields of the key, with the secret. The essence is the secret.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     let secret = answer.json.get("secret");
     let mut key = answer

@@ -1,9 +1,9 @@
-//! The two kinds of keys, as the API names them.
+//! The kinds of keys in the paths of the API.
 
-/// Which keys an id may name.
+/// The kind of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
-    /// Any.
+    /// Either kind.
     Any,
     /// Keys that the server generated.
     Issued,

@@ -17,22 +17,22 @@ const COLUMNS: [&str; 6] = [
     "expire_time",
 ];
 
-/// Which keys.
+/// Which keys to list.
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// Only the keys of this actor
+    /// Only keys of this actor
     #[arg(long)]
     actor: Option<String>,
 
-    /// Only keys in this state
+    /// Only keys with this status
     #[arg(long, value_enum)]
     status: Option<Status>,
 
-    /// How many at most, 1 to 1000; the server gives 50 when it is left out
+    /// The most keys on a page, 1 to 1000; the server uses 50 by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     page_size: Option<u16>,
 
-    /// Where to go on: the `next_page_token` of the page before, which may begin with a dash
+    /// The `next_page_token` of the previous page; it may begin with a dash
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     page_token: Option<String>,
 }
@@ -42,16 +42,16 @@ enum Status {
     /// Usable
     #[value(alias = "KEY_STATUS_ACTIVE")]
     Active,
-    /// Ended by somebody
+    /// Revoked
     #[value(alias = "KEY_STATUS_REVOKED")]
     Revoked,
-    /// Ended by time
+    /// Expired
     #[value(alias = "KEY_STATUS_EXPIRED")]
     Expired,
 }
 
 impl ListArguments {
-    /// Asks for one page.
+    /// Requests one page.
     pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
         let parameters = [
             ("page_size", self.page_size.map(|size| size.to_string())),
@@ -85,7 +85,7 @@ impl ListArguments {
     }
 }
 
-/// One key a line; the ids when quiet.
+/// One key a line. The essence is the ids.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     let keys = ["issued_api_keys", "imported_api_keys"]
         .into_iter()
@@ -100,7 +100,7 @@ pub(crate) fn output(answer: &Answer) -> Output<'_> {
     }
 }
 
-/// Where the next page begins; `None` after the last.
+/// The token of the next page; `None` after the last page.
 pub(crate) fn next_page(answer: &Answer) -> Option<&str> {
     let token = answer.json.get("next_page_token").and_then(Value::as_str);
     token.filter(|token| !token.is_empty())

@@ -1,8 +1,7 @@
-//! `talos keys …`: commands that talk to a server.
+//! `talos keys …`: commands for keys; all of them send requests to a server.
 
 mod batch_import;
 mod batch_verify;
-mod console;
 mod delete;
 mod derive;
 mod fields;
@@ -19,15 +18,12 @@ mod self_revoke;
 mod update;
 mod verify;
 
-use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use zeroize::Zeroizing;
 
 use self::batch_import::BatchImportArguments;
 use self::batch_verify::BatchVerifyArguments;
-pub(crate) use self::console::Console;
 use self::delete::DeleteArguments;
 use self::derive::DeriveArguments;
 use self::get::GetArguments;
@@ -42,17 +38,20 @@ use self::self_revoke::SelfRevokeArguments;
 use self::update::UpdateArguments;
 use self::verify::VerifyArguments;
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::output::{self, FORMATS, Format, Output};
+use crate::output::{self, FORMATS, Format, Output, Presentation};
 
 /// `talos keys`.
 #[derive(Debug, Args)]
 pub(crate) struct KeysCommand {
-    /// How the result is written; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC 6901)
+    /// Format of the result; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC
+    /// 6901)
     #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
     format: Format,
 
-    /// Write only what a script needs: the secret of a new key, a derived token, the ids of found or imported ones, otherwise nothing
+    /// Write only what a script needs: the secret of a new key, a derived token, the ids of listed
+    /// or imported keys; otherwise nothing
     #[arg(short, long, global = true)]
     quiet: bool,
 
@@ -62,24 +61,24 @@ pub(crate) struct KeysCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Issue a key (the same as `keys issued issue`)
+    /// Issue a key (short for `keys issued issue`)
     Issue(IssueArguments),
-    /// Verify a credential; exits with 1 when it is not valid
+    /// Verify a credential; exits with 1 if it is not valid
     Verify(VerifyArguments),
     /// Verify many credentials at once; exits with 1 unless all of them are valid
     BatchVerify(BatchVerifyArguments),
-    /// Make a short-lived token from a key
+    /// Derive a short-lived token from a key
     DeriveToken(DeriveArguments),
     /// Revoke a key of any kind by its id
     Revoke(RevokeArguments),
-    /// Revoke all keys that have something in common; exits with 1 when you say no
+    /// Revoke all keys that match a condition; exits with 1 if you do not confirm
     RevokeWhere(RevokeWhereArguments),
-    /// Revoke a key by the credential itself
+    /// Revoke a key with its credential
     SelfRevoke(SelfRevokeArguments),
-    /// Keys that the server generated
+    /// Commands for keys that the server generated
     #[command(subcommand)]
     Issued(IssuedAction),
-    /// Keys that another system generated
+    /// Commands for keys that another system generated
     #[command(subcommand)]
     Imported(ImportedAction),
 }
@@ -90,11 +89,11 @@ enum IssuedAction {
     Issue(IssueArguments),
     /// Show a key, never its secret
     Get(GetArguments),
-    /// Show the keys, a page at a time
+    /// Show keys, one page at a time
     List(ListArguments),
     /// Change a key; its secret stays
     Update(UpdateArguments),
-    /// Replace a key by one with a new id and secret; the old one ends at once
+    /// Replace a key by one with a new id and secret; the old key is revoked at once
     Rotate(RotateArguments),
     /// Revoke an issued key by its id
     Revoke(RevokeArguments),
@@ -104,38 +103,40 @@ enum IssuedAction {
 enum ImportedAction {
     /// Import a key
     Import(ImportArguments),
-    /// Import many keys; exits with 1 unless all of them are there now
+    /// Import many keys; exits with 1 unless every item that was sent was imported
     BatchImport(BatchImportArguments),
     /// Show a key
     Get(GetArguments),
-    /// Show the keys, a page at a time
+    /// Show keys, one page at a time
     List(ListArguments),
     /// Change a key
     Update(UpdateArguments),
-    /// Delete a key, without a trace of it
+    /// Delete a key and everything stored about it
     Delete(DeleteArguments),
     /// Revoke an imported key by its id
     Revoke(RevokeArguments),
 }
 
 impl KeysCommand {
-    /// Runs the command. The code is 1 for a credential that is not valid or keys that were not imported, else 0.
+    /// Runs the command. The exit code is 1 if a credential is not valid, an item was not imported
+    /// or the user did not confirm; else 0.
     pub(crate) fn run(
         &self,
         client: &Client,
         console: &mut Console<'_>,
     ) -> Result<ExitCode, CliError> {
+        console.draws_progress &= !self.quiet;
         match &self.action {
             Action::Issue(issue) => self.show_secret(console, &issue.run(client)?),
             Action::Verify(verify) => {
                 let answer = verify.run(client, console.input)?;
                 self.write(console, &verify::output(&answer))?;
-                Ok(code(verify::is_valid(&answer)))
+                Ok(success_if(verify::is_valid(&answer)))
             }
             Action::BatchVerify(verify) => {
                 let answer = verify.run(client)?;
                 self.write(console, &batch_verify::output(&answer))?;
-                Ok(code(batch_verify::all_are_valid(&answer)))
+                Ok(success_if(batch_verify::all_are_valid(&answer)))
             }
             Action::DeriveToken(derive) => {
                 let answer = derive.run(client, console.input)?;
@@ -186,7 +187,7 @@ impl KeysCommand {
             ImportedAction::BatchImport(import) => {
                 let imported = import.run(client, console)?;
                 self.write(console, &imported.output())?;
-                Ok(code(imported.failures == 0))
+                Ok(success_if(imported.failures == 0))
             }
             ImportedAction::Get(get) => self.show_key(console, &get.run(client, kind)?),
             ImportedAction::List(list) => self.list(client, console, list, kind),
@@ -200,7 +201,7 @@ impl KeysCommand {
         }
     }
 
-    /// A new key with its secret.
+    /// Writes a new key with its secret.
     fn show_secret(
         &self,
         console: &mut Console<'_>,
@@ -208,7 +209,8 @@ impl KeysCommand {
     ) -> Result<ExitCode, CliError> {
         self.write(console, &issue::output(answer))?;
         if !self.quiet && answer.json.get("secret").is_some() {
-            // A remark that cannot be written is no reason to lose the secret.
+            // A remark that cannot be written does not stop the command: the secret is written
+            // already.
             let _ = writeln!(
                 console.remarks,
                 "The secret is shown this once; store it now."
@@ -232,7 +234,7 @@ impl KeysCommand {
         let answer = list.run(client, kind)?;
         self.write(console, &list::output(&answer))?;
         if let Some(token) = list::next_page(&answer).filter(|_| !self.quiet) {
-            // Whoever reads JSON finds the token there, too.
+            // In JSON the token is part of the result, too.
             let _ = writeln!(console.remarks, "There are more keys: --page-token {token}");
         }
         Ok(ExitCode::SUCCESS)
@@ -261,7 +263,7 @@ impl KeysCommand {
         };
         self.write(console, &RevokeWhereArguments::output(&answer))?;
         if revoke.revokes() && !self.quiet {
-            // The keys have ended, whether somebody reads this or not.
+            // The keys are revoked, even if this line cannot be written.
             let _ = writeln!(
                 console.remarks,
                 "The keys are refused from now on; lists count them as revoked, and quotas soon."
@@ -271,39 +273,17 @@ impl KeysCommand {
     }
 
     fn write(&self, console: &mut Console<'_>, result: &Output<'_>) -> Result<(), CliError> {
-        output::write(console.out, result, &self.format, self.quiet)
+        let presentation = Presentation::chosen(&self.format, self.quiet);
+        output::write(console.out, result, presentation)
     }
 }
 
-fn code(good: bool) -> ExitCode {
-    if good {
+fn success_if(condition: bool) -> ExitCode {
+    if condition {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// The argument itself, or the first line of `input` for `-`, so that it need not stand in the process list. `what` names
-/// it when that line is empty.
-pub(crate) fn secret_argument(
-    argument: &str,
-    what: &str,
-    input: &mut dyn BufRead,
-) -> Result<Zeroizing<String>, CliError> {
-    if argument != "-" {
-        return Ok(Zeroizing::new(argument.to_owned()));
-    }
-    let mut line = Zeroizing::new(String::new());
-    input.read_line(&mut line).map_err(CliError::Terminal)?;
-    let secret = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
-    if secret.is_empty() {
-        let message = format!("standard input holds no {what}");
-        return Err(CliError::Terminal(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            message,
-        )));
-    }
-    Ok(secret)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a new key is to be, whether issued or imported.
+//! The fields of a new key, issued or imported.
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -10,26 +10,26 @@ use crate::error::CliError;
 /// The fields of a new key.
 #[derive(Debug, Args)]
 pub(crate) struct NewKeyArguments {
-    /// A label for people
+    /// Name of the key, for people
     name: String,
 
-    /// Whose key it is
+    /// Actor that owns the key
     #[arg(long)]
     actor: String,
 
-    /// What the key may do
+    /// Scopes of the key
     #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
     scopes: Vec<String>,
 
-    /// How long it lives: 90s, 24h, 30d, 1y6mo
+    /// Lifetime of the key: 90s, 24h, 30d, 1y6mo
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     ttl: Option<String>,
 
-    /// Anything you want to find in the answer of a verification
+    /// Metadata; the answer to a verification contains it
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     metadata: Option<Box<RawValue>>,
 
-    /// From where the key may be used
+    /// Addresses from which the key may be used
     #[arg(long, value_delimiter = ',', value_name = "CIDR,…", value_parser = parse_cidr)]
     allowed_cidrs: Vec<String>,
 
@@ -37,11 +37,11 @@ pub(crate) struct NewKeyArguments {
     #[arg(long, value_name = "N", requires = "rate_limit_window", value_parser = clap::value_parser!(u64).range(1..))]
     rate_limit_quota: Option<u64>,
 
-    /// The window of the quota, in whole seconds: 60s, 1h
+    /// Window of the quota, in whole seconds: 60s, 1h
     #[arg(long, value_name = "DURATION", requires = "rate_limit_quota", value_parser = parse_duration)]
     rate_limit_window: Option<String>,
 
-    /// Whether clients may see the key; issued public keys carry a prefix of their own
+    /// Whether clients may see the key; issued public keys have their own prefix
     #[arg(long, value_enum)]
     visibility: Option<Visibility>,
 }
@@ -75,7 +75,7 @@ struct Request<'a> {
 }
 
 impl NewKeyArguments {
-    /// The request for the key, with the raw key of one that is imported.
+    /// The request for the key. `raw_key` is the key to import.
     pub(crate) fn request(&self, raw_key: Option<&str>) -> Result<Vec<u8>, CliError> {
         let request = Request {
             name: &self.name,

@@ -8,37 +8,37 @@ use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// Which key, and why.
+/// Which key to revoke, and why.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArguments {
-    /// The key's id
+    /// Id of the key
     key_id: String,
 
-    /// Why it ends
+    /// Reason of the revocation
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// In which words; only with `privilege_withdrawn`
+    /// Description of the reason; only with `privilege_withdrawn`
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 }
 
-/// Why a key ends.
+/// The reason of a revocation.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// The key is in the wrong hands
+    /// The key is known to others
     KeyCompromise,
-    /// The actor's relation to the issuer changed
+    /// The actor's relation to the issuer has changed
     AffiliationChanged,
-    /// Another key took its place
+    /// Another key replaces it
     Superseded,
-    /// The actor may no longer do what the key allowed
+    /// The actor may no longer do what the key allows
     PrivilegeWithdrawn,
 }
 
 impl Reason {
-    /// Its name in the API.
+    /// The name in the API.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
@@ -50,7 +50,7 @@ impl Reason {
 }
 
 impl RevokeArguments {
-    /// Asks for the end of the key.
+    /// Revokes the key.
     pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
         let mut body = json!({});
         if let Some(fields) = body.as_object_mut() {
@@ -68,7 +68,7 @@ impl RevokeArguments {
         client.post(&path, &[], body.to_string().as_bytes())
     }
 
-    /// The id and the state it is in now; nothing when quiet.
+    /// The id and the new status. The essence is empty.
     pub(crate) fn output<'a>(&self, answer: &'a Answer) -> Output<'a> {
         let fields = [
             ("key_id", self.key_id.as_str()),

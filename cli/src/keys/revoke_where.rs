@@ -5,15 +5,15 @@ use std::io::Write as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::console::Console;
 use super::revoke::Reason;
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
 const PATH: &str = "/v2alpha1/admin/apiKeys:revokeWhere";
 
-/// Which keys, and why.
+/// Which keys to revoke, and why.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("condition").required(true).multiple(true)))]
 pub(crate) struct RevokeWhereArguments {
@@ -33,15 +33,15 @@ pub(crate) struct RevokeWhereArguments {
     #[arg(long, group = "condition")]
     scope: Option<String>,
 
-    /// Keys whose metadata has this member; may stand several times, and then all must be there
+    /// Keys whose metadata has this member; if given several times, the keys must have all of them
     #[arg(long, value_name = "NAME=TEXT", value_parser = parse_member, group = "condition")]
     metadata: Vec<(String, String)>,
 
-    /// Why they end
+    /// Reason of the revocation
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// In which words; only with `privilege_withdrawn`
+    /// Description of the reason; only with `privilege_withdrawn`
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 
@@ -49,9 +49,16 @@ pub(crate) struct RevokeWhereArguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask whether this is meant
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
+}
+
+/// What the server is asked to do with the keys that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Count,
+    Revoke,
 }
 
 fn parse_member(text: &str) -> Result<(String, String), String> {
@@ -61,37 +68,46 @@ fn parse_member(text: &str) -> Result<(String, String), String> {
 }
 
 impl RevokeWhereArguments {
-    /// Counts the keys, asks whether they are meant, and ends them; `None` when they are not.
+    /// Revokes the keys, or only counts them. Without `--yes` it first counts them and asks for
+    /// confirmation; `None` if the answer is no.
     pub(crate) fn run(
         &self,
         client: &Client,
         console: &mut Console<'_>,
     ) -> Result<Option<Answer>, CliError> {
-        if !self.dry_run && !self.yes && !console.can_ask {
-            let message = "nobody can be asked whether this is meant: say --yes, or --dry-run to count the keys";
-            return Err(CliError::Usage(message.to_owned()));
-        }
-        if !self.dry_run && !self.yes {
-            let counted = self.ask(client, true)?;
+        if self.revokes() && !self.yes {
+            if !console.can_ask {
+                let message = "cannot ask for confirmation without a terminal: use --yes, or --dry-run to count the keys";
+                return Err(CliError::Usage(message.to_owned()));
+            }
+            let counted = self.send(client, Mode::Count)?;
             let matched = counted.json.get("matched").and_then(Value::as_u64);
-            let matched = matched.ok_or_else(|| client.foreign("no count".to_owned()))?;
+            let matched = matched.ok_or_else(|| client.unexpected_answer("no count".to_owned()))?;
             if !is_confirmed(console, matched)? {
                 return Ok(None);
             }
         }
-        self.ask(client, self.dry_run).map(Some)
+        self.send(client, self.mode()).map(Some)
     }
 
-    /// Whether keys have ended, if the server has answered.
+    /// Whether the command revokes keys and does not only count them.
     pub(crate) fn revokes(&self) -> bool {
-        !self.dry_run
+        self.mode() == Mode::Revoke
     }
 
-    fn ask(&self, client: &Client, dry_run: bool) -> Result<Answer, CliError> {
-        client.post(PATH, &[], self.body(dry_run).to_string().as_bytes())
+    fn mode(&self) -> Mode {
+        if self.dry_run {
+            Mode::Count
+        } else {
+            Mode::Revoke
+        }
     }
 
-    fn body(&self, dry_run: bool) -> Value {
+    fn send(&self, client: &Client, mode: Mode) -> Result<Answer, CliError> {
+        client.post(PATH, &[], self.body(mode).to_string().as_bytes())
+    }
+
+    fn body(&self, mode: Mode) -> Value {
         let member = |(name, value): &(String, String)| (name.clone(), Value::from(value.as_str()));
         let metadata: Map<_, _> = self.metadata.iter().map(member).collect();
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
@@ -106,7 +122,10 @@ impl RevokeWhereArguments {
             ),
             ("reason", self.reason.map(|reason| reason.name().into())),
             ("description", text(&self.reason_text)),
-            ("dry_run", dry_run.then_some(Value::Bool(true))),
+            (
+                "dry_run",
+                (mode == Mode::Count).then_some(Value::Bool(true)),
+            ),
         ];
         let given = fields
             .into_iter()
@@ -114,7 +133,7 @@ impl RevokeWhereArguments {
         Value::Object(given.collect())
     }
 
-    /// How many keys, and the decision; how many when quiet.
+    /// The number of keys, and the bulk revocation. The essence is the number.
     pub(crate) fn output(answer: &Answer) -> Output<'_> {
         let shown = |name: &str| match answer.json.get(name) {
             Some(Value::String(text)) => Some(text.clone()),
@@ -153,7 +172,7 @@ fn is_confirmed(console: &mut Console<'_>, matched: u64) -> Result<bool, CliErro
         .map_err(CliError::Terminal)?;
     let is_meant = line.trim() == "yes";
     if !is_meant {
-        // Who cannot read that nothing happened will see that nothing did.
+        // It does not matter if this line cannot be written.
         let _ = writeln!(console.remarks, "Nothing was revoked.");
     }
     Ok(is_meant)

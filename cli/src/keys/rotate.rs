@@ -9,21 +9,21 @@ use super::kind::KeyKind;
 use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
 
-/// Which key, and what its successor has of its own.
+/// Which key to rotate, and the fields that differ in its successor.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArguments {
-    /// The key's id
+    /// Id of the key
     key_id: String,
 
-    /// Another label
+    /// New name
     #[arg(long)]
     name: Option<String>,
 
-    /// Other scopes
+    /// New scopes
     #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
     scopes: Vec<String>,
 
-    /// Other metadata
+    /// New metadata
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     metadata: Option<Box<RawValue>>,
 }
@@ -39,7 +39,7 @@ struct Request<'a> {
 }
 
 impl RotateArguments {
-    /// Asks for the successor. The old key ends at once.
+    /// Issues the successor. The old key is revoked at once.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
         let request = Request {
             name: self.name.as_deref(),

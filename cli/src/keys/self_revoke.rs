@@ -6,29 +6,29 @@ use clap::Args;
 use serde_json::json;
 
 use super::revoke::Reason;
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// Which credential, and why.
+/// Which key to revoke, and why.
 #[derive(Debug, Args)]
 pub(crate) struct SelfRevokeArguments {
-    /// The credential, which is the right to revoke it; `-` reads it from standard input
+    /// The credential of the key; `-` reads it from standard input
     #[arg(allow_hyphen_values = true)]
     credential: String,
 
-    /// Why it ends
+    /// Reason of the revocation
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// In which words; servers take them from administrators only
+    /// Description of the reason; servers accept it only from administrators
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 }
 
 impl SelfRevokeArguments {
-    /// Asks for the end of the key.
+    /// Revokes the key.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let credential = secret_argument(&self.credential, "credential", input)?;
         let mut body = json!({ "credential": credential.as_str() });
@@ -46,7 +46,7 @@ impl SelfRevokeArguments {
     }
 }
 
-/// The state that the key is in now; nothing when quiet.
+/// The new status. The essence is empty.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     Output {
         answer,

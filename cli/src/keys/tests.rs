@@ -1,4 +1,4 @@
-//! The commands against a server that answers once with a prepared answer.
+//! Runs the commands against a server that answers once, with a prepared answer.
 
 mod answers;
 mod revoke_where;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::arguments::{Arguments, Command};
 
-/// What a command did.
+/// The result of a command.
 struct Run {
     result: Result<ExitCode, CliError>,
     out: String,
@@ -21,7 +21,7 @@ struct Run {
     request: Request,
 }
 
-/// What the server was asked.
+/// The request that the server received.
 #[derive(Debug, Default)]
 struct Request {
     line: String,
@@ -87,7 +87,7 @@ fn run_at(
         input: &mut input.as_bytes(),
         out: &mut out,
         remarks: &mut remarks,
-        is_watched: false,
+        draws_progress: false,
         can_ask: true,
     };
     let result = keys.run(&client, &mut console);

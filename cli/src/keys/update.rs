@@ -9,42 +9,42 @@ use super::kind::KeyKind;
 use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
 
-/// Which key, and what changes.
+/// Which key to change, and what to change.
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArguments {
-    /// The key's id
+    /// Id of the key
     key_id: String,
 
-    /// Another label
+    /// New name
     #[arg(long)]
     name: Option<String>,
 
-    /// Other scopes; an empty value takes all away
+    /// New scopes; an empty value removes all
     #[arg(long, value_name = "SCOPE,…")]
     scopes: Option<String>,
 
-    /// Other metadata
+    /// New metadata
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     metadata: Option<Box<RawValue>>,
 
-    /// From where the key may be used; an empty value lifts the restriction
+    /// Addresses from which the key may be used; an empty value removes the restriction
     #[arg(long, value_name = "CIDR,…", value_parser = parse_cidrs)]
     allowed_cidrs: Option<Blocks>,
 
-    /// How often the key may be verified within the window; 0 lifts the limit
+    /// How often the key may be verified within the window; 0 removes the limit
     #[arg(long, value_name = "N")]
     rate_limit_quota: Option<u64>,
 
-    /// The window of the quota, in whole seconds: 60s, 1h
+    /// Window of the quota, in whole seconds: 60s, 1h
     #[arg(long, value_name = "DURATION", requires = "rate_limit_quota", value_parser = parse_duration)]
     rate_limit_window: Option<String>,
 
-    /// The fields to change, when not those given: a field named here and not given is cleared
+    /// The fields to change; default: those given. A field that is listed but not given is cleared
     #[arg(long, value_delimiter = ',', value_name = "FIELD,…")]
     update_mask: Vec<String>,
 }
 
-/// A list that may be empty, which clap's own lists cannot tell from one that is not given.
+/// A list that may be empty. For its own lists, clap does not distinguish "empty" from "not given".
 #[derive(Clone, Debug)]
 struct Blocks(Vec<String>);
 
@@ -63,7 +63,7 @@ struct Request<'a> {
 }
 
 impl UpdateArguments {
-    /// Asks for the change.
+    /// Changes the key.
     pub(crate) fn run(&self, client: &Client, kind: KeyKind) -> Result<Answer, CliError> {
         let mask = self.mask();
         if mask.is_empty() {

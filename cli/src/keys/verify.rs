@@ -5,25 +5,25 @@ use std::io::BufRead;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::secret_argument;
 use crate::client::{Answer, Client};
+use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
 
-/// Which credential, and how.
+/// Which credential to verify, and how.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// The credential; `-` reads it from standard input
     #[arg(allow_hyphen_values = true)]
     credential: String,
 
-    /// Read the key from storage, past every cache
+    /// Read the key from storage, not from a cache
     #[arg(long)]
     no_cache: bool,
 }
 
 impl VerifyArguments {
-    /// Asks for the verdict.
+    /// Verifies the credential.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let credential = secret_argument(&self.credential, "credential", input)?;
         let body = json!({ "credential": credential.as_str() }).to_string();
@@ -36,12 +36,12 @@ impl VerifyArguments {
     }
 }
 
-/// Whether the credential holds.
+/// Whether the credential is valid.
 pub(crate) fn is_valid(answer: &Answer) -> bool {
     answer.json.get("is_valid") == Some(&Value::Bool(true))
 }
 
-/// The verdict; nothing when quiet, because the exit code says it.
+/// The verdict. The essence is empty, because the exit code says it.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     Output {
         answer,

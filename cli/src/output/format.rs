@@ -1,4 +1,4 @@
-//! `--format`: how a result is written, and which part of it.
+//! `--format`: the format of a result, and which part of it is written.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,25 +6,25 @@ use std::str::FromStr;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-/// How a result is written to standard output.
+/// The format of a result on standard output.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Format {
-    /// Aligned columns for people.
+    /// Aligned columns, for people.
     Table,
-    /// The server's JSON on one line.
+    /// The JSON of the server, on one line.
     Json,
-    /// The same, indented.
+    /// The JSON, indented.
     JsonPretty,
-    /// The same as YAML.
+    /// The result as YAML.
     Yaml,
-    /// The part of it that was selected, as JSON.
+    /// The selected part, as JSON.
     Selected(Selector),
 }
 
-/// Names a part of a JSON document.
+/// Selects a part of a JSON document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Selector {
-    /// A query of RFC 9535; it may select many values.
+    /// A query of RFC 9535 (`JSONPath`); it may select many values.
     Path(JsonPath),
     /// Member names and array indexes joined by dots, as in `results.0.key_id`.
     Dotted(String),
@@ -32,7 +32,7 @@ pub(crate) enum Selector {
     Pointer(String),
 }
 
-/// What `--format` accepts, for its help.
+/// The accepted values, for the help of `--format`.
 pub(crate) const FORMATS: &str = "table|json|json-pretty|yaml|jsonpath=…|jsonpointer=…";
 
 impl FromStr for Format {
@@ -79,7 +79,7 @@ impl Selector {
         }
     }
 
-    /// The values selected, in the order of the document.
+    /// The selected values, in the order of the document.
     pub(crate) fn select<'a>(&self, document: &'a Value) -> Vec<&'a Value> {
         match self {
             Self::Path(path) => path.query(document).all(),

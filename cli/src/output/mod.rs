@@ -1,4 +1,4 @@
-//! How results are written.
+//! Writes results in the format that `--format` and `--quiet` choose.
 
 mod format;
 mod table;
@@ -12,49 +12,66 @@ pub(crate) use self::table::{Table, printable};
 use crate::client::Answer;
 use crate::error::CliError;
 
-/// What is written of an answer.
+/// The forms in which an answer can be written.
 pub(crate) struct Output<'a> {
-    /// The answer of the server.
+    /// The answer of the server, for the machine-readable formats.
     pub(crate) answer: &'a Answer,
-    /// The same for people.
+    /// The same as a table, for people.
     pub(crate) table: Table,
-    /// The values that a script wants, one a line; all that is written when quiet.
+    /// Only the values that a script needs, one a line, for `--quiet`.
     pub(crate) essence: Vec<String>,
 }
 
-/// Writes the result; `quiet` wins over `format`.
+/// Which form of a result is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Presentation<'a> {
+    /// The whole result, in this format.
+    Whole(&'a Format),
+    /// Only the values that a script needs.
+    Essence,
+}
+
+impl<'a> Presentation<'a> {
+    /// The presentation that `--format` and `--quiet` choose; `--quiet` overrides `--format`.
+    pub(crate) fn chosen(format: &'a Format, quiet: bool) -> Self {
+        if quiet {
+            Self::Essence
+        } else {
+            Self::Whole(format)
+        }
+    }
+}
+
+/// Writes the result to `out`.
 ///
 /// # Errors
-/// [`CliError::NothingSelected`] with the whole answer, which may be the only one that ever shows its secret.
+/// [`CliError::NothingSelected`]. It contains the whole answer, because no later answer may show
+/// the secret again.
 pub(crate) fn write(
     out: &mut dyn Write,
     output: &Output<'_>,
-    format: &Format,
-    quiet: bool,
+    presentation: Presentation<'_>,
 ) -> Result<(), CliError> {
-    let written = if quiet {
-        output
+    let written = match presentation {
+        Presentation::Essence => output
             .essence
             .iter()
-            .try_for_each(|line| writeln!(out, "{line}"))
-    } else {
-        match format {
-            Format::Table => output.table.write(out),
-            Format::Json => writeln!(out, "{}", one_line(output.answer)),
-            Format::JsonPretty => writeln!(out, "{:#}", output.answer.json),
-            Format::Yaml => out.write_all(yaml(&output.answer.json)?.as_bytes()),
-            Format::Selected(selector) => {
-                let selected = selector.select(&output.answer.json);
-                if selected.is_empty() {
-                    return Err(CliError::NothingSelected {
-                        selector: selector.to_string(),
-                        answer: one_line(output.answer),
-                    });
-                }
-                selected
-                    .iter()
-                    .try_for_each(|value| writeln!(out, "{value}"))
+            .try_for_each(|line| writeln!(out, "{line}")),
+        Presentation::Whole(Format::Table) => output.table.write(out),
+        Presentation::Whole(Format::Json) => writeln!(out, "{}", one_line(output.answer)),
+        Presentation::Whole(Format::JsonPretty) => writeln!(out, "{:#}", output.answer.json),
+        Presentation::Whole(Format::Yaml) => out.write_all(yaml(&output.answer.json)?.as_bytes()),
+        Presentation::Whole(Format::Selected(selector)) => {
+            let selected = selector.select(&output.answer.json);
+            if selected.is_empty() {
+                return Err(CliError::NothingSelected {
+                    selector: selector.to_string(),
+                    answer: one_line(output.answer),
+                });
             }
+            selected
+                .iter()
+                .try_for_each(|value| writeln!(out, "{value}"))
         }
     };
     written
@@ -62,7 +79,7 @@ pub(crate) fn write(
         .map_err(CliError::Terminal)
 }
 
-/// The body as it came, unless it has line breaks.
+/// The body as the server sent it, or written anew if it has line breaks.
 fn one_line(answer: &Answer) -> String {
     let text = answer.text.trim();
     if text.contains(['\n', '\r']) {
@@ -87,7 +104,16 @@ mod tests {
 
     use super::*;
 
-    fn written(json: &Value, text: &str, format: &str, quiet: bool) -> Result<String, CliError> {
+    fn written(json: &Value, text: &str, format: &str) -> Result<String, CliError> {
+        let format = format.parse().expect("a format");
+        presented(json, text, Presentation::Whole(&format))
+    }
+
+    fn presented(
+        json: &Value,
+        text: &str,
+        presentation: Presentation<'_>,
+    ) -> Result<String, CliError> {
         let answer = Answer {
             text: text.to_owned(),
             json: json.clone(),
@@ -98,8 +124,7 @@ mod tests {
             essence: vec!["essence".to_owned()],
         };
         let mut out = Vec::new();
-        let format = format.parse().expect("a format");
-        write(&mut out, &output, &format, quiet)?;
+        write(&mut out, &output, presentation)?;
         Ok(String::from_utf8(out).expect("UTF-8"))
     }
 
@@ -110,23 +135,20 @@ mod tests {
             (r#"{"b":1.0, "a":2}"#, "{\"b\":1.0, \"a\":2}\n"),
             ("{\n \"b\":1,\n \"a\":2}\n", "{\"a\":2,\"b\":1}\n"),
         ] {
-            assert_eq!(
-                written(&json, text, "json", false).expect("written"),
-                wanted
-            );
+            assert_eq!(written(&json, text, "json").expect("written"), wanted);
         }
     }
 
     #[test]
     fn other_formats_hold_the_same() {
         let json = json!({"a": {"list": ["x", 1, null]}, "text": "no", "empty": [], "number": "1"});
-        let pretty = written(&json, "", "json-pretty", false).expect("written");
+        let pretty = written(&json, "", "json-pretty").expect("written");
         assert!(
             pretty.lines().count() > 5 && pretty.ends_with("}\n"),
             "{pretty}"
         );
         assert_eq!(serde_json::from_str::<Value>(&pretty).expect("JSON"), json);
-        let yaml = written(&json, "", "yaml", false).expect("written");
+        let yaml = written(&json, "", "yaml").expect("written");
         assert!(yaml.starts_with("a:\n") && yaml.ends_with('\n'), "{yaml}");
         // Texts that YAML would read as something else are quoted.
         assert_eq!(
@@ -144,10 +166,9 @@ mod tests {
             ("jsonpath=$.list[*]", "1\n2\n"),
             ("jsonpath=list", "[1,2]\n"),
         ] {
-            assert_eq!(written(&json, "", format, false).expect("written"), wanted);
+            assert_eq!(written(&json, "", format).expect("written"), wanted);
         }
-        let error =
-            written(&json, &json.to_string(), "jsonpath=$.sercet", false).expect_err("nothing");
+        let error = written(&json, &json.to_string(), "jsonpath=$.sercet").expect_err("nothing");
         let report = error.report();
         assert!(
             report.contains("sercet") && report.contains(r#""secret":"s""#),
@@ -158,8 +179,10 @@ mod tests {
     #[test]
     fn quiet_is_the_essence_whatever_the_format() {
         for format in ["table", "json", "yaml", "jsonpath=x"] {
+            let format = format.parse().expect("a format");
+            let presentation = Presentation::chosen(&format, true);
             assert_eq!(
-                written(&json!({}), "{}", format, true).expect("written"),
+                presented(&json!({}), "{}", presentation).expect("written"),
                 "essence\n"
             );
         }

@@ -1,22 +1,22 @@
-//! Results as tables for people.
+//! Results as tables, for people.
 
 use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-/// A result as a person reads it.
+/// A result as a table.
 #[derive(Clone, Debug)]
 pub(crate) enum Table {
-    /// The fields of one thing, one a line.
+    /// The fields of one object, one a line.
     Fields(Vec<Field>),
-    /// Many things, one a line, below the names of the columns.
+    /// Many objects, one a line. The first line is the names of the columns.
     List(Vec<Vec<String>>),
 }
 
-/// A field's name and its value.
+/// The name and the value of a field.
 pub(crate) type Field = (String, String);
 
-/// Fields in the order in which people look for them; all others follow in alphabetical order.
+/// The fields that come first. All others follow in alphabetical order.
 const ORDER: [&str; 15] = [
     "is_valid",
     "error_code",
@@ -36,15 +36,16 @@ const ORDER: [&str; 15] = [
 ];
 
 impl Table {
-    /// The fields of a JSON object. Objects inside become fields with dotted names, except for metadata, which is the
-    /// user's own JSON. `is_active` only repeats `is_valid`.
+    /// The fields of a JSON object. Nested objects become fields with dotted names, except for
+    /// metadata, which is the user's own JSON. `is_active` is left out, because it repeats
+    /// `is_valid`.
     pub(crate) fn of_object(object: &Value) -> Self {
         let mut rows = Vec::new();
         if let Some(fields) = object.as_object() {
             add_fields(&mut rows, "", fields);
         }
         rows.retain(|(name, _)| name != "is_active");
-        // Stable: what is not in the order keeps the alphabetical order of the map.
+        // The sort is stable: all other fields keep the alphabetical order of the map.
         rows.sort_by_key(|(name, _)| {
             ORDER
                 .iter()
@@ -54,13 +55,13 @@ impl Table {
         Self::Fields(rows)
     }
 
-    /// Fields that are texts.
+    /// A table of these fields.
     pub(crate) fn of_texts(fields: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self::Fields(fields.iter().map(owned).collect())
     }
 
-    /// These members of the objects in a JSON array.
+    /// A list of the objects in a JSON array, with these members as columns.
     pub(crate) fn of_array(array: &[Value], columns: &[&str]) -> Self {
         let heading = columns.iter().map(|name| name.to_uppercase()).collect();
         let line = |object: &Value| {
@@ -74,7 +75,8 @@ impl Table {
         )
     }
 
-    /// Writes it, aligned. Control characters are escaped: a key's name must not be able to steer a terminal.
+    /// Writes the table with aligned columns. Control characters are escaped, so that the name of a
+    /// key cannot control the terminal.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let lines: Vec<Vec<String>> = match self {
             Self::Fields(fields) => fields

@@ -1,7 +1,10 @@
 //! `talos serve --dev`: a server that needs no configuration.
 //!
-//! Guarantees: the secrets are generated once, complete or not at all (a file appears under its name only after it is
-//! on disk), readable by their owner only, and never overwritten, not even by two servers that start together.
+//! Guarantees:
+//! - The secrets are generated once. A file gets its name only after it is on disk, so it is
+//!   complete or missing.
+//! - Only their owner can read them.
+//! - They are never overwritten, not even by two servers that start at the same time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,16 +19,16 @@ use zeroize::Zeroizing;
 use crate::error::CliError;
 use crate::jwk::Jwk;
 
-/// Where a development server keeps everything, below the working directory.
+/// The directory of everything that a development server stores, below the working directory.
 pub(crate) const DIRECTORY: &str = "./talos-data";
-/// Where it listens unless told otherwise.
+/// The default port of the API.
 pub(crate) const PORT: u16 = 4420;
-/// Where its metrics are unless told otherwise.
+/// The default port of the metrics.
 pub(crate) const METRICS_PORT: u16 = 4422;
 
 const SECRET_BYTES: usize = 32;
 
-/// What a development server generated, now or at an earlier start.
+/// The secrets of a development server, generated now or at an earlier start.
 pub(crate) struct Development {
     directory: PathBuf,
     hmac_secret: Zeroizing<String>,
@@ -33,7 +36,7 @@ pub(crate) struct Development {
 }
 
 impl Development {
-    /// Makes `directory` and the secrets in it, as far as they are missing.
+    /// Creates `directory` and the secrets in it, if they are missing.
     pub(crate) fn prepare(directory: &Path) -> Result<Self, CliError> {
         let secrets = directory.join("dev");
         DirBuilder::new()
@@ -76,7 +79,7 @@ impl Development {
     }
 }
 
-/// Where everything is, for somebody who has just started the server.
+/// The text that tells the person who started the server where everything is.
 pub(crate) fn banner(
     address: SocketAddr,
     metrics: Option<SocketAddr>,
@@ -95,7 +98,7 @@ pub(crate) fn banner(
     )
 }
 
-/// What to try first.
+/// The first commands to try.
 pub(crate) fn examples(address: SocketAddr) -> String {
     let url = url(address);
     format!(
@@ -116,7 +119,7 @@ Revoke it, with the "key_id" of the answer:
     )
 }
 
-/// The URL by which somebody on this machine reaches `address`.
+/// The URL that reaches `address` from this machine.
 fn url(address: SocketAddr) -> String {
     match address.ip() {
         ip if ip.is_loopback() || ip.is_unspecified() => {
@@ -133,7 +136,8 @@ fn failed(path: &Path, source: io::Error) -> CliError {
     }
 }
 
-/// The text of the file at `path`; when there is none, what `make` makes becomes one.
+/// The text of the file at `path`. If the file does not exist, it is created with the text that
+/// `make` returns.
 fn read_or_make(
     path: &Path,
     make: impl FnOnce() -> io::Result<Zeroizing<String>>,
@@ -150,12 +154,12 @@ fn read_or_make(
         .map_err(|source| failed(path, source))
 }
 
-/// Writes `text` beside `path`, makes it durable, and gives it its name. When another process was faster, its file
-/// stays.
+/// Writes `text` to a temporary file, syncs it and gives it the name `path`. If another process was
+/// faster, its file stays.
 fn publish(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", hex(&*random()?).as_str()));
     let written = write_durably(&temporary, text).and_then(|()| {
-        // A rename would replace the other's file; a second link to ours cannot.
+        // A rename would replace the file of the other process; a hard link cannot.
         match fs::hard_link(&temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
@@ -197,7 +201,7 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
     )
 }
 
-/// A JWK set with one Ed25519 key, named by its RFC 7638 thumbprint.
+/// A JWK set with one Ed25519 key. Its `kid` is its RFC 7638 thumbprint.
 fn generate_signing_keys() -> io::Result<Zeroizing<String>> {
     let key = Jwk::ed25519().map_err(|error| io::Error::other(error.to_string()))?;
     let set = json!({ "keys": [key.named(None, "sig")] });

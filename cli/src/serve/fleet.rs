@@ -1,26 +1,29 @@
-//! The node as HTTP sees it: its settings from the configuration, and its answers in the terms of the API.
+//! Connects the node of replication with the API: makes its settings from the configuration, and
+//! translates its answers.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    self, Acknowledgement, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    self, Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     PrimaryLink, REACH_WAIT, Reach, RefusalCount, Rejoined, ReplicaState, Role, Writes,
 };
 use talos_config::{ReplicationRole, Settings};
-use talos_engine::{Engine, LoggedChange, Mode, Position};
+use talos_engine::Engine;
+use talos_model::{LoggedChange, Mode, Position};
+use talos_node::{
+    ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
+    RequiredReplicas, WriteRole,
+};
 use talos_replication::driver::primary::FedReplica;
 use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
-use talos_replication::node::{
-    Duty, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus, Place,
-};
 use talos_replication::secret::{Secrets, SharedSecret};
 
 use crate::error::CliError;
 
-/// What a server that is one of several starts from.
+/// Everything that a node of replication starts with.
 pub(super) struct Plan {
     file: NodeFile,
     settings: NodeSettings,
@@ -28,23 +31,23 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What the settings say; `None` for a server that stands alone.
+    /// The plan that the settings describe; `None` for a standalone server.
     ///
     /// # Errors
-    /// Files that cannot be used.
+    /// When a secret or a file of `replication` cannot be used.
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
-        let place = match (replication.role, &replication.primary) {
+        let configured_role = match (replication.role, &replication.primary) {
             (ReplicationRole::None, _) => return Ok(None),
-            (ReplicationRole::Primary, _) => Place::Primary,
-            (ReplicationRole::Replica, primary) => Place::Replica {
+            (ReplicationRole::Primary, _) => ConfiguredRole::Primary,
+            (ReplicationRole::Replica, primary) => ConfiguredRole::Replica {
                 primary: primary
                     .as_ref()
                     .map(ToString::to_string)
                     .unwrap_or_default(),
             },
         };
-        let shared = |secret: &talos_engine::Secret| {
+        let shared = |secret: &talos_model::Secret| {
             SharedSecret::new(secret.expose().as_bytes())
                 .map_err(|error| CliError::Fleet(format!("replication.secret: {error}")))
         };
@@ -81,7 +84,7 @@ impl Plan {
         Ok(Some(Self {
             file,
             settings: NodeSettings {
-                place,
+                configured_role,
                 directory: settings.db.directory.clone(),
                 listen: replication.listen,
                 secrets,
@@ -97,9 +100,9 @@ impl Plan {
         }))
     }
 
-    /// How the database is to be opened.
+    /// The mode in which to open the database.
     pub(super) fn mode(&self) -> Mode {
-        self.file.mode(&self.settings.place)
+        self.file.mode(&self.settings.configured_role)
     }
 
     /// Starts the node.
@@ -116,7 +119,7 @@ impl Plan {
     }
 }
 
-/// A server that is one of several.
+/// A server that is a node of a cluster.
 pub(super) struct Member {
     node: Arc<Node>,
     engine: Arc<Engine>,
@@ -124,7 +127,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The node itself.
+    /// The node of replication.
     pub(super) fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node)
     }
@@ -156,14 +159,14 @@ impl Fleet for Member {
     }
 
     fn writes(&self) -> Result<Writes, ApiError> {
-        match self.node.duty() {
-            Duty::Takes => Ok(Writes::Here),
-            Duty::Follows => Ok(Writes::At(Arc::clone(&self.primary_url))),
-            Duty::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
-                "another node is the primary since epoch {}, and this one takes no changes any more; ask that one",
+        match self.node.write_role() {
+            WriteRole::Accepts => Ok(Writes::Here),
+            WriteRole::Forwards => Ok(Writes::At(Arc::clone(&self.primary_url))),
+            WriteRole::Replaced(epoch) => Err(ApiError::service_unavailable(format!(
+                "another node is the primary since epoch {}, so this node no longer accepts changes; ask the new primary",
                 epoch.0
             ))),
-            Duty::Changing => Err(ApiError::service_unavailable(
+            WriteRole::Changing => Err(ApiError::service_unavailable(
                 "this node is changing its role; try again",
             )),
         }
@@ -174,8 +177,11 @@ impl Fleet for Member {
         position: Position,
         whom: Acknowledgement,
     ) -> Later<Result<(), NotEverywhere>> {
-        let every = whom == Acknowledgement::EveryReplica;
-        let acknowledged = self.node.acknowledge(position, every);
+        let required = match whom {
+            Acknowledgement::EveryReplica => RequiredReplicas::AllFresh,
+            Acknowledgement::Configured => RequiredReplicas::Configured,
+        };
+        let acknowledged = self.node.acknowledge(position, required);
         let node = Arc::clone(&self.node);
         Box::pin(async move {
             let Err(error) = acknowledged.await else {
@@ -194,7 +200,7 @@ impl Fleet for Member {
             role: Role::None,
             node_id: self.node.name().to_string(),
             epoch: self.engine.standing().epochs.newest().0,
-            position: self.engine.head().to_string(),
+            position: self.engine.committed().to_string(),
             ready: self.node.is_ready(),
             reason: self.node.unready().map(|reason| reason.to_string()),
             replicas: None,
@@ -244,15 +250,15 @@ impl Fleet for Member {
         })
     }
 
-    fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
-        let alone = self.node.alone(limit);
+    fn diverged(&self, limit: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
+        let diverged = self.node.diverged_changes(limit);
         Box::pin(async move {
-            let alone = alone.await.map_err(refusal)?;
-            let changes = alone.changes.iter().map(change);
-            Ok(Divergence {
-                fork: alone.fork.to_string(),
+            let diverged = diverged.await.map_err(refusal)?;
+            let changes = diverged.changes.iter().map(change);
+            Ok(DivergedChanges {
+                fork: diverged.fork.to_string(),
                 changes: changes.collect::<Result<_, _>>()?,
-                total: alone.total,
+                total: diverged.total,
             })
         })
     }

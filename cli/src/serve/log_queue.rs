@@ -1,8 +1,10 @@
-//! Log lines on their way to standard error.
+//! A queue between the log and standard error.
 //!
-//! Guarantees: who logs never waits for whoever reads standard error: a line is queued, or dropped and counted; lines
-//! leave whole and in the order in which they were queued; dropped lines are told of, in a line of their own, as soon
-//! as there is room again.
+//! Guarantees:
+//! - Logging never waits for the reader of standard error: a line is queued, or dropped and
+//!   counted.
+//! - Lines are written whole, in the order in which they were queued.
+//! - As soon as there is room again, a line reports how many lines were dropped.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,14 +15,14 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, Sender};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait at most; at some 300 bytes a line, a good megabyte.
+/// The capacity of the queue. With about 300 bytes a line, this is a little more than a megabyte.
 const LINES_MAX: usize = 4096;
-/// What one write to standard error takes along, in bytes.
+/// The size of one write to standard error, in bytes.
 const BATCH_BYTES: usize = 64 * 1024;
-/// How long an exit waits for lines that nobody reads.
+/// The longest that an exit waits for the queue.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// The way into the queue.
+/// The sending side of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
     sender: Sender<Entry>,
@@ -31,12 +33,13 @@ pub(crate) struct LogQueue {
 enum Entry {
     /// A line with its line feed.
     Line(Vec<u8>),
-    /// Answered when everything before it is written.
+    /// Answered after everything before it is written.
     Flush(Sender<()>),
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `output`. It ends when the last clone of the queue has gone.
+    /// Starts the thread that writes to `output`. It ends when the last clone of the queue is
+    /// dropped.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -50,9 +53,10 @@ impl LogQueue {
         Ok(Self { sender, dropped })
     }
 
-    /// Waits until all that is queued now is written, but no longer than some [`FLUSH_MAX`].
+    /// Waits until everything that is queued now is written, but not much longer than
+    /// [`FLUSH_MAX`].
     pub(crate) fn wait_until_written(&self) {
-        // The first round makes room to tell of dropped lines, the second writes that.
+        // The first round makes room for the report of dropped lines; the second round writes it.
         for _ in 0..2 {
             let (done, written) = channel::bounded(1);
             let asked = self.sender.send_timeout(Entry::Flush(done), FLUSH_MAX);
@@ -68,7 +72,7 @@ impl LogQueue {
     }
 }
 
-/// Takes whole lines: the formatter hands over each in one piece.
+/// Every call is one whole line, because the formatter writes a line with one call.
 impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.sender.try_send(Entry::Line(line.to_vec())).is_err() {
@@ -104,20 +108,21 @@ fn write_lines(entries: &Receiver<Entry>, mut output: impl Write, dropped: &Atom
                 break;
             }
         }
-        // A standard error that is closed has nobody to tell.
+        // If standard error is closed, the lines are lost.
         let _ = output.write_all(&batch);
         batch.clear();
         let total = dropped.load(Ordering::Relaxed);
         if total > told {
             told = total;
-            // Goes through the queue like every line. Should it be dropped itself, the total grows and is told again.
+            // This line goes through the queue, too. If it is dropped, the total grows and is
+            // reported again.
             tracing::warn!(
                 total,
                 "log lines were dropped: standard error was not read fast enough"
             );
         }
         if let Some(done) = flushed {
-            // Whoever asked may have given up.
+            // The receiver may have timed out.
             let _ = done.send(());
         }
     }
@@ -127,7 +132,7 @@ fn write_lines(entries: &Receiver<Entry>, mut output: impl Write, dropped: &Atom
 mod tests {
     use super::*;
 
-    /// An output that takes nothing until it is told to.
+    /// An output that blocks until the gate opens.
     struct Gate {
         open: Receiver<()>,
         written: Sender<Vec<u8>>,
@@ -135,9 +140,9 @@ mod tests {
 
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Fails once the test has dropped its end, which opens the gate for good.
+            // Fails after the test has dropped its end, which opens the gate for good.
             let _ = self.open.recv();
-            // Fails once the test has failed.
+            // Fails only after the test has failed.
             let _ = self.written.send(bytes.to_vec());
             Ok(bytes.len())
         }
@@ -174,7 +179,7 @@ mod tests {
         for _ in 0..sent {
             queue.write_all(&line).expect("queued or dropped");
         }
-        // Beside the queue, the writer holds one batch.
+        // Besides the queue, the writer has one batch.
         let kept = sent - usize::try_from(queue.dropped()).expect("few");
         assert!(
             (LINES_MAX..=LINES_MAX + BATCH_BYTES / line.len()).contains(&kept),

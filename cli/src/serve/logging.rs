@@ -1,4 +1,4 @@
-//! Log lines on standard error.
+//! Sets up the log, which is written to standard error.
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,7 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::log_queue::LogQueue;
 
-/// Starts logging for the whole process. Before the process ends, the queue returned is to be waited for.
+/// Starts logging for the whole process. Before the process ends, wait for the returned queue.
 ///
 /// # Errors
 /// When the system has no thread left.
@@ -20,12 +20,13 @@ pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    // Without the last: when standard error is closed, the library would report that on standard error, and panic.
+    // `log_internal_errors(false)`: if standard error is closed, the library would report that on
+    // standard error, and panic.
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(queue.clone())
         .log_internal_errors(false);
-    // An error means that a logger is there already, which takes the lines.
+    // An error means that a logger exists already, which then takes the lines.
     let _ = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
-use talos_engine::clock::UnixMillis;
-use talos_engine::{Engine, Health};
+use talos_engine::Engine;
 use talos_metrics::Exposition;
-use talos_replication::node::Node;
+use talos_model::Health;
+use talos_model::clock::UnixMillis;
+use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
-use super::VERSION;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
@@ -237,7 +237,13 @@ impl Sources {
         )
         .sample(&[], self.log.dropped());
         page.gauge("talos_build_info", "Always 1; the labels say what runs.")
-            .sample(&[("version", VERSION), ("driver", &self.driver)], 1);
+            .sample(
+                &[
+                    ("version", env!("CARGO_PKG_VERSION")),
+                    ("driver", &self.driver),
+                ],
+                1,
+            );
         page.gauge(
             "process_start_time_seconds",
             "When the process started, in seconds since 1970.",

@@ -1,9 +1,11 @@
-//! `talos serve`: assembles the server, waits, and takes it apart in order.
+//! `talos serve`: assembles the server, waits for a signal, and shuts everything down in order.
 //!
 //! Guarantees:
-//! - Whatever stops the start is one line on standard error and exit code 1; nothing is served before everything works.
-//! - On SIGTERM or SIGINT requests that have begun are answered (up to [`DRAIN_MAX`]), then the control plane finishes,
-//!   and only then the database closes: nobody is told of a change that is not durable.
+//! - A start that fails prints one line on standard error and exits with 1. Nothing is served
+//!   before everything works.
+//! - On SIGTERM or SIGINT requests that have begun are answered (up to [`DRAIN_MAX`]). Then the
+//!   control plane finishes, and only then the database closes, so no change is acknowledged that
+//!   is not durable.
 
 mod development;
 mod fleet;
@@ -13,6 +15,7 @@ mod metrics;
 pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
+mod standalone;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -23,16 +26,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
-use talos_api::fleet::{Alone, Fleet};
+use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
 use talos_config::{CacheType, Credentials, Settings, Warning};
-use talos_engine::clock::{self, UnixMillis};
-use talos_engine::{
-    Enforcement, Engine, Keyring, KeyringSettings, LastUsedOptions, Mode, Options, Prefixes,
-    Retention, TokenSettings,
-};
-use talos_replication::node::Node;
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
+use talos_model::Mode;
+use talos_model::clock::{self, UnixMillis};
+use talos_node::Node;
 use talos_server::{Server, ServerOptions};
 
 use self::development::Development;
@@ -40,29 +42,32 @@ use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
 use self::signals::Signals;
+use self::standalone::Standalone;
+use crate::environment::variables;
 use crate::error::CliError;
 
-/// The longest that requests which have begun are waited for.
+/// The longest that a shutdown waits for requests that have begun.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How to serve.
+/// The arguments of `talos serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// Which routes to serve; all of them when left out
+    /// Which routes to serve; default: all
     #[arg(value_enum)]
     surface: Option<SurfaceArgument>,
 
-    /// A server to try things out: loopback only, data in ./talos-data, secrets generated once and kept there
+    /// Development server: loopback only, data in ./talos-data, secrets generated once and stored
+    /// there
     #[arg(long)]
     dev: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SurfaceArgument {
-    /// What administrators need: /v2alpha1/admin/…, the short routes, JWKS, health
+    /// For administrators: /v2alpha1/admin/…, the short routes, JWKS, health
     Admin,
-    /// What holders of keys need: self-revocation, JWKS, health
+    /// For holders of keys: self-revocation, JWKS, health
     #[value(alias = "self-service")]
     Public,
 }
@@ -77,7 +82,7 @@ impl ServeArguments {
     }
 }
 
-/// What a start is about.
+/// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
     development: Option<&'a Development>,
@@ -86,7 +91,7 @@ struct Start<'a> {
     started: UnixMillis,
 }
 
-/// Serves until a signal ends it.
+/// Serves until a signal arrives.
 pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<ExitCode, CliError> {
     let started = clock::now();
     let development = if arguments.dev {
@@ -116,7 +121,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
 fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     process::disable_core_dumps();
     process::raise_descriptor_limit();
-    // Before anything is served, so that a signal during the start is not lost.
+    // Registered first, so that a signal during the start is not lost.
     let signals = Signals::register().map_err(|source| CliError::Start {
         what: "signals",
         source,
@@ -140,7 +145,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     served
 }
 
-/// Takes the server's place among others, if there are any, for as long as it serves.
+/// Starts the node of replication, if there is one, serves, and stops the node.
 fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
@@ -151,7 +156,7 @@ fn join(
         return serve(
             start,
             engine,
-            Arc::new(Alone(Arc::clone(engine))),
+            Arc::new(Standalone(Arc::clone(engine))),
             None,
             signals,
         );
@@ -236,7 +241,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         if start.surface != Surface::Public {
             banner += &development::examples(address);
         }
-        // A banner that cannot be written is no reason not to serve.
+        // A banner that cannot be written does not stop the server.
         let _ = io::stdout().write_all(banner.as_bytes());
     }
 }
@@ -264,29 +269,17 @@ fn load(
     development: Option<&Development>,
 ) -> Result<(Settings, Vec<Warning>), CliError> {
     let Some(development) = development else {
-        return Ok(Settings::load(config, environment(), &[])?);
+        return Ok(Settings::load(config, variables(), &[])?);
     };
-    // The issuer's port is the one that file or environment choose, so it is known only after a first look.
-    let (settings, _) = Settings::load(
-        config,
-        environment(),
-        &development.presets(development::PORT),
-    )?;
+    // The port in the issuer is the one that file or environment choose. It is known only after the
+    // settings were loaded once.
+    let (settings, _) =
+        Settings::load(config, variables(), &development.presets(development::PORT))?;
     Ok(Settings::load(
         config,
-        environment(),
+        variables(),
         &development.presets(settings.serve.http.listener.port),
     )?)
-}
-
-/// The environment as text. What is not UTF-8 cannot be one of our values, and is reported as a bad one.
-pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    })
 }
 
 fn options(settings: &Settings) -> Options {

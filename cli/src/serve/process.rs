@@ -1,10 +1,11 @@
-//! What the process asks of the system.
+//! Limits of the process.
 
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
-/// Keeps secrets in memory out of files: no core dump, neither to a file nor to a collector, which ignores the limit.
+/// Disables core dumps, which would contain secrets. A limit of 0 prevents files; a collector
+/// ignores the limit, so the process is also made undumpable.
 pub(crate) fn disable_core_dumps() {
     let none = Rlimit {
         current: Some(0),
@@ -13,11 +14,11 @@ pub(crate) fn disable_core_dumps() {
     let limited = setrlimit(Resource::Core, none);
     let undumpable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if let Err(error) = limited.and(undumpable) {
-        tracing::warn!(%error, "core dumps cannot be switched off; one would hold secrets");
+        tracing::warn!(%error, "core dumps cannot be disabled; a core dump would contain secrets");
     }
 }
 
-/// Every connection is a descriptor: takes all that the system allows this process.
+/// Raises the limit of open files to the maximum of this process. Every connection is a descriptor.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(

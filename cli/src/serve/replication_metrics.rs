@@ -2,13 +2,13 @@
 
 use talos_engine::Engine;
 use talos_metrics::Exposition;
+use talos_node::{Node, NodeStatus};
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::ReplicaStatus;
-use talos_replication::node::{Node, NodeStatus};
 
 /// Writes the position of the change log and, on a node of several, its replication status.
 pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>) {
-    let position = engine.head();
+    let position = engine.committed();
     page.gauge("talos_replication_epoch", "The epoch of the last change.")
         .sample(&[], position.epoch.0);
     page.gauge(

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks the server to stop, the second insists.
+//! SIGTERM and SIGINT: the first signal stops the server gracefully, the second one at once.
 
 use std::io;
 use std::sync::Arc;
@@ -9,26 +9,28 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Registered;
 
-/// What a shell reports for a process that SIGINT ended.
+/// The exit code that a shell reports for a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
-/// A signal that follows the first within this time is the same wish: supervisors send one to the process and one to
-/// its group.
-const SAME_WISH: Duration = Duration::from_secs(1);
+/// A second signal within this time after the first is ignored: supervisors send one signal to the
+/// process and one to its group.
+const REPEAT_WINDOW: Duration = Duration::from_secs(1);
 
-/// The signals, caught from now on.
+/// The registered signals.
 pub(crate) struct Signals(Registered);
 
-/// Whether a signal has come.
+/// Tells whether a signal has arrived.
 pub(crate) struct Stopping(Arc<AtomicBool>);
 
 impl Signals {
-    /// Catches SIGTERM and SIGINT; those that come before [`Signals::on_first`] wait for it.
+    /// Registers SIGTERM and SIGINT. Signals that arrive before [`Signals::on_first`] are kept for
+    /// it.
     pub(crate) fn register() -> io::Result<Self> {
         Registered::new([SIGTERM, SIGINT]).map(Self)
     }
 
-    /// Calls `stop`, which must not wait, on a thread of its own when the first signal comes. A second one ends the
-    /// process after `last_words`, which loses nothing that was acknowledged.
+    /// Calls `stop` on its own thread when the first signal arrives; `stop` must not block. A
+    /// second signal ends the process after `last_words`. Nothing that was acknowledged is lost
+    /// then.
     pub(crate) fn on_first(
         mut self,
         stop: impl FnOnce() + Send + 'static,
@@ -46,7 +48,7 @@ impl Signals {
             stop();
             let first = Instant::now();
             for _ in signals {
-                if first.elapsed() >= SAME_WISH {
+                if first.elapsed() >= REPEAT_WINDOW {
                     tracing::warn!("stopping at once");
                     last_words();
                     std::process::exit(INTERRUPTED);
@@ -58,7 +60,7 @@ impl Signals {
 }
 
 impl Stopping {
-    /// Whether a signal has come.
+    /// Whether a signal has arrived.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -1,31 +1,32 @@
-//! What a credential is, told by its looks alone, in the order in which a server tells the kinds apart.
+//! Recognises the kind of a credential by its form, in the same order as a server, and describes
+//! it.
 
 use serde_json::{Value, json};
-use talos_engine::TenantId;
-use talos_engine::clock::UnixMillis;
-use talos_engine::credential::imported_key_id;
-use talos_engine::credential::issued::IssuedKey;
-use talos_engine::token::{Claims, Jwt, Macaroon, Narrowing, TokenFault, TokenType};
+use talos_credentials::imported_key_id;
+use talos_credentials::issued::IssuedKey;
+use talos_credentials::token::{Claims, Jwt, Macaroon, Narrowing, TokenFault, TokenType};
+use talos_model::TenantId;
+use talos_model::clock::UnixMillis;
 
 use super::report::Report;
 use super::validity;
 
-/// How the base64url of every JSON object that begins with a name begins.
+/// The base64url of `{"`, with which every JWT begins.
 const JWT: &str = "eyJ";
-/// Between prefix and content of issued keys and macaroons.
+/// Separates prefix and content of issued keys and macaroons.
 const VERSION: &str = "_v1_";
-/// How macaroons begin unless it is configured otherwise.
+/// The beginning of macaroons with the default prefix.
 const DEFAULT_MACAROON: &str = "mc_v1_";
-/// Of derived tokens, besides the signature.
+/// What is not checked of derived tokens, besides the signature.
 const DERIVED_NOT_CHECKED: [&str; 5] = [
-    "issuer and tenant: whether they are the server's own",
-    "revocation: whether the key it was derived from still holds",
-    "audience: whether it is meant for whom it is shown to",
-    "address: whether it is used from where it may be",
+    "issuer and tenant: whether they are those of the server",
+    "revocation: whether the key that it was derived from is still valid",
+    "audience: whether it is meant for the service that receives it",
+    "address: whether it is used from an allowed address",
     "clock: times are compared with this machine's, without the server's tolerance",
 ];
 
-/// Everything that can be said of `credential` at `now` without a server.
+/// Describes `credential` as far as that is possible without a server; `now` is the current time.
 pub(crate) fn report(credential: &str, now: UnixMillis) -> Report {
     if credential.starts_with(JWT) && credential.matches('.').count() == 2 {
         return jwt(credential, now);
@@ -37,7 +38,7 @@ pub(crate) fn report(credential: &str, now: UnixMillis) -> Report {
         }
         Err(_) if credential.starts_with(DEFAULT_MACAROON) => {
             return refused_macaroon(
-                "it begins like a macaroon and is none; perhaps a part is missing",
+                "it begins like a macaroon but is not one; perhaps a part is missing",
             );
         }
         Err(_) => {}
@@ -57,7 +58,7 @@ fn issued(key: &IssuedKey<'_>) -> Report {
         .with_each(
             "not_checked",
             texts([
-                "checksum: it takes the server's secret",
+                "checksum: checking it needs the server's secret",
                 "prefix: whether it is one of the server's",
                 "existence, revocation and expiry: only the server knows the key",
                 "address and rate limit: only the server knows them",
@@ -67,7 +68,7 @@ fn issued(key: &IssuedKey<'_>) -> Report {
 
 fn imported(credential: &str) -> Report {
     let damaged = credential.contains(VERSION).then_some(
-        "it holds the mark _v1_ of issued keys and macaroons and is neither; perhaps a part is missing",
+        "it contains _v1_, as issued keys and macaroons do, but is neither; perhaps a part is missing",
     );
     let id = imported_key_id(TenantId::SINGLE, credential.as_bytes());
     Report::default()
@@ -78,7 +79,7 @@ fn imported(credential: &str) -> Report {
             "not_checked",
             texts([
                 "existence, revocation and expiry: only the server knows whether such a key was imported",
-                "tenant: the key id is that in a server without tenants; it differs in every tenant",
+                "tenant: the key id is the one in a server without tenants; it differs in every tenant",
                 "address and rate limit: only the server knows them",
             ]),
         )
@@ -88,7 +89,7 @@ fn jwt(credential: &str, now: UnixMillis) -> Report {
     let report = Report::default().with("shape", "jwt");
     let Ok(jwt) = Jwt::parse(credential) else {
         return report.with_problem(
-            "it is not three parts of canonical base64url, the first two JSON objects with unique names",
+            "it is not three parts of canonical base64url of which the first two are JSON objects with unique names",
         );
     };
     let seconds = |name: &str| jwt.payload().get(name).and_then(Value::as_i64);
@@ -110,7 +111,8 @@ fn jwt(credential: &str, now: UnixMillis) -> Report {
         Err(_) => report
             .with_problem("its header or its claims are not those of a derived token of Talos"),
     };
-    let signature = "signature: it takes the server's public keys, /v2alpha1/derivedKeys/jwks.json";
+    let signature =
+        "signature: checking it needs the server's public keys, /v2alpha1/derivedKeys/jwks.json";
     report.with_each("not_checked", derived_not_checked(signature))
 }
 
@@ -134,10 +136,10 @@ fn known_macaroon(macaroon: &Macaroon, now: UnixMillis) -> Report {
             ),
         Err(_) => report.with_problem(refusal(macaroon)),
     };
-    let mut not_checked = derived_not_checked("signature: it takes the server's secret");
-    // No signature covers the prefix.
+    let mut not_checked = derived_not_checked("signature: checking it needs the server's secret");
+    // The signature does not cover the prefix.
     not_checked.push(
-        "prefix: whether it is one of the server's; to others this is an imported key".into(),
+        "prefix: whether it is one of the server's; if not, the server treats this as an imported key".into(),
     );
     report.with_each("not_checked", not_checked)
 }
@@ -148,12 +150,12 @@ fn refused_macaroon(problem: &str) -> Report {
         .with_problem(problem)
 }
 
-/// A caveat as the JSON it should be, else as text.
+/// The caveat as JSON, or as text if it is not JSON.
 fn caveat_value(caveat: &[u8]) -> Value {
     serde_json::from_slice(caveat).unwrap_or_else(|_| String::from_utf8_lossy(caveat).into())
 }
 
-/// What all caveats together leave.
+/// What all caveats together allow.
 fn result(claims: &Claims) -> Value {
     let blocks: Vec<String> = claims
         .allowed_cidrs
@@ -170,7 +172,8 @@ fn result(claims: &Claims) -> Value {
     })
 }
 
-/// Why no claims are left. The first caveat is that of the server, the others are counted from 0 as they are shown.
+/// Why the macaroon allows nothing. The first caveat is the server's; the others are counted from
+/// 0, as they are shown.
 fn refusal(macaroon: &Macaroon) -> String {
     let mut caveats = macaroon.caveats();
     let first = caveats.next().unwrap_or_default();
@@ -185,7 +188,7 @@ fn refusal(macaroon: &Macaroon) -> String {
     match refused {
         Some(index) => {
             format!(
-                "caveats.{index} is unknown or allows what was not allowed before, so nothing is allowed"
+                "caveats.{index} is unknown or would allow more than the caveats before it, so nothing is allowed"
             )
         }
         None => "its identifier is not the jti of its claims".to_owned(),

@@ -1,4 +1,4 @@
-//! `talos token …`: what can be said of a credential without a server. Nothing here is sent anywhere.
+//! `talos token …`: inspects a credential without a server. Nothing is sent anywhere.
 
 mod inspect;
 mod report;
@@ -7,19 +7,20 @@ mod validity;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use talos_engine::clock::UnixMillis;
-use talos_engine::limits::CREDENTIAL_BYTES;
+use talos_model::clock::UnixMillis;
+use talos_model::limits::CREDENTIAL_BYTES;
 
+use crate::console::{Console, secret_argument};
 use crate::error::CliError;
-use crate::keys::{Console, secret_argument};
-use crate::output::{self, FORMATS, Format};
+use crate::output::{self, FORMATS, Format, Presentation};
 
 pub(crate) use self::validity::instant;
 
 /// `talos token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenCommand {
-    /// How the result is written; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC 6901)
+    /// Format of the result; jsonpath takes $.a[*].b (RFC 9535) or a.0.b, jsonpointer /a/0/b (RFC
+    /// 6901)
     #[arg(long, global = true, value_name = FORMATS, default_value = "table")]
     format: Format,
 
@@ -33,12 +34,12 @@ pub(crate) struct TokenCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what a credential is and what it says, offline; proves nothing. Exits with 1 when every server would refuse it
-    /// as malformed
+    /// Show the kind and the content of a credential, offline; proves nothing. Exits with 1 if
+    /// every server would refuse it as malformed
     Inspect(InspectArguments),
 }
 
-/// Which credential.
+/// Which credential to inspect.
 #[derive(Debug, Args)]
 struct InspectArguments {
     /// The credential, of any kind; `-` reads it from standard input
@@ -47,7 +48,7 @@ struct InspectArguments {
 }
 
 impl TokenCommand {
-    /// Runs the command; times are told as seen from `now`.
+    /// Runs the command; `now` is the time that expiries are compared with.
     pub(crate) fn run(
         &self,
         console: &mut Console<'_>,
@@ -62,12 +63,8 @@ impl TokenCommand {
         }
         let report = inspect::report(&credential, now);
         let answer = report.answer();
-        output::write(
-            console.out,
-            &report.output(&answer),
-            &self.format,
-            self.quiet,
-        )?;
+        let presentation = Presentation::chosen(&self.format, self.quiet);
+        output::write(console.out, &report.output(&answer), presentation)?;
         Ok(if report.is_malformed() {
             ExitCode::FAILURE
         } else {

@@ -1,25 +1,25 @@
-//! What an inspection found: fields in the order in which people read them, and the same as JSON.
+//! The findings of an inspection, as a table and as JSON.
 
 use serde_json::{Map, Value};
 
 use crate::client::Answer;
 use crate::output::{Output, Table};
 
-/// The name of the field that says why a credential is refused.
+/// The field that says why every server refuses the credential.
 const PROBLEM: &str = "problem";
 
-/// Findings.
+/// The findings, in the order in which people read them.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     fields: Vec<(&'static str, Shown)>,
 }
 
-/// How a finding looks in a table.
+/// How a finding is shown in a table.
 #[derive(Debug)]
 enum Shown {
-    /// On a line, or, of an object, on one for each member.
+    /// On one line; an object on one line for each member.
     Together(Value),
-    /// On a line for each item.
+    /// One line for each item.
     Each(Vec<Value>),
 }
 
@@ -38,18 +38,18 @@ impl Report {
         }
     }
 
-    /// Adds a list whose items are worth a line each.
+    /// Adds a list; the table shows each item on its own line.
     pub(crate) fn with_each(mut self, name: &'static str, items: Vec<Value>) -> Self {
         self.fields.push((name, Shown::Each(items)));
         self
     }
 
-    /// Adds why every server refuses the credential.
+    /// Adds the reason why every server refuses the credential.
     pub(crate) fn with_problem(self, problem: impl Into<Value>) -> Self {
         self.with(PROBLEM, problem)
     }
 
-    /// Whether there is a reason for which every server refuses the credential.
+    /// Whether every server refuses the credential.
     pub(crate) fn is_malformed(&self) -> bool {
         self.fields.iter().any(|(name, _)| *name == PROBLEM)
     }
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// What is written. A script wants the id of the key.
+    /// The forms in which the findings can be written. The essence is the id of the key.
     pub(crate) fn output<'a>(&self, answer: &'a Answer) -> Output<'a> {
         let mut rows = Vec::new();
         for (name, shown) in &self.fields {
@@ -102,7 +102,8 @@ fn add_members(rows: &mut Vec<(String, String)>, parent: &str, members: &Map<Str
     );
 }
 
-/// Texts without quotes, everything else as JSON, so that lists and objects of a token stay what they are.
+/// A text without quotes; everything else as JSON, so that lists and objects of a token stay as
+/// they are.
 fn line(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,14 +1,14 @@
-//! Times of tokens in words.
+//! Describes the times of tokens in words.
 
 use talos_api::timestamp;
-use talos_engine::clock::UnixMillis;
+use talos_model::clock::UnixMillis;
 
 const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 60 * MINUTE_S;
 const DAY_S: i64 = 24 * HOUR_S;
 
-/// Whether a token is within its time at `now`, and for how long; both ends in seconds since 1970. The beginning belongs
-/// to its time, the end does not (RFC 7519 §4.1.4 and §4.1.5).
+/// Whether a token is valid at `now`, and for how long. Start and end are in seconds since 1970;
+/// the start belongs to the period, the end does not (RFC 7519 §4.1.4 and §4.1.5).
 pub(crate) fn in_words(
     now: UnixMillis,
     not_before_s: Option<i64>,
@@ -24,12 +24,12 @@ pub(crate) fn in_words(
     }
 }
 
-/// The instant as RFC 3339.
+/// The time as RFC 3339.
 pub(crate) fn instant(seconds: i64) -> String {
     timestamp::format(UnixMillis(seconds.saturating_mul(1000)))
 }
 
-/// A length of time in its largest unit of which there are at least two, rounded down.
+/// A duration in the largest unit of which there are at least two, rounded down.
 fn length(seconds: i64) -> String {
     let seconds = seconds.saturating_abs();
     let units = [(DAY_S, "days"), (HOUR_S, "hours"), (MINUTE_S, "minutes")];

@@ -1,79 +1,82 @@
-//! `serve.http.cors.*`: what browsers may ask from pages of other origins (the Fetch Standard, §3.2).
+//! `serve.http.cors`: the rules for requests from pages of other origins (Fetch Standard, §3.2).
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;
 
-/// Browsers themselves keep the answer to a preflight no longer than a day.
+/// No browser caches the answer to a preflight request for longer than a day.
 const MAX_AGE_S_MAX: u64 = 24 * 3600;
 
-pub(super) const ENABLED: Key = public(
-    "serve.http.cors.enabled",
-    Fallback::Value("false"),
-    Kind::Boolean {
-        set: |s, enabled| s.serve.http.cors.enabled = enabled,
-    },
-);
-pub(super) const ALLOWED_ORIGINS: Key = public(
-    "serve.http.cors.allowed_origins",
-    Fallback::Value("*"),
-    Kind::List {
-        what: "origins, each * or SCHEME://HOST[:PORT] with at most one * in the host",
-        item: origin,
-        set: |s, origins| s.serve.http.cors.allowed_origins = origins,
-    },
-);
-pub(super) const ALLOWED_METHODS: Key = public(
-    "serve.http.cors.allowed_methods",
-    Fallback::Value("GET,POST,PUT,PATCH,DELETE"),
-    Kind::List {
-        what: "HTTP methods",
-        item: token,
-        set: |s, methods| s.serve.http.cors.allowed_methods = methods,
-    },
-);
-pub(super) const ALLOWED_HEADERS: Key = public(
-    "serve.http.cors.allowed_headers",
-    Fallback::Value("Authorization,Content-Type"),
-    Kind::List {
-        what: "names of request headers, or *",
-        item: token,
-        set: |s, headers| s.serve.http.cors.allowed_headers = headers,
-    },
-);
-pub(super) const EXPOSED_HEADERS: Key = public(
-    "serve.http.cors.exposed_headers",
-    Fallback::Value("Content-Type"),
-    Kind::List {
-        what: "names of response headers",
-        item: token,
-        set: |s, headers| s.serve.http.cors.exposed_headers = headers,
-    },
-);
-pub(super) const ALLOW_CREDENTIALS: Key = public(
-    "serve.http.cors.allow_credentials",
-    Fallback::Value("false"),
-    Kind::Boolean {
-        set: |s, allow| s.serve.http.cors.allow_credentials = allow,
-    },
-);
-pub(super) const MAX_AGE: Key = public(
-    "serve.http.cors.max_age",
-    Fallback::Value("0"),
-    Kind::Integer {
-        min: 0,
-        max: MAX_AGE_S_MAX,
-        set: |s, seconds| s.serve.http.cors.max_age_s = seconds,
-    },
-);
-pub(super) const DEBUG: Key = public(
-    "serve.http.cors.debug",
-    Fallback::Value("false"),
-    Kind::Boolean {
-        set: |s, debug| s.serve.http.cors.debug = debug,
-    },
-);
+pub(super) const KEYS: &[Key] = &[
+    public(
+        "serve.http.cors.enabled",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, enabled| s.serve.http.cors.enabled = enabled,
+        },
+    ),
+    public(
+        "serve.http.cors.allowed_origins",
+        Fallback::Value("*"),
+        Kind::List {
+            what: "origins, each * or SCHEME://HOST[:PORT] with at most one * in the host",
+            item: origin,
+            set: |s, origins| s.serve.http.cors.allowed_origins = origins,
+        },
+    ),
+    public(
+        "serve.http.cors.allowed_methods",
+        Fallback::Value("GET,POST,PUT,PATCH,DELETE"),
+        Kind::List {
+            what: "HTTP methods",
+            item: token,
+            set: |s, methods| s.serve.http.cors.allowed_methods = methods,
+        },
+    ),
+    public(
+        "serve.http.cors.allowed_headers",
+        Fallback::Value("Authorization,Content-Type"),
+        Kind::List {
+            what: "names of request headers, or *",
+            item: token,
+            set: |s, headers| s.serve.http.cors.allowed_headers = headers,
+        },
+    ),
+    public(
+        "serve.http.cors.exposed_headers",
+        Fallback::Value("Content-Type"),
+        Kind::List {
+            what: "names of response headers",
+            item: token,
+            set: |s, headers| s.serve.http.cors.exposed_headers = headers,
+        },
+    ),
+    public(
+        "serve.http.cors.allow_credentials",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, allow| s.serve.http.cors.allow_credentials = allow,
+        },
+    ),
+    public(
+        "serve.http.cors.max_age",
+        Fallback::Value("0"),
+        Kind::Integer {
+            min: 0,
+            max: MAX_AGE_S_MAX,
+            set: |s, seconds| s.serve.http.cors.max_age_s = seconds,
+        },
+    ),
+    public(
+        "serve.http.cors.debug",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, debug| s.serve.http.cors.debug = debug,
+        },
+    ),
+];
 
-/// `*`, or what browsers send as `Origin` (RFC 6454 §6.2) in lower case, in whose host one `*` may stand.
+/// Parses `*`, or an origin as browsers send it in `Origin` (RFC 6454 §6.2). The host may contain
+/// one `*`. The result is in lower case.
 fn origin(text: &str) -> Result<String, String> {
     let problem = || "not an origin".to_owned();
     if text == "*" {
@@ -90,7 +93,7 @@ fn origin(text: &str) -> Result<String, String> {
     fits.then(|| text.to_ascii_lowercase()).ok_or_else(problem)
 }
 
-/// A token of RFC 9110 §5.6.2: a method or the name of a field.
+/// Parses a token of RFC 9110 §5.6.2: a method or a header name.
 fn token(text: &str) -> Result<String, String> {
     let in_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || !text.chars().all(in_token) {

@@ -1,4 +1,4 @@
-//! How a node's place among others is configured.
+//! The settings of replication.
 
 use talos_config::{ReplicationRole, Settings};
 
@@ -71,7 +71,7 @@ fn the_sample_files_are_two_nodes_of_one_machine() {
         .collect();
     assert_eq!(all.len(), 6, "no port twice: {all:?}");
     assert!(all.iter().all(|address| address.ip().is_loopback()));
-    // Without the secret there is no node.
+    // The secret is required.
     for name in ["primary.yaml", "replica.yaml"] {
         let lines = complaints(sample(name, &["TALOS_SECRETS_HMAC_CURRENT"]));
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -159,7 +159,7 @@ fn keys_that_do_not_fit_together_say_which_is_wrong() {
             "{yaml}: {line}"
         );
     }
-    // Who stands alone waits for nobody.
+    // A standalone node does not wait for replicas.
     assert!(load("replication: {max_staleness: 15s}", &[]).is_ok());
     let one_sided = load(&replica("tls: {ca: ca.pem}"), &[])
         .expect("settings")

@@ -1,4 +1,4 @@
-//! How derived tokens are configured.
+//! The settings of derived tokens.
 
 use super::*;
 

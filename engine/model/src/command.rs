@@ -61,6 +61,10 @@ pub struct ImportKey {
     pub key: IssueKey,
 }
 
+/// Keys to be taken over, each accepted or rejected for itself, all in one write.
+#[derive(Clone, Debug)]
+pub struct ImportKeys(pub Vec<ImportKey>);
+
 /// A key to be changed. `None` leaves a field as it is.
 #[derive(Clone, Debug)]
 pub struct UpdateKey {
@@ -135,7 +139,112 @@ pub struct RevokeWhere {
     pub description: String,
 }
 
-/// What a durable command did.
+/// Receives the outcome of a command. Called exactly once: when the command is durable and
+/// published, or when it is refused.
+pub type Done<T> = Box<dyn FnOnce(Result<T, CommandError>) + Send>;
+
+/// A command together with the receiver of its outcome. Pairing them carries the type of each
+/// outcome from the committing thread to the caller.
+pub enum Submission {
+    /// See [`Command::Issue`].
+    Issue(IssueKey, Done<Issued>),
+    /// See [`Command::Import`].
+    Import(ImportKey, Done<Record>),
+    /// See [`Command::ImportMany`].
+    ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
+    /// See [`Command::Update`].
+    Update(UpdateKey, Done<Record>),
+    /// See [`Command::Rotate`].
+    Rotate(RotateKey, Done<Rotation>),
+    /// See [`Command::Revoke`].
+    Revoke(RevokeKey, Done<Record>),
+    /// See [`Command::RevokeWhere`].
+    RevokeWhere(RevokeWhere, Done<BulkRevocation>),
+    /// See [`Command::Delete`].
+    Delete(DeleteKey, Done<Record>),
+}
+
+/// A command and the type of its outcome.
+pub trait TypedCommand {
+    /// What the durable command did.
+    type Outcome: Send + 'static;
+
+    /// Pairs the command with the receiver of its outcome.
+    fn submission(self, done: Done<Self::Outcome>) -> Submission;
+}
+
+macro_rules! typed_commands {
+    ($($command:ty => $variant:ident -> $outcome:ty;)*) => {$(
+        impl TypedCommand for $command {
+            type Outcome = $outcome;
+
+            fn submission(self, done: Done<$outcome>) -> Submission {
+                Submission::$variant(self, done)
+            }
+        }
+    )*};
+}
+
+typed_commands! {
+    IssueKey => Issue -> Issued;
+    ImportKey => Import -> Record;
+    ImportKeys => ImportMany -> Vec<Result<Record, CommandError>>;
+    UpdateKey => Update -> Record;
+    RotateKey => Rotate -> Rotation;
+    RevokeKey => Revoke -> Record;
+    RevokeWhere => RevokeWhere -> BulkRevocation;
+    DeleteKey => Delete -> Record;
+}
+
+/// For callers that choose the command at run time.
+impl TypedCommand for Command {
+    type Outcome = Outcome;
+
+    fn submission(self, done: Done<Outcome>) -> Submission {
+        fn submission<C: TypedCommand>(
+            command: C,
+            done: Done<Outcome>,
+            wrap: fn(C::Outcome) -> Outcome,
+        ) -> Submission {
+            command.submission(Box::new(move |outcome| done(outcome.map(wrap))))
+        }
+        match self {
+            Self::Issue(command) => submission(command, done, |Issued { record, secret }| {
+                Outcome::Issued { record, secret }
+            }),
+            Self::Import(command) => {
+                submission(command, done, |record| Outcome::Imported { record })
+            }
+            Self::ImportMany(keys) => submission(ImportKeys(keys), done, Outcome::ImportedMany),
+            Self::Update(command) => {
+                submission(command, done, |record| Outcome::Updated { record })
+            }
+            Self::Rotate(command) => submission(command, done, |rotation| {
+                Outcome::Rotated(Box::new(rotation))
+            }),
+            Self::Revoke(command) => {
+                submission(command, done, |record| Outcome::Revoked { record })
+            }
+            Self::RevokeWhere(command) => submission(command, done, |bulk_revocation| {
+                Outcome::RevokedWhere { bulk_revocation }
+            }),
+            Self::Delete(command) => {
+                submission(command, done, |record| Outcome::Deleted { record })
+            }
+        }
+    }
+}
+
+/// What an [`IssueKey`] did.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The key.
+    pub record: Record,
+    /// The credential, shown this once; `None` when a repeated `request_id` returned an earlier key.
+    pub secret: Option<Secret>,
+}
+
+/// What a durable [`Command`] did.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The key exists. `secret` is `None` when a repeated `request_id` returned an earlier key.
@@ -169,8 +278,6 @@ pub enum Outcome {
         /// The decision.
         bulk_revocation: BulkRevocation,
     },
-    /// Some records have followed the bulk revocations in force.
-    Followed,
     /// The key is forgotten, here and in every cell.
     Deleted {
         /// The key as it last was.

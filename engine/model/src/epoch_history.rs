@@ -46,7 +46,6 @@ pub struct EpochStart {
 /// The epochs that a node knows of, oldest first. Epochs rise, and none begins before the one that it follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochHistory {
-    cluster: [u8; 16],
     /// Never empty.
     starts: Vec<EpochStart>,
 }
@@ -70,14 +69,13 @@ pub enum EpochHistoryError {
 impl EpochHistory {
     /// That of a new database.
     #[must_use]
-    pub fn first(cluster: [u8; 16], id: EpochId) -> Self {
+    pub fn first(id: EpochId) -> Self {
         let start = EpochStart {
             epoch: Epoch::FIRST,
             id,
             after: Sequence(0),
         };
         Self {
-            cluster,
             starts: vec![start],
         }
     }
@@ -86,7 +84,7 @@ impl EpochHistory {
     ///
     /// # Errors
     /// They are none or too many, epochs do not rise, or one begins before its predecessor.
-    pub fn new(cluster: [u8; 16], starts: Vec<EpochStart>) -> Result<Self, EpochHistoryError> {
+    pub fn new(starts: Vec<EpochStart>) -> Result<Self, EpochHistoryError> {
         let follows = |(one, next): (&EpochStart, &EpochStart)| {
             one.epoch < next.epoch && one.after <= next.after
         };
@@ -94,13 +92,7 @@ impl EpochHistory {
         if starts.is_empty() || starts.len() > EPOCH_HISTORY_EPOCHS || !in_order {
             return Err(EpochHistoryError::Invalid);
         }
-        Ok(Self { cluster, starts })
-    }
-
-    /// What all nodes that share a history have in common; drawn when the first database of them is made.
-    #[must_use]
-    pub fn cluster(&self) -> [u8; 16] {
-        self.cluster
+        Ok(Self { starts })
     }
 
     /// The epochs, oldest first.
@@ -113,6 +105,14 @@ impl EpochHistory {
     #[must_use]
     pub fn newest(&self) -> Epoch {
         self.starts.last().map_or(Epoch::FIRST, |start| start.epoch)
+    }
+
+    /// The id of the newest epoch.
+    #[must_use]
+    pub fn newest_id(&self) -> EpochId {
+        self.starts
+            .last()
+            .map_or(EpochId([0; 16]), |start| start.id)
     }
 
     /// The epoch in which the change with this sequence is written; `None` for none, and for one before all that is known.
@@ -153,10 +153,7 @@ impl EpochHistory {
         starts.push(EpochStart { epoch, id, after });
         let forgotten = starts.len().saturating_sub(EPOCH_HISTORY_EPOCHS);
         starts.drain(..forgotten);
-        Ok(Self {
-            cluster: self.cluster,
-            starts,
-        })
+        Ok(Self { starts })
     }
 
     /// The last sequence up to which nodes of these epoch histories are sure to hold the same changes; any if the epoch that lasts
@@ -195,7 +192,7 @@ mod tests {
     }
 
     fn epochs(starts: &[EpochStart]) -> EpochHistory {
-        EpochHistory::new([7; 16], starts.to_vec()).unwrap()
+        EpochHistory::new(starts.to_vec()).unwrap()
     }
 
     #[test]
@@ -208,10 +205,7 @@ mod tests {
                 .map(|n| start(n, 1, n))
                 .collect(),
         ] {
-            assert_eq!(
-                EpochHistory::new([7; 16], starts),
-                Err(EpochHistoryError::Invalid)
-            );
+            assert_eq!(EpochHistory::new(starts), Err(EpochHistoryError::Invalid));
         }
     }
 
@@ -252,5 +246,31 @@ mod tests {
         assert_eq!(new.fork(&rival), Sequence(6));
         assert_eq!(new.fork(&new), Sequence(u64::MAX));
         assert_eq!(new.fork(&stranger), Sequence(0));
+    }
+
+    #[test]
+    fn a_replica_that_is_behind_is_promoted_from_where_it_is() {
+        let known = epochs(&[start(1, 1, 0), start(2, 2, 8), start(3, 3, 9)]);
+        let promoted = known.promoted(Epoch(4), EpochId([4; 16]), Sequence(8));
+        let expected = [start(1, 1, 0), start(2, 2, 8), start(4, 4, 8)];
+        assert_eq!(promoted.unwrap().starts(), expected);
+        let promoted = known.promoted(Epoch(4), EpochId([4; 16]), Sequence(7));
+        assert_eq!(promoted.unwrap().starts(), [start(1, 1, 0), start(4, 4, 7)]);
+        let passed = known.promoted(Epoch(3), EpochId([4; 16]), Sequence(7));
+        assert!(passed.is_err());
+    }
+
+    #[test]
+    fn the_oldest_epochs_are_forgotten() {
+        let mut long = EpochHistory::first(EpochId([0; 16]));
+        for epoch in 2..=EPOCH_HISTORY_EPOCHS as u64 + 5 {
+            long = long
+                .promoted(Epoch(epoch), EpochId([1; 16]), Sequence(epoch))
+                .unwrap();
+        }
+        assert_eq!(long.starts().len(), EPOCH_HISTORY_EPOCHS);
+        assert_eq!(long.starts()[0].epoch, Epoch(6));
+        assert_eq!(long.epoch_of(Sequence(6)), None);
+        assert_eq!(long.epoch_of(Sequence(7)), Some(Epoch(6)));
     }
 }

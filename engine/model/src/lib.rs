@@ -12,9 +12,11 @@ pub mod cidr;
 pub mod clock;
 mod command;
 pub mod copy;
+mod divergence;
 pub mod duration;
 mod epoch_history;
 mod follow_error;
+mod health;
 mod ids;
 pub mod limits;
 mod list;
@@ -30,12 +32,15 @@ mod verdict;
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
 pub use command::{
-    Command, CommandError, DeleteKey, FieldChanges, ImportKey, IssueKey, Outcome, Rejection,
-    RevokeKey, RevokeWhere, RotateKey, Rotation, UpdateKey,
+    Command, CommandError, DeleteKey, Done, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
+    Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
+    UpdateKey,
 };
 pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
+pub use divergence::Divergence;
 pub use epoch_history::{CopyName, EpochHistory, EpochHistoryError, EpochId, EpochStart};
 pub use follow_error::FollowError;
+pub use health::Health;
 pub use ids::{Epoch, InvalidKeyId, KeyId, KeyKind, Position, Sequence, ShardId, TenantId};
 pub use list::{ListQuery, Page, Selection};
 pub use log::{LogRead, LoggedChange, ReadLimits};

@@ -15,6 +15,8 @@ pub enum Mode {
 /// What is durable with a node, besides its changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
+    /// What all nodes of one fleet have in common. Drawn when the first database is created.
+    pub cluster: [u8; 16],
     /// The epochs that it knows.
     pub epochs: EpochHistory,
     /// Whether the newest of them is its own.

@@ -1,4 +1,4 @@
-//! The bytes of a backup.
+//! Encoding and decoding of a backup.
 //!
 //! ```text
 //! "TALOSBAK"   u32 version
@@ -14,13 +14,14 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use super::{BackupCounts, BackupHead};
 
-/// What every backup begins with.
+/// The first bytes of every backup.
 pub const MAGIC: &[u8; 8] = b"TALOSBAK";
 /// The version that this release writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
-/// Bytes of a frame before its body.
+/// Bytes of a frame before its body: length and checksum.
 pub const FRAME_HEAD_BYTES: usize = 8;
-/// The longest body. A frame of rows ends with the row that goes beyond what is wanted, and rows are far shorter than that.
+/// Maximum size of a body. A frame of rows exceeds its wanted size by at most one row, and rows are
+/// far shorter than the difference.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 
 const HEAD: u8 = 1;
@@ -30,11 +31,11 @@ const END: u8 = 3;
 /// The body of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
-    /// What the backup says of itself.
-    CommitPosition(BackupHead),
+    /// The description of the backup.
+    Head(BackupHead),
     /// Some rows.
-    RecordReader(CopyChunk),
-    /// The end.
+    Rows(CopyChunk),
+    /// The end: counts, and the SHA-256 of everything before this frame.
     End(BackupCounts, [u8; 32]),
 }
 
@@ -78,12 +79,12 @@ struct EndV1 {
     digest: [u8; 32],
 }
 
-/// What a backup begins with.
+/// Magic and version, the bytes before the first frame.
 pub fn preamble() -> Vec<u8> {
     [MAGIC.as_slice(), &VERSION.to_le_bytes()].concat()
 }
 
-/// The checksum of a frame.
+/// The CRC-32C of a frame: of the length's bytes and the body.
 pub fn checksum(length: [u8; 4], body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), body)
 }
@@ -95,11 +96,11 @@ pub fn frame(body: &[u8]) -> Vec<u8> {
     [&length, &sum, body].concat()
 }
 
-/// The bytes of a body.
+/// Encodes a body.
 pub fn encode(body: &Body) -> Result<Vec<u8>, String> {
     let (kind, fields) = match body {
-        Body::CommitPosition(head) => (HEAD, wincode::serialize(&head_fields(head))),
-        Body::RecordReader(chunk) => {
+        Body::Head(head) => (HEAD, wincode::serialize(&head_fields(head))),
+        Body::Rows(chunk) => {
             let row = |row: &CopyRow| RowV1 {
                 family: row.family,
                 key: row.key.clone(),
@@ -136,14 +137,14 @@ fn head_fields(head: &BackupHead) -> HeadV1 {
         time_ms: head.time.0,
         epoch: head.position.epoch.0,
         sequence: head.position.sequence.0,
-        cluster: head.epochs.cluster(),
+        cluster: head.cluster,
         starts: head.epochs.starts().iter().map(start).collect(),
         shards: head.shards,
         release: head.release.clone(),
     }
 }
 
-/// The body that these bytes are; `None` when they are none.
+/// Decodes a body; `None` when the bytes are not one.
 pub fn decode(bytes: &[u8]) -> Option<Body> {
     let (&kind, fields) = bytes.split_first()?;
     match kind {
@@ -155,7 +156,7 @@ pub fn decode(bytes: &[u8]) -> Option<Body> {
                 key: row.key,
                 value: row.value,
             };
-            Some(Body::RecordReader(CopyChunk {
+            Some(Body::Rows(CopyChunk {
                 rows: fields.rows.into_iter().map(row).collect(),
                 end: if fields.is_last {
                     CopyEnd::Last
@@ -192,13 +193,12 @@ fn decode_head(fields: &[u8]) -> Option<Body> {
             epoch: Epoch(fields.epoch),
             sequence: Sequence(fields.sequence),
         },
-        epochs: EpochHistory::new(fields.cluster, starts).ok()?,
+        cluster: fields.cluster,
+        epochs: EpochHistory::new(starts).ok()?,
         shards: fields.shards,
         release: fields.release,
     };
-    head.epochs
-        .has(head.position)
-        .then_some(Body::CommitPosition(head))
+    head.epochs.has(head.position).then_some(Body::Head(head))
 }
 
 #[cfg(test)]
@@ -206,23 +206,21 @@ mod tests {
     use super::*;
 
     fn epochs() -> EpochHistory {
-        EpochHistory::new(
-            [7; 16],
-            vec![EpochStart {
-                epoch: Epoch(1),
-                id: EpochId([8; 16]),
-                after: Sequence(0),
-            }],
-        )
+        EpochHistory::new(vec![EpochStart {
+            epoch: Epoch(1),
+            id: EpochId([8; 16]),
+            after: Sequence(0),
+        }])
         .unwrap()
     }
 
     /// The bytes in `docs/FORMAT.md`.
     #[test]
     fn bodies_have_these_bytes() {
-        let head = Body::CommitPosition(BackupHead {
+        let head = Body::Head(BackupHead {
             time: UnixMillis(1),
             position: "1.2".parse().unwrap(),
+            cluster: [7; 16],
             epochs: epochs(),
             shards: 2,
             release: "r".to_owned(),
@@ -243,7 +241,7 @@ mod tests {
             b"r".to_vec(),
         ];
         assert_eq!(encode(&head).unwrap(), expected.concat());
-        let rows = Body::RecordReader(CopyChunk {
+        let rows = Body::Rows(CopyChunk {
             rows: vec![CopyRow {
                 family: 3,
                 key: b"k".to_vec(),
@@ -291,13 +289,11 @@ mod tests {
         let of_no_epoch = BackupHead {
             time: UnixMillis(1),
             position: "2.2".parse().unwrap(),
+            cluster: [7; 16],
             epochs: epochs(),
             shards: 2,
             release: String::new(),
         };
-        assert_eq!(
-            decode(&encode(&Body::CommitPosition(of_no_epoch)).unwrap()),
-            None
-        );
+        assert_eq!(decode(&encode(&Body::Head(of_no_epoch)).unwrap()), None);
     }
 }

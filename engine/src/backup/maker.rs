@@ -1,7 +1,7 @@
-//! Making a backup, a part at a time.
+//! Makes a backup, one part at a time.
 
 use sha2::{Digest as _, Sha256};
-use talos_model::{CopyCursor, CopyEnd, ReadLimits, clock};
+use talos_model::{CopyCursor, CopyEnd, NodeState, ReadLimits, clock};
 
 use super::format::{self, Body};
 use super::{BackupCounts, BackupHead};
@@ -10,8 +10,8 @@ use crate::limits::BACKUP_ROWS_AT_ONCE;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::storage::count_row;
 
-/// A backup of a running node that is being made. The node goes on with everything; as long as this lives, the files of its time
-/// are kept.
+/// A backup of a running node that is being made. The node keeps serving. While this value lives,
+/// RocksDB keeps the files of the backup's moment.
 pub struct BackupMaker {
     snapshot: Snapshot,
     head: BackupHead,
@@ -21,28 +21,34 @@ pub struct BackupMaker {
 }
 
 enum Next {
-    CommitPosition,
-    RecordReader(CopyCursor),
+    Head,
+    /// Rows after the cursor.
+    Rows(CopyCursor),
     End,
-    Nothing,
+    Done,
 }
 
 impl Engine {
-    /// Begins a backup of everything as it is now. `release` is for people. Waits for the disk, as does all that follows.
+    /// Begins a backup of the present state. `release` is the node's release, for display. Waits
+    /// for the disk, as do all methods of [`BackupMaker`].
     ///
     /// # Errors
     /// See [`SnapshotError`].
     pub fn backup(&self, release: &str) -> Result<BackupMaker, SnapshotError> {
         let time = clock::now();
         let snapshot = self.snapshot()?;
-        let (position, epochs) = (snapshot.position(), self.standing().epochs);
+        let position = snapshot.position();
+        let NodeState {
+            cluster, epochs, ..
+        } = self.standing();
         if !epochs.has(position) {
-            // A copy of another node began in between.
+            // A copy of another node began between the two calls.
             return Err(SnapshotError::Incomplete);
         }
         let head = BackupHead {
             time,
             position,
+            cluster,
             epochs,
             shards: self.shard_count(),
             release: release.to_owned(),
@@ -50,7 +56,7 @@ impl Engine {
         Ok(BackupMaker {
             snapshot,
             head,
-            next: Next::CommitPosition,
+            next: Next::Head,
             counts: BackupCounts::default(),
             digest: Sha256::new(),
         })
@@ -58,40 +64,40 @@ impl Engine {
 }
 
 impl BackupMaker {
-    /// What the backup says of itself.
+    /// Description of the backup.
     #[must_use]
     pub fn head(&self) -> &BackupHead {
         &self.head
     }
 
-    /// The next bytes; `None` after the last. About as many as [`BACKUP_ROWS_AT_ONCE`] says.
+    /// The next bytes, about as many as [`BACKUP_ROWS_AT_ONCE`] allows; `None` after the last.
     ///
     /// # Errors
     /// When storage cannot be read.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>, SnapshotError> {
         let part = match &self.next {
-            Next::CommitPosition => {
-                let frame = frame(&Body::CommitPosition(self.head.clone()))?;
-                self.next = Next::RecordReader(CopyCursor::default());
+            Next::Head => {
+                let frame = frame(&Body::Head(self.head.clone()))?;
+                self.next = Next::Rows(CopyCursor::default());
                 [format::preamble(), frame].concat()
             }
-            Next::RecordReader(after) => {
+            Next::Rows(after) => {
                 let chunk = self.snapshot.read(after, BACKUP_ROWS_AT_ONCE)?;
                 for row in &chunk.rows {
                     count_row(row, &mut self.counts)?;
                 }
                 self.next = match chunk.rows.last() {
-                    Some(row) if chunk.end == CopyEnd::More => Next::RecordReader(row.cursor()),
+                    Some(row) if chunk.end == CopyEnd::More => Next::Rows(row.cursor()),
                     _ => Next::End,
                 };
-                frame(&Body::RecordReader(chunk))?
+                frame(&Body::Rows(chunk))?
             }
             Next::End => {
-                self.next = Next::Nothing;
+                self.next = Next::Done;
                 let digest = self.digest.clone().finalize();
                 return frame(&Body::End(self.counts, digest.into())).map(Some);
             }
-            Next::Nothing => return Ok(None),
+            Next::Done => return Ok(None),
         };
         self.digest.update(&part);
         Ok(Some(part))

@@ -1,10 +1,13 @@
-//! Backups: everything that a node held at one position, as one stream of bytes, and the way back.
+//! Backup and restore. A backup is a stream of bytes with everything that a node held at one
+//! position.
 //!
-//! Guarantees: a backup is what verifications saw at its position, no matter what was written meanwhile. A stream that was cut
-//! off, or in which a bit was turned, is told from a whole one before anything of it is used. What was brought back takes no
-//! commands before all that is to be in it is in it, and then begins an epoch of its own.
+//! Guarantees:
+//! - A backup has the state that verifications saw at its position. Later writes do not change it.
+//! - A truncated or damaged stream is detected before any of it is used.
+//! - A restored database accepts no commands before it is complete. Then it begins a new epoch.
 //!
-//! No secret is in a backup, for none is in a database: keys are there by their ids.
+//! A backup contains no secrets, because the database contains none: it identifies keys by their
+//! ids.
 
 mod format;
 mod maker;
@@ -20,22 +23,24 @@ pub use restore::{RestoreError, Restored, Since, restore};
 use talos_model::clock::UnixMillis;
 use talos_model::{EpochHistory, Position};
 
-/// What a backup says of itself.
+/// Description of a backup, at its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupHead {
-    /// When it was begun.
+    /// When the backup was begun.
     pub time: UnixMillis,
-    /// The last change that it contains.
+    /// The last change in the backup.
     pub position: Position,
+    /// The cluster of the node.
+    pub cluster: [u8; 16],
     /// The epochs that the node knew.
     pub epochs: EpochHistory,
     /// How many shards the node has.
     pub shards: u16,
-    /// The release of the node, for people.
+    /// The release of the node, for display.
     pub release: String,
 }
 
-/// What a backup holds.
+/// Number of entries in a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackupCounts {
     /// Keys.
@@ -44,41 +49,41 @@ pub struct BackupCounts {
     pub requests: u64,
     /// Times of last use.
     pub uses: u64,
-    /// RecordReader of any kind.
+    /// Rows of every kind together.
     pub rows: u64,
 }
 
-/// Why bytes are not a backup that can be used.
+/// Why a backup cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// They cannot be read; for the operator.
+    /// The bytes cannot be read; for the operator.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// They are something else.
+    /// The bytes are not a backup.
     #[error("this is not a backup of Talos")]
     Foreign,
-    /// A later release wrote them: use that release.
+    /// A newer release wrote the backup: use that release.
     #[error(
         "this backup has format {found}, and this release reads up to {supported}: use a newer release"
     )]
     Newer {
         /// The version found.
         found: u32,
-        /// The newest that is read.
+        /// The newest version that this release reads.
         supported: u32,
     },
-    /// They end too early: take another backup.
+    /// The backup is truncated: take another one.
     #[error("this backup is cut off: it ends after {after} bytes, in the midst of it")]
     CutOff {
         /// How many bytes there are.
         after: u64,
     },
-    /// They are not what was written: take another backup.
+    /// The bytes are not those that were written: take another backup.
     #[error("this backup is damaged: {what}, in the {at} bytes before")]
     Damaged {
-        /// Up to which byte there is damage.
+        /// The damage is before this byte.
         at: u64,
-        /// What does not fit.
+        /// What is wrong.
         what: String,
     },
 }

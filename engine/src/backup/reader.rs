@@ -1,4 +1,4 @@
-//! Reading a backup, with every check that its bytes allow.
+//! Reads a backup and checks everything that its bytes allow to check.
 
 use std::io::{self, Read};
 
@@ -10,14 +10,14 @@ use super::format::{self, Body, FRAME_HEAD_BYTES, MAGIC, VERSION};
 use super::{BackupCounts, BackupError, BackupHead};
 use crate::storage::count_row;
 
-/// A backup that was read to its end, and is whole.
+/// A backup that was read to its end without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// What it says of itself.
+    /// Its description.
     pub head: BackupHead,
-    /// What it holds.
+    /// Its number of entries.
     pub counts: BackupCounts,
-    /// How long it is.
+    /// Its length in bytes.
     pub bytes: u64,
 }
 
@@ -29,14 +29,14 @@ pub struct BackupReader<R> {
     digest: Sha256,
     bytes: u64,
     last: CopyCursor,
-    /// Whether the last rows have come.
+    /// Whether the last rows were read.
     is_complete: bool,
-    /// Bytes of the last row: the change that the backup is consistent with.
+    /// Value of the last row: the last change in the backup.
     last_change: Option<Vec<u8>>,
 }
 
 impl<R: Read> BackupReader<R> {
-    /// Reads what the backup says of itself.
+    /// Reads the beginning of the backup.
     ///
     /// # Errors
     /// See [`BackupError`].
@@ -62,13 +62,13 @@ impl<R: Read> BackupReader<R> {
             }
             _ => return Err(BackupError::Foreign),
         }
-        let mut reader = Reading {
+        let mut reader = FrameReader {
             source: &mut source,
             digest: Sha256::new_with_prefix(preamble),
             bytes: preamble.len() as u64,
         };
         let (body, digest) = reader.frame()?;
-        let Body::CommitPosition(head) = body else {
+        let Body::Head(head) = body else {
             return Err(reader.damaged("it does not begin with its head"));
         };
         let (digest, bytes) = (digest.after, reader.bytes);
@@ -84,34 +84,34 @@ impl<R: Read> BackupReader<R> {
         })
     }
 
-    /// What the backup says of itself.
+    /// Description of the backup.
     pub fn head(&self) -> &BackupHead {
         &self.head
     }
 
-    /// What has been read so far.
+    /// Number of entries that were read so far.
     pub fn counts(&self) -> BackupCounts {
         self.counts
     }
 
-    /// The change that the backup is consistent with, as the log has it, once that was read.
+    /// The bytes of the last change in the backup; `None` until it was read, or if there is none.
     pub fn last_change(&self) -> Option<&[u8]> {
         self.last_change.as_deref()
     }
 
-    /// The next rows; `None` at the end, up to which everything was whole.
+    /// The next rows; `None` at the end of a backup without damage.
     ///
     /// # Errors
     /// See [`BackupError`].
     pub fn next_rows(&mut self) -> Result<Option<CopyChunk>, BackupError> {
-        let mut reader = Reading {
+        let mut reader = FrameReader {
             source: &mut self.source,
             digest: self.digest.clone(),
             bytes: self.bytes,
         };
         let (body, digest) = reader.frame()?;
         match body {
-            Body::RecordReader(chunk) if !self.is_complete => {
+            Body::Rows(chunk) if !self.is_complete => {
                 self.bytes = reader.bytes;
                 self.digest = digest.after;
                 self.take(&chunk)?;
@@ -120,7 +120,7 @@ impl<R: Read> BackupReader<R> {
             Body::End(counts, found) if self.is_complete => {
                 let is_same = digest.before.finalize().as_slice() == found;
                 if !is_same || counts != self.counts {
-                    return Err(reader.damaged("its closing sum is another one"));
+                    return Err(reader.damaged("its closing sum does not match"));
                 }
                 if fill(reader.source, &mut [0])? > 0 {
                     return Err(reader.damaged("something follows its end"));
@@ -132,7 +132,7 @@ impl<R: Read> BackupReader<R> {
         }
     }
 
-    /// Reads all of it.
+    /// Reads the backup to its end.
     ///
     /// # Errors
     /// See [`BackupError`].
@@ -141,7 +141,7 @@ impl<R: Read> BackupReader<R> {
         Ok(self.checked())
     }
 
-    /// What was read, after [`BackupReader::next_rows`] has found the end.
+    /// Summary of the backup. Call it after [`BackupReader::next_rows`] returned `None`.
     pub fn checked(self) -> Checked {
         Checked {
             head: self.head,
@@ -178,22 +178,23 @@ impl<R: Read> BackupReader<R> {
     }
 }
 
-struct Reading<'r, R> {
+/// Reads frames. The caller keeps its digest and length only when the frame is valid.
+struct FrameReader<'r, R> {
     source: &'r mut R,
     digest: Sha256,
     bytes: u64,
 }
 
-/// The digest of everything before a frame, and with it.
+/// The digest of all bytes before a frame, and of all bytes including the frame.
 struct Digests {
     before: Sha256,
     after: Sha256,
 }
 
-impl<R: Read> Reading<'_, R> {
+impl<R: Read> FrameReader<'_, R> {
     fn frame(&mut self) -> Result<(Body, Digests), BackupError> {
         let mut head = [0; FRAME_HEAD_BYTES];
-        self.exactly(&mut head)?;
+        self.fill(&mut head)?;
         let (length, sum) = head.split_at(4);
         let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
         let body_bytes = usize::try_from(number(length)).unwrap_or(usize::MAX);
@@ -201,7 +202,7 @@ impl<R: Read> Reading<'_, R> {
             return Err(self.damaged("a part is too long"));
         }
         let mut body = vec![0; body_bytes];
-        self.exactly(&mut body)?;
+        self.fill(&mut body)?;
         if format::checksum(number(length).to_le_bytes(), &body) != number(sum) {
             return Err(self.damaged("the checksum of a part does not match"));
         }
@@ -213,7 +214,7 @@ impl<R: Read> Reading<'_, R> {
         Ok((body, Digests { before, after }))
     }
 
-    fn exactly(&mut self, buffer: &mut [u8]) -> Result<(), BackupError> {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), BackupError> {
         let filled = fill(self.source, buffer)?;
         self.bytes += filled as u64;
         if filled < buffer.len() {
@@ -230,7 +231,7 @@ impl<R: Read> Reading<'_, R> {
     }
 }
 
-/// Reads until `buffer` is full, or the source ends; how much there was.
+/// Reads until `buffer` is full or the source ends. Returns how many bytes were read.
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {

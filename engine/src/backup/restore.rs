@@ -1,7 +1,8 @@
-//! The way back: a backup becomes a database, with what has happened since.
+//! Restore: makes a database from a backup and the changes since.
 //!
-//! Nothing is written before the backup was read to its end and the log was found to go on where the backup ends. The database is
-//! a replica's until its last step, and is not opened as another one: whatever interrupts a restore leaves nothing that serves.
+//! Nothing is written before the whole backup was checked and the log is known to continue from it.
+//! The database is a replica until the last step, and a replica's database does not open as a
+//! primary. So an interrupted restore never leaves a database that serves.
 
 use std::fs;
 use std::io::{Read, Seek};
@@ -19,45 +20,45 @@ use crate::storage::{OldLog, OldLogError, Retention};
 
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
 
-/// What has happened since the backup.
+/// Where the changes since the backup come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since<'a> {
-    /// What the log in this data directory says.
+    /// The log in this data directory.
     Log(&'a Path),
-    /// Nothing is known of it: it is lost, revocations too.
+    /// Nowhere: all changes since the backup are lost, revocations included.
     Unknown,
 }
 
-/// A database that was made of a backup.
+/// A restored database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// The backup.
     pub backup: Checked,
-    /// How many changes since then were found and taken.
+    /// How many changes of the log were applied.
     pub changes: u64,
-    /// The last change that the database holds. What comes next is of a new epoch.
+    /// The last change in the database. The next one will be in a new epoch.
     pub position: Position,
-    /// The epoch that it has begun.
+    /// The new epoch.
     pub epoch: u64,
-    /// The last change that was acknowledged, where the log has lost its end.
+    /// The last acknowledged change, if the log has lost its end.
     pub acknowledged: Option<Position>,
 }
 
-/// Why there is no database.
+/// Why a restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The backup cannot be used.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// There is something where the database is to be.
+    /// The target directory is not empty.
     #[error("{} is not empty: name a new directory", .0.display())]
     NotEmpty(PathBuf),
-    /// The directory cannot be looked at.
+    /// The target directory cannot be read.
     #[error("{}: {source}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The log cannot be used.
@@ -65,14 +66,14 @@ pub enum RestoreError {
     Log {
         /// The data directory.
         path: PathBuf,
-        /// What is the matter with it.
+        /// Why.
         source: OldLogError,
     },
-    /// The new database does not open.
+    /// The new database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The new database does not take what it is given.
-    #[error("the restored database did not take a part: {source}; remove {} and try again", path.display())]
+    /// The new database rejected a part of the backup or a change.
+    #[error("the restored database rejected a part: {source}; remove {} and try again", path.display())]
     Refused {
         /// The new directory.
         path: PathBuf,
@@ -81,7 +82,8 @@ pub enum RestoreError {
     },
 }
 
-/// Makes a database in the new or empty directory `to` of a backup. `progress` is called with the number of keys that are there.
+/// Restores `backup` into the new or empty directory `to`. Calls `progress` with the number of keys
+/// restored so far.
 ///
 /// # Errors
 /// See [`RestoreError`].
@@ -98,7 +100,11 @@ pub fn restore<R: Read + Seek>(
     let checked = reader.checked();
     let head = &checked.head;
     let log = match since {
-        Since::Log(path) => Some(Found::in_directory(path, head, last_change.as_deref())?),
+        Since::Log(path) => Some(ContinuingLog::in_directory(
+            path,
+            head,
+            last_change.as_deref(),
+        )?),
         Since::Unknown => None,
     };
     must_be_empty(to)?;
@@ -111,20 +117,20 @@ pub fn restore<R: Read + Seek>(
     let mut reader = BackupReader::open(&mut backup)?;
     install(&engine, &mut reader, refused, &mut progress)?;
     let mut changes = 0;
-    if let Some(found) = &log {
-        let known = found.log.epochs();
+    if let Some(continuing) = &log {
+        let known = continuing.log.epochs();
         if known.newest() >= checked.head.epochs.newest() {
             engine.adopt(known.clone()).map_err(refused)?;
         }
-        changes = found.replay(&engine, refused)?;
+        changes = continuing.replay(&engine, refused)?;
     }
-    // The last step: only now it may become what it is to be.
+    // The last step: only a complete database may become a primary.
     engine.promote(None).map_err(refused)?;
     let restored = Restored {
         changes,
-        position: engine.head(),
+        position: engine.committed(),
         epoch: engine.standing().epochs.newest().0,
-        acknowledged: log.and_then(|found| found.log.lost_after()),
+        acknowledged: log.and_then(|continuing| continuing.log.lost_acknowledged()),
         backup: checked,
     };
     engine.shutdown();
@@ -145,8 +151,9 @@ fn install<R: Read>(
         digest: None,
         cursor: CopyCursor::default(),
     };
-    let (epochs, name) = (reader.head().epochs.clone(), place.name);
-    engine.begin_copy(epochs, place).map_err(&refused)?;
+    let (head, name) = (reader.head(), place.name);
+    let begun = engine.begin_copy(head.cluster, head.epochs.clone(), place);
+    begun.map_err(&refused)?;
     while let Some(chunk) = reader.next_rows()? {
         engine.install(name, chunk).map_err(&refused)?;
         progress(reader.counts().keys);
@@ -154,23 +161,23 @@ fn install<R: Read>(
     Ok(())
 }
 
-/// A log that goes on where the backup ends.
-struct Found<'a> {
+/// A log that continues from the end of the backup.
+struct ContinuingLog<'a> {
     path: &'a Path,
     log: OldLog,
 }
 
-impl<'a> Found<'a> {
+impl<'a> ContinuingLog<'a> {
     fn in_directory(
         path: &'a Path,
         head: &BackupHead,
         last_change: Option<&[u8]>,
     ) -> Result<Self, RestoreError> {
         let log = OldLog::open(path).and_then(|log| {
-            log.must_reach(head.position, &head.epochs)?;
+            log.check_continues(head.position, &head.epochs)?;
             let logged = log.change_at(head.position)?;
             match (&logged, last_change) {
-                // The change at which the backup ends is another one there.
+                // The log has a different change at the backup's last position.
                 (Some(logged), Some(last)) if logged != last => Err(OldLogError::Another),
                 _ => Ok(log),
             }
@@ -191,7 +198,7 @@ impl<'a> Found<'a> {
     ) -> Result<u64, RestoreError> {
         let mut count = 0;
         loop {
-            let after = engine.head();
+            let after = engine.committed();
             let changes = self
                 .log
                 .changes_after(after, RESTORE_CHANGES_AT_ONCE)
@@ -218,7 +225,7 @@ fn must_be_empty(to: &Path) -> Result<(), RestoreError> {
         entries => entries.map_err(failed)?,
     };
     for entry in entries {
-        // A volume of its own has it.
+        // The root of a file system has it.
         if entry.map_err(failed)?.file_name() != "lost+found" {
             return Err(RestoreError::NotEmpty(to.to_owned()));
         }
@@ -226,7 +233,7 @@ fn must_be_empty(to: &Path) -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// Nobody verifies anything here, so the keyring means nothing.
+/// Options for the restore. The keyring is empty, because nothing is verified.
 fn options(to: &Path, head: &BackupHead) -> Options {
     Options {
         path: to.to_owned(),

@@ -27,9 +27,7 @@ pub use stage::{Credential, Prepared};
 
 use stage::Stage;
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{
-    Change, CommandError, Event, FollowError, Mode, Outcome, Position, RecordKey, Subject,
-};
+use talos_model::{Change, CommandError, Event, FollowError, Mode, Position, RecordKey, Subject};
 
 use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
@@ -38,13 +36,9 @@ use crate::notify::Notify;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
-/// Called exactly once: when the command is durable and published, or when it is refused.
-pub type Done = Box<dyn FnOnce(Result<Outcome, CommandError>) + Send>;
-
 struct CommandJob {
     command: Prepared,
     now: UnixMillis,
-    done: Done,
 }
 
 enum Job {
@@ -115,12 +109,12 @@ impl Committer {
         self.live_keys_max.store(live_keys_max, Ordering::Relaxed);
     }
 
-    /// Queues a command. If the queue does not take it, calls `done` at once.
-    pub fn submit(&self, command: Prepared, now: UnixMillis, done: Done) {
-        self.queue(Job::Command(CommandJob { command, now, done }));
+    /// Queues a command. If the queue does not take it, the command is refused at once.
+    pub fn submit(&self, command: Prepared, now: UnixMillis) {
+        self.queue(Job::Command(CommandJob { command, now }));
     }
 
-    /// Queues a command of replication. If the queue does not take it, calls `done` at once.
+    /// Queues a command of replication. If the queue does not take it, `done` is called at once.
     pub fn submit_replication(&self, command: ReplicationCommand, done: ReplicationDone) {
         self.queue(Job::Replication(command, done));
     }
@@ -169,7 +163,7 @@ impl Committer {
 impl Job {
     fn refuse(self, command_error: CommandError, follow_error: FollowError) {
         match self {
-            Self::Command(job) => (job.done)(Err(command_error)),
+            Self::Command(job) => job.command.refuse(command_error),
             Self::Replication(_, done) => done(Err(follow_error)),
         }
     }
@@ -223,7 +217,10 @@ impl Worker {
             return;
         }
         if let Some(reason) = self.latch.get() {
-            return refuse(group.into_iter().map(|job| job.done), reason);
+            for job in group {
+                job.command.refuse(CommandError::Latched(reason.clone()));
+            }
+            return;
         }
         let (mode, epoch) = {
             let membership = self.membership();
@@ -231,7 +228,7 @@ impl Worker {
         };
         if mode == Mode::Replica {
             for job in group {
-                (job.done)(Err(CommandError::Replica));
+                job.command.refuse(CommandError::Replica);
             }
             return;
         }
@@ -248,15 +245,18 @@ impl Worker {
         );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| (job.done, stage.apply(job.command, job.now)))
+            .map(|job| stage.apply(job.command, job.now))
             .collect();
         if let Err(error) = append(&mut *self.journal, &self.commit_position, &stage.group()) {
             let reason = self.stop_writes(&error);
-            return refuse(answers.into_iter().map(|(done, _)| done), &reason);
+            for answer in answers {
+                answer.give(Err(CommandError::Latched(reason.clone())));
+            }
+            return;
         }
         self.publish(&stage.into_changes());
-        for (done, answer) in answers {
-            done(answer);
+        for answer in answers {
+            answer.give(Ok(()));
         }
     }
 
@@ -314,10 +314,4 @@ fn append(
     journal
         .append(group)
         .inspect_err(|_| commit_position.abandon())
-}
-
-fn refuse(waiting: impl Iterator<Item = Done>, reason: &str) {
-    for done in waiting {
-        done(Err(CommandError::Latched(reason.to_owned())));
-    }
 }

@@ -24,7 +24,11 @@ impl Worker {
             ReplicationCommand::Adopt(epochs) => self.adopt(epochs),
             ReplicationCommand::Promote(epoch, id) => self.promote(epoch, id),
             ReplicationCommand::StepDown => self.step_down(),
-            ReplicationCommand::BeginCopy(epochs, place) => self.begin_copy(epochs, place),
+            ReplicationCommand::BeginCopy {
+                cluster,
+                epochs,
+                place,
+            } => self.begin_copy(cluster, epochs, &place),
             ReplicationCommand::Install(name, chunk) => self.install(name, chunk),
         }?;
         Ok(self.last)
@@ -112,37 +116,46 @@ impl Worker {
         epochs: EpochHistory,
         leadership: Leadership,
     ) -> Result<(), FollowError> {
-        let write = MembershipWrite::EpochHistory(&epochs, leadership);
+        let mut state = self.membership().standing.clone();
+        state.epochs = epochs;
+        state.leadership = leadership;
+        let write = MembershipWrite::EpochHistory(&state);
         let written = self.journal.write_membership(&write);
         written.map_err(|error| self.write_error(&error))?;
         let mut membership = self.membership();
         membership.mode = mode;
-        membership.standing.epochs = epochs;
-        membership.standing.leadership = leadership;
+        membership.standing = state;
         drop(membership);
         // A new primary continues the bulk revocations that the old one has not finished.
         self.catch_up.ring();
         Ok(())
     }
 
-    fn begin_copy(&mut self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
+    fn begin_copy(
+        &mut self,
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: &CopyPlace,
+    ) -> Result<(), FollowError> {
         let state = self.replica_state()?;
         check_not_older(&state.epochs, &epochs)?;
         if !epochs.has(place.position) || place.cursor != CopyCursor::default() {
             return Err(FollowError::Malformed("the beginning of a copy".to_owned()));
         }
         self.verifier.close();
-        let write = MembershipWrite::BeginCopy(&epochs, &place);
+        let state = NodeState {
+            cluster,
+            epochs,
+            leadership: Leadership::Other,
+            copying: Some(place.clone()),
+        };
+        let write = MembershipWrite::BeginCopy(&state, place);
         // The verifier stays closed after any error: the content of the disk is unknown.
         let written = self.journal.write_membership(&write);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.last = Position::START;
-        self.membership().standing = NodeState {
-            epochs,
-            leadership: Leadership::Other,
-            copying: Some(place),
-        };
+        self.membership().standing = state;
         Ok(())
     }
 

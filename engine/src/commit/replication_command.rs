@@ -16,7 +16,12 @@ pub enum ReplicationCommand {
     /// Become a replica.
     StepDown,
     /// Delete everything and begin a copy.
-    BeginCopy(EpochHistory, CopyPlace),
+    BeginCopy {
+        /// The cluster of the primary.
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: CopyPlace,
+    },
     /// Add rows to the copy of this name.
     Install(CopyName, CopyChunk),
 }

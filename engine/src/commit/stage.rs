@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event, ImportKey, IssueKey,
-    KeyId, KeyKind, Outcome, Position, Record, RecordKey, Rejection, Revocation, RevokeKey,
-    RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey, Visibility,
+    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Done, Event, ImportKey,
+    ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey, Rejection,
+    Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey,
+    Visibility,
 };
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
 
 /// A command with all that was drawn or read before it was queued (ids, credentials), so that
-/// applying it is pure.
+/// applying it is pure; and the callback that receives its outcome.
 pub enum Prepared {
     /// Create a key with this id and credential.
     Issue {
@@ -23,36 +24,74 @@ pub enum Prepared {
         command: IssueKey,
         /// The id of the key. Not used if an earlier command with the same request id made the key.
         uuid: Uuid,
-        /// The credential of the key.
-        credential: Credential,
+        /// The credential of the key. `None` if there is no prefix for keys of this visibility.
+        credential: Option<Credential>,
+        /// Receives the outcome.
+        done: Done<Issued>,
     },
     /// Import a key.
-    Import(ImportKey),
+    Import(ImportKey, Done<Record>),
     /// Import many keys.
-    ImportMany(Vec<ImportKey>),
+    ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
     /// Update a key.
-    Update(UpdateKey),
+    Update(UpdateKey, Done<Record>),
     /// Rotate a key.
     Rotate {
         /// The command.
         command: RotateKey,
         /// The id of the new key.
         uuid: Uuid,
-        /// The credential if the new key is secret.
-        secret: Credential,
+        /// The credential if the new key is secret. `None` if there is no prefix for secret keys.
+        secret: Option<Credential>,
         /// The credential if the new key is public. `None` if there is no prefix for public keys.
         public: Option<Credential>,
+        /// Receives the outcome.
+        done: Done<Rotation>,
     },
     /// Revoke a key.
-    Revoke(RevokeKey),
+    Revoke(RevokeKey, Done<Record>),
     /// Revoke all keys that match, by a bulk revocation of this id.
-    RevokeWhere(RevokeWhere, Uuid),
+    RevokeWhere(RevokeWhere, Uuid, Done<BulkRevocation>),
     /// Write the effect of the bulk revocations into the records of these keys.
-    EndByBulkRevocations(Vec<RecordKey>),
+    EndByBulkRevocations(Vec<RecordKey>, Done<()>),
     /// Remove a bulk revocation after all its records are written.
-    FinishBulkRevocation(Uuid),
+    FinishBulkRevocation(Uuid, Done<()>),
     /// Delete a key.
-    Delete(DeleteKey),
+    Delete(DeleteKey, Done<Record>),
+}
+
+impl Prepared {
+    /// Refuses the command with `error`.
+    pub fn refuse(self, error: CommandError) {
+        match self {
+            Self::Issue { done, .. } => done(Err(error)),
+            Self::Rotate { done, .. } => done(Err(error)),
+            Self::Import(_, done)
+            | Self::Update(_, done)
+            | Self::Revoke(_, done)
+            | Self::Delete(_, done) => done(Err(error)),
+            Self::ImportMany(_, done) => done(Err(error)),
+            Self::RevokeWhere(_, _, done) => done(Err(error)),
+            Self::EndByBulkRevocations(_, done) | Self::FinishBulkRevocation(_, done) => {
+                done(Err(error));
+            }
+        }
+    }
+}
+
+/// The answer to an applied command. It is given once the group is durable and published, or with
+/// the error that kept the group from becoming durable.
+pub struct Answer(Box<dyn FnOnce(Result<(), CommandError>) + Send>);
+
+impl Answer {
+    fn new<T: Send + 'static>(done: Done<T>, outcome: Result<T, CommandError>) -> Self {
+        Self(Box::new(move |durable| done(durable.and(outcome))))
+    }
+
+    /// Gives the answer: the outcome, or the error in `durable`.
+    pub fn give(self, durable: Result<(), CommandError>) {
+        (self.0)(durable);
+    }
 }
 
 /// A new credential and its prefix.
@@ -113,88 +152,115 @@ impl<'a> Stage<'a> {
         self.changes
     }
 
-    /// Applies one command. Its outcome holds once the group is durable. An error leaves the group
+    /// Applies one command. Its answer holds once the group is durable. An error leaves the group
     /// unchanged, with one exception: the group may have gained the revocation of the record that
     /// the command read, if a bulk revocation had ended it.
-    pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Result<Outcome, CommandError> {
+    pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Answer {
         match command {
             Prepared::Issue {
                 command,
                 uuid,
-                credential: Credential { secret, prefix },
-            } => {
-                if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
-                    return Ok(Outcome::Issued {
-                        record,
-                        secret: None,
-                    });
-                }
-                let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
-                let secret = Some(secret);
-                Ok(Outcome::Issued { record, secret })
-            }
-            Prepared::Import(command) => {
-                let record = self.import(command, now)?;
-                Ok(Outcome::Imported { record })
-            }
-            Prepared::ImportMany(commands) => {
+                credential,
+                done,
+            } => Answer::new(done, self.issue(command, uuid, credential, now)),
+            Prepared::Import(command, done) => Answer::new(done, self.import(command, now)),
+            Prepared::ImportMany(ImportKeys(commands), done) => {
                 let import = |command| self.import(command, now);
-                Ok(Outcome::ImportedMany(
-                    commands.into_iter().map(import).collect(),
-                ))
+                let outcomes = commands.into_iter().map(import).collect();
+                Answer::new(done, Ok(outcomes))
             }
-            Prepared::Update(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let change = apply::update(current, command.changes, now, self.last.next())?;
-                let record = self.push(change);
-                Ok(Outcome::Updated { record })
-            }
+            Prepared::Update(command, done) => Answer::new(done, self.update(command, now)),
             Prepared::Rotate {
                 command,
                 uuid,
                 secret,
                 public,
-            } => self.rotate(command, KeyId::Issued(uuid), [Some(secret), public], now),
-            Prepared::Revoke(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let tenant = command.tenant;
-                let change = apply::revoke(current, command, now, self.last.next())?;
-                self.update_live_keys(tenant, |live| live.saturating_sub(1))?;
-                let record = self.push(change);
-                Ok(Outcome::Revoked { record })
+                done,
+            } => {
+                let key_id = KeyId::Issued(uuid);
+                Answer::new(done, self.rotate(command, key_id, [secret, public], now))
             }
-            Prepared::RevokeWhere(command, id) => self.revoke_where(command, id, now),
-            Prepared::EndByBulkRevocations(keys) => {
-                for key in keys {
-                    self.load(&key, now)?;
-                }
-                Ok(Outcome::Followed)
+            Prepared::Revoke(command, done) => Answer::new(done, self.revoke(command, now)),
+            Prepared::RevokeWhere(command, id, done) => {
+                Answer::new(done, self.revoke_where(command, id, now))
             }
-            Prepared::FinishBulkRevocation(id) => {
-                let bulk_revocation = self
-                    .bulk_revocations
-                    .iter()
-                    .find(|bulk_revocation| bulk_revocation.id == id);
-                if let Some(bulk_revocation) = bulk_revocation.cloned() {
-                    self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
-                    self.push_bulk_revocation(
-                        (*bulk_revocation).clone(),
-                        Event::BulkRevocationCompleted,
-                        now,
-                    );
-                }
-                Ok(Outcome::Followed)
+            Prepared::EndByBulkRevocations(keys, done) => {
+                Answer::new(done, self.end_by_bulk_revocations(&keys, now))
             }
-            Prepared::Delete(command) => {
-                let current = self.record(command.tenant, command.key_id, now)?;
-                let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
-                let change = apply::delete(current, now, self.last.next())?;
-                if was_live {
-                    self.update_live_keys(command.tenant, |live| live.saturating_sub(1))?;
-                }
-                let record = self.push(change);
-                Ok(Outcome::Deleted { record })
+            Prepared::FinishBulkRevocation(id, done) => {
+                self.finish_bulk_revocation(id, now);
+                Answer::new(done, Ok(()))
             }
+            Prepared::Delete(command, done) => Answer::new(done, self.delete(&command, now)),
+        }
+    }
+
+    fn issue(
+        &mut self,
+        command: IssueKey,
+        uuid: Uuid,
+        credential: Option<Credential>,
+        now: UnixMillis,
+    ) -> Result<Issued, CommandError> {
+        let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
+            return Ok(Issued {
+                record,
+                secret: None,
+            });
+        }
+        let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
+        let secret = Some(secret);
+        Ok(Issued { record, secret })
+    }
+
+    fn update(&mut self, command: UpdateKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let change = apply::update(current, command.changes, now, self.last.next())?;
+        Ok(self.push(change))
+    }
+
+    fn revoke(&mut self, command: RevokeKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let tenant = command.tenant;
+        let change = apply::revoke(current, command, now, self.last.next())?;
+        self.update_live_keys(tenant, |live| live.saturating_sub(1))?;
+        Ok(self.push(change))
+    }
+
+    fn delete(&mut self, command: &DeleteKey, now: UnixMillis) -> Result<Record, CommandError> {
+        let current = self.record(command.tenant, command.key_id, now)?;
+        let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
+        let change = apply::delete(current, now, self.last.next())?;
+        if was_live {
+            self.update_live_keys(command.tenant, |live| live.saturating_sub(1))?;
+        }
+        Ok(self.push(change))
+    }
+
+    fn end_by_bulk_revocations(
+        &mut self,
+        keys: &[RecordKey],
+        now: UnixMillis,
+    ) -> Result<(), CommandError> {
+        for key in keys {
+            self.load(key, now)?;
+        }
+        Ok(())
+    }
+
+    fn finish_bulk_revocation(&mut self, id: Uuid, now: UnixMillis) {
+        let bulk_revocation = self
+            .bulk_revocations
+            .iter()
+            .find(|bulk_revocation| bulk_revocation.id == id);
+        if let Some(bulk_revocation) = bulk_revocation.cloned() {
+            self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
+            self.push_bulk_revocation(
+                (*bulk_revocation).clone(),
+                Event::BulkRevocationCompleted,
+                now,
+            );
         }
     }
 
@@ -214,7 +280,7 @@ impl<'a> Stage<'a> {
         command: RevokeWhere,
         id: Uuid,
         now: UnixMillis,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<BulkRevocation, CommandError> {
         if self.bulk_revocations.len() >= BULK_REVOCATIONS {
             return Err(Rejection::TooManyBulkRevocations.into());
         }
@@ -231,7 +297,7 @@ impl<'a> Stage<'a> {
         };
         self.bulk_revocations = self.bulk_revocations.with(bulk_revocation.clone());
         self.push_bulk_revocation(bulk_revocation.clone(), Event::BulkRevocationAdded, now);
-        Ok(Outcome::RevokedWhere { bulk_revocation })
+        Ok(bulk_revocation)
     }
 
     fn create(
@@ -255,7 +321,7 @@ impl<'a> Stage<'a> {
         key_id: KeyId,
         [secret, public]: [Option<Credential>; 2],
         now: UnixMillis,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Rotation, CommandError> {
         let current = self.record(command.tenant, command.key_id, now)?;
         let inherited = current.as_ref().map(|record| record.visibility);
         let visibility = command.visibility.or(inherited).unwrap_or_default();
@@ -275,11 +341,11 @@ impl<'a> Stage<'a> {
         let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
-        Ok(Outcome::Rotated(Box::new(Rotation {
+        Ok(Rotation {
             record,
             secret,
             old,
-        })))
+        })
     }
 
     fn push(&mut self, change: KeyChange) -> Record {

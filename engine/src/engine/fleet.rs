@@ -43,24 +43,24 @@ impl Engine {
 
     /// The committed position: the last change that is durable and visible to verifications. Takes
     /// no lock.
-    pub fn head(&self) -> Position {
+    pub fn committed(&self) -> Position {
         self.commit_position.committed()
     }
 
     /// The in-flight position: the last change that an answer given so far can depend on. It is the
-    /// last change of the group that is being written, or else [`Engine::head`].
-    pub fn ceiling(&self) -> Position {
+    /// last change of the group that is being written, or else [`Engine::committed`].
+    pub fn in_flight(&self) -> Position {
         self.commit_position.in_flight()
     }
 
-    /// A number that changes whenever [`Engine::head`] or [`Engine::ceiling`] moves. Costs one
-    /// load.
+    /// A number that changes whenever [`Engine::committed`] or [`Engine::in_flight`] moves. Costs
+    /// one load.
     pub fn moves(&self) -> u64 {
         self.commit_position.moves()
     }
 
-    /// Calls `notify` with every new [`Engine::head`] from now on, on the committing thread: it
-    /// must only wake another thread. `None` if there are too many watchers.
+    /// Calls `notify` with every new [`Engine::committed`] from now on, on the committing thread:
+    /// it must only wake another thread. `None` if there are too many watchers.
     pub fn watch(&self, notify: impl Fn(Position) + Send + Sync + 'static) -> Option<Watch> {
         let commit_position = Arc::clone(&self.commit_position);
         let name = commit_position.watch(Arc::new(notify))?;
@@ -92,7 +92,7 @@ impl Engine {
     /// # Errors
     /// If storage cannot be read.
     pub fn changes_after(&self, after: Position, limits: ReadLimits) -> Result<LogRead, ReadError> {
-        let committed = self.head().sequence;
+        let committed = self.committed().sequence;
         let read = self.store.changes_after(after, committed, limits);
         read.map_err(read_error)
     }
@@ -176,15 +176,24 @@ impl Engine {
         self.replicate(ReplicationCommand::StepDown).map(drop)
     }
 
-    /// Deletes everything, for a copy of a primary with this epoch history. Verifications are
-    /// refused until the copy is complete, also after a restart. [`Engine::standing`] tells how far
-    /// the copy has come.
+    /// Deletes everything, for a copy of a primary with this cluster and epoch history.
+    /// Verifications are refused until the copy is complete, also after a restart.
+    /// [`Engine::standing`] tells how far the copy has come.
     ///
     /// # Errors
     /// If the node knows a later epoch, or `place` is not the beginning of a copy.
-    pub fn begin_copy(&self, epochs: EpochHistory, place: CopyPlace) -> Result<(), FollowError> {
-        self.replicate(ReplicationCommand::BeginCopy(epochs, place))
-            .map(drop)
+    pub fn begin_copy(
+        &self,
+        cluster: [u8; 16],
+        epochs: EpochHistory,
+        place: CopyPlace,
+    ) -> Result<(), FollowError> {
+        let command = ReplicationCommand::BeginCopy {
+            cluster,
+            epochs,
+            place,
+        };
+        self.replicate(command).map(drop)
     }
 
     /// Adds rows to the copy of this name. Rows that are there already are skipped. With the last
@@ -200,7 +209,7 @@ impl Engine {
     /// Calls `notify` with the keys whose uses were written, as storage names them, on the thread
     /// that writes them. Replaces the previous callback.
     pub fn on_used(&self, notify: impl Fn(&[UsedKey]) + Send + Sync + 'static) {
-        self.last_used.tell(Arc::new(notify));
+        self.last_used.set_written_hook(Arc::new(notify));
     }
 
     /// Notes when a key was last used on another node. False if there is no room, or the bytes name

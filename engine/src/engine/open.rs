@@ -86,7 +86,7 @@ impl Engine {
             usage: Usage::new(store.shards(), Arc::clone(&last_used)),
         }));
         let weak_verifier = Arc::downgrade(&verifier);
-        last_used.ask(Box::new(move |key| {
+        last_used.set_key_lookup(Box::new(move |key| {
             let verifier = weak_verifier.upgrade();
             verifier.is_some_and(|verifier| verifier.knows(key))
         }));

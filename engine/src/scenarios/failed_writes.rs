@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use talos_model::{Mode, Position};
 
 use super::*;
-use crate::Health;
 use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
+use talos_model::Health;
 
 pub(super) struct Failing {
     journal: Box<dyn Journal>,

@@ -81,7 +81,7 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
         sequence: Sequence(sequence),
         ..Position::START
     };
-    let standing = || (engine.head(), engine.ceiling());
+    let standing = || (engine.committed(), engine.in_flight());
     let begin = |command| {
         let (sender, receiver) = channel();
         engine.submit(command, move |outcome| {

@@ -1,10 +1,10 @@
-//! The data directory: whose it is, and of which format.
+//! The data directory: its lock and its format.
 //!
 //! ```text
 //! talos-data/
 //!   FORMAT    "talos-database 1\n"; written before anything else, replaced only by rename
 //!   db/       RocksDB
-//!   witness   the last acknowledged position, see witness.rs
+//!   witness   the last acknowledged position, see `witness.rs`
 //!   dev/      secrets of `talos serve --dev`; not the engine's
 //! ```
 
@@ -15,17 +15,18 @@ use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
 
-/// The format that this release writes, and the newest that it reads.
+/// The format that this release writes, and the newest one that it reads.
 pub const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 const DATABASE: &str = "db";
 const WITNESS: &str = "witness";
 const MAGIC: &str = "talos-database ";
-/// What may lie in a directory that holds no database yet: the development secrets are made first.
+/// Entries that may exist in a directory without a database. The development secrets are made
+/// before the database.
 const NOT_FOREIGN: [&str; 4] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found"];
 
-/// A data directory of our format, locked against other processes as long as this lives.
+/// A data directory of a known format, locked against other processes while this value lives.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
@@ -33,21 +34,22 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory, or takes one that is empty, or checks that what it holds is a database of a known format.
+    /// Locks the directory. Creates a missing one, takes an empty one, and otherwise checks that it
+    /// holds a database of a known format.
     pub fn claim(root: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Directory {
             path: root.to_owned(),
             source,
         };
         let mut builder = DirBuilder::new();
-        // Names, actors and metadata of keys are nobody else's business.
+        // Names, actors and metadata of keys are private.
         builder
             .recursive(true)
             .mode(0o700)
             .create(root)
             .map_err(failed)?;
-        // Nothing is written to a directory that may be somebody else's.
-        let is_new = read_format(root)?;
+        // Check before writing: the directory may belong to another program.
+        let format = read_format(root)?;
         let lock = File::create(root.join(LOCK_FILE)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -58,9 +60,9 @@ impl Directory {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        if is_new == Format::None {
-            let format = format!("{MAGIC}{FORMAT}\n");
-            write_durably(root, FORMAT_FILE, format.as_bytes()).map_err(failed)?;
+        if format == Format::None {
+            let content = format!("{MAGIC}{FORMAT}\n");
+            write_durably(root, FORMAT_FILE, content.as_bytes()).map_err(failed)?;
         }
         Ok(Self {
             root: root.to_owned(),
@@ -68,54 +70,55 @@ impl Directory {
         })
     }
 
-    /// Where RocksDB lives.
+    /// The directory of RocksDB.
     pub fn database(&self) -> PathBuf {
         database_of(&self.root)
     }
 
-    /// Where RocksDB is made before it is moved to its place.
+    /// The directory in which RocksDB is created before it is renamed to its final name.
     pub fn unfinished_database(&self) -> PathBuf {
         self.root.join("db.new")
     }
 
-    /// Where the last acknowledged position is kept.
+    /// The witness file.
     pub fn witness(&self) -> PathBuf {
         witness_of(&self.root)
     }
 }
 
-/// Where RocksDB lives below the data directory `root`.
+/// The directory of RocksDB below the data directory `root`.
 pub fn database_of(root: &Path) -> PathBuf {
     root.join(DATABASE)
 }
 
-/// Where the last acknowledged position is kept below `root`.
+/// The witness file below the data directory `root`.
 pub fn witness_of(root: &Path) -> PathBuf {
     root.join(WITNESS)
 }
 
-/// What is locked below `root` by the process that has the database open.
+/// The file below `root` that is locked by the process that has the database open.
 pub fn lock_of(root: &Path) -> PathBuf {
     root.join(LOCK_FILE)
 }
 
-/// The format of the database below `root`; `None` when there is no whole one. Nothing is written or locked.
+/// The format of the database below `root`; `None` when there is no complete one. Writes and locks
+/// nothing.
 pub fn format_of(root: &Path) -> Result<Option<u32>, OpenError> {
     match fs::metadata(root) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        // Whatever else is the matter is found out below.
+        // `read_format` reports other errors.
         _ => {}
     }
     let is_known = read_format(root)? == Format::Known;
     Ok((is_known && root.join(DATABASE).exists()).then_some(FORMAT))
 }
 
-/// What a directory says of itself.
+/// What a directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// It is ours, and of a format that is read.
+    /// A database of a format that this release reads.
     Known,
-    /// Nothing: it is empty but for what may lie there.
+    /// No database, and nothing foreign.
     None,
 }
 
@@ -164,7 +167,7 @@ fn temporary_name(name: &str) -> String {
     format!(".{name}.new")
 }
 
-/// Puts a whole file into its place or leaves what was there, also across a power cut.
+/// Replaces a file atomically: after a power cut it has either the old content or the new one.
 fn write_durably(directory: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
     let temporary = directory.join(temporary_name(name));
     let mut file = File::create(&temporary)?;

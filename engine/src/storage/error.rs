@@ -1,25 +1,25 @@
-//! What can go wrong with storage.
+//! Errors of storage.
 
-/// Why storage did not do what it was asked.
+/// Why an operation of storage failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
-    /// The storage library or the system refused; for the operator.
+    /// The storage library or the operating system failed; for the operator.
     #[error("{0}")]
     Io(String),
-    /// What is on disk is not what was written; for the operator.
+    /// The bytes on disk are not those that were written; for the operator.
     #[error("corrupt data: {0}")]
     Corrupt(&'static str),
-    /// A later release wrote it; use that release.
+    /// A newer release wrote this; use that release.
     #[error(
         "a record of version {found}; this release reads up to version {supported}: use a newer release"
     )]
     NewerRecord {
         /// The version found.
         found: u8,
-        /// The newest that this release reads.
+        /// The newest version that this release reads.
         supported: u8,
     },
-    /// A record that cannot be written; a defect of this program.
+    /// A value cannot be encoded; a defect of this program.
     #[error("cannot encode: {0}")]
     Encode(String),
 }

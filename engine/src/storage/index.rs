@@ -1,8 +1,15 @@
 //! The order in which keys are listed.
 //!
-//! Every key has four entries: in the order of creation, over its tenant and over its actor; and by its state, over its
-//! tenant and over its actor, where keys that are not revoked stand in the order of their expiry, so that active and expired
-//! ones are two ranges, and revoked ones in the order of creation. A page is a range of one view: nothing outside it is read.
+//! Every key has four entries, one in each view:
+//!
+//! - the tenant's keys in the order of creation
+//! - the tenant's keys by state
+//! - the actor's keys in the order of creation
+//! - the actor's keys by state
+//!
+//! In the views by state, keys that are not revoked are in the order of their expiry, so that
+//! active and expired ones are two ranges. Revoked keys are in the order of creation. A page is a
+//! range of one view; nothing outside the range is read.
 //!
 //! ```text
 //! tenant (16) kind (1) view (1) [actor (16)] [state (1)] [expiry (8)] creation (8) id
@@ -21,22 +28,22 @@ const ACTOR_BY_STATE: u8 = 3;
 const LIVE: u8 = 0;
 const REVOKED: u8 = 1;
 
-/// The keys of the index that belong to `selection` at `now`.
+/// The range of entries that belong to `selection` at `now`.
 #[must_use]
 pub fn range(selection: &Selection, now: UnixMillis) -> Range<Vec<u8>> {
     let prefix = view(selection);
     let with = |state: u8, rest: &[u8]| [prefix.as_slice(), &[state], rest].concat();
-    // A key is expired from its expiry on: the first that is not expired has the next millisecond.
+    // A key whose expiry is `now` is expired. The first active key expires a millisecond later.
     let first_live = ordered(now.0.saturating_add(1));
     match selection.status {
-        None => after(&prefix),
+        None => starting_with(&prefix),
         Some(Status::Expired) => with(LIVE, &[])..with(LIVE, &first_live),
         Some(Status::Active) => with(LIVE, &first_live)..with(REVOKED, &[]),
-        Some(Status::Revoked) => after(&with(REVOKED, &[])),
+        Some(Status::Revoked) => starting_with(&with(REVOKED, &[])),
     }
 }
 
-/// The part of the entries of `selection` that precedes the state and the time.
+/// The prefix of the entries of `selection` before the state and the time.
 fn view(selection: &Selection) -> Vec<u8> {
     let actor_id = selection.actor_id.as_deref();
     let view = match (actor_id, selection.status) {
@@ -48,24 +55,26 @@ fn view(selection: &Selection) -> Vec<u8> {
     prefix(selection.tenant, selection.kind, view, actor_id)
 }
 
-/// The part of the entries of `selection`, which are in the order of creation, that precedes the time.
-fn leading(selection: &Selection) -> Vec<u8> {
+/// The prefix of the entries of `selection` before the time of creation. The selection must be in
+/// the order of creation.
+fn creation_prefix(selection: &Selection) -> Vec<u8> {
     let state = selection.status.map(|_| REVOKED);
     view(selection).into_iter().chain(state).collect()
 }
 
-/// Where an entry of the selection `from` stands in `to`. Both are in the order of creation, of the same keys but for their state: all
-/// of them, or those that are revoked. `None` when it is no entry of `from`.
+/// Translates an entry of the selection `from` to one of `to`; `None` when it is not an entry of
+/// `from`. Both selections must be in the order of creation and differ in the state only: one has
+/// all keys, the other the revoked ones.
 pub fn moved(entry: &[u8], from: &Selection, to: &Selection) -> Option<Vec<u8>> {
-    let creation = entry.strip_prefix(leading(from).as_slice())?;
-    Some([leading(to).as_slice(), creation].concat())
+    let creation = entry.strip_prefix(creation_prefix(from).as_slice())?;
+    Some([creation_prefix(to).as_slice(), creation].concat())
 }
 
-/// The entries of a record as it is.
+/// The four entries of a record in its current state.
 pub fn entries(record: &Record) -> [Vec<u8>; 4] {
     let state = match record.revocation {
         Some(_) => vec![REVOKED],
-        None => live(record),
+        None => live_state(record),
     };
     let key = RecordKey::new(record.tenant, record.key_id);
     let creation = creation(record, &key);
@@ -82,10 +91,10 @@ pub fn entries(record: &Record) -> [Vec<u8>; 4] {
     ]
 }
 
-/// The entries that a revoked record had before its revocation and has no more.
+/// The entries that a revoked record had before its revocation, to be deleted.
 pub fn entries_before_revocation(record: &Record) -> [Vec<u8>; 2] {
     let key = RecordKey::new(record.tenant, record.key_id);
-    let (state, creation) = (live(record), creation(record, &key));
+    let (state, creation) = (live_state(record), creation(record, &key));
     [
         (BY_STATE, None),
         (ACTOR_BY_STATE, Some(record.actor_id.as_str())),
@@ -96,7 +105,7 @@ pub fn entries_before_revocation(record: &Record) -> [Vec<u8>; 2] {
     })
 }
 
-/// The record that an entry stands for.
+/// The key of the record that an entry names; `None` when the entry is damaged.
 pub fn record_key(entry: &[u8]) -> Option<RecordKey> {
     let (tenant, rest) = entry.split_first_chunk::<16>()?;
     let (&kind, _) = rest.split_first()?;
@@ -111,7 +120,7 @@ pub fn record_key(entry: &[u8]) -> Option<RecordKey> {
     Some(RecordKey::new(tenant, key_id))
 }
 
-fn live(record: &Record) -> Vec<u8> {
+fn live_state(record: &Record) -> Vec<u8> {
     let expiry = record.expire_time.map_or(i64::MAX, |time| time.0);
     [&[LIVE], ordered(expiry).as_slice()].concat()
 }
@@ -120,7 +129,7 @@ fn creation(record: &Record, key: &RecordKey) -> Vec<u8> {
     [ordered(record.create_time.0).as_slice(), key.id_bytes()].concat()
 }
 
-/// Actors are digested, so that an entry has one length and no separator can be forged.
+/// Actors are hashed: entries have a fixed length, and no actor id can imitate a separator.
 fn prefix(tenant: TenantId, kind: KeyKind, view: u8, actor_id: Option<&str>) -> Vec<u8> {
     let mut bytes = [tenant.0.as_bytes().as_slice(), &[kind.code(), view]].concat();
     if let Some(actor_id) = actor_id {
@@ -130,13 +139,13 @@ fn prefix(tenant: TenantId, kind: KeyKind, view: u8, actor_id: Option<&str>) -> 
     bytes
 }
 
-/// Eight bytes that sort as the number does.
+/// Eight bytes in the sort order of the number.
 fn ordered(number: i64) -> [u8; 8] {
     (number ^ i64::MIN).to_be_bytes()
 }
 
-/// Everything that begins with `prefix`.
-fn after(prefix: &[u8]) -> Range<Vec<u8>> {
+/// The range of all keys that begin with `prefix`.
+fn starting_with(prefix: &[u8]) -> Range<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -166,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_where_the_next_begins() {
-        assert_eq!(after(&[1, 2]), vec![1, 2]..vec![1, 3]);
-        assert_eq!(after(&[1, 255]), vec![1, 255]..vec![2]);
+        assert_eq!(starting_with(&[1, 2]), vec![1, 2]..vec![1, 3]);
+        assert_eq!(starting_with(&[1, 255]), vec![1, 255]..vec![2]);
     }
 
     #[test]

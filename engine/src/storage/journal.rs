@@ -1,46 +1,44 @@
-//! Making changes durable, by whatever stores them.
+//! The trait that makes changes durable.
 
 use std::collections::HashMap;
 
-use talos_model::{
-    Change, CopyChunk, CopyPlace, EpochHistory, Leadership, LoggedChange, Position, TenantId,
-};
+use talos_model::{Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, TenantId};
 
 use super::error::StorageError;
 
-/// What is to be written at once.
+/// Changes that are written in one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a> {
     /// The changes, in order, without a gap.
     pub changes: &'a [Change],
-    /// The same as another node wrote them, if they come from there: the log keeps these bytes, so that nodes can compare
-    /// what a change says, whatever their releases.
+    /// The bytes of these changes as the primary wrote them, when they were replicated. The log
+    /// keeps these bytes, so that nodes of different releases can compare changes.
     pub received: Option<&'a [LoggedChange]>,
-    /// For the tenants that are concerned, how many of their keys are not revoked afterwards.
+    /// For each tenant with a change: how many of its keys are not revoked afterwards.
     pub live_keys: &'a HashMap<TenantId, u64>,
 }
 
 /// Makes changes durable.
 pub trait Journal: Send {
-    /// Writes the changes and everything that follows from them, all or nothing, and returns when they are durable.
-    /// After an error nothing may be assumed about what is on disk.
+    /// Writes the changes and everything derived from them, all or nothing, and returns when they
+    /// are durable. After an error it is unknown what is on disk.
     fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError>;
 
-    /// Makes durable what is no change, all or nothing. After [`StorageError::Io`] nothing may be assumed about what is on disk;
-    /// after any other error nothing was written.
+    /// Makes facts about the node durable, all or nothing. After [`StorageError::Io`] it is unknown
+    /// what is on disk. After any other error nothing was written.
     fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError>;
 
-    /// What the log says at a place, if it holds it. May wait for the disk.
+    /// The bytes of the change at `position`, if the log holds it. May wait for the disk.
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError>;
 }
 
-/// Something to be made durable that is no change.
+/// A durable write that is not a change.
 #[derive(Clone, Copy, Debug)]
 pub enum MembershipWrite<'a> {
-    /// This becomes the node's epoch history.
-    EpochHistory(&'a EpochHistory, Leadership),
-    /// Everything is thrown away for a copy that begins.
-    BeginCopy(&'a EpochHistory, &'a CopyPlace),
-    /// These rows are added to the copy, which has then come to this place.
+    /// Replaces the node's epoch history.
+    EpochHistory(&'a NodeState),
+    /// Deletes everything and begins a copy.
+    BeginCopy(&'a NodeState, &'a CopyPlace),
+    /// Adds these rows to the copy and moves it to this place.
     Install(&'a CopyChunk, &'a CopyPlace),
 }

@@ -1,8 +1,8 @@
-//! Where records and changes live.
+//! Storage of records and changes.
 //!
-//! The rest of the engine reaches storage through two small traits: [`RecordReader`] reads records, [`Journal`] makes groups of
-//! changes durable. RocksDB stands behind both today; a shared database can stand behind the second one with RocksDB as
-//! each node's copy behind the first.
+//! The rest of the engine uses two small traits: [`RecordReader`] reads records, [`Journal`] makes
+//! groups of changes durable. RocksDB implements both today. A shared database could implement
+//! [`Journal`], with RocksDB as each node's local copy behind [`RecordReader`].
 
 mod directory;
 mod error;

@@ -1,29 +1,29 @@
-//! Reading records, by whatever stores them.
+//! The trait that reads records.
 
 use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};
 
 use super::error::StorageError;
 
-/// What memory alone says of a record.
+/// Result of looking a record up in memory alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InMemory {
     /// It is in memory.
     Found(Box<Record>),
-    /// There is no such record: the filters say so.
+    /// The bloom filters show that there is no such record.
     Absent,
-    /// Only the disk knows.
+    /// The record can only be found by reading the disk.
     Unknown,
 }
 
 /// Reads records.
 pub trait RecordReader: Send + Sync {
-    /// What can be said of the record without waiting for a disk.
+    /// Looks the record up without waiting for the disk.
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError>;
 
-    /// The record, wherever it is. May wait for the disk.
+    /// Reads the record. May wait for the disk.
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError>;
 
-    /// The key that an earlier command with this idempotency key made. May wait for the disk.
+    /// The key that an earlier command with this idempotency key created. May wait for the disk.
     fn key_of_request(
         &self,
         tenant: TenantId,
@@ -37,8 +37,9 @@ pub trait RecordReader: Send + Sync {
     /// One page of keys. May wait for the disk.
     fn list(&self, query: &ListQuery) -> Result<Page, StorageError>;
 
-    /// Of the next `limit` keys of a shard, or of one tenant in it, those whose records are wanted. They come after the key that
-    /// ends with `after`; empty = from the first on. Waits for the disk.
+    /// Looks at the next `limit` keys of a shard, or of one tenant in it, and returns those whose
+    /// records satisfy `wanted`. Begins after the key `after`, the end of the previous page. An
+    /// empty `after` begins with the first key. Waits for the disk.
     fn scan(
         &self,
         shard: ShardId,
@@ -51,15 +52,16 @@ pub trait RecordReader: Send + Sync {
     /// The bulk revocations in force, in any order. May wait for the disk.
     fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError>;
 
-    /// The records of keys of one shard, as far as there are any, in any order. May wait for the disk.
+    /// The records of keys of one shard, in any order. Keys without a record are left out. May wait
+    /// for the disk.
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError>;
 }
 
-/// Some keys of a shard that follow each other.
+/// Result of [`RecordReader::scan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPage {
-    /// Those that are wanted.
+    /// The wanted keys.
     pub keys: Vec<RecordKey>,
-    /// The last of all; `None` when there was none.
+    /// The last key that was looked at; `None` when there was none.
     pub end: Option<Vec<u8>>,
 }

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::limits::{LOG_RETENTION_BYTES, LOG_RETENTION_MS, RECOVERY_CHECKED_CHANGES};
 
-/// What the log may keep.
+/// The bounds of the change log.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Changes older than this many milliseconds may go.
+    /// Changes older than this many milliseconds may be dropped.
     pub(crate) age_ms: i64,
-    /// The oldest changes go until the rest takes about this many bytes.
+    /// The oldest changes are dropped until the rest takes about this many bytes.
     pub(crate) bytes: u64,
-    /// So many changes stay in any case.
+    /// The newest changes that always stay.
     pub(crate) changes_min: u64,
 }
 
 impl Retention {
-    /// Changes older than `age` may go, and the oldest ones until the rest takes about `bytes`.
+    /// Drops changes older than `age`, and the oldest ones until the rest takes about `bytes`.
     #[must_use]
     pub fn new(age: Duration, bytes: u64) -> Self {
         Self {

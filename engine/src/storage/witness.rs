@@ -1,8 +1,9 @@
 //! A second record of the last acknowledged position, kept apart from RocksDB.
 //!
-//! RocksDB opens a database whose log has lost its tail and says nothing. The witness is written after every durable
-//! group and is not synced: it never runs ahead of an honest disk, and after a crash of the process alone it is exact. If it
-//! names a change that the log does not hold, acknowledged changes are gone, and the database must not be opened.
+//! RocksDB opens a database whose log has lost its tail without an error. The witness is written
+//! after every durable group and is not synced. It is never ahead of the log unless the disk lost
+//! synced writes, and after a crash of the process alone it is exact. If it names a change that the
+//! log does not hold, acknowledged changes are lost, and the database must not be opened.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,7 +25,8 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Opens or makes the file and reads what it says; `None` when it says nothing, or was torn by a power cut.
+    /// Opens or creates the file and reads its position; `None` when it is empty, or a power cut
+    /// tore it.
     pub fn open(path: &Path) -> io::Result<(Self, Option<Position>)> {
         let file = OpenOptions::new()
             .read(true)
@@ -41,8 +43,8 @@ impl Witness {
         Ok((Self { file }, position))
     }
 
-    /// Notes that everything up to `position` is durable.
-    pub fn note(&self, position: Position) -> io::Result<()> {
+    /// Records that everything up to `position` is durable. Not synced.
+    pub fn write(&self, position: Position) -> io::Result<()> {
         let position = encode_position(position);
         let mut bytes = [0; BYTES];
         let parts = position
@@ -63,7 +65,7 @@ impl Witness {
     }
 }
 
-/// What the file says, if it can be read and says anything. Nothing is written.
+/// The position in the file; `None` when it cannot be read. Writes nothing.
 pub fn read_file(path: &Path) -> Option<Position> {
     let mut bytes = [0; BYTES];
     let file = File::open(path).ok()?;
@@ -83,17 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remembers_the_last_note_and_distrusts_a_torn_one() {
+    fn the_last_write_is_read_and_a_torn_one_is_not() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("witness");
         let position = |sequence| Position {
             epoch: Epoch(1),
             sequence: Sequence(sequence),
         };
-        let (witness, nothing) = Witness::open(&path).unwrap();
-        assert_eq!(nothing, None);
-        witness.note(position(9)).unwrap();
-        witness.note(position(10)).unwrap();
+        let (witness, empty) = Witness::open(&path).unwrap();
+        assert_eq!(empty, None);
+        witness.write(position(9)).unwrap();
+        witness.write(position(10)).unwrap();
         assert_eq!(Witness::open(&path).unwrap().1, Some(position(10)));
         let mut torn = std::fs::read(&path).unwrap();
         torn[15] ^= 1;

@@ -1,35 +1,14 @@
 //! Looking up the record of a key in memory: in the cells, then in RocksDB's memory.
 
-use std::sync::Arc;
-
 use talos_cells::{Guard, State};
 use talos_model::clock::UnixMillis;
-use talos_model::{CacheMode, CacheStatus, Query, Record, RecordKey};
+use talos_model::{CacheMode, CacheStatus, Query, RecordKey};
 
+use super::found::Found;
 use super::{ReadRequest, Verifier};
 use crate::cache::{KeyCell, Proven};
 use crate::cached_key::{CachedKey, Current};
 use crate::storage::{InMemory, StorageError};
-
-/// Where the record of a key was found.
-pub(super) enum Found {
-    /// In a cell, with a fresh cached key.
-    InCell(Arc<KeyCell>),
-    /// In RocksDB's memory; `None` = the key does not exist.
-    Record(Option<Box<Record>>, ReadRequest),
-    /// Only on disk, if it exists.
-    OnDisk(ReadRequest),
-}
-
-impl Found {
-    fn new(in_memory: InMemory, request: ReadRequest) -> Self {
-        match in_memory {
-            InMemory::Found(record) => Self::Record(Some(record), request),
-            InMemory::Absent => Self::Record(None, request),
-            InMemory::Unknown => Self::OnDisk(request),
-        }
-    }
-}
 
 impl Verifier {
     /// Looks for the record of `key` in the cells, then in the memory of RocksDB.

@@ -1,25 +1,26 @@
-//! The clocks that the state machines are told.
+//! The clocks of the state machines.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A clock that never goes back. On Linux it counts while the machine sleeps as well: a replica that wakes up must not take
-/// itself to be as fresh as it was before.
+/// A clock that never goes back. On Linux it also counts while the machine is suspended: a replica
+/// that resumes must not consider itself as fresh as before.
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// Milliseconds of the monotonic clock.
-pub(crate) fn now_ms() -> u64 {
+/// The monotonic clock, in milliseconds.
+#[must_use]
+pub fn now_ms() -> u64 {
     let now = clock_gettime(CLOCK);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let millis = u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
     seconds.saturating_mul(1000).saturating_add(millis)
 }
 
-/// Milliseconds since 1970.
+/// The wall clock, in milliseconds since 1970.
 pub(super) fn wall_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

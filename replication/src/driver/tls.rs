@@ -1,7 +1,7 @@
-//! TLS around the connections of replication, for whoever wants certificates beside the shared secret.
+//! Optional TLS around the connections of replication.
 //!
-//! The frames are sealed without it; TLS hides their lengths no better, but lets a network's own rules about who may talk to
-//! whom hold here, too. Only TLS 1.3 is spoken.
+//! The frames are sealed without TLS. TLS adds certificates, for networks whose policy requires
+//! them; it does not hide the lengths of frames. Only TLS 1.3 is supported.
 
 use std::fmt;
 use std::io;
@@ -16,39 +16,39 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-/// A file that TLS cannot work with; for the operator.
+/// TLS cannot be set up; for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that cannot be read, or does not hold what it should.
+    /// A file cannot be read, or has the wrong content.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
-    /// A name that no certificate can be for.
+    /// Not a valid server name.
     #[error("{0} is no name that a certificate can be for")]
     Name(String),
-    /// What the files hold does not fit together.
+    /// The files do not fit together.
     #[error("TLS for replication: {0}")]
     Setup(String),
 }
 
-/// A certificate with its chain, and the key that belongs to it, in PEM.
+/// A certificate chain and its private key, in PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certified {
-    /// The certificate, and those between it and the authority.
+    /// The certificate and its intermediates.
     pub certificates: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
-/// TLS of a primary.
+/// TLS settings of a primary.
 #[derive(Clone)]
 pub struct PrimaryTls(TlsAcceptor);
 
-/// TLS of a replica.
+/// TLS settings of a replica.
 #[derive(Clone)]
 pub struct ReplicaTls {
     connector: TlsConnector,
@@ -68,7 +68,8 @@ impl fmt::Debug for ReplicaTls {
 }
 
 impl PrimaryTls {
-    /// Shows `own`. With `authorities` a replica, too, has to show a certificate, by one of them.
+    /// Loads a primary's certificate `own`. With `authorities`, replicas must present a certificate
+    /// issued by one of them.
     ///
     /// # Errors
     /// [`TlsError`], for the operator.
@@ -101,7 +102,8 @@ impl PrimaryTls {
 }
 
 impl ReplicaTls {
-    /// Believes a primary with a certificate for `name` by one of `authorities`, and shows it `own`, if there is one.
+    /// Loads a replica's settings. The primary must present a certificate for `name` issued by one
+    /// of `authorities`. The replica presents `own`, if given.
     ///
     /// # Errors
     /// [`TlsError`], for the operator.
@@ -135,7 +137,7 @@ impl ReplicaTls {
     }
 }
 
-/// Named here: nothing else in the process decides about it.
+/// The crypto provider is explicit: the process-wide default is not used.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

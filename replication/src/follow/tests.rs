@@ -1,8 +1,10 @@
-use super::*;
-use crate::message::{Cursor, Digest, Heartbeat, Row};
-use crate::position::{CopyId, Epoch, Reign};
+use talos_model::{CopyCursor, CopyName, CopyRow, Epoch, EpochId};
 
-const COPY: CopyId = CopyId([5; 16]);
+use super::*;
+use crate::limits::GAPS_IN_A_ROW;
+use crate::message::{Batch, Chunk, Digest, FollowRequest, Heartbeat, LogPoint, Plan, Welcome};
+
+const COPY: CopyName = CopyName([5; 16]);
 
 fn at(epoch: u64, sequence: u64) -> Position {
     Position {
@@ -11,60 +13,63 @@ fn at(epoch: u64, sequence: u64) -> Position {
     }
 }
 
-fn old_history() -> History {
-    History::first(Reign([1; 16]))
+fn old_history() -> EpochHistory {
+    EpochHistory::first(EpochId([1; 16]))
 }
 
 /// Epoch 1 up to 8, epoch 2 after it.
-fn history() -> History {
+fn history() -> EpochHistory {
     old_history()
-        .promoted(Epoch(2), Reign([2; 16]), Sequence(8))
+        .promoted(Epoch(2), EpochId([2; 16]), Sequence(8))
         .unwrap()
 }
 
 /// A replica that holds 1.6 and has asked for what follows.
-fn asking() -> Follow {
-    let standing = Standing {
+fn asking() -> Follower {
+    let durable_state = DurableState {
         history: old_history(),
-        place: Place::At(at(1, 6)),
+        progress: Progress::At(at(1, 6)),
         last: Some(Digest(6)),
     };
-    let mut follow = Follow::new(standing, 800);
+    let mut follow = Follower::new(durable_state, 800);
     assert!(follow.may_connect());
-    let ask = Ask::Continue(mark());
-    assert_eq!(follow.on_connected(0), [wish(old_history(), ask)]);
+    let start = StartFrom::Change(point());
+    assert_eq!(
+        follow.on_connected(0),
+        [follow_request(old_history(), start)]
+    );
     assert!(!follow.may_connect());
     follow
 }
 
-fn mark() -> Mark {
-    Mark {
+fn point() -> LogPoint {
+    LogPoint {
         position: at(1, 6),
         digest: Some(Digest(6)),
     }
 }
 
 fn applied(position: Position) -> SinkDone {
-    SinkDone::Applied(Mark {
+    SinkDone::Applied(LogPoint {
         position,
         digest: Some(Digest(position.sequence.0)),
     })
 }
 
-fn wish(history: History, ask: Ask) -> FollowAction {
-    FollowAction::Send(Message::Follow(Wish {
+fn follow_request(history: EpochHistory, start: StartFrom) -> FollowAction {
+    FollowAction::Send(Message::Follow(FollowRequest {
         history,
-        ask,
+        start,
         max_staleness_ms: 800,
     }))
 }
 
-fn welcome(history: History, plan: Plan) -> Message {
+fn welcome(history: EpochHistory, plan: Plan) -> Message {
     Message::Welcome(Welcome { history, plan })
 }
 
-fn pulse(durable: Option<Position>, sent_ms: u64) -> FollowAction {
-    FollowAction::Send(Message::Pulse(Pulse { durable, sent_ms }))
+fn status_update(durable: Option<Position>, sent_ms: u64) -> FollowAction {
+    FollowAction::Send(Message::StatusUpdate(StatusUpdate { durable, sent_ms }))
 }
 
 fn batch(first: Position, count: usize) -> Batch {
@@ -80,22 +85,22 @@ fn apply(first: Position, count: usize) -> FollowAction {
 
 fn place(key: &[u8]) -> CopyPlace {
     CopyPlace {
-        copy: COPY,
+        name: COPY,
         position: at(2, 12),
-        last: Some(Digest(12)),
-        cursor: Cursor {
+        digest: Some(12),
+        cursor: CopyCursor {
             family: u16::from(!key.is_empty()),
             key: key.to_vec(),
         },
     }
 }
 
-fn chunk(after: &[u8], key: u8, end: End) -> Chunk {
+fn chunk(after: &[u8], key: u8, end: CopyEnd) -> Chunk {
     Chunk {
         copy: COPY,
         position: at(2, 12),
         after: place(after).cursor,
-        rows: vec![Row {
+        rows: vec![CopyRow {
             family: 1,
             key: vec![key],
             value: vec![],
@@ -104,14 +109,14 @@ fn chunk(after: &[u8], key: u8, end: End) -> Chunk {
     }
 }
 
-fn following() -> Follow {
+fn following() -> Follower {
     let mut follow = asking();
     let welcome = welcome(history(), Plan::Feed(at(1, 6)));
     assert_eq!(
         follow.on_message(1, welcome),
         [
             FollowAction::Work(SinkWork::Adopt(history())),
-            pulse(Some(at(1, 6)), 1)
+            status_update(Some(at(1, 6)), 1)
         ]
     );
     follow
@@ -126,18 +131,18 @@ fn changes_are_acknowledged_when_they_are_durable() {
     assert_eq!(actions, [apply(at(2, 9), 1)]);
     assert_eq!(follow.on_done(3, SinkDone::Adopted(history())), []);
     let actions = follow.on_done(4, applied(at(1, 8)));
-    assert_eq!(actions, [pulse(Some(at(1, 8)), 4)]);
+    assert_eq!(actions, [status_update(Some(at(1, 8)), 4)]);
     let tick = 4 + HEARTBEAT_MS;
     assert_eq!(follow.on_tick(tick - 1), []);
-    assert_eq!(follow.on_tick(tick), [pulse(Some(at(1, 8)), tick)]);
+    assert_eq!(follow.on_tick(tick), [status_update(Some(at(1, 8)), tick)]);
     let actions = follow.on_done(tick, applied(at(2, 9)));
-    assert_eq!(actions, [pulse(Some(at(2, 9)), tick)]);
-    let standing = Standing {
+    assert_eq!(actions, [status_update(Some(at(2, 9)), tick)]);
+    let durable_state = DurableState {
         history: history(),
-        place: Place::At(at(2, 9)),
+        progress: Progress::At(at(2, 9)),
         last: Some(Digest(9)),
     };
-    assert_eq!(follow.standing(), &standing);
+    assert_eq!(follow.durable_state(), &durable_state);
 }
 
 #[test]
@@ -155,12 +160,12 @@ fn a_gap_ends_the_connection_and_a_stubborn_one_everything() {
                 []
             );
             follow.on_disconnected();
-            let ask = if attempt < GAPS_IN_A_ROW {
-                Ask::Continue(mark())
+            let start = if attempt < GAPS_IN_A_ROW {
+                StartFrom::Change(point())
             } else {
-                Ask::Fresh
+                StartFrom::Nothing
             };
-            assert_eq!(follow.on_connected(3), [wish(history(), ask)]);
+            assert_eq!(follow.on_connected(3), [follow_request(history(), start)]);
             follow.on_message(3, welcome(history(), Plan::Feed(at(1, 6))));
         }
     }
@@ -168,12 +173,12 @@ fn a_gap_ends_the_connection_and_a_stubborn_one_everything() {
 
 #[test]
 fn an_older_primary_is_refused_and_told() {
-    let standing = Standing {
+    let durable_state = DurableState {
         history: history(),
-        place: Place::At(at(1, 8)),
+        progress: Progress::At(at(1, 8)),
         last: Some(Digest(6)),
     };
-    let mut follow = Follow::new(standing, 800);
+    let mut follow = Follower::new(durable_state, 800);
     follow.on_connected(0);
     let actions = follow.on_message(0, welcome(old_history(), Plan::Feed(at(1, 8))));
     let refusal = Refusal::Older { epoch: Epoch(2) };
@@ -193,7 +198,7 @@ fn a_diverged_replica_stops_until_somebody_decides() {
     told.on_message(0, Message::Refused(Refusal::Diverged { fork: Sequence(4) }));
     // Or it finds out for itself.
     let mut found = asking();
-    let stranger = History::first(Reign([9; 16]));
+    let stranger = EpochHistory::first(EpochId([9; 16]));
     found.on_message(0, welcome(stranger, Plan::Feed(at(1, 6))));
     for (mut follow, fork) in [(told, 4), (found, 0)] {
         let (fork, held) = (Sequence(fork), Sequence(6));
@@ -202,13 +207,13 @@ fn a_diverged_replica_stops_until_somebody_decides() {
         assert!(!follow.may_connect());
         follow.resync();
         assert!(follow.may_connect());
-        let ask = wish(old_history(), Ask::Fresh);
-        assert_eq!(follow.on_connected(0), [ask]);
+        let start = follow_request(old_history(), StartFrom::Nothing);
+        assert_eq!(follow.on_connected(0), [start]);
         follow.on_message(0, welcome(history(), Plan::Copy(place(&[]))));
         follow.on_done(0, SinkDone::CopyBegun(history(), place(&[])));
         follow.on_disconnected();
-        let ask = wish(history(), Ask::Resume(place(&[])));
-        assert_eq!(follow.on_connected(0), [ask], "it was decided once");
+        let start = follow_request(history(), StartFrom::Copy(place(&[])));
+        assert_eq!(follow.on_connected(0), [start], "it was decided once");
     }
 }
 
@@ -218,20 +223,23 @@ fn a_copy_begins_goes_on_and_ends() {
     let begun = follow.on_message(1, welcome(history(), Plan::Copy(place(&[]))));
     let begin = SinkWork::BeginCopy(history(), place(&[]));
     assert_eq!(begun, [FollowAction::Work(begin)]);
-    let first = chunk(&[], 1, End::More);
+    let first = chunk(&[], 1, CopyEnd::More);
     let actions = follow.on_message(1, Message::Chunk(first.clone()));
     assert_eq!(actions, [FollowAction::Work(SinkWork::Install(first))]);
     follow.on_done(2, SinkDone::CopyBegun(history(), place(&[])));
     let cursor = place(&[1]).cursor;
-    follow.on_done(2, SinkDone::Installed(cursor, End::More));
-    assert_eq!(follow.on_tick(HEARTBEAT_MS), [pulse(None, HEARTBEAT_MS)]);
+    follow.on_done(2, SinkDone::Installed(cursor, CopyEnd::More));
+    assert_eq!(
+        follow.on_tick(HEARTBEAT_MS),
+        [status_update(None, HEARTBEAT_MS)]
+    );
     follow.on_disconnected();
 
-    let ask = Ask::Resume(place(&[1]));
-    assert_eq!(follow.on_connected(3), [wish(history(), ask)]);
+    let start = StartFrom::Copy(place(&[1]));
+    assert_eq!(follow.on_connected(3), [follow_request(history(), start)]);
     let resumed = follow.on_message(3, welcome(history(), Plan::Copy(place(&[1]))));
     assert_eq!(resumed, []);
-    let again = follow.on_message(3, Message::Chunk(chunk(&[], 1, End::More)));
+    let again = follow.on_message(3, Message::Chunk(chunk(&[], 1, CopyEnd::More)));
     assert!(matches!(
         &again[..],
         [FollowAction::Close(FollowEnd::Gap { .. })]
@@ -240,32 +248,32 @@ fn a_copy_begins_goes_on_and_ends() {
 
     follow.on_connected(3);
     follow.on_message(3, welcome(history(), Plan::Copy(place(&[1]))));
-    let last = chunk(&[1], 2, End::Last);
+    let last = chunk(&[1], 2, CopyEnd::Last);
     let actions = follow.on_message(3, Message::Chunk(last.clone()));
     assert_eq!(actions, [FollowAction::Work(SinkWork::Install(last))]);
     let next = follow.on_message(3, Message::Changes(batch(at(2, 13), 1)));
     assert_eq!(next, [apply(at(2, 13), 1)]);
-    let done = SinkDone::Installed(place(&[2]).cursor, End::Last);
-    assert_eq!(follow.on_done(4, done), [pulse(Some(at(2, 12)), 4)]);
-    let standing = Standing {
+    let done = SinkDone::Installed(place(&[2]).cursor, CopyEnd::Last);
+    assert_eq!(follow.on_done(4, done), [status_update(Some(at(2, 12)), 4)]);
+    let durable_state = DurableState {
         history: history(),
-        place: Place::At(at(2, 12)),
+        progress: Progress::At(at(2, 12)),
         last: Some(Digest(12)),
     };
-    assert_eq!(follow.standing(), &standing);
+    assert_eq!(follow.durable_state(), &durable_state);
 }
 
 #[test]
 fn a_copy_that_is_kept_no_longer_begins_anew() {
-    let standing = Standing {
+    let durable_state = DurableState {
         history: history(),
-        place: Place::Copying(place(&[1])),
+        progress: Progress::Copying(place(&[1])),
         last: Some(Digest(6)),
     };
-    let mut follow = Follow::new(standing, 800);
+    let mut follow = Follower::new(durable_state, 800);
     follow.on_connected(0);
     let anew = CopyPlace {
-        copy: CopyId([6; 16]),
+        name: CopyName([6; 16]),
         ..place(&[])
     };
     let actions = follow.on_message(0, welcome(history(), Plan::Copy(anew.clone())));
@@ -275,15 +283,15 @@ fn a_copy_that_is_kept_no_longer_begins_anew() {
 
 #[test]
 fn freshness_is_that_of_the_primary_that_is_followed() {
-    let beat = |head, echo| {
+    let heartbeat = |committed, echo| {
         Message::Heartbeat(Heartbeat {
-            head,
+            committed,
             time_ms: 0,
             echo_ms: Some(echo),
         })
     };
     let mut follow = following();
-    follow.on_message(9, beat(at(1, 6), 1));
+    follow.on_message(9, heartbeat(at(1, 6), 1));
     assert!(!follow.is_fresh(9), "it still calls itself another's");
     follow.on_done(9, SinkDone::Adopted(history()));
     assert!(follow.is_fresh(801) && !follow.is_fresh(802));
@@ -296,7 +304,7 @@ fn freshness_is_that_of_the_primary_that_is_followed() {
     // Another one.
     follow.on_connected(11);
     let newer = old_history()
-        .promoted(Epoch(3), Reign([3; 16]), Sequence(6))
+        .promoted(Epoch(3), EpochId([3; 16]), Sequence(6))
         .unwrap();
     follow.on_message(11, welcome(newer, Plan::Feed(at(1, 6))));
     assert!(!follow.is_fresh(12));
@@ -337,7 +345,7 @@ fn messages_out_of_turn_end_the_connection() {
     for message in [
         feed_from_elsewhere,
         Message::Changes(batch(at(1, 7), 1)),
-        Message::Used(vec![]),
+        Message::LastUsed(vec![]),
     ] {
         let actions = asking().on_message(1, message.clone());
         let protocol = matches!(
@@ -350,11 +358,11 @@ fn messages_out_of_turn_end_the_connection() {
 
 #[test]
 fn stamps_are_sent_while_there_is_a_primary() {
-    let stamps = vec![Stamp {
+    let last_used = vec![LastUsed {
         key: vec![1],
         time_ms: 2,
     }];
-    assert_eq!(asking().on_used(stamps.clone()), None);
-    let sent = FollowAction::Send(Message::Used(stamps.clone()));
-    assert_eq!(following().on_used(stamps), Some(sent));
+    assert_eq!(asking().on_last_used(last_used.clone()), None);
+    let sent = FollowAction::Send(Message::LastUsed(last_used.clone()));
+    assert_eq!(following().on_last_used(last_used), Some(sent));
 }

@@ -1,4 +1,4 @@
-//! The bytes of the handshake. No seal is around them.
+//! The encoding of the handshake, which is not sealed.
 //!
 //! ```text
 //! Hello      01  "TALOSREP"  u16 oldest version  u16 newest  cluster (16)  node (16)  role 01  nonce (32)
@@ -10,10 +10,10 @@
 use ring::digest::{Context, SHA256};
 
 use super::Nonce;
+use crate::ids::{ClusterId, NodeId};
 use crate::message_format::{decode_refusal, encode_refusal};
-use crate::position::{ClusterId, NodeId};
 use crate::refusal::Refusal;
-use crate::session::PublicKey;
+use crate::session::{PublicKey, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
 const HELLO: u8 = 1;
@@ -104,19 +104,11 @@ impl Challenge {
     }
 }
 
-/// Whose evidence it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Witness {
-    Replica,
-    Primary,
-}
-
-impl Witness {
-    fn kind(self) -> u8 {
-        match self {
-            Self::Replica => REPLICA_EVIDENCE,
-            Self::Primary => PRIMARY_EVIDENCE,
-        }
+/// The first byte of this side's evidence.
+fn evidence_kind(side: Side) -> u8 {
+    match side {
+        Side::Replica => REPLICA_EVIDENCE,
+        Side::Primary => PRIMARY_EVIDENCE,
     }
 }
 
@@ -127,17 +119,17 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    pub fn encode(&self, witness: Witness) -> Vec<u8> {
+    pub fn encode(&self, side: Side) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u8(witness.kind())
+        out.u8(evidence_kind(side))
             .raw(&self.public_key)
             .raw(&self.proof);
         out.finish()
     }
 
-    pub fn decode(bytes: &[u8], witness: Witness) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8], side: Side) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != witness.kind() {
+        if reader.u8()? != evidence_kind(side) {
             return Err(Malformed("no evidence"));
         }
         let (public_key, proof) = (reader.array()?, reader.array()?);
@@ -153,7 +145,7 @@ pub fn refused(refusal: Refusal) -> Vec<u8> {
     out.finish()
 }
 
-/// The refusal that a frame is, if it is one.
+/// Decodes a frame as a refusal. `None` if it is something else.
 pub fn as_refused(bytes: &[u8]) -> Option<Refusal> {
     let mut reader = Reader::new(bytes);
     if reader.u8() != Ok(REFUSED) {
@@ -163,7 +155,8 @@ pub fn as_refused(bytes: &[u8]) -> Option<Refusal> {
     reader.finish().ok().map(|()| refusal)
 }
 
-/// What has been said so far. Each part goes in after its length, so that no two conversations have the same bytes.
+/// A running hash of the handshake. Each part is prefixed by its length, so that different
+/// handshakes never hash the same bytes.
 #[derive(Clone)]
 pub struct Transcript(Context);
 
@@ -181,7 +174,7 @@ impl Transcript {
         self.0.update(part);
     }
 
-    /// The digest of what has been said up to here and then `part`.
+    /// The digest of everything so far followed by `part`.
     pub fn with(&self, part: &[u8]) -> [u8; 32] {
         let mut whole = self.clone();
         whole.add(part);
@@ -192,12 +185,12 @@ impl Transcript {
         digest
     }
 
-    /// What `witness` proves when this is its public key.
-    pub fn claim(&self, witness: Witness, public_key: &PublicKey) -> [u8; 32] {
+    /// The digest that `side` proves when it sends this public key.
+    pub fn claim(&self, side: Side, public_key: &PublicKey) -> [u8; 32] {
         let mut claim = self.clone();
-        claim.add(match witness {
-            Witness::Replica => b"replica",
-            Witness::Primary => b"primary",
+        claim.add(match side {
+            Side::Replica => b"replica",
+            Side::Primary => b"primary",
         });
         claim.with(public_key)
     }

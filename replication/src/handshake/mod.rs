@@ -1,4 +1,4 @@
-//! How two nodes prove to each other that they belong together, before either says anything else.
+//! The handshake: two nodes prove to each other that they know the shared secret.
 //!
 //! ```text
 //! replica                                                            primary
@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Guarantees:
-//! - A primary does nothing for a stranger but draw a nonce and check one HMAC a known secret: no storage is touched, no key
-//!   is drawn and nothing is told but its name before the proof holds.
-//! - Either proof covers both nonces, both roles, both names, the cluster and all versions that were offered; so none can be
-//!   used again, on another connection, in the other direction, or for an older version than both sides know.
-//! - A replica that has been refused, or told anything, by somebody without the secret believes nothing of it for good.
+//! - Before the proof holds a primary only draws a nonce and checks one HMAC per accepted secret.
+//!   It reads no storage, generates no key, and reveals only its name.
+//! - Each proof covers both nonces, both roles, both names, the cluster and all offered versions.
+//!   So a proof cannot be replayed, reflected, or used to downgrade the version.
+//! - Nothing that a stranger tells a replica, a refusal included, has a lasting effect.
 //!
-//! The nonces are given by the caller, who draws them at random; keys for the session are drawn where they are needed.
+//! The caller supplies random nonces; session keys are generated here.
 
 mod format;
 mod primary;
@@ -26,62 +26,63 @@ mod tests;
 pub use primary::PrimaryHandshake;
 pub use replica::ReplicaHandshake;
 
-use crate::position::{ClusterId, NodeId};
+use crate::ids::{ClusterId, NodeId};
 use crate::refusal::Refusal;
 use crate::secret::Secrets;
 use crate::session::{Session, SessionError};
 
-/// Who a node is.
+/// The identity of a node.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Its cluster.
+    /// The cluster.
     pub cluster: ClusterId,
-    /// Itself.
+    /// The node.
     pub node: NodeId,
-    /// What it shares with the other nodes of the cluster.
+    /// The secrets that it shares with the other nodes of the cluster.
     pub secrets: Secrets,
 }
 
-/// A number that is used in one handshake only: 32 bytes at random.
+/// 32 random bytes that are used in one handshake only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce(pub [u8; 32]);
 
-/// The other side, proven.
+/// The other side, after its proof.
 #[derive(Debug)]
 pub struct Peer {
-    /// Who it is.
+    /// The other node.
     pub node: NodeId,
-    /// The version of the protocol that both speak.
+    /// The protocol version of this connection.
     pub version: u16,
-    /// The seal of what follows.
+    /// Seals and opens the frames that follow.
     pub session: Session,
 }
 
-/// What a frame of the handshake led to.
+/// The result of a handshake frame.
 #[derive(Debug)]
-pub enum Step {
-    /// Send this frame, and wait for the next.
+pub enum HandshakeStep {
+    /// Send this frame and wait for the next one.
     Send(Vec<u8>),
-    /// The other side has proven who it is; send the frame, if there is one.
+    /// The other side has proven its identity. Send the frame, if there is one.
     Done(Option<Vec<u8>>, Box<Peer>),
 }
 
-/// The end of a handshake that led nowhere.
+/// A handshake that has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// This node refuses the other one. Send it the refusal, count it, and close.
+    /// This node refuses the other one. Send [`HandshakeError::frame`], count the refusal, and
+    /// close.
     #[error("refused: {0}")]
     Refuses(Refusal),
-    /// The other node has refused this one, or somebody in between says so; retry later.
+    /// The other node, or somebody on the network, has refused this one; retry later.
     #[error("refused by the other node: {0}")]
     Refused(Refusal),
-    /// The keys could not be agreed on; retry on a new connection.
+    /// The key agreement has failed; retry on a new connection.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
 
 impl HandshakeError {
-    /// The frame that tells the other side, if it is to be told.
+    /// The frame that reports the error to the other side, if it gets one.
     #[must_use]
     pub fn frame(self) -> Option<Vec<u8>> {
         match self {

@@ -1,14 +1,14 @@
-//! The side that is called.
+//! The side that accepts the connection.
 
-use super::format::{Challenge, Evidence, Hello, Transcript, Witness};
-use super::{HandshakeError, Identity, Nonce, Peer, Step};
+use super::format::{Challenge, Evidence, Hello, Transcript};
+use super::{HandshakeError, HandshakeStep, Identity, Nonce, Peer};
+use crate::ids::NodeId;
 use crate::limits::{VERSION_MAX, VERSION_MIN};
-use crate::position::NodeId;
 use crate::refusal::Refusal;
 use crate::session::{KeyPair, Session, Side};
 use crate::wire::Malformed;
 
-/// The handshake of a primary with one that calls.
+/// The handshake of a primary with a connecting node.
 pub struct PrimaryHandshake {
     identity: Identity,
     nonce: Nonce,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for PrimaryHandshake {
 }
 
 impl PrimaryHandshake {
-    /// Waits for a greeting.
+    /// Starts a handshake: waits for the greeting.
     #[must_use]
     pub fn begin(identity: Identity, nonce: Nonce) -> Self {
         Self {
@@ -42,11 +42,11 @@ impl PrimaryHandshake {
         }
     }
 
-    /// Takes a frame of the node that calls.
+    /// Handles a frame of the connecting node.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is to be closed.
-    pub fn on_frame(&mut self, frame: &[u8]) -> Result<Step, HandshakeError> {
+    /// [`HandshakeError`]: close the connection.
+    pub fn on_frame(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Called => self.on_hello(frame),
             State::Challenged {
@@ -58,7 +58,7 @@ impl PrimaryHandshake {
         }
     }
 
-    fn on_hello(&mut self, frame: &[u8]) -> Result<Step, HandshakeError> {
+    fn on_hello(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         let hello = Hello::decode(frame).map_err(not_a_handshake)?;
         let version = hello.version_max.min(VERSION_MAX);
         if version < hello.version_min.max(VERSION_MIN) {
@@ -85,7 +85,7 @@ impl PrimaryHandshake {
             version,
             transcript: Box::new(Transcript::new(frame, &challenge)),
         };
-        Ok(Step::Send(challenge))
+        Ok(HandshakeStep::Send(challenge))
     }
 
     fn on_evidence(
@@ -94,9 +94,9 @@ impl PrimaryHandshake {
         peer: NodeId,
         version: u16,
         mut transcript: Box<Transcript>,
-    ) -> Result<Step, HandshakeError> {
-        let theirs = Evidence::decode(frame, Witness::Replica).map_err(not_a_handshake)?;
-        let claim = transcript.claim(Witness::Replica, &theirs.public_key);
+    ) -> Result<HandshakeStep, HandshakeError> {
+        let theirs = Evidence::decode(frame, Side::Replica).map_err(not_a_handshake)?;
+        let claim = transcript.claim(Side::Replica, &theirs.public_key);
         let secret = self
             .identity
             .secrets
@@ -104,13 +104,13 @@ impl PrimaryHandshake {
             .ok_or(HandshakeError::Refuses(Refusal::Proof))?;
         transcript.add(frame);
         let keys = KeyPair::draw()?;
-        let claim = transcript.claim(Witness::Primary, &keys.public());
+        let claim = transcript.claim(Side::Primary, &keys.public());
         let ours = Evidence {
             public_key: keys.public(),
-            // The secret that the other side has shown to know, which may be one that is being replaced.
+            // The secret that the other side has used, which may be a retired one.
             proof: secret.prove(&claim),
         };
-        let ours = ours.encode(Witness::Primary);
+        let ours = ours.encode(Side::Primary);
         let session = Session::agree(
             Side::Primary,
             keys,
@@ -123,7 +123,7 @@ impl PrimaryHandshake {
             version,
             session,
         };
-        Ok(Step::Done(Some(ours), Box::new(peer)))
+        Ok(HandshakeStep::Done(Some(ours), Box::new(peer)))
     }
 }
 

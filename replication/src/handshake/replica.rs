@@ -1,7 +1,7 @@
-//! The side that calls.
+//! The side that connects.
 
-use super::format::{self, Challenge, Evidence, Hello, Transcript, Witness};
-use super::{HandshakeError, Identity, Nonce, Peer, Step};
+use super::format::{self, Challenge, Evidence, Hello, Transcript};
+use super::{HandshakeError, HandshakeStep, Identity, Nonce, Peer};
 use crate::limits::{VERSION_MAX, VERSION_MIN};
 use crate::refusal::Refusal;
 use crate::session::{KeyPair, Session, Side};
@@ -19,7 +19,7 @@ enum State {
     Greeted,
     Proven {
         challenge: Challenge,
-        /// All that has been said, this side's evidence included.
+        /// The handshake so far, this side's evidence included.
         transcript: Box<Transcript>,
         keys: KeyPair,
     },
@@ -37,7 +37,7 @@ impl std::fmt::Debug for State {
 }
 
 impl ReplicaHandshake {
-    /// Begins; the frame is to be sent.
+    /// Starts a handshake. Send the returned frame.
     #[must_use]
     pub fn begin(identity: Identity, nonce: Nonce) -> (Self, Vec<u8>) {
         let hello = Hello {
@@ -56,11 +56,11 @@ impl ReplicaHandshake {
         (begun, hello)
     }
 
-    /// Takes a frame of the primary.
+    /// Handles a frame of the primary.
     ///
     /// # Errors
-    /// [`HandshakeError`]: the connection is to be closed.
-    pub fn on_frame(&mut self, frame: &[u8]) -> Result<Step, HandshakeError> {
+    /// [`HandshakeError`]: close the connection.
+    pub fn on_frame(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         let state = std::mem::replace(&mut self.state, State::Over);
         if let Some(refusal) = format::as_refused(frame) {
             return Err(HandshakeError::Refused(refusal));
@@ -76,7 +76,7 @@ impl ReplicaHandshake {
         }
     }
 
-    fn on_challenge(&mut self, frame: &[u8]) -> Result<Step, HandshakeError> {
+    fn on_challenge(&mut self, frame: &[u8]) -> Result<HandshakeStep, HandshakeError> {
         let challenge = Challenge::decode(frame).map_err(not_a_handshake)?;
         if challenge.cluster != self.identity.cluster {
             return Err(HandshakeError::Refuses(Refusal::Cluster));
@@ -92,19 +92,19 @@ impl ReplicaHandshake {
         }
         let keys = KeyPair::draw()?;
         let mut transcript = Box::new(Transcript::new(&self.hello, frame));
-        let claim = transcript.claim(Witness::Replica, &keys.public());
+        let claim = transcript.claim(Side::Replica, &keys.public());
         let evidence = Evidence {
             public_key: keys.public(),
             proof: self.identity.secrets.current.prove(&claim),
         };
-        let evidence = evidence.encode(Witness::Replica);
+        let evidence = evidence.encode(Side::Replica);
         transcript.add(&evidence);
         self.state = State::Proven {
             challenge,
             transcript,
             keys,
         };
-        Ok(Step::Send(evidence))
+        Ok(HandshakeStep::Send(evidence))
     }
 
     fn on_evidence(
@@ -113,9 +113,9 @@ impl ReplicaHandshake {
         challenge: Challenge,
         transcript: &Transcript,
         keys: KeyPair,
-    ) -> Result<Step, HandshakeError> {
-        let evidence = Evidence::decode(frame, Witness::Primary).map_err(not_a_handshake)?;
-        let claim = transcript.claim(Witness::Primary, &evidence.public_key);
+    ) -> Result<HandshakeStep, HandshakeError> {
+        let evidence = Evidence::decode(frame, Side::Primary).map_err(not_a_handshake)?;
+        let claim = transcript.claim(Side::Primary, &evidence.public_key);
         let secret = &self.identity.secrets.current;
         if !secret.verifies(&claim, &evidence.proof) {
             return Err(HandshakeError::Refuses(Refusal::Proof));
@@ -132,7 +132,7 @@ impl ReplicaHandshake {
             version: challenge.version,
             session,
         };
-        Ok(Step::Done(None, Box::new(peer)))
+        Ok(HandshakeStep::Done(None, Box::new(peer)))
     }
 }
 

@@ -28,9 +28,9 @@ fn primary(identity: Identity) -> PrimaryHandshake {
     PrimaryHandshake::begin(identity, Nonce([20; 32]))
 }
 
-fn sent(step: Result<Step, HandshakeError>) -> Vec<u8> {
+fn sent(step: Result<HandshakeStep, HandshakeError>) -> Vec<u8> {
     match step {
-        Ok(Step::Send(frame) | Step::Done(Some(frame), _)) => {
+        Ok(HandshakeStep::Send(frame) | HandshakeStep::Done(Some(frame), _)) => {
             assert!(frame.len() <= HANDSHAKE_FRAME_BYTES);
             frame
         }
@@ -38,14 +38,14 @@ fn sent(step: Result<Step, HandshakeError>) -> Vec<u8> {
     }
 }
 
-fn refuses(step: Result<Step, HandshakeError>) -> Refusal {
+fn refuses(step: Result<HandshakeStep, HandshakeError>) -> Refusal {
     match step {
         Err(HandshakeError::Refuses(refusal)) => refusal,
         other => panic!("{other:?}"),
     }
 }
 
-/// Both sides to the end; `alter` may change each of the frames.
+/// Runs a whole handshake. `alter` may change each frame.
 fn meet(
     replica_is: Identity,
     primary_is: Identity,
@@ -54,19 +54,19 @@ fn meet(
     let (mut replica, mut hello) = replica(replica_is);
     let mut primary = primary(primary_is);
     alter(0, &mut hello);
-    let Step::Send(mut challenge) = primary.on_frame(&hello)? else {
+    let HandshakeStep::Send(mut challenge) = primary.on_frame(&hello)? else {
         panic!("done after the greeting");
     };
     alter(1, &mut challenge);
-    let Step::Send(mut evidence) = replica.on_frame(&challenge)? else {
+    let HandshakeStep::Send(mut evidence) = replica.on_frame(&challenge)? else {
         panic!("done after the challenge");
     };
     alter(2, &mut evidence);
-    let Step::Done(Some(mut answer), at_primary) = primary.on_frame(&evidence)? else {
+    let HandshakeStep::Done(Some(mut answer), at_primary) = primary.on_frame(&evidence)? else {
         panic!("not done after the evidence");
     };
     alter(3, &mut answer);
-    let Step::Done(None, at_replica) = replica.on_frame(&answer)? else {
+    let HandshakeStep::Done(None, at_replica) = replica.on_frame(&answer)? else {
         panic!("not done after the answer");
     };
     Ok((at_replica, at_primary))
@@ -95,7 +95,7 @@ fn whoever_does_not_know_the_secret_is_refused_by_either_side() {
     let refused = meet(identity(1, 7, &[]), identity(2, 8, &[]), |_, _| ());
     let proof = HandshakeError::Refuses(Refusal::Proof);
     assert_eq!(refused.err(), Some(proof));
-    // A primary that takes whatever proof it gets cannot give one.
+    // A primary that accepts any proof still cannot make one.
     let forged = meet(identity(1, 7, &[]), identity(2, 7, &[]), |number, frame| {
         if number == 3 {
             let end = frame.len() - 32;
@@ -129,7 +129,7 @@ fn a_replayed_proof_is_refused() {
     let challenge = sent(once.on_frame(&hello));
     let evidence = sent(first.on_frame(&challenge));
     sent(once.on_frame(&evidence));
-    // The same conversation again, to a primary that has drawn another nonce.
+    // The same frames again, to a primary with another nonce.
     let mut again = PrimaryHandshake::begin(identity(2, 7, &[]), Nonce([21; 32]));
     sent(again.on_frame(&hello));
     assert_eq!(refuses(again.on_frame(&evidence)), Refusal::Proof);
@@ -137,7 +137,7 @@ fn a_replayed_proof_is_refused() {
 
 #[test]
 fn a_proof_cannot_be_sent_back() {
-    // Somebody without the secret answers a replica with what the replica itself has said.
+    // A node without the secret sends the replica's own evidence back.
     let (mut caller, hello) = replica(identity(1, 7, &[]));
     let mut mirror = primary(identity(2, 8, &[]));
     let challenge = sent(mirror.on_frame(&hello));
@@ -173,7 +173,7 @@ fn another_cluster_version_or_self_is_refused() {
         let refusal = refuses(primary(identity(2, 7, &[])).on_frame(&hello.encode()));
         assert_eq!(refusal.label(), "version");
     }
-    // A later release that speaks our version as well is welcome.
+    // A later release that also supports this version is accepted.
     let later = format::Hello {
         version_min: VERSION_MAX,
         version_max: u16::MAX,
@@ -198,7 +198,7 @@ fn frames_out_of_turn_and_garbage_are_refused() {
     let mut called = primary(identity(2, 7, &[]));
     sent(called.on_frame(&hello));
     assert_eq!(refuses(called.on_frame(&hello)), Refusal::Handshake);
-    // After a refusal nothing is taken any more.
+    // After a refusal nothing is accepted.
     let mut called = primary(identity(2, 7, &[]));
     refuses(called.on_frame(&[]));
     assert_eq!(refuses(called.on_frame(&hello)), Refusal::Handshake);
@@ -232,7 +232,7 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
     ring::hmac::sign(&key, text).as_ref().to_vec()
 }
 
-/// Held against `docs/FORMAT.md`, by other means than those of the handshake itself.
+/// Compares the frames with `docs/FORMAT.md`, without the code of the handshake.
 #[test]
 fn frames_have_these_bytes() {
     let mut frames = Vec::new();

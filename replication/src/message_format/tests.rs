@@ -8,19 +8,19 @@ fn position(random: &mut Random) -> Position {
     }
 }
 
-fn history(random: &mut Random) -> History {
-    let mut history = History::first(Reign(random.array()));
+fn history(random: &mut Random) -> EpochHistory {
+    let mut history = EpochHistory::first(EpochId(random.array()));
     for epoch in 2..2 + random.draw() % 5 {
         let after = Sequence(epoch * 7);
         history = history
-            .promoted(Epoch(epoch), Reign(random.array()), after)
+            .promoted(Epoch(epoch), EpochId(random.array()), after)
             .unwrap();
     }
     history
 }
 
-fn cursor(random: &mut Random) -> Cursor {
-    Cursor {
+fn cursor(random: &mut Random) -> CopyCursor {
+    CopyCursor {
         family: u16::from(random.array::<1>()[0]),
         key: random.bytes_up_to(9),
     }
@@ -28,9 +28,9 @@ fn cursor(random: &mut Random) -> Cursor {
 
 fn place(random: &mut Random) -> CopyPlace {
     CopyPlace {
-        copy: CopyId(random.array()),
+        name: CopyName(random.array()),
         position: position(random),
-        last: random.one_in(2).then(|| Digest(random.draw())),
+        digest: random.one_in(2).then(|| random.draw()),
         cursor: cursor(random),
     }
 }
@@ -57,20 +57,20 @@ fn chunk(random: &mut Random) -> Chunk {
     let after = cursor(random);
     let mut rows = Vec::new();
     for number in 0..random.below(4) {
-        rows.push(Row {
+        rows.push(CopyRow {
             family: after.family + 1,
             key: [vec![u8::try_from(number).unwrap()], random.bytes_up_to(9)].concat(),
             value: random.bytes_up_to(30),
         });
     }
     Chunk {
-        copy: CopyId(random.array()),
+        copy: CopyName(random.array()),
         position: position(random),
         after,
         end: if rows.is_empty() || random.one_in(2) {
-            End::Last
+            CopyEnd::Last
         } else {
-            End::More
+            CopyEnd::More
         },
         rows,
     }
@@ -78,29 +78,29 @@ fn chunk(random: &mut Random) -> Chunk {
 
 fn message(random: &mut Random) -> Message {
     match random.below(8) {
-        0 => Message::Follow(Follow {
+        0 => Message::Follow(FollowRequest {
             history: history(random),
-            ask: match random.below(3) {
-                0 => Ask::Continue(Mark {
+            start: match random.below(3) {
+                0 => StartFrom::Change(LogPoint {
                     position: position(random),
                     digest: random.one_in(2).then(|| Digest(random.draw())),
                 }),
-                1 => Ask::Fresh,
-                _ => Ask::Resume(place(random)),
+                1 => StartFrom::Nothing,
+                _ => StartFrom::Copy(place(random)),
             },
             max_staleness_ms: random.draw(),
         }),
-        1 => Message::Pulse(Pulse {
+        1 => Message::StatusUpdate(StatusUpdate {
             durable: random.one_in(2).then(|| position(random)),
             sent_ms: random.draw(),
         }),
         2 => {
-            let stamp = |random: &mut Random| Stamp {
-                key: random.bytes_up_to(STAMP_KEY_BYTES),
+            let entry = |random: &mut Random| LastUsed {
+                key: random.bytes_up_to(LAST_USED_KEY_BYTES),
                 time_ms: 1_750_000_000_000,
             };
             let count = random.below(4);
-            Message::Used((0..count).map(|_| stamp(random)).collect())
+            Message::LastUsed((0..count).map(|_| entry(random)).collect())
         }
         3 => Message::Welcome(Welcome {
             history: history(random),
@@ -119,7 +119,7 @@ fn message(random: &mut Random) -> Message {
             })
         }
         6 => Message::Heartbeat(Heartbeat {
-            head: position(random),
+            committed: position(random),
             time_ms: -1,
             echo_ms: random.one_in(2).then(|| random.draw()),
         }),
@@ -166,7 +166,7 @@ fn garbage_does_no_harm() {
     let mut random = Random::new(9);
     for _ in 0..20_000 {
         let mut bytes = random.bytes_up_to(200);
-        // Mostly with a kind that is known, so that the fields are looked at.
+        // Mostly with a known kind, so that the fields are decoded.
         bytes[0] = [bytes[0], 16, 17, 18, 32, 33, 34, 35, 36][random.below(9)];
         if let Ok(message) = decode(&bytes) {
             assert_eq!(encode(&message), bytes);
@@ -190,35 +190,35 @@ fn lengths_over_their_bounds_are_refused() {
     assert!(decode(&batch(vec![vec![]; BATCH_CHANGES])).is_ok());
     assert!(decode(&batch(vec![vec![]; BATCH_CHANGES + 1])).is_err());
     assert!(decode(&batch(vec![])).is_err());
-    let stamps = |count, key| {
-        let stamp = Stamp {
+    let last_used = |count, key| {
+        let entry = LastUsed {
             key: vec![0; key],
             time_ms: 0,
         };
-        encode(&Message::Used(vec![stamp; count]))
+        encode(&Message::LastUsed(vec![entry; count]))
     };
-    assert!(decode(&stamps(STAMPS, STAMP_KEY_BYTES)).is_ok());
-    assert!(decode(&stamps(STAMPS + 1, 1)).is_err());
-    assert!(decode(&stamps(1, STAMP_KEY_BYTES + 1)).is_err());
+    assert!(decode(&last_used(LAST_USED_ENTRIES, LAST_USED_KEY_BYTES)).is_ok());
+    assert!(decode(&last_used(LAST_USED_ENTRIES + 1, 1)).is_err());
+    assert!(decode(&last_used(1, LAST_USED_KEY_BYTES + 1)).is_err());
 }
 
 #[test]
 fn rows_are_in_order() {
-    let row = |family, key: u8| Row {
+    let row = |family, key: u8| CopyRow {
         family,
         key: vec![key],
         value: vec![],
     };
     let chunk = |rows| {
         decode(&encode(&Message::Chunk(Chunk {
-            copy: CopyId([0; 16]),
+            copy: CopyName([0; 16]),
             position: Position::START,
-            after: Cursor {
+            after: CopyCursor {
                 family: 1,
                 key: vec![5],
             },
             rows,
-            end: End::More,
+            end: CopyEnd::More,
         })))
     };
     assert!(chunk(vec![row(1, 6), row(2, 1)]).is_ok());
@@ -230,7 +230,7 @@ fn rows_are_in_order() {
 
 #[test]
 fn messages_have_these_bytes() {
-    let pulse = Message::Pulse(Pulse {
+    let status_update = Message::StatusUpdate(StatusUpdate {
         durable: Some(Position {
             epoch: Epoch(2),
             sequence: Sequence(258),
@@ -238,7 +238,7 @@ fn messages_have_these_bytes() {
         sent_ms: 3,
     });
     let bytes = "11 0200000000000000 0201000000000000 0300000000000000";
-    assert_eq!(hex(&encode(&pulse)), bytes.replace(' ', ""));
+    assert_eq!(hex(&encode(&status_update)), bytes.replace(' ', ""));
     let changes = Message::Changes(Batch {
         first: Position {
             epoch: Epoch(1),
@@ -248,16 +248,16 @@ fn messages_have_these_bytes() {
     });
     let bytes = "22 0100000000000000 0700000000000000 02000000 02000000 6162 01000000 63";
     assert_eq!(hex(&encode(&changes)), bytes.replace(' ', ""));
-    let beat = Message::Heartbeat(Heartbeat {
-        head: Position::START,
+    let heartbeat = Message::Heartbeat(Heartbeat {
+        committed: Position::START,
         time_ms: -1,
         echo_ms: Some(5),
     });
     let bytes = "23 0100000000000000 0000000000000000 ffffffffffffffff 01000000 0500000000000000";
-    assert_eq!(hex(&encode(&beat)), bytes.replace(' ', ""));
-    let fresh = Message::Follow(Follow {
-        history: History::first(Reign([0xab; 16])),
-        ask: Ask::Fresh,
+    assert_eq!(hex(&encode(&heartbeat)), bytes.replace(' ', ""));
+    let fresh = Message::Follow(FollowRequest {
+        history: EpochHistory::first(EpochId([0xab; 16])),
+        start: StartFrom::Nothing,
         max_staleness_ms: 30_000,
     });
     let bytes = format!(
@@ -266,12 +266,12 @@ fn messages_have_these_bytes() {
     );
     assert_eq!(hex(&encode(&fresh)), bytes.replace(' ', ""));
     let resume = Message::Welcome(Welcome {
-        history: History::first(Reign([0xab; 16])),
+        history: EpochHistory::first(EpochId([0xab; 16])),
         plan: Plan::Copy(CopyPlace {
-            copy: CopyId([0xcd; 16]),
+            name: CopyName([0xcd; 16]),
             position: Position::START,
-            last: Some(Digest(9)),
-            cursor: Cursor {
+            digest: Some(9),
+            cursor: CopyCursor {
                 family: 1,
                 key: b"k".to_vec(),
             },
@@ -284,15 +284,15 @@ fn messages_have_these_bytes() {
     );
     assert_eq!(hex(&encode(&resume)), bytes.replace(' ', ""));
     let chunk = Message::Chunk(Chunk {
-        copy: CopyId([0xcd; 16]),
+        copy: CopyName([0xcd; 16]),
         position: Position::START,
-        after: Cursor::default(),
-        rows: vec![Row {
+        after: CopyCursor::default(),
+        rows: vec![CopyRow {
             family: 1,
             key: b"k".to_vec(),
             value: b"v".to_vec(),
         }],
-        end: End::Last,
+        end: CopyEnd::Last,
     });
     let bytes = format!(
         "24 0100000000000000 0000000000000000 {} 0000 00000000 01 01000000 0100 01000000 6b 01000000 76",

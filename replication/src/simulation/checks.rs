@@ -1,29 +1,31 @@
-//! What must hold.
+//! The properties that the simulation checks.
 //!
-//! While things happen, of every node that answers:
-//! 1. It never goes back: what it has shown, it shows, unless it was copied anew. A key that was once revoked stays so.
-//! 2. If it says that it has reached the position of a write, it shows what the write did.
-//! 3. If it takes itself to be up to date with a primary, it shows every revocation that this primary has acknowledged as
-//!    being with all such replicas.
+//! During a run, for every node that answers:
+//! 1. It never goes back: what it has shown it goes on to show, unless it was copied again. A
+//!    revoked key stays revoked.
+//! 2. If it says that it has reached the position of a write, it shows the effect of the write.
+//! 3. If it considers itself up to date with a primary, it shows every revocation that this primary
+//!    has acknowledged with `Wait::AllFresh`.
 //!
-//! And at the end:
-//! 4. All nodes hold the same.
-//! 5. What was acknowledged as being with at least one replica is there.
+//! At the end of a run:
+//! 4. All nodes hold the same state.
+//! 5. Every write that was acknowledged as held by at least one replica is there.
 //!
-//! The second and the last hold for clusters in which the operator can keep to the rules (`operator.rs`).
+//! Properties 2 and 5 hold for clusters in which the operator can follow the rules (`operator.rs`).
 
 use std::collections::BTreeSet;
+
+use talos_model::{EpochId, Position};
 
 use super::node::Node;
 use super::store::{Key, KeyName, Op, Store};
 use super::{Violation, note};
 use crate::acks::Wait;
-use crate::position::{Position, Reign};
 
-/// A write, as the client knows it.
+/// A write, as its client knows it.
 #[derive(Debug)]
 pub struct Write {
-    pub reign: Reign,
+    pub epoch_id: EpochId,
     pub position: Position,
     pub key: KeyName,
     pub op: Op,
@@ -31,7 +33,7 @@ pub struct Write {
     pub acknowledged: bool,
 }
 
-/// What a node has shown.
+/// What a node has shown so far.
 #[derive(Debug, Default)]
 pub struct Seen {
     generation: u64,
@@ -49,11 +51,11 @@ fn shows(store: &Store, write: &Write) -> bool {
 /// Whether a node holds the change of a write.
 fn holds(store: &Store, write: &Write) -> bool {
     store
-        .head()
-        .is_some_and(|head| store.history().reaches(head.sequence, write.position))
+        .committed()
+        .is_some_and(|committed| store.history().reaches(committed.sequence, write.position))
 }
 
-/// Reads from a node, if it answers.
+/// Reads from a node, if it answers, and checks properties 1 to 3.
 pub fn read(
     node: &mut Node,
     now_ms: u64,
@@ -62,7 +64,7 @@ pub fn read(
 ) -> Result<(), Violation> {
     let fresh = node.is_fresh(now_ms);
     let store = &node.store;
-    let (Some(head), Some(_)) = (store.head(), &node.process) else {
+    let (Some(committed), Some(_)) = (store.committed(), &node.process) else {
         return Ok(());
     };
     let (number, seen) = (node.number, &mut node.seen);
@@ -73,11 +75,13 @@ pub fn read(
         };
     }
     if let Some(before) = seen.position
-        && !store.history().reaches(head.sequence, before)
+        && !store.history().reaches(committed.sequence, before)
     {
-        return Err(format!("node {number} went back from {before} to {head}"));
+        return Err(format!(
+            "node {number} went back from {before} to {committed}"
+        ));
     }
-    seen.position = Some(head);
+    seen.position = Some(committed);
     for key in &seen.revoked {
         if store.state.keys.get(key) != Some(&Key::Revoked) {
             return Err(format!("node {number} shows key {key} as valid again"));
@@ -93,11 +97,13 @@ pub fn read(
         if acks_min > 0 && holds(store, write) {
             note("demanded position reached");
             if !shows(store, write) {
-                return Err(format!("node {number} at {head} does not show {write:?}"));
+                return Err(format!(
+                    "node {number} at {committed} does not show {write:?}"
+                ));
             }
         }
-        let by_all = matches!(write.wait, Wait::Fresh(_)) && write.op == Op::Revoke;
-        if fresh && by_all && store.history().reign() == write.reign {
+        let by_all = matches!(write.wait, Wait::AllFresh(_)) && write.op == Op::Revoke;
+        if fresh && by_all && store.history().newest_id() == write.epoch_id {
             note("read of a fresh replica");
             if !shows(store, write) {
                 return Err(format!(
@@ -109,10 +115,10 @@ pub fn read(
     Ok(())
 }
 
-/// Compares what two nodes hold.
+/// Checks that two nodes hold the same state.
 pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     let (one, other) = (&one.state, &other.state);
-    if one.standing != other.standing || one.keys != other.keys {
+    if one.durable != other.durable || one.keys != other.keys {
         return Err(format!("states differ: {one:?} {other:?}"));
     }
     let both = one.log.iter().filter(|(at, _)| other.log.contains_key(at));
@@ -130,7 +136,7 @@ pub fn equal(one: &Store, other: &Store) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Looks for acknowledged writes that are lost.
+/// Checks that no acknowledged write is lost.
 pub fn kept(leader: &Store, writes: &[Write], acks_min: usize) -> Result<(), Violation> {
     if acks_min == 0 {
         return Ok(());

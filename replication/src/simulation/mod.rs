@@ -1,12 +1,14 @@
-//! A cluster in one thread: nodes with model storage, a network, clients and an operator, all of them driven by one seed.
+//! A simulated cluster in one thread: nodes with model storage, a network, clients and an operator,
+//! all driven by one seed.
 //!
-//! A run is some hundred steps. Bytes arrive in pieces, late, or not at all; connections break anywhere; nodes crash between
-//! any two steps and lose what was not synced; time jumps; the operator promotes replicas, takes old primaries back, and
-//! has diverged ones copied anew. In between clients write and read. Then all faults end, and the cluster must come to
-//! rest with equal states. What must hold is in `checks.rs`.
+//! A run has several hundred steps. Bytes arrive in pieces, late, or not at all. Connections break
+//! anywhere. Nodes crash between any two steps and lose unsynced data. Time jumps. The operator
+//! promotes replicas, takes old primaries back, and resyncs diverged nodes. In between clients
+//! write and read. Then all faults end, and the cluster must settle with equal states. The checked
+//! properties are in `checks.rs`.
 //!
-//! `TALOS_REPLICATION_RUNS` takes more or fewer runs and `TALOS_REPLICATION_SEED` begins with another seed. A failure says
-//! the seed.
+//! `TALOS_REPLICATION_RUNS` sets the number of runs, `TALOS_REPLICATION_SEED` the first seed. A
+//! failure prints its seed.
 
 mod checks;
 mod network;
@@ -22,20 +24,20 @@ pub use checks::Seen;
 use store::{KeyName, Sync};
 use world::World;
 
-use crate::follow::Follow;
+use crate::failpoint::{Failpoint, enable};
+use crate::follow::Follower;
 use crate::message::{Plan, Welcome};
-use crate::planted::{Defect, plant};
-use crate::sink::Place;
+use crate::sink::Progress;
 
-/// Runs of the normal test, within which every planted defect is found as well.
+/// Runs of the normal test. Every failpoint is found within this number.
 const RUNS: u64 = 1500;
 const STEPS: usize = 700;
 const MAX_STALENESS_MS: u64 = 800;
 
 thread_local! {
-    /// How often the things happened that a run must be able to reach.
+    /// How often each noteworthy event happened.
     static NOTES: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
-    /// A promise between state machines that was broken in this run.
+    /// A contract between state machines that was violated in this run.
     static VIOLATED: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
@@ -48,16 +50,16 @@ fn violated(what: &'static str) -> &'static str {
     what
 }
 
-fn note_plan(follow: &Follow, welcome: &Welcome) {
-    note(match (&welcome.plan, &follow.standing().place) {
+fn note_plan(follow: &Follower, welcome: &Welcome) {
+    note(match (&welcome.plan, &follow.durable_state().progress) {
         (Plan::Feed(_), _) => "feed",
-        (Plan::Copy(place), Place::Copying(held)) if held == place => "copy resumed",
-        (Plan::Copy(_), Place::Copying(_)) => "copy begun anew",
-        (Plan::Copy(_), Place::At(_)) => "copy begun",
+        (Plan::Copy(place), Progress::Copying(held)) if held == place => "copy resumed",
+        (Plan::Copy(_), Progress::Copying(_)) => "copy begun anew",
+        (Plan::Copy(_), Progress::At(_)) => "copy begun",
     });
 }
 
-/// What was found to be wrong.
+/// A property that does not hold.
 type Violation = String;
 
 fn run(seed: u64, sync: Sync) -> Result<(), Violation> {
@@ -131,12 +133,12 @@ fn one_seed_is_one_run() {
 }
 
 /// How many runs it takes to find a defect.
-fn found_after(defect: Option<Defect>, sync: Sync) -> u64 {
-    plant(defect);
+fn found_after(failpoint: Option<Failpoint>, sync: Sync) -> u64 {
+    enable(failpoint);
     let found = (1..=RUNS).find(|seed| run(*seed, sync).is_err());
-    plant(None);
-    let found = found.unwrap_or_else(|| panic!("not found in {RUNS} runs: {defect:?} {sync:?}"));
-    println!("{defect:?} {sync:?}: found in run {found}");
+    enable(None);
+    let found = found.unwrap_or_else(|| panic!("not found in {RUNS} runs: {failpoint:?} {sync:?}"));
+    println!("{failpoint:?} {sync:?}: found in run {found}");
     found
 }
 
@@ -147,25 +149,25 @@ fn a_skipped_sync_is_found() {
 
 #[test]
 fn an_accepted_gap_is_found() {
-    found_after(Some(Defect::AcceptedGap), Sync::Always);
+    found_after(Some(Failpoint::AcceptedGap), Sync::Always);
 }
 
 #[test]
 fn an_ignored_epoch_is_found() {
-    found_after(Some(Defect::IgnoredEpoch), Sync::Always);
+    found_after(Some(Failpoint::IgnoredEpoch), Sync::Always);
 }
 
 #[test]
 fn an_ignored_digest_is_found() {
-    found_after(Some(Defect::IgnoredDigest), Sync::Always);
+    found_after(Some(Failpoint::IgnoredDigest), Sync::Always);
 }
 
 #[test]
 fn an_early_acknowledgement_is_found() {
-    found_after(Some(Defect::EarlyAck), Sync::Always);
+    found_after(Some(Failpoint::EarlyAck), Sync::Always);
 }
 
 #[test]
 fn a_forgotten_lease_is_found() {
-    found_after(Some(Defect::NoLease), Sync::Always);
+    found_after(Some(Failpoint::NoLease), Sync::Always);
 }

@@ -1,4 +1,4 @@
-//! The simulated network: connections are two streams of bytes that stop or break anywhere.
+//! The simulated network: a connection is two byte streams that can stop or break anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,17 @@ use crate::random::Random;
 
 pub type ConnectionId = u64;
 
-/// Bytes on their way in one direction.
+/// Bytes in transit in one direction.
 #[derive(Debug, Default)]
 struct Pipe {
     bytes: Vec<u8>,
-    /// No more will come: its beginning has been closed, or the line has been cut.
+    /// No more bytes come: the sender has closed, or the connection was cut.
     ended: bool,
-    /// Its end takes nothing more.
+    /// The receiver reads no more.
     deaf: bool,
 }
 
-/// Which end of a connection.
+/// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     Caller,
@@ -42,22 +42,30 @@ impl End {
 #[derive(Debug)]
 struct Connection {
     nodes: [usize; 2],
-    /// Towards the caller, and towards the called.
+    /// Towards the caller, and towards the called node.
     pipes: [Pipe; 2],
 }
 
-/// What an end sees.
+/// What an end receives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival {
     Bytes(Vec<u8>),
     End,
 }
 
+/// An arrival, and where it happens.
+pub struct Delivery {
+    pub connection: ConnectionId,
+    pub node: usize,
+    pub end: End,
+    pub arrival: Arrival,
+}
+
 #[derive(Debug, Default)]
 pub struct Network {
     connections: BTreeMap<ConnectionId, Connection>,
     next: ConnectionId,
-    /// Pairs of nodes between which nothing passes.
+    /// Pairs of nodes that are partitioned.
     parted: BTreeSet<(usize, usize)>,
 }
 
@@ -66,7 +74,7 @@ fn pair(one: usize, other: usize) -> (usize, usize) {
 }
 
 impl Network {
-    /// Connects two nodes, unless nothing passes between them.
+    /// Connects two nodes, unless they are partitioned.
     pub fn connect(&mut self, caller: usize, called: usize) -> Option<ConnectionId> {
         if self.parted.contains(&pair(caller, called)) {
             return None;
@@ -88,7 +96,7 @@ impl Network {
         }
     }
 
-    /// One end is closed; what it has sent may still arrive.
+    /// Closes one end. Bytes that it has sent may still arrive.
     pub fn close(&mut self, id: ConnectionId, end: End) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.pipes[end.other().place()].ended = true;
@@ -101,7 +109,7 @@ impl Network {
         }
     }
 
-    /// A node is gone, with all its connections.
+    /// Cuts all connections of a crashed node.
     pub fn crash(&mut self, node: usize, random: &mut Random) {
         let of_node = |connection: &Connection| connection.nodes.iter().position(|of| *of == node);
         let gone: Vec<_> = self
@@ -116,7 +124,7 @@ impl Network {
         }
     }
 
-    /// Cuts a connection: of the bytes on their way some beginning arrives.
+    /// Cuts a connection. Only a prefix of the bytes in transit arrives.
     fn cut(&mut self, id: ConnectionId, random: &mut Random) {
         if let Some(connection) = self.connections.get_mut(&id) {
             for pipe in &mut connection.pipes {
@@ -134,7 +142,7 @@ impl Network {
         }
     }
 
-    /// Alters a bit of what is on its way somewhere.
+    /// Flips a bit in transit on some connection.
     pub fn damage_any(&mut self, random: &mut Random) {
         let ids: Vec<_> = self.connections.keys().copied().collect();
         let Some(id) = random.pick(&ids) else { return };
@@ -156,8 +164,8 @@ impl Network {
         self.parted.clear();
     }
 
-    /// Lets some bytes, or the end, arrive somewhere.
-    pub fn arrival(&mut self, random: &mut Random) -> Option<(ConnectionId, usize, End, Arrival)> {
+    /// Delivers some bytes, or the end, on some connection.
+    pub fn arrival(&mut self, random: &mut Random) -> Option<Delivery> {
         let mut waiting = Vec::new();
         for (id, connection) in &self.connections {
             let [caller, called] = connection.nodes;
@@ -177,7 +185,12 @@ impl Network {
         let pipe = &mut connection.pipes[end.place()];
         if pipe.bytes.is_empty() {
             pipe.deaf = true;
-            return Some((id, node, end, Arrival::End));
+            return Some(Delivery {
+                connection: id,
+                node,
+                end,
+                arrival: Arrival::End,
+            });
         }
         let all = pipe.bytes.len();
         let count = if random.one_in(3) {
@@ -187,6 +200,11 @@ impl Network {
         };
         let rest = pipe.bytes.split_off(count);
         let bytes = std::mem::replace(&mut pipe.bytes, rest);
-        Some((id, node, end, Arrival::Bytes(bytes)))
+        Some(Delivery {
+            connection: id,
+            node,
+            end,
+            arrival: Arrival::Bytes(bytes),
+        })
     }
 }

@@ -1,22 +1,24 @@
-//! The operator: promotes, points nodes to the primary, and decides that what a diverged node holds may go.
+//! The operator promotes nodes, points nodes to the primary, and resyncs diverged nodes.
 //!
-//! Of N nodes in a cluster that acknowledges writes when k replicas have them, an acknowledged write is on 1 + k nodes. The
-//! rules by which it cannot be lost: take N − k nodes whose copies are complete, stop them from following anybody, promote
-//! the one of them with the greatest position to an epoch that was never used, and point the others to it. With k = 0 there
-//! is nothing to keep; there the operator takes any node, and sometimes an epoch that somebody else has used, too.
+//! In a cluster of N nodes that acknowledges writes when k replicas have them, an acknowledged
+//! write is on 1 + k nodes. It cannot be lost if the operator follows these rules: take N − k nodes
+//! with complete copies, stop them from following, promote the one with the greatest position to an
+//! unused epoch, and point the others to it. With k = 0 no write needs to survive: the operator
+//! then takes any node, and sometimes an epoch that another node has used.
+
+use talos_model::{Epoch, EpochId};
 
 use super::node::{Process, Role};
 use super::note;
 use super::world::World;
 use crate::follow::Stop;
-use crate::position::{Epoch, Reign};
 use crate::sink::ChangeSink;
 
 impl World {
     pub fn promote(&mut self) {
         let complete = |number: &usize| {
             let node = &self.nodes[*number];
-            node.process.is_some() && node.store.head().is_some()
+            node.process.is_some() && node.store.committed().is_some()
         };
         let mut chosen: Vec<_> = (0..self.nodes.len()).filter(complete).collect();
         let needed = match self.acks_min {
@@ -32,7 +34,7 @@ impl World {
         for number in &chosen {
             self.stop(*number);
         }
-        let place = |number: &usize| self.nodes[*number].store.head();
+        let place = |number: &usize| self.nodes[*number].store.committed();
         let Some(best) = chosen.iter().copied().max_by_key(place) else {
             return;
         };
@@ -46,7 +48,7 @@ impl World {
         } else {
             next.max(self.epochs + 1)
         };
-        self.reign(best, Epoch(epoch));
+        self.promote_to(best, Epoch(epoch));
         for number in chosen {
             if number != best {
                 self.nodes[number].role = Role::Replica(best);
@@ -55,13 +57,13 @@ impl World {
         }
     }
 
-    /// Makes a node that is stopped the primary of an epoch.
-    pub fn reign(&mut self, number: usize, epoch: Epoch) {
+    /// Makes a stopped node the primary of an epoch.
+    pub fn promote_to(&mut self, number: usize, epoch: Epoch) {
         note("promotion");
-        let reign = Reign(self.random.array());
+        let id = EpochId(self.random.array());
         let node = &mut self.nodes[number];
-        let head = node.store.head().expect("its copy is complete");
-        let history = node.store.history().promoted(epoch, reign, head.sequence);
+        let committed = node.store.committed().expect("its copy is complete");
+        let history = node.store.history().promoted(epoch, id, committed.sequence);
         node.store.adopt(&history.unwrap()).unwrap();
         node.role = Role::Primary;
         self.epochs = self.epochs.max(epoch.0);
@@ -80,7 +82,7 @@ impl World {
         let target = mistaken.flatten().unwrap_or(self.leader);
         let role = Role::Replica(target);
         if self.nodes[number].replica().is_some() && self.random.one_in(2) {
-            // A replica can be told while it runs.
+            // A replica can change its primary while it runs.
             self.nodes[number].role = role;
             self.nodes[number].leave(&mut self.network);
             return;
@@ -93,8 +95,8 @@ impl World {
         }
     }
 
-    /// An old primary to which the operator points a node by mistake: one that the node is to refuse, unless there is
-    /// nothing to keep.
+    /// An old primary to which the operator points a node by mistake. The node must refuse it,
+    /// unless no write needs to survive.
     fn mistaken(&mut self, number: usize) -> Option<usize> {
         let newest = self.nodes[number].store.history().newest();
         let wrong = |target: &usize| {
@@ -106,7 +108,7 @@ impl World {
         self.random.pick(&wrong).copied()
     }
 
-    /// Has a diverged node copied anew.
+    /// Resyncs a diverged node.
     pub fn resync(&mut self, number: usize) {
         if let Some(Process::Replica(replica)) = &mut self.nodes[number].process
             && matches!(replica.follow.stop(), Some(Stop::Diverged { .. }))

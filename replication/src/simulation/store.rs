@@ -1,33 +1,36 @@
-//! The storage of a simulated node: maps in memory, of which a crash leaves what was synced.
+//! The storage of a simulated node: maps in memory. A crash keeps only what was synced.
 
 use std::collections::BTreeMap;
 
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Digest, End, Mark, Row};
-use crate::position::{CopyId, Epoch, Position, Reign, Sequence};
+use talos_model::{
+    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch, EpochHistory, EpochId, Position,
+    Sequence,
+};
+
+use crate::message::{Batch, Chunk, Digest, LogPoint};
 use crate::random::Random;
-use crate::sink::{ChangeSink, Place, SinkError, Standing};
+use crate::sink::{ChangeSink, DurableState, Progress, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
 
-/// The family of the rows of keys.
+/// The row family of keys.
 const KEYS: u16 = 1;
-/// Changes of one batch: few, so that there are many batches.
+/// The most changes of one batch: few, so that there are many batches.
 const BATCH: usize = 3;
-/// Rows of one chunk: few, so that there are many chunks.
+/// The most rows of one chunk: few, so that there are many chunks.
 const CHUNK: usize = 2;
 /// Copies that a primary keeps at a time.
 const COPIES: usize = 2;
-/// How often others are turned away before a copy that nobody reads makes room.
+/// How many refused copies it takes until an unread copy is dropped.
 const COPY_IDLE: usize = 5;
 
-/// What is done to a key.
+/// An operation on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Issue,
     Revoke,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Valid,
@@ -46,10 +49,10 @@ fn decode(bytes: &[u8]) -> (Op, KeyName) {
     (op, KeyName::from_be_bytes([bytes[1], bytes[2]]))
 }
 
-/// What a node holds.
+/// The state of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    pub standing: Standing,
+    pub durable: DurableState,
     pub keys: BTreeMap<KeyName, Key>,
     /// The changes after `log_after`.
     pub log: BTreeMap<u64, (Epoch, Vec<u8>)>,
@@ -68,10 +71,10 @@ impl State {
 
 #[derive(Debug)]
 struct Copy {
-    id: CopyId,
-    mark: Mark,
-    rows: Vec<Row>,
-    /// How often somebody was turned away since it was last read.
+    id: CopyName,
+    point: LogPoint,
+    rows: Vec<CopyRow>,
+    /// How often another copy was refused since the last read.
     idle: usize,
 }
 
@@ -79,21 +82,21 @@ struct Copy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     Always,
-    /// The defect: what a replica applies is left to the next write of another kind.
+    /// A defect: applied changes are synced only with the next write of another kind.
     Skipped,
 }
 
 #[derive(Debug)]
 pub struct Store {
     pub state: State,
-    /// What a crash would leave, if that is not all.
+    /// The state after a crash, if it differs.
     synced: Option<Box<State>>,
-    /// A copy of all that there was once.
+    /// A backup of an earlier state.
     backup: Option<Box<State>>,
     sync: Sync,
     copies: Vec<Copy>,
     random: Random,
-    /// How often everything was thrown away for a copy.
+    /// How often the state was dropped for a copy.
     pub generation: u64,
 }
 
@@ -102,9 +105,9 @@ impl Store {
         let mut random = Random::new(seed);
         Self {
             state: State {
-                standing: Standing {
-                    history: History::first(Reign(random.array())),
-                    place: Place::At(Position::START),
+                durable: DurableState {
+                    history: EpochHistory::first(EpochId(random.array())),
+                    progress: Progress::At(Position::START),
                     last: None,
                 },
                 keys: BTreeMap::new(),
@@ -127,46 +130,46 @@ impl Store {
         self.copies.clear();
     }
 
-    pub fn history(&self) -> &History {
-        &self.state.standing.history
+    pub fn history(&self) -> &EpochHistory {
+        &self.state.durable.history
     }
 
-    /// The last change; `None` in the midst of a copy.
-    pub fn head(&self) -> Option<Position> {
-        match &self.state.standing.place {
-            Place::At(position) => Some(*position),
-            Place::Copying(_) => None,
+    /// The last change; `None` in the middle of a copy.
+    pub fn committed(&self) -> Option<Position> {
+        match &self.state.durable.progress {
+            Progress::At(position) => Some(*position),
+            Progress::Copying(_) => None,
         }
     }
 
     /// Writes as a primary, synced.
     pub fn commit(&mut self, op: Op, key: KeyName) -> Position {
-        let head = self.head().expect("a primary's copy is complete");
+        let committed = self.committed().expect("a primary's copy is complete");
         let position = Position {
             epoch: self.history().newest(),
-            sequence: head.sequence.next(),
+            sequence: committed.sequence.next(),
         };
-        // No two changes have the same bytes.
+        // Random bytes make every change unique.
         let change = [encode(op, key), self.random.array::<4>().to_vec()].concat();
-        self.state.standing.last = Some(Digest::of(&change));
+        self.state.durable.last = Some(Digest::of(&change));
         let entry = (position.epoch, change);
         self.state.log.insert(position.sequence.0, entry);
         self.state.put(op, key);
-        self.state.standing.place = Place::At(position);
+        self.state.durable.progress = Progress::At(position);
         self.synced = None;
         position
     }
 
-    /// Keeps a copy of everything outside the store.
+    /// Makes a backup of the whole state.
     pub fn back_up(&mut self) {
         self.backup = Some(Box::new(self.state.clone()));
     }
 
-    /// Goes back to the copy, if it is of the same reign and complete.
+    /// Restores the backup, if it has the same epoch history and is complete.
     pub fn restore(&mut self) -> bool {
         let same = |backup: &State| {
-            backup.standing.history == *self.history()
-                && matches!(backup.standing.place, Place::At(_))
+            backup.durable.history == *self.history()
+                && matches!(backup.durable.progress, Progress::At(_))
         };
         if !self.backup.as_deref().is_some_and(same) {
             return false;
@@ -181,7 +184,7 @@ impl Store {
         true
     }
 
-    /// Forgets old changes of the log.
+    /// Drops old changes of the log.
     pub fn trim(&mut self) {
         let held = self.state.log.len();
         if held > 0 && self.synced.is_none() {
@@ -200,8 +203,8 @@ impl ChangeSource for Store {
         let in_log = self.state.log.get(&at.sequence.0);
         Ok(if let Some((_, change)) = in_log {
             Looked::Here(Some(Digest::of(change)))
-        } else if Some(at) == self.head() {
-            Looked::Here(self.state.standing.last)
+        } else if Some(at) == self.committed() {
+            Looked::Here(self.state.durable.last)
         } else if at.sequence.0 == 0 && self.state.log_after == 0 {
             Looked::Here(None)
         } else {
@@ -237,13 +240,14 @@ impl ChangeSource for Store {
         Ok(Reading::Changes(Batch { first, changes }))
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         let kept = self.copies.iter().find(|copy| Some(copy.id) == resume);
         if let Some(copy) = kept {
-            return Ok(CopyOpening::Open(copy.id, copy.mark));
+            return Ok(CopyOpening::Open(copy.id, copy.point));
         }
         if self.copies.len() >= COPIES {
-            // A copy that is being read is not taken away: replicas would take it from each other for ever.
+            // A copy that is being read is not dropped: replicas would take it from each other for
+            // ever.
             self.copies.iter_mut().for_each(|copy| copy.idle += 1);
             let idle = self.copies.iter().position(|copy| copy.idle > COPY_IDLE);
             let Some(idle) = idle else {
@@ -252,29 +256,29 @@ impl ChangeSource for Store {
             };
             self.copies.remove(idle);
         }
-        let row = |(key, state): (&KeyName, &Key)| Row {
+        let row = |(key, state): (&KeyName, &Key)| CopyRow {
             family: KEYS,
             key: key.to_be_bytes().to_vec(),
             value: vec![u8::from(*state == Key::Revoked)],
         };
         let copy = Copy {
-            id: CopyId(self.random.array()),
-            mark: Mark {
-                position: self.head().expect("a primary's copy is complete"),
-                digest: self.state.standing.last,
+            id: CopyName(self.random.array()),
+            point: LogPoint {
+                position: self.committed().expect("a primary's copy is complete"),
+                digest: self.state.durable.last,
             },
             rows: self.state.keys.iter().map(row).collect(),
             idle: 0,
         };
-        let opened = CopyOpening::Open(copy.id, copy.mark);
+        let opened = CopyOpening::Open(copy.id, copy.point);
         self.copies.push(copy);
         Ok(opened)
     }
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         _bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         let Some(copy) = self.copies.iter_mut().find(|kept| kept.id == copy) else {
@@ -284,20 +288,20 @@ impl ChangeSource for Store {
         let mut rest = copy.rows.iter().filter(|row| row.cursor() > *after);
         let rows: Vec<_> = rest.by_ref().take(CHUNK).cloned().collect();
         let end = match rest.next() {
-            Some(_) => End::More,
-            None => End::Last,
+            Some(_) => CopyEnd::More,
+            None => CopyEnd::Last,
         };
         Ok(CopyReading::Rows(rows, end))
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         self.copies.retain(|kept| kept.id != copy);
     }
 }
 
 impl ChangeSink for Store {
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
-        self.state.standing.history = history.clone();
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
+        self.state.durable.history = history.clone();
         self.synced = None;
         Ok(())
     }
@@ -313,16 +317,16 @@ impl ChangeSink for Store {
             self.state.log.insert(sequence.0, entry);
             self.state.put(op, key);
         }
-        self.state.standing.place = Place::At(batch.last());
-        self.state.standing.last = Some(batch.digest());
+        self.state.durable.progress = Progress::At(batch.last());
+        self.state.durable.last = Some(batch.digest());
         Ok(())
     }
 
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         self.state = State {
-            standing: Standing {
+            durable: DurableState {
                 history: history.clone(),
-                place: Place::Copying(place.clone()),
+                progress: Progress::Copying(place.clone()),
                 last: None,
             },
             keys: BTreeMap::new(),
@@ -342,13 +346,13 @@ impl ChangeSink for Store {
             let op = if revoked { Op::Revoke } else { Op::Issue };
             self.state.put(op, key);
         }
-        let Place::Copying(place) = &mut self.state.standing.place else {
+        let Progress::Copying(place) = &mut self.state.durable.progress else {
             return Err(SinkError("no copy has begun".to_owned()));
         };
         place.cursor = chunk.cursor();
-        if chunk.end == End::Last {
-            self.state.standing.last = place.last;
-            self.state.standing.place = Place::At(chunk.position);
+        if chunk.end == CopyEnd::Last {
+            self.state.durable.last = place.digest.map(Digest);
+            self.state.durable.progress = Progress::At(chunk.position);
         }
         self.synced = None;
         Ok(())

@@ -1,15 +1,16 @@
-//! All nodes, the network between them, and what happens next.
+//! The simulated world: all nodes, the network, and the choice of the next step.
+
+use talos_model::Epoch;
 
 use super::checks::{self, Write};
-use super::network::{Arrival, Network};
+use super::network::{Arrival, Delivery, Network};
 use super::node::{Node, Role};
 use super::store::{Key, Op, Store, Sync};
 use super::{KeyName, Violation, note};
 use crate::acks::{Released, Ticket, Wait};
-use crate::position::Epoch;
 use crate::random::Random;
 
-/// Rounds in which a cluster without faults comes to rest.
+/// Rounds within which a cluster without faults settles.
 const ROUNDS: usize = 2000;
 
 pub struct World {
@@ -21,9 +22,9 @@ pub struct World {
     pub leader: usize,
     /// The greatest epoch that the operator has used.
     pub epochs: u64,
-    /// Replicas that have every acknowledged write.
+    /// The number of replicas that every acknowledged write waits for.
     pub acks_min: usize,
-    /// How seldom something is disturbed.
+    /// A fault is injected in one of this many chances.
     calm: usize,
     writes: Vec<Write>,
     next_key: KeyName,
@@ -66,7 +67,7 @@ impl World {
         self.nodes[number].start(now_ms);
     }
 
-    /// Ends the process of a node; what it has written stays.
+    /// Stops the process of a node. Its storage stays.
     pub fn stop(&mut self, number: usize) {
         self.network.crash(number, &mut self.random);
         self.nodes[number].process = None;
@@ -98,13 +99,21 @@ impl World {
     }
 
     fn deliver(&mut self) -> bool {
-        let Some((id, number, end, arrival)) = self.network.arrival(&mut self.random) else {
+        let Some(delivery) = self.network.arrival(&mut self.random) else {
             return false;
         };
-        let node = &mut self.nodes[number];
+        let Delivery {
+            connection,
+            node,
+            end,
+            arrival,
+        } = delivery;
+        let node = &mut self.nodes[node];
         match arrival {
-            Arrival::Bytes(bytes) => node.on_bytes(self.now_ms, id, end, &bytes, &mut self.network),
-            Arrival::End => node.hang_up(id, end, &mut self.network),
+            Arrival::Bytes(bytes) => {
+                node.on_bytes(self.now_ms, connection, end, &bytes, &mut self.network);
+            }
+            Arrival::End => node.hang_up(connection, end, &mut self.network),
         }
         true
     }
@@ -163,9 +172,9 @@ impl World {
             None => (Op::Issue, self.next_key),
         };
         let wait = if op == Op::Revoke && self.random.one_in(2) {
-            Wait::Fresh(self.acks_min)
+            Wait::AllFresh(self.acks_min)
         } else {
-            Wait::Some(self.acks_min)
+            Wait::Count(self.acks_min)
         };
         let ticket = Ticket(self.writes.len() as u64);
         let Some(position) = node.write(self.now_ms, op, key, ticket, wait) else {
@@ -175,7 +184,7 @@ impl World {
             self.next_key += 1;
         }
         self.writes.push(Write {
-            reign: node.store.history().reign(),
+            epoch_id: node.store.history().newest_id(),
             position,
             key,
             op,
@@ -187,7 +196,7 @@ impl World {
         }
     }
 
-    /// Hands acknowledgements to the clients, who look at once what the nodes show.
+    /// Delivers acknowledgements to the clients, which then read from the nodes at once.
     fn collect(&mut self) -> Result<(), Violation> {
         let mut to_read = false;
         for node in &mut self.nodes {
@@ -201,10 +210,10 @@ impl World {
                 };
                 let write = &mut self.writes[usize::try_from(ticket).unwrap()];
                 write.acknowledged = true;
-                to_read |= matches!(write.wait, Wait::Fresh(_));
+                to_read |= matches!(write.wait, Wait::AllFresh(_));
                 note(match write.wait {
-                    Wait::Some(_) => "write acknowledged",
-                    Wait::Fresh(_) => "write acknowledged by all that are fresh",
+                    Wait::Count(_) => "write acknowledged",
+                    Wait::AllFresh(_) => "write acknowledged by all that are fresh",
                 });
             }
         }
@@ -244,8 +253,8 @@ impl World {
         }
     }
 
-    /// Brings the primary back from a backup, in a cluster that has nothing to keep, without beginning a new epoch: a mistake,
-    /// after which it gives the same sequences to other changes.
+    /// Restores the primary from a backup without beginning a new epoch, in a cluster where no
+    /// write needs to survive. This is a mistake: the primary then uses sequences a second time.
     fn back_up_or_restore(&mut self) {
         let leader = self.leader;
         if self.acks_min > 0 || self.random.one_in(2) {
@@ -258,14 +267,14 @@ impl World {
             if up {
                 self.start(leader);
             }
-            // They are lost, as whoever does this must know.
+            // The restore loses them, as documented.
             self.writes
                 .iter_mut()
                 .for_each(|write| write.acknowledged = false);
         }
     }
 
-    /// Ends all faults, lets the cluster come to rest, and compares.
+    /// Ends all faults, lets the cluster settle, and compares the nodes.
     pub fn come_to_rest(&mut self) -> Result<(), Violation> {
         self.network.heal();
         let newest = self.nodes.iter().map(|node| node.store.history().newest());
@@ -277,14 +286,14 @@ impl World {
         }
         if newest > self.nodes[self.leader].store.history().newest() {
             note("epoch raised for the last time");
-            self.reign(self.leader, Epoch(newest.0 + 1));
+            self.promote_to(self.leader, Epoch(newest.0 + 1));
         }
         self.nodes[self.leader].role = Role::Primary;
         for number in 0..self.nodes.len() {
             self.start(number);
         }
         let (leader, ticket) = (self.leader, Ticket(u64::MAX));
-        let all = Wait::Some(self.nodes.len());
+        let all = Wait::Count(self.nodes.len());
         let written = self.nodes[leader].write(self.now_ms, Op::Issue, KeyName::MAX, ticket, all);
         assert!(written.is_some(), "a leader writes");
         for _ in 0..ROUNDS {
@@ -311,11 +320,11 @@ impl World {
         Err(format!("no rest: {}", self.describe()))
     }
 
-    /// Where everybody stands, for a failure.
+    /// Describes all nodes, for a failure.
     fn describe(&mut self) -> String {
         let leader = self.leader;
         let node = |node: &mut Node| {
-            let place = node.store.state.standing.place.clone();
+            let place = node.store.state.durable.progress.clone();
             let epoch = node.store.history().newest().0;
             let stop = node
                 .replica()
@@ -332,8 +341,9 @@ impl World {
     fn is_at_rest(&self) -> bool {
         let leader = &self.nodes[self.leader].store;
         let caught_up = |node: &Node| {
-            // The last change as well: of a primary that was brought back, a replica may be as far as it was before.
-            node.store.state.standing == leader.state.standing
+            // Compares the digest as well: a replica of a restored primary may have reached the
+            // same position before.
+            node.store.state.durable == leader.state.durable
         };
         self.nodes.iter().all(caught_up)
     }

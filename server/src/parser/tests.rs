@@ -2,7 +2,7 @@ use super::*;
 
 const PLAIN: &[u8] = b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: localhost:4420\r\nContent-Length: 2\r\n\r\n";
 
-/// The outcome in a form that can be compared: the parts of a head, or why there is none.
+/// The result of parsing in a form that can be compared.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Incomplete,
@@ -39,7 +39,7 @@ fn with_head<R>(bytes: &[u8], look: impl FnOnce(&Head<'_, '_>) -> R) -> R {
     }
 }
 
-/// `fields` in a GET that is otherwise in order.
+/// A valid GET with these `fields`.
 fn get(fields: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes()
 }
@@ -60,7 +60,7 @@ fn every_prefix_of_a_good_head_is_incomplete() {
             matches!(whole, Outcome::Head { len, .. } if len == head.len()),
             "{whole:?}"
         );
-        // What follows belongs to the body or to the next request and changes nothing.
+        // Bytes after the head belong to the body or to the next request and do not matter.
         for tail in [&b"{}"[..], b"\n\n", b"\0", b"GET"] {
             assert_eq!(outcome(&[head, tail].concat()), whole);
         }
@@ -121,7 +121,7 @@ fn what_two_readers_could_read_differently_is_refused() {
         ": a\r\n",
         "X(: a\r\n",
         "Ünicode: a\r\n",
-        // A second Host, or one that is none.
+        // A second Host.
         "Host: a\r\n",
         "host: b\r\n",
     ] {
@@ -141,7 +141,7 @@ fn the_end_of_a_head_is_cr_lf_cr_lf() {
         "GET / HTTP/1.1\r\nHost: a\r\n\n",
         "GET / HTTP/1.1\nHost: a\r\n\r\n",
         "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        // Already the first bare line feed is enough, whatever follows.
+        // The first bare line feed is enough, whatever follows.
         "GET / HTTP/1.1\n",
         "GET / HTTP/1.1\r\nHost: a\n",
         "\n",
@@ -436,11 +436,11 @@ fn a_demand_is_one_position() {
     assert_eq!(
         demand(&["3.14"]),
         MinPosition::At(Position {
-            epoch: talos_engine::Epoch(3),
-            sequence: talos_engine::Sequence(14),
+            epoch: talos_model::Epoch(3),
+            sequence: talos_model::Sequence(14),
         })
     );
-    for unclear in [
+    for ambiguous in [
         &[""][..],
         &["1"],
         &["1.2.3"],
@@ -449,7 +449,7 @@ fn a_demand_is_one_position() {
         &["1.2", "1.2"],
         &["x", "1.2"],
     ] {
-        assert_eq!(demand(unclear), MinPosition::Unclear, "{unclear:?}");
+        assert_eq!(demand(ambiguous), MinPosition::Ambiguous, "{ambiguous:?}");
     }
-    assert_eq!(MinPosition::None.and(b"1.\xff"), MinPosition::Unclear);
+    assert_eq!(MinPosition::None.and(b"1.\xff"), MinPosition::Ambiguous);
 }

@@ -8,7 +8,7 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_server::{Driver, DriverChoice, Server, ServerError, ServerOptions};
 
-use crate::support::{ALIVE, Client, Fixture, both_drivers, eventually};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, eventually};
 
 #[test]
 fn the_driver_is_the_one_asked_for() {
@@ -137,7 +137,7 @@ fn without_descriptors() {
         drop(clients.pop());
         drop(clients.split_off(clients.len() / 2));
         for stream in clients {
-            let mut client = Client::over(stream);
+            let mut client = Connection::over_tcp(stream).unwrap();
             client.send(ALIVE.as_bytes());
             assert_eq!(client.answer().status, 200);
         }

@@ -3,10 +3,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use talos_engine::token::{CustomClaims, TokenType};
-use talos_engine::{DeriveToken, Enforcement, Engine, KeyId, RateLimitPolicy, TenantId};
+use talos_credentials::DeriveToken;
+use talos_credentials::token::{CustomClaims, TokenType};
+use talos_engine::{Enforcement, Engine};
+use talos_model::{KeyId, RateLimitPolicy, TenantId};
 
-use crate::support::{ALIVE, Client, Fixture, both_drivers, post};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request};
 
 /// The system's allocator, which counts for each thread how often it was asked.
@@ -25,8 +27,8 @@ fn count() {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a thread-local number that
-// needs neither memory nor a destructor.
+// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a
+// thread-local number that needs neither memory nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -50,7 +52,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// How often the core that serves `client` has allocated.
-fn allocations(client: &mut Client) -> u64 {
+fn allocations(client: &mut Connection) -> u64 {
     client.send(post("X-Test: allocations\r\n", "").as_bytes());
     client.answer().text().parse().unwrap()
 }
@@ -73,7 +75,7 @@ fn derive(engine: &Engine, key_id: KeyId) -> String {
     derived.token.expose().to_owned()
 }
 
-fn ask(client: &mut Client, request: &str, count: u64) {
+fn ask(client: &mut Connection, request: &str, count: u64) {
     for _ in 0..count {
         client.send(request.as_bytes());
         assert_eq!(client.answer().status, 200);
@@ -111,7 +113,8 @@ fn an_answer_from_memory_allocates_nothing() {
             let before = allocations(&mut client);
             ask(&mut client, request, COUNT);
             let allocated = allocations(&mut client) - before;
-            // The two questions and the date of each second allocate; a request must not, even one in ten.
+            // The two questions and the date of each second allocate; a request must not, even one
+            // in ten.
             assert!(
                 allocated < COUNT / 10,
                 "{allocated} for {COUNT} times {request}"

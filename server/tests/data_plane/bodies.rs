@@ -82,7 +82,7 @@ fn bad_chunks_are_refused() {
             );
             let answer = client.answer();
             assert_eq!(
-                (answer.status, answer.field("X-Request-Id")),
+                (answer.status, answer.header("X-Request-Id")),
                 (400, Some("i")),
                 "{body:?}"
             );
@@ -123,7 +123,7 @@ fn a_client_is_told_to_go_on_only_if_that_has_a_prospect() {
             client.send(expecting(path, framing).as_bytes());
             let answer = client.answer();
             assert_eq!(
-                (answer.status, answer.field("Connection")),
+                (answer.status, answer.header("Connection")),
                 (status, Some("close")),
                 "{path}"
             );
@@ -157,7 +157,7 @@ fn large_bodies_share_a_bound() {
         for framing in ["Content-Length: 200000", "Transfer-Encoding: chunked"] {
             let (mut client, answer) = begin(framing);
             assert_eq!(
-                (answer.status, answer.field("Retry-After")),
+                (answer.status, answer.header("Retry-After")),
                 (503, Some("1")),
                 "{framing}"
             );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{ALIVE, Client, ECHO, Fixture, both_drivers, eventually, post};
+use crate::support::{ALIVE, Connection, ECHO, Fixture, both_drivers, eventually, post};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -15,7 +15,7 @@ fn a_slow_head_is_408() {
         assert_eq!(client.answer().status, 200);
         let answer = client.answer();
         assert_eq!((answer.status, &*answer.reason()), (408, "REQUEST_TIMEOUT"));
-        assert_eq!(answer.field("Connection"), Some("close"));
+        assert_eq!(answer.header("Connection"), Some("close"));
         assert!(client.is_closed());
         assert_eq!(fixture.total(|core| core.timeouts.head.get()), 1);
     });
@@ -28,7 +28,7 @@ fn a_head_that_trickles_in_is_408() {
         let mut client = fixture.connect();
         client.send(b"GET /health/alive HTTP/1.1\r\nHost: h\r\n");
         // Every byte comes in time for an idle connection, but the head as a whole does not.
-        let trickle = |client: &mut Client| {
+        let trickle = |client: &mut Connection| {
             client.send(b"X: y\r\n");
             std::thread::sleep(Duration::from_millis(20));
         };
@@ -82,7 +82,7 @@ fn a_slow_body_is_408() {
             );
             let answer = client.answer();
             assert_eq!(
-                (answer.status, answer.field("X-Request-Id")),
+                (answer.status, answer.header("X-Request-Id")),
                 (408, Some("i"))
             );
             assert!(client.is_closed());
@@ -113,7 +113,7 @@ fn a_client_that_does_not_read_is_cut() {
     both_drivers(|driver| {
         let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.write = SHORT);
         let client = fixture.connect();
-        let mut stream = client.stream.try_clone().unwrap();
+        let mut stream = client.sender();
         let request = post("", &"x".repeat(1_000_000));
         // Answers as large as the requests fill all buffers on the way back.
         let writer = std::thread::spawn(move || {

@@ -12,7 +12,7 @@ fn a_drain_lets_running_requests_finish_and_closes_the_rest() {
         let mut idle: Vec<_> = (0..8).map(|_| fixture.connect()).collect();
         for client in &mut idle {
             client.send(ALIVE.as_bytes());
-            assert_eq!(client.answer().field("Connection"), None);
+            assert_eq!(client.answer().header("Connection"), None);
         }
         let mut running = fixture.connect();
         running.send(format!("{}{ALIVE}", post("X-Test: hold\r\n", "x")).as_bytes());
@@ -32,12 +32,12 @@ fn a_drain_lets_running_requests_finish_and_closes_the_rest() {
             TcpStream::connect(fixture.address).is_err()
         });
         halfway.send(b"Host: h\r\n\r\n");
-        assert_eq!(halfway.answer().field("Connection"), Some("close"));
+        assert_eq!(halfway.answer().header("Connection"), Some("close"));
         assert!(halfway.is_closed());
         fixture.control.release();
         let answer = running.answer();
         assert_eq!(
-            (answer.status, answer.field("Connection")),
+            (answer.status, answer.header("Connection")),
             (201, Some("close"))
         );
         assert!(running.is_closed(), "the request behind it comes too late");

@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex};
 
 use talos_api::error::ApiError;
 use talos_api::fleet::{
-    Acknowledgement, Alone, Divergence, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
+    Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
     Reach, Rejoined, Writes,
 };
-use talos_engine::{Engine, Position};
+use talos_engine::Engine;
+use talos_model::Position;
 use tokio::sync::oneshot;
 
 use crate::support::eventually;
 
-/// What it was not told to do otherwise it does as one that stands alone.
+/// A node that shows what its engine has committed, and waits for other positions until the test
+/// releases them.
 pub(crate) struct ScriptedFleet {
-    alone: Alone,
+    engine: Arc<Engine>,
     unready: AtomicBool,
     waiting: Mutex<Vec<oneshot::Sender<Result<(), ApiError>>>>,
 }
@@ -23,7 +25,7 @@ pub(crate) struct ScriptedFleet {
 impl ScriptedFleet {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self {
-            alone: Alone(engine),
+            engine,
             unready: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
@@ -54,46 +56,40 @@ impl Fleet for ScriptedFleet {
         if self.unready.load(Ordering::Relaxed) {
             return Err(ApiError::service_unavailable("far behind"));
         }
-        self.alone.ready()
+        Ok(())
     }
 
-    /// What the node does not show yet comes when the test says so.
     fn reach(&self, position: Position) -> Reach {
-        match self.alone.reach(position) {
-            Reach::Now => Reach::Now,
-            Reach::Later(_) => {
-                let (sender, receiver) = oneshot::channel();
-                self.waiting.lock().unwrap().push(sender);
-                Reach::Later(Box::pin(async { receiver.await.unwrap() }))
-            }
+        let head = self.engine.committed();
+        if position.epoch == head.epoch && position.sequence <= head.sequence {
+            return Reach::Now;
         }
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap().push(sender);
+        Reach::Later(Box::pin(async { receiver.await.unwrap() }))
     }
 
     fn writes(&self) -> Result<Writes, ApiError> {
-        self.alone.writes()
+        Ok(Writes::Here)
     }
 
-    fn acknowledge(
-        &self,
-        position: Position,
-        whom: Acknowledgement,
-    ) -> Later<Result<(), NotEverywhere>> {
-        self.alone.acknowledge(position, whom)
+    fn acknowledge(&self, _: Position, _: Acknowledgement) -> Later<Result<(), NotEverywhere>> {
+        unreachable!("the data plane acknowledges nothing")
     }
 
     fn status(&self) -> FleetStatus {
-        self.alone.status()
+        unreachable!("the data plane shows no status")
     }
 
     fn promote(&self) -> Later<Result<FleetStatus, FleetRefusal>> {
-        self.alone.promote()
+        unreachable!("the data plane promotes nothing")
     }
 
-    fn diverged(&self, limit: usize) -> Later<Result<Divergence, FleetRefusal>> {
-        self.alone.diverged(limit)
+    fn diverged(&self, _: usize) -> Later<Result<DivergedChanges, FleetRefusal>> {
+        unreachable!("the data plane compares nothing")
     }
 
     fn rejoin(&self) -> Later<Result<Rejoined, FleetRefusal>> {
-        self.alone.rejoin()
+        unreachable!("the data plane does not rejoin")
     }
 }

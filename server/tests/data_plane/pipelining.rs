@@ -4,11 +4,11 @@ use crate::support::{ALIVE, Answer, Fixture, both_drivers, post};
 
 fn without_changing_fields(answer: Answer) -> (u16, Vec<u8>) {
     assert!(
-        answer.field("Date").is_some_and(|date| date.len() == 29),
+        answer.header("Date").is_some_and(|date| date.len() == 29),
         "{}",
         answer.head
     );
-    assert!(answer.field("X-Request-Id").is_some(), "{}", answer.head);
+    assert!(answer.header("X-Request-Id").is_some(), "{}", answer.head);
     (answer.status, answer.body)
 }
 
@@ -41,7 +41,7 @@ fn many_pipelined_requests_are_answered_in_bounded_batches() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
         let mut client = fixture.connect();
-        let mut sender = client.stream.try_clone().unwrap();
+        let mut sender = client.sender();
         let writer = std::thread::spawn(move || {
             std::io::Write::write_all(&mut sender, ALIVE.repeat(COUNT).as_bytes()).unwrap();
         });
@@ -113,11 +113,11 @@ fn http_1_0_closes_unless_asked_to_stay() {
         let fixture = Fixture::new(driver);
         let mut client = fixture.connect();
         client.send(b"GET /health/alive HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-        assert_eq!(client.answer().field("Connection"), Some("keep-alive"));
+        assert_eq!(client.answer().header("Connection"), Some("keep-alive"));
         client.send(b"GET /health/alive HTTP/1.0\r\n\r\n");
         let answer = client.answer();
         assert_eq!(
-            (answer.status, answer.field("Connection")),
+            (answer.status, answer.header("Connection")),
             (200, Some("close"))
         );
         assert!(client.is_closed());
@@ -135,8 +135,8 @@ fn a_client_may_say_that_it_is_done() {
             )
             .as_bytes(),
         );
-        assert_eq!(client.answer().field("Connection"), None);
-        assert_eq!(client.answer().field("Connection"), Some("close"));
+        assert_eq!(client.answer().header("Connection"), None);
+        assert_eq!(client.answer().header("Connection"), Some("close"));
         assert!(client.is_closed(), "the third request comes after the last");
 
         // Half-closed: the answers still come.
@@ -162,7 +162,10 @@ fn head_has_the_length_of_the_body_and_no_body() {
         client.send(b"HEAD /health/alive HTTP/1.1\r\nHost: h\r\n\r\nHEAD /nowhere HTTP/1.1\r\nHost: h\r\n\r\n");
         client.send(b"HEAD /version HTTP/1.1\r\nHost: h\r\n\r\n");
         client.send(ALIVE.as_bytes());
-        assert_eq!(client.answer_to("HEAD").field("Content-Length"), Some("15"));
+        assert_eq!(
+            client.answer_to("HEAD").header("Content-Length"),
+            Some("15")
+        );
         assert_eq!(client.answer_to("HEAD").status, 404);
         assert_eq!(client.answer_to("HEAD").status, 201);
         assert_eq!(client.answer().text(), r#"{"status":"ok"}"#);

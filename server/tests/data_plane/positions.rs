@@ -1,14 +1,14 @@
 //! The position that every answer names, and the one that a request demands.
 
 use talos_api::error::ApiError;
-use talos_engine::{Position, Sequence};
+use talos_model::{Position, Sequence};
 
-use crate::support::{ALIVE, Answer, Client, Fixture, both_drivers, post};
+use crate::support::{ALIVE, Answer, Connection, Fixture, both_drivers, post};
 use crate::verification::{issue, of, request, revoke};
 
 /// The position that an answer names.
 fn named(answer: &Answer) -> Position {
-    let field = answer.field("Talos-Position");
+    let field = answer.header("Talos-Position");
     field
         .and_then(|text| text.parse().ok())
         .expect("a position")
@@ -20,7 +20,7 @@ fn demanding(position: &str) -> String {
 
 /// A position that the node does not show yet, so many changes from now.
 fn ahead(fixture: &Fixture, changes: u64) -> Position {
-    let head = fixture.engine.head();
+    let head = fixture.engine.committed();
     Position {
         sequence: Sequence(head.sequence.0 + changes),
         ..head
@@ -59,14 +59,14 @@ fn every_answer_names_one_position() {
         ];
         for request in requests {
             let answer = fixture.ask(&request);
-            assert_eq!(named(&answer), fixture.engine.head(), "{request}");
-            assert!(answer.field("Date").is_some_and(|date| date.len() == 29));
-            assert!(answer.field("X-Request-Id").is_some());
+            assert_eq!(named(&answer), fixture.engine.committed(), "{request}");
+            assert!(answer.header("Date").is_some_and(|date| date.len() == 29));
+            assert!(answer.header("X-Request-Id").is_some());
         }
         // Another node's answer speaks of that node's position.
         let forwarded = fixture.ask(&post("X-Test: forwarded\r\n", ""));
         assert_eq!(named(&forwarded).to_string(), "7.77");
-        assert!(forwarded.field("Date").is_some());
+        assert!(forwarded.header("Date").is_some());
     });
 }
 
@@ -96,7 +96,7 @@ fn what_is_shown_already_costs_no_wait() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
         let (credential, _) = issue(&fixture.engine, None);
-        let head = fixture.engine.head();
+        let head = fixture.engine.committed();
         for demanded in [Position::START, head] {
             let fields = demanding(&demanded.to_string());
             for request in [
@@ -146,7 +146,7 @@ fn a_demand_that_is_no_position_is_refused_and_the_connection_goes_on() {
 }
 
 /// A client that has asked for `position` on every kind of route, one connection each.
-fn asking(fixture: &Fixture, position: Position, credential: &str) -> Vec<Client> {
+fn asking(fixture: &Fixture, position: Position, credential: &str) -> Vec<Connection> {
     let fields = demanding(&position.to_string());
     let batch = format!(r#"{{"requests":[{}]}}"#, of(credential));
     let requests = [
@@ -211,7 +211,7 @@ fn a_position_that_does_not_come_is_503_and_never_an_older_state() {
         let refused = |answer: &Answer, why: &str| {
             assert_eq!(answer.status, 503, "{}", answer.text());
             assert_eq!(answer.reason(), "SERVICE_UNAVAILABLE");
-            assert!(answer.field("Retry-After").is_some());
+            assert!(answer.header("Retry-After").is_some());
             assert!(answer.text().contains(why), "{}", answer.text());
         };
         // The time runs out.

@@ -53,7 +53,7 @@ fn a_refused_head_is_answered_and_the_connection_ends() {
                 (status, reason),
                 "{fields:.60}"
             );
-            assert_eq!(answer.field("Connection"), Some("close"));
+            assert_eq!(answer.header("Connection"), Some("close"));
             assert!(client.is_closed(), "{fields:.60}");
         }
         for (line, status) in [
@@ -82,17 +82,17 @@ fn unknown_routes_and_methods_keep_the_connection() {
         client.send(b"GET /nowhere HTTP/1.1\r\nHost: h\r\nX-Request-Id: mine\r\n\r\n");
         let answer = client.answer();
         assert_eq!((answer.status, &*answer.reason()), (404, "NOT_FOUND"));
-        assert_eq!(answer.field("X-Request-Id"), Some("mine"));
-        assert_eq!(answer.field("Content-Type"), Some("application/json"));
+        assert_eq!(answer.header("X-Request-Id"), Some("mine"));
+        assert_eq!(answer.header("Content-Type"), Some("application/json"));
         client.send(b"DELETE /health/alive HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}");
         let answer = client.answer();
         assert_eq!(
             (answer.status, &*answer.reason()),
             (405, "METHOD_NOT_ALLOWED")
         );
-        assert_eq!(answer.field("Allow"), Some("GET, HEAD"));
+        assert_eq!(answer.header("Allow"), Some("GET, HEAD"));
         client.send(b"GET /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert_eq!(client.answer().field("Allow"), Some("POST"));
+        assert_eq!(client.answer().header("Allow"), Some("POST"));
         client.send(b"GET http://elsewhere/health/alive HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(client.answer().status, 200);
         client.send(
@@ -116,14 +116,14 @@ fn ids_are_echoed_or_made() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
         let answer = fixture.ask(&post("X-Request-Id: a-b\r\n", ""));
-        assert_eq!(answer.field("X-Request-Id"), Some("a-b"));
+        assert_eq!(answer.header("X-Request-Id"), Some("a-b"));
         assert!(
             answer.text().starts_with(&format!("POST {ECHO}? h a-b\n")),
             "{}",
             answer.text()
         );
         let answer = fixture.ask(&post("X-Request-Id: a b\r\n", ""));
-        let made = answer.field("X-Request-Id").unwrap();
+        let made = answer.header("X-Request-Id").unwrap();
         assert_eq!(made.len(), 32);
         assert!(
             answer

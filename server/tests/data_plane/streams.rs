@@ -3,27 +3,27 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use talos_api::control::Part;
+use talos_api::control::Chunk;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::support::{ALIVE, Client, Fixture, both_drivers, eventually, post};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, eventually, post};
 
-fn send(stream: &Sender<Part>, text: &str) {
+fn send(stream: &Sender<Chunk>, text: &str) {
     stream
-        .blocking_send(Part::Bytes(text.as_bytes().to_vec()))
+        .blocking_send(Chunk::Bytes(text.as_bytes().to_vec()))
         .unwrap();
 }
 
-fn begin(fixture: &Fixture, script: &str) -> (Client, Sender<Part>) {
+fn begin(fixture: &Fixture, script: &str) -> (Connection, Sender<Chunk>) {
     let mut client = fixture.connect();
     client.send(post(&format!("X-Test: {script}\r\n"), "").as_bytes());
     let answer = client.answer();
     assert_eq!(
-        (answer.status, answer.field("Transfer-Encoding")),
+        (answer.status, answer.header("Transfer-Encoding")),
         (200, Some("chunked"))
     );
-    assert_eq!(answer.field("Content-Length"), None);
+    assert_eq!(answer.header("Content-Length"), None);
     assert_eq!(client.chunk(), b"first");
     (client, fixture.control.last_stream())
 }
@@ -43,7 +43,7 @@ fn parts_come_one_by_one_and_the_next_request_waits_for_the_last() {
         send(&stream, "");
         send(&stream, "e");
         assert_eq!(client.chunk(), b"e");
-        stream.blocking_send(Part::End).unwrap();
+        stream.blocking_send(Chunk::End).unwrap();
         assert_eq!(client.chunk(), b"");
         assert_eq!(client.answer().status, 200);
         assert!(stream.is_closed());
@@ -58,12 +58,12 @@ fn an_old_client_gets_the_parts_as_they_are() {
             let mut client = fixture.connect();
             let head = post(&format!("X-Test: feed\r\n{fields}"), "");
             client.send(head.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
-            let answer = client.answer();
-            assert_eq!(answer.field("Transfer-Encoding"), None);
-            assert_eq!(answer.field("Connection"), Some("close"));
+            let answer = client.head();
+            assert_eq!(answer.header("Transfer-Encoding"), None);
+            assert_eq!(answer.header("Connection"), Some("close"));
             let stream = fixture.control.last_stream();
             send(&stream, " second");
-            stream.blocking_send(Part::End).unwrap();
+            stream.blocking_send(Chunk::End).unwrap();
             assert_eq!(client.all(), b"first second");
         }
     });
@@ -77,7 +77,7 @@ fn head_gets_no_part_and_the_connection_goes_on() {
         let head = post("X-Test: feed\r\n", "").replace("POST", "HEAD");
         client.send(format!("{head}{ALIVE}").as_bytes());
         let answer = client.answer_to("HEAD");
-        assert_eq!(answer.field("Transfer-Encoding"), Some("chunked"));
+        assert_eq!(answer.header("Transfer-Encoding"), Some("chunked"));
         assert_eq!(client.answer().status, 200);
         assert!(fixture.control.last_stream().is_closed());
     });
@@ -87,7 +87,7 @@ fn head_gets_no_part_and_the_connection_goes_on() {
 fn a_stream_that_breaks_is_seen_not_to_be_whole() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
-        for breaks in [Some(Part::Broken), None] {
+        for breaks in [Some(Chunk::Broken), None] {
             let (mut client, stream) = begin(&fixture, "file");
             send(&stream, "second");
             assert_eq!(client.chunk(), b"second");
@@ -124,7 +124,7 @@ fn a_client_that_does_not_read_stops_the_stream_and_is_cut() {
         let sent = AtomicUsize::new(0);
         eventually("it is cut", || {
             loop {
-                match stream.try_send(Part::Bytes(vec![b'x'; 256 * 1024])) {
+                match stream.try_send(Chunk::Bytes(vec![b'x'; 256 * 1024])) {
                     Ok(()) => sent.fetch_add(1, Ordering::Relaxed),
                     Err(TrySendError::Full(_)) => return false,
                     Err(TrySendError::Closed(_)) => return true,
@@ -147,7 +147,10 @@ fn a_drain_ends_streams_at_once() {
         let (_unread, unread) = begin(&fixture, "file");
         // The third client does not read, so that its stream is drained in the midst of a write.
         eventually("a write that cannot go on", || {
-            while unread.try_send(Part::Bytes(vec![b'x'; 256 * 1024])).is_ok() {}
+            while unread
+                .try_send(Chunk::Bytes(vec![b'x'; 256 * 1024]))
+                .is_ok()
+            {}
             std::thread::sleep(Duration::from_millis(50));
             unread.capacity() == 0
         });

@@ -1,27 +1,27 @@
-//! A server with a control plane that does what the request says, and a client that sees every byte.
+//! A server with a control plane that does what the request says.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::allocations::on_this_thread;
-use crate::fleet::ScriptedFleet;
+use talos_test_kit::engine::options;
+pub(crate) use talos_test_kit::http::{Answer, Connection};
+
 use talos_api::control::{
-    ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded, Part, Parts, Reply, Rest,
-    Task,
+    BodyStream, Chunk, Chunks, ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded,
+    Reply, Task,
 };
 use talos_api::fleet::Fleet;
-use talos_engine::{
-    Engine, Keyring, KeyringSettings, LastUsedOptions, Options, Prefixes, Retention, Secret,
-    TokenSettings,
-};
+use talos_engine::{Engine, Options};
 use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
+
+use crate::allocations::on_this_thread;
+use crate::fleet::ScriptedFleet;
 
 /// Long enough for anything that is going to happen on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,17 +39,17 @@ pub(crate) fn both_drivers(test: impl Fn(DriverChoice)) {
 #[derive(Default)]
 pub(crate) struct ScriptedControl {
     held: Mutex<Vec<(ControlRequest, Reply)>>,
-    streams: Mutex<Vec<mpsc::Sender<Part>>>,
+    streams: Mutex<Vec<mpsc::Sender<Chunk>>>,
 }
 
 /// What the test sends into a channel.
-struct Sent(mpsc::Receiver<Part>);
+struct Sent(mpsc::Receiver<Chunk>);
 
-impl Parts for Sent {
-    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Part> {
+impl Chunks for Sent {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Chunk> {
         self.0
             .poll_recv(context)
-            .map(|part| part.unwrap_or(Part::Broken))
+            .map(|chunk| chunk.unwrap_or(Chunk::Broken))
     }
 }
 
@@ -67,7 +67,7 @@ impl ControlPlane for ScriptedControl {
                 thread::spawn(move || reply(echo(&request)));
             }
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
-            Some("feed") => reply(self.stream(Ending::AfterAnyPart)),
+            Some("feed") => reply(self.stream(Ending::AfterAnyChunk)),
             Some("file") => reply(self.stream(Ending::AfterTheLast)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
@@ -110,15 +110,15 @@ impl ScriptedControl {
             status: 200,
             headers: vec![("Content-Type", "text/plain".to_owned())],
             body: b"first".to_vec(),
-            rest: Some(Rest {
-                parts: Box::new(Sent(receiver)),
+            rest: Some(BodyStream {
+                chunks: Box::new(Sent(receiver)),
                 ending,
             }),
         }
     }
 
     /// Where the parts of the stream that was begun last come from.
-    pub(crate) fn last_stream(&self) -> mpsc::Sender<Part> {
+    pub(crate) fn last_stream(&self) -> mpsc::Sender<Chunk> {
         eventually("a stream", || !self.streams.lock().unwrap().is_empty());
         self.streams.lock().unwrap().pop().unwrap()
     }
@@ -208,30 +208,9 @@ impl Fixture {
         change: impl FnOnce(&mut ServerOptions),
     ) -> Self {
         let engine = Engine::open(Options {
-            path: data.path().join("data"),
             shards: Some(1),
             block_cache_bytes,
-            cache_bytes: 1 << 20,
-            cache_ttl_s: 300,
-            last_used: LastUsedOptions::default(),
-            retention: Retention::default(),
-            snapshots: 2,
-            keyring: Keyring::new(KeyringSettings {
-                hmac_current: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
-                hmac_retired: Vec::new(),
-                prefixes: Prefixes {
-                    current: "talos".to_owned(),
-                    retired: Vec::new(),
-                    public_current: None,
-                    public_retired: Vec::new(),
-                },
-                issuer: "http://localhost".to_owned(),
-                max_ttl_s: 31_536_000,
-                clock_skew_s: 0,
-                tokens: TokenSettings::default(),
-            }),
-            render: talos_api::verify::render_valid,
-            render_token: talos_api::verify::render_valid_token,
+            ..options(&data.path().join("data"))
         })
         .unwrap();
         let fleet = Arc::new(ScriptedFleet::new(Arc::clone(&engine)));
@@ -264,8 +243,8 @@ impl Fixture {
         self.server.as_ref().unwrap()
     }
 
-    pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address)
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address)
     }
 
     /// Sends `request` on a connection of its own and returns the one answer.
@@ -288,165 +267,6 @@ impl Drop for Fixture {
         // Connections end before the engine does.
         self.server.take();
         self.engine.shutdown();
-    }
-}
-
-/// One answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    /// The value of a field, which must not be there twice.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self.head.lines().filter_map(|line| {
-            line.split_once(": ")
-                .filter(|(found, _)| found.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        });
-        let value = values.next();
-        assert!(values.next().is_none(), "{name} twice: {}", self.head);
-        value
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// The `reason` of an error envelope whose code is the status.
-    pub(crate) fn reason(&self) -> String {
-        let value: serde_json::Value =
-            serde_json::from_slice(&self.body).expect("an error envelope");
-        assert_eq!(value["error"]["code"], self.status);
-        value["error"]["details"][0]["reason"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-}
-
-/// A client that reads byte by byte what the server sends.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).unwrap())
-    }
-
-    pub(crate) fn over(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self {
-            stream,
-            received: Vec::new(),
-        }
-    }
-
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
-    }
-
-    pub(crate) fn finish_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// The next answer.
-    pub(crate) fn answer(&mut self) -> Answer {
-        self.answer_to("GET")
-    }
-
-    /// The next answer, to a request of `method`.
-    pub(crate) fn answer_to(&mut self, method: &str) -> Answer {
-        let end = loop {
-            if let Some(at) = self
-                .received
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n")
-            {
-                break at + 4;
-            }
-            assert!(
-                self.receive(),
-                "the connection ended within a head: {:?}",
-                String::from_utf8_lossy(&self.received)
-            );
-        };
-        let head = String::from_utf8(self.received.drain(..end).collect()).unwrap();
-        let status = head
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-            .unwrap()
-            .parse()
-            .unwrap();
-        let mut answer = Answer {
-            status,
-            head,
-            body: Vec::new(),
-        };
-        let length = answer
-            .field("Content-Length")
-            .map_or(0, |length| length.parse().unwrap());
-        if method != "HEAD" {
-            while self.received.len() < length {
-                assert!(self.receive(), "the connection ended within a body");
-            }
-            answer.body = self.received.drain(..length).collect();
-        }
-        answer
-    }
-
-    /// The next chunk of a body that comes in chunks; empty at its end.
-    pub(crate) fn chunk(&mut self) -> Vec<u8> {
-        let line = loop {
-            if let Some(at) = self.received.windows(2).position(|two| two == b"\r\n") {
-                break self.received.drain(..at + 2).collect::<Vec<_>>();
-            }
-            assert!(self.receive(), "the connection ended before a chunk");
-        };
-        let length = std::str::from_utf8(&line).unwrap().trim_end();
-        let length = usize::from_str_radix(length, 16).unwrap();
-        while self.received.len() < length + 2 {
-            assert!(self.receive(), "the connection ended within a chunk");
-        }
-        let chunk = self.received.drain(..length).collect();
-        assert_eq!(self.received.drain(..2).collect::<Vec<_>>(), b"\r\n");
-        chunk
-    }
-
-    /// Everything up to the end of the connection.
-    pub(crate) fn all(&mut self) -> Vec<u8> {
-        while self.receive() {}
-        std::mem::take(&mut self.received)
-    }
-
-    /// Whether the server ends the connection cleanly, without another byte.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        self.received.is_empty() && !self.receive()
-    }
-
-    /// Whether nothing has come, for as long as it takes to be fairly sure.
-    pub(crate) fn hears_nothing(&mut self) -> bool {
-        self.stream
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
-        let result = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        self.received.is_empty()
-            && matches!(result, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
-    }
-
-    fn receive(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        let count = self.stream.read(&mut buffer).unwrap();
-        self.received.extend_from_slice(&buffer[..count]);
-        count > 0
     }
 }
 

@@ -1,54 +1,24 @@
 //! Verifications over HTTP, against a real engine.
 
-use std::sync::mpsc::channel;
-
-use talos_engine::{
-    CacheStatus, Command, Engine, IssueKey, KeyId, Outcome, RateLimitPolicy, RevocationReason,
-    RevokeKey, TenantId, Visibility,
-};
+use talos_engine::Engine;
+use talos_model::{CacheStatus, IssueKey, KeyId, RateLimitPolicy, RevocationReason};
 use talos_server::metrics::{Counter, Outcomes};
+use talos_test_kit::engine::{new_key, revocation, run};
 
 use crate::support::{ALIVE, Answer, Fixture, both_drivers};
 
-fn change(engine: &Engine, command: Command) -> Outcome {
-    let (sender, receiver) = channel();
-    engine.submit(command, move |outcome| sender.send(outcome).unwrap());
-    receiver.recv().unwrap().unwrap()
-}
-
 /// A new key's credential and id.
 pub(crate) fn issue(engine: &Engine, rate_limit: Option<RateLimitPolicy>) -> (String, KeyId) {
-    let command = Command::Issue(IssueKey {
-        tenant: TenantId::SINGLE,
-        name: "n".to_owned(),
-        actor_id: "a".to_owned(),
-        scopes: vec!["read".to_owned()],
-        metadata: String::new(),
-        visibility: Visibility::Secret,
-        ttl_ms: None,
+    let key = IssueKey {
         rate_limit,
-        allowed_cidrs: Vec::new(),
-        request_id: None,
-    });
-    match change(engine, command) {
-        Outcome::Issued {
-            record,
-            secret: Some(secret),
-        } => (secret.expose().to_owned(), record.key_id),
-        other => panic!("{other:?}"),
-    }
+        ..new_key("n")
+    };
+    let (record, credential) = talos_test_kit::engine::issue(engine, key);
+    (credential, record.key_id)
 }
 
 pub(crate) fn revoke(engine: &Engine, key_id: KeyId) {
-    change(
-        engine,
-        Command::Revoke(RevokeKey {
-            tenant: TenantId::SINGLE,
-            key_id,
-            reason: RevocationReason::KeyCompromise,
-            description: String::new(),
-        }),
-    );
+    run(engine, revocation(key_id, RevocationReason::KeyCompromise)).unwrap();
 }
 
 pub(crate) fn request(fields: &str, body: &str) -> String {
@@ -64,7 +34,7 @@ pub(crate) fn of(credential: &str) -> String {
 
 fn verdict(answer: &Answer) -> (bool, Option<String>) {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.field("Content-Type"), Some("application/json"));
+    assert_eq!(answer.header("Content-Type"), Some("application/json"));
     let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let code = value["error_code"].as_str();
     let code = code.map(|code| code.replace("VERIFICATION_ERROR_", ""));
@@ -93,9 +63,9 @@ fn a_key_is_valid_until_it_is_revoked() {
         assert_eq!(verdict(&ask("")), (true, None));
         let answer = ask("");
         assert_eq!(verdict(&answer), (true, None));
-        assert_eq!(answer.field("Ory-Talos-Cache"), Some("HIT"));
+        assert_eq!(answer.header("Ory-Talos-Cache"), Some("HIT"));
         assert_eq!(
-            answer.field("RateLimit-Policy"),
+            answer.header("RateLimit-Policy"),
             Some("\"default\";q=100;w=60")
         );
         for fields in [
@@ -105,7 +75,7 @@ fn a_key_is_valid_until_it_is_revoked() {
         ] {
             let answer = ask(fields);
             assert_eq!(verdict(&answer), (true, None));
-            assert_eq!(answer.field("Ory-Talos-Cache"), Some("SKIP"), "{fields}");
+            assert_eq!(answer.header("Ory-Talos-Cache"), Some("SKIP"), "{fields}");
         }
         revoke(&fixture.engine, key_id);
         for fields in [
@@ -116,7 +86,7 @@ fn a_key_is_valid_until_it_is_revoked() {
         ] {
             let answer = ask(fields);
             assert_eq!(verdict(&answer), refused("REVOKED"), "{fields}");
-            assert_eq!(answer.field("RateLimit-Policy"), None);
+            assert_eq!(answer.header("RateLimit-Policy"), None);
         }
         let sums = |outcome: fn(&Outcomes) -> &Counter| {
             [CacheStatus::Hit, CacheStatus::Miss, CacheStatus::Skip]
@@ -247,7 +217,7 @@ fn a_key_that_is_not_in_memory_is_read_from_disk_once() {
                 assert_eq!(client.answer().text(), r#"{"status":"ok"}"#);
                 let answer = client.answer();
                 assert_eq!(verdict(&answer), expected);
-                assert_eq!(answer.field("Ory-Talos-Cache"), Some(cache));
+                assert_eq!(answer.header("Ory-Talos-Cache"), Some(cache));
             }
         }
         assert_eq!(fixture.total(|core| core.disk_reads.get()), 2);

@@ -2,20 +2,20 @@
 
 use std::thread;
 
+use talos_model::{CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence};
 use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::handshake::Identity;
-use talos_replication::history::{Era, History};
-use talos_replication::message::{Batch, Chunk, CopyPlace};
-use talos_replication::position::{ClusterId, Epoch, NodeId, Position, Reign, Sequence};
+use talos_replication::ids::{ClusterId, NodeId};
+use talos_replication::message::{Batch, Chunk};
 use talos_replication::secret::{Secrets, SharedSecret};
-use talos_replication::sink::{ChangeSink, Place, SinkError, Standing};
+use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
 
 use super::server::SECRET;
 
 struct Nothing;
 
 impl ChangeSink for Nothing {
-    fn adopt(&mut self, _: &History) -> Result<(), SinkError> {
+    fn adopt(&mut self, _: &EpochHistory) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -23,7 +23,7 @@ impl ChangeSink for Nothing {
         Ok(())
     }
 
-    fn begin_copy(&mut self, _: &History, _: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, _: &EpochHistory, _: &CopyPlace) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -34,12 +34,12 @@ impl ChangeSink for Nothing {
 
 /// Starts `count` replicas that follow the primary at `address` until the process ends.
 pub fn follow(address: &str, count: u64) {
-    let era = Era {
+    let first = EpochStart {
         epoch: Epoch::FIRST,
-        reign: Reign([0; 16]),
+        id: EpochId([0; 16]),
         after: Sequence(0),
     };
-    let history = History::new(vec![era]).expect("a history");
+    let history = EpochHistory::new(vec![first]).expect("a history");
     let shared = SharedSecret::new(SECRET.as_bytes()).expect("a secret");
     let address = address.to_owned();
     thread::spawn(move || {
@@ -64,12 +64,12 @@ pub fn follow(address: &str, count: u64) {
                     primary: address.clone(),
                     tls: None,
                 };
-                let standing = Standing {
+                let durable_state = DurableState {
                     history: history.clone(),
-                    place: Place::At(Position::START),
+                    progress: Progress::At(Position::START),
                     last: None,
                 };
-                let (replica, handle) = Replica::new(Nothing, standing, settings);
+                let (replica, handle) = Replica::new(Nothing, durable_state, settings);
                 tokio::spawn(async move {
                     let _handle = handle;
                     replica.run().await

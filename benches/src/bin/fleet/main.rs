@@ -35,10 +35,3 @@ fn main() {
         _ => panic!("{USAGE}"),
     }
 }
-
-/// The smallest of the sorted values that at least this share of them does not exceed.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let below = |index: usize| index as f64 + 1.0 >= sorted.len() as f64 * share;
-    let place = (0..sorted.len()).find(|index| below(*index));
-    sorted[place.unwrap_or(sorted.len() - 1)]
-}

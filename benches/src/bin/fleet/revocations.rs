@@ -5,7 +5,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::percentile;
 use super::server::Server;
 
 pub fn measure(count: u64) {
@@ -89,4 +88,11 @@ fn one_by_one(primary: &Server, replica: &Server, count: u64, wait: &str) -> Del
             acknowledged,
         }
     })
+}
+
+/// The value below which this share of the sorted values lies.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let below = |index: usize| index as f64 + 1.0 >= sorted.len() as f64 * share;
+    let place = (0..sorted.len()).find(|index| below(*index));
+    sorted[place.unwrap_or(sorted.len() - 1)]
 }

@@ -1,10 +1,12 @@
-//! `talos keys imported batch-import`: any number of keys, in as many requests as they take.
+//! `talos keys imported batch-import`: imports any number of keys, in as many requests as
+//! necessary.
 //!
-//! Guarantees: every item has exactly one outcome, in the order of the file; a report names the outcome of every item
-//! that was sent before the command ended, however it ended, and a run that is given the report again sends only the
-//! items that it does not name as done.
+//! Guarantees:
+//! - Every item has exactly one outcome, in the order of the file.
+//! - The report contains the outcome of every item that was sent, however the command ended.
+//! - A run with an existing report sends only the items that the report does not list as done.
 
-mod progress;
+mod outcome;
 mod report;
 
 use std::fs;
@@ -12,85 +14,58 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use self::progress::Progress;
+use self::outcome::{End, Outcome};
 use self::report::Report;
-use super::console::Console;
 use crate::client::{Answer, Client};
+use crate::console::Console;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::progress::Bar;
 
-/// What the server takes in one request.
+/// The most items that the server accepts in one request.
 const BATCH_ITEMS: usize = 1000;
-/// The text of the items of one request, in bytes; the server takes 8 MiB in all.
+/// The most bytes of items in one request. The server accepts a body of 8 MiB.
 const BATCH_BYTES: usize = 7 << 20;
 const PATH: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
-const CODE: &str = "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_";
 
 /// Which keys.
 #[derive(Debug, Args)]
 pub(crate) struct BatchImportArguments {
-    /// A JSON array of objects with `raw_key`, `name`, `actor_id` and, if wanted, the other fields of a key; `-` reads
-    /// standard input
+    /// A JSON array of objects with `raw_key`, `name`, `actor_id` and optionally the other fields
+    /// of a key; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
 
-    /// Append the outcome of every item to this file, as JSON lines, and skip items that it says are done already
+    /// Append the outcome of every item to this file, as JSON lines; skip items that it lists as
+    /// done
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
 
-/// What became of one item.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Outcome {
-    /// The item's place in the file, from 0.
+/// An element of the input array.
+struct Item<'a> {
+    /// The index in the array, from 0.
     index: usize,
-    #[serde(flatten)]
-    end: End,
+    json: &'a RawValue,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-enum End {
-    /// The key is there now.
-    Imported {
-        /// Its id.
-        key_id: String,
-    },
-    /// It was there before.
-    Exists,
-    /// It is not there.
-    Failed {
-        /// The server's code.
-        error_code: String,
-        /// The server's words.
-        error_message: String,
-    },
-}
-
-impl Outcome {
-    /// Whether sending the item again would change nothing.
-    fn is_done(&self) -> bool {
-        !matches!(self.end, End::Failed { .. })
-    }
-}
-
-/// What became of all items.
+/// The outcomes of all items that were sent.
 #[derive(Debug)]
 pub(crate) struct Imported {
     answer: Answer,
     outcomes: Vec<Outcome>,
-    /// Items that were not imported, by this run or an earlier one of the same report.
+    /// The number of items that this run sent and that were not imported.
     pub(crate) failures: usize,
 }
 
 impl BatchImportArguments {
-    /// Sends the items.
+    /// Sends the items that the report does not list as done.
     pub(crate) fn run(
         &self,
         client: &Client,
@@ -109,20 +84,24 @@ impl BatchImportArguments {
         let digest = Sha256::digest(text.as_bytes());
         let (mut report, done) = Report::open(self.report.as_deref(), &digest, items.len())?;
         let skipped = done.len();
-        let mut progress = Progress::new(items.len(), skipped);
-        let left: Vec<(usize, &RawValue)> = items
+        let mut progress = Bar::new(console, items.len(), skipped);
+        let left: Vec<Item<'_>> = items
             .into_iter()
             .enumerate()
             .filter(|(index, _)| !done.contains(index))
+            .map(|(index, json)| Item { index, json })
             .collect();
         let mut outcomes = Vec::with_capacity(left.len());
         for batch in batches(&left) {
             let sent = send(client, batch)?;
             report.append(&sent)?;
-            progress.advance(console, &sent);
+            progress.advance(
+                sent.len(),
+                sent.iter().filter(|item| !item.is_done()).count(),
+            );
             outcomes.extend(sent);
         }
-        progress.finish(console);
+        drop(progress);
         Ok(Imported::new(outcomes, skipped))
     }
 
@@ -145,18 +124,16 @@ impl BatchImportArguments {
     }
 }
 
-/// Cuts the items into requests that the server takes.
-fn batches<'a, 'b>(
-    items: &'b [(usize, &'a RawValue)],
-) -> impl Iterator<Item = &'b [(usize, &'a RawValue)]> {
+/// Divides the items into batches that the server accepts.
+fn batches<'a, 'b>(items: &'b [Item<'a>]) -> impl Iterator<Item = &'b [Item<'a>]> {
     let mut rest = items;
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fitting = rest.iter().take(BATCH_ITEMS).take_while(|(_, item)| {
-            bytes += item.get().len() + 1;
+        let fitting = rest.iter().take(BATCH_ITEMS).take_while(|item| {
+            bytes += item.json.get().len() + 1;
             bytes <= BATCH_BYTES
         });
-        // An item that is too large by itself goes alone: the server says what is wrong with it.
+        // An item that is too large is sent alone, so that the server says what is wrong with it.
         let count = fitting.count().max(1).min(rest.len());
         let (batch, others) = rest.split_at(count);
         rest = others;
@@ -164,15 +141,15 @@ fn batches<'a, 'b>(
     })
 }
 
-/// Sends one request. When the server refuses it as a whole because every item fails, it says why of one only: then each
-/// is sent alone.
-fn send(client: &Client, batch: &[(usize, &RawValue)]) -> Result<Vec<Outcome>, CliError> {
+/// Sends one request. If every item fails, the server refuses the whole request and gives the
+/// reason of only one item. Then this function sends each item alone.
+fn send(client: &Client, batch: &[Item<'_>]) -> Result<Vec<Outcome>, CliError> {
     #[derive(Serialize)]
     struct Request<'a> {
         requests: Vec<&'a RawValue>,
     }
     let request = Request {
-        requests: batch.iter().map(|(_, item)| *item).collect(),
+        requests: batch.iter().map(|item| item.json).collect(),
     };
     let body = Zeroizing::new(
         serde_json::to_vec(&request).map_err(|error| CliError::Usage(error.to_string()))?,
@@ -185,10 +162,10 @@ fn send(client: &Client, batch: &[(usize, &RawValue)]) -> Result<Vec<Outcome>, C
                 reason,
                 status: 400 | 402 | 409 | 413,
             }),
-            [(index, _)],
+            [item],
         ) => Ok(vec![Outcome {
-            index: *index,
-            end: end_of(code_of(&reason).to_owned(), message),
+            index: item.index,
+            end: End::refused(outcome::code_of(&reason).to_owned(), message),
         }]),
         (
             Err(CliError::Refused {
@@ -210,46 +187,28 @@ fn send(client: &Client, batch: &[(usize, &RawValue)]) -> Result<Vec<Outcome>, C
 fn read_results(
     client: &Client,
     answer: &Answer,
-    batch: &[(usize, &RawValue)],
+    batch: &[Item<'_>],
 ) -> Result<Vec<Outcome>, CliError> {
     let results = answer.json.get("results").and_then(Value::as_array);
     let results = results
         .filter(|results| results.len() == batch.len())
-        .ok_or_else(|| client.foreign(format!("no result for each of {} items", batch.len())))?;
+        .ok_or_else(|| {
+            client.unexpected_answer(format!("no result for each of {} items", batch.len()))
+        })?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let outcome = |((index, _), result): (&(usize, &RawValue), &Value)| Outcome {
-        index: *index,
+    let outcome = |(item, result): (&Item<'_>, &Value)| Outcome {
+        index: item.index,
         end: match result.pointer("/imported_api_key/key_id") {
             Some(key_id) => End::Imported {
                 key_id: text(Some(key_id)),
             },
-            None => end_of(
+            None => End::refused(
                 text(result.get("error_code")),
                 text(result.get("error_message")),
             ),
         },
     };
     Ok(batch.iter().zip(results).map(outcome).collect())
-}
-
-fn end_of(error_code: String, error_message: String) -> End {
-    if error_code.strip_prefix(CODE) == Some("ALREADY_EXISTS") {
-        return End::Exists;
-    }
-    End::Failed {
-        error_code,
-        error_message,
-    }
-}
-
-/// The code of an item whose request was refused for this reason.
-fn code_of(reason: &str) -> &'static str {
-    match reason {
-        "API_KEY_EXISTS" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS",
-        "FAILED_PRECONDITION" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_FAILED_PRECONDITION",
-        "API_KEY_QUOTA_EXCEEDED" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_RESOURCE_EXHAUSTED",
-        _ => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INVALID_ARGUMENT",
-    }
 }
 
 impl Imported {
@@ -272,7 +231,7 @@ impl Imported {
         }
     }
 
-    /// An item a line; the ids of the new keys when quiet.
+    /// One item a line. The essence is the ids of the new keys.
     pub(crate) fn output(&self) -> Output<'_> {
         let results = self.answer.json.get("results").and_then(Value::as_array);
         let key_ids = self

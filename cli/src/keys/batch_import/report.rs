@@ -1,4 +1,5 @@
-//! The report of a batch import: JSON lines, the first naming the input, one for each item that was sent.
+//! The report of a batch import. It consists of JSON lines: the first identifies the input, and
+//! each further line is the outcome of an item that was sent.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -7,12 +8,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::error::CliError;
 
 const NO_REPORT: &str = "not a report of a batch import; name a new file";
 
-/// Where outcomes are noted; nowhere when no report is asked for.
+/// The file of outcomes; `None` if no report was asked for.
 pub(super) struct Report(Option<Open>);
 
 struct Open {
@@ -22,16 +23,16 @@ struct Open {
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Head {
-    /// What the report is about: SHA-256 of the input, in hexadecimal.
+    /// SHA-256 of the input, in hexadecimal.
     input_sha256: String,
     items: usize,
 }
 
 impl Report {
-    /// Opens the report, or begins one; with it come the places of the items that are done.
+    /// Opens or creates the report. Also returns the indexes of the items that are done.
     ///
     /// # Errors
-    /// When the file is no report of this input.
+    /// When the file is not a report of this input, or cannot be read or written.
     pub(super) fn open(
         path: Option<&Path>,
         digest: &[u8],
@@ -66,7 +67,7 @@ impl Report {
             append(&mut file, &[head]).map_err(failed)?;
             return Ok((Self(Some(Open { file, path })), HashSet::new()));
         }
-        // A last line without its end was cut off by a crash.
+        // A crash may have cut the last line off.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text.get(..whole).unwrap_or_default().lines();
         let found = lines
@@ -84,14 +85,14 @@ impl Report {
                 done.insert(outcome.index);
             }
         }
-        // Only what proved to be a report is written to.
+        // The file is changed only now, when it is known to be a report.
         file.set_len(whole as u64)
             .and_then(|()| file.seek(SeekFrom::Start(whole as u64)))
             .map_err(failed)?;
         Ok((Self(Some(Open { file, path })), done))
     }
 
-    /// Notes these outcomes.
+    /// Appends these outcomes.
     pub(super) fn append(&mut self, outcomes: &[Outcome]) -> Result<(), CliError> {
         let Some(Open { file, path }) = &mut self.0 else {
             return Ok(());
@@ -103,7 +104,7 @@ impl Report {
     }
 }
 
-/// Writes one line each, in one write.
+/// Writes one JSON line for each value, all in one write.
 fn append(file: &mut File, lines: &[impl Serialize]) -> io::Result<()> {
     let mut text = Vec::new();
     for line in lines {
@@ -117,7 +118,7 @@ fn append(file: &mut File, lines: &[impl Serialize]) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::super::End;
+    use super::super::outcome::End;
     use super::*;
 
     fn outcome(index: usize, end: End) -> Outcome {

@@ -1,4 +1,4 @@
-//! What is shown of the server's answers, and what when there is none.
+//! What the commands show of answers, and of missing answers.
 
 use super::*;
 

@@ -61,7 +61,7 @@ fn a_dry_run_counts_and_says_nothing_else() {
     assert_eq!(done.request.body, r#"{"dry_run":true,"scope":"s"}"#);
 }
 
-/// The server is asked once, for the count: the second question would find nobody.
+/// The server answers only one request, the count. A second request would fail.
 #[test]
 fn whoever_does_not_say_yes_revokes_nothing() {
     let counted = json!({"matched": 7, "dry_run": true});

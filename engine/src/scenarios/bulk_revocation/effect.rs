@@ -87,7 +87,7 @@ fn all_keys_end_at_once_cached_or_not() {
         let (_, late) = made(&engine, "leaver", "read");
         assert_valid(&engine, &late);
 
-        let before = engine.head().sequence.0;
+        let before = engine.committed().sequence.0;
         engine.follow();
         assert_ended();
         assert_valid(&engine, &late);

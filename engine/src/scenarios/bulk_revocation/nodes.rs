@@ -41,7 +41,7 @@ fn a_replica_refuses_what_it_was_told_to_refuse() {
     cache(&nodes.replica, &other);
     let bulk_revocation = revoke_where(&nodes.primary, of_actor("leaver"));
     feed(&nodes.primary, &nodes.replica);
-    assert_eq!(nodes.replica.head(), bulk_revocation.position);
+    assert_eq!(nodes.replica.committed(), bulk_revocation.position);
     assert_revoked(&nodes.replica, &credential);
     assert_valid(&nodes.replica, &other);
     let shown = get(&nodes.replica, key_id).expect("a key");

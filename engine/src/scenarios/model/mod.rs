@@ -233,7 +233,7 @@ impl History {
     fn revocation_of_many(&mut self) {
         let command = commands::revocation_of_many(&mut self.random, self.now);
         let engine = Arc::clone(self.engine());
-        let before = engine.head().sequence;
+        let before = engine.committed().sequence;
         let (sender, receiver) = channel();
         let decision = Command::RevokeWhere(command.clone());
         engine.submit_at(decision, self.now, move |outcome| {

@@ -43,7 +43,7 @@ fn a_backup_and_the_log_since_are_the_whole_node() {
     live_through_everything(&engine, "before");
     let backup = backup_of(&engine);
     let (mine, node) = restored(&backup, &at("at-once"), Since::Unknown).unwrap();
-    assert_eq!((mine.changes, mine.position), (0, engine.head()));
+    assert_eq!((mine.changes, mine.position), (0, engine.committed()));
     assert_same(&engine, &node);
     live_through_everything(&engine, "after");
     issue_new(&engine, "last");
@@ -63,12 +63,18 @@ fn a_backup_and_the_log_since_are_the_whole_node() {
     let copy = at("copy");
     copy_of_one_moment(&at("old"), &copy);
     let (mine, node) = restored(&backup, &at("later"), Since::Log(&copy)).unwrap();
-    assert_eq!((mine.position, mine.acknowledged), (engine.head(), None));
+    assert_eq!(
+        (mine.position, mine.acknowledged),
+        (engine.committed(), None)
+    );
     assert_same(&engine, &node);
     // What comes next is the first change of an epoch of its own.
     issue_new(&node, "next");
-    assert_eq!(node.head().epoch, Epoch(2));
-    assert_eq!(node.head().sequence, engine.head().sequence.next());
+    assert_eq!(node.committed().epoch, Epoch(2));
+    assert_eq!(
+        node.committed().sequence,
+        engine.committed().sequence.next()
+    );
     let log_of_restored = restored(&backup, &at("again"), Since::Log(&at("later")));
     assert!(in_use(&log_of_restored.err().unwrap()));
 }
@@ -95,8 +101,8 @@ fn a_log_without_its_end_is_taken_as_far_as_it_goes_and_the_loss_is_told() {
     file.set_len(length - 10).unwrap();
     let (mine, node) = restored(&backup, &at("new"), Since::Log(&torn)).unwrap();
     assert_eq!(mine.changes, 4);
-    assert_eq!(mine.acknowledged, Some(engine.head()));
-    assert_eq!(node.head().sequence, Sequence(5));
+    assert_eq!(mine.acknowledged, Some(engine.committed()));
+    assert_eq!(node.committed().sequence, Sequence(5));
 }
 
 #[test]
@@ -110,7 +116,7 @@ fn a_backup_takes_a_snapshot_of_which_there_are_few() {
     assert_eq!(engine.backup("test").err(), Some(SnapshotError::Busy));
     open.pop();
     let again = engine.backup("test").unwrap();
-    assert_eq!(again.head().position, engine.head());
+    assert_eq!(again.head().position, engine.committed());
     let bytes = bytes_of(again);
     let checked = BackupReader::open(bytes.as_slice())
         .unwrap()

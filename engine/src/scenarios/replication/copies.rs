@@ -23,8 +23,8 @@ fn a_copy_is_consistent_with_its_position_and_the_tail_follows_it() {
         begin(&pair.primary, &snapshot, &pair.replica);
         finish_copy(&snapshot, &pair.replica);
         assert_eq!(pair.replica.state_hash().unwrap(), at_copy);
-        assert_eq!(pair.replica.head(), snapshot.position());
-        while pair.primary.head() == snapshot.position() {
+        assert_eq!(pair.replica.committed(), snapshot.position());
+        while pair.primary.committed() == snapshot.position() {
             std::thread::yield_now();
         }
         is_over.store(true, Ordering::SeqCst);

@@ -7,10 +7,10 @@ fn applied_changes_are_there_after_a_crash() {
     let pair = Pair::new();
     live_through_everything(&pair.primary, "a");
     let mut steps = 0;
-    while let Some(changes) = next(&pair.primary, pair.replica.head()) {
+    while let Some(changes) = next(&pair.primary, pair.replica.committed()) {
         let last = pair.replica.apply(changes).unwrap();
         let crashed = open_replica(&pair.crashed_replica(&format!("crashed-{steps}")));
-        assert_eq!(crashed.head(), last);
+        assert_eq!(crashed.committed(), last);
         assert_equal(&crashed, &pair.replica);
         feed(&pair.primary, &crashed);
         assert_equal(&crashed, &pair.primary);
@@ -122,20 +122,20 @@ fn a_promotion_is_durable_before_its_first_change() {
         epoch: Epoch(2),
         sequence: Sequence(2),
     };
-    assert_eq!(promoted.head(), second);
+    assert_eq!(promoted.committed(), second);
     drop(promoted);
     let promoted = open_primary(&pair.scratch.path().join("promoted"));
-    assert_eq!(promoted.head(), second);
+    assert_eq!(promoted.committed(), second);
 }
 
 #[test]
 fn a_database_that_forgot_an_epoch_of_its_changes_does_not_open() {
     let pair = Pair::new();
-    let first = pair.primary.standing().epochs;
+    let first = pair.primary.standing();
     pair.primary.step_down().unwrap();
     pair.primary.promote(None).unwrap();
     issue_new(&pair.primary, "a");
-    pair.primary.store().found(&first).unwrap();
+    pair.primary.store().write_first_state(&first).unwrap();
     let path = pair.scratch.path().join("forgetful");
     copy_of_one_moment(&pair.scratch.path().join("primary"), &path);
     let error = open_error(&path).to_string();

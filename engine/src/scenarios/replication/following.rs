@@ -87,7 +87,7 @@ fn each_node_takes_what_is_its_to_take() {
     assert_eq!(pair.primary.adopt(epochs), Err(FollowError::Primary));
     assert_eq!(pair.primary.promote(None), Err(FollowError::Primary));
     assert_eq!(pair.replica.step_down(), Err(FollowError::Replica));
-    assert_eq!(pair.replica.head(), Position::START);
+    assert_eq!(pair.replica.committed(), Position::START);
 }
 
 #[test]
@@ -105,12 +105,12 @@ fn who_waits_for_changes_is_told_when_they_are_visible() {
         let replica = replica.upgrade().expect("an engine");
         let seen = verify(&replica, &credential, CacheMode::Use).0;
         sender
-            .send((head, replica.head(), seen))
+            .send((head, replica.committed(), seen))
             .expect("a receiver");
     });
     revoke(&pair.primary, key_id).unwrap();
     pair.feed();
-    let head = pair.primary.head();
+    let head = pair.primary.committed();
     let revoked = Said::Refused(Refusal::Revoked);
     assert_eq!(heads.recv().unwrap(), (head, head, revoked));
     drop(watch);

@@ -63,7 +63,7 @@ fn a_read_ends_at_its_limits_and_at_the_end_of_an_epoch() {
     issue_new(engine, "b");
     assert_eq!(sequences(&read(at(1, 3), NO_LIMITS)), [4, 5]);
     assert_eq!(sequences(&read(at(1, 5), NO_LIMITS)), [6]);
-    assert_eq!(engine.head(), at(2, 6));
+    assert_eq!(engine.committed(), at(2, 6));
     assert_eq!(engine.oldest_logged(), Ok(Some(at(1, 1))));
 }
 
@@ -82,7 +82,7 @@ fn the_oldest_changes_go_first_whatever_their_epoch() {
         engine.promote(None).unwrap();
         issue(count);
     }
-    assert_eq!(engine.head(), at(3, 20));
+    assert_eq!(engine.committed(), at(3, 20));
     let trim = |retention| {
         let now = clock::UnixMillis(clock::now().0 + 10_000);
         let kept = engine.store().trim_log(retention, now).unwrap();

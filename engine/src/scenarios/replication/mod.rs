@@ -97,10 +97,10 @@ pub(super) fn all_after(primary: &Engine, mut after: Position) -> Vec<LoggedChan
 }
 
 pub(super) fn feed(primary: &Engine, replica: &Engine) {
-    while let Some(changes) = next(primary, replica.head()) {
+    while let Some(changes) = next(primary, replica.committed()) {
         let last = changes.last().expect("at least one").position;
         assert_eq!(replica.apply(changes), Ok(last));
-        assert_eq!(replica.head(), last);
+        assert_eq!(replica.committed(), last);
     }
 }
 
@@ -173,8 +173,8 @@ pub(super) fn assert_equal(one: &Engine, other: &Engine) {
         let [one, other] = [one, other].map(|node| node.store().dump(family));
         assert!(one == other, "{family} differs");
     }
-    assert_eq!(one.head(), other.head());
-    let [one, other] = [one, other].map(|node| node.logged(node.head()).unwrap());
+    assert_eq!(one.committed(), other.committed());
+    let [one, other] = [one, other].map(|node| node.logged(node.committed()).unwrap());
     assert_eq!(one, other, "what the last change says");
 }
 
@@ -189,8 +189,8 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
 
 /// Begins a copy of the primary of which `snapshot` is.
 pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
-    let epochs = primary.standing().epochs;
-    let begun = replica.begin_copy(epochs, place(snapshot));
+    let known = primary.standing();
+    let begun = replica.begin_copy(known.cluster, known.epochs, place(snapshot));
     assert_eq!(begun, Ok(()));
 }
 

@@ -18,9 +18,9 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
         epoch: Epoch(2),
         sequence: Sequence(sequence),
     };
-    assert_eq!(pair.replica.head(), second(3));
+    assert_eq!(pair.replica.committed(), second(3));
 
-    let changes = all_after(&pair.replica, other.head());
+    let changes = all_after(&pair.replica, other.committed());
     let unknown = FollowError::UnknownEpoch { found: Epoch(2) };
     assert_eq!(other.apply(changes), Err(unknown), "not adopted yet");
     other.adopt(pair.replica.standing().epochs).unwrap();
@@ -28,7 +28,7 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     // What the old primary writes from now on is nobody's.
     let old_epochs = pair.primary.standing().epochs;
     issue_new(&pair.primary, "late");
-    let late = all_after(&pair.primary, other.head());
+    let late = all_after(&pair.primary, other.committed());
     let older = FollowError::OlderEpoch {
         known: Epoch(2),
         found: Epoch(1),
@@ -36,7 +36,11 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     assert_eq!(other.apply(late), Err(older.clone()));
     assert_eq!(other.adopt(old_epochs.clone()), Err(older.clone()));
     let snapshot = pair.primary.snapshot().unwrap();
-    let copied = other.begin_copy(old_epochs, place(&snapshot));
+    let copied = other.begin_copy(
+        pair.primary.standing().cluster,
+        old_epochs,
+        place(&snapshot),
+    );
     assert_eq!(copied, Err(older));
     feed(&pair.replica, &other);
     assert_equal(&pair.replica, &other);
@@ -52,7 +56,7 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     pair.replica.adopt(other.standing().epochs).unwrap();
     feed(&other, &pair.replica);
     assert_equal(&other, &pair.replica);
-    assert_eq!(other.head().epoch, Epoch(3));
+    assert_eq!(other.committed().epoch, Epoch(3));
 }
 
 #[test]

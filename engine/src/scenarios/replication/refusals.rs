@@ -7,9 +7,9 @@ use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 /// Offers changes that must be refused, for this reason, and finds nothing changed.
 fn refuses(replica: &Engine, changes: Vec<LoggedChange>, reason: &FollowError) {
-    let before = (replica.head(), replica.state_hash().unwrap());
+    let before = (replica.committed(), replica.state_hash().unwrap());
     assert_eq!(replica.apply(changes).as_ref(), Err(reason));
-    assert_eq!((replica.head(), replica.state_hash().unwrap()), before);
+    assert_eq!((replica.committed(), replica.state_hash().unwrap()), before);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_is_there_already_is_passed_over() {
     live_through_everything(&pair.primary, "a");
     let changes = all_after(&pair.primary, Position::START);
     pair.replica.apply(changes[..5].to_vec()).unwrap();
-    let head = pair.replica.head();
+    let head = pair.replica.committed();
     assert_eq!(pair.replica.apply(changes[..3].to_vec()), Ok(head));
     assert_eq!(pair.replica.apply(Vec::new()), Ok(head));
     let last = changes.last().unwrap().position;
@@ -66,7 +66,7 @@ fn an_epoch_must_be_known_and_be_the_one_of_its_sequence() {
     issue_new(&pair.primary, "a");
     pair.feed();
     issue_new(&pair.primary, "b");
-    let mut changes = all_after(&pair.primary, pair.replica.head());
+    let mut changes = all_after(&pair.primary, pair.replica.committed());
     changes[0].position.epoch = Epoch(2);
     let unknown = FollowError::UnknownEpoch { found: Epoch(2) };
     refuses(&pair.replica, changes.clone(), &unknown);
@@ -90,7 +90,7 @@ fn unreadable_changes_are_refused() {
             matches!(refused, Err(FollowError::Malformed(_))),
             "{refused:?}"
         );
-        assert_eq!(pair.replica.head(), Position::START);
+        assert_eq!(pair.replica.committed(), Position::START);
     };
     for cut in [0, 1, 9, changes[1].bytes.len() - 1] {
         let mut cut_short = changes.clone();
@@ -148,7 +148,7 @@ fn a_failed_write_latches_and_shows_nothing() {
     feed(&pair.primary, &replica);
     assert_eq!(verify(&replica, &credential, CacheMode::Use).0, valid("a"));
     revoke(&pair.primary, key_id).unwrap();
-    let changes = all_after(&pair.primary, replica.head());
+    let changes = all_after(&pair.primary, replica.committed());
     fail.store(true, Ordering::SeqCst);
     let latched = FollowError::Latched("no space left on device".to_owned());
     assert_eq!(replica.apply(changes.clone()), Err(latched.clone()));

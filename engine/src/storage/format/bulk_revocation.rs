@@ -1,4 +1,5 @@
-//! The bytes of a bulk revocation: in the change that begins it, in the one that ends it, and in `meta` in between.
+//! The bytes of a bulk revocation. They are in the change that adds it and in the change that
+//! completes it, and between the two also in `meta`.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{BulkRevocation, Epoch, Matcher, Position, Revocation, Sequence, TenantId};
@@ -9,9 +10,9 @@ use super::position::encode_position;
 use super::record::{reason_code, reason_from};
 use crate::storage::error::StorageError;
 
-/// In `META`, before the position of a bulk revocation that is in force.
+/// Prefix of the keys in `META` of bulk revocations in force. The position follows.
 pub const BULK_REVOCATION: &[u8] = b"rule";
-/// After all bulk revocations in `META`.
+/// The end of the range of bulk revocations in `META`.
 pub const BULK_REVOCATION_END: &[u8] = b"rulf";
 /// The version that this release writes, and the newest that it reads.
 const VERSION: u8 = 1;
@@ -47,7 +48,7 @@ pub fn key(bulk_revocation: &BulkRevocation) -> Vec<u8> {
     .concat()
 }
 
-/// The bytes that stand for `bulk_revocation`.
+/// Encodes `bulk_revocation`.
 pub fn encode(bulk_revocation: &BulkRevocation) -> Result<Vec<u8>, StorageError> {
     let member = |(name, value): &(String, String)| MemberV1 {
         name: name.clone(),
@@ -77,19 +78,19 @@ pub fn encode(bulk_revocation: &BulkRevocation) -> Result<Vec<u8>, StorageError>
     Ok(std::iter::once(VERSION).chain(fields).collect())
 }
 
-/// The bulk revocation that `bytes` stand for.
+/// Decodes a bulk revocation.
 pub fn decode(bytes: &[u8]) -> Result<BulkRevocation, StorageError> {
     let (&version, fields) = bytes
         .split_first()
-        .ok_or(StorageError::Corrupt("an empty rule"))?;
+        .ok_or(StorageError::Corrupt("an empty bulk revocation"))?;
     if version != VERSION {
         return Err(StorageError::NewerRecord {
             found: version,
             supported: VERSION,
         });
     }
-    let fields: BulkRevocationV1 =
-        wincode::deserialize_exact(fields).map_err(|_| StorageError::Corrupt("a rule's fields"))?;
+    let fields: BulkRevocationV1 = wincode::deserialize_exact(fields)
+        .map_err(|_| StorageError::Corrupt("a bulk revocation's fields"))?;
     let members = fields.metadata.into_iter();
     Ok(BulkRevocation {
         id: Uuid::from_bytes(fields.id),
@@ -106,7 +107,8 @@ pub fn decode(bytes: &[u8]) -> Result<BulkRevocation, StorageError> {
             metadata: members.map(|member| (member.name, member.value)).collect(),
         },
         revocation: Revocation {
-            reason: reason_from(fields.reason).ok_or(StorageError::Corrupt("a rule's reason"))?,
+            reason: reason_from(fields.reason)
+                .ok_or(StorageError::Corrupt("a bulk revocation's reason"))?,
             description: fields.description,
             time: UnixMillis(fields.time_ms),
         },
@@ -148,7 +150,7 @@ mod tests {
         assert!(error.contains("version 2"), "{error}");
     }
 
-    /// As with a record, these bytes may never change their meaning.
+    /// Later releases must read what this one writes: the meaning of these bytes may never change.
     #[test]
     fn the_layout_of_version_1_is_fixed() {
         let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };

@@ -9,11 +9,12 @@ use crate::storage::error::StorageError;
 
 /// The version of a change of one key.
 const OF_A_KEY: u8 = 1;
-/// The version of a change of many keys. Releases that know no such changes refuse it by its number, for they would go on to accept
-/// those keys. It is the newest that this release reads.
+/// The version of a change of many keys, and the newest that this release reads. Releases without
+/// bulk revocations must refuse such a change, because they would go on accepting the revoked keys.
+/// The version number makes them refuse it.
 const OF_MANY_KEYS: u8 = 2;
 
-/// Their numbers on disk are their places here.
+/// An event's code on disk is its index here.
 const EVENTS: [Event; 10] = [
     Event::IssuedKeyCreated,
     Event::IssuedKeyRevoked,
@@ -32,13 +33,13 @@ struct ChangeV1 {
     time_ms: i64,
     event: u8,
     request_id: Option<String>,
-    /// Of the record; empty when a bulk revocation follows.
+    /// The key of the record; empty when `subject` is a bulk revocation.
     key: Vec<u8>,
     /// The record or the bulk revocation.
     subject: Vec<u8>,
 }
 
-/// The bytes that stand for `change` under its position; `subject` are those of its record or bulk revocation.
+/// Encodes `change`. `subject` is its encoded record or bulk revocation.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
     let (version, key) = match &change.subject {
         Subject::Key(record) => {
@@ -62,7 +63,7 @@ pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> 
     Ok(std::iter::once(version).chain(fields).collect())
 }
 
-/// The change that `bytes` stand for at `position`.
+/// Decodes the change at `position`.
 pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> {
     let (&version, fields) = bytes
         .split_first()

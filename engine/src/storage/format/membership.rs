@@ -1,18 +1,21 @@
-//! The bytes of what is durable with a node besides its changes: its epoch history, and a copy that is under way.
+//! The bytes of a node's durable state besides its changes: its epoch history, and the progress of
+//! a copy.
 //!
-//! Both stand in `meta`. A database of a release that knew neither gets an epoch history when it is opened.
+//! Both are in `meta`. A database from a release that had neither gets an epoch history when it is
+//! opened.
 
 use talos_model::{
     CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Leadership,
-    Position, Sequence,
+    NodeState, Position, Sequence,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::storage::error::StorageError;
 
-/// In `META`: the epochs that the node knows, and whether the newest is its own.
+/// Key in `META` of the epochs that the node knows, and of whether the newest is its own.
 pub const EPOCH_HISTORY: &[u8] = b"lineage";
-/// In `META`: the copy that is under way. While this stands there, nothing else in the database may be shown.
+/// Key in `META` of the progress of a copy. While it exists, nothing else in the database may be
+/// used.
 pub const COPYING: &[u8] = b"copying";
 /// The version that this release writes, and the newest that it reads.
 const VERSION: u8 = 1;
@@ -41,24 +44,21 @@ struct CopyingV1 {
     key: Vec<u8>,
 }
 
-/// The bytes that stand for an epoch history.
-pub fn encode_epochs(
-    epochs: &EpochHistory,
-    leadership: Leadership,
-) -> Result<Vec<u8>, StorageError> {
+/// Encodes a node's state without the progress of a copy.
+pub fn encode_epochs(state: &NodeState) -> Result<Vec<u8>, StorageError> {
     let start = |start: &EpochStart| EpochStartV1 {
         epoch: start.epoch.0,
         id: start.id.0,
         after: start.after.0,
     };
     versioned(wincode::serialize(&EpochHistoryV1 {
-        cluster: epochs.cluster(),
-        is_own: leadership == Leadership::Own,
-        starts: epochs.starts().iter().map(start).collect(),
+        cluster: state.cluster,
+        is_own: state.leadership == Leadership::Own,
+        starts: state.epochs.starts().iter().map(start).collect(),
     }))
 }
 
-/// The bytes that stand for a copy under way.
+/// Encodes the progress of a copy.
 pub fn encode_copying(place: &CopyPlace) -> Result<Vec<u8>, StorageError> {
     versioned(wincode::serialize(&CopyingV1 {
         name: place.name.0,
@@ -70,8 +70,8 @@ pub fn encode_copying(place: &CopyPlace) -> Result<Vec<u8>, StorageError> {
     }))
 }
 
-/// The epoch history that these bytes are.
-pub fn decode_epochs(bytes: &[u8]) -> Result<(EpochHistory, Leadership), StorageError> {
+/// Decodes a node's state; the progress of a copy is not set.
+pub fn decode_epochs(bytes: &[u8]) -> Result<NodeState, StorageError> {
     let unreadable = StorageError::Corrupt("the epochs of the database");
     let fields: EpochHistoryV1 =
         wincode::deserialize_exact(unversioned(bytes)?).map_err(|_| unreadable.clone())?;
@@ -81,16 +81,21 @@ pub fn decode_epochs(bytes: &[u8]) -> Result<(EpochHistory, Leadership), Storage
         after: Sequence(start.after),
     };
     let starts = fields.starts.into_iter().map(start).collect();
-    let epochs = EpochHistory::new(fields.cluster, starts).map_err(|_| unreadable)?;
+    let epochs = EpochHistory::new(starts).map_err(|_| unreadable)?;
     let leadership = if fields.is_own {
         Leadership::Own
     } else {
         Leadership::Other
     };
-    Ok((epochs, leadership))
+    Ok(NodeState {
+        cluster: fields.cluster,
+        epochs,
+        leadership,
+        copying: None,
+    })
 }
 
-/// The copy under way that these bytes stand for.
+/// Decodes the progress of a copy.
 pub fn decode_copying(bytes: &[u8]) -> Result<CopyPlace, StorageError> {
     let fields: CopyingV1 = wincode::deserialize_exact(unversioned(bytes)?)
         .map_err(|_| StorageError::Corrupt("the copy that is under way"))?;

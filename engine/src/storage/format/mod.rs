@@ -1,4 +1,4 @@
-//! The bytes of what is stored. Nothing in here does I/O.
+//! Encoding and decoding of everything that is stored. Nothing in here does I/O.
 
 pub mod bulk_revocation;
 pub mod change;

@@ -1,16 +1,17 @@
-//! The bytes of a position: (epoch, sequence), both big-endian, so that order on disk is order in time.
+//! The bytes of a position: epoch and sequence, both big-endian, so that the order on disk is the
+//! order in time.
 
 use talos_model::{Epoch, Position, Sequence};
 
 use crate::storage::error::StorageError;
 
-/// The key of a change on disk.
+/// The key of the change at `position` in the log.
 pub fn encode_position(position: Position) -> [u8; 16] {
     let both = (u128::from(position.epoch.0) << 64) | u128::from(position.sequence.0);
     both.to_be_bytes()
 }
 
-/// The position whose key these bytes are.
+/// Decodes the key of a change.
 pub fn decode_position(bytes: &[u8]) -> Result<Position, StorageError> {
     let bytes: [u8; 16] = bytes
         .try_into()

@@ -1,4 +1,4 @@
-//! The bytes of a record: one byte of version, then the fields in bincode's fixed-width layout.
+//! The bytes of a record: one version byte, then the fields in bincode's fixed-width layout.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::storage::error::StorageError;
 
-/// The version that this release writes, and the newest that it reads. Version 1 did not know the prefix.
+/// The version that this release writes, and the newest that it reads. Version 1 has no prefix.
 const VERSION: u8 = 2;
 
 #[derive(SchemaWrite, SchemaRead)]
@@ -56,7 +56,7 @@ struct CidrV1 {
     network: [u8; 16],
 }
 
-/// The bytes that stand for `record` under its key.
+/// Encodes `record`. Tenant and key id are not included; they are the key in the database.
 pub fn encode(record: &Record) -> Result<Vec<u8>, StorageError> {
     let fields = RecordV2 {
         prefix: record.prefix.clone(),
@@ -94,7 +94,7 @@ fn encode_fields(record: &Record) -> RecordV1 {
     }
 }
 
-/// The record that `bytes` stand for under `key`.
+/// Decodes the record stored under `key`.
 pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Record, StorageError> {
     let (tenant, key_id) = RecordKey::split(key).ok_or(StorageError::Corrupt("a record's key"))?;
     let (&version, fields) = bytes
@@ -277,7 +277,7 @@ mod tests {
         assert!(error.contains("version 3"), "{error}");
     }
 
-    /// The layout on disk is a promise to later releases: these bytes may never change their meaning.
+    /// Later releases must read what this one writes: the meaning of these bytes may never change.
     #[test]
     fn the_layouts_are_fixed() {
         let mut record = full();

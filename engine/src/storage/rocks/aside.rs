@@ -1,4 +1,4 @@
-//! A copy of the whole database beside it, made of links to its files: for what would otherwise be lost.
+//! A copy of the whole database, made of hard links to its files, before its content is discarded.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::storage::directory::Directory;
 use crate::storage::error::StorageError;
 
 impl RocksStore {
-    /// Keeps everything that is there now in a data directory of its own, which must not exist yet and has to be on the same
-    /// file system. It can be opened like any other.
+    /// Makes a data directory `to` with the database as it is now. `to` must not exist and must be
+    /// on the same file system. It can be opened like any other data directory.
     pub fn keep_aside(&self, to: &Path) -> Result<(), StorageError> {
         if to.exists() {
             return Err(StorageError::Io(format!(

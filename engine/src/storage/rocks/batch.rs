@@ -1,4 +1,4 @@
-//! Everything that follows from a group of changes, in one batch: log, records, index, request ids, counts.
+//! Builds one batch from a group of changes: log, records, index, request ids, counts.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,14 @@ use crate::storage::index;
 use crate::storage::journal::Group;
 
 impl RocksStore {
-    /// The batch of a group; all of it is written or nothing.
+    /// The batch of a group, to be written atomically.
     pub(super) fn batch(&self, group: &Group<'_>) -> Result<WriteBatch, StorageError> {
         let mut batch = WriteBatch::default();
         let mut received = group.received.unwrap_or_default().iter();
         for change in group.changes {
             self.add_change(&mut batch, change, received.next())?;
         }
-        // Once a shard, however many changes of it there are: with the largest groups that is a seventh of what is written.
+        // Once per shard, not once per change: per change it would be a seventh of a large batch.
         let mut last = HashMap::new();
         for change in group.changes {
             match &change.subject {
@@ -29,7 +29,7 @@ impl RocksStore {
                     let key = RecordKey::new(record.tenant, record.key_id);
                     last.insert(self.shard_of(&key), change.position.sequence);
                 }
-                // It is a change to every key.
+                // A bulk revocation changes every shard.
                 Subject::BulkRevocation(_) => {
                     let shards = self.shards().all();
                     last.extend(shards.map(|shard| (shard, change.position.sequence)));

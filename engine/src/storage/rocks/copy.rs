@@ -1,16 +1,15 @@
-//! The receiver's side of a full copy: everything is thrown away, then rows come, and with each chunk the place up to which they
-//! are there, in one batch.
+//! The receiving side of a full copy: everything is deleted, then rows are added. Each chunk of
+//! rows and the progress of the copy are written in one batch.
 //!
-//! Ranges are deleted rather than column families dropped: a batch can hold them together with the mark that a copy is under
-//! way, so that there is no moment in which the database is neither the old one nor the beginning of the new one.
+//! Ranges are deleted instead of column families dropped, because one batch can then delete
+//! everything and write `COPYING`. At every moment the database is either the old one or the
+//! beginning of the copy.
 
 use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
 use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
-use talos_model::{
-    CopyChunk, CopyEnd, CopyPlace, CopyRow, EpochHistory, Leadership, RecordKey, TenantId,
-};
+use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
 use super::options;
@@ -24,38 +23,35 @@ use crate::storage::format::{change, record};
 use crate::storage::index;
 use crate::storage::record_reader::RecordReader;
 
-/// Greater than every key of any family: those of tenants end with ids, those of positions have 16 bytes.
+/// Greater than every key of any family: keys with a tenant end with ids, and positions have 16
+/// bytes.
 const END: [u8; 64] = [u8::MAX; 64];
 
-/// How many keys that are not revoked were met, by tenant.
-type Live = HashMap<TenantId, u64>;
+/// How many keys were added that are not revoked, by tenant.
+type LiveKeys = HashMap<TenantId, u64>;
 
 impl RocksStore {
-    /// The batch that makes this the node's epoch history.
-    pub(super) fn epochs_batch(
-        &self,
-        epochs: &EpochHistory,
-        leadership: Leadership,
-    ) -> Result<WriteBatch, StorageError> {
+    /// The batch that replaces the node's epoch history.
+    pub(super) fn epochs_batch(&self, state: &NodeState) -> Result<WriteBatch, StorageError> {
         let mut batch = WriteBatch::default();
-        let epochs = encode_epochs(epochs, leadership)?;
+        let epochs = encode_epochs(state)?;
         batch.put_cf(self.family(META)?, EPOCH_HISTORY, epochs);
         Ok(batch)
     }
 
-    /// Makes this the epoch history of a database that has none, durably.
-    pub(crate) fn found(&self, epochs: &EpochHistory) -> Result<(), StorageError> {
-        let batch = self.epochs_batch(epochs, Leadership::Own)?;
+    /// Writes the node's state into a database that has none, durably.
+    pub(crate) fn write_first_state(&self, state: &NodeState) -> Result<(), StorageError> {
+        let batch = self.epochs_batch(state)?;
         Ok(self.db.write_opt(batch, &options::synced_writes())?)
     }
 
-    /// The batch that throws everything away and notes that a copy has begun.
+    /// The batch that deletes everything and begins a copy.
     pub(super) fn clearing_batch(
         &self,
-        epochs: &EpochHistory,
+        state: &NodeState,
         place: &CopyPlace,
     ) -> Result<WriteBatch, StorageError> {
-        let mut batch = self.epochs_batch(epochs, Leadership::Other)?;
+        let mut batch = self.epochs_batch(state)?;
         let fixed = [LOG, REQUESTS, INDEX, COUNTS, USED].map(|name| self.family(name));
         let shards = self.shards().all().map(|shard| self.shard(shard));
         for family in fixed.into_iter().chain(shards) {
@@ -67,13 +63,13 @@ impl RocksStore {
         Ok(batch)
     }
 
-    /// The batch of a chunk of the copy whose place it leads to is `place`.
+    /// The batch of a chunk. `place` is the progress of the copy after it.
     pub(super) fn chunk_batch(
         &self,
         chunk: &CopyChunk,
         place: &CopyPlace,
     ) -> Result<WriteBatch, StorageError> {
-        let (mut batch, mut live) = (WriteBatch::default(), Live::new());
+        let (mut batch, mut live) = (WriteBatch::default(), LiveKeys::new());
         for row in &chunk.rows {
             self.add_row(&mut batch, &mut live, row)?;
         }
@@ -89,7 +85,7 @@ impl RocksStore {
                 return Err(StorageError::Corrupt("the end of a copy"));
             }
             CopyEnd::Last => {
-                // No shard says which of them had the last change; it may have been a deletion.
+                // Which shard had the last change is unknown: it may have been a deletion.
                 let last = place.position.sequence.0.to_le_bytes();
                 for shard in self.shards().all() {
                     batch.put_cf(self.shard(shard)?, LAST, last);
@@ -103,7 +99,7 @@ impl RocksStore {
     fn add_row(
         &self,
         batch: &mut WriteBatch,
-        live: &mut Live,
+        live: &mut LiveKeys,
         row: &CopyRow,
     ) -> Result<(), StorageError> {
         match row.family {
@@ -120,7 +116,7 @@ impl RocksStore {
             BULK_REVOCATION_ROWS => {
                 let bulk_revocation = bulk_revocation::decode(&row.value)?;
                 if row.key != bulk_revocation::key(&bulk_revocation) {
-                    return Err(StorageError::Corrupt("a rule's key"));
+                    return Err(StorageError::Corrupt("a bulk revocation's key"));
                 }
                 put(batch, self.family(META)?, row);
                 Ok(())
@@ -137,7 +133,7 @@ impl RocksStore {
     fn add_record(
         &self,
         batch: &mut WriteBatch,
-        live: &mut Live,
+        live: &mut LiveKeys,
         row: &CopyRow,
     ) -> Result<(), StorageError> {
         let record = record::decode(&row.key, &row.value)?;
@@ -154,7 +150,10 @@ impl RocksStore {
     }
 }
 
-/// KeyCounter a row of a copy that lies in a file, if it can be read.
+/// Adds a row of a backup to `counts`.
+///
+/// # Errors
+/// When the row cannot be decoded.
 pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), StorageError> {
     match row.family {
         ..SHARDS_END => {
@@ -178,7 +177,7 @@ pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), Storage
     Ok(())
 }
 
-/// Whether a chunk that ends a copy holds the change that the copy is consistent with.
+/// Whether the last chunk of a copy has the last change of the copy.
 fn ends_at(chunk: &CopyChunk, place: &CopyPlace) -> bool {
     let position = encode_position(place.position);
     let mut rows = chunk.rows.iter();

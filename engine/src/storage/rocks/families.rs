@@ -1,4 +1,4 @@
-//! Names of column families and of keys in them.
+//! Names of column families, and of fixed keys in them.
 
 use talos_model::{KeyKind, TenantId};
 
@@ -8,12 +8,13 @@ pub const REQUESTS: &str = "requests";
 pub const INDEX: &str = "index";
 /// How many keys of each tenant are not revoked.
 pub const COUNTS: &str = "counts";
-/// When each key was last used. Younger than the format: a database may not have it yet.
+/// When each key was last used. Databases of older releases do not have this family.
 pub const USED: &str = "used";
-/// In every shard: the sequence of the last change to it. Shorter than any record's key, hence never one.
+/// Key in every shard of the sequence of its last change. It is shorter than any record's key, so
+/// it cannot collide with one.
 pub const LAST: &[u8] = b"last";
 
-/// The key of an idempotency key: issues and imports do not meet.
+/// The key of an idempotency key. Issued and imported keys have separate idempotency keys.
 pub fn request_key(tenant: TenantId, kind: KeyKind, request_id: &str) -> Vec<u8> {
     [
         tenant.0.as_bytes(),

@@ -1,4 +1,4 @@
-//! Makes changes durable in RocksDB: one synced write batch a group, then the witness file.
+//! Makes changes durable in RocksDB: one synced write batch per group, then the witness file.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub struct RocksJournal {
     pub(super) store: Arc<RocksStore>,
     pub(super) synced: WriteOptions,
     pub(super) witness: Witness,
-    /// What the log may keep; `None` = all.
+    /// Bounds of the log; `None` = keep everything.
     pub(super) retention: Option<Retention>,
-    /// Changes written since the log was last looked at for what may go.
+    /// Changes written since the log was last trimmed.
     pub(super) untrimmed: u64,
 }
 
@@ -32,14 +32,15 @@ impl Journal for RocksJournal {
             .db
             .write_opt(self.store.batch(group)?, &self.synced)?;
         self.witness
-            .note(last.position)
+            .write(last.position)
             .map_err(|error| StorageError::Io(error.to_string()))?;
         self.untrimmed += group.changes.len() as u64;
         if let Some(retention) = self.retention
             && self.untrimmed >= LOG_TRIM_CHANGES
         {
             self.untrimmed = 0;
-            // A log that stays too long is no reason to stop writing; if the disk is, the next write will tell.
+            // A log that is too long must not stop writes. If the disk fails, the next write
+            // returns the error.
             if let Err(error) = self.store.trim_log(retention, last.time) {
                 tracing::warn!(%error, "the change log could not be trimmed");
             }
@@ -50,11 +51,9 @@ impl Journal for RocksJournal {
     fn write_membership(&mut self, write: &MembershipWrite<'_>) -> Result<(), StorageError> {
         let store = &self.store;
         match write {
-            MembershipWrite::EpochHistory(epochs, leadership) => {
-                self.write(store.epochs_batch(epochs, *leadership)?)
-            }
-            MembershipWrite::BeginCopy(epochs, place) => {
-                self.begin_copy(store.clearing_batch(epochs, place)?)
+            MembershipWrite::EpochHistory(state) => self.write(store.epochs_batch(state)?),
+            MembershipWrite::BeginCopy(state, place) => {
+                self.begin_copy(store.clearing_batch(state, place)?)
             }
             MembershipWrite::Install(chunk, place) => {
                 self.install(store.chunk_batch(chunk, place)?, chunk, place)
@@ -72,12 +71,14 @@ impl RocksJournal {
         Ok(self.store.db.write_opt(batch, &self.synced)?)
     }
 
-    /// A copy begins from nothing, and its end may be older than what the witness says.
+    /// Clears the database and resets the witness, because the copy may end before the position in
+    /// the witness.
     fn begin_copy(&self, batch: WriteBatch) -> Result<(), StorageError> {
         self.write(batch)?;
         let failed = |error: std::io::Error| StorageError::Io(error.to_string());
-        // On disk before the copy can be complete: nobody doubts the witness while the mark of the copy stands.
-        self.witness.note(Position::START).map_err(failed)?;
+        // The witness must be on disk before the copy is complete. Until then `COPYING` exists, and
+        // opening the database does not check the witness.
+        self.witness.write(Position::START).map_err(failed)?;
         self.witness.sync().map_err(failed)
     }
 
@@ -88,12 +89,13 @@ impl RocksJournal {
         place: &CopyPlace,
     ) -> Result<(), StorageError> {
         match chunk.end {
-            // What a power cut takes of the middle of a copy, its cursor included, comes again. The sync of the end is one of all.
+            // Not synced: if a power cut loses chunks, it loses the cursor too, and the copy
+            // resumes from an earlier one. The sync of the last chunk covers all chunks.
             CopyEnd::More => Ok(self.store.db.write_opt(batch, &WriteOptions::default())?),
             CopyEnd::Last => {
                 self.write(batch)?;
-                let noted = self.witness.note(place.position);
-                noted.map_err(|error| StorageError::Io(error.to_string()))
+                let written = self.witness.write(place.position);
+                written.map_err(|error| StorageError::Io(error.to_string()))
             }
         }
     }

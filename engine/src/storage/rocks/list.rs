@@ -1,7 +1,8 @@
-//! Pages of keys, from a range of the index and the records that it names, all of one moment.
+//! Pages of keys: reads a range of the index and the records it names, from one snapshot.
 //!
-//! A deleted entry stays in the index until it is compacted, and a page goes over it. Files in which many stand together are
-//! compacted by themselves (`rocks_options.rs`); a page that went over many in memory has them written to a file.
+//! A deleted entry stays in the index until it is compacted, and a page must pass it. RocksDB
+//! compacts files with many neighbouring deletions (`options.rs`). A page that passes many
+//! deletions in memory has them written to a file.
 
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use rocksdb::{
@@ -17,19 +18,19 @@ use crate::storage::error::StorageError;
 use crate::storage::format::record;
 use crate::storage::index;
 
-/// A record as it was read.
+/// A record that was read.
 struct Read {
-    /// Its place among those asked for.
+    /// Its index in the requested keys.
     place: usize,
     record: Record,
     bytes: usize,
 }
 
-/// Where a key stood in the question, the key, and its value in the memory of RocksDB.
+/// The index of a key in the request, the key, and its value in RocksDB's memory.
 type Valued<'k, 'v> = (usize, &'k RecordKey, Option<DBPinnableSlice<'v>>);
 
 impl RocksStore {
-    /// The keys of `query`'s selection after where the page before ended.
+    /// The page of `query`'s selection after the end of the previous page.
     pub(super) fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
         let snapshot = self.db.snapshot();
         let mut entries = self.entries(query, &snapshot)?;
@@ -61,14 +62,14 @@ impl RocksStore {
         })
     }
 
-    /// The entries of the page, and one more if there is one.
+    /// The index entries of the page, and the next one if there is one.
     fn entries(
         &self,
         query: &ListQuery,
         snapshot: &SnapshotWithThreadMode<'_, DB>,
     ) -> Result<Vec<Box<[u8]>>, StorageError> {
         let range = index::range(&query.selection, query.now);
-        // The key right after an entry is the entry and a zero byte.
+        // The smallest key after an entry is the entry with a zero byte appended.
         let resumed = [query.after.as_slice(), &[0]].concat();
         let start = if query.after.is_empty() {
             range.start
@@ -78,7 +79,7 @@ impl RocksStore {
         if start >= range.end {
             return Ok(Vec::new());
         }
-        // RocksDB counts for each thread what its iterators go over.
+        // RocksDB counts per thread the entries that its iterators pass.
         set_perf_stats(PerfStatsLevel::EnableCount);
         let passed = || PerfContext::default().metric(PerfMetric::InternalDeleteSkippedCount);
         let passed_before = passed();
@@ -96,7 +97,7 @@ impl RocksStore {
         Ok(entries)
     }
 
-    /// Writes the index's newest entries to a file, without waiting for it, if many of them are deletions.
+    /// Flushes the index's memtable if it has many deletions. Does not wait for the flush.
     fn flush_deleted_entries(&self) -> Result<(), StorageError> {
         let family = self.family(INDEX)?;
         let name = properties::NUM_DELETES_ACTIVE_MEM_TABLE;
@@ -106,14 +107,14 @@ impl RocksStore {
         }
         let mut options = FlushOptions::default();
         options.set_wait(false);
-        // The page is good without it, and the next one tries again.
+        // The page does not depend on it, and the next page tries again.
         if let Err(error) = self.db.flush_cf_opt(family, &options) {
             tracing::warn!(%error, "deleted entries of the index could not be written to a file");
         }
         Ok(())
     }
 
-    /// The records of `keys`, in their order.
+    /// The records of `keys`, in the order of `keys`.
     fn records(
         &self,
         keys: &[RecordKey],
@@ -146,8 +147,8 @@ impl RocksStore {
         Ok(found)
     }
 
-    /// The values of many keys of one family, each with its place and key, in the order of the keys: neighbours share the way
-    /// to their blocks.
+    /// The values of many keys of one family, each with its index and key. Sorted by key, because
+    /// RocksDB reads neighbouring keys faster together.
     pub(super) fn values<'k>(
         &self,
         family: &ColumnFamily,

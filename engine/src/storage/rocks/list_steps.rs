@@ -1,4 +1,5 @@
-//! How far pages go in the index: RocksDB counts the entries that its iterators go over, deleted ones included.
+//! Tests how many index entries a page reads. RocksDB counts the entries that its iterators pass,
+//! deleted ones included.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,20 +22,22 @@ use crate::limits::LIST_DELETED_ENTRIES;
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const KEYS: u64 = 20_000;
 const LIMIT: usize = 10;
-/// Entries that a page may go over: its own, that after them, and what single revocations left between them.
+/// Entries that a page may pass: its own, the one after them, and those that single revocations
+/// deleted between them.
 const STEPS: u64 = 2 * LIMIT as u64;
 
 fn open_in(path: &Path) -> Opened {
     let wanted = Wanted {
         shards: 4,
-        shards_asked: None,
+        required_shards: None,
         block_cache_bytes: 8 << 20,
         retention: None,
     };
     open(path, wanted).unwrap()
 }
 
-/// The `n`th key: of an actor that has one in a thousand; every thousandth is expired, another one revoked.
+/// The `n`th key. There are 1000 actors with equally many keys. One key in a thousand is expired,
+/// and one is revoked.
 fn record(n: u64) -> Record {
     let revocation = Revocation {
         reason: RevocationReason::KeyCompromise,
@@ -97,7 +100,7 @@ fn query(actor_id: Option<&str>, status: Option<Status>) -> ListQuery {
     }
 }
 
-/// A page, and how many entries of the index were gone over for it.
+/// A page, and how many entries of the index were passed for it.
 fn page(opened: &Opened, query: &ListQuery) -> (Page, u64) {
     let counts = || {
         let counts = PerfContext::default();
@@ -111,7 +114,7 @@ fn page(opened: &Opened, query: &ListQuery) -> (Page, u64) {
 }
 
 #[test]
-fn a_page_goes_over_its_own_entries_only() {
+fn a_page_passes_its_own_entries_only() {
     let scratch = tempfile::tempdir().unwrap();
     let mut opened = open_in(scratch.path());
     write(&mut opened, Event::IssuedKeyCreated, (0..KEYS).map(record));
@@ -124,7 +127,7 @@ fn a_page_goes_over_its_own_entries_only() {
                 assert!(steps <= STEPS, "{query:?}: {steps}");
                 (keys, pages) = (keys + page.records.len(), pages + 1);
                 match page.next {
-                    // All keys are walked for the views of the actor, the first pages for those of the tenant.
+                    // Read all pages of the actor, and the first 20 of the tenant.
                     Some(next) if pages < 20 => query.after = next,
                     _ => break,
                 }
@@ -140,7 +143,7 @@ fn a_page_goes_over_its_own_entries_only() {
 }
 
 #[test]
-fn what_was_revoked_is_gone_over_until_it_is_compacted() {
+fn entries_of_revoked_keys_are_passed_until_they_are_compacted() {
     let scratch = tempfile::tempdir().unwrap();
     let mut opened = open_in(scratch.path());
     let active = |n: &u64| n % 1000 == 3;
@@ -154,7 +157,8 @@ fn what_was_revoked_is_gone_over_until_it_is_compacted() {
     let (first, steps) = page(&opened, &query);
     assert_eq!(first.records.len(), LIMIT);
     assert!(steps > LIST_DELETED_ENTRIES, "{steps}");
-    // The page had the deletions written to a file, which is compacted for their number; no other write is needed.
+    // Reading the page flushed the deletions to a file. RocksDB compacts it because they are many;
+    // no further write is needed.
     let wait = WaitForCompactOptions::default();
     opened.store.db.wait_for_compact(&wait).unwrap();
     let (second, steps) = page(&opened, &query);

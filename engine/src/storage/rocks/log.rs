@@ -1,4 +1,4 @@
-//! Reads the change log for nodes that follow.
+//! Reads the change log for replicas and the changes feed.
 
 use rocksdb::{Direction, IteratorMode};
 use talos_model::{LogRead, LoggedChange, Position, ReadLimits, Sequence};
@@ -10,7 +10,7 @@ use crate::storage::error::StorageError;
 use crate::storage::format::position::{decode_position, encode_position};
 
 impl RocksStore {
-    /// The oldest change that the log still holds.
+    /// The position of the oldest change in the log.
     pub fn first_position(&self) -> Result<Option<Position>, StorageError> {
         let mut oldest = self.db.iterator_cf(self.family(LOG)?, IteratorMode::Start);
         oldest
@@ -19,13 +19,14 @@ impl RocksStore {
             .transpose()
     }
 
-    /// The change at `position`, if the log holds it.
+    /// The bytes of the change at `position`, if the log holds it.
     pub fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         let key = encode_position(position);
         Ok(self.db.get_cf(self.family(LOG)?, key)?)
     }
 
-    /// The changes after `after` and up to `up_to`, of one epoch.
+    /// The changes after `after` and up to `up_to`, of one epoch. [`LogRead::Gone`] when the log
+    /// does not hold the change at `after`.
     pub fn changes_after(
         &self,
         after: Position,
@@ -35,7 +36,7 @@ impl RocksStore {
         let start = encode_position(after);
         let mode = IteratorMode::From(&start, Direction::Forward);
         let mut entries = self.db.iterator_cf(self.family(LOG)?, mode).peekable();
-        // The change to go on from must be there: a place that the log never had is not a place to go on from either.
+        // The change at `after` must exist: otherwise it was trimmed, or this log never had it.
         let is_there = match entries.peek() {
             Some(Ok((key, _))) if after.sequence == Sequence(0) => {
                 decode_position(key)?.sequence == Sequence(1)
@@ -53,7 +54,7 @@ impl RocksStore {
         read(entries, Some(after.sequence.next()), up_to, limits)
     }
 
-    /// The oldest changes that the log still holds, up to `up_to`, of one epoch.
+    /// The oldest changes in the log, up to `up_to`, of one epoch.
     pub fn oldest_changes(
         &self,
         up_to: Sequence,
@@ -64,7 +65,11 @@ impl RocksStore {
     }
 }
 
-/// The next of these entries, which begin with the sequence `expected` if there is one that must be the first.
+/// Reads changes of one epoch from `entries`, up to `up_to` and `limits`. If `expected` is given,
+/// the first must have this sequence.
+///
+/// # Errors
+/// When a sequence is missing.
 pub fn read(
     entries: impl Iterator<Item = Result<Row, rocksdb::Error>>,
     mut expected: Option<Sequence>,

@@ -1,4 +1,4 @@
-//! KeyFacts about the database itself, in the column family `meta`: the node's membership and the bulk
+//! Facts about the database itself, in the column family `meta`: the node's state and the bulk
 //! revocations in force.
 
 use rocksdb::{Direction, IteratorMode};
@@ -11,18 +11,16 @@ use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_copying, decode_epochs};
 
 impl RocksStore {
-    /// What is durable; `None` when no epoch history was ever written.
+    /// The durable state of the node; `None` when no epoch history was ever written.
     pub fn standing(&self) -> Result<Option<NodeState>, StorageError> {
         let meta = self.family(META)?;
         let Some(epochs) = self.db.get_cf(meta, EPOCH_HISTORY)? else {
             return Ok(None);
         };
-        let (epochs, leadership) = decode_epochs(&epochs)?;
         let copying = self.db.get_cf(meta, COPYING)?;
         Ok(Some(NodeState {
-            epochs,
-            leadership,
             copying: copying.map(|bytes| decode_copying(&bytes)).transpose()?,
+            ..decode_epochs(&epochs)?
         }))
     }
 

@@ -1,5 +1,5 @@
-//! RocksDB as storage: column families of records, one per shard, and one each for the change log, the
-//! index, request ids, times of last use, counts, and facts about the database itself.
+//! Storage in RocksDB. Each shard's records have a column family. The change log, the index,
+//! request ids, times of last use, counts, and facts about the database have one each.
 
 mod aside;
 mod batch;

@@ -1,14 +1,14 @@
-//! The change log of a node that is no more, as far as it can still be read.
+//! Reads the change log of a node that no longer runs, for a restore.
 //!
-//! Nothing in its directory is changed. What a power cut has torn off its end was never acknowledged, or is told of; a hole
-//! before that is refused.
+//! Nothing in its directory is changed. If the log has lost acknowledged changes at its end,
+//! [`OldLog::lost_acknowledged`] reports it. A gap before the end is an error.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use rocksdb::{DB, Direction, IteratorMode, Options};
 use talos_model::{
-    EpochHistory, EpochStart, LogRead, LoggedChange, Position, ReadLimits, Sequence,
+    EpochHistory, EpochStart, LogRead, LoggedChange, NodeState, Position, ReadLimits, Sequence,
 };
 
 use super::families::{LOG, META};
@@ -19,41 +19,41 @@ use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::{directory, witness};
 
-/// Why a log does not say what has happened since a backup.
+/// Why a log cannot give the changes since a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum OldLogError {
-    /// It is not there, or not readable.
+    /// The data directory is missing or unreadable.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A server has it open.
-    #[error("a server is using it: stop that first, for what it still writes would be lost")]
+    /// A server is using the data directory.
+    #[error("a server is using it: stop the server first, or its further writes would be lost")]
     InUse,
-    /// There is no database.
+    /// The data directory holds no database.
     #[error("there is no database in it")]
     None,
-    /// The storage library cannot read it.
+    /// The storage library cannot read the log.
     #[error("its log cannot be read: {0}")]
     Unreadable(String),
-    /// The node was being copied from another one.
-    #[error("it holds a part of a copy of another node: use the log of that one")]
+    /// The node had not finished its copy of another node.
+    #[error("it holds an incomplete copy of another node: use the log of that node")]
     Incomplete,
-    /// The node is another one, or has another history.
-    #[error("it is not the log of the node that the backup is of, nor of one that followed it")]
+    /// The log belongs to another cluster, or to another epoch history.
+    #[error("it is not the log of the node that made the backup, nor of a node that replicated it")]
     Another,
-    /// It ends before the backup does.
+    /// The log ends before the backup.
     #[error("its log ends with change {last}, before the backup, which ends with change {backup}")]
     Behind {
-        /// Its last change.
+        /// The last change in the log.
         last: Position,
         /// The last change of the backup.
         backup: Position,
     },
-    /// What came right after the backup is not there any more.
+    /// The changes right after the backup are missing.
     #[error(
         "its log has a gap: it begins with change {oldest}, and the backup ends with change {backup}"
     )]
     Gap {
-        /// Its oldest change.
+        /// The oldest change in the log.
         oldest: Position,
         /// The last change of the backup.
         backup: Position,
@@ -72,12 +72,12 @@ impl From<rocksdb::Error> for OldLogError {
     }
 }
 
-/// See the module.
+/// The change log in a data directory, opened for reading only.
 pub struct OldLog {
     db: DB,
     epochs: EpochHistory,
     acknowledged: Option<Position>,
-    /// Shared, so that nobody begins to write meanwhile.
+    /// A shared lock, so that no server starts to write in the meantime.
     _lock: Option<File>,
 }
 
@@ -89,7 +89,7 @@ impl OldLog {
         let mut options = options::database();
         options.create_if_missing(false);
         options.create_missing_column_families(false);
-        // What is lost of the end is found out by the witness; what is there is wanted all the same.
+        // Read what is left even if the end is lost. The witness shows whether it is.
         options.set_track_and_verify_wals_in_manifest(false);
         let database = directory::database_of(path);
         let families = [META, LOG].map(|name| (name, Options::default()));
@@ -101,7 +101,7 @@ impl OldLog {
         let epochs = db
             .get_cf(meta, EPOCH_HISTORY)?
             .ok_or(OldLogError::Another)?;
-        let (epochs, _) = decode_epochs(&epochs)?;
+        let NodeState { epochs, .. } = decode_epochs(&epochs)?;
         Ok(Self {
             db,
             epochs,
@@ -115,14 +115,21 @@ impl OldLog {
         &self.epochs
     }
 
-    /// Checks that the log goes on after `backup`, the last change of a backup of a node of this epoch history.
-    pub fn must_reach(&self, backup: Position, of: &EpochHistory) -> Result<(), OldLogError> {
-        // Epochs have random names, so that no stranger has one of them. The name of the cluster is each database's own.
+    /// Checks that the log continues from `backup`, the last change of a backup whose node had this
+    /// epoch history.
+    pub fn check_continues(
+        &self,
+        backup: Position,
+        history: &EpochHistory,
+    ) -> Result<(), OldLogError> {
+        // Compare the random names of epochs: no other cluster has one of them. The cluster's name
+        // does not help, because each database has its own.
         let is_same =
             |one: &EpochStart, other: &EpochStart| (one.epoch, one.id) == (other.epoch, other.id);
         let mut starts = self.epochs.starts().iter();
-        let is_shared = starts.any(|start| of.starts().iter().any(|other| is_same(start, other)))
-            && self.epochs.fork(of) >= backup.sequence
+        let is_shared = starts
+            .any(|start| history.starts().iter().any(|other| is_same(start, other)))
+            && self.epochs.fork(history) >= backup.sequence
             && self.epochs.has(backup);
         if !is_shared {
             return Err(OldLogError::Another);
@@ -139,18 +146,19 @@ impl OldLog {
         }
     }
 
-    /// The last change that was acknowledged, if the log has lost it.
-    pub fn lost_after(&self) -> Option<Position> {
+    /// The last acknowledged change, if the log has lost it.
+    pub fn lost_acknowledged(&self) -> Option<Position> {
         let last = self.last().ok()?;
-        self.acknowledged.filter(|noted| *noted > last)
+        self.acknowledged
+            .filter(|acknowledged| *acknowledged > last)
     }
 
-    /// The change at `position`, if the log holds it.
+    /// The bytes of the change at `position`, if the log holds it.
     pub fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, OldLogError> {
         Ok(self.db.get_cf(self.log()?, encode_position(position))?)
     }
 
-    /// The changes after `after`, without a gap, of one epoch; none at the end.
+    /// The changes after `after`, without a gap, of one epoch; empty at the end of the log.
     pub fn changes_after(
         &self,
         after: Position,
@@ -186,7 +194,8 @@ impl OldLog {
     }
 }
 
-/// A directory on a medium that cannot be written has nobody who writes to it, and perhaps no file to lock.
+/// `None` when there is no lock file: on a read-only medium there may be none, and no server writes
+/// there.
 fn lock(path: &Path) -> Result<Option<File>, OldLogError> {
     let Ok(file) = File::open(path) else {
         return Ok(None);

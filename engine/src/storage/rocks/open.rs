@@ -1,7 +1,7 @@
-//! Opening a database, or making one.
+//! Opening or creating a database.
 //!
-//! A database is made beside its place, whole, and then moved there: a start that is cut off at any moment leaves either
-//! nothing or a database that opens.
+//! A database is created in a temporary directory and then renamed. A start that is interrupted at
+//! any moment leaves either no database or one that opens.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -24,21 +24,21 @@ use crate::storage::directory::Directory;
 use crate::storage::retention::Retention;
 use crate::storage::witness::Witness;
 
-/// In `META`: how the key space is divided.
+/// Key in `META` of the number of shards and the seed of their hash.
 const IDENTITY: &[u8] = b"identity";
 const FIXED_FAMILIES: [&str; 5] = [META, LOG, REQUESTS, INDEX, COUNTS];
-/// Families that older releases did not make. They begin empty in a database of theirs.
+/// Families that older releases did not create. In a database of such a release they begin empty.
 const ADDED_FAMILIES: [&str; 1] = [USED];
 
 /// An open database.
 pub struct Opened {
-    /// Reads.
+    /// For reading.
     pub store: Arc<RocksStore>,
-    /// Writes.
+    /// For writing.
     pub journal: RocksJournal,
-    /// The last change in the log; the place before the first one in the midst of a copy.
+    /// The last change in the log; [`Position::START`] while a copy is incomplete.
     pub last: Position,
-    /// What is durable besides.
+    /// Durable state of the node besides its changes.
     pub standing: NodeState,
 }
 
@@ -48,22 +48,23 @@ struct IdentityV1 {
     seed: u64,
 }
 
-/// How a database is wanted.
+/// How to open a database.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// Shards of a new database.
+    /// Number of shards if the database is new.
     pub shards: u16,
-    /// Shards that an existing one must have, if somebody insists.
-    pub shards_asked: Option<u16>,
-    /// Memory for blocks of files.
+    /// Number of shards that an existing database must have; `None` = any.
+    pub required_shards: Option<u16>,
+    /// Size of the block cache in bytes.
     pub block_cache_bytes: usize,
-    /// What the log may keep; `None` = nothing is dropped.
+    /// Bounds of the log; `None` = keep everything.
     pub retention: Option<Retention>,
 }
 
 impl Wanted {
-    /// `shards` of a new database, rounded up to a power of two, one per core when nobody asks; an existing one must have
-    /// as many as are asked for. Nothing of the log is dropped.
+    /// `shards` is rounded up to a power of two. A new database gets that many shards, and an
+    /// existing one must have that many. With `None` a new database gets one shard per core, and an
+    /// existing one may have any number. The log keeps everything.
     pub fn new(shards: Option<u16>, block_cache_bytes: usize) -> Self {
         let count = shards
             .unwrap_or_else(default_shards)
@@ -71,7 +72,7 @@ impl Wanted {
             .next_power_of_two();
         Self {
             shards: count,
-            shards_asked: shards.map(|_| count),
+            required_shards: shards.map(|_| count),
             block_cache_bytes,
             retention: None,
         }
@@ -85,26 +86,27 @@ fn default_shards() -> u16 {
         .unwrap_or(1)
 }
 
-/// Opens the database in `path`, or makes one, and checks that nothing acknowledged is missing.
+/// Opens the database in `path`, or creates one, and checks that no acknowledged change is missing.
 pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     let directory = Directory::claim(path)?;
     let failed = |source| OpenError::Directory {
         path: path.to_owned(),
         source,
     };
-    let (witness, noted) = Witness::open(&directory.witness()).map_err(failed)?;
-    let place = Place {
+    let (witness, acknowledged) = Witness::open(&directory.witness()).map_err(failed)?;
+    let opener = Opener {
         path,
         cache: Cache::new_lru_cache(wanted.block_cache_bytes),
     };
     if !directory.database().exists() {
-        place.create(&directory, wanted.shards)?;
+        opener.create(&directory, wanted.shards)?;
     }
-    let (db, shards) = place.open(&directory.database())?;
-    if let Some(asked) = wanted.shards_asked.filter(|&asked| asked != shards.count()) {
+    let (db, shards) = opener.open(&directory.database())?;
+    let is_other = |required: &u16| *required != shards.count();
+    if let Some(required) = wanted.required_shards.filter(is_other) {
         return Err(OpenError::Shards {
             stored: shards.count(),
-            asked,
+            asked: required,
         });
     }
     let store = Arc::new(RocksStore {
@@ -116,12 +118,13 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     });
     let standing = recovery::standing(&store).map_err(|fault| fault.at(path))?;
     let last = match standing.copying {
-        // Nothing in there fits together before the copy is complete.
+        // The parts do not match before the copy is complete.
         Some(_) => Position::START,
-        None => recovery::check(&store, &standing.epochs, noted).map_err(|fault| fault.at(path))?,
+        None => recovery::check(&store, &standing.epochs, acknowledged)
+            .map_err(|fault| fault.at(path))?,
     };
-    // Now, and not with the first commit, the file gets its place on the disk: a full disk must not stop a commit here.
-    witness.note(last).map_err(failed)?;
+    // Allocate the file's space on disk now: a full disk must not make a later commit fail here.
+    witness.write(last).map_err(failed)?;
     if standing.copying.is_some() {
         witness.sync().map_err(failed)?;
     }
@@ -145,13 +148,15 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
     })
 }
 
-/// Where errors say they happened, and what all families share.
-struct Place<'a> {
+/// Opens and creates the RocksDB database of one data directory.
+struct Opener<'a> {
+    /// The data directory, for errors.
     path: &'a Path,
+    /// Shared by all column families.
     cache: Cache,
 }
 
-impl Place<'_> {
+impl Opener<'_> {
     fn create(&self, directory: &Directory, shards: u16) -> Result<(), OpenError> {
         let failed = |source| OpenError::Directory {
             path: self.path.to_owned(),
@@ -227,8 +232,8 @@ impl Place<'_> {
             ColumnFamilyDescriptor::new(name, options)
         });
         let descriptors: Vec<_> = descriptors.collect();
-        // RocksDB makes the threads here that flush and compact, for all databases of the process. They can wait, verifications
-        // cannot.
+        // RocksDB starts its flush and compaction threads here, for all databases of the process.
+        // They inherit the low priority and give way to verifications.
         priority::low(|| DB::open_cf_descriptors(&options::database(), database, descriptors))
             .map_err(|error| self.storage(error.to_string()))?
             .map_err(|error| self.refused(&error))

@@ -1,4 +1,5 @@
-//! How RocksDB is set up: for point look-ups of small records, and for never losing what was acknowledged.
+//! The options of RocksDB: for point look-ups of small records, and for never losing an
+//! acknowledged change.
 
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Options,
@@ -8,17 +9,18 @@ use rocksdb::{
 use super::used;
 use crate::limits::{ROCKSDB_OPEN_FILES, WAL_BYTES, WRITE_BUFFER_BYTES};
 
-/// Bits of bloom filter per key: one key in a hundred that is not there costs a read.
+/// Bits of bloom filter per key: one look-up of a missing key in a hundred reads the disk.
 const BLOOM_BITS: f64 = 10.0;
-/// Of a memtable, for its own bloom filter.
+/// Share of a memtable that its own bloom filter takes.
 const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
 const BLOCK_BYTES: usize = 4096;
-/// A file of the index is compacted when so many of so many neighbouring entries are deletions.
+/// A file of the index is compacted when [`INDEX_DELETIONS`] of [`INDEX_WINDOW_ENTRIES`]
+/// neighbouring entries are deletions.
 const INDEX_DELETIONS: usize = 1024;
 const INDEX_WINDOW_ENTRIES: usize = 4096;
-/// Of one key, before they become one: whoever shows the key goes through all of them. A memtable of a server with few keys is
-/// not written out for weeks.
-const USED_NOTES_MAX: usize = 16;
+/// Merges of one key in a memtable before RocksDB combines them. A read of the key goes through all
+/// of them, and a server with few keys does not flush the memtable for weeks.
+const USED_MERGES_MAX: usize = 16;
 
 /// The options of the whole database.
 pub fn database() -> Options {
@@ -26,11 +28,13 @@ pub fn database() -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_paranoid_checks(true);
-    // A torn tail is what a power cut leaves of a group that was never acknowledged: it is dropped. A missing or shortened
-    // log that the manifest knows of is refused, and `recovery.rs` compares what is left with the witness.
+    // A power cut can leave a torn group at the end of the log. It was never acknowledged and is
+    // dropped. RocksDB refuses a log that is missing or shorter than the manifest says, and
+    // `recovery.rs` compares the rest with the witness.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
-    // All column families share the log; an idle one would pin old files for ever without this.
+    // All column families share the log. Without this, an idle one would keep old log files
+    // for ever.
     options.set_max_total_wal_size(WAL_BYTES);
     options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_max_open_files(ROCKSDB_OPEN_FILES);
@@ -41,14 +45,16 @@ pub fn database() -> Options {
     options
 }
 
-/// The options of a column family of records: whole-key bloom filters that stay in memory, a hash index inside blocks.
+/// The options of a column family of records: whole-key bloom filters that stay in memory, and a
+/// hash index in each block.
 pub fn records(block_cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(block_cache);
     table.set_block_size(BLOCK_BYTES);
     table.set_bloom_filter(BLOOM_BITS, false);
     table.set_whole_key_filtering(true);
-    // Filters and indexes live outside the cache, so that a flood of unknown keys can be answered without a disk.
+    // Filters and indexes stay in memory outside the block cache, so that a flood of unknown keys
+    // is answered without disk reads.
     table.set_cache_index_and_filter_blocks(false);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     table.set_format_version(6);
@@ -61,23 +67,26 @@ pub fn records(block_cache: &Cache) -> Options {
     options
 }
 
-/// The options of the family that holds when keys were last used: read like records, written without a read.
+/// The options of the family of times of last use: read like records, written without a read.
 pub fn used(block_cache: &Cache) -> Options {
     let mut options = records(block_cache);
-    options.set_merge_operator_associative("latest", |_, noted, notes| {
-        Some(used::latest(noted, notes))
+    options.set_merge_operator_associative("latest", |_, stored, written| {
+        Some(used::latest(stored, written))
     });
-    options.set_max_successive_merges(USED_NOTES_MAX);
+    options.set_max_successive_merges(USED_MERGES_MAX);
     options
 }
 
-/// The options of the index: read in order, and freed of deleted entries soon. Where most keys of a tenant are revoked, a page
-/// of its active keys would otherwise go over the remains of all others.
+/// The options of the index: read in order, and compacted soon after deletions. Otherwise, where
+/// most keys of a tenant are revoked, a page of its active keys would pass the deleted entries of
+/// all others.
 pub fn index(block_cache: &Cache) -> Options {
     let mut options = ordered(block_cache);
-    // The last number is a share of all entries of a file, and 0 turns that off: where deletions are scattered they cost little.
+    // The last argument would also compact files by their total share of deletions. 0 turns that
+    // off, because scattered deletions cost little.
     options.add_compact_on_deletion_collector_factory(INDEX_WINDOW_ENTRIES, INDEX_DELETIONS, 0.0);
-    // A file that meets no older one is moved down as it is, deletions and all, where the compression of both levels is the same.
+    // RocksDB moves a file that overlaps no other to the next level without removing its deletions,
+    // unless the compression of the levels differs.
     options.set_compression_per_level(&[DBCompressionType::None, DBCompressionType::Lz4]);
     options
 }
@@ -93,14 +102,14 @@ pub fn ordered(block_cache: &Cache) -> Options {
     options
 }
 
-/// Reads that never wait for a disk: what is not in memory comes back as `Incomplete`.
+/// Reads that never wait for the disk. They fail with `Incomplete` when the value is not in memory.
 pub fn memory_reads() -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_read_tier(ReadTier::BlockCache);
     options
 }
 
-/// Writes that are on disk when they return. RocksDB's default is not.
+/// Writes that are on disk when they return. RocksDB's default does not sync.
 pub fn synced_writes() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.set_sync(true);

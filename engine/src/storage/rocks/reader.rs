@@ -1,4 +1,4 @@
-//! RocksDB as the reader of records.
+//! Implements [`RecordReader`] with RocksDB.
 
 use rocksdb::ErrorKind;
 use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};

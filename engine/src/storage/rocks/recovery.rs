@@ -1,4 +1,4 @@
-//! What is checked when a database opens: that the log, the records and the witness tell one story.
+//! Checks when a database opens that the log, the records and the witness are consistent.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::storage::record_reader::RecordReader;
 /// Why a database must not be opened.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The parts do not fit together.
+    /// The parts are not consistent.
     Damaged(String),
     /// A part cannot be read.
     Unreadable(StorageError),
@@ -29,7 +29,7 @@ impl From<StorageError> for Fault {
 }
 
 impl Fault {
-    /// The same, as the operator sees it.
+    /// Converts the fault to the operator's error.
     pub fn at(self, path: &Path) -> OpenError {
         let path = path.to_owned();
         match self {
@@ -46,18 +46,19 @@ impl Fault {
     }
 }
 
-/// What is durable besides the changes; a database that has no epoch history yet gets one, durably.
+/// The durable state of the node. A database without an epoch history gets one, durably.
 pub fn standing(store: &RocksStore) -> Result<NodeState, Fault> {
     if let Some(standing) = store.standing()? {
         return Ok(standing);
     }
-    let epochs = EpochHistory::first(random()?, EpochId(random()?));
-    store.found(&epochs)?;
-    Ok(NodeState {
-        epochs,
+    let state = NodeState {
+        cluster: random()?,
+        epochs: EpochHistory::first(EpochId(random()?)),
         leadership: Leadership::Own,
         copying: None,
-    })
+    };
+    store.write_first_state(&state)?;
+    Ok(state)
 }
 
 fn random() -> Result<[u8; 16], StorageError> {
@@ -66,7 +67,7 @@ fn random() -> Result<[u8; 16], StorageError> {
     Ok(bytes)
 }
 
-/// Compares the end of the log with the witness and with the records; returns the last position.
+/// Compares the end of the log with the witness and with the records. Returns the last position.
 pub fn check(
     store: &RocksStore,
     epochs: &EpochHistory,
@@ -79,10 +80,10 @@ pub fn check(
             last.sequence.0, last.epoch.0
         )));
     }
-    if let Some(noted) = witness.filter(|noted| *noted > last) {
+    if let Some(acknowledged) = witness.filter(|acknowledged| *acknowledged > last) {
         return Err(Fault::Damaged(format!(
             "change {} was acknowledged, but the log ends at {}",
-            noted.sequence.0, last.sequence.0
+            acknowledged.sequence.0, last.sequence.0
         )));
     }
     let mut newest = Sequence(0);
@@ -99,13 +100,14 @@ pub fn check(
     Ok(last)
 }
 
-/// The last changes have no gap, and no record is older than its last change.
+/// Checks that the last changes have no gap, and that their records and the bulk revocations in
+/// force agree with them.
 fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
     let mut expected = last.sequence.0;
-    // Newest first, so the first change of a key that is met decides how its record must stand, and that of a bulk revocation, whether it is
-    // in force.
-    let mut met = HashSet::new();
-    let mut bulk_revocations_met = HashSet::new();
+    // Newest first: the first change seen of a key determines its record, and the first change seen
+    // of a bulk revocation determines whether it is in force.
+    let mut seen = HashSet::new();
+    let mut bulk_revocations_seen = HashSet::new();
     let in_force: HashSet<_> = store
         .bulk_revocations()?
         .into_iter()
@@ -122,14 +124,14 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
             Subject::Key(record) => {
                 let key = RecordKey::new(record.tenant, record.key_id);
                 let wanted = (!change.deletes()).then_some(change.position.sequence);
-                let is_newest = met.insert(key);
+                let is_newest = seen.insert(key);
                 let is_there =
                     !is_newest || store.read(&key)?.map(|record| record.sequence) == wanted;
                 (is_there, "its record")
             }
             Subject::BulkRevocation(bulk_revocation) => {
                 let is_wanted = change.event == Event::BulkRevocationAdded;
-                let is_newest = bulk_revocations_met.insert(bulk_revocation.id);
+                let is_newest = bulk_revocations_seen.insert(bulk_revocation.id);
                 let is_there = !is_newest || in_force.contains(&bulk_revocation.id) == is_wanted;
                 (is_there, "the rules in force")
             }

@@ -1,4 +1,4 @@
-//! A walk over the records of a shard, a stretch at a time.
+//! Scans the records of a shard, one page at a time.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 use talos_model::{Record, RecordKey, ShardId, TenantId};
@@ -20,14 +20,14 @@ impl RocksStore {
         let family = self.shard(shard)?;
         let tenant = tenant.map(|TenantId(tenant)| tenant.into_bytes());
         let of_tenant = tenant.as_ref().map_or([].as_slice(), <[u8; 16]>::as_slice);
-        // The key right after another is that one and a zero byte.
+        // The smallest key after another is that key with a zero byte appended.
         let start = if after.is_empty() {
             of_tenant.to_vec()
         } else {
             [after, &[0]].concat()
         };
         let mode = IteratorMode::From(&start, Direction::Forward);
-        let mut stretch = ScanPage::default();
+        let mut page = ScanPage::default();
         for entry in self.db.iterator_cf(family, mode).take(limit) {
             let (key, value) = entry?;
             if !key.starts_with(of_tenant) {
@@ -36,12 +36,12 @@ impl RocksStore {
             if let Some((tenant, key_id)) = RecordKey::split(&key) {
                 let record = record::decode(&key, &value)?;
                 if wanted(&record) {
-                    stretch.keys.push(RecordKey::new(tenant, key_id));
+                    page.keys.push(RecordKey::new(tenant, key_id));
                 }
             }
-            stretch.end = Some(key.into_vec());
+            page.end = Some(key.into_vec());
         }
-        Ok(stretch)
+        Ok(page)
     }
 
     pub(super) fn read_all(

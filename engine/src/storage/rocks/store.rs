@@ -1,5 +1,4 @@
-//! Records and changes in RocksDB: S column families of records, one of the change log, one of request ids, one of facts
-//! about the database itself.
+//! The open database and access to its column families.
 
 use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
 #[cfg(test)]
@@ -19,18 +18,18 @@ use crate::storage::format::position::decode_position;
 #[cfg(test)]
 use crate::storage::format::{bulk_revocation, position::encode_position};
 
-/// Reads records from RocksDB.
+/// An open RocksDB database.
 pub struct RocksStore {
     pub db: DB,
     pub shards: Shards,
     pub shard_names: Vec<String>,
     pub memory_reads: ReadOptions,
-    /// Locked as long as the database is open.
+    /// Holds the lock while the database is open.
     pub _directory: Directory,
 }
 
 impl RocksStore {
-    /// How keys are divided.
+    /// The division of keys into shards.
     pub fn shards(&self) -> Shards {
         self.shards
     }
@@ -44,7 +43,7 @@ impl RocksStore {
             .transpose()
     }
 
-    /// The last changes in the log, newest first.
+    /// The changes in the log, newest first.
     pub fn newest_changes(
         &self,
     ) -> Result<impl Iterator<Item = Result<Change, StorageError>>, StorageError> {
@@ -55,7 +54,7 @@ impl RocksStore {
         }))
     }
 
-    /// The sequence of the last change to a shard, from the shard itself.
+    /// The sequence of the last change to a shard, as stored in the shard; 0 when there is none.
     pub fn last_of_shard(&self, shard: ShardId) -> Result<Sequence, StorageError> {
         let bytes = self.db.get_pinned_cf(self.shard(shard)?, LAST)?;
         let Some(bytes) = bytes else {
@@ -83,7 +82,7 @@ impl RocksStore {
         self.shards.shard_of(self.shards.hash(key))
     }
 
-    /// Ends background work; what follows is only the closing of files.
+    /// Syncs the write-ahead log and ends background work. Files are closed on drop.
     pub fn close(&self) {
         if let Err(error) = self.db.flush_wal(true) {
             tracing::warn!(%error, "the write-ahead log could not be synced at shutdown");
@@ -92,7 +91,7 @@ impl RocksStore {
     }
 }
 
-/// Damage and comparison, for tests.
+/// For tests: damages the database, and dumps it for comparison.
 #[cfg(test)]
 impl RocksStore {
     pub fn remove_change(&self, position: Position) {
@@ -102,14 +101,14 @@ impl RocksStore {
             .expect("a deletion");
     }
 
-    /// The entries of a family. A count of 0 says no more than none.
+    /// The entries of a family. Counts of 0 are left out, because they mean the same as no entry.
     pub fn dump(&self, name: &str) -> Vec<Row> {
         let family = self.family(name).expect("a family");
         let entries = self.db.iterator_cf(family, IteratorMode::Start);
-        let is_said = |(_, value): &Row| name != COUNTS || **value != [0; 8];
+        let is_kept = |(_, value): &Row| name != COUNTS || **value != [0; 8];
         entries
             .map(|entry| entry.expect("an entry"))
-            .filter(is_said)
+            .filter(is_kept)
             .collect()
     }
 

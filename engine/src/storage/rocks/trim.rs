@@ -1,6 +1,6 @@
-//! Trims the change log: changes that are too old, or too many bytes, are dropped from its beginning.
+//! Trims the change log: drops its oldest changes when they are too old or the log is too large.
 //!
-//! The last changes always stay, whatever the bounds: recovery compares them with their records.
+//! The last changes always stay, because recovery compares them with their records.
 
 use rocksdb::{Direction, IteratorMode, Range};
 use talos_model::clock::UnixMillis;
@@ -13,20 +13,20 @@ use crate::storage::format::change;
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::retention::Retention;
 
-/// What the log holds: changes without a gap, of one epoch or several.
-struct Held {
+/// The range of changes in the log. It has no gap and covers one epoch or several.
+struct LogRange {
     /// The first change of each epoch, oldest first; never empty.
     starts: Vec<Position>,
     last: Position,
 }
 
-impl Held {
+impl LogRange {
     fn first(&self) -> Position {
         self.starts.first().copied().unwrap_or(self.last)
     }
 
-    /// The place of the change with this sequence.
-    fn place(&self, sequence: u64) -> Position {
+    /// The position of the change with this sequence.
+    fn position(&self, sequence: u64) -> Position {
         let begun = |start: &&Position| start.sequence.0 <= sequence;
         let start = self.starts.iter().rev().find(begun);
         Position {
@@ -37,37 +37,38 @@ impl Held {
 }
 
 impl RocksStore {
-    /// Drops what need not be kept at `now`; returns the first sequence that is left. Not synced: a log that is longer than
-    /// it need be after a power cut is trimmed again.
+    /// Drops the changes that `retention` does not keep at `now`. Returns the first sequence that
+    /// is left. Not synced: if a power cut undoes it, a later call trims again.
     pub fn trim_log(
         &self,
         retention: Retention,
         now: UnixMillis,
     ) -> Result<Sequence, StorageError> {
-        let Some(held) = self.held()? else {
+        let Some(range) = self.log_range()? else {
             return Ok(Sequence(0));
         };
-        let (first, last) = (held.first().sequence.0, held.last.sequence.0);
+        let (first, last) = (range.first().sequence.0, range.last.sequence.0);
         let count = (last + 1).saturating_sub(first);
-        let by_age = self.first_after(&held, now.0.saturating_sub(retention.age_ms))?;
-        let by_bytes = first + excess(count, self.bytes_held(&held)?, retention.bytes);
+        let by_age = self.first_after(&range, now.0.saturating_sub(retention.age_ms))?;
+        let by_bytes = first + excess(count, self.bytes_in(&range)?, retention.bytes);
         let newest = (last + 1).saturating_sub(retention.changes_min);
         let keep_from = by_age.max(by_bytes).min(newest).max(first);
         if keep_from > first {
-            let end = encode_position(held.place(keep_from));
+            let end = encode_position(range.position(keep_from));
             self.db.delete_range_cf(self.family(LOG)?, [0; 16], end)?;
             tracing::debug!(from = first, to = keep_from, "dropped old changes");
         }
         Ok(Sequence(keep_from))
     }
 
-    fn held(&self) -> Result<Option<Held>, StorageError> {
+    /// `None` when the log is empty.
+    fn log_range(&self) -> Result<Option<LogRange>, StorageError> {
         let Some(last) = self.last_position()? else {
             return Ok(None);
         };
         let mut starts = Vec::new();
         let mut next = self.first_position()?;
-        // One step an epoch: there are few, for each is a promotion.
+        // One look-up per epoch. Epochs are few, because each is a promotion.
         while let Some(start) = next {
             starts.push(start);
             if start.epoch >= last.epoch {
@@ -75,10 +76,10 @@ impl RocksStore {
             }
             next = self.first_of(Epoch(start.epoch.0 + 1))?;
         }
-        Ok(Some(Held { starts, last }))
+        Ok(Some(LogRange { starts, last }))
     }
 
-    /// The first change of this epoch, or else of a later one.
+    /// The first change of this epoch; if it has none, of the next one that has.
     fn first_of(&self, epoch: Epoch) -> Result<Option<Position>, StorageError> {
         let start = encode_position(Position {
             epoch,
@@ -90,12 +91,13 @@ impl RocksStore {
         first.map(|(key, _)| decode_position(&key)).transpose()
     }
 
-    /// About how many bytes the log takes, on disk and in memory; not what is deleted and has not been compacted away yet.
-    fn bytes_held(&self, held: &Held) -> Result<u64, StorageError> {
+    /// Approximate size of the log in bytes, on disk and in memory, without deleted changes that
+    /// are not yet compacted.
+    fn bytes_in(&self, range: &LogRange) -> Result<u64, StorageError> {
         let family = self.family(LOG)?;
         let (start, end) = (
-            encode_position(held.first()),
-            encode_position(held.last.next()),
+            encode_position(range.first()),
+            encode_position(range.last.next()),
         );
         let ranges = [Range::new(&start, &end)];
         let on_disk: u64 = self
@@ -109,19 +111,20 @@ impl RocksStore {
         Ok(on_disk + in_memory.unwrap_or(0))
     }
 
-    /// About how many bytes the log takes, for tests.
+    /// Approximate size of the log in bytes, for tests.
     #[cfg(test)]
     pub fn log_bytes(&self) -> Result<u64, StorageError> {
-        let held = self.held()?;
-        held.map_or(Ok(0), |held| self.bytes_held(&held))
+        let range = self.log_range()?;
+        range.map_or(Ok(0), |range| self.bytes_in(&range))
     }
 
-    /// The first sequence whose change was decided at or after `time_ms`: times rise with sequences.
-    fn first_after(&self, held: &Held, time_ms: i64) -> Result<u64, StorageError> {
-        let (mut low, mut high) = (held.first().sequence.0, held.last.sequence.0 + 1);
+    /// The sequence of the first change at or after `time_ms`, found by bisection: times rise with
+    /// sequences.
+    fn first_after(&self, range: &LogRange, time_ms: i64) -> Result<u64, StorageError> {
+        let (mut low, mut high) = (range.first().sequence.0, range.last.sequence.0 + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            let position = held.place(middle);
+            let position = range.position(middle);
             let bytes = self
                 .db
                 .get_pinned_cf(self.family(LOG)?, encode_position(position))?;
@@ -136,7 +139,8 @@ impl RocksStore {
     }
 }
 
-/// How many of `count` changes are too many, when all of them take `bytes` and `allowed` are allowed.
+/// How many of `count` changes must be dropped when together they take `bytes` and `allowed` bytes
+/// are allowed.
 fn excess(count: u64, bytes: u64, allowed: u64) -> u64 {
     if bytes <= allowed {
         return 0;

@@ -1,6 +1,8 @@
-//! When keys were last used: a column family of its own, since it is neither part of a record nor of any change.
+//! Times of last use. They have a column family of their own, because they are part of no record
+//! and of no change.
 //!
-//! A note never reads: RocksDB merges it with what is there, and the latest use stays, whatever order they came in.
+//! A write never reads: RocksDB merges it with the stored time and keeps the later one, in whatever
+//! order they arrive.
 
 use rocksdb::{MergeOperands, ReadOptions, WriteBatch};
 use talos_model::RecordKey;
@@ -12,14 +14,14 @@ use crate::storage::error::StorageError;
 use crate::storage::record_reader::RecordReader;
 
 impl RocksStore {
-    /// When the key was last used, as far as that was written. May wait for the disk.
+    /// The stored last use of the key. May wait for the disk.
     #[cfg(test)]
     pub fn last_used(&self, key: &RecordKey) -> Result<Option<UnixMillis>, StorageError> {
         let bytes = self.db.get_pinned_cf(self.family(USED)?, key.as_bytes())?;
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// When each of the keys was last used, as far as that was written. May wait for the disk.
+    /// The stored last use of each key. May wait for the disk.
     pub fn last_uses(&self, keys: &[RecordKey]) -> Result<Vec<Option<UnixMillis>>, StorageError> {
         let (family, options) = (self.family(USED)?, ReadOptions::default());
         let mut found = self.values(family, keys.iter().enumerate(), &options)?;
@@ -30,9 +32,9 @@ impl RocksStore {
         times.collect()
     }
 
-    /// Notes uses in one write, which is not synced; one that is older than what is noted already changes nothing. The note of a
-    /// key that does not exist is to be taken back: see [`Self::drop_use_without_key`].
-    pub fn note_uses(&self, uses: &[(RecordKey, UnixMillis)]) -> Result<(), StorageError> {
+    /// Writes uses in one batch, not synced. A use earlier than the stored one changes nothing. The
+    /// caller must then check for keys that do not exist: [`Self::delete_last_use_of_missing_key`].
+    pub fn write_last_uses(&self, uses: &[(RecordKey, UnixMillis)]) -> Result<(), StorageError> {
         let family = self.family(USED)?;
         let mut batch = WriteBatch::default();
         for (key, time) in uses {
@@ -41,24 +43,24 @@ impl RocksStore {
         Ok(self.db.write(batch)?)
     }
 
-    /// Forgets when the key was last used if it does not exist. May wait for the disk.
-    pub fn drop_use_without_key(&self, key: &RecordKey) -> Result<(), StorageError> {
+    /// Deletes the last use of the key if the key does not exist. May wait for the disk.
+    pub fn delete_last_use_of_missing_key(&self, key: &RecordKey) -> Result<(), StorageError> {
         if self.read(key)?.is_none() {
-            self.drop_use(key)?;
+            self.delete_last_use(key)?;
         }
         Ok(())
     }
 
-    /// Forgets when the key was last used.
-    pub fn drop_use(&self, key: &RecordKey) -> Result<(), StorageError> {
+    /// Deletes the last use of the key.
+    pub fn delete_last_use(&self, key: &RecordKey) -> Result<(), StorageError> {
         Ok(self.db.delete_cf(self.family(USED)?, key.as_bytes())?)
     }
 }
 
-/// What RocksDB makes of several notes of one key: the latest. What is no time counts for nothing as soon as there is one: a merge
-/// that failed would stop all writes.
-pub fn latest(noted: Option<&[u8]>, notes: &MergeOperands) -> Vec<u8> {
-    let times = noted.into_iter().chain(notes).map(decode);
+/// Merges the uses of one key: the latest stays. A damaged value is ignored if there is a readable
+/// one, because a merge that fails would stop all writes.
+pub fn latest(stored: Option<&[u8]>, written: &MergeOperands) -> Vec<u8> {
+    let times = stored.into_iter().chain(written).map(decode);
     let latest = times.filter_map(Result::ok).max();
     latest.map_or_else(Vec::new, |time| time.0.to_le_bytes().to_vec())
 }
@@ -84,25 +86,25 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_use_stays_in_whatever_order_they_are_noted() {
+    fn the_latest_use_stays_in_whatever_order_they_are_written() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
         let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
         let (rising, falling, mixed) = (key(1), key(2), key(3));
         for n in 0..100 {
-            let notes = [(rising, n), (falling, 99 - n), (mixed, n * 37 % 100)];
-            let notes = notes.map(|(key, time)| (key, UnixMillis(time)));
-            store.note_uses(&notes).unwrap();
+            let uses = [(rising, n), (falling, 99 - n), (mixed, n * 37 % 100)];
+            let uses = uses.map(|(key, time)| (key, UnixMillis(time)));
+            store.write_last_uses(&uses).unwrap();
             if n == 50 {
-                // Half of them are then read from a file.
+                // From now on half of the uses are read from a file.
                 store.db.flush_cf(store.family(USED).unwrap()).unwrap();
             }
         }
-        let noted = store.last_uses(&[rising, falling, mixed, key(4)]).unwrap();
+        let stored = store.last_uses(&[rising, falling, mixed, key(4)]).unwrap();
         let latest = Some(UnixMillis(99));
-        assert_eq!(noted, [latest, latest, latest, None]);
-        store.drop_use(&mixed).unwrap();
-        store.note_uses(&[(mixed, UnixMillis(7))]).unwrap();
+        assert_eq!(stored, [latest, latest, latest, None]);
+        store.delete_last_use(&mixed).unwrap();
+        store.write_last_uses(&[(mixed, UnixMillis(7))]).unwrap();
         drop(store);
 
         let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
@@ -110,17 +112,19 @@ mod tests {
         store
             .db
             .compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
-        let noted = store.last_uses(&[rising, falling, mixed]).unwrap();
-        assert_eq!(noted, [latest, latest, Some(UnixMillis(7))]);
+        let stored = store.last_uses(&[rising, falling, mixed]).unwrap();
+        assert_eq!(stored, [latest, latest, Some(UnixMillis(7))]);
     }
 
     #[test]
-    fn notes_of_one_key_do_not_pile_up_in_memory() {
+    fn uses_of_one_key_do_not_pile_up_in_memory() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
         let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
         for time in 0..200 {
-            store.note_uses(&[(key(1), UnixMillis(time))]).unwrap();
+            store
+                .write_last_uses(&[(key(1), UnixMillis(time))])
+                .unwrap();
         }
         set_perf_stats(PerfStatsLevel::EnableCount);
         let mut context = PerfContext::default();
@@ -134,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_gives_way_to_the_next_note() {
+    fn a_damaged_time_is_replaced_by_the_next_use() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
         let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
@@ -144,7 +148,7 @@ mod tests {
             .put_cf(family, key(1).as_bytes(), b"damaged")
             .unwrap();
         assert!(store.last_uses(&[key(1)]).is_err());
-        store.note_uses(&[(key(1), UnixMillis(5))]).unwrap();
+        store.write_last_uses(&[(key(1), UnixMillis(5))]).unwrap();
         store.db.flush_cf(family).unwrap();
         assert_eq!(store.last_uses(&[key(1)]).unwrap(), [Some(UnixMillis(5))]);
     }

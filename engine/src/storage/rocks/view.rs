@@ -1,4 +1,5 @@
-//! Everything as it was at one moment: what a copy is read from, and what nodes are compared by.
+//! A consistent view of the database at one moment. Copies are read from it, and the hash that
+//! compares nodes is computed from it.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, USED_ROWS};
@@ -15,14 +16,14 @@ use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::format::record;
 
-/// See the module.
+/// The database at one moment.
 pub struct View<'a> {
     store: &'a RocksStore,
     snapshot: SnapshotWithThreadMode<'a, rocksdb::DB>,
 }
 
 impl RocksStore {
-    /// Everything as it is now. A batch is in it or is not.
+    /// The database as it is now. Each batch is contained completely or not at all.
     pub fn view(&self) -> View<'_> {
         View {
             store: self,
@@ -35,7 +36,7 @@ impl RocksStore {
 pub type Row = (Box<[u8]>, Box<[u8]>);
 
 impl View<'_> {
-    /// The last change that is contained.
+    /// The last change in the view.
     pub fn position(&self) -> Result<Position, StorageError> {
         let mut newest = self
             .snapshot
@@ -49,7 +50,7 @@ impl View<'_> {
         })
     }
 
-    /// The rows of a copy after `after`.
+    /// The rows of a copy after `after`, up to `limits`.
     pub fn rows(&self, after: &CopyCursor, limits: ReadLimits) -> Result<CopyChunk, StorageError> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for family in self.families().filter(|family| *family >= after.family) {
@@ -65,7 +66,7 @@ impl View<'_> {
                     key: key.into_vec(),
                     value: value.into_vec(),
                 });
-                // The change is the last row there is: what follows need not be asked for.
+                // The change is the last row. Never end a chunk with `More` after it.
                 let is_full = rows.len() >= limits.entries || bytes >= limits.bytes;
                 if is_full && family != CHANGE_ROWS {
                     let end = CopyEnd::More;
@@ -77,7 +78,7 @@ impl View<'_> {
         Ok(CopyChunk { rows, end })
     }
 
-    /// See [`StateHash`]. Reads every record.
+    /// Computes the hash that compares nodes. Reads every record.
     pub fn state_hash(&self) -> Result<StateHash, StorageError> {
         let mut hash = StateHash {
             position: self.position()?,
@@ -89,7 +90,7 @@ impl View<'_> {
         for shard in self.store.shards().all() {
             for entry in self.entries(shard.0, &[])? {
                 let (key, value) = entry?;
-                // Written anew, so that nodes of two releases say the same of the same record.
+                // Encode again: nodes of different releases must compute the same hash.
                 let value = record::encode(&record::decode(&key, &value)?)?;
                 hash.records += 1;
                 hash.records_hash = hash.records_hash.wrapping_add(hash_of(&key, &value));
@@ -109,7 +110,7 @@ impl View<'_> {
         Ok(hash)
     }
 
-    /// In the order of rows.
+    /// The families of rows, in the order in which a copy sends them.
     fn families(&self) -> impl Iterator<Item = u16> {
         let shards = self.store.shards().all().map(|shard| shard.0);
         shards.chain([REQUEST_ROWS, USED_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS])
@@ -117,7 +118,7 @@ impl View<'_> {
 
     fn first_key(&self, family: u16) -> Result<Vec<u8>, StorageError> {
         Ok(match family {
-            // Of the log only the last change.
+            // A copy has only the last change of the log.
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
             BULK_REVOCATION_ROWS => BULK_REVOCATION.to_vec(),
             _ => Vec::new(),
@@ -137,13 +138,13 @@ impl View<'_> {
             shard => self.store.shard(talos_model::ShardId(shard))?,
         };
         let mut options = ReadOptions::default();
-        // Read once, and not to drive out what verifications use.
+        // These blocks are read once. They must not displace those that verifications use.
         options.fill_cache(false);
         let mode = IteratorMode::From(start, Direction::Forward);
         let entries = self.snapshot.iterator_cf_opt(column, options, mode);
         let is_row = move |entry: &Result<Row, _>| match (entry, family) {
             (Err(_), _) | (_, REQUEST_ROWS | USED_ROWS | CHANGE_ROWS) => true,
-            // After the facts about the node.
+            // `META` also holds facts about the node. They are not part of a copy.
             (Ok((key, _)), BULK_REVOCATION_ROWS) => key.starts_with(BULK_REVOCATION),
             // A shard also holds the sequence of its last change.
             (Ok((key, _)), _) => RecordKey::split(key).is_some(),
@@ -152,7 +153,7 @@ impl View<'_> {
     }
 }
 
-/// The length keeps apart what belongs to the key and what to the value.
+/// Hashes the key's length too, so that the boundary between key and value counts.
 fn hash_of(key: &[u8], value: &[u8]) -> u128 {
     let length = (key.len() as u64).to_le_bytes();
     xxh3_128(&[length.as_slice(), key, value].concat())

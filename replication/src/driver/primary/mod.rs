@@ -1,77 +1,78 @@
-//! A primary: it listens, and feeds every replica that calls, each in a task of its own.
+//! The driver of a primary. It listens, and feeds each replica that connects in a task of its own.
 //!
 //! Guarantees:
-//! - Strangers cost little: so many connections at a time are between their begin and the proof of who they are, each for a
-//!   few seconds at most; further ones wait in the backlog of the system.
-//! - A connection that ends in whatever way, a task that is cut off included, is told to those who wait for replicas.
-//! - A replica that calls again ends its connection of before.
-//! - What full copies take together stays below the bound, however many there are.
+//! - Strangers cost little: a limited number of connections is in the handshake at a time, each for
+//!   a few seconds at most. Further ones wait in the listen backlog.
+//! - When a connection ends, waiting writes learn of it, even if its task was aborted.
+//! - A replica that connects again replaces its previous connection.
+//! - All full copies together stay below the rate limit.
 
-mod behind;
-mod board;
-mod conversation;
+mod endpoint;
+mod lag_timer;
+mod registry;
+mod replica_session;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_model::{Epoch, EpochHistory, Position};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use self::board::Board;
-pub use self::board::{FedReplica, FedState, PrimaryStatus};
-use self::conversation::{Conversation, End};
+use self::endpoint::{End, PrimaryEndpoint, log};
+use self::registry::ReplicaRegistry;
+pub use self::registry::{FedReplica, FedState, PrimaryStatus};
+use super::ack_waiters::{NotReplicated, Waiting};
 use super::clock::now_ms;
+use super::connection::serve;
 use super::tls::PrimaryTls;
-use super::waits::{NotReplicated, Waiting};
 use super::{HANDSHAKE, TICK};
 use crate::acks::Wait;
 use crate::handshake::Identity;
-use crate::history::History;
 use crate::limits::{HANDSHAKES, REPLICAS};
-use crate::message::Stamp;
-use crate::position::{Epoch, Position};
+use crate::message::LastUsed;
 use crate::source::ChangeSource;
 
-/// How long nothing is accepted after the system could not give a connection.
+/// The pause after a failed accept.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// The node that a primary runs on, but for its changes. No call may wait for anything.
+/// The node that a primary runs on. No call may block.
 pub trait PrimaryNode: Send + Sync + 'static {
     /// Its storage.
     type Source: ChangeSource + Send + 'static;
 
-    /// Its storage, for one more feed. All of them keep the same copies.
+    /// A handle of its storage for one more feed. All handles share the same copies.
     fn source(&self) -> Self::Source;
 
-    /// Its history, which stays the same for as long as it is this primary.
-    fn history(&self) -> History;
+    /// Its epoch history, which does not change while this primary runs.
+    fn history(&self) -> EpochHistory;
 
-    /// Its last durable change: told before the write of that change is acknowledged to anybody.
-    fn head(&self) -> watch::Receiver<Position>;
+    /// Its last durable change. Updated before the write of that change is acknowledged.
+    fn committed(&self) -> watch::Receiver<Position>;
 
-    /// A replica tells when keys were last used there.
-    fn on_used(&self, stamps: Vec<Stamp>);
+    /// A replica reports when keys were last used there.
+    fn on_last_used(&self, last_used: Vec<LastUsed>);
 
-    /// There is a primary of this later epoch. When this returns no further write is acknowledged.
+    /// Another primary has this later epoch. After this call no further write may be acknowledged.
     fn on_replaced(&self, epoch: Epoch);
 }
 
-/// What a primary is told.
+/// The settings of a primary.
 #[derive(Clone, Debug)]
 pub struct PrimarySettings {
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
-    /// For how long replicas of this cluster take themselves to be up to date at most, in milliseconds.
+    /// The longest staleness limit of the cluster's replicas, in milliseconds.
     pub max_staleness_ms: u64,
     /// Full copies that its storage keeps at a time.
     pub copies: usize,
-    /// Bytes per second that all of them may take together.
+    /// Bytes per second of all copies together.
     pub copy_bytes_per_s: u64,
-    /// TLS, if there is to be any.
+    /// TLS, if enabled.
     pub tls: Option<PrimaryTls>,
 }
 
@@ -83,45 +84,50 @@ pub struct Primary<N> {
 struct Shared<N> {
     node: N,
     settings: PrimarySettings,
-    board: Arc<Board>,
+    registry: Arc<ReplicaRegistry>,
 }
 
-/// A primary, as the rest of its process sees it.
+/// A handle of a running primary.
 #[derive(Clone)]
 pub struct PrimaryHandle {
-    board: Arc<Board>,
+    registry: Arc<ReplicaRegistry>,
 }
 
 impl<N: PrimaryNode> Primary<N> {
-    /// Of this node. Writes can wait from now on.
+    /// Creates a primary on `node`. Writes can wait from now on.
     #[must_use]
     pub fn new(node: N, settings: PrimarySettings) -> Self {
         let epoch = node.history().newest();
-        let position = *node.head().borrow();
-        let board = Arc::new(Board::new(epoch, position, settings.max_staleness_ms));
+        let position = *node.committed().borrow();
+        let registry = Arc::new(ReplicaRegistry::new(
+            epoch,
+            position,
+            settings.max_staleness_ms,
+        ));
         Self {
             shared: Arc::new(Shared {
                 node,
                 settings,
-                board,
+                registry,
             }),
         }
     }
 
-    /// For the rest of the process.
+    /// A handle for the rest of the process.
     #[must_use]
     pub fn handle(&self) -> PrimaryHandle {
         PrimaryHandle {
-            board: Arc::clone(&self.shared.board),
+            registry: Arc::clone(&self.shared.registry),
         }
     }
 
-    /// Feeds whoever calls, until [`PrimaryHandle::stop`]. Writes that wait then are told that nobody listens any more.
+    /// Feeds the replicas that connect, until [`PrimaryHandle::stop`]. Writes that still wait then
+    /// end with [`NotReplicated::Stopped`].
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-        let mut stopping = shared.board.stopping();
-        let head = shared.node.head();
+        let mut stopping = shared.registry.stopping();
+        let committed = shared.node.committed();
         let mut connections = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,9 +135,8 @@ impl<N: PrimaryNode> Primary<N> {
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 accepted = accept(&listener, &handshakes) => match accepted {
-                    Ok((stream, address, place)) => {
-                        let shared = Arc::clone(&shared);
-                        connections.spawn(attend(shared, stream, address, place));
+                    Ok(accepted) => {
+                        connections.spawn(attend(Arc::clone(&shared), accepted));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection for replication cannot be accepted");
@@ -140,20 +145,20 @@ impl<N: PrimaryNode> Primary<N> {
                 },
                 Some(_) = connections.join_next() => {}
                 _ = tick.tick() => {
-                    let position = *head.borrow();
-                    shared.board.on_tick(position);
+                    let position = *committed.borrow();
+                    shared.registry.on_tick(position);
                 }
             }
         }
         drop(listener);
         connections.shutdown().await;
-        shared.board.end();
+        shared.registry.end();
     }
 }
 
 impl PrimaryHandle {
-    /// Lets a write that is durable at this position wait for replicas. To be called before it is acknowledged, whatever it
-    /// waits for.
+    /// Lets a write that is durable at `position` wait for replicas. Call it for every write before
+    /// acknowledging it, even if it waits for no replica.
     ///
     /// # Errors
     /// [`NotReplicated`]: the write must not be acknowledged.
@@ -163,74 +168,84 @@ impl PrimaryHandle {
         wait: Wait,
         at_most: Duration,
     ) -> Result<Waiting, NotReplicated> {
-        self.board.waits.wait(position, wait, at_most)
+        self.registry.waiters.wait(position, wait, at_most)
     }
 
-    /// Where the primary and its replicas stand, a few times a second.
+    /// The status of the primary and its replicas, updated a few times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<PrimaryStatus> {
-        self.board.status()
+        self.registry.status()
     }
 
-    /// How often others were refused, by reason.
+    /// The number of refusals by reason.
     #[must_use]
     pub fn refusals(&self) -> Vec<(&'static str, u64)> {
-        self.board.refusals.counts().collect()
+        self.registry.refusals.counts().collect()
     }
 
-    /// Ends all connections and [`Primary::serve`]; does not wait for it.
+    /// Ends all connections and [`Primary::serve`], without waiting.
     pub fn stop(&self) {
-        self.board.stop();
+        self.registry.stop();
     }
 }
 
-/// Returns when the primary is to stop.
+/// Returns when the primary should stop.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // Fails when nobody is left who could ask for it, which is a stop, too.
+    // An error means that the sender is gone, which is a stop as well.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// The next connection; its place comes first, so that one without a place is not accepted.
-async fn accept(
-    listener: &TcpListener,
-    handshakes: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(handshakes)
+/// A connection before its handshake.
+struct Accepted {
+    stream: TcpStream,
+    address: SocketAddr,
+    handshake_permit: OwnedSemaphorePermit,
+}
+
+/// Accepts the next connection. Takes a handshake permit first, so that no connection is accepted
+/// without one.
+async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let handshake_permit = Arc::clone(handshakes)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, address, place))
+    Ok(Accepted {
+        stream,
+        address,
+        handshake_permit,
+    })
 }
 
-async fn attend<N: PrimaryNode>(
-    shared: Arc<Shared<N>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    place: OwnedSemaphorePermit,
-) {
+async fn attend<N: PrimaryNode>(shared: Arc<Shared<N>>, accepted: Accepted) {
     let begun_ms = now_ms();
-    // Fails only for a connection that has ended, which the first read tells, too.
+    let Accepted {
+        stream,
+        address,
+        handshake_permit,
+    } = accepted;
+    // Fails only for a connection that has ended; the first read reports that.
     let _ = stream.set_nodelay(true);
-    let conversation = match Conversation::new(Arc::clone(&shared), address, place, begun_ms) {
-        Ok(conversation) => conversation,
+    let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, handshake_permit, begun_ms);
+    let mut endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
         Err(error) => {
             tracing::error!(%error, "a replica cannot be answered");
             return;
         }
     };
-    let ended = match &shared.settings.tls {
-        None => conversation.hold(stream).await,
+    let end = match &shared.settings.tls {
+        None => serve(&mut endpoint, stream, &[]).await,
         Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => conversation.hold(stream).await,
+            Ok(Ok(stream)) => serve(&mut endpoint, stream, &[]).await,
             Ok(Err(error)) => End::Io(error),
             Err(_) => End::Io(io::ErrorKind::TimedOut.into()),
         },
     };
-    ended.log(address);
+    log(&end, address);
 }
 
-/// What one full copy may take, so that all of them stay below the bound.
+/// The rate of one full copy, so that all together stay below the limit.
 fn copy_rate(settings: &PrimarySettings) -> u64 {
     let copies = settings.copies.clamp(1, REPLICAS) as u64;
     (settings.copy_bytes_per_s / copies).max(1)

@@ -1,11 +1,13 @@
-//! A replica: it calls its primary, follows it, and calls again whenever a connection ends.
+//! The driver of a replica. It connects to its primary, follows it, and connects again whenever a
+//! connection ends.
 //!
 //! Guarantees:
-//! - Storage is told everything in one order, across connections: a new one is made when all of its work is done.
-//! - What the status says of freshness holds before storage begins to do what would make it untrue.
-//! - A replica that is told to leave ends when its storage is at rest, and gives it back.
+//! - Storage receives its work in one order across connections: a new connection is made only when
+//!   all storage work is done.
+//! - The status stops promising freshness before storage begins work that ends it.
+//! - A replica that is stopped ends when its storage is idle, and returns the storage.
 
-mod session;
+mod endpoint;
 mod status;
 
 use std::future::pending;
@@ -16,39 +18,40 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::session::{End, Session};
+use self::endpoint::{End, Reason, ReplicaEndpoint};
 use self::status::Freshness;
 pub use self::status::{ReplicaStatus, Stage};
 use super::clock::now_ms;
-use super::desk::Desk;
+use super::connection::serve;
+use super::storage_worker::StorageWorker;
 use super::tls::ReplicaTls;
-use super::{HANDSHAKE, dice};
+use super::{HANDSHAKE, randomness};
 use crate::backoff::Backoff;
-use crate::follow::{Follow, FollowAction, Stop};
+use crate::follow::{FollowAction, Follower, Stop};
 use crate::handshake::Identity;
-use crate::limits::USED_WAITING;
-use crate::message::Stamp;
-use crate::position::NodeId;
-use crate::sink::{ChangeSink, Place, SinkDone, SinkError, SinkWork, Standing};
+use crate::ids::NodeId;
+use crate::limits::LAST_USED_QUEUE;
+use crate::message::LastUsed;
+use crate::sink::{ChangeSink, DurableState, Progress, SinkDone, SinkError, SinkWork};
 
-/// Orders that wait until they are obeyed.
-const ORDERS: usize = 8;
+/// The most commands that may wait.
+const COMMANDS: usize = 8;
 
-/// What a replica is told.
+/// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaSettings {
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
-    /// For how long it takes itself to be up to date, in milliseconds.
+    /// How long the replica considers itself up to date after a heartbeat, in milliseconds.
     pub max_staleness_ms: u64,
-    /// Where its primary listens, as `HOST:PORT`; a name is looked up for every connection.
+    /// The address of its primary, as `HOST:PORT`. A name is resolved for every connection.
     pub primary: String,
-    /// TLS, if there is to be any.
+    /// TLS, if enabled.
     pub tls: Option<ReplicaTls>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum Command {
     Leave,
     Resync,
 }
@@ -56,30 +59,30 @@ enum Order {
 /// A replica that does not follow yet.
 pub struct Replica<K: ChangeSink + Send + 'static> {
     settings: ReplicaSettings,
-    follow: Follow,
-    desk: Desk<K, SinkWork>,
+    follower: Follower,
+    worker: StorageWorker<K, SinkWork>,
     backoff: Backoff,
-    orders: mpsc::Receiver<Order>,
-    used: mpsc::Receiver<Vec<Stamp>>,
+    commands: mpsc::Receiver<Command>,
+    last_used: mpsc::Receiver<Vec<LastUsed>>,
     leaving: bool,
     status: watch::Sender<ReplicaStatus>,
 }
 
-/// A replica, as the rest of its process sees it.
+/// A handle of a running replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaHandle {
-    orders: mpsc::Sender<Order>,
-    used: mpsc::Sender<Vec<Stamp>>,
+    commands: mpsc::Sender<Command>,
+    last_used: mpsc::Sender<Vec<LastUsed>>,
     status: watch::Receiver<ReplicaStatus>,
 }
 
-/// What a replica gives back that has left its primary.
+/// What a stopped replica returns.
 #[derive(Debug)]
-pub struct Left<K> {
-    /// Its storage, which is at rest.
+pub struct StoppedReplica<K> {
+    /// Its storage, which is idle.
     pub sink: K,
     /// What is durable there.
-    pub standing: Standing,
+    pub durable_state: DurableState,
 }
 
 /// The replica has ended already.
@@ -88,7 +91,7 @@ pub struct Left<K> {
 pub struct NotRunning;
 
 impl ReplicaHandle {
-    /// Where it stands, whenever that changes.
+    /// The status, updated on every change.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<ReplicaStatus> {
         self.status.clone()
@@ -97,122 +100,131 @@ impl ReplicaHandle {
     /// Ends the connection and [`Replica::run`].
     ///
     /// # Errors
-    /// It has ended already.
+    /// [`NotRunning`]
     pub async fn leave(&self) -> Result<(), NotRunning> {
-        self.order(Order::Leave).await
+        self.command(Command::Leave).await
     }
 
-    /// Throws away what the replica holds and has it copied anew: an operator's decision.
+    /// Drops what the replica holds and copies it again. An operator decides this.
     ///
     /// # Errors
-    /// It has ended already.
+    /// [`NotRunning`]
     pub async fn resync(&self) -> Result<(), NotRunning> {
-        self.order(Order::Resync).await
+        self.command(Command::Resync).await
     }
 
-    async fn order(&self, order: Order) -> Result<(), NotRunning> {
-        self.orders.send(order).await.map_err(|_| NotRunning)
+    async fn command(&self, command: Command) -> Result<(), NotRunning> {
+        self.commands.send(command).await.map_err(|_| NotRunning)
     }
 
-    /// Tells the primary when keys were last used here. Stamps for which there is no room, or no primary, are given back or
-    /// lost: a later one says the same.
+    /// Reports to the primary when keys were last used here. Entries are lost without a primary;
+    /// the next use of a key is reported again.
     ///
     /// # Errors
-    /// There is no room.
-    pub fn tell_used(&self, stamps: Vec<Stamp>) -> Result<(), Vec<Stamp>> {
-        self.used
-            .try_send(stamps)
+    /// The queue is full; returns the entries.
+    pub fn report_last_used(&self, last_used: Vec<LastUsed>) -> Result<(), Vec<LastUsed>> {
+        self.last_used
+            .try_send(last_used)
             .map_err(mpsc::error::TrySendError::into_inner)
     }
 }
 
 impl<K: ChangeSink + Send + 'static> Replica<K> {
-    /// With this storage, in which this is durable.
+    /// Creates a replica on this storage. `durable_state` is what is durable there.
     #[must_use]
-    pub fn new(sink: K, standing: Standing, settings: ReplicaSettings) -> (Self, ReplicaHandle) {
-        let follow = Follow::new(standing, settings.max_staleness_ms);
-        let status = watch::Sender::new(ReplicaStatus::new(&follow));
-        let (order, orders) = mpsc::channel(ORDERS);
-        let (use_now, used) = mpsc::channel(USED_WAITING);
+    pub fn new(
+        sink: K,
+        durable_state: DurableState,
+        settings: ReplicaSettings,
+    ) -> (Self, ReplicaHandle) {
+        let follower = Follower::new(durable_state, settings.max_staleness_ms);
+        let status = watch::Sender::new(ReplicaStatus::new(&follower));
+        let (command, commands) = mpsc::channel(COMMANDS);
+        let (report, last_used) = mpsc::channel(LAST_USED_QUEUE);
         let handle = ReplicaHandle {
-            orders: order,
-            used: use_now,
+            commands: command,
+            last_used: report,
             status: status.subscribe(),
         };
         let replica = Self {
             settings,
-            follow,
-            desk: Desk::new(sink),
+            follower,
+            worker: StorageWorker::new(sink),
             backoff: Backoff::default(),
-            orders,
-            used,
+            commands,
+            last_used,
             leaving: false,
             status,
         };
         (replica, handle)
     }
 
-    /// Follows until [`ReplicaHandle::leave`]. Does not end otherwise, and must not be cut off: its storage would go on with
-    /// what it was told.
+    /// Follows until [`ReplicaHandle::leave`]. Do not cancel it: storage would go on with the
+    /// queued work.
     ///
     /// # Errors
-    /// Storage has failed: what is on disk is unknown, and the process has to be started again.
-    pub async fn run(mut self) -> Result<Left<K>, SinkError> {
+    /// Storage has failed. What is on disk is unknown; restart the process.
+    pub async fn run(mut self) -> Result<StoppedReplica<K>, SinkError> {
         loop {
-            if let Some(Stop::Storage(error)) = self.follow.stop() {
+            if let Some(Stop::Storage(error)) = self.follower.stop() {
                 let error = error.clone();
                 tracing::error!(%error, "the replica has stopped");
-                self.show(Stage::Stopped, None);
+                self.publish(Stage::Stopped, None);
                 return Err(error);
             }
-            if self.leaving && self.desk.is_idle() {
+            if self.leaving && self.worker.is_idle() {
                 return self.give_back();
             }
-            if !self.follow.may_connect() || self.leaving {
-                let stage = if self.follow.stop().is_some() {
+            if !self.follower.may_connect() || self.leaving {
+                let stage = if self.follower.stop().is_some() {
                     Stage::Stopped
                 } else {
-                    Stage::Apart
+                    Stage::Disconnected
                 };
-                self.show(stage, None);
+                self.publish(stage, None);
                 self.rest(None).await;
                 continue;
             }
             let end = self.call().await;
-            self.follow.on_disconnected();
+            self.follower.on_disconnected();
             self.note(&end);
-            if matches!(end, End::Ordered) {
+            if matches!(end, End::Endpoint(Reason::Command)) {
                 continue;
             }
-            let pause = Duration::from_millis(self.backoff.next_ms(dice::number()));
+            let pause = Duration::from_millis(self.backoff.next_ms(randomness::jitter()));
             self.rest(Some(Instant::now() + pause)).await;
         }
     }
 
-    fn give_back(self) -> Result<Left<K>, SinkError> {
-        let Self { follow, desk, .. } = self;
-        let standing = follow.standing().clone();
-        let sink = desk
+    fn give_back(self) -> Result<StoppedReplica<K>, SinkError> {
+        let Self {
+            follower, worker, ..
+        } = self;
+        let durable_state = follower.durable_state().clone();
+        let sink = worker
             .into_storage()
             .ok_or_else(|| SinkError("the work broke off".to_owned()))?;
-        Ok(Left { sink, standing })
+        Ok(StoppedReplica {
+            sink,
+            durable_state,
+        })
     }
 
-    /// Makes a connection and follows as long as it lasts.
+    /// Connects, and follows until the connection ends.
     async fn call(&mut self) -> End {
         let begun_ms = now_ms();
         let connecting = connect(&self.settings);
         let connected = tokio::select! {
             connected = connecting => connected,
-            order = next_order(&mut self.orders) => {
-                self.obey(order);
-                return End::Ordered;
+            command = next_command(&mut self.commands) => {
+                self.on_command(command);
+                return End::Endpoint(Reason::Command);
             }
         };
         match connected {
             Ok(Connected::Plain(stream)) => self.follow_on(stream, begun_ms).await,
             Ok(Connected::Tls(stream)) => self.follow_on(*stream, begun_ms).await,
-            Err(error) => End::Connect(error),
+            Err(error) => End::Endpoint(Reason::Connect(error)),
         }
     }
 
@@ -220,27 +232,27 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite,
     {
-        match Session::new(self, begun_ms) {
-            Ok(session) => session.hold(stream).await,
-            Err(error) => End::Connect(error),
+        match ReplicaEndpoint::new(self, begun_ms) {
+            Ok((mut endpoint, greeting)) => serve(&mut endpoint, stream, &greeting).await,
+            Err(error) => End::Endpoint(Reason::Connect(error)),
         }
     }
 
-    /// Lets storage go on with its work and obeys orders, until something has happened that may change what is to be done:
-    /// an order, work that is done when there is no time to wait for, or that time.
+    /// Waits without a connection while storage works. Returns after a command, at the time
+    /// `until`, or, without `until`, after a storage job.
     async fn rest(&mut self, until: Option<Instant>) {
         loop {
             tokio::select! {
-                done = self.desk.done() => {
+                done = self.worker.next_done() => {
                     self.on_done(done);
-                    self.show(Stage::Apart, None);
+                    self.publish(Stage::Disconnected, None);
                     if until.is_none() {
                         return;
                     }
                 }
-                order = next_order(&mut self.orders) => return self.obey(order),
-                // Without a primary there is nobody to tell.
-                _ = next_used(&mut self.used) => {}
+                command = next_command(&mut self.commands) => return self.on_command(command),
+                // Dropped: there is no primary to report to.
+                _ = next_last_used(&mut self.last_used) => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
             }
         }
@@ -250,24 +262,24 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         if matches!(done, SinkDone::Applied(_) | SinkDone::Installed(..)) {
             self.backoff.reset();
         }
-        self.follow.on_done(now_ms(), done)
+        self.follower.on_done(now_ms(), done)
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Leave => self.leaving = true,
-            Order::Resync => {
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Leave => self.leaving = true,
+            Command::Resync => {
                 tracing::warn!("the replica will be copied anew, as it was ordered");
-                self.follow.resync();
+                self.follower.resync();
             }
         }
         self.backoff.reset();
     }
 
     fn note(&mut self, end: &End) {
-        let stopped = self.follow.stop().is_some();
+        let stopped = self.follower.stop().is_some();
         match end {
-            End::Ordered => tracing::info!("the replica leaves its primary"),
+            End::Endpoint(Reason::Command) => tracing::info!("the replica leaves its primary"),
             _ if stopped => tracing::error!(reason = %end, "the replica follows nobody any more"),
             _ => {
                 tracing::warn!(primary = self.settings.primary, reason = %end, "the connection to the primary has ended");
@@ -276,24 +288,24 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
         let text = end.to_string();
         self.status
             .send_modify(|status| status.last_end = Some(text));
-        self.show(
+        self.publish(
             if stopped {
                 Stage::Stopped
             } else {
-                Stage::Apart
+                Stage::Disconnected
             },
             None,
         );
     }
 
-    /// Shows where the replica stands.
-    fn show(&self, stage: Stage, primary: Option<NodeId>) {
-        let freshness = Freshness::of(&self.follow, self.settings.max_staleness_ms);
-        let standing = self.follow.standing();
-        let position = status::position(&standing.place);
-        let behind_changes = self.follow.lag().changes();
-        let stage = match (stage, &standing.place) {
-            (Stage::Following, Place::Copying(_)) => Stage::Copying,
+    /// Updates the status.
+    fn publish(&self, stage: Stage, primary: Option<NodeId>) {
+        let freshness = Freshness::of(&self.follower, self.settings.max_staleness_ms);
+        let durable_state = self.follower.durable_state();
+        let position = status::position(&durable_state.progress);
+        let behind_changes = self.follower.lag().changes();
+        let stage = match (stage, &durable_state.progress) {
+            (Stage::Following, Progress::Copying(_)) => Stage::Copying,
             (stage, _) => stage,
         };
         self.status.send_if_modified(|status| {
@@ -305,8 +317,8 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
                 status.freshness,
             );
             let same = old == (stage, position, primary, behind_changes, freshness)
-                && status.stop.as_ref() == self.follow.stop()
-                && status.history == standing.history;
+                && status.stop.as_ref() == self.follower.stop()
+                && status.history == durable_state.history;
             if same {
                 return false;
             }
@@ -315,9 +327,9 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             status.primary = primary;
             status.behind_changes = behind_changes;
             status.freshness = freshness;
-            status.stop = self.follow.stop().cloned();
-            if status.history != standing.history {
-                status.history = standing.history.clone();
+            status.stop = self.follower.stop().cloned();
+            if status.history != durable_state.history {
+                status.history = durable_state.history.clone();
             }
             true
         });
@@ -332,7 +344,7 @@ enum Connected {
 async fn connect(settings: &ReplicaSettings) -> io::Result<Connected> {
     let connected = async {
         let stream = TcpStream::connect(&settings.primary).await?;
-        // Fails only for a connection that has ended, which the first read tells, too.
+        // Fails only for a connection that has ended; the first read reports that.
         let _ = stream.set_nodelay(true);
         Ok(match &settings.tls {
             None => Connected::Plain(stream),
@@ -344,17 +356,17 @@ async fn connect(settings: &ReplicaSettings) -> io::Result<Connected> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The next order. When nobody is left who could give one, the replica goes on as it was told.
-async fn next_order(orders: &mut mpsc::Receiver<Order>) -> Order {
-    match orders.recv().await {
-        Some(order) => order,
+/// The next command. Pends when all handles are gone: the replica goes on.
+async fn next_command(commands: &mut mpsc::Receiver<Command>) -> Command {
+    match commands.recv().await {
+        Some(command) => command,
         None => pending().await,
     }
 }
 
-async fn next_used(used: &mut mpsc::Receiver<Vec<Stamp>>) -> Vec<Stamp> {
+async fn next_last_used(used: &mut mpsc::Receiver<Vec<LastUsed>>) -> Vec<LastUsed> {
     match used.recv().await {
-        Some(stamps) => stamps,
+        Some(last_used) => last_used,
         None => pending().await,
     }
 }

@@ -1,32 +1,33 @@
-//! What a replica shows of itself.
+//! The status of a replica.
+
+use talos_model::{Epoch, EpochHistory, Position};
 
 use crate::driver::clock::now_ms;
-use crate::follow::{Follow, Stop};
-use crate::history::History;
-use crate::position::{Epoch, NodeId, Position};
-use crate::sink::Place;
+use crate::follow::{Follower, Stop};
+use crate::ids::NodeId;
+use crate::sink::Progress;
 
 /// What a replica is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It has no connection, and calls, or waits before it does.
-    Apart,
-    /// It is connected, and has not been told what it gets.
+    /// Not connected: connecting, or pausing before it.
+    Disconnected,
+    /// Connected; its request is not answered yet.
     Asking,
-    /// It gets a full copy.
+    /// Receiving a full copy.
     Copying,
-    /// It gets changes.
+    /// Receiving changes.
     Following,
-    /// It follows nobody until somebody decides; see [`ReplicaStatus::stop`].
+    /// Stopped until an operator decides; see [`ReplicaStatus::stop`].
     Stopped,
 }
 
 impl Stage {
-    /// A name for logs and answers.
+    /// The name in logs and API answers.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Apart => "apart",
+            Self::Disconnected => "apart",
             Self::Asking => "asking",
             Self::Copying => "copying",
             Self::Following => "following",
@@ -35,43 +36,44 @@ impl Stage {
     }
 }
 
-/// Where a replica stands.
+/// The status of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaStatus {
     /// What it is doing.
     pub stage: Stage,
     /// The epochs that it knows.
-    pub history: History,
-    /// The last change that it shows; `None` in the midst of a full copy.
+    pub history: EpochHistory,
+    /// The last change that it shows; `None` in the middle of a full copy.
     pub position: Option<Position>,
     /// The primary that it is connected to.
     pub primary: Option<NodeId>,
-    /// How many changes it lacks, as far as the primary has said.
+    /// How many changes it lacks, as far as the primary has announced them.
     pub behind_changes: u64,
-    /// Connections that have led to something.
+    /// Connections that the primary has welcomed.
     pub connections: u64,
-    /// Why the last connection, or the attempt to make one, has ended.
+    /// Why the last connection, or attempt to connect, has ended.
     pub last_end: Option<String>,
-    /// Why it follows nobody any more.
+    /// Why it has stopped following.
     pub stop: Option<Stop>,
     pub(super) freshness: Freshness,
 }
 
-/// As of when a replica is up to date, by the driver's clock.
+/// Up to when a replica is up to date, by the monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Freshness {
-    /// It has what its primary had then.
+    /// The replica has everything that its primary had at this time.
     pub(super) as_of_ms: Option<u64>,
-    /// Until then it may answer as one that is up to date.
+    /// Until this time it may answer as up to date.
     pub(super) until_ms: Option<u64>,
 }
 
 impl Freshness {
-    pub(super) fn of(follow: &Follow, max_staleness_ms: u64) -> Self {
+    pub(super) fn of(follow: &Follower, max_staleness_ms: u64) -> Self {
         let now_ms = now_ms();
         let staleness_ms = follow.lag().staleness_ms(now_ms);
         let as_of_ms = staleness_ms.map(|staleness| now_ms.saturating_sub(staleness));
-        // Whether it may answer at all does not change while nothing happens; the time that is left does.
+        // The status is not updated while nothing happens, so it holds the end of the freshness
+        // instead of a flag.
         let until_ms = as_of_ms
             .filter(|_| follow.is_fresh(now_ms))
             .map(|as_of| as_of.saturating_add(max_staleness_ms));
@@ -80,13 +82,13 @@ impl Freshness {
 }
 
 impl ReplicaStatus {
-    /// Of a replica that has not begun.
-    pub(super) fn new(follow: &Follow) -> Self {
-        let standing = follow.standing();
+    /// The status of a replica that has not started.
+    pub(super) fn new(follow: &Follower) -> Self {
+        let durable_state = follow.durable_state();
         Self {
-            stage: Stage::Apart,
-            history: standing.history.clone(),
-            position: position(&standing.place),
+            stage: Stage::Disconnected,
+            history: durable_state.history.clone(),
+            position: position(&durable_state.progress),
             primary: None,
             behind_changes: 0,
             connections: 0,
@@ -102,12 +104,14 @@ impl ReplicaStatus {
         self.history.newest()
     }
 
-    /// Until when it may answer as one that is up to date with its primary, by the clock of the drivers.
-    pub(crate) fn fresh_until_ms(&self) -> Option<u64> {
+    /// Until when it may answer as up to date with its primary, by
+    /// [`crate::driver::clock::now_ms`].
+    #[must_use]
+    pub fn fresh_until_ms(&self) -> Option<u64> {
         self.freshness.until_ms
     }
 
-    /// Whether it may answer now as one that is up to date with its primary.
+    /// Whether it may answer now as up to date with its primary.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.freshness
@@ -115,8 +119,8 @@ impl ReplicaStatus {
             .is_some_and(|until| now_ms() <= until)
     }
 
-    /// For how many milliseconds the primary may have had changes that are missing here; `None` = no primary has been
-    /// reached since the start, or since the last full copy.
+    /// For how many milliseconds the primary may have had changes that are missing here; `None` if
+    /// no primary was reached since the start or since the last full copy.
     #[must_use]
     pub fn staleness_ms(&self) -> Option<u64> {
         self.freshness
@@ -128,14 +132,14 @@ impl ReplicaStatus {
     #[must_use]
     pub fn reaches(&self, position: Position) -> bool {
         self.position
-            .is_some_and(|head| self.history.reaches(head.sequence, position))
+            .is_some_and(|committed| self.history.reaches(committed.sequence, position))
     }
 }
 
-/// The last change of what may be shown.
-pub(super) fn position(place: &Place) -> Option<Position> {
-    match place {
-        Place::At(position) => Some(*position),
-        Place::Copying(_) => None,
+/// The last change that may be shown.
+pub(super) fn position(progress: &Progress) -> Option<Position> {
+    match progress {
+        Progress::At(position) => Some(*position),
+        Progress::Copying(_) => None,
     }
 }

@@ -1,7 +1,7 @@
-//! The drivers over loopback, with the storage of the simulation.
+//! Tests of the drivers over loopback, with the storage of the simulation.
 
-mod bridge;
 mod copies;
+mod faulty_proxy;
 mod following;
 mod node;
 mod refusals;

@@ -1,38 +1,40 @@
-//! A node of the tests: the simulation's storage behind a lock, and the drivers upon it.
+//! A test node: the simulation's storage behind a lock, with the drivers on top.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use talos_model::{CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, Position, Sequence};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::driver::primary::{Primary, PrimaryHandle, PrimaryNode, PrimarySettings, PrimaryStatus};
-use crate::driver::replica::{Left, Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus};
+use crate::driver::replica::{
+    Replica, ReplicaHandle, ReplicaSettings, ReplicaStatus, StoppedReplica,
+};
 use crate::handshake::Identity;
-use crate::history::History;
-use crate::message::{Batch, Chunk, CopyPlace, Cursor, Stamp};
-use crate::position::{ClusterId, CopyId, Epoch, NodeId, Position, Sequence};
+use crate::ids::{ClusterId, NodeId};
+use crate::message::{Batch, Chunk, LastUsed};
 use crate::secret::{Secrets, SharedSecret};
 use crate::simulation::store::{KeyName, Op, Store, Sync};
 use crate::sink::{ChangeSink, SinkError};
 use crate::source::{ChangeSource, CopyOpening, CopyReading, Looked, Reading, SourceError};
 
-/// How long something may take that has to happen: far longer than it takes.
+/// A timeout far longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const MAX_STALENESS_MS: u64 = 1500;
 
-/// What happens before storage applies changes.
+/// Called before storage applies changes.
 type Hook = Arc<dyn Fn() -> Result<(), SinkError> + Send + std::marker::Sync>;
 
 #[derive(Clone)]
 pub struct Node {
     store: Arc<Mutex<Store>>,
-    head: watch::Sender<Position>,
+    committed: watch::Sender<Position>,
     pub replaced: watch::Sender<Option<Epoch>>,
-    pub used: watch::Sender<Vec<Stamp>>,
+    pub used: watch::Sender<Vec<LastUsed>>,
     pub before_apply: Hook,
     number: u8,
     secrets: [u8; 2],
@@ -46,7 +48,7 @@ impl Node {
     pub fn new(number: u8) -> Self {
         let store = Store::new(u64::from(number), Sync::Always);
         Self {
-            head: watch::Sender::new(store.head().unwrap()),
+            committed: watch::Sender::new(store.committed().unwrap()),
             store: Arc::new(Mutex::new(store)),
             replaced: watch::Sender::new(None),
             used: watch::Sender::new(vec![]),
@@ -56,7 +58,7 @@ impl Node {
         }
     }
 
-    /// Proves the first of these secrets, and accepts the other, too.
+    /// Uses the first of these secrets, and also accepts the other.
     pub fn with_secrets(mut self, secrets: [u8; 2]) -> Self {
         self.secrets = secrets;
         self
@@ -72,7 +74,7 @@ impl Node {
 
     pub fn write(&self, op: Op, key: KeyName) -> Position {
         let position = self.store().commit(op, key);
-        self.head.send_replace(position);
+        self.committed.send_replace(position);
         position
     }
 
@@ -81,7 +83,7 @@ impl Node {
         for key in keys {
             self.write(Op::Issue, key);
         }
-        self.store().head().unwrap()
+        self.store().committed().unwrap()
     }
 
     fn identity(&self) -> Identity {
@@ -105,20 +107,20 @@ impl Node {
         }
     }
 
-    /// Listens and feeds.
-    pub async fn reign(&self) -> Reign {
-        self.reign_at("127.0.0.1:0", self.primary_settings()).await
+    /// Starts a primary.
+    pub async fn serve(&self) -> RunningPrimary {
+        self.serve_at("127.0.0.1:0", self.primary_settings()).await
     }
 
-    pub async fn reign_at(&self, address: &str, settings: PrimarySettings) -> Reign {
+    pub async fn serve_at(&self, address: &str, settings: PrimarySettings) -> RunningPrimary {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let primary = Primary::new(self.clone(), settings);
         let handle = primary.handle();
-        Reign {
+        RunningPrimary {
             address,
             handle,
-            serving: tokio::spawn(primary.serve(listener)),
+            task: tokio::spawn(primary.serve(listener)),
         }
     }
 
@@ -131,39 +133,39 @@ impl Node {
         }
     }
 
-    /// Follows the primary there.
-    pub fn follow(&self, primary: SocketAddr) -> Following {
+    /// Starts a replica of the primary at this address.
+    pub fn follow(&self, primary: SocketAddr) -> RunningReplica {
         self.follow_with(self.replica_settings(primary))
     }
 
-    pub fn follow_with(&self, settings: ReplicaSettings) -> Following {
-        let standing = self.store().state.standing.clone();
-        let (replica, handle) = Replica::new(self.clone(), standing, settings);
-        Following {
+    pub fn follow_with(&self, settings: ReplicaSettings) -> RunningReplica {
+        let durable_state = self.store().state.durable.clone();
+        let (replica, handle) = Replica::new(self.clone(), durable_state, settings);
+        RunningReplica {
             status: handle.status(),
             handle,
-            running: tokio::spawn(replica.run()),
+            task: tokio::spawn(replica.run()),
         }
     }
 
-    /// Whether both hold the same.
+    /// Whether both nodes hold the same state.
     pub fn equals(&self, other: &Self) -> bool {
         let [one, two] = [self, other].map(|node| node.store().state.clone());
-        one.keys == two.keys && one.standing == two.standing
+        one.keys == two.keys && one.durable == two.durable
     }
 }
 
-/// A primary that serves.
-pub struct Reign {
+/// A running primary.
+pub struct RunningPrimary {
     pub address: SocketAddr,
     pub handle: PrimaryHandle,
-    serving: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Reign {
+impl RunningPrimary {
     pub async fn end(self) {
         self.handle.stop();
-        timeout(PATIENCE, self.serving).await.unwrap().unwrap();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap();
     }
 
     pub async fn shows(&self, what: impl FnMut(&PrimaryStatus) -> bool) -> PrimaryStatus {
@@ -185,14 +187,14 @@ impl Reign {
     }
 }
 
-/// A replica that follows.
-pub struct Following {
+/// A running replica.
+pub struct RunningReplica {
     pub handle: ReplicaHandle,
     pub status: watch::Receiver<ReplicaStatus>,
-    pub running: JoinHandle<Result<Left<Node>, SinkError>>,
+    pub task: JoinHandle<Result<StoppedReplica<Node>, SinkError>>,
 }
 
-impl Following {
+impl RunningReplica {
     pub async fn shows(&mut self, what: impl FnMut(&ReplicaStatus) -> bool) -> ReplicaStatus {
         let shown = timeout(PATIENCE, self.status.wait_for(what)).await;
         let Ok(shown) = shown else {
@@ -205,9 +207,9 @@ impl Following {
         self.shows(|status| status.reaches(position)).await
     }
 
-    pub async fn leave(self) -> Left<Node> {
+    pub async fn leave(self) -> StoppedReplica<Node> {
         self.handle.leave().await.unwrap();
-        timeout(PATIENCE, self.running)
+        timeout(PATIENCE, self.task)
             .await
             .unwrap()
             .unwrap()
@@ -238,26 +240,26 @@ impl ChangeSource for Node {
         self.store().read(after, up_to, bytes_max)
     }
 
-    fn open_copy(&mut self, resume: Option<CopyId>) -> Result<CopyOpening, SourceError> {
+    fn open_copy(&mut self, resume: Option<CopyName>) -> Result<CopyOpening, SourceError> {
         self.store().open_copy(resume)
     }
 
     fn read_copy(
         &mut self,
-        copy: CopyId,
-        after: &Cursor,
+        copy: CopyName,
+        after: &CopyCursor,
         bytes_max: usize,
     ) -> Result<CopyReading, SourceError> {
         self.store().read_copy(copy, after, bytes_max)
     }
 
-    fn close_copy(&mut self, copy: CopyId) {
+    fn close_copy(&mut self, copy: CopyName) {
         self.store().close_copy(copy);
     }
 }
 
 impl ChangeSink for Node {
-    fn adopt(&mut self, history: &History) -> Result<(), SinkError> {
+    fn adopt(&mut self, history: &EpochHistory) -> Result<(), SinkError> {
         self.store().adopt(history)
     }
 
@@ -266,7 +268,7 @@ impl ChangeSink for Node {
         self.store().apply(batch)
     }
 
-    fn begin_copy(&mut self, history: &History, place: &CopyPlace) -> Result<(), SinkError> {
+    fn begin_copy(&mut self, history: &EpochHistory, place: &CopyPlace) -> Result<(), SinkError> {
         self.store().begin_copy(history, place)
     }
 
@@ -282,16 +284,16 @@ impl PrimaryNode for Node {
         self.clone()
     }
 
-    fn history(&self) -> History {
+    fn history(&self) -> EpochHistory {
         self.store().history().clone()
     }
 
-    fn head(&self) -> watch::Receiver<Position> {
-        self.head.subscribe()
+    fn committed(&self) -> watch::Receiver<Position> {
+        self.committed.subscribe()
     }
 
-    fn on_used(&self, stamps: Vec<Stamp>) {
-        self.used.send_replace(stamps);
+    fn on_last_used(&self, last_used: Vec<LastUsed>) {
+        self.used.send_replace(last_used);
     }
 
     fn on_replaced(&self, epoch: Epoch) {

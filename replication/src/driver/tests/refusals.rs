@@ -1,10 +1,10 @@
-//! Who is not let in.
+//! Connections that are refused.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::bridge::Bridge;
+use super::faulty_proxy::FaultyProxy;
 use super::node::{Node, PATIENCE, until};
 use crate::driver::replica::ReplicaStatus;
 use crate::limits::HANDSHAKES;
@@ -13,21 +13,21 @@ use crate::limits::HANDSHAKES;
 async fn a_wrong_secret_is_refused_and_counted() {
     let (primary, stranger) = (Node::new(1), Node::new(2).with_secrets([8, 8]));
     let last = primary.issue(0..5);
-    let reign = primary.reign().await;
-    let mut refused = stranger.follow(reign.address);
+    let serving = primary.serve().await;
+    let mut refused = stranger.follow(serving.address);
     let status = refused.shows(|status| status.last_end.is_some()).await;
     assert_eq!(
         status.last_end.as_deref(),
         Some("refused by the other node: the shared secret could not be proven")
     );
-    until(|| reign.refused("proof") >= 2).await;
+    until(|| serving.refused("proof") >= 2).await;
     assert!(!refused.handle.status().borrow().reaches(last));
     assert_eq!(
-        stranger.store().head(),
-        Some(crate::position::Position::START)
+        stranger.store().committed(),
+        Some(talos_model::Position::START)
     );
 
-    let mut welcome = Node::new(3).follow(reign.address);
+    let mut welcome = Node::new(3).follow(serving.address);
     welcome.reaches(last).await;
 }
 
@@ -35,34 +35,34 @@ async fn a_wrong_secret_is_refused_and_counted() {
 async fn a_secret_can_be_replaced_node_by_node() {
     let primary = Node::new(1).with_secrets([7, 8]);
     let last = primary.issue(0..5);
-    let reign = primary.reign().await;
+    let serving = primary.serve().await;
     for (number, secrets) in [(2, [7, 7]), (3, [8, 7])] {
         let node = Node::new(number).with_secrets(secrets);
-        let mut replica = node.follow(reign.address);
+        let mut replica = node.follow(serving.address);
         replica.reaches(last).await;
     }
-    assert_eq!(reign.refused("proof"), 0);
+    assert_eq!(serving.refused("proof"), 0);
 }
 
 #[tokio::test]
 async fn a_node_does_not_follow_itself() {
     let node = Node::new(1);
-    let reign = node.reign().await;
-    let mut replica = node.follow(reign.address);
+    let serving = node.serve().await;
+    let mut replica = node.follow(serving.address);
     replica.shows(|status| status.last_end.is_some()).await;
-    assert!(reign.refused("same_node") >= 1);
+    assert!(serving.refused("same_node") >= 1);
 }
 
 #[tokio::test]
 async fn strangers_who_say_nothing_do_not_keep_replicas_out() {
     let primary = Node::new(1);
     let last = primary.issue(0..5);
-    let reign = primary.reign().await;
+    let serving = primary.serve().await;
     let mut silent = Vec::new();
     for _ in 0..HANDSHAKES {
-        silent.push(TcpStream::connect(reign.address).await.unwrap());
+        silent.push(TcpStream::connect(serving.address).await.unwrap());
     }
-    let mut replica = Node::new(2).follow(reign.address);
+    let mut replica = Node::new(2).follow(serving.address);
     replica.reaches(last).await;
     for stream in &mut silent {
         let mut bytes = Vec::new();
@@ -73,8 +73,8 @@ async fn strangers_who_say_nothing_do_not_keep_replicas_out() {
 
 #[tokio::test]
 async fn noise_is_refused() {
-    let reign = Node::new(1).reign().await;
-    let mut stream = TcpStream::connect(reign.address).await.unwrap();
+    let serving = Node::new(1).serve().await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
     stream.write_all(&[0xff; 100]).await.unwrap();
     let mut bytes = Vec::new();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -85,16 +85,16 @@ async fn noise_is_refused() {
 #[tokio::test]
 async fn a_replica_that_calls_again_takes_its_own_place() {
     let (primary, node) = (Node::new(1), Node::new(2));
-    let reign = primary.reign().await;
-    let mut first = node.follow(reign.address);
+    let serving = primary.serve().await;
+    let mut first = node.follow(serving.address);
     first.shows(ReplicaStatus::is_fresh).await;
-    let before = reign.shows(|status| !status.replicas.is_empty()).await;
-    // Its second connection comes from elsewhere, while the first is still there.
-    let bridge = Bridge::new(reign.address, &[], 1 << 16).await;
-    let mut second = node.follow(bridge.address);
+    let before = serving.shows(|status| !status.replicas.is_empty()).await;
+    // The second connection comes from another address, while the first is still open.
+    let proxy = FaultyProxy::new(serving.address, &[], 1 << 16).await;
+    let mut second = node.follow(proxy.address);
     second.shows(|status| status.connections > 0).await;
     first.shows(|status| status.last_end.is_some()).await;
-    let after = reign.shows(|status| {
+    let after = serving.shows(|status| {
         status.replicas.len() == 1 && status.replicas[0].address != before.replicas[0].address
     });
     after.await;

@@ -1,4 +1,4 @@
-//! Connections within TLS.
+//! Connections with TLS.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::node::Node;
 use crate::driver::tls::{Certified, PrimaryTls, ReplicaTls, TlsError};
 
-/// An authority and certificates by it, as files.
+/// A certificate authority and its certificates, as files.
 struct Files {
     directory: TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,
@@ -59,7 +59,7 @@ async fn replicas_with_a_certificate_follow_within_tls_and_others_do_not() {
     let last = primary.issue(0..50);
     let mut settings = primary.primary_settings();
     settings.tls = Some(PrimaryTls::load(&own, Some(&ours.authority())).unwrap());
-    let reign = primary.reign_at("127.0.0.1:0", settings).await;
+    let serving = primary.serve_at("127.0.0.1:0", settings).await;
 
     let replica = ours.certify("replica.test");
     let stranger = others.certify("replica.test");
@@ -77,7 +77,7 @@ async fn replicas_with_a_certificate_follow_within_tls_and_others_do_not() {
     ];
     for (number, tls) in refused {
         let node = Node::new(number);
-        let mut settings = node.replica_settings(reign.address);
+        let mut settings = node.replica_settings(serving.address);
         settings.tls = tls;
         let mut refused = node.follow_with(settings);
         let status = refused.shows(|status| status.last_end.is_some()).await;
@@ -87,7 +87,7 @@ async fn replicas_with_a_certificate_follow_within_tls_and_others_do_not() {
     }
 
     let node = Node::new(2);
-    let mut settings = node.replica_settings(reign.address);
+    let mut settings = node.replica_settings(serving.address);
     settings.tls = Some(tls(&ours_at, "primary.test", Some(&replica)));
     let mut follower = node.follow_with(settings);
     follower.reaches(last).await;

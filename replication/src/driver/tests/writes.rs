@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use super::bridge::Bridge;
+use super::faulty_proxy::FaultyProxy;
 use super::node::{Node, PATIENCE};
 use crate::acks::Wait;
+use crate::driver::ack_waiters::NotReplicated;
 use crate::driver::replica::ReplicaStatus;
-use crate::driver::waits::NotReplicated;
 use crate::simulation::store::Op;
 
 #[tokio::test]
 async fn a_write_that_waits_is_with_the_replicas_when_it_is_acknowledged() {
     let primary = Node::new(1);
-    let reign = primary.reign().await;
+    let serving = primary.serve().await;
     let nodes = [Node::new(2), Node::new(3)];
-    let mut replicas = nodes.each_ref().map(|node| node.follow(reign.address));
+    let mut replicas = nodes.each_ref().map(|node| node.follow(serving.address));
     for replica in &mut replicas {
         replica.shows(ReplicaStatus::is_fresh).await;
     }
     for key in 0..50 {
         let position = primary.write(Op::Issue, key);
         let wait = if key % 2 == 0 {
-            Wait::Some(2)
+            Wait::Count(2)
         } else {
-            Wait::Fresh(2)
+            Wait::AllFresh(2)
         };
-        let waiting = reign.handle.wait(position, wait, PATIENCE).unwrap();
+        let waiting = serving.handle.wait(position, wait, PATIENCE).unwrap();
         assert_eq!(waiting.outcome().await, Ok(()));
         for (node, replica) in nodes.iter().zip(&replicas) {
             assert!(node.store().state.keys.contains_key(&key));
@@ -37,41 +37,47 @@ async fn a_write_that_waits_is_with_the_replicas_when_it_is_acknowledged() {
 #[tokio::test]
 async fn a_write_that_no_replica_gets_is_not_acknowledged() {
     let primary = Node::new(1);
-    let reign = primary.reign().await;
+    let serving = primary.serve().await;
     let position = primary.issue(0..1);
     let at_most = Duration::from_millis(50);
-    let waiting = reign.handle.wait(position, Wait::Some(1), at_most).unwrap();
+    let waiting = serving
+        .handle
+        .wait(position, Wait::Count(1), at_most)
+        .unwrap();
     assert_eq!(waiting.outcome().await, Err(NotReplicated::TimedOut));
-    let waiting = reign.handle.wait(position, Wait::Some(0), at_most).unwrap();
+    let waiting = serving
+        .handle
+        .wait(position, Wait::Count(0), at_most)
+        .unwrap();
     assert_eq!(waiting.outcome().await, Ok(()));
 
-    let waiting = reign
+    let waiting = serving
         .handle
-        .wait(position, Wait::Some(1), PATIENCE)
+        .wait(position, Wait::Count(1), PATIENCE)
         .unwrap();
-    let handle = reign.handle.clone();
-    reign.end().await;
+    let handle = serving.handle.clone();
+    serving.end().await;
     assert_eq!(waiting.outcome().await, Err(NotReplicated::Stopped));
-    let late = handle.wait(position, Wait::Some(0), PATIENCE);
+    let late = handle.wait(position, Wait::Count(0), PATIENCE);
     assert_eq!(late.err(), Some(NotReplicated::Stopped));
 }
 
 #[tokio::test]
 async fn a_replica_that_was_cut_off_is_waited_for_until_it_knows_that_it_is_stale() {
     let (primary, node) = (Node::new(1), Node::new(2));
-    let reign = primary.reign().await;
-    let bridge = Bridge::new(reign.address, &[], 1 << 16).await;
-    let mut replica = node.follow(bridge.address);
+    let serving = primary.serve().await;
+    let proxy = FaultyProxy::new(serving.address, &[], 1 << 16).await;
+    let mut replica = node.follow(proxy.address);
     replica.shows(ReplicaStatus::is_fresh).await;
-    // Nobody answers there.
+    // A listener that never answers.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    bridge.lead_to(nowhere.local_addr().unwrap());
-    bridge.sever();
-    reign.shows(|status| status.replicas.is_empty()).await;
+    proxy.set_target(nowhere.local_addr().unwrap());
+    proxy.cut_all();
+    serving.shows(|status| status.replicas.is_empty()).await;
     let position = primary.issue(0..1);
-    let waiting = reign
+    let waiting = serving
         .handle
-        .wait(position, Wait::Fresh(0), PATIENCE)
+        .wait(position, Wait::AllFresh(0), PATIENCE)
         .unwrap();
     assert_eq!(waiting.outcome().await, Ok(()));
     let status = replica.handle.status();

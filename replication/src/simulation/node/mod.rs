@@ -1,6 +1,6 @@
-//! A simulated node: its storage, its settings, and the process that runs on it while it is up.
+//! A simulated node: its storage, its settings, and its process while it is up.
 //!
-//! This is the driver of the state machines, as a real one would be: it carries their actions out in order.
+//! It drives the state machines like a real driver, and carries out their actions in order.
 
 mod primary;
 mod replica;
@@ -9,20 +9,21 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub use primary::Primary;
 pub use replica::Replica;
+use talos_model::Position;
 
 use super::network::{ConnectionId, End, Network};
 use super::store::Store;
 use super::{MAX_STALENESS_MS, Seen};
-use crate::acks::Acks;
+use crate::acks::{Acks, ReplicaConnection};
 use crate::feed::Moment;
-use crate::follow::Follow;
+use crate::follow::Follower;
 use crate::handshake::{Identity, Nonce};
+use crate::ids::{ClusterId, NodeId};
 use crate::link::Link;
-use crate::position::{ClusterId, NodeId, Position};
 use crate::random::Random;
 use crate::secret::{Secrets, SharedSecret};
 
-/// What the node is told to be. Survives crashes.
+/// The configured role. Survives crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Primary,
@@ -42,11 +43,11 @@ pub struct Node {
     pub role: Role,
     /// `None` while the node is down.
     pub process: Option<Process>,
-    /// What its clock has over the time of the simulation.
+    /// The offset of its clock from the simulated time.
     clock_ms: u64,
     identity: Identity,
     random: Random,
-    /// One in so many messages of changes loses a change before it is sent; 0 = none.
+    /// One in this many batches loses a change before it is sent; 0 means none.
     pub loses_changes: usize,
     pub seen: Seen,
 }
@@ -74,7 +75,7 @@ impl Node {
         }
     }
 
-    /// What the node's clock says.
+    /// The time on the node's clock.
     pub fn clock(&self, now_ms: u64) -> u64 {
         now_ms + self.clock_ms
     }
@@ -83,7 +84,7 @@ impl Node {
         Nonce(self.random.array())
     }
 
-    /// Starts the process that the role asks for.
+    /// Starts the process of the configured role.
     pub fn start(&mut self, now_ms: u64) {
         let now_ms = self.clock(now_ms);
         self.process = Some(match self.role {
@@ -94,7 +95,7 @@ impl Node {
                 replaced: false,
             })),
             Role::Replica(_) => Process::Replica(Box::new(Replica {
-                follow: Follow::new(self.store.state.standing.clone(), MAX_STALENESS_MS),
+                follow: Follower::new(self.store.state.durable.clone(), MAX_STALENESS_MS),
                 connection: None,
                 work: VecDeque::new(),
                 done: VecDeque::new(),
@@ -156,18 +157,21 @@ impl Node {
         Moment {
             now_ms: self.clock(now_ms),
             wall_ms: 0,
-            head: self.store.head().unwrap_or(Position::START),
+            committed: self.store.committed().unwrap_or(Position::START),
         }
     }
 
-    /// Closes this node's end.
+    /// Closes this node's end of a connection.
     pub fn hang_up(&mut self, id: ConnectionId, end: End, network: &mut Network) {
         network.close(id, end);
         match (&mut self.process, end) {
             (Some(Process::Primary(primary)), End::Called) => {
                 let fed = primary.fed.remove(&id);
                 if let Some(peer) = fed.and_then(|fed| fed.peer) {
-                    primary.acks.on_left(peer, id);
+                    primary.acks.on_left(ReplicaConnection {
+                        node: peer,
+                        number: id,
+                    });
                 }
             }
             (Some(Process::Replica(replica)), End::Caller) => {
@@ -181,7 +185,8 @@ impl Node {
         }
     }
 
-    /// Does one piece of waiting work in storage, or tells of one that is done: two steps, for a crash to come in between.
+    /// Runs one waiting storage job, or reports the result of one. These are two steps, so that a
+    /// crash can come between them.
     pub fn work(&mut self, now_ms: u64, network: &mut Network) -> bool {
         let clock = self.clock(now_ms);
         let store = &mut self.store;
@@ -258,7 +263,7 @@ impl Node {
         }
     }
 
-    /// Whether it takes itself to be up to date.
+    /// Whether the node considers itself up to date.
     pub fn is_fresh(&mut self, now_ms: u64) -> bool {
         let clock = self.clock(now_ms);
         self.replica()

@@ -1,13 +1,15 @@
-//! What a node does as a primary.
+//! A simulated node as a primary.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use talos_model::Position;
+
 use super::Node;
-use crate::acks::{Acks, Released, Ticket, Wait};
+use crate::acks::{Acks, Released, ReplicaConnection, Ticket, Wait};
 use crate::feed::{Feed, FeedAction, FeedEnd};
+use crate::ids::NodeId;
 use crate::link::{Incoming, Link};
 use crate::message::Message;
-use crate::position::{NodeId, Position};
 use crate::refusal::Refusal;
 use crate::simulation::network::{ConnectionId, End, Network};
 use crate::simulation::store::Op;
@@ -15,7 +17,7 @@ use crate::simulation::{KeyName, note, violated};
 use crate::source::{SourceDone, SourceWork};
 use crate::throttle::Throttle;
 
-/// The end of a connection at the primary.
+/// The primary's end of a connection.
 pub struct Fed {
     pub(super) link: Link,
     pub(super) peer: Option<NodeId>,
@@ -28,12 +30,12 @@ pub struct Primary {
     pub(super) fed: BTreeMap<ConnectionId, Fed>,
     pub(super) acks: Acks,
     pub released: Vec<Released>,
-    /// A later epoch has been heard of.
+    /// The node has learned of a later epoch.
     pub replaced: bool,
 }
 
 impl Node {
-    /// Commits a write and lets it wait.
+    /// Commits a write and lets it wait for replicas.
     pub fn write(
         &mut self,
         now_ms: u64,
@@ -55,14 +57,16 @@ impl Node {
         Some(position)
     }
 
-    /// Tells the feeds of the last change.
+    /// Announces the last change to the feeds.
     pub fn announce(&mut self, now_ms: u64, network: &mut Network) {
-        let Some(head) = self.store.head() else {
+        let Some(committed) = self.store.committed() else {
             return;
         };
         let clock = self.clock(now_ms);
         for id in self.connections() {
-            let actions = self.feed(id).map(|feed| feed.on_head(clock, head));
+            let actions = self
+                .feed(id)
+                .map(|feed| feed.on_committed(clock, committed));
             self.carry_out_feed(now_ms, id, actions.unwrap_or_default(), network);
         }
     }
@@ -77,7 +81,7 @@ impl Node {
         self.primary()?.fed.get_mut(&id)?.feed.as_mut()
     }
 
-    /// Somebody calls. Whoever calls a node that is no primary is let go.
+    /// Accepts a connection. A node that is not a primary closes it.
     pub fn on_called(&mut self, now_ms: u64, id: ConnectionId, network: &mut Network) {
         let (nonce, clock) = (self.nonce(), self.clock(now_ms));
         let identity = self.identity.clone();
@@ -111,7 +115,7 @@ impl Node {
                 fed.peer = Some(peer);
                 fed.feed = Some(Feed::new(
                     history,
-                    moment.head,
+                    moment.committed,
                     Throttle::new(200),
                     moment.now_ms,
                 ));
@@ -159,19 +163,25 @@ impl Node {
                     durable,
                     max_staleness_ms,
                 } => {
-                    let peer = fed.peer.unwrap();
+                    let connection = ReplicaConnection {
+                        node: fed.peer.unwrap(),
+                        number: id,
+                    };
                     let released =
                         primary
                             .acks
-                            .on_joined(clock, peer, id, durable, max_staleness_ms);
+                            .on_joined(clock, connection, durable, max_staleness_ms);
                     primary.released.extend(released);
                 }
                 FeedAction::Acknowledged(durable) => {
-                    let peer = fed.peer.unwrap();
-                    let released = primary.acks.on_acknowledged(clock, peer, id, durable);
+                    let connection = ReplicaConnection {
+                        node: fed.peer.unwrap(),
+                        number: id,
+                    };
+                    let released = primary.acks.on_acknowledged(clock, connection, durable);
                     primary.released.extend(released);
                 }
-                FeedAction::Used(_) => {}
+                FeedAction::LastUsed(_) => {}
                 FeedAction::Replaced(_) => {
                     note("primary replaced");
                     primary.replaced = true;

@@ -1,9 +1,9 @@
-//! What a node does as a replica.
+//! A simulated node as a replica.
 
 use std::collections::VecDeque;
 
 use super::{Node, Role};
-use crate::follow::{Follow, FollowAction, FollowEnd};
+use crate::follow::{FollowAction, FollowEnd, Follower};
 use crate::link::{Incoming, Link};
 use crate::message::Message;
 use crate::simulation::network::{ConnectionId, End, Network};
@@ -11,14 +11,14 @@ use crate::simulation::{note, note_plan, violated};
 use crate::sink::{SinkDone, SinkWork};
 
 pub struct Replica {
-    pub follow: Follow,
+    pub follow: Follower,
     pub(super) connection: Option<(ConnectionId, Link)>,
     pub(super) work: VecDeque<SinkWork>,
     pub(super) done: VecDeque<SinkDone>,
 }
 
 impl Node {
-    /// Ends the connection to the primary.
+    /// Closes the connection to the primary.
     pub fn leave(&mut self, network: &mut Network) {
         let connection = self
             .replica()
@@ -28,7 +28,7 @@ impl Node {
         }
     }
 
-    /// Whom the node would call now.
+    /// The node that this one would connect to now.
     pub fn would_call(&mut self) -> Option<usize> {
         let Role::Replica(target) = self.role else {
             return None;

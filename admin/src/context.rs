@@ -1,0 +1,38 @@
+//! What every action may use.
+
+use std::sync::Arc;
+
+use talos_api::fleet::Fleet;
+use talos_api::page_token::PageTokenKeys;
+use talos_engine::Engine;
+use tokio::sync::Semaphore;
+
+use crate::change_notifier::ChangeNotifier;
+use crate::forward::Forwarder;
+use crate::metrics::ControlMetrics;
+
+/// The parts of the server and the prepared answers that actions need. All requests share one.
+pub(crate) struct Context {
+    pub(crate) engine: Arc<Engine>,
+    /// The node's membership in a cluster.
+    pub(crate) fleet: Arc<dyn Fleet>,
+    /// Sends requests on to the primary.
+    pub(crate) forwarder: Forwarder,
+    pub(crate) metrics: Arc<ControlMetrics>,
+    /// See [`crate::AdminSettings::default_ttl_ms`].
+    pub(crate) default_ttl_ms: Option<u64>,
+    /// See [`crate::AdminSettings::page_tokens`].
+    pub(crate) page_tokens: PageTokenKeys,
+    /// Notifies streams of new changes.
+    pub(crate) change_notifier: ChangeNotifier,
+    /// One permit for each stream of changes that may be open.
+    pub(crate) change_streams: Arc<Semaphore>,
+    /// The body of the JWKS routes.
+    pub(crate) jwks: Vec<u8>,
+    /// The version of the server, for backups.
+    pub(crate) release: &'static str,
+    /// The body of `GET /version`.
+    pub(crate) version: Vec<u8>,
+    /// The body of `GET /openapi.json`.
+    pub(crate) openapi: Vec<u8>,
+}

@@ -1,0 +1,82 @@
+//! Events and what is between them, byte for byte.
+
+use talos_model::clock::UnixMillis;
+use talos_model::{Matcher, Record, Revocation, RevocationReason, TenantId};
+use uuid::Uuid;
+
+use super::*;
+use crate::change::fixture::change;
+use crate::key::tests::full;
+
+#[test]
+fn an_event_is_three_lines_and_an_empty_one() {
+    let record = Record {
+        name: "two\nlines\r".to_owned(),
+        ..full()
+    };
+    let change = Change {
+        subject: Subject::Key(record),
+        ..change(Event::IssuedKeyUpdated)
+    };
+    let mut out = Vec::new();
+    render(&change, &mut out);
+    let text = String::from_utf8(out).expect("UTF-8");
+    let lines: Vec<_> = text.split('\n').collect();
+    let [id, event, data, "", ""] = lines.as_slice() else {
+        panic!("{text}");
+    };
+    assert_eq!((*id, *event), ("id: 2.42", "event: IssuedAPIKeyUpdated"));
+    let data = data.strip_prefix("data: ").expect("data");
+    let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+    assert_eq!(data["event"], "IssuedAPIKeyUpdated");
+    assert_eq!(data["position"], "2.42");
+    assert_eq!(data["time"], "2023-11-14T22:13:20Z");
+    assert_eq!(data["request_id"], "r-1");
+    assert_eq!(data["key"]["name"], "two\nlines\r");
+    assert_eq!(data["key"]["key_id"], data["key_id"]);
+    assert_eq!(data["key"]["actor_id"], data["actor_id"]);
+    assert!(!text.contains('\r'));
+}
+
+#[test]
+fn an_event_of_many_keys_says_what_they_have_in_common() {
+    let rule = BulkRevocation {
+        id: Uuid::from_u128(5),
+        tenant: TenantId::SINGLE,
+        position: "2.41".parse().expect("a position"),
+        matcher: Matcher {
+            actor_id: Some("a".to_owned()),
+            created_before: Some(UnixMillis(0)),
+            metadata: vec![("k".to_owned(), "v".to_owned())],
+            ..Matcher::default()
+        },
+        revocation: Revocation {
+            reason: RevocationReason::KeyCompromise,
+            description: String::new(),
+            time: UnixMillis(1_700_000_000_000),
+        },
+    };
+    let change = Change {
+        subject: Subject::BulkRevocation(rule),
+        ..change(Event::BulkRevocationCompleted)
+    };
+    let data: serde_json::Value = serde_json::from_slice(&render_data(&change)).expect("JSON");
+    let rule = serde_json::json!({
+        "rule_id": "00000000-0000-0000-0000-000000000005", "position": "2.41", "actor_id": "a",
+        "created_before": "1970-01-01T00:00:00Z", "metadata": {"k": "v"},
+        "reason": "REVOCATION_REASON_KEY_COMPROMISE",
+    });
+    assert_eq!(
+        (&data["rule"], &data["key"]),
+        (&rule, &serde_json::Value::Null)
+    );
+    assert_eq!(data["event"], "RevocationRuleCompleted");
+}
+
+#[test]
+fn what_is_no_event_has_no_data() {
+    let place = "1.5".parse().ok();
+    assert_eq!(opening(place), b"retry: 1000\nid: 1.5\n\n");
+    assert_eq!(opening(None), b"retry: 1000\n\n");
+    assert_eq!(heartbeat(place), b": nothing new\nid: 1.5\n\n");
+}

@@ -1,0 +1,295 @@
+//! The error that a client gets when a request fails. Details for the operator go to the log.
+
+mod engine;
+pub(crate) mod envelope;
+mod reason;
+
+use std::borrow::Cow;
+
+pub use reason::Reason;
+
+/// Seconds after which a client may retry when a queue was full.
+const RETRY_AFTER_BUSY_S: u32 = 1;
+
+/// A failed request, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    reason: Reason,
+    message: Cow<'static, str>,
+    allow: Option<&'static str>,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            allow: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// 400: the request breaks the contract, as `message` says.
+    #[must_use]
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::BadRequest, message)
+    }
+
+    /// 400: the value of `field` (a path such as `rate_limit_policy.quota`) is not allowed.
+    #[must_use]
+    pub fn invalid_field(field: &str, message: &str) -> Self {
+        Self::new(Reason::BadRequest, format!("{field}: {message}"))
+    }
+
+    /// Moves the error to `place` in a larger body, such as `requests[3]`.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = format!("{place}.{}", self.message).into();
+        Self { message, ..self }
+    }
+
+    /// 400: the request has no credential.
+    #[must_use]
+    pub fn credential_required() -> Self {
+        Self::new(
+            Reason::CredentialRequired,
+            "credential: is required and must not be empty",
+        )
+    }
+
+    /// 400: a derived token cannot be revoked, only its parent.
+    #[must_use]
+    pub fn derived_token_not_revocable() -> Self {
+        Self::new(
+            Reason::DerivedTokenNotRevocable,
+            "credential: a derived token cannot be revoked; revoke the API key that it comes from",
+        )
+    }
+
+    /// 400: a derived token instead of the credential of a key.
+    #[must_use]
+    pub fn invalid_token_type() -> Self {
+        Self::new(
+            Reason::InvalidTokenType,
+            "credential: no token can be derived from a derived token; show the credential of the API key",
+        )
+    }
+
+    /// 401: the key has expired.
+    #[must_use]
+    pub fn api_key_expired() -> Self {
+        Self::new(Reason::ApiKeyExpired, "the API key has expired")
+    }
+
+    /// 401: no key has the credential from which a token is derived.
+    #[must_use]
+    pub fn parent_key_invalid() -> Self {
+        Self::new(
+            Reason::ParentKeyInvalid,
+            "credential: no API key has this credential",
+        )
+    }
+
+    /// 403: the key does not permit the request, as `message` says.
+    #[must_use]
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::Forbidden, message)
+    }
+
+    /// 403: the key may not be used from the address of the client.
+    #[must_use]
+    pub fn ip_not_allowed() -> Self {
+        Self::new(
+            Reason::IpNotAllowed,
+            "the API key may not be used from this address",
+        )
+    }
+
+    /// 400: no key has the credential that is revoked.
+    #[must_use]
+    pub fn unknown_credential() -> Self {
+        Self::new(
+            Reason::UnknownCredential,
+            "credential: no API key has this credential",
+        )
+    }
+
+    /// 401 with `WWW-Authenticate`: `Authorization` has no bearer credential (RFC 6750 §3).
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            Reason::Unauthorized,
+            "a credential is required: Authorization: Bearer CREDENTIAL",
+        )
+    }
+
+    /// 404: no route has this path.
+    #[must_use]
+    pub fn not_found_route() -> Self {
+        Self::new(Reason::NotFound, "no such route")
+    }
+
+    /// 404: the tenant has no key with this id.
+    #[must_use]
+    pub fn api_key_not_found() -> Self {
+        Self::new(Reason::ApiKeyNotFound, "no such API key")
+    }
+
+    /// 409: the tenant has a key with this id already.
+    #[must_use]
+    pub fn api_key_exists() -> Self {
+        Self::new(Reason::ApiKeyExists, "the API key exists already")
+    }
+
+    /// 402: the tenant has reached its quota of keys that are not revoked.
+    #[must_use]
+    pub fn api_key_quota_exceeded() -> Self {
+        Self::new(
+            Reason::ApiKeyQuotaExceeded,
+            "the quota of API keys is reached; revoke one that is not needed",
+        )
+    }
+
+    /// 405: the route has other methods. `allow` is the value of the `Allow` header (RFC 9110
+    /// §10.2.1).
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let message = format!("the method is not allowed here; allowed: {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(Reason::MethodNotAllowed, message)
+        }
+    }
+
+    /// 408: the request did not arrive in time.
+    #[must_use]
+    pub fn timeout() -> Self {
+        Self::new(Reason::RequestTimeout, "the request did not arrive in time")
+    }
+
+    /// 409: the state of the key or the node does not permit the request, as `message` says.
+    #[must_use]
+    pub fn failed_precondition(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::FailedPrecondition, message)
+    }
+
+    /// 410: the log does not hold the changes after a position, as `message` says.
+    #[must_use]
+    pub fn position_gone(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reason::PositionGone, message)
+    }
+
+    /// 413: the body is over the limit of its route.
+    #[must_use]
+    pub fn payload_too_large() -> Self {
+        Self::new(Reason::PayloadTooLarge, "the request body is too large")
+    }
+
+    /// 414: the request target is over the limit.
+    #[must_use]
+    pub fn uri_too_long() -> Self {
+        Self::new(Reason::UriTooLong, "the request target is too long")
+    }
+
+    /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).
+    #[must_use]
+    pub fn expectation_failed() -> Self {
+        Self::new(
+            Reason::ExpectationFailed,
+            "only 100-continue can be expected",
+        )
+    }
+
+    /// 431: the request line and headers are over the limit (RFC 6585 §5).
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        Self::new(
+            Reason::HeaderFieldsTooLarge,
+            "the request head is too large",
+        )
+    }
+
+    /// 500: a bug or a failed disk. Log the cause; the answer does not name it.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Reason::InternalServerError, "an internal error occurred")
+    }
+
+    /// 502: the upstream gave no HTTP answer. It may still have carried out the request.
+    #[must_use]
+    pub fn bad_gateway() -> Self {
+        Self::new(
+            Reason::BadGateway,
+            "the upstream gave no answer; what was asked may still have been done",
+        )
+    }
+
+    /// 503 with `Retry-After`: nothing was done, and a retry may succeed.
+    #[must_use]
+    pub fn service_unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            retry_after_s: Some(RETRY_AFTER_BUSY_S),
+            ..Self::new(Reason::ServiceUnavailable, message)
+        }
+    }
+
+    /// Replaces `Retry-After`, in seconds.
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
+    /// Replaces the message.
+    pub(crate) fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            message: message.into(),
+            ..self
+        }
+    }
+
+    /// 504: storage did not answer in time. The change may still take effect.
+    #[must_use]
+    pub fn gateway_timeout() -> Self {
+        Self::new(
+            Reason::GatewayTimeout,
+            "storage did not answer in time; the change may still take effect",
+        )
+    }
+
+    /// 504: the upstream did not answer in time. The change may still take effect.
+    #[must_use]
+    pub fn upstream_timeout() -> Self {
+        Self::new(
+            Reason::GatewayTimeout,
+            "the upstream did not answer in time; the change may still take effect",
+        )
+    }
+
+    /// 505: an HTTP version other than 1.0 and 1.1.
+    #[must_use]
+    pub fn http_version_not_supported() -> Self {
+        Self::new(
+            Reason::HttpVersionNotSupported,
+            "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        )
+    }
+
+    /// Why the request failed, for programs.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.reason.parts().0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Everything that a client can ask for.
+
+/// The endpoints that the data plane answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HotRoute {
+    /// Verify one credential.
+    Verify,
+    /// Verify many credentials.
+    BatchVerify,
+    /// Verify the credential of the `Authorization` field.
+    VerifyBearer,
+    /// Whether the process runs.
+    Alive,
+    /// Whether the process can answer verifications.
+    Ready,
+}
+
+impl HotRoute {
+    /// The path of the route.
+    #[must_use]
+    pub const fn template(self) -> &'static str {
+        match self {
+            Self::Verify => "/v2alpha1/admin/apiKeys:verify",
+            Self::BatchVerify => "/v2alpha1/admin/apiKeys:batchVerify",
+            Self::VerifyBearer => "/verify",
+            Self::Alive => "/health/alive",
+            Self::Ready => "/health/ready",
+        }
+    }
+}
+
+/// What a route leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The data plane answers it.
+    Hot(HotRoute),
+    /// The control plane answers it.
+    Control(Endpoint),
+}
+
+/// The endpoints of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Issue a key.
+    IssueKey,
+    /// Issue a key, by the short route.
+    IssueKeyShort,
+    /// List issued keys.
+    ListIssuedKeys,
+    /// Show an issued key.
+    GetIssuedKey,
+    /// Update an issued key.
+    UpdateIssuedKey,
+    /// Rotate an issued key.
+    RotateIssuedKey,
+    /// Revoke an issued key.
+    RevokeIssuedKey,
+    /// Import a key.
+    ImportKey,
+    /// Import many keys.
+    ImportKeys,
+    /// List imported keys.
+    ListImportedKeys,
+    /// Show an imported key.
+    GetImportedKey,
+    /// Update an imported key.
+    UpdateImportedKey,
+    /// Delete an imported key.
+    DeleteImportedKey,
+    /// Revoke an imported key.
+    RevokeImportedKey,
+    /// Revoke a key of either kind.
+    RevokeKey,
+    /// Revoke all keys that match a filter.
+    RevokeKeysWhere,
+    /// Derive a token from a key.
+    DeriveToken,
+    /// Derive a short-lived token from the key with an id.
+    DeriveTokenById,
+    /// Revoke the key whose credential the request contains.
+    SelfRevoke,
+    /// Show the replication status of the node.
+    Replication,
+    /// Show a digest of all data of the node.
+    ReplicationState,
+    /// Make the node the primary.
+    Promote,
+    /// Show the changes that only this node has.
+    Diverged,
+    /// Reset the node to the data of its primary.
+    Rejoin,
+    /// Show the public signing keys.
+    Jwks,
+    /// Show the version of the server.
+    Version,
+    /// Show the `OpenAPI` document.
+    OpenApi,
+    /// Stream changes as they happen.
+    FollowChanges,
+    /// Stream a backup of all data.
+    CreateBackup,
+}
+
+impl Endpoint {
+    /// Whether a request to it may change keys, so that only a primary can answer it.
+    #[must_use]
+    pub fn changes_keys(self) -> bool {
+        match self {
+            Self::IssueKey
+            | Self::IssueKeyShort
+            | Self::UpdateIssuedKey
+            | Self::RotateIssuedKey
+            | Self::RevokeIssuedKey
+            | Self::ImportKey
+            | Self::ImportKeys
+            | Self::UpdateImportedKey
+            | Self::DeleteImportedKey
+            | Self::RevokeImportedKey
+            | Self::RevokeKey
+            | Self::RevokeKeysWhere
+            | Self::SelfRevoke => true,
+            Self::ListIssuedKeys
+            | Self::GetIssuedKey
+            | Self::ListImportedKeys
+            | Self::GetImportedKey
+            | Self::DeriveToken
+            | Self::DeriveTokenById
+            | Self::Replication
+            | Self::ReplicationState
+            | Self::Promote
+            | Self::Diverged
+            | Self::Rejoin
+            | Self::FollowChanges
+            | Self::CreateBackup
+            | Self::Jwks
+            | Self::Version
+            | Self::OpenApi => false,
+        }
+    }
+}

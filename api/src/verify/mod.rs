@@ -1,0 +1,13 @@
+//! Verifying a credential: `POST /v2alpha1/admin/apiKeys:verify`.
+
+#[cfg(test)]
+mod random;
+mod request;
+mod response;
+
+pub use crate::refusal::refused_body;
+pub use request::{VerifyRequest, parse_request};
+pub use response::{render_valid, render_valid_token};
+
+pub(crate) use request::{EXPECTED_AUDIENCES, HEADERS, REQUEST};
+pub(crate) use response::Accepted;

@@ -1,0 +1,17 @@
+//! `quota`: how many keys a tenant may have.
+
+use crate::key::{Fallback, Key, public};
+use crate::kind::Kind;
+
+/// More keys than fit on any disk.
+const API_KEYS_MAX: u64 = 1_000_000_000_000;
+
+pub(super) const KEYS: &[Key] = &[public(
+    "quota.api_keys_max",
+    Fallback::Unset("any number"),
+    Kind::Integer {
+        min: 1,
+        max: API_KEYS_MAX,
+        set: |s, keys| s.quota.api_keys_max = Some(keys),
+    },
+)];

@@ -1,0 +1,46 @@
+//! `serve`: the metrics listener, and the threads of the data plane.
+
+use super::number;
+use crate::key::{Fallback, Key, public};
+use crate::kind::Kind;
+use crate::settings::DriverChoice;
+
+/// The most data-plane threads.
+const WORKERS_MAX: u64 = 256;
+
+pub(super) const KEYS: &[Key] = &[
+    public(
+        "serve.metrics.host",
+        Fallback::Value("0.0.0.0"),
+        Kind::Host {
+            set: |s, host| s.serve.metrics.host = host,
+        },
+    ),
+    public(
+        "serve.metrics.port",
+        Fallback::Value("4422"),
+        Kind::Integer {
+            min: 0,
+            max: 65_535,
+            set: |s, port| s.serve.metrics.port = number::to_u16(port),
+        },
+    ),
+    public(
+        "serve.workers",
+        Fallback::Unset("one per core"),
+        Kind::Integer {
+            min: 1,
+            max: WORKERS_MAX,
+            set: |s, workers| s.serve.workers = number::to_usize(workers),
+        },
+    ),
+    public(
+        "serve.driver",
+        Fallback::Value("auto"),
+        Kind::Choice(&[
+            ("auto", |s| s.serve.driver = DriverChoice::Auto),
+            ("io_uring", |s| s.serve.driver = DriverChoice::IoUring),
+            ("epoll", |s| s.serve.driver = DriverChoice::Epoll),
+        ]),
+    ),
+];

@@ -1,0 +1,70 @@
+//! Ending a connection so that the client gets the last answer.
+
+use std::net::Shutdown;
+
+use talos_api::error::ApiError;
+
+use super::receive::Received;
+use super::state::{Closed, Connection, Stream};
+use crate::deadlines::{Phase, shut_down};
+use crate::limits;
+
+/// Whether the client may still send bytes. Closing a socket with unread bytes resets the
+/// connection, and the client may lose the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftover {
+    None,
+    Possible,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Answers 408 to a request that did not arrive in time, and ends the connection.
+    ///
+    /// The read side is already shut down. In this state the kernel still queues what arrives. It
+    /// resets the connection if bytes arrive after we shut down the write side, or if unread bytes
+    /// are queued when the socket is closed, and a reset may overtake the answer. So this reads and
+    /// drops bytes for [`limits::LINGER`] and closes last (RFC 9112 §9.6). It always waits the
+    /// whole time, because in this state a read does not show whether the client has closed.
+    pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
+        self.refuse(&ApiError::timeout());
+        self.flush().await?;
+        self.slot
+            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        let mut dropped = 0;
+        while dropped < limits::LINGER_BYTES {
+            // Checked before the read, so that the read gets the bytes that came before the cut.
+            let last = self.slot.is_cut();
+            self.input.clear();
+            if self.read_once().await? > 0 {
+                dropped += self.input.len();
+                continue;
+            }
+            if last {
+                break;
+            }
+            monoio::time::sleep(limits::TICK).await;
+        }
+        Ok(())
+    }
+
+    /// Sends the output and ends the connection.
+    pub(super) async fn finish(&mut self, leftover: Leftover) -> Result<(), Closed> {
+        self.flush().await?;
+        if leftover == Leftover::None {
+            return Ok(());
+        }
+        // Tells the client that this was the last answer, then reads and drops what it still sends.
+        shut_down(self.stream.as_raw_fd(), Shutdown::Write);
+        self.slot
+            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        let mut dropped = 0;
+        while dropped < limits::LINGER_BYTES {
+            self.input.clear();
+            match self.receive().await? {
+                Received::Enough => dropped += self.input.len(),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}

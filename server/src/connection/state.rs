@@ -1,0 +1,74 @@
+//! The state of one connection.
+
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use talos_model::clock::{self, UnixMillis};
+
+use crate::core::{BodyClaim, Core};
+use crate::deadlines::{CoarseMillis, Phase, Registered};
+use crate::limits;
+use crate::position::Reached;
+use crate::wait::Dropped;
+
+/// A TCP stream or a stream of a Unix socket.
+pub(crate) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
+
+impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
+
+/// The connection ended before all answers were sent.
+pub(super) struct Closed;
+
+/// One connection. The "current request" is the one that begins at `answered`.
+pub(super) struct Connection<S> {
+    /// Declared before `stream`, so that it is dropped before the socket that it refers to.
+    pub slot: Registered,
+    pub stream: S,
+    pub remote_ip: Option<IpAddr>,
+    pub core: Rc<Core>,
+    /// Received bytes. The first `answered` of them belong to answered requests.
+    pub input: Vec<u8>,
+    pub answered: usize,
+    /// The decoded body of the current request, if it is chunked and complete.
+    pub body: Option<Vec<u8>>,
+    /// The memory for the body of the current request, if it did not arrive together with its head.
+    pub claim: Option<BodyClaim>,
+    /// The result of waiting for the position that the current request demands.
+    pub reached: Option<Result<Reached, Dropped>>,
+    /// Answers not yet sent.
+    pub output: Vec<u8>,
+    /// When the client or another thread last sent something.
+    pub now: UnixMillis,
+    /// The deadline of the head that is being read.
+    pub head_deadline: Option<CoarseMillis>,
+    /// Whether the connection still waits for its first request. Its slot already has the deadline
+    /// for that.
+    pub fresh: bool,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Registers a new connection. `peer` is `None` over a Unix socket.
+    pub fn new(core: &Rc<Core>, stream: S, peer: Option<IpAddr>) -> Self {
+        // The first byte of a new connection may take as long as a head.
+        let deadline = core.now().plus(core.shared.deadlines.head);
+        Self {
+            slot: core
+                .connections
+                .register(stream.as_raw_fd(), Phase::Idle, deadline),
+            stream,
+            remote_ip: peer.map(|address| address.to_canonical()),
+            core: Rc::clone(core),
+            input: Vec::with_capacity(limits::BUFFER_BYTES),
+            answered: 0,
+            body: None,
+            claim: None,
+            reached: None,
+            output: Vec::with_capacity(limits::BUFFER_BYTES),
+            now: clock::now(),
+            head_deadline: None,
+            fresh: true,
+        }
+    }
+}
