@@ -311,7 +311,8 @@ pub fn key(n: usize) -> IssueKey {
     }
 }
 
-/// The order in which keys are asked for: a fixed pseudo-random walk (splitmix64), so that every run asks alike.
+/// The order in which keys are asked for: a fixed pseudo-random walk (splitmix64), so that every
+/// run asks alike.
 #[derive(Clone, Debug, Default)]
 pub struct Walk(u64);
 

@@ -1,8 +1,8 @@
 //! Loads signing keys from `base64://` and `file://` URLs.
 //!
-//! [`talos_credentials::token::SigningKeys`] parses and checks the keys while the settings are loaded,
-//! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
-//! `kid`.
+//! [`talos_credentials::token::SigningKeys`] parses and checks the keys while the settings are
+//! loaded, so a bad key stops the start and not the first derivation. Of a key, messages repeat
+//! only its `kid`.
 
 use std::fs;
 

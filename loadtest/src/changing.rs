@@ -61,7 +61,7 @@ impl ChangingKey {
     }
 }
 
-/// Who may send the revocation of a key.
+/// The party that may send the revocation of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationClaim {
     /// The caller.

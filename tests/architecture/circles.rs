@@ -125,7 +125,7 @@ fn crates() -> BTreeMap<String, Imports> {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let mut failures = String::new();
-    for (name, imports) in crates() {
+    for imports in crates().into_values() {
         let imports = without_natural(imports, &PARENTS);
         let circles = circles(&imports);
         for circle in &circles {

@@ -75,7 +75,7 @@ pub(crate) struct Accepted<'a> {
     metadata: Option<&'a RawValue>,
     /// Whether the key may be shown to clients.
     visibility: Named<KeyVisibility>,
-    /// Who issued the credential.
+    /// The issuer of the credential.
     issuer: &'a str,
     /// The audiences of a derived token; API keys have none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -32,7 +32,8 @@ pub fn measure(count: u64) {
 
 /// One value for each revoked key, in milliseconds, sorted.
 struct Delays {
-    /// From the acknowledgement to the last time that the replica accepted the key; 0 = not after it.
+    /// From the acknowledgement to the last time that the replica accepted the key; 0 = not after
+    /// it.
     accepted: Vec<f64>,
     /// From the request to its acknowledgement.
     acknowledged: Vec<f64>,
