@@ -15,6 +15,7 @@ mod keys;
 mod macaroon;
 mod migrate;
 mod output;
+mod printable;
 mod progress;
 mod proxy;
 mod serve;
