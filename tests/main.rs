@@ -50,6 +50,7 @@ mod openapi;
 mod pages;
 mod positions;
 mod power_cut;
+mod private_files;
 mod proxy;
 mod quota;
 mod rate_limits;
