@@ -46,6 +46,7 @@ mod lists;
 mod loadtest;
 mod logs;
 mod metrics;
+mod misspelt_fields;
 mod openapi;
 mod pages;
 mod positions;
