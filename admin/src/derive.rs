@@ -80,7 +80,7 @@ fn mint(
         request_id = request.request_id,
         "a token was derived from an API key"
     );
-    Ok(ControlResponse::json(
+    Ok(ControlResponse::with_secret(
         200,
         derive::render_response(&derived),
     ))

@@ -27,8 +27,9 @@ use crate::limits;
 const FORWARDED: &str = "talos-forwarded";
 /// The headers of the primary's answer that the client gets. The others belong to the connection or
 /// are written by this node.
-const RETURNED: [&str; 5] = [
+const RETURNED: [&str; 6] = [
     "Content-Type",
+    "Cache-Control",
     "Retry-After",
     "Allow",
     "WWW-Authenticate",
@@ -242,6 +243,34 @@ mod tests {
                 "x-request-id: r-1",
             ]
         );
+    }
+
+    #[test]
+    fn an_answer_keeps_the_rule_that_no_cache_stores_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let primary = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut seen = [0; 4096];
+            let read = io::Read::read(&mut stream, &mut seen).expect("a request");
+            assert!(read > 0);
+            let answer =
+                b"HTTP/1.1 201 Created\r\nCache-Control: no-store\r\nContent-Length: 2\r\n\r\n{}";
+            io::Write::write_all(&mut stream, answer).expect("sent");
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let forwarder = Forwarder::new().expect("a client");
+        let answer =
+            runtime.block_on(forwarder.forward(&format!("http://{address}"), &request(&[])));
+        let headers = answer.expect("an answer").headers;
+        assert!(
+            headers.contains(&("Cache-Control", "no-store".to_owned())),
+            "{headers:?}"
+        );
+        primary.join().expect("answered");
     }
 
     #[test]

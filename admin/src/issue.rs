@@ -17,7 +17,7 @@ pub(crate) async fn issue(
     let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
     let Issued { record, secret } = submit(context, command, request).await?;
     let body = issue::render_response(&record, secret.as_ref(), clock::now());
-    Ok(ControlResponse::json(201, body))
+    Ok(ControlResponse::with_secret(201, body))
 }
 
 /// Issues a key by the short route.
@@ -28,7 +28,7 @@ pub(crate) async fn issue_short(
     let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
     let Issued { record, secret } = submit(context, command, request).await?;
     let body = short::render_response(&record, secret.as_ref(), clock::now());
-    Ok(ControlResponse::json(201, body))
+    Ok(ControlResponse::with_secret(201, body))
 }
 
 /// Issues the key, counts it and logs it.

@@ -39,7 +39,7 @@ pub(crate) async fn rotate(
     // The rotation is done, so the request must not fail when this read does.
     let last_used = engine_call::last_used(&context.engine, &rotation.old).await;
     let last_used = last_used.unwrap_or_default();
-    Ok(ControlResponse::json(
+    Ok(ControlResponse::with_secret(
         201,
         rotate::render_response(&rotation, last_used, clock::now()),
     ))

@@ -55,7 +55,10 @@ pub fn parse_request(
     }
     Ok(items
         .into_iter()
-        .map(|mut item| import::parse_fields(&mut item, tenant, default_ttl_ms, macaroons))
+        .map(|mut item| {
+            item.refuse_misspelt()?;
+            import::parse_fields(&mut item, tenant, default_ttl_ms, macaroons)
+        })
         .collect())
 }
 
@@ -243,6 +246,28 @@ mod tests {
         );
         assert_eq!(imported.as_object().map(serde_json::Map::len), Some(2));
         assert_eq!(answer["results"][2]["error_message"], "name: is wrong");
+    }
+
+    #[test]
+    fn a_misspelt_restriction_fails_its_own_key() {
+        let item = |name: &str| json!({"raw_key": "k", "name": "n", "actor_id": "a", name: {"allowed_cidrs": ["10.0.0.0/8"]}});
+        let body =
+            json!({"requests": [item("ip_restrictions"), item("ip_restriction"), item("other")]});
+        let body = body.to_string();
+        let macaroons = MacaroonPrefixes::default();
+        let keys = parse_request(body.as_bytes(), TenantId::SINGLE, None, &macaroons);
+        let keys = keys.expect("a batch");
+        assert_eq!(
+            keys.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [false, true, true]
+        );
+        let error = keys.into_iter().find_map(Result::err).expect("an error");
+        assert!(
+            error
+                .to_string()
+                .starts_with("requests[0].ip_restriction: "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -262,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn misspelt_restrictions_are_rejected() {
+        for (name, meant) in [
+            ("scope", "scopes"),
+            ("expires_in", "ttl"),
+            ("audience", "audiences"),
+        ] {
+            let error = with(name, json!(["a"])).expect_err(name);
+            let wanted = format!("did you mean {meant}?");
+            assert!(error.to_string().ends_with(&wanted), "{error}");
+        }
+        assert!(with("customClaims", json!({"scope": "a", "exp": 1})).is_ok());
+    }
+
+    #[test]
     fn bad_values_name_their_field() {
         let long = |chars: usize| Value::from("é".repeat(chars));
         let claims = |bytes: usize| json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())});

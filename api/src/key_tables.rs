@@ -26,7 +26,8 @@ pub(crate) const SCOPES: Field = Field::new(
         chars_max: Some(limits::SCOPE_CHARS),
     },
     "What the key may do, as its issuer names it.",
-);
+)
+.restricting(&[]);
 /// What the issuer keeps with the key.
 pub(crate) const METADATA: Field = Field::new(
     "metadata",
@@ -38,26 +39,30 @@ pub(crate) const VISIBILITY: Field = Field::new(
     "visibility",
     Kind::Enumeration(SchemaGenerator::subschema_for::<Named<KeyVisibility>>),
     "Whether the key may be shown to clients; secret when it is unset.",
-);
+)
+.restricting(&[]);
 /// The lifetime of the key.
 pub(crate) const TTL: Field = Field::new(
     "ttl",
     Kind::Text(None),
     "How long the key lives, from 1s to 315360000s: seconds (`86400s`), a Go duration (`1h30m`), or with the units `d`, \
      `w`, `mo` and `y` (`1y6mo`).",
-);
+)
+.restricting(&[("expire", "ttl"), ("expiry", "ttl"), ("expiration", "ttl")]);
 /// How often the key may be verified.
 pub(crate) const RATE_LIMIT_POLICY: Field = Field::new(
     "rate_limit_policy",
     Kind::Object(&POLICY),
     "How often the key may be verified.",
-);
+)
+.restricting(&[]);
 /// From where the key may be used.
 pub(crate) const IP_RESTRICTION: Field = Field::new(
     "ip_restriction",
     Kind::Object(&RESTRICTION),
     "From where the key may be used.",
-);
+)
+.restricting(&[("allowed_cidrs", "ip_restriction.allowed_cidrs")]);
 /// The id that makes a request idempotent.
 pub(crate) const REQUEST_ID: Field = Field::new(
     "request_id",
@@ -76,7 +81,7 @@ pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field 
         entries_max: limits::AUDIENCES,
         chars_max: Some(limits::AUDIENCE_CHARS),
     };
-    Field::new(name, kind, about)
+    Field::new(name, kind, about).restricting(&[])
 }
 /// The credential that a request is about.
 pub(crate) const CREDENTIAL: Field = Field::new(
@@ -133,7 +138,8 @@ pub(crate) const ALLOWED_CIDRS: Field = Field::new(
         chars_max: None,
     },
     "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
-);
+)
+.restricting(&[("cidrs", "allowed_cidrs")]);
 static RESTRICTION: Object = Object {
     name: "IPRestriction",
     about: "From where a key may be used.",

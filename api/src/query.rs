@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
-use crate::percent;
+use crate::{json, percent};
 
 /// The type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Parameter {
     }
 }
 
-/// The value of `parameter`, decoded once; a `+` is a space. `None` when it is absent or empty.
+/// The value of `parameter`, whose name may also be in lowerCamelCase, decoded once; a `+` is a
+/// space. `None` when it is absent or empty.
 /// Other parameters are ignored.
 ///
 /// # Errors
@@ -92,7 +93,10 @@ fn values<'a>(query: &'a str, name: &'static str) -> impl Iterator<Item = &'a st
     query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(move |(other, _)| percent::decode(other).is_some_and(|other| other == name))
+        .filter(move |(other, _)| {
+            let is_it = |other: &str| other == name || json::is_camel_case_of(other, name);
+            percent::decode(other).is_some_and(|other| is_it(&other))
+        })
         .map(|(_, value)| value)
 }
 
@@ -165,5 +169,16 @@ mod tests {
             assert_eq!(error.status(), 400);
             assert!(error.to_string().starts_with("f: is "), "{query}: {error}");
         }
+    }
+
+    #[test]
+    fn a_name_has_two_spellings() {
+        const TWO_WORDS: Parameter = Parameter::text("two_words", "");
+        for query in ["two_words=1", "twoWords=1", "two%57ords=1"] {
+            let value = parameter(query, &TWO_WORDS);
+            assert_eq!(value, Ok(Some(Cow::Borrowed("1"))), "{query}");
+        }
+        assert!(parameter("two_words=1&twoWords=1", &TWO_WORDS).is_err());
+        assert_eq!(parameter("TwoWords=1&twowords=1", &TWO_WORDS), Ok(None));
     }
 }

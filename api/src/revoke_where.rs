@@ -1,7 +1,7 @@
 //! Bulk revocations: `POST /v2alpha1/admin/apiKeys:revokeWhere`.
 //!
 //! A condition that is misread would revoke the wrong keys. The reader is therefore stricter than
-//! others: it rejects empty and unknown conditions instead of skipping them.
+//! others: it rejects empty and unknown conditions, and `null`, instead of skipping them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,32 +17,38 @@ const ACTOR_ID: Field = Field::new(
     "actor_id",
     Kind::Text(Some(limits::ACTOR_ID_CHARS)),
     "Keys of this actor.",
-);
+)
+.restricting(&[]);
 const PREFIX: Field = Field::new(
     "prefix",
     Kind::Text(Some(limits::PREFIX_CHARS)),
     "Keys that were issued under this prefix. Imported keys and keys that were issued by older releases have none.",
-);
+)
+.restricting(&[]);
 const CREATED_BEFORE: Field = Field::new(
     "created_before",
     Kind::Text(None),
     "Keys that were created before this instant (RFC 3339).",
-);
+)
+.restricting(&[]);
 const SCOPE: Field = Field::new(
     "scope",
     Kind::Text(Some(limits::SCOPE_CHARS)),
     "Keys that have this scope.",
-);
+)
+.restricting(&[]);
 const METADATA: Field = Field::new(
     "metadata",
     Kind::FreeObject,
     "Keys whose metadata has all of these members; their values are texts.",
-);
+)
+.restricting(&[]);
 const DRY_RUN: Field = Field::new(
     "dry_run",
     Kind::Boolean,
     "Whether the keys are only counted.",
-);
+)
+.restricting(&[]);
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
@@ -88,6 +94,11 @@ pub enum Effect {
 /// 400, naming the field, when the body breaks the contract.
 pub fn parse_request(body: &[u8]) -> Result<RevokeWhereRequest, ApiError> {
     let mut fields = json::parse_whole(body, &REQUEST)?;
+    for field in [ACTOR_ID, PREFIX, CREATED_BEFORE, SCOPE, METADATA, DRY_RUN] {
+        if fields.is_null(field) {
+            return Err(fields.invalid(field, "must not be null; leave it out if it is not meant"));
+        }
+    }
     let matcher = Matcher {
         actor_id: condition(&mut fields, ACTOR_ID, limits::ACTOR_ID_CHARS)?,
         prefix: condition(&mut fields, PREFIX, limits::PREFIX_CHARS)?,
@@ -226,7 +237,7 @@ mod tests {
             effect: Effect::Count,
         };
         assert_eq!(parse_request(body.as_bytes()), Ok(wanted));
-        let alone = parse_request(br#"{"scope":"s","actor_id":null,"dry_run":null}"#);
+        let alone = parse_request(br#"{"scope":"s","reason":null}"#);
         let alone = alone.expect("one condition is enough");
         assert_eq!(alone.matcher.scope, text("s"));
         assert_eq!(alone.effect, Effect::Revoke);
@@ -235,7 +246,7 @@ mod tests {
 
     #[test]
     fn nothing_is_skipped_that_would_end_more_keys() {
-        for body in ["", "{}", r#"{"reason":null}"#, r#"{"actor_id":null}"#] {
+        for body in ["", "{}", r#"{"reason":null}"#] {
             assert!(message(body).contains("at least one of"), "{body}");
         }
         let long = format!(r#"{{"scope":"{}"}}"#, "x".repeat(limits::SCOPE_CHARS + 1));
@@ -245,8 +256,33 @@ mod tests {
         );
         for (body, field) in [
             (
-                r#"{"actor":"a","scope":"s"}"#,
+                r#"{"owner":"a","scope":"s"}"#,
                 "the body has a field that is not known here; there are actor_id, prefix, ",
+            ),
+            (r#"{"actor":"a","scope":"s"}"#, "actor_id: "),
+            (r#"{"scopes":["s"],"prefix":"p"}"#, "scope: "),
+            (r#"{"dryrun":true,"scope":"s"}"#, "dry_run: "),
+            (
+                r#"{"actor_id":null,"scope":"s"}"#,
+                "actor_id: must not be null",
+            ),
+            (
+                r#"{"actorId":null,"scope":"s"}"#,
+                "actor_id: must not be null",
+            ),
+            (r#"{"prefix":null,"scope":"s"}"#, "prefix: must not be null"),
+            (
+                r#"{"created_before":null,"scope":"s"}"#,
+                "created_before: must not be null",
+            ),
+            (r#"{"scope":null,"prefix":"p"}"#, "scope: must not be null"),
+            (
+                r#"{"metadata":null,"scope":"s"}"#,
+                "metadata: must not be null",
+            ),
+            (
+                r#"{"dry_run":null,"scope":"s"}"#,
+                "dry_run: must not be null",
             ),
             (r#"{"actor_id":"","scope":"s"}"#, "actor_id: "),
             (r#"{"prefix":"","scope":"s"}"#, "prefix: "),

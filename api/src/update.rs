@@ -39,6 +39,8 @@ const fn wrapper(name: &'static str) -> Field {
         Kind::Object(&CHANGES),
         "The new values, instead of here.",
     )
+    // A mask clears what the body leaves out, so a body that is not read clears restrictions.
+    .restricting(&[])
 }
 
 /// The resource within one of the [`WRAPPERS`].
@@ -130,7 +132,9 @@ fn mask(query: &str) -> Result<Option<Vec<Changeable>>, ApiError> {
     let mut listed = Vec::new();
     for (index, path) in text.split(',').enumerate() {
         let path = path.trim();
-        let known = CHANGEABLE.iter().find(|(field, _)| field.name == path);
+        let is_named =
+            |field: Field| field.name == path || json::is_camel_case_of(path, field.name);
+        let known = CHANGEABLE.iter().find(|(field, _)| is_named(*field));
         let &(_, changeable) = known.ok_or_else(|| {
             let allowed = CHANGEABLE.map(|(field, _)| field.name).join(", ");
             let message = format!("path {} must be one of {allowed}", index + 1);
@@ -216,10 +220,11 @@ mod tests {
 
     #[test]
     fn a_mask_decides_what_changes() {
-        let table: [(&str, &[&str]); 5] = [
+        let table: [(&str, &[&str]); 6] = [
             ("update_mask=name", &["name"]),
             ("update_mask=scopes%2Cname", &["name", "scopes"]),
             ("update_mask=name,+scopes+,name", &["name", "scopes"]),
+            ("updateMask=ipRestriction", &["ip_restriction"]),
             ("x=1&update_mask=metadata", &["metadata"]),
             (ALL, &CHANGEABLE.map(|(field, _)| field.name)),
         ];
@@ -229,6 +234,36 @@ mod tests {
         }
         // A field that is not listed is not read, so its type does not matter.
         assert!(parse(r#"{"name":"n","scopes":7}"#, "update_mask=name").is_ok());
+    }
+
+    #[test]
+    fn a_misspelt_restriction_does_not_clear_the_restriction() {
+        for body in [
+            r#"{"ip_restriction":{"allowed_cidr":["10.0.0.0/8"]}}"#,
+            r#"{"ip_restriction":{"cidrs":["10.0.0.0/8"]}}"#,
+            r#"{"ip_restrictions":{"allowed_cidrs":["10.0.0.0/8"]}}"#,
+            r#"{"allowed_cidrs":["10.0.0.0/8"]}"#,
+            r#"{"issued_api_keys":{"ip_restriction":{"allowed_cidrs":["10.0.0.0/8"]}}}"#,
+            r#"{"issued_api_key":{"ip_restrict":{"allowed_cidrs":["10.0.0.0/8"]}}}"#,
+            r#"{"importedApiKey":{"ipRestriction":{"allowedCidr":["10.0.0.0/8"]}}}"#,
+        ] {
+            for query in [ALL, "update_mask=ip_restriction", ""] {
+                let error = parse(body, query).expect_err(body);
+                assert_eq!(error.status(), 400);
+                if !query.contains("name") {
+                    assert!(error.to_string().contains("did you mean "), "{error}");
+                }
+            }
+        }
+        // A resource as the server shows it is no misspelling, in either spelling.
+        let shown = r#"{"issuedApiKey":{"keyId":"k","actorId":"a","status":"KEY_STATUS_ACTIVE",
+            "visibility":"KEY_VISIBILITY_SECRET","createTime":"t","expire_time":"t","lastUsedTime":"t",
+            "ipRestriction":{"allowedCidrs":["10.0.0.0/8"]},"revocation_reason":1}}"#;
+        let changes = parse(shown, "").expect("changes");
+        assert_eq!(changed(&changes), ["ip_restriction"]);
+        assert_eq!(changes.allowed_cidrs.map(|blocks| blocks.len()), Some(1));
+        let both = r#"{"issued_api_key":{"ip_restriction":{},"ipRestriction":{}}}"#;
+        assert_eq!(parse(both, "").expect_err(both).status(), 400);
     }
 
     #[test]
@@ -258,7 +293,7 @@ mod tests {
             "update_mask=name,",
             "update_mask=,",
             "update_mask=Name",
-            "update_mask=rateLimitPolicy",
+            "update_mask=RateLimitPolicy",
             "update_mask=metadata.hush",
             "update_mask=issued_api_key.name",
             "update_mask=name%00",

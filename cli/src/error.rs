@@ -14,6 +14,8 @@ use talos_node::NodeError;
 use talos_proxy::ProxyError;
 use talos_server::ServerError;
 
+use crate::printable::printable;
+
 /// Why a command failed. Each message is one line on standard error, for the person at the
 /// terminal.
 #[derive(Debug, thiserror::Error)]
@@ -186,11 +188,12 @@ fn has(format: Option<u32>) -> String {
 }
 
 impl CliError {
-    /// The text for standard error. Each line begins with the name of the program.
+    /// The text for standard error. Each line begins with the name of the program. Control
+    /// characters are escaped: a part may come from the server.
     pub(crate) fn report(&self) -> String {
         self.to_string()
             .lines()
-            .map(|line| format!("talos: {line}"))
+            .map(|line| format!("talos: {}", printable(line)))
             .collect::<Vec<_>>()
             .join("\n")
     }

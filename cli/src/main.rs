@@ -15,6 +15,7 @@ mod keys;
 mod macaroon;
 mod migrate;
 mod output;
+mod printable;
 mod progress;
 mod proxy;
 mod serve;
@@ -37,6 +38,7 @@ use crate::error::CliError;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    serve::process::make_files_private();
     // On bad usage clap prints to standard error and exits with 2; for help and version it exits
     // with 0.
     let arguments = Arguments::parse();

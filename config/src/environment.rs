@@ -1,13 +1,15 @@
 //! Environment variables: `TALOS_` and the path of a key in upper case, with `_` for `.`. A list is
-//! one variable with commas, or one variable for each item: `_0`, `_1`, ….
+//! one variable with commas, or one variable for each item: `_0`, `_1`, …. A variable of a secret
+//! may instead end in `_FILE` and name a file that holds the value.
 
 use std::collections::BTreeMap;
 
 use crate::assignment::Assignment;
 use crate::error::Problem;
 use crate::input::Input;
-use crate::key::Key;
+use crate::key::{Key, Sensitivity};
 use crate::keys::KEYS;
+use crate::secret_file;
 use crate::suggestion::suggest;
 
 const PREFIX: &str = "TALOS_";
@@ -28,49 +30,94 @@ pub(crate) fn read(
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for key in KEYS {
-        let variable = key.variable();
-        let whole = ours.remove(&variable);
-        let items = if key.is_list() {
-            take_items(&mut ours, &variable)
-        } else {
-            Vec::new()
-        };
-        match (whole, items.is_empty()) {
-            (Some(_), false) => problems.push(Problem {
-                place: variable.clone(),
+        match take(&mut ours, key) {
+            Ok(None) => {}
+            Ok(Some((place, input))) => found.push(Assignment { key, place, input }),
+            Err((place, message)) => problems.push(Problem {
+                place,
                 key: key.path.to_owned(),
-                message: format!("set both as {variable} and item by item; use only one of them"),
+                message,
             }),
-            (Some(text), true) if key.is_list() => {
-                found.push(Assignment {
-                    key,
-                    place: variable,
-                    input: Input::Many(split(&text)),
-                });
-            }
-            (Some(text), true) => found.push(Assignment {
-                key,
-                place: variable,
-                input: Input::One(text),
-            }),
-            (None, false) => found.push(Assignment {
-                key,
-                place: variable,
-                input: Input::Many(items),
-            }),
-            (None, true) => {}
         }
     }
     problems.extend(ours.keys().map(|name| unknown(name)));
     (found, problems)
 }
 
-/// Removes `NAME_0`, `NAME_1`, … up to the first gap. Variables after a gap stay and are reported
-/// as unknown.
-fn take_items(ours: &mut BTreeMap<String, String>, variable: &str) -> Vec<String> {
-    (0..)
-        .map_while(|index: usize| ours.remove(&format!("{variable}_{index}")))
-        .collect()
+/// Removes the variables of `key`. Returns the place of its value, and the value; an error is the
+/// place and what is wrong.
+fn take(
+    ours: &mut BTreeMap<String, String>,
+    key: &'static Key,
+) -> Result<Option<(String, Input)>, (String, String)> {
+    let variable = key.variable();
+    let file_variable = match key.sensitivity {
+        Sensitivity::Secret => format!("{variable}{}", secret_file::SUFFIX),
+        Sensitivity::Public => String::new(),
+    };
+    let whole = ours.remove(&variable);
+    let file = ours.remove(&file_variable);
+    let items = if key.is_list() {
+        take_items(ours, &variable, key.sensitivity)?
+    } else {
+        Vec::new()
+    };
+    let twice = |other: &str| {
+        let message = format!("set both as {variable} and {other}; use only one of them");
+        Err((variable.clone(), message))
+    };
+    let (place, input) = match (whole, file, items.is_empty()) {
+        (None, None, true) => return Ok(None),
+        (Some(_), Some(_), _) => return twice(&format!("as {file_variable}")),
+        (Some(_), None, false) => return twice("item by item"),
+        (None, Some(_), false) => {
+            let message = "set both as a whole and item by item; use only one of them";
+            return Err((file_variable, message.to_owned()));
+        }
+        (Some(text), None, true) if key.is_list() => (variable, Input::Many(split(&text))),
+        (Some(text), None, true) => (variable, Input::One(text)),
+        (None, None, false) => (variable, Input::Many(items)),
+        (None, Some(path), true) => {
+            let read = if key.is_list() {
+                secret_file::read_list(&path).map(Input::Many)
+            } else {
+                secret_file::read(&path).map(Input::One)
+            };
+            let input = read.map_err(|message| (file_variable.clone(), message))?;
+            (file_variable, input)
+        }
+    };
+    Ok(Some((place, input)))
+}
+
+/// Removes `NAME_0`, `NAME_1`, … up to the first gap; of a secret, each may be `NAME_0_FILE`
+/// instead. Variables after a gap stay and are reported as unknown.
+fn take_items(
+    ours: &mut BTreeMap<String, String>,
+    variable: &str,
+    sensitivity: Sensitivity,
+) -> Result<Vec<String>, (String, String)> {
+    let mut items = Vec::new();
+    loop {
+        let name = format!("{variable}_{}", items.len());
+        let file_name = format!("{name}{}", secret_file::SUFFIX);
+        let path = match sensitivity {
+            Sensitivity::Secret => ours.remove(&file_name),
+            Sensitivity::Public => None,
+        };
+        items.push(match (ours.remove(&name), path) {
+            (None, None) => return Ok(items),
+            (Some(text), None) => text,
+            (None, Some(path)) => {
+                secret_file::read(&path).map_err(|message| (file_name, message))?
+            }
+            (Some(_), Some(_)) => {
+                let message =
+                    format!("set both as {name} and as {file_name}; use only one of them");
+                return Err((name, message));
+            }
+        });
+    }
 }
 
 fn split(text: &str) -> Vec<String> {

@@ -117,7 +117,9 @@ impl Kind {
     /// What is allowed, as a noun phrase.
     pub(crate) fn allowed(self) -> String {
         let prefix = |max: usize| format!("1 to {max} letters, digits or underscores");
-        let secret = format!("at least {SECRET_CHARACTERS_MIN} characters");
+        let secret = format!(
+            "at least {SECRET_CHARACTERS_MIN} characters, none of them a control character"
+        );
         match self {
             Self::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
             Self::PowerOfTwo { max, .. } => format!("a power of two from 1 to {max}"),

@@ -25,6 +25,7 @@ mod load;
 mod replication;
 mod retired_issuer;
 mod scalar;
+mod secret_file;
 mod settings;
 mod signing_keys;
 mod suggestion;

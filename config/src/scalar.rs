@@ -7,6 +7,9 @@ use talos_model::Secret;
 
 /// The fewest characters of a secret: 32 hex digits still carry 128 bits.
 pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
+/// The fewest different characters of a secret. It refuses placeholders such as `xxxx…`; random
+/// secrets have more.
+const SECRET_DIFFERENT_MIN: usize = 4;
 /// The most characters of a text.
 pub(crate) const TEXT_CHARACTERS_MAX: usize = 255;
 
@@ -48,13 +51,76 @@ pub(crate) fn prefix(text: &str, characters_max: usize) -> Result<String, String
     Err("not a prefix".to_owned())
 }
 
-/// A secret of at least [`SECRET_CHARACTERS_MIN`] characters.
+/// A secret of at least [`SECRET_CHARACTERS_MIN`] characters, none of them a control character, and
+/// not only a few of them over and over.
 pub(crate) fn secret(text: &str) -> Result<Secret, String> {
-    match text.chars().count() {
-        0 => Err("empty".to_owned()),
-        characters if characters < SECRET_CHARACTERS_MIN => {
-            Err(format!("only {characters} characters"))
+    let characters = text.chars().count();
+    if characters == 0 {
+        return Err("empty".to_owned());
+    }
+    if text.ends_with(['\n', '\r']) {
+        // It would be a part of the secret, and without it all keys would be void.
+        return Err(
+            "ends with a line break; remove it, for instance with printf %s instead of echo"
+                .to_owned(),
+        );
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character".to_owned());
+    }
+    if characters < SECRET_CHARACTERS_MIN {
+        return Err(format!("only {characters} characters"));
+    }
+    let mut different: Vec<char> = text.chars().collect();
+    different.sort_unstable();
+    different.dedup();
+    if different.len() < SECRET_DIFFERENT_MIN {
+        return Err(format!(
+            "only {} different characters, so it can be guessed; make one with `openssl rand -hex 32`",
+            different.len()
+        ));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_long_printable_and_various() {
+        let good = "0123456789abcdef0123456789abcdef";
+        for text in [
+            good,
+            "correct horse battery staple, and more",
+            &"abcd".repeat(8),
+            &"äöüß".repeat(8),
+        ] {
+            assert!(
+                secret(text).is_ok_and(|secret| secret.expose() == text),
+                "{text}"
+            );
         }
-        _ => Ok(Secret::new(text.to_owned())),
+        for (text, problem) in [
+            (String::new(), "empty"),
+            (good[1..].to_owned(), "only 31 characters"),
+            (format!("{good}\n"), "ends with a line break"),
+            (format!("{good}\r\n"), "ends with a line break"),
+            (format!("\n{good}"), "has a control character"),
+            (format!("{good}\0"), "has a control character"),
+            (format!("{good}\t{good}"), "has a control character"),
+            (format!("{good}\u{7f}"), "has a control character"),
+            (format!("{good}\u{9b}"), "has a control character"),
+            ("x".repeat(64), "only 1 different characters"),
+            (" ".repeat(64), "only 1 different characters"),
+            ("ab".repeat(64), "only 2 different characters"),
+            ("ab-".repeat(64), "only 3 different characters"),
+        ] {
+            let error = secret(&text).err();
+            assert!(
+                error.is_some_and(|error| error.starts_with(problem)),
+                "{text:?}: {problem}"
+            );
+        }
     }
 }

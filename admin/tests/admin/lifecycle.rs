@@ -77,6 +77,37 @@ fn a_key_from_issue_to_revocation() {
 }
 
 #[test]
+fn no_cache_stores_an_answer_with_a_secret() {
+    let harness = Harness::new();
+    let body = every_field().to_string();
+    let issued = harness.call("POST", ISSUED_KEYS, &body);
+    let key_id = issued.body["issued_api_key"]["key_id"]
+        .as_str()
+        .expect("an id");
+    let short = harness.call("POST", "/keys", &body);
+    let macaroon = json!({"algorithm": "TOKEN_ALGORITHM_MACAROON", "ttl": "60s"});
+    let derived = harness.call(
+        "POST",
+        &format!("/keys/{key_id}/derive"),
+        &macaroon.to_string(),
+    );
+    let rotated = harness.call("POST", &format!("{ISSUED_KEYS}/{key_id}:rotate"), "{}");
+    for (answer, has_secret) in [
+        (&issued, issued.body["secret"].is_string()),
+        (&short, short.body["key"].is_string()),
+        (&rotated, rotated.body["secret"].is_string()),
+        (&derived, derived.body["token"]["token"].is_string()),
+    ] {
+        assert!(has_secret, "{answer:?}");
+        assert_eq!(
+            answer.header("Cache-Control"),
+            Some("no-store"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn both_paths_revoke_with_every_reason() {
     let harness = Harness::new();
     let bodies = [

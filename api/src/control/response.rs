@@ -35,6 +35,17 @@ impl ControlResponse {
             rest: None,
         }
     }
+
+    /// An answer with a JSON body that has a credential. No cache on the way may store it (RFC 9111
+    /// §5.2.2.5).
+    #[must_use]
+    pub fn with_secret(status: u16, body: Vec<u8>) -> Self {
+        let mut response = Self::json(status, body);
+        response
+            .headers
+            .push(("Cache-Control", "no-store".to_owned()));
+        response
+    }
 }
 
 /// The part of a body that is sent chunk by chunk.

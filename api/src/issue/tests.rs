@@ -305,3 +305,89 @@ fn the_secret_is_shown_once() {
     let names: Vec<_> = replay.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["issued_api_key"]);
 }
+
+#[test]
+fn misspelt_restrictions_are_rejected_with_a_suggestion() {
+    for (name, meant) in [
+        ("ip_restrictions", "ip_restriction"),
+        ("ip_restrction", "ip_restriction"),
+        ("IP_RESTRICTION", "ip_restriction"),
+        ("ip-restriction", "ip_restriction"),
+        ("ipRestrictions", "ip_restriction"),
+        ("ip", "ip_restriction"),
+        ("\\u0069p_restrictions", "ip_restriction"),
+        ("allowed_cidr", "ip_restriction.allowed_cidrs"),
+        ("allowedCidrs", "ip_restriction.allowed_cidrs"),
+        ("rate_limit", "rate_limit_policy"),
+        ("rateLimitPolicys", "rate_limit_policy"),
+        ("rate_limit_plicy", "rate_limit_policy"),
+        ("expire", "ttl"),
+        ("expires_at", "ttl"),
+        ("expireTime", "ttl"),
+        ("expiration", "ttl"),
+        ("exp", "ttl"),
+        ("TTL", "ttl"),
+        ("ttl_seconds", "ttl"),
+        ("tll", "ttl"),
+        ("scope", "scopes"),
+        ("scpoes", "scopes"),
+        ("visiblity", "visibility"),
+        ("visib", "visibility"),
+    ] {
+        for value in ["{}", "null", "\"1h\""] {
+            let body = format!(r#"{{"name":"n","actor_id":"a","{name}":{value}}}"#);
+            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None).expect_err(name);
+            assert_eq!(error.status(), 400, "{name}");
+            let wanted = format!("did you mean {meant}?");
+            assert!(error.to_string().ends_with(&wanted), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn other_unknown_names_are_skipped() {
+    for name in [
+        "title",
+        "tag",
+        "tags",
+        "url",
+        "id",
+        "key_id",
+        "type",
+        "status",
+        "description",
+        "labels",
+        "create_time",
+        "update_time",
+        "last_used_time",
+        "issuer",
+        "secret",
+        "permissions",
+        "x",
+        "",
+        "@type",
+        "tenant",
+        "network_id",
+        "revocation_reason",
+        "rate_limit_remaining",
+    ] {
+        let body = format!(r#"{{"name":"n","actor_id":"a","{name}":[1]}}"#);
+        assert!(
+            parse_request(body.as_bytes(), TenantId::SINGLE, None).is_ok(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn both_spellings_are_read() {
+    let body = br#"{"name":"n","actorId":"a","rateLimitPolicy":{"quota":1,"window":"60s"},
+        "ipRestriction":{"allowedCidrs":["10.0.0.0/8"]},"requestId":"r"}"#;
+    let key = parse_request(body, TenantId::SINGLE, None).expect("a key");
+    assert_eq!(key.actor_id, "a");
+    assert_eq!(key.request_id.as_deref(), Some("r"));
+    assert!(key.rate_limit.is_some());
+    assert_eq!(key.allowed_cidrs.len(), 1);
+    let both = br#"{"name":"n","actor_id":"a","actorId":"a"}"#;
+    assert!(parse_request(both, TenantId::SINGLE, None).is_err());
+}

@@ -17,14 +17,20 @@ use crate::limits;
 /// 400 when the body breaks one of the rules of [`json`](crate::json).
 pub(crate) fn parse<'a>(body: &'a [u8], object: &'static Object) -> Result<Fields<'a>, ApiError> {
     let Some(text) = object_text(body)? else {
-        return Ok(Fields::top(Vec::new(), object));
+        return Ok(Fields::empty(object));
     };
+    let fields = read(text, object)?;
+    fields.refuse_misspelt()?;
+    Ok(fields)
+}
+
+fn read<'a>(text: &'a str, object: &'static Object) -> Result<Fields<'a>, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let entries = KnownFields(object)
+    let known = KnownFields(object)
         .deserialize(&mut deserializer)
-        .and_then(|entries| deserializer.end().map(|()| entries))
+        .and_then(|known| deserializer.end().map(|()| known))
         .map_err(|error| invalid(&error))?;
-    Ok(Fields::top(entries, object))
+    Ok(Fields::of_known(String::new(), object, known))
 }
 
 /// Reads a body like [`parse`], but rejects fields that `object` does not declare.
@@ -35,10 +41,11 @@ pub(crate) fn parse_whole<'a>(
     body: &'a [u8],
     object: &'static Object,
 ) -> Result<Fields<'a>, ApiError> {
-    let fields = parse(body, object)?;
     let Some(text) = object_text(body)? else {
-        return Ok(fields);
+        return Ok(Fields::empty(object));
     };
+    let fields = read(text, object)?;
+    fields.refuse_misspelt()?;
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(text).map_err(|error| invalid(&error))?;
     if members.keys().any(|name| object.kind(name).is_none()) {

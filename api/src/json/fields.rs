@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::object::{FREE, Field, Kind, Object};
-use super::value::Json;
+use super::value::{Json, Known, Misspelt, known};
 use crate::error::ApiError;
 use crate::names::Enumeration;
 use crate::render;
@@ -16,16 +16,53 @@ pub(crate) struct Fields<'a> {
     /// The fields that may be read.
     object: &'static Object,
     entries: Vec<(Cow<'a, str>, Json<'a>)>,
+    misspelt: Option<Misspelt>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of the top object.
-    pub(super) fn top(entries: Vec<(Cow<'a, str>, Json<'a>)>, object: &'static Object) -> Self {
+    /// The fields of an empty body.
+    pub(super) fn empty(object: &'static Object) -> Self {
+        Self::of_known(String::new(), object, Known::default())
+    }
+
+    /// The fields of the object at `path`.
+    pub(super) fn of_known(path: String, object: &'static Object, known: Known<'a>) -> Self {
         Self {
-            path: String::new(),
+            path,
             object,
-            entries,
+            entries: known.entries,
+            misspelt: known.misspelt,
         }
+    }
+
+    /// The fields of an object within the body.
+    fn within(
+        path: String,
+        object: &'static Object,
+        entries: Vec<(Cow<'a, str>, Json<'a>)>,
+    ) -> Result<Self, ApiError> {
+        match known(object, entries) {
+            Some(known) => Ok(Self::of_known(path, object, known)),
+            None => Err(ApiError::invalid_field(
+                path.trim_end_matches('.'),
+                "has a field in both of its spellings; use one of them",
+            )),
+        }
+    }
+
+    /// Rejects an object with a name that resembles a restricting field.
+    ///
+    /// # Errors
+    /// 400 with a suggestion. The name is not repeated; it may be anything.
+    pub(crate) fn refuse_misspelt(&self) -> Result<(), ApiError> {
+        let Some((field, meant)) = self.misspelt else {
+            return Ok(());
+        };
+        let message = format!(
+            "the body has an unknown field of a similar name, which would restrict nothing; did you mean {}{meant}?",
+            self.path
+        );
+        Err(self.invalid(field, &message))
     }
 
     /// The path of a field in the body, such as `rate_limit_policy.quota`.
@@ -51,6 +88,12 @@ impl<'a> Fields<'a> {
         let mut entries = self.entries.iter();
         let (_, value) = entries.find(|(name, _)| name == field.name)?;
         Some(value).filter(|value| **value != Json::Null)
+    }
+
+    /// Whether the field is there and `null`.
+    pub(crate) fn is_null(&self, field: Field) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|(name, value)| name == field.name && *value == Json::Null)
     }
 
     /// Whether the field is there and not `null`.
@@ -122,16 +165,18 @@ impl<'a> Fields<'a> {
         let is_object = |kind| matches!(kind, Kind::Object(_) | Kind::FreeObject);
         match self.take(field, is_object) {
             None => Ok(None),
-            Some(Json::Object(entries)) => Ok(Some(Fields {
-                path: format!("{}.", self.path_of(field)),
-                object,
-                entries,
-            })),
+            Some(Json::Object(entries)) => {
+                let path = format!("{}.", self.path_of(field));
+                let fields = Fields::within(path, object, entries)?;
+                fields.refuse_misspelt()?;
+                Ok(Some(fields))
+            }
             Some(other) => Err(self.invalid(field, &wrong_type("an object", &other))),
         }
     }
 
-    /// A list of objects; an absent field and `null` are the empty list.
+    /// A list of objects; an absent field and `null` are the empty list. Each object is accepted or
+    /// rejected for itself, so the caller calls [`Fields::refuse_misspelt`] on it.
     pub(crate) fn objects(&mut self, field: Field) -> Result<Vec<Fields<'a>>, ApiError> {
         let Some(Kind::Objects { of, .. }) = self.object.kind(field.name) else {
             return Ok(Vec::new());
@@ -144,11 +189,10 @@ impl<'a> Fields<'a> {
             }
         };
         let object = |(index, item)| match item {
-            Json::Object(entries) => Ok(Fields {
-                path: format!("{}.", self.path_of_entry(field, index)),
-                object: of,
-                entries,
-            }),
+            Json::Object(entries) => {
+                let path = format!("{}.", self.path_of_entry(field, index));
+                Fields::within(path, of, entries)
+            }
             other => Err(self.invalid_entry(field, index, &wrong_type("an object", &other))),
         };
         items.into_iter().enumerate().map(object).collect()

@@ -3,6 +3,8 @@
 
 use schemars::{Schema, SchemaGenerator};
 
+use super::spelling::is_camel_case_of;
+
 /// One object of a request.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -23,6 +25,10 @@ pub(crate) struct Field {
     pub(crate) is_required: bool,
     /// The description of the field.
     pub(crate) about: &'static str,
+    /// Whether its absence allows more. A similar name is then rejected instead of skipped.
+    pub(crate) is_restricting: bool,
+    /// Other names that mean this field, each with the path to write instead.
+    pub(crate) resembles: &'static [(&'static str, &'static str)],
 }
 
 /// The type of a field.
@@ -62,8 +68,13 @@ pub(super) static FREE: Object = Object {
 impl Object {
     /// The kind of a field; `None` when the object has no such field.
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
-        let field = self.fields.iter().find(|field| field.name == name);
-        field.map(|field| field.kind)
+        self.field(name).map(|field| field.kind)
+    }
+
+    /// The field that has this name in one of its two spellings.
+    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
+        let is_named = |field: &&Field| field.name == name || is_camel_case_of(name, field.name);
+        self.fields.iter().find(is_named)
     }
 }
 
@@ -75,6 +86,21 @@ impl Field {
             kind,
             is_required: false,
             about,
+            is_restricting: false,
+            resembles: &[],
+        }
+    }
+
+    /// Makes the field one whose absence allows more. `resembles` are other names that mean it,
+    /// each with the path to write instead.
+    pub(crate) const fn restricting(
+        self,
+        resembles: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self {
+            is_restricting: true,
+            resembles,
+            ..self
         }
     }
 

@@ -8,7 +8,8 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Number;
 
-use super::object::Object;
+use super::misspelt;
+use super::object::{Field, Object};
 
 /// One JSON value. Objects keep the order of their names.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,11 +36,21 @@ impl Json<'_> {
     }
 }
 
+/// A name that resembles a restricting field: the field, and what to write instead.
+pub(super) type Misspelt = (Field, &'static str);
+
+/// The fields of an object, and the first misspelt name.
+#[derive(Default)]
+pub(super) struct Known<'a> {
+    pub(super) entries: Vec<(Cow<'a, str>, Json<'a>)>,
+    pub(super) misspelt: Option<Misspelt>,
+}
+
 /// Reads the top object: keeps the known names with their values and skips the others.
 pub(super) struct KnownFields(pub(super) &'static Object);
 
 impl<'de> DeserializeSeed<'de> for KnownFields {
-    type Value = Vec<(Cow<'de, str>, Json<'de>)>;
+    type Value = Known<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -47,24 +58,56 @@ impl<'de> DeserializeSeed<'de> for KnownFields {
 }
 
 impl<'de> Visitor<'de> for KnownFields {
-    type Value = Vec<(Cow<'de, str>, Json<'de>)>;
+    type Value = Known<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::with_capacity(self.0.fields.len());
+        let mut known = Known {
+            entries: Vec::with_capacity(self.0.fields.len()),
+            misspelt: None,
+        };
         while let Some(Name(name)) = map.next_key()? {
-            if self.0.kind(&name).is_some() {
-                entries.push((name, map.next_value()?));
-                refuse_last_if_repeated(&entries)?;
+            if let Some(field) = self.0.field(&name) {
+                known
+                    .entries
+                    .push((Cow::Borrowed(field.name), map.next_value()?));
+                refuse_last_if_repeated(&known.entries)?;
             } else {
+                known.misspelt = known.misspelt.or_else(|| misspelt::meant(self.0, &name));
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(entries)
+        Ok(known)
     }
+}
+
+/// The fields of an object within the body. `None` when a field occurs in both spellings.
+pub(super) fn known<'a>(
+    object: &'static Object,
+    mut entries: Vec<(Cow<'a, str>, Json<'a>)>,
+) -> Option<Known<'a>> {
+    let mut misspelt = None;
+    for (name, _) in &mut entries {
+        match object.field(name) {
+            Some(field) => *name = Cow::Borrowed(field.name),
+            None => misspelt = misspelt.or_else(|| misspelt::meant(object, name)),
+        }
+    }
+    let is_once = |field: &Field| {
+        entries
+            .iter()
+            .filter(|(name, _)| name == field.name)
+            .count()
+            < 2
+    };
+    object
+        .fields
+        .iter()
+        .all(is_once)
+        .then_some(Known { entries, misspelt })
 }
 
 /// Compares the last name with all others. Only the few known names come here.

@@ -3,19 +3,19 @@
 //! Guarantees:
 //! - The file exists only if the whole backup is in it, synced and checked. A failure leaves at
 //!   most `FILE.partial`, which the next attempt replaces.
-//! - Only its owner can read the file, because it contains keys, actors and metadata.
+//! - Only its owner can read the file, because it contains keys, actors and metadata. What lies at
+//!   `FILE.partial` is never written to: it may be a link, or readable by others (`partial.rs`).
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use talos_engine::backup::{BackupError, BackupReader, Checked};
 
-use super::report;
+use super::{partial, report};
 use crate::client::Client;
 use crate::console::Console;
 use crate::error::CliError;
@@ -40,7 +40,8 @@ impl CreateArguments {
             path: path.display().to_string(),
             source,
         };
-        if self.output.exists() {
+        // A link counts as the file, even if it leads nowhere.
+        if self.output.symlink_metadata().is_ok() {
             let source = io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 "the file exists; name another one",
@@ -50,7 +51,7 @@ impl CreateArguments {
         let mut name = OsString::from(&self.output);
         name.push(".partial");
         let partial = PathBuf::from(name);
-        let mut file = open(&partial).map_err(|source| failed(&partial, source))?;
+        let mut file = partial::create(&partial).map_err(|source| failed(&partial, source))?;
         let checked = match receive(client, &mut file, console) {
             Ok(checked) => checked,
             Err(stopped) => {
@@ -64,6 +65,7 @@ impl CreateArguments {
         };
         let kept = file
             .sync_all()
+            .and_then(|()| partial::check_is_at(&file, &partial))
             .and_then(|()| fs::rename(&partial, &self.output))
             .and_then(|()| sync_directory(&self.output));
         kept.map_err(|source| failed(&self.output, source))?;
@@ -76,24 +78,6 @@ impl CreateArguments {
 enum Stopped {
     Server(CliError),
     File(io::Error),
-}
-
-fn open(partial: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(partial)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(io::Error::other("another backup is being written to it"));
-        }
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    file.set_len(0)?;
-    Ok(file)
 }
 
 fn receive(client: &Client, file: &mut File, console: &Console<'_>) -> Result<Checked, Stopped> {

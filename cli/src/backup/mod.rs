@@ -1,6 +1,7 @@
 //! `talos backup …`: creates, verifies and restores backups.
 
 mod create;
+mod partial;
 mod report;
 mod restore;
 mod verify;

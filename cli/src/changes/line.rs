@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::output::printable;
+use crate::printable::{printable, printable_json};
 
 /// The format of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,7 +49,7 @@ impl<'a> Line<'a> {
     /// The line, with a line feed.
     pub(super) fn text(&self, format: Format) -> String {
         match format {
-            Format::Json => format!("{}\n", self.data),
+            Format::Json => format!("{}\n", printable_json(self.data)),
             Format::Table => {
                 let change: Value = serde_json::from_str(self.data).unwrap_or_default();
                 let paths = [

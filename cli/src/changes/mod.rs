@@ -29,6 +29,7 @@ use self::events::{Events, Item};
 use self::line::{Format, Line};
 use crate::client::{Client, url_encoded};
 use crate::error::CliError;
+use crate::printable::printable;
 
 /// The server sends a heartbeat every 15 seconds. After three times that, the connection is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -163,7 +164,7 @@ fn write_all(
             }
             Ok(Message::Remark(remark)) => {
                 // A remark that cannot be written does not stop the command.
-                let _ = writeln!(io::stderr(), "talos: {remark}");
+                let _ = writeln!(io::stderr(), "talos: {}", printable(&remark));
             }
             Ok(Message::Failed(error)) => return Err(error),
             Err(RecvTimeoutError::Timeout) if is_closed(&io::stdout()) => return Ok(()),

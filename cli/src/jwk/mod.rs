@@ -12,6 +12,7 @@ use self::generate::GenerateArguments;
 pub(crate) use self::key::Jwk;
 use crate::client::Client;
 use crate::error::CliError;
+use crate::printable::printable_json;
 
 /// `talos jwk`.
 #[derive(Debug, Subcommand)]
@@ -29,7 +30,8 @@ impl JwkCommand {
             Self::Generate(generate) => generate.run(out),
             Self::Get => {
                 let answer = Client::new(endpoint)?.get("/v2alpha1/derivedKeys/jwks.json")?;
-                writeln!(out, "{:#}", answer.json).map_err(CliError::Terminal)
+                let text = format!("{:#}", answer.json);
+                writeln!(out, "{}", printable_json(&text)).map_err(CliError::Terminal)
             }
         }
     }

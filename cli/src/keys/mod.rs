@@ -41,6 +41,7 @@ use crate::client::{Answer, Client};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::output::{self, FORMATS, Format, Output, Presentation};
+use crate::printable::printable;
 
 /// `talos keys`.
 #[derive(Debug, Args)]
@@ -235,6 +236,7 @@ impl KeysCommand {
         self.write(console, &list::output(&answer))?;
         if let Some(token) = list::next_page(&answer).filter(|_| !self.quiet) {
             // In JSON the token is part of the result, too.
+            let token = printable(token);
             let _ = writeln!(console.remarks, "There are more keys: --page-token {token}");
         }
         Ok(ExitCode::SUCCESS)

@@ -8,9 +8,10 @@ use std::io::Write;
 use serde_json::Value;
 
 pub(crate) use self::format::{FORMATS, Format};
-pub(crate) use self::table::{Table, printable};
+pub(crate) use self::table::Table;
 use crate::client::Answer;
 use crate::error::CliError;
+use crate::printable::{printable, printable_json};
 
 /// The forms in which an answer can be written.
 pub(crate) struct Output<'a> {
@@ -56,10 +57,15 @@ pub(crate) fn write(
         Presentation::Essence => output
             .essence
             .iter()
-            .try_for_each(|line| writeln!(out, "{line}")),
+            .try_for_each(|line| writeln!(out, "{}", printable(line))),
         Presentation::Whole(Format::Table) => output.table.write(out),
-        Presentation::Whole(Format::Json) => writeln!(out, "{}", one_line(output.answer)),
-        Presentation::Whole(Format::JsonPretty) => writeln!(out, "{:#}", output.answer.json),
+        Presentation::Whole(Format::Json) => {
+            writeln!(out, "{}", printable_json(&one_line(output.answer)))
+        }
+        Presentation::Whole(Format::JsonPretty) => {
+            let text = format!("{:#}", output.answer.json);
+            writeln!(out, "{}", printable_json(&text))
+        }
         Presentation::Whole(Format::Yaml) => out.write_all(yaml(&output.answer.json)?.as_bytes()),
         Presentation::Whole(Format::Selected(selector)) => {
             let selected = selector.select(&output.answer.json);
@@ -71,7 +77,7 @@ pub(crate) fn write(
             }
             selected
                 .iter()
-                .try_for_each(|value| writeln!(out, "{value}"))
+                .try_for_each(|value| writeln!(out, "{}", printable_json(&value.to_string())))
         }
     };
     written
@@ -174,6 +180,31 @@ mod tests {
             report.contains("sercet") && report.contains(r#""secret":"s""#),
             "{report}"
         );
+    }
+
+    #[test]
+    fn no_format_writes_control_characters() {
+        let name = "\u{1b}[2J\u{7f}\u{85}\u{9b}31m";
+        let json = json!({"name": name, "list": [name]});
+        for format in [
+            "table",
+            "json",
+            "json-pretty",
+            "yaml",
+            "jsonpath=$.name",
+            "jsonpointer=/list",
+        ] {
+            let text = written(&json, &json.to_string(), format).expect("written");
+            let is_bad = |c: char| c.is_control() && c != '\n';
+            assert!(!text.contains(is_bad), "{format}: {text:?}");
+            if format == "yaml" {
+                assert_eq!(
+                    serde_saphyr::from_str::<Value>(&text).expect("YAML"),
+                    json,
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

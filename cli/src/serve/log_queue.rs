@@ -15,6 +15,8 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, Sender};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::log_line::{self, Escapes};
+
 /// The capacity of the queue. With about 300 bytes a line, this is a little more than a megabyte.
 const LINES_MAX: usize = 4096;
 /// The size of one write to standard error, in bytes.
@@ -27,6 +29,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct LogQueue {
     sender: Sender<Entry>,
     dropped: Arc<AtomicU64>,
+    escapes: Escapes,
 }
 
 #[derive(Debug)]
@@ -38,19 +41,23 @@ enum Entry {
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `output`. It ends when the last clone of the queue is
-    /// dropped.
+    /// Starts the thread that writes to `output`. Control characters in a line are escaped in the
+    /// manner of `escapes`. The thread ends when the last clone of the queue is dropped.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(output: impl Write + Send + 'static, escapes: Escapes) -> io::Result<Self> {
         let (sender, receiver) = channel::bounded(LINES_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&dropped);
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_lines(&receiver, output, &seen))?;
-        Ok(Self { sender, dropped })
+        Ok(Self {
+            sender,
+            dropped,
+            escapes,
+        })
     }
 
     /// Waits until everything that is queued now is written, but not much longer than
@@ -75,7 +82,8 @@ impl LogQueue {
 /// Every call is one whole line, because the formatter writes a line with one call.
 impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.sender.try_send(Entry::Line(line.to_vec())).is_err() {
+        let entry = Entry::Line(log_line::escaped(line, self.escapes).into_owned());
+        if self.sender.try_send(entry).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -155,7 +163,7 @@ mod tests {
     fn gated() -> (LogQueue, Sender<()>, Receiver<Vec<u8>>) {
         let (open_gate, open) = channel::unbounded();
         let (written, lines) = channel::unbounded();
-        let queue = LogQueue::start(Gate { open, written }).expect("a thread");
+        let queue = LogQueue::start(Gate { open, written }, Escapes::Text).expect("a thread");
         (queue, open_gate, lines)
     }
 

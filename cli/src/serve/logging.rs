@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use talos_config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::log_line::Escapes;
 use super::log_queue::LogQueue;
 
 /// Starts logging for the whole process. Before the process ends, wait for the returned queue.
@@ -12,7 +13,13 @@ use super::log_queue::LogQueue;
 /// # Errors
 /// When the system has no thread left.
 pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
-    let queue = LogQueue::start(io::stderr())?;
+    let has_colours = log.format == LogFormat::Text && io::stderr().is_terminal();
+    let escapes = match log.format {
+        LogFormat::Json => Escapes::Json,
+        LogFormat::Text if has_colours => Escapes::ColouredText,
+        LogFormat::Text => Escapes::Text,
+    };
+    let queue = LogQueue::start(io::stderr(), escapes)?;
     let level = match log.level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -29,7 +36,7 @@ pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
     // An error means that a logger exists already, which then takes the lines.
     let _ = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => lines.with_ansi(has_colours).try_init(),
     };
     Ok(queue)
 }

@@ -9,6 +9,7 @@
 
 mod development;
 mod fleet;
+mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;

@@ -1,8 +1,17 @@
 //! Limits of the process.
 
+use rustix::fs::Mode;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask,
 };
+
+/// Makes new files of this process readable for their owner only, those of the database too. The
+/// Unix socket gets its mode when it is bound.
+pub(crate) fn make_files_private() {
+    let others = Mode::RWXG | Mode::RWXO;
+    let before = umask(others);
+    umask(before | others);
+}
 
 /// Disables core dumps, which would contain secrets. A limit of 0 prevents files; a collector
 /// ignores the limit, so the process is also made undumpable.

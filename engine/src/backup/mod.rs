@@ -15,7 +15,7 @@ mod reader;
 mod restore;
 
 #[cfg(test)]
-pub(crate) use format::frame as frame_of;
+pub(crate) use format::{Body, decode, encode, frame as frame_of};
 pub use maker::BackupMaker;
 pub use reader::{BackupReader, Checked};
 pub use restore::{RestoreError, Restored, Since, restore};

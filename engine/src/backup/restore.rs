@@ -2,7 +2,9 @@
 //!
 //! Nothing is written before the whole backup was checked and the log is known to continue from it.
 //! The database is a replica until the last step, and a replica's database does not open as a
-//! primary. So an interrupted restore never leaves a database that serves.
+//! primary. So an interrupted restore never leaves a database that serves. The checksums of a
+//! backup show only that it is what was written, so the restored database is opened as a server
+//! would open it before the restore is reported as done. A failed restore leaves nothing.
 
 use std::fs;
 use std::io::{Read, Seek};
@@ -73,12 +75,20 @@ pub enum RestoreError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The new database rejected a part of the backup or a change.
-    #[error("the restored database rejected a part: {source}; remove {} and try again", path.display())]
+    #[error("the restored database rejected a part: {source}; nothing is left of it in {}", path.display())]
     Refused {
         /// The new directory.
         path: PathBuf,
         /// Why.
         source: FollowError,
+    },
+    /// A server could not use the restored database: the backup is not what a server wrote.
+    #[error(
+        "the restored database is not usable: {what}; nothing is left of it. Use another backup"
+    )]
+    Unusable {
+        /// What is wrong.
+        what: String,
     },
 }
 
@@ -108,33 +118,99 @@ pub fn restore<R: Read + Seek>(
         Since::Unknown => None,
     };
     must_be_empty(to)?;
+    let existed = to.exists();
     backup.rewind().map_err(BackupError::Io)?;
-    let engine = Engine::open_as(options(to, head), Mode::Replica)?;
+    let built = build(&mut backup, to, &checked, log, &mut progress);
+    let restored = built.and_then(|restored| check_opens(to, &restored).map(|()| restored));
+    match &restored {
+        // Another process works there.
+        Ok(_) | Err(RestoreError::Open(OpenError::InUse { .. })) => {}
+        Err(_) => clear(to, existed),
+    }
+    restored
+}
+
+/// Makes the database.
+fn build<R: Read>(
+    backup: &mut R,
+    to: &Path,
+    checked: &Checked,
+    log: Option<ContinuingLog<'_>>,
+    progress: &mut impl FnMut(u64),
+) -> Result<Restored, RestoreError> {
+    let engine = Engine::open_as(options(to, &checked.head), Mode::Replica)?;
+    let filled = fill(&engine, backup, to, checked, log, progress);
+    engine.shutdown();
+    filled
+}
+
+fn fill<R: Read>(
+    engine: &Engine,
+    backup: &mut R,
+    to: &Path,
+    checked: &Checked,
+    log: Option<ContinuingLog<'_>>,
+    progress: &mut impl FnMut(u64),
+) -> Result<Restored, RestoreError> {
     let refused = |source| RestoreError::Refused {
         path: to.to_owned(),
         source,
     };
-    let mut reader = BackupReader::open(&mut backup)?;
-    install(&engine, &mut reader, refused, &mut progress)?;
+    let mut reader = BackupReader::open(backup)?;
+    install(engine, &mut reader, refused, progress)?;
     let mut changes = 0;
     if let Some(continuing) = &log {
         let known = continuing.log.epochs();
         if known.newest() >= checked.head.epochs.newest() {
             engine.adopt(known.clone()).map_err(refused)?;
         }
-        changes = continuing.replay(&engine, refused)?;
+        changes = continuing.replay(engine, refused)?;
     }
     // The last step: only a complete database may become a primary.
     engine.promote(None).map_err(refused)?;
-    let restored = Restored {
+    Ok(Restored {
         changes,
         position: engine.committed(),
         epoch: engine.standing().epochs.newest().0,
         acknowledged: log.and_then(|continuing| continuing.log.lost_acknowledged()),
-        backup: checked,
-    };
+        backup: checked.clone(),
+    })
+}
+
+/// Opens the database as a server does, with all checks of an opening.
+fn check_opens(to: &Path, restored: &Restored) -> Result<(), RestoreError> {
+    let unusable = |what| RestoreError::Unusable { what };
+    let engine = Engine::open_as(options(to, &restored.backup.head), Mode::Primary)
+        .map_err(|error| unusable(error.to_string()))?;
+    let position = engine.committed();
     engine.shutdown();
-    Ok(restored)
+    if position == restored.position {
+        Ok(())
+    } else {
+        Err(unusable(format!(
+            "it ends with change {position} instead of {}",
+            restored.position
+        )))
+    }
+}
+
+/// Removes what a failed restore has made. What cannot be removed stays; it does not serve, and the
+/// next restore names it.
+fn clear(to: &Path, existed: bool) {
+    if !existed {
+        let _ = fs::remove_dir_all(to);
+        return;
+    }
+    for entry in fs::read_dir(to).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let _ = match entry.file_type() {
+            Ok(kind) if kind.is_dir() && entry.file_name() != "lost+found" => {
+                fs::remove_dir_all(path)
+            }
+            Ok(kind) if !kind.is_dir() => fs::remove_file(path),
+            _ => Ok(()),
+        };
+    }
 }
 
 fn install<R: Read>(

@@ -14,6 +14,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
+use crate::storage::private;
 
 /// The format that this release writes, and the newest one that it reads.
 pub const FORMAT: u32 = 1;
@@ -35,7 +36,7 @@ pub struct Directory {
 
 impl Directory {
     /// Locks the directory. Creates a missing one, takes an empty one, and otherwise checks that it
-    /// holds a database of a known format.
+    /// holds a database of a known format. Then only the owner may enter it.
     pub fn claim(root: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Directory {
             path: root.to_owned(),
@@ -64,6 +65,7 @@ impl Directory {
             let content = format!("{MAGIC}{FORMAT}\n");
             write_durably(root, FORMAT_FILE, content.as_bytes()).map_err(failed)?;
         }
+        private::tighten(root);
         Ok(Self {
             root: root.to_owned(),
             _lock: lock,

@@ -9,6 +9,7 @@ mod error;
 mod format;
 mod index;
 mod journal;
+mod private;
 mod record_reader;
 mod retention;
 mod rocks;

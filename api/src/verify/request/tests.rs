@@ -178,3 +178,22 @@ fn both_readers_agree() {
     }
     assert!(read_in_place > 20_000, "{read_in_place}");
 }
+
+#[test]
+fn a_misspelt_expectation_is_rejected() {
+    for name in [
+        "expected_audience",
+        "expectedAudience",
+        "audiences_expected",
+        "expected",
+    ] {
+        let body = format!(r#"{{"credential":"a","{name}":["b"]}}"#);
+        let wanted = (name != "audiences_expected").then_some(Reason::BadRequest);
+        assert_eq!(reason(body.as_bytes()), wanted, "{name}");
+    }
+    let request = parse_request(br#"{"credential":"a","expectedAudiences":["b"]}"#);
+    let request = request
+        .map_err(|error| error.to_string())
+        .map(|request| request.expected_audiences);
+    assert_eq!(request, Ok(vec![Cow::Borrowed("b")]));
+}

@@ -3,8 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::io::Cursor;
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
-use crate::backup::{BackupMaker, BackupReader, RestoreError, Restored, Since, restore};
+use crate::backup::{
+    BackupMaker, BackupReader, Body, RestoreError, Restored, Since, decode, encode, frame_of,
+    restore,
+};
 use crate::{OldLogError, SnapshotError};
 
 fn backup_of(engine: &Engine) -> Vec<u8> {
@@ -183,9 +188,80 @@ fn parts_that_are_missing_repeated_or_of_another_backup_are_found() {
         .position(|some| some == b"xxxxxxxx")
         .unwrap();
     other[at] = b'y';
-    let other = crate::backup::frame_of(&other[8..]);
+    let other = frame_of(&other[8..]);
     let mut altered = all.clone();
     altered[1] = &other;
     let error = judge(&[&[magic], altered.as_slice()].concat()).unwrap_err();
     assert!(error.to_string().contains("closing sum"), "{error}");
+}
+
+/// The same backup with the last part of its rows altered, and checksums that fit.
+fn altered(backup: &[u8], alter: impl Fn(&mut CopyChunk)) -> Vec<u8> {
+    let begins = frames(backup);
+    let mut bytes = backup[..begins[0]].to_vec();
+    for pair in begins.windows(2) {
+        let mut body = decode(&backup[pair[0] + 8..pair[1]]).unwrap();
+        match &mut body {
+            Body::Rows(chunk) if chunk.end == CopyEnd::Last => alter(chunk),
+            Body::End(counts, digest) => {
+                counts.rows = rows_of(&bytes);
+                *digest = Sha256::digest(&bytes).into();
+            }
+            Body::Head(_) | Body::Rows(_) => {}
+        }
+        bytes.extend(frame_of(&encode(&body).unwrap()));
+    }
+    bytes
+}
+
+/// How many rows there are in the frames of a backup without its end.
+fn rows_of(bytes: &[u8]) -> u64 {
+    let begins = frames(bytes);
+    let rows = begins
+        .windows(2)
+        .map(|pair| match decode(&bytes[pair[0] + 8..pair[1]]).unwrap() {
+            Body::Rows(chunk) => chunk.rows.len() as u64,
+            Body::Head(_) | Body::End(..) => 0,
+        });
+    rows.sum()
+}
+
+/// An earlier change than the last one: between the two, the log has a gap.
+fn add_early_change(chunk: &mut CopyChunk) {
+    let mut row = chunk.rows.last().unwrap().clone();
+    let first = row.key.len() - 1;
+    row.key[first] = 1;
+    let last = chunk.rows.len() - 1;
+    chunk.rows.insert(last, row);
+}
+
+#[test]
+fn a_restored_database_that_does_not_open_is_an_error_and_leaves_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let engine = open(&at("old"));
+    for name in ["a", "b", "c", "d"] {
+        issue_new(&engine, name);
+    }
+    let backup = backup_of(&engine);
+    let same = altered(&backup, |_| ());
+    assert_eq!(same, backup);
+    restored(&same, &at("same"), Since::Unknown).unwrap();
+    let bad = altered(&backup, add_early_change);
+    let checked = BackupReader::open(bad.as_slice()).and_then(BackupReader::check);
+    assert!(checked.is_ok(), "its checksums fit: {checked:?}");
+    let new = at("new");
+    let error = restored(&bad, &new, Since::Unknown).err().unwrap();
+    assert!(matches!(error, RestoreError::Unusable { .. }), "{error}");
+    assert!(!new.exists());
+    fs::create_dir_all(new.join("lost+found")).unwrap();
+    let error = restored(&bad, &new, Since::Unknown).err().unwrap();
+    assert!(error.to_string().contains("Use another backup"), "{error}");
+    let left: Vec<_> = fs::read_dir(&new)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["lost+found"]);
+    // The directory is as good as before.
+    restored(&backup, &new, Since::Unknown).unwrap();
 }
