@@ -10,10 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod basis;
 mod batch_import;
 mod body_stream;
+mod bounds;
 mod change_notifier;
 mod changes;
+mod client;
 mod context;
 mod delete;
 mod derive;
@@ -25,6 +28,7 @@ mod get;
 mod import;
 mod issue;
 mod jwks;
+mod lane;
 mod limits;
 mod list;
 pub mod metrics;

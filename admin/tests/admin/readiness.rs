@@ -42,6 +42,7 @@ fn a_node_far_behind_is_alive_and_not_ready() {
     let behind = || {
         Arc::new(SingleNode {
             ready: Err(ApiError::service_unavailable("far behind")),
+            ..SingleNode::new()
         })
     };
     let unready = ask(&harness, behind(), "/health/ready");

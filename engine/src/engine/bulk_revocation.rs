@@ -37,9 +37,9 @@ impl Engine {
         )
     }
 
-    /// How many revocations of many keys are under way, for tests that wait for them.
-    #[cfg(test)]
-    pub(crate) fn bulk_revocations_in_force(&self) -> usize {
+    /// The number of bulk revocations in force. Takes no lock.
+    #[must_use]
+    pub fn bulk_revocations_in_force(&self) -> usize {
         self.verifier.bulk_revocations().len()
     }
 
