@@ -33,6 +33,7 @@ mod limits;
 mod list;
 pub mod metrics;
 mod metrics_listener;
+mod metrics_places;
 mod panic_guard;
 mod queue;
 mod revoke;

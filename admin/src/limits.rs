@@ -76,8 +76,13 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream pauses before it reads again, when the engine has too many reads.
 pub(crate) const BUSY_REST: Duration = Duration::from_millis(100);
 
-/// Connections that the metrics listener serves at the same time. A scraper needs one.
-pub(crate) const METRICS_CONNECTIONS: u32 = 64;
+/// Connections that the metrics listener serves at the same time. A scraper needs one. A further
+/// one takes the place of another.
+pub(crate) const METRICS_CONNECTIONS: usize = 64;
+/// Of these, the connections from one address.
+pub(crate) const METRICS_PER_ADDRESS: usize = 16;
+/// Of these, the connections that get a page of metrics.
+pub(crate) const METRICS_PAGES: usize = 48;
 /// How long a client of the metrics listener may take to send a head.
 pub(crate) const METRICS_HEAD: Duration = Duration::from_secs(5);
 /// The largest head that the metrics listener reads, in bytes. The HTTP library needs at least half
@@ -94,3 +99,6 @@ pub(crate) const METRICS_ACCEPT_REST: Duration = Duration::from_millis(200);
 // here, before any work is done.
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);
+
+const _: () = assert!(METRICS_PER_ADDRESS < METRICS_CONNECTIONS);
+const _: () = assert!(METRICS_PAGES < METRICS_CONNECTIONS);
