@@ -93,8 +93,8 @@ impl Deletions {
         }
     }
 
-    /// The newest change, up to `head`, that the absence of a key may rest on. Call it after the key
-    /// was looked for.
+    /// The newest change, up to `head`, that the absence of a key may rest on. Call it after
+    /// looking for the key.
     pub(crate) fn newest(&self, head: Position, key: &RecordKey) -> Sequence {
         let mut known = self.lock();
         known.enter(head);

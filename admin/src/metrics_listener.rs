@@ -2,8 +2,8 @@
 //! scraper reaches it.
 //!
 //! It guarantees that the number of connections and the duration of each are bounded, whatever the
-//! client does; that no client can keep another out (see [`crate::metrics_places`]); that a scrape and an API request never wait for each other; and that a stop lets
-//! responses in progress finish.
+//! client does; that no client can keep another out (see [`crate::metrics_places`]); that a scrape
+//! and an API request never wait for each other; and that a stop lets responses in progress finish.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
