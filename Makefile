@@ -63,6 +63,7 @@ sdk-python: setup
 
 lint: setup
 	cargo fmt --all --check
+	@scripts/lint-prose
 	@scripts/lint-dependencies
 	$(cargo) clippy --release --workspace --all-targets -- --deny warnings
 	cargo clippy --release --package talos-cells --features shuttle --all-targets -- --deny warnings

@@ -1,7 +1,8 @@
-//! Cells by key and proofs by credential, within one budget of bytes.
+//! The cache: cells by key and proofs by credential, within one memory budget.
 //!
-//! Guarantees: look-ups take no lock and wait for nobody; no cached key older than one whose [`KeyCache::publish`] has returned is
-//! found (see `talos_cells`); memory stays within the budget up to what is inserted between two steps of the clock's hand.
+//! Guarantees: look-ups take no lock and never block. After [`KeyCache::publish`] has returned, no
+//! look-up finds an older cached key (see `talos_cells`). Memory exceeds the budget by no more than
+//! what is inserted between two steps of the clock's hand.
 
 use std::ptr;
 use std::sync::Arc;
@@ -15,39 +16,39 @@ use crate::cached_key::CachedKey;
 use crate::cached_token::CachedToken;
 use crate::limits::{CACHE_BYTES_PER_SLOT, SWEEP_BUCKETS, SWEEPS_MAX};
 
-/// What a proof leads to: the cell; its cached key, or the facts of a token; and the beginning of the answer. The rest of that comes while
-/// it is copied.
-const PROOF_REACH: PrefetchSizes = [size_of::<KeyCell>(), size_of::<CachedKey>(), 256];
+/// What a proof leads to: the cell; its cached key, or a cached token; and the first bytes of the
+/// answer. The processor fetches the rest of the answer while it is copied.
+const PROOF_PREFETCH: PrefetchSizes = [size_of::<KeyCell>(), size_of::<CachedKey>(), 256];
 const _: () = assert!(size_of::<CachedToken>() <= size_of::<CachedKey>());
 
 /// The newest known cached key of one key.
 pub type KeyCell = Cell<RecordKey, CachedKey>;
 
-/// What was found out about a credential that is ours, known by its digest alone.
+/// The result of proving a credential, stored under the credential's digest alone.
 #[derive(Clone, Debug)]
 pub struct Proven {
     /// See [`talos_credentials::proof_digest`].
     pub digest: [u8; 32],
-    /// The keyring under which it was proven.
+    /// The generation of the keyring under which it was proven.
     pub generation: u64,
-    /// From this instant in milliseconds on it has to be proven again, whatever its record says.
+    /// The proof is void from this time on, in Unix milliseconds, whatever the record says.
     pub not_after_ms: i64,
-    /// What it says itself, if it is a derived token.
+    /// The facts of the token, if the credential is a derived token.
     pub token: Option<Arc<CachedToken>>,
 }
 
-/// That a credential is the credential of a key, or a token that was derived from it.
+/// A proof: the credential belongs to a key, or is a token derived from one.
 #[derive(Debug)]
 pub struct Proof {
-    /// What was found out.
+    /// The result of proving it.
     pub proven: Proven,
-    /// The cell of its key; `None` for a token that does not end with its key.
+    /// The cell of its key. `None` for a token that is not checked against its key.
     pub cell: Option<Arc<KeyCell>>,
     referenced: AtomicBool,
 }
 
 impl Proof {
-    /// Keeps the proof and its cell from the next round of eviction.
+    /// Marks the proof and its cell as used, so that the next round of eviction spares them.
     pub fn touch(&self) {
         if !self.referenced.load(Ordering::Relaxed) {
             self.referenced.store(true, Ordering::Relaxed);
@@ -62,17 +63,17 @@ impl Entry for Proof {
     fn retire(&self, _: &Budget, _: &Guard) {}
 
     fn take_reference(&self) -> bool {
-        // A proof of a detached cell is of no use, however often it was asked for.
+        // A proof of a detached cell is useless, however often it was used.
         let is_detached = self.cell.as_ref().is_some_and(|cell| cell.is_detached());
         self.referenced.swap(false, Ordering::Relaxed) && !is_detached
     }
 
     fn bytes(&self) -> usize {
-        self.proven.token.as_ref().map_or(0, |facts| facts.bytes())
+        self.proven.token.as_ref().map_or(0, |token| token.bytes())
     }
 }
 
-/// See the module.
+/// Cells and proofs, within one memory budget.
 pub struct KeyCache {
     cells: Table<KeyCell>,
     proofs: Table<Proof>,
@@ -80,11 +81,11 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// A cache of at most `bytes`, the slots of its tables included.
+    /// A cache of at most `bytes` bytes, including the slots of its tables.
     pub fn new(bytes: usize) -> Self {
         let slots = bytes / CACHE_BYTES_PER_SLOT;
         let cells = Table::with_slots(slots);
-        let proofs = Table::with_prefetch_hints(slots, PROOF_REACH);
+        let proofs = Table::with_prefetch_hints(slots, PROOF_PREFETCH);
         let budget = Budget::new(bytes.saturating_sub(cells.slot_bytes() + proofs.slot_bytes()));
         Self {
             cells,
@@ -96,29 +97,31 @@ impl KeyCache {
     /// The proof of the credential with this digest.
     pub fn proof<'g>(&'g self, digest: &[u8; 32], guard: &'g Guard) -> Option<Found<'g, Proof>> {
         self.proofs.find(hash_of(digest), guard, |proof| {
-            same(&proof.proven.digest, digest)
+            equal(&proof.proven.digest, digest)
         })
     }
 
-    /// How many proofs there are.
+    /// The number of proofs.
     pub fn proofs(&self) -> usize {
         self.proofs.len()
     }
 
-    /// Starts to fetch the place of the proof of the credential with this digest.
-    pub fn fetch_place(&self, digest: &[u8; 32]) {
-        self.proofs.fetch_place(hash_of(digest));
+    /// Starts to fetch the bucket of the proof with this digest.
+    pub fn prefetch_bucket(&self, digest: &[u8; 32]) {
+        self.proofs.prefetch_bucket(hash_of(digest));
     }
 
-    /// Starts to fetch that proof and what it leads to, once the place has arrived.
-    pub fn fetch_proof(&self, digest: &[u8; 32]) {
-        self.proofs.fetch_entries(hash_of(digest));
+    /// Starts to fetch the proof with this digest and what it leads to. Call it when the bucket has
+    /// arrived.
+    pub fn prefetch_proof(&self, digest: &[u8; 32]) {
+        self.proofs.prefetch_entries(hash_of(digest));
     }
 
-    /// Notes where a proof led to, for the next one who asks: to this cached key of its cell, or to what the token says itself. Of
-    /// the tokens of one key each has its own facts, while the cached key of the key is at hand.
-    pub fn note(found: &Found<'_, Proof>, cached: Option<&CachedKey>) {
-        let Some(foresight) = found.prefetch else {
+    /// Notes for the next look-up what a proof led to: the cell with this cached key, or the token.
+    /// With several tokens of one key, each token's own facts are noted: they share the cached key,
+    /// which is then likely to be in the processor's cache.
+    pub fn note_prefetch(found: &Found<'_, Proof>, cached: Option<&CachedKey>) {
+        let Some(hints) = found.prefetch else {
             return;
         };
         let proof = found.entry;
@@ -131,16 +134,16 @@ impl KeyCache {
             (None, Some(cached)) => (ptr::from_ref(cached).addr(), cached.body()),
             (None, None) => return,
         };
-        foresight.note([cell, facts, body.as_ptr().addr()]);
+        hints.note([cell, facts, body.as_ptr().addr()]);
     }
 
-    /// The cell of `key`, whose hash is `hash`.
+    /// The cell of `key`; `hash` is the hash of the key.
     pub fn cell(&self, key: &RecordKey, hash: u64, guard: &Guard) -> Option<Arc<KeyCell>> {
         self.cells
             .get(hash, guard, |cell| cell.key() == key && !cell.is_detached())
     }
 
-    /// Whether a cached key of `key` is there for which `wanted` holds.
+    /// Whether there is a cached key of `key` for which `wanted` holds.
     pub fn has(
         &self,
         key: &RecordKey,
@@ -154,7 +157,8 @@ impl KeyCache {
         self.cells.find(hash, guard, is_wanted).is_some()
     }
 
-    /// Links a new, vacant cell for `key`. Only what is read from storage *after* this may be offered to it.
+    /// Links a new, vacant cell for `key`. Offer to it only what is read from storage *after* this
+    /// call.
     pub fn link(&self, key: RecordKey, hash: u64, guard: &Guard) -> Arc<KeyCell> {
         let cell = Arc::new(KeyCell::vacant(key));
         self.cells
@@ -163,12 +167,12 @@ impl KeyCache {
         cell
     }
 
-    /// Offers a cached key that was read after `cell` was linked; the newest cached key stays.
+    /// Offers a cached key that was read after `cell` was linked. The newest cached key stays.
     pub fn offer(&self, cell: &KeyCell, cached: CachedKey, guard: &Guard) {
         cell.offer(cached, &self.budget, guard);
     }
 
-    /// Brings a change that is durable to every cell of its key.
+    /// Publishes a durable change to every cell of its key.
     pub fn publish(
         &self,
         key: &RecordKey,
@@ -186,8 +190,8 @@ impl KeyCache {
         );
     }
 
-    /// Remembers that a credential is proven, and that `cell` is the one of its key.
-    pub fn remember(&self, proven: Proven, cell: Option<Arc<KeyCell>>, guard: &Guard) {
+    /// Stores the proof of a credential whose key has the cell `cell`.
+    pub fn insert_proof(&self, proven: Proven, cell: Option<Arc<KeyCell>>, guard: &Guard) {
         let hash = hash_of(&proven.digest);
         let proof = Proof {
             proven,
@@ -199,7 +203,8 @@ impl KeyCache {
         self.shrink(guard);
     }
 
-    /// Forgets everything. What was read from storage before is then offered to cells that nobody finds.
+    /// Removes all cells and proofs. A reader that read storage before this offers its value to a
+    /// cell that no look-up finds.
     pub fn clear(&self, guard: &Guard) {
         self.cells.clear(&self.budget, guard);
         self.proofs.clear(&self.budget, guard);
@@ -211,7 +216,7 @@ impl KeyCache {
     }
 
     fn shrink(&self, guard: &Guard) {
-        // More than one sweep only where entries are large and therefore far apart.
+        // More than one sweep is needed only if entries are large and therefore far apart.
         for _ in 0..SWEEPS_MAX {
             if !self.budget.is_exceeded() {
                 return;
@@ -222,8 +227,8 @@ impl KeyCache {
     }
 }
 
-/// Whether two digests are one, in a time that does not depend on where they differ.
-fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+/// Whether two digests are equal, in constant time.
+fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let (one, _) = one.as_chunks::<8>();
     let (other, _) = other.as_chunks::<8>();
     let differences = one
@@ -234,7 +239,7 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     differences.ct_eq(&0).into()
 }
 
-/// A digest is uniform already; its first bytes serve as the hash.
+/// A digest is uniform, so its first bytes serve as the hash.
 fn hash_of(digest: &[u8; 32]) -> u64 {
     digest
         .first_chunk()

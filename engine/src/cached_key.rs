@@ -1,4 +1,4 @@
-//! A record as verification needs it: the few facts that are checked on every request, and the answer.
+//! A cached key: a record reduced to what every verification checks, and the rendered answer.
 
 use std::mem;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::last_used::NextRecording;
 use crate::limiter::Meter;
 use crate::render::RenderBody;
 
-/// What verifications go by at one moment. It only ever moves on: of two, the later one has the greater generation, or the same
-/// and bulk revocations that have come as far or farther.
+/// The keyring and the bulk revocations that verifications use at one moment. A later value has a
+/// greater generation; or the same generation, and bulk revocations that are as new or newer.
 #[derive(Debug)]
 pub struct Current {
-    /// Rises with every change of secrets, prefixes or issuer, and with every history of changes that begins. Whatever was made
-    /// under another generation is void.
+    /// Rises when secrets, prefixes or issuer change, and when the node has installed a full copy.
+    /// Proofs and cached keys of another generation are void.
     pub generation: u64,
     /// The bulk revocations in force.
     pub bulk_revocations: BulkRevocations,
@@ -28,16 +28,16 @@ pub struct Current {
     pub keyring: Arc<Keyring>,
 }
 
-/// Whether there is anything left to check.
+/// The state of the key, its expiry aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Live,
     Revoked,
-    /// The record is deleted; the cached key keeps older ones from coming back.
+    /// The record is deleted; this cached key keeps older ones from coming back.
     Forgotten,
 }
 
-/// See the module.
+/// A record as verification needs it. Immutable, except that it counts uses of the key.
 #[derive(Debug)]
 pub struct CachedKey {
     sequence: Sequence,
@@ -55,7 +55,8 @@ pub struct CachedKey {
 }
 
 impl CachedKey {
-    /// The cached key of `record`, read at `now` under `bulk_revocations` and as these make it, with its answer rendered under `current`.
+    /// The cached key of `record`. The record was read at `now` under `bulk_revocations`, and has
+    /// their effect. The answer is rendered under `current`.
     pub fn new(
         record: &Record,
         bulk_revocations: &BulkRevocations,
@@ -90,7 +91,7 @@ impl CachedKey {
         }
     }
 
-    /// What is left of a record that was deleted by the change that `record` carries.
+    /// What remains of a key that the change with this `record` deleted.
     pub fn forgotten(record: &Record, current: &Current, now: UnixMillis) -> Self {
         Self {
             sequence: record.sequence,
@@ -111,7 +112,7 @@ impl CachedKey {
         }
     }
 
-    /// The same cached key, which counts what it lets pass if it has a policy and anything to let pass.
+    /// This cached key with a meter, if it has a rate limit and is live.
     pub fn metered(self, meter: impl FnOnce(RateLimitPolicy) -> Meter) -> Self {
         let policy = self.rate_limit.filter(|_| self.state == State::Live);
         Self {
@@ -125,7 +126,8 @@ impl CachedKey {
         &self.body
     }
 
-    /// The last change that it takes account of: the one that made it, or a bulk revocation that it was compared with.
+    /// The last change that it reflects: the one that wrote the record, or a bulk revocation that
+    /// it was compared with.
     pub fn sequence(&self) -> Sequence {
         self.facts.compared
     }
@@ -135,18 +137,19 @@ impl CachedKey {
         self.state == State::Forgotten
     }
 
-    /// KeyCounter what the cached key lets pass.
+    /// Counts the requests that pass.
     pub fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()
     }
 
-    /// From when on a use of the key is noted again.
+    /// The time from which on the next use of the key is recorded.
     pub fn next_recording(&self) -> &NextRecording {
         &self.next_recording
     }
 
-    /// Whether the answer may be given without asking storage: rendered under this keyring, not older than the cache's
-    /// lifetime, and not ended by a bulk revocation that it was not compared with.
+    /// Whether the cached key may be used without a read of storage: it was rendered under this
+    /// keyring, is not older than the cache's lifetime, and no bulk revocation that it was not
+    /// compared with may end it.
     pub fn is_fresh(
         &self,
         key: &RecordKey,
@@ -165,8 +168,8 @@ impl CachedKey {
         self.state == State::Live && bulk_revocations.concern(key.tenant(), &self.facts)
     }
 
-    /// What is to be said of a credential that is proven to be this key's, its rate limit aside. A pure function of cached key, query
-    /// and its time.
+    /// The verdict on a credential that is proven to belong to this key, its rate limit aside. A
+    /// pure function of the cached key and the query.
     pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
         match self.state {
             State::Live => {}
@@ -176,7 +179,7 @@ impl CachedKey {
         if self.expire_ms <= query.now.0 {
             return Verdict::Refused(Refusal::Expired);
         }
-        // API keys name no audience, so whoever expects one does not find it.
+        // API keys name no audience, so a query that expects one fails.
         if !query.expected_audiences.is_empty() {
             return Verdict::Refused(Refusal::AudienceMismatch);
         }
@@ -192,8 +195,8 @@ impl CachedKey {
         }
     }
 
-    /// Why a token that was derived from this key is refused at `now` whatever it says itself; `None` when the key is in
-    /// force. A deleted key has ended like a revoked one.
+    /// Why a token that was derived from this key is refused at `now`, whatever the token says
+    /// itself. `None` while the key is in force. A deleted key counts as a revoked one.
     pub fn ends_tokens(&self, now: UnixMillis) -> Option<Refusal> {
         match self.state {
             State::Live => (self.expire_ms <= now.0).then_some(Refusal::Expired),

@@ -1,5 +1,5 @@
-//! A derived token as verification needs it once its signature is proven: the few facts that are checked on every request,
-//! and the answer.
+//! A cached token: a derived token with a proven signature, reduced to what every verification
+//! checks, and the rendered answer.
 
 use std::mem;
 
@@ -9,10 +9,10 @@ use talos_model::{Query, Refusal, Verdict};
 
 use crate::render::RenderTokenBody;
 
-/// See the module.
+/// A proven token as verification needs it.
 #[derive(Debug)]
 pub struct CachedToken {
-    /// The clock skew is in both.
+    /// Start and end of its validity, in Unix milliseconds; both include the clock skew.
     valid_from_ms: i64,
     expires_ms: i64,
     audiences: Box<[Box<str>]>,
@@ -21,7 +21,7 @@ pub struct CachedToken {
 }
 
 impl CachedToken {
-    /// The facts of proven `claims`, judged with clocks that may differ by `skew_s` seconds.
+    /// The cached token of proven `claims`. Clocks may differ by `skew_s` seconds.
     pub fn new(claims: &Claims, skew_s: u64, render: RenderTokenBody) -> Self {
         let (from, until) = claims.window(skew_s);
         Self {
@@ -33,23 +33,24 @@ impl CachedToken {
         }
     }
 
-    /// What is to be said of the token if nothing else ends it. A pure function of facts, query and its time.
+    /// The verdict on the token, its key aside. A pure function of the token and the query.
     ///
-    /// A token that names audiences is for these alone, so it is refused where none is expected (RFC 7519 §4.1.3).
+    /// A token that names audiences is only for these, so it is refused if the query expects none
+    /// (RFC 7519 §4.1.3).
     pub fn judge(&self, query: &Query<'_>) -> Verdict<'_> {
         let now_ms = query.now.0;
         if self.expires_ms <= now_ms || now_ms < self.valid_from_ms {
             return Verdict::Refused(Refusal::Expired);
         }
         let expected = query.expected_audiences;
-        let is_meant = if expected.is_empty() {
+        let audience_matches = if expected.is_empty() {
             self.audiences.is_empty()
         } else {
             self.audiences
                 .iter()
                 .any(|audience| expected.contains(&&**audience))
         };
-        if !is_meant {
+        if !audience_matches {
             return Verdict::Refused(Refusal::AudienceMismatch);
         }
         if !cidr::allow(&self.allowed_cidrs, query.client_ip) {
@@ -69,7 +70,7 @@ impl CachedToken {
     /// The memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         let audiences: usize = self.audiences.iter().map(|audience| audience.len()).sum();
-        // Two words of counts stand before what an `Arc` shares.
+        // An `Arc` stores two counts before its value.
         2 * mem::size_of::<usize>()
             + mem::size_of::<Self>()
             + mem::size_of_val(&*self.audiences)

@@ -1,9 +1,10 @@
-//! The records follow the bulk revocations: on a primary, a thread revokes one key after the other that a bulk revocation has ended, and then takes the
-//! bulk revocation away.
+//! The catch-up thread. On a primary it writes the effect of bulk revocations into the records of
+//! the keys that they ended, and then removes the bulk revocations.
 //!
-//! Guarantees: it has one command under way at a time, of at most [`BULK_REVOCATION_KEYS_AT_ONCE`] keys, and rests after each for as long as
-//! that took, so that the commands of others have at least half of the committing thread. Nothing is lost when it stops at any
-//! moment: the bulk revocation stays, and whoever is the primary next, or this node after a restart, goes over the keys again.
+//! Guarantees: it has one command of at most [`BULK_REVOCATION_KEYS_AT_ONCE`] keys under way at a
+//! time. After each command it rests as long as the command took, so other commands get at least
+//! half of the committing thread. It may stop at any moment without loss: the bulk revocation stays
+//! in force, and the next primary, or this node after a restart, walks over the keys again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -25,125 +26,125 @@ use crate::shards::Shards;
 use crate::storage::StorageError;
 use crate::verifier::Verifier;
 
-/// The thread.
+/// The handle of the catch-up thread.
 #[derive(Debug)]
 pub struct CatchUp {
-    bell: Notify,
+    notify: Notify,
     is_stopping: Arc<AtomicBool>,
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread works with.
+/// What the catch-up thread works with.
 pub struct Deps {
-    /// Knows the bulk revocations and reads the records.
+    /// Provides the bulk revocations and reads the records.
     pub verifier: Arc<Verifier>,
-    /// How keys are divided.
+    /// How keys are divided into shards.
     pub shards: Shards,
-    /// Takes the commands.
+    /// Carries out the commands.
     pub committer: Arc<Committer>,
-    /// Says whether the node is a primary.
+    /// Tells whether the node is a primary.
     pub membership: Arc<Mutex<Membership>>,
 }
 
-/// Why it does not go on.
+/// Why the thread pauses.
 enum Pause {
-    /// Until it is called: the node is a replica.
-    UntilCalled,
-    /// For a moment: too much waits to be written, or something could not be read.
-    AMoment,
-    /// For good: writes are stopped, or the engine is.
-    ForGood,
+    /// Until it is notified: the node is a replica.
+    UntilNotified,
+    /// For [`BULK_REVOCATION_RETRY`]: a read or a write failed.
+    BeforeRetry,
+    /// Forever: writes are stopped, or the engine shuts down.
+    Forever,
 }
 
 impl From<StorageError> for Pause {
     fn from(error: StorageError) -> Self {
-        tracing::warn!(%error, "a revocation of many keys could not read them; it tries again");
-        Self::AMoment
+        tracing::warn!(%error, "a bulk revocation could not read its keys; it tries again");
+        Self::BeforeRetry
     }
 }
 
 impl CatchUp {
-    /// Starts the thread.
-    pub fn start(bell: Notify, rings: Receiver<()>, means: Deps) -> std::io::Result<Self> {
+    /// Starts the thread. It wakes for each message of `notified`.
+    pub fn start(notify: Notify, notified: Receiver<()>, deps: Deps) -> std::io::Result<Self> {
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let works = Works {
-            means,
+        let worker = Worker {
+            deps,
             is_stopping: Arc::clone(&is_stopping),
         };
         let running = thread::Builder::new()
             .name("talos-catch-up".to_owned())
-            .spawn(move || works.run(&rings))?;
+            .spawn(move || worker.run(&notified))?;
         Ok(Self {
-            bell,
+            notify,
             is_stopping,
             running: Mutex::new(Some(running)),
         })
     }
 
-    /// Ends the thread, after the command that is under way. Idempotent.
+    /// Ends the thread after the command that is under way. Idempotent.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
-        self.bell.ring();
+        self.notify.ring();
         let running = self
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if running.is_some_and(|running| running.join().is_err()) {
-            tracing::error!("the thread that follows rules had panicked");
+            tracing::error!("the catch-up thread panicked");
         }
     }
 }
 
-struct Works {
-    means: Deps,
+struct Worker {
+    deps: Deps,
     is_stopping: Arc<AtomicBool>,
 }
 
-impl Works {
-    fn run(&self, rings: &Receiver<()>) {
+impl Worker {
+    fn run(&self, notified: &Receiver<()>) {
         loop {
-            let heard = match self.follow_all() {
-                Ok(()) | Err(Pause::UntilCalled) => rings.recv().is_ok(),
-                Err(Pause::AMoment) => {
-                    let heard = rings.recv_timeout(BULK_REVOCATION_RETRY);
-                    heard != Err(RecvTimeoutError::Disconnected)
+            let is_running = match self.carry_out_all() {
+                Ok(()) | Err(Pause::UntilNotified) => notified.recv().is_ok(),
+                Err(Pause::BeforeRetry) => {
+                    let received = notified.recv_timeout(BULK_REVOCATION_RETRY);
+                    received != Err(RecvTimeoutError::Disconnected)
                 }
-                Err(Pause::ForGood) => false,
+                Err(Pause::Forever) => false,
             };
-            if !heard {
+            if !is_running {
                 return;
             }
         }
     }
 
-    /// Until there is no bulk revocation left.
-    fn follow_all(&self) -> Result<(), Pause> {
+    /// Carries out bulk revocations until none is left.
+    fn carry_out_all(&self) -> Result<(), Pause> {
         loop {
-            self.go_on()?;
-            let bulk_revocations = self.means.verifier.bulk_revocations();
+            self.check_running()?;
+            let bulk_revocations = self.deps.verifier.bulk_revocations();
             let Some(bulk_revocation) = bulk_revocations.iter().next() else {
                 return Ok(());
             };
-            self.follow(bulk_revocation)?;
+            self.carry_out(bulk_revocation)?;
         }
     }
 
-    fn follow(&self, bulk_revocation: &BulkRevocation) -> Result<(), Pause> {
+    fn carry_out(&self, bulk_revocation: &BulkRevocation) -> Result<(), Pause> {
         let (began, mut keys) = (Instant::now(), 0);
-        let reader = self.means.verifier.reader();
+        let reader = self.deps.verifier.reader();
         let is_left = |record: &Record| bulk_revocation.ends(record);
         let mut walk = Walk::new(
             &**reader,
-            self.means.shards,
+            self.deps.shards,
             bulk_revocation.tenant,
             &bulk_revocation.matcher,
         );
-        while let Some(stretch) = walk.next(&is_left)? {
-            self.go_on()?;
-            for some in stretch.chunks(BULK_REVOCATION_KEYS_AT_ONCE) {
-                self.end(some)?;
-                keys += some.len();
+        while let Some(found) = walk.next(&is_left)? {
+            self.check_running()?;
+            for keys_at_once in found.chunks(BULK_REVOCATION_KEYS_AT_ONCE) {
+                self.revoke(keys_at_once)?;
+                keys += keys_at_once.len();
             }
         }
         self.submit(|done| Prepared::FinishBulkRevocation(bulk_revocation.id, done))?;
@@ -153,50 +154,50 @@ impl Works {
             tenant = %bulk_revocation.tenant,
             keys,
             elapsed = ?began.elapsed(),
-            "the keys of a revocation of many have been revoked one by one"
+            "all keys of a bulk revocation are revoked one by one"
         );
         Ok(())
     }
 
-    fn go_on(&self) -> Result<(), Pause> {
+    fn check_running(&self) -> Result<(), Pause> {
         if self.is_stopping.load(Ordering::Acquire) {
-            return Err(Pause::ForGood);
+            return Err(Pause::Forever);
         }
-        let membership = self.means.membership.lock();
+        let membership = self.deps.membership.lock();
         match membership.unwrap_or_else(PoisonError::into_inner).mode {
             Mode::Primary => Ok(()),
-            Mode::Replica => Err(Pause::UntilCalled),
+            Mode::Replica => Err(Pause::UntilNotified),
         }
     }
 
-    fn end(&self, keys: &[RecordKey]) -> Result<(), Pause> {
+    fn revoke(&self, keys: &[RecordKey]) -> Result<(), Pause> {
         let began = Instant::now();
         self.submit(|done| Prepared::EndByBulkRevocations(keys.to_vec(), done))?;
         thread::sleep(began.elapsed().min(BULK_REVOCATION_REST_MAX));
         Ok(())
     }
 
-    /// Waits until the command is durable and published.
+    /// Submits the command and waits until it is durable and published.
     fn submit(&self, command: impl Fn(Done<()>) -> Prepared) -> Result<(), Pause> {
         loop {
             let (done, answer) = mpsc::sync_channel(1);
             let done: Done<()> = Box::new(move |result| drop(done.send(result)));
-            self.means.committer.submit(command(done), clock::now());
-            // Nobody answers when the committing thread has panicked.
-            let answer = answer.recv().map_err(|_| Pause::ForGood)?;
+            self.deps.committer.submit(command(done), clock::now());
+            // The channel is closed if the committing thread panicked.
+            let answer = answer.recv().map_err(|_| Pause::Forever)?;
             match answer {
                 Ok(()) => return Ok(()),
                 Err(CommandError::Busy) => {
-                    self.go_on()?;
+                    self.check_running()?;
                     thread::sleep(BULK_REVOCATION_BUSY_REST);
                 }
-                Err(CommandError::Replica) => return Err(Pause::UntilCalled),
+                Err(CommandError::Replica) => return Err(Pause::UntilNotified),
                 Err(CommandError::Latched(_) | CommandError::Stopping) => {
-                    return Err(Pause::ForGood);
+                    return Err(Pause::Forever);
                 }
                 Err(error @ (CommandError::Storage(_) | CommandError::Rejected(_))) => {
-                    tracing::warn!(%error, "a revocation of many keys could not go on; it tries again");
-                    return Err(Pause::AMoment);
+                    tracing::warn!(%error, "a bulk revocation could not go on; it tries again");
+                    return Err(Pause::BeforeRetry);
                 }
             }
         }

@@ -1,8 +1,9 @@
-//! How far a node's changes reach, for whoever has to go on when there are more.
+//! The committed and the in-flight position of a node's log, and the watchers of the committed one.
 //!
-//! Guarantees: a change is durable and published before the position says so; nobody is shown a change before the in_flight says
-//! so. Who reads either takes no lock. Those who are called when the position moves are few ([`HEAD_WATCHERS`]) and are called on
-//! the committing thread, after it has published.
+//! Guarantees: a change is durable and published before the committed position covers it. The
+//! in-flight position covers a change before any reader can see it. Reading a position takes no
+//! lock. At most [`HEAD_WATCHERS`] watchers are called when the committed position moves, on
+//! the committing thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +18,21 @@ type Notify = Arc<dyn Fn(Position) + Send + Sync>;
 #[derive(Default)]
 struct Watchers {
     next: u64,
-    called: Vec<(u64, Notify)>,
+    registered: Vec<(u64, Notify)>,
 }
 
-/// See the module.
+/// The positions of a node's log, shared by all threads. Only the committing thread moves them.
 pub struct CommitPosition {
     committed: Swap<Position>,
     in_flight: Swap<Position>,
-    /// KeyCounter what happens to either. Written after it: who sees the count sees what it stands for.
+    /// Counts the moves of both positions. Written after the move, so a reader that sees the count
+    /// also sees the move.
     moves: AtomicU64,
     watchers: Mutex<Watchers>,
 }
 
 impl CommitPosition {
-    /// A head at `position`.
+    /// Both positions at `position`.
     pub fn new(position: Position) -> Self {
         Self {
             committed: Swap::new(position),
@@ -45,64 +47,67 @@ impl CommitPosition {
         *self.committed.load(&pin())
     }
 
-    /// The last change that anybody can have been shown: of the group that is being written, or else [`CommitPosition::position`].
+    /// The last change that a reader can have seen: the last one of the group that is being
+    /// written, or else [`CommitPosition::committed`].
     pub fn in_flight(&self) -> Position {
         *self.in_flight.load(&pin())
     }
 
-    /// Another number whenever the position or the in_flight has moved.
+    /// A number that changes with every move of the committed or in-flight position.
     pub fn moves(&self) -> u64 {
         self.moves.load(Ordering::Acquire)
     }
 
-    /// Everything up to `position` is about to be written: storage shows it before it is published.
+    /// Changes up to `position` are about to be written: storage shows them before they are
+    /// published.
     pub fn begin(&self, position: Position) {
         self.in_flight.store(position, &pin());
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What was about to be written could not be, and nobody has seen it.
+    /// The write failed, and no reader has seen its changes.
     pub fn abandon(&self) {
         let guard = pin();
         self.in_flight.store(*self.committed.load(&guard), &guard);
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Everything up to `position` is durable and published.
+    /// Changes up to `position` are durable and published.
     pub fn advance(&self, position: Position) {
         let guard = pin();
         self.committed.store(position, &guard);
         self.in_flight.store(position, &guard);
         self.moves.fetch_add(1, Ordering::AcqRel);
         drop(guard);
-        // Called without the lock, so that somebody who is called may come and go.
-        let called: Vec<_> = {
+        // Called without the lock, so that a watcher may call `watch` and `unwatch`.
+        let registered: Vec<_> = {
             let watchers = self.watchers.lock();
             let watchers = watchers.unwrap_or_else(PoisonError::into_inner);
-            let called = watchers.called.iter();
-            called.map(|(_, notify)| Arc::clone(notify)).collect()
+            let registered = watchers.registered.iter();
+            registered.map(|(_, notify)| Arc::clone(notify)).collect()
         };
-        for notify in called {
+        for notify in registered {
             notify(position);
         }
     }
 
-    /// From now on calls `notify` with every new position; `None` when too many are called already.
+    /// Calls `notify` with every new committed position from now on. Returns the name of the
+    /// watcher; `None` if there are too many.
     pub fn watch(&self, notify: Notify) -> Option<u64> {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        if watchers.called.len() >= HEAD_WATCHERS {
+        if watchers.registered.len() >= HEAD_WATCHERS {
             return None;
         }
         let name = watchers.next;
         watchers.next += 1;
-        watchers.called.push((name, notify));
+        watchers.registered.push((name, notify));
         Some(name)
     }
 
-    /// Ends what [`CommitPosition::watch`] began.
+    /// Removes the watcher that [`CommitPosition::watch`] named.
     pub fn unwatch(&self, name: u64) {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.called.retain(|(known, _)| *known != name);
+        watchers.registered.retain(|(known, _)| *known != name);
     }
 }
 
@@ -113,28 +118,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_in_flight_position_goes_before_the_position() {
+    fn the_in_flight_position_moves_before_the_committed_one() {
         let at = |sequence| Position {
             sequence: Sequence(sequence),
             ..Position::START
         };
-        let head = CommitPosition::new(at(3));
-        let mut moves = vec![head.moves()];
-        let mut both = |head: &CommitPosition| {
-            moves.push(head.moves());
-            (head.committed(), head.in_flight())
+        let position = CommitPosition::new(at(3));
+        let mut moves = vec![position.moves()];
+        let mut both = |position: &CommitPosition| {
+            moves.push(position.moves());
+            (position.committed(), position.in_flight())
         };
-        head.begin(at(5));
-        assert_eq!(both(&head), (at(3), at(5)));
-        head.abandon();
-        assert_eq!(both(&head), (at(3), at(3)));
-        head.begin(at(4));
-        assert_eq!(both(&head), (at(3), at(4)));
-        head.advance(at(4));
-        assert_eq!(both(&head), (at(4), at(4)));
-        // What was copied from another node may end before what was here.
-        head.advance(at(2));
-        assert_eq!(both(&head), (at(2), at(2)));
+        position.begin(at(5));
+        assert_eq!(both(&position), (at(3), at(5)));
+        position.abandon();
+        assert_eq!(both(&position), (at(3), at(3)));
+        position.begin(at(4));
+        assert_eq!(both(&position), (at(3), at(4)));
+        position.advance(at(4));
+        assert_eq!(both(&position), (at(4), at(4)));
+        // A copy of another node may end before the last change of this one.
+        position.advance(at(2));
+        assert_eq!(both(&position), (at(2), at(2)));
         assert!(moves.is_sorted_by(|one, next| one < next), "{moves:?}");
     }
 }

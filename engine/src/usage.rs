@@ -1,4 +1,5 @@
-//! What a verification does besides answering: it takes from the key's quota, and notes that the key was used.
+//! Side effects of a verification: it takes a request from the key's rate limit, and notes the use
+//! of the key.
 
 use std::sync::Arc;
 
@@ -8,13 +9,13 @@ use talos_model::{Query, RateLimit, RecordKey, Standing, Verdict};
 
 use crate::cached_key::CachedKey;
 use crate::last_used::LastUsed;
-use crate::limiter::{BulkRevocation, Exhausted, Level, Limiter};
+use crate::limiter::{Exhausted, Level, Limiter, RatePolicy};
 use crate::limits::RATE_LIMIT_SLOTS;
 use crate::shards::Shards;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// How often keys are used, and when they last were.
+/// Rate limits and last uses of keys.
 pub struct Usage {
     limiter: Limiter,
     last_used: Arc<LastUsed>,
@@ -22,7 +23,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// KeyCounter from nothing.
+    /// Starts with full buckets. `last_used` takes the uses.
     pub fn new(shards: Shards, last_used: Arc<LastUsed>) -> Self {
         Self {
             limiter: Limiter::new(RATE_LIMIT_SLOTS, clock::monotonic_ns),
@@ -31,7 +32,7 @@ impl Usage {
         }
     }
 
-    /// KeyCounter how often keys are used.
+    /// The rate limits.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
     }
@@ -41,17 +42,18 @@ impl Usage {
         self.last_used.forget_key(key);
     }
 
-    /// `cached`, which is one of `key`, with what counts its uses.
+    /// `cached`, a cached key of `key`, with its meter.
     pub fn metered(&self, key: &RecordKey, cached: CachedKey, guard: &Guard) -> CachedKey {
         cached.metered(|policy| {
             let hash = self.shards.hash(key);
             self.limiter
-                .meter(BulkRevocation::new(policy), key, hash, guard)
+                .meter(RatePolicy::new(policy), key, hash, guard)
         })
     }
 
-    /// What is to be said of a proven credential of `key`: what its cached key says, and if that lets it pass, what its rate limit
-    /// says. Nothing else is checked after the limit, so a refusal takes nothing from the quota. A use is noted.
+    /// The verdict on a proven credential of `key`: first that of its cached key, then that of its
+    /// rate limit. The limit is checked last, so a request that is refused for another reason does
+    /// not count. Notes the use of a valid credential.
     pub fn judge<'r>(
         &self,
         key: &RecordKey,
@@ -79,7 +81,8 @@ impl Usage {
     }
 }
 
-/// The verdict on a credential that holds, after its rate limit was asked; one that could not be counted passes.
+/// The verdict on a valid credential after its rate limit was checked. A request that could not be
+/// counted passes.
 fn limited(
     body: &[u8],
     RateLimit { policy, .. }: RateLimit,

@@ -1,11 +1,15 @@
-//! The path of a verification through the engine.
+//! The verifier: the path of a verification through the engine.
 
-mod bring;
 mod bulk_revoked;
 mod closing;
+mod found;
 mod known;
+mod lookup;
 mod many;
+mod preload;
+mod proof_hit;
 mod prove;
+mod publish;
 mod step;
 
 #[cfg(test)]
@@ -14,28 +18,50 @@ pub use step::{PendingRead, VerifyStep};
 
 use std::mem;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use step::Target;
+use found::Found;
+use step::ReadRequest;
 use talos_cells::{Guard, State, Swap, pin};
 use talos_credentials::{Keyring, proof_digest};
-use talos_model::clock::UnixMillis;
 use talos_model::{
-    Answer, BulkRevocations, CacheMode, CacheStatus, Change, Query, Record, RecordKey, Refusal,
-    Sequence, Subject, Verdict,
+    Answer, BulkRevocations, CacheMode, CacheStatus, Query, Record, RecordKey, Refusal, Sequence,
+    Verdict,
 };
 
-use crate::cache::{KeyCache, KeyCell, Proven};
-use crate::cached_key::{CachedKey, Current};
+use crate::cache::KeyCache;
+use crate::cached_key::Current;
 use crate::render::{RenderBody, RenderTokenBody};
 use crate::shards::Shards;
-use crate::storage::{InMemory, RecordReader, StorageError};
+use crate::storage::{RecordReader, StorageError};
 use crate::usage::Usage;
 
-/// What an answer rests on that needs no record.
+/// The sequence of an answer that depends on no record.
 const NO_CHANGE: Sequence = Sequence(0);
 
-/// Answers queries, from memory where it can. Shared by all cores; takes no lock.
+/// What a verifier works with.
+pub struct VerifierOptions {
+    /// The storage that records are read from.
+    pub reader: Arc<dyn RecordReader>,
+    /// How keys are divided into shards.
+    pub shards: Shards,
+    /// The memory budget of cells and proofs in bytes; 0 = nothing is kept in memory.
+    pub cache_bytes: usize,
+    /// The lifetime of a cached key in seconds.
+    pub cache_ttl_s: u32,
+    /// The secrets, prefixes and issuer.
+    pub keyring: Keyring,
+    /// The bulk revocations in force.
+    pub bulk_revocations: BulkRevocations,
+    /// Renders the answer body of a valid key.
+    pub render: RenderBody,
+    /// Renders the answer body of a valid derived token.
+    pub render_token: RenderTokenBody,
+    /// Rate limits and last uses of keys.
+    pub usage: Usage,
+}
+
+/// Answers queries, from memory if it can. Shared by all cores; takes no lock.
 pub struct Verifier {
     reader: Arc<dyn RecordReader>,
     shards: Shards,
@@ -45,62 +71,38 @@ pub struct Verifier {
     render: RenderBody,
     render_token: RenderTokenBody,
     usage: Usage,
-    /// Keeps changes of `current` from overlapping. No verification takes it.
+    /// Serializes changes of `current`. No verification takes it.
     changes: Mutex<()>,
-    /// See `closing.rs`.
+    /// Set while a copy replaces the records; see `closing.rs`.
     is_closed: AtomicBool,
 }
 
 impl Verifier {
-    /// A verifier over `reader`; `cache_bytes` = 0 keeps nothing in memory.
-    pub fn new(
-        reader: Arc<dyn RecordReader>,
-        shards: Shards,
-        cache_bytes: usize,
-        cache_ttl_s: u32,
-        (keyring, bulk_revocations): (Keyring, BulkRevocations),
-        (render, render_token): (RenderBody, RenderTokenBody),
-        usage: Usage,
-    ) -> Self {
-        let cache = (cache_bytes > 0).then(|| Arc::new(KeyCache::new(cache_bytes)));
+    /// A verifier with empty caches.
+    pub fn new(options: VerifierOptions) -> Self {
+        let cache = (options.cache_bytes > 0).then(|| Arc::new(KeyCache::new(options.cache_bytes)));
         let current = Swap::new(Current {
             generation: 0,
-            bulk_revocations,
-            keyring: Arc::new(keyring),
+            bulk_revocations: options.bulk_revocations,
+            keyring: Arc::new(options.keyring),
         });
         Self {
-            reader,
-            shards,
+            reader: options.reader,
+            shards: options.shards,
             cache,
-            cache_ttl_s: cache_ttl_s.into(),
+            cache_ttl_s: options.cache_ttl_s.into(),
             current,
-            render,
-            render_token,
-            usage,
+            render: options.render,
+            render_token: options.render_token,
+            usage: options.usage,
             changes: Mutex::new(()),
             is_closed: AtomicBool::new(false),
         }
     }
 
-    /// The keyring of this moment.
+    /// The current keyring and bulk revocations.
     pub fn current<'g>(&self, guard: &'g Guard) -> &'g Current {
         self.current.load(guard)
-    }
-
-    /// Swaps the keyring and voids every proof.
-    pub fn set_keyring(&self, keyring: Keyring) {
-        self.change(|current| Current {
-            generation: current.generation + 1,
-            bulk_revocations: current.bulk_revocations.clone(),
-            keyring: Arc::new(keyring),
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&Current) -> Current) {
-        let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let guard = pin();
-        let changed = change(self.current.load(&guard));
-        self.current.store(changed, &guard);
     }
 
     /// Bytes of cells, cached keys and proofs.
@@ -108,79 +110,37 @@ impl Verifier {
         self.cache.as_ref().map_or(0, |cache| cache.used_bytes())
     }
 
-    /// Leaves the memory of cells and proofs to the end of the process, which frees it at once.
+    /// Never frees the memory of cells and proofs; the end of the process frees it at once.
     pub fn leak_cells(&self) {
         mem::forget(self.cache.clone());
     }
 
-    /// How often keys are used.
+    /// Rate limits and last uses of keys.
     pub fn usage(&self) -> &Usage {
         &self.usage
     }
 
-    /// Where records are read.
+    /// The storage that records are read from.
     pub fn reader(&self) -> &Arc<dyn RecordReader> {
         &self.reader
     }
 
-    /// Brings a durable change to the cells. When this returns, nobody is answered from the state before it.
-    pub fn publish(&self, change: &Change, now: UnixMillis) {
-        let record = match &change.subject {
-            Subject::Key(record) => record,
-            Subject::BulkRevocation(bulk_revocation) => {
-                return self.publish_bulk_revocation(change.event, bulk_revocation);
-            }
-        };
-        let Some(cache) = &self.cache else { return };
-        let key = RecordKey::new(record.tenant, record.key_id);
-        let guard = pin();
-        let current = self.current.load(&guard);
-        let cached = || {
-            if change.deletes() {
-                CachedKey::forgotten(record, current, now)
-            } else {
-                // No bulk revocation is about a record that is newer.
-                self.cached(&key, record, &BulkRevocations::default(), now, &guard)
-            }
-        };
-        cache.publish(&key, self.shards.hash(&key), &guard, cached);
-    }
-
-    /// The cached key of a record that was read under these bulk revocations, and is as they make it.
-    fn cached(
-        &self,
-        key: &RecordKey,
-        record: &Record,
-        bulk_revocations: &BulkRevocations,
-        now: UnixMillis,
-        guard: &Guard,
-    ) -> CachedKey {
-        let cached = CachedKey::new(
-            record,
-            bulk_revocations,
-            self.current.load(guard),
-            self.render,
-            now,
-        );
-        self.usage.metered(key, cached, guard)
-    }
-
-    /// Answers from memory or says what has to be read from disk.
+    /// Answers from memory, or returns the read from disk that is needed.
     pub fn verify<R>(
         &self,
         query: &Query<'_>,
         answer: impl FnOnce(Answer<'_>) -> R,
-    ) -> VerifyStep<R, Target> {
+    ) -> VerifyStep<R, ReadRequest> {
         self.verify_digested(query, None, answer)
     }
 
-    /// The same with the digest of the credential, if that is known already.
+    /// [`Verifier::verify`] with the digest of the credential, if it is known already.
     fn verify_digested<R>(
         &self,
         query: &Query<'_>,
         digest: Option<[u8; 32]>,
         answer: impl FnOnce(Answer<'_>) -> R,
-    ) -> VerifyStep<R, Target> {
+    ) -> VerifyStep<R, ReadRequest> {
         let status = match query.cache {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
@@ -196,7 +156,8 @@ impl Verifier {
         let current = self.current.load(&guard);
         let digest = digest.unwrap_or_else(|| proof_digest(query.tenant, query.credential));
         if query.cache == CacheMode::Use
-            && let Some((verdict, sequence)) = self.remembered(&digest, current, query, &guard)
+            && let Some((verdict, sequence)) =
+                self.verdict_from_proof(&digest, current, query, &guard)
         {
             return VerifyStep::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
@@ -208,7 +169,7 @@ impl Verifier {
             && !current.keyring.tokens().check_parent
         {
             if query.cache != CacheMode::Bypass {
-                self.remember(&proof, None, &guard);
+                self.add_proof(&proof, None, &guard);
             }
             let verdict = token.judge(query);
             return VerifyStep::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
@@ -216,9 +177,9 @@ impl Verifier {
         let key = RecordKey::new(query.tenant, key_id);
         match self.find(query, key, current, (&proof, status), &guard) {
             Ok(Found::InCell(cell)) => {
-                match self.fresh_row(&cell, current, query.now, &guard) {
+                match self.fresh_key(&cell, current, query.now, &guard) {
                     Some(cached) => {
-                        self.remember(&proof, Some(&cell), &guard);
+                        self.add_proof(&proof, Some(&cell), &guard);
                         let verdict = self.judge(&key, cached, &proof, query, &guard);
                         VerifyStep::Answered(answer(Answer::new(
                             verdict,
@@ -226,8 +187,9 @@ impl Verifier {
                             cached.sequence(),
                         )))
                     }
-                    // Evicted between two looks: as good as a full queue, and as rare.
-                    None => VerifyStep::Pending(Target {
+                    // The cell was evicted between two look-ups. This is rare; the record is read
+                    // once more.
+                    None => VerifyStep::Pending(ReadRequest {
                         key,
                         cell: None,
                         proof,
@@ -236,13 +198,13 @@ impl Verifier {
                     }),
                 }
             }
-            Ok(Found::Record(record, target)) => VerifyStep::Answered(self.settle(
+            Ok(Found::Record(record, request)) => VerifyStep::Answered(self.settle(
                 query,
-                &target,
+                &request,
                 Ok(record.map(|record| *record)),
                 answer,
             )),
-            Ok(Found::OnDisk(target)) => VerifyStep::Pending(target),
+            Ok(Found::OnDisk(request)) => VerifyStep::Pending(request),
             Err(error) => {
                 tracing::error!(%error, ?key, "a record could not be read");
                 VerifyStep::Answered(answer(refused(Refusal::Internal)))
@@ -250,199 +212,55 @@ impl Verifier {
         }
     }
 
-    /// The part of a read that waits for the disk; runs on a disk thread.
-    pub fn read(&self, target: &Target) -> Result<Option<Record>, StorageError> {
-        self.reader.read(&target.key)
+    /// Reads the record of `request`. Blocks on disk; call it on a disk thread.
+    pub fn read(&self, request: &ReadRequest) -> Result<Option<Record>, StorageError> {
+        self.reader.read(&request.key)
     }
 
-    /// Answers with what was read for `target`, and keeps it if it is the newest that is known.
+    /// Answers with the record that was read for `request`. Caches it if it is the newest known.
     pub fn settle<R>(
         &self,
         query: &Query<'_>,
-        target: &Target,
+        request: &ReadRequest,
         record: Result<Option<Record>, StorageError>,
         answer: impl FnOnce(Answer<'_>) -> R,
     ) -> R {
-        let refused = |refusal| Answer::new(Verdict::Refused(refusal), target.status, None);
+        let refused = |refusal| Answer::new(Verdict::Refused(refusal), request.status, None);
         if self.is_closed() {
             return answer(refused(Refusal::Internal));
         }
         let record = match record {
-            Ok(Some(record)) => target.bulk_revocations.apply(record),
-            // A token whose key is gone was once good: it ends as with a revoked key.
-            Ok(None) if target.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
+            Ok(Some(record)) => request.bulk_revocations.apply(record),
+            // A token whose key is gone was valid once, so it is refused like the token of a
+            // revoked key.
+            Ok(None) if request.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
             Ok(None) => return answer(refused(Refusal::NotFound)),
             Err(error) => {
-                tracing::error!(%error, key = ?target.key, "a record could not be read");
+                tracing::error!(%error, key = ?request.key, "a record could not be read");
                 return answer(refused(Refusal::Internal));
             }
         };
         let guard = pin();
         let cached = || {
             self.cached(
-                &target.key,
+                &request.key,
                 &record,
-                &target.bulk_revocations,
+                &request.bulk_revocations,
                 query.now,
                 &guard,
             )
         };
-        if let (Some(cache), Some(cell)) = (&self.cache, &target.cell) {
+        if let (Some(cache), Some(cell)) = (&self.cache, &request.cell) {
             cache.offer(cell, cached(), &guard);
-            // The cell may hold a newer cached key than the one just read. Then that one decides.
+            // If the cell holds a newer cached key than the one just read, the newer one decides.
             if let State::Value(newest) = cell.load(&guard) {
-                self.remember(&target.proof, Some(cell), &guard);
-                let verdict = self.judge(&target.key, newest, &target.proof, query, &guard);
-                return answer(Answer::new(verdict, target.status, newest.sequence()));
+                self.add_proof(&request.proof, Some(cell), &guard);
+                let verdict = self.judge(&request.key, newest, &request.proof, query, &guard);
+                return answer(Answer::new(verdict, request.status, newest.sequence()));
             }
         }
         let cached = cached();
-        let verdict = self.judge(&target.key, &cached, &target.proof, query, &guard);
-        answer(Answer::new(verdict, target.status, cached.sequence()))
-    }
-
-    /// The verdict on a credential that was proven before, from memory alone: no signature, no storage, no allocation; and the
-    /// last change that it rests on.
-    fn remembered<'g>(
-        &'g self,
-        digest: &[u8; 32],
-        current: &Current,
-        query: &Query<'_>,
-        guard: &'g Guard,
-    ) -> Option<(Verdict<'g>, Sequence)> {
-        let found = self.cache.as_ref()?.proof(digest, guard)?;
-        let proof = found.entry;
-        let proven = &proof.proven;
-        if proven.generation != current.generation || proven.not_after_ms <= query.now.0 {
-            return None;
-        }
-        let verdict = match (&proof.cell, &proven.token) {
-            (Some(cell), _) => {
-                let cached = self.fresh_row(cell, current, query.now, guard)?;
-                KeyCache::note(&found, Some(cached));
-                let verdict = self.judge(cell.key(), cached, proven, query, guard);
-                (verdict, cached.sequence())
-            }
-            (None, Some(token)) => {
-                KeyCache::note(&found, None);
-                (token.judge(query), NO_CHANGE)
-            }
-            (None, None) => return None,
-        };
-        proof.touch();
-        Some(verdict)
-    }
-
-    /// What is to be said of a proven credential of `key`. A token is not limited, and is no use of the key itself.
-    fn judge<'r>(
-        &self,
-        key: &RecordKey,
-        cached: &'r CachedKey,
-        proven: &'r Proven,
-        query: &Query<'_>,
-        guard: &Guard,
-    ) -> Verdict<'r> {
-        match &proven.token {
-            None => self.usage.judge(key, cached, query, guard),
-            Some(token) => match cached.ends_tokens(query.now) {
-                Some(refusal) => Verdict::Refused(refusal),
-                None => token.judge(query),
-            },
-        }
-    }
-
-    fn fresh_row<'g>(
-        &self,
-        cell: &KeyCell,
-        current: &Current,
-        now: UnixMillis,
-        guard: &'g Guard,
-    ) -> Option<&'g CachedKey> {
-        match cell.load(guard) {
-            State::Value(cached) => cached
-                .is_fresh(cell.key(), current, now, self.cache_ttl_s)
-                .then_some(cached),
-            State::Vacant | State::Detached => None,
-        }
-    }
-
-    fn remember(&self, proof: &Proven, cell: Option<&Arc<KeyCell>>, guard: &Guard) {
-        let Some(cache) = &self.cache else { return };
-        let same_cell = |known: &Option<Arc<KeyCell>>| match (known, cell) {
-            (Some(known), Some(cell)) => Arc::ptr_eq(known, cell),
-            (known, cell) => known.is_none() && cell.is_none(),
-        };
-        let known = cache
-            .proof(&proof.digest, guard)
-            .map(|found| found.entry)
-            .is_some_and(|known| {
-                known.proven.generation == proof.generation && same_cell(&known.cell)
-            });
-        if !known {
-            cache.remember(proof.clone(), cell.cloned(), guard);
-        }
-    }
-
-    /// Looks for the record of `key` in the cells, then in what RocksDB has in memory.
-    fn find(
-        &self,
-        query: &Query<'_>,
-        key: RecordKey,
-        current: &Current,
-        (proof, status): (&Proven, CacheStatus),
-        guard: &Guard,
-    ) -> Result<Found, StorageError> {
-        let target = |cell| Target {
-            key,
-            cell,
-            proof: proof.clone(),
-            status,
-            bulk_revocations: current.bulk_revocations.clone(),
-        };
-        let Some(cache) = self
-            .cache
-            .as_ref()
-            .filter(|_| query.cache != CacheMode::Bypass)
-        else {
-            return Ok(Found::new(self.reader.in_memory(&key)?, target(None)));
-        };
-        let hash = self.shards.hash(&key);
-        if let Some(cell) = cache.cell(&key, hash, guard) {
-            cell.touch();
-            let usable = query.cache == CacheMode::Use;
-            if usable && self.fresh_row(&cell, current, query.now, guard).is_some() {
-                return Ok(Found::InCell(cell));
-            }
-            return Ok(Found::new(self.reader.in_memory(&key)?, target(Some(cell))));
-        }
-        // Unknown keys leave no trace in the cells: a flood of them must not push out what is used.
-        let first = self.reader.in_memory(&key)?;
-        if first == InMemory::Absent {
-            return Ok(Found::Record(None, target(None)));
-        }
-        // The cell must be linked before the read whose cached key it gets: what was read above may be outdated by now.
-        let target = target(Some(cache.link(key, hash, guard)));
-        match first {
-            InMemory::Unknown => Ok(Found::OnDisk(target)),
-            InMemory::Found(_) | InMemory::Absent => {
-                Ok(Found::new(self.reader.in_memory(&key)?, target))
-            }
-        }
-    }
-}
-
-enum Found {
-    InCell(Arc<KeyCell>),
-    Record(Option<Box<Record>>, Target),
-    OnDisk(Target),
-}
-
-impl Found {
-    fn new(in_memory: InMemory, target: Target) -> Self {
-        match in_memory {
-            InMemory::Found(record) => Self::Record(Some(record), target),
-            InMemory::Absent => Self::Record(None, target),
-            InMemory::Unknown => Self::OnDisk(target),
-        }
+        let verdict = self.judge(&request.key, &cached, &request.proof, query, &guard);
+        answer(Answer::new(verdict, request.status, cached.sequence()))
     }
 }

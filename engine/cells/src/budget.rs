@@ -1,8 +1,9 @@
-//! The bytes that cells, values and proofs may take together.
+//! The memory budget that cells, values and proofs share.
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// A count of bytes and its bound. Counting never fails; who finds it over the bound evicts.
+/// A count of bytes and its limit. Counting never fails: the caller evicts entries when the limit
+/// is exceeded.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
@@ -10,7 +11,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `limit` bytes, none of them used.
+    /// A budget of `limit` bytes, all of them free.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -25,13 +26,13 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The bound in bytes.
+    /// The limit in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether more is in use than there should be.
+    /// Whether more bytes are in use than the limit allows.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
         self.used() > self.limit

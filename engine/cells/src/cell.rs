@@ -1,7 +1,7 @@
 //! The newest known value of one key.
 //!
-//! A cell begins vacant, takes values of ever greater rank, and ends detached. It never goes back: not from a value to an
-//! older one, not from a value to vacant, not from detached to anything.
+//! A cell begins vacant, takes values of rising rank, and ends detached. It never goes back: not to
+//! an older value, not to vacant, and a detached cell stays detached.
 
 use std::ptr;
 
@@ -9,17 +9,17 @@ use crate::budget::Budget;
 use crate::sync::{AtomicBool, AtomicPtr, Guard, Ordering, retire};
 use crate::table::Entry;
 
-/// One state of a key, immutable.
+/// An immutable value of a key.
 pub trait CellValue: Send + Sync {
-    /// Whether this value is to take the place of `current`. Must be a strict order, and values of a greater sequence must
-    /// supersede those of a smaller one.
+    /// Whether this value replaces `current`. Must be a strict order, and a value of a greater
+    /// sequence must supersede one of a smaller sequence.
     fn supersedes(&self, current: &Self) -> bool;
 
-    /// The memory it takes, in bytes. Must always give the same number.
+    /// The memory of the value in bytes. Must always return the same number.
     fn bytes(&self) -> usize;
 }
 
-/// The value of the key `K`, swapped atomically.
+/// The newest value of the key `K`, swapped atomically.
 #[derive(Debug)]
 pub struct Cell<K, R> {
     key: K,
@@ -30,26 +30,26 @@ pub struct Cell<K, R> {
 /// What a cell holds.
 #[derive(Debug)]
 pub enum State<'g, R> {
-    /// Nothing yet: the value must be read from storage and offered.
+    /// No value yet: the caller must read it from storage and offer it.
     Vacant,
-    /// The newest value known.
+    /// The newest known value.
     Value(&'g R),
-    /// Never anything again: a new cell must be made.
+    /// No value ever again: the caller must make a new cell.
     Detached,
 }
 
 /// What became of an offered value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It is the newest now.
+    /// The value is the newest now.
     Taken,
-    /// The cell holds a newer one, or the same.
+    /// The cell holds a newer value, or one of the same rank.
     Outdated,
     /// The cell is detached.
     Detached,
 }
 
-/// The address that marks a detached cell. Nothing is ever allocated at 1.
+/// The address that marks a detached cell. No allocation has the address 1.
 fn detached<R>() -> *mut R {
     ptr::without_provenance_mut(1)
 }
@@ -65,31 +65,33 @@ impl<K, R: CellValue> Cell<K, R> {
         }
     }
 
-    /// What the cell was made for.
+    /// The key of the cell.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// What the cell holds. Does not wait.
+    /// The state of the cell. Never blocks.
     pub fn load<'g>(&self, guard: &'g Guard) -> State<'g, R> {
         let value = self.value.load(Ordering::Acquire);
         Self::state(value, guard)
     }
 
-    /// Whether the cell will never hold a value again. A look-up passes over such cells: they are about to be unlinked.
+    /// Whether the cell is detached. Look-ups skip such cells, because they are about to be
+    /// unlinked.
     pub fn is_detached(&self) -> bool {
         self.value.load(Ordering::Acquire) == detached()
     }
 
-    /// Keeps the cell from the next round of eviction.
+    /// Marks the cell as used, so that the next round of eviction spares it.
     pub fn touch(&self) {
-        // Store only when it changes something: readers on other cores keep their copy of the line.
+        // Store only if the flag changes: otherwise cores that read the line would lose their copy
+        // of it.
         if !self.referenced.load(Ordering::Relaxed) {
             self.referenced.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Takes `value` if it supersedes what the cell holds, and counts its bytes.
+    /// Stores `value` if it supersedes the current one, and charges its bytes to `budget`.
     pub fn offer(&self, value: R, budget: &Budget, guard: &Guard) -> Offer {
         let bytes = value.bytes();
         let offered = Box::into_raw(Box::new(value));
@@ -97,13 +99,15 @@ impl<K, R: CellValue> Cell<K, R> {
         loop {
             let refused = match Self::state(current, guard) {
                 State::Vacant => None,
-                // SAFETY: `offered` comes from `Box::into_raw` above and is not shared before the exchange succeeds.
+                // SAFETY: `offered` comes from `Box::into_raw` above, and no other thread sees it
+                // before the exchange succeeds.
                 State::Value(held) if unsafe { &*offered }.supersedes(held) => None,
                 State::Value(_) => Some(Offer::Outdated),
                 State::Detached => Some(Offer::Detached),
             };
             if let Some(refused) = refused {
-                // SAFETY: as above: still ours alone.
+                // SAFETY: `offered` comes from `Box::into_raw` above, and the exchange did not
+                // succeed: this thread is the only owner.
                 drop(unsafe { Box::from_raw(offered) });
                 return refused;
             }
@@ -121,7 +125,7 @@ impl<K, R: CellValue> Cell<K, R> {
         }
     }
 
-    /// Empties the cell for good. Whoever still points to it sees [`State::Detached`].
+    /// Empties the cell for good. Threads that still point to it see [`State::Detached`].
     pub fn detach(&self, budget: &Budget, guard: &Guard) {
         let held = self.value.swap(detached(), Ordering::AcqRel);
         Self::release(held, budget, guard);
@@ -133,8 +137,9 @@ impl<K, R: CellValue> Cell<K, R> {
         } else if value == detached() {
             State::Detached
         } else {
-            // SAFETY: a pointer that is neither mark came from `Box::into_raw` in `offer`; it is freed only through
-            // `retire` after it was swapped out, so it outlives every guard pinned before that, this one included.
+            // SAFETY: a pointer that is neither null nor the mark came from `Box::into_raw` in
+            // `offer`. It is freed only through `retire` after it was swapped out, so it outlives
+            // every guard that was pinned before, including this one.
             State::Value(unsafe { &*value })
         }
     }
@@ -142,8 +147,8 @@ impl<K, R: CellValue> Cell<K, R> {
     fn release(value: *mut R, budget: &Budget, guard: &Guard) {
         if let State::Value(held) = Self::state(value, guard) {
             budget.release(held.bytes());
-            // SAFETY: the caller has swapped the pointer out, so nobody finds it from now on, and only one caller can
-            // have swapped it out; values are `Send`.
+            // SAFETY: the caller has swapped the pointer out, so no other thread finds it from now
+            // on, and only one caller can swap it out. Values are `Send`.
             unsafe { retire(guard, move || drop(Box::from_raw(value))) }
         }
     }
@@ -163,15 +168,17 @@ impl<K, R> Drop for Cell<K, R> {
     fn drop(&mut self) {
         let value = self.value.load(Ordering::Relaxed);
         if !value.is_null() && value != detached() {
-            // SAFETY: exclusive access; the pointer came from `Box::into_raw` and was not swapped out.
+            // SAFETY: exclusive access; the pointer came from `Box::into_raw` and was not swapped
+            // out.
             drop(unsafe { Box::from_raw(value) });
         }
     }
 }
 
-// SAFETY: the pointer owns an `R` that is reached from any thread and dropped on any thread.
+// SAFETY: the pointer owns an `R`, which any thread may read and drop.
 unsafe impl<K: Send, R: CellValue> Send for Cell<K, R> {}
-// SAFETY: as above; all access to the pointer is atomic.
+// SAFETY: the pointer owns an `R`, which any thread may read and drop; all access to the pointer is
+// atomic.
 unsafe impl<K: Sync, R: CellValue> Sync for Cell<K, R> {}
 
 #[cfg(all(test, not(feature = "shuttle")))]

@@ -1,26 +1,28 @@
-//! Where the memory behind an entry was last seen, so that it is on its way before it is asked for.
+//! Prefetch hints: the addresses that an earlier look-up of an entry led to.
 //!
-//! A look-up among millions of keys costs as many waits for memory as there are pointers to follow one after the other. Who
-//! has noted where the chain ended the last time waits once for all of it. What is noted are hints: nothing is ever read
-//! through them, so an outdated one costs a useless fetch and nothing else.
+//! A look-up among millions of keys waits for memory once for every pointer of a chain. With the
+//! addresses of the whole chain at hand, the processor fetches them at once, and the look-up waits
+//! once. The addresses are only hints: no code reads through them, so an outdated one costs one
+//! useless fetch.
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// How many places are noted for one entry.
+/// The number of addresses that are noted for one entry.
 pub(crate) const PLACES: usize = 3;
 const LINE_BYTES: usize = 64;
-/// Lines that are fetched of one place: more than this come by themselves, because the processor sees them read in a value.
+/// The most cache lines that are fetched of one address. The processor's own prefetcher loads the
+/// lines after these, because it sees a value being read in order.
 const LINES_MAX: usize = 4;
 
-/// The bytes behind an entry that are asked for, by place. 0 = the place is not used.
+/// How many bytes to fetch at each noted address. 0 means that the address is not used.
 pub type PrefetchSizes = [usize; PLACES];
 
-/// Places in memory.
+/// The noted addresses of one entry. 0 means that none is noted.
 #[derive(Debug, Default)]
 pub struct PrefetchHints([AtomicUsize; PLACES]);
 
 impl PrefetchHints {
-    /// Starts to fetch what was noted.
+    /// Starts to fetch the noted addresses.
     pub(crate) fn fetch(&self, sizes: PrefetchSizes) {
         for (place, bytes) in self.0.iter().zip(sizes) {
             let address = place.load(Ordering::Relaxed);
@@ -33,7 +35,8 @@ impl PrefetchHints {
     /// Notes addresses, in the order of the [`PrefetchSizes`].
     pub fn note(&self, addresses: [usize; PLACES]) {
         for (place, address) in self.0.iter().zip(addresses) {
-            // Store only what changes: readers on other cores keep their copy of the line.
+            // Store only a new address: otherwise cores that read the line would lose their copy of
+            // it.
             if place.load(Ordering::Relaxed) != address {
                 place.store(address, Ordering::Relaxed);
             }
@@ -41,7 +44,7 @@ impl PrefetchHints {
     }
 }
 
-/// Starts to fetch `value`, all of its lines.
+/// Starts to fetch the lines of `value`, [`LINES_MAX`] at most.
 pub(crate) fn fetch<T>(value: *const T) {
     fetch_at(value.addr(), size_of::<T>());
 }
@@ -59,11 +62,12 @@ fn fetch_at(address: usize, bytes: usize) {
 #[cfg(target_arch = "x86_64")]
 fn fetch_line(line: *const i8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch reads nothing as far as the program can tell, and never faults, whatever the address.
+    // SAFETY: a prefetch has no effect that the program can observe, and never faults, whatever the
+    // address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
 }
 
-/// Other processors have to find out by themselves.
+/// No-op on this target.
 #[cfg(not(target_arch = "x86_64"))]
 fn fetch_line(_line: *const i8) {}
 

@@ -1,10 +1,10 @@
-//! A value that is read on every request and replaced once in a while.
+//! A shared value that every request reads and that is rarely replaced.
 
 use std::ptr;
 
 use crate::sync::{AtomicPtr, Guard, Ordering, retire};
 
-/// A shared value, swapped whole. Readers never wait.
+/// A shared value that is replaced as a whole. Readers never block.
 #[derive(Debug)]
 pub struct Swap<T: Send + Sync> {
     value: AtomicPtr<T>,
@@ -19,10 +19,10 @@ impl<T: Send + Sync> Swap<T> {
         }
     }
 
-    /// The value as it is now; it stays alive as long as the guard.
+    /// The current value. It stays alive as long as the guard.
     pub fn load<'g>(&self, _guard: &'g Guard) -> &'g T {
-        // SAFETY: the pointer always comes from `Box::into_raw`, and what it was before a `store` is freed only through
-        // `retire`, after every guard pinned by then is gone.
+        // SAFETY: the pointer always comes from `Box::into_raw`. A replaced pointer is freed only
+        // through `retire`, after every guard that was pinned by then is gone.
         unsafe { &*self.value.load(Ordering::Acquire) }
     }
 
@@ -31,7 +31,7 @@ impl<T: Send + Sync> Swap<T> {
         let replaced = self
             .value
             .swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
-        // SAFETY: swapped out by this thread alone; `T` may be dropped on any thread.
+        // SAFETY: only this thread swapped the pointer out, and `T` may be dropped on any thread.
         unsafe { retire(guard, move || drop(Box::from_raw(replaced))) }
     }
 }

@@ -1,5 +1,6 @@
-//! The atomics and the memory reclamation that this crate is built on: epochs in production, the shuttle scheduler's
-//! atomics (and no reclamation at all) when interleavings are explored.
+//! The atomics and the memory reclamation of this crate. In production: the standard library's
+//! atomics and crossbeam's epochs. When interleavings are explored: the atomics of the shuttle
+//! scheduler, and no reclamation.
 
 #[cfg(not(feature = "shuttle"))]
 mod real {
@@ -9,10 +10,10 @@ mod real {
     /// Calls `drop_it` when no thread that is pinned now can still hold a reference.
     ///
     /// # Safety
-    /// What `drop_it` frees must be unreachable for threads that pin from now on, and `drop_it` must be safe to call on
-    /// another thread.
+    /// What `drop_it` frees must be unreachable for threads that pin from now on, and `drop_it`
+    /// must be safe to call on another thread.
     pub unsafe fn retire(guard: &Guard, drop_it: impl FnOnce()) {
-        // SAFETY: the caller's promise is the one that `defer_unchecked` asks for.
+        // SAFETY: the caller's promise is the requirement of `defer_unchecked`.
         unsafe { guard.defer_unchecked(drop_it) }
     }
 }
@@ -31,10 +32,11 @@ mod explored {
         Guard(())
     }
 
-    /// Leaks what would be freed: an exploration is short, and what it looks for is not in the reclamation.
+    /// Leaks what would be freed: an exploration is short and does not look for faults of the
+    /// reclamation.
     ///
     /// # Safety
-    /// None is needed; the signature is that of the real one.
+    /// No requirement. The function is `unsafe` only to have the signature of the real one.
     pub unsafe fn retire(_guard: &Guard, drop_it: impl FnOnce()) {
         std::mem::forget(drop_it);
     }

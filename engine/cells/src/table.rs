@@ -1,10 +1,11 @@
-//! A table of fixed size that finds entries by hash, without locks, and forgets those that nobody uses.
+//! A lock-free table of fixed size that finds entries by hash and evicts those that are not used.
 //!
-//! Eight slots make a bucket of one cache line; an entry lives in any slot of the bucket that its hash selects, and never
-//! moves. A slot is one word: the entry's address and 16 bits of its hash, so that a look-up touches no other line unless
-//! the entry is very likely the right one, and an address and its tag can never be seen apart. There is no resizing: the
-//! number of slots follows from the memory budget. Eviction is CLOCK: within the bucket when it is full, around the whole
-//! table when the budget is exceeded.
+//! Eight slots form a bucket of one cache line. An entry lives in any slot of the bucket that its
+//! hash selects, and never moves. A slot is one word: the entry's address and 16 bits of its hash,
+//! the tag. So a look-up reads no other line unless the entry is very likely the right one, and an
+//! address is never seen without its tag. The table is never resized: the number of slots follows
+//! from the memory budget. Eviction is CLOCK: within the bucket if the bucket is full, around the
+//! whole table if the budget is exceeded.
 
 use std::mem;
 use std::ptr;
@@ -14,26 +15,30 @@ use crate::budget::Budget;
 use crate::prefetch::{self, PrefetchHints, PrefetchSizes};
 use crate::sync::{AtomicPtr, AtomicUsize, Guard, Ordering, fence, retire};
 
-/// What a table can hold.
+/// An entry of a table.
 pub trait Entry: Send + Sync {
-    /// Called before the entry is unlinked, perhaps more than once: from now on nobody may be answered from it.
+    /// Called before the entry is unlinked, perhaps more than once. From now on no answer may come
+    /// from it.
     fn retire(&self, budget: &Budget, guard: &Guard);
 
-    /// Whether the entry was used since this was last asked.
+    /// Whether the entry was used since the last call.
     fn take_reference(&self) -> bool;
 
-    /// The memory that it owns besides itself and counts nowhere else, in bytes. Must always give the same number.
+    /// The memory in bytes that the entry owns, besides its own size and what is charged elsewhere.
+    /// Must always return the same number.
     fn bytes(&self) -> usize {
         0
     }
 }
 
-/// Slots of a bucket: 8 words fill a cache line.
+/// Slots in a bucket: 8 words fill a cache line.
 const SLOTS: usize = 8;
-/// Addresses of user space fit in 48 bits on `x86_64` (four-level paging) and `aarch64`; the rest of the word is the tag.
+/// Addresses of user space fit in 48 bits on `x86_64` (four-level paging) and `aarch64`. The tag
+/// takes the other bits of the word.
 const TAG_SHIFT: u32 = 48;
 const ADDRESS: usize = (1 << TAG_SHIFT) - 1;
-/// Exchanges tried before an insertion gives up; each failure means that another thread made progress in the bucket.
+/// How often an insertion tries its exchange. Each failure means that another thread made progress
+/// in the bucket.
 const INSERT_ATTEMPTS: usize = 16;
 
 #[repr(align(64))]
@@ -47,7 +52,8 @@ const _: () = assert!(
 );
 
 impl<E: Entry> Bucket<E> {
-    /// An empty slot, or the first in CLOCK order whose entry was not used lately, with what it holds.
+    /// An empty slot, or else the first slot in CLOCK order whose entry was not used lately, and
+    /// the slot's word.
     fn slot_for(&self, hash: u64, guard: &Guard) -> (&AtomicPtr<E>, *mut E) {
         for slot in &self.slots {
             let word = slot.load(Ordering::Acquire);
@@ -69,25 +75,26 @@ impl<E: Entry> Bucket<E> {
     }
 }
 
-/// What is noted for the entries of a bucket. An entry that takes the place of another one inherits it.
+/// The prefetch hints of a bucket's entries. An entry inherits the hints of the entry that it
+/// replaces.
 #[derive(Default)]
 #[repr(align(64))]
-struct Noted([PrefetchHints; SLOTS]);
+struct BucketHints([PrefetchHints; SLOTS]);
 
-/// An entry, and where to note what a look-up led to.
+/// An entry that a look-up found, and its prefetch hints.
 #[derive(Debug)]
 pub struct Found<'g, E> {
     /// The entry.
     pub entry: &'g E,
-    /// `None` in a table without foresight.
+    /// `None` in a table without prefetch hints.
     pub prefetch: Option<&'g PrefetchHints>,
 }
 
-/// See the module.
+/// A lock-free hash table of shared entries, with CLOCK eviction.
 pub struct Table<E: Entry> {
     buckets: Box<[Bucket<E>]>,
-    /// As many as buckets, or none.
-    noted: Box<[Noted]>,
+    /// As many as `buckets`, or none.
+    hints: Box<[BucketHints]>,
     sizes: PrefetchSizes,
     mask: usize,
     hand: AtomicUsize,
@@ -95,7 +102,7 @@ pub struct Table<E: Entry> {
 }
 
 impl<E: Entry> Table<E> {
-    /// What one linked entry takes besides what it points to: its own memory with the counts of the `Arc`.
+    /// The bytes of one linked entry: its own size and the two counts of the `Arc`.
     const ENTRY_BYTES: usize = mem::size_of::<E>() + 2 * mem::size_of::<usize>();
 
     /// A table with at least `slots` slots.
@@ -107,7 +114,7 @@ impl<E: Entry> Table<E> {
         };
         Self {
             buckets: std::iter::repeat_with(empty).take(buckets).collect(),
-            noted: Box::default(),
+            hints: Box::default(),
             sizes: PrefetchSizes::default(),
             mask: buckets - 1,
             hand: AtomicUsize::new(0),
@@ -115,20 +122,21 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// The same, and a look-up starts to fetch what earlier ones have led to: `sizes` bytes of each place.
+    /// A table with at least `slots` slots whose look-ups start to fetch what earlier look-ups led
+    /// to: `sizes` bytes at each noted address.
     #[must_use]
     pub fn with_prefetch_hints(slots: usize, sizes: PrefetchSizes) -> Self {
         let mut table = Self::with_slots(slots);
-        let noted = std::iter::repeat_with(Noted::default).take(table.buckets.len());
-        table.noted = noted.collect();
+        let hints = std::iter::repeat_with(BucketHints::default).take(table.buckets.len());
+        table.hints = hints.collect();
         table.sizes = sizes;
         table
     }
 
-    /// The memory of the slots themselves, in bytes.
+    /// The memory of the slots and hints themselves, in bytes.
     #[must_use]
     pub fn slot_bytes(&self) -> usize {
-        mem::size_of_val(&*self.buckets) + mem::size_of_val(&*self.noted)
+        mem::size_of_val(&*self.buckets) + mem::size_of_val(&*self.hints)
     }
 
     /// The number of linked entries.
@@ -137,13 +145,13 @@ impl<E: Entry> Table<E> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing is linked.
+    /// Whether the table has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first entry under `hash` that `matches`. Does not wait.
+    /// The first entry under `hash` that `matches`. Never blocks.
     pub fn find<'g>(
         &'g self,
         hash: u64,
@@ -151,10 +159,10 @@ impl<E: Entry> Table<E> {
         matches: impl Fn(&E) -> bool,
     ) -> Option<Found<'g, E>> {
         let tag = tag_of(hash);
-        let noted = self.noted.get(self.index(hash));
-        if let Some(noted) = noted {
-            // While the slots are waited for.
-            prefetch::fetch(noted);
+        let hints = self.hints.get(self.index(hash));
+        if let Some(hints) = hints {
+            // This fetch overlaps the wait for the slots.
+            prefetch::fetch(hints);
         }
         for (place, slot) in self.bucket(hash).slots.iter().enumerate() {
             let word = slot.load(Ordering::Acquire);
@@ -162,7 +170,7 @@ impl<E: Entry> Table<E> {
                 && let Some(entry) = entry_of(word, guard)
             {
                 prefetch::fetch(entry);
-                let prefetch = noted.and_then(|noted| noted.0.get(place));
+                let prefetch = hints.and_then(|hints| hints.0.get(place));
                 if let Some(prefetch) = prefetch {
                     prefetch.fetch(self.sizes);
                 }
@@ -174,43 +182,46 @@ impl<E: Entry> Table<E> {
         None
     }
 
-    /// Starts to fetch the place where entries under `hash` are found: the first of two steps ahead of [`Table::find`].
-    pub fn fetch_place(&self, hash: u64) {
+    /// Starts to fetch the bucket of `hash`: the first of two steps ahead of [`Table::find`].
+    pub fn prefetch_bucket(&self, hash: u64) {
         prefetch::fetch(self.bucket(hash));
-        if let Some(noted) = self.noted.get(self.index(hash)) {
-            prefetch::fetch(noted);
+        if let Some(hints) = self.hints.get(self.index(hash)) {
+            prefetch::fetch(hints);
         }
     }
 
-    /// Starts to fetch the entries that may be those under `hash`, and what earlier look-ups have led to: the second step, when
-    /// the place has arrived.
-    pub fn fetch_entries(&self, hash: u64) {
+    /// Starts to fetch the entries that may belong to `hash`, and what earlier look-ups led to. The
+    /// second step, to be taken when the bucket has arrived.
+    pub fn prefetch_entries(&self, hash: u64) {
         let tag = tag_of(hash);
-        let noted = self.noted.get(self.index(hash));
+        let hints = self.hints.get(self.index(hash));
         for (place, slot) in self.bucket(hash).slots.iter().enumerate() {
             let word = slot.load(Ordering::Relaxed);
             if !word.is_null() && word.addr() >> TAG_SHIFT == tag {
                 prefetch::fetch(address_of(word));
-                if let Some(prefetch) = noted.and_then(|noted| noted.0.get(place)) {
+                if let Some(prefetch) = hints.and_then(|hints| hints.0.get(place)) {
                     prefetch.fetch(self.sizes);
                 }
             }
         }
     }
 
-    /// The same as [`Table::find`], with a share of the entry that outlives the guard.
+    /// The first entry under `hash` that `matches`, as a reference that outlives the guard. Never
+    /// blocks.
     pub fn get(&self, hash: u64, guard: &Guard, matches: impl Fn(&E) -> bool) -> Option<Arc<E>> {
         let entry = ptr::from_ref(self.find(hash, guard, matches)?.entry);
-        // SAFETY: linked entries come from `Arc::into_raw`; the share that the slot owned when `find` read it is dropped
-        // only after this guard is gone, so the count is at least one here.
+        // SAFETY: linked entries come from `Arc::into_raw`. The slot owned one reference when
+        // `find` read it, and that one is dropped only after this guard is gone, so the count is at
+        // least one here.
         unsafe {
             Arc::increment_strong_count(entry);
             Some(Arc::from_raw(entry))
         }
     }
 
-    /// Visits every entry under `hash` that `matches`: two threads may have linked one each for the same key. Preceded by
-    /// a full fence, so that entries linked before an earlier write of this thread became visible are found.
+    /// Visits every entry under `hash` that `matches`: two threads may have linked one each for the
+    /// same key. Begins with a full fence. So it finds every entry that was linked before an
+    /// earlier write of this thread became visible.
     pub fn for_each(
         &self,
         hash: u64,
@@ -231,8 +242,9 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Links `entry` under `hash`, in the place of one that was not used lately if the bucket is full. Followed by a full
-    /// fence. Returns false, with the entry retired, when other threads were always faster.
+    /// Links `entry` under `hash`. If the bucket is full, the entry replaces one that was not used
+    /// lately. Ends with a full fence. Returns false, with the entry retired, if other threads won
+    /// every exchange.
     pub fn insert(&self, hash: u64, entry: Arc<E>, budget: &Budget, guard: &Guard) -> bool {
         let bytes = Self::ENTRY_BYTES + entry.bytes();
         let Some(word) = word_of(Arc::into_raw(entry).cast_mut(), hash) else {
@@ -250,18 +262,20 @@ impl<E: Entry> Table<E> {
             {
                 self.len.fetch_add(1, Ordering::Relaxed);
                 budget.charge(bytes);
-                self.unlinked(held, budget, guard);
+                self.release(held, budget, guard);
                 fence(Ordering::SeqCst);
                 return true;
             }
         }
-        // SAFETY: `word` carries the address that `Arc::into_raw` gave above, and it was never linked.
+        // SAFETY: `word` carries the address that `Arc::into_raw` returned above, and it was never
+        // linked.
         let entry = unsafe { Arc::from_raw(address_of(word)) };
         entry.retire(budget, guard);
         false
     }
 
-    /// Moves the clock's hand over `buckets` buckets and evicts what was not used since it last came by.
+    /// Moves the clock's hand over `buckets` buckets and evicts the entries that were not used
+    /// since its last visit.
     pub fn sweep(&self, buckets: usize, budget: &Budget, guard: &Guard) {
         for _ in 0..buckets {
             let at = self.hand.fetch_add(1, Ordering::Relaxed) & self.mask;
@@ -279,7 +293,7 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Retires and unlinks everything.
+    /// Retires and unlinks every entry.
     pub fn clear(&self, budget: &Budget, guard: &Guard) {
         for bucket in &self.buckets {
             for slot in &bucket.slots {
@@ -299,7 +313,7 @@ impl<E: Entry> Table<E> {
         &self.buckets[self.index(hash)]
     }
 
-    /// The tag takes the upper 16 bits of the hash; the index takes from the lower ones.
+    /// The tag takes the upper 16 bits of the hash, the index takes lower ones.
     fn index(&self, hash: u64) -> usize {
         usize::try_from(hash).unwrap_or(0) & self.mask
     }
@@ -310,20 +324,21 @@ impl<E: Entry> Table<E> {
             .compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
         {
-            self.unlinked(word, budget, guard);
+            self.release(word, budget, guard);
         }
     }
 
-    /// Gives up the table's share of an entry that this thread has just taken out of its slot.
-    fn unlinked(&self, word: *mut E, budget: &Budget, guard: &Guard) {
+    /// Drops the table's reference to an entry that this thread has just taken out of its slot.
+    fn release(&self, word: *mut E, budget: &Budget, guard: &Guard) {
         let Some(entry) = entry_of(word, guard) else {
             return;
         };
         self.len.fetch_sub(1, Ordering::Relaxed);
         budget.release(Self::ENTRY_BYTES + entry.bytes());
         let address = address_of(word);
-        // SAFETY: the exchange that took `word` out of its slot succeeded on this thread alone, so this share of the `Arc`
-        // is ours to drop; readers that found it are pinned, and `E` may be dropped on any thread.
+        // SAFETY: only this thread's exchange took `word` out of its slot, so the slot's reference
+        // is this thread's to drop. Readers that found the entry are pinned, and `E` may be dropped
+        // on any thread.
         unsafe { retire(guard, move || drop(Arc::from_raw(address))) }
     }
 }
@@ -334,7 +349,7 @@ impl<E: Entry> Drop for Table<E> {
             for slot in &bucket.slots {
                 let word = slot.load(Ordering::Relaxed);
                 if !word.is_null() {
-                    // SAFETY: exclusive access; a linked word owns one share of its `Arc`.
+                    // SAFETY: exclusive access; a linked word owns one reference of its `Arc`.
                     drop(unsafe { Arc::from_raw(address_of(word)) });
                 }
             }
@@ -346,7 +361,8 @@ fn tag_of(hash: u64) -> usize {
     usize::try_from(hash >> TAG_SHIFT).unwrap_or(0)
 }
 
-/// The address with the tag in its upper bits; `None` on a machine whose addresses leave no room for it.
+/// The address with the tag in its upper bits. `None` if the address itself uses these bits; the
+/// entry is then dropped.
 fn word_of<E>(address: *mut E, hash: u64) -> Option<*mut E> {
     if address.addr() & !ADDRESS != 0 {
         // SAFETY: the address comes from `Arc::into_raw` in `insert` and is not linked.
@@ -361,8 +377,9 @@ fn address_of<E>(word: *mut E) -> *const E {
 }
 
 fn entry_of<E>(word: *mut E, _guard: &Guard) -> Option<&E> {
-    // SAFETY: a word in a slot is null or carries an address from `Arc::into_raw`; the share it owns is dropped only
-    // through `retire` after it was taken out, so it outlives every guard pinned before that.
+    // SAFETY: a word in a slot is null or carries an address from `Arc::into_raw`. Its reference is
+    // dropped only through `retire` after it was taken out, so it outlives every guard that was
+    // pinned before.
     unsafe { address_of(word).as_ref() }
 }
 

@@ -1,5 +1,5 @@
-//! Explores interleavings of slow readers, a revoking writer and the clock's hand, and looks for a reader that is
-//! answered from a value older than one whose publication has returned.
+//! Explores interleavings of slow readers, a revoking writer and the clock's hand. Looks for a
+//! reader that is answered from a value older than one whose publication has returned.
 
 #![cfg(test)]
 
@@ -11,7 +11,8 @@ use talos_cells::{Budget, Cell, CellValue, State, Table, pin};
 
 const HASH: u64 = 0x0123_4567_89ab_cdef;
 const ITERATIONS: usize = 20_000;
-/// Preemptions at which a fault may hide, for the probabilistic scheduler of Burckhardt et al. (ASPLOS 2010).
+/// The number of preemptions that a fault may need, for the probabilistic scheduler of Burckhardt
+/// et al. (ASPLOS 2010).
 const PREEMPTIONS: usize = 3;
 
 #[derive(Debug)]
@@ -27,7 +28,8 @@ impl CellValue for At {
     }
 }
 
-/// One key in storage (the sequence of its value), the cells, and the last sequence whose publication has returned.
+/// One key: the sequence of its value in storage, its cells, and the last sequence whose
+/// publication has returned.
 struct World {
     storage: AtomicU64,
     published: AtomicU64,
@@ -45,7 +47,7 @@ impl World {
         })
     }
 
-    /// What a commit does: durable first, then the cells, then the acknowledgement.
+    /// A commit: makes the value durable, publishes it to the cells, then acknowledges it.
     fn write(&self, sequence: u64) {
         self.storage.store(sequence, Ordering::SeqCst);
         let guard = pin();
@@ -60,7 +62,7 @@ impl World {
         self.published.store(sequence, Ordering::SeqCst);
     }
 
-    /// What a verification does when it finds no value in memory: a vacant cell first, then storage.
+    /// A verification that finds no value in memory: links a vacant cell, then reads storage.
     fn fill(&self) -> Arc<Cell<(), At>> {
         let guard = pin();
         let cell = Arc::new(Cell::vacant(()));
@@ -71,7 +73,7 @@ impl World {
         cell
     }
 
-    /// The same in the wrong order: storage first, then a cell that holds what was read.
+    /// A verification in the wrong order: reads storage, then links a cell that holds the value.
     fn fill_backwards(&self) {
         let guard = pin();
         let value = At(self.storage.load(Ordering::SeqCst));
@@ -80,7 +82,8 @@ impl World {
         self.table.insert(HASH, cell, &self.budget, &guard);
     }
 
-    /// A verification from memory: never older than what was published before it began.
+    /// A verification from memory. Its answer must not be older than what was published before it
+    /// began.
     fn check(&self, proof: Option<&Cell<(), At>>) {
         let floor = self.published.load(Ordering::SeqCst);
         let guard = pin();
@@ -98,7 +101,7 @@ impl World {
     }
 }
 
-/// What a verification does that finds no value in memory, and the cell that its proof then points to.
+/// A verification that finds no value in memory. Returns the cell that its proof then points to.
 type SlowRead = fn(&World) -> Option<Arc<Cell<(), At>>>;
 
 fn explore(slow_read: SlowRead) {
@@ -140,9 +143,10 @@ fn a_slow_read_never_brings_an_old_row_back() {
     explore(|world| Some(world.fill()));
 }
 
-/// A proof outlives the table's link to its cell, so eviction must empty the cell before a writer can miss it.
+/// A proof outlives the table's link to its cell, so eviction must empty the cell before a writer
+/// can miss it.
 #[test]
-fn an_evicted_cell_answers_nobody_who_still_points_to_it() {
+fn a_proof_gets_no_answer_from_an_evicted_cell() {
     shuttle::check_pct(
         || {
             let world = World::new();
@@ -163,7 +167,7 @@ fn an_evicted_cell_answers_nobody_who_still_points_to_it() {
     );
 }
 
-/// The exploration is able to find the fault that it looks for.
+/// The exploration does find the fault that it looks for.
 #[test]
 #[should_panic(expected = "was published")]
 fn reading_before_linking_is_caught() {

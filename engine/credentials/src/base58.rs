@@ -1,11 +1,11 @@
-//! Decoding of base58 (Bitcoin's alphabet), for the two short texts in an issued key.
+//! Decodes base58 (Bitcoin's alphabet), for the two short texts in an issued key.
 //!
-//! Ten digits at a time make one 64-bit number, so that a text of n digits costs n look-ups in a table and about n²/1280
-//! multiplications; digit by digit it would be n²/11 steps.
+//! Ten digits at a time make one 64-bit number. A text of n digits costs n table look-ups and about
+//! n²/1280 multiplications; digit by digit it would cost n²/11 steps.
 
 use std::iter;
 
-/// The longest text that is decoded.
+/// The longest text that is decoded, in characters.
 pub(super) const CHARS_MAX: usize = 79;
 
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -33,15 +33,16 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-/// Decodes `text` into the start of `bytes` and returns how many there are. `None` if a character is not of the alphabet,
-/// the text is longer than [`CHARS_MAX`], or `bytes` is too short.
+/// Decodes `text` into the start of `bytes` and returns the number of decoded bytes. `None` if a
+/// character is not in the alphabet, the text is longer than [`CHARS_MAX`], or `bytes` is too
+/// short.
 pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
     if text.len() > CHARS_MAX {
         return None;
     }
     let mut limbs = [0_u64; LIMBS];
     let mut used = 0;
-    // The chunk that is not whole comes first: then all others shift by the same power.
+    // The incomplete chunk comes first, so that all others shift by the same power.
     let (first, rest) = text.split_at_checked(text.len() % CHUNK_CHARS)?;
     for chunk in iter::once(first).chain(rest.chunks_exact(CHUNK_CHARS)) {
         let mut carry = u128::from(number(chunk)?);
@@ -71,14 +72,14 @@ pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
     Some(len)
 }
 
-/// The value of at most ten digits.
+/// The value of at most ten digits; `None` if a character is not a digit.
 fn number(digits: &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     let mut all = 0;
     for character in digits {
         let digit = DIGITS.get(usize::from(*character))?;
         all |= digit;
-        // Wraps only after something that is no digit, which is found below.
+        // Wraps only after a character that is not a digit, and then the check below fails.
         number = number.wrapping_mul(58).wrapping_add(u64::from(*digit));
     }
     (all & 0x80 == 0).then_some(number)
@@ -101,9 +102,10 @@ mod tests {
         decode(text, &mut bytes).map(|len| bytes[..len].to_vec())
     }
 
-    /// Every length, with leading zeros and with the largest digits, against another implementation.
+    /// Compares with another implementation: every length, with leading zeros and the largest
+    /// digits.
     #[test]
-    fn what_another_implementation_encodes_is_decoded() {
+    fn texts_of_another_implementation_are_decoded() {
         let mut state = 1_u64;
         let mut random = || {
             state = state
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base58_is_refused() {
+    fn other_texts_are_refused() {
         for byte in 0..=u8::MAX {
             for len in [1, 9, 10, 11, 44] {
                 for at in [0, len / 2, len - 1] {

@@ -1,6 +1,7 @@
-//! Deriving a token from a key: a pure function of keyring, record, what is asked for, and the time.
+//! Derives a token from a key: a pure function of keyring, record, request and time.
 //!
-//! Guarantees: a token never allows more than its key does at that moment, and never outlives it.
+//! Guarantees: a token allows no more than its key did when the token was derived, and never
+//! outlives the key's expiry.
 
 use std::net::IpAddr;
 
@@ -11,68 +12,69 @@ use uuid::Uuid;
 use crate::keyring::{CannotMint, Keyring};
 use crate::token::{Claims, CustomClaims, TokenType};
 
-/// What the token is to be.
+/// A request for a token.
 #[derive(Clone, Debug)]
 pub struct DeriveToken {
     /// Its format.
     pub token_type: TokenType,
-    /// Its life in milliseconds; `None` = as configured, or what is left of the key's if that is less.
+    /// Its lifetime in milliseconds. `None` = the configured default, or the rest of the key's
+    /// lifetime if that is shorter.
     pub ttl_ms: Option<u64>,
-    /// What it allows; none = all that the key allows.
+    /// Its scopes; empty = all scopes of the key.
     pub scopes: Vec<String>,
-    /// Whom it is meant for; none = nobody in particular.
+    /// Its audiences; may be empty.
     pub audiences: Vec<String>,
-    /// What else it says.
+    /// Further claims.
     pub custom: CustomClaims,
 }
 
-/// A token, shown this once.
+/// A derived token, which is never shown again.
 #[derive(Clone, Debug)]
 pub struct DerivedToken {
     /// The token.
     pub token: Secret,
-    /// What it says.
+    /// The claims of the token.
     pub claims: Claims,
-    /// The same as the JSON object that the token carries.
+    /// The claims as the JSON object that the token contains.
     pub claims_json: String,
 }
 
-/// Why no token was derived.
+/// Why no token was derived, and what the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeriveError {
-    /// For the caller: another key.
+    /// Use another key.
     #[error("the API key is revoked")]
     ParentRevoked,
-    /// For the caller: another key.
+    /// Use another key.
     #[error("the API key has expired")]
     ParentExpired,
-    /// For the caller: another place.
+    /// Use the key from another address.
     #[error("the API key may not be used from this address")]
     AddressNotAllowed,
-    /// For the caller: fewer scopes.
+    /// Request fewer scopes.
     #[error("the API key does not have the scope {0:?}")]
     ScopeBeyondParent(String),
-    /// For the caller: a shorter life.
+    /// Request a shorter lifetime.
     #[error("the token would outlive the API key, which has {left_s} seconds left")]
     TtlBeyondParent {
-        /// Whole seconds that are left of the key's life.
+        /// Whole seconds until the key expires.
         left_s: i64,
     },
-    /// For the caller: a shorter life.
+    /// Request a shorter lifetime.
     #[error("a token may live for {max_s} seconds at most")]
     TtlBeyondMax {
-        /// The bound in seconds.
+        /// The longest lifetime in seconds.
         max_s: u64,
     },
-    /// See [`CannotMint`].
+    /// The keyring could not mint the token.
     #[error(transparent)]
     Mint(#[from] CannotMint),
 }
 
-/// The token named `token_id` that a client at `client_ip` derives from `parent` at `now`.
+/// Derives the token with the id `token_id` from `parent`, for a client at `client_ip`, at `now`.
 ///
 /// # Errors
-/// The first reason that stands against it, in the order of [`DeriveError`].
+/// The first failed check, in the order of [`DeriveError`].
 pub fn derive(
     keyring: &Keyring,
     parent: &Record,
@@ -125,7 +127,8 @@ pub fn derive(
     })
 }
 
-/// When the token ends. Tokens count whole seconds, so it is rounded down: a token may end up to a second early, never late.
+/// When the token expires. The caller rounds down to whole seconds, in which tokens count: a token
+/// may expire up to a second early, but never late.
 fn expires_at(
     keyring: &Keyring,
     parent: &Record,
@@ -152,14 +155,14 @@ fn expires_at(
             now.plus_seconds(default_s).min(end)
         }
     };
-    // What is left of the key may be less than tokens can count.
+    // The key may expire within the current second, which is too short for a token.
     if expires_at.seconds().saturating_mul(1000) <= now.0 {
         return Err(DeriveError::ParentExpired);
     }
     Ok(expires_at)
 }
 
-/// When the key ends: an issued one also by its age.
+/// When the key expires. Issued keys also have a maximum age.
 fn end_of_life(keyring: &Keyring, parent: &Record) -> UnixMillis {
     let never = UnixMillis(i64::MAX);
     let by_age = match parent.key_id {

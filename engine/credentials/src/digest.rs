@@ -1,4 +1,4 @@
-//! Digests that stand for a credential: the id of an imported key, and what memory keeps as proof.
+//! Digests of credentials: the id of an imported key, and the proof that memory keeps.
 
 use std::sync::LazyLock;
 
@@ -7,8 +7,8 @@ use talos_model::{KeyId, TenantId};
 
 const SHA256_BLOCK_BYTES: usize = 64;
 
-/// The id of the imported key `raw_key`: SHA-512/256 over the tenant's hyphenated UUID, a zero byte and the key, so that
-/// the same raw key has another id in another tenant.
+/// The id of the imported key `raw_key`: SHA-512/256 over the tenant's hyphenated UUID, a zero byte
+/// and the raw key. The same raw key has different ids in different tenants.
 #[must_use]
 pub fn imported_key_id(tenant: TenantId, raw_key: &[u8]) -> KeyId {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -21,23 +21,24 @@ pub fn imported_key_id(tenant: TenantId, raw_key: &[u8]) -> KeyId {
     KeyId::Imported(digest.into())
 }
 
-/// What stands for a credential in memory: SHA-256 over the tenant, filled up with zeros to a block of its own, and the
-/// credential. The credential itself is never kept.
+/// The digest that represents a credential in memory: SHA-256 over the tenant, padded with zeros to
+/// a whole block, and the credential. The credential itself is never kept.
 ///
-/// With the block of the one tenant hashed beforehand, an issued key takes two blocks instead of three.
+/// The block of the single tenant is hashed once and reused, so an issued key takes two blocks
+/// instead of three.
 #[must_use]
 pub fn proof_digest(tenant: TenantId, credential: &[u8]) -> [u8; 32] {
-    static SINGLE: LazyLock<Sha256> = LazyLock::new(|| begun(TenantId::SINGLE));
-    let begun = if tenant == TenantId::SINGLE {
+    static SINGLE: LazyLock<Sha256> = LazyLock::new(|| after_tenant(TenantId::SINGLE));
+    let hasher = if tenant == TenantId::SINGLE {
         SINGLE.clone()
     } else {
-        begun(tenant)
+        after_tenant(tenant)
     };
-    begun.chain_update(credential).finalize().into()
+    hasher.chain_update(credential).finalize().into()
 }
 
 /// SHA-256 after the block of `tenant`.
-fn begun(tenant: TenantId) -> Sha256 {
+fn after_tenant(tenant: TenantId) -> Sha256 {
     Sha256::new()
         .chain_update(tenant.0.as_bytes())
         .chain_update([0; SHA256_BLOCK_BYTES - size_of::<uuid::Bytes>()])
@@ -67,7 +68,8 @@ mod tests {
         }
     }
 
-    /// Computed with Python: `hashlib.new("sha512_256", b"00000000-0000-0000-0000-000000000000\0sk_test").hexdigest()`.
+    /// Computed with Python: `hashlib.new("sha512_256",
+    /// b"00000000-0000-0000-0000-000000000000\0sk_test").hexdigest()`.
     #[test]
     fn the_id_of_an_imported_key() {
         let id = imported_key_id(TenantId::SINGLE, b"sk_test").to_string();

@@ -1,8 +1,8 @@
 //! Issued keys: `{prefix}_v1_{identifier}_{checksum}`.
 //!
-//! The identifier is base58 (Bitcoin's alphabet) of the ASCII text `{unix seconds}:{uuid}`, the checksum base58 of the
-//! HMAC-SHA256 over everything up to and with the underscore before it. The uuid is the key's id, so nothing about the
-//! credential has to be stored.
+//! The identifier is base58 (Bitcoin's alphabet) of the ASCII text `{unix seconds}:{uuid}`. The
+//! checksum is base58 of the HMAC-SHA256 over everything before it, including the underscore. The
+//! uuid is the key's id, so the credential itself need not be stored.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -13,23 +13,24 @@ use uuid::Uuid;
 
 use super::base58;
 
-/// Base58 of the longest identifier that is decoded: 20 digits, a colon, 36 characters of a UUID. Longer ones are
-/// not tried.
+/// The length of the longest identifier that is decoded, in base58: 20 digits, a colon, 36
+/// characters of a UUID.
 const IDENTIFIER_CHARS_MAX: usize = base58::CHARS_MAX;
 /// Base58 of 32 bytes takes 32 to 44 characters.
 const CHECKSUM_CHARS_MAX: usize = 44;
 const CHECKSUM_BYTES: usize = 32;
 const VERSION: &[u8] = b"_v1";
 
-/// A secret, prepared for computing checksums.
+/// An HMAC secret, prepared for computing checksums.
 #[derive(Clone)]
 pub struct ChecksumKey(Hmac<Sha256>);
 
 impl ChecksumKey {
-    /// Prepares `secret`.
+    /// Prepares `secret` for use.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        // HMAC takes keys of every length (RFC 2104 §2), so the error branch cannot be reached; an empty key stands there.
+        // HMAC accepts keys of every length (RFC 2104 §2). The error branch, an empty key, is
+        // unreachable.
         Self(
             Hmac::new_from_slice(secret.expose().as_bytes())
                 .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default())),
@@ -52,12 +53,12 @@ impl std::fmt::Debug for ChecksumKey {
     }
 }
 
-/// A text of the shape of an issued key. Nothing is proven yet.
+/// A text in the format of an issued key. Its checksum is not verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IssuedKey<'a> {
     /// Everything before `_v1_`.
     pub prefix: &'a [u8],
-    /// When the key says that it was made.
+    /// The issue time in the identifier.
     pub issue_time: UnixMillis,
     /// The id of the key.
     pub uuid: Uuid,
@@ -67,7 +68,7 @@ pub struct IssuedKey<'a> {
 }
 
 impl<'a> IssuedKey<'a> {
-    /// Takes `credential` apart; `None` if it has another shape.
+    /// Parses `credential`; `None` if it has another format.
     #[must_use]
     pub fn parse(credential: &'a [u8]) -> Option<Self> {
         let underscore = credential.iter().rposition(|&c| c == b'_')?;
@@ -101,7 +102,7 @@ impl<'a> IssuedKey<'a> {
         })
     }
 
-    /// Whether the checksum was made with this secret. Takes the same time for every wrong checksum.
+    /// Whether the checksum was made with this secret. Takes the same time for every checksum.
     #[must_use]
     pub fn is_signed_by(&self, key: &ChecksumKey) -> bool {
         let equal = key.checksum(self.signed).ct_eq(&self.checksum);
@@ -109,7 +110,7 @@ impl<'a> IssuedKey<'a> {
     }
 }
 
-/// Makes the credential of the key `uuid`, issued at `issue_time`.
+/// Makes the credential of the key `uuid` that is issued at `issue_time`.
 #[must_use]
 pub fn make(prefix: &str, issue_time: UnixMillis, uuid: Uuid, key: &ChecksumKey) -> Secret {
     let identifier =
@@ -119,7 +120,8 @@ pub fn make(prefix: &str, issue_time: UnixMillis, uuid: Uuid, key: &ChecksumKey)
     Secret::new(signed + &checksum)
 }
 
-/// `{unix seconds}:{uuid}`, the uuid hyphenated and in lower case, the seconds without sign or leading zero.
+/// Parses `{unix seconds}:{uuid}`: the uuid hyphenated and in lower case, the seconds without sign
+/// or leading zero.
 fn parse_identifier(text: &[u8]) -> Option<(UnixMillis, Uuid)> {
     let colon = text.iter().position(|&c| c == b':')?;
     let (seconds, uuid) = (text.get(..colon)?, text.get(colon + 1..)?);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_recognised() {
+    fn made_credentials_are_recognised() {
         for prefix in ["talos", "ory_ak", "_", "a_v1_b"] {
             let text = sample(prefix);
             let parsed = IssuedKey::parse(text.as_bytes()).unwrap();

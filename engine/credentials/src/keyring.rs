@@ -1,4 +1,4 @@
-//! The secrets and names by which credentials of one tenant are made and recognised.
+//! The secrets, prefixes and issuer with which a tenant's credentials are made and verified.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::token::{
     Claims, Macaroon, MintError, NoSuchKey, RootKeys, TokenFault, TokenType, jwt, macaroon,
 };
 
-/// Ready-to-use secrets and prefixes.
+/// Prepared secrets and prefixes.
 pub struct Keyring {
     settings: KeyringSettings,
     current: ChecksumKey,
@@ -36,7 +36,7 @@ impl Keyring {
         }
     }
 
-    /// Named in every valid answer.
+    /// The issuer in every valid answer and in new tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
@@ -48,19 +48,20 @@ impl Keyring {
         self.settings.max_ttl_s
     }
 
-    /// How far clocks may differ, in seconds.
+    /// The tolerated difference between clocks, in seconds.
     #[must_use]
     pub fn clock_skew_s(&self) -> u64 {
         self.settings.clock_skew_s
     }
 
-    /// What is configured about derived tokens.
+    /// The settings of derived tokens.
     #[must_use]
     pub fn tokens(&self) -> &TokenSettings {
         &self.settings.tokens
     }
 
-    /// The credential of a new key, or `None` when it is to be public and no prefix for public keys is set.
+    /// Makes the credential of a new key. `None` if the key is public and no prefix for public keys
+    /// is configured.
     #[must_use]
     pub fn make(
         &self,
@@ -72,7 +73,8 @@ impl Keyring {
         Some(make(prefix, issue_time, uuid, &self.current))
     }
 
-    /// The prefix of a new key; `None` when it is to be public and no prefix for public keys is set.
+    /// The prefix of a new key. `None` if the key is public and no prefix for public keys is
+    /// configured.
     #[must_use]
     pub fn prefix(&self, visibility: Visibility) -> Option<&str> {
         let prefixes = &self.settings.prefixes;
@@ -82,9 +84,10 @@ impl Keyring {
         }
     }
 
-    /// Until when `key` may be used whatever its record says; `None` when it is not one of ours: a prefix that is not
-    /// accepted or a checksum that no secret makes. All secrets are tried even after one fits a wrong prefix, so that
-    /// neither fault takes less time than the other.
+    /// Verifies prefix and checksum of `key`. Returns the instant at which it reaches the maximum
+    /// age (plus the tolerated clock difference), after which it is invalid whatever its record
+    /// says. `None` if the prefix is not accepted or no secret makes the checksum. The checksum is
+    /// verified even if the prefix is wrong, so that neither fault takes less time than the other.
     #[must_use]
     pub fn prove(&self, key: &IssuedKey<'_>) -> Option<UnixMillis> {
         let prefix_accepted = self.settings.prefixes.accept(key.prefix);
@@ -97,11 +100,12 @@ impl Keyring {
         (prefix_accepted && signed).then(|| key.issue_time.plus_seconds(life_s))
     }
 
-    /// The claims of a token of `tenant` whose signature holds and whose issuer is accepted at `now`, and until when it
-    /// is. The token's own window of time, audience and addresses are still to be judged.
+    /// Verifies the signature, issuer and tenant of a token. Returns its claims and the instant
+    /// until which its issuer is accepted. The caller must check the validity period, audiences and
+    /// addresses.
     ///
     /// # Errors
-    /// The token is malformed, its signature does not fit, or its issuer or tenant is another.
+    /// The token is malformed, its signature is wrong, or its issuer or tenant is not accepted.
     pub fn prove_token(
         &self,
         shape: TokenShape<'_>,
@@ -114,7 +118,8 @@ impl Keyring {
             TokenShape::Jwt => jwt::verify(&self.settings.tokens.signing_keys, token)?,
             TokenShape::Macaroon { prefix } => {
                 let macaroon = Macaroon::parse(token)?;
-                // The signature does not cover the prefix, and a prefix may be found at more than one place.
+                // The signature does not cover the prefix, and a token can be split after more than
+                // one prefix.
                 if macaroon.prefix() != prefix {
                     return Err(TokenFault::InvalidFormat);
                 }
@@ -129,7 +134,7 @@ impl Keyring {
         Ok((claims, accepted_until))
     }
 
-    /// Until when tokens that name `issuer` are accepted; `None` = they never were.
+    /// Until when tokens of `issuer` are accepted; `None` = the issuer is unknown.
     fn issuer_accepted_until(&self, issuer: &str) -> Option<UnixMillis> {
         let always = UnixMillis(i64::MAX);
         let retired = &self.settings.tokens.issuers_retired;
@@ -143,10 +148,10 @@ impl Keyring {
             .max()
     }
 
-    /// The token of type `token_type` that says `claims`.
+    /// Makes a token of type `token_type` with `claims`.
     ///
     /// # Errors
-    /// No key signs, or the token would be too long or beyond a bound.
+    /// No key can sign, or the token would exceed a limit.
     pub fn mint(&self, token_type: TokenType, claims: &Claims) -> Result<String, CannotMint> {
         let tokens = &self.settings.tokens;
         Ok(match token_type {
@@ -166,10 +171,10 @@ impl Keyring {
 /// Why no token was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotMint {
-    /// For the operator: no key signs.
+    /// No key can sign. An operator must correct the configuration.
     #[error(transparent)]
     Key(#[from] NoSuchKey),
-    /// See [`MintError`].
+    /// The claims cannot become a token.
     #[error(transparent)]
     Mint(#[from] MintError),
 }
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn current_and_retired_secrets_and_prefixes_prove_a_key() {
-        let now = keyring("b", &["a"]);
+        let rotated = keyring("b", &["a"]);
         for (prefix, secret, proven) in [
             ("new", "b", true),
             ("old", "a", true),
@@ -219,7 +224,7 @@ mod tests {
             let text = make(prefix, UnixMillis(5_000), Uuid::from_u128(1), &secret);
             let key = IssuedKey::parse(text.expose().as_bytes()).unwrap();
             assert_eq!(
-                now.prove(&key),
+                rotated.prove(&key),
                 proven.then_some(UnixMillis(115_000)),
                 "{prefix}"
             );

@@ -1,5 +1,5 @@
 //! Credentials: the formats of issued and imported keys, derived tokens, the keyring that makes and
-//! proves them, and deriving a token from a key.
+//! verifies them, and the derivation of tokens from keys.
 //!
 //! Pure functions of their arguments: no clock, no storage, no threads.
 

@@ -1,4 +1,4 @@
-//! The prefixes by which macaroons are told from other credentials.
+//! The prefixes that distinguish macaroons from other credentials.
 
 use crate::token::macaroon;
 
@@ -7,7 +7,7 @@ use crate::token::macaroon;
 pub struct MacaroonPrefixes {
     /// For new macaroons.
     pub current: String,
-    /// Still accepted.
+    /// Accepted, but not used for new macaroons.
     pub retired: Vec<String>,
 }
 
@@ -21,7 +21,8 @@ impl Default for MacaroonPrefixes {
 }
 
 impl MacaroonPrefixes {
-    /// The prefix of `credential`, if it is one of these: the longest, because one may begin with another.
+    /// The configured prefix that `credential` begins with. The longest one, because a prefix may
+    /// begin with another.
     #[must_use]
     pub fn of(&self, credential: &[u8]) -> Option<&str> {
         let leads = |prefix: &&String| {
@@ -36,8 +37,7 @@ impl MacaroonPrefixes {
             .map(String::as_str)
     }
 
-    /// Whether one of these takes the credentials that begin with `prefix` of issued keys, so that the two cannot be told
-    /// apart.
+    /// Whether issued keys with the prefix `prefix` would be taken for macaroons.
     #[must_use]
     pub fn shadow(&self, prefix: &str) -> bool {
         let key = format!("{prefix}{}", macaroon::VERSION);

@@ -1,4 +1,4 @@
-//! What the configuration says about credentials and derived tokens.
+//! The settings of credentials and derived tokens.
 
 use std::sync::Arc;
 
@@ -8,45 +8,45 @@ use talos_model::clock::UnixMillis;
 use crate::macaroon_prefixes::MacaroonPrefixes;
 use crate::token::SigningKeys;
 
-/// What the configuration says about credentials.
+/// The settings of credentials.
 #[derive(Clone, Debug)]
 pub struct KeyringSettings {
-    /// Makes and verifies checksums; at least 32 characters.
+    /// The secret that makes and verifies checksums; at least 32 characters.
     pub hmac_current: Secret,
-    /// Still verify checksums, tried in order after the current one.
+    /// Secrets that only verify checksums, tried in order after the current one.
     pub hmac_retired: Vec<Secret>,
     /// The prefixes of issued keys.
     pub prefixes: Prefixes,
-    /// Named in every valid answer.
+    /// The issuer in every valid answer and in new tokens.
     pub issuer: String,
-    /// The greatest age of an issued key in seconds, whatever its record says.
+    /// The maximum age of an issued key in seconds, even if its record expires later.
     pub max_ttl_s: u64,
-    /// How far clocks may differ, in seconds.
+    /// The tolerated difference between clocks, in seconds.
     pub clock_skew_s: u64,
-    /// How tokens are derived from keys, and which are accepted.
+    /// The settings of derived tokens.
     pub tokens: TokenSettings,
 }
 
-/// What the configuration says about derived tokens.
+/// The settings of derived tokens.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// Issuers, besides the current one, whose tokens are accepted.
+    /// Former issuers whose tokens are accepted.
     pub issuers_retired: Vec<RetiredIssuer>,
-    /// Sign and verify JSON Web Tokens.
+    /// The keys that sign and verify JSON Web Tokens.
     pub signing_keys: Arc<SigningKeys>,
     /// The `kid` of the key that signs; `None` = the first with `"use":"sig"`, else the first.
     pub signing_key_id: Option<String>,
 
     /// The prefixes of macaroons.
     pub macaroon_prefixes: MacaroonPrefixes,
-    /// The life of a token that is derived without one, in seconds.
+    /// The lifetime of a token in seconds if the request gives none.
     pub default_ttl_s: u64,
-    /// Whether a token ends with the key that it was derived from.
+    /// Whether a token becomes invalid with the key that it was derived from.
     pub check_parent: bool,
 }
 
 impl Default for TokenSettings {
-    /// No signing keys; the rest as a configuration that says nothing.
+    /// No signing keys; otherwise the defaults of the configuration.
     fn default() -> Self {
         Self {
             issuers_retired: Vec::new(),
@@ -62,22 +62,22 @@ impl Default for TokenSettings {
 /// A former issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredIssuer {
-    /// What its tokens name.
+    /// The `iss` claim of its tokens.
     pub value: String,
-    /// From this instant on its tokens are refused; `None` = they never are.
+    /// Its tokens are refused from this instant on; `None` = never.
     pub expires_at: Option<UnixMillis>,
 }
 
 /// The prefixes of issued keys: 1–16 characters of `[A-Za-z0-9_]`.
 #[derive(Clone, Debug)]
 pub struct Prefixes {
-    /// For new secret keys.
+    /// The prefix of new secret keys.
     pub current: String,
-    /// Still accepted.
+    /// Accepted, but not used for new keys.
     pub retired: Vec<String>,
-    /// For new public keys; `None` = public keys cannot be issued.
+    /// The prefix of new public keys; `None` = public keys cannot be issued.
     pub public_current: Option<String>,
-    /// Still accepted.
+    /// Accepted, but not used for new keys.
     pub public_retired: Vec<String>,
 }
 

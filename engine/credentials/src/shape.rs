@@ -1,19 +1,19 @@
-//! What a credential looks like, before anything about it is proven.
+//! The kind of a credential by its format, before anything about it is verified.
 
 use super::issued::IssuedKey;
 use crate::macaroon_prefixes::MacaroonPrefixes;
 
-/// How the base64url of every JSON object that begins with a name begins.
+/// The base64url of `{"` before a letter, with which the header of a JWT begins.
 const JWT: &[u8] = b"eyJ";
 
-/// The kinds of credentials that can be told apart by their looks, in the order in which they are tried.
+/// The kinds of credentials that differ in format, in the order in which they are tried.
 #[derive(Debug)]
 pub enum Shape<'a> {
     /// A derived token.
     Token(TokenShape<'a>),
-    /// A key that a server of this kind issued, this one or another.
+    /// A key in the format of issued keys. This server or another one of its kind issued it.
     Issued(IssuedKey<'a>),
-    /// Anything else: only a key of another system can look so.
+    /// Anything else, which can only be an imported key.
     Other,
 }
 
@@ -22,14 +22,14 @@ pub enum Shape<'a> {
 pub enum TokenShape<'a> {
     /// Three parts, the first of which is a JSON object (RFC 7515 §7.1).
     Jwt,
-    /// One of the configured prefixes, and the mark of the version.
+    /// A configured prefix and the version mark.
     Macaroon {
         /// The prefix.
         prefix: &'a str,
     },
 }
 
-/// The first kind that `credential` looks like.
+/// The first kind whose format `credential` has.
 #[must_use]
 pub fn of<'a>(credential: &'a [u8], prefixes: &'a MacaroonPrefixes) -> Shape<'a> {
     let parts = || credential.split(|&byte| byte == b'.').count();

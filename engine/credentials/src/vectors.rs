@@ -1,5 +1,5 @@
-//! Base58 vectors of Bitcoin and of the bs58 package of npm for the decoder and encoder under issued keys. Where the data
-//! comes from is in `vectors/SOURCES.md`.
+//! Base58 vectors of Bitcoin and of npm's bs58 package, for the encoder and decoder of issued keys.
+//! `vectors/SOURCES.md` says where the data comes from.
 
 use serde_json::Value;
 

@@ -20,42 +20,42 @@ pub enum Event {
     IssuedKeyUpdated,
     /// `ImportedAPIKeyUpdated`
     ImportedKeyUpdated,
-    /// `IssuedAPIKeyRotated`: the new key; the old one's revocation precedes it.
+    /// `IssuedAPIKeyRotated`: the new key. The change before it revokes the old key.
     IssuedKeyRotated,
-    /// `ImportedAPIKeyDeleted`: the record is the last that there was.
+    /// `ImportedAPIKeyDeleted`: the subject is the record before its deletion.
     ImportedKeyDeleted,
-    /// `RevocationRuleAdded`: all keys that the bulk revocation matches have ended.
+    /// `RevocationRuleAdded`: all keys that the bulk revocation matches are revoked.
     BulkRevocationAdded,
-    /// `RevocationRuleCompleted`: the records of all these keys say so themselves.
+    /// `RevocationRuleCompleted`: the records of all these keys now contain the revocation.
     BulkRevocationCompleted,
 }
 
-/// One entry of the change log: what happened, and to what.
+/// One entry of the change log: an event and its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Where it stands in the log.
+    /// Its position in the log.
     pub position: Position,
-    /// When it was decided.
+    /// When the primary decided it.
     pub time: UnixMillis,
     /// What happened.
     pub event: Event,
     /// The idempotency key of the command, if it had one.
     pub request_id: Option<String>,
-    /// What is concerned.
+    /// What the event changed.
     pub subject: Subject,
 }
 
 /// What a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A key: its record after the change.
+    /// A key, as its record after the change.
     Key(Record),
-    /// Many keys: a bulk revocation that begins, or that is no longer needed.
+    /// Many keys: a bulk revocation that comes into force or is completed.
     BulkRevocation(BulkRevocation),
 }
 
 impl Change {
-    /// The tenant of what is concerned.
+    /// The tenant of the subject.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         match &self.subject {
@@ -70,7 +70,7 @@ impl Change {
         self.event == Event::ImportedKeyDeleted
     }
 
-    /// Whether the event is one of what is concerned.
+    /// Whether the event, the subject and the position fit together.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         match (&self.subject, self.event) {

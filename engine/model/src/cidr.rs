@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Leading bits that all IPv4 addresses have in common as IPv6 addresses.
+/// The length in bits of the prefix `::ffff:0:0` of all IPv4-mapped IPv6 addresses.
 const V4_IN_V6_BITS: u8 = 96;
 
-/// A block of addresses. Host bits below the prefix length are cleared, so a block has one spelling.
+/// A block of addresses. The bits after the prefix are zero, so a block has one spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
     network: IpAddr,
@@ -20,7 +20,8 @@ pub struct Cidr {
 pub struct InvalidCidr;
 
 impl Cidr {
-    /// The block of `prefix_len` leading bits that `address` lies in; `None` when there are fewer bits than that.
+    /// The block of `prefix_len` leading bits that contains `address`. `None` if the prefix is
+    /// longer than the address.
     #[must_use]
     pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
         let network = match address {
@@ -38,7 +39,7 @@ impl Cidr {
         })
     }
 
-    /// Whether `address` lies in the block. An IPv4-mapped IPv6 address is taken for its IPv4 address.
+    /// Whether `address` lies in the block. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {
@@ -55,8 +56,8 @@ impl Cidr {
         }
     }
 
-    /// Whether every address of this block is one of `outer`. Both are taken as blocks of IPv6, in which those of IPv4 have
-    /// their place (RFC 4291 §2.5.5.2), just as [`Cidr::contains`] takes addresses.
+    /// Whether `outer` contains every address of this block. IPv4 blocks are compared as blocks of
+    /// IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2), which agrees with [`Cidr::contains`].
     #[must_use]
     pub fn lies_within(&self, outer: &Self) -> bool {
         let as_v6 = |block: &Self| match block.network {
@@ -70,15 +71,15 @@ impl Cidr {
         inner_len >= outer_len && inner & mask_v6(outer_len) == outer
     }
 
-    /// The first address of the block and the number of leading bits that make it.
+    /// The first address of the block and the prefix length in bits.
     #[must_use]
     pub fn parts(&self) -> (IpAddr, u8) {
         (self.network, self.prefix_len)
     }
 }
 
-/// Whether a restriction to `blocks` lets `address` in: it lies in one of them, or there is none. An address that is not
-/// known lies in no block.
+/// Whether a restriction to `blocks` admits `address`: `blocks` is empty, or one of them contains
+/// the address. No block contains an unknown address (`None`).
 #[must_use]
 pub fn allow(blocks: &[Cidr], address: Option<IpAddr>) -> bool {
     blocks.is_empty()

@@ -1,4 +1,4 @@
-//! Time, as the engine sees it.
+//! The engine's clocks: wall-clock time that never goes back, and monotonic time.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,14 +15,14 @@ impl UnixMillis {
         self.0.div_euclid(1000)
     }
 
-    /// The instant `nanos` later, rounded up; the end of time when there is none.
+    /// The instant `nanos` later, rounded up to a millisecond. Saturates.
     #[must_use]
     pub fn plus_nanos(self, nanos: u64) -> Self {
         let millis = i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// The instant `seconds` later; the end of time when there is none.
+    /// The instant `seconds` later. Saturates.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         let millis = i64::try_from(seconds)
@@ -35,22 +35,22 @@ impl UnixMillis {
 /// The latest instant that [`now`] has returned on any thread.
 static LATEST: AtomicI64 = AtomicI64::new(0);
 
-/// The time of the wall clock, except that it never goes back: an expired key stays expired when an operator or
-/// a time daemon sets the clock back while the process runs.
+/// The wall-clock time, except that it never goes back while the process runs. An expired key
+/// therefore stays expired if an operator or a time daemon sets the clock back.
 #[must_use]
 pub fn now() -> UnixMillis {
     let wall = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-    // A plain load first: the line stays shared between cores except once a millisecond.
+    // A plain load first: cores write the shared cache line at most once a millisecond.
     if LATEST.load(Ordering::Relaxed) >= wall {
         return UnixMillis(LATEST.load(Ordering::Relaxed));
     }
     UnixMillis(LATEST.fetch_max(wall, Ordering::Relaxed).max(wall))
 }
 
-/// Nanoseconds since this was first called in this process, by a clock that runs evenly whatever is done to the wall clock.
+/// Nanoseconds since the first call in this process. Changes of the wall clock do not affect it.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -1,4 +1,4 @@
-//! Writes: what may be asked of the committer and what it answers.
+//! Commands, which the committing thread executes, and their outcomes.
 
 use crate::bulk_revocation::{BulkRevocation, Matcher};
 use crate::cidr::Cidr;
@@ -6,77 +6,80 @@ use crate::ids::{KeyId, TenantId};
 use crate::record::{RateLimitPolicy, Record, RevocationReason, Visibility};
 use crate::secret::Secret;
 
-/// A change that somebody wants. The values are already checked against the limits of the contract.
+/// A requested change. Its values have been checked against the limits of the API contract.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Make a new key.
+    /// Issue a new key.
     Issue(IssueKey),
-    /// Take over a key that another system made.
+    /// Import a key that another system issued.
     Import(ImportKey),
-    /// The same for many keys, each accepted or rejected for itself, all in one write.
+    /// Import many keys in one write. Each is accepted or rejected on its own.
     ImportMany(Vec<ImportKey>),
-    /// Change what a key is called, may do and may be used from.
+    /// Change a key's name, permissions and restrictions.
     Update(UpdateKey),
-    /// Replace an active issued key by a new one.
+    /// Replace an active issued key with a new one.
     Rotate(RotateKey),
-    /// End a key.
+    /// Revoke a key.
     Revoke(RevokeKey),
-    /// End all keys that have something in common.
+    /// Revoke all keys that match a condition.
     RevokeWhere(RevokeWhere),
-    /// Forget an imported key.
+    /// Delete an imported key.
     Delete(DeleteKey),
 }
 
-/// A key to be made.
+/// The fields of a key to issue.
 #[derive(Clone, Debug)]
 pub struct IssueKey {
-    /// The tenant that will own it.
+    /// The tenant that will own the key.
     pub tenant: TenantId,
     /// A label for people.
     pub name: String,
-    /// Whose key it will be.
+    /// The actor that the key will belong to.
     pub actor_id: String,
-    /// What it may do.
+    /// What the key may do.
     pub scopes: Vec<String>,
     /// A JSON object as compact text; empty when there is none.
     pub metadata: String,
-    /// Which prefix it carries.
+    /// Secret or public; selects the prefix of the credential.
     pub visibility: Visibility,
-    /// Its life in milliseconds; `None` = it does not expire.
+    /// Its lifetime in milliseconds; `None` = it does not expire.
     pub ttl_ms: Option<u64>,
-    /// How often it may be verified.
+    /// How often the key may be verified; `None` = without a limit.
     pub rate_limit: Option<RateLimitPolicy>,
-    /// From where it may be used.
+    /// The addresses from which the key may be used; empty = from anywhere.
     pub allowed_cidrs: Vec<Cidr>,
-    /// Makes the command idempotent (AIP-155): a second issue with the same id returns the first key.
+    /// Makes the command idempotent (AIP-155): a second command with the same id returns the first
+    /// key.
     pub request_id: Option<String>,
 }
 
-/// A key to be taken over.
+/// A key to import.
 #[derive(Clone, Debug)]
 pub struct ImportKey {
-    /// The digest of the raw key, see [`talos_credentials::imported_key_id`]; the raw key itself is not kept.
+    /// The digest of the raw key (`talos_credentials::imported_key_id`). The raw key itself is not
+    /// kept.
     pub key_id: KeyId,
-    /// Everything else is as for a key to be made.
+    /// All other fields.
     pub key: IssueKey,
 }
 
-/// Keys to be taken over, each accepted or rejected for itself, all in one write.
+/// Keys to import in one write. Each is accepted or rejected on its own.
 #[derive(Clone, Debug)]
 pub struct ImportKeys(pub Vec<ImportKey>);
 
-/// A key to be changed. `None` leaves a field as it is.
+/// A key to update.
 #[derive(Clone, Debug)]
 pub struct UpdateKey {
     /// The tenant that owns it.
     pub tenant: TenantId,
     /// Its id.
     pub key_id: KeyId,
-    /// What becomes of it.
+    /// The new values.
     pub changes: FieldChanges,
 }
 
-/// New values of the fields that can change; `None` leaves a field as it is, an empty value clears it.
+/// New values of the fields that can change. `None` leaves a field as it is; an empty value clears
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct FieldChanges {
     /// The label.
@@ -85,26 +88,27 @@ pub struct FieldChanges {
     pub scopes: Option<Vec<String>>,
     /// A JSON object as compact text.
     pub metadata: Option<String>,
-    /// How often it may be verified.
+    /// How often the key may be verified; `None` = without a limit.
     pub rate_limit: Option<Option<RateLimitPolicy>>,
-    /// From where it may be used.
+    /// The addresses from which the key may be used; empty = from anywhere.
     pub allowed_cidrs: Option<Vec<Cidr>>,
 }
 
-/// A key to be replaced by a new one with a new id and credential, which inherits what is not overridden, its expiry too.
+/// A key to replace. The new key has a new id and credential and inherits every field that is not
+/// overridden, including the expiry.
 #[derive(Clone, Debug)]
 pub struct RotateKey {
     /// The tenant that owns it.
     pub tenant: TenantId,
     /// Its id.
     pub key_id: KeyId,
-    /// What the new key does not inherit.
+    /// The fields that the new key does not inherit.
     pub changes: FieldChanges,
-    /// The visibility of the new key, if it is not inherited.
+    /// The visibility of the new key; `None` = inherited.
     pub visibility: Option<Visibility>,
 }
 
-/// An imported key to be forgotten.
+/// An imported key to delete.
 #[derive(Clone, Debug)]
 pub struct DeleteKey {
     /// The tenant that owns it.
@@ -113,7 +117,7 @@ pub struct DeleteKey {
     pub key_id: KeyId,
 }
 
-/// A key to be ended.
+/// A key to revoke.
 #[derive(Clone, Debug)]
 pub struct RevokeKey {
     /// The tenant that owns it.
@@ -122,20 +126,20 @@ pub struct RevokeKey {
     pub key_id: KeyId,
     /// Why.
     pub reason: RevocationReason,
-    /// In which words; only with [`RevocationReason::PrivilegeWithdrawn`].
+    /// Free text; only with [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
 }
 
-/// Keys to be ended.
+/// A bulk revocation to put into force.
 #[derive(Clone, Debug)]
 pub struct RevokeWhere {
     /// The tenant that owns them.
     pub tenant: TenantId,
-    /// Which of its keys; not empty.
+    /// Selects the keys; not empty.
     pub matcher: Matcher,
     /// Why.
     pub reason: RevocationReason,
-    /// In which words; only with [`RevocationReason::PrivilegeWithdrawn`].
+    /// Free text; only with [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
 }
 
@@ -146,27 +150,27 @@ pub type Done<T> = Box<dyn FnOnce(Result<T, CommandError>) + Send>;
 /// A command together with the receiver of its outcome. Pairing them carries the type of each
 /// outcome from the committing thread to the caller.
 pub enum Submission {
-    /// See [`Command::Issue`].
+    /// Issue a new key.
     Issue(IssueKey, Done<Issued>),
-    /// See [`Command::Import`].
+    /// Import a key that another system issued.
     Import(ImportKey, Done<Record>),
-    /// See [`Command::ImportMany`].
+    /// Import many keys in one write.
     ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
-    /// See [`Command::Update`].
+    /// Change a key's name, permissions and restrictions.
     Update(UpdateKey, Done<Record>),
-    /// See [`Command::Rotate`].
+    /// Replace an active issued key with a new one.
     Rotate(RotateKey, Done<Rotation>),
-    /// See [`Command::Revoke`].
+    /// Revoke a key.
     Revoke(RevokeKey, Done<Record>),
-    /// See [`Command::RevokeWhere`].
+    /// Revoke all keys that match a condition.
     RevokeWhere(RevokeWhere, Done<BulkRevocation>),
-    /// See [`Command::Delete`].
+    /// Delete an imported key.
     Delete(DeleteKey, Done<Record>),
 }
 
 /// A command and the type of its outcome.
 pub trait TypedCommand {
-    /// What the durable command did.
+    /// What the command did.
     type Outcome: Send + 'static;
 
     /// Pairs the command with the receiver of its outcome.
@@ -196,7 +200,7 @@ typed_commands! {
     DeleteKey => Delete -> Record;
 }
 
-/// For callers that choose the command at run time.
+/// For callers that choose the type of command at run time.
 impl TypedCommand for Command {
     type Outcome = Outcome;
 
@@ -235,52 +239,54 @@ impl TypedCommand for Command {
     }
 }
 
-/// What an [`IssueKey`] did.
+/// The outcome of [`IssueKey`].
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The key.
     pub record: Record,
-    /// The credential, shown this once; `None` when a repeated `request_id` returned an earlier key.
+    /// The credential, which is never shown again. `None` if a repeated `request_id` returned an
+    /// earlier key.
     pub secret: Option<Secret>,
 }
 
-/// What a durable [`Command`] did.
+/// What a [`Command`] did. Its change is durable.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The key exists. `secret` is `None` when a repeated `request_id` returned an earlier key.
+    /// The key exists. `secret` is `None` if a repeated `request_id` returned an earlier key.
     Issued {
         /// The key.
         record: Record,
-        /// The credential, shown this once.
+        /// The credential, which is never shown again.
         secret: Option<Secret>,
     },
-    /// The key is known; a repeated `request_id` returns the earlier one.
+    /// The key is known. A repeated `request_id` returns the earlier key.
     Imported {
         /// The key.
         record: Record,
     },
-    /// What became of each key, in the order of the command.
+    /// The result for each key, in the order of the command.
     ImportedMany(Vec<Result<Record, CommandError>>),
-    /// The key is changed, here and in every cell.
+    /// The key is changed, in storage and in every cell.
     Updated {
-        /// The key as it now is.
+        /// The key after the change.
         record: Record,
     },
-    /// The old key is revoked as superseded and the new one exists.
+    /// The old key is revoked with the reason "superseded", and the new one exists.
     Rotated(Box<Rotation>),
-    /// The key is revoked, here and in every cell.
+    /// The key is revoked, in storage and in every cell.
     Revoked {
-        /// The key as it now is.
+        /// The key after the change.
         record: Record,
     },
-    /// All keys that existed and match have ended, here and in every cell. Their records say so soon.
+    /// All matching keys that existed are revoked: reads from storage and cells show it. Their
+    /// records are rewritten later.
     RevokedWhere {
-        /// The decision.
+        /// The bulk revocation that is now in force.
         bulk_revocation: BulkRevocation,
     },
-    /// The key is forgotten, here and in every cell.
+    /// The key is deleted, in storage and from every cell.
     Deleted {
-        /// The key as it last was.
+        /// The key before its deletion.
         record: Record,
     },
 }
@@ -290,28 +296,29 @@ pub enum Outcome {
 pub struct Rotation {
     /// The new key.
     pub record: Record,
-    /// Its credential, shown this once.
+    /// Its credential, which is never shown again.
     pub secret: Secret,
-    /// The old key as it now is.
+    /// The old key, revoked.
     pub old: Record,
 }
 
 /// Why a command had no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// The state of the keys does not allow it; the caller must ask for something else.
+    /// The state of the keys does not allow it. Repeating the command does not help.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// The queue is full; the same command may succeed in a moment.
+    /// The write queue is full. The same command may succeed in a moment.
     #[error("the write queue is full")]
     Busy,
-    /// An earlier write failed, so nothing more is accepted; an operator must look at the disk and restart.
+    /// An earlier write failed, so the node accepts no more writes. An operator must check the disk
+    /// and restart the node.
     #[error("writes are stopped: {0}")]
     Latched(String),
-    /// A record that the command needs cannot be read; for the operator. Nothing was changed.
+    /// A record that the command needs cannot be read. Nothing was changed.
     #[error("storage: {0}")]
     Storage(String),
-    /// The node follows a primary, which takes the commands; ask that one.
+    /// The node is a replica. Send the command to its primary.
     #[error("this node is a replica")]
     Replica,
     /// The engine is shutting down.
@@ -319,28 +326,28 @@ pub enum CommandError {
     Stopping,
 }
 
-/// The state of the keys does not allow the command.
+/// Why the state of the keys does not allow a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// No such key in this tenant.
     #[error("no such key")]
     NotFound,
-    /// The key has been revoked before.
+    /// The key is already revoked.
     #[error("the key is already revoked")]
     AlreadyRevoked,
     /// The key is not active, and only active keys can be replaced.
     #[error("the key is not active")]
     NotActive,
-    /// A key with this id is known already.
+    /// A key with this id exists already.
     #[error("the key exists already")]
     AlreadyExists,
-    /// The tenant has as many keys that are not revoked as it may have.
+    /// The tenant's quota of keys that are not revoked is used up.
     #[error("the tenant has as many keys as it may have")]
     QuotaExceeded,
-    /// As many bulk revocations are in force as there may be.
-    #[error("too many revocations of many keys are under way")]
+    /// The maximum number of bulk revocations is in force.
+    #[error("too many bulk revocations are in force")]
     TooManyBulkRevocations,
-    /// Public keys need a prefix of their own.
+    /// No prefix for public keys is configured.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,
 }

@@ -1,41 +1,43 @@
-//! A full copy of a node as it travels: rows in one order, and the place up to which they are there.
+//! A full copy of a node, as nodes send it: ordered rows, and a cursor that says how far it has
+//! come.
 //!
-//! What travels are records, request ids, times of last use, the bulk revocations in force, and the one change that the copy is consistent with. Indexes and counts
-//! do not: they follow from the records, and the receiver makes them itself, with the number of shards and the seed of its own
-//! database. The change goes into the receiver's log, which therefore ends where the copy does, as any log does: the tail
-//! follows it without a gap, and who compares last changes finds one.
+//! A copy contains the records, the request ids, the times of last use, the bulk revocations in
+//! force, and the last change that it includes. It contains no indexes and no counts: the receiver
+//! computes them from the records, with its own number of shards and its own seed. The receiver
+//! writes the last change into its log. Its log therefore ends where the copy does: later changes
+//! follow without a gap, and a comparison of last changes finds one.
 
 use crate::epoch_history::CopyName;
 use crate::ids::Position;
 
-/// The families of rows below this are shards of the sender.
+/// Row families below this number are shards of the sender.
 pub const SHARDS_END: u16 = 0x1000;
 /// The family of request ids.
 pub const REQUEST_ROWS: u16 = 0x1000;
-/// The family of times of last use.
+/// The family of the times of last use.
 pub const USED_ROWS: u16 = 0x1001;
-/// The family of bulk revocations in force.
+/// The family of the bulk revocations in force.
 pub const BULK_REVOCATION_ROWS: u16 = 0x1002;
-/// The family of the last change. The last of all.
+/// The family of the last change. Sorts after all others.
 pub const CHANGE_ROWS: u16 = u16::MAX;
 
-/// A place among the rows of a copy, which are ordered by family, then by key.
+/// A place among the rows of a copy. Rows are ordered by family, then by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CopyCursor {
     /// The family of the row.
     pub family: u16,
-    /// Its key; empty = before the first row of the family.
+    /// The key of the row; empty = before the first row of the family.
     pub key: Vec<u8>,
 }
 
 /// One row of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyRow {
-    /// What kind of row it is, and of which part.
+    /// The kind of the row: a shard number or one of the families above.
     pub family: u16,
     /// Its key.
     pub key: Vec<u8>,
-    /// What stands there.
+    /// Its value.
     pub value: Vec<u8>,
 }
 
@@ -50,33 +52,34 @@ impl CopyRow {
     }
 }
 
-/// Whether more follows.
+/// Whether more rows follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyEnd {
-    /// More rows.
+    /// More rows follow.
     More,
-    /// Nothing: the copy is complete.
+    /// The copy is complete.
     Last,
 }
 
 /// Some rows of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyChunk {
-    /// The rows, in their order.
+    /// The rows, in order.
     pub rows: Vec<CopyRow>,
-    /// Whether more follow.
+    /// Whether more rows follow.
     pub end: CopyEnd,
 }
 
-/// A copy that is under way, and how far it has come.
+/// A copy in progress, and how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyPlace {
     /// Which copy.
     pub name: CopyName,
-    /// The change that it is consistent with.
+    /// The last change that the copy includes.
     pub position: Position,
-    /// What the sender said of that change, in short. The engine keeps it for whoever asks the sender to go on.
+    /// The sender's digest of that change. The engine stores it, so that replication can resume the
+    /// copy with the sender.
     pub digest: Option<u64>,
-    /// The last row that is there.
+    /// The last row that was written.
     pub cursor: CopyCursor,
 }

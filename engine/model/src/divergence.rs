@@ -33,7 +33,7 @@ impl EpochHistory {
             return Divergence::PrimaryIsOlder { newest };
         }
         let fork = match self.fork(replica) {
-            // The newest epoch is the same at both.
+            // Both are in the same newest epoch.
             Sequence(u64::MAX) => committed,
             fork => fork,
         };
@@ -43,8 +43,8 @@ impl EpochHistory {
         Divergence::None
     }
 
-    /// Whether a node with this history that holds the changes up to `committed` holds the change at
-    /// `position`. A position of an epoch that is not part of this history is never reached.
+    /// Whether a node that has this history and the changes up to `committed` holds the change at
+    /// `position`. False for positions of epochs that are not part of this history.
     #[must_use]
     pub fn reaches(&self, committed: Sequence, position: Position) -> bool {
         position.sequence <= committed && self.has(position)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_of_an_older_epoch_is_told_so() {
+    fn a_primary_of_an_older_epoch_is_recognised() {
         let primary = history(&[(1, 1, 0)]);
         let newer = history(&[(1, 1, 0), (2, 2, 8)]);
         assert_eq!(

@@ -1,8 +1,9 @@
-//! Lengths of time as text: one grammar for configuration, HTTP and command line.
+//! Durations as text: one grammar for configuration, HTTP and command line.
 //!
-//! A duration is one or more numbers, each with its unit: `90s`, `1.5h`, `1h30m`, `1y6mo`. Seconds alone are the JSON
-//! form of `google.protobuf.Duration`; the units up to the hour are those of Go's `time.ParseDuration`; `d`, `w`, `mo`
-//! (30 days) and `y` (365 days) extend them. A bare `0` is the zero duration, as in Go. There is no sign.
+//! A duration is one or more numbers, each with its unit: `90s`, `1.5h`, `1h30m`, `1y6mo`. Seconds
+//! alone are the JSON form of `google.protobuf.Duration`; the units up to the hour are those of
+//! Go's `time.ParseDuration`; `d`, `w`, `mo` (30 days) and `y` (365 days) extend them. A bare `0`
+//! is the zero duration, as in Go. There is no sign.
 
 use std::time::Duration;
 
@@ -11,21 +12,22 @@ pub const SECONDS_MAX: u64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 const NANOS_MAX: u128 = SECONDS_MAX as u128 * NANOS_PER_SECOND;
-/// Decimals after which a digit is below a nanosecond, whatever the unit: a year has fewer than 10^17 of them.
+/// A decimal digit after this many is worth less than a nanosecond in every unit: a year has fewer
+/// than 10^17 nanoseconds.
 const DECIMALS_MAX: usize = 18;
 
-/// A text that is not a duration. The message says what is allowed, and does not repeat the text.
+/// A text that is not a duration. The message says what is allowed and does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDuration {
-    /// There is no number where one must be, or no unit after it.
+    /// A number or its unit is missing.
     #[error("not a duration; write numbers with units such as 500ms, 90s, 1h30m, 30d or 1y6mo")]
     Form,
-    /// The unit is not known.
+    /// The unit is unknown.
     #[error(
         "unknown unit in the duration; the units are ns, us, ms, s, m, h, d, w, mo (30 days) and y (365 days)"
     )]
     Unit,
-    /// Time does not run backwards.
+    /// A sign before the number.
     #[error("a duration has no sign; write it without one, such as 90s or 1h30m")]
     Sign,
     /// Longer than [`SECONDS_MAX`].
@@ -33,7 +35,7 @@ pub enum InvalidDuration {
     TooLong,
 }
 
-/// Reads a duration. What is finer than a nanosecond is cut off.
+/// Parses a duration. Fractions of a nanosecond are cut off.
 ///
 /// # Errors
 /// [`InvalidDuration`] says what is wrong and what is allowed.
@@ -73,8 +75,8 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     duration(nanos).ok_or(InvalidDuration::TooLong)
 }
 
-/// The duration in the JSON form of `google.protobuf.Duration`: seconds, with as many decimals as it takes and no
-/// more, and an `s`.
+/// The duration in the JSON form of `google.protobuf.Duration`: seconds with the fewest decimals,
+/// and an `s`.
 #[must_use]
 pub fn format_protobuf(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -96,7 +98,7 @@ fn nanos_per_unit(unit: &str) -> Result<u128, InvalidDuration> {
     match unit {
         "" => Err(InvalidDuration::Form),
         "ns" => Ok(1),
-        // The micro sign and the Greek letter look alike, and Go takes both.
+        // The micro sign and the Greek letter look alike. Go accepts both.
         "us" | "\u{b5}s" | "\u{3bc}s" => Ok(1_000),
         "ms" => Ok(1_000_000),
         "s" => Ok(NANOS_PER_SECOND),
@@ -110,7 +112,7 @@ fn nanos_per_unit(unit: &str) -> Result<u128, InvalidDuration> {
     }
 }
 
-/// `None` when the product is beyond all bounds.
+/// `None` if the number or the product overflows.
 fn whole_nanos(digits: &str, nanos_per_unit: u128) -> Option<u128> {
     if digits.is_empty() {
         return Some(0);
@@ -125,7 +127,7 @@ fn decimal_nanos(digits: &str, nanos_per_unit: u128) -> u128 {
         numerator = numerator * 10 + u128::from(digit - b'0');
         denominator *= 10;
     }
-    // Below 10^18 × 10^17: far from the end of 128 bits.
+    // Below 10^18 × 10^17 = 10^35, and a `u128` holds 10^38.
     numerator * nanos_per_unit / denominator
 }
 
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn formatted_durations_parse_back() {
         assert_eq!(format_protobuf(Duration::from_secs(60)), "60s");
         assert_eq!(format_protobuf(Duration::from_millis(1500)), "1.5s");
         assert_eq!(format_protobuf(Duration::from_nanos(1)), "0.000000001s");

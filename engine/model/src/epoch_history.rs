@@ -1,8 +1,9 @@
-//! The epochs that a node's changes belong to.
+//! The epochs to which a node's changes belong.
 //!
-//! An epoch has a number, its epoch, and a random name, so that two nodes that were promoted to the same epoch are told apart.
-//! Two epoch histories that share an epoch are equal before it, because a node takes over that of its primary as a whole: up to the
-//! end of the last epoch that they share, their changes are the same.
+//! An epoch has a number and a random id. The ids differ if two nodes were promoted to the same
+//! epoch number. A replica takes over the whole history of its primary. Two histories that share an
+//! epoch are therefore equal before it, and their nodes hold the same changes up to the end of the
+//! last epoch that they share.
 
 use std::fmt;
 
@@ -24,39 +25,40 @@ macro_rules! name {
 }
 
 name! {
-    /// The random name of an epoch.
+    /// The random id of an epoch.
     EpochId
 }
 name! {
-    /// The name of a copy, drawn by whoever sends it.
+    /// The random name of a copy, drawn by its sender.
     CopyName
 }
 
-/// One epoch: its changes are those after `after`, up to where the next epoch begins.
+/// The start of an epoch. Its changes are those after `after`, up to the start of the next epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStart {
     /// Its number.
     pub epoch: Epoch,
-    /// Its name.
+    /// Its random id.
     pub id: EpochId,
     /// The last sequence before it.
     pub after: Sequence,
 }
 
-/// The epochs that a node knows of, oldest first. Epochs rise, and none begins before the one that it follows.
+/// The epochs that a node knows, oldest first. Their numbers rise, and none starts before its
+/// predecessor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochHistory {
     /// Never empty.
     starts: Vec<EpochStart>,
 }
 
-/// These epochs are no epoch history, or not one for this node.
+/// Why epochs are not a valid history, or not one for this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpochHistoryError {
-    /// They cannot have followed one another.
+    /// They cannot follow one another, or there are none or too many.
     #[error("the epochs are out of order, too many, or none")]
     Invalid,
-    /// A promotion needs a later epoch.
+    /// A promotion to an epoch that is not newer than all known ones.
     #[error("epoch {} is not after epoch {}, the newest that is known here", asked.0, newest.0)]
     Passed {
         /// The epoch asked for.
@@ -67,7 +69,7 @@ pub enum EpochHistoryError {
 }
 
 impl EpochHistory {
-    /// That of a new database.
+    /// The history of a new database.
     #[must_use]
     pub fn first(id: EpochId) -> Self {
         let start = EpochStart {
@@ -80,10 +82,11 @@ impl EpochHistory {
         }
     }
 
-    /// That of these epochs.
+    /// A history of these epochs, oldest first.
     ///
     /// # Errors
-    /// They are none or too many, epochs do not rise, or one begins before its predecessor.
+    /// [`EpochHistoryError::Invalid`] if there are none or too many, their numbers do not rise, or
+    /// one starts before its predecessor.
     pub fn new(starts: Vec<EpochStart>) -> Result<Self, EpochHistoryError> {
         let follows = |(one, next): (&EpochStart, &EpochStart)| {
             one.epoch < next.epoch && one.after <= next.after
@@ -101,7 +104,7 @@ impl EpochHistory {
         &self.starts
     }
 
-    /// The newest epoch.
+    /// The number of the newest epoch.
     #[must_use]
     pub fn newest(&self) -> Epoch {
         self.starts.last().map_or(Epoch::FIRST, |start| start.epoch)
@@ -115,7 +118,8 @@ impl EpochHistory {
             .map_or(EpochId([0; 16]), |start| start.id)
     }
 
-    /// The epoch in which the change with this sequence is written; `None` for none, and for one before all that is known.
+    /// The epoch of the change with this sequence. `None` for sequence 0 and for changes before the
+    /// oldest known epoch.
     #[must_use]
     pub fn epoch_of(&self, sequence: Sequence) -> Option<Epoch> {
         let mut newest_first = self.starts.iter().rev();
@@ -123,16 +127,17 @@ impl EpochHistory {
         start.map(|start| start.epoch)
     }
 
-    /// Whether a change may stand at this place; so may the place before the first one.
+    /// Whether a change can have this position. True for sequence 0, the position before the first
+    /// change.
     #[must_use]
     pub fn has(&self, position: Position) -> bool {
         position.sequence == Sequence(0) || self.epoch_of(position.sequence) == Some(position.epoch)
     }
 
-    /// The epoch history of a node that holds the changes up to `after` and begins the epoch `epoch`.
+    /// The history of a node that holds the changes up to `after` and starts the epoch `epoch`.
     ///
     /// # Errors
-    /// The epoch is not later than all that are known.
+    /// [`EpochHistoryError::Passed`] if the epoch is not newer than all known ones.
     pub fn promoted(
         &self,
         epoch: Epoch,
@@ -146,8 +151,8 @@ impl EpochHistory {
                 newest,
             });
         }
-        // A replica knows its primary's epochs before it has their changes. What began beyond its last change is no part of
-        // its past.
+        // A replica knows its primary's epochs before it has their changes. Epochs that started
+        // after its last change are no part of its past.
         let past = self.starts.iter().filter(|start| start.after <= after);
         let mut starts: Vec<_> = past.copied().collect();
         starts.push(EpochStart { epoch, id, after });
@@ -156,8 +161,8 @@ impl EpochHistory {
         Ok(Self { starts })
     }
 
-    /// The last sequence up to which nodes of these epoch histories are sure to hold the same changes; any if the epoch that lasts
-    /// is the same.
+    /// The last sequence up to which nodes with these histories certainly hold the same changes.
+    /// `u64::MAX` if both are still in the same epoch.
     #[must_use]
     pub fn fork(&self, other: &Self) -> Sequence {
         let shared = |start: &&EpochStart| other.end_of(start).is_some();
@@ -168,7 +173,8 @@ impl EpochHistory {
         ends.into_iter().flatten().min().unwrap_or(Sequence(0))
     }
 
-    /// The last sequence of an epoch; `None` when it is none of these.
+    /// The last sequence of an epoch; `u64::MAX` for the newest. `None` if this history does not
+    /// contain it.
     fn end_of(&self, start: &EpochStart) -> Option<Sequence> {
         let place = self
             .starts

@@ -1,10 +1,10 @@
-//! Whether an engine accepts writes.
+//! The health of an engine.
 
-/// Whether writes are accepted.
+/// Whether an engine accepts writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Reads and writes work.
     Ok,
-    /// Writes are stopped, for this reason; verification goes on.
+    /// Writes are stopped for this reason; verification still works.
     WritesStopped(String),
 }

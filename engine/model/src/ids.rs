@@ -1,12 +1,12 @@
-//! Names of things, as types that cannot be swapped for one another.
+//! Ids and positions, each with its own type so that they cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// The network (tenant) a key belongs to. It comes from the request's host, never from its body, and is part
-/// of every key in memory and on disk.
+/// The tenant (network) that a key belongs to. It comes from the request's host, never from its
+/// body, and is part of every record's key in memory and on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub Uuid);
 
@@ -21,12 +21,13 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// The id of a key: a UUID for an issued key, the SHA-512/256 of tenant and raw key for an imported one.
+/// The id of a key: a UUID for an issued key, the SHA-512/256 of tenant and raw key for an imported
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyId {
     /// A key that this server generated.
     Issued(Uuid),
-    /// A key that another system generated and this one only knows the digest of.
+    /// A key that another system generated. This server knows only its digest.
     Imported([u8; 32]),
 }
 
@@ -67,11 +68,12 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// One of the S parts of the key space; see `shards.rs` for how a key finds its own.
+/// A shard: one part of the key space. The engine's `shards.rs` assigns keys to shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
 
-/// The number of a change. Sequences start at 1, have no gap, and order all changes of an epoch and across epochs.
+/// The number of a change. Sequences start at 1, have no gaps, and order all changes, within an
+/// epoch and across epochs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);
 
@@ -82,14 +84,14 @@ impl Sequence {
         Self(self.0 + 1)
     }
 
-    /// The sequence so many places after this one.
+    /// The sequence `count` places after this one.
     #[must_use]
     pub fn plus(self, count: usize) -> Self {
         Self(self.0.saturating_add(count as u64))
     }
 }
 
-/// The epoch of one primary. A new primary begins a new epoch.
+/// The number of an epoch. Every promotion of a primary starts a new epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
@@ -98,7 +100,7 @@ impl Epoch {
     pub const FIRST: Self = Self(1);
 }
 
-/// A place in the change log.
+/// A position in the change log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The epoch of the change.
@@ -108,13 +110,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// Before the first change.
+    /// The position before the first change.
     pub const START: Self = Self {
         epoch: Epoch::FIRST,
         sequence: Sequence(0),
     };
 
-    /// The place of the change after this one, in the same epoch.
+    /// The next position in the same epoch.
     #[must_use]
     pub fn next(self) -> Self {
         Self {
@@ -155,7 +157,7 @@ impl FromStr for Position {
     }
 }
 
-/// Who made a key.
+/// Which system issued a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
     /// This server.
@@ -176,7 +178,7 @@ impl KeyKind {
 }
 
 impl KeyId {
-    /// Who made the key.
+    /// Which system issued the key.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
         match self {

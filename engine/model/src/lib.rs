@@ -1,8 +1,8 @@
-//! The data model: ids, time, keys, commands and what they return, changes, verdicts, and what nodes
-//! send each other.
+//! The data model: ids, time, records, commands and their outcomes, changes, verdicts, and what
+//! nodes send each other.
 //!
-//! Plain values and pure functions of them. This crate starts no thread, does no I/O and knows neither
-//! RocksDB nor HTTP; the only state is the clock's latest reading ([`clock::now`]).
+//! Plain values and pure functions of them. This crate starts no threads, does no I/O and knows
+//! neither RocksDB nor HTTP. Its only state is the clock's latest reading ([`clock::now`]).
 
 #![forbid(unsafe_code)]
 

@@ -1,20 +1,20 @@
-//! Bounds of the data: what a credential, a token, a node's past may hold.
+//! Limits of the data: credentials, tokens, shards, epoch histories.
 
-/// Epochs that a node remembers. Each is a promotion; the oldest are forgotten first.
+/// The most epochs that a node remembers. Each promotion adds one; the oldest are dropped first.
 pub const EPOCH_HISTORY_EPOCHS: usize = 256;
-/// The longest credential that is looked at, in bytes.
+/// The longest credential that is accepted, in bytes.
 pub const CREDENTIAL_BYTES: usize = 8192;
 /// The most shards a database may have; a power of two.
 pub const SHARDS_MAX: u16 = 256;
-/// Levels of objects and arrays in the JSON of a token.
+/// The most levels of nested objects and arrays in the JSON of a token.
 pub const TOKEN_JSON_DEPTH: usize = 32;
-/// Scopes that a token may carry, as many as a key.
+/// The most scopes of a token; the same limit as for a key.
 pub const TOKEN_SCOPES: usize = 100;
-/// Blocks of addresses that a token may carry, as many as a key.
+/// The most address blocks of a token; the same limit as for a key.
 pub const TOKEN_CIDRS: usize = 100;
-/// Audiences that a token may name.
+/// The most audiences of a token.
 pub const TOKEN_AUDIENCES: usize = 16;
-/// Caveats of a macaroon, that with the claims included.
+/// The most caveats of a macaroon, including the one that holds the claims.
 pub const MACAROON_CAVEATS: usize = 32;
 
 const _: () = assert!(SHARDS_MAX.is_power_of_two());

@@ -1,19 +1,19 @@
-//! Lists of keys: which keys are asked for, and a page of them.
+//! Lists of keys: queries and pages.
 
 use crate::clock::UnixMillis;
 use crate::ids::{KeyKind, TenantId};
 use crate::record::{Record, Status};
 
-/// A question for a page of keys.
+/// A query for a page of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListQuery {
     /// Which keys.
     pub selection: Selection,
-    /// Where the page before ended; empty = at the beginning.
+    /// The end of the previous page; empty = start with the first.
     pub after: Vec<u8>,
-    /// How many at most; large records make a page shorter.
+    /// The most keys of the page. Large records make a page shorter.
     pub limit: usize,
-    /// The time by which keys are active or expired.
+    /// The time at which a key counts as active or expired.
     pub now: UnixMillis,
 }
 
@@ -22,21 +22,21 @@ pub struct ListQuery {
 pub struct Page {
     /// The keys.
     pub records: Vec<Record>,
-    /// Where the next page goes on; `None` when there is none.
+    /// Where the next page starts; `None` if there is none.
     pub next: Option<Vec<u8>>,
-    /// When each of the keys was last used; filled in by the engine.
+    /// When each of the keys was last used. The engine fills it in.
     pub last_used: Vec<Option<UnixMillis>>,
 }
 
-/// What is to be listed.
+/// Which keys to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Whose keys.
+    /// Keys of this tenant.
     pub tenant: TenantId,
-    /// Of which origin.
+    /// Keys of this kind.
     pub kind: KeyKind,
-    /// Of one actor only.
+    /// Only keys of this actor.
     pub actor_id: Option<String>,
-    /// In one state only.
+    /// Only keys with this status.
     pub status: Option<Status>,
 }

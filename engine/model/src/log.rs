@@ -1,32 +1,33 @@
-//! The change log as it is read and sent to other nodes: positions and bytes.
+//! Encoded entries of the change log, as nodes read and send them.
 
 use crate::ids::Position;
 
-/// One entry of the log as it is written there.
+/// One encoded entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedChange {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// Its bytes.
+    /// The encoded change.
     pub bytes: Vec<u8>,
 }
 
-/// How much to read at once: at least one entry, whatever the limits.
+/// How much to read at once. A read returns at least one entry, whatever the limits are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Entries.
+    /// The most entries.
     pub entries: usize,
-    /// Bytes after which no further entry follows.
+    /// Stop after the entry that reaches this many bytes.
     pub bytes: usize,
 }
 
-/// What a read of the log found.
+/// The result of reading the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogRead {
-    /// These changes, of one epoch, without a gap.
+    /// These changes, without a gap, all of one epoch.
     Changes(Vec<LoggedChange>),
-    /// There are none yet.
+    /// No newer change exists yet.
     None,
-    /// The log does not hold the change to go on from: it begins later, or never had it.
+    /// The log does not contain the change to continue from: the log begins later, or never
+    /// contained it.
     Gone,
 }

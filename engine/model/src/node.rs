@@ -1,35 +1,36 @@
-//! What a node is in a fleet, and what of that is durable.
+//! The role of a node in its cluster, and its durable state.
 
 use crate::copy::CopyPlace;
 use crate::epoch_history::EpochHistory;
 
-/// Who decides what is written.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// This node: it takes commands. A node that stands alone is one, too.
+    /// The node executes commands. A standalone node is a primary, too.
     Primary,
-    /// Another node: this one takes its changes, and no commands.
+    /// The node applies the changes of its primary and refuses commands.
     Replica,
 }
 
-/// What is durable with a node, besides its changes.
+/// The durable state of a node, besides its changes and records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
-    /// What all nodes of one fleet have in common. Drawn when the first database is created.
+    /// The id of the cluster, shared by all its nodes. The first node draws it when it creates its
+    /// database.
     pub cluster: [u8; 16],
     /// The epochs that it knows.
     pub epochs: EpochHistory,
-    /// Whether the newest of them is its own.
+    /// Whether the node itself leads the newest of them.
     pub leadership: Leadership,
-    /// How far a copy has come that is not complete yet.
+    /// The copy to this node that is not complete yet, if any.
     pub copying: Option<CopyPlace>,
 }
 
-/// Whose the newest epoch is that a node knows.
+/// Which node leads the newest epoch that a node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leadership {
-    /// The node's own.
+    /// The node itself.
     Own,
-    /// That of another node. Until it is promoted, this one must not give sequences to changes.
+    /// Another node. Until this node is promoted, it must not assign sequences to changes.
     Other,
 }

@@ -1,10 +1,10 @@
-//! What the system knows of one key.
+//! The record of a key.
 
 use crate::cidr::Cidr;
 use crate::clock::UnixMillis;
 use crate::ids::{KeyId, Sequence, TenantId};
 
-/// A key as it stood after the change numbered [`Record::sequence`]. It holds no secret.
+/// A key after the change with the number [`Record::sequence`]. It contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The tenant that owns the key.
@@ -15,33 +15,33 @@ pub struct Record {
     pub sequence: Sequence,
     /// A label for people.
     pub name: String,
-    /// Whose key it is.
+    /// The actor that the key belongs to.
     pub actor_id: String,
-    /// What the key may do, in the words of its issuer.
+    /// What the key may do; the issuer defines the meaning.
     pub scopes: Vec<String>,
-    /// A JSON object as text, without insignificant white space; empty when there is none.
+    /// A JSON object as text, without insignificant white space; empty if there is none.
     pub metadata: String,
     /// Whether the key may be shown to clients.
     pub visibility: Visibility,
-    /// The prefix that the key was issued under. `None` for an imported key, and for one that was issued when records did not
-    /// hold it.
+    /// The prefix of the key's credential. `None` for an imported key, and for a key issued before
+    /// records contained the prefix.
     pub prefix: Option<String>,
     /// When the key was created.
     pub create_time: UnixMillis,
     /// When the record last changed.
     pub update_time: UnixMillis,
-    /// From this instant on the key is expired.
+    /// The key is expired from this instant on; `None` = it does not expire.
     pub expire_time: Option<UnixMillis>,
     /// Set once the key is revoked; never unset.
     pub revocation: Option<Revocation>,
-    /// How often the key may be verified.
+    /// How often the key may be verified; `None` = without a limit.
     pub rate_limit: Option<RateLimitPolicy>,
-    /// From where the key may be used; empty = from anywhere.
+    /// The addresses from which the key may be used; empty = from anywhere.
     pub allowed_cidrs: Vec<Cidr>,
 }
 
 impl Record {
-    /// The state of the key at `now`. Revocation wins over expiry: it is the stronger statement.
+    /// The status of the key at `now`. A key that is both revoked and expired counts as revoked.
     #[must_use]
     pub fn status(&self, now: UnixMillis) -> Status {
         match (&self.revocation, self.expire_time) {
@@ -52,14 +52,14 @@ impl Record {
     }
 }
 
-/// The state of a key at some instant.
+/// The status of a key at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The key can be used.
     Active,
     /// The key was revoked.
     Revoked,
-    /// The key's time has passed.
+    /// The key's expiry time has passed.
     Expired,
 }
 
@@ -69,14 +69,14 @@ pub enum Visibility {
     /// For servers only.
     #[default]
     Secret,
-    /// Safe in browsers and apps; carries its own prefix.
+    /// Safe in browsers and apps; has a prefix of its own.
     Public,
 }
 
-/// Why, when and with which words a key was revoked.
+/// Why and when a key was revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// The reason given.
+    /// The reason.
     pub reason: RevocationReason,
     /// Free text; only with [`RevocationReason::PrivilegeWithdrawn`].
     pub description: String,
@@ -84,13 +84,13 @@ pub struct Revocation {
     pub time: UnixMillis,
 }
 
-/// Reasons after RFC 5280 §5.3.1.
+/// Reasons for a revocation, after RFC 5280 §5.3.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RevocationReason {
-    /// None was given.
+    /// No reason was given.
     #[default]
     Unspecified,
-    /// The key is in the wrong hands.
+    /// The key is known to somebody who must not know it.
     KeyCompromise,
     /// The actor's relation to the issuer changed.
     AffiliationChanged,

@@ -11,10 +11,10 @@ const KIND_ISSUED: u8 = 0;
 const KIND_IMPORTED: u8 = 1;
 const BYTES_MAX: usize = TENANT_BYTES + 1 + 32;
 
-/// 33 bytes for an issued key, 49 for an imported one. Keys of one tenant and kind are neighbours.
+/// 33 bytes for an issued key, 49 for an imported one. Keys of one tenant and kind are adjacent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecordKey {
-    /// Padded with zeros, so that equality of keys is equality of the arrays.
+    /// Padded with zeros, so that equal keys have equal arrays.
     bytes: [u8; BYTES_MAX],
     len: u8,
 }
@@ -42,7 +42,7 @@ impl RecordKey {
         Self { bytes, len }
     }
 
-    /// Who made the key.
+    /// Which system issued the key.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
         match self.bytes.get(TENANT_BYTES) {
@@ -51,7 +51,7 @@ impl RecordKey {
         }
     }
 
-    /// Whose key it is.
+    /// The tenant that owns the key.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         let tenant = self.bytes.first_chunk::<TENANT_BYTES>();
@@ -64,13 +64,13 @@ impl RecordKey {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// The part that is the id: a uuid or a digest.
+    /// The id: the bytes of a UUID or a digest.
     #[must_use]
     pub fn id_bytes(&self) -> &[u8] {
         self.as_bytes().get(TENANT_BYTES + 1..).unwrap_or_default()
     }
 
-    /// The tenant and the id that were stored under these bytes; `None` if they are no record's key.
+    /// The tenant and the id of a storage key; `None` if the bytes are not a storage key.
     #[must_use]
     pub fn split(bytes: &[u8]) -> Option<(TenantId, KeyId)> {
         let (tenant, rest) = bytes.split_first_chunk::<TENANT_BYTES>()?;

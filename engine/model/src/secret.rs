@@ -1,4 +1,4 @@
-//! Secret bytes that neither print nor linger.
+//! Secret text that is not printed and does not stay in memory.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes `text` into custody.
+    /// Takes ownership of `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))

@@ -1,18 +1,19 @@
-//! A summary of the state, to compare nodes by.
+//! A hash of a node's state, for comparing nodes.
 
 use crate::ids::Position;
 
-/// A summary of all that nodes have in common at one position. It depends on no order and on no division into shards.
+/// A hash of everything that nodes have in common at one position. It depends neither on the order
+/// of records nor on the number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateHash {
-    /// The last change that is contained.
+    /// The last change that the state includes.
     pub position: Position,
-    /// How many records there are.
+    /// The number of records.
     pub records: u64,
-    /// Of all records.
+    /// The hash of all records.
     pub records_hash: u128,
-    /// Of all request ids and the keys that they made.
+    /// The hash of all request ids and the keys that they created.
     pub requests_hash: u128,
-    /// Of all bulk revocations in force.
+    /// The hash of all bulk revocations in force.
     pub bulk_revocations_hash: u128,
 }

@@ -1,4 +1,4 @@
-//! Is this credential valid, whose is it, what may it do?
+//! Verification: the query, the verdict and its parts.
 
 use std::net::IpAddr;
 
@@ -7,16 +7,16 @@ use crate::ids::{Sequence, TenantId};
 use crate::limits::CREDENTIAL_BYTES;
 use crate::record::RateLimitPolicy;
 
-/// One question.
+/// A query: is this credential valid, whose is it, and what may it do?
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
-    /// From the request's host.
+    /// The tenant, from the request's host.
     pub tenant: TenantId,
-    /// The credential as it came, 1 to 8192 bytes.
+    /// The credential as the client sent it, 1 to 8192 bytes.
     pub credential: &'a [u8],
-    /// Audiences of which the credential must name at least one; empty = it must name none.
+    /// The credential must name at least one of these audiences; empty = it must name none.
     pub expected_audiences: &'a [&'a str],
-    /// The client's address; `None` when unknown, which fails a key with an IP restriction.
+    /// The client's address. `None` = unknown; a key with an address restriction is then refused.
     pub client_ip: Option<IpAddr>,
     /// Whether caches may be read and written.
     pub cache: CacheMode,
@@ -25,7 +25,7 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// Whether the credential is as long as one may be.
+    /// Whether the length of the credential is allowed.
     #[must_use]
     pub fn has_length_of_credential(&self) -> bool {
         (1..=CREDENTIAL_BYTES).contains(&self.credential.len())
@@ -38,13 +38,13 @@ pub enum CacheMode {
     /// Read and write.
     #[default]
     Use,
-    /// Read storage, then write the cache (`Cache-Control: no-cache`).
+    /// Read storage and write the cache (`Cache-Control: no-cache`).
     Refresh,
-    /// Read storage and leave the cache alone (`Cache-Control: no-store`).
+    /// Read storage and do not write the cache (`Cache-Control: no-store`).
     Bypass,
 }
 
-/// How a question was answered.
+/// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
     /// From memory.
@@ -55,19 +55,19 @@ pub enum CacheStatus {
     Skip,
 }
 
-/// The answer.
+/// The answer to a query.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
-    /// Valid or refused.
+    /// The verdict.
     pub verdict: Verdict<'a>,
-    /// Where it came from.
+    /// Where the answer came from.
     pub cache: CacheStatus,
-    /// The last change that it rests on, 0 for none; `None` when that is not known.
+    /// The last change that the answer takes into account; 0 = no change, `None` = unknown.
     pub sequence: Option<Sequence>,
 }
 
 impl<'a> Answer<'a> {
-    /// An answer that rests on the changes up to `sequence`.
+    /// An answer that takes the changes up to `sequence` into account.
     pub fn new(
         verdict: Verdict<'a>,
         cache: CacheStatus,
@@ -85,62 +85,63 @@ impl<'a> Answer<'a> {
 /// Valid or refused. A refused credential is a value, not an error.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
-    /// The credential holds.
+    /// The credential is valid.
     Valid {
-        /// The answer body, rendered once per change of the record.
+        /// The response body, rendered once per change of the record.
         body: &'a [u8],
         /// The key's rate limit, if it has one.
         rate_limit: Option<RateLimit>,
     },
-    /// It would, but it has been used too often. Nothing was taken from its quota.
+    /// The credential is valid, but it has been used too often. This request did not count against
+    /// its quota.
     Limited {
         /// The key's rate limit.
         rate_limit: RateLimit,
-        /// Seconds until it can be used again, rounded up; at least 1.
+        /// Seconds until the key can be used again, rounded up; at least 1.
         retry_after_s: u64,
     },
-    /// It does not.
+    /// The credential is refused.
     Refused(Refusal),
 }
 
-/// How often a key may be used.
+/// The rate limit of a key, and what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// What its record says.
+    /// The policy in the key's record.
     pub policy: RateLimitPolicy,
-    /// What is left; `None` when limits are not enforced.
+    /// What is left; `None` if limits are not enforced.
     pub standing: Option<Standing>,
 }
 
 /// What is left of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Requests that would pass now.
+    /// The number of requests that would pass now.
     pub remaining: u64,
-    /// When all of the quota is there again, if the key is not used.
+    /// When the whole quota is available again, if the key is not used until then.
     pub reset_time: UnixMillis,
 }
 
-/// Why a credential is refused. An unknown key, a foreign prefix, a wrong checksum and an over-age key are one
-/// variant, so that nobody can tell them apart.
+/// Why a credential is refused. An unknown key, an unknown prefix, a wrong checksum and a key over
+/// the maximum age share one variant, so that clients cannot tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not a credential at all.
     InvalidFormat,
-    /// Its time has passed.
+    /// It has expired.
     Expired,
     /// It was revoked.
     Revoked,
-    /// Unknown, or not ours.
+    /// Unknown, or issued by another system.
     NotFound,
-    /// A signature does not fit.
+    /// Its signature is wrong.
     SignatureInvalid,
-    /// Storage failed while it was looked up.
+    /// Storage failed during the look-up.
     Internal,
     /// Used from an address that is not allowed.
     IpNotAllowed,
     /// Used too often.
     RateLimited,
-    /// Meant for somebody else.
+    /// Meant for another audience.
     AudienceMismatch,
 }

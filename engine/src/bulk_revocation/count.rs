@@ -1,4 +1,4 @@
-//! How many keys a bulk revocation ends, or would end.
+//! Counts of the keys that a bulk revocation ends, or would end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -7,7 +7,7 @@ use talos_model::{ReadError, Record};
 use super::walk::Walk;
 use crate::limits::BULK_REVOCATION_COUNTS;
 
-/// KeyCounter keys, for a few askers at a time.
+/// Counts keys, for [`BULK_REVOCATION_COUNTS`] callers at a time.
 #[derive(Debug, Default)]
 pub struct KeyCounter {
     running: AtomicUsize,
@@ -23,8 +23,8 @@ impl Drop for Permit<'_> {
 }
 
 impl KeyCounter {
-    /// The keys of a walk that are wanted. Waits for the disk, for as long as it takes to read all keys of the tenant unless
-    /// an actor is asked for.
+    /// Counts the keys of `walk` that are `wanted`. Blocks on disk: it reads all keys of the
+    /// tenant, unless the walk is limited to one actor.
     pub fn count(
         &self,
         mut walk: Walk<'_>,
@@ -49,7 +49,7 @@ impl KeyCounter {
         }
     }
 
-    /// Ends all counts that are under way, and lets none begin.
+    /// Ends all counts that are under way, and refuses new ones.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Walking over and counting the keys that a bulk revocation ends.
+//! Reading and counting the keys that a bulk revocation ends.
 
 mod count;
 mod walk;

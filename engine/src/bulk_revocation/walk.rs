@@ -1,4 +1,4 @@
-//! A walk over all keys that a bulk revocation may end, a stretch at a time.
+//! A walk over all keys that a bulk revocation may end, in steps of bounded size.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{KeyKind, ListQuery, Matcher, Record, RecordKey, Selection, ShardId, TenantId};
@@ -10,22 +10,22 @@ use crate::storage::{RecordReader, StorageError};
 enum Part {
     /// The tenant's keys in one shard.
     Shard(ShardId),
-    /// The keys of one kind and of this actor, which the index knows.
+    /// The keys of one kind and this actor, from the index.
     Actor(KeyKind, String),
 }
 
-/// See the module. Keys that are made while it goes on may be met or not.
+/// A walk over the keys of one tenant. It may miss keys that are created while it goes on.
 pub struct Walk<'a> {
     reader: &'a dyn RecordReader,
     tenant: TenantId,
-    /// What is still to be gone over, the next part last.
+    /// The parts that are left; the next one is the last.
     parts: Vec<Part>,
-    /// Where the last stretch of the part ended.
+    /// The place in the part after which the next step begins.
     after: Vec<u8>,
 }
 
 impl<'a> Walk<'a> {
-    /// Over the keys of `tenant` that `matcher` may match.
+    /// A walk over the keys of `tenant` that `matcher` may match.
     pub fn new(
         reader: &'a dyn RecordReader,
         shards: Shards,
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Those of the next stretch that are wanted; `None` after the last one. Waits for the disk.
+    /// The keys of the next step that are `wanted`; `None` after the last step. Blocks on disk.
     pub fn next(
         &mut self,
         wanted: &dyn Fn(&Record) -> bool,
@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
                     },
                     after: self.after.clone(),
                     limit: BULK_REVOCATION_WALK_KEYS,
-                    // Of no account without a status.
+                    // Not used without a status.
                     now: UnixMillis(0),
                 })?;
                 let found = page.records.iter().filter(|record| wanted(record));

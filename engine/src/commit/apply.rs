@@ -1,4 +1,4 @@
-//! What a command does to a record: pure functions of the record as it is, the command and the time.
+//! Changes of records: pure functions of the current record, the command and the time.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
@@ -6,13 +6,13 @@ use talos_model::{
     Revocation, RevocationReason, RevokeKey, Status, Subject, Visibility,
 };
 
-/// A change of one key, on its way into a group.
+/// The change of one key, before it joins a group.
 pub struct KeyChange {
     position: Position,
     time: UnixMillis,
     event: Event,
     request_id: Option<String>,
-    /// The record afterwards.
+    /// The record after the change.
     pub record: Record,
 }
 
@@ -28,10 +28,11 @@ impl From<KeyChange> for Change {
     }
 }
 
-/// The change that makes a key known: a new one, of this prefix, or one that another system made.
+/// The change that creates a key: an issued key with its prefix, or an imported key without one.
 pub fn create(
     key: IssueKey,
-    (key_id, prefix): (KeyId, Option<String>),
+    key_id: KeyId,
+    prefix: Option<String>,
     now: UnixMillis,
     position: Position,
 ) -> KeyChange {
@@ -65,7 +66,7 @@ pub fn create(
     }
 }
 
-/// The change that gives fields new values.
+/// The change that sets fields of a key.
 pub fn update(
     current: Option<Record>,
     changes: FieldChanges,
@@ -82,7 +83,7 @@ pub fn update(
     Ok(changed(record, event, now, position))
 }
 
-/// The change that ends a key.
+/// The change that revokes a key.
 pub fn revoke(
     current: Option<Record>,
     command: RevokeKey,
@@ -106,8 +107,8 @@ pub fn revoke(
     Ok(changed(record, event, now, position))
 }
 
-/// The change by which a record follows the bulk revocation that has ended it.
-pub fn follow(
+/// The change that writes the effect of a bulk revocation into a record that it has ended.
+pub fn revoke_in_bulk(
     record: Record,
     bulk_revocation: &BulkRevocation,
     now: UnixMillis,
@@ -129,8 +130,8 @@ pub fn follow(
     }
 }
 
-/// The two changes that replace an active key: the end of the old one, and the new one, which inherits what is not
-/// overridden. They belong into one write.
+/// The two changes that rotate an active key: the revocation of the old key, and the new key, which
+/// inherits the fields that are not overridden. Both belong in one write.
 pub fn rotate(
     current: Option<Record>,
     replacement: Replacement,
@@ -160,19 +161,19 @@ pub fn rotate(
     Ok([old, new])
 }
 
-/// What a rotated key gets that its predecessor did not have.
+/// The properties of the new key of a rotation that its predecessor did not have.
 pub struct Replacement {
-    /// The new id.
+    /// The id of the new key.
     pub key_id: KeyId,
-    /// The visibility that its prefix shows.
+    /// The visibility of the new key.
     pub visibility: Visibility,
-    /// Its prefix.
+    /// The prefix of its credential.
     pub prefix: String,
-    /// What it does not inherit.
+    /// The fields that the new key does not inherit.
     pub changes: FieldChanges,
 }
 
-/// The change that forgets an imported key.
+/// The change that deletes an imported key.
 pub fn delete(
     current: Option<Record>,
     now: UnixMillis,

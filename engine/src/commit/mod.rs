@@ -1,13 +1,16 @@
-//! The one thread that writes.
+//! The committing thread: the only thread that writes records.
 //!
-//! Guarantees: commands take effect in one order; all that wait are made durable by one synced write; nothing is published
-//! before it is durable and nothing is acknowledged before it is published, so that a revoked key is refused everywhere
-//! before its revocation is answered. After a failed write nothing more is accepted: what is on disk is then unknown, and
-//! trying again could acknowledge what a failing disk has dropped.
+//! Guarantees:
+//! - Commands take effect in one order.
+//! - One synced write makes all waiting commands durable.
+//! - A change is published after it is durable, and acknowledged after it is published. So every
+//!   core refuses a revoked key before its revocation is answered.
+//! - After a failed write no more commands are accepted. The content of the disk is then unknown,
+//!   and a second try could acknowledge what a failing disk has dropped.
 
 mod apply;
-mod follow;
 mod received;
+mod replicate;
 mod replication_command;
 mod stage;
 
@@ -40,23 +43,23 @@ struct CommandJob {
 
 enum Job {
     Command(CommandJob),
-    /// What concerns the node as one of several.
-    ReplicationCommand(ReplicationCommand, ReplicationDone),
+    /// A command of replication.
+    Replication(ReplicationCommand, ReplicationDone),
 }
 
-/// From where the thread goes on, and what it shares with those who look at it.
-pub struct Start {
-    /// The last change.
+/// What the committing thread starts with and shares with other threads.
+pub struct CommitterDeps {
+    /// The last change in the log.
     pub last: Position,
-    /// What is told when there are more.
+    /// Receives every new position.
     pub commit_position: Arc<CommitPosition>,
-    /// What the node is among others. Only the thread changes it.
+    /// Cluster membership. Only the committing thread changes it.
     pub membership: Arc<Mutex<Membership>>,
-    /// Called when there are bulk revocations for records to follow.
-    pub bell: Notify,
+    /// Wakes the catch-up thread when there are bulk revocations to carry out.
+    pub catch_up: Notify,
 }
 
-/// The queue before the committing thread.
+/// The queue of the committing thread.
 pub struct Committer {
     queue: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -65,11 +68,11 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread.
+    /// Starts the committing thread.
     pub fn start(
         journal: Box<dyn Journal>,
         verifier: Arc<Verifier>,
-        start: Start,
+        deps: CommitterDeps,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
         let latch = Arc::new(OnceLock::new());
@@ -78,10 +81,10 @@ impl Committer {
             jobs,
             journal,
             verifier,
-            last: start.last,
-            commit_position: start.commit_position,
-            membership: start.membership,
-            bell: start.bell,
+            last: deps.last,
+            commit_position: deps.commit_position,
+            membership: deps.membership,
+            catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
             live_keys_max: Arc::clone(&live_keys_max),
         };
@@ -96,24 +99,24 @@ impl Committer {
         })
     }
 
-    /// Why writes are stopped, if they are.
+    /// The reason why writes are stopped, if they are.
     pub fn failure(&self) -> Option<&str> {
         self.latch.get().map(String::as_str)
     }
 
-    /// From now on a tenant may have this many keys that are not revoked.
+    /// Sets how many keys that are not revoked a tenant may have.
     pub fn set_live_keys_max(&self, live_keys_max: u64) {
         self.live_keys_max.store(live_keys_max, Ordering::Relaxed);
     }
 
-    /// Queues a command, or answers at once that it cannot be taken.
+    /// Queues a command. If the queue does not take it, the command is refused at once.
     pub fn submit(&self, command: Prepared, now: UnixMillis) {
         self.queue(Job::Command(CommandJob { command, now }));
     }
 
-    /// The same with an order.
-    pub fn give(&self, order: ReplicationCommand, done: ReplicationDone) {
-        self.queue(Job::ReplicationCommand(order, done));
+    /// Queues a command of replication. If the queue does not take it, `done` is called at once.
+    pub fn submit_replication(&self, command: ReplicationCommand, done: ReplicationDone) {
+        self.queue(Job::Replication(command, done));
     }
 
     fn queue(&self, job: Job) {
@@ -138,7 +141,7 @@ impl Committer {
         }
     }
 
-    /// Takes no more commands, finishes those that wait, and ends the thread.
+    /// Refuses new commands, finishes those in the queue, and ends the thread.
     pub fn stop(&self) {
         drop(
             self.queue
@@ -152,16 +155,16 @@ impl Committer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the committing thread had panicked");
+            tracing::error!("the committing thread panicked");
         }
     }
 }
 
 impl Job {
-    fn refuse(self, command: CommandError, order: FollowError) {
+    fn refuse(self, command_error: CommandError, follow_error: FollowError) {
         match self {
-            Self::Command(job) => job.command.refuse(command),
-            Self::ReplicationCommand(_, done) => done(Err(order)),
+            Self::Command(job) => job.command.refuse(command_error),
+            Self::Replication(_, done) => done(Err(follow_error)),
         }
     }
 }
@@ -173,13 +176,14 @@ struct Worker {
     last: Position,
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
-    bell: Notify,
+    catch_up: Notify,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
 }
 
 impl Worker {
-    /// A panic, which only a defect can cause, stops writes as a failed write does: half a group may be on disk.
+    /// A panic, which only a bug can cause, stops writes as a failed write does: half a group may
+    /// be on disk.
     fn run_or_latch(self) {
         let latch = Arc::clone(&self.latch);
         if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
@@ -196,9 +200,9 @@ impl Worker {
             for job in jobs {
                 match job {
                     Job::Command(job) => group.push(job),
-                    Job::ReplicationCommand(order, done) => {
+                    Job::Replication(command, done) => {
                         self.commit(mem::take(&mut group));
-                        done(self.follow(order));
+                        done(self.replicate(command));
                     }
                 }
             }
@@ -206,7 +210,8 @@ impl Worker {
         }
     }
 
-    /// One group: apply, write and sync, publish, answer. The order is the promise.
+    /// Commits one group: apply, write and sync, publish, answer. The guarantees rest on this
+    /// order.
     fn commit(&mut self, group: Vec<CommandJob>) {
         if group.is_empty() {
             return;
@@ -227,7 +232,7 @@ impl Worker {
             }
             return;
         }
-        // The first change of an epoch follows the last of the one before.
+        // The first change of an epoch follows the last change of the epoch before.
         let last = Position {
             epoch,
             sequence: self.last.sequence,
@@ -255,13 +260,13 @@ impl Worker {
         }
     }
 
-    /// What is durable becomes visible, first to verifications, then to those who wait for it.
+    /// Makes durable changes visible: first to verifications, then to watchers of the position.
     fn publish(&mut self, changes: &[Change]) {
         let Some(last) = changes.last() else { return };
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
-            self.forget_uses(change);
+            self.forget_use(change);
         }
         self.last = last.position;
         self.commit_position.advance(self.last);
@@ -269,12 +274,13 @@ impl Worker {
             .iter()
             .any(|change| change.event == Event::BulkRevocationAdded)
         {
-            self.bell.ring();
+            self.catch_up.ring();
         }
     }
 
-    /// A use may have been noted after the deletion was written and before anybody could know of it.
-    fn forget_uses(&self, change: &Change) {
+    /// Forgets the last use of a deleted key: a verification may have noted a use after the
+    /// deletion was written and before it was published.
+    fn forget_use(&self, change: &Change) {
         if let Subject::Key(record) = &change.subject
             && change.deletes()
         {
@@ -295,7 +301,8 @@ impl Worker {
     }
 }
 
-/// Makes a group durable. Whoever reads storage may see it before this returns, and nobody does if it fails.
+/// Makes a group durable. Readers of storage may see the group before this returns; if the write
+/// fails, none of them sees it.
 fn append(
     journal: &mut dyn Journal,
     commit_position: &CommitPosition,

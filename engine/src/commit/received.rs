@@ -1,4 +1,4 @@
-//! Changes that come from another node: whether they are the next ones, and what follows from them.
+//! Checks of changes that another node sent, and what follows from the changes.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use talos_model::{
 
 use crate::storage::{RecordReader, StorageError, decode_change};
 
-/// Whether `found` is the change after `last`, of the epoch that it belongs to.
+/// Checks that `found` is the position after `last`, and of the epoch that its sequence belongs to.
 pub fn check_next(
     epochs: &EpochHistory,
     last: Position,
@@ -35,8 +35,8 @@ fn check_epoch(epochs: &EpochHistory, found: Position) -> Result<(), FollowError
     }
 }
 
-/// Whether a change that is not after the last one is the very change that is here, of which the log says `logged`. The log
-/// forgets old changes; of those only the epoch can be compared.
+/// Checks that a change which the node holds already is the same as the one in its log. `logged` is
+/// the log's entry. The log drops old changes; of these only the epoch can be compared.
 pub fn check_known(
     epochs: &EpochHistory,
     change: &LoggedChange,
@@ -50,11 +50,12 @@ pub fn check_known(
     is_same.then_some(()).ok_or(FollowError::Diverged { at })
 }
 
-/// The change that these bytes are.
+/// Decodes a change from the bytes of the log.
 pub fn read(logged: &LoggedChange) -> Result<Change, FollowError> {
     let change = decode_change(logged.position, &logged.bytes)
         .map_err(|error| FollowError::Malformed(error.to_string()))?;
-    // Cells order rows by it: a record must not claim to be newer than its change.
+    // Cells order their values by the record's sequence: a record must not claim to be newer than
+    // its change.
     if let Subject::Key(record) = &change.subject
         && record.sequence != logged.position.sequence
     {
@@ -68,7 +69,8 @@ pub fn read(logged: &LoggedChange) -> Result<Change, FollowError> {
     Ok(change)
 }
 
-/// How many keys that are not revoked the tenants have after these changes.
+/// How many keys that are not revoked the tenants have after these changes. Holds the tenants that
+/// occur in the changes.
 pub fn live_keys(
     reader: &dyn RecordReader,
     changes: &[Change],

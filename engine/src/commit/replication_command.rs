@@ -1,23 +1,23 @@
-//! What the committing thread is asked to do for the node as one of several.
+//! Commands of replication to the committing thread.
 
 use talos_model::{
     CopyChunk, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError, LoggedChange,
     Position,
 };
 
-/// See the module. Each is one write.
+/// A command of replication. Each one is one write.
 pub enum ReplicationCommand {
-    /// Take these changes of the primary.
+    /// Apply these changes of the primary.
     Apply(Vec<LoggedChange>),
-    /// Take over the epochs of the primary.
+    /// Adopt the epoch history of the primary.
     Adopt(EpochHistory),
-    /// Become the primary, of this epoch or the next one.
+    /// Become the primary of this epoch, or of the next one if it is `None`.
     Promote(Option<Epoch>, EpochId),
     /// Become a replica.
     StepDown,
-    /// Throw everything away for a copy that begins.
+    /// Delete everything and begin a copy.
     BeginCopy {
-        /// The cluster of the sender.
+        /// The cluster of the primary.
         cluster: [u8; 16],
         epochs: EpochHistory,
         place: CopyPlace,

@@ -1,4 +1,4 @@
-//! A group of commands on its way to one write: each sees what those before it in the group have done.
+//! A group of commands on its way to one write. Each command sees the effects of those before it.
 
 use std::collections::HashMap;
 
@@ -15,53 +15,53 @@ use super::apply::{self, KeyChange, Replacement};
 use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
 
-/// A command with everything that was drawn or read before it was queued, so that applying it is
-/// pure; and the receiver of its outcome.
+/// A command with all that was drawn or read before it was queued (ids, credentials), so that
+/// applying it is pure; and the callback that receives its outcome.
 pub enum Prepared {
-    /// Make a key with this id and credential.
+    /// Create a key with this id and credential.
     Issue {
-        /// What was asked for.
+        /// The command.
         command: IssueKey,
-        /// The id of the key, unless the request id made one before.
+        /// The id of the key. Not used if an earlier command with the same request id made the key.
         uuid: Uuid,
-        /// Its credential; `None` without a prefix for such keys.
+        /// The credential of the key. `None` if there is no prefix for keys of this visibility.
         credential: Option<Credential>,
-        /// The receiver.
+        /// Receives the outcome.
         done: Done<Issued>,
     },
-    /// Take over a key.
+    /// Import a key.
     Import(ImportKey, Done<Record>),
-    /// Take over many keys.
+    /// Import many keys.
     ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
-    /// Change a key.
+    /// Update a key.
     Update(UpdateKey, Done<Record>),
-    /// Replace a key.
+    /// Rotate a key.
     Rotate {
-        /// What was asked for.
+        /// The command.
         command: RotateKey,
         /// The id of the new key.
         uuid: Uuid,
-        /// Its credential if it is to be secret.
+        /// The credential if the new key is secret. `None` if there is no prefix for secret keys.
         secret: Option<Credential>,
-        /// Its credential if it is to be public; `None` without a prefix for public keys.
+        /// The credential if the new key is public. `None` if there is no prefix for public keys.
         public: Option<Credential>,
-        /// The receiver.
+        /// Receives the outcome.
         done: Done<Rotation>,
     },
-    /// End a key.
+    /// Revoke a key.
     Revoke(RevokeKey, Done<Record>),
-    /// End all keys that have something in common, by a bulk revocation of this id.
+    /// Revoke all keys that match, by a bulk revocation of this id.
     RevokeWhere(RevokeWhere, Uuid, Done<BulkRevocation>),
-    /// Have the records of these keys follow the bulk revocations that have ended them.
+    /// Write the effect of the bulk revocations into the records of these keys.
     EndByBulkRevocations(Vec<RecordKey>, Done<()>),
-    /// Take away a bulk revocation whose records have all followed.
+    /// Remove a bulk revocation after all its records are written.
     FinishBulkRevocation(Uuid, Done<()>),
-    /// Forget a key.
+    /// Delete a key.
     Delete(DeleteKey, Done<Record>),
 }
 
 impl Prepared {
-    /// Answers the command with an error instead of applying it.
+    /// Refuses the command with `error`.
     pub fn refuse(self, error: CommandError) {
         match self {
             Self::Issue { done, .. } => done(Err(error)),
@@ -73,7 +73,7 @@ impl Prepared {
             Self::ImportMany(_, done) => done(Err(error)),
             Self::RevokeWhere(_, _, done) => done(Err(error)),
             Self::EndByBulkRevocations(_, done) | Self::FinishBulkRevocation(_, done) => {
-                done(Err(error))
+                done(Err(error));
             }
         }
     }
@@ -88,36 +88,38 @@ impl Answer {
         Self(Box::new(move |durable| done(durable.and(outcome))))
     }
 
-    /// Gives the answer.
+    /// Gives the answer: the outcome, or the error in `durable`.
     pub fn give(self, durable: Result<(), CommandError>) {
         (self.0)(durable);
     }
 }
 
-/// A new credential and the prefix that it begins with.
+/// A new credential and its prefix.
 pub struct Credential {
     /// The credential.
     pub secret: Secret,
-    /// Its prefix.
+    /// The prefix that it begins with.
     pub prefix: String,
 }
 
-/// The changes of a group, none of them durable yet.
+/// The changes of a group. None of them is durable yet.
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
     live_keys_max: u64,
-    /// Those in force, by what the group has decided so far.
+    /// The bulk revocations in force, with those that the group has added and without those that it
+    /// has removed.
     bulk_revocations: BulkRevocations,
     changes: Vec<Change>,
-    /// What the changes made of records; `None` = forgotten.
+    /// The records after the changes; `None` = deleted.
     records: HashMap<RecordKey, Option<Record>>,
     requests: HashMap<(TenantId, KeyKind, String), RecordKey>,
     live_keys: HashMap<TenantId, u64>,
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group that continues after `last`, under these bulk revocations; a tenant may have `live_keys_max` keys that are not revoked.
+    /// An empty group after the position `last`, under these bulk revocations. A tenant may have
+    /// `live_keys_max` keys that are not revoked.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
@@ -136,7 +138,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What there is to write.
+    /// The group, ready to be written.
     pub fn group(&self) -> Group<'_> {
         Group {
             changes: &self.changes,
@@ -150,8 +152,9 @@ impl<'a> Stage<'a> {
         self.changes
     }
 
-    /// Applies one command; the answer holds once the group is durable. After an error the group is as it was, but that
-    /// the record that was looked at may have followed a bulk revocation.
+    /// Applies one command. Its answer holds once the group is durable. An error leaves the group
+    /// unchanged, with one exception: the group may have gained the revocation of the record that
+    /// the command read, if a bulk revocation had ended it.
     pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Answer {
         match command {
             Prepared::Issue {
@@ -200,13 +203,13 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<Issued, CommandError> {
         let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
-        if let Some(record) = self.made_before(&command, KeyKind::Issued, now)? {
+        if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
             return Ok(Issued {
                 record,
                 secret: None,
             });
         }
-        let record = self.create(command, (KeyId::Issued(uuid), Some(prefix)), now)?;
+        let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
         let secret = Some(secret);
         Ok(Issued { record, secret })
     }
@@ -221,7 +224,7 @@ impl<'a> Stage<'a> {
         let current = self.record(command.tenant, command.key_id, now)?;
         let tenant = command.tenant;
         let change = apply::revoke(current, command, now, self.last.next())?;
-        self.count(tenant, |live| live.saturating_sub(1))?;
+        self.update_live_keys(tenant, |live| live.saturating_sub(1))?;
         Ok(self.push(change))
     }
 
@@ -230,7 +233,7 @@ impl<'a> Stage<'a> {
         let was_live = current.as_ref().is_some_and(|key| key.revocation.is_none());
         let change = apply::delete(current, now, self.last.next())?;
         if was_live {
-            self.count(command.tenant, |live| live.saturating_sub(1))?;
+            self.update_live_keys(command.tenant, |live| live.saturating_sub(1))?;
         }
         Ok(self.push(change))
     }
@@ -241,7 +244,7 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<(), CommandError> {
         for key in keys {
-            self.follow(key, now)?;
+            self.load(key, now)?;
         }
         Ok(())
     }
@@ -262,14 +265,14 @@ impl<'a> Stage<'a> {
     }
 
     fn import(&mut self, command: ImportKey, now: UnixMillis) -> Result<Record, CommandError> {
-        if let Some(record) = self.made_before(&command.key, KeyKind::Imported, now)? {
+        if let Some(record) = self.created_before(&command.key, KeyKind::Imported, now)? {
             return Ok(record);
         }
         let known = self.record(command.key.tenant, command.key_id, now)?;
         if known.is_some() {
             return Err(Rejection::AlreadyExists.into());
         }
-        self.create(command.key, (command.key_id, None), now)
+        self.create(command.key, command.key_id, None, now)
     }
 
     fn revoke_where(
@@ -300,14 +303,15 @@ impl<'a> Stage<'a> {
     fn create(
         &mut self,
         key: IssueKey,
-        (key_id, prefix): (KeyId, Option<String>),
+        key_id: KeyId,
+        prefix: Option<String>,
         now: UnixMillis,
     ) -> Result<Record, CommandError> {
         if self.live_keys(key.tenant)? >= self.live_keys_max {
             return Err(Rejection::QuotaExceeded.into());
         }
-        self.count(key.tenant, |live| live + 1)?;
-        let change = apply::create(key, (key_id, prefix), now, self.last.next());
+        self.update_live_keys(key.tenant, |live| live + 1)?;
+        let change = apply::create(key, key_id, prefix, now, self.last.next());
         Ok(self.push(change))
     }
 
@@ -333,7 +337,7 @@ impl<'a> Stage<'a> {
             changes: command.changes,
         };
         let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
-        // Both changes or none: whatever can fail comes before the first of them.
+        // Both changes or none: everything that can fail comes before the first `push`.
         let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
@@ -352,8 +356,8 @@ impl<'a> Stage<'a> {
             let request = (record.tenant, key.kind(), request_id.clone());
             self.requests.insert(request, key);
         }
-        let left = (!change.deletes()).then(|| record.clone());
-        self.records.insert(key, left);
+        let remaining = (!change.deletes()).then(|| record.clone());
+        self.records.insert(key, remaining);
         self.append(change);
         record
     }
@@ -385,12 +389,13 @@ impl<'a> Stage<'a> {
         key_id: KeyId,
         now: UnixMillis,
     ) -> Result<Option<Record>, StorageError> {
-        self.follow(&RecordKey::new(tenant, key_id), now)
+        self.load(&RecordKey::new(tenant, key_id), now)
     }
 
-    /// The record as it is. If a bulk revocation has ended it, it follows first: a later change must find the end in it, or it would bring the
-    /// key back, for a bulk revocation ends only what came before it.
-    fn follow(&mut self, key: &RecordKey, now: UnixMillis) -> Result<Option<Record>, StorageError> {
+    /// The current record. If a bulk revocation has ended it, the group first gains the change that
+    /// writes the revocation into the record. Otherwise a later change would bring the key back,
+    /// because a bulk revocation ends only records that are older than itself.
+    fn load(&mut self, key: &RecordKey, now: UnixMillis) -> Result<Option<Record>, StorageError> {
         let record = match self.records.get(key) {
             Some(record) => record.clone(),
             None => self.reader.read(key)?,
@@ -401,8 +406,8 @@ impl<'a> Stage<'a> {
         let Some(bulk_revocation) = self.bulk_revocations.ending(&record).cloned() else {
             return Ok(Some(record));
         };
-        self.count(record.tenant, |live| live.saturating_sub(1))?;
-        let change = apply::follow(record, &bulk_revocation, now, self.last.next());
+        self.update_live_keys(record.tenant, |live| live.saturating_sub(1))?;
+        let change = apply::revoke_in_bulk(record, &bulk_revocation, now, self.last.next());
         Ok(Some(self.push(change)))
     }
 
@@ -413,7 +418,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn count(
+    fn update_live_keys(
         &mut self,
         tenant: TenantId,
         change: impl FnOnce(u64) -> u64,
@@ -423,8 +428,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The key that an earlier command with the same request id made (AIP-155).
-    fn made_before(
+    /// The key that an earlier command with the same request id created (AIP-155).
+    fn created_before(
         &mut self,
         command: &IssueKey,
         kind: KeyKind,

@@ -1,5 +1,5 @@
-//! How many keys a revocation of many ends. What waits here, waits for the disk, and for seconds when there are millions of keys: none
-//! of it belongs on a thread that must not.
+//! Counts of the keys that a bulk revocation ends. All methods block on disk, for seconds if
+//! there are millions of keys; never call them from a core.
 
 use talos_model::{BulkRevocation, Matcher, ReadError, Record, TenantId};
 
@@ -7,10 +7,10 @@ use super::Engine;
 use crate::bulk_revocation::Walk;
 
 impl Engine {
-    /// How many keys of the tenant a revocation of those that match would end.
+    /// How many keys of the tenant a bulk revocation with this matcher would end.
     ///
     /// # Errors
-    /// When storage cannot be read, too many counts are under way, or the engine is shutting down.
+    /// If storage cannot be read, too many counts are under way, or the engine is shutting down.
     pub fn count_matching(&self, tenant: TenantId, matcher: &Matcher) -> Result<u64, ReadError> {
         let bulk_revocations = self.verifier.bulk_revocations();
         self.count(tenant, matcher, &|record| {
@@ -20,20 +20,21 @@ impl Engine {
         })
     }
 
-    /// How many keys a bulk revocation has ended, whether their records have followed or not.
+    /// How many keys a bulk revocation has ended, including those whose records are not written
+    /// yet.
     ///
     /// # Errors
     /// As [`Engine::count_matching`].
     pub fn count_ended(&self, bulk_revocation: &BulkRevocation) -> Result<u64, ReadError> {
         let bulk_revocations = self.verifier.bulk_revocations();
-        let ends = |record: &Record| {
+        let is_ended = |record: &Record| {
             let ending = bulk_revocations.ending(record);
             ending.is_some_and(|ending| ending.id == bulk_revocation.id)
         };
         self.count(
             bulk_revocation.tenant,
             &bulk_revocation.matcher,
-            &|record| bulk_revocation.has_ended(record) || ends(record),
+            &|record| bulk_revocation.has_ended(record) || is_ended(record),
         )
     }
 
@@ -54,6 +55,6 @@ impl Engine {
         }
         let reader = self.verifier.reader();
         let walk = Walk::new(&**reader, self.store.shards(), tenant, matcher);
-        self.counts.count(walk, wanted)
+        self.key_counter.count(walk, wanted)
     }
 }

@@ -1,4 +1,5 @@
-//! The engine as one of several nodes. What waits here, waits for the disk: none of it belongs on a thread that must not.
+//! The engine as a node of a cluster. Methods that read or write storage block on disk; never call
+//! them from a core.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, mpsc};
@@ -9,15 +10,14 @@ use talos_model::{
     LoggedChange, Mode, NodeState, Position, ReadError, ReadLimits, RecordKey, StateHash,
 };
 
-use super::Engine;
+use super::{Engine, read_error};
 use crate::commit::ReplicationCommand;
 use crate::commit_position::CommitPosition;
 use crate::last_used::UsedKey;
 use crate::membership::Membership;
 use crate::snapshot::{Snapshot, SnapshotError};
-use crate::storage::StorageError;
 
-/// As long as this lives, somebody is called when there are new changes.
+/// Keeps a watcher of the committed position registered. Dropping it removes the watcher.
 pub struct Watch {
     commit_position: Arc<CommitPosition>,
     name: u64,
@@ -29,35 +29,38 @@ impl Drop for Watch {
     }
 }
 
-/// As a primary, and for looking at.
+/// Methods of a primary, and of any node for observing it.
 impl Engine {
-    /// Who decides what is written here.
+    /// Whether the node is a primary or a replica.
     pub fn mode(&self) -> Mode {
         self.membership().mode
     }
 
-    /// What is durable with this node besides its changes.
+    /// The durable state of this node besides its changes.
     pub fn standing(&self) -> NodeState {
         self.membership().standing
     }
 
-    /// The last change that is durable and that verifications see. Takes no lock.
+    /// The committed position: the last change that is durable and visible to verifications. Takes
+    /// no lock.
     pub fn committed(&self) -> Position {
         self.commit_position.committed()
     }
 
-    /// The last change that any answer given so far can rest on: of the group that is being written, or else [`Engine::head`].
+    /// The in-flight position: the last change that an answer given so far can depend on. It is the
+    /// last change of the group that is being written, or else [`Engine::committed`].
     pub fn in_flight(&self) -> Position {
         self.commit_position.in_flight()
     }
 
-    /// Another number whenever [`Engine::head`] or [`Engine::ceiling`] has moved. Costs one load.
+    /// A number that changes whenever [`Engine::committed`] or [`Engine::in_flight`] moves. Costs
+    /// one load.
     pub fn moves(&self) -> u64 {
         self.commit_position.moves()
     }
 
-    /// From now on calls `notify` with the new [`Engine::head`], on the committing thread: it must only wake somebody. `None` when
-    /// too many are called already.
+    /// Calls `notify` with every new [`Engine::committed`] from now on, on the committing thread:
+    /// it must only wake another thread. `None` if there are too many watchers.
     pub fn watch(&self, notify: impl Fn(Position) + Send + Sync + 'static) -> Option<Watch> {
         let commit_position = Arc::clone(&self.commit_position);
         let name = commit_position.watch(Arc::new(notify))?;
@@ -67,34 +70,35 @@ impl Engine {
         })
     }
 
-    /// The oldest change that the log still holds; `None` when it holds none.
+    /// The oldest change that the log still holds; `None` if it holds none.
     ///
     /// # Errors
-    /// When storage cannot be read.
+    /// If storage cannot be read.
     pub fn oldest_logged(&self) -> Result<Option<Position>, ReadError> {
-        self.store.first_position().map_err(unreadable)
+        self.store.first_position().map_err(read_error)
     }
 
     /// The change at `position`, if the log holds it.
     ///
     /// # Errors
-    /// When storage cannot be read.
+    /// If storage cannot be read.
     pub fn logged(&self, position: Position) -> Result<Option<LoggedChange>, ReadError> {
-        let bytes = self.store.change_at(position).map_err(unreadable)?;
+        let bytes = self.store.change_at(position).map_err(read_error)?;
         Ok(bytes.map(|bytes| LoggedChange { position, bytes }))
     }
 
-    /// The changes after `after`, of one epoch, none of them beyond the head.
+    /// The changes after `after`, all of one epoch, none of them beyond the committed position.
     ///
     /// # Errors
-    /// When storage cannot be read.
+    /// If storage cannot be read.
     pub fn changes_after(&self, after: Position, limits: ReadLimits) -> Result<LogRead, ReadError> {
-        let head = self.committed().sequence;
-        let read = self.store.changes_after(after, head, limits);
-        read.map_err(unreadable)
+        let committed = self.committed().sequence;
+        let read = self.store.changes_after(after, committed, limits);
+        read.map_err(read_error)
     }
 
-    /// Everything as it is now, to be copied. It may contain changes that are durable, but beyond the head for a moment more.
+    /// A snapshot of everything, to be copied. It may contain durable changes that are not
+    /// published yet.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -105,23 +109,24 @@ impl Engine {
         Snapshot::open(&self.store, &self.snapshots)
     }
 
-    /// Keeps everything that is there now in a data directory of its own, on the same file system: links to the files there are.
+    /// Keeps the current data in a data directory of its own on the same file system, as links to
+    /// the existing files.
     ///
     /// # Errors
-    /// The directory exists, or storage refuses; for the operator.
+    /// If the directory exists, or storage refuses. The text is for the operator.
     pub fn keep_aside(&self, to: &Path) -> Result<(), String> {
         self.store.keep_aside(to).map_err(|error| error.to_string())
     }
 
-    /// A summary of everything, by which nodes are compared. Reads all records.
+    /// A hash of the whole state, by which nodes are compared. Reads all records.
     ///
     /// # Errors
-    /// When storage cannot be read, or holds a part of a copy.
+    /// If storage cannot be read, or a copy is incomplete.
     pub fn state_hash(&self) -> Result<StateHash, ReadError> {
         if self.standing().copying.is_some() {
             return Err(ReadError::Incomplete);
         }
-        self.store.view().state_hash().map_err(unreadable)
+        self.store.view().state_hash().map_err(read_error)
     }
 
     fn membership(&self) -> Membership {
@@ -130,49 +135,53 @@ impl Engine {
     }
 }
 
-/// As a replica. Every call returns when its effect is durable and visible.
+/// Methods of a replica. Each returns when its effect is durable and visible.
 impl Engine {
-    /// Takes changes of the primary, all or none; those that are here already are passed over. Returns the last change that the
-    /// node then holds.
+    /// Applies changes of the primary, all or none. Changes that the node holds already are
+    /// skipped. Returns the last change that the node then holds.
     ///
     /// # Errors
     /// See [`FollowError`].
     pub fn apply(&self, changes: Vec<LoggedChange>) -> Result<Position, FollowError> {
-        self.give(ReplicationCommand::Apply(changes))
+        self.replicate(ReplicationCommand::Apply(changes))
     }
 
-    /// Takes over the epochs of the primary. An epoch must be known before its first change comes.
+    /// Adopts the epoch history of the primary. An epoch must be known before its first change
+    /// arrives.
     ///
     /// # Errors
-    /// When the node knows a later epoch, or holds changes that the primary's line does not have.
+    /// If the node knows a later epoch, or holds changes that are not part of the primary's
+    /// history.
     pub fn adopt(&self, epochs: EpochHistory) -> Result<(), FollowError> {
-        self.give(ReplicationCommand::Adopt(epochs)).map(drop)
+        self.replicate(ReplicationCommand::Adopt(epochs)).map(drop)
     }
 
-    /// Makes a replica the primary of `epoch`, or of the one after all that it knows. From then on it takes commands.
+    /// Makes a replica the primary of `epoch`, or of the epoch after all that it knows if that is
+    /// `None`. From then on it takes commands.
     ///
     /// # Errors
-    /// When the epoch is not a new one, or the node holds a part of a copy.
+    /// If the epoch is not a new one, or a copy is incomplete.
     pub fn promote(&self, epoch: Option<Epoch>) -> Result<(), FollowError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| FollowError::Storage(error.to_string()))?;
-        self.give(ReplicationCommand::Promote(epoch, EpochId(id)))
+        self.replicate(ReplicationCommand::Promote(epoch, EpochId(id)))
             .map(drop)
     }
 
-    /// Makes a primary a replica, durably: it takes no more commands until it is promoted again.
+    /// Makes a primary a replica, durably. It takes no commands until it is promoted again.
     ///
     /// # Errors
-    /// When it is a replica.
+    /// If the node is a replica.
     pub fn step_down(&self) -> Result<(), FollowError> {
-        self.give(ReplicationCommand::StepDown).map(drop)
+        self.replicate(ReplicationCommand::StepDown).map(drop)
     }
 
-    /// Throws everything away, for a copy of a primary of this cluster and epoch history. From now on nobody is answered until the copy is
-    /// complete, not after a restart either: [`Engine::standing`] then tells how far it has come.
+    /// Deletes everything, for a copy of a primary with this cluster and epoch history.
+    /// Verifications are refused until the copy is complete, also after a restart.
+    /// [`Engine::standing`] tells how far the copy has come.
     ///
     /// # Errors
-    /// When the node knows a later epoch; or the place is not the beginning of a copy.
+    /// If the node knows a later epoch, or `place` is not the beginning of a copy.
     pub fn begin_copy(
         &self,
         cluster: [u8; 16],
@@ -184,41 +193,37 @@ impl Engine {
             epochs,
             place,
         };
-        self.give(command).map(drop)
+        self.replicate(command).map(drop)
     }
 
-    /// Adds rows to the copy of this name; those that are there already are passed over. With the last of them the node holds
-    /// what the primary held at the position of the copy.
+    /// Adds rows to the copy of this name. Rows that are there already are skipped. With the last
+    /// row the node holds what the primary held at the copy's position.
     ///
     /// # Errors
     /// See [`FollowError`].
     pub fn install(&self, name: CopyName, chunk: CopyChunk) -> Result<(), FollowError> {
-        self.give(ReplicationCommand::Install(name, chunk))
+        self.replicate(ReplicationCommand::Install(name, chunk))
             .map(drop)
     }
 
-    /// From now on calls `told` with the keys whose uses were written, as storage names them, on the thread that writes them. Whoever
-    /// was told before is told no more.
-    pub fn on_used(&self, told: impl Fn(&[UsedKey]) + Send + Sync + 'static) {
-        self.last_used.set_written_hook(Arc::new(told));
+    /// Calls `notify` with the keys whose uses were written, as storage names them, on the thread
+    /// that writes them. Replaces the previous callback.
+    pub fn on_used(&self, notify: impl Fn(&[UsedKey]) + Send + Sync + 'static) {
+        self.last_used.set_written_hook(Arc::new(notify));
     }
 
-    /// Takes over when a key was last used on another node; false when there is no room, or the bytes name no key.
+    /// Notes when a key was last used on another node. False if there is no room, or the bytes name
+    /// no key.
     pub fn note_used(&self, key: &[u8], time: UnixMillis) -> bool {
         let key = RecordKey::split(key).map(|(tenant, key_id)| RecordKey::new(tenant, key_id));
         key.is_some_and(|key| self.last_used.touch(&key, time))
     }
 
-    fn give(&self, order: ReplicationCommand) -> Result<Position, FollowError> {
+    fn replicate(&self, command: ReplicationCommand) -> Result<Position, FollowError> {
         let (done, answer) = mpsc::sync_channel(1);
         let done = Box::new(move |result| drop(done.send(result)));
-        self.committer.give(order, done);
+        self.committer.submit_replication(command, done);
         let panicked = || FollowError::Latched("the committing thread panicked".to_owned());
         answer.recv().unwrap_or_else(|_| Err(panicked()))
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unreadable(error: StorageError) -> ReadError {
-    ReadError::Storage(error.to_string())
 }

@@ -1,24 +1,25 @@
-//! The change log, for whoever wants to know what has happened.
+//! Reading the change log.
 
 use std::sync::Arc;
 
 use talos_model::{Change, LogRead, LoggedChange, Position, ReadError, ReadLimits};
 
-use super::Engine;
+use super::{Engine, read_error};
 use crate::disk::Admission;
-use crate::storage::{self, StorageError};
+use crate::storage;
 
-/// From where the log is read.
+/// Where a read of the log starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogStart {
-    /// From the oldest change that it holds.
+    /// At the oldest change that the log holds.
     Oldest,
-    /// From the change after this one.
+    /// At the change after this one.
     After(Position),
 }
 
 impl Engine {
-    /// Reads the next changes on a disk thread, of one epoch, none of them beyond the head; `done` is called exactly once.
+    /// Reads the next changes on a disk thread: all of one epoch, none beyond the committed
+    /// position. `done` is called exactly once.
     pub fn read_log(
         &self,
         start: LogStart,
@@ -27,7 +28,7 @@ impl Engine {
     ) {
         let (verifier, store) = (Arc::clone(&self.verifier), Arc::clone(&self.store));
         let commit_position = Arc::clone(&self.commit_position);
-        self.admin_disk.submit(Box::new(move |turn| {
+        self.admin_disk.submit(Box::new(move |admission| {
             let read = || {
                 let up_to = commit_position.committed().sequence;
                 match start {
@@ -35,9 +36,9 @@ impl Engine {
                     LogStart::After(position) => store.changes_after(position, up_to, limits),
                 }
             };
-            done(match turn {
+            done(match admission {
                 Admission::Run if verifier.is_closed() => Err(ReadError::Incomplete),
-                Admission::Run => read().map_err(unreadable),
+                Admission::Run => read().map_err(read_error),
                 Admission::Refused => Err(ReadError::Busy),
             });
         }));
@@ -45,7 +46,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// How many parts the key space has.
+    /// The number of shards.
     pub(crate) fn shard_count(&self) -> u16 {
         self.store.shards().count()
     }
@@ -54,12 +55,7 @@ impl Engine {
 /// Decodes a change from the bytes of the log.
 ///
 /// # Errors
-/// When it is damaged, or of a later release.
+/// If the bytes are damaged, or were written by a later release.
 pub fn decode_change(logged: &LoggedChange) -> Result<Change, ReadError> {
-    storage::decode_change(logged.position, &logged.bytes).map_err(unreadable)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unreadable(error: StorageError) -> ReadError {
-    ReadError::Storage(error.to_string())
+    storage::decode_change(logged.position, &logged.bytes).map_err(read_error)
 }

@@ -1,4 +1,4 @@
-//! Verification, as the data plane asks for it.
+//! Verification, for the data plane.
 
 use std::sync::Arc;
 
@@ -10,15 +10,17 @@ use crate::storage::StorageError;
 use crate::verifier::{PendingRead, VerifyStep};
 
 impl Engine {
-    /// The key that a credential proves possession of. Says nothing about whether the key is known, revoked or expired.
+    /// The key that a credential proves possession of. Says nothing about whether the key is known,
+    /// revoked or expired.
     ///
     /// # Errors
-    /// A credential that no key of ours can have.
+    /// If no key can have this credential.
     pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
         self.verifier.identify(query)
     }
 
-    /// Answers from memory, without waiting, or says which read is needed. `answer` is called at most once, at once.
+    /// Answers from memory, or returns the read that is needed. Never blocks. `answer` is called at
+    /// most once, before this returns.
     pub fn verify<R>(
         &self,
         query: &Query<'_>,
@@ -26,12 +28,13 @@ impl Engine {
     ) -> VerifyStep<R> {
         match self.verifier.verify(query, answer) {
             VerifyStep::Answered(answered) => VerifyStep::Answered(answered),
-            VerifyStep::Pending(target) => VerifyStep::Pending(PendingRead(target)),
+            VerifyStep::Pending(request) => VerifyStep::Pending(PendingRead(request)),
         }
     }
 
-    /// Answers each of `queries` as [`Engine::verify`] does, in order, and faster than one by one where there are many keys. `each` is
-    /// called exactly once for each query, at once, with its place.
+    /// Answers each of `queries` as [`Engine::verify`] does, in order. Faster than one by one if
+    /// there are many keys. `each` is called exactly once for each query, before this returns, with
+    /// the query's place.
     pub fn verify_many(
         &self,
         queries: &[Query<'_>],
@@ -42,18 +45,18 @@ impl Engine {
                 place,
                 match step {
                     VerifyStep::Answered(answer) => VerifyStep::Answered(answer),
-                    VerifyStep::Pending(target) => VerifyStep::Pending(PendingRead(target)),
+                    VerifyStep::Pending(request) => VerifyStep::Pending(PendingRead(request)),
                 },
             );
         });
     }
 
-    /// Performs the read on a disk thread; `done` is called exactly once, also when the queue is full (the answer is then
-    /// an internal error).
+    /// Performs the read on a disk thread. `done` is called exactly once, also if the queue is
+    /// full; the answer is then an internal error.
     pub fn read(&self, pending: PendingRead, done: impl FnOnce(Loaded) + Send + 'static) {
         let verifier = Arc::clone(&self.verifier);
-        self.disk.submit(Box::new(move |turn| {
-            let record = match turn {
+        self.disk.submit(Box::new(move |admission| {
+            let record = match admission {
                 Admission::Run => verifier.read(&pending.0),
                 Admission::Refused => Err(StorageError::Io(
                     "too many reads are waiting for the disk".to_owned(),
@@ -63,7 +66,7 @@ impl Engine {
         }));
     }
 
-    /// Answers the query for which `loaded` was read.
+    /// Answers the query that `loaded` was read for.
     pub fn finish<R>(
         &self,
         query: &Query<'_>,

@@ -1,73 +1,75 @@
-//! The generic cell rate algorithm in its virtual scheduling form (ATM Forum, Traffic Management Specification 4.0,
-//! af-tm-0056.000), as functions of a mark and the time.
+//! The generic cell rate algorithm (GCRA) in its virtual scheduling form (ATM Forum, Traffic
+//! Management Specification 4.0, af-tm-0056.000), as functions of a bucket's state and the time.
 //!
-//! A bucket holds `quota` requests and is full at first. It refills by one request every `interval` = window / quota. All that
-//! is kept of it is the *theoretical arrival time*: the instant at which it will be full again. A request moves that instant on
-//! by one interval, and is refused if the instant would then lie more than `quota` intervals ahead.
+//! A bucket holds `quota` requests and starts full. It refills by one request every `interval` =
+//! window / quota. Its state is the *theoretical arrival time* alone: the time at which the bucket
+//! will be full again. A request moves that time forward by one interval. The request is refused if
+//! the time would then lie more than `quota` intervals ahead.
 //!
-//! Rounding: the interval is a whole number of nanoseconds, rounded up, so the long-term rate is never above the policy, and
-//! below it by less than one nanosecond in an interval. What may lie ahead is `quota` of these rounded intervals and not the
-//! window, so exactly `quota` requests pass at one instant. A quota of more than one request a nanosecond refills by one a
-//! nanosecond. In any stretch of time of length t at most `quota` + t / interval requests pass.
+//! Rounding: the interval is a whole number of nanoseconds, rounded up. So the long-term rate is
+//! never above the policy, and below it by less than one nanosecond in an interval. The limit is
+//! `quota` of these rounded intervals and not the window, so exactly `quota` requests pass at one
+//! instant. A quota of more than one request a nanosecond refills by one a nanosecond. In any
+//! period of length t at most `quota` + t / interval requests pass.
 
 use talos_model::RateLimitPolicy;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// The longest window that is told apart, 2^62 ns or 146 years.
+/// The longest window, 2^62 ns or 146 years. Longer ones count as this one.
 const WINDOW_NS_MAX: u64 = 1 << 62;
-/// The largest quota that is told apart: the greatest 64-bit integer of the API.
+/// The largest quota, the greatest 64-bit integer of the API. Larger ones count as this one.
 const QUOTA_MAX: u64 = i64::MAX.unsigned_abs();
 
-// A window rounded up to whole intervals is at most this long, so an instant that far ahead of the first 146 years of a
-// process fits 64 bits.
+// A window rounded up to whole intervals is at most this long. So in the first 146 years of a
+// process, a time that far ahead fits 64 bits.
 const _: () = assert!(WINDOW_NS_MAX.checked_add(QUOTA_MAX).is_some());
 
-/// A policy in nanoseconds.
+/// A rate limit policy in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BulkRevocation {
-    /// What one request costs; at least 1.
+pub struct RatePolicy {
+    /// The cost of one request; at least 1.
     interval_ns: u64,
     /// How far ahead the theoretical arrival time may lie: `quota` intervals.
     limit_ns: u64,
 }
 
-/// What is kept of a bucket.
+/// The state of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The theoretical arrival time. One that has passed says that the bucket is full, and nothing else.
+pub struct BucketState {
+    /// The theoretical arrival time. A time in the past means that the bucket is full.
     pub full_at_ns: u64,
-    /// The interval in which it was counted; at least 1.
+    /// The interval under which it was computed; at least 1.
     pub interval_ns: u64,
 }
 
-impl Mark {
-    /// A bucket from which nothing was taken.
+impl BucketState {
+    /// A full bucket.
     pub const FULL: Self = Self {
         full_at_ns: 0,
         interval_ns: 1,
     };
 }
 
-/// How a bucket stands.
+/// The level of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level {
     /// Requests that would pass now.
     pub remaining: u64,
-    /// Nanoseconds until it is full, if nothing is taken.
+    /// Nanoseconds until the bucket is full, if no request is taken.
     pub full_in_ns: u64,
 }
 
-/// There is not enough for one request.
+/// The bucket holds less than one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
-    /// How the bucket stands.
+    /// The level of the bucket.
     pub level: Level,
-    /// Nanoseconds until there is enough; at least 1.
+    /// Nanoseconds until the bucket holds one request; at least 1.
     pub retry_in_ns: u64,
 }
 
-impl BulkRevocation {
-    /// The bulk revocation of `policy`. A quota or window of 0, which the API refuses, counts as 1.
+impl RatePolicy {
+    /// The policy in nanoseconds. A quota or window of 0, which the API refuses, counts as 1.
     pub fn new(policy: RateLimitPolicy) -> Self {
         let window_ns = policy.window_s.max(1).saturating_mul(NANOS_PER_SECOND);
         let quota = policy.quota.clamp(1, QUOTA_MAX);
@@ -78,9 +80,10 @@ impl BulkRevocation {
         }
     }
 
-    /// Takes one request from the bucket at `mark`, or says when that will be possible.
-    pub fn take(self, mark: Mark, now_ns: u64) -> Result<(Mark, Level), Exhausted> {
-        let ahead_ns = self.ahead_ns(mark, now_ns);
+    /// Takes one request from the bucket in `state`. Returns its new state, or when a request will
+    /// be possible.
+    pub fn take(self, state: BucketState, now_ns: u64) -> Result<(BucketState, Level), Exhausted> {
+        let ahead_ns = self.ahead_ns(state, now_ns);
         let after_ns = ahead_ns.saturating_add(self.interval_ns);
         if after_ns > self.limit_ns {
             return Err(Exhausted {
@@ -88,23 +91,24 @@ impl BulkRevocation {
                 retry_in_ns: after_ns - self.limit_ns,
             });
         }
-        let mark = Mark {
+        let state = BucketState {
             full_at_ns: now_ns.saturating_add(after_ns),
             interval_ns: self.interval_ns,
         };
-        Ok((mark, self.level(after_ns)))
+        Ok((state, self.level(after_ns)))
     }
 
-    /// How far ahead the theoretical arrival time lies by this bulk revocation. A mark that was counted by another bulk revocation is converted:
-    /// what was used stays used, request for request, and costs what a request costs now. So an update of the policy makes
-    /// neither a full bucket of an empty one nor the reverse; if more was used than the new quota, the bucket is empty.
-    fn ahead_ns(self, mark: Mark, now_ns: u64) -> u64 {
-        let ahead_ns = mark.full_at_ns.saturating_sub(now_ns);
-        let ahead_ns = if mark.interval_ns == self.interval_ns {
+    /// How far ahead the theoretical arrival time lies under this policy. A state that was computed
+    /// under another interval is converted: the number of used requests stays, and each one costs
+    /// what a request costs now. So a change of the policy neither fills an empty bucket nor
+    /// empties a full one. If more was used than the new quota allows, the bucket is empty.
+    fn ahead_ns(self, state: BucketState, now_ns: u64) -> u64 {
+        let ahead_ns = state.full_at_ns.saturating_sub(now_ns);
+        let ahead_ns = if state.interval_ns == self.interval_ns {
             ahead_ns
         } else {
-            let requests_and_part = u128::from(ahead_ns) * u128::from(self.interval_ns);
-            let ahead_ns = requests_and_part.div_ceil(u128::from(mark.interval_ns.max(1)));
+            let scaled = u128::from(ahead_ns) * u128::from(self.interval_ns);
+            let ahead_ns = scaled.div_ceil(u128::from(state.interval_ns.max(1)));
             u64::try_from(ahead_ns).unwrap_or(u64::MAX)
         };
         ahead_ns.min(self.limit_ns)
@@ -124,51 +128,51 @@ mod tests {
 
     const SECOND: u64 = NANOS_PER_SECOND;
 
-    fn bulk_revocation(quota: u64, window_s: u64) -> BulkRevocation {
-        BulkRevocation::new(RateLimitPolicy { quota, window_s })
+    fn rate_policy(quota: u64, window_s: u64) -> RatePolicy {
+        RatePolicy::new(RateLimitPolicy { quota, window_s })
     }
 
-    /// Takes at one instant until it is refused, at most `most` times.
+    /// Takes requests at one instant until one is refused, `most` requests at most.
     fn drain(
-        bulk_revocation: BulkRevocation,
-        mut mark: Mark,
+        rate_policy: RatePolicy,
+        mut state: BucketState,
         now_ns: u64,
         most: u64,
-    ) -> (Mark, u64) {
+    ) -> (BucketState, u64) {
         for taken in 0..most {
-            match bulk_revocation.take(mark, now_ns) {
-                Ok((after, _)) => mark = after,
-                Err(_) => return (mark, taken),
+            match rate_policy.take(state, now_ns) {
+                Ok((after, _)) => state = after,
+                Err(_) => return (state, taken),
             }
         }
-        (mark, most)
+        (state, most)
     }
 
     #[test]
     fn a_burst_is_the_quota_and_the_rest_comes_one_by_one() {
-        let bulk_revocation = bulk_revocation(3, 60);
+        let rate_policy = rate_policy(3, 60);
         let start = 5 * SECOND;
-        let (mark, taken) = drain(bulk_revocation, Mark::FULL, start, 10);
+        let (state, taken) = drain(rate_policy, BucketState::FULL, start, 10);
         assert_eq!(taken, 3);
-        let refused = bulk_revocation.take(mark, start).unwrap_err();
+        let refused = rate_policy.take(state, start).unwrap_err();
         assert_eq!(
             (refused.level.remaining, refused.level.full_in_ns),
             (0, 60 * SECOND)
         );
         assert_eq!(refused.retry_in_ns, 20 * SECOND);
-        assert!(bulk_revocation.take(mark, start + 20 * SECOND - 1).is_err());
-        let (mark, level) = bulk_revocation.take(mark, start + 20 * SECOND).unwrap();
+        assert!(rate_policy.take(state, start + 20 * SECOND - 1).is_err());
+        let (state, level) = rate_policy.take(state, start + 20 * SECOND).unwrap();
         assert_eq!((level.remaining, level.full_in_ns), (0, 60 * SECOND));
-        let (_, level) = bulk_revocation.take(mark, start + 80 * SECOND).unwrap();
+        let (_, level) = rate_policy.take(state, start + 80 * SECOND).unwrap();
         assert_eq!(level.remaining, 2, "full again after a window");
-        let (_, level) = bulk_revocation.take(mark, start + 8000 * SECOND).unwrap();
+        let (_, level) = rate_policy.take(state, start + 8000 * SECOND).unwrap();
         assert_eq!(level.remaining, 2, "and never more than full");
     }
 
     #[test]
     fn a_new_policy_keeps_what_was_used() {
         let now = 7 * SECOND;
-        let (empty, _) = drain(bulk_revocation(2, 60), Mark::FULL, now, 2);
+        let (empty, _) = drain(rate_policy(2, 60), BucketState::FULL, now, 2);
         for (quota, window_s, left) in [
             (5, 60, 3),
             (5, 3600, 3),
@@ -179,17 +183,17 @@ mod tests {
             (1, 3600, 0),
             (i64::MAX.unsigned_abs(), 31_536_000, u64::MAX),
         ] {
-            let (_, taken) = drain(bulk_revocation(quota, window_s), empty, now, 100);
+            let (_, taken) = drain(rate_policy(quota, window_s), empty, now, 100);
             assert_eq!(taken, left.min(100), "{quota} in {window_s} s");
         }
-        // What was used beyond a lower quota is forgiven: the wait is that for one request, not for all of them.
-        let (emptied, _) = drain(bulk_revocation(100, 60), Mark::FULL, now, 100);
-        let refused = bulk_revocation(10, 60).take(emptied, now).unwrap_err();
+        // What was used beyond a lower quota is forgiven: the wait is that of one request.
+        let (emptied, _) = drain(rate_policy(100, 60), BucketState::FULL, now, 100);
+        let refused = rate_policy(10, 60).take(emptied, now).unwrap_err();
         assert_eq!(refused.retry_in_ns, 6 * SECOND);
-        // A policy that comes and goes changes nothing.
-        let (half, _) = drain(bulk_revocation(10, 60), Mark::FULL, now, 5);
-        let (there, _) = drain(bulk_revocation(1000, 60), half, now, 1);
-        assert_eq!(drain(bulk_revocation(10, 60), there, now, 100).1, 4);
+        // A policy that is set for a moment changes nothing.
+        let (half, _) = drain(rate_policy(10, 60), BucketState::FULL, now, 5);
+        let (there, _) = drain(rate_policy(1000, 60), half, now, 1);
+        assert_eq!(drain(rate_policy(10, 60), there, now, 100).1, 4);
     }
 
     #[test]
@@ -205,17 +209,17 @@ mod tests {
             (i64::MAX.unsigned_abs(), 60),
             (1_000_000_007, 60),
         ] {
-            let bulk_revocation = bulk_revocation(quota, window_s);
+            let rate_policy = rate_policy(quota, window_s);
             let now = 1 << 60;
-            let (mark, taken) = drain(bulk_revocation, Mark::FULL, now, 100);
+            let (state, taken) = drain(rate_policy, BucketState::FULL, now, 100);
             assert_eq!(taken, quota.clamp(1, 100), "{quota} in {window_s} s");
             if taken < 100 {
-                let retry = bulk_revocation.take(mark, now).unwrap_err().retry_in_ns;
+                let retry = rate_policy.take(state, now).unwrap_err().retry_in_ns;
                 assert!(
-                    bulk_revocation.take(mark, now + retry).is_ok(),
+                    rate_policy.take(state, now + retry).is_ok(),
                     "{quota} {window_s}"
                 );
-                assert!(bulk_revocation.take(mark, now + retry - 1).is_err());
+                assert!(rate_policy.take(state, now + retry - 1).is_err());
             }
         }
     }
@@ -231,14 +235,14 @@ mod tests {
             self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
         }
 
-        /// A number of any magnitude: up to `bits` bits.
+        /// A number of a random magnitude: up to `bits` bits.
         fn magnitude(&mut self, bits: u32) -> u64 {
             let bits = self.next() % u64::from(bits) + 1;
             self.next() >> (64 - bits)
         }
     }
 
-    /// The same bucket told the other way: tokens that drip in, in units of 1/interval of a request.
+    /// The same bucket as a token bucket: tokens drip in, in units of 1/interval of a request.
     struct TokenBucket {
         units: u128,
         capacity: u128,
@@ -281,24 +285,24 @@ mod tests {
                 quota: policy.quota.max(1),
                 ..policy
             };
-            let bulk_revocation = BulkRevocation::new(policy);
+            let rate_policy = RatePolicy::new(policy);
             let mut now = random.magnitude(50);
-            let (mut bucket, mut mark) = (TokenBucket::new(policy, now), Mark::FULL);
+            let (mut bucket, mut state) = (TokenBucket::new(policy, now), BucketState::FULL);
             for step in 0..60 {
-                // Now and then exactly as long as it takes, or one nanosecond less.
+                // Sometimes exactly one interval later, or one nanosecond less.
                 now += match random.next() % 4 {
                     0 => 0,
-                    1 => bulk_revocation.interval_ns.min(1 << 50),
-                    2 => bulk_revocation.interval_ns.min(1 << 50) - 1,
+                    1 => rate_policy.interval_ns.min(1 << 50),
+                    2 => rate_policy.interval_ns.min(1 << 50) - 1,
                     _ => random.magnitude(45),
                 };
                 let wanted = bucket.take(now);
-                let taken = bulk_revocation.take(mark, now);
-                let said = taken.ok().map(|(_, level)| u128::from(level.remaining));
-                assert_eq!(said, wanted, "round {round}, step {step}: {policy:?}");
+                let taken = rate_policy.take(state, now);
+                let remaining = taken.ok().map(|(_, level)| u128::from(level.remaining));
+                assert_eq!(remaining, wanted, "round {round}, step {step}: {policy:?}");
                 match taken {
                     Ok((after, _)) => {
-                        mark = after;
+                        state = after;
                         passed += 1;
                     }
                     Err(_) => refused += 1,

@@ -1,17 +1,22 @@
-//! How often each key may still be used: one bucket a key, shared by everything that verifies it.
+//! Rate limits: one bucket for each key, shared by all cores that verify it.
 //!
 //! Guarantees:
-//! - At any time at most one bucket of a key counts, whatever cached keys of it exist and however they were made; so exactly the quota
-//!   passes, however many cores ask.
-//! - Taking from a bucket that a cached key holds is one atomic exchange: no lock, no look-up, no allocation.
-//! - Memory is bounded. A bucket that is full again says nothing and is the first to go. When all that share a place in the
-//!   table are in use, one of them goes all the same, and its key begins with a full bucket: a quota is then let through twice.
-//! - When no bucket can be had, a request passes uncounted: a limiter must not refuse what it cannot count.
+//! - At most one bucket of a key counts at a time, whatever cached keys of it exist and however
+//!   they were made. So exactly the quota passes, however many cores verify.
+//! - Taking a request from a bucket that a cached key holds is one atomic exchange: no lock, no
+//!   look-up, no allocation.
+//! - Memory is bounded. A full bucket carries no information and is evicted first. If all buckets
+//!   in a place of the table are in use, one of them is evicted all the same. Its key then starts
+//!   with a full bucket, so up to twice the quota passes.
+//! - If no bucket can be linked, a request passes uncounted: a limiter must not refuse what it
+//!   cannot count.
 //!
-//! A bucket is born *vacant* and counts only once it is elected, because two threads may link one each for the same key. A
-//! thread elects a bucket that it has found in the table, so: fence, look at all buckets of the key; if none counts, close all
-//! vacant ones but that with the lowest address, and let that one count. Of two threads that elect different buckets, one has
-//! its fence after the other's, and so sees the other's bucket.
+//! A bucket starts *vacant* and counts only after it is elected, because two threads may link one
+//! bucket each for the same key. A thread elects a bucket that it has found in the table in three
+//! steps: a fence; a look at all buckets of the key; if none of them counts, it closes all vacant
+//! ones but the one with the lowest address, and lets that one count. If two threads elect
+//! different buckets, the fence of one comes after the fence of the other, so it sees the other's
+//! bucket.
 
 mod gcra;
 
@@ -22,9 +27,9 @@ use std::{mem, ptr};
 use portable_atomic::AtomicU128;
 use talos_cells::{Budget, Entry, Guard, Table};
 
-pub use gcra::{BulkRevocation, Exhausted, Level};
+pub use gcra::{Exhausted, Level, RatePolicy};
 
-use gcra::Mark;
+use gcra::BucketState;
 use talos_model::RecordKey;
 
 use crate::limits::SWEEP_BUCKETS;
@@ -32,23 +37,25 @@ use crate::limits::SWEEP_BUCKETS;
 /// Nanoseconds of a clock that never goes back.
 pub type MonotonicClock = fn() -> u64;
 
-/// Looks at a key's buckets before it is given up; each look that fails means that another thread got further.
+/// How often a thread looks for a key's bucket before it gives up. Each failure means that another
+/// thread made progress.
 const ATTEMPTS: usize = 16;
 
 /// Whether rate limits are enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Policies are stored and shown.
+    /// Policies are stored and shown, but not enforced.
     #[default]
     Off,
-    /// And whoever exceeds one is refused.
+    /// Requests over the limit are refused.
     On,
 }
 
-/// What one key has left.
+/// The bucket of one key.
 ///
-/// The word is the theoretical arrival time in its lower half and the interval in which that was counted in its upper half, so
-/// that nobody sees one without the other when a policy changes. An interval of 0 marks a bucket that does not count.
+/// The lower half of the word is the theoretical arrival time, the upper half the interval under
+/// which it was computed. So no thread sees one without the other when a policy changes. An
+/// interval of 0 marks a bucket that does not count.
 #[derive(Debug)]
 pub struct Bucket {
     key: RecordKey,
@@ -59,15 +66,15 @@ pub struct Bucket {
 const VACANT: u128 = 0;
 const CLOSED: u128 = 1;
 
-fn word_of(mark: Mark) -> u128 {
-    (u128::from(mark.interval_ns) << 64) | u128::from(mark.full_at_ns)
+fn word_of(state: BucketState) -> u128 {
+    (u128::from(state.interval_ns) << 64) | u128::from(state.full_at_ns)
 }
 
-/// The mark in a word; `None` when the bucket does not count.
-fn mark_of(word: u128) -> Option<Mark> {
+/// The state in a word; `None` if the bucket does not count.
+fn state_of(word: u128) -> Option<BucketState> {
     let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
     let interval_ns = half(word >> 64);
-    (interval_ns > 0).then(|| Mark {
+    (interval_ns > 0).then(|| BucketState {
         full_at_ns: half(word),
         interval_ns,
     })
@@ -82,18 +89,18 @@ impl Bucket {
         }
     }
 
-    /// Takes one request; `None` when this bucket does not count.
-    fn take(&self, bulk_revocation: BulkRevocation) -> Option<Result<Level, Exhausted>> {
+    /// Takes one request; `None` if this bucket does not count.
+    fn take(&self, rate_policy: RatePolicy) -> Option<Result<Level, Exhausted>> {
         let mut word = self.word.load(Ordering::Acquire);
         let now_ns = (self.clock)();
         loop {
-            let (mark, level) = match bulk_revocation.take(mark_of(word)?, now_ns) {
+            let (state, level) = match rate_policy.take(state_of(word)?, now_ns) {
                 Ok(taken) => taken,
                 Err(exhausted) => return Some(Err(exhausted)),
             };
             let exchange = self.word.compare_exchange_weak(
                 word,
-                word_of(mark),
+                word_of(state),
                 Ordering::AcqRel,
                 Ordering::Acquire,
             );
@@ -105,15 +112,15 @@ impl Bucket {
     }
 
     fn counts(&self) -> bool {
-        mark_of(self.word.load(Ordering::Acquire)).is_some()
+        state_of(self.word.load(Ordering::Acquire)).is_some()
     }
 
     fn is_closed(&self) -> bool {
         self.word.load(Ordering::Acquire) == CLOSED
     }
 
-    /// Gives a vacant bucket its destiny. False when it had one already.
-    fn leave_vacancy(&self, word: u128) -> bool {
+    /// Replaces the word of a vacant bucket. False if the bucket was not vacant.
+    fn decide(&self, word: u128) -> bool {
         self.word
             .compare_exchange(VACANT, word, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
@@ -127,21 +134,21 @@ impl Entry for Bucket {
 
     fn take_reference(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        match mark_of(word) {
-            Some(mark) => mark.full_at_ns > (self.clock)(),
+        match state_of(word) {
+            Some(state) => state.full_at_ns > (self.clock)(),
             None => word == VACANT,
         }
     }
 }
 
-/// The rate limit of a cached key: its bulk revocation, and the bucket of its key if there was one to be had.
+/// The rate limit of a cached key: its policy, and its key's bucket if there was one.
 #[derive(Debug)]
 pub struct Meter {
-    bulk_revocation: BulkRevocation,
+    rate_policy: RatePolicy,
     bucket: Option<Arc<Bucket>>,
 }
 
-/// See the module.
+/// The buckets of all keys, and whether limits are enforced.
 pub struct Limiter {
     buckets: Table<Bucket>,
     budget: Budget,
@@ -150,8 +157,8 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A limiter with about `slots` buckets at most, which enforces nothing yet. From about half of that on, buckets that are
-    /// full again are looked for and dropped.
+    /// A limiter with about `slots` buckets at most, which enforces nothing yet. Once about half of
+    /// them are in use, it looks for full buckets and drops them.
     pub fn new(slots: usize, clock: MonotonicClock) -> Self {
         Self {
             buckets: Table::with_slots(slots),
@@ -161,7 +168,7 @@ impl Limiter {
         }
     }
 
-    /// Enforces limits from now on, or no longer.
+    /// Enforces limits from now on, or stops to.
     pub fn set_enforcement(&self, enforcement: Enforcement) {
         self.enforced
             .store(enforcement == Enforcement::On, Ordering::Relaxed);
@@ -172,15 +179,16 @@ impl Limiter {
         self.enforced.load(Ordering::Relaxed)
     }
 
-    /// Memory of the table and the buckets in it, in bytes.
+    /// Memory of the table and its buckets, in bytes.
     pub fn used_bytes(&self) -> usize {
         self.buckets.slot_bytes() + self.budget.used()
     }
 
-    /// The meter of a cached key of `key`, whose hash is `hash`. While nothing is enforced it takes no bucket.
+    /// The meter of a cached key of `key`; `hash` is the hash of the key. Takes no bucket while
+    /// limits are not enforced.
     pub fn meter(
         &self,
-        bulk_revocation: BulkRevocation,
+        rate_policy: RatePolicy,
         key: &RecordKey,
         hash: u64,
         guard: &Guard,
@@ -191,12 +199,13 @@ impl Limiter {
             None
         };
         Meter {
-            bulk_revocation,
+            rate_policy,
             bucket,
         }
     }
 
-    /// Takes one request from the bucket of `key`. `None` when it cannot be counted; it then passes.
+    /// Takes one request from the bucket of `key`. `None` if it cannot be counted; the request then
+    /// passes.
     pub fn take(
         &self,
         meter: &Meter,
@@ -205,15 +214,15 @@ impl Limiter {
         guard: &Guard,
     ) -> Option<Result<Level, Exhausted>> {
         let held = meter.bucket.as_ref();
-        if let Some(taken) = held.and_then(|bucket| bucket.take(meter.bulk_revocation)) {
+        if let Some(taken) = held.and_then(|bucket| bucket.take(meter.rate_policy)) {
             return Some(taken);
         }
         // The cached key was made before limits were enforced, or its bucket was evicted.
         let hash = hash();
-        (0..ATTEMPTS).find_map(|_| self.bucket(key, hash, guard)?.take(meter.bulk_revocation))
+        (0..ATTEMPTS).find_map(|_| self.bucket(key, hash, guard)?.take(meter.rate_policy))
     }
 
-    /// The bucket of `key` that counts, made if there is none.
+    /// The bucket of `key` that counts. Creates one if there is none.
     fn bucket(&self, key: &RecordKey, hash: u64, guard: &Guard) -> Option<Arc<Bucket>> {
         (0..ATTEMPTS).find_map(|_| {
             let known = self.buckets.get(hash, guard, |bucket| {
@@ -238,30 +247,32 @@ impl Limiter {
         linked.then_some(bucket)
     }
 
-    /// Whether `bucket`, which was found in the table, is the one that counts; see the module. When this returns, it has its
-    /// destiny.
+    /// Whether `bucket`, which was found in the table, is the one that counts; the module describes
+    /// the election. The bucket is not vacant any more when this returns.
     fn elect(&self, bucket: &Bucket, hash: u64, guard: &Guard) -> bool {
         if bucket.counts() {
             return true;
         }
-        bucket.leave_vacancy(if self.has_priority(bucket, hash, guard) {
-            word_of(Mark::FULL)
+        bucket.decide(if self.has_priority(bucket, hash, guard) {
+            word_of(BucketState::FULL)
         } else {
             CLOSED
         });
         bucket.counts()
     }
 
-    /// Whether no other bucket of the key counts, or could be elected by a thread that has not seen `bucket`.
+    /// Whether no other bucket of the key counts, and none could be elected by a thread that has
+    /// not seen `bucket`.
     fn has_priority(&self, bucket: &Bucket, hash: u64, guard: &Guard) -> bool {
         let mut has_priority = true;
         let others = |other: &Bucket| other.key == bucket.key && !ptr::eq(other, bucket);
         self.buckets.for_each(hash, guard, others, |other| {
             let is_higher = ptr::from_ref(other).addr() > ptr::from_ref(bucket).addr();
-            if is_higher && other.leave_vacancy(CLOSED) {
+            if is_higher && other.decide(CLOSED) {
                 return;
             }
-            // Lower and vacant, or elected before it could be closed.
+            // A vacant bucket of a lower address, or one that was elected before it could be
+            // closed.
             has_priority &= other.is_closed();
         });
         has_priority

@@ -14,8 +14,8 @@ fn key(n: u128) -> RecordKey {
     RecordKey::new(TenantId::SINGLE, KeyId::Issued(Uuid::from_u128(n)))
 }
 
-fn bulk_revocation(quota: u64, window_s: u64) -> BulkRevocation {
-    BulkRevocation::new(RateLimitPolicy { quota, window_s })
+fn rate_policy(quota: u64, window_s: u64) -> RatePolicy {
+    RatePolicy::new(RateLimitPolicy { quota, window_s })
 }
 
 fn stopped() -> u64 {
@@ -40,7 +40,8 @@ fn count_passing(limiter: &Limiter, meter: &Meter, key: &RecordKey) -> usize {
         .count()
 }
 
-/// How many requests pass when eight threads ask at once, each with a row that `meter` makes for itself, over and over.
+/// How many requests pass if eight threads ask at once, each with a meter that `meter` makes for
+/// each request.
 fn hammer(limiter: &Limiter, key: &RecordKey, meter: impl Fn() -> Meter + Sync) -> u64 {
     let (passed, start) = (AtomicU64::new(0), Barrier::new(8));
     thread::scope(|scope| {
@@ -64,8 +65,9 @@ fn exactly_the_quota_passes_however_many_ask() {
     for round in 0..200 {
         let limiter = limiter(64, stopped);
         let quota = 1 + round * 3;
-        // The first row is made by all threads at once; every request makes a row of its own, as without a cache.
-        let fresh = || limiter.meter(bulk_revocation(quota, 60), &key, HASH, &pin());
+        // All threads race for the first bucket. Each request makes a meter of its own, as without
+        // a cache.
+        let fresh = || limiter.meter(rate_policy(quota, 60), &key, HASH, &pin());
         assert_eq!(hammer(&limiter, &key, fresh), quota, "round {round}");
     }
 }
@@ -112,22 +114,22 @@ fn a_thread_that_has_looked_too_early_elects_nothing() {
         assert!(limiter.has_priority(&rivals[early], HASH, &guard));
         link(1 - early);
         let later = limiter.elect(&rivals[1 - early], HASH, &guard);
-        // The first thread goes on.
-        rivals[early].leave_vacancy(word_of(Mark::FULL));
+        // The first thread continues.
+        rivals[early].decide(word_of(BucketState::FULL));
         assert_ne!(rivals[early].counts(), later, "exactly one counts");
     }
 }
 
 #[test]
-fn rows_made_before_limits_were_enforced_count_together() {
+fn meters_made_before_limits_were_enforced_count_together() {
     let key = key(1);
     for round in 0..200 {
         let limiter = Limiter::new(64, stopped);
         let before = || Meter {
-            bulk_revocation: bulk_revocation(100, 60),
+            rate_policy: rate_policy(100, 60),
             bucket: None,
         };
-        let meter = limiter.meter(bulk_revocation(100, 60), &key, HASH, &pin());
+        let meter = limiter.meter(rate_policy(100, 60), &key, HASH, &pin());
         assert!(meter.bucket.is_none() && limiter.buckets.is_empty());
         limiter.set_enforcement(Enforcement::On);
         assert_eq!(hammer(&limiter, &key, before), 100, "round {round}");
@@ -139,49 +141,49 @@ fn keys_in_one_place_do_not_count_for_each_other() {
     let limiter = limiter(64, stopped);
     for n in 0..8 {
         let key = key(n);
-        let meter = limiter.meter(bulk_revocation(3, 60), &key, HASH, &pin());
+        let meter = limiter.meter(rate_policy(3, 60), &key, HASH, &pin());
         assert_eq!(count_passing(&limiter, &meter, &key), 3);
     }
 }
 
 #[test]
-fn an_update_keeps_what_was_used_in_every_row() {
+fn an_update_keeps_what_was_used_in_every_meter() {
     let (limiter, key) = (limiter(64, stopped), key(1));
-    let old = limiter.meter(bulk_revocation(2, 60), &key, HASH, &pin());
+    let old = limiter.meter(rate_policy(2, 60), &key, HASH, &pin());
     assert_eq!(count_passing(&limiter, &old, &key), 2);
-    let new = limiter.meter(bulk_revocation(5, 60), &key, HASH, &pin());
+    let new = limiter.meter(rate_policy(5, 60), &key, HASH, &pin());
     assert!(passes(&limiter, &new, &key));
     assert!(!passes(&limiter, &old, &key), "an old row is no way around");
     assert_eq!(count_passing(&limiter, &new, &key), 2);
 }
 
 #[test]
-fn a_bucket_that_is_full_again_goes_first_and_its_rows_find_another() {
+fn a_full_bucket_is_evicted_first_and_its_meters_find_another() {
     static NOW: AtomicU64 = AtomicU64::new(1);
     let limiter = limiter(64, || NOW.load(Ordering::Relaxed));
     let meters: Vec<_> = (0..8)
         .map(|n| {
             (
                 key(n),
-                limiter.meter(bulk_revocation(2, 60), &key(n), HASH, &pin()),
+                limiter.meter(rate_policy(2, 60), &key(n), HASH, &pin()),
             )
         })
         .collect();
-    // Of the second one request was used, of the others two: its bucket is full again first.
+    // Key 2 has used one request, the others two: its bucket is full again first.
     for (n, (key, meter)) in meters.iter().enumerate() {
         assert!(passes(&limiter, meter, key));
         assert!(n == 2 || passes(&limiter, meter, key));
     }
     NOW.store(40_000_000_000, Ordering::Relaxed);
-    let ninth = limiter.meter(bulk_revocation(2, 60), &key(9), HASH, &pin());
+    let ninth = limiter.meter(rate_policy(2, 60), &key(9), HASH, &pin());
     assert_eq!(count_passing(&limiter, &ninth, &key(9)), 2);
     for (n, (_, meter)) in meters.iter().enumerate() {
         let closed = meter.bucket.as_ref().expect("a bucket").is_closed();
         assert_eq!(closed, n == 2, "{n}");
     }
-    // Another place is taken for it, and all rows of the key count there.
+    // The key gets another bucket, and all its meters count there.
     let (key, held) = &meters[2];
-    let made = limiter.meter(bulk_revocation(2, 60), key, HASH, &pin());
+    let made = limiter.meter(rate_policy(2, 60), key, HASH, &pin());
     assert!(passes(&limiter, held, key) && passes(&limiter, &made, key));
     assert!(!passes(&limiter, held, key) && !passes(&limiter, &made, key));
 }
@@ -194,7 +196,7 @@ fn memory_is_bounded_and_idle_buckets_make_room() {
     let fill = |from: u64| {
         for n in from..from + 20_000 {
             let key = key(n.into());
-            let meter = limiter.meter(bulk_revocation(1, 60), &key, hash(n), &pin());
+            let meter = limiter.meter(rate_policy(1, 60), &key, hash(n), &pin());
             assert!(matches!(
                 limiter.take(&meter, &key, || hash(n), &pin()),
                 Some(Ok(_))
@@ -206,7 +208,7 @@ fn memory_is_bounded_and_idle_buckets_make_room() {
     let bytes_max = limiter.buckets.slot_bytes() + 1024 * (mem::size_of::<Bucket>() + 16);
     assert!(limiter.used_bytes() <= bytes_max);
     NOW.store(u64::MAX >> 4, Ordering::Relaxed);
-    // Nothing runs any more: one round of the hand leaves no more than the budget.
+    // All buckets are full: one round of the clock's hand leaves no more than the budget.
     let keys = limiter.buckets.len();
     limiter.buckets.sweep(1024 / 8, &limiter.budget, &pin());
     assert!(limiter.buckets.len() * 20 < keys, "{keys} buckets");

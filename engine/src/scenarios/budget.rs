@@ -1,4 +1,4 @@
-//! The cache stays within its bytes, whatever is asked.
+//! The cache stays within its memory budget under every load.
 
 use std::thread;
 
@@ -57,7 +57,7 @@ fn unknown_credentials_take_no_memory() {
     for n in 0..1000 {
         assert_eq!(
             verify(&engine, &format!("sk_{n}"), CacheMode::Use).0,
-            Said::Refused(Refusal::NotFound)
+            OwnedVerdict::Refused(Refusal::NotFound)
         );
     }
     assert_eq!(engine.cache_used_bytes(), before);

@@ -92,7 +92,7 @@ fn a_rotated_key_lives_on_under_a_new_credential() {
     let (record, newer, old) = rotate(&engine, old_record.key_id, named("b")).unwrap();
     assert_eq!(
         verify(&engine, &credential, CacheMode::Use).0,
-        Said::Refused(Refusal::Revoked)
+        OwnedVerdict::Refused(Refusal::Revoked)
     );
     assert_eq!(verify(&engine, &newer, CacheMode::Use).0, valid("b"));
     assert_eq!(record.expire_time, old_record.expire_time);

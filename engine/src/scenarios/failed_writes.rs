@@ -1,4 +1,4 @@
-//! A write that fails stops all writes and nothing else.
+//! A failed write stops all further writes and nothing else.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -107,7 +107,7 @@ impl Journal for Panicking {
 }
 
 #[test]
-fn a_panic_of_the_committing_thread_stops_writes_and_says_so() {
+fn a_panic_of_the_committing_thread_stops_writes_and_is_reported() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = Engine::open_with(
         options(scratch.path()),
@@ -120,7 +120,7 @@ fn a_panic_of_the_committing_thread_stops_writes_and_says_so() {
     engine.submit(Command::Issue(key("a")), move |outcome| {
         sender.send(outcome.is_ok()).expect("a receiver");
     });
-    assert!(receiver.recv().is_err(), "nobody is told that it worked");
+    assert!(receiver.recv().is_err(), "no success is reported");
     let latched = CommandError::Latched("the committing thread panicked".to_owned());
     while engine.health() == Health::Ok {
         std::thread::yield_now();

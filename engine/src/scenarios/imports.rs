@@ -1,4 +1,4 @@
-//! Keys that another system made.
+//! Imported keys.
 
 use talos_credentials::imported_key_id;
 use talos_model::{DeleteKey, ImportKey, Rejection};
@@ -46,7 +46,7 @@ fn an_imported_key_is_verified_revoked_and_found_after_a_restart() {
     for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
         assert_eq!(
             verify(&engine, "sk_1", mode).0,
-            Said::Refused(Refusal::Revoked)
+            OwnedVerdict::Refused(Refusal::Revoked)
         );
     }
 }
@@ -61,7 +61,7 @@ fn a_deleted_key_is_gone_at_once_and_can_be_imported_anew() {
     for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
         assert_eq!(
             verify(&engine, "sk_1", mode).0,
-            Said::Refused(Refusal::NotFound)
+            OwnedVerdict::Refused(Refusal::NotFound)
         );
     }
     assert_eq!(get(&engine, record.key_id), None);
@@ -75,7 +75,7 @@ fn a_deleted_key_is_gone_at_once_and_can_be_imported_anew() {
 }
 
 #[test]
-fn many_keys_are_accepted_or_rejected_each_for_itself() {
+fn a_batch_accepts_or_rejects_each_key_separately() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     import(&engine, import_of("known")).unwrap();
@@ -99,7 +99,7 @@ fn many_keys_are_accepted_or_rejected_each_for_itself() {
 }
 
 #[test]
-fn request_ids_of_imports_and_issues_do_not_meet() {
+fn request_ids_of_imports_and_issues_are_separate() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let request_id = Some("r".to_owned());

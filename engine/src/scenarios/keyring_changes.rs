@@ -13,7 +13,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
     engine.set_keyring(keyring("second"));
     assert_eq!(
         verify(&engine, &credential, CacheMode::Use).0,
-        Said::Refused(Refusal::NotFound)
+        OwnedVerdict::Refused(Refusal::NotFound)
     );
     let (_, newer) = issue_new(&engine, "b");
     assert_eq!(verify(&engine, &newer, CacheMode::Use).0, valid("b"));
@@ -37,7 +37,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
         for (name, credential) in [("a", &credential), ("b", &newer)] {
             assert_eq!(
                 verify(&engine, credential, CacheMode::Use).0,
-                Said::Valid(format!("{name}@elsewhere"))
+                OwnedVerdict::Valid(format!("{name}@elsewhere"))
             );
         }
     }
@@ -45,6 +45,6 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
     engine.set_keyring(Keyring::new(settings));
     assert_eq!(
         verify(&engine, &newer, CacheMode::Use).0,
-        Said::Refused(Refusal::NotFound)
+        OwnedVerdict::Refused(Refusal::NotFound)
     );
 }

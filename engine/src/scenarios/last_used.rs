@@ -1,4 +1,4 @@
-//! When keys were last used: noted at most once an interval, never lost by a clean stop, never set back.
+//! Times of last use: written at most once an interval, not lost by a clean stop, never set back.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use talos_model::{
 use super::*;
 use crate::{Enforcement, LastUsedCounts};
 
-/// Far beyond what a write takes, so that only a hang exceeds it.
+/// Much longer than a write takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A century: an interval of which no moment comes during a test.
+/// A century: no interval ends during a test.
 const LONG: Duration = Duration::from_secs(3_155_760_000);
 
 fn open_with(path: &Path, queue_size: usize, flush_size: usize) -> Arc<Engine> {
@@ -40,7 +40,7 @@ pub(super) fn last_used(engine: &Engine, key_id: KeyId) -> Option<UnixMillis> {
         .expect("a readable time")
 }
 
-/// Waits until so many uses were written, and no more.
+/// Waits until `written` uses are written, and checks that no more are.
 fn await_written(engine: &Engine, written: u64) {
     let start = Instant::now();
     while engine.last_used_counts().written < written {
@@ -64,15 +64,15 @@ fn at(credential: &str, now: UnixMillis, cache: CacheMode) -> Query<'_> {
 }
 
 #[test]
-fn a_use_is_told_at_once_and_outlives_a_clean_stop() {
+fn a_use_is_visible_at_once_and_survives_a_clean_stop() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (key_id, credential) = issue_new(&engine, "a");
     let (unused, _) = issue_new(&engine, "b");
     assert_eq!(last_used(&engine, key_id), None);
-    let asked = query(&credential, CacheMode::Use);
-    assert_eq!(ask(&engine, &asked).0, valid("a"));
-    assert_eq!(last_used(&engine, key_id), Some(asked.now));
+    let request = query(&credential, CacheMode::Use);
+    assert_eq!(verify_query(&engine, &request).0, valid("a"));
+    assert_eq!(last_used(&engine, key_id), Some(request.now));
     let list = |engine: &Engine| {
         let (sender, receiver) = channel();
         let query = ListQuery {
@@ -88,18 +88,18 @@ fn a_use_is_told_at_once_and_outlives_a_clean_stop() {
         };
         engine.list(query, move |page| sender.send(page).unwrap());
         let page = receiver.recv().unwrap().unwrap();
-        // Keys of the same millisecond come in any order.
+        // Keys of the same millisecond are listed in any order.
         let ids = page.records.iter().map(|record| record.key_id);
         ids.zip(page.last_used).collect::<HashMap<_, _>>()
     };
-    let expected = HashMap::from([(key_id, Some(asked.now)), (unused, None)]);
+    let expected = HashMap::from([(key_id, Some(request.now)), (unused, None)]);
     assert_eq!(list(&engine), expected);
     assert_eq!(engine.last_used_counts().written, 0, "nothing was due");
     engine.shutdown();
     assert_eq!(engine.last_used_counts().written, 1);
     drop(engine);
     let engine = open(scratch.path());
-    assert_eq!(last_used(&engine, key_id), Some(asked.now));
+    assert_eq!(last_used(&engine, key_id), Some(request.now));
     assert_eq!(last_used(&engine, unused), None);
     assert_eq!(list(&engine), expected);
 }
@@ -124,7 +124,7 @@ fn verifications_do_not_cause_writes_of_their_own() {
                 for credential in &credentials {
                     assert!(matches!(
                         verify(&engine, credential, mode).0,
-                        Said::Valid(_)
+                        OwnedVerdict::Valid(_)
                     ));
                 }
             }
@@ -139,7 +139,7 @@ fn verifications_do_not_cause_writes_of_their_own() {
 }
 
 #[test]
-fn only_what_is_valid_is_a_use() {
+fn only_valid_verifications_count_as_use() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     engine.set_rate_limits(Enforcement::On);
@@ -162,10 +162,13 @@ fn only_what_is_valid_is_a_use() {
     let (record, credential) = issue(&engine, limited);
     let credential = credential.unwrap();
     let first = query(&credential, CacheMode::Use);
-    assert_eq!(ask(&engine, &first).0, valid("b"));
-    // Long after: the row would be noted again if the verification were valid.
+    assert_eq!(verify_query(&engine, &first).0, valid("b"));
+    // Long after the interval: a valid verification would be noted again.
     let later = at(&credential, first.now.plus_seconds(100), CacheMode::Use);
-    assert_eq!(ask(&engine, &later).0, Said::Refused(Refusal::RateLimited));
+    assert_eq!(
+        verify_query(&engine, &later).0,
+        OwnedVerdict::Refused(Refusal::RateLimited)
+    );
     assert_eq!(last_used(&engine, record.key_id), Some(first.now));
 }
 
@@ -184,9 +187,9 @@ fn each_interval_is_noted_once_and_a_time_never_goes_back() {
     let (key_id, credential) = issue_new(&engine, "a");
     let first = clock::now();
     let use_after = |seconds| {
-        let asked = at(&credential, first.plus_seconds(seconds), CacheMode::Use);
-        assert_eq!(ask(&engine, &asked).0, valid("a"));
-        asked.now
+        let request = at(&credential, first.plus_seconds(seconds), CacheMode::Use);
+        assert_eq!(verify_query(&engine, &request).0, valid("a"));
+        request.now
     };
     use_after(0);
     await_written(&engine, 1);
@@ -224,7 +227,7 @@ fn a_full_queue_drops_and_the_next_use_is_tried_again() {
         .map(|n| issue_new(&engine, &n.to_string()))
         .collect();
     let (mut rounds, start) = (0, Instant::now());
-    // Every row tries until its use was taken, and not once more.
+    // Every cached key tries until the queue accepts its use, and then no more.
     while engine.last_used_counts().written < 50 {
         assert!(
             start.elapsed() < PATIENCE,
@@ -234,7 +237,7 @@ fn a_full_queue_drops_and_the_next_use_is_tried_again() {
         for (_, credential) in &keys {
             assert!(matches!(
                 verify(&engine, credential, CacheMode::Use).0,
-                Said::Valid(_)
+                OwnedVerdict::Valid(_)
             ));
         }
         rounds += 1;
@@ -249,7 +252,7 @@ fn a_full_queue_drops_and_the_next_use_is_tried_again() {
 }
 
 #[test]
-fn a_deleted_key_takes_its_last_use_along() {
+fn deleting_a_key_deletes_its_time_of_last_use() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), 10, 1);
     let tenant = TenantId::SINGLE;
@@ -266,7 +269,7 @@ fn a_deleted_key_takes_its_last_use_along() {
     };
     import();
     let used = query("raw", CacheMode::Use);
-    assert_eq!(ask(&engine, &used).0, valid("a"));
+    assert_eq!(verify_query(&engine, &used).0, valid("a"));
     await_written(&engine, 1);
     let stored = || {
         let key = talos_model::RecordKey::new(tenant, key_id);
@@ -275,7 +278,7 @@ fn a_deleted_key_takes_its_last_use_along() {
     assert_eq!(stored(), Some(used.now));
     submit(&engine, Command::Delete(DeleteKey { tenant, key_id })).unwrap();
     assert_eq!(stored(), None);
-    // A use that was queued before the deletion and is written after it.
+    // A use is queued before the deletion and written after it.
     engine.touch(tenant, key_id, used.now.plus_seconds(LONG.as_secs() + 1));
     await_written(&engine, 2);
     engine.shutdown();
@@ -303,7 +306,7 @@ fn a_deleted_key_takes_its_last_use_along() {
 }
 
 #[test]
-fn a_rotated_key_begins_without() {
+fn a_rotated_key_has_no_time_of_last_use() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (key_id, credential) = issue_new(&engine, "a");

@@ -1,4 +1,4 @@
-//! What is left of the last use of a key that is deleted while it is noted: nothing.
+//! Deleting a key while its use is noted leaves no time of last use behind.
 
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
@@ -12,17 +12,17 @@ use super::*;
 use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
 const TENANT: TenantId = TenantId::SINGLE;
-/// Far beyond what a write takes, so that only a hang exceeds it.
+/// Much longer than a write takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Stops after a deletion is durable and before anybody knows of it.
-struct Held {
+/// A journal that pauses when a deletion is durable and not yet published.
+struct PausingJournal {
     journal: Box<dyn Journal>,
     is_written: Sender<()>,
     go_on: Receiver<()>,
 }
 
-impl Journal for Held {
+impl Journal for PausingJournal {
     fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError> {
         self.journal.append(group)?;
         if group.changes.iter().any(Change::deletes) {
@@ -52,11 +52,11 @@ fn delete(engine: &Engine, key_id: KeyId) {
     submit(engine, command).expect("a deletion");
 }
 
-/// Imports a key and uses it once; waits until that is written, and tells when it was.
+/// Imports a key and uses it once. Waits until the use is written and returns its time.
 fn import_and_use(engine: &Engine, key_id: KeyId) -> UnixMillis {
     import(engine, key_id);
     let used = query("raw", CacheMode::Use);
-    assert_eq!(ask(engine, &used).0, valid("a"));
+    assert_eq!(verify_query(engine, &used).0, valid("a"));
     await_written(engine, 1);
     assert_eq!(stored(engine, key_id), Some(used.now));
     used.now
@@ -73,7 +73,7 @@ fn await_written(engine: &Engine, written: u64) {
         assert!(start.elapsed() < PATIENCE, "nothing is written");
         thread::yield_now();
     }
-    // Until what was written is looked at, too.
+    // Wait for one more write. When it is done, the check after the first write is done, too.
     let key_id = imported_key_id(TENANT, &written.to_le_bytes());
     engine.touch(TENANT, key_id, clock::now());
     while engine.last_used_counts().written == written {
@@ -94,12 +94,12 @@ fn eager(path: &Path) -> Options {
 }
 
 #[test]
-fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
+fn a_use_noted_before_the_deletion_is_published_is_deleted_with_the_key() {
     let scratch = tempfile::tempdir().unwrap();
     let (is_written, written) = channel();
     let (open_gate, go_on) = channel();
     let held = move |journal| -> Box<dyn Journal> {
-        Box::new(Held {
+        Box::new(PausingJournal {
             journal,
             is_written,
             go_on,
@@ -131,7 +131,7 @@ fn a_use_that_is_noted_before_anybody_knows_of_the_deletion_goes_with_it() {
 }
 
 #[test]
-fn a_use_that_is_noted_after_the_deletion_is_taken_back() {
+fn a_use_noted_after_the_deletion_is_removed() {
     for cache_bytes in [1 << 20, 0] {
         let scratch = tempfile::tempdir().unwrap();
         let engine = Engine::open(Options {
@@ -149,13 +149,13 @@ fn a_use_that_is_noted_after_the_deletion_is_taken_back() {
 }
 
 #[test]
-fn memory_tells_which_keys_exist() {
+fn memory_knows_which_keys_exist() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let key_id = imported_key_id(TENANT, b"raw");
     let knows = || engine.knows(TENANT, key_id);
     import(&engine, key_id);
-    assert!(!knows(), "nobody has asked for it yet");
+    assert!(!knows(), "it has not been read yet");
     assert_eq!(verify(&engine, "raw", CacheMode::Use).0, valid("a"));
     assert!(knows());
     revoke(&engine, key_id).unwrap();

@@ -40,7 +40,7 @@ fn issue_verify_revoke() {
     ] {
         assert_eq!(
             verify(&engine, &credential, mode),
-            (Said::Refused(Refusal::Revoked), status)
+            (OwnedVerdict::Refused(Refusal::Revoked), status)
         );
     }
     assert_eq!(
@@ -74,14 +74,14 @@ fn everything_is_there_after_a_restart() {
     );
     assert_eq!(
         verify(&second, &revoked_credential, CacheMode::Use).0,
-        Said::Refused(Refusal::Revoked)
+        OwnedVerdict::Refused(Refusal::Revoked)
     );
     let (record, _) = issue(&second, key("next"));
     assert_eq!(record.sequence.0, 4, "sequences go on without a gap");
 }
 
 #[test]
-fn what_was_never_issued_is_not_found() {
+fn unknown_keys_are_not_found() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (_, credential) = issue_new(&engine, "a");
@@ -100,18 +100,18 @@ fn what_was_never_issued_is_not_found() {
         for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
             assert_eq!(
                 verify(&engine, unknown, mode).0,
-                Said::Refused(Refusal::NotFound),
+                OwnedVerdict::Refused(Refusal::NotFound),
                 "{unknown}"
             );
         }
     }
     assert_eq!(
         verify(&engine, "", CacheMode::Use).0,
-        Said::Refused(Refusal::InvalidFormat)
+        OwnedVerdict::Refused(Refusal::InvalidFormat)
     );
     assert_eq!(
         verify(&engine, &"x".repeat(8193), CacheMode::Use).0,
-        Said::Refused(Refusal::InvalidFormat)
+        OwnedVerdict::Refused(Refusal::InvalidFormat)
     );
 }
 
@@ -124,7 +124,10 @@ fn a_key_of_one_tenant_is_unknown_in_another() {
     let other = TenantId(uuid::Uuid::from_u128(9));
     let mut elsewhere = query(&credential, CacheMode::Use);
     elsewhere.tenant = other;
-    assert_eq!(ask(&engine, &elsewhere).0, Said::Refused(Refusal::NotFound));
+    assert_eq!(
+        verify_query(&engine, &elsewhere).0,
+        OwnedVerdict::Refused(Refusal::NotFound)
+    );
     let Command::Revoke(mut foreign) = revocation(key_id) else {
         unreachable!()
     };
@@ -147,46 +150,49 @@ fn time_address_and_audience_are_checked_on_every_hit() {
     let mut inside = query(&credential, CacheMode::Use);
     inside.client_ip = Some("10.1.1.1".parse().unwrap());
     for _ in 0..2 {
-        assert_eq!(ask(&engine, &inside).0, valid("a"));
+        assert_eq!(verify_query(&engine, &inside).0, valid("a"));
         let outside = Query {
             client_ip: Some("192.0.2.1".parse().unwrap()),
             ..inside
         };
         assert_eq!(
-            ask(&engine, &outside).0,
-            Said::Refused(Refusal::IpNotAllowed)
+            verify_query(&engine, &outside).0,
+            OwnedVerdict::Refused(Refusal::IpNotAllowed)
         );
         let unknown_address = Query {
             client_ip: None,
             ..inside
         };
         assert_eq!(
-            ask(&engine, &unknown_address).0,
-            Said::Refused(Refusal::IpNotAllowed)
+            verify_query(&engine, &unknown_address).0,
+            OwnedVerdict::Refused(Refusal::IpNotAllowed)
         );
         let audience = Query {
             expected_audiences: &["api"],
             ..inside
         };
         assert_eq!(
-            ask(&engine, &audience).0,
-            Said::Refused(Refusal::AudienceMismatch)
+            verify_query(&engine, &audience).0,
+            OwnedVerdict::Refused(Refusal::AudienceMismatch)
         );
         let last_instant = Query {
             now: UnixMillis(record.expire_time.unwrap().0 - 1),
             ..inside
         };
-        assert_eq!(ask(&engine, &last_instant).0, valid("a"));
+        assert_eq!(verify_query(&engine, &last_instant).0, valid("a"));
         let expired = Query {
             now: record.expire_time.unwrap(),
             ..inside
         };
-        assert_eq!(ask(&engine, &expired).0, Said::Refused(Refusal::Expired));
+        assert_eq!(
+            verify_query(&engine, &expired).0,
+            OwnedVerdict::Refused(Refusal::Expired)
+        );
     }
 }
 
 #[test]
-fn an_old_key_is_not_found_however_its_record_stands() {
+fn a_key_over_the_maximum_age_is_not_found() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (record, credential) = issue(&engine, key("a"));
@@ -201,8 +207,11 @@ fn an_old_key_is_not_found_however_its_record_stands() {
         ..young
     };
     for _ in 0..2 {
-        assert_eq!(ask(&engine, &young).0, valid("a"));
-        assert_eq!(ask(&engine, &old).0, Said::Refused(Refusal::NotFound));
+        assert_eq!(verify_query(&engine, &young).0, valid("a"));
+        assert_eq!(
+            verify_query(&engine, &old).0,
+            OwnedVerdict::Refused(Refusal::NotFound)
+        );
     }
 }
 
@@ -271,7 +280,7 @@ fn without_a_cache_every_answer_comes_from_storage() {
     revoke(&engine, key_id).unwrap();
     assert_eq!(
         verify(&engine, &credential, CacheMode::Use).0,
-        Said::Refused(Refusal::Revoked)
+        OwnedVerdict::Refused(Refusal::Revoked)
     );
 }
 
@@ -285,10 +294,10 @@ fn answers_older_than_the_cache_lifetime_are_read_again() {
         now: now.now.plus_seconds(seconds),
         ..now
     };
-    assert_eq!(ask(&engine, &now).1, CacheStatus::Miss);
-    assert_eq!(ask(&engine, &later(300)).1, CacheStatus::Hit);
-    assert_eq!(ask(&engine, &later(301)).1, CacheStatus::Miss);
-    assert_eq!(ask(&engine, &later(302)).1, CacheStatus::Hit);
+    assert_eq!(verify_query(&engine, &now).1, CacheStatus::Miss);
+    assert_eq!(verify_query(&engine, &later(300)).1, CacheStatus::Hit);
+    assert_eq!(verify_query(&engine, &later(301)).1, CacheStatus::Miss);
+    assert_eq!(verify_query(&engine, &later(302)).1, CacheStatus::Hit);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn page(engine: &Engine, query: ListQuery) -> Page {
     receiver.recv().expect("an answer").expect("a page")
 }
 
-/// The names of all keys of a selection, read in pages of `limit`.
+/// The names of all keys of a selection, read in pages of at most `limit`.
 fn names(engine: &Engine, selection: &Selection, limit: usize, now: UnixMillis) -> Vec<String> {
     let (mut names, mut after) = (Vec::new(), Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! Many verifications in a row say of each credential what it would be told alone.
+//! Many verifications in one call give each credential the answer that it would get alone.
 
 use talos_credentials::token::TokenType;
 use talos_model::limits::CREDENTIAL_BYTES;
@@ -7,15 +7,15 @@ use super::tokens::{MODES, derive};
 use super::*;
 use crate::limits::PROOFS_FETCHED_AHEAD;
 
-/// Around how far ahead memory is asked, and the most that a request may hold.
+/// Numbers around the prefetch distance, and the most credentials that a request may contain.
 const COUNTS: [usize; 9] = [0, 1, 3, 4, 5, 8, 9, 10, 100];
 
-fn ask_many(engine: &Engine, queries: &[Query<'_>]) -> Vec<(Said, CacheStatus)> {
+fn verify_all(engine: &Engine, queries: &[Query<'_>]) -> Vec<(OwnedVerdict, CacheStatus)> {
     let (mut answers, mut reads) = (Vec::new(), Vec::new());
     engine.verify_many(queries, |place, step| {
         assert_eq!(place, answers.len());
         match step {
-            VerifyStep::Answered(answer) => answers.push(Some(said(answer))),
+            VerifyStep::Answered(answer) => answers.push(Some(owned_verdict(answer))),
             VerifyStep::Pending(pending) => {
                 answers.push(None);
                 reads.push((place, pending));
@@ -28,8 +28,8 @@ fn ask_many(engine: &Engine, queries: &[Query<'_>]) -> Vec<(Said, CacheStatus)> 
     answers.into_iter().map(Option::unwrap).collect()
 }
 
-/// Fills memory with so many proofs that it is asked ahead.
-fn prove_many(engine: &Engine) {
+/// Fills memory with so many proofs that verifications prefetch.
+fn fill_with_proofs(engine: &Engine) {
     let (parent, _) = issue(engine, key("parent"));
     for _ in 0..PROOFS_FETCHED_AHEAD + 100 {
         let token = derive(engine, &parent, TokenType::Macaroon);
@@ -37,7 +37,7 @@ fn prove_many(engine: &Engine) {
     }
 }
 
-/// Credentials of every kind and fate, some of them twice.
+/// Credentials of every kind and state, some of them twice.
 fn credentials(engine: &Engine) -> Vec<String> {
     let mut credentials = Vec::new();
     for n in 0..30 {
@@ -61,7 +61,7 @@ fn credentials(engine: &Engine) -> Vec<String> {
 }
 
 #[test]
-fn each_is_told_what_it_would_be_told_alone() {
+fn many_queries_get_the_answers_of_single_ones() {
     for cache_bytes in [64 << 20, 1 << 20, 1, 0] {
         let scratch = tempfile::tempdir().unwrap();
         let open = || {
@@ -73,24 +73,35 @@ fn each_is_told_what_it_would_be_told_alone() {
         };
         let engine = open();
         if cache_bytes == 64 << 20 {
-            prove_many(&engine);
+            fill_with_proofs(&engine);
         }
         let credentials = credentials(&engine);
         let verdicts: Vec<_> = credentials
             .iter()
             .map(|credential| verify(&engine, credential, CacheMode::Use).0)
             .collect();
-        assert!(verdicts.iter().any(|said| matches!(said, Said::Valid(_))));
+        assert!(
+            verdicts
+                .iter()
+                .any(|verdict| matches!(verdict, OwnedVerdict::Valid(_)))
+        );
         for mode in MODES {
             let queries: Vec<_> = credentials.iter().map(|text| query(text, mode)).collect();
             for count in COUNTS {
                 let count = count.min(queries.len());
-                let alone = queries[..count].iter().map(|query| ask(&engine, query));
+                let alone = queries[..count]
+                    .iter()
+                    .map(|query| verify_query(&engine, query));
                 let alone: Vec<_> = alone.collect();
-                let together = ask_many(&engine, &queries[..count]);
-                // A cache of one byte forgets as it pleases.
+                let together = verify_all(&engine, &queries[..count]);
+                // A cache of one byte evicts at any time.
                 if cache_bytes == 1 {
-                    assert!(together.iter().map(|(said, _)| said).eq(&verdicts[..count]));
+                    assert!(
+                        together
+                            .iter()
+                            .map(|(verdict, _)| verdict)
+                            .eq(&verdicts[..count])
+                    );
                 } else {
                     assert_eq!(together, alone, "{count} of {mode:?}");
                 }
@@ -98,14 +109,14 @@ fn each_is_told_what_it_would_be_told_alone() {
         }
         drop(engine);
 
-        // Nothing is in memory: what is not refused at once has to be read.
+        // Nothing is in memory, so every credential that is not refused at once must be read.
         let engine = open();
         let queries: Vec<_> = credentials
             .iter()
             .map(|text| query(text, CacheMode::Use))
             .collect();
-        let together = ask_many(&engine, &queries);
-        assert!(together.iter().map(|(said, _)| said).eq(&verdicts));
+        let together = verify_all(&engine, &queries);
+        assert!(together.iter().map(|(verdict, _)| verdict).eq(&verdicts));
         assert!(together.iter().any(|(_, from)| *from == CacheStatus::Miss));
     }
 }

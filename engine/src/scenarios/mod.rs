@@ -33,12 +33,12 @@ use talos_model::{
 use crate::verifier::PendingRead;
 use crate::{Engine, LastUsedOptions, OpenError, Options, Retention, VerifyStep};
 
-/// Full copies at a time.
+/// The most snapshots at a time.
 const SNAPSHOTS: usize = 2;
 
-/// A verdict that outlives the guard.
+/// A verdict that owns its body and so outlives the cells' guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum OwnedVerdict {
     Valid(String),
     Refused(Refusal),
 }
@@ -107,7 +107,7 @@ fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {
     receiver.recv().expect("an outcome")
 }
 
-/// Issues a key; the record and, unless it is a replay, the credential.
+/// Issues a key. Returns the record and, unless the request is a replay, the credential.
 fn issue(engine: &Engine, key: IssueKey) -> (Record, Option<String>) {
     match submit(engine, Command::Issue(key)) {
         Ok(Outcome::Issued { record, secret }) => {
@@ -158,42 +158,44 @@ fn query(credential: &str, cache: CacheMode) -> Query<'_> {
     }
 }
 
-fn said(answer: Answer<'_>) -> (Said, CacheStatus) {
+fn owned_verdict(answer: Answer<'_>) -> (OwnedVerdict, CacheStatus) {
     let verdict = match answer.verdict {
-        Verdict::Valid { body, .. } => Said::Valid(String::from_utf8_lossy(body).into_owned()),
-        Verdict::Limited { .. } => Said::Refused(Refusal::RateLimited),
-        Verdict::Refused(refusal) => Said::Refused(refusal),
+        Verdict::Valid { body, .. } => {
+            OwnedVerdict::Valid(String::from_utf8_lossy(body).into_owned())
+        }
+        Verdict::Limited { .. } => OwnedVerdict::Refused(Refusal::RateLimited),
+        Verdict::Refused(refusal) => OwnedVerdict::Refused(refusal),
     };
     (verdict, answer.cache)
 }
 
-/// Asks, waiting for the disk where it must.
-fn ask(engine: &Engine, query: &Query<'_>) -> (Said, CacheStatus) {
-    match engine.verify(query, said) {
+/// Answers the query; waits for the disk if necessary.
+fn verify_query(engine: &Engine, query: &Query<'_>) -> (OwnedVerdict, CacheStatus) {
+    match engine.verify(query, owned_verdict) {
         VerifyStep::Answered(answer) => answer,
         VerifyStep::Pending(pending) => read_and_finish(engine, query, pending),
     }
 }
 
-/// Waits for the disk, then answers.
+/// Reads the record from disk, then answers the query.
 fn read_and_finish(
     engine: &Engine,
     query: &Query<'_>,
     pending: PendingRead,
-) -> (Said, CacheStatus) {
+) -> (OwnedVerdict, CacheStatus) {
     let (sender, receiver) = channel();
     engine.read(pending, move |loaded| {
         sender.send(loaded).expect("a receiver");
     });
-    engine.finish(query, receiver.recv().expect("a record"), said)
+    engine.finish(query, receiver.recv().expect("a record"), owned_verdict)
 }
 
-fn verify(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, CacheStatus) {
-    ask(engine, &query(credential, cache))
+fn verify(engine: &Engine, credential: &str, cache: CacheMode) -> (OwnedVerdict, CacheStatus) {
+    verify_query(engine, &query(credential, cache))
 }
 
-fn valid(name: &str) -> Said {
-    Said::Valid(format!("{name}@issuer"))
+fn valid(name: &str) -> OwnedVerdict {
+    OwnedVerdict::Valid(format!("{name}@issuer"))
 }
 
 fn open_error(path: &Path) -> OpenError {

@@ -1,4 +1,4 @@
-//! Positions around a write that is on its way: nobody is shown a change before the ceiling says so.
+//! Positions during a write: no answer shows a change before the in-flight position includes it.
 
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -7,21 +7,22 @@ use talos_model::{Mode, Position, Sequence};
 use super::*;
 use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
-/// Stops before and after every group: the test is told, and says when to go on, and whether the write fails.
-struct Stopping {
+/// A journal that stops before and after every group. The test gets a message, and its reply makes
+/// the write continue or fail.
+struct SteppedJournal {
     journal: Box<dyn Journal>,
     stopped: Sender<()>,
     go_on: Receiver<Result<(), StorageError>>,
 }
 
-impl Stopping {
+impl SteppedJournal {
     fn stop(&self) -> Result<(), StorageError> {
         self.stopped.send(()).expect("a test");
         self.go_on.recv().expect("a test")
     }
 }
 
-impl Journal for Stopping {
+impl Journal for SteppedJournal {
     fn append(&mut self, group: &Group<'_>) -> Result<(), StorageError> {
         self.stop()?;
         self.journal.append(group)?;
@@ -37,12 +38,16 @@ impl Journal for Stopping {
     }
 }
 
-/// What is said of a credential, and the change that it rests on.
-fn rests_on(engine: &Engine, credential: &str, cache: CacheMode) -> (Said, Option<u64>) {
+/// The verdict on a credential, and the last change that it takes into account.
+fn verdict_and_sequence(
+    engine: &Engine,
+    credential: &str,
+    cache: CacheMode,
+) -> (OwnedVerdict, Option<u64>) {
     let query = query(credential, cache);
     let both = |answer: Answer<'_>| {
         let sequence = answer.sequence.map(|sequence| sequence.0);
-        (said(answer).0, sequence)
+        (owned_verdict(answer).0, sequence)
     };
     match engine.verify(&query, both) {
         VerifyStep::Answered(answer) => answer,
@@ -62,7 +67,7 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
     let (stopped, stops) = channel();
     let (answers, go_on) = channel();
     let wrap = |journal| {
-        Box::new(Stopping {
+        Box::new(SteppedJournal {
             journal,
             stopped,
             go_on,
@@ -75,7 +80,7 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
         wrap,
     )
     .unwrap();
-    // Gone before the engine is, whose thread would wait for them.
+    // Declared after the engine, so dropped before it: its thread would otherwise wait for them.
     let (stops, answers) = (stops, answers);
     let at = |sequence| Position {
         sequence: Sequence(sequence),
@@ -104,7 +109,7 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
     let credential = secret.expect("a credential").expose().to_owned();
     assert_eq!(standing(), (at(1), at(1)));
     assert_eq!(
-        rests_on(&engine, &credential, CacheMode::Use),
+        verdict_and_sequence(&engine, &credential, CacheMode::Use),
         (valid("a"), Some(1))
     );
 
@@ -113,14 +118,18 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
     assert_ne!(engine.moves(), moves);
     go_on();
     stops.recv().expect("a stop");
-    // Storage has it, memory does not: each answer says which change it rests on, and the ceiling is not below it.
+    // Storage has the change, memory does not. Each answer says which change it takes into account,
+    // and the in-flight position is not below that.
     assert_eq!(standing(), (at(1), at(2)));
     assert_eq!(
-        rests_on(&engine, &credential, CacheMode::Use),
+        verdict_and_sequence(&engine, &credential, CacheMode::Use),
         (valid("a"), Some(1))
     );
-    let from_storage = rests_on(&engine, &credential, CacheMode::Bypass);
-    assert_eq!(from_storage, (Said::Refused(Refusal::Revoked), Some(2)));
+    let from_storage = verdict_and_sequence(&engine, &credential, CacheMode::Bypass);
+    assert_eq!(
+        from_storage,
+        (OwnedVerdict::Refused(Refusal::Revoked), Some(2))
+    );
     let moves = engine.moves();
     go_on();
     assert!(revoked.recv().expect("an outcome").is_ok());
@@ -129,16 +138,16 @@ fn the_in_flight_position_rises_before_a_change_can_be_seen() {
 
     let (rest, last) = credential.split_at(credential.len() - 1);
     let other = if last == "2" { "3" } else { "2" };
-    let damaged = rests_on(&engine, &format!("{rest}{other}"), CacheMode::Use);
+    let damaged = verdict_and_sequence(&engine, &format!("{rest}{other}"), CacheMode::Use);
     assert_eq!(
         damaged,
-        (Said::Refused(Refusal::NotFound), Some(0)),
+        (OwnedVerdict::Refused(Refusal::NotFound), Some(0)),
         "needs no record"
     );
-    let forgotten = rests_on(&engine, "a key of another system", CacheMode::Use);
+    let forgotten = verdict_and_sequence(&engine, "a key of another system", CacheMode::Use);
     assert_eq!(
         forgotten,
-        (Said::Refused(Refusal::NotFound), None),
+        (OwnedVerdict::Refused(Refusal::NotFound), None),
         "there may have been one"
     );
 

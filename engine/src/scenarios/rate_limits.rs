@@ -1,11 +1,11 @@
-//! Rate limits: the last check, the same for every way to an answer.
+//! Rate limits: the last check of every verification, from memory or from storage.
 
 use talos_model::{DeleteKey, FieldChanges, RateLimit, RateLimitPolicy, Standing, UpdateKey};
 
 use super::*;
 use crate::Enforcement;
 
-/// A window in which no test sees a request come back.
+/// A window so long that no request becomes available again during a test.
 const YEAR_S: u64 = 31_536_000;
 
 fn policy(quota: u64) -> RateLimitPolicy {
@@ -54,10 +54,10 @@ fn update(engine: &Engine, key_id: KeyId, rate_limit: Option<RateLimitPolicy>) {
     submit(engine, command).expect("an update");
 }
 
-/// How many of `tries` verifications pass.
+/// The number of `tries` verifications that pass.
 fn count_valid(engine: &Engine, credential: &str, cache: CacheMode, tries: usize) -> usize {
     (0..tries)
-        .filter(|_| ask(engine, &inside(credential, cache)).0 == valid("a"))
+        .filter(|_| verify_query(engine, &inside(credential, cache)).0 == valid("a"))
         .count()
 }
 
@@ -70,7 +70,7 @@ fn every_way_to_an_answer_takes_from_one_quota() {
         for round in 0..2 {
             for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
                 assert_eq!(
-                    ask(&engine, &inside(&credential, mode)).0,
+                    verify_query(&engine, &inside(&credential, mode)).0,
                     valid("a"),
                     "{round}"
                 );
@@ -79,8 +79,12 @@ fn every_way_to_an_answer_takes_from_one_quota() {
         engine.set_keyring(keyring("first"));
         assert_eq!(count_valid(&engine, &credential, CacheMode::Use, 3), 1);
         for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
-            let (said, _) = ask(&engine, &inside(&credential, mode));
-            assert_eq!(said, Said::Refused(Refusal::RateLimited), "{mode:?}");
+            let (verdict, _) = verify_query(&engine, &inside(&credential, mode));
+            assert_eq!(
+                verdict,
+                OwnedVerdict::Refused(Refusal::RateLimited),
+                "{mode:?}"
+            );
         }
     }
 }
@@ -96,8 +100,8 @@ fn many_threads_get_exactly_the_quota() {
         let engine = open_limited(scratch.path(), cache_bytes);
         let (_, credential) = issue_limited(&engine, 500);
         let passed: usize = std::thread::scope(|scope| {
-            let ask = || count_valid(&engine, &credential, mode, 100);
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            let count = || count_valid(&engine, &credential, mode, 100);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(count)).collect();
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
@@ -108,31 +112,31 @@ fn many_threads_get_exactly_the_quota() {
 }
 
 #[test]
-fn what_is_refused_for_another_reason_takes_nothing() {
+fn other_refusals_do_not_count_against_the_quota() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_limited(scratch.path(), 1 << 20);
     let (key_id, credential) = issue_limited(&engine, 2);
     for _ in 0..5 {
         let outside = query(&credential, CacheMode::Use);
         assert_eq!(
-            ask(&engine, &outside).0,
-            Said::Refused(Refusal::IpNotAllowed)
+            verify_query(&engine, &outside).0,
+            OwnedVerdict::Refused(Refusal::IpNotAllowed)
         );
         let audience = Query {
             expected_audiences: &["api"],
             ..inside(&credential, CacheMode::Use)
         };
         assert_eq!(
-            ask(&engine, &audience).0,
-            Said::Refused(Refusal::AudienceMismatch)
+            verify_query(&engine, &audience).0,
+            OwnedVerdict::Refused(Refusal::AudienceMismatch)
         );
     }
     assert_eq!(count_valid(&engine, &credential, CacheMode::Use, 5), 2);
     revoke(&engine, key_id).unwrap();
-    let (said, _) = ask(&engine, &inside(&credential, CacheMode::Use));
+    let (verdict, _) = verify_query(&engine, &inside(&credential, CacheMode::Use));
     assert_eq!(
-        said,
-        Said::Refused(Refusal::Revoked),
+        verdict,
+        OwnedVerdict::Refused(Refusal::Revoked),
         "the limit is the last check"
     );
 }
@@ -145,13 +149,13 @@ fn an_update_takes_effect_with_the_next_verification() {
     let passing = || count_valid(&engine, &credential, CacheMode::Use, 10);
     assert_eq!(passing(), 2);
     update(&engine, key_id, Some(policy(5)));
-    assert_eq!(passing(), 3, "what was used stays used");
+    assert_eq!(passing(), 3, "earlier uses still count");
     update(&engine, key_id, Some(policy(4)));
     assert_eq!(passing(), 0);
     update(&engine, key_id, None);
     assert_eq!(passing(), 10, "without a policy there is no limit");
     update(&engine, key_id, Some(policy(6)));
-    assert_eq!(passing(), 1, "five were used before, and none forgotten");
+    assert_eq!(passing(), 1, "the five earlier uses still count");
 }
 
 #[test]
@@ -160,25 +164,25 @@ fn limits_can_be_switched_and_a_restart_forgets() {
     let engine = open(scratch.path());
     let (_, credential) = issue_limited(&engine, 3);
     let passing = |engine: &Engine| count_valid(engine, &credential, CacheMode::Use, 10);
-    assert_eq!(passing(&engine), 10, "off unless it is asked for");
+    assert_eq!(passing(&engine), 10, "off by default");
     engine.set_rate_limits(Enforcement::On);
     assert_eq!(passing(&engine), 3);
     engine.set_rate_limits(Enforcement::Off);
     assert_eq!(passing(&engine), 10);
     engine.set_rate_limits(Enforcement::On);
-    assert_eq!(passing(&engine), 0, "what was used stays used");
+    assert_eq!(passing(&engine), 0, "earlier uses still count");
     drop(engine);
     assert_eq!(passing(&open_limited(scratch.path(), 1 << 20)), 3);
 }
 
 #[test]
-fn an_answer_tells_what_is_left_and_when_to_come_back() {
+fn an_answer_says_what_is_left_and_when_to_retry() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (_, credential) = issue_limited(&engine, 2);
-    let asked = inside(&credential, CacheMode::Use);
-    let told = || {
-        let answer = engine.verify(&asked, |answer| match answer.verdict {
+    let request = inside(&credential, CacheMode::Use);
+    let rate_limit_and_retry = || {
+        let answer = engine.verify(&request, |answer| match answer.verdict {
             Verdict::Valid { rate_limit, .. } => (rate_limit, None),
             Verdict::Limited {
                 rate_limit,
@@ -196,14 +200,14 @@ fn an_answer_tells_what_is_left_and_when_to_come_back() {
         policy,
         standing: None,
     };
-    assert_eq!(told(), (Some(unenforced), None));
+    assert_eq!(rate_limit_and_retry(), (Some(unenforced), None));
     engine.set_rate_limits(Enforcement::On);
     for (remaining, intervals, limited) in [(1, 1, false), (0, 2, false), (0, 2, true)] {
-        let (rate_limit, retry_after_s) = told();
+        let (rate_limit, retry_after_s) = rate_limit_and_retry();
         let standing = rate_limit.unwrap().standing.unwrap();
         assert_eq!(standing.remaining, remaining);
-        // The clock runs while the test does, and not for an hour.
-        let full_at = asked.now.plus_seconds(intervals * YEAR_S / 2);
+        // Tolerates that the clock runs during the test, but not for an hour.
+        let full_at = request.now.plus_seconds(intervals * YEAR_S / 2);
         let close = |Standing { reset_time, .. }: Standing| {
             reset_time <= full_at && full_at < reset_time.plus_seconds(3600)
         };
@@ -214,7 +218,7 @@ fn an_answer_tells_what_is_left_and_when_to_come_back() {
 }
 
 #[test]
-fn a_key_that_was_deleted_and_comes_back_has_used_what_it_has() {
+fn a_key_that_is_imported_again_keeps_its_used_quota() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_limited(scratch.path(), 1 << 20);
     let import = || {

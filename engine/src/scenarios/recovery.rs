@@ -1,4 +1,4 @@
-//! Databases that must not open: in use, of another shape, or with acknowledged changes missing.
+//! Databases that must not open: in use, with other settings, or without acknowledged changes.
 
 use std::fs;
 
@@ -45,12 +45,12 @@ fn the_shard_count_is_kept() {
             asked: 8
         })
     ));
-    let unasked = Engine::open(Options {
+    let reopened = Engine::open(Options {
         shards: None,
         ..options(scratch.path())
     })
     .unwrap();
-    assert_eq!(verify(&unasked, &credential, CacheMode::Use).0, valid("a"));
+    assert_eq!(verify(&reopened, &credential, CacheMode::Use).0, valid("a"));
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn old_changes_go_and_the_rest_is_a_whole_database() {
     assert_eq!(trim(1_000, 0, 1, later), 20);
     drop(engine);
     let engine = open(scratch.path());
-    assert!(
-        keys.iter()
-            .all(|key| matches!(verify(&engine, key, CacheMode::Use).0, Said::Valid(_)))
-    );
+    assert!(keys.iter().all(|key| matches!(
+        verify(&engine, key, CacheMode::Use).0,
+        OwnedVerdict::Valid(_)
+    )));
     assert_eq!(issue(&engine, key("next")).0.sequence.0, 21);
 }

@@ -1,4 +1,5 @@
-//! A verification that reads a row from disk while that row is revoked: the old row must not come back.
+//! A verification reads a record from disk while the key is revoked. The old record must not get
+//! back into the cell.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,7 +10,7 @@ use talos_model::{BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, Sha
 use super::*;
 use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
 
-/// Storage with nothing in memory, whose reads from disk stop between having the row and returning it.
+/// Storage with nothing in memory, whose disk reads stop before they return the record.
 struct Gate {
     reader: Arc<dyn RecordReader>,
     has_read: Sender<()>,
@@ -28,7 +29,7 @@ impl RecordReader for Gate {
 
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
         let row = self.reader.read(key);
-        // The committer reads too; only disk threads are held.
+        // The committing thread reads, too; only disk threads are stopped.
         if thread::current()
             .name()
             .is_some_and(|name| name.starts_with("talos-disk"))
@@ -87,7 +88,7 @@ pub(super) struct Gated {
 }
 
 impl Gated {
-    /// Until a read has its rows and stops.
+    /// Waits until a read has its records and stops.
     pub(super) fn wait_for_read(&self) {
         self.has_read.recv().expect("a read");
     }
@@ -117,7 +118,10 @@ pub(super) fn gated() -> Gated {
 }
 
 pub(super) fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiver<crate::Loaded> {
-    let VerifyStep::Pending(pending) = gated.engine.verify(&query(credential, cache), said) else {
+    let VerifyStep::Pending(pending) = gated
+        .engine
+        .verify(&query(credential, cache), owned_verdict)
+    else {
         panic!("nothing to read");
     };
     let (sender, receiver) = channel();
@@ -129,7 +133,7 @@ pub(super) fn begin(gated: &Gated, credential: &str, cache: CacheMode) -> Receiv
 }
 
 #[test]
-fn the_old_row_never_comes_back() {
+fn the_old_record_never_comes_back() {
     for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
         let gated = gated();
         let (key_id, credential) = issue_new(&gated.engine, "a");
@@ -139,19 +143,19 @@ fn the_old_row_never_comes_back() {
         let loaded = slow.recv().unwrap();
         let answer = gated
             .engine
-            .finish(&query(&credential, mode), loaded, said)
+            .finish(&query(&credential, mode), loaded, owned_verdict)
             .0;
         if mode != CacheMode::Bypass {
-            // The slow verification began before the revocation was acknowledged, so either answer would be right; the
-            // cell knows better than the row.
-            assert_eq!(answer, Said::Refused(Refusal::Revoked), "{mode:?}");
+            // The slow verification began before the revocation was acknowledged, so either answer
+            // would be right. The cell has the newer one.
+            assert_eq!(answer, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
         }
         gated.go_on.send(()).unwrap();
         let (after, _) = verify(&gated.engine, &credential, CacheMode::Use);
-        assert_eq!(after, Said::Refused(Refusal::Revoked), "{mode:?}");
+        assert_eq!(after, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
         gated.go_on.send(()).unwrap();
         let (after, _) = verify(&gated.engine, &credential, CacheMode::Refresh);
-        assert_eq!(after, Said::Refused(Refusal::Revoked), "{mode:?}");
+        assert_eq!(after, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
     }
 }
 
@@ -164,16 +168,16 @@ fn two_slow_reads_of_one_key_agree_with_the_revocation_between_them() {
     let after = begin(&gated, &credential, CacheMode::Refresh);
     gated.go_on.send(()).unwrap();
     gated.go_on.send(()).unwrap();
-    // The newer row is settled first, the older one last.
+    // The newer record arrives first, the older one last.
     for loaded in [after.recv().unwrap(), before.recv().unwrap()] {
         let answer = gated
             .engine
-            .finish(&query(&credential, CacheMode::Use), loaded, said)
+            .finish(&query(&credential, CacheMode::Use), loaded, owned_verdict)
             .0;
-        assert_eq!(answer, Said::Refused(Refusal::Revoked));
+        assert_eq!(answer, OwnedVerdict::Refused(Refusal::Revoked));
     }
     assert_eq!(
         verify(&gated.engine, &credential, CacheMode::Use),
-        (Said::Refused(Refusal::Revoked), CacheStatus::Hit)
+        (OwnedVerdict::Refused(Refusal::Revoked), CacheStatus::Hit)
     );
 }

@@ -1,4 +1,4 @@
-//! After a restart keys are in memory before anybody has asked for them.
+//! After a restart, warm-up reads keys into memory before they are first used.
 
 use super::slow_read::gated;
 use super::*;
@@ -14,7 +14,7 @@ fn keys_that_can_be_used_are_hits_after_a_restart() {
     revoke(&engine, *revoked).unwrap();
     drop(engine);
 
-    // So much that no bucket of a table is ever full.
+    // So large that no bucket of a table is ever full.
     let engine = Engine::open(Options {
         cache_bytes: 64 << 20,
         ..options(scratch.path())
@@ -24,7 +24,7 @@ fn keys_that_can_be_used_are_hits_after_a_restart() {
     engine.warm_up_thread().wait();
     for (n, (key_id, credential)) in keys.iter().enumerate() {
         let expected = if key_id == revoked {
-            (Said::Refused(Refusal::Revoked), CacheStatus::Miss)
+            (OwnedVerdict::Refused(Refusal::Revoked), CacheStatus::Miss)
         } else {
             (valid(&format!("key {n}")), CacheStatus::Hit)
         };
@@ -52,9 +52,9 @@ fn full_cells_are_left_alone() {
     assert!(used > cache_bytes / 2 && used <= cache_bytes, "{used}");
 }
 
-/// The record is read, then the key is revoked, then what was read arrives at the cell.
+/// The record is read, then the key is revoked, then the record arrives at the cell.
 #[test]
-fn what_was_read_before_a_revocation_does_not_undo_it() {
+fn a_read_before_a_revocation_does_not_undo_it() {
     let gated = gated();
     let (key_id, credential) = issue_new(&gated.engine, "a");
     gated.engine.warm_up().unwrap();
@@ -64,6 +64,6 @@ fn what_was_read_before_a_revocation_does_not_undo_it() {
     gated.engine.warm_up_thread().wait();
     assert_eq!(
         verify(&gated.engine, &credential, CacheMode::Use),
-        (Said::Refused(Refusal::Revoked), CacheStatus::Hit)
+        (OwnedVerdict::Refused(Refusal::Revoked), CacheStatus::Hit)
     );
 }

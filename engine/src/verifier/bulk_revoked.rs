@@ -1,6 +1,7 @@
-//! Bulk revocations, and records as they make them.
+//! Bulk revocations in force, and records with their effect.
 //!
-//! Whoever reads takes the bulk revocations first: a bulk revocation that is in force when somebody asks is then among them.
+//! A reader takes the bulk revocations before it reads storage. So every bulk revocation that was
+//! in force when the request arrived is among them.
 
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ use crate::limits::LIST_RANGES;
 use crate::storage::{StorageError, moved};
 
 impl Verifier {
-    /// The bulk revocations in force at this moment.
+    /// The current bulk revocations.
     pub fn bulk_revocations(&self) -> BulkRevocations {
         self.current.load(&pin()).bulk_revocations.clone()
     }
 
-    /// A bulk revocation is durable, or no longer needed. When this returns, nobody is answered without it.
+    /// Adds a bulk revocation that is durable, or removes one that is carried out. When this
+    /// returns, every answer takes account of it.
     pub(super) fn publish_bulk_revocation(&self, event: Event, bulk_revocation: &BulkRevocation) {
         self.change(|current| Current {
             generation: current.generation,
@@ -32,7 +34,8 @@ impl Verifier {
         });
     }
 
-    /// A history begins with these bulk revocations: those of another one say nothing about it, nor does how far they had come.
+    /// Sets the bulk revocations after a full copy was installed. Voids all proofs and cached keys:
+    /// they belong to the data before the copy.
     pub fn begin_bulk_revocations(&self, bulk_revocations: BulkRevocations) {
         self.change(|current| Current {
             generation: current.generation + 1,
@@ -41,14 +44,15 @@ impl Verifier {
         });
     }
 
-    /// The record of a key. May wait for the disk.
+    /// The record of a key, with the effect of the bulk revocations. Blocks on disk.
     pub fn record(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
         let bulk_revocations = self.bulk_revocations();
         let record = self.reader.read(key)?;
         Ok(record.map(|record| bulk_revocations.apply(record)))
     }
 
-    /// A page of keys. May wait for the disk. While bulk revocations are in force, a page may be shorter than it could be.
+    /// A page of keys, with the effect of the bulk revocations. Blocks on disk. While bulk
+    /// revocations are in force, a page may be shorter than its limit.
     pub fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
         let bulk_revocations = self.bulk_revocations();
         let selection = &query.selection;
@@ -59,24 +63,25 @@ impl Verifier {
         if wanted != Some(Status::Revoked) {
             return self.remaining(query.clone(), wanted, &bulk_revocations);
         }
-        // Those that have ended, but whose records have not followed, stand among the others in the index. All keys and the
-        // revoked ones are in one order, so that a page of either goes on where one of the other has ended.
+        // The index still lists the keys that a bulk revocation ended, but whose records are not
+        // written yet, as not revoked. All keys and the revoked keys are in the same order, so a
+        // page of either list can continue after the end of a page of the other.
         let all = Selection {
             status: None,
             ..selection.clone()
         };
         let place = |entry: &[u8], from, to| moved(entry, from, to).unwrap_or_default();
-        let of_all = ListQuery {
+        let all_keys = ListQuery {
             after: place(&query.after, selection, &all),
             selection: all.clone(),
             ..query.clone()
         };
-        let mut page = self.remaining(of_all, wanted, &bulk_revocations)?;
+        let mut page = self.remaining(all_keys, wanted, &bulk_revocations)?;
         page.next = page.next.map(|next| place(&next, &all, selection));
         Ok(page)
     }
 
-    /// Of a selection, the keys that are in it as bulk revocations make them.
+    /// The keys of the selection that still belong to it once the bulk revocations take effect.
     fn remaining(
         &self,
         mut query: ListQuery,

@@ -1,8 +1,9 @@
-//! A verifier says nothing while its records are replaced by a copy.
+//! Closing the verifier while a copy replaces its records.
 //!
-//! The order matters: closed before the records go, so that nobody takes a missing record for a missing key; memory cleared after
-//! they are gone, so that whoever read one of the old records offers it to a cell that nobody finds. A cell that is linked
-//! later is filled from the copy alone, whose records are those of its position from the first cached key on.
+//! The order matters. The verifier is closed before the records are deleted, so that a missing
+//! record is not taken for a missing key. Memory is cleared after the records are deleted, so that
+//! a reader that still has an old record offers it to a cell that no look-up finds. A cell that is
+//! linked later is filled from the copy alone; its records are those at the copy's position.
 
 use std::sync::atomic::Ordering;
 
@@ -11,24 +12,24 @@ use talos_cells::pin;
 use super::Verifier;
 
 impl Verifier {
-    /// Whether every verification is refused for now.
+    /// Whether every verification is refused.
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// From now on every verification is refused.
+    /// Refuses every verification from now on.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
     }
 
-    /// Forgets all records. To be called when they are gone from storage.
+    /// Removes all cells and proofs. Call it after the records are deleted from storage.
     pub fn forget(&self) {
         if let Some(cache) = &self.cache {
             cache.clear(&pin());
         }
     }
 
-    /// Verifies again.
+    /// Accepts verifications again.
     pub fn open(&self) {
         self.is_closed.store(false, Ordering::SeqCst);
     }

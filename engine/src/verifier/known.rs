@@ -1,4 +1,4 @@
-//! Which keys exist, as far as memory knows.
+//! Which keys exist according to memory.
 
 use talos_cells::pin;
 use talos_model::RecordKey;
@@ -8,8 +8,9 @@ use crate::cache::KeyCache;
 use crate::cached_key::CachedKey;
 
 impl Verifier {
-    /// Whether the key is known to exist; false when it does not, or when nobody can tell without storage. A deletion that is
-    /// durable but not yet published counts for nothing here: who acts on a true must be undone after the publication.
+    /// Whether memory knows that the key exists. False if it does not exist, and also if only
+    /// storage can tell. A deletion that is durable but not yet published is not seen: a caller
+    /// that acts on `true` must undo its action after the publication.
     pub fn knows(&self, key: &RecordKey) -> bool {
         let has = |cache: &KeyCache| {
             let exists = |cached: &CachedKey| !cached.is_forgotten();

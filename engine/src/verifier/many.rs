@@ -1,52 +1,55 @@
-//! Many verifications in a cached key: memory fetches what the next ones need while one is judged.
+//! Batch verification: while one credential is judged, memory is prefetched for the next ones.
 //!
-//! Among millions of keys a hit waits for memory, three times one after the other, and hardly computes. What it waits for depends
-//! on its credential alone, so of credentials that are there together the waits can overlap.
+//! Among millions of keys a hit waits for memory three times in a row and computes little. Each
+//! wait depends on one credential alone, so the waits of several credentials can overlap.
 
 use talos_credentials::proof_digest;
 use talos_model::{Answer, CacheMode, Query};
 
-use super::{Target, Verifier};
+use super::{ReadRequest, Verifier};
 use crate::cache::KeyCache;
 use crate::limits::PROOFS_FETCHED_AHEAD;
 use crate::verifier::VerifyStep;
 
-/// So far ahead a credential's digest is computed, and its place among the proofs fetched.
-const PLACES_AHEAD: usize = 8;
-/// So far ahead its proof is fetched with all that this leads to: a wait for memory later.
+/// How many credentials ahead the digest is computed and the proof's bucket is prefetched.
+const BUCKETS_AHEAD: usize = 8;
+/// How many credentials ahead the proof and what it leads to are prefetched. Smaller, because the
+/// bucket must have arrived.
 const PROOFS_AHEAD: usize = 4;
 
-const _: () = assert!(PROOFS_AHEAD < PLACES_AHEAD);
+const _: () = assert!(PROOFS_AHEAD < BUCKETS_AHEAD);
 
 impl Verifier {
-    /// Verifies `queries` in order; `each` is called once for each, with its place.
+    /// Verifies `queries` in order. Calls `each` once for each query, with its place.
     pub fn verify_many(
         &self,
         queries: &[Query<'_>],
-        mut each: impl FnMut(usize, VerifyStep<Answer<'_>, Target>),
+        mut each: impl FnMut(usize, VerifyStep<Answer<'_>, ReadRequest>),
     ) {
         let cache = self.cache.as_deref();
-        let mut ahead = cache
+        let mut prefetcher = cache
             .filter(|cache| cache.proofs() >= PROOFS_FETCHED_AHEAD)
-            .map(|cache| Ahead::new(cache, queries));
+            .map(|cache| Prefetcher::new(cache, queries));
         for (place, query) in queries.iter().enumerate() {
-            let digest = ahead.as_mut().and_then(|ahead| ahead.digest(place));
+            let digest = prefetcher
+                .as_mut()
+                .and_then(|prefetcher| prefetcher.digest(place));
             let answered = |answer: Answer<'_>| each(place, VerifyStep::Answered(answer));
-            if let VerifyStep::Pending(target) = self.verify_digested(query, digest, answered) {
-                each(place, VerifyStep::Pending(target));
+            if let VerifyStep::Pending(request) = self.verify_digested(query, digest, answered) {
+                each(place, VerifyStep::Pending(request));
             }
         }
     }
 }
 
-/// Walks ahead of the one who judges.
-struct Ahead<'a> {
+/// Prefetches memory for the queries after the one that is judged.
+struct Prefetcher<'a> {
     cache: &'a KeyCache,
     queries: &'a [Query<'a>],
     digests: Vec<Option<[u8; 32]>>,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetcher<'a> {
     fn new(cache: &'a KeyCache, queries: &'a [Query<'a>]) -> Self {
         Self {
             cache,
@@ -55,20 +58,21 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// The digest by which the proof of the query at `place` is looked for, if one is. What the next ones need is on its way then.
+    /// The digest for the look-up of the proof of the query at `place`; `None` if the query does
+    /// not use proofs. Starts the prefetches for the queries after it.
     fn digest(&mut self, place: usize) -> Option<[u8; 32]> {
-        while self.digests.len() <= place + PLACES_AHEAD
+        while self.digests.len() <= place + BUCKETS_AHEAD
             && let Some(query) = self.queries.get(self.digests.len())
         {
-            let is_asked = query.cache == CacheMode::Use && query.has_length_of_credential();
-            let digest = is_asked.then(|| proof_digest(query.tenant, query.credential));
+            let uses_proofs = query.cache == CacheMode::Use && query.has_length_of_credential();
+            let digest = uses_proofs.then(|| proof_digest(query.tenant, query.credential));
             if let Some(digest) = &digest {
-                self.cache.fetch_place(digest);
+                self.cache.prefetch_bucket(digest);
             }
             self.digests.push(digest);
         }
         if let Some(Some(digest)) = self.digests.get(place + PROOFS_AHEAD) {
-            self.cache.fetch_proof(digest);
+            self.cache.prefetch_proof(digest);
         }
         self.digests.get(place).copied().flatten()
     }

@@ -1,4 +1,5 @@
-//! Whose credential it is, if it is one of ours: from its text, the secrets and the signing keys alone.
+//! Proving a credential: whether it is valid, and of which key, from its text, the secrets and the
+//! signing keys alone.
 
 use std::sync::Arc;
 
@@ -15,13 +16,13 @@ use crate::cached_token::CachedToken;
 
 #[cfg(test)]
 thread_local! {
-    /// How many tokens this thread has proven by their signature.
+    /// How many token signatures this thread has checked.
     pub static SIGNATURE_CHECKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 impl Verifier {
-    /// The key that a credential proves possession of; says nothing about the key's record. A derived token proves that
-    /// of no key.
+    /// The key of a credential; says nothing about the key's record. A derived token proves
+    /// possession of no key.
     pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
         if !query.has_length_of_credential() {
             return Err(Refusal::InvalidFormat);
@@ -33,7 +34,7 @@ impl Verifier {
         Ok(key_id)
     }
 
-    /// Finds out whether a credential is ours, and whose.
+    /// Proves a credential and returns its key.
     pub(super) fn prove(
         &self,
         current: &Current,
@@ -67,16 +68,16 @@ impl Verifier {
         SIGNATURE_CHECKS.set(SIGNATURE_CHECKS.get() + 1);
         let (claims, not_after) = keyring
             .prove_token(shape, query.credential, query.tenant, query.now)
-            .map_err(|fault| {
-                tracing::debug!(%fault, "a token is refused");
-                fault.refusal()
+            .map_err(|error| {
+                tracing::debug!(%error, "a token is refused");
+                error.refusal()
             })?;
-        let facts = CachedToken::new(&claims, keyring.clock_skew_s(), self.render_token);
-        Ok((claims.key_id, not_after, Some(Arc::new(facts))))
+        let token = CachedToken::new(&claims, keyring.clock_skew_s(), self.render_token);
+        Ok((claims.key_id, not_after, Some(Arc::new(token))))
     }
 }
 
-/// The key whose credential this is, and until when it may be used.
+/// The key of a credential, and the time until which the proof holds.
 fn prove_key(
     keyring: &Keyring,
     shape: &Shape<'_>,

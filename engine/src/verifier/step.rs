@@ -1,4 +1,4 @@
-//! What a verification came to: an answer, or a read from disk that it needs first.
+//! The result of a verification step: an answer, or a read from disk that is needed first.
 
 use std::sync::Arc;
 
@@ -6,27 +6,29 @@ use talos_model::{BulkRevocations, CacheStatus, RecordKey};
 
 use crate::cache::{KeyCell, Proven};
 
-/// Either the answer or the read it needs.
+/// The answer, or the read that is needed before it.
 #[derive(Debug)]
 pub enum VerifyStep<R, P = PendingRead> {
     /// The answer was given.
     Answered(R),
-    /// The record must come from disk: hand this to `Engine::read`, then to `Engine::finish`.
+    /// The record must be read from disk: pass this to `Engine::read`, then to `Engine::finish`.
     Pending(P),
 }
 
-/// A read from disk that a verification waits for.
+/// A read from disk that a verification needs.
 #[derive(Debug)]
-pub struct PendingRead(pub(crate) Target);
+pub struct PendingRead(pub(crate) ReadRequest);
 
-/// What is known of a credential before its record is read.
+/// The record to read, and what is known of the credential before the read.
 #[derive(Debug)]
-pub struct Target {
+pub struct ReadRequest {
     pub key: RecordKey,
-    /// Linked before the read; `None` when the answer is not to be kept.
+    /// The cell that gets the cached key, linked before the read. `None` if the record is not to be
+    /// cached.
     pub cell: Option<Arc<KeyCell>>,
     pub proof: Proven,
     pub status: CacheStatus,
-    /// Taken before the read, so that what was decided before the question is not missed; see [`BulkRevocations`].
+    /// Taken before the read, so that no bulk revocation is missed that was in force when the
+    /// request arrived; see [`BulkRevocations`].
     pub bulk_revocations: BulkRevocations,
 }

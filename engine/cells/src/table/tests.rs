@@ -1,9 +1,9 @@
-//! What the table promises one after the other and side by side.
+//! What the table promises to one thread and to racing threads.
 
 use super::*;
 use crate::sync::{AtomicBool, pin};
 
-/// An entry that knows whether it is alive.
+/// An entry that records its use and its retirement.
 struct Probe {
     key: u64,
     used: AtomicBool,
@@ -75,26 +75,26 @@ fn a_full_bucket_gives_up_what_was_not_used() {
 }
 
 #[test]
-fn what_is_noted_changes_nothing_that_is_found() {
+fn prefetch_hints_do_not_change_what_is_found() {
     let table = Table::with_prefetch_hints(64, [64, 1024, 0]);
     let (budget, guard) = (Budget::new(usize::MAX), pin());
     assert!(table.slot_bytes() > Table::<Probe>::with_slots(64).slot_bytes());
     for key in 0..64 {
         table.insert(spread(key), Probe::new(key), &budget, &guard);
-        table.fetch_place(spread(key));
-        table.fetch_entries(spread(key));
+        table.prefetch_bucket(spread(key));
+        table.prefetch_entries(spread(key));
         let found = table.find(spread(key), &guard, |probe| probe.key == key);
         let prefetch = found.unwrap().prefetch.unwrap();
         prefetch.note([1, usize::MAX, usize::MAX]);
     }
     for key in 0..64 {
-        table.fetch_entries(spread(key));
+        table.prefetch_entries(spread(key));
         assert!(find(&table, key).is_none_or(|found| found == key));
     }
 }
 
 #[test]
-fn the_hand_spares_what_was_used_once() {
+fn the_hand_spares_an_entry_that_was_used_once() {
     let (table, budget, guard) = (Table::with_slots(64), Budget::new(0), pin());
     let (used, unused) = (Probe::new(1), Probe::new(2));
     used.used.store(true, Ordering::Relaxed);

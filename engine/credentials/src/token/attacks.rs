@@ -1,4 +1,4 @@
-//! What people try with tokens, and what comes of it.
+//! Attacks on JSON Web Tokens, all of which must fail.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -15,7 +15,8 @@ fn keys() -> SigningKeys {
     SigningKeys::from_jwk_sets([set.as_str()]).unwrap()
 }
 
-/// A token of any header and payload with the signature of the key `kid`, as its owner could make it.
+/// A token with any header and payload, correctly signed by the key `kid`, as its owner could make
+/// it.
 fn signed(kid: &str, header: &str, payload: &str) -> String {
     let keys = keys();
     let parts = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part));
@@ -37,7 +38,8 @@ fn verify(token: &str) -> Result<Claims, TokenFault> {
     jwt::verify(&keys(), token)
 }
 
-/// The helpers above make a token that is accepted; otherwise nothing that is refused below would mean anything.
+/// The functions above make a token that is accepted. Otherwise the refusals below would prove
+/// nothing.
 #[test]
 fn the_untouched_token_is_accepted() {
     assert_eq!(verify(&signed("ed", HEADER, &payload())), Ok(sample()));
@@ -75,7 +77,7 @@ fn the_header_does_not_choose_the_algorithm() {
 }
 
 #[test]
-fn a_public_key_is_no_shared_secret() {
+fn a_public_key_is_not_accepted_as_an_hmac_secret() {
     let set = keys().public_set();
     for (kid, index) in [("ed", 0), ("rsa", 1)] {
         let jwk = &set["keys"][index];
@@ -103,12 +105,12 @@ fn a_public_key_is_no_shared_secret() {
 }
 
 #[test]
-fn foreign_keys_are_not_taken() {
+fn foreign_keys_are_refused() {
     let foreign = okp(2, "ed");
     let text = foreign.to_string();
     let foreign_keys = SigningKeys::from_jwk_sets([text.as_str()]).unwrap();
     let key = foreign_keys.signing_key(None).unwrap();
-    // The same kid, another key.
+    // Another key with the same kid.
     let token = jwt::sign(key, &sample()).unwrap();
     assert_eq!(verify(&token), Err(TokenFault::SignatureInvalid));
 
@@ -117,7 +119,7 @@ fn foreign_keys_are_not_taken() {
         let fault = verify(&signed("ed", &header, &payload()));
         assert_eq!(fault, Err(TokenFault::UnknownKey), "{kid}");
     }
-    // A key that the token brings along, signed with it.
+    // A token that contains the key it is signed with.
     let public = json!({"kty": "OKP", "crv": "Ed25519", "x": foreign["x"]});
     for (name, value) in [
         ("jwk", public),
@@ -190,7 +192,7 @@ fn a_token_has_one_spelling() {
     let token = signed("ed", HEADER, &payload());
     let (message, signature) = token.rsplit_once('.').unwrap();
     let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    // 64 bytes leave four bits of the last character unused, and they must be zero.
+    // 64 bytes leave four bits of the last character unused. They must be zero.
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = alphabet.find(token.chars().last().unwrap()).unwrap();
     let unused_bits = format!(
@@ -225,7 +227,7 @@ fn a_token_has_one_spelling() {
     assert!(header.contains(['+', '/']));
     let other_alphabet = format!("{header}.{}", token.split_once('.').unwrap().1);
     assert_eq!(verify(&other_alphabet), Err(TokenFault::InvalidFormat));
-    // Longer or shorter signatures of the right spelling.
+    // Correctly encoded signatures of the wrong length.
     for cut in [0, 32, 63] {
         let short = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&raw[..cut]));
         assert_eq!(verify(&short), Err(TokenFault::SignatureInvalid));
@@ -252,7 +254,7 @@ fn every_changed_character_is_noticed() {
 }
 
 #[test]
-fn size_is_looked_at_first() {
+fn size_is_checked_first() {
     let mebibyte = "A".repeat(1 << 20);
     for token in [
         mebibyte.clone(),
@@ -262,7 +264,7 @@ fn size_is_looked_at_first() {
     ] {
         assert_eq!(verify(&token), Err(TokenFault::InvalidFormat));
     }
-    // Exactly at the bound, and one claim beyond it.
+    // Tokens up to the limit of length, and one beyond it.
     let mut claims = sample();
     let keys = keys();
     let key = keys.signing_key(Some("ed")).unwrap();
@@ -275,7 +277,7 @@ fn size_is_looked_at_first() {
                 assert_eq!(jwt::verify(&keys, &token).as_ref(), Ok(&claims));
             }
             Err(error) => {
-                // Its owner signs it nevertheless.
+                // The owner of the key could sign it nevertheless.
                 let text = claims.to_json(TokenType::Jwt).unwrap();
                 let token = signed("ed", HEADER, &text);
                 assert!((8193..8200).contains(&token.len()));
@@ -290,7 +292,7 @@ fn size_is_looked_at_first() {
 }
 
 #[test]
-fn claims_of_one_format_are_none_of_the_other() {
+fn claims_of_one_format_are_refused_in_the_other() {
     let macaroons = sample().to_json(TokenType::Macaroon).unwrap();
     let fault = verify(&signed("ed", HEADER, &macaroons));
     assert_eq!(fault, Err(TokenFault::InvalidFormat));

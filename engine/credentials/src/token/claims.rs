@@ -1,4 +1,5 @@
-//! What a derived token says, and the checks of it that need no signature. Its JSON is in `claims_json.rs`.
+//! The claims of a derived token, and the checks that need no signature. `claims_json.rs` has their
+//! JSON.
 
 use serde_json::{Map, Value};
 use talos_model::cidr::Cidr;
@@ -13,7 +14,7 @@ const RESERVED: [&str; 17] = [
     "vis", "acl", "tty", "aud",
 ];
 
-/// `tty`: in which format claims are written, so that none are taken out of one and put into the other.
+/// `tty`: the format of the token, so that claims of one format are not valid in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// A signed JSON Web Token.
@@ -33,46 +34,48 @@ impl TokenType {
     }
 }
 
-/// What a token says. From a `verify` of this module's siblings it is proven, otherwise not.
+/// The claims of a token. They are proven only if they come from `jwt::verify` or
+/// `macaroon::verify`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
-    /// `iss`: who issued it.
+    /// `iss`: the issuer.
     pub issuer: String,
-    /// `sub` and `akid`: the key it was derived from.
+    /// `sub` and `akid`: the key that it was derived from, its parent.
     pub key_id: KeyId,
-    /// `iat`: when it was made, in seconds since 1970.
+    /// `iat`: when it was issued, in seconds since 1970.
     pub issued_at_s: i64,
-    /// `nbf`: before it, it is not valid; seconds since 1970.
+    /// `nbf`: not valid before this time, in seconds since 1970.
     pub not_before_s: i64,
-    /// `exp`: from then on it is expired; seconds since 1970.
+    /// `exp`: expired from this time on, in seconds since 1970.
     pub expires_at_s: i64,
-    /// `jti`: its own id.
+    /// `jti`: the id of the token.
     pub token_id: String,
-    /// `nid` and `pid`: whose it is.
+    /// `nid` and `pid`: the tenant.
     pub tenant: TenantId,
     /// `oid`: the actor of the parent.
     pub actor_id: String,
-    /// `scp`: what it allows.
+    /// `scp`: its scopes.
     pub scopes: Vec<String>,
-    /// `meta`: the parent's metadata, a JSON object as text; empty when there is none.
+    /// `meta`: the parent's metadata, a JSON object as text; empty if there is none.
     pub metadata: String,
     /// `vis`: the parent's visibility.
     pub visibility: Visibility,
-    /// `acl`: from where it may be used; empty = from anywhere.
+    /// `acl`: the addresses from which it may be used; empty = from anywhere.
     pub allowed_cidrs: Vec<Cidr>,
-    /// `aud`: whom it is meant for; empty = for nobody in particular.
+    /// `aud`: its audiences; may be empty.
     pub audiences: Vec<String>,
-    /// Everything else.
+    /// All other claims.
     pub custom: CustomClaims,
 }
 
-/// Claims that the deriving client added. None has a reserved name.
+/// Claims that the client added when it derived the token. None has a reserved name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CustomClaims(Map<String, Value>);
 
 impl CustomClaims {
-    /// Takes `claims` without those of a reserved name, in whatever case: JSON readers that ignore the case of names
-    /// (Go's among them, which also takes U+017F for `s` and U+212A for `k`) would let `EXP` replace `exp`.
+    /// Keeps the claims that do not have a reserved name. The comparison ignores case, because JSON
+    /// readers that ignore the case of names would let `EXP` replace `exp`. Go's is one of them; it
+    /// also takes U+017F for `s` and U+212A for `k`.
     #[must_use]
     pub fn new(claims: Map<String, Value>) -> Self {
         let kept = claims.into_iter().filter(|(name, _)| !is_reserved(name));
@@ -98,10 +101,10 @@ fn is_reserved(name: &str) -> bool {
 }
 
 impl Claims {
-    /// Issuer, tenant and window of time; see [`Self::check_origin`] and [`Self::window`].
+    /// Checks issuer, tenant and validity period; see [`Self::check_origin`] and [`Self::window`].
     ///
     /// # Errors
-    /// The first of these that fails.
+    /// The first check that fails.
     pub fn check(
         &self,
         now: UnixMillis,
@@ -120,7 +123,7 @@ impl Claims {
         Ok(())
     }
 
-    /// Whether one of `accepted_issuers`, the current one and those retired that are still accepted, made it for `tenant`.
+    /// Checks that one of `accepted_issuers` issued it for `tenant`.
     ///
     /// # Errors
     /// [`TokenFault::ForeignIssuer`] or [`TokenFault::ForeignTenant`].
@@ -138,8 +141,9 @@ impl Claims {
         Ok(())
     }
 
-    /// The instant from which on it is valid, and that from which on it is no more, when the clock that made the token and
-    /// the one that reads it may differ by `skew_s` seconds (RFC 7519 §4.1.4 and §4.1.5).
+    /// The validity period: the first instant at which the token is valid, and the first at which
+    /// it is expired. The clocks of issuer and reader may differ by `skew_s` seconds (RFC 7519
+    /// §4.1.4 and §4.1.5).
     #[must_use]
     pub fn window(&self, skew_s: u64) -> (UnixMillis, UnixMillis) {
         let at = |seconds: i64| UnixMillis(seconds.saturating_mul(1000));
@@ -159,7 +163,7 @@ pub(super) mod tests {
     pub(crate) const KEY: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
     pub(crate) const TENANT: TenantId = TenantId(Uuid::from_u128(7));
 
-    /// Claims with something in every place.
+    /// Claims with a value in every field.
     pub(crate) fn sample() -> Claims {
         Claims {
             issuer: "https://talos.example".to_owned(),

@@ -1,6 +1,7 @@
 //! The JSON of a derived token.
 //!
-//! One object serves both formats: as the payload of a JWT (RFC 7519) and as the first caveat of a macaroon.
+//! Both formats use the same object: as the payload of a JWT (RFC 7519) and as the first caveat of
+//! a macaroon.
 //!
 //! ```text
 //! iss  issuer                        nid  tenant, hyphenated UUID        scp   scopes
@@ -11,7 +12,7 @@
 //! jti  id of the token                                                   …     custom claims, at the top level
 //! ```
 //!
-//! `akid` and `pid` say again what `sub` and `nid` say; a token in which they differ is malformed.
+//! `akid` repeats `sub`, and `pid` repeats `nid`. A token in which they differ is malformed.
 
 use serde::Deserialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -24,15 +25,16 @@ use uuid::Uuid;
 
 use crate::token::{Claims, CustomClaims, MintError, TokenFault, TokenType, json};
 
-/// The end of the year 9999, the last that RFC 3339 can write; times beyond it are malformed.
+/// The last second of the year 9999, the last year that RFC 3339 can express. Later times are
+/// malformed.
 const SECONDS_MAX: i64 = 253_402_300_799;
 
 impl Claims {
-    /// Reads the claims of a token of type `expected`. Proves nothing.
+    /// Parses the claims of a token of type `expected`. Verifies no signature.
     ///
     /// # Errors
-    /// [`TokenFault::InvalidFormat`] when a claim is missing, of another JSON type or beyond a bound of
-    /// [`crate::limits`], or when the text is no JSON object with unique names.
+    /// [`TokenFault::InvalidFormat`] if a claim is missing, has another JSON type or exceeds a
+    /// limit of [`talos_model::limits`], or if the text is not a JSON object with unique names.
     pub fn from_json(text: &[u8], expected: TokenType) -> Result<Self, TokenFault> {
         let mut members = json::object(text).ok_or(TokenFault::InvalidFormat)?;
         if take_text(&mut members, "tty").as_deref() != Some(expected.name()) {
@@ -43,8 +45,9 @@ impl Claims {
             .ok_or(TokenFault::InvalidFormat)
     }
 
-    /// Takes the claims out of `members`, which `text` was read to; what is left is custom. The metadata comes from the
-    /// text, so that its numbers stay as they were written.
+    /// Takes the claims out of `members`, which were parsed from `text`. The remaining members are
+    /// custom claims. The metadata is taken from `text`, so that its numbers stay as they were
+    /// written.
     fn take(members: &mut Map<String, Value>, text: &[u8]) -> Option<Self> {
         let claims = Self {
             issuer: take_text(members, "iss")?,
@@ -90,7 +93,7 @@ impl Claims {
         Some(Self { custom, ..claims })
     }
 
-    /// Whether a reader accepts these times and as many entries.
+    /// Whether [`Self::from_json`] accepts these times and numbers of entries.
     fn is_within_bounds(&self) -> bool {
         let times = [self.issued_at_s, self.not_before_s, self.expires_at_s];
         times.iter().all(|s| (0..=SECONDS_MAX).contains(s))
@@ -99,11 +102,12 @@ impl Claims {
             && self.audiences.len() <= TOKEN_AUDIENCES
     }
 
-    /// The JSON of the claims for a token of type `token_type`: names in the order of the table above, custom claims last, nothing that is absent.
+    /// The JSON of the claims for a token of type `token_type`. Absent claims are left out; custom
+    /// claims come last.
     ///
     /// # Errors
-    /// [`MintError::Metadata`] when the metadata is no JSON object, [`MintError::BeyondBounds`] when no reader would take
-    /// the claims.
+    /// [`MintError::Metadata`] if the metadata is not a JSON object, [`MintError::BeyondBounds`] if
+    /// [`Self::from_json`] would refuse the claims.
     pub fn to_json(&self, token_type: TokenType) -> Result<String, MintError> {
         if !self.is_within_bounds() {
             return Err(MintError::BeyondBounds);
@@ -112,12 +116,13 @@ impl Claims {
         let mut text = Vec::new();
         self.write(&mut text, token_type, metadata.as_deref())
             .map_err(|_| MintError::Metadata)?;
-        // The depth of custom claims and metadata counts from the claims that hold them.
+        // The nesting depth of custom claims and metadata includes the claims object itself.
         json::object(&text).ok_or(MintError::BeyondBounds)?;
         String::from_utf8(text).map_err(|_| MintError::Metadata)
     }
 
-    /// The metadata as it stands, or, as strict readers refuse duplicate names, with the last of each.
+    /// The metadata as it is stored. If it contains duplicate names, which strict readers refuse,
+    /// only the last member of each name.
     fn readable_metadata(&self) -> Result<Option<Box<RawValue>>, MintError> {
         if self.metadata.is_empty() {
             return Ok(None);
@@ -172,12 +177,12 @@ impl Claims {
     }
 }
 
-/// A number of seconds that every reader understands.
+/// A whole number of seconds from 1970 up to [`SECONDS_MAX`].
 pub(super) fn seconds(value: &Value) -> Option<i64> {
     value.as_i64().filter(|s| (0..=SECONDS_MAX).contains(s))
 }
 
-/// The texts of an array that holds nothing else.
+/// The strings of an array that contains only strings.
 pub(super) fn texts(value: Value) -> Option<Vec<String>> {
     let Value::Array(items) = value else {
         return None;
@@ -200,12 +205,12 @@ fn take_seconds(members: &mut Map<String, Value>, name: &str) -> Option<i64> {
     seconds(&members.remove(name)?)
 }
 
-/// An absent array is an empty one.
+/// An absent array counts as empty.
 fn take_texts(members: &mut Map<String, Value>, name: &str) -> Option<Vec<String>> {
     members.remove(name).map_or(Some(Vec::new()), texts)
 }
 
-/// The hyphenated lower-case spelling only.
+/// Accepts only the hyphenated lower-case spelling.
 fn parse_tenant(text: &str) -> Option<TenantId> {
     let tenant = TenantId(Uuid::try_parse(text).ok()?);
     (tenant.to_string() == text).then_some(tenant)
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_not_written() {
+    fn absent_claims_are_not_written() {
         let claims = Claims {
             scopes: vec![],
             metadata: String::new(),
@@ -333,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_reader_takes_is_not_written() {
+    fn claims_that_no_reader_accepts_are_not_written() {
         let claims = sample();
         let many = Claims {
             scopes: vec!["x".to_owned(); TOKEN_SCOPES + 1],

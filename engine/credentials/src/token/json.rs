@@ -1,7 +1,8 @@
-//! JSON objects of tokens, read strictly.
+//! A strict reader for the JSON objects of tokens.
 //!
-//! Two readers that take different values from one text can be played against each other, so a name may occur once in an
-//! object (RFC 7515 §4, RFC 7519 §4), at whatever level, and nothing may follow the object.
+//! An attacker can exploit two readers that find different values in one text. A name may therefore
+//! occur only once in an object, at every level (RFC 7515 §4, RFC 7519 §4), and nothing may follow
+//! the object.
 
 use std::fmt;
 
@@ -9,8 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 use talos_model::limits::TOKEN_JSON_DEPTH;
 
-/// The object that `text` is: UTF-8 JSON with unique names, at most [`TOKEN_JSON_DEPTH`] levels deep and with nothing but
-/// white space around it. `None` for every other text.
+/// Parses `text`: one JSON object in UTF-8 with unique names, at most [`TOKEN_JSON_DEPTH`] levels
+/// deep, with nothing but white space around it. `None` for every other text.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let depth_left = TOKEN_JSON_DEPTH;
@@ -22,7 +23,7 @@ pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Reads one value within this many levels.
+/// Reads one value with at most this many levels.
 #[derive(Clone, Copy)]
 struct Strict {
     depth_left: usize,
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(object(b"{\"a\":\"\xff\"}"), None);
     }
 
-    /// The JSON library has a name of its own by which it recognises raw text; it means nothing here.
+    /// The JSON library recognises raw text by a private name. This reader does not.
     #[test]
     fn the_librarys_private_name_is_a_name_like_others() {
         let text = r#"{"$serde_json::private::RawValue":"{\"a\":1,\"a\":2}"}"#;

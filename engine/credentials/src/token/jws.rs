@@ -1,4 +1,4 @@
-//! Compact JSON Web Signatures (RFC 7515 §7.1): three parts of base64url, joined by dots.
+//! Compact JSON Web Signatures (RFC 7515 §7.1): three base64url parts, joined by dots.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use talos_model::limits::CREDENTIAL_BYTES;
 use crate::token::jwk::{SigningKey, SigningKeys};
 use crate::token::{TokenFault, json};
 
-/// What was signed, with what its header says of it.
+/// A verified payload and the media type from its header.
 #[derive(Debug)]
 pub(super) struct Signed {
     /// The header's `typ`.
@@ -17,7 +17,7 @@ pub(super) struct Signed {
     pub(super) payload: Vec<u8>,
 }
 
-/// Signs `payload` as a JWT; `None` when the key cannot.
+/// Signs `payload` as a JWT; `None` if the key cannot sign.
 pub(super) fn sign(key: &SigningKey, payload: &[u8]) -> Option<String> {
     let header = format!(
         r#"{{"alg":"{}","kid":{},"typ":"JWT"}}"#,
@@ -33,8 +33,8 @@ pub(super) fn sign(key: &SigningKey, payload: &[u8]) -> Option<String> {
     Some(token)
 }
 
-/// Takes `token` apart and proves its signature with the key that its `kid` names. The header's `alg` decides nothing: it
-/// must be that of the key.
+/// Parses `token` and verifies its signature with the key that its `kid` names. The algorithm
+/// follows from the key; the header's `alg` must be the same.
 pub(super) fn verify(keys: &SigningKeys, token: &str) -> Result<Signed, TokenFault> {
     let parts = Parts::split(token)?;
     let header = json::object(&parts.header)
@@ -54,13 +54,13 @@ pub(super) fn verify(keys: &SigningKeys, token: &str) -> Result<Signed, TokenFau
     })
 }
 
-/// The decoded parts of a signature. Nothing is proven.
+/// The decoded parts of a token. The signature is not verified.
 pub(super) struct Parts<'a> {
-    /// JSON, if all is well.
+    /// JSON, if the token is well-formed.
     pub(super) header: Vec<u8>,
     pub(super) payload: Vec<u8>,
     signature: Vec<u8>,
-    /// What the signature covers.
+    /// The text that the signature covers.
     signed: &'a str,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Parts<'a> {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::InvalidFormat)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::InvalidFormat)?;
-        // A further dot is no character of base64url, so there are exactly three parts.
+        // A fourth part would leave a dot in the payload, which `decode` refuses.
         Ok(Self {
             header: decode(header)?,
             payload: decode(payload)?,
@@ -81,15 +81,15 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The library refuses padding, other alphabets and bits that encode nothing.
+/// Decodes canonical base64url: without padding, other alphabets or unused bits that are set.
 fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
     URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| TokenFault::InvalidFormat)
 }
 
-/// The whole header: a member besides these (`crit`, `b64`, `jwk`, `jku`, `x5u`, `x5c`, `zip`…) would change how the token is
-/// to be read or name a key of its own choice, so it is refused.
+/// The whole header. A header with other members is refused: `crit`, `b64`, `zip`… would change how
+/// the token is read, and `jwk`, `jku`, `x5u`, `x5c`… would let the token choose its key.
 pub(super) struct Header {
     alg: String,
     kid: String,

@@ -1,4 +1,5 @@
-//! Derived tokens as JSON Web Tokens (RFC 7519), signed with Ed25519 (RFC 8037) or RS256 (RFC 7518 §3.3).
+//! Derived tokens as JSON Web Tokens (RFC 7519), signed with Ed25519 (RFC 8037) or RS256 (RFC 7518
+//! §3.3).
 
 use serde_json::{Map, Value};
 
@@ -6,17 +7,18 @@ use crate::token::jwk::{SigningKey, SigningKeys};
 use crate::token::jws::{self, Header, Parts};
 use crate::token::{Claims, MintError, TokenFault, TokenType, json, within_bounds};
 
-/// The token that says `claims`, signed with `key`; its header holds `alg`, `kid` and `typ`.
+/// Makes a token with `claims`, signed with `key`. Its header contains `alg`, `kid` and `typ`.
 ///
 /// # Errors
-/// See [`MintError`].
+/// The claims exceed a limit, the metadata is damaged, or the key cannot sign.
 pub fn sign(key: &SigningKey, claims: &Claims) -> Result<String, MintError> {
     let payload = claims.to_json(TokenType::Jwt)?;
     let token = jws::sign(key, payload.as_bytes()).ok_or(MintError::Key)?;
     within_bounds(token)
 }
 
-/// The claims of `token`, whose signature is proven with one of `keys`. [`Claims::check`] is still to be asked.
+/// Verifies the signature of `token` with one of `keys` and returns its claims. The caller must
+/// check them with [`Claims::check`].
 ///
 /// # Errors
 /// [`TokenFault::InvalidFormat`], [`TokenFault::UnknownKey`] or [`TokenFault::SignatureInvalid`].
@@ -26,14 +28,15 @@ pub fn verify(keys: &SigningKeys, token: &str) -> Result<Claims, TokenFault> {
 }
 
 fn claims(media_type: Option<&str>, payload: &[u8]) -> Result<Claims, TokenFault> {
-    // Keys may sign other kinds of tokens elsewhere; the type keeps those out (RFC 8725 §3.11).
+    // Other systems may sign other kinds of tokens with these keys. The type excludes those (RFC
+    // 8725 §3.11).
     if media_type != Some("JWT") {
         return Err(TokenFault::InvalidFormat);
     }
     Claims::from_json(payload, TokenType::Jwt)
 }
 
-/// A text of the shape of a JWT, whoever made it, for people to look at. Nothing is proven.
+/// A JWT of any issuer, parsed for people to read. Its signature is not verified.
 #[derive(Clone, Debug)]
 pub struct Jwt {
     header: Map<String, Value>,
@@ -42,10 +45,11 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Takes `token` apart.
+    /// Parses `token`.
     ///
     /// # Errors
-    /// [`TokenFault::InvalidFormat`] unless it is three parts of base64url, the first two JSON objects with unique names.
+    /// [`TokenFault::InvalidFormat`] unless it consists of three base64url parts, the first two of
+    /// which are JSON objects with unique names.
     pub fn parse(token: &str) -> Result<Self, TokenFault> {
         let parts = Parts::split(token)?;
         let object = |text: &[u8]| json::object(text).ok_or(TokenFault::InvalidFormat);
@@ -62,16 +66,17 @@ impl Jwt {
         &self.header
     }
 
-    /// All claims, whatever they are.
+    /// The members of the payload.
     #[must_use]
     pub fn payload(&self) -> &Map<String, Value> {
         &self.payload
     }
 
-    /// The claims of a derived token. Proves nothing.
+    /// The claims of a derived token. Verifies no signature.
     ///
     /// # Errors
-    /// [`TokenFault::InvalidFormat`] when [`verify`] would refuse header or claims whatever the signature is.
+    /// [`TokenFault::InvalidFormat`] if [`verify`] would refuse the header or the claims even with
+    /// a valid signature.
     pub fn unverified_claims(&self) -> Result<Claims, TokenFault> {
         let header = Header::take(self.header.clone()).ok_or(TokenFault::InvalidFormat)?;
         claims(header.typ.as_deref(), &self.payload_text)
@@ -105,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_verification_refuses_whatever_the_signature_is_has_no_claims() {
+    fn unverified_claims_are_refused_like_verified_ones() {
         let claims = sample().to_json(TokenType::Jwt).unwrap();
         let good = r#"{"alg":"EdDSA","kid":"k","typ":"JWT"}"#;
         let read = |header: &str, payload: &str| {

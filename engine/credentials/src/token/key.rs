@@ -1,4 +1,5 @@
-//! The two kinds of keys that sign derived tokens: Ed25519 (RFC 8032) and RSA with PKCS #1 v1.5 and SHA-256 (RFC 8017 §8.2).
+//! The two kinds of keys that sign derived tokens: Ed25519 (RFC 8032) and RSA with PKCS #1 v1.5 and
+//! SHA-256 (RFC 8017 §8.2).
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
 
-/// How a key signs. It follows from the type of the key, never from a token.
+/// A signature algorithm. It follows from the type of the key, never from a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Ed25519 (RFC 8037).
@@ -27,15 +28,15 @@ impl Algorithm {
     }
 }
 
-/// Verifies.
+/// A key that verifies.
 pub(super) enum PublicKey {
     Ed25519(ed25519_dalek::VerifyingKey),
     Rsa(PublicKeyComponents<Vec<u8>>),
 }
 
 impl PublicKey {
-    /// An Ed25519 key; `None` for bytes that are no point and for points of low order, under which one signature fits
-    /// nearly every message.
+    /// An Ed25519 key. `None` for bytes that are not a point, and for points of low order, with
+    /// which one signature is valid for nearly every message.
     pub(super) fn ed25519(point: &[u8; 32]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(point).ok()?;
         (!key.is_weak()).then_some(Self::Ed25519(key))
@@ -48,8 +49,8 @@ impl PublicKey {
         }
     }
 
-    /// Whether `signature` was made over `message`. Of Ed25519 the strict form: canonical encodings and no part of low
-    /// order, so that a signature has one spelling.
+    /// Whether `signature` is valid for `message`. Ed25519 is verified strictly: encodings must be
+    /// canonical and points not of low order, so that a signature has one spelling.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
@@ -61,7 +62,7 @@ impl PublicKey {
     }
 }
 
-/// Signs.
+/// A key that signs.
 pub(super) enum PrivateKey {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     Rsa(Box<RsaKeyPair>),
@@ -73,8 +74,8 @@ impl PrivateKey {
         Self::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(seed)))
     }
 
-    /// An RSA key of two primes; `None` when its numbers do not belong together. That some of them do not shows only in
-    /// a signature, which is why one is made here.
+    /// An RSA key of two primes; `None` if its numbers contradict each other. Some contradictions
+    /// show only when the key signs, so this makes one signature.
     pub(super) fn rsa<N: AsRef<[u8]>>(numbers: &KeyPairComponents<N, N>) -> Option<Self> {
         let pair = RsaKeyPair::from_components(numbers).ok()?;
         let key = Self::Rsa(Box::new(pair));
@@ -88,7 +89,7 @@ impl PrivateKey {
         }
     }
 
-    /// The signature over `message`; `None` when a key proves to be inconsistent after all.
+    /// Signs `message`; `None` if the numbers of an RSA key contradict each other.
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Ed25519(key) => Some(key.sign(message).to_vec()),

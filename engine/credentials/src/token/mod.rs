@@ -1,13 +1,16 @@
-//! Derived tokens: short-lived children of an API key that carry a part of its authority in themselves.
+//! Derived tokens: short-lived credentials that contain a part of the authority of an API key.
 //!
-//! Formats and cryptography only, as functions of their arguments: no clock, no storage, no settings. Whether the parent is
-//! still in force, whether the client's address and the audience fit, is for the caller to ask.
+//! Formats and cryptography only, as pure functions: no clock, no storage, no settings. The caller
+//! checks whether the parent key is still valid and whether the client's address and the audience
+//! are allowed.
 //!
-//! What holds for both formats:
-//! 1. Nothing of a token is believed before its signature is proven, and how it is proven follows from the key alone.
-//! 2. A token has one spelling: trailing bytes, padding, unused bits, duplicate names and overlong numbers are refused.
-//! 3. What a token can cost is bounded before it is looked at: [`CREDENTIAL_BYTES`] and the bounds named `TOKEN_…` and
-//!    `MACAROON_…` in [`crate::limits`].
+//! Guarantees of both formats:
+//! 1. No claim is trusted before the signature is verified. The algorithm follows from the key
+//!    alone.
+//! 2. A token has one spelling: trailing bytes, padding, unused bits, duplicate names and overlong
+//!    numbers are refused.
+//! 3. The cost of a token is limited before it is parsed: by [`CREDENTIAL_BYTES`] and the limits
+//!    named `TOKEN_…` and `MACAROON_…` in [`talos_model::limits`].
 
 pub mod claims;
 mod claims_json;
@@ -32,38 +35,39 @@ pub use macaroon::{Macaroon, Narrowing, RootKeys};
 use talos_model::Refusal;
 use talos_model::limits::CREDENTIAL_BYTES;
 
-/// Why a token is refused. The text is for logs; clients get the [`Refusal`].
+/// Why a token is refused. The message is for logs; clients get the [`Refusal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// Not a token, or not one that this system writes.
+    /// Not a token, or not one in the form that this system writes.
     #[error("the token is malformed")]
     InvalidFormat,
     /// It names a signing key that is not configured.
     #[error("the token names an unknown signing key")]
     UnknownKey,
-    /// The signature was not made with the key over these bytes.
+    /// The signature is wrong.
     #[error("the signature of the token does not fit")]
     SignatureInvalid,
-    /// A caveat that is unknown, malformed, for a third party, or that would widen what the macaroon allows.
+    /// A caveat is unknown, malformed, for a third party, or would widen what the macaroon allows.
     #[error("a caveat of the macaroon is refused")]
     CaveatRefused,
-    /// Its time has passed.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// Its time has not come.
+    /// The token is not valid yet.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// Somebody else issued it.
+    /// The issuer is not accepted.
     #[error("the token is of another issuer")]
     ForeignIssuer,
-    /// It belongs to another tenant.
+    /// The token belongs to another tenant.
     #[error("the token is of another tenant")]
     ForeignTenant,
 }
 
 impl TokenFault {
-    /// What a client is told. A token of another tenant or issuer is one that does not exist; for a token whose time has
-    /// not come there is no code of its own, and `Expired` says the nearest: outside of its time.
+    /// What the client sees. A token of another tenant or issuer looks as if it did not exist.
+    /// There is no code for a token that is not valid yet; `Expired` comes nearest, because both
+    /// are outside of the validity period.
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
@@ -78,32 +82,32 @@ impl TokenFault {
 /// Why a token could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// For the caller: fewer or shorter claims, scopes or caveats.
+    /// The token is too long. The caller must use fewer or shorter claims, scopes or caveats.
     #[error("the token would have {bytes} bytes; at most {CREDENTIAL_BYTES} are allowed")]
     TooLong {
-        /// Bytes of the token with its prefix.
+        /// The length of the token with its prefix, in bytes.
         bytes: usize,
     },
-    /// For the caller: a macaroon takes only so many caveats, or the claims exceed a bound of theirs.
+    /// There are too many caveats, or the claims exceed a limit. The caller must use fewer.
     #[error(
         "the token would not be accepted: too many caveats, scopes, addresses or audiences, or a time beyond the year 9999"
     )]
     BeyondBounds,
-    /// For the caller: a caveat must narrow what the macaroon allows, and say something.
+    /// The caveat is empty or would widen what the macaroon allows. The caller must change it.
     #[error("the caveat does not narrow what the macaroon allows")]
     NotNarrowing,
-    /// For the caller: what is to be narrowed is not a macaroon.
+    /// The caller's token is not a macaroon.
     #[error("not a macaroon of this system")]
     NotAMacaroon,
-    /// For the operator: the record of the key is damaged.
+    /// The record of the key is damaged. An operator must act.
     #[error("the metadata of the key is not a JSON object")]
     Metadata,
-    /// For the operator: the signing key did not sign.
+    /// The signing key did not sign. An operator must act.
     #[error("the signing key cannot sign")]
     Key,
 }
 
-/// The finished text, unless it is too long to be accepted again.
+/// Returns `token`, unless it is longer than a credential may be.
 fn within_bounds(token: String) -> Result<String, MintError> {
     match token.len() {
         0..=CREDENTIAL_BYTES => Ok(token),

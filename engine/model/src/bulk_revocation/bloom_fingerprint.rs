@@ -1,4 +1,5 @@
-//! What is known of a record in eight bytes, for comparing it with bulk revocations without reading it.
+//! A fingerprint of a record in eight bytes, to compare it with bulk revocations without reading
+//! it.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -10,13 +11,13 @@ const PREFIX: u64 = 2;
 const SCOPE: u64 = 3;
 const METADATA: u64 = 4;
 
-/// A Bloom filter of a record's actor, prefix and scopes, and of whether it has metadata: three bits for each. It may say that
-/// something is there that is not, which costs a read, and never the contrary.
+/// A Bloom filter over a record's actor, prefix and scopes, and over whether it has metadata, with
+/// three bits for each. A false positive costs a read of the record. There are no false negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BloomFingerprint(u64);
 
 impl BloomFingerprint {
-    /// Those of a record.
+    /// The fingerprint of a record.
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let prefix = record.prefix.as_deref().map(|prefix| bits(PREFIX, prefix));
@@ -27,7 +28,7 @@ impl BloomFingerprint {
         Self(others.fold(actor, |all, bits| all | bits))
     }
 
-    /// Those that a record must have.
+    /// The bits that the fingerprint of every matching record contains.
     #[must_use]
     pub fn wanted(matcher: &Matcher) -> Self {
         let of = |kind, text: &Option<String>| text.as_deref().map(|text| bits(kind, text));
@@ -41,7 +42,7 @@ impl BloomFingerprint {
         Self(wanted.into_iter().flatten().fold(0, |all, bits| all | bits))
     }
 
-    /// Whether a record of these traits may have all of `wanted`.
+    /// Whether a record with this fingerprint may match a matcher with the bits `wanted`.
     #[must_use]
     pub fn may_have(self, wanted: Self) -> bool {
         self.0 & wanted.0 == wanted.0
@@ -61,7 +62,7 @@ mod tests {
     use crate::bulk_revocation::samples::record;
 
     #[test]
-    fn most_other_records_are_told_apart() {
+    fn most_other_records_are_distinguished() {
         let fingerprint = BloomFingerprint::of(&record(1));
         let other = |actor: u64| Matcher {
             actor_id: Some(format!("actor-{actor}")),

@@ -1,18 +1,22 @@
-//! Bulk revocations: one change that ends many keys at once.
+//! Bulk revocations: one change that revokes many keys at once.
 //!
-//! A bulk revocation is in force from the moment at which its change is durable and published, on every node that takes the change. The
-//! records on disk follow later, a few at a time ([`catch_up`]); until then a record is never shown as it is on disk, but as the
-//! bulk revocations in force make it ([`BulkRevocations::apply`]). When all records have followed, another change takes the bulk revocation away.
+//! A bulk revocation is in force as soon as its change is durable and published, on every node that
+//! applies the change. The records on disk are rewritten later, a few at a time (the engine's
+//! `catch_up.rs`). Until then every reader applies the bulk revocations in force to
+//! a record before it shows it ([`BulkRevocations::apply`]). When all records are rewritten,
+//! another change completes the bulk revocation, which is then no longer in force.
 //!
 //! Guarantees:
-//! - A bulk revocation ends a record only if the last change of that record came before the bulk revocation. What was created, or rotated to, later is
-//!   not hit; and a command about a key that a bulk revocation has ended writes the end of the key first (`commit/stage.rs`), so that the end
-//!   is not lost by a later change.
-//! - Who reads a record takes the bulk revocations *before* the read. A record that was read under older bulk revocations may be kept in a cell, with a
-//!   note up to which bulk revocation it was compared; whoever finds it there under newer bulk revocations reads again, unless none of them can concern
-//!   it ([`BulkRevocations::concern`]).
-//! - The end that is shown before the record has followed is the one that the record shows afterwards: reason, words and time
-//!   are those of the bulk revocation.
+//! - A bulk revocation revokes a key only if the last change of its record came before the bulk
+//!   revocation. Keys that are created later, also by a rotation, are not affected. A command on a
+//!   key that a bulk revocation has revoked writes that revocation to the record first (the
+//!   engine's `commit/stage.rs`), so that the later change does not undo it.
+//! - A reader takes the bulk revocations *before* it reads the record. A cell may keep a record
+//!   that was read under older bulk revocations, together with the newest one that it was compared
+//!   with. A verification that finds it there under newer ones reads the record again, unless none
+//!   of them can match it ([`BulkRevocations::concern`]).
+//! - A key shows the same revocation before and after its record is rewritten: reason, description
+//!   and time of the bulk revocation.
 
 mod bloom_fingerprint;
 mod revocation;
@@ -27,13 +31,14 @@ pub use revocation::{BulkRevocation, Matcher};
 use crate::ids::{Sequence, TenantId};
 use crate::record::Record;
 
-/// The bulk revocations that are in force at one moment, and how far their history has come.
+/// The bulk revocations that are in force at one moment, and the newest one that was ever in force.
 #[derive(Clone, Debug, Default)]
 pub struct BulkRevocations {
-    /// The newest bulk revocation that there ever was since the engine was opened or copied, in force or not. Never falls, so that what was
-    /// compared with more bulk revocations always counts as newer.
+    /// The newest bulk revocation, in force or not, since the engine was opened or copied. Never
+    /// decreases, so that a record compared with more bulk revocations always counts as newer.
     newest: Sequence,
-    /// Oldest first; `None` when there are none, which a verification finds out without leaving its cache line.
+    /// Oldest first. `None` if there are none, so that a verification needs no other cache line to
+    /// find that out.
     in_force: Option<Arc<[InForce]>>,
 }
 
@@ -43,19 +48,20 @@ struct InForce {
     fingerprint: BloomFingerprint,
 }
 
-/// What a row knows of its record for [`BulkRevocations::concern`].
+/// What a cached key knows about its record, for [`BulkRevocations::concern`].
 #[derive(Clone, Copy, Debug)]
 pub struct KeyFacts {
-    /// The newest bulk revocation that the record was compared with, or its own last change if that is later.
+    /// The newest bulk revocation that the record was compared with, or its own last change if that
+    /// is later.
     pub compared: Sequence,
-    /// When it was created, in milliseconds since 1970.
+    /// When the record was created, in milliseconds since 1970.
     pub create_ms: i64,
-    /// What else bulk revocations ask for.
+    /// The other properties that bulk revocations match.
     pub fingerprint: BloomFingerprint,
 }
 
 impl BulkRevocations {
-    /// These, in any order.
+    /// Puts these into force; they may be in any order.
     #[must_use]
     pub fn new(mut bulk_revocations: Vec<BulkRevocation>) -> Self {
         let mut all = Self::default();
@@ -66,7 +72,7 @@ impl BulkRevocations {
         all
     }
 
-    /// These and one more, which is newer than all of them.
+    /// A copy with one more, which must be newer than all of them.
     #[must_use]
     pub fn with(&self, bulk_revocation: BulkRevocation) -> Self {
         let newest = bulk_revocation.position.sequence;
@@ -81,7 +87,7 @@ impl BulkRevocations {
         }
     }
 
-    /// These without one.
+    /// A copy without this one.
     #[must_use]
     pub fn without(&self, bulk_revocation: &BulkRevocation) -> Self {
         let others = self
@@ -95,20 +101,21 @@ impl BulkRevocations {
         }
     }
 
-    /// See [`BulkRevocations`].
+    /// The newest bulk revocation, in force or not, since the engine was opened or copied.
     #[must_use]
     pub fn newest(&self) -> Sequence {
         self.newest
     }
 
-    /// Whether none is in force. A verification from memory asks this first, and no more if it is true.
+    /// Whether none is in force. A verification from memory checks this first and, if true, nothing
+    /// else.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.in_force.is_none()
     }
 
-    /// How many are in force.
+    /// The number of bulk revocations in force.
     #[must_use]
     pub fn len(&self) -> usize {
         self.in_force().len()
@@ -119,14 +126,14 @@ impl BulkRevocations {
         self.in_force().iter().map(|known| &known.bulk_revocation)
     }
 
-    /// The bulk revocation that ends this record: the first, should there be several.
+    /// The bulk revocation that revokes this key: the oldest, if there are several.
     #[must_use]
     pub fn ending(&self, record: &Record) -> Option<&Arc<BulkRevocation>> {
         self.iter()
             .find(|bulk_revocation| bulk_revocation.ends(record))
     }
 
-    /// The record as it is to be shown.
+    /// The record with the bulk revocations in force applied.
     #[must_use]
     pub fn apply(&self, record: Record) -> Record {
         match self.ending(&record) {
@@ -135,14 +142,15 @@ impl BulkRevocations {
         }
     }
 
-    /// Whether any of them is about keys of this tenant.
+    /// Whether any of them revokes keys of this tenant.
     #[must_use]
     pub fn concern_tenant(&self, tenant: TenantId) -> bool {
         self.iter()
             .any(|bulk_revocation| bulk_revocation.tenant == tenant)
     }
 
-    /// Whether one of them may end a record of which no more is known than this, so that it has to be read again.
+    /// Whether one of them may revoke the key with these facts, so that its record must be read
+    /// again.
     #[must_use]
     pub fn concern(&self, tenant: TenantId, facts: &KeyFacts) -> bool {
         self.in_force().iter().any(
@@ -187,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bulk_revocation_ends_it_also_concerns() {
+    fn a_bulk_revocation_concerns_every_key_that_it_revokes() {
         for (matcher, holds) in conditions() {
             let bulk_revocations = BulkRevocations::new(vec![bulk_revocation(5, matcher.clone())]);
             let concerned = bulk_revocations.concern(TenantId::SINGLE, &facts(&record(1), 1));

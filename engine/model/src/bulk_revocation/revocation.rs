@@ -1,4 +1,4 @@
-//! One bulk revocation: which keys it ends, and as what.
+//! One bulk revocation and the matcher that selects its keys.
 
 use std::collections::HashMap;
 
@@ -9,30 +9,30 @@ use crate::clock::UnixMillis;
 use crate::ids::{Position, TenantId};
 use crate::record::{Record, Revocation, RevocationReason};
 
-/// What keys have in common. All that is given must hold.
+/// The conditions of a bulk revocation. A key must meet all that are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
     /// Keys of this actor.
     pub actor_id: Option<String>,
-    /// Issued keys whose credentials begin with this prefix and an underscore. What a record does not know never holds: keys
-    /// that were issued before records knew their prefix have none, nor have imported keys.
+    /// Issued keys whose credentials begin with this prefix and an underscore. Records without a
+    /// prefix never match: imported keys, and keys issued before records contained the prefix.
     pub prefix: Option<String>,
     /// Keys that were created before this instant.
     pub created_before: Option<UnixMillis>,
     /// Keys that have this scope.
     pub scope: Option<String>,
-    /// Keys whose metadata has all of these members, with these texts as values.
+    /// Keys whose metadata contains all of these members, with these strings as values.
     pub metadata: Vec<(String, String)>,
 }
 
 impl Matcher {
-    /// Whether nothing is given, so that every key would match.
+    /// Whether no condition is given, so that every key would match.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a record has what is given.
+    /// Whether a record meets all conditions.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
@@ -49,7 +49,7 @@ impl Matcher {
     }
 }
 
-/// Whether the object `metadata` has all of `wanted` at its top.
+/// Whether the JSON object `metadata` has all of `wanted` as members at its top level.
 fn has_members(metadata: &str, wanted: &[(String, String)]) -> bool {
     if wanted.is_empty() {
         return true;
@@ -65,24 +65,24 @@ fn has_members(metadata: &str, wanted: &[(String, String)]) -> bool {
     wanted.iter().all(is_there)
 }
 
-/// The decision that keys with something in common have ended: those that existed when it was taken and have not changed
-/// since.
+/// The decision to revoke all keys that match: those that existed at that moment and have not
+/// changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkRevocation {
-    /// Its name.
+    /// Its id.
     pub id: Uuid,
-    /// Whose keys it ends.
+    /// The tenant whose keys it revokes.
     pub tenant: TenantId,
-    /// The change that it is.
+    /// The position of the change that put it into force.
     pub position: Position,
-    /// Which of them.
+    /// Which keys it revokes.
     pub matcher: Matcher,
-    /// Why, in which words, and when.
+    /// The reason, the description and the time.
     pub revocation: Revocation,
 }
 
 impl BulkRevocation {
-    /// Whether this bulk revocation ends the key, as far as nothing ended it before.
+    /// Whether it revokes this key. False for a key that is revoked already.
     #[must_use]
     pub fn ends(&self, record: &Record) -> bool {
         record.revocation.is_none()
@@ -91,7 +91,8 @@ impl BulkRevocation {
             && self.matcher.matches(record)
     }
 
-    /// What the bulk revocation makes of a record that it ends. The sequence stays: the record on disk is the old one.
+    /// The record with this revocation. The sequence stays, because the record on disk has not
+    /// changed.
     #[must_use]
     pub fn end(&self, record: Record) -> Record {
         Record {
@@ -101,7 +102,7 @@ impl BulkRevocation {
         }
     }
 
-    /// Whether a record says that the bulk revocation has ended it.
+    /// Whether the record on disk contains this revocation.
     #[must_use]
     pub fn has_ended(&self, record: &Record) -> bool {
         record.sequence > self.position.sequence
@@ -110,7 +111,7 @@ impl BulkRevocation {
             && self.matcher.matches(record)
     }
 
-    /// Why it ends keys.
+    /// The reason for the revocation.
     #[must_use]
     pub fn reason(&self) -> RevocationReason {
         self.revocation.reason
@@ -168,7 +169,7 @@ pub mod tests {
         }
     }
 
-    /// Each condition alone, met and not met.
+    /// Each condition alone, with whether `record` meets it.
     pub fn conditions() -> Vec<(Matcher, bool)> {
         let with = |change: fn(&mut Matcher, &str), text| {
             let mut matcher = Matcher::default();
@@ -229,7 +230,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_a_record_does_not_know_does_not_match() {
+    fn absent_fields_do_not_match() {
         let mut bare = record(1);
         (bare.prefix, bare.metadata) = (None, String::new());
         bare.scopes.clear();
@@ -241,7 +242,7 @@ pub mod tests {
     }
 
     #[test]
-    fn only_keys_of_its_past_and_its_tenant_end() {
+    fn only_older_keys_of_the_same_tenant_are_revoked() {
         let bulk_revocation = bulk_revocation(7, Matcher::default());
         assert!(bulk_revocation.ends(&record(6)));
         assert!(!bulk_revocation.ends(&record(7)));

@@ -1,4 +1,4 @@
-//! Commands about keys that a bulk revocation has ended, before their records have followed.
+//! Commands on keys that a bulk revocation has revoked, before their records are rewritten.
 
 use talos_credentials::imported_key_id;
 use talos_model::{DeleteKey, FieldChanges, ImportKey, Rejection, RotateKey, UpdateKey};
@@ -25,12 +25,12 @@ fn rejected<T: std::fmt::Debug>(outcome: Result<T, CommandError>) -> Rejection {
     }
 }
 
-/// Whatever follows the bulk revocation first: a command, or the thread that has records follow.
+/// Tested with both orders: a command or the catch-up thread rewrites the record first.
 #[test]
 fn no_command_brings_a_key_back() {
     for goes_first in ["a command", "the thread"] {
         let scratch = tempfile::tempdir().unwrap();
-        let engine = held(scratch.path());
+        let engine = paused(scratch.path());
         let keys: Vec<_> = (0..3).map(|_| made(&engine, "leaver", "read")).collect();
         for (_, credential) in &keys {
             cache(&engine, credential);
@@ -43,7 +43,7 @@ fn no_command_brings_a_key_back() {
         import().expect("an imported key");
         let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
         if goes_first == "the thread" {
-            engine.follow();
+            engine.finish_catch_up();
         }
         let updated = match submit(&engine, rename(keys[0].0)).expect("an update") {
             Outcome::Updated { record } => record,
@@ -78,11 +78,11 @@ fn no_command_brings_a_key_back() {
         import().expect("a new key of the same name");
         assert_valid(&engine, RAW);
         assert_eq!(engine.store().live_keys(tenant), Ok(1), "{goes_first}");
-        engine.follow();
+        engine.finish_catch_up();
         assert_valid(&engine, RAW);
         assert_eq!(engine.store().live_keys(tenant), Ok(1), "{goes_first}");
         let revoked = get(&engine, keys[0].0).expect("a key");
-        assert_eq!(revoked, updated, "it had followed already");
+        assert_eq!(revoked, updated, "the record was rewritten already");
         drop(engine);
         let engine = open(scratch.path());
         for (_, credential) in &keys {
@@ -95,7 +95,7 @@ fn no_command_brings_a_key_back() {
 #[test]
 fn a_request_that_made_a_key_shows_it_as_ended() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let request = IssueKey {
         request_id: Some("once".to_owned()),
         ..key_of("leaver", "read")
@@ -110,11 +110,11 @@ fn a_request_that_made_a_key_shows_it_as_ended() {
 #[test]
 fn a_bulk_revocation_and_commands_share_a_write() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let (key_id, credential) = made(&engine, "leaver", "read");
     let (_, other) = made(&engine, "leaver", "read");
     let (sender, receiver) = channel();
-    // Queued together, they mostly come into one group; the order is the same in any case.
+    // Commands that are queued together mostly share a group. The order is the same in any case.
     let commands = [
         Command::Issue(key_of("leaver", "read")),
         decision(of_actor("leaver")),
@@ -135,7 +135,7 @@ fn a_bulk_revocation_and_commands_share_a_write() {
         assert_revoked(&engine, credential);
     }
     assert_valid(&engine, &secrets[1]);
-    engine.follow();
+    engine.finish_catch_up();
     assert_valid(&engine, &secrets[1]);
     assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(1));
 }

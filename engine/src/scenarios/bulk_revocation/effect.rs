@@ -1,4 +1,4 @@
-//! What a bulk revocation does to keys, before and after their records have followed.
+//! The effect of a bulk revocation on keys, before and after their records are rewritten.
 
 use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
 use talos_credentials::{DeriveToken, imported_key_id};
@@ -7,7 +7,7 @@ use talos_model::{Change, Event, ImportKey, Subject};
 use super::*;
 use crate::scenarios::model::files::copy_of_one_moment;
 
-/// The private key of RFC 8037 appendix A.1.
+/// The private key in RFC 8037 appendix A.1.
 const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 fn with_tokens(path: &Path, cache_bytes: usize) -> Options {
@@ -39,7 +39,7 @@ fn import(engine: &Engine, raw: &str, key: IssueKey) -> KeyId {
     key_id
 }
 
-/// The changes after a position, oldest first.
+/// The changes after a sequence, oldest first.
 fn changes_after(engine: &Engine, sequence: u64) -> Vec<Change> {
     let changes = engine.store().newest_changes().expect("the log");
     let changes = changes.map(|change| change.expect("a change"));
@@ -54,7 +54,7 @@ fn changes_after(engine: &Engine, sequence: u64) -> Vec<Change> {
 fn all_keys_end_at_once_cached_or_not() {
     for cache_bytes in [0, 1 << 20] {
         let scratch = tempfile::tempdir().unwrap();
-        let engine = HeldEngine::open(with_tokens(scratch.path(), cache_bytes));
+        let engine = PausedEngine::open(with_tokens(scratch.path(), cache_bytes));
         let (key_id, credential) = made(&engine, "leaver", "read");
         let (_, other) = made(&engine, "stayer", "read");
         let raw = "a-key-of-another-system";
@@ -64,8 +64,8 @@ fn all_keys_end_at_once_cached_or_not() {
         let (cold_id, cold) = made(&engine, "leaver", "read");
         for credential in [&credential, &other, raw, &tokens[0], &tokens[1]] {
             for _ in 0..2 {
-                let said = verify(&engine, credential, CacheMode::Use).0;
-                assert!(matches!(said, Said::Valid(_)), "{said:?}");
+                let verdict = verify(&engine, credential, CacheMode::Use).0;
+                assert!(matches!(verdict, OwnedVerdict::Valid(_)), "{verdict:?}");
             }
         }
         let live = engine.store().live_keys(TenantId::SINGLE);
@@ -88,7 +88,7 @@ fn all_keys_end_at_once_cached_or_not() {
         assert_valid(&engine, &late);
 
         let before = engine.committed().sequence.0;
-        engine.follow();
+        engine.finish_catch_up();
         assert_ended();
         assert_valid(&engine, &late);
         assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(2));
@@ -108,18 +108,18 @@ fn all_keys_end_at_once_cached_or_not() {
 #[test]
 fn keys_that_cannot_match_stay_in_their_cells() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let (_, other) = made(&engine, "stayer", "write");
     cache(&engine, &other);
     revoke_where(&engine, of_actor("leaver"));
-    let said = verify(&engine, &other, CacheMode::Use);
-    assert_eq!(said, (valid("a"), CacheStatus::Hit), "nothing was read");
+    let verdict = verify(&engine, &other, CacheMode::Use);
+    assert_eq!(verdict, (valid("a"), CacheStatus::Hit), "nothing was read");
 }
 
 #[test]
 fn every_condition_counts() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let tagged = IssueKey {
         metadata: r#"{"team":"a","n":1}"#.to_owned(),
         ..key_of("x", "deploy")
@@ -175,7 +175,7 @@ fn every_condition_counts() {
         Ok(0),
         "no more"
     );
-    engine.follow();
+    engine.finish_catch_up();
     assert_eq!(
         engine.count_ended(&bulk_revocation),
         Ok(1),
@@ -185,9 +185,9 @@ fn every_condition_counts() {
 }
 
 #[test]
-fn a_count_meets_every_key_once() {
+fn every_key_is_counted_once() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let many = crate::limits::BULK_REVOCATION_WALK_KEYS * 2 + 3;
     let names: Vec<_> = (0..many).map(|n| format!("raw key {n}")).collect();
     let imports = names.iter().map(|raw| ImportKey {
@@ -208,17 +208,17 @@ fn a_count_meets_every_key_once() {
     }
     let bulk_revocation = revoke_where(&engine, with_scope("s"));
     assert_eq!(engine.count_ended(&bulk_revocation), Ok(many as u64));
-    engine.follow();
+    engine.finish_catch_up();
     assert_eq!(engine.count_ended(&bulk_revocation), Ok(many as u64));
     assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(0));
     assert_eq!(engine.store().live_keys(elsewhere), Ok(1));
 }
 
 #[test]
-fn a_restart_goes_on_where_it_was() {
+fn records_are_rewritten_after_a_restart_too() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("first");
-    let engine = held(&path);
+    let engine = paused(&path);
     let (key_id, credential) = made(&engine, "leaver", "read");
     let (_, other) = made(&engine, "stayer", "read");
     let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
@@ -226,19 +226,22 @@ fn a_restart_goes_on_where_it_was() {
     copy_of_one_moment(&path, &crashed);
     drop(engine);
 
-    let engine = held(&crashed);
+    let engine = paused(&crashed);
     assert_eq!(engine.bulk_revocations_in_force(), 1);
     engine.warm_up().expect("a thread");
     engine.warm_up_thread().wait();
     let warm = verify(&engine, &credential, CacheMode::Use);
-    assert_eq!(warm, (Said::Refused(Refusal::Revoked), CacheStatus::Hit));
+    assert_eq!(
+        warm,
+        (OwnedVerdict::Refused(Refusal::Revoked), CacheStatus::Hit)
+    );
     assert_revoked(&engine, &credential);
     assert_eq!(
         get(&engine, key_id).unwrap().sequence.0,
         1,
         "on disk it is the old one"
     );
-    engine.follow();
+    engine.finish_catch_up();
     assert_revoked(&engine, &credential);
     assert_valid(&engine, &other);
     let shown = get(&engine, key_id).unwrap();
@@ -252,9 +255,9 @@ fn a_restart_goes_on_where_it_was() {
 }
 
 #[test]
-fn of_two_bulk_revocations_the_first_one_counts() {
+fn the_first_of_two_bulk_revocations_counts() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let (both, credential) = made(&engine, "leaver", "deploy");
     let (second, other) = made(&engine, "stayer", "deploy");
     let bulk_revocations = [
@@ -272,30 +275,30 @@ fn of_two_bulk_revocations_the_first_one_counts() {
         .each_ref()
         .map(|bulk_revocation| Some(bulk_revocation.revocation.clone()));
     assert_eq!(revocations(), of_bulk_revocations);
-    engine.follow();
+    engine.finish_catch_up();
     assert_eq!(revocations(), of_bulk_revocations);
     assert_revoked(&engine, &credential);
     assert_revoked(&engine, &other);
 }
 
 #[test]
-fn bulk_revocations_are_few_at_a_time() {
+fn the_number_of_bulk_revocations_in_force_is_limited() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     for _ in 0..crate::limits::BULK_REVOCATIONS {
         revoke_where(&engine, of_actor("nobody"));
     }
     let one_more = try_revoke_where(&engine, of_actor("nobody"));
     let too_many = CommandError::Rejected(talos_model::Rejection::TooManyBulkRevocations);
     assert_eq!(one_more, Err(too_many));
-    engine.follow();
+    engine.finish_catch_up();
     revoke_where(&engine, of_actor("nobody"));
 }
 
 #[test]
-fn a_log_that_says_another_thing_than_the_bulk_revocations_in_force_is_refused() {
+fn a_log_that_contradicts_the_bulk_revocations_in_force_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     made(&engine, "leaver", "read");
     let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
     let last = changes_after(&engine, 1).pop().expect("a change");

@@ -19,7 +19,7 @@ fn query(status: Option<Status>, actor_id: Option<&str>) -> ListQuery {
     }
 }
 
-/// The ids of all pages, in order; between two pages `then` happens.
+/// The ids of all pages, in order. Calls `then` between two pages.
 fn ids(engine: &Engine, mut query: ListQuery, then: impl Fn()) -> Vec<KeyId> {
     let mut ids = Vec::new();
     loop {
@@ -44,7 +44,8 @@ fn sorted(mut ids: Vec<KeyId>) -> Vec<KeyId> {
     ids
 }
 
-/// Active keys, keys that were revoked one by one, and keys that a bulk revocation ends, mixed.
+/// A mix of active keys, keys that were revoked one by one, and keys that a bulk revocation
+/// revokes.
 fn mixed(engine: &Engine) -> [Vec<KeyId>; 2] {
     let (mut ended, mut active) = (Vec::new(), Vec::new());
     for n in 0..30 {
@@ -65,7 +66,7 @@ fn mixed(engine: &Engine) -> [Vec<KeyId>; 2] {
 #[test]
 fn keys_are_listed_as_they_are_now() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     let [ended, active] = mixed(&engine);
     revoke_where(&engine, of_actor("leaver"));
     let listed = |status, actor| sorted(ids(&engine, query(status, actor), || ()));
@@ -86,24 +87,26 @@ fn keys_are_listed_as_they_are_now() {
         assert!(creations.is_sorted(), "in the order of creation");
     };
     shown();
-    engine.follow();
+    engine.finish_catch_up();
     shown();
 }
 
-/// A page token says a place that stays, whether records have followed or not.
+/// A page token stays valid when records are rewritten between two pages.
 #[test]
-fn pages_go_on_when_the_records_have_followed_between_them() {
+fn pages_continue_when_records_are_rewritten_between_them() {
     for (status, count) in [(Status::Revoked, 20), (Status::Active, 10)] {
         let scratch = tempfile::tempdir().unwrap();
-        let engine = held(scratch.path());
+        let engine = paused(scratch.path());
         mixed(&engine);
         revoke_where(&engine, of_actor("leaver"));
-        let found = ids(&engine, query(Some(status), None), || engine.follow());
+        let found = ids(&engine, query(Some(status), None), || {
+            engine.finish_catch_up();
+        });
         assert_eq!(found.len(), count, "{status:?}");
         assert_eq!(sorted(found.clone()).len(), count);
     }
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     mixed(&engine);
     let revoked = query(Some(Status::Revoked), None);
     let then = || {
@@ -118,11 +121,11 @@ fn pages_go_on_when_the_records_have_followed_between_them() {
     );
 }
 
-/// What has ended stands between the active keys in the index, and leaves no hole in a page.
+/// Revoked keys stand between active ones in the index, but leave no gaps in a page.
 #[test]
 fn a_page_is_as_full_as_it_can_be() {
     let scratch = tempfile::tempdir().unwrap();
-    let engine = held(scratch.path());
+    let engine = paused(scratch.path());
     for _ in 0..40 {
         made(&engine, "leaver", "read");
     }

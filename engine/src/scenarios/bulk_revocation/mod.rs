@@ -1,4 +1,4 @@
-//! Revocations of many keys: in force at once, then followed by the records one by one.
+//! Bulk revocations: in force at once, while the records are rewritten one by one.
 
 mod commands;
 mod effect;
@@ -20,22 +20,22 @@ use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
 
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
-/// Storage with nothing in memory, in which the thread that has records follow bulk revocations finds nothing to read before it is let go.
-struct Held {
+/// Storage with nothing in memory, whose reads block the catch-up thread until it is resumed.
+struct PausedCatchUp {
     reader: Arc<dyn RecordReader>,
-    let_go: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
 }
 
-impl Held {
+impl PausedCatchUp {
     fn wait(&self) {
         let is_catch_up = thread::current().name() == Some("talos-catch-up");
-        while is_catch_up && !self.let_go.load(Ordering::SeqCst) {
+        while is_catch_up && !self.resumed.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-impl RecordReader for Held {
+impl RecordReader for PausedCatchUp {
     fn in_memory(&self, key: &RecordKey) -> Result<InMemory, StorageError> {
         let is_there = self.reader.read(key)?.is_some();
         Ok(if is_there {
@@ -88,41 +88,41 @@ impl RecordReader for Held {
     }
 }
 
-/// An engine whose records follow bulk revocations only when they are told to.
-struct HeldEngine {
+/// An engine whose catch-up thread is paused: it rewrites no records until it is resumed.
+struct PausedEngine {
     engine: Option<Arc<Engine>>,
-    let_go: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
 }
 
-impl HeldEngine {
+impl PausedEngine {
     fn open(options: Options) -> Self {
-        let let_go = Arc::new(AtomicBool::new(false));
-        let held = Arc::clone(&let_go);
+        let resumed = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&resumed);
         let wrap = move |reader| {
-            Arc::new(Held {
+            Arc::new(PausedCatchUp {
                 reader,
-                let_go: held,
+                resumed: shared,
             }) as Arc<dyn RecordReader>
         };
         let engine = Engine::open_with(options, Mode::Primary, wrap, |journal| journal);
         Self {
             engine: Some(engine.expect("a database")),
-            let_go,
+            resumed,
         }
     }
 
-    fn let_go(&self) {
-        self.let_go.store(true, Ordering::SeqCst);
+    fn resume(&self) {
+        self.resumed.store(true, Ordering::SeqCst);
     }
 
-    /// Until the records have followed.
-    fn follow(&self) {
-        self.let_go();
+    /// Resumes the catch-up thread and waits until it has rewritten all records.
+    fn finish_catch_up(&self) {
+        self.resume();
         wait_for_records(self);
     }
 }
 
-impl Deref for HeldEngine {
+impl Deref for PausedEngine {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
@@ -130,18 +130,18 @@ impl Deref for HeldEngine {
     }
 }
 
-impl Drop for HeldEngine {
+impl Drop for PausedEngine {
     fn drop(&mut self) {
-        self.let_go();
+        self.resume();
         self.engine = None;
     }
 }
 
-fn held(path: &Path) -> HeldEngine {
-    HeldEngine::open(options(path))
+fn paused(path: &Path) -> PausedEngine {
+    PausedEngine::open(options(path))
 }
 
-/// Until no bulk revocation is in force any more.
+/// Waits until no bulk revocation is in force.
 fn wait_for_records(engine: &Engine) {
     while engine.bulk_revocations_in_force() > 0 {
         thread::sleep(Duration::from_millis(1));
@@ -179,7 +179,7 @@ fn try_revoke_where(engine: &Engine, matcher: Matcher) -> Result<BulkRevocation,
 }
 
 fn revoke_where(engine: &Engine, matcher: Matcher) -> BulkRevocation {
-    try_revoke_where(engine, matcher).expect("a rule")
+    try_revoke_where(engine, matcher).expect("a bulk revocation")
 }
 
 fn key_of(actor_id: &str, scope: &str) -> IssueKey {
@@ -190,7 +190,7 @@ fn key_of(actor_id: &str, scope: &str) -> IssueKey {
     }
 }
 
-/// A key of this actor and scope, and its credential.
+/// Issues a key with this actor and scope. Returns its id and credential.
 fn made(engine: &Engine, actor_id: &str, scope: &str) -> (KeyId, String) {
     let (record, secret) = issue(engine, key_of(actor_id, scope));
     (record.key_id, secret.expect("a credential"))
@@ -199,8 +199,8 @@ fn made(engine: &Engine, actor_id: &str, scope: &str) -> (KeyId, String) {
 #[track_caller]
 fn assert_revoked(engine: &Engine, credential: &str) {
     for mode in MODES {
-        let said = verify(engine, credential, mode).0;
-        assert_eq!(said, Said::Refused(Refusal::Revoked), "{mode:?}");
+        let verdict = verify(engine, credential, mode).0;
+        assert_eq!(verdict, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
     }
 }
 
@@ -211,7 +211,7 @@ fn assert_valid(engine: &Engine, credential: &str) {
     }
 }
 
-/// Puts the answer into a cell.
+/// Verifies the credential, so that its key is in a cell.
 #[track_caller]
 fn cache(engine: &Engine, credential: &str) {
     verify(engine, credential, CacheMode::Use);

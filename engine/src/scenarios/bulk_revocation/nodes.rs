@@ -12,18 +12,18 @@ use crate::scenarios::replication::{
 };
 
 struct Nodes {
-    primary: HeldEngine,
+    primary: PausedEngine,
     replica: Arc<Engine>,
     scratch: tempfile::TempDir,
 }
 
 fn nodes() -> Nodes {
     let scratch = tempfile::tempdir().expect("a directory");
-    let primary = held(&scratch.path().join("primary"));
+    let primary = paused(&scratch.path().join("primary"));
     let replica = open_replica(&scratch.path().join("replica"));
     replica
         .adopt(primary.standing().epochs)
-        .expect("an empty node follows anybody");
+        .expect("an empty node follows any primary");
     Nodes {
         primary,
         replica,
@@ -32,7 +32,7 @@ fn nodes() -> Nodes {
 }
 
 #[test]
-fn a_replica_refuses_what_it_was_told_to_refuse() {
+fn a_replica_enforces_bulk_revocations() {
     let nodes = nodes();
     let (key_id, credential) = made(&nodes.primary, "leaver", "read");
     let (_, other) = made(&nodes.primary, "stayer", "read");
@@ -49,7 +49,7 @@ fn a_replica_refuses_what_it_was_told_to_refuse() {
     assert_equal(&nodes.primary, &nodes.replica);
     assert_ne!(nodes.primary.state_hash().unwrap().bulk_revocations_hash, 0);
 
-    nodes.primary.follow();
+    nodes.primary.finish_catch_up();
     assert_revoked(&nodes.replica, &credential);
     feed(&nodes.primary, &nodes.replica);
     assert_eq!(nodes.replica.bulk_revocations_in_force(), 0);
@@ -60,7 +60,7 @@ fn a_replica_refuses_what_it_was_told_to_refuse() {
 }
 
 #[test]
-fn a_replica_that_is_restarted_still_refuses() {
+fn a_restarted_replica_still_enforces_bulk_revocations() {
     let nodes = nodes();
     let (_, credential) = made(&nodes.primary, "leaver", "read");
     revoke_where(&nodes.primary, of_actor("leaver"));
@@ -83,13 +83,13 @@ fn a_replica_that_is_restarted_still_refuses() {
 }
 
 #[test]
-fn whoever_is_promoted_goes_on() {
+fn a_promoted_node_completes_bulk_revocations() {
     let nodes = nodes();
     let (_, credential) = made(&nodes.primary, "leaver", "read");
     revoke_where(&nodes.primary, of_actor("leaver"));
     feed(&nodes.primary, &nodes.replica);
     nodes.primary.step_down().unwrap();
-    nodes.primary.let_go();
+    nodes.primary.resume();
     nodes.replica.promote(None).unwrap();
     wait_for_records(&nodes.replica);
     assert_revoked(&nodes.replica, &credential);
@@ -114,8 +114,9 @@ fn whoever_is_promoted_goes_on() {
 #[test]
 fn a_copy_holds_the_bulk_revocations_in_force() {
     let nodes = nodes();
-    // What the copied node held before is of another history: its bulk revocations, and how far they had come, say nothing.
-    let stranger = held(&nodes.scratch.path().join("stranger"));
+    // The node held another history before the copy. The bulk revocations of that history have no
+    // meaning in the copied one.
+    let stranger = paused(&nodes.scratch.path().join("stranger"));
     for _ in 0..20 {
         made(&stranger, "stayer", "read");
     }
@@ -145,7 +146,7 @@ fn a_copy_holds_the_bulk_revocations_in_force() {
         feed(&nodes.primary, copied);
         assert_revoked(copied, &stayer);
     }
-    nodes.primary.follow();
+    nodes.primary.finish_catch_up();
     for copied in [&*nodes.replica, &*stranger] {
         feed(&nodes.primary, copied);
         assert_equal(&nodes.primary, copied);
@@ -183,7 +184,7 @@ fn a_change_of_a_bulk_revocation_that_does_not_fit_is_refused() {
     moved.position.sequence = moved.position.sequence.next();
     assert!(crate::storage::decode_change(moved.position, &moved.bytes).is_err());
     let mut another_event = logged.clone();
-    // After the version and the time.
+    // The byte after the version and the time.
     another_event.bytes[9] = 0;
     let refused = nodes.replica.apply(vec![another_event]);
     assert!(
@@ -197,7 +198,7 @@ fn a_change_of_a_bulk_revocation_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_failed_write_puts_nothing_in_force_and_ends_what_follows() {
+fn a_failed_write_puts_no_bulk_revocation_in_force() {
     let scratch = tempfile::tempdir().unwrap();
     let fail = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fail);

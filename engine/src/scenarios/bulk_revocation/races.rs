@@ -1,11 +1,11 @@
-//! Bulk revocations and verifications at the same time.
+//! Races between bulk revocations and verifications.
 
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::scenarios::slow_read::{begin, gated};
 
-/// A read that began before the bulk revocation ends after it.
+/// A read starts before the bulk revocation and ends after it.
 #[test]
 fn a_slow_read_brings_no_key_back() {
     for mode in MODES {
@@ -15,25 +15,30 @@ fn a_slow_read_brings_no_key_back() {
         revoke_where(&gated.engine, of_actor("leaver"));
         gated.go_on.send(()).unwrap();
         let loaded = slow.recv().unwrap();
-        // It began before, so that either answer is right; what it leaves behind must not be.
-        gated.engine.finish(&query(&credential, mode), loaded, said);
+        // The read began before the revocation, so either answer is right. The cell must refuse the
+        // key.
+        gated
+            .engine
+            .finish(&query(&credential, mode), loaded, owned_verdict);
         for mode in MODES {
             gated.go_on.send(()).unwrap();
             let (after, _) = verify(&gated.engine, &credential, mode);
-            assert_eq!(after, Said::Refused(Refusal::Revoked), "{mode:?}");
+            assert_eq!(after, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
         }
     }
 }
 
-/// A read that began after the bulk revocation ends when the record has followed and the bulk revocation is gone.
+/// A read starts after the bulk revocation and ends when the record is rewritten and the bulk
+/// revocation is no longer in force.
 #[test]
-fn a_read_goes_by_the_bulk_revocations_that_were_in_force_when_it_began() {
+fn a_read_applies_the_bulk_revocations_in_force_when_it_began() {
     for mode in MODES {
         let scratch = tempfile::tempdir().unwrap();
-        let engine = held(scratch.path());
+        let engine = paused(scratch.path());
         let (_, credential) = made(&engine, "leaver", "read");
         revoke_where(&engine, of_actor("leaver"));
-        let VerifyStep::Pending(pending) = engine.verify(&query(&credential, mode), said) else {
+        let VerifyStep::Pending(pending) = engine.verify(&query(&credential, mode), owned_verdict)
+        else {
             panic!("nothing to read");
         };
         let (sender, receiver) = channel();
@@ -41,21 +46,23 @@ fn a_read_goes_by_the_bulk_revocations_that_were_in_force_when_it_began() {
             sender.send(loaded).expect("a receiver");
         });
         let loaded = receiver.recv().expect("the old record");
-        engine.follow();
-        let answer = engine.finish(&query(&credential, mode), loaded, said).0;
-        assert_eq!(answer, Said::Refused(Refusal::Revoked), "{mode:?}");
+        engine.finish_catch_up();
+        let answer = engine
+            .finish(&query(&credential, mode), loaded, owned_verdict)
+            .0;
+        assert_eq!(answer, OwnedVerdict::Refused(Refusal::Revoked), "{mode:?}");
         assert_revoked(&engine, &credential);
     }
 }
 
-/// Nobody who asks after the answer to a revocation gets a key accepted that it has ended, however cells, reads, records that follow
-/// and later changes interleave.
+/// Once a revocation is answered, no verification accepts a key that it revoked, however cells,
+/// reads, rewritten records and later changes interleave.
 #[test]
-fn who_asks_after_the_answer_is_refused() {
+fn verifications_after_the_answer_are_refused() {
     const ROUNDS: usize = 24;
     let scratch = tempfile::tempdir().unwrap();
     let engine = Engine::open(Options {
-        // Too few for all keys, so that cells come and go.
+        // Too few cells for all keys, so that keys are evicted.
         cache_bytes: 24 << 10,
         ..options(scratch.path())
     });
@@ -75,9 +82,9 @@ fn who_asks_after_the_answer_is_refused() {
                     for (round, keys) in rounds.iter().enumerate() {
                         for (_, credential) in keys {
                             let is_ended = ended.load(Ordering::SeqCst) > round;
-                            let said = verify(engine, credential, mode).0;
-                            let is_refused = said == Said::Refused(Refusal::Revoked);
-                            assert!(is_refused || !is_ended, "{round} {mode:?}: {said:?}");
+                            let verdict = verify(engine, credential, mode).0;
+                            let is_refused = verdict == OwnedVerdict::Refused(Refusal::Revoked);
+                            assert!(is_refused || !is_ended, "{round} {mode:?}: {verdict:?}");
                         }
                     }
                 }

@@ -1,4 +1,4 @@
-//! The comparison of everything that the engine shows with the model.
+//! Compares everything that the engine shows with the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,11 +26,11 @@ const ADDRESSES: [Option<&str>; 4] = [
     Some("2001:db8::1"),
 ];
 
-/// Compares everything, as it is at `now`.
+/// Compares everything at the time `now`.
 pub(super) fn everything(engine: &Engine, state: &State, now: UnixMillis, random: &mut Random) {
-    records_are_found(engine, state);
-    lists_are_complete(engine, state, now, random);
-    log_is_replayed(engine, state);
+    compare_records(engine, state);
+    compare_lists(engine, state, now, random);
+    compare_log(engine, state);
     for tenant in TENANTS {
         let live_keys = engine.store().live_keys(tenant).expect("a count");
         assert_eq!(live_keys, state.live_keys(tenant), "live keys of {tenant}");
@@ -42,15 +42,15 @@ pub(super) fn everything(engine: &Engine, state: &State, now: UnixMillis, random
         CacheMode::Use,
     ] {
         for held in &state.held {
-            verdict_is_right(engine, state, held, mode, now, random);
+            compare_verdict(engine, state, held, mode, now, random);
         }
     }
     for held in imported(state) {
-        verdict_is_right(engine, state, &held, CacheMode::Use, now, random);
+        compare_verdict(engine, state, &held, CacheMode::Use, now, random);
     }
 }
 
-/// Every raw key in every tenant, whether it is imported there or not.
+/// Every raw key in every tenant, imported there or not.
 pub(super) fn imported(_: &State) -> Vec<Held> {
     let both = TENANTS
         .into_iter()
@@ -64,16 +64,16 @@ pub(super) fn imported(_: &State) -> Vec<Held> {
     .collect()
 }
 
-fn records_are_found(engine: &Engine, state: &State) {
-    // Of those that are gone, the log still knows the ids.
+fn compare_records(engine: &Engine, state: &State) {
+    // The log still contains the ids of deleted keys.
     let ever: BTreeSet<_> = state.log.iter().filter_map(Entry::key).collect();
     for (tenant, key_id) in ever {
-        for asked in TENANTS {
-            let expected = (asked == tenant)
+        for queried in TENANTS {
+            let expected = (queried == tenant)
                 .then(|| state.records.get(&(tenant, key_id)).cloned())
                 .flatten();
-            // The same raw key has another id in another tenant, so an id is of one tenant only.
-            assert_eq!(get_of(engine, asked, key_id), expected);
+            // A raw key has different ids in different tenants, so an id exists in one tenant only.
+            assert_eq!(get_of(engine, queried, key_id), expected);
         }
     }
 }
@@ -87,7 +87,7 @@ fn get_of(engine: &Engine, tenant: TenantId, key_id: KeyId) -> Option<Record> {
     answer.expect("a readable record")
 }
 
-fn lists_are_complete(engine: &Engine, state: &State, now: UnixMillis, random: &mut Random) {
+fn compare_lists(engine: &Engine, state: &State, now: UnixMillis, random: &mut Random) {
     for tenant in TENANTS {
         for kind in [KeyKind::Issued, KeyKind::Imported] {
             for actor_id in [None]
@@ -102,14 +102,14 @@ fn lists_are_complete(engine: &Engine, state: &State, now: UnixMillis, random: &
                         actor_id: actor_id.map(str::to_owned),
                         status,
                     };
-                    list_is_complete(engine, state, &selection, now, random);
+                    compare_list(engine, state, &selection, now, random);
                 }
             }
         }
     }
 }
 
-fn list_is_complete(
+fn compare_list(
     engine: &Engine,
     state: &State,
     selection: &Selection,
@@ -128,7 +128,7 @@ fn list_is_complete(
                 .is_none_or(|wanted| wanted == status(record, now))
     };
     let mut expected: Vec<Record> = state.records.values().filter(wanted).cloned().collect();
-    // In the order of creation; those that are selected for not being revoked, in that of their expiry.
+    // In order of creation; selections that exclude revoked keys, in order of expiry.
     expected.sort_by_key(|record| {
         let expiry = match selection.status {
             Some(Status::Active | Status::Expired) => {
@@ -158,8 +158,8 @@ fn list_is_complete(
     assert_eq!(found, expected, "{selection:?} in pages of {limit}");
 }
 
-/// The log is the whole history, and ends at what the records say.
-fn log_is_replayed(engine: &Engine, state: &State) {
+/// The log is the whole history. Replaying it gives the records.
+fn compare_log(engine: &Engine, state: &State) {
     let changes = engine.store().newest_changes().expect("the log");
     let mut changes: Vec<_> = changes.map(|change| change.expect("a change")).collect();
     changes.reverse();
@@ -188,8 +188,8 @@ fn log_is_replayed(engine: &Engine, state: &State) {
     assert_eq!(replayed, state.records);
 }
 
-/// Asks about one credential and says what should be answered by looking at the model alone.
-pub(super) fn verdict_is_right(
+/// Verifies one credential and compares the answer with the one that the model gives.
+pub(super) fn compare_verdict(
     engine: &Engine,
     state: &State,
     held: &Held,
@@ -213,9 +213,9 @@ pub(super) fn verdict_is_right(
         cache: mode,
         now,
     };
-    let (said, _) = ask(engine, &query);
+    let (verdict, _) = verify_query(engine, &query);
     let expected = expected(state, held, &query);
-    assert_eq!(said, expected, "{held:?} {mode:?} {client_ip:?}");
+    assert_eq!(verdict, expected, "{held:?} {mode:?} {client_ip:?}");
 
     let elsewhere = Query {
         tenant: if held.tenant == TENANTS[0] {
@@ -227,18 +227,18 @@ pub(super) fn verdict_is_right(
     };
     if held.issue_time.is_some() {
         assert_eq!(
-            ask(engine, &elsewhere).0,
-            Said::Refused(Refusal::NotFound),
+            verify_query(engine, &elsewhere).0,
+            OwnedVerdict::Refused(Refusal::NotFound),
             "in another tenant"
         );
     }
 }
 
-fn expected(state: &State, held: &Held, query: &Query<'_>) -> Said {
+fn expected(state: &State, held: &Held, query: &Query<'_>) -> OwnedVerdict {
     let is_over_age = held.end_of_age().is_some_and(|end| query.now >= end);
     let record = match state.records.get(&(held.tenant, held.key_id)) {
         Some(record) if !is_over_age => record,
-        _ => return Said::Refused(Refusal::NotFound),
+        _ => return OwnedVerdict::Refused(Refusal::NotFound),
     };
     let is_inside = record.allowed_cidrs.is_empty()
         || query.client_ip.is_some_and(|address| {
@@ -248,12 +248,14 @@ fn expected(state: &State, held: &Held, query: &Query<'_>) -> Said {
                 .any(|block| block.contains(address))
         });
     match status(record, query.now) {
-        Status::Revoked => Said::Refused(Refusal::Revoked),
-        Status::Expired => Said::Refused(Refusal::Expired),
+        Status::Revoked => OwnedVerdict::Refused(Refusal::Revoked),
+        Status::Expired => OwnedVerdict::Refused(Refusal::Expired),
         Status::Active if !query.expected_audiences.is_empty() => {
-            Said::Refused(Refusal::AudienceMismatch)
+            OwnedVerdict::Refused(Refusal::AudienceMismatch)
         }
-        Status::Active if !is_inside => Said::Refused(Refusal::IpNotAllowed),
-        Status::Active => Said::Valid(String::from_utf8(render(record, "issuer")).expect("text")),
+        Status::Active if !is_inside => OwnedVerdict::Refused(Refusal::IpNotAllowed),
+        Status::Active => {
+            OwnedVerdict::Valid(String::from_utf8(render(record, "issuer")).expect("text"))
+        }
     }
 }

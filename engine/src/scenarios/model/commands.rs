@@ -1,4 +1,4 @@
-//! Random commands: any kind, about keys that exist, that no longer do, and that never did.
+//! Random commands of every kind, on keys that exist, that existed once, and that never existed.
 
 use talos_credentials::imported_key_id;
 use talos_model::cidr::Cidr;
@@ -14,18 +14,19 @@ pub(super) const TENANTS: [TenantId; 2] = [
     TenantId(uuid::Uuid::from_u128(0xffff_ffff)),
 ];
 pub(super) const ACTORS: [&str; 3] = ["a", "b", "a\0"];
-/// Keys of another system, few enough to meet again.
+/// The number of raw keys to import; small, so that they repeat.
 const RAW_KEYS: u64 = 8;
-/// Idempotency ids, few enough to meet again, too.
+/// The number of idempotency ids; small, so that they repeat.
 const REQUEST_IDS: u64 = 6;
 
-/// A generator with a seed (Marsaglia's xorshift64*), so that a failure repeats.
+/// A seeded generator (Marsaglia's xorshift64*), so that failures can be repeated.
 #[derive(Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        // Neighbouring seeds begin far apart, and none of them with the zero that the generator cannot leave.
+        // Adjacent seeds give distant states, and none gives zero, which the generator never
+        // leaves.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -37,7 +38,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
     }
 
-    /// True once in `times`.
+    /// True with a probability of 1 in `times`.
     pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -48,7 +49,7 @@ impl Random {
         items[usize::try_from(index).expect("a small number")].clone()
     }
 
-    /// `value`, or nothing as often.
+    /// `value` or `None`, equally often.
     fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.once_in(2).then(|| value(self))
     }
@@ -59,12 +60,12 @@ pub(super) fn raw_key(n: u64) -> String {
     format!("sk_live_{n}")
 }
 
-/// Every imported key that there can be.
+/// All raw keys that can be imported.
 pub(super) fn raw_keys() -> impl Iterator<Item = String> {
     (0..RAW_KEYS).map(raw_key)
 }
 
-/// Any command; `known` are the keys that were ever made.
+/// A random command; `known` are all keys that ever existed.
 pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
     match random.below(16) {
         0..=3 => Command::Issue(key(random)),
@@ -94,7 +95,7 @@ pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
             })
         }
         _ => {
-            // The layers above delete imported keys only.
+            // The layers above delete only imported keys.
             let (tenant, key_id) = target(random, known);
             let key_id = match key_id {
                 KeyId::Issued(_) => import(random).key_id,
@@ -105,8 +106,8 @@ pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
     }
 }
 
-/// Any revocation of many keys.
-pub(super) fn revocation_of_many(random: &mut Random, now: UnixMillis) -> RevokeWhere {
+/// A random bulk revocation.
+pub(super) fn revoke_many(random: &mut Random, now: UnixMillis) -> RevokeWhere {
     let (reason, description) = reason(random);
     let mut matcher = Matcher::default();
     match random.below(4) {
@@ -132,13 +133,13 @@ pub(super) fn revocation_of_many(random: &mut Random, now: UnixMillis) -> Revoke
     }
 }
 
-/// Mostly a key that was made once; now and then one of another tenant, or none.
+/// Mostly a key that existed once; sometimes an id of another tenant or an unknown one.
 fn target(random: &mut Random, known: &[(TenantId, KeyId)]) -> (TenantId, KeyId) {
     if known.is_empty() || random.once_in(12) {
         let id = uuid::Uuid::from_u128(u128::from(random.below(3)));
         return (random.one_of(&TENANTS), KeyId::Issued(id));
     }
-    // The latest ones are the most interesting.
+    // Prefer the latest ones.
     let recent = known.len().saturating_sub(6);
     let (tenant, key_id) = if random.once_in(2) {
         random.one_of(&known[recent..])
@@ -184,7 +185,7 @@ fn import(random: &mut Random) -> ImportKey {
 }
 
 fn rotation(random: &mut Random, known: &[(TenantId, KeyId)]) -> RotateKey {
-    // The layers above rotate issued keys only.
+    // The layers above rotate only issued keys.
     let issued: Vec<_> = known
         .iter()
         .filter(|(_, key_id)| matches!(key_id, KeyId::Issued(_)))
@@ -199,7 +200,7 @@ fn rotation(random: &mut Random, known: &[(TenantId, KeyId)]) -> RotateKey {
     }
 }
 
-/// Any mask: each field stays, is cleared, or gets a value.
+/// Random changes: each field stays, is cleared, or gets a value.
 fn changes(random: &mut Random) -> FieldChanges {
     FieldChanges {
         name: random.maybe(name),

@@ -1,10 +1,11 @@
-//! The files of a database that is open.
+//! Copies the files of an open database.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Copies `from` to `to` as it was at one moment: as long as RocksDB tidies up behind the scenes, it begins again.
+/// Copies `from` to `to` as it was at one moment. Starts again whenever RocksDB changed files in
+/// the background.
 pub(in crate::scenarios) fn copy_of_one_moment(from: &Path, to: &Path) {
     loop {
         let before = sizes(from);
@@ -20,13 +21,14 @@ pub(in crate::scenarios) fn copy_of_one_moment(from: &Path, to: &Path) {
     }
 }
 
-/// The files below `root` with their bytes. RocksDB's own diary tells nothing of the database.
+/// The files below `root` with their sizes, except RocksDB's info log, which is no part of the
+/// database.
 fn sizes(root: &Path) -> BTreeMap<PathBuf, u64> {
     let (mut sizes, mut waiting) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(directory).expect("a directory") {
             let path = entry.expect("an entry").path();
-            // What vanishes meanwhile is missing on the second look.
+            // A file that disappears now is missing in the second listing.
             let Ok(about) = path.metadata() else { continue };
             let name = path.strip_prefix(root).expect("below the root").to_owned();
             if about.is_dir() {

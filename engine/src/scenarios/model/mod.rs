@@ -1,15 +1,18 @@
 //! Random histories of an engine against a model of maps.
 //!
-//! A history is a sequence of steps: commands of every kind, several of them waiting at once, so that they share a write;
-//! verifications in between; the clock that moves; another quota; restarts, some of them on a copy of the files as a crash
-//! would leave them. After every restart and at the end all that the engine shows is compared with the model.
+//! A history is a sequence of random steps: commands of every kind, several of them queued at once
+//! so that they share a write; verifications; changes of the clock and the quota; restarts, some of
+//! them on a copy of the files as a crash would leave them. After every restart and at the end the
+//! test compares everything that the engine shows with the model.
 //!
-//! `TALOS_MODEL_SEED` begins with another seed and `TALOS_MODEL_HISTORIES` takes more or fewer of them. A failure says the seed
-//! and the step; `TALOS_MODEL_SEED=… TALOS_MODEL_HISTORIES=1` repeats it.
+//! `TALOS_MODEL_SEED` sets the first seed, `TALOS_MODEL_HISTORIES` the number of histories. A
+//! failure prints its seed and step; `TALOS_MODEL_SEED=… TALOS_MODEL_HISTORIES=1` repeats it.
 
 mod audit;
+mod bulk_revocations;
 mod commands;
 pub(super) mod files;
+mod outcomes;
 mod state;
 
 use std::path::PathBuf;
@@ -25,14 +28,14 @@ const HISTORIES: u64 = 60;
 const STEPS: u64 = 30;
 const MAX_TTL_S: u64 = 86_400;
 const CLOCK_SKEW_S: u64 = 60;
-/// When histories begin.
+/// The time at which histories begin.
 const START: UnixMillis = UnixMillis(1_750_000_000_000);
 
-/// One engine, the model beside it, and the time of both.
+/// An engine, the model of it, and the time of both.
 struct History {
     random: Random,
     scratch: tempfile::TempDir,
-    /// How often the files were copied.
+    /// The number of copies made of the files.
     copies: u64,
     engine: Option<Arc<Engine>>,
     state: State,
@@ -40,7 +43,7 @@ struct History {
 }
 
 #[test]
-fn histories_are_as_the_model_says() {
+fn random_histories_agree_with_the_model() {
     let setting = |name: &str, default: u64| match std::env::var(name) {
         Ok(text) => text
             .parse()
@@ -52,21 +55,21 @@ fn histories_are_as_the_model_says() {
     for seed in first..first + count {
         let mut history = History::begin(seed);
         for step in 0..STEPS {
-            let _told = Told { seed, step };
+            let _report = FailureReport { seed, step };
             history.step();
         }
-        let _told = Told { seed, step: STEPS };
+        let _report = FailureReport { seed, step: STEPS };
         history.audit();
     }
 }
 
-/// Says where a history was when it failed.
-struct Told {
+/// Prints seed and step if the test fails.
+struct FailureReport {
     seed: u64,
     step: u64,
 }
 
-impl Drop for Told {
+impl Drop for FailureReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -77,7 +80,7 @@ impl Drop for Told {
     }
 }
 
-/// Shows everything that an answer can depend on, so that one from an outdated record differs.
+/// Renders everything that an answer depends on, so that an answer from an outdated record differs.
 fn render(record: &Record, issuer: &str) -> Vec<u8> {
     format!("{record:?} {issuer}").into_bytes()
 }
@@ -133,7 +136,7 @@ impl History {
         match self.random.below(16) {
             0..=8 => self.commands(),
             9..=11 => self.verifications(),
-            12 if self.random.once_in(2) => self.revocation_of_many(),
+            12 if self.random.once_in(2) => self.revoke_many(),
             12 => self.self_revocation(),
             13 => {
                 let live_keys_max = self.random.below(12);
@@ -150,7 +153,7 @@ impl History {
         }
     }
 
-    /// Some commands, submitted before the first is answered.
+    /// Some commands, all submitted before the first is answered.
     fn commands(&mut self) {
         let keys: Vec<_> = self.state.log.iter().filter_map(Entry::key).collect();
         let count = 1 + self.random.below(6);
@@ -183,7 +186,7 @@ impl History {
         }
     }
 
-    /// Of an issued or an imported key; the latter may be imported or not.
+    /// A credential of an issued key, or a raw key, imported or not.
     fn some_credential(&mut self) -> Held {
         if self.state.held.is_empty() || self.random.once_in(3) {
             self.random.one_of(&audit::imported(&self.state))
@@ -194,10 +197,10 @@ impl History {
 
     fn verify(&mut self, held: &Held, mode: CacheMode) {
         let engine = Arc::clone(self.engine());
-        audit::verdict_is_right(&engine, &self.state, held, mode, self.now, &mut self.random);
+        audit::compare_verdict(&engine, &self.state, held, mode, self.now, &mut self.random);
     }
 
-    /// Whoever shows a credential ends its key.
+    /// Revokes the key of a credential.
     fn self_revocation(&mut self) {
         let held = self.some_credential();
         let query = Query {
@@ -229,9 +232,9 @@ impl History {
             .apply(command, self.now, receiver.recv().expect("an outcome"));
     }
 
-    /// All keys with something in common end, and all records have followed.
-    fn revocation_of_many(&mut self) {
-        let command = commands::revocation_of_many(&mut self.random, self.now);
+    /// Puts a bulk revocation into force and waits until all records are rewritten.
+    fn revoke_many(&mut self) {
+        let command = commands::revoke_many(&mut self.random, self.now);
         let engine = Arc::clone(self.engine());
         let before = engine.committed().sequence;
         let (sender, receiver) = channel();
@@ -250,7 +253,7 @@ impl History {
             .collect();
         changes.reverse();
         self.state
-            .revoked_where(&command, self.now, outcome, &changes);
+            .apply_revoke_where(&command, self.now, outcome, &changes);
     }
 
     fn set_quota(&mut self, live_keys_max: Option<u64>) {
@@ -258,7 +261,7 @@ impl History {
         self.state.set_live_keys_max(live_keys_max);
     }
 
-    /// From a millisecond to beyond the age of every credential.
+    /// Moves the clock: by a millisecond, or beyond the maximum age of every credential.
     fn let_time_pass(&mut self) {
         let expiries = self
             .state
@@ -273,7 +276,7 @@ impl History {
         };
         ends.retain(|end| *end > self.now);
         if let Some(end) = ends.into_iter().min() {
-            return self.go_over(end);
+            return self.pass_instant(end);
         }
         let ms = match self.random.below(8) {
             0 => i64::try_from((MAX_TTL_S + CLOCK_SKEW_S) * 1000).expect("a day") - 5000,
@@ -283,9 +286,9 @@ impl History {
         self.now.0 += ms + i64::try_from(self.random.below(6_000)).expect("seconds");
     }
 
-    /// To the very millisecond in which something ends, which is the one to get wrong; the one before it is looked at, too,
-    /// and leaves in memory what was valid then.
-    fn go_over(&mut self, end: UnixMillis) {
+    /// Moves the clock to the millisecond in which something expires, where errors are most likely.
+    /// Verifies one millisecond earlier, too, so that memory contains what was valid then.
+    fn pass_instant(&mut self, end: UnixMillis) {
         let mut credentials = [self.state.held.clone(), audit::imported(&self.state)].concat();
         credentials.retain(|held| {
             let record = self.state.records.get(&(held.tenant, held.key_id));
@@ -305,14 +308,14 @@ impl History {
             self.engine().shutdown();
         }
         self.engine = None;
-        // The wall clock may have been set back while nothing ran.
+        // The wall clock may be set back while the engine is stopped.
         if self.random.once_in(4) {
             self.now.0 -= i64::try_from(self.random.below(3_000)).expect("seconds");
         }
         self.open();
     }
 
-    /// Goes on with the files as they are now, and not as the engine leaves them when it closes.
+    /// Continues with the files as they are now, not as the engine leaves them when it closes.
     fn crash(&mut self) {
         let before = self.directory();
         self.copies += 1;

@@ -1,4 +1,4 @@
-//! Backups, and what becomes of them with the log of the node that they are of.
+//! Backups, restored alone and together with the log of their node.
 
 use std::fs::{self, OpenOptions};
 use std::io::Cursor;
@@ -28,7 +28,7 @@ fn restored(
     Ok((restored, open_primary(to)))
 }
 
-/// As of the same changes; the restored node has an epoch history of its own.
+/// Compares two nodes at the same sequence. The restored node has an epoch history of its own.
 fn assert_same(one: &Engine, other: &Engine) {
     assert_equal(one, other);
     assert_eq!(one.standing().epochs.newest(), Epoch(1));
@@ -40,12 +40,12 @@ fn a_backup_and_the_log_since_are_the_whole_node() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);
     let engine = open(&at("old"));
-    live_through_everything(&engine, "before");
+    make_changes_of_all_kinds(&engine, "before");
     let backup = backup_of(&engine);
     let (mine, node) = restored(&backup, &at("at-once"), Since::Unknown).unwrap();
     assert_eq!((mine.changes, mine.position), (0, engine.committed()));
     assert_same(&engine, &node);
-    live_through_everything(&engine, "after");
+    make_changes_of_all_kinds(&engine, "after");
     issue_new(&engine, "last");
     let found = restored(&backup, &at("in-use"), Since::Log(&at("old")))
         .err()
@@ -68,7 +68,7 @@ fn a_backup_and_the_log_since_are_the_whole_node() {
         (engine.committed(), None)
     );
     assert_same(&engine, &node);
-    // What comes next is the first change of an epoch of its own.
+    // The next change is the first of a new epoch.
     issue_new(&node, "next");
     assert_eq!(node.committed().epoch, Epoch(2));
     assert_eq!(
@@ -80,7 +80,7 @@ fn a_backup_and_the_log_since_are_the_whole_node() {
 }
 
 #[test]
-fn a_log_without_its_end_is_taken_as_far_as_it_goes_and_the_loss_is_told() {
+fn a_truncated_log_is_restored_as_far_as_it_goes_and_the_loss_is_reported() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);
     let engine = open(&at("old"));
@@ -106,7 +106,7 @@ fn a_log_without_its_end_is_taken_as_far_as_it_goes_and_the_loss_is_told() {
 }
 
 #[test]
-fn a_backup_takes_a_snapshot_of_which_there_are_few() {
+fn a_backup_takes_one_of_the_limited_snapshots() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(&scratch.path().join("node"));
     issue_new(&engine, "a");
@@ -126,7 +126,7 @@ fn a_backup_takes_a_snapshot_of_which_there_are_few() {
     assert_eq!(checked.bytes, bytes.len() as u64);
 }
 
-/// Where each frame of a backup begins, and where the last one ends.
+/// The offsets at which the frames of a backup begin, and the end of the last one.
 fn frames(backup: &[u8]) -> Vec<usize> {
     let mut begins = vec![12];
     while let Some(head) = backup
@@ -139,7 +139,7 @@ fn frames(backup: &[u8]) -> Vec<usize> {
     begins
 }
 
-/// Every part is what it was, and yet it is not the backup.
+/// Every part is intact, but together they are not the backup.
 #[test]
 fn parts_that_are_missing_repeated_or_of_another_backup_are_found() {
     let scratch = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn parts_that_are_missing_repeated_or_of_another_backup_are_found() {
             "part {n} twice"
         );
     }
-    // The first rows with another letter in them, and a checksum that fits.
+    // The first rows with one byte changed and a matching checksum.
     let mut other = part(1).to_vec();
     let at = other
         .windows(8)

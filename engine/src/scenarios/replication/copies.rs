@@ -1,4 +1,4 @@
-//! Full copies of a node, and the changes that follow them.
+//! Full copies of a node, and the changes that are applied after them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,16 +7,16 @@ use super::*;
 #[test]
 fn a_copy_is_consistent_with_its_position_and_the_tail_follows_it() {
     let pair = Pair::new();
-    live_through_everything(&pair.primary, "a");
+    make_changes_of_all_kinds(&pair.primary, "a");
     let at_copy = pair.primary.state_hash().unwrap();
     let snapshot = pair.primary.snapshot().unwrap();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut number = 0;
-            // Not without end: a copy that took in what comes meanwhile would never end either.
+            // A limited number: a wrong copy that includes later changes would otherwise never end.
             while !is_over.load(Ordering::SeqCst) && number < 40 {
-                live_through_everything(&pair.primary, &format!("meanwhile-{number}"));
+                make_changes_of_all_kinds(&pair.primary, &format!("meanwhile-{number}"));
                 number += 1;
             }
         });
@@ -53,7 +53,7 @@ fn a_copy_is_consistent_with_its_position_and_the_tail_follows_it() {
 }
 
 #[test]
-fn nothing_of_before_is_answered_after_a_copy() {
+fn a_copy_replaces_everything_in_memory() {
     let pair = Pair::new();
     let raw = ["deleted-later-on", "revoked-later-on", "kept-all-the-time"];
     let keys = raw.map(|raw| import(&pair.primary, raw, None));
@@ -68,12 +68,13 @@ fn nothing_of_before_is_answered_after_a_copy() {
     let snapshot = pair.primary.snapshot().unwrap();
     begin(&pair.primary, &snapshot, &pair.replica);
     finish_copy(&snapshot, &pair.replica);
-    assert_eq!(ask(raw[0]).0, Said::Refused(Refusal::NotFound));
-    assert_eq!(ask(raw[1]).0, Said::Refused(Refusal::Revoked));
+    assert_eq!(ask(raw[0]).0, OwnedVerdict::Refused(Refusal::NotFound));
+    assert_eq!(ask(raw[1]).0, OwnedVerdict::Refused(Refusal::Revoked));
     assert_eq!(ask(raw[2]).0, valid(raw[2]));
 }
 
-/// The copy's records are older than those in the cells: their order says nothing across two histories.
+/// The copied records have lower sequences than those in the cells. Sequences of two histories
+/// cannot be compared.
 #[test]
 fn a_diverged_node_begins_anew_with_older_sequences() {
     let pair = Pair::new();
@@ -108,7 +109,7 @@ fn a_diverged_node_begins_anew_with_older_sequences() {
 #[test]
 fn rows_may_come_again_but_not_out_of_order_nor_of_another_copy() {
     let pair = Pair::new();
-    live_through_everything(&pair.primary, "a");
+    make_changes_of_all_kinds(&pair.primary, "a");
     let snapshot = pair.primary.snapshot().unwrap();
     begin(&pair.primary, &snapshot, &pair.replica);
     let place = place(&snapshot);
@@ -154,7 +155,7 @@ fn an_empty_node_is_copied_too() {
 }
 
 #[test]
-fn snapshots_are_few_and_end_when_they_are_dropped() {
+fn the_number_of_snapshots_is_limited_and_dropping_one_frees_it() {
     let pair = Pair::new();
     let open = || pair.primary.snapshot();
     let held: Vec<_> = std::iter::repeat_with(open)

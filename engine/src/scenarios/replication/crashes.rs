@@ -1,11 +1,11 @@
-//! A replica that ends between any two steps goes on from what it has on disk.
+//! A replica that crashes between any two steps continues with what it has on disk.
 
 use super::*;
 
 #[test]
 fn applied_changes_are_there_after_a_crash() {
     let pair = Pair::new();
-    live_through_everything(&pair.primary, "a");
+    make_changes_of_all_kinds(&pair.primary, "a");
     let mut steps = 0;
     while let Some(changes) = next(&pair.primary, pair.replica.committed()) {
         let last = pair.replica.apply(changes).unwrap();
@@ -28,7 +28,7 @@ fn a_copy_goes_on_after_a_crash_and_shows_nothing_before_its_end() {
         verify(&pair.replica, &before, CacheMode::Use).0,
         valid("before")
     );
-    live_through_everything(&pair.primary, "a");
+    make_changes_of_all_kinds(&pair.primary, "a");
     let (key_id, credential) = issue_new(&pair.primary, "last");
     let snapshot = pair.primary.snapshot().unwrap();
     begin(&pair.primary, &snapshot, &pair.replica);
@@ -40,8 +40,8 @@ fn a_copy_goes_on_after_a_crash_and_shows_nothing_before_its_end() {
             assert_eq!(node.standing().copying.as_ref(), Some(&copying));
             for credential in [&before, &credential] {
                 for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
-                    let said = verify(node, credential, mode).0;
-                    assert_eq!(said, Said::Refused(Refusal::Internal));
+                    let verdict = verify(node, credential, mode).0;
+                    assert_eq!(verdict, OwnedVerdict::Refused(Refusal::Internal));
                 }
             }
             let (sender, receiver) = channel();
@@ -94,7 +94,7 @@ fn the_end_of_a_copy_may_lie_before_what_was_thrown_away() {
     drop(crashed);
     let witness = std::fs::read(pair.scratch.path().join("replica/witness")).unwrap();
     finish_copy(&snapshot, &pair.replica);
-    // A crash after the last rows were written and before the witness was.
+    // A crash after the last rows are written and before the witness is.
     let path = pair.crashed_replica("behind");
     std::fs::write(path.join("witness"), witness).unwrap();
     assert_equal(&rival.primary, &open_replica(&path));

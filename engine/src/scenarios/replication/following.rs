@@ -1,4 +1,4 @@
-//! A replica goes on behind its primary.
+//! A replica applies the changes of its primary.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ use super::*;
 fn a_replica_holds_what_its_primary_holds() {
     let pair = Pair::new();
     for name in ["a", "b"] {
-        live_through_everything(&pair.primary, name);
+        make_changes_of_all_kinds(&pair.primary, name);
         pair.feed();
         assert_equal(&pair.primary, &pair.replica);
     }
@@ -32,15 +32,15 @@ fn a_verdict_changes_with_the_change() {
     for credential in [credential.as_str(), raw] {
         assert!(matches!(
             verify(&pair.replica, credential, CacheMode::Use).0,
-            Said::Valid(_)
+            OwnedVerdict::Valid(_)
         ));
     }
     let (_, status) = verify(&pair.replica, &credential, CacheMode::Use);
     assert_eq!(status, CacheStatus::Hit, "it is in a cell");
     rename(&pair.primary, key_id, "b");
     pair.feed();
-    let (said, status) = verify(&pair.replica, &credential, CacheMode::Use);
-    assert_eq!((said, status), (valid("b"), CacheStatus::Hit));
+    let (verdict, status) = verify(&pair.replica, &credential, CacheMode::Use);
+    assert_eq!((verdict, status), (valid("b"), CacheStatus::Hit));
     revoke(&pair.primary, key_id).unwrap();
     delete(&pair.primary, imported);
     pair.feed();
@@ -49,7 +49,7 @@ fn a_verdict_changes_with_the_change() {
 }
 
 #[test]
-fn who_verifies_meanwhile_never_sees_what_was_before() {
+fn concurrent_verifications_never_see_an_older_state() {
     let pair = Pair::new();
     let keys: Vec<_> = (0..32).map(|_| issue_new(&pair.primary, "a")).collect();
     pair.feed();
@@ -59,9 +59,9 @@ fn who_verifies_meanwhile_never_sees_what_was_before() {
             while !is_over.load(Ordering::SeqCst) {
                 for (number, (_, credential)) in (0..).zip(&keys) {
                     let is_revoked = revoked.load(Ordering::SeqCst) > number;
-                    let said = verify(&pair.replica, credential, CacheMode::Use).0;
-                    let is_refused = said == Said::Refused(Refusal::Revoked);
-                    assert!(is_refused || !is_revoked, "{number}: {said:?}");
+                    let verdict = verify(&pair.replica, credential, CacheMode::Use).0;
+                    let is_refused = verdict == OwnedVerdict::Refused(Refusal::Revoked);
+                    assert!(is_refused || !is_revoked, "{number}: {verdict:?}");
                 }
             }
         });
@@ -75,7 +75,7 @@ fn who_verifies_meanwhile_never_sees_what_was_before() {
 }
 
 #[test]
-fn each_node_takes_what_is_its_to_take() {
+fn each_role_refuses_the_work_of_the_other() {
     let pair = Pair::new();
     assert_eq!(pair.replica.mode(), Mode::Replica);
     let refused = submit(&pair.replica, Command::Issue(key("a")));
@@ -91,7 +91,7 @@ fn each_node_takes_what_is_its_to_take() {
 }
 
 #[test]
-fn who_waits_for_changes_is_told_when_they_are_visible() {
+fn listeners_are_called_when_changes_are_visible() {
     let pair = Pair::new();
     let (key_id, credential) = issue_new(&pair.primary, "a");
     pair.feed();
@@ -111,12 +111,12 @@ fn who_waits_for_changes_is_told_when_they_are_visible() {
     revoke(&pair.primary, key_id).unwrap();
     pair.feed();
     let head = pair.primary.committed();
-    let revoked = Said::Refused(Refusal::Revoked);
+    let revoked = OwnedVerdict::Refused(Refusal::Revoked);
     assert_eq!(heads.recv().unwrap(), (head, head, revoked));
     drop(watch);
     issue_new(&pair.primary, "c");
     pair.feed();
-    assert!(heads.recv().is_err(), "nobody is called any more");
+    assert!(heads.recv().is_err(), "the listener is not called again");
     let watches: Vec<_> = std::iter::repeat_with(|| pair.primary.watch(|_| ()))
         .take(crate::limits::HEAD_WATCHERS + 1)
         .collect();

@@ -1,4 +1,4 @@
-//! What a primary reads of its log for others.
+//! A primary reads its log for other nodes.
 
 use talos_model::Event;
 
@@ -100,7 +100,7 @@ fn the_oldest_changes_go_first_whatever_their_epoch() {
     assert_eq!(trim(bounds(1_000, enough, 17)), at(1, 4), "all is old");
     let half = trim(bounds(60_000, enough / 2, 1));
     assert!((at(1, 6)..=at(2, 18)).contains(&half), "{half:?}");
-    // What is left of an epoch is kept, or dropped, on its own.
+    // The rest of an epoch is kept or dropped separately.
     assert_eq!(trim(bounds(1_000, enough, 5)), at(2, 16));
     assert_eq!(
         sequences(&engine.changes_after(at(2, 16), NO_LIMITS).unwrap()),
@@ -114,7 +114,7 @@ fn the_oldest_changes_go_first_whatever_their_epoch() {
 }
 
 #[test]
-fn what_the_log_has_dropped_is_gone() {
+fn dropped_changes_are_gone() {
     let pair = Pair::new();
     let engine = &pair.primary;
     for _ in 0..6 {
@@ -138,7 +138,7 @@ fn what_the_log_has_dropped_is_gone() {
     assert!(engine.logged(at(1, 4)).unwrap().is_some());
 }
 
-/// What a stream of changes reads, on a disk thread.
+/// Reads the log as a stream of changes does, on a disk thread.
 fn read_log(engine: &Engine, start: LogStart, limits: ReadLimits) -> Result<LogRead, ReadError> {
     let (done, read) = std::sync::mpsc::channel();
     engine.read_log(start, limits, move |result| done.send(result).unwrap());
@@ -182,7 +182,7 @@ fn a_stream_begins_with_the_oldest_change_or_after_a_place() {
         decode_change(&unreadable),
         Err(ReadError::Storage(_))
     ));
-    // In the midst of a copy there is no log.
+    // During a copy there is no log.
     let snapshot = engine.snapshot().unwrap();
     begin(engine, &snapshot, &pair.replica);
     let read = read_log(&pair.replica, LogStart::Oldest, NO_LIMITS);

@@ -1,4 +1,4 @@
-//! Nodes that follow one another, with nothing between them but the engine's own calls.
+//! Replication between two engines in one process, without a network.
 
 mod backups;
 mod copies;
@@ -19,7 +19,7 @@ use super::*;
 use crate::Snapshot;
 use crate::storage::{COUNTS, INDEX};
 
-/// Two nodes in scratch directories, of different divisions of the key space.
+/// A primary and a replica in scratch directories, with different numbers of shards.
 struct Pair {
     primary: Arc<Engine>,
     replica: Arc<Engine>,
@@ -31,7 +31,7 @@ const FEW: ReadLimits = ReadLimits {
     bytes: 1 << 20,
 };
 
-/// Opens a database with the shards that it has.
+/// Opens a database with its own number of shards.
 fn open_as(path: &Path, mode: Mode) -> Result<Arc<Engine>, OpenError> {
     let options = Options {
         shards: None,
@@ -62,7 +62,7 @@ impl Pair {
         };
         pair.replica
             .adopt(pair.primary.standing().epochs)
-            .expect("an empty node follows anybody");
+            .expect("an empty node follows any primary");
         pair
     }
 
@@ -70,7 +70,7 @@ impl Pair {
         feed(&self.primary, &self.replica);
     }
 
-    /// The directory as a crash at this moment would leave the replica's.
+    /// A copy of the replica's directory, as a crash at this moment would leave it.
     fn crashed_replica(&self, name: &str) -> std::path::PathBuf {
         let copy = self.scratch.path().join(name);
         copy_of_one_moment(&self.scratch.path().join("replica"), &copy);
@@ -78,7 +78,7 @@ impl Pair {
     }
 }
 
-/// The next changes for a node that holds those up to `after`.
+/// The next changes for a node that holds the changes up to `after`.
 fn next(primary: &Engine, after: Position) -> Option<Vec<LoggedChange>> {
     match primary.changes_after(after, FEW).expect("a log") {
         LogRead::Changes(changes) => Some(changes),
@@ -137,8 +137,8 @@ fn rename(engine: &Engine, key_id: KeyId, name: &str) {
     submit(engine, Command::Update(update)).expect("a changed key");
 }
 
-/// Changes of all kinds, which depend on each other.
-fn live_through_everything(engine: &Engine, name: &str) {
+/// Makes changes of all kinds, some of which depend on others.
+fn make_changes_of_all_kinds(engine: &Engine, name: &str) {
     let (kept, _) = issue_new(engine, &format!("{name}-kept"));
     let (revoked, _) = issue_new(engine, &format!("{name}-revoked"));
     revoke(engine, revoked).expect("a revoked key");
@@ -166,7 +166,7 @@ fn live_through_everything(engine: &Engine, name: &str) {
     issue(engine, elsewhere);
 }
 
-/// Two nodes hold the same records, and everything that follows from them.
+/// Checks that two nodes hold the same records and the same data derived from them.
 pub(super) fn assert_equal(one: &Engine, other: &Engine) {
     assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
     for family in [INDEX, COUNTS] {
@@ -187,7 +187,7 @@ fn place(snapshot: &Snapshot) -> CopyPlace {
     }
 }
 
-/// Begins a copy of the primary of which `snapshot` is.
+/// Begins a copy from `snapshot`, a snapshot of `primary`.
 pub(super) fn begin(primary: &Engine, snapshot: &Snapshot, replica: &Engine) {
     let known = primary.standing();
     let begun = replica.begin_copy(known.cluster, known.epochs, place(snapshot));
@@ -198,7 +198,7 @@ fn chunk_after(snapshot: &Snapshot, cursor: &CopyCursor) -> CopyChunk {
     snapshot.read(cursor, FEW).expect("rows")
 }
 
-/// Goes on with a copy that has begun, to its end.
+/// Completes a copy that has begun.
 pub(super) fn finish_copy(snapshot: &Snapshot, replica: &Engine) {
     while let Some(place) = replica.standing().copying {
         let chunk = chunk_after(snapshot, &place.cursor);
@@ -207,6 +207,6 @@ pub(super) fn finish_copy(snapshot: &Snapshot, replica: &Engine) {
 }
 
 fn refused(engine: &Engine, credential: &str, refusal: Refusal) {
-    let said = verify(engine, credential, CacheMode::Use).0;
-    assert_eq!(said, Said::Refused(refusal));
+    let verdict = verify(engine, credential, CacheMode::Use).0;
+    assert_eq!(verdict, OwnedVerdict::Refused(refusal));
 }

@@ -25,7 +25,7 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
     assert_eq!(other.apply(changes), Err(unknown), "not adopted yet");
     other.adopt(pair.replica.standing().epochs).unwrap();
 
-    // What the old primary writes from now on is nobody's.
+    // From now on no node accepts what the old primary writes.
     let old_epochs = pair.primary.standing().epochs;
     issue_new(&pair.primary, "late");
     let late = all_after(&pair.primary, other.committed());
@@ -63,7 +63,7 @@ fn the_old_primary_is_refused_and_can_follow_when_it_holds_nothing_more() {
 fn changes_of_two_epochs_follow_one_another() {
     let pair = Pair::new();
     for name in ["a", "b"] {
-        live_through_everything(&pair.primary, name);
+        make_changes_of_all_kinds(&pair.primary, name);
         pair.primary.step_down().unwrap();
         pair.primary.promote(None).unwrap();
     }
@@ -88,7 +88,7 @@ fn an_epoch_is_given_once() {
     assert_eq!(pair.replica.mode(), Mode::Replica);
     pair.replica.promote(Some(Epoch(7))).unwrap();
     assert_eq!(pair.replica.standing().epochs.newest(), Epoch(7));
-    // Two nodes that were promoted to the same epoch are told apart by its name.
+    // Two nodes that were promoted to the same epoch number differ in the epoch's id.
     pair.primary.step_down().unwrap();
     pair.primary.promote(Some(Epoch(7))).unwrap();
     issue_new(&pair.primary, "b");

@@ -1,11 +1,11 @@
-//! What a replica does not take leaves it as it was.
+//! Changes that a replica refuses do not alter it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
 
-/// Offers changes that must be refused, for this reason, and finds nothing changed.
+/// Applies changes that must be refused for this reason, and checks that the replica is unchanged.
 fn refuses(replica: &Engine, changes: Vec<LoggedChange>, reason: &FollowError) {
     let before = (replica.committed(), replica.state_hash().unwrap());
     assert_eq!(replica.apply(changes).as_ref(), Err(reason));
@@ -34,9 +34,9 @@ fn a_gap_is_refused_with_all_that_comes_with_it() {
 }
 
 #[test]
-fn what_is_there_already_is_passed_over() {
+fn known_changes_are_skipped() {
     let pair = Pair::new();
-    live_through_everything(&pair.primary, "a");
+    make_changes_of_all_kinds(&pair.primary, "a");
     let changes = all_after(&pair.primary, Position::START);
     pair.replica.apply(changes[..5].to_vec()).unwrap();
     let head = pair.replica.committed();
@@ -100,7 +100,7 @@ fn unreadable_changes_are_refused() {
     let mut other_version = changes.clone();
     other_version[0].bytes[0] = 9;
     malformed(other_version);
-    // Its record would be older than it says.
+    // The change of another sequence: its record has an older sequence.
     let mut misplaced = changes.clone();
     misplaced[1].bytes = changes[0].bytes.clone();
     malformed(misplaced);

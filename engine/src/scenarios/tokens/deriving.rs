@@ -1,4 +1,4 @@
-//! What may be derived, and what not.
+//! Which tokens can be derived, and which cannot.
 
 use talos_credentials::token::{MintError, NoSuchKey};
 use talos_credentials::{CannotMint, DeriveError};
@@ -6,7 +6,7 @@ use talos_credentials::{CannotMint, DeriveError};
 use super::*;
 
 #[test]
-fn nobody_derives_more_than_the_key_allows() {
+fn a_token_allows_no_more_than_its_key() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), settings(), 1 << 20);
     let (parent, _) = issue(
@@ -27,7 +27,8 @@ fn nobody_derives_more_than_the_key_allows() {
     let jwt = || wanted(TokenType::Jwt);
     let claims = |wanted| derive(&parent, settings(), wanted, inside, now).map(|made| made.claims);
 
-    // All of the scopes, the addresses, and what is left of the key's life instead of the hour of the default.
+    // All scopes and addresses of the key, and the rest of its lifetime instead of the default of
+    // one hour.
     let made = claims(jwt()).unwrap();
     assert_eq!(made.scopes, parent.scopes);
     assert_eq!(made.allowed_cidrs, parent.allowed_cidrs);
@@ -73,7 +74,7 @@ fn nobody_derives_more_than_the_key_allows() {
         let refused = derive(&parent, settings(), jwt(), client_ip, now);
         assert_eq!(refused.map(|made| made.claims), Err(error));
     }
-    // Too little is left for a token, whose time is counted in seconds.
+    // The rest of the lifetime is too short for a token, which counts in seconds.
     let end = parent.expire_time.unwrap();
     let late = UnixMillis(end.seconds() * 1000);
     let refused = derive(&parent, settings(), jwt(), inside, late);
@@ -82,7 +83,7 @@ fn nobody_derives_more_than_the_key_allows() {
         Err(DeriveError::ParentExpired)
     );
 
-    // An issued key ends by its age, too.
+    // An issued key also has a maximum age.
     let eternal = Record {
         expire_time: None,
         ..parent.clone()
@@ -114,7 +115,7 @@ fn nobody_derives_more_than_the_key_allows() {
 }
 
 #[test]
-fn what_cannot_be_signed_says_why() {
+fn a_token_that_cannot_be_signed_gives_the_reason() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), settings(), 1 << 20);
     let (parent, _) = issue(&engine, key("a"));

@@ -1,4 +1,4 @@
-//! What a change of secrets, signing keys and issuers does to tokens.
+//! The effect of changed secrets, signing keys and issuers on tokens.
 
 use talos_credentials::RetiredIssuer;
 
@@ -14,8 +14,8 @@ fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {
     assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
     engine.set_keyring(Keyring::new(settings()));
     for _ in 0..2 {
-        let (said, _) = verify(&engine, &token, CacheMode::Use);
-        assert_eq!(said, refused(Refusal::Revoked));
+        let (verdict, _) = verify(&engine, &token, CacheMode::Use);
+        assert_eq!(verdict, refused(Refusal::Revoked));
     }
     engine.set_keyring(Keyring::new(without_check_of_the_parent()));
     assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
@@ -27,13 +27,10 @@ fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
     let engine = open_with(scratch.path(), settings(), 1 << 20);
     let (parent, _) = issue(&engine, key("a"));
     let [jwt, macaroon] = TYPES.map(|token_type| derive(&engine, &parent, token_type));
-    let both = |said_of_jwt: Said, said_of_macaroon: Said| {
+    let both = |of_jwt: OwnedVerdict, of_macaroon: OwnedVerdict| {
         for _ in 0..2 {
-            assert_eq!(verify(&engine, &jwt, CacheMode::Use).0, said_of_jwt);
-            assert_eq!(
-                verify(&engine, &macaroon, CacheMode::Use).0,
-                said_of_macaroon
-            );
+            assert_eq!(verify(&engine, &jwt, CacheMode::Use).0, of_jwt);
+            assert_eq!(verify(&engine, &macaroon, CacheMode::Use).0, of_macaroon);
         }
     };
     let invalid = refused(Refusal::SignatureInvalid);
@@ -54,7 +51,7 @@ fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
     let mut prefixes = settings();
     prefixes.tokens.macaroon_prefixes.current = "new".to_owned();
     engine.set_keyring(Keyring::new(prefixes.clone()));
-    // Without the prefix it looks like a key of another system.
+    // Without the prefix the token looks like an imported key.
     both(good(), refused(Refusal::NotFound));
     assert!(derive(&engine, &parent, TokenType::Macaroon).starts_with("new_v1_"));
     prefixes.tokens.macaroon_prefixes.retired = vec!["mc".to_owned()];
@@ -73,16 +70,16 @@ fn a_retired_issuer_is_accepted_until_its_time() {
         let (parent, _) = issue(&engine, key("a"));
         let tokens = TYPES.map(|token_type| derive(&engine, &parent, token_type));
         let now = clock::now();
-        let said = |token: &str, after_ms: i64| {
-            let asked = Query {
+        let verdict_of = |token: &str, after_ms: i64| {
+            let request = Query {
                 now: UnixMillis(now.0 + after_ms),
                 ..query(token, CacheMode::Use)
             };
-            ask(&engine, &asked).0
+            verify_query(&engine, &request).0
         };
         settings.issuer = "elsewhere".to_owned();
         engine.set_keyring(Keyring::new(settings.clone()));
-        assert_eq!(said(&tokens[0], 1000), refused(Refusal::NotFound));
+        assert_eq!(verdict_of(&tokens[0], 1000), refused(Refusal::NotFound));
         let retired = |expires_at| RetiredIssuer {
             value: "issuer".to_owned(),
             expires_at,
@@ -91,12 +88,12 @@ fn a_retired_issuer_is_accepted_until_its_time() {
         engine.set_keyring(Keyring::new(settings.clone()));
         for token in &tokens {
             for _ in 0..2 {
-                assert_eq!(said(token, 4999), good());
+                assert_eq!(verdict_of(token, 4999), good());
             }
-            assert_eq!(said(token, 5000), refused(Refusal::NotFound));
+            assert_eq!(verdict_of(token, 5000), refused(Refusal::NotFound));
         }
         settings.tokens.issuers_retired.push(retired(None));
         engine.set_keyring(Keyring::new(settings));
-        assert_eq!(said(&tokens[0], 6000), good());
+        assert_eq!(verdict_of(&tokens[0], 6000), good());
     }
 }

@@ -17,7 +17,7 @@ use crate::verifier::SIGNATURE_CHECKS;
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
 pub(super) const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
-/// The private key of RFC 8037 appendix A.1.
+/// The private key in RFC 8037 appendix A.1.
 const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 fn settings() -> KeyringSettings {
@@ -60,12 +60,12 @@ pub(super) fn derive(engine: &Engine, parent: &Record, token_type: TokenType) ->
     derived.expect("a token").token.expose().to_owned()
 }
 
-fn good() -> Said {
-    Said::Valid("token of actor".to_owned())
+fn good() -> OwnedVerdict {
+    OwnedVerdict::Valid("token of actor".to_owned())
 }
 
-fn refused(refusal: Refusal) -> Said {
-    Said::Refused(refusal)
+fn refused(refusal: Refusal) -> OwnedVerdict {
+    OwnedVerdict::Refused(refusal)
 }
 
 fn signature_checks(work: impl FnOnce()) -> u64 {
@@ -88,18 +88,18 @@ fn a_token_is_proven_once() {
         let (parent, _) = issue(&engine, key("a"));
         for token_type in TYPES {
             let token = derive(&engine, &parent, token_type);
-            let ask = |mode| verify(&engine, &token, mode);
-            let checks = signature_checks(|| assert_eq!(ask(CacheMode::Use).0, good()));
+            let verify_in = |mode| verify(&engine, &token, mode);
+            let checks = signature_checks(|| assert_eq!(verify_in(CacheMode::Use).0, good()));
             assert_eq!(checks, 1);
             let checks = signature_checks(|| {
                 for _ in 0..3 {
-                    assert_eq!(ask(CacheMode::Use), (good(), CacheStatus::Hit));
+                    assert_eq!(verify_in(CacheMode::Use), (good(), CacheStatus::Hit));
                 }
             });
             assert_eq!(checks, 0, "{token_type:?}");
             for mode in [CacheMode::Refresh, CacheMode::Bypass] {
-                let asked = || assert_eq!(ask(mode), (good(), CacheStatus::Skip));
-                assert_eq!(signature_checks(asked), 1);
+                let verify_again = || assert_eq!(verify_in(mode), (good(), CacheStatus::Skip));
+                assert_eq!(signature_checks(verify_again), 1);
             }
         }
     }
@@ -125,16 +125,16 @@ fn verifying_a_token_is_no_use_of_its_key_and_takes_nothing_from_its_quota() {
             now: clock::now().plus_seconds(1000),
             ..query(&token, mode)
         };
-        assert_eq!(ask(&engine, &long_after).0, good());
+        assert_eq!(verify_query(&engine, &long_after).0, good());
     }
     assert_eq!(last_used(&engine, parent.key_id), None);
     let credential = credential.unwrap();
-    let said = verify(&engine, &credential, CacheMode::Use).0;
-    assert_eq!(said, valid("a"), "the quota is untouched");
+    let verdict = verify(&engine, &credential, CacheMode::Use).0;
+    assert_eq!(verdict, valid("a"), "the quota is untouched");
 }
 
 #[test]
-fn what_bypasses_the_cache_leaves_nothing_there() {
+fn bypassing_the_cache_leaves_nothing_in_it() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), without_check_of_the_parent(), 1 << 20);
     let (parent, _) = issue(&engine, key("a"));
@@ -200,20 +200,20 @@ fn tokens_end_with_their_key_at_once() {
             end(&engine, &parent);
             for token in &tokens {
                 for mode in MODES {
-                    let (said, _) = verify(&engine, token, mode);
-                    assert_eq!(said, refused(Refusal::Revoked), "{ending} {mode:?}");
+                    let (verdict, _) = verify(&engine, token, mode);
+                    assert_eq!(verdict, refused(Refusal::Revoked), "{ending} {mode:?}");
                 }
             }
             drop(engine);
             let engine = open_with(scratch.path(), settings(), cache_bytes);
-            let (said, _) = verify(&engine, &tokens[0], CacheMode::Use);
-            assert_eq!(said, refused(Refusal::Revoked), "{ending}");
+            let (verdict, _) = verify(&engine, &tokens[0], CacheMode::Use);
+            assert_eq!(verdict, refused(Refusal::Revoked), "{ending}");
         }
     }
 }
 
 #[test]
-fn tokens_outlive_their_key_where_it_is_not_asked() {
+fn tokens_outlive_their_key_if_the_parent_is_not_checked() {
     for (ending, end) in endings() {
         for cache_bytes in [1 << 20, 0] {
             let scratch = tempfile::tempdir().unwrap();
@@ -231,7 +231,7 @@ fn tokens_outlive_their_key_where_it_is_not_asked() {
                     now,
                     ..query(token, CacheMode::Use)
                 };
-                assert_eq!(ask(&engine, &expired).0, refused(Refusal::Expired));
+                assert_eq!(verify_query(&engine, &expired).0, refused(Refusal::Expired));
             }
         }
     }
@@ -260,39 +260,49 @@ fn time_audience_and_address_are_checked_on_every_hit() {
         let derived = engine.derive(&parent, wanted, inside).unwrap();
         let (from, until) = derived.claims.window(30);
         let token = derived.token.expose();
-        let asked = |now, client_ip, expected_audiences| Query {
+        let request = |now, client_ip, expected_audiences| Query {
             expected_audiences,
             client_ip,
             now,
             ..query(token, CacheMode::Use)
         };
         let table = [
-            (asked(clock::now(), inside, &["api"][..]), good()),
-            (asked(from, inside, &["other", "web"]), good()),
-            (asked(UnixMillis(until.0 - 1), inside, &["web"]), good()),
-            (asked(until, inside, &["web"]), refused(Refusal::Expired)),
+            (request(clock::now(), inside, &["api"][..]), good()),
+            (request(from, inside, &["other", "web"]), good()),
+            (request(UnixMillis(until.0 - 1), inside, &["web"]), good()),
+            (request(until, inside, &["web"]), refused(Refusal::Expired)),
             (
-                asked(UnixMillis(from.0 - 1), inside, &["web"]),
+                request(UnixMillis(from.0 - 1), inside, &["web"]),
                 refused(Refusal::Expired),
             ),
-            (asked(from, inside, &[]), refused(Refusal::AudienceMismatch)),
             (
-                asked(from, inside, &["API", "ap", "api "]),
+                request(from, inside, &[]),
                 refused(Refusal::AudienceMismatch),
             ),
             (
-                asked(from, Some("192.0.2.1".parse().unwrap()), &["api"]),
+                request(from, inside, &["API", "ap", "api "]),
+                refused(Refusal::AudienceMismatch),
+            ),
+            (
+                request(from, Some("192.0.2.1".parse().unwrap()), &["api"]),
                 refused(Refusal::IpNotAllowed),
             ),
-            (asked(from, None, &["api"]), refused(Refusal::IpNotAllowed)),
             (
-                asked(from, Some("::ffff:10.9.9.9".parse().unwrap()), &["api"]),
+                request(from, None, &["api"]),
+                refused(Refusal::IpNotAllowed),
+            ),
+            (
+                request(from, Some("::ffff:10.9.9.9".parse().unwrap()), &["api"]),
                 good(),
             ),
         ];
         for _ in 0..2 {
-            for (query, said) in &table {
-                assert_eq!(&ask(&engine, query).0, said, "{token_type:?} {query:?}");
+            for (query, expected) in &table {
+                assert_eq!(
+                    &verify_query(&engine, query).0,
+                    expected,
+                    "{token_type:?} {query:?}"
+                );
             }
         }
     }
@@ -309,8 +319,8 @@ fn tokens_without_audiences_fail_where_one_is_expected() {
             expected_audiences: &["api"],
             ..query(&token, CacheMode::Use)
         };
-        let said = ask(&engine, &expecting).0;
-        assert_eq!(said, refused(Refusal::AudienceMismatch));
+        let verdict = verify_query(&engine, &expecting).0;
+        assert_eq!(verdict, refused(Refusal::AudienceMismatch));
         assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
     }
 }
@@ -327,7 +337,10 @@ fn a_token_of_one_tenant_is_unknown_in_another() {
             tenant: TenantId(uuid::Uuid::from_u128(9)),
             ..query(&token, CacheMode::Use)
         };
-        assert_eq!(ask(&engine, &elsewhere).0, refused(Refusal::NotFound));
+        assert_eq!(
+            verify_query(&engine, &elsewhere).0,
+            refused(Refusal::NotFound)
+        );
     }
 }
 
@@ -338,12 +351,12 @@ fn a_macaroon_has_one_spelling() {
     let (parent, _) = issue(&engine, key("a"));
     let token = derive(&engine, &parent, TokenType::Macaroon);
     let longer = token.replacen("mc_v1_", "mc_v1_x_v1_", 1);
-    let said = verify(&engine, &longer, CacheMode::Use).0;
-    assert_eq!(said, refused(Refusal::InvalidFormat));
+    let verdict = verify(&engine, &longer, CacheMode::Use).0;
+    assert_eq!(verdict, refused(Refusal::InvalidFormat));
 }
 
 #[test]
-fn what_was_read_while_the_key_ended_does_not_save_its_tokens() {
+fn a_slow_read_does_not_bring_back_tokens_of_an_ended_key() {
     for mode in MODES {
         for token_type in TYPES {
             let gated = gated();
@@ -354,16 +367,16 @@ fn what_was_read_while_the_key_ended_does_not_save_its_tokens() {
             revoke(&gated.engine, parent.key_id).unwrap();
             gated.go_on.send(()).unwrap();
             let loaded = slow.recv().unwrap();
-            let asked = query(&token, mode);
-            let (answer, _) = gated.engine.finish(&asked, loaded, said);
+            let request = query(&token, mode);
+            let (answer, _) = gated.engine.finish(&request, loaded, owned_verdict);
             if mode != CacheMode::Bypass {
-                // The cell knows better than the row that was read.
+                // The cell is newer than the record that was read.
                 assert_eq!(answer, refused(Refusal::Revoked), "{mode:?}");
             }
             for after in [CacheMode::Use, CacheMode::Refresh] {
                 gated.go_on.send(()).unwrap();
-                let (said, _) = verify(&gated.engine, &token, after);
-                assert_eq!(said, refused(Refusal::Revoked), "{mode:?} {after:?}");
+                let (verdict, _) = verify(&gated.engine, &token, after);
+                assert_eq!(verdict, refused(Refusal::Revoked), "{mode:?} {after:?}");
             }
         }
     }
@@ -393,7 +406,7 @@ fn large_tokens_live_within_the_budget() {
         let token = derive(&engine, &parent, TokenType::Macaroon);
         assert!(matches!(
             verify(&engine, &token, CacheMode::Use).0,
-            Said::Valid(_)
+            OwnedVerdict::Valid(_)
         ));
         most = most.max(engine.cache_used_bytes());
     }
@@ -408,10 +421,10 @@ fn a_token_is_the_credential_of_no_key() {
     let engine = open_with(scratch.path(), settings(), 1 << 20);
     let (parent, secret) = issue(&engine, key("a"));
     let secret = secret.unwrap();
-    let asked = query(&secret, CacheMode::Bypass);
-    assert_eq!(engine.identify(&asked), Ok(parent.key_id));
+    let request = query(&secret, CacheMode::Bypass);
+    assert_eq!(engine.identify(&request), Ok(parent.key_id));
     for token in TYPES.map(|token_type| derive(&engine, &parent, token_type)) {
-        let asked = query(&token, CacheMode::Bypass);
-        assert_eq!(engine.identify(&asked), Err(Refusal::InvalidFormat));
+        let request = query(&token, CacheMode::Bypass);
+        assert_eq!(engine.identify(&request), Err(Refusal::InvalidFormat));
     }
 }

@@ -1,4 +1,4 @@
-//! One JSON Web Key: which members it must have and what they must be.
+//! One JSON Web Key: its members and their checks.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,24 +14,25 @@ use crate::token::key::{PrivateKey, PublicKey};
 
 /// The shortest RSA modulus in bits: RFC 7518 §3.3.
 const RSA_BITS_MIN: usize = 2048;
-/// The longest modulus of a key that signs, in bits, and of one that only verifies: what the library takes.
+/// The longest modulus of a private key and of a public key, in bits: the limits of the library.
 const RSA_PRIVATE_BITS_MAX: usize = 4096;
 const RSA_PUBLIC_BITS_MAX: usize = 8192;
-/// Public exponents: from 65537 on no attack on small ones applies (FIPS 186-5 §A.1.1); the library takes 33 bits.
+/// Public exponents. Attacks on small exponents end below 65537 (FIPS 186-5 §A.1.1); the library
+/// accepts up to 33 bits.
 const RSA_EXPONENTS: std::ops::RangeInclusive<u64> = 65_537..=(1 << 33) - 1;
-/// The longest `kid` in bytes: it is in every token.
+/// The longest `kid` in bytes. Every token contains it.
 const KID_BYTES_MAX: usize = 255;
 
 /// What is wrong with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// A kind of key that signs no token here.
+    /// A type of key that is not supported.
     #[error("neither an Ed25519 (kty OKP, crv Ed25519) nor an RSA key")]
     Kind,
     /// `alg` belongs to another type of key.
     #[error("its alg is not {0}, the algorithm of its kty")]
     Algorithm(&'static str),
-    /// `use` or `key_ops` keep it from signatures.
+    /// `use` or `key_ops` exclude signatures.
     #[error("its use or key_ops do not allow signatures")]
     Use,
     /// `kid` is empty or too long.
@@ -40,16 +41,16 @@ pub enum KeyProblem {
     /// A member is missing.
     #[error("it has no {0}")]
     Missing(&'static str),
-    /// A member is not canonical base64url, or a number begins with zeros.
+    /// A member is not canonical base64url, or a number has leading zeros.
     #[error("its {0} is not canonical base64url without padding")]
     Encoding(&'static str),
-    /// A member of Ed25519 has another length.
+    /// A member of an Ed25519 key has another length.
     #[error("its {0} is not 32 bytes")]
     Length(&'static str),
-    /// `x` is no usable point.
+    /// `x` is not a usable point.
     #[error("its x is not a public key")]
     Point,
-    /// `x` belongs to another `d`.
+    /// `x` is not the public key of `d`.
     #[error("its x is not the public key of its d")]
     Halves,
     /// The RSA modulus is too short or too long.
@@ -72,7 +73,7 @@ impl<'de> Deserialize<'de> for PrivateText {
     }
 }
 
-/// The members of RFC 7517 §4, RFC 7518 §6.3 and RFC 8037 §2 that matter here.
+/// The members of RFC 7517 §4, RFC 7518 §6.3 and RFC 8037 §2 that are read.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: Option<String>,
@@ -95,7 +96,7 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// The key with its `kid`, and its private half if it has one.
+    /// The `kid`, the public key, and the private key if there is one.
     pub(super) fn into_key(self) -> Result<(String, VerifyingKey, Option<SigningKey>), KeyProblem> {
         self.check_use()?;
         let (public, private) = match (self.kty.as_deref(), self.crv.as_deref()) {
@@ -128,7 +129,7 @@ impl Jwk {
         Ok((kid, VerifyingKey { key: public, jwk }, private))
     }
 
-    /// A key that is marked for anything else does not sign (RFC 7517 §4.2 and §4.3).
+    /// Refuses keys that are marked for another use than signatures (RFC 7517 §4.2 and §4.3).
     fn check_use(&self) -> Result<(), KeyProblem> {
         let operation = match self.d {
             Some(_) => "sign",
@@ -231,7 +232,8 @@ fn public_members(key: &PublicKey) -> Value {
     }
 }
 
-/// RFC 7638: the digest of the required members in the order of their names, which [`public_members`] keeps.
+/// The thumbprint of RFC 7638: the digest of the required members, ordered by name as in
+/// [`public_members`].
 fn thumbprint(required_members: &Value) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(required_members.to_string()))
 }
@@ -244,7 +246,7 @@ fn bytes(name: &'static str, text: Option<&str>) -> Result<Zeroizing<Vec<u8>>, K
         .map_err(|_| KeyProblem::Encoding(name))
 }
 
-/// A number in the fewest bytes (RFC 7518 §2, `Base64urlUInt`).
+/// A number without leading zero bytes (RFC 7518 §2, `Base64urlUInt`).
 fn number(name: &'static str, text: Option<&str>) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
     let number = bytes(name, text)?;
     match number.first() {
@@ -273,7 +275,7 @@ mod tests {
         let modulus = |bits: usize| encode(&vec![0xff; bits / 8]);
         let key = || okp(9, "k");
         let seed = key()["d"].as_str().unwrap().to_owned();
-        // Bits that encode nothing: the last character of 32 bytes carries four.
+        // Bits that encode nothing: the last character of 32 bytes encodes only four.
         let unused = format!("{}B", &seed[..seed.len() - 1]);
         for (bad, expected) in [
             (without(key(), &["kty"]), P::Missing("kty")),

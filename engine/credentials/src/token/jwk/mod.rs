@@ -1,7 +1,9 @@
 //! The keys that sign derived tokens, as JSON Web Keys (RFC 7517, RFC 7518 §6.3, RFC 8037 §2).
 //!
-//! Guarantees: every `kid` stands for one key, whose algorithm follows from its type; a private key that is here can sign, and
-//! its public half is the one published; nothing of a private key is printed, and what is read of it is wiped.
+//! Guarantees:
+//! - Every `kid` names one key, whose algorithm follows from its type.
+//! - Every private key can sign, and the public set contains its public key.
+//! - No part of a private key is printed, and the text that it was parsed from is wiped.
 
 mod members;
 
@@ -14,12 +16,12 @@ use crate::token::key::{Algorithm, PrivateKey, PublicKey};
 use members::Jwk;
 pub use members::KeyProblem;
 
-/// The configured keys.
+/// The configured signing keys.
 #[derive(Debug, Default)]
 pub struct SigningKeys {
     public: Vec<VerifyingKey>,
     by_kid: HashMap<String, usize>,
-    /// In the order configured.
+    /// Private keys, in the order configured.
     signing: Vec<SigningKey>,
 }
 
@@ -39,21 +41,21 @@ pub(super) struct VerifyingKey {
     jwk: Value,
 }
 
-/// Why no key signs. For the operator.
+/// Why no key signs. An operator must correct the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchKey {
     /// `signing_key_id` names none of the keys.
     #[error("no signing key has the kid {0:?}")]
     Unknown(String),
-    /// `signing_key_id` names a key of which only the public half is known.
+    /// Only the public half of the key that `signing_key_id` names is configured.
     #[error("the key with the kid {0:?} is public only and cannot sign")]
     PublicOnly(String),
-    /// There is no private key at all.
+    /// No private key is configured.
     #[error("no signing key is configured")]
     NoneConfigured,
 }
 
-/// Why keys are refused. For the operator; no text repeats anything of a key but its `kid`.
+/// Why keys are refused. The messages repeat nothing of a key but its `kid`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSigningKeys {
     /// Not a JSON object.
@@ -65,18 +67,19 @@ pub enum InvalidSigningKeys {
     /// One of the keys is bad.
     #[error("key {index} of the set: {problem}")]
     Key {
-        /// Its place in its set, from 0.
+        /// Its index in its set.
         index: usize,
         /// What is wrong with it.
         problem: KeyProblem,
     },
-    /// Two keys have one `kid`.
+    /// Two keys have the same `kid`.
     #[error("the kid {0:?} is there twice")]
     DuplicateKid(String),
 }
 
 impl SigningKeys {
-    /// Reads JWK sets (or single JWKs) in the order given. Private keys sign and verify, public ones verify only.
+    /// Parses JWK sets (or single JWKs) in the order given. Private keys sign and verify; public
+    /// keys only verify.
     ///
     /// # Errors
     /// The first set or key that is refused.
@@ -90,10 +93,10 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    /// Adds the keys of one more JWK set (or a single JWK), after those that are there.
+    /// Adds the keys of one more JWK set (or a single JWK).
     ///
     /// # Errors
-    /// The first key that is refused. Those before it have been added.
+    /// The first key that is refused. The keys before it have been added.
     pub fn add(&mut self, document: &str) -> Result<(), InvalidSigningKeys> {
         for (index, jwk) in read(document)?.into_iter().enumerate() {
             let (kid, public, private) = jwk
@@ -109,10 +112,11 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// The key that signs: the one named, else the first with `"use":"sig"`, else the first.
+    /// The key that signs: the named one, else the first with `"use":"sig"`, else the first private
+    /// key.
     ///
     /// # Errors
-    /// The named key is not there or only its public half is; or none is named and there is no private key.
+    /// The named key is unknown or only public, or none is named and there is no private key.
     pub fn signing_key(&self, signing_key_id: Option<&str>) -> Result<&SigningKey, NoSuchKey> {
         let Some(kid) = signing_key_id else {
             let preferred = self.signing.iter().find(|key| key.is_for_signatures);
@@ -127,7 +131,7 @@ impl SigningKeys {
         })
     }
 
-    /// The public halves of all keys as an RFC 7517 set: `{"keys":[…]}`, each with `kid`, `use` and `alg`.
+    /// All public keys as a JWK set (RFC 7517): `{"keys":[…]}`, each with `kid`, `use` and `alg`.
     #[must_use]
     pub fn public_set(&self) -> Value {
         json!({ "keys": self.public.iter().map(|key| &key.jwk).collect::<Vec<_>>() })
@@ -139,13 +143,13 @@ impl SigningKeys {
 }
 
 impl SigningKey {
-    /// Its name in token headers.
+    /// Its `kid` in token headers.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// How it signs.
+    /// Its signature algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -156,13 +160,14 @@ impl SigningKey {
     }
 }
 
-/// A set, or a single key. The types read straight from the text, so that no second copy of a private member stays behind.
+/// Parses a set or a single key. It deserializes straight from the text, so that no second copy of
+/// a private member remains in memory.
 fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
     #[derive(Deserialize)]
     struct Set {
         keys: Option<Vec<Jwk>>,
     }
-    // The JSON library would take an array for a struct, member by member.
+    // The JSON library would accept an array as a struct, member by member.
     if !document.trim_start().starts_with('{') {
         return Err(InvalidSigningKeys::NotJson);
     }

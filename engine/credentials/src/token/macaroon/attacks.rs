@@ -1,4 +1,4 @@
-//! What people try with macaroons, and what comes of it.
+//! Attacks on macaroons, all of which must fail.
 
 use talos_model::cidr::Cidr;
 
@@ -17,7 +17,7 @@ fn token() -> String {
     mint(&keys(), "mc", &sample()).unwrap()
 }
 
-/// The token with `caveat` appended as any macaroon library would, whatever it says.
+/// The token with any `caveat` appended, as macaroon libraries do it.
 fn with(token: &str, caveat: &[u8]) -> String {
     let mut macaroon = Macaroon::parse(token).unwrap();
     macaroon.packets.signature = hmac(&macaroon.packets.signature, caveat);
@@ -40,7 +40,7 @@ fn scopes(names: &[&str]) -> Narrowing {
 }
 
 #[test]
-fn what_is_minted_verifies_with_current_and_retired_secrets() {
+fn minted_macaroons_verify_with_current_and_retired_secrets() {
     assert_eq!(verify(&keys(), &token()), Ok(sample()));
     for (current, retired, expected) in [
         ("new", "current", Ok(sample())),
@@ -84,7 +84,7 @@ fn narrowing_adds_up_offline() {
         ..sample()
     };
     assert_eq!(claims, expected);
-    // What was taken away does not come back.
+    // A later caveat cannot give back what an earlier one took away.
     for widening in [scopes(&["write"]), scopes(&["read", "write"])] {
         assert_eq!(attenuate(&twice, &widening), Err(MintError::NotNarrowing));
     }
@@ -116,7 +116,7 @@ fn caveats_that_widen_or_are_unknown_fail_the_whole_macaroon() {
         let fault = verify(&keys(), &with(&narrowed, caveat.as_bytes()));
         assert_eq!(fault, Err(TokenFault::CaveatRefused), "{caveat}");
     }
-    // Claims a second time are a caveat like any other, and not one that is known.
+    // A second caveat with claims is an unknown caveat.
     let claims = sample().to_json(TokenType::Macaroon).unwrap();
     let fault = verify(&keys(), &with(&narrowed, claims.as_bytes()));
     assert_eq!(fault, Err(TokenFault::CaveatRefused));
@@ -148,15 +148,15 @@ fn caveats_cannot_be_removed_changed_or_reordered() {
     }
 }
 
-/// No signature covers the location, here as in every macaroon library, and nothing relies on it.
+/// No signature covers the location, as in every macaroon library, and nothing relies on it.
 #[test]
-fn the_location_says_nothing() {
+fn the_location_is_ignored() {
     let moved = changed(&token(), |packets| packets.location = None);
     assert_eq!(moved, Ok(sample()));
 }
 
 #[test]
-fn the_identifier_is_that_of_the_claims() {
+fn the_identifier_must_be_that_of_the_claims() {
     let mut claims = sample();
     let caveats = vec![claims.to_json(TokenType::Macaroon).unwrap().into_bytes()];
     claims.token_id = "another".to_owned();
@@ -235,7 +235,7 @@ fn a_macaroon_has_one_spelling() {
     ] {
         assert!(verify(&keys(), &changed).is_err(), "{changed:?}");
     }
-    // The prefix and the location, which come first, are the only parts that may change.
+    // Only the prefix and the location, which come first, may change.
     let location_end = "mc_v1_".len() + (3 + "https://talos.example".len()) * 8 / 6;
     for at in location_end..token.len() {
         for with in ["A", "z", "-", "="] {

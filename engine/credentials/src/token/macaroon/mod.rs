@@ -1,5 +1,5 @@
-//! Derived tokens as macaroons: `{prefix}_v1_` and, in base64url without padding, a macaroon of libmacaroons' binary format,
-//! version 2.
+//! Derived tokens as macaroons: `{prefix}_v1_`, then a macaroon in version 2 of libmacaroons'
+//! binary format, encoded as base64url without padding.
 //!
 //! ```text
 //! root key     = HMAC-SHA256( key = secrets.hmac.current, "talos/macaroon/v1/root-key" )
@@ -8,9 +8,10 @@
 //! signature n  = HMAC-SHA256( key = signature n-1, caveat n )                  the last one is in the token
 //! ```
 //!
-//! The first caveat is the JSON of the claims and made by this system alone, because no macaroon leaves it without one. A
-//! holder can append caveats without any secret, and cannot remove, change or reorder them. What may be appended is in
-//! `narrowing.rs`. The location is the issuer, a hint that nothing relies on.
+//! The first caveat is the JSON of the claims. Only this system can make it, because it issues
+//! every macaroon with one. A holder can append caveats without a secret, but cannot remove, change
+//! or reorder them. `narrowing.rs` defines which caveats may be appended. The location is the
+//! issuer, a hint that nothing relies on.
 
 #[cfg(test)]
 mod attacks;
@@ -35,13 +36,13 @@ use wire::{Packets, WireFault};
 
 use crate::token::{Claims, MintError, TokenFault, TokenType, within_bounds};
 
-/// Keeps the root key apart from every other use of the secret.
+/// Separates the root key from every other use of the secret.
 const ROOT_KEY_LABEL: &[u8] = b"talos/macaroon/v1/root-key";
-/// libmacaroons' own derivation.
+/// The key of libmacaroons' key derivation.
 const KEY_GENERATOR: &[u8] = b"macaroons-key-generator";
-/// Between prefix and macaroon.
+/// The text between prefix and macaroon.
 pub(crate) const VERSION: &str = "_v1_";
-/// The longest prefix.
+/// The longest prefix in bytes.
 const PREFIX_BYTES_MAX: usize = 8;
 
 /// The keys that make and verify macaroons.
@@ -51,7 +52,8 @@ pub struct RootKeys {
 }
 
 impl RootKeys {
-    /// Derives the keys from the secrets: `current` makes and verifies, `retired` still verify.
+    /// Derives the keys from the secrets. `current` makes and verifies macaroons; `retired` only
+    /// verify.
     #[must_use]
     pub fn new<'a>(current: &Secret, retired: impl IntoIterator<Item = &'a Secret>) -> Self {
         Self {
@@ -98,7 +100,7 @@ impl RootKey {
     }
 }
 
-/// A text of the shape of a macaroon. Nothing is proven.
+/// A text in the format of a macaroon. Its signature is not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Macaroon {
     prefix: String,
@@ -106,16 +108,18 @@ pub struct Macaroon {
 }
 
 impl Macaroon {
-    /// Takes `token` apart, whatever its prefix is.
+    /// Parses `token` with any prefix.
     ///
     /// # Errors
-    /// [`TokenFault::InvalidFormat`] for what is no macaroon of one to [`MACAROON_CAVEATS`] caveats,
-    /// [`TokenFault::CaveatRefused`] for one with a third-party caveat.
+    /// [`TokenFault::CaveatRefused`] for a macaroon with a third-party caveat,
+    /// [`TokenFault::InvalidFormat`] for everything else that is not a macaroon of one to
+    /// [`MACAROON_CAVEATS`] caveats.
     pub fn parse(token: &str) -> Result<Self, TokenFault> {
         if token.len() > CREDENTIAL_BYTES {
             return Err(TokenFault::InvalidFormat);
         }
-        // A prefix can hold the mark of the version itself. Only one place is followed by a macaroon, whose first byte is 2.
+        // A prefix may contain the version mark itself, but a macaroon, whose first byte is 2,
+        // follows only one of the marks.
         let mut fault = TokenFault::InvalidFormat;
         for (at, _) in token.match_indices(VERSION) {
             let (prefix, body) = token.split_at(at);
@@ -139,34 +143,35 @@ impl Macaroon {
         Err(fault)
     }
 
-    /// What stands before `_v1_`. No signature covers it.
+    /// The text before `_v1_`. No signature covers it.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// A hint where the macaroon is from, if it holds one.
+    /// A hint about the origin of the macaroon, if it has one.
     #[must_use]
     pub fn location(&self) -> Option<&[u8]> {
         self.packets.location.as_deref()
     }
 
-    /// The name of the macaroon: of those of this system, the `jti` of the claims.
+    /// The identifier of the macaroon; this system uses the `jti` of the claims.
     #[must_use]
     pub fn identifier(&self) -> &[u8] {
         &self.packets.identifier
     }
 
-    /// The caveats in their order, the first of which holds the claims; there is at least one.
+    /// The caveats in order. There is at least one; the first contains the claims.
     pub fn caveats(&self) -> impl Iterator<Item = &[u8]> {
         self.packets.caveats.iter().map(Vec::as_slice)
     }
 
-    /// The claims as the caveats leave them, proven with one of `keys`. All keys are tried, so that a wrong signature takes
-    /// the same time whichever key it is nearest to. [`Claims::check`] is still to be asked.
+    /// Verifies the signature with one of `keys` and returns the claims, narrowed by the caveats.
+    /// It always tries all keys, so that the time does not depend on which one fits. The caller
+    /// must check the claims with [`Claims::check`].
     ///
     /// # Errors
-    /// [`TokenFault::SignatureInvalid`] first, then as [`Self::unverified_claims`].
+    /// [`TokenFault::SignatureInvalid`], or the errors of [`Self::unverified_claims`].
     pub fn verified_claims(&self, keys: &RootKeys) -> Result<Claims, TokenFault> {
         let signed = std::iter::once(&keys.current)
             .chain(&keys.retired)
@@ -177,11 +182,11 @@ impl Macaroon {
         self.unverified_claims()
     }
 
-    /// The claims as the caveats leave them. Proves nothing.
+    /// The claims, narrowed by the caveats. Verifies no signature.
     ///
     /// # Errors
-    /// [`TokenFault::InvalidFormat`] when the first caveat does not hold claims or those of another macaroon,
-    /// [`TokenFault::CaveatRefused`] when a later one does not narrow them.
+    /// [`TokenFault::InvalidFormat`] if the first caveat does not contain the claims of this
+    /// macaroon, [`TokenFault::CaveatRefused`] if a later one does not narrow them.
     pub fn unverified_claims(&self) -> Result<Claims, TokenFault> {
         let (first, appended) = self
             .packets
@@ -205,10 +210,10 @@ impl Macaroon {
     }
 }
 
-/// The macaroon that says `claims`, with `prefix` before it.
+/// Makes a macaroon with `claims` and the prefix `prefix`.
 ///
 /// # Errors
-/// See [`MintError`].
+/// The claims exceed a limit, or the metadata is damaged.
 pub fn mint(keys: &RootKeys, prefix: &str, claims: &Claims) -> Result<String, MintError> {
     let identifier = claims.token_id.clone().into_bytes();
     let caveats = vec![claims.to_json(TokenType::Macaroon)?.into_bytes()];
@@ -223,26 +228,27 @@ pub fn mint(keys: &RootKeys, prefix: &str, claims: &Claims) -> Result<String, Mi
     Macaroon { prefix, packets }.to_token()
 }
 
-/// The claims of `token`, whatever its prefix is, narrowed by its caveats and proven with one of `keys`; see
+/// Parses `token` with any prefix and verifies it with one of `keys`; see
 /// [`Macaroon::verified_claims`].
 ///
 /// # Errors
-/// [`TokenFault::InvalidFormat`], [`TokenFault::SignatureInvalid`] or [`TokenFault::CaveatRefused`].
+/// [`TokenFault::InvalidFormat`], [`TokenFault::SignatureInvalid`] or
+/// [`TokenFault::CaveatRefused`].
 pub fn verify(keys: &RootKeys, token: &str) -> Result<Claims, TokenFault> {
     Macaroon::parse(token)?.verified_claims(keys)
 }
 
-/// `token` with one more caveat. It takes no secret, so everybody can do it who holds the macaroon.
+/// Appends a caveat to `token`. This needs no secret, so every holder of a macaroon can do it.
 ///
 /// # Errors
-/// [`MintError::NotAMacaroon`]; [`MintError::NotNarrowing`] when verification would refuse the caveat;
-/// [`MintError::BeyondBounds`] or [`MintError::TooLong`] when there are too many.
+/// [`MintError::NotAMacaroon`]; [`MintError::NotNarrowing`] if verification would refuse the
+/// caveat; [`MintError::BeyondBounds`] or [`MintError::TooLong`] if there are too many.
 pub fn attenuate(token: &str, narrowing: &Narrowing) -> Result<String, MintError> {
     let mut macaroon = Macaroon::parse(token).map_err(|_| MintError::NotAMacaroon)?;
     let mut claims = macaroon
         .unverified_claims()
         .map_err(|_| MintError::NotAMacaroon)?;
-    // Read back, because what has bounds is the text.
+    // Parsed again, because the limits apply to the text.
     let caveat = narrowing.to_json().into_bytes();
     Narrowing::parse(&caveat)
         .and_then(|caveat| caveat.apply(&mut claims))
@@ -255,14 +261,15 @@ pub fn attenuate(token: &str, narrowing: &Narrowing) -> Result<String, MintError
     macaroon.to_token()
 }
 
-/// The prefixes that can be configured: 1–8 of `[A-Za-z0-9_]`.
+/// Whether `text` is a valid prefix: 1–8 characters of `[A-Za-z0-9_]`.
 fn is_prefix(text: &str) -> bool {
     matches!(text.len(), 1..=PREFIX_BYTES_MAX)
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    // HMAC takes keys of every length (RFC 2104 §2), so the error branch cannot be reached; an empty key stands there.
+    // HMAC accepts keys of every length (RFC 2104 §2). The error branch, an empty key, is
+    // unreachable.
     Hmac::<Sha256>::new_from_slice(key)
         .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
         .chain_update(message)

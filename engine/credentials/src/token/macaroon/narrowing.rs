@@ -1,12 +1,13 @@
-//! Caveats that a holder appends: JSON objects that take something away.
+//! Caveats that a holder appends: JSON objects that restrict the macaroon.
 //!
 //! ```text
 //! {"exp":1750000000}           expires earlier          {"scp":["read"]}          fewer scopes
 //! {"nbf":1750000000}           valid from later on      {"acl":["10.1.0.0/16"]}   fewer addresses
 //! ```
 //!
-//! A caveat may hold several of them. It fails closed: one that holds anything else, nothing at all, or more than was allowed
-//! before it makes the whole macaroon worthless, because whoever appended it meant something that would not be kept.
+//! A caveat may contain several of them. It fails closed: a caveat that is empty, contains anything
+//! else, or allows more than was allowed before it makes the whole macaroon invalid. Otherwise the
+//! holder would rely on a restriction that is not enforced.
 
 use serde_json::{Map, Value, json};
 use talos_model::cidr::Cidr;
@@ -15,24 +16,26 @@ use talos_model::limits::{TOKEN_CIDRS, TOKEN_SCOPES};
 use crate::token::claims_json::{seconds, texts};
 use crate::token::{Claims, TokenFault, json};
 
-/// What one caveat takes away.
+/// The restrictions of one caveat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
-    /// `exp`: expires then, in seconds since 1970.
+    /// `exp`: expired from this time on, in seconds since 1970.
     pub expires_at_s: Option<i64>,
-    /// `nbf`: is not valid before then, in seconds since 1970.
+    /// `nbf`: not valid before this time, in seconds since 1970.
     pub not_before_s: Option<i64>,
-    /// `scp`: allows these scopes only.
+    /// `scp`: allows only these scopes.
     pub scopes: Option<Vec<String>>,
-    /// `acl`: may be used from these blocks only. An empty list would stand for every address, so it is no narrowing.
+    /// `acl`: may be used only from these blocks. An empty list would mean every address, so it is
+    /// refused.
     pub allowed_cidrs: Option<Vec<Cidr>>,
 }
 
 impl Narrowing {
-    /// Reads a caveat.
+    /// Parses a caveat.
     ///
     /// # Errors
-    /// [`TokenFault::CaveatRefused`] when it is no JSON object of the members above, or of none.
+    /// [`TokenFault::CaveatRefused`] unless it is a JSON object of one or more of the members
+    /// above.
     pub fn parse(caveat: &[u8]) -> Result<Self, TokenFault> {
         json::object(caveat)
             .filter(|members| !members.is_empty())
@@ -83,10 +86,10 @@ impl Narrowing {
         Value::Object(members).to_string()
     }
 
-    /// Takes away from `claims` what this caveat says.
+    /// Restricts `claims` as this caveat says.
     ///
     /// # Errors
-    /// [`TokenFault::CaveatRefused`] when the caveat allows anything that `claims` do not.
+    /// [`TokenFault::CaveatRefused`] if the caveat allows anything that `claims` do not.
     pub fn apply(&self, claims: &mut Claims) -> Result<(), TokenFault> {
         if !self.narrows(claims) {
             return Err(TokenFault::CaveatRefused);
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_the_same_are_allowed() {
+    fn empty_and_equal_restrictions_are_allowed() {
         for caveat in [
             r#"{"scp":[]}"#,
             r#"{"exp":1750003600,"nbf":1750000000}"#,

@@ -1,4 +1,4 @@
-//! The vectors of libmacaroons for its binary format, and those of Wycheproof for the HMAC under it.
+//! Test vectors: libmacaroons for the binary format, Wycheproof for the HMAC under it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! The bytes of a macaroon, version 2 of libmacaroons' binary format.
+//! Encodes and decodes macaroons in version 2 of libmacaroons' binary format.
 //!
 //! ```text
 //! macaroon = 02 [location] identifier 00 caveat* 00 signature
@@ -6,8 +6,9 @@
 //! packet   = type, length, content;  location 01, identifier 02, verification id 04, signature 06
 //! ```
 //!
-//! Types and lengths are varints: seven bits a byte, the lowest first, the highest bit of all but the last byte set. A caveat
-//! with a location or a verification id is one for a third party, which this system does not know.
+//! Types and lengths are varints: seven bits a byte, the lowest first; the highest bit is set in
+//! all bytes but the last. A caveat with a location or a verification id is a third-party caveat,
+//! which this system does not support.
 
 const VERSION: u8 = 2;
 const END: u8 = 0;
@@ -16,20 +17,20 @@ const IDENTIFIER: u8 = 2;
 const VERIFICATION_ID: u8 = 4;
 const SIGNATURE: u8 = 6;
 
-/// A macaroon taken apart. Nothing is proven.
+/// The parts of a macaroon. Its signature is not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Packets {
     /// A hint that no signature covers.
     pub(super) location: Option<Vec<u8>>,
-    /// Names the key and begins the chain of signatures.
+    /// Identifies the macaroon and starts the chain of signatures.
     pub(super) identifier: Vec<u8>,
-    /// First-party caveats in their order.
+    /// First-party caveats, in order.
     pub(super) caveats: Vec<Vec<u8>>,
-    /// The end of the chain.
+    /// The last signature of the chain.
     pub(super) signature: [u8; 32],
 }
 
-/// What `decode` found instead of a macaroon of at most so many first-party caveats.
+/// Why [`decode`] refused the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireFault {
     Malformed,
@@ -37,7 +38,7 @@ pub(super) enum WireFault {
     TooMany,
 }
 
-/// Takes all of `bytes` as one macaroon of at most `caveats_max` caveats.
+/// Decodes all of `bytes` as one macaroon of at most `caveats_max` first-party caveats.
 pub(super) fn decode(bytes: &[u8], caveats_max: usize) -> Result<Packets, WireFault> {
     let mut reader = Reader { rest: bytes };
     reader.expect(VERSION)?;
@@ -71,7 +72,7 @@ pub(super) fn decode(bytes: &[u8], caveats_max: usize) -> Result<Packets, WireFa
     })
 }
 
-/// The bytes that [`decode`] takes.
+/// The bytes that [`decode`] decodes to `macaroon`.
 pub(super) fn encode(macaroon: &Packets) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     if let Some(location) = &macaroon.location {
@@ -109,7 +110,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Goes over `byte` if it comes next.
+    /// Skips `byte` if it comes next.
     fn skip(&mut self, byte: u8) -> bool {
         match self.rest.split_first() {
             Some((first, rest)) if *first == byte => {
@@ -124,7 +125,7 @@ impl<'a> Reader<'a> {
         self.skip(byte).then_some(()).ok_or(WireFault::Malformed)
     }
 
-    /// The content of the next packet if it is of this type. All types fit into one byte.
+    /// The content of the next packet if it is of this type. Every type fits into one byte.
     fn optional(&mut self, kind: u8) -> Result<Option<&'a [u8]>, WireFault> {
         if !self.skip(kind) {
             return Ok(None);
@@ -140,7 +141,8 @@ impl<'a> Reader<'a> {
         self.optional(kind)?.ok_or(WireFault::Malformed)
     }
 
-    /// A length in the fewest bytes. Nothing in 8192 bytes is longer than two of them can say.
+    /// A length, encoded in the fewest bytes. Two bytes suffice, because a macaroon has at most
+    /// 8192.
     fn length(&mut self) -> Option<usize> {
         let (&low, rest) = self.rest.split_first()?;
         if low < 0x80 {

@@ -1,4 +1,4 @@
-//! Ed25519 of Wycheproof, and the edge cases of CCTV, through keys read as JWKs.
+//! Ed25519 vectors of Wycheproof, and the edge cases of CCTV, with keys parsed as JWKs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,7 +32,8 @@ fn wycheproof() {
     assert_eq!(accepted, 88);
 }
 
-/// Strict verification takes signatures in which points of low order cancel out, and nothing else that is odd.
+/// Strict verification accepts signatures in which points of low order cancel out, and no other
+/// edge case.
 #[test]
 fn cctv() {
     let file = read(include_str!("CCTV/ed25519vectors.json"));

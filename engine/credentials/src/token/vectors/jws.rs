@@ -1,4 +1,5 @@
-//! Signatures and keys of Wycheproof and of the JOSE cookbook (RFC 7520, RFC 8037 appendix A).
+//! Signature and key vectors of Wycheproof and of the JOSE cookbook (RFC 7520, RFC 8037 appendix
+//! A).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +9,7 @@ use crate::token::jws::{self, Signed};
 use crate::token::vectors::{items, read};
 use crate::token::{SigningKeys, TokenFault};
 
-/// Reads the keys and verifies; keys that are refused verify nothing.
+/// Whether the keys parse and verify the token.
 fn is_accepted(keys: &Value, token: &str) -> bool {
     SigningKeys::from_jwk_sets([keys.to_string().as_str()])
         .is_ok_and(|keys| jws::verify(&keys, token).is_ok())
@@ -21,7 +22,8 @@ fn keys_of(group: &Value) -> &Value {
     }
 }
 
-/// Of all algorithms only RS256 is known here; whatever is signed otherwise, valid or not, is refused.
+/// Of the algorithms in the vectors this system supports only RS256. It refuses all other
+/// signatures, valid or not.
 #[test]
 fn wycheproof_signatures() {
     let file = read(include_str!("wycheproof/json_web_signature_test.json"));
@@ -39,7 +41,8 @@ fn wycheproof_signatures() {
     assert_eq!((accepted, refused), (8, 393));
 }
 
-/// All but one: a modulus that a faulty generator made (CVE-2017-15361) has the form of any other.
+/// Agrees with all vectors but one: a weak modulus of a faulty generator (CVE-2017-15361) cannot be
+/// recognised by its form.
 #[test]
 fn wycheproof_keys() {
     let file = read(include_str!("wycheproof/json_web_key_test.json"));
@@ -83,7 +86,8 @@ fn the_cookbooks_rsa_signature() {
     }
 }
 
-/// The example has no `kid`, without which no key is found here; the signature is checked apart from the header.
+/// The example has no `kid`, without which no key is found. The test therefore checks the signature
+/// separately.
 #[test]
 fn the_cookbooks_ed25519_signature() {
     let (example, token) = cookbook(include_str!("jose-cookbook/curve25519_jws.json"));

@@ -1,4 +1,5 @@
-//! Tokens that `PyJWT` 2.15.1 and pymacaroons 0.13.0 made of the same claims, byte for byte. `SOURCES.md` says how.
+//! Tokens that `PyJWT` 2.15.1 and pymacaroons 0.13.0 made from the same claims; ours must be
+//! identical. `SOURCES.md` says how they were made.
 
 use serde_json::{Value, json};
 use talos_model::Secret;
@@ -14,7 +15,7 @@ fn agrees(mut jwk: Value, kid: &str, token: &str) {
     assert_eq!(jwt::verify(&keys, token), Ok(sample()));
     let made = jwt::sign(keys.signing_key(None).unwrap(), &sample());
     assert_eq!(made.as_deref(), Ok(token));
-    // What a client of the published set does.
+    // A client that has only the published set verifies it, too.
     let published = keys.public_set().to_string();
     let published = SigningKeys::from_jwk_sets([published.as_str()]).unwrap();
     assert_eq!(jwt::verify(&published, token), Ok(sample()));

@@ -1,4 +1,4 @@
-//! Records that are brought into the cells before anybody asks for them.
+//! Preloading of records into the cells before the first verification needs them.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::Verifier;
 use crate::storage::StorageError;
 
 impl Verifier {
-    /// Brings the records of `keys`, all of one shard, into cells of their own; those that have one already are left alone.
-    /// May wait for the disk. Returns how many were brought.
-    pub fn bring(
+    /// Reads the records of `keys`, all of one shard, into new cells. Keys that have a cell already
+    /// are skipped. Blocks on disk. Returns how many records were loaded.
+    pub fn preload(
         &self,
         shard: ShardId,
         keys: &[RecordKey],
@@ -36,7 +36,7 @@ impl Verifier {
         }
         let cells: HashMap<_, _> = linked.into_iter().collect();
         let bulk_revocations = self.bulk_revocations();
-        let mut brought = 0;
+        let mut preloaded = 0;
         for record in self.reader.read_all(shard, &keys)? {
             let guard = pin();
             let key = RecordKey::new(record.tenant, record.key_id);
@@ -44,9 +44,9 @@ impl Verifier {
             if let Some(cell) = cells.get(&key) {
                 let cached = self.cached(&key, &record, &bulk_revocations, now, &guard);
                 cache.offer(cell, cached, &guard);
-                brought += 1;
+                preloaded += 1;
             }
         }
-        Ok(brought)
+        Ok(preloaded)
     }
 }

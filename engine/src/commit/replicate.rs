@@ -1,4 +1,5 @@
-//! The committing thread of a node among others: each order is checked, written, and only then visible.
+//! Commands of replication, on the committing thread: each one is checked, written, and only then
+//! visible.
 
 use talos_model::{
     BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, EpochHistory,
@@ -10,12 +11,15 @@ use super::{Worker, append, received};
 use crate::storage::{Group, MembershipWrite, StorageError};
 
 impl Worker {
-    /// Does what is asked; returns the last change that the node then holds.
-    pub(super) fn follow(&mut self, order: ReplicationCommand) -> Result<Position, FollowError> {
+    /// Carries out one command. Returns the last change that the node then holds.
+    pub(super) fn replicate(
+        &mut self,
+        command: ReplicationCommand,
+    ) -> Result<Position, FollowError> {
         if let Some(reason) = self.latch.get() {
             return Err(FollowError::Latched(reason.clone()));
         }
-        match order {
+        match command {
             ReplicationCommand::Apply(changes) => self.apply_received(changes),
             ReplicationCommand::Adopt(epochs) => self.adopt(epochs),
             ReplicationCommand::Promote(epoch, id) => self.promote(epoch, id),
@@ -31,8 +35,8 @@ impl Worker {
     }
 
     fn apply_received(&mut self, mut received: Vec<LoggedChange>) -> Result<(), FollowError> {
-        let standing = self.of_replica()?;
-        if standing.copying.is_some() {
+        let state = self.replica_state()?;
+        if state.copying.is_some() {
             return Err(FollowError::Incomplete);
         }
         let is_new = |change: &LoggedChange| change.position.sequence > self.last.sequence;
@@ -42,12 +46,12 @@ impl Worker {
                 .journal
                 .change_at(change.position)
                 .map_err(|error| FollowError::Storage(error.to_string()))?;
-            received::check_known(&standing.epochs, &change, logged.as_deref())?;
+            received::check_known(&state.epochs, &change, logged.as_deref())?;
         }
         let mut last = self.last;
         let mut changes = Vec::with_capacity(received.len());
         for logged in &received {
-            received::check_next(&standing.epochs, last, logged.position)?;
+            received::check_next(&state.epochs, last, logged.position)?;
             last = logged.position;
             changes.push(received::read(logged)?);
         }
@@ -65,30 +69,31 @@ impl Worker {
     }
 
     fn adopt(&mut self, epochs: EpochHistory) -> Result<(), FollowError> {
-        let standing = self.of_replica()?;
-        check_not_older(&standing.epochs, &epochs)?;
-        // In the midst of a copy there is nothing that could differ; its position must stay on the line.
-        let held = match &standing.copying {
+        let state = self.replica_state()?;
+        check_not_older(&state.epochs, &epochs)?;
+        // While a copy is under way there are no changes that could differ, but the copy's position
+        // must be part of the epoch history.
+        let held = match &state.copying {
             Some(place) => place.position,
             None => self.last,
         };
-        let fork = standing.epochs.fork(&epochs);
+        let fork = state.epochs.fork(&epochs);
         if held.sequence > fork || !epochs.has(held) {
             let at = fork.next();
             return Err(FollowError::Diverged { at });
         }
-        self.become_one(Mode::Replica, epochs, Leadership::Other)
+        self.set_role(Mode::Replica, epochs, Leadership::Other)
     }
 
     fn promote(&mut self, epoch: Option<Epoch>, id: EpochId) -> Result<(), FollowError> {
-        let standing = self.of_replica()?;
-        if standing.copying.is_some() {
+        let state = self.replica_state()?;
+        if state.copying.is_some() {
             return Err(FollowError::Incomplete);
         }
-        let known = standing.epochs.newest();
+        let known = state.epochs.newest();
         let epoch = epoch.unwrap_or(Epoch(known.0.saturating_add(1)));
-        let epochs = standing.epochs.promoted(epoch, id, self.last.sequence)?;
-        self.become_one(Mode::Primary, epochs, Leadership::Own)
+        let epochs = state.epochs.promoted(epoch, id, self.last.sequence)?;
+        self.set_role(Mode::Primary, epochs, Leadership::Own)
     }
 
     fn step_down(&mut self) -> Result<(), FollowError> {
@@ -97,13 +102,15 @@ impl Worker {
             (membership.mode, membership.standing.epochs.clone())
         };
         match mode {
-            Mode::Primary => self.become_one(Mode::Replica, epochs, Leadership::Other),
+            Mode::Primary => self.set_role(Mode::Replica, epochs, Leadership::Other),
             Mode::Replica => Err(FollowError::Replica),
         }
     }
 
-    /// An epoch history is durable before the first change of its newest epoch: whoever takes one finds it here.
-    fn become_one(
+    /// Writes the node's epoch history and its leadership, and sets its mode. The history is
+    /// durable before the first change of its newest epoch, so a reader of such a change finds the
+    /// epoch.
+    fn set_role(
         &mut self,
         mode: Mode,
         epochs: EpochHistory,
@@ -112,15 +119,15 @@ impl Worker {
         let mut state = self.membership().standing.clone();
         state.epochs = epochs;
         state.leadership = leadership;
-        let step = MembershipWrite::EpochHistory(&state);
-        let written = self.journal.write_membership(&step);
-        written.map_err(|error| self.failed(&error))?;
+        let write = MembershipWrite::EpochHistory(&state);
+        let written = self.journal.write_membership(&write);
+        written.map_err(|error| self.write_error(&error))?;
         let mut membership = self.membership();
         membership.mode = mode;
         membership.standing = state;
         drop(membership);
-        // A new primary goes on with what the one before has not finished.
-        self.bell.ring();
+        // A new primary continues the bulk revocations that the old one has not finished.
+        self.catch_up.ring();
         Ok(())
     }
 
@@ -130,8 +137,8 @@ impl Worker {
         epochs: EpochHistory,
         place: &CopyPlace,
     ) -> Result<(), FollowError> {
-        let standing = self.of_replica()?;
-        check_not_older(&standing.epochs, &epochs)?;
+        let state = self.replica_state()?;
+        check_not_older(&state.epochs, &epochs)?;
         if !epochs.has(place.position) || place.cursor != CopyCursor::default() {
             return Err(FollowError::Malformed("the beginning of a copy".to_owned()));
         }
@@ -142,9 +149,9 @@ impl Worker {
             leadership: Leadership::Other,
             copying: Some(place.clone()),
         };
-        let step = MembershipWrite::BeginCopy(&state, place);
-        // Whatever went wrong, it stays closed: what is on disk is unknown.
-        let written = self.journal.write_membership(&step);
+        let write = MembershipWrite::BeginCopy(&state, place);
+        // The verifier stays closed after any error: the content of the disk is unknown.
+        let written = self.journal.write_membership(&write);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.last = Position::START;
@@ -153,10 +160,10 @@ impl Worker {
     }
 
     fn install(&mut self, name: CopyName, mut chunk: CopyChunk) -> Result<(), FollowError> {
-        let standing = self.of_replica()?;
-        let under_way = standing.copying.filter(|place| place.name == name);
+        let state = self.replica_state()?;
+        let under_way = state.copying.filter(|place| place.name == name);
         let mut place = under_way.ok_or(FollowError::NoCopy)?;
-        // RecordReader that are there already come again after a broken connection.
+        // After a broken connection the primary sends some rows again.
         chunk.rows.retain(|row| row.cursor() > place.cursor);
         let mut pairs = chunk.rows.iter().zip(chunk.rows.iter().skip(1));
         if !pairs.all(|(row, next)| row.cursor() < next.cursor()) {
@@ -168,7 +175,7 @@ impl Worker {
         let written = self
             .journal
             .write_membership(&MembershipWrite::Install(&chunk, &place));
-        written.map_err(|error| self.failed(&error))?;
+        written.map_err(|error| self.write_error(&error))?;
         match chunk.end {
             CopyEnd::More => self.membership().standing.copying = Some(place),
             CopyEnd::Last => {
@@ -187,8 +194,8 @@ impl Worker {
         Ok(())
     }
 
-    /// What is durable with this node if it is a replica.
-    fn of_replica(&self) -> Result<NodeState, FollowError> {
+    /// The durable state of this node; an error if it is a primary.
+    fn replica_state(&self) -> Result<NodeState, FollowError> {
         let membership = self.membership();
         match membership.mode {
             Mode::Primary => Err(FollowError::Primary),
@@ -196,8 +203,8 @@ impl Worker {
         }
     }
 
-    /// Only a write that failed leaves the disk in doubt.
-    fn failed(&self, error: &StorageError) -> FollowError {
+    /// Maps an error of a write. Only a write that failed leaves the content of the disk unknown.
+    fn write_error(&self, error: &StorageError) -> FollowError {
         match error {
             StorageError::Io(_) => FollowError::Latched(self.stop_writes(error)),
             _ => FollowError::Malformed(error.to_string()),

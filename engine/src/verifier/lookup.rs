@@ -1,0 +1,79 @@
+//! Looking up the record of a key in memory: in the cells, then in RocksDB's memory.
+
+use talos_cells::{Guard, State};
+use talos_model::clock::UnixMillis;
+use talos_model::{CacheMode, CacheStatus, Query, RecordKey};
+
+use super::found::Found;
+use super::{ReadRequest, Verifier};
+use crate::cache::{KeyCell, Proven};
+use crate::cached_key::{CachedKey, Current};
+use crate::storage::{InMemory, StorageError};
+
+impl Verifier {
+    /// Looks for the record of `key` in the cells, then in the memory of RocksDB.
+    pub(super) fn find(
+        &self,
+        query: &Query<'_>,
+        key: RecordKey,
+        current: &Current,
+        (proof, status): (&Proven, CacheStatus),
+        guard: &Guard,
+    ) -> Result<Found, StorageError> {
+        let request = |cell| ReadRequest {
+            key,
+            cell,
+            proof: proof.clone(),
+            status,
+            bulk_revocations: current.bulk_revocations.clone(),
+        };
+        let Some(cache) = self
+            .cache
+            .as_ref()
+            .filter(|_| query.cache != CacheMode::Bypass)
+        else {
+            return Ok(Found::new(self.reader.in_memory(&key)?, request(None)));
+        };
+        let hash = self.shards.hash(&key);
+        if let Some(cell) = cache.cell(&key, hash, guard) {
+            cell.touch();
+            let usable = query.cache == CacheMode::Use;
+            if usable && self.fresh_key(&cell, current, query.now, guard).is_some() {
+                return Ok(Found::InCell(cell));
+            }
+            return Ok(Found::new(
+                self.reader.in_memory(&key)?,
+                request(Some(cell)),
+            ));
+        }
+        // Unknown keys get no cell: a flood of them must not evict keys that are in use.
+        let first = self.reader.in_memory(&key)?;
+        if first == InMemory::Absent {
+            return Ok(Found::Record(None, request(None)));
+        }
+        // The cell must be linked before the read that fills it. The record read above may be
+        // outdated by now, so it is read again.
+        let request = request(Some(cache.link(key, hash, guard)));
+        match first {
+            InMemory::Unknown => Ok(Found::OnDisk(request)),
+            InMemory::Found(_) | InMemory::Absent => {
+                Ok(Found::new(self.reader.in_memory(&key)?, request))
+            }
+        }
+    }
+
+    pub(super) fn fresh_key<'g>(
+        &self,
+        cell: &KeyCell,
+        current: &Current,
+        now: UnixMillis,
+        guard: &'g Guard,
+    ) -> Option<&'g CachedKey> {
+        match cell.load(guard) {
+            State::Value(cached) => cached
+                .is_fresh(cell.key(), current, now, self.cache_ttl_s)
+                .then_some(cached),
+            State::Vacant | State::Detached => None,
+        }
+    }
+}
