@@ -207,7 +207,9 @@ mod tests {
             .take(free)
             .map(|one| places.admit(v4(one)))
             .collect();
-        health.iter().for_each(|(place, _)| place.gets_health());
+        for (place, _) in &health {
+            place.gets_health();
+        }
         assert_eq!((evicted(&mut slow), evicted(&mut health)), (0, 0));
     }
 }

@@ -172,7 +172,7 @@ mod tests {
     fn the_address_with_the_most_loses_one_when_all_places_are_taken() {
         let strangers = Arc::<Strangers>::default();
         let mut replica = strangers.admit(v4(0));
-        let addresses = (0..HANDSHAKES - 1).map(|number| v4(1 + (number / 2) as u8));
+        let addresses = (2..).map(|pair: u8| v4(pair / 2)).take(HANDSHAKES - 1);
         let mut all: Vec<_> = addresses.map(|one| strangers.admit(one)).collect();
         let mut next = strangers.admit(v4(200));
         assert!(!is_evicted(&mut replica) && !is_evicted(&mut next));
