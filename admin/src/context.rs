@@ -7,6 +7,7 @@ use talos_api::page_token::PageTokenKeys;
 use talos_engine::Engine;
 use tokio::sync::Semaphore;
 
+use crate::basis::Deletions;
 use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     /// Sends requests on to the primary.
     pub(crate) forwarder: Forwarder,
     pub(crate) metrics: Arc<ControlMetrics>,
+    /// What "there is no such key" rests on.
+    pub(crate) deletions: Deletions,
     /// See [`crate::AdminSettings::default_ttl_ms`].
     pub(crate) default_ttl_ms: Option<u64>,
     /// See [`crate::AdminSettings::page_tokens`].

@@ -1,9 +1,9 @@
 //! `DELETE /v2alpha1/admin/importedApiKeys/{key_id}`
 
 use talos_api::control::{ControlRequest, ControlResponse};
-use talos_api::error::ApiError;
+use talos_api::error::{ApiError, Reason};
 use talos_api::revoke;
-use talos_model::{DeleteKey, KeyId};
+use talos_model::{DeleteKey, KeyId, RecordKey};
 
 use crate::context::Context;
 use crate::engine_call;
@@ -18,7 +18,14 @@ pub(crate) async fn delete(
         tenant: request.tenant,
         key_id,
     };
-    let record = engine_call::submit(&context.engine, command).await?;
+    let key = RecordKey::new(request.tenant, key_id);
+    let mut deletion = context.deletions.begin(&context.engine, key);
+    let deleted = engine_call::submit(&context.engine, command).await;
+    let record = deleted.inspect_err(|error| {
+        if error.reason() == Reason::ApiKeyNotFound {
+            deletion.found_nothing();
+        }
+    })?;
     context.metrics.key_deleted();
     tracing::info!(
         event = "ImportedAPIKeyDeleted",

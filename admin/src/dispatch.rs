@@ -7,38 +7,53 @@ use talos_api::error::ApiError;
 use talos_api::route::Endpoint;
 use talos_model::KeyKind;
 
+use crate::basis::Basis;
+use crate::client::Client;
 use crate::context::Context;
 use crate::{
     backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
     revoke_where, rotate, self_revoke, update,
 };
 
-/// Answers `request`.
-pub(crate) async fn dispatch(context: Arc<Context>, request: ControlRequest) -> ControlResponse {
-    answer(&context, &request)
+/// Answers `request` of `client`.
+pub(crate) async fn dispatch(
+    context: Arc<Context>,
+    request: ControlRequest,
+    client: Client,
+) -> ControlResponse {
+    answer(&context, &request, client)
         .await
         .unwrap_or_else(ControlResponse::from)
 }
 
-async fn answer(context: &Context, request: &ControlRequest) -> Result<ControlResponse, ApiError> {
-    let answer = act(context, request);
+async fn answer(
+    context: &Context,
+    request: &ControlRequest,
+    client: Client,
+) -> Result<ControlResponse, ApiError> {
+    let basis = Basis::new();
+    let answer = act(context, request, &basis);
     if request.endpoint.changes_keys() {
-        return fleet::change(context, request, answer).await;
+        return fleet::change(context, request, client, &basis, answer).await;
     }
     answer.await
 }
 
-async fn act(context: &Context, request: &ControlRequest) -> Result<ControlResponse, ApiError> {
+async fn act(
+    context: &Context,
+    request: &ControlRequest,
+    basis: &Basis,
+) -> Result<ControlResponse, ApiError> {
     let key_id = request.key_id;
     match request.endpoint {
-        Endpoint::IssueKey => issue::issue(context, request).await,
-        Endpoint::IssueKeyShort => issue::issue_short(context, request).await,
+        Endpoint::IssueKey => issue::issue(context, request, basis).await,
+        Endpoint::IssueKeyShort => issue::issue_short(context, request, basis).await,
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?, request).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
         Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
-        Endpoint::ImportKey => import::import(context, request).await,
+        Endpoint::ImportKey => import::import(context, request, basis).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
         Endpoint::ListImportedKeys => list::list(context, KeyKind::Imported, request).await,
         Endpoint::GetImportedKey => get::get(context, key_id.imported()?, request).await,
@@ -46,10 +61,10 @@ async fn act(context: &Context, request: &ControlRequest) -> Result<ControlRespo
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
-        Endpoint::RevokeKeysWhere => revoke_where::revoke_where(context, request).await,
+        Endpoint::RevokeKeysWhere => revoke_where::revoke_where(context, request, basis).await,
         Endpoint::DeriveToken => derive::derive(context, request).await,
         Endpoint::DeriveTokenById => derive::derive_by_id(context, key_id.any()?, request).await,
-        Endpoint::SelfRevoke => self_revoke::self_revoke(context, request).await,
+        Endpoint::SelfRevoke => self_revoke::self_revoke(context, request, basis).await,
         Endpoint::Replication => Ok(fleet::status(context)),
         Endpoint::ReplicationState => fleet::state(context).await,
         Endpoint::Promote => fleet::promote(context).await,

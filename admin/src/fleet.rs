@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
-use talos_api::error::ApiError;
+use talos_api::error::{ApiError, Reason};
 use talos_api::fleet::{self, Acknowledgement, NotEverywhere, StateSummary, Writes};
+use talos_api::route::Endpoint;
+use talos_model::{Position, RecordKey};
 use tokio::task::spawn_blocking;
 
+use crate::basis::Basis;
+use crate::client::Client;
 use crate::context::Context;
+use crate::engine_call;
 
 /// Shows the replication status of the node.
 pub(crate) fn status(context: &Context) -> ControlResponse {
@@ -48,26 +53,73 @@ pub(crate) async fn rejoin(context: &Context) -> Result<ControlResponse, ApiErro
 }
 
 /// Answers a request that may change keys: with `answer` on a primary, otherwise by forwarding it
-/// to the primary. Waits until as many replicas as required have the change.
+/// to the primary. Waits until as many replicas as required have the changes that the answer rests
+/// on, if there are any.
 pub(crate) async fn change(
     context: &Context,
     request: &ControlRequest,
+    mut client: Client,
+    basis: &Basis,
     answer: impl Future<Output = Result<ControlResponse, ApiError>>,
 ) -> Result<ControlResponse, ApiError> {
-    let required = fleet::parse_wait(&request.query)?;
+    let required = if request.endpoint == Endpoint::SelfRevoke {
+        fleet::refuse_wait(&request.query)?;
+        Acknowledgement::Configured
+    } else {
+        fleet::parse_wait(&request.query)?
+    };
     if let Writes::At(url) = context.fleet.writes()? {
-        return context.forwarder.forward(&url, request).await;
+        return tokio::select! {
+            answer = context.forwarder.forward(&url, request) => answer,
+            () = client.gone() => Err(client_gone()),
+        };
     }
     let answer = answer.await;
-    // This also applies to errors. "Already revoked", for example, depends on a revocation that
-    // replicas may not have yet.
-    let head = context.engine.committed();
-    context
-        .fleet
-        .acknowledge(head, required)
-        .await
-        .map_err(|error| not_everywhere(error, required))?;
+    let refused = answer.as_ref().err().map(ApiError::reason);
+    let Some(position) = rests_on(context, request, basis, refused).await else {
+        return answer;
+    };
+    tokio::select! {
+        acknowledged = context.fleet.acknowledge(position, required) => {
+            acknowledged.map_err(|error| not_everywhere(error, required))?;
+        }
+        () = client.gone() => return Err(client_gone()),
+    }
     answer
+}
+
+/// The newest change that an answer rests on; `None` if it reports no change. `refused` is the
+/// reason of an answer that is an error.
+async fn rests_on(
+    context: &Context,
+    request: &ControlRequest,
+    basis: &Basis,
+    refused: Option<Reason>,
+) -> Option<Position> {
+    let head = context.engine.committed();
+    let sequence = match refused {
+        None | Some(Reason::ApiKeyExists) => basis.named().unwrap_or(head.sequence),
+        Some(Reason::ApiKeyNotFound) => {
+            let key = RecordKey::new(request.tenant, request.key_id.any().ok()?);
+            context.deletions.newest(head, &key)
+        }
+        // "Already revoked", for example, reports an earlier change of the key.
+        Some(Reason::FailedPrecondition) => {
+            let key_id = request.key_id.any().ok()?;
+            let record = engine_call::get(&context.engine, request.tenant, key_id).await;
+            record.map_or(head.sequence, |record| record.sequence)
+        }
+        Some(_) => return None,
+    };
+    (sequence.0 > 0).then_some(Position {
+        epoch: head.epoch,
+        sequence,
+    })
+}
+
+/// The answer to a client that has gone. It only ends the request.
+fn client_gone() -> ApiError {
+    ApiError::service_unavailable("the client has gone while the change waited for other nodes")
 }
 
 fn not_everywhere(error: NotEverywhere, required: Acknowledgement) -> ApiError {

@@ -1,11 +1,12 @@
 //! `POST /v2alpha1/admin/importedApiKeys`
 
 use talos_api::control::{ControlRequest, ControlResponse};
-use talos_api::error::ApiError;
+use talos_api::error::{ApiError, Reason};
 use talos_api::import;
 use talos_model::Record;
 use talos_model::clock::{self, UnixMillis};
 
+use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
 
@@ -13,9 +14,10 @@ use crate::engine_call;
 pub(crate) async fn import(
     context: &Context,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
-    let record = record(context, request).await.inspect_err(|error| {
+    let record = record(context, request, basis).await.inspect_err(|error| {
         tracing::warn!(
             event = "APIKeyImportFailed",
             tenant = %request.tenant,
@@ -31,7 +33,11 @@ pub(crate) async fn import(
     ))
 }
 
-async fn record(context: &Context, request: &ControlRequest) -> Result<Record, ApiError> {
+async fn record(
+    context: &Context,
+    request: &ControlRequest,
+    basis: &Basis,
+) -> Result<Record, ApiError> {
     let macaroons = context.engine.macaroon_prefixes();
     let command = import::parse_request(
         &request.body,
@@ -39,7 +45,19 @@ async fn record(context: &Context, request: &ControlRequest) -> Result<Record, A
         context.default_ttl_ms,
         &macaroons,
     )?;
-    engine_call::submit(&context.engine, command).await
+    let key_id = command.key_id;
+    let imported = engine_call::submit(&context.engine, command).await;
+    match &imported {
+        Ok(record) => basis.is_record(record),
+        Err(error) if error.reason() == Reason::ApiKeyExists => {
+            // The key exists because of an earlier import.
+            if let Ok(known) = engine_call::get(&context.engine, request.tenant, key_id).await {
+                basis.is_record(&known);
+            }
+        }
+        Err(_) => {}
+    }
+    imported
 }
 
 /// Counts and logs the import of the key of `record`. Does nothing when the key is older than the

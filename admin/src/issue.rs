@@ -5,6 +5,7 @@ use talos_api::error::ApiError;
 use talos_api::{issue, short};
 use talos_model::{IssueKey, Issued, clock};
 
+use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
 
@@ -13,9 +14,10 @@ use crate::engine_call;
 pub(crate) async fn issue(
     context: &Context,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<ControlResponse, ApiError> {
     let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
-    let Issued { record, secret } = submit(context, command, request).await?;
+    let Issued { record, secret } = submit(context, command, request, basis).await?;
     let body = issue::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))
 }
@@ -24,9 +26,10 @@ pub(crate) async fn issue(
 pub(crate) async fn issue_short(
     context: &Context,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<ControlResponse, ApiError> {
     let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
-    let Issued { record, secret } = submit(context, command, request).await?;
+    let Issued { record, secret } = submit(context, command, request, basis).await?;
     let body = short::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))
 }
@@ -36,9 +39,11 @@ async fn submit(
     context: &Context,
     command: IssueKey,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<Issued, ApiError> {
     let issued = engine_call::submit(&context.engine, command).await?;
     let Issued { record, secret } = &issued;
+    basis.is_record(record);
     // A repeated request has changed nothing, so it is not counted or logged.
     if secret.is_some() {
         context.metrics.key_created();

@@ -10,10 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod basis;
 mod batch_import;
 mod body_stream;
+mod bounds;
 mod change_notifier;
 mod changes;
+mod client;
 mod context;
 mod delete;
 mod derive;
@@ -25,10 +28,12 @@ mod get;
 mod import;
 mod issue;
 mod jwks;
+mod lane;
 mod limits;
 mod list;
 pub mod metrics;
 mod metrics_listener;
+mod metrics_places;
 mod panic_guard;
 mod queue;
 mod revoke;

@@ -4,12 +4,38 @@ use std::time::Duration;
 
 use talos_model::ReadLimits;
 
-/// Requests that may wait for a handler. The data plane answers 503 to more.
-pub(crate) const QUEUE_REQUESTS: usize = 1024;
-/// The total size of the bodies of all waiting and running requests, in bytes.
-pub(crate) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// Requests that are handled at the same time.
-pub(crate) const RUNNING_REQUESTS: u32 = 1024;
+use crate::bounds::Bounds;
+
+/// Administrators' requests that may change keys. The data plane answers 503 to more.
+pub(crate) const CHANGES: Bounds = Bounds {
+    waiting: 1024,
+    bytes: 44 * 1024 * 1024,
+    running: 672,
+};
+/// All other requests of administrators.
+pub(crate) const READS: Bounds = Bounds {
+    waiting: 1024,
+    bytes: 12 * 1024 * 1024,
+    running: 256,
+};
+/// Requests for documents that are ready.
+pub(crate) const DOCUMENTS: Bounds = Bounds {
+    waiting: 512,
+    bytes: 4 * 1024 * 1024,
+    running: 32,
+};
+/// Self-revocations, which anybody may send.
+pub(crate) const SELF_REVOCATIONS: Bounds = Bounds {
+    waiting: 128,
+    bytes: 4 * 1024 * 1024,
+    running: 64,
+};
+/// Requests that are handled at the same time, in all lanes.
+const RUNNING_REQUESTS: u32 =
+    CHANGES.running + READS.running + DOCUMENTS.running + SELF_REVOCATIONS.running;
+/// Deletions that are remembered one by one. For older ones a request for a key that does not exist
+/// waits until replicas have all of them.
+pub(crate) const DELETIONS: usize = 4096;
 /// Threads of the runtime. Handlers only parse, wait and render; the engine's own threads do the
 /// work.
 pub(crate) const WORKER_THREADS: usize = 2;
@@ -50,8 +76,13 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream pauses before it reads again, when the engine has too many reads.
 pub(crate) const BUSY_REST: Duration = Duration::from_millis(100);
 
-/// Connections that the metrics listener serves at the same time. A scraper needs one.
-pub(crate) const METRICS_CONNECTIONS: u32 = 64;
+/// Connections that the metrics listener serves at the same time. A scraper needs one. A further
+/// one takes the place of another.
+pub(crate) const METRICS_CONNECTIONS: usize = 64;
+/// Of these, the connections from one address.
+pub(crate) const METRICS_PER_ADDRESS: usize = 16;
+/// Of these, the connections that get a page of metrics.
+pub(crate) const METRICS_PAGES: usize = 48;
 /// How long a client of the metrics listener may take to send a head.
 pub(crate) const METRICS_HEAD: Duration = Duration::from_secs(5);
 /// The largest head that the metrics listener reads, in bytes. The HTTP library needs at least half
@@ -68,3 +99,6 @@ pub(crate) const METRICS_ACCEPT_REST: Duration = Duration::from_millis(200);
 // here, before any work is done.
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);
+
+const _: () = assert!(METRICS_PER_ADDRESS < METRICS_CONNECTIONS);
+const _: () = assert!(METRICS_PAGES < METRICS_CONNECTIONS);

@@ -2,8 +2,8 @@
 //! scraper reaches it.
 //!
 //! It guarantees that the number of connections and the duration of each are bounded, whatever the
-//! client does; that a scrape and an API request never wait for each other; and that a stop lets
-//! responses in progress finish.
+//! client does; that no client can keep another out (see [`crate::metrics_places`]); that a scrape
+//! and an API request never wait for each other; and that a stop lets responses in progress finish.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,11 +20,14 @@ use talos_api::health;
 use talos_engine::Engine;
 use talos_metrics::{CONTENT_TYPE, Exposition};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::limits;
+use crate::metrics_places::{Place, Places};
 
 const ALLOW: &str = "GET, HEAD";
+const METRICS: &str = "/metrics";
 
 /// Writes the metrics page. It is called for every scrape.
 pub type Expose = Box<dyn Fn(&mut Exposition) + Send + Sync>;
@@ -73,25 +76,27 @@ pub(crate) async fn serve(
     pages: Arc<Pages>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS as usize));
+    let places = Arc::<Places>::default();
     let (open, closing) = watch::channel(());
-    let next = async || {
-        // Take a slot before accepting: connections without one stay in the listener's backlog.
-        let slot = Arc::clone(&slots).acquire_owned().await;
-        (slot, listener.accept().await)
-    };
+    let mut connections = JoinSet::new();
     loop {
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = &mut stop => break,
-            next = next() => next,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
+                let (place, evicted) = places.admit(address.ip());
                 let (pages, closing) = (Arc::clone(&pages), closing.clone());
-                tokio::spawn(async move {
-                    answer_one(stream, pages, closing).await;
-                    drop(slot);
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = answer_one(stream, pages, &place, closing) => {}
+                        Ok(()) = evicted => {
+                            tracing::debug!(%address, "a connection to the metrics is evicted");
+                        }
+                    }
                 });
             }
             Err(error) => {
@@ -101,14 +106,22 @@ pub(crate) async fn serve(
         }
     }
     drop((open, listener));
-    // All slots are free once no connection is left. Cannot fail: the semaphore is never closed.
-    drop(slots.acquire_many(limits::METRICS_CONNECTIONS).await);
+    while connections.join_next().await.is_some() {}
 }
 
 /// Answers one request, then closes the connection. Scrapes are seconds apart, so keep-alive would
 /// gain little and would need an idle timeout.
-async fn answer_one(stream: TcpStream, pages: Arc<Pages>, mut closing: watch::Receiver<()>) {
+async fn answer_one(
+    stream: TcpStream,
+    pages: Arc<Pages>,
+    place: &Place,
+    mut closing: watch::Receiver<()>,
+) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        match request.uri().path() {
+            METRICS => place.gets_metrics(),
+            _ => place.gets_health(),
+        }
         let response = pages.answer(request.method(), request.uri().path());
         async { response }
     });
@@ -154,7 +167,7 @@ impl Pages {
     /// does not send it.
     fn page(&self, method: &Method, path: &str) -> Result<ControlResponse, ApiError> {
         let page: fn(&Self) -> ControlResponse = match path {
-            "/metrics" => Self::metrics,
+            METRICS => Self::metrics,
             "/health/alive" => |_| health::alive_response(),
             "/health/ready" => Self::ready,
             _ => return Err(ApiError::not_found_route()),

@@ -1,29 +1,23 @@
-//! The queue between the data plane and the handlers.
+//! The queues between the data plane and the handlers, one for each [`Lane`].
 //!
 //! Guarantees: submitting never waits; waiting requests, their bytes and running handlers are
-//! bounded; a panic ends only one request; a stop answers every request that was accepted before
-//! it.
+//! bounded in each lane; a panic ends only one request; a handler learns when its client has gone;
+//! a stop answers every request that was accepted before it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply, Task};
 use talos_api::error::ApiError;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
+use crate::bounds::Bounds;
+use crate::client::{self, Client};
+use crate::lane::{Lane, PerLane};
 use crate::metrics::{ControlMetrics, RequestTimer};
 use crate::panic_guard;
-
-/// The capacity of a queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// Requests that may wait for a handler.
-    pub(crate) waiting: usize,
-    /// The total size of the bodies of all waiting and running requests, in bytes.
-    pub(crate) bytes: usize,
-    /// Requests that may run at the same time.
-    pub(crate) running: u32,
-}
 
 /// One accepted request.
 struct Job {
@@ -34,22 +28,28 @@ struct Job {
     timer: RequestTimer,
 }
 
-/// Puts requests into the queue.
-pub(crate) struct QueueSender {
+/// Puts requests into the queue of one lane.
+struct LaneSender {
     jobs: mpsc::Sender<Job>,
     bytes: Arc<Semaphore>,
+}
+
+/// Puts requests into the queues.
+pub(crate) struct QueueSender {
+    lanes: PerLane<LaneSender>,
     metrics: Arc<ControlMetrics>,
     runtime: Handle,
 }
 
 impl ControlPlane for QueueSender {
     fn submit(&self, request: ControlRequest, reply: Reply) -> Result<(), Overloaded> {
+        let lane = self.lanes.of(Lane::of(request.endpoint));
         let bytes = u32::try_from(request.body.len()).map_err(|_| Overloaded)?;
-        let bytes = Arc::clone(&self.bytes)
+        let bytes = Arc::clone(&lane.bytes)
             .try_acquire_many_owned(bytes)
             .map_err(|_| Overloaded)?;
         let timer = self.metrics.start_request(&request);
-        self.jobs
+        lane.jobs
             .try_send(Job {
                 request,
                 reply,
@@ -64,47 +64,81 @@ impl ControlPlane for QueueSender {
     }
 }
 
-/// Takes requests from the queue and runs their handlers.
-pub(crate) struct QueueWorker {
+/// Takes requests from the queue of one lane.
+struct LaneWorker {
     jobs: mpsc::Receiver<Job>,
     running: Arc<Semaphore>,
     running_max: u32,
+}
+
+/// Takes requests from the queues and runs their handlers.
+pub(crate) struct QueueWorker {
+    lanes: PerLane<LaneWorker>,
     metrics: Arc<ControlMetrics>,
 }
 
-/// Makes a queue that counts in `metrics`. Tasks that only wait run on `runtime`.
+/// Makes queues that count in `metrics`. Tasks that only wait run on `runtime`.
 pub(crate) fn new(
-    bounds: Bounds,
+    bounds: PerLane<Bounds>,
     metrics: Arc<ControlMetrics>,
     runtime: Handle,
 ) -> (QueueSender, QueueWorker) {
-    let (jobs, receiver) = mpsc::channel(bounds.waiting);
+    let lanes = bounds.map(|bounds| {
+        let (jobs, receiver) = mpsc::channel(bounds.waiting);
+        let sender = LaneSender {
+            jobs,
+            bytes: Arc::new(Semaphore::new(bounds.bytes)),
+        };
+        let worker = LaneWorker {
+            jobs: receiver,
+            running: Arc::new(Semaphore::new(bounds.running as usize)),
+            running_max: bounds.running,
+        };
+        (sender, worker)
+    });
+    let (senders, workers) = lanes.unzip();
     let sender = QueueSender {
-        jobs,
-        bytes: Arc::new(Semaphore::new(bounds.bytes)),
+        lanes: senders,
         metrics: Arc::clone(&metrics),
         runtime,
     };
-    let running_max = bounds.running;
-    let running = Arc::new(Semaphore::new(running_max as usize));
-    (
-        sender,
-        QueueWorker {
-            jobs: receiver,
-            running,
-            running_max,
-            metrics,
-        },
-    )
+    let worker = QueueWorker {
+        lanes: workers,
+        metrics,
+    };
+    (sender, worker)
 }
 
 impl QueueWorker {
     /// Handles each request in a task of its own until `stop` is sent or dropped. Then refuses new
     /// requests and returns when all accepted ones are answered.
-    pub(crate) async fn run<H, F>(mut self, handler: H, mut stop: oneshot::Receiver<()>)
+    pub(crate) async fn run<H, F>(self, handler: H, stop: oneshot::Receiver<()>)
     where
-        H: Fn(ControlRequest) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ControlResponse> + Send,
+        H: Fn(ControlRequest, Client) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ControlResponse> + Send + 'static,
+    {
+        let (stopping, _) = watch::channel(());
+        let mut lanes = JoinSet::new();
+        for lane in self.lanes.into_values() {
+            let (handler, metrics) = (handler.clone(), Arc::clone(&self.metrics));
+            lanes.spawn(lane.run(handler, metrics, stopping.subscribe()));
+        }
+        // A sender that was dropped is a stop as well.
+        let _ = stop.await;
+        drop(stopping);
+        while lanes.join_next().await.is_some() {}
+    }
+}
+
+impl LaneWorker {
+    async fn run<H, F>(
+        mut self,
+        handler: H,
+        metrics: Arc<ControlMetrics>,
+        mut stop: watch::Receiver<()>,
+    ) where
+        H: Fn(ControlRequest, Client) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ControlResponse> + Send + 'static,
     {
         let mut stopping = false;
         // The permit is acquired first, so that a request waits in the bounded queue and not in a
@@ -112,7 +146,7 @@ impl QueueWorker {
         while let Ok(permit) = Arc::clone(&self.running).acquire_owned().await {
             let job = tokio::select! {
                 biased;
-                _ = &mut stop, if !stopping => {
+                _ = stop.changed(), if !stopping => {
                     stopping = true;
                     self.jobs.close();
                     continue;
@@ -120,7 +154,7 @@ impl QueueWorker {
                 job = self.jobs.recv() => job,
             };
             let Some(job) = job else { break };
-            let (handler, metrics) = (handler.clone(), Arc::clone(&self.metrics));
+            let (handler, metrics) = (handler.clone(), Arc::clone(&metrics));
             tokio::spawn(async move {
                 answer(job, handler, &metrics).await;
                 drop(permit);
@@ -133,37 +167,48 @@ impl QueueWorker {
 
 async fn answer<H, F>(job: Job, handler: H, metrics: &ControlMetrics)
 where
-    H: Fn(ControlRequest) -> F,
+    H: Fn(ControlRequest, Client) -> F,
     F: Future<Output = ControlResponse>,
 {
     let Job {
         request,
-        reply,
+        mut reply,
         bytes,
         timer,
     } = job;
     let request_id = request.request_id.clone();
+    let (client, goes) = client::channel();
     // The handler is called inside the future, so that the guard also catches a panic before the
     // first await.
-    let response = panic_guard::run(async { handler(request).await })
-        .await
-        .unwrap_or_else(|panic_guard::Panicked| {
-            metrics.handler_panicked();
-            tracing::error!(
-                request_id,
-                "a control plane handler panicked; the request is answered with 500"
-            );
-            ApiError::internal().into()
-        });
+    let handling = panic_guard::run(async { handler(request, client).await });
+    tokio::pin!(handling);
+    let response = tokio::select! {
+        biased;
+        response = &mut handling => response,
+        () = poll_fn(|context| reply.poll_gone(context)) => {
+            goes.tell();
+            handling.await
+        }
+    };
+    let response = response.unwrap_or_else(|panic_guard::Panicked| {
+        metrics.handler_panicked();
+        tracing::error!(
+            request_id,
+            "a control plane handler panicked; the request is answered with 500"
+        );
+        ApiError::internal().into()
+    });
     drop(bytes);
     timer.answered(response.status);
-    reply(response);
+    reply.answer(response);
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Mutex, mpsc as std_mpsc};
+    use std::task::{Context, Poll};
 
+    use talos_api::control::Replying;
     use talos_api::route::{Endpoint, PathKeyId};
     use talos_model::TenantId;
 
@@ -174,10 +219,21 @@ mod tests {
         bytes: 1000,
         running: 1,
     };
+    const LANES: PerLane<Bounds> = PerLane {
+        changes: BOUNDS,
+        reads: BOUNDS,
+        documents: BOUNDS,
+        self_revocations: BOUNDS,
+    };
 
     fn request(path: &str, body_bytes: usize) -> ControlRequest {
         ControlRequest {
-            endpoint: Endpoint::IssueKey,
+            endpoint: match path {
+                "/read" => Endpoint::ListIssuedKeys,
+                "/document" => Endpoint::Jwks,
+                "/anybody" => Endpoint::SelfRevoke,
+                _ => Endpoint::IssueKey,
+            },
             method: "POST",
             template: "/template",
             key_id: PathKeyId::NONE,
@@ -215,12 +271,12 @@ mod tests {
                 .build()
                 .expect("a runtime");
             let metrics = Arc::new(ControlMetrics::default());
-            let (sender, worker) = new(BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
+            let (sender, worker) = new(LANES, Arc::clone(&metrics), runtime.handle().clone());
             let gate = Arc::new(Semaphore::new(0));
             let (starting, started) = std_mpsc::channel();
             let starting = Arc::new(Mutex::new(starting));
             let handler_gate = Arc::clone(&gate);
-            let handler = move |request: ControlRequest| {
+            let handler = move |request: ControlRequest, mut client: Client| {
                 let (gate, starting) = (Arc::clone(&handler_gate), Arc::clone(&starting));
                 async move {
                     starting
@@ -229,7 +285,11 @@ mod tests {
                         .send(request.path.clone())
                         .expect("a listener");
                     assert_ne!(request.path, "/panic", "expected by this test");
-                    gate.acquire().await.expect("an open gate").forget();
+                    if request.path == "/until-gone" {
+                        client.gone().await;
+                    } else {
+                        gate.acquire().await.expect("an open gate").forget();
+                    }
                     ok()
                 }
             };
@@ -282,6 +342,55 @@ mod tests {
             assert_eq!(status.get(), 200);
         }
         assert_eq!(fixture.submit("/again", 1).expect("room").get(), 200);
+    }
+
+    #[test]
+    fn a_full_lane_leaves_the_others_their_places() {
+        let fixture = Fixture::new();
+        let mut accepted = Vec::new();
+        let paths = ["/change", "/anybody", "/read", "/document"];
+        for path in paths {
+            accepted.push(fixture.submit(path, BOUNDS.bytes).expect("room"));
+            assert_eq!(fixture.started.recv().as_deref(), Ok(path));
+            for _ in 0..BOUNDS.waiting {
+                accepted.push(fixture.submit(path, 0).expect("room"));
+            }
+            fixture.submit(path, 0).expect_err("a full lane");
+        }
+        fixture.gate.add_permits(accepted.len());
+        for status in accepted {
+            assert_eq!(status.get(), 200);
+        }
+    }
+
+    /// A client that goes when the test drops `stays`.
+    struct Leaving {
+        gone: mpsc::Receiver<()>,
+    }
+
+    impl Replying for Leaving {
+        fn answer(self: Box<Self>, _: ControlResponse) {}
+
+        fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+            self.gone.poll_recv(context).map(drop)
+        }
+    }
+
+    #[test]
+    fn a_client_that_goes_gives_its_place_back() {
+        let fixture = Fixture::new();
+        let (stays, gone) = mpsc::channel(1);
+        let reply = Box::new(Leaving { gone });
+        fixture
+            .sender
+            .submit(request("/until-gone", BOUNDS.bytes), reply)
+            .expect("room");
+        fixture.started.recv().expect("a start");
+        let next = fixture.submit("/next", 0).expect("room");
+        drop(stays);
+        assert_eq!(fixture.started.recv().as_deref(), Ok("/next"));
+        fixture.gate.add_permits(1);
+        assert_eq!(next.get(), 200);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
-use talos_model::{BulkRevocation, Matcher, RevokeWhere, TenantId};
+use talos_model::{BulkRevocation, Matcher, RevokeWhere, Sequence, TenantId};
 
+use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
 
@@ -15,6 +16,7 @@ use crate::engine_call;
 pub(crate) async fn revoke_where(
     context: &Context,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<ControlResponse, ApiError> {
     let RevokeWhereRequest {
         matcher,
@@ -24,6 +26,8 @@ pub(crate) async fn revoke_where(
     } = revoke_where::parse_request(&request.body)?;
     if effect == Effect::Count {
         let matched = count_matching(context, request.tenant, matcher).await?;
+        // A count changes nothing, and it reports no change.
+        basis.is(Sequence(0));
         return Ok(ControlResponse::json(
             200,
             revoke_where::render_count(matched),
@@ -36,6 +40,7 @@ pub(crate) async fn revoke_where(
         description,
     };
     let bulk_revocation = engine_call::submit(&context.engine, command).await?;
+    basis.is(bulk_revocation.position.sequence);
     let matched = count_ended(context, bulk_revocation.clone()).await;
     context
         .metrics

@@ -3,8 +3,9 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
-use talos_model::{CacheMode, KeyId, Query, RevokeKey, clock};
+use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, clock};
 
+use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
 use crate::revoke::submit;
@@ -14,6 +15,7 @@ use crate::revoke::submit;
 pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,
+    basis: &Basis,
 ) -> Result<ControlResponse, ApiError> {
     let macaroons = context.engine.macaroon_prefixes();
     let asked = self_revoke::parse_request(&request.body, &macaroons)?;
@@ -22,7 +24,9 @@ pub(crate) async fn self_revoke(
     let record = engine_call::get(&context.engine, request.tenant, key_id)
         .await
         .map_err(unknown_if_not_found)?;
-    if record.revocation.is_none() {
+    if record.revocation.is_some() {
+        already_revoked(context, &record, basis).await;
+    } else {
         let command = RevokeKey {
             tenant: request.tenant,
             key_id,
@@ -31,11 +35,30 @@ pub(crate) async fn self_revoke(
         };
         match submit(context, command, request).await {
             // Another request has revoked the key since the read.
-            Err(error) if error.reason() == Reason::FailedPrecondition => {}
+            Err(error) if error.reason() == Reason::FailedPrecondition => {
+                already_revoked(context, &record, basis).await;
+            }
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
     }
     Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+}
+
+/// The key of `record` was revoked before this request. The answer rests on that revocation.
+async fn already_revoked(context: &Context, record: &Record, basis: &Basis) {
+    // A bulk revocation ends keys before their records say so. Then the answer rests on the newest
+    // change, which is that of the bulk revocation or a later one.
+    if context.engine.bulk_revocations_in_force() > 0 {
+        return;
+    }
+    // Without one, the record names its own end. It is read again, because a bulk revocation may
+    // have been in force before.
+    let read = engine_call::get(&context.engine, record.tenant, record.key_id).await;
+    if let Ok(record) = read
+        && context.engine.bulk_revocations_in_force() == 0
+    {
+        basis.is_record(&record);
+    }
 }
 
 /// The id of the key that the credential belongs to. The key may not exist.

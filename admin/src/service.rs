@@ -12,14 +12,15 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::basis::Deletions;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
-use crate::queue::{self, Bounds, QueueSender};
-use crate::{jwks, limits};
+use crate::queue::{self, QueueSender};
+use crate::{jwks, lane, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -84,6 +85,7 @@ impl AdminService {
             fleet: Arc::clone(&fleet),
             forwarder: Forwarder::new()?,
             metrics: Arc::clone(&metrics),
+            deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,
             change_notifier,
@@ -100,15 +102,11 @@ impl AdminService {
             .enable_io()
             .enable_time()
             .build()?;
-        let bounds = Bounds {
-            waiting: limits::QUEUE_REQUESTS,
-            bytes: limits::QUEUE_BYTES,
-            running: limits::RUNNING_REQUESTS,
-        };
         let (queue_sender, worker) =
-            queue::new(bounds, Arc::clone(&metrics), runtime.handle().clone());
+            queue::new(lane::BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
         let (stop, stopped) = oneshot::channel();
-        let handler = move |request| dispatch::dispatch(Arc::clone(&context), request);
+        let handler =
+            move |request, client| dispatch::dispatch(Arc::clone(&context), request, client);
         let task = runtime.spawn(worker.run(handler, stopped));
         Ok(Self {
             queue_sender: Arc::new(queue_sender),

@@ -6,6 +6,7 @@ pub(crate) mod response;
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use talos_model::TenantId;
 
@@ -45,8 +46,30 @@ pub struct ControlRequest {
     pub client_ip: Option<IpAddr>,
 }
 
-/// Called once with the answer. When it is dropped without a call, the data plane answers 500.
-pub type Reply = Box<dyn FnOnce(ControlResponse) + Send>;
+/// Takes the answer to one request. When it is dropped without an answer, the data plane answers
+/// 500.
+pub trait Replying: Send {
+    /// Takes the answer.
+    fn answer(self: Box<Self>, response: ControlResponse);
+
+    /// Ready once the client has gone, so that nobody waits for the answer. Wakes the task of
+    /// `context` when that happens.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A client that never goes.
+impl<F: FnOnce(ControlResponse) + Send> Replying for F {
+    fn answer(self: Box<Self>, response: ControlResponse) {
+        self(response);
+    }
+
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// See [`Replying`].
+pub type Reply = Box<dyn Replying>;
 
 /// The queue of the control plane is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use talos_model::Secret;
+use talos_model::cidr::Cidr;
 
 use crate::address::HostPort;
 use crate::error::{Problem, Warning};
@@ -23,6 +24,8 @@ pub struct Replication {
     pub role: ReplicationRole,
     /// Where a primary listens for replicas. Port 0 = the system picks one.
     pub listen: SocketAddr,
+    /// The addresses from which replicas may connect; empty = any.
+    pub allowed_addresses: Vec<Cidr>,
     /// Where the primary listens. Always set for a replica.
     pub primary: Option<HostPort>,
     /// The HTTP URL of the primary, without a path: a replica forwards writes there. Always set for
@@ -101,6 +104,7 @@ impl Replication {
         Self {
             role: ReplicationRole::None,
             listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+            allowed_addresses: Vec::new(),
             primary: None,
             primary_url: None,
             secret: None,

@@ -174,6 +174,11 @@ impl Acks {
         Ok(self.release(now_ms))
     }
 
+    /// Removes the waiting writes for which `is_needed` is false: their callers have gone.
+    pub fn retain(&mut self, mut is_needed: impl FnMut(Ticket) -> bool) {
+        self.waiting.retain(|one| is_needed(one.ticket));
+    }
+
     /// Releases the writes whose time has come.
     pub fn on_tick(&mut self, now_ms: u64) -> Vec<Released> {
         self.release(now_ms)

@@ -51,11 +51,16 @@ pub const GAPS_IN_A_ROW: u32 = 3;
 pub const PROMISES: usize = 64;
 /// Writes that may wait for replicas at the same time.
 pub const WAITING_WRITES: usize = 16_384;
-/// Connections that may be in the handshake at the same time; further ones wait.
-pub const HANDSHAKES: usize = 32;
+/// Connections that may be in the handshake at the same time. A further one takes the place of
+/// another.
+pub const HANDSHAKES: usize = 64;
+/// Of these, the connections from one address.
+pub const HANDSHAKES_PER_ADDRESS: usize = 16;
 /// Replicas that a primary tracks and feeds.
 pub const REPLICAS: usize = 256;
 
+/// Milliseconds until a connecting node must have greeted.
+pub const GREETING_MS: u64 = 1_000;
 /// Milliseconds that a handshake may take.
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// Milliseconds between two heartbeats of either side.
@@ -72,6 +77,7 @@ pub const BACKOFF_MS_MAX: u64 = 10_000;
 const MESSAGE_OVERHEAD_BYTES: usize = 4096;
 
 const _: () = assert!(VERSION_MIN <= VERSION_MAX);
+const _: () = assert!(HANDSHAKES_PER_ADDRESS < HANDSHAKES && GREETING_MS < HANDSHAKE_MS);
 const _: () =
     assert!(BATCH_BYTES + CHANGE_BYTES + 4 * BATCH_CHANGES + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(

@@ -10,7 +10,7 @@ use crate::handshake::{
     HandshakeError, HandshakeStep, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake,
 };
 use crate::ids::NodeId;
-use crate::limits::{FRAME_BYTES, HANDSHAKE_MS};
+use crate::limits::{FRAME_BYTES, GREETING_MS, HANDSHAKE_MS};
 use crate::message::Message;
 use crate::message_format;
 use crate::session::{SEAL_BYTES, Session, SessionError};
@@ -34,6 +34,9 @@ pub enum LinkError {
     /// The handshake took too long; retry.
     #[error("the handshake was not through after {HANDSHAKE_MS} ms")]
     Slow,
+    /// The connecting node did not greet in time.
+    #[error("no greeting after {GREETING_MS} ms")]
+    Silent,
     /// A message before the end of the handshake, or after the end of the connection: a bug in this
     /// program.
     #[error("the connection is not open")]
@@ -66,6 +69,8 @@ pub struct Link {
     decoder: Decoder,
     stage: Stage,
     since_ms: u64,
+    /// Whether a valid frame has come.
+    has_greeted: bool,
 }
 
 impl Link {
@@ -91,6 +96,7 @@ impl Link {
             decoder: Decoder::new(),
             stage,
             since_ms: now_ms,
+            has_greeted: false,
         }
     }
 
@@ -98,6 +104,12 @@ impl Link {
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
+    }
+
+    /// Whether the other side has begun a valid handshake. It has proven nothing yet.
+    #[must_use]
+    pub fn has_greeted(&self) -> bool {
+        self.has_greeted
     }
 
     /// Handles received bytes. Appends the bytes to send to `out`, after an error as well.
@@ -147,6 +159,7 @@ impl Link {
         };
         match step {
             Ok(HandshakeStep::Send(answer)) => {
+                self.has_greeted = true;
                 frame::append(&answer, out);
                 Ok(None)
             }
@@ -184,12 +197,17 @@ impl Link {
         Ok(())
     }
 
-    /// Checks the deadline of the handshake.
+    /// Checks the deadlines of the handshake.
     ///
     /// # Errors
     /// [`LinkError::Slow`]: close the connection.
     pub fn on_tick(&mut self, now_ms: u64) -> Result<(), LinkError> {
-        let late = now_ms.saturating_sub(self.since_ms) > HANDSHAKE_MS;
+        let elapsed_ms = now_ms.saturating_sub(self.since_ms);
+        if elapsed_ms > GREETING_MS && !self.has_greeted && matches!(self.stage, Stage::Called(_)) {
+            self.stage = Stage::Over;
+            return Err(LinkError::Silent);
+        }
+        let late = elapsed_ms > HANDSHAKE_MS;
         if late && matches!(self.stage, Stage::Calling(_) | Stage::Called(_)) {
             self.stage = Stage::Over;
             return Err(LinkError::Slow);
@@ -281,6 +299,13 @@ mod tests {
     #[test]
     fn a_slow_stranger_is_given_up() {
         let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 1000);
+        assert_eq!(primary.on_tick(1000 + GREETING_MS), Ok(()));
+        assert_eq!(primary.on_tick(1001 + GREETING_MS), Err(LinkError::Silent));
+        let mut primary = Link::answer(identity(2, 7), Nonce([2; 32]), 1000);
+        let (_, hello) = Link::call(identity(1, 7), Nonce([1; 32]), 1000);
+        assert!(!primary.has_greeted());
+        primary.on_bytes(&hello, &mut vec![]).unwrap();
+        assert!(primary.has_greeted() && !primary.is_open());
         assert_eq!(primary.on_tick(1000 + HANDSHAKE_MS), Ok(()));
         assert_eq!(primary.on_tick(1001 + HANDSHAKE_MS), Err(LinkError::Slow));
         let (_, mut primary) = open();

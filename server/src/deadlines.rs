@@ -18,6 +18,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::limits;
 use crate::metrics::Timeouts;
 
 /// What a connection is doing.
@@ -31,7 +32,8 @@ pub(crate) enum Phase {
     Body,
     /// Sending answers.
     Write,
-    /// Waiting for another thread's answer. That thread guarantees an answer in time.
+    /// Waiting for another thread's answer. That thread guarantees an answer in time. The deadline
+    /// is set once the client has hung up.
     Wait,
     /// Waiting for the next chunk of another thread's answer. It may never come.
     AwaitChunk,
@@ -130,7 +132,13 @@ impl Slot {
             // The connection neither reads nor writes now, so only a poll shows that the client has
             // gone.
             Phase::AwaitChunk if has_hung_up(self.fd) => self.end_all(),
-            Phase::Linger if overdue => self.end_all(),
+            // For a wait this means: the client hung up [`limits::HUNG_UP`] ago.
+            Phase::Linger | Phase::Wait if overdue => self.end_all(),
+            // A client that sends its last request and closes its sending side still gets the
+            // answer, unless that takes long.
+            Phase::Wait if self.deadline.get() == CoarseMillis::NEVER && has_hung_up(self.fd) => {
+                self.deadline.set(now.plus(limits::HUNG_UP));
+            }
             _ => {}
         }
         // A registered waker belongs to a waiting task. Polling that task once more is cheap.
@@ -340,6 +348,22 @@ mod tests {
         assert_eq!((tick(), tick()), (1, 2));
         slot.clear_waker();
         assert_eq!(tick(), 2);
+    }
+
+    #[test]
+    fn who_hangs_up_while_it_waits_is_cut_after_a_while() {
+        let (socket, peer) = pair();
+        let registry = Rc::new(Registry::default());
+        let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
+        let tick = |ms| {
+            registry.tick(CoarseMillis(ms), Pressure::None, &Timeouts::default());
+            slot.is_cut()
+        };
+        assert!(!tick(1) && !tick(1_000_000));
+        drop(peer);
+        let patience = u64::try_from(limits::HUNG_UP.as_millis()).unwrap();
+        assert!(!tick(2_000_000) && !tick(1_999_999 + patience));
+        assert!(tick(2_000_000 + patience));
     }
 
     #[test]

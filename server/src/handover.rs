@@ -1,9 +1,10 @@
 //! Hands requests to the control plane, and writes its answers.
 
 use std::net::IpAddr;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use talos_api::control::{ControlRequest, ControlResponse, Overloaded};
+use talos_api::control::{ControlRequest, ControlResponse, Overloaded, Replying};
 use talos_api::error::ApiError;
 use talos_api::fleet::POSITION_HEADER;
 use talos_api::route::ControlRoute;
@@ -32,6 +33,19 @@ pub(crate) struct Handover<'a> {
     pub client_ip: Option<IpAddr>,
     /// Bytes of the input that it used.
     pub consumed: usize,
+}
+
+/// Takes the answer to the core. The receiver is gone when the connection was cut.
+struct Answers(oneshot::Sender<ControlResponse>);
+
+impl Replying for Answers {
+    fn answer(self: Box<Self>, response: ControlResponse) {
+        let _ = self.0.send(response);
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_closed(context)
+    }
 }
 
 /// Queues the request for the control plane.
@@ -74,12 +88,8 @@ pub(crate) fn submit(
         client_ip: handover.client_ip,
     };
     let (sender, receiver) = oneshot::channel();
-    let reply = Box::new(move |response| {
-        // The receiver is gone when the connection was cut.
-        let _ = sender.send(response);
-    });
     let control = &exchange.core.shared.control;
-    control.submit(request, reply)?;
+    control.submit(request, Box::new(Answers(sender)))?;
     Ok((receiver, pending))
 }
 

@@ -46,6 +46,9 @@ pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How often a core checks for overdue connections and for a drain.
 pub const TICK: Duration = Duration::from_millis(100);
+/// A client that has closed its sending side still gets an answer that takes no longer than this.
+/// Then its request gives its place in the control plane back.
+pub const HUNG_UP: Duration = Duration::from_secs(2);
 /// How long the accept loop pauses when the kernel has no descriptor or memory, or while the worker
 /// is full.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

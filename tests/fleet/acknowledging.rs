@@ -1,5 +1,12 @@
 //! Writes that wait for replicas.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+use talos_test_kit::http;
+use talos_test_kit::keys::ISSUE;
+
 use super::node::{Place, await_equal, key_of};
 
 #[test]
@@ -84,4 +91,51 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
         assert!(matches!(again.status, 409 | 503), "{again:?}");
         (again.status == 409).then_some(())
     });
+}
+
+#[test]
+fn garbage_from_anybody_waits_for_no_replica() {
+    let place = Place::new();
+    let mut primary = place.node("primary");
+    primary
+        .be_primary()
+        .set("REPLICATION_MIN_ACKS", 1)
+        .set("REPLICATION_MAX_STALENESS", "1s")
+        .set("REPLICATION_ACK_TIMEOUT", "1500ms")
+        .start_ready();
+    // There is a change that no replica has.
+    primary.try_issue("lonely").expect(503);
+    let garbage = json!({"credential": "garbage"});
+    primary
+        .ask("POST", "/v2alpha1/apiKeys:selfRevoke", &garbage)
+        .expect(400);
+    let path = "/v2alpha1/apiKeys:selfRevoke?wait=replicas";
+    primary.ask("POST", path, &garbage).expect(400);
+    let unknown = "/v2alpha1/admin/apiKeys/0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b:revoke";
+    primary.ask("POST", unknown, &json!({})).expect(404);
+}
+
+#[test]
+fn changes_that_wait_leave_lists_and_the_signing_keys_alone() {
+    /// More than the control plane handles at the same time.
+    const CHANGES: usize = 2500;
+    let place = Place::new();
+    let mut primary = place.node("primary");
+    primary
+        .be_primary()
+        .set("REPLICATION_MIN_ACKS", 1)
+        .set("REPLICATION_ACK_TIMEOUT", "60s")
+        .start_ready();
+    let body = json!({"name": "n", "actor_id": "a"}).to_string();
+    let request = http::request("POST", ISSUE, &[], body.as_bytes());
+    let mut waiting = Vec::new();
+    for _ in 0..CHANGES {
+        let mut stream = UnixStream::connect(primary.socket()).unwrap();
+        stream.write_all(&request).unwrap();
+        waiting.push(stream);
+    }
+    for path in [ISSUE, "/v2alpha1/derivedKeys/jwks.json"] {
+        primary.ask("GET", path, &Value::Null).expect(200);
+    }
+    drop(waiting);
 }

@@ -1,5 +1,7 @@
 //! A node whose readiness the test decides.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use talos_api::error::ApiError;
 use talos_api::fleet::{
     Acknowledgement, DivergedChanges, Fleet, FleetRefusal, FleetStatus, Later, NotEverywhere,
@@ -7,14 +9,19 @@ use talos_api::fleet::{
 };
 use talos_model::Position;
 
-/// A node that takes changes and waits for no replica.
+/// A node that takes changes.
 pub struct SingleNode {
     pub ready: Result<(), ApiError>,
+    /// The last change that the required replicas have. A change after it is not acknowledged.
+    pub replicas_have: AtomicU64,
 }
 
 impl SingleNode {
     pub fn new() -> Self {
-        Self { ready: Ok(()) }
+        Self {
+            ready: Ok(()),
+            replicas_have: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
@@ -31,8 +38,21 @@ impl Fleet for SingleNode {
         Ok(Writes::Here)
     }
 
-    fn acknowledge(&self, _: Position, _: Acknowledgement) -> Later<Result<(), NotEverywhere>> {
-        Box::pin(async { Ok(()) })
+    fn acknowledge(
+        &self,
+        position: Position,
+        _: Acknowledgement,
+    ) -> Later<Result<(), NotEverywhere>> {
+        let replicated = position.sequence.0 <= self.replicas_have.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if replicated {
+                return Ok(());
+            }
+            Err(NotEverywhere {
+                message: "a replica is away".to_owned(),
+                missing: Vec::new(),
+            })
+        })
     }
 
     fn status(&self) -> FleetStatus {

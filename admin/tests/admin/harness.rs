@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
+use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes};
@@ -25,6 +26,8 @@ pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 pub struct Setup {
     pub default_ttl_ms: Option<u64>,
     pub public_prefix: Option<String>,
+    /// The node's fleet; without one it waits for no replica.
+    pub fleet: Option<Arc<dyn Fleet>>,
 }
 
 /// What the control plane answered.
@@ -101,7 +104,8 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
         };
-        let fleet = Arc::new(SingleNode::new());
+        let fleet = setup.fleet.clone();
+        let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));
         let admin = AdminService::start(Arc::clone(&engine), fleet, settings).expect("a service");
         let control = admin.control_plane();
         Self {
@@ -144,9 +148,10 @@ impl Harness {
     /// dropped.
     pub fn begin(&self, method: &str, path: &str, body: &str) -> mpsc::Receiver<ControlResponse> {
         let (sender, receiver) = mpsc::channel();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let refusal = match route::resolve(Surface::All, method, path) {
             Resolution::Control(route) => {
-                self.submit(route, path, body, sender);
+                self.submit(route, (path, query), body, sender);
                 return receiver;
             }
             Resolution::NotFound | Resolution::Hot(_) => ApiError::not_found_route(),
@@ -160,7 +165,7 @@ impl Harness {
     fn submit(
         &self,
         route: ControlRoute<'_>,
-        path: &str,
+        (path, query): (&str, &str),
         body: &str,
         sender: mpsc::Sender<ControlResponse>,
     ) {
@@ -171,7 +176,7 @@ impl Harness {
             key_id: route.key_id.parse(),
             tenant: TenantId::SINGLE,
             path: path.to_owned(),
-            query: String::new(),
+            query: query.to_owned(),
             host: "localhost:4420".to_owned(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.as_bytes().to_vec(),

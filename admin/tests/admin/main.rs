@@ -14,4 +14,5 @@ mod idempotency;
 mod key_set_and_version;
 mod lifecycle;
 mod readiness;
+mod replicas_away;
 mod shutdown;

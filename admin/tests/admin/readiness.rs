@@ -1,5 +1,7 @@
 //! Whether traffic may be sent to a node, on the listener of the metrics.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,12 +11,25 @@ use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_model::Secret;
 use talos_test_kit::http::{Answer, Connection};
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
 
 use crate::fleet::SingleNode;
 use crate::harness::Harness;
 
 /// What a node of this fleet answers to `GET path` on the listener of its metrics.
 fn ask(harness: &Harness, fleet: Arc<dyn Fleet>, path: &str) -> Answer {
+    with_metrics(harness, fleet, |address| {
+        Connection::open(address).call("GET", path, &[], b"")
+    })
+}
+
+/// Runs `test` with the address of the metrics of a node of this fleet.
+fn with_metrics<T>(
+    harness: &Harness,
+    fleet: Arc<dyn Fleet>,
+    test: impl FnOnce(SocketAddr) -> T,
+) -> T {
     let settings = AdminSettings {
         page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
         default_ttl_ms: None,
@@ -29,9 +44,9 @@ fn ask(harness: &Harness, fleet: Arc<dyn Fleet>, path: &str) -> Answer {
     admin
         .serve_metrics(listener, Box::new(|_| {}))
         .expect("a listener that is watched");
-    let answer = Connection::open(address).call("GET", path, &[], b"");
+    let tested = test(address);
     admin.shutdown();
-    answer
+    tested
 }
 
 #[test]
@@ -42,6 +57,7 @@ fn a_node_far_behind_is_alive_and_not_ready() {
     let behind = || {
         Arc::new(SingleNode {
             ready: Err(ApiError::service_unavailable("far behind")),
+            ..SingleNode::new()
         })
     };
     let unready = ask(&harness, behind(), "/health/ready");
@@ -49,4 +65,33 @@ fn a_node_far_behind_is_alive_and_not_ready() {
     assert!(unready.text().contains("far behind"), "{unready:?}");
     let alive = ask(&harness, behind(), "/health/alive");
     assert_eq!(alive.status, 200, "{alive:?}");
+}
+
+/// A connection from another address of this machine that sends nothing.
+fn silent(address: SocketAddr, host: u8) -> TcpStream {
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let connected = runtime.expect("a runtime").block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, host], 0)))?;
+        socket.connect(address).await?.into_std()
+    });
+    connected.expect("a connection")
+}
+
+#[test]
+fn silent_connections_do_not_shut_out_the_health_of_a_node() {
+    let harness = Harness::new();
+    with_metrics(&harness, Arc::new(SingleNode::new()), |address| {
+        // As many as the listener serves, from as few addresses as possible.
+        let mut all: Vec<_> = (0..64).map(|at| silent(address, 2 + at / 16)).collect();
+        let alive = Connection::open(address).call("GET", "/health/alive", &[], b"");
+        assert_eq!(alive.status, 200);
+        // It was answered before they were timed out.
+        let is_open = |stream: &mut TcpStream| {
+            let read = stream.read(&mut [0]);
+            read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        };
+        let open = all.iter_mut().map(is_open).filter(|open| *open).count();
+        assert_eq!(open, 63);
+    });
 }

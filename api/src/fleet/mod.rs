@@ -12,7 +12,7 @@ use talos_model::Position;
 
 use crate::error::ApiError;
 
-pub use request::{Acknowledgement, parse_limit, parse_wait};
+pub use request::{Acknowledgement, parse_limit, parse_wait, refuse_wait};
 pub use status::{
     DivergedChanges, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role,
     StateSummary, render,

@@ -38,6 +38,21 @@ pub fn parse_wait(query: &str) -> Result<Acknowledgement, ApiError> {
     }
 }
 
+/// Refuses a public request that chooses which replicas it waits for: only administrators may let
+/// a request occupy the server for that long.
+///
+/// # Errors
+/// 400 if there is such a choice.
+pub fn refuse_wait(query: &str) -> Result<(), ApiError> {
+    match query::parameter(query, &WAIT)? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::invalid_field(
+            WAIT.name,
+            "must be absent here: only requests of administrators may choose it",
+        )),
+    }
+}
+
 /// Reads how many changes are shown.
 ///
 /// # Errors

@@ -87,6 +87,7 @@ impl Plan {
                 configured_role,
                 directory: settings.db.directory.clone(),
                 listen: replication.listen,
+                allowed: replication.allowed_addresses.clone(),
                 secrets,
                 max_staleness: replication.max_staleness,
                 min_acks: replication.min_acks,

@@ -1,7 +1,10 @@
 //! `replication`: the role of this node in a cluster.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use talos_model::cidr::Cidr;
 
 use super::number;
 use crate::address;
@@ -36,12 +39,24 @@ pub(super) const KEYS: &[Key] = &[
     ),
     public(
         "replication.listen",
-        Fallback::Value("0.0.0.0:4421"),
+        Fallback::Value("127.0.0.1:4421"),
         Kind::Custom {
             allowed: "HOST:PORT, the host an IP address or localhost, an IPv6 address in brackets",
             read: |s, text| {
                 s.replication.listen = address::listener(text)?;
                 Ok(())
+            },
+        },
+    ),
+    public(
+        "replication.allowed_addresses",
+        Fallback::Unset("any address"),
+        Kind::List {
+            what: "IP addresses and networks in CIDR notation",
+            item: network,
+            set: |s, networks| {
+                let networks = networks.iter().filter_map(|text| text.parse().ok());
+                s.replication.allowed_addresses = networks.collect();
             },
         },
     ),
@@ -173,3 +188,30 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
 ];
+
+/// Parses an address or a network, and writes it as a network.
+fn network(text: &str) -> Result<String, String> {
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => Cidr::new(address, if address.is_ipv4() { 32 } else { 128 }),
+        Err(_) => text.parse().ok(),
+    };
+    let network = network.ok_or_else(|| {
+        format!("{text:?} is neither an IP address nor a network such as 10.0.0.0/24")
+    })?;
+    Ok(network.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_network_of_one() {
+        assert_eq!(network("10.0.0.7").as_deref(), Ok("10.0.0.7/32"));
+        assert_eq!(network("2001:db8::7").as_deref(), Ok("2001:db8::7/128"));
+        assert_eq!(network("10.0.0.0/24").as_deref(), Ok("10.0.0.0/24"));
+        for wrong in ["", "replica.example", "10.0.0.0/33", "10.0.0"] {
+            network(wrong).unwrap_err();
+        }
+    }
+}

@@ -21,7 +21,7 @@ fn a_node_stands_alone_unless_it_is_told_otherwise() {
     assert_eq!(warnings, []);
     let alone = settings.replication;
     assert_eq!(alone.role, ReplicationRole::None);
-    assert_eq!(alone.listen.to_string(), "0.0.0.0:4421");
+    assert_eq!(alone.listen.to_string(), "127.0.0.1:4421");
     assert!(alone.primary.is_none() && alone.primary_url.is_none() && alone.secret.is_none());
     assert_eq!((alone.tls.own(), &alone.tls.ca), (None, &None));
     assert_eq!(

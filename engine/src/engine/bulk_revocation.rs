@@ -38,9 +38,9 @@ impl Engine {
         )
     }
 
-    /// How many bulk revocations are in force, for tests that wait for them.
-    #[cfg(test)]
-    pub(crate) fn bulk_revocations_in_force(&self) -> usize {
+    /// The number of bulk revocations in force. Takes no lock.
+    #[must_use]
+    pub fn bulk_revocations_in_force(&self) -> usize {
         self.verifier.bulk_revocations().len()
     }
 

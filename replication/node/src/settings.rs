@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
+use talos_model::cidr::Cidr;
 use talos_model::{LoggedChange, Position};
 use talos_replication::driver::tls::{PrimaryTls, ReplicaTls};
 use talos_replication::secret::Secrets;
@@ -39,6 +40,8 @@ pub struct NodeSettings {
     pub directory: PathBuf,
     /// Where it listens for replicas as a primary. With port 0 the system picks one.
     pub listen: SocketAddr,
+    /// The addresses from which replicas may connect; empty = any.
+    pub allowed: Vec<Cidr>,
     /// The secrets that it shares with the other nodes.
     pub secrets: Secrets,
     /// How long a replica considers itself up to date after a heartbeat.

@@ -89,6 +89,7 @@ impl Shared {
             copies: self.settings.copies,
             copy_bytes_per_s: self.settings.copy_bytes_per_s,
             tls: self.settings.primary_tls.clone(),
+            allowed: self.settings.allowed.clone(),
         };
         tracing::info!(%address, node = %self.node, "listening for replicas");
         let primary = Primary::new(primary_role, settings);

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::clock::now_ms;
 use crate::acks::{Acks, Released, ReplicaConnection, Ticket, TooManyWaiting, Wait};
+use crate::limits::WAITING_WRITES;
 
 /// The required replicas have not confirmed the write. It is durable at the primary, and replicas
 /// still receive it.
@@ -57,6 +58,13 @@ struct State {
 }
 
 impl State {
+    /// Forgets the writes whose callers have gone.
+    fn forget_abandoned(&mut self) {
+        self.callers.retain(|_, caller| !caller.is_closed());
+        let callers = &self.callers;
+        self.acks.retain(|ticket| callers.contains_key(&ticket));
+    }
+
     fn release(&mut self, released: Vec<Released>) {
         for one in released {
             let (ticket, outcome) = match one {
@@ -103,6 +111,9 @@ impl AckWaiters {
         let ticket = Ticket(state.next);
         state.next += 1;
         let deadline_ms = now_ms.saturating_add(at_most);
+        if state.callers.len() >= WAITING_WRITES {
+            state.forget_abandoned();
+        }
         let (caller, waiting) = oneshot::channel();
         state.callers.insert(ticket, caller);
         match state.acks.wait(now_ms, ticket, position, wait, deadline_ms) {
@@ -149,5 +160,27 @@ impl AckWaiters {
         let mut state = self.lock();
         state.stopped = true;
         state.callers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use talos_model::{Epoch, Sequence};
+
+    use super::*;
+
+    #[test]
+    fn callers_that_have_gone_give_their_places_back() {
+        let waiters = AckWaiters::new(0);
+        let position = Position {
+            epoch: Epoch(1),
+            sequence: Sequence(1),
+        };
+        let wait = || waiters.wait(position, Wait::Count(1), Duration::from_secs(3600));
+        let mut stays: Vec<_> = (0..WAITING_WRITES).map(|_| wait().unwrap()).collect();
+        assert!(matches!(wait(), Err(NotReplicated::TooManyWaiting(_))));
+        stays.truncate(1);
+        assert!(wait().is_ok());
+        assert_eq!(waiters.lock().callers.len(), 2);
     }
 }

@@ -19,9 +19,11 @@ mod transport;
 
 use std::time::Duration;
 
-use crate::limits::{HANDSHAKE_MS, HEARTBEAT_MS};
+use crate::limits::{GREETING_MS, HANDSHAKE_MS, HEARTBEAT_MS};
 
 /// The interval of `on_tick` calls.
 const TICK: Duration = Duration::from_millis(HEARTBEAT_MS / 3);
 /// How long connecting, TLS and the handshake may take.
 const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS);
+/// How long a connecting node may be silent.
+const GREETING: Duration = Duration::from_millis(GREETING_MS);

@@ -191,3 +191,18 @@ fn many_replies_from_other_threads_all_arrive() {
         });
     });
 }
+
+#[test]
+fn a_client_that_hangs_up_gives_its_place_back() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let mut client = fixture.connect();
+        client.send(post("X-Test: hold\r\n", "").as_bytes());
+        fixture.control.await_held(1);
+        drop(client);
+        fixture.control.await_gone();
+        eventually("the connection has ended", || {
+            fixture.total(|core| core.connections_open.get()) == 0
+        });
+    });
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,23 +61,23 @@ impl ControlPlane for ScriptedControl {
             .find(|(name, _)| name == "x-test")
             .map(|(_, value)| value.clone());
         match script.as_deref() {
-            None => reply(echo(&request)),
+            None => reply.answer(echo(&request)),
             // From another thread, as the real one answers.
             Some("later") => {
-                thread::spawn(move || reply(echo(&request)));
+                thread::spawn(move || reply.answer(echo(&request)));
             }
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
-            Some("feed") => reply(self.stream(Ending::AfterAnyChunk)),
-            Some("file") => reply(self.stream(Ending::AfterTheLast)),
+            Some("feed") => reply.answer(self.stream(Ending::AfterAnyChunk)),
+            Some("file") => reply.answer(self.stream(Ending::AfterTheLast)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
-            Some("allocations") => reply(ControlResponse {
+            Some("allocations") => reply.answer(ControlResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: on_this_thread().to_string().into_bytes(),
                 rest: None,
             }),
-            Some("address") => reply(ControlResponse {
+            Some("address") => reply.answer(ControlResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: format!("{:?}", request.client_ip).into_bytes(),
@@ -88,7 +88,7 @@ impl ControlPlane for ScriptedControl {
                 let mut response = echo(&request);
                 let position = ("Talos-Position", "7.77".to_owned());
                 response.headers.push(position);
-                reply(response);
+                reply.answer(response);
             }
             Some("full") => return Err(Overloaded),
             Some(other) => panic!("unknown script {other}"),
@@ -130,10 +130,20 @@ impl ScriptedControl {
         });
     }
 
+    /// Waits until the client of each held request has gone.
+    pub(crate) fn await_gone(&self) {
+        eventually("the clients have gone", || {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut held = self.held.lock().unwrap();
+            held.iter_mut()
+                .all(|(_, reply)| reply.poll_gone(&mut context).is_ready())
+        });
+    }
+
     /// Answers all held requests.
     pub(crate) fn release(&self) {
         for (request, reply) in self.held.lock().unwrap().drain(..) {
-            reply(echo(&request));
+            reply.answer(echo(&request));
         }
     }
 }

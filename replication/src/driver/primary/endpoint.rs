@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::replica_session::ReplicaSession;
+use super::strangers::Place;
 use super::{PrimaryNode, Shared, copy_rate};
 use crate::driver::clock::now_ms;
 use crate::driver::connection::{self, Endpoint};
@@ -62,7 +63,7 @@ pub(super) struct PrimaryEndpoint<N: PrimaryNode> {
     address: SocketAddr,
     link: Link,
     /// Held until the other node has proven its identity.
-    handshake_permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     /// The replica, once it has proven its identity.
     session: Option<ReplicaSession<N>>,
 }
@@ -71,7 +72,7 @@ impl<N: PrimaryNode> PrimaryEndpoint<N> {
     pub(super) fn new(
         shared: Arc<Shared<N>>,
         address: SocketAddr,
-        handshake_permit: OwnedSemaphorePermit,
+        place: Place,
         begun_ms: u64,
     ) -> io::Result<Self> {
         let identity = shared.settings.identity.clone();
@@ -79,7 +80,7 @@ impl<N: PrimaryNode> PrimaryEndpoint<N> {
             link: Link::answer(identity, randomness::nonce()?, begun_ms),
             shared,
             address,
-            handshake_permit: Some(handshake_permit),
+            place: Some(place),
             session: None,
         })
     }
@@ -196,7 +197,7 @@ impl<N: PrimaryNode> Endpoint for PrimaryEndpoint<N> {
     }
 
     fn on_open(&mut self, peer: NodeId, outbox: &mut Outbox) -> Result<(), End> {
-        self.handshake_permit = None;
+        self.place = None;
         let Shared {
             node,
             settings,
@@ -230,6 +231,11 @@ impl<N: PrimaryNode> Endpoint for PrimaryEndpoint<N> {
     }
 
     fn on_room(&mut self, outbox: &mut Outbox) -> Result<(), End> {
+        if let Some(place) = &self.place
+            && self.link.has_greeted()
+        {
+            place.has_greeted();
+        }
         self.with_session(outbox, |session| session.feed.on_room(now_ms()))
     }
 

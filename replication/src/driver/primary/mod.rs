@@ -1,8 +1,9 @@
 //! The driver of a primary. It listens, and feeds each replica that connects in a task of its own.
 //!
 //! Guarantees:
-//! - Strangers cost little: a limited number of connections is in the handshake at a time, each for
-//!   a few seconds at most. Further ones wait in the listen backlog.
+//! - Strangers cost little, and keep no replica out: a limited number of connections is in the
+//!   handshake at a time, each for a few seconds at most. A further one takes the place of another;
+//!   see [`strangers`]. Addresses outside the allow-list, if there is one, are refused at once.
 //! - When a connection ends, waiting writes learn of it, even if its task was aborted.
 //! - A replica that connects again replaces its previous connection.
 //! - All full copies together stay below the rate limit.
@@ -11,29 +12,34 @@ mod endpoint;
 mod lag_timer;
 mod registry;
 mod replica_session;
+mod strangers;
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_model::cidr::{self, Cidr};
 use talos_model::{Epoch, EpochHistory, Position};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use self::endpoint::{End, PrimaryEndpoint, log};
 use self::registry::ReplicaRegistry;
 pub use self::registry::{FedReplica, FedState, PrimaryStatus};
+use self::strangers::{Evicted, Place, Strangers};
 use super::ack_waiters::{NotReplicated, Waiting};
 use super::clock::now_ms;
 use super::connection::serve;
 use super::tls::PrimaryTls;
-use super::{HANDSHAKE, TICK};
+use super::{GREETING, HANDSHAKE, TICK};
 use crate::acks::Wait;
 use crate::handshake::Identity;
-use crate::limits::{HANDSHAKES, REPLICAS};
+use crate::limits::REPLICAS;
+use crate::link::LinkError;
 use crate::message::LastUsed;
 use crate::source::ChangeSource;
 
@@ -74,6 +80,8 @@ pub struct PrimarySettings {
     pub copy_bytes_per_s: u64,
     /// TLS, if enabled.
     pub tls: Option<PrimaryTls>,
+    /// The addresses from which replicas may connect; empty = any.
+    pub allowed: Vec<Cidr>,
 }
 
 /// A primary that does not listen yet.
@@ -125,7 +133,7 @@ impl<N: PrimaryNode> Primary<N> {
     /// end with [`NotReplicated::Stopped`].
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        let strangers = Arc::<Strangers>::default();
         let mut stopping = shared.registry.stopping();
         let committed = shared.node.committed();
         let mut connections = JoinSet::new();
@@ -134,9 +142,13 @@ impl<N: PrimaryNode> Primary<N> {
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => break,
-                accepted = accept(&listener, &handshakes) => match accepted {
-                    Ok(accepted) => {
-                        connections.spawn(attend(Arc::clone(&shared), accepted));
+                accepted = listener.accept() => match accepted {
+                    Ok((_, address)) if !is_allowed(&shared.settings, address) => {
+                        tracing::debug!(%address, "replication.allowed_addresses does not contain a caller");
+                    }
+                    Ok((stream, address)) => {
+                        let place = strangers.admit(address.ip());
+                        connections.spawn(attend(Arc::clone(&shared), (stream, address), place));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection for replication cannot be accepted");
@@ -195,54 +207,57 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// A connection before its handshake.
-struct Accepted {
-    stream: TcpStream,
-    address: SocketAddr,
-    handshake_permit: OwnedSemaphorePermit,
+/// Whether connections from `address` are accepted.
+fn is_allowed(settings: &PrimarySettings, address: SocketAddr) -> bool {
+    settings.allowed.is_empty() || cidr::allow(&settings.allowed, Some(address.ip()))
 }
 
-/// Accepts the next connection. Takes a handshake permit first, so that no connection is accepted
-/// without one.
-async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> io::Result<Accepted> {
-    let handshake_permit = Arc::clone(handshakes)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    Ok(Accepted {
-        stream,
-        address,
-        handshake_permit,
-    })
-}
-
-async fn attend<N: PrimaryNode>(shared: Arc<Shared<N>>, accepted: Accepted) {
-    let begun_ms = now_ms();
-    let Accepted {
-        stream,
-        address,
-        handshake_permit,
-    } = accepted;
-    // Fails only for a connection that has ended; the first read reports that.
-    let _ = stream.set_nodelay(true);
-    let endpoint = PrimaryEndpoint::new(Arc::clone(&shared), address, handshake_permit, begun_ms);
-    let mut endpoint = match endpoint {
-        Ok(endpoint) => endpoint,
-        Err(error) => {
-            tracing::error!(%error, "a replica cannot be answered");
-            return;
+/// Serves a connection until it ends or is evicted.
+async fn attend<N: PrimaryNode>(
+    shared: Arc<Shared<N>>,
+    (stream, address): (TcpStream, SocketAddr),
+    (place, evicted): (Place, Evicted),
+) {
+    let evicted = async {
+        // An error means that the other side has proven its identity.
+        if evicted.await.is_err() {
+            pending::<()>().await;
         }
     };
-    let end = match &shared.settings.tls {
-        None => serve(&mut endpoint, stream, &[]).await,
-        Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve(&mut endpoint, stream, &[]).await,
-            Ok(Err(error)) => End::Io(error),
-            Err(_) => End::Io(io::ErrorKind::TimedOut.into()),
-        },
+    tokio::select! {
+        end = serve_one(shared, stream, address, place) => log(&end, address),
+        () = evicted => tracing::debug!(%address, "a connection for replication is evicted"),
+    }
+}
+
+async fn serve_one<N: PrimaryNode>(
+    shared: Arc<Shared<N>>,
+    stream: TcpStream,
+    address: SocketAddr,
+    place: Place,
+) -> End {
+    // Fails only for a connection that has ended; the first read reports that.
+    let _ = stream.set_nodelay(true);
+    let endpoint = |place| PrimaryEndpoint::new(Arc::clone(&shared), address, place, now_ms());
+    let Some(tls) = &shared.settings.tls else {
+        return match endpoint(place) {
+            Ok(mut endpoint) => serve(&mut endpoint, stream, &[]).await,
+            Err(error) => End::Io(error),
+        };
     };
-    log(&end, address);
+    match timeout(GREETING, stream.readable()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return End::Io(error),
+        Err(_) => return End::Link(LinkError::Silent),
+    }
+    match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => match endpoint(place) {
+            Ok(mut endpoint) => serve(&mut endpoint, stream, &[]).await,
+            Err(error) => End::Io(error),
+        },
+        Ok(Err(error)) => End::Io(error),
+        Err(_) => End::Io(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 /// The rate of one full copy, so that all together stay below the limit.

@@ -104,6 +104,7 @@ impl Node {
             copies: 2,
             copy_bytes_per_s: 1 << 30,
             tls: None,
+            allowed: Vec::new(),
         }
     }
 

@@ -1,8 +1,13 @@
 //! Connections that are refused.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use talos_model::cidr::Cidr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::faulty_proxy::FaultyProxy;
 use super::node::{Node, PATIENCE, until};
@@ -67,8 +72,66 @@ async fn strangers_who_say_nothing_do_not_keep_replicas_out() {
     for stream in &mut silent {
         let mut bytes = Vec::new();
         let ended = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
-        assert_eq!(ended.unwrap().unwrap(), 0, "they are let go without a word");
+        let ended = ended.unwrap().unwrap_or_default();
+        assert_eq!(ended, 0, "they are let go without a word");
     }
+}
+
+/// Keeps silent connections from `host` open, each replaced when it is closed.
+fn besiege(primary: SocketAddr, host: [u8; 4], connections: usize) -> JoinSet<()> {
+    let mut siege = JoinSet::new();
+    for _ in 0..connections {
+        siege.spawn(async move {
+            loop {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(SocketAddr::from((host, 0))).unwrap();
+                if let Ok(mut stream) = socket.connect(primary).await {
+                    let _ = stream.read(&mut [0]).await;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+    siege
+}
+
+#[tokio::test]
+async fn strangers_who_come_back_do_not_keep_replicas_out() {
+    let primary = Node::new(1);
+    let last = primary.issue(0..5);
+    let serving = primary.serve().await;
+    let mut siege = besiege(serving.address, [127, 0, 0, 2], 8 * HANDSHAKES);
+    // They have taken every place that they can get.
+    sleep(Duration::from_millis(200)).await;
+    let mut replica = Node::new(2).follow(serving.address);
+    replica.reaches(last).await;
+    // Neither do they keep one out that comes back.
+    replica.leave().await;
+    let mut replica = Node::new(3).follow(serving.address);
+    replica.reaches(last).await;
+    siege.shutdown().await;
+}
+
+#[tokio::test]
+async fn only_allowed_addresses_are_answered() {
+    let primary = Node::new(1);
+    let last = primary.issue(0..5);
+    let mut settings = primary.primary_settings();
+    settings.allowed = vec![Cidr::new([127, 0, 0, 1].into(), 32).unwrap()];
+    let serving = primary.serve_at("127.0.0.1:0", settings).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+    let mut stranger = socket.connect(serving.address).await.unwrap();
+    let mut bytes = Vec::new();
+    let ended = timeout(PATIENCE, stream_end(&mut stranger, &mut bytes)).await;
+    assert_eq!((ended.unwrap(), bytes.len()), ((), 0));
+    let mut replica = Node::new(2).follow(serving.address);
+    replica.reaches(last).await;
+}
+
+/// Reads until the connection ends, by an error or not.
+async fn stream_end(stream: &mut TcpStream, bytes: &mut Vec<u8>) {
+    let _ = stream.read_to_end(bytes).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,160 @@
+//! Which answers wait for replicas, and for which change.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::fleet::SingleNode;
+use crate::harness::{Harness, ISSUED_KEYS, Setup, UNKNOWN_ID};
+
+const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
+const IMPORTED_KEYS: &str = "/v2alpha1/admin/importedApiKeys";
+const REVOKE_WHERE: &str = "/v2alpha1/admin/apiKeys:revokeWhere";
+
+struct Away {
+    fleet: Arc<SingleNode>,
+    harness: Harness,
+}
+
+impl Away {
+    fn new() -> Self {
+        let fleet = Arc::new(SingleNode::new());
+        let harness = Harness::with(Setup {
+            fleet: Some(Arc::<SingleNode>::clone(&fleet)),
+            ..Setup::default()
+        });
+        Self { fleet, harness }
+    }
+
+    /// The replicas get every change so far, and no later one.
+    fn lose_replicas(&self) {
+        let head = self.harness.engine.committed().sequence.0;
+        self.fleet.replicas_have.store(head, Ordering::SeqCst);
+    }
+
+    fn find_replicas(&self) {
+        self.fleet.replicas_have.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    fn post(&self, path: &str, body: &str) -> u16 {
+        self.harness.call("POST", path, body).status
+    }
+
+    fn self_revoke(&self, credential: &str) -> u16 {
+        self.post(SELF_REVOKE, &json!({"credential": credential}).to_string())
+    }
+
+    fn import(&self, raw_key: &str) -> (u16, String) {
+        let body = json!({"raw_key": raw_key, "name": "n", "actor_id": "a"}).to_string();
+        let answer = self.harness.call("POST", IMPORTED_KEYS, &body);
+        let id = answer.body["key_id"].as_str().unwrap_or_default();
+        (answer.status, id.to_owned())
+    }
+
+    fn issue(&self, name: &str) -> (String, String) {
+        self.harness.issue(&json!({"name": name, "actor_id": "a"}))
+    }
+}
+
+#[test]
+fn what_changes_nothing_waits_for_no_replica() {
+    let away = Away::new();
+    let (revoked, _) = away.issue("revoked");
+    away.lose_replicas();
+    let revoke = |id: &str| format!("{ISSUED_KEYS}/{id}:revoke");
+    assert_eq!(away.post(&revoke(&revoked), "{}"), 503);
+
+    for credential in ["garbage", "talos_v1_abc_def", "eyJh.e30.c2ln", ""] {
+        assert_eq!(away.self_revoke(credential), 400, "{credential}");
+    }
+    assert_eq!(away.post(SELF_REVOKE, "{"), 400);
+    assert_eq!(away.post(&revoke(UNKNOWN_ID), "{}"), 404);
+    assert_eq!(away.post(&revoke("no-id"), "{}"), 404);
+    assert_eq!(away.post(&revoke(UNKNOWN_ID), "["), 400);
+    assert_eq!(
+        away.post(&format!("{ISSUED_KEYS}/{UNKNOWN_ID}:rotate"), "{}"),
+        404
+    );
+    assert_eq!(away.post(ISSUED_KEYS, "{}"), 400);
+    let unknown = format!("{IMPORTED_KEYS}/{}", "ab".repeat(32));
+    for (method, body) in [("DELETE", ""), ("PATCH", r#"{"name": "n"}"#)] {
+        let answer = away.harness.call(method, &unknown, body);
+        assert_eq!(answer.status, 404, "{method}");
+    }
+    let count = json!({"actor_id": "a", "dry_run": true}).to_string();
+    assert_eq!(away.post(REVOKE_WHERE, &count), 200);
+}
+
+#[test]
+fn a_repeated_request_waits_for_the_change_that_it_reports() {
+    let away = Away::new();
+    let (early, early_secret) = away.issue("early");
+    let (late, late_secret) = away.issue("late");
+    let revoke = |id: &str| away.post(&format!("{ISSUED_KEYS}/{id}:revoke"), "{}");
+    let replayed = |request_id: &str| {
+        let body = json!({"name": "n", "actor_id": "a", "request_id": request_id});
+        away.post(ISSUED_KEYS, &body.to_string())
+    };
+    assert_eq!(revoke(&early), 200);
+    assert_eq!(replayed("early"), 201);
+    let (imported, deleted) = away.import("early-raw-key");
+    assert_eq!(imported, 201);
+
+    away.lose_replicas();
+    // These changes are durable here only.
+    assert_eq!(revoke(&late), 503);
+    assert_eq!(replayed("late"), 503);
+    assert_eq!(away.import("late-raw-key").0, 503);
+    for _ in 0..2 {
+        assert_eq!(revoke(&late), 503);
+        assert_eq!(away.self_revoke(&late_secret), 503);
+        assert_eq!(replayed("late"), 503);
+        assert_eq!(away.import("late-raw-key").0, 503);
+        // The replicas have these.
+        assert_eq!(revoke(&early), 409);
+        assert_eq!(away.self_revoke(&early_secret), 200);
+        assert_eq!(replayed("early"), 201);
+        assert_eq!(away.import("early-raw-key").0, 409);
+    }
+    let delete = || {
+        let path = format!("{IMPORTED_KEYS}/{deleted}");
+        away.harness.call("DELETE", &path, "").status
+    };
+    assert_eq!((delete(), delete()), (503, 503));
+    let unknown = format!("{IMPORTED_KEYS}/{}", "ab".repeat(32));
+    assert_eq!(away.harness.call("DELETE", &unknown, "").status, 404);
+
+    away.find_replicas();
+    assert_eq!(delete(), 404);
+    assert_eq!(revoke(&late), 409);
+    assert_eq!(away.self_revoke(&late_secret), 200);
+    assert_eq!(replayed("late"), 201);
+    assert_eq!(away.import("late-raw-key").0, 409);
+}
+
+#[test]
+fn a_key_that_a_bulk_revocation_has_ended_waits_for_it() {
+    let away = Away::new();
+    let (_, secret) = away.issue("one");
+    away.lose_replicas();
+    let all = json!({"actor_id": "a", "reason": "REVOCATION_REASON_KEY_COMPROMISE"}).to_string();
+    assert_eq!(away.post(REVOKE_WHERE, &all), 503);
+    for _ in 0..10 {
+        assert_eq!(away.self_revoke(&secret), 503);
+    }
+    away.find_replicas();
+    assert_eq!(away.self_revoke(&secret), 200);
+}
+
+#[test]
+fn only_administrators_choose_whom_to_wait_for() {
+    let away = Away::new();
+    let (_, secret) = away.issue("one");
+    let body = json!({"credential": secret}).to_string();
+    let path = format!("{SELF_REVOKE}?wait=replicas");
+    let refused = away.harness.call("POST", &path, &body);
+    let message = refused.error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
+    assert!(message.contains("wait"), "{message}");
+    assert_eq!(away.post(SELF_REVOKE, &body), 200);
+}
