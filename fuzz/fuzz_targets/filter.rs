@@ -70,7 +70,10 @@ fn read(filter: &str) -> Result<Conditions, String> {
                 actor_id,
                 status,
             } = query.selection;
-            assert_eq!((tenant, kind, query.after), (list.0, list.1, Vec::new()));
+            assert_eq!(
+                (tenant, kind, query.after),
+                (TenantId::SINGLE, KeyKind::Imported, Vec::new())
+            );
             Ok((actor_id, status))
         }
         Err(error) => {
