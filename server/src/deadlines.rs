@@ -18,6 +18,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::memory::Budget;
 use crate::metrics::Timeouts;
 
 /// What a connection is doing.
@@ -77,6 +78,8 @@ pub(crate) struct Slot {
     at: Cell<usize>,
     phase: Cell<Phase>,
     deadline: Cell<CoarseMillis>,
+    /// The memory that counts against the budget, in bytes.
+    held: Cell<usize>,
     read_closed: Cell<bool>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -187,12 +190,26 @@ fn has_hung_up(fd: RawFd) -> bool {
 }
 
 /// The slots of all connections of a core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     slots: RefCell<Vec<Rc<Slot>>>,
+    memory: Budget,
 }
 
 impl Registry {
+    /// A registry whose connections may hold this much memory, in bytes.
+    pub(crate) fn new(memory: usize) -> Self {
+        Self {
+            slots: RefCell::default(),
+            memory: Budget::new(memory),
+        }
+    }
+
+    /// The memory that the connections hold.
+    pub(crate) fn memory(&self) -> &Budget {
+        &self.memory
+    }
+
     /// Registers a connection over `fd`, which must stay open until the [`Registered`] is dropped.
     pub(crate) fn register(
         self: &Rc<Self>,
@@ -206,6 +223,7 @@ impl Registry {
             at: Cell::new(slots.len()),
             phase: Cell::new(phase),
             deadline: Cell::new(deadline),
+            held: Cell::new(0),
             read_closed: Cell::new(false),
             cut: Cell::new(false),
             waker: RefCell::new(None),
@@ -239,6 +257,25 @@ pub(crate) struct Registered {
     registry: Rc<Registry>,
 }
 
+impl Registered {
+    /// Counts `bytes` as the memory that the connection holds. Returns false and changes nothing
+    /// when the budget has no room.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        let granted = self.registry.memory.lack(self.slot.held.get(), bytes) == 0;
+        if granted {
+            self.hold_anyway(bytes);
+        }
+        granted
+    }
+
+    /// Counts `bytes` as the memory that the connection holds, even beyond the budget. For memory
+    /// that exists already.
+    pub(crate) fn hold_anyway(&self, bytes: usize) {
+        let before = self.slot.held.replace(bytes);
+        self.registry.memory.exchange(before, bytes);
+    }
+}
+
 impl std::ops::Deref for Registered {
     type Target = Slot;
 
@@ -249,6 +286,7 @@ impl std::ops::Deref for Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        self.hold_anyway(0);
         let mut slots = self.registry.slots.borrow_mut();
         let at = self.slot.at.get();
         slots.swap_remove(at);
@@ -277,7 +315,7 @@ mod tests {
     #[test]
     fn an_overdue_reader_sees_the_end_and_is_counted_once() {
         let (mut socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
+        let registry = Rc::new(Registry::new(0));
         let timeouts = Timeouts::default();
         let slot = registry.register(socket.as_raw_fd(), Phase::Head, CoarseMillis(100));
         registry.tick(CoarseMillis(99), Pressure::None, &timeouts);
@@ -292,7 +330,7 @@ mod tests {
     #[test]
     fn a_drain_ends_the_idle_and_a_cut_ends_all() {
         let sockets = [pair(), pair(), pair()];
-        let registry = Rc::new(Registry::default());
+        let registry = Rc::new(Registry::new(0));
         let timeouts = Timeouts::default();
         let phases = [Phase::Idle, Phase::Wait, Phase::Write];
         let slots: Vec<_> = sockets
@@ -328,7 +366,7 @@ mod tests {
     #[test]
     fn who_waits_for_another_thread_is_woken_by_every_tick() {
         let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
+        let registry = Rc::new(Registry::new(0));
         let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
         let wakes = Arc::new(Wakes::default());
         let tick = || {
@@ -345,7 +383,7 @@ mod tests {
     #[test]
     fn places_are_given_up_in_any_order() {
         let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
+        let registry = Rc::new(Registry::new(0));
         let register = || registry.register(socket.as_raw_fd(), Phase::Idle, CoarseMillis::NEVER);
         let mut places: Vec<_> = std::iter::repeat_with(register).take(4).collect();
         for at in [1, 2, 0] {

@@ -17,9 +17,12 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// The body of a batch import, in bytes; above it 413.
 pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// The total size of the bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects, in
-/// bytes; above it 503.
-pub const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// A body for a path or a method that no route has, in bytes; a longer one is not read.
+pub const UNKNOWN_BODY_BYTES: usize = 16 * 1024;
+/// The memory of one worker for requests and answers beyond the first buffers of each connection,
+/// in bytes; above it 503. A further quarter is for connections that hold at most
+/// [`BUFFER_KEPT_BYTES`] each.
+pub const MEMORY_BYTES: usize = 256 * 1024 * 1024;
 
 /// The size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES: usize = 256;
@@ -35,7 +38,8 @@ pub const WORKERS: usize = 256;
 
 /// The initial size of a connection's buffers, in bytes. A verification fits.
 pub const BUFFER_BYTES: usize = 4 * 1024;
-/// A buffer that has grown beyond this size, in bytes, is freed when it is empty.
+/// A buffer that has grown beyond this size, in bytes, is freed when its large request or answer is
+/// done.
 pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 /// Answers to pipelined requests are sent when they reach this size, in bytes, even if more
 /// requests wait.
@@ -66,7 +70,7 @@ pub const WRITE: Duration = Duration::from_secs(30);
 pub const LINGER: Duration = Duration::from_secs(2);
 
 const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
-const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES);
-const _: () = assert!(LARGE_BODIES_BYTES / BATCH_BODY_BYTES >= 16);
+const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES && UNKNOWN_BODY_BYTES <= BODY_BYTES);
+const _: () = assert!(MEMORY_BYTES / BATCH_BODY_BYTES >= 16);
 const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
 const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

@@ -297,11 +297,13 @@ pub struct CoreMetrics {
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
+    /// The memory that connections hold beyond their first buffers, in bytes.
+    pub memory_bytes: Counter,
     /// Errors of accepting a connection.
     pub accept_errors: Counter,
     /// Panics of request handlers and connections.
     pub panics: Counter,
-    /// Requests refused because of full queues or too many large bodies.
+    /// Requests refused because of full queues or a lack of memory for them.
     pub overloads: Counter,
     /// Verifications that waited for the disk.
     pub disk_reads: Counter,

@@ -28,9 +28,9 @@ pub struct ServerOptions {
     pub deadlines: Deadlines,
     /// The most connections of one worker. More connections wait in the listener's backlog.
     pub connections_per_worker: usize,
-    /// The total size of the large bodies that one worker holds or expects, in bytes. More are
-    /// answered 503.
-    pub large_bodies_bytes: usize,
+    /// The memory of one worker for requests and answers beyond the first buffers of each
+    /// connection, in bytes. Requests for which there is none are answered 503.
+    pub memory_bytes: usize,
     /// Whether requests to the health routes are logged. Like all hot requests they are logged at
     /// debug level.
     pub log_health_requests: bool,
@@ -53,7 +53,7 @@ impl ServerOptions {
             driver: DriverChoice::Auto,
             deadlines: Deadlines::default(),
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
-            large_bodies_bytes: limits::LARGE_BODIES_BYTES,
+            memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             surface: Surface::All,

@@ -28,6 +28,7 @@ impl<S: Stream> Connection<S> {
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;
+        self.forget_all();
         self.slot
             .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
         let mut dropped = 0;
@@ -54,13 +55,14 @@ impl<S: Stream> Connection<S> {
             return Ok(());
         }
         // Tells the client that this was the last answer, then reads and drops what it still sends.
+        self.forget_all();
         shut_down(self.stream.as_raw_fd(), Shutdown::Write);
         self.slot
             .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
         let mut dropped = 0;
         while dropped < limits::LINGER_BYTES {
             self.input.clear();
-            match self.receive().await? {
+            match self.receive(limits::BUFFER_BYTES).await? {
                 Received::Enough => dropped += self.input.len(),
                 _ => break,
             }

@@ -6,7 +6,6 @@ use monoio::buf::SliceMut;
 use talos_api::error::ApiError;
 use talos_model::clock;
 
-use super::buffer::emptied;
 use super::state::{Closed, Connection, Stream};
 use crate::chunked::{ChunkError, ChunkedDecoder};
 use crate::deadlines::Phase;
@@ -24,7 +23,7 @@ pub(super) enum Received {
     End,
     /// The deadline of the phase has passed, or a drain has begun: read nothing more.
     TooLate,
-    /// The body is refused; the answer is in the output.
+    /// The request is refused; the answer is in the output.
     Refused,
 }
 
@@ -43,23 +42,12 @@ impl<S: Stream> Connection<S> {
         } else if !self.fresh {
             self.slot.enter(Phase::Idle, now.plus(deadlines.idle));
         }
-        self.receive().await
+        self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
+            .await
     }
 
     /// Sends the output, then reads the body of the current request.
     pub(super) async fn receive_body(&mut self, missing: MissingBody) -> Result<Received, Closed> {
-        let length = match missing.length {
-            BodyLength::Known(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            BodyLength::Chunked => missing.limit,
-        };
-        self.claim = self.core.claim_body(length);
-        if self.claim.is_none() {
-            self.core.metrics.overloads.increment();
-            self.refuse(&ApiError::service_unavailable(
-                "too many large bodies are on their way; try again",
-            ));
-            return Ok(Received::Refused);
-        }
         if missing.send_continue {
             self.output.extend_from_slice(CONTINUE);
         }
@@ -67,12 +55,13 @@ impl<S: Stream> Connection<S> {
         self.forget_answered();
         let deadline = self.core.now().plus(self.core.shared.deadlines.body);
         self.slot.enter(Phase::Body, deadline);
-        if missing.length == BodyLength::Chunked {
+        let BodyLength::Known(length) = missing.length else {
             return self.receive_chunks(missing).await;
-        }
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         let end = missing.head.saturating_add(length);
         while self.input.len() < end {
-            match self.receive().await? {
+            match self.receive(end).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
@@ -83,15 +72,20 @@ impl<S: Stream> Connection<S> {
     /// Reads and decodes a chunked body. Removes its raw bytes from the input; the head stays.
     async fn receive_chunks(&mut self, missing: MissingBody) -> Result<Received, Closed> {
         let mut decoder = ChunkedDecoder::new(missing.limit);
-        let mut body = Vec::new();
+        // Decoded bytes are removed from the input, so it needs no more room than this.
+        let most = missing.head + limits::BUFFER_BYTES;
         loop {
+            let raw = self.input.len().saturating_sub(missing.head);
+            if !self.make_body_room(raw, missing.limit) {
+                return Ok(self.refuse_for_memory());
+            }
             let raw = self.input.get(missing.head..).unwrap_or_default();
-            match decoder.decode(raw, &mut body) {
+            match decoder.decode(raw, &mut self.body) {
                 Ok(progress) => {
                     self.input
                         .drain(missing.head..missing.head + progress.consumed);
                     if progress.complete {
-                        self.body = Some(body);
+                        self.is_body_whole = true;
                         return Ok(Received::Enough);
                     }
                 }
@@ -104,17 +98,21 @@ impl<S: Stream> Connection<S> {
                     return Ok(Received::Refused);
                 }
             }
-            match self.receive().await? {
+            match self.receive(most).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
         }
     }
 
-    /// Reads once, before the deadline that the slot already has.
-    pub(super) async fn receive(&mut self) -> Result<Received, Closed> {
+    /// Reads once, before the deadline that the slot already has. `most` is the length of the input
+    /// beyond which nothing is needed.
+    pub(super) async fn receive(&mut self, most: usize) -> Result<Received, Closed> {
         if self.slot.is_read_closed() {
             return Ok(Received::TooLate);
+        }
+        if !self.make_room(most) {
+            return Ok(self.refuse_for_memory());
         }
         match self.read_once().await? {
             0 if self.slot.is_read_closed() => Ok(Received::TooLate),
@@ -126,14 +124,10 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Waits for bytes and appends them to the input. Returns their number, 0 at the end.
+    /// Waits for bytes and appends them to the input. Returns their number, 0 at the end or when
+    /// the input has no room.
     pub(super) async fn read_once(&mut self) -> Result<usize, Closed> {
         loop {
-            if self.input.capacity() - self.input.len() < limits::BUFFER_BYTES / 4 {
-                // `reserve` at least doubles the capacity, so receiving a body of n bytes copies
-                // O(n) bytes in all.
-                self.input.reserve(limits::BUFFER_BYTES);
-            }
             let input = mem::take(&mut self.input);
             let (filled, capacity) = (input.len(), input.capacity());
             let (result, slice) = self
@@ -148,13 +142,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Removes the answered requests from the input.
-    fn forget_answered(&mut self) {
-        if self.answered >= self.input.len() {
-            self.input = emptied(mem::take(&mut self.input));
-        } else {
-            self.input.drain(..self.answered);
-        }
-        self.answered = 0;
+    /// Answers 503 because other connections hold too much memory.
+    fn refuse_for_memory(&mut self) -> Received {
+        self.core.metrics.overloads.increment();
+        self.refuse(&ApiError::service_unavailable(
+            "other requests and answers use all the memory that is set apart for them; try again",
+        ));
+        Received::Refused
     }
 }

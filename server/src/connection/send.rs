@@ -11,9 +11,9 @@ use std::mem;
 use monoio::io::AsyncWriteRentExt as _;
 use talos_api::control::{Chunk, Ending};
 
-use super::buffer::emptied;
 use super::state::{Closed, Connection, Stream};
 use crate::deadlines::Phase;
+use crate::limits;
 use crate::parser::Persistence;
 use crate::step::{ControlAnswer, Done, Streamed};
 use crate::wait::{NextChunk, next_chunk};
@@ -33,8 +33,15 @@ impl<S: Stream> Connection<S> {
             phase,
             self.core.now().plus(self.core.shared.deadlines.write),
         );
+        let capacity = self.output.capacity();
+        if capacity > limits::BUFFER_BYTES {
+            self.count();
+        }
         let (result, output) = self.stream.write_all(mem::take(&mut self.output)).await;
-        self.output = emptied(output);
+        self.output = self.emptied(output);
+        if self.output.capacity() != capacity {
+            self.count();
+        }
         result.map(|_| ()).map_err(|_| Closed)
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use talos_model::clock::{self, UnixMillis};
 
-use crate::core::{BodyClaim, Core};
+use crate::core::Core;
 use crate::deadlines::{CoarseMillis, Phase, Registered};
 use crate::limits;
 use crate::position::Reached;
@@ -31,10 +31,12 @@ pub(super) struct Connection<S> {
     /// Received bytes. The first `answered` of them belong to answered requests.
     pub input: Vec<u8>,
     pub answered: usize,
-    /// The decoded body of the current request, if it is chunked and complete.
-    pub body: Option<Vec<u8>>,
-    /// The memory for the body of the current request, if it did not arrive together with its head.
-    pub claim: Option<BodyClaim>,
+    /// The decoded body of the current request, if it is chunked.
+    pub body: Vec<u8>,
+    /// Whether all of `body` is there.
+    pub is_body_whole: bool,
+    /// The memory of the current request that the control plane holds, in bytes.
+    pub handed_over: usize,
     /// The result of waiting for the position that the current request demands.
     pub reached: Option<Result<Reached, Dropped>>,
     /// Answers not yet sent.
@@ -62,8 +64,9 @@ impl<S: Stream> Connection<S> {
             core: Rc::clone(core),
             input: Vec::with_capacity(limits::BUFFER_BYTES),
             answered: 0,
-            body: None,
-            claim: None,
+            body: Vec::new(),
+            is_body_whole: false,
+            handed_over: 0,
             reached: None,
             output: Vec::with_capacity(limits::BUFFER_BYTES),
             now: clock::now(),
