@@ -202,7 +202,7 @@ impl Sources {
             .sample(&[], self.sum(|core| &core.connections_open));
         page.gauge(
             "talos_connections_memory_bytes",
-            "Memory of connections for requests and answers, without their first buffers.",
+            "Memory of connections for requests and answers, without the initial 8 KiB of each.",
         )
         .sample(&[], self.sum(|core| &core.memory_bytes));
         page.counter(
