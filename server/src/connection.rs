@@ -149,7 +149,7 @@ impl<S: Stream> Connection<S> {
     /// Forgets what belongs to the current request, which was answered.
     fn end_request(&mut self) {
         self.reached = None;
-        self.head_deadline = None;
+        self.head_start = None;
         self.fresh = false;
         self.is_body_whole = false;
         if self.body.capacity() > 0 || self.handed_over > 0 {

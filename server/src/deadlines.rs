@@ -18,6 +18,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::limits;
 use crate::memory::Budget;
 use crate::metrics::Timeouts;
 
@@ -78,6 +79,8 @@ pub(crate) struct Slot {
     at: Cell<usize>,
     phase: Cell<Phase>,
     deadline: Cell<CoarseMillis>,
+    /// Since when the client has made too little progress in this phase.
+    since: Cell<CoarseMillis>,
     /// The memory that counts against the budget, in bytes.
     held: Cell<usize>,
     read_closed: Cell<bool>,
@@ -86,10 +89,31 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Enters `phase`, which must end before `deadline`.
-    pub(crate) fn enter(&self, phase: Phase, deadline: CoarseMillis) {
+    /// Enters `phase`, which must end before `deadline`. `since` is when the client last made
+    /// progress.
+    pub(crate) fn enter(&self, phase: Phase, since: CoarseMillis, deadline: CoarseMillis) {
         self.phase.set(phase);
+        self.since.set(since);
         self.deadline.set(deadline);
+    }
+
+    /// Whether the connection has waited for its client for so long that it may lose its memory to
+    /// others.
+    fn may_lose_memory(&self, now: CoarseMillis) -> bool {
+        let waits_for_client = match self.phase.get() {
+            Phase::Head | Phase::Body => !self.read_closed.get(),
+            Phase::Write | Phase::SendChunk => !self.cut.get(),
+            Phase::Idle | Phase::Wait | Phase::AwaitChunk | Phase::Linger => false,
+        };
+        waits_for_client && self.held.get() > 0 && now >= self.since.get().plus(limits::STALLED)
+    }
+
+    /// Ends the connection so that it frees its memory.
+    fn lose_memory(&self) {
+        match self.phase.get() {
+            Phase::Write | Phase::SendChunk => self.end_all(),
+            _ => self.end_reading(None),
+        }
     }
 
     /// Whether the read side was shut down. The connection must still answer what it has received.
@@ -205,6 +229,32 @@ impl Registry {
         }
     }
 
+    /// Ends connections that have waited for their clients, those that hold most first, until they
+    /// free `lack` bytes of the budget. Returns false and ends none when they hold less.
+    fn free(&self, mut lack: usize, now: CoarseMillis) -> bool {
+        let slots = self.slots.borrow();
+        let mut stalled: Vec<_> = slots
+            .iter()
+            .filter(|slot| slot.may_lose_memory(now))
+            .collect();
+        let held: usize = stalled.iter().map(|slot| slot.held.get()).sum();
+        if held < lack {
+            return false;
+        }
+        stalled.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.held.get()));
+        for slot in stalled {
+            if lack == 0 {
+                break;
+            }
+            // Its task runs soon and frees the memory.
+            slot.lose_memory();
+            let freed = slot.held.replace(0);
+            self.memory.exchange(freed, 0);
+            lack = lack.saturating_sub(freed);
+        }
+        true
+    }
+
     /// The memory that the connections hold.
     pub(crate) fn memory(&self) -> &Budget {
         &self.memory
@@ -223,6 +273,7 @@ impl Registry {
             at: Cell::new(slots.len()),
             phase: Cell::new(phase),
             deadline: Cell::new(deadline),
+            since: Cell::new(CoarseMillis::NEVER),
             held: Cell::new(0),
             read_closed: Cell::new(false),
             cut: Cell::new(false),
@@ -258,14 +309,20 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// Counts `bytes` as the memory that the connection holds. Returns false and changes nothing
-    /// when the budget has no room.
-    pub(crate) fn hold(&self, bytes: usize) -> bool {
-        let granted = self.registry.memory.lack(self.slot.held.get(), bytes) == 0;
-        if granted {
-            self.hold_anyway(bytes);
+    /// Counts `bytes` as the memory that the connection holds. If the budget has no room, stalled
+    /// connections are ended. Returns false and changes nothing when that is not enough.
+    pub(crate) fn hold(&self, bytes: usize, now: CoarseMillis) -> bool {
+        let before = self.slot.held.get();
+        let lack = self.registry.memory.lack(before, bytes);
+        if lack > 0 {
+            // A connection does not end itself.
+            self.slot.since.set(now);
+            if !self.registry.free(lack, now) {
+                return false;
+            }
         }
-        granted
+        self.hold_anyway(bytes);
+        true
     }
 
     /// Counts `bytes` as the memory that the connection holds, even beyond the budget. For memory

@@ -64,6 +64,12 @@ pub const IDLE: Duration = Duration::from_secs(75);
 pub const HEAD: Duration = Duration::from_secs(10);
 /// The time from the end of a head to the end of its body.
 pub const BODY: Duration = Duration::from_secs(60);
+/// The time in which a body must bring [`BODY_PACE_BYTES`] or its end.
+pub const BODY_PACE: Duration = Duration::from_secs(10);
+/// What a body must bring in [`BODY_PACE`], in bytes.
+pub const BODY_PACE_BYTES: usize = 32 * 1024;
+/// When memory is scarce, a connection that has waited for its client for so long is ended.
+pub const STALLED: Duration = Duration::from_secs(1);
 /// The time from the first byte of a batch of answers to its last.
 pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.

@@ -71,6 +71,8 @@ pub struct Deadlines {
     pub head: Duration,
     /// From the end of a head to the end of its body; then 408.
     pub body: Duration,
+    /// In this time a body must bring [`limits::BODY_PACE_BYTES`] or its end; then 408.
+    pub body_pace: Duration,
     /// From the first byte of a batch of answers to its last; then the connection is cut.
     pub write: Duration,
 }
@@ -81,6 +83,7 @@ impl Default for Deadlines {
             idle: limits::IDLE,
             head: limits::HEAD,
             body: limits::BODY,
+            body_pace: limits::BODY_PACE,
             write: limits::WRITE,
         }
     }

@@ -23,7 +23,7 @@ impl<S: Stream> Connection<S> {
             .saturating_mul(2)
             .min(most)
             .max(length + limits::BUFFER_BYTES / 4);
-        let granted = self.slot.hold(self.capacity() + next - capacity);
+        let granted = self.may_hold(self.capacity() + next - capacity);
         if granted {
             self.input.reserve_exact(next - length);
             self.count();
@@ -38,12 +38,16 @@ impl<S: Stream> Connection<S> {
             return true;
         }
         let next = capacity.saturating_mul(2).max(length + more).min(most);
-        let granted = self.slot.hold(self.capacity() + next - capacity);
+        let granted = self.may_hold(self.capacity() + next - capacity);
         if granted {
             self.body.reserve_exact(next - length);
             self.count();
         }
         granted
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        self.slot.hold(bytes, self.core.now())
     }
 
     /// Counts the buffers as they are, even beyond the budget.

@@ -29,8 +29,7 @@ impl<S: Stream> Connection<S> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;
         self.forget_all();
-        self.slot
-            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        self.linger();
         let mut dropped = 0;
         while dropped < limits::LINGER_BYTES {
             // Checked before the read, so that the read gets the bytes that came before the cut.
@@ -48,6 +47,12 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
+    fn linger(&self) {
+        let now = self.core.now();
+        self.slot
+            .enter(Phase::Linger, now, now.plus(limits::LINGER));
+    }
+
     /// Sends the output and ends the connection.
     pub(super) async fn finish(&mut self, leftover: Leftover) -> Result<(), Closed> {
         self.flush().await?;
@@ -57,8 +62,7 @@ impl<S: Stream> Connection<S> {
         // Tells the client that this was the last answer, then reads and drops what it still sends.
         self.forget_all();
         shut_down(self.stream.as_raw_fd(), Shutdown::Write);
-        self.slot
-            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        self.linger();
         let mut dropped = 0;
         while dropped < limits::LINGER_BYTES {
             self.input.clear();

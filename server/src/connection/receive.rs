@@ -8,7 +8,7 @@ use talos_model::clock;
 
 use super::state::{Closed, Connection, Stream};
 use crate::chunked::{ChunkError, ChunkedDecoder};
-use crate::deadlines::Phase;
+use crate::deadlines::{CoarseMillis, Phase};
 use crate::limits;
 use crate::parser::BodyLength;
 use crate::response::CONTINUE;
@@ -27,6 +27,14 @@ pub(super) enum Received {
     Refused,
 }
 
+/// How fast a body arrives.
+struct Pace {
+    /// The deadline of the whole body.
+    end: CoarseMillis,
+    /// The bytes that have arrived of the current stretch.
+    bytes: usize,
+}
+
 impl<S: Stream> Connection<S> {
     /// Sends the output, then reads more of a head.
     pub(super) async fn receive_head(&mut self) -> Result<Received, Closed> {
@@ -35,12 +43,11 @@ impl<S: Stream> Connection<S> {
         let now = self.core.now();
         let deadlines = &self.core.shared.deadlines;
         if !self.input.is_empty() {
-            let deadline = *self
-                .head_deadline
-                .get_or_insert_with(|| now.plus(deadlines.head));
-            self.slot.enter(Phase::Head, deadline);
+            let start = *self.head_start.get_or_insert(now);
+            self.slot
+                .enter(Phase::Head, start, start.plus(deadlines.head));
         } else if !self.fresh {
-            self.slot.enter(Phase::Idle, now.plus(deadlines.idle));
+            self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
         }
         self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
             .await
@@ -53,15 +60,18 @@ impl<S: Stream> Connection<S> {
         }
         self.flush().await?;
         self.forget_answered();
-        let deadline = self.core.now().plus(self.core.shared.deadlines.body);
-        self.slot.enter(Phase::Body, deadline);
+        let mut pace = Pace {
+            end: self.core.now().plus(self.core.shared.deadlines.body),
+            bytes: 0,
+        };
+        self.begin_stretch(&pace);
         let BodyLength::Known(length) = missing.length else {
-            return self.receive_chunks(missing).await;
+            return self.receive_chunks(missing, pace).await;
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let end = missing.head.saturating_add(length);
         while self.input.len() < end {
-            match self.receive(end).await? {
+            match self.receive_part(end, &mut pace).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
@@ -70,7 +80,11 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Reads and decodes a chunked body. Removes its raw bytes from the input; the head stays.
-    async fn receive_chunks(&mut self, missing: MissingBody) -> Result<Received, Closed> {
+    async fn receive_chunks(
+        &mut self,
+        missing: MissingBody,
+        mut pace: Pace,
+    ) -> Result<Received, Closed> {
         let mut decoder = ChunkedDecoder::new(missing.limit);
         // Decoded bytes are removed from the input, so it needs no more room than this.
         let most = missing.head + limits::BUFFER_BYTES;
@@ -98,11 +112,30 @@ impl<S: Stream> Connection<S> {
                     return Ok(Received::Refused);
                 }
             }
-            match self.receive(most).await? {
+            match self.receive_part(most, &mut pace).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Reads a part of a body.
+    async fn receive_part(&mut self, most: usize, pace: &mut Pace) -> Result<Received, Closed> {
+        let before = self.input.len();
+        let received = self.receive(most).await?;
+        pace.bytes += self.input.len().saturating_sub(before);
+        if pace.bytes >= limits::BODY_PACE_BYTES {
+            pace.bytes = 0;
+            self.begin_stretch(pace);
+        }
+        Ok(received)
+    }
+
+    /// Sets the deadline for the next [`limits::BODY_PACE_BYTES`] of a body.
+    fn begin_stretch(&self, pace: &Pace) {
+        let now = self.core.now();
+        let stretch = now.plus(self.core.shared.deadlines.body_pace);
+        self.slot.enter(Phase::Body, now, stretch.min(pace.end));
     }
 
     /// Reads once, before the deadline that the slot already has. `most` is the length of the input

@@ -29,10 +29,9 @@ impl<S: Stream> Connection<S> {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.slot.enter(
-            phase,
-            self.core.now().plus(self.core.shared.deadlines.write),
-        );
+        let now = self.core.now();
+        self.slot
+            .enter(phase, now, now.plus(self.core.shared.deadlines.write));
         let capacity = self.output.capacity();
         if capacity > limits::BUFFER_BYTES {
             self.count();

@@ -43,8 +43,8 @@ pub(super) struct Connection<S> {
     pub output: Vec<u8>,
     /// When the client or another thread last sent something.
     pub now: UnixMillis,
-    /// The deadline of the head that is being read.
-    pub head_deadline: Option<CoarseMillis>,
+    /// When the head that is being read began.
+    pub head_start: Option<CoarseMillis>,
     /// Whether the connection still waits for its first request. Its slot already has the deadline
     /// for that.
     pub fresh: bool,
@@ -70,7 +70,7 @@ impl<S: Stream> Connection<S> {
             reached: None,
             output: Vec::with_capacity(limits::BUFFER_BYTES),
             now: clock::now(),
-            head_deadline: None,
+            head_start: None,
             fresh: true,
         }
     }

@@ -1,5 +1,7 @@
 //! The memory that clients can make a core hold.
 
+use std::time::Duration;
+
 use talos_api::route::{BATCH_IMPORT_PATHS, Surface};
 use talos_server::limits;
 
@@ -124,6 +126,38 @@ fn a_body_takes_memory_as_it_arrives() {
         let chunked = post_head("Transfer-Encoding: chunked");
         let chunked = format!("{chunked}30d40\r\n{body}\r\n0\r\n\r\n");
         assert_eq!(fixture.ask(&chunked).status, 201);
+    });
+}
+
+#[test]
+fn bodies_that_stall_make_room_for_others() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with(driver, |options| {
+            options.memory_bytes = 512 << 10;
+            options.deadlines.body_pace = Duration::from_secs(600);
+            options.deadlines.body = Duration::from_secs(600);
+        });
+        let stalled = |framing: &str, begin: &str| {
+            let mut client = fixture.connect();
+            client.send(format!("{}{begin}", post_head(framing)).as_bytes());
+            client.send("x".repeat(250_000).as_bytes());
+            client
+        };
+        let _clients = [
+            stalled("Transfer-Encoding: chunked", "80000\r\n"),
+            stalled("Content-Length: 1000000", ""),
+        ];
+        eventually("both have arrived", || {
+            fixture.total(|core| core.memory_bytes.get()) >= 480_000
+        });
+        let request = post("", &"x".repeat(200_000));
+        eventually("one of them is ended", || {
+            let answer = fixture.ask(&request);
+            answer.status == 201
+        });
+        eventually("it is told so", || {
+            fixture.total(|core| core.requests.malformed.of(408).get()) > 0
+        });
     });
 }
 
