@@ -55,7 +55,9 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
         loop {
-            let done = match self.guarded(dispatch::advance) {
+            self.answer_start = self.output.len();
+            let mut is_repeatable = true;
+            let mut done = match self.guarded(dispatch::advance) {
                 Next::Done(done) => done,
                 Next::AwaitPosition(reaching) => {
                     self.reached = Some(self.wait_for(reaching).await?);
@@ -63,6 +65,7 @@ impl<S: Stream> Connection<S> {
                 }
                 Next::AwaitControl(reply, mut pending) => {
                     self.forget_handed_over(&mut pending);
+                    is_repeatable = matches!(pending.method, "GET" | "HEAD");
                     let response = self.wait_for(reply).await?;
                     let answer: ControlAnswer = self.guarded(|core, _, output| {
                         handover::answer(core, &pending, response, output)
@@ -76,6 +79,8 @@ impl<S: Stream> Connection<S> {
                     })
                 }
                 Next::AwaitBatch(mut batch, started) => {
+                    self.handed_over = batch.memory();
+                    self.count();
                     while let Some((place, read)) = batch.next_read() {
                         let loaded = self.wait_for(read).await?;
                         batch.take(place, loaded);
@@ -97,6 +102,13 @@ impl<S: Stream> Connection<S> {
                     Received::End => return Ok(()),
                 },
             };
+            if self.output.capacity() > limits::BUFFER_KEPT_BYTES
+                && is_repeatable
+                && !self.may_hold(self.capacity())
+            {
+                self.refuse_answer();
+                done = Done::Refused;
+            }
             let Done::Answered {
                 consumed,
                 persistence,

@@ -24,6 +24,10 @@ pub const UNKNOWN_BODY_BYTES: usize = 16 * 1024;
 /// [`BUFFER_KEPT_BYTES`] each.
 pub const MEMORY_BYTES: usize = 256 * 1024 * 1024;
 
+/// The results of one batch verification together, in bytes. A result that does not fit is replaced
+/// by an error.
+pub const BATCH_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
 /// The size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES: usize = 256;
 /// Trailer fields after the last chunk, in bytes. They are read and ignored.

@@ -143,4 +143,6 @@ pub enum Refusal {
     RateLimited,
     /// Meant for somebody else.
     AudienceMismatch,
+    /// Not judged wrong: its result does not fit into the answer to a batch.
+    AnswerTooLarge,
 }

@@ -5,6 +5,8 @@
 
 use std::mem;
 
+use talos_api::error::ApiError;
+
 use super::state::{Connection, Stream};
 use crate::limits;
 use crate::step::PendingControl;
@@ -46,7 +48,16 @@ impl<S: Stream> Connection<S> {
         granted
     }
 
-    fn may_hold(&self, bytes: usize) -> bool {
+    /// Replaces the answer to the current request, for which there is no memory, by a 503.
+    pub(super) fn refuse_answer(&mut self) {
+        self.output.truncate(self.answer_start);
+        self.output.shrink_to(limits::BUFFER_BYTES);
+        self.core.metrics.overloads.increment();
+        self.refuse(&out_of_memory());
+    }
+
+    /// Counts so many bytes instead, if the budget has room.
+    pub(super) fn may_hold(&self, bytes: usize) -> bool {
         self.slot.hold(bytes, self.core.now())
     }
 
@@ -113,6 +124,13 @@ impl<S: Stream> Connection<S> {
         }
         Vec::with_capacity(limits::BUFFER_BYTES)
     }
+}
+
+/// The error for a request or an answer that does not fit into memory.
+pub(super) fn out_of_memory() -> ApiError {
+    ApiError::service_unavailable(
+        "other requests and answers use all the memory that is set apart for them; try again",
+    )
 }
 
 /// Whether an empty buffer is kept for the next request.

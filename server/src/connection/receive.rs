@@ -6,6 +6,7 @@ use monoio::buf::SliceMut;
 use talos_api::error::ApiError;
 use talos_model::clock;
 
+use super::buffer::out_of_memory;
 use super::state::{Closed, Connection, Stream};
 use crate::chunked::{ChunkError, ChunkedDecoder};
 use crate::deadlines::{CoarseMillis, Phase};
@@ -175,12 +176,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Answers 503 because other connections hold too much memory.
     fn refuse_for_memory(&mut self) -> Received {
         self.core.metrics.overloads.increment();
-        self.refuse(&ApiError::service_unavailable(
-            "other requests and answers use all the memory that is set apart for them; try again",
-        ));
+        self.refuse(&out_of_memory());
         Received::Refused
     }
 }

@@ -32,6 +32,7 @@ impl<S: Stream> Connection<S> {
         let now = self.core.now();
         self.slot
             .enter(phase, now, now.plus(self.core.shared.deadlines.write));
+        self.answer_start = 0;
         let capacity = self.output.capacity();
         if capacity > limits::BUFFER_BYTES {
             self.count();

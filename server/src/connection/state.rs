@@ -41,6 +41,8 @@ pub(super) struct Connection<S> {
     pub reached: Option<Result<Reached, Dropped>>,
     /// Answers not yet sent.
     pub output: Vec<u8>,
+    /// Where the answer to the current request begins in `output`.
+    pub answer_start: usize,
     /// When the client or another thread last sent something.
     pub now: UnixMillis,
     /// When the head that is being read began.
@@ -69,6 +71,7 @@ impl<S: Stream> Connection<S> {
             handed_over: 0,
             reached: None,
             output: Vec::with_capacity(limits::BUFFER_BYTES),
+            answer_start: 0,
             now: clock::now(),
             head_start: None,
             fresh: true,

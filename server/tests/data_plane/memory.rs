@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use talos_api::route::{BATCH_IMPORT_PATHS, Surface};
+use talos_model::IssueKey;
 use talos_server::limits;
+use talos_test_kit::engine::{issue, new_key};
 
 use crate::support::{ALIVE, Connection, ECHO, Fixture, both_drivers, eventually, post};
 
@@ -158,6 +160,72 @@ fn bodies_that_stall_make_room_for_others() {
         eventually("it is told so", || {
             fixture.total(|core| core.requests.malformed.of(408).get()) > 0
         });
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_share_a_bound() {
+    both_drivers(|driver| {
+        let budget = 2048 * KIB;
+        let fixture = Fixture::with(driver, |options| options.memory_bytes = 2 << 20);
+        let mut watcher = fixture.connect();
+        let before = held(&mut watcher);
+        // Enough to fill all buffers of the kernel.
+        let request = post("X-Test: large\r\n", "").replace("POST", "GET");
+        let _clients: Vec<_> = (0..10)
+            .map(|_| {
+                let mut client = fixture.connect();
+                client.send(request.repeat(24).as_bytes());
+                client
+            })
+            .collect();
+        eventually("some of them are refused or ended", || {
+            let (all, open) = (
+                fixture.total(|core| core.connections.get()),
+                fixture.total(|core| core.connections_open.get()),
+            );
+            let memory = fixture.total(|core| core.memory_bytes.get());
+            let is_ended = all == 11 && open < 11 && open > 0;
+            fixture.total(|core| core.overloads.get()) > 0 || is_ended || memory > 2 * budget
+        });
+        let after = held(&mut watcher);
+        assert!(
+            after < before + budget + 1024 * KIB,
+            "{before} and then {after}"
+        );
+        eventually("a client that reads is answered", || {
+            fixture.ask(&request).status == 200
+        });
+    });
+}
+
+#[test]
+fn the_results_of_a_batch_have_a_bound() {
+    both_drivers(|driver| {
+        let fixture = Fixture::new(driver);
+        let metadata = format!(r#"{{"x":"{}"}}"#, "y".repeat(60_000));
+        let key = IssueKey {
+            metadata,
+            ..new_key("n")
+        };
+        let (_, key) = issue(&fixture.engine, key);
+        let requests = vec![format!(r#"{{"credential":"{key}"}}"#); 100].join(",");
+        let body = format!(r#"{{"requests":[{requests}]}}"#);
+        let path = "/v2alpha1/admin/apiKeys:batchVerify";
+        let answer = fixture.connect().call("POST", path, &[], body.as_bytes());
+        assert_eq!(answer.status, 200);
+        let most = limits::BATCH_ANSWER_BYTES;
+        assert!(answer.body.len() < most + 32 * 1024);
+        let results = answer.json()["results"].clone();
+        let results = results.as_array().unwrap();
+        let valid = results
+            .iter()
+            .take_while(|result| result["is_valid"] == true)
+            .count();
+        assert!((most / 60_400..=most / 60_000).contains(&valid), "{valid}");
+        for result in &results[valid..] {
+            assert_eq!(result["error_code"], "VERIFICATION_ERROR_ANSWER_TOO_LARGE");
+        }
     });
 }
 
