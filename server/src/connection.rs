@@ -162,7 +162,10 @@ impl<S: Stream> Connection<S> {
     fn end_request(&mut self) {
         self.reached = None;
         self.head_start = None;
-        self.fresh = false;
+        if self.fresh {
+            self.fresh = false;
+            self.slot.set_proven();
+        }
         self.is_body_whole = false;
         if self.body.capacity() > 0 || self.handed_over > 0 {
             self.body = Vec::new();

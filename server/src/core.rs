@@ -138,6 +138,17 @@ impl Core {
         self.connections.len() >= self.shared.connections_per_worker
     }
 
+    /// Ends some connections that wait for their clients, because new ones have no place. Returns
+    /// false when there are none.
+    pub(crate) fn make_places(&self) -> bool {
+        let most = self.shared.connections_per_worker / limits::PLACES_SHARE + 1;
+        let ended = self.connections.make_places(most, self.now());
+        for _ in 0..ended {
+            self.metrics.connections_displaced.increment();
+        }
+        ended > 0
+    }
+
     /// Sets how many accept loops run. [`Self::is_finished`] waits for them.
     pub(crate) fn set_accept_loops(&self, count: usize) {
         self.accept_loops.set(count);

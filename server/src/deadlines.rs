@@ -81,6 +81,8 @@ pub(crate) struct Slot {
     deadline: Cell<CoarseMillis>,
     /// Since when the client has made too little progress in this phase.
     since: Cell<CoarseMillis>,
+    /// Whether the connection has had an answer to a request.
+    proven: Cell<bool>,
     /// The memory that counts against the budget, in bytes.
     held: Cell<usize>,
     read_closed: Cell<bool>,
@@ -106,6 +108,26 @@ impl Slot {
             Phase::Idle | Phase::Wait | Phase::AwaitChunk | Phase::Linger => false,
         };
         waits_for_client && self.held.get() > 0 && now >= self.since.get().plus(limits::STALLED)
+    }
+
+    /// Notes that the connection has had an answer to a request.
+    pub(crate) fn set_proven(&self) {
+        self.proven.set(true);
+    }
+
+    /// Whether the connection waits for its client, and so may give its place to another one.
+    fn may_lose_place(&self) -> bool {
+        !self.cut.get() && !matches!(self.phase.get(), Phase::Wait | Phase::AwaitChunk)
+    }
+
+    /// Ends the connection so that it gives up its place. A proven client between two requests
+    /// still gets an answer to what has arrived.
+    fn lose_place(&self) {
+        if self.proven.get() && self.phase.get() == Phase::Idle {
+            self.end_reading(None);
+        } else {
+            self.end_all();
+        }
     }
 
     /// Ends the connection so that it frees its memory.
@@ -229,6 +251,40 @@ impl Registry {
         }
     }
 
+    /// Ends connections that wait for their clients, those first that have waited longest: up to
+    /// `count` that never had an answer, or else one that had. Returns how many.
+    pub(crate) fn make_places(&self, count: usize, now: CoarseMillis) -> usize {
+        let slots = self.slots.borrow();
+        let (proven, mut strangers): (Vec<_>, Vec<_>) = slots
+            .iter()
+            .filter(|slot| slot.may_lose_place())
+            .partition(|slot| slot.proven.get());
+        let waits = |slot: &&Rc<Slot>, least| now >= slot.since.get().plus(least);
+        if strangers.is_empty() {
+            let longest = proven
+                .into_iter()
+                .filter(|slot| waits(slot, limits::STALLED))
+                .min_by_key(|slot| slot.since.get());
+            return longest.map_or(0, |slot| {
+                slot.lose_place();
+                1
+            });
+        }
+        strangers.retain(|slot| {
+            let least = match slot.phase.get() {
+                Phase::Body | Phase::Write | Phase::SendChunk => limits::STALLED,
+                _ => limits::STRANGER,
+            };
+            waits(slot, least)
+        });
+        strangers.sort_unstable_by_key(|slot| slot.since.get());
+        strangers.truncate(count);
+        for slot in &strangers {
+            slot.lose_place();
+        }
+        strangers.len()
+    }
+
     /// Ends connections that have waited for their clients, those that hold most first, until they
     /// free `lack` bytes of the budget. Returns false and ends none when they hold less.
     fn free(&self, mut lack: usize, now: CoarseMillis) -> bool {
@@ -265,6 +321,7 @@ impl Registry {
         self: &Rc<Self>,
         fd: RawFd,
         phase: Phase,
+        now: CoarseMillis,
         deadline: CoarseMillis,
     ) -> Registered {
         let mut slots = self.slots.borrow_mut();
@@ -273,7 +330,8 @@ impl Registry {
             at: Cell::new(slots.len()),
             phase: Cell::new(phase),
             deadline: Cell::new(deadline),
-            since: Cell::new(CoarseMillis::NEVER),
+            since: Cell::new(now),
+            proven: Cell::new(false),
             held: Cell::new(0),
             read_closed: Cell::new(false),
             cut: Cell::new(false),
@@ -354,108 +412,4 @@ impl Drop for Registered {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (near, listener.accept().unwrap().0)
-    }
-
-    #[test]
-    fn an_overdue_reader_sees_the_end_and_is_counted_once() {
-        let (mut socket, _peer) = pair();
-        let registry = Rc::new(Registry::new(0));
-        let timeouts = Timeouts::default();
-        let slot = registry.register(socket.as_raw_fd(), Phase::Head, CoarseMillis(100));
-        registry.tick(CoarseMillis(99), Pressure::None, &timeouts);
-        assert!(!slot.is_read_closed());
-        registry.tick(CoarseMillis(100), Pressure::None, &timeouts);
-        registry.tick(CoarseMillis(101), Pressure::None, &timeouts);
-        assert!(slot.is_read_closed() && !slot.is_cut());
-        assert_eq!((timeouts.head.get(), timeouts.idle.get()), (1, 0));
-        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_drain_ends_the_idle_and_a_cut_ends_all() {
-        let sockets = [pair(), pair(), pair()];
-        let registry = Rc::new(Registry::new(0));
-        let timeouts = Timeouts::default();
-        let phases = [Phase::Idle, Phase::Wait, Phase::Write];
-        let slots: Vec<_> = sockets
-            .iter()
-            .zip(phases)
-            .map(|((socket, _), phase)| {
-                registry.register(socket.as_raw_fd(), phase, CoarseMillis::NEVER)
-            })
-            .collect();
-        registry.tick(CoarseMillis(1), Pressure::Drain, &timeouts);
-        assert_eq!(
-            slots
-                .iter()
-                .map(|slot| slot.is_read_closed())
-                .collect::<Vec<_>>(),
-            [true, false, false]
-        );
-        assert!(slots.iter().all(|slot| !slot.is_cut()));
-        registry.tick(CoarseMillis(2), Pressure::Cut, &timeouts);
-        assert!(slots.iter().all(|slot| slot.is_cut()));
-        assert_eq!(timeouts.idle.get(), 0, "a drain is not a timeout");
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn who_waits_for_another_thread_is_woken_by_every_tick() {
-        let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::new(0));
-        let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
-        let wakes = Arc::new(Wakes::default());
-        let tick = || {
-            registry.tick(CoarseMillis(1), Pressure::None, &Timeouts::default());
-            wakes.0.load(Ordering::Relaxed)
-        };
-        assert_eq!(tick(), 0);
-        slot.set_waker(&Arc::clone(&wakes).into());
-        assert_eq!((tick(), tick()), (1, 2));
-        slot.clear_waker();
-        assert_eq!(tick(), 2);
-    }
-
-    #[test]
-    fn places_are_given_up_in_any_order() {
-        let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::new(0));
-        let register = || registry.register(socket.as_raw_fd(), Phase::Idle, CoarseMillis::NEVER);
-        let mut places: Vec<_> = std::iter::repeat_with(register).take(4).collect();
-        for at in [1, 2, 0] {
-            drop(places.swap_remove(at));
-            places.push(register());
-            assert_eq!(registry.len(), 4);
-        }
-        for left in (0..4).rev() {
-            drop(places.swap_remove(left / 2));
-            assert_eq!(registry.len(), left);
-        }
-        let last = register();
-        registry.tick(CoarseMillis(1), Pressure::Drain, &Timeouts::default());
-        assert!(last.is_read_closed());
-        drop(last);
-        assert_eq!(registry.len(), 0);
-    }
-}
+mod tests;

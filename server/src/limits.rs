@@ -33,8 +33,12 @@ pub const CHUNK_LINE_BYTES: usize = 256;
 /// Trailer fields after the last chunk, in bytes. They are read and ignored.
 pub const TRAILER_BYTES: usize = 4 * 1024;
 
-/// Connections of one worker. More connections wait in the listener's backlog.
+/// Connections of one worker. When all places are taken, connections that wait for their clients
+/// are ended for new ones: first those that never had an answer. If there are none, new connections
+/// wait in the listener's backlog.
 pub const CONNECTIONS_PER_WORKER: usize = 8192;
+/// At most one of so many places is cleared at a time.
+pub const PLACES_SHARE: usize = 64;
 /// Connections that the kernel queues until a worker accepts them.
 pub const BACKLOG: i32 = 4096;
 /// Workers of one server. Cores beyond this number stay free for other processes.
@@ -55,8 +59,10 @@ pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// How often a core checks for overdue connections and for a drain.
 pub const TICK: Duration = Duration::from_millis(100);
 /// How long the accept loop pauses when the kernel has no descriptor or memory, or while the worker
-/// is full.
+/// is full and no connection can go.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the accept loop pauses for connections to end that give up their places.
+pub const PLACE_PAUSE: Duration = Duration::from_millis(1);
 /// Accept errors are logged at most once in this time.
 pub const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long cut connections may take to end after the deadline of a drain.
@@ -72,7 +78,10 @@ pub const BODY: Duration = Duration::from_secs(60);
 pub const BODY_PACE: Duration = Duration::from_secs(10);
 /// What a body must bring in [`BODY_PACE`], in bytes.
 pub const BODY_PACE_BYTES: usize = 32 * 1024;
-/// When memory is scarce, a connection that has waited for its client for so long is ended.
+/// When places are scarce, a connection that waits for its first request may wait for so long.
+pub const STRANGER: Duration = Duration::from_millis(200);
+/// When places are scarce, any other connection that waits for its client may wait for so long; the
+/// same when memory is scarce.
 pub const STALLED: Duration = Duration::from_secs(1);
 /// The time from the first byte of a batch of answers to its last.
 pub const WRITE: Duration = Duration::from_secs(30);

@@ -301,6 +301,8 @@ pub struct CoreMetrics {
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
+    /// Connections ended to make place for others.
+    pub connections_displaced: Counter,
     /// The memory that connections hold beyond their first buffers, in bytes.
     pub memory_bytes: Counter,
     /// Errors of accepting a connection.

@@ -200,6 +200,11 @@ impl Sources {
             .sample(&[], self.sum(|core| &core.connections));
         page.gauge("talos_connections_open", "Connections open now.")
             .sample(&[], self.sum(|core| &core.connections_open));
+        page.counter(
+            "talos_connections_displaced_total",
+            "Connections ended to make place for others.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_displaced));
         page.gauge(
             "talos_connections_memory_bytes",
             "Memory of connections for requests and answers, without the initial 8 KiB of each.",

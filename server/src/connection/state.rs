@@ -56,11 +56,12 @@ impl<S: Stream> Connection<S> {
     /// Registers a new connection. `peer` is `None` over a Unix socket.
     pub fn new(core: &Rc<Core>, stream: S, peer: Option<IpAddr>) -> Self {
         // The first byte of a new connection may take as long as a head.
-        let deadline = core.now().plus(core.shared.deadlines.head);
+        let now = core.now();
+        let deadline = now.plus(core.shared.deadlines.head);
         Self {
             slot: core
                 .connections
-                .register(stream.as_raw_fd(), Phase::Idle, deadline),
+                .register(stream.as_raw_fd(), Phase::Idle, now, deadline),
             stream,
             remote_ip: peer.map(|address| address.to_canonical()),
             core: Rc::clone(core),
