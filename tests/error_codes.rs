@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::http::{Answer, request};
 use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use crate::harness::Driver;
@@ -13,7 +13,6 @@ use crate::harness::site::{Server, Site};
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
 const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
-const BATCH_IMPORT: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// How a test reaches a code.
