@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use talos_test_kit::http::{Answer, Connection, request};
+use talos_test_kit::http::{Answer, request};
 use talos_test_kit::keys::{ISSUE, Issued, VERIFY};
 
 use crate::harness::Driver;
@@ -13,7 +13,6 @@ use crate::harness::site::{Server, Site};
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
 const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
-const BATCH_IMPORT: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// How a test reaches a code.
@@ -269,7 +268,10 @@ const TABLE: &[Row] = &[
         "SERVICE_UNAVAILABLE",
         503,
         "UNAVAILABLE",
-        By(Some(("TALOS_SERVE_WORKERS", "1")), too_many_large_bodies),
+        By(None, |server| {
+            let head = b"GET /v2alpha1/admin/issuedApiKeys HTTP/1.1\r\nHost: h\r\nTalos-Min-Position: 1.1000000\r\n\r\n";
+            raw(server, head)
+        }),
     ),
     (
         "GATEWAY_TIMEOUT",
@@ -316,24 +318,6 @@ fn issue(server: &Server, fields: &Value) -> Issued {
 
 fn derive(server: &Server, key: &Issued) -> Answer {
     post(server, DERIVE, &json!({"credential": key.secret}))
-}
-
-/// A worker has room for 256 MiB of large bodies; 32 batches of 8 MiB take all of it.
-fn too_many_large_bodies(server: &Server) -> Answer {
-    let head = |length: usize| {
-        format!(
-            "POST {BATCH_IMPORT} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
-        )
-    };
-    let mut waiting: Vec<Connection> = Vec::new();
-    for _ in 0..32 {
-        let mut connection = server.connect();
-        // The server sends 100 Continue only after it has reserved room.
-        let go_on = connection.exchange(head(8 << 20).as_bytes()).unwrap();
-        assert_eq!(go_on.status, 100);
-        waiting.push(connection);
-    }
-    raw(server, head(8 << 20).as_bytes())
 }
 
 #[test]

@@ -234,6 +234,8 @@ both_drivers! {
             "talos_cache_bytes",
             "talos_disk_reads_total",
             "talos_connections_open",
+            "talos_connections_displaced_total",
+            "talos_connections_memory_bytes",
             "talos_accept_errors_total",
             "talos_timeouts_total",
             "talos_control_overloads_total",

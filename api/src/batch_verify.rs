@@ -63,18 +63,18 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     Ok(read)
 }
 
-/// The body of the answer, made of the bodies of its results in order.
+/// The parts of the answer's body, made of the bodies of its results in order.
 #[must_use]
-pub fn render_results<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut body = br#"{"results":["#.to_vec();
+pub fn render_results<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+    let mut parts: Vec<&[u8]> = vec![br#"{"results":["#];
     for (place, result) in results.enumerate() {
         if place > 0 {
-            body.push(b',');
+            parts.push(b",");
         }
-        body.extend_from_slice(result);
+        parts.push(result);
     }
-    body.extend_from_slice(b"]}");
-    body
+    parts.push(b"]}");
+    parts
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn results_stand_in_order() {
         assert_eq!(
-            render_results([b"{}".as_slice(), b"{\"a\":1}"].into_iter()),
+            render_results([b"{}".as_slice(), b"{\"a\":1}"].into_iter()).concat(),
             br#"{"results":[{},{"a":1}]}"#
         );
     }

@@ -41,4 +41,5 @@ refusals! {
     IpNotAllowed "IP_NOT_ALLOWED" "the credential may not be used from this address",
     RateLimited "RATE_LIMITED" "the credential is used too often; try again later",
     AudienceMismatch "AUDIENCE_MISMATCH" "the credential is meant for another audience",
+    AnswerTooLarge "ANSWER_TOO_LARGE" "the results of the batch are too large together; verify this credential in a smaller batch",
 }

@@ -60,7 +60,7 @@ fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
         ends.push(bodies.len());
     });
     let starts = std::iter::once(0).chain(ends.iter().copied());
-    render_results(starts.zip(&ends).map(|(start, end)| &bodies[start..*end]))
+    render_results(starts.zip(&ends).map(|(start, end)| &bodies[start..*end])).concat()
 }
 
 fn batch(c: &mut Criterion) {

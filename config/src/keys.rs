@@ -16,6 +16,7 @@ mod cors;
 mod credentials;
 mod database;
 mod http;
+mod http_limits;
 mod last_used;
 mod log;
 mod multitenancy;
@@ -33,6 +34,7 @@ use crate::suggestion::suggest;
 /// The tables of all sections, in the order of the sample file.
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
+    http_limits::KEYS,
     cors::KEYS,
     serve::KEYS,
     credentials::KEYS,

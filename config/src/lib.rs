@@ -42,6 +42,6 @@ pub use replication::{
 };
 pub use settings::{
     ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens,
-    DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
-    RateLimit, Secrets, Serve, Settings,
+    DriverChoice, Http, HttpLimits, HttpTimeouts, KeyPrefixes, LastUsed, Listener, Log, LogFormat,
+    LogLevel, Quota, RateLimit, Secrets, Serve, Settings,
 };

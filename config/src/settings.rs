@@ -63,8 +63,36 @@ pub struct Http {
     pub cors: Cors,
     /// Whether the request log leaves out `/health/…`.
     pub exclude_health_endpoints: bool,
+    /// How long a connection may take.
+    pub timeouts: HttpTimeouts,
+    /// How much connections may take.
+    pub limits: HttpLimits,
     /// Whether the host name of a forwarding header would choose the tenant.
     pub(crate) trust_forwarded_host: bool,
+}
+
+/// `serve.http.timeouts`: how long each phase of a connection may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpTimeouts {
+    /// The longest pause between two requests.
+    pub idle: Duration,
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// From the end of a head to the end of its body.
+    pub body: Duration,
+    /// In this time a body must bring 32 KiB or its end.
+    pub body_progress: Duration,
+    /// From the first byte of an answer to its last.
+    pub write: Duration,
+}
+
+/// `serve.http.limits`: how much the connections of one worker may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// The most connections.
+    pub connections: usize,
+    /// The most memory for requests and answers, in bytes.
+    pub memory: usize,
 }
 
 /// `serve.http.cors`: the rules for requests from pages of other origins.
@@ -358,6 +386,8 @@ impl Settings {
                     socket: None,
                     cors: Cors::default(),
                     exclude_health_endpoints: false,
+                    timeouts: HttpTimeouts::default(),
+                    limits: HttpLimits::default(),
                     trust_forwarded_host: false,
                 },
                 metrics: listener,

@@ -1,20 +1,28 @@
 //! Reading a whole request body, bounded in size, time and memory.
+//!
+//! Guarantees: a body takes memory as it arrives, not when it is announced; a client that stops
+//! sending loses its memory after [`limits::BODY_PACE`].
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use talos_api::error::ApiError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::limits;
 
 const KIB: usize = 1024;
 
-/// The memory budget for large bodies, shared by all requests. One permit is 1 KiB.
+/// The memory budgets for bodies, shared by all requests. One permit is 1 KiB. Small bodies have a
+/// budget of their own, so that large ones leave room for them.
 #[derive(Clone, Debug)]
-pub(crate) struct LargeBodies(Arc<Semaphore>);
+pub(crate) struct BodyBudgets {
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
 
 /// A body that was read. Dropping it returns its share of the budget.
 pub(crate) struct WholeBody {
@@ -31,15 +39,21 @@ pub(crate) enum BodyStart {
     AfterContinue,
 }
 
-impl LargeBodies {
-    /// A budget of which nothing is in use.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(limits::LARGE_BODIES_BYTES / KIB)))
-    }
+/// A body that is being read, with its share of the budget.
+#[derive(Default)]
+struct Arriving {
+    bytes: Vec<u8>,
+    permit: Option<OwnedSemaphorePermit>,
+}
 
-    fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.div_ceil(KIB)).ok()?;
-        Arc::clone(&self.0).try_acquire_many_owned(kib).ok()
+impl BodyBudgets {
+    /// Budgets of which nothing is in use.
+    pub(crate) fn new() -> Self {
+        let budget = |bytes| Arc::new(Semaphore::new(bytes / KIB));
+        Self {
+            small: budget(limits::SMALL_BODIES_BYTES),
+            large: budget(limits::LARGE_BODIES_BYTES),
+        }
     }
 
     /// Reads a body to its end.
@@ -52,40 +66,86 @@ impl LargeBodies {
         mut body: Incoming,
         start: BodyStart,
     ) -> Result<WholeBody, ApiError> {
-        let length = body.size_hint().upper().map(usize::try_from);
-        let length = match length {
-            // Unknown length: reserve the maximum.
-            None => limits::BODY_BYTES,
-            Some(Ok(length)) if length <= limits::BODY_BYTES => length,
-            Some(_) => {
-                if start == BodyStart::Immediate {
-                    linger(&mut body).await;
-                }
+        let announced = body.size_hint().lower();
+        if announced > limits::BODY_BYTES as u64 {
+            if start == BodyStart::Immediate {
+                linger(&mut body).await;
+            }
+            return Err(ApiError::payload_too_large());
+        }
+        // The length of a chunked body is not announced.
+        let most = match body.size_hint().exact().map(usize::try_from) {
+            Some(Ok(length)) => length,
+            _ => limits::BODY_BYTES,
+        };
+        let mut arriving = Arriving::default();
+        let end = Instant::now() + limits::BODY;
+        let mut stretch_end = end.min(Instant::now() + limits::BODY_PACE);
+        let mut stretch = 0;
+        loop {
+            let frame = match timeout_at(stretch_end, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => return Ok(arriving.whole()),
+                Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body broke off")),
+                Err(_) => return Err(ApiError::timeout()),
+            };
+            // Other frames are trailers, which are ignored.
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            if data.len() > limits::BODY_BYTES - arriving.bytes.len() {
+                drop(arriving);
+                linger(&mut body).await;
                 return Err(ApiError::payload_too_large());
             }
-        };
-        let mut permit = None;
-        if length > limits::SMALL_BODY_BYTES {
-            permit = self.reserve(length);
-            if permit.is_none() {
-                let message = "too many large requests are being read; try again";
+            if !arriving.add(data, most, self) {
+                let message = "too many requests are being read; try again";
                 return Err(ApiError::service_unavailable(message));
             }
-        }
-        let limited = Limited::new(&mut body, limits::BODY_BYTES).collect();
-        match tokio::time::timeout(limits::BODY, limited).await {
-            Ok(Ok(collected)) => Ok(WholeBody {
-                bytes: collected.to_bytes(),
-                _permit: permit,
-            }),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                linger(&mut body).await;
-                Err(ApiError::payload_too_large())
+            stretch += data.len();
+            if stretch >= limits::BODY_PACE_BYTES {
+                stretch = 0;
+                stretch_end = end.min(Instant::now() + limits::BODY_PACE);
             }
-            Ok(Err(_)) => Err(ApiError::bad_request("the body broke off")),
-            Err(_) => Err(ApiError::timeout()),
         }
     }
+}
+
+impl Arriving {
+    /// Adds `data`. `most` is how long the body can become. Returns false when the budget is used
+    /// up.
+    fn add(&mut self, data: &[u8], most: usize, budgets: &BodyBudgets) -> bool {
+        let length = self.bytes.len() + data.len();
+        let capacity = self.bytes.capacity();
+        if length > capacity {
+            let next = capacity.saturating_mul(2).min(most).max(length);
+            let budget = if next > limits::SMALL_BODY_BYTES {
+                &budgets.large
+            } else {
+                &budgets.small
+            };
+            let Some(permit) = reserve(budget, next) else {
+                return false;
+            };
+            // The buffer may be copied, so both shares are held until it has grown.
+            self.bytes.reserve_exact(next - self.bytes.len());
+            self.permit = Some(permit);
+        }
+        self.bytes.extend_from_slice(data);
+        true
+    }
+
+    fn whole(self) -> WholeBody {
+        WholeBody {
+            bytes: self.bytes.into(),
+            _permit: self.permit,
+        }
+    }
+}
+
+fn reserve(budget: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let kib = u32::try_from(bytes.div_ceil(KIB)).ok()?;
+    Arc::clone(budget).try_acquire_many_owned(kib).ok()
 }
 
 /// Reads and drops the rest of a body for a limited time. Closing a connection with unread bytes
@@ -102,4 +162,57 @@ async fn linger(body: &mut Incoming) {
     };
     // On a timeout the client sees the reset.
     let _ = tokio::time::timeout(limits::LINGER, dropped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn free(budgets: &BodyBudgets) -> (usize, usize) {
+        let left = |budget: &Semaphore| budget.available_permits() * KIB;
+        (left(&budgets.small), left(&budgets.large))
+    }
+
+    #[test]
+    fn a_body_takes_from_the_budgets_what_has_arrived() {
+        let budgets = BodyBudgets::new();
+        let nothing_used = free(&budgets);
+        let (small, large) = nothing_used;
+        let mut arriving = Arriving::default();
+        assert_eq!(
+            free(&budgets),
+            nothing_used,
+            "an announcement takes nothing"
+        );
+        assert!(arriving.add(&[0; 100], limits::BODY_BYTES, &budgets));
+        assert_eq!(free(&budgets), (small - KIB, large));
+        while arriving.bytes.len() <= limits::SMALL_BODY_BYTES {
+            assert!(arriving.add(&[0; 1000], limits::BODY_BYTES, &budgets));
+        }
+        let (small_now, large_now) = free(&budgets);
+        assert_eq!(small_now, small, "it is no small body any more");
+        assert!(
+            (limits::SMALL_BODY_BYTES..4 * limits::SMALL_BODY_BYTES).contains(&(large - large_now))
+        );
+        let whole = arriving.whole();
+        assert_eq!(free(&budgets), (small_now, large_now));
+        drop(whole);
+        assert_eq!(free(&budgets), nothing_used);
+    }
+
+    #[test]
+    fn small_bodies_have_room_whatever_large_ones_take() {
+        let budgets = BodyBudgets::new();
+        let mut large = Vec::new();
+        let full = vec![0; limits::BODY_BYTES];
+        loop {
+            let mut arriving = Arriving::default();
+            if !arriving.add(&full, full.len(), &budgets) {
+                break;
+            }
+            large.push(arriving);
+        }
+        assert_eq!(large.len(), limits::LARGE_BODIES_BYTES / limits::BODY_BYTES);
+        assert!(Arriving::default().add(&[0; KIB], limits::BODY_BYTES, &budgets));
+    }
 }

@@ -28,9 +28,16 @@ pub(crate) const REQUEST_ID_BYTES: usize = 128;
 pub(crate) const BODY_BYTES: usize = 1024 * 1024;
 /// Time for a client to send such a body.
 pub(crate) const BODY: Duration = Duration::from_secs(30);
-/// Bodies up to this length, in bytes, do not count towards [`LARGE_BODIES_BYTES`].
+/// The time in which such a body must bring [`BODY_PACE_BYTES`] or its end; then 408.
+pub(crate) const BODY_PACE: Duration = Duration::from_secs(10);
+/// What a body must bring in [`BODY_PACE`], in bytes.
+pub(crate) const BODY_PACE_BYTES: usize = 32 * 1024;
+/// Bodies up to this length, in bytes, count towards [`SMALL_BODIES_BYTES`], others towards
+/// [`LARGE_BODIES_BYTES`].
 pub(crate) const SMALL_BODY_BYTES: usize = 64 * 1024;
-/// Memory for all larger bodies and those of unknown length, in bytes; above it 503.
+/// Memory for all small bodies, in bytes; above it 503.
+pub(crate) const SMALL_BODIES_BYTES: usize = 64 * 1024 * 1024;
+/// Memory for all larger bodies, in bytes; above it 503.
 pub(crate) const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of a rejected body that are read and dropped, so that the client sees the response and not
 /// a reset.

@@ -21,7 +21,7 @@ use talos_credentials::issued::IssuedKey;
 use talos_metrics::CONTENT_TYPE;
 use talos_model::{CacheMode, KeyId, TenantId};
 
-use crate::body::{BodyStart, LargeBodies, WholeBody};
+use crate::body::{BodyBudgets, BodyStart, WholeBody};
 use crate::cache::{Cache, Entry};
 use crate::changes::{LogicalTime, PendingChange, Subject};
 use crate::error::ProxyError;
@@ -46,7 +46,7 @@ pub(crate) struct Service {
     upstream: Upstream,
     allowed_hosts: AllowedHosts,
     host_source: HostSource,
-    large_bodies: LargeBodies,
+    body_budgets: BodyBudgets,
 }
 
 /// An error response instead of the upstream's.
@@ -94,7 +94,7 @@ impl Service {
             metrics,
             allowed_hosts: settings.allowed_hosts.clone(),
             host_source: settings.host_source,
-            large_bodies: LargeBodies::new(),
+            body_budgets: BodyBudgets::new(),
         })
     }
 
@@ -224,7 +224,7 @@ impl Service {
     }
 
     async fn read(&self, body: Incoming, start: BodyStart) -> Result<WholeBody, Rejection> {
-        let read = self.large_bodies.read(body, start).await;
+        let read = self.body_budgets.read(body, start).await;
         read.map_err(|error| Rejection {
             error,
             closes: true,

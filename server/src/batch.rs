@@ -4,17 +4,20 @@
 //!
 //! Guarantees: results have the order of the requests; a batch whose records are all in memory does
 //! not wait; the credentials are borrowed from the connection's buffer and parsed again after a
-//! wait.
+//! wait; the results together have at most [`limits::BATCH_ANSWER_BYTES`] and a short error for
+//! each result that does not fit.
 
 use std::ops::Range;
 
 use talos_api::batch_verify::{parse_requests, render_results};
 use talos_api::error::ApiError;
+use talos_api::verify::refused_body;
 use talos_engine::{Loaded, VerifyStep};
-use talos_model::{Answer, CacheStatus};
+use talos_model::{Answer, CacheStatus, Refusal};
 use tokio::sync::oneshot;
 
 use crate::head_cache::ReadPosition;
+use crate::limits;
 use crate::request_context::RequestContext;
 use crate::response::Exchange;
 use crate::verify::{audiences, query, read, verdict_body, with_query, with_quota_fields};
@@ -33,6 +36,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// The memory of the results that are known, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.bodies.capacity()
+    }
+
     /// The next read to wait for, and the index of its request.
     pub(crate) fn next_read(&mut self) -> Option<(usize, oneshot::Receiver<Loaded>)> {
         self.reads.pop()
@@ -45,7 +53,12 @@ impl Batch {
 
     fn add(&mut self, exchange: &Exchange<'_>, place: usize, answer: Answer<'_>) {
         let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
-        let (body, rate_limit) = verdict_body(answer.verdict, outcomes);
+        let (mut body, mut rate_limit) = verdict_body(answer.verdict, outcomes);
+        if self.bodies.len() + body.len() > limits::BATCH_ANSWER_BYTES {
+            let refusal = Refusal::AnswerTooLarge;
+            outcomes.refused(refusal).increment();
+            (body, rate_limit) = (refused_body(refusal), None);
+        }
         if answer.cache != CacheStatus::Hit {
             self.cache = answer.cache;
         }
@@ -74,7 +87,7 @@ impl Batch {
             CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
             CacheStatus::Skip => b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n",
         });
-        response.finish(&render_results(results.into_iter()));
+        response.finish_in_parts(&render_results(results.into_iter()));
     }
 }
 

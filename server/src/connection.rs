@@ -55,13 +55,17 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
         loop {
-            let done = match self.guarded(dispatch::advance) {
+            self.answer_start = self.output.len();
+            let mut is_repeatable = true;
+            let mut done = match self.guarded(dispatch::advance) {
                 Next::Done(done) => done,
                 Next::AwaitPosition(reaching) => {
                     self.reached = Some(self.wait_for(reaching).await?);
                     continue;
                 }
-                Next::AwaitControl(reply, pending) => {
+                Next::AwaitControl(reply, mut pending) => {
+                    self.forget_handed_over(&mut pending);
+                    is_repeatable = matches!(pending.method, "GET" | "HEAD");
                     let response = self.wait_for(reply).await?;
                     let answer: ControlAnswer = self.guarded(|core, _, output| {
                         handover::answer(core, &pending, response, output)
@@ -75,6 +79,8 @@ impl<S: Stream> Connection<S> {
                     })
                 }
                 Next::AwaitBatch(mut batch, started) => {
+                    self.handed_over = batch.memory();
+                    self.count();
                     while let Some((place, read)) = batch.next_read() {
                         let loaded = self.wait_for(read).await?;
                         batch.take(place, loaded);
@@ -86,6 +92,7 @@ impl<S: Stream> Connection<S> {
                 Next::NeedHead => match self.receive_head().await? {
                     Received::Enough => continue,
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,
+                    Received::Refused => Done::Refused,
                     _ => return Ok(()),
                 },
                 Next::NeedBody(missing) => match self.receive_body(missing).await? {
@@ -95,6 +102,13 @@ impl<S: Stream> Connection<S> {
                     Received::End => return Ok(()),
                 },
             };
+            if self.output.capacity() > limits::BUFFER_KEPT_BYTES
+                && is_repeatable
+                && !self.may_hold(self.capacity())
+            {
+                self.refuse_answer();
+                done = Done::Refused;
+            }
             let Done::Answered {
                 consumed,
                 persistence,
@@ -103,11 +117,7 @@ impl<S: Stream> Connection<S> {
                 return self.finish(Leftover::Possible).await;
             };
             self.answered += consumed;
-            self.body = None;
-            self.claim = None;
-            self.reached = None;
-            self.head_deadline = None;
-            self.fresh = false;
+            self.end_request();
             if persistence == Persistence::Close {
                 // During a drain the client may already have sent another request.
                 let more = self.answered < self.input.len() || self.core.is_draining();
@@ -134,7 +144,7 @@ impl<S: Stream> Connection<S> {
     ) -> R {
         let input = Input {
             bytes: self.input.get(self.answered..).unwrap_or_default(),
-            decoded: self.body.as_deref(),
+            decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
             now: self.now,
@@ -146,6 +156,25 @@ impl<S: Stream> Connection<S> {
             dispatch::refuse(core, input, &ApiError::internal(), output);
             Done::Refused.into()
         })
+    }
+
+    /// Forgets what belongs to the current request, which was answered.
+    fn end_request(&mut self) {
+        self.reached = None;
+        self.head_start = None;
+        if self.fresh {
+            self.fresh = false;
+            self.slot.set_proven();
+        }
+        self.is_body_whole = false;
+        if self.body.capacity() > 0 || self.handed_over > 0 {
+            self.body = Vec::new();
+            self.handed_over = 0;
+            self.count();
+        }
+        if self.answered > limits::BUFFER_KEPT_BYTES {
+            self.forget_answered();
+        }
     }
 
     /// Sends the output, then waits for another thread.

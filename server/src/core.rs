@@ -36,8 +36,8 @@ pub(crate) struct Shared {
     pub deadlines: Deadlines,
     /// The most connections of one worker.
     pub connections_per_worker: usize,
-    /// The most memory for large bodies of one worker, in bytes.
-    pub large_bodies_bytes: usize,
+    /// The most memory for requests and answers of one worker, in bytes.
+    pub memory_bytes: usize,
     /// Whether requests to the health routes are logged.
     pub log_health_requests: bool,
     /// Where the client's address comes from.
@@ -103,20 +103,6 @@ pub(crate) struct Core {
     draining: Cell<bool>,
     /// Accept loops that have not ended.
     accept_loops: Cell<usize>,
-    large_bodies: Cell<usize>,
-}
-
-/// Memory that a connection may use for a large body, given back on drop.
-pub(crate) struct BodyClaim {
-    core: Rc<Core>,
-    bytes: usize,
-}
-
-impl Drop for BodyClaim {
-    fn drop(&mut self) {
-        let left = self.core.large_bodies.get().saturating_sub(self.bytes);
-        self.core.large_bodies.set(left);
-    }
 }
 
 impl Core {
@@ -127,12 +113,11 @@ impl Core {
             metrics,
             heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
-            connections: Rc::default(),
+            connections: Rc::new(Registry::new(shared.memory_bytes)),
             second: Cell::new(second),
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accept_loops: Cell::new(0),
-            large_bodies: Cell::new(0),
             shared,
         }
     }
@@ -153,22 +138,15 @@ impl Core {
         self.connections.len() >= self.shared.connections_per_worker
     }
 
-    /// Reserves memory for a body of `bytes`; `None` when the bodies of other connections leave too
-    /// little. A small body fits into the buffer of its connection and reserves nothing.
-    pub(crate) fn claim_body(self: &Rc<Self>, bytes: usize) -> Option<BodyClaim> {
-        let bytes = if bytes > limits::BUFFER_KEPT_BYTES {
-            bytes
-        } else {
-            0
-        };
-        let claimed = self.large_bodies.get().saturating_add(bytes);
-        (claimed <= self.shared.large_bodies_bytes).then(|| {
-            self.large_bodies.set(claimed);
-            BodyClaim {
-                core: Rc::clone(self),
-                bytes,
-            }
-        })
+    /// Ends some connections that wait for their clients, because new ones have no place. Returns
+    /// false when there are none.
+    pub(crate) fn make_places(&self) -> bool {
+        let most = self.shared.connections_per_worker / limits::PLACES_SHARE + 1;
+        let ended = self.connections.make_places(most, self.now());
+        for _ in 0..ended {
+            self.metrics.connections_displaced.increment();
+        }
+        ended > 0
     }
 
     /// Sets how many accept loops run. [`Self::is_finished`] waits for them.
@@ -210,6 +188,9 @@ impl Core {
         self.metrics
             .connections_open
             .set(self.connections.len() as u64);
+        self.metrics
+            .memory_bytes
+            .set(self.connections.memory().held() as u64);
     }
 
     /// Whether the worker may end: it drains, and its connections and accept loops have ended or

@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use crate::limits;
+use crate::memory::Budget;
 use crate::metrics::Timeouts;
 
 /// What a connection is doing.
@@ -79,16 +80,63 @@ pub(crate) struct Slot {
     at: Cell<usize>,
     phase: Cell<Phase>,
     deadline: Cell<CoarseMillis>,
+    /// Since when the client has made too little progress in this phase.
+    since: Cell<CoarseMillis>,
+    /// Whether the connection has had an answer to a request.
+    proven: Cell<bool>,
+    /// The memory that counts against the budget, in bytes.
+    held: Cell<usize>,
     read_closed: Cell<bool>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Slot {
-    /// Enters `phase`, which must end before `deadline`.
-    pub(crate) fn enter(&self, phase: Phase, deadline: CoarseMillis) {
+    /// Enters `phase`, which must end before `deadline`. `since` is when the client last made
+    /// progress.
+    pub(crate) fn enter(&self, phase: Phase, since: CoarseMillis, deadline: CoarseMillis) {
         self.phase.set(phase);
+        self.since.set(since);
         self.deadline.set(deadline);
+    }
+
+    /// Whether the connection has waited for its client for so long that it may lose its memory to
+    /// others.
+    fn may_lose_memory(&self, now: CoarseMillis) -> bool {
+        let waits_for_client = match self.phase.get() {
+            Phase::Head | Phase::Body => !self.read_closed.get(),
+            Phase::Write | Phase::SendChunk => !self.cut.get(),
+            Phase::Idle | Phase::Wait | Phase::AwaitChunk | Phase::Linger => false,
+        };
+        waits_for_client && self.held.get() > 0 && now >= self.since.get().plus(limits::STALLED)
+    }
+
+    /// Notes that the connection has had an answer to a request.
+    pub(crate) fn set_proven(&self) {
+        self.proven.set(true);
+    }
+
+    /// Whether the connection waits for its client, and so may give its place to another one.
+    fn may_lose_place(&self) -> bool {
+        !self.cut.get() && !matches!(self.phase.get(), Phase::Wait | Phase::AwaitChunk)
+    }
+
+    /// Ends the connection so that it gives up its place. A proven client between two requests
+    /// still gets an answer to what has arrived.
+    fn lose_place(&self) {
+        if self.proven.get() && self.phase.get() == Phase::Idle {
+            self.end_reading(None);
+        } else {
+            self.end_all();
+        }
+    }
+
+    /// Ends the connection so that it frees its memory.
+    fn lose_memory(&self) {
+        match self.phase.get() {
+            Phase::Write | Phase::SendChunk => self.end_all(),
+            _ => self.end_reading(None),
+        }
     }
 
     /// Whether the read side was shut down. The connection must still answer what it has received.
@@ -195,17 +243,92 @@ fn has_hung_up(fd: RawFd) -> bool {
 }
 
 /// The slots of all connections of a core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     slots: RefCell<Vec<Rc<Slot>>>,
+    memory: Budget,
 }
 
 impl Registry {
+    /// A registry whose connections may hold this much memory, in bytes.
+    pub(crate) fn new(memory: usize) -> Self {
+        Self {
+            slots: RefCell::default(),
+            memory: Budget::new(memory),
+        }
+    }
+
+    /// Ends connections that wait for their clients, those first that have waited longest: up to
+    /// `count` that never had an answer, or else one that had. Returns how many.
+    pub(crate) fn make_places(&self, count: usize, now: CoarseMillis) -> usize {
+        let slots = self.slots.borrow();
+        let (proven, mut strangers): (Vec<_>, Vec<_>) = slots
+            .iter()
+            .filter(|slot| slot.may_lose_place())
+            .partition(|slot| slot.proven.get());
+        let waits = |slot: &&Rc<Slot>, least| now >= slot.since.get().plus(least);
+        if strangers.is_empty() {
+            let longest = proven
+                .into_iter()
+                .filter(|slot| waits(slot, limits::STALLED))
+                .min_by_key(|slot| slot.since.get());
+            return longest.map_or(0, |slot| {
+                slot.lose_place();
+                1
+            });
+        }
+        strangers.retain(|slot| {
+            let least = match slot.phase.get() {
+                Phase::Body | Phase::Write | Phase::SendChunk => limits::STALLED,
+                _ => limits::STRANGER,
+            };
+            waits(slot, least)
+        });
+        strangers.sort_unstable_by_key(|slot| slot.since.get());
+        strangers.truncate(count);
+        for slot in &strangers {
+            slot.lose_place();
+        }
+        strangers.len()
+    }
+
+    /// Ends connections that have waited for their clients, those that hold most first, until they
+    /// free `lack` bytes of the budget. Returns false and ends none when they hold less.
+    fn free(&self, mut lack: usize, now: CoarseMillis) -> bool {
+        let slots = self.slots.borrow();
+        let mut stalled: Vec<_> = slots
+            .iter()
+            .filter(|slot| slot.may_lose_memory(now))
+            .collect();
+        let held: usize = stalled.iter().map(|slot| slot.held.get()).sum();
+        if held < lack {
+            return false;
+        }
+        stalled.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.held.get()));
+        for slot in stalled {
+            if lack == 0 {
+                break;
+            }
+            // Its task runs soon and frees the memory.
+            slot.lose_memory();
+            let freed = slot.held.replace(0);
+            self.memory.exchange(freed, 0);
+            lack = lack.saturating_sub(freed);
+        }
+        true
+    }
+
+    /// The memory that the connections hold.
+    pub(crate) fn memory(&self) -> &Budget {
+        &self.memory
+    }
+
     /// Registers a connection over `fd`, which must stay open until the [`Registered`] is dropped.
     pub(crate) fn register(
         self: &Rc<Self>,
         fd: RawFd,
         phase: Phase,
+        now: CoarseMillis,
         deadline: CoarseMillis,
     ) -> Registered {
         let mut slots = self.slots.borrow_mut();
@@ -214,6 +337,9 @@ impl Registry {
             at: Cell::new(slots.len()),
             phase: Cell::new(phase),
             deadline: Cell::new(deadline),
+            since: Cell::new(now),
+            proven: Cell::new(false),
+            held: Cell::new(0),
             read_closed: Cell::new(false),
             cut: Cell::new(false),
             waker: RefCell::new(None),
@@ -247,6 +373,31 @@ pub(crate) struct Registered {
     registry: Rc<Registry>,
 }
 
+impl Registered {
+    /// Counts `bytes` as the memory that the connection holds. If the budget has no room, stalled
+    /// connections are ended. Returns false and changes nothing when that is not enough.
+    pub(crate) fn hold(&self, bytes: usize, now: CoarseMillis) -> bool {
+        let before = self.slot.held.get();
+        let lack = self.registry.memory.lack(before, bytes);
+        if lack > 0 {
+            // A connection does not end itself.
+            self.slot.since.set(now);
+            if !self.registry.free(lack, now) {
+                return false;
+            }
+        }
+        self.hold_anyway(bytes);
+        true
+    }
+
+    /// Counts `bytes` as the memory that the connection holds, even beyond the budget. For memory
+    /// that exists already.
+    pub(crate) fn hold_anyway(&self, bytes: usize) {
+        let before = self.slot.held.replace(bytes);
+        self.registry.memory.exchange(before, bytes);
+    }
+}
+
 impl std::ops::Deref for Registered {
     type Target = Slot;
 
@@ -257,6 +408,7 @@ impl std::ops::Deref for Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        self.hold_anyway(0);
         let mut slots = self.registry.slots.borrow_mut();
         let at = self.slot.at.get();
         slots.swap_remove(at);
@@ -267,124 +419,4 @@ impl Drop for Registered {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (near, listener.accept().unwrap().0)
-    }
-
-    #[test]
-    fn an_overdue_reader_sees_the_end_and_is_counted_once() {
-        let (mut socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
-        let timeouts = Timeouts::default();
-        let slot = registry.register(socket.as_raw_fd(), Phase::Head, CoarseMillis(100));
-        registry.tick(CoarseMillis(99), Pressure::None, &timeouts);
-        assert!(!slot.is_read_closed());
-        registry.tick(CoarseMillis(100), Pressure::None, &timeouts);
-        registry.tick(CoarseMillis(101), Pressure::None, &timeouts);
-        assert!(slot.is_read_closed() && !slot.is_cut());
-        assert_eq!((timeouts.head.get(), timeouts.idle.get()), (1, 0));
-        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_drain_ends_the_idle_and_a_cut_ends_all() {
-        let sockets = [pair(), pair(), pair()];
-        let registry = Rc::new(Registry::default());
-        let timeouts = Timeouts::default();
-        let phases = [Phase::Idle, Phase::Wait, Phase::Write];
-        let slots: Vec<_> = sockets
-            .iter()
-            .zip(phases)
-            .map(|((socket, _), phase)| {
-                registry.register(socket.as_raw_fd(), phase, CoarseMillis::NEVER)
-            })
-            .collect();
-        registry.tick(CoarseMillis(1), Pressure::Drain, &timeouts);
-        assert_eq!(
-            slots
-                .iter()
-                .map(|slot| slot.is_read_closed())
-                .collect::<Vec<_>>(),
-            [true, false, false]
-        );
-        assert!(slots.iter().all(|slot| !slot.is_cut()));
-        registry.tick(CoarseMillis(2), Pressure::Cut, &timeouts);
-        assert!(slots.iter().all(|slot| slot.is_cut()));
-        assert_eq!(timeouts.idle.get(), 0, "a drain is not a timeout");
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn who_waits_for_another_thread_is_woken_by_every_tick() {
-        let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
-        let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
-        let wakes = Arc::new(Wakes::default());
-        let tick = || {
-            registry.tick(CoarseMillis(1), Pressure::None, &Timeouts::default());
-            wakes.0.load(Ordering::Relaxed)
-        };
-        assert_eq!(tick(), 0);
-        slot.set_waker(&Arc::clone(&wakes).into());
-        assert_eq!((tick(), tick()), (1, 2));
-        slot.clear_waker();
-        assert_eq!(tick(), 2);
-    }
-
-    #[test]
-    fn who_hangs_up_while_it_waits_is_cut_after_a_while() {
-        let (socket, peer) = pair();
-        let registry = Rc::new(Registry::default());
-        let slot = registry.register(socket.as_raw_fd(), Phase::Wait, CoarseMillis::NEVER);
-        let tick = |ms| {
-            registry.tick(CoarseMillis(ms), Pressure::None, &Timeouts::default());
-            slot.is_cut()
-        };
-        assert!(!tick(1) && !tick(1_000_000));
-        drop(peer);
-        let patience = u64::try_from(limits::HUNG_UP.as_millis()).unwrap();
-        assert!(!tick(2_000_000) && !tick(1_999_999 + patience));
-        assert!(tick(2_000_000 + patience));
-    }
-
-    #[test]
-    fn places_are_given_up_in_any_order() {
-        let (socket, _peer) = pair();
-        let registry = Rc::new(Registry::default());
-        let register = || registry.register(socket.as_raw_fd(), Phase::Idle, CoarseMillis::NEVER);
-        let mut places: Vec<_> = std::iter::repeat_with(register).take(4).collect();
-        for at in [1, 2, 0] {
-            drop(places.swap_remove(at));
-            places.push(register());
-            assert_eq!(registry.len(), 4);
-        }
-        for left in (0..4).rev() {
-            drop(places.swap_remove(left / 2));
-            assert_eq!(registry.len(), left);
-        }
-        let last = register();
-        registry.tick(CoarseMillis(1), Pressure::Drain, &Timeouts::default());
-        assert!(last.is_read_closed());
-        drop(last);
-        assert_eq!(registry.len(), 0);
-    }
-}
+mod tests;

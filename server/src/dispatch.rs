@@ -51,17 +51,15 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return Done::Refused.into();
         }
     };
-    let request = match locate(&head, input) {
+    let request = match locate(&head, core.shared.surface, input) {
         Located::Whole(request) => request,
         Located::Missing(missing) => return body_missing(core, &head, missing, output),
         Located::TooLarge => {
-            refuse_and_close(
-                core,
-                &head,
-                Route::Malformed,
-                &ApiError::payload_too_large(),
-                output,
-            );
+            let (route, error) = match missing_route(core, &head) {
+                Some(error) => (Route::Unknown, error),
+                None => (Route::Malformed, ApiError::payload_too_large()),
+            };
+            refuse_and_close(core, &head, route, &error, output);
             return Done::Refused.into();
         }
     };
@@ -76,16 +74,22 @@ fn body_missing(
     missing: MissingBody,
     output: &mut Vec<u8>,
 ) -> Next {
-    if missing.send_continue {
-        let error = match resolve(core.shared.surface, head.method, head.path) {
-            Resolution::Hot(_) | Resolution::Control(_) => return Next::NeedBody(missing),
-            Resolution::NotFound => ApiError::not_found_route(),
-            Resolution::MethodNotAllowed(allow) => ApiError::method_not_allowed(allow),
-        };
+    if missing.send_continue
+        && let Some(error) = missing_route(core, head)
+    {
         refuse_and_close(core, head, Route::Unknown, &error, output);
         return Done::Refused.into();
     }
     Next::NeedBody(missing)
+}
+
+/// The error for a path or a method that no route of the surface has.
+fn missing_route(core: &Core, head: &Head<'_, '_>) -> Option<ApiError> {
+    match resolve(core.shared.surface, head.method, head.path) {
+        Resolution::Hot(_) | Resolution::Control(_) => None,
+        Resolution::NotFound => Some(ApiError::not_found_route()),
+        Resolution::MethodNotAllowed(allow) => Some(ApiError::method_not_allowed(allow)),
+    }
 }
 
 fn refuse_and_close(
@@ -311,7 +315,7 @@ fn again(
 ) -> Done {
     let mut slots = header_slots();
     if let Parsed::Complete(head) = parse(input.bytes, &mut slots)
-        && let Located::Whole(request) = locate(&head, input)
+        && let Located::Whole(request) = locate(&head, core.shared.surface, input)
     {
         let exchange = Exchange::new(core, &head, route);
         answer(&head, &exchange, request.body, output);

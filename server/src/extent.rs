@@ -1,6 +1,6 @@
 //! Finds where a request ends, and whether it is complete.
 
-use talos_api::route::BATCH_IMPORT_PATHS;
+use talos_api::route::{ControlRoute, Endpoint, HotRoute, Resolution, Surface, resolve};
 
 use crate::limits;
 use crate::parser::{BodyLength, Head};
@@ -25,41 +25,54 @@ pub(crate) enum Located<'a> {
     TooLarge,
 }
 
-/// Finds the body of `head` in `input`.
-pub(crate) fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
-    let limit = || {
-        if BATCH_IMPORT_PATHS.contains(&head.path) {
-            limits::BATCH_BODY_BYTES
-        } else {
+/// The largest body that a route accepts, in bytes.
+fn limit_of(route: Resolution<'_>) -> usize {
+    match route {
+        Resolution::Control(ControlRoute {
+            endpoint: Endpoint::ImportKeys,
+            ..
+        }) => limits::BATCH_BODY_BYTES,
+        Resolution::Control(_)
+        | Resolution::Hot(HotRoute::Verify | HotRoute::BatchVerify | HotRoute::VerifyBearer) => {
             limits::BODY_BYTES
         }
-    };
-    let missing = || {
+        Resolution::Hot(HotRoute::Alive | HotRoute::Ready)
+        | Resolution::NotFound
+        | Resolution::MethodNotAllowed(_) => limits::UNKNOWN_BODY_BYTES,
+    }
+}
+
+/// Finds the body of `head` in `input`. `surface` decides which routes exist, and so how long a
+/// body may be.
+pub(crate) fn locate<'a>(head: &Head<'_, '_>, surface: Surface, input: Input<'a>) -> Located<'a> {
+    let limit = || limit_of(resolve(surface, head.method, head.path));
+    let missing = |limit| {
         Located::Missing(MissingBody {
             head: head.len,
             length: head.body,
-            limit: limit(),
+            limit,
             send_continue: head.expects_continue && input.bytes.len() == head.len,
         })
     };
     match (head.body, input.decoded) {
-        (BodyLength::Chunked, None) => missing(),
+        (BodyLength::Chunked, None) => missing(limit()),
         (BodyLength::Chunked, Some(body)) => Located::Whole(Whole {
             body,
             consumed: head.len,
         }),
         (BodyLength::Known(length), _) => {
+            // Every route accepts a short body, so that most requests need no route here.
             let Some(length) = usize::try_from(length)
                 .ok()
-                .filter(|length| *length <= limit())
+                .filter(|length| *length <= limits::UNKNOWN_BODY_BYTES || *length <= limit())
             else {
                 return Located::TooLarge;
             };
             let consumed = head.len + length;
-            input
-                .bytes
-                .get(head.len..consumed)
-                .map_or_else(missing, |body| Located::Whole(Whole { body, consumed }))
+            input.bytes.get(head.len..consumed).map_or_else(
+                || missing(length),
+                |body| Located::Whole(Whole { body, consumed }),
+            )
         }
     }
 }

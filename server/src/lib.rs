@@ -25,6 +25,7 @@ mod handover;
 mod head_cache;
 pub mod limits;
 mod listener;
+mod memory;
 pub mod metrics;
 mod options;
 mod parser;

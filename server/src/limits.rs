@@ -17,17 +17,28 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// The body of a batch import, in bytes; above it 413.
 pub const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// The total size of the bodies above [`BUFFER_KEPT_BYTES`] that one worker holds or expects, in
-/// bytes; above it 503.
-pub const LARGE_BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// A body for a path or a method that no route has, in bytes; a longer one is not read.
+pub const UNKNOWN_BODY_BYTES: usize = 16 * 1024;
+/// The memory of one worker for requests and answers beyond the first buffers of each connection,
+/// in bytes; above it 503. A further quarter is for connections that hold at most
+/// [`BUFFER_KEPT_BYTES`] each.
+pub const MEMORY_BYTES: usize = 256 * 1024 * 1024;
+
+/// The results of one batch verification together, in bytes. A result that does not fit is replaced
+/// by an error.
+pub const BATCH_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// The size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES: usize = 256;
 /// Trailer fields after the last chunk, in bytes. They are read and ignored.
 pub const TRAILER_BYTES: usize = 4 * 1024;
 
-/// Connections of one worker. More connections wait in the listener's backlog.
+/// Connections of one worker. When all places are taken, connections that wait for their clients
+/// are ended for new ones: first those that never had an answer. If there are none, new connections
+/// wait in the listener's backlog.
 pub const CONNECTIONS_PER_WORKER: usize = 8192;
+/// At most one of so many places is cleared at a time.
+pub const PLACES_SHARE: usize = 64;
 /// Connections that the kernel queues until a worker accepts them.
 pub const BACKLOG: i32 = 4096;
 /// Workers of one server. Cores beyond this number stay free for other processes.
@@ -35,7 +46,8 @@ pub const WORKERS: usize = 256;
 
 /// The initial size of a connection's buffers, in bytes. A verification fits.
 pub const BUFFER_BYTES: usize = 4 * 1024;
-/// A buffer that has grown beyond this size, in bytes, is freed when it is empty.
+/// A buffer that has grown beyond this size, in bytes, is freed when its large request or answer is
+/// done.
 pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 /// Answers to pipelined requests are sent when they reach this size, in bytes, even if more
 /// requests wait.
@@ -50,8 +62,10 @@ pub const TICK: Duration = Duration::from_millis(100);
 /// Then its request gives its place in the control plane back.
 pub const HUNG_UP: Duration = Duration::from_secs(2);
 /// How long the accept loop pauses when the kernel has no descriptor or memory, or while the worker
-/// is full.
+/// is full and no connection can go.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the accept loop pauses for connections to end that give up their places.
+pub const PLACE_PAUSE: Duration = Duration::from_millis(1);
 /// Accept errors are logged at most once in this time.
 pub const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long cut connections may take to end after the deadline of a drain.
@@ -63,13 +77,22 @@ pub const IDLE: Duration = Duration::from_secs(75);
 pub const HEAD: Duration = Duration::from_secs(10);
 /// The time from the end of a head to the end of its body.
 pub const BODY: Duration = Duration::from_secs(60);
+/// The time in which a body must bring [`BODY_PACE_BYTES`] or its end.
+pub const BODY_PACE: Duration = Duration::from_secs(10);
+/// What a body must bring in [`BODY_PACE`], in bytes.
+pub const BODY_PACE_BYTES: usize = 32 * 1024;
+/// When places are scarce, a connection that waits for its first request may wait for so long.
+pub const STRANGER: Duration = Duration::from_millis(200);
+/// When places are scarce, any other connection that waits for its client may wait for so long; the
+/// same when memory is scarce.
+pub const STALLED: Duration = Duration::from_secs(1);
 /// The time from the first byte of a batch of answers to its last.
 pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);
 
 const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
-const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES);
-const _: () = assert!(LARGE_BODIES_BYTES / BATCH_BODY_BYTES >= 16);
+const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES && UNKNOWN_BODY_BYTES <= BODY_BYTES);
+const _: () = assert!(MEMORY_BYTES / BATCH_BODY_BYTES >= 16);
 const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
 const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

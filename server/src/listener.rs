@@ -111,7 +111,12 @@ impl Listener {
         let mut next_log: Option<Instant> = None;
         while !core.is_draining() {
             if core.is_full() {
-                monoio::time::sleep(limits::ACCEPT_PAUSE).await;
+                let pause = if core.make_places() {
+                    limits::PLACE_PAUSE
+                } else {
+                    limits::ACCEPT_PAUSE
+                };
+                monoio::time::sleep(pause).await;
                 continue;
             }
             match self.accept(&core).await {

@@ -201,6 +201,8 @@ pub struct Outcomes {
     pub rate_limited: Counter,
     /// [`Refusal::AudienceMismatch`].
     pub audience_mismatch: Counter,
+    /// [`Refusal::AnswerTooLarge`].
+    pub answer_too_large: Counter,
 }
 
 impl Outcomes {
@@ -217,12 +219,13 @@ impl Outcomes {
             Refusal::IpNotAllowed => &self.ip_not_allowed,
             Refusal::RateLimited => &self.rate_limited,
             Refusal::AudienceMismatch => &self.audience_mismatch,
+            Refusal::AnswerTooLarge => &self.answer_too_large,
         }
     }
 
     /// Every counter with its name in metrics.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Counter); 10] {
+    pub fn named(&self) -> [(&'static str, &Counter); 11] {
         [
             ("valid", &self.valid),
             ("invalid_format", &self.invalid_format),
@@ -234,6 +237,7 @@ impl Outcomes {
             ("ip_not_allowed", &self.ip_not_allowed),
             ("rate_limited", &self.rate_limited),
             ("audience_mismatch", &self.audience_mismatch),
+            ("answer_too_large", &self.answer_too_large),
         ]
     }
 
@@ -297,11 +301,15 @@ pub struct CoreMetrics {
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
+    /// Connections ended to make place for others.
+    pub connections_displaced: Counter,
+    /// The memory that connections hold beyond their first buffers, in bytes.
+    pub memory_bytes: Counter,
     /// Errors of accepting a connection.
     pub accept_errors: Counter,
     /// Panics of request handlers and connections.
     pub panics: Counter,
-    /// Requests refused because of full queues or too many large bodies.
+    /// Requests refused because of full queues or a lack of memory for them.
     pub overloads: Counter,
     /// Verifications that waited for the disk.
     pub disk_reads: Counter,

@@ -28,9 +28,9 @@ pub struct ServerOptions {
     pub deadlines: Deadlines,
     /// The most connections of one worker. More connections wait in the listener's backlog.
     pub connections_per_worker: usize,
-    /// The total size of the large bodies that one worker holds or expects, in bytes. More are
-    /// answered 503.
-    pub large_bodies_bytes: usize,
+    /// The memory of one worker for requests and answers beyond the first buffers of each
+    /// connection, in bytes. Requests for which there is none are answered 503.
+    pub memory_bytes: usize,
     /// Whether requests to the health routes are logged. Like all hot requests they are logged at
     /// debug level.
     pub log_health_requests: bool,
@@ -53,7 +53,7 @@ impl ServerOptions {
             driver: DriverChoice::Auto,
             deadlines: Deadlines::default(),
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
-            large_bodies_bytes: limits::LARGE_BODIES_BYTES,
+            memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             surface: Surface::All,
@@ -71,6 +71,8 @@ pub struct Deadlines {
     pub head: Duration,
     /// From the end of a head to the end of its body; then 408.
     pub body: Duration,
+    /// In this time a body must bring [`limits::BODY_PACE_BYTES`] or its end; then 408.
+    pub body_pace: Duration,
     /// From the first byte of a batch of answers to its last; then the connection is cut.
     pub write: Duration,
 }
@@ -81,6 +83,7 @@ impl Default for Deadlines {
             idle: limits::IDLE,
             head: limits::HEAD,
             body: limits::BODY,
+            body_pace: limits::BODY_PACE,
             write: limits::WRITE,
         }
     }

@@ -79,7 +79,8 @@ pub(crate) struct MissingBody {
     pub head: usize,
     /// How long the body is.
     pub length: BodyLength,
-    /// The largest body that this route accepts, in bytes.
+    /// How long the body may be, in bytes: its length, or the bound of its route if the length is
+    /// unknown.
     pub limit: usize,
     /// Whether to send `100 Continue`: the client asked for it, and none of the body has arrived.
     pub send_continue: bool,

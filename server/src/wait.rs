@@ -28,7 +28,7 @@ pub(crate) enum NoAnswer {
 
 /// Waits for another thread's answer to the request of the connection at `slot`.
 pub(crate) async fn wait<T>(slot: &Slot, receiver: oneshot::Receiver<T>) -> Result<T, NoAnswer> {
-    slot.enter(Phase::Wait, CoarseMillis::NEVER);
+    slot.enter(Phase::Wait, CoarseMillis::NEVER, CoarseMillis::NEVER);
     let answer = Waiting { slot, receiver }.await;
     slot.clear_waker();
     answer
@@ -66,7 +66,7 @@ pub(crate) enum NextChunk {
 
 /// Waits for the next chunk of the answer to the request of the connection at `slot`.
 pub(crate) async fn next_chunk(core: &Core, slot: &Slot, body: &mut BodyStream) -> NextChunk {
-    slot.enter(Phase::AwaitChunk, CoarseMillis::NEVER);
+    slot.enter(Phase::AwaitChunk, CoarseMillis::NEVER, CoarseMillis::NEVER);
     let next = WaitingForChunk { core, slot, body }.await;
     slot.clear_waker();
     next

@@ -164,6 +164,7 @@ fn answers_written_by_hand_are_as_described() {
         Refusal::IpNotAllowed,
         Refusal::RateLimited,
         Refusal::AudienceMismatch,
+        Refusal::AnswerTooLarge,
     ];
     let refused = refusals.map(|refusal| {
         serde_json::from_slice::<Value>(crate::verify::refused_body(refusal)).expect("JSON")

@@ -122,7 +122,7 @@ impl Sources {
         self.control.requests(&mut requests);
         page.counter(
             "talos_control_overloads_total",
-            "Requests answered with 503 because too many waited for the control plane; not in http_requests_total.",
+            "Requests answered with 503 because too many waited for the control plane, or too much memory was in use for requests and answers.",
         )
         .sample(&[], self.sum(|core| &core.overloads));
     }
@@ -200,6 +200,16 @@ impl Sources {
             .sample(&[], self.sum(|core| &core.connections));
         page.gauge("talos_connections_open", "Connections open now.")
             .sample(&[], self.sum(|core| &core.connections_open));
+        page.counter(
+            "talos_connections_displaced_total",
+            "Connections ended to make place for others.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_displaced));
+        page.gauge(
+            "talos_connections_memory_bytes",
+            "Memory of connections for requests and answers, without the initial 8 KiB of each.",
+        )
+        .sample(&[], self.sum(|core| &core.memory_bytes));
         page.counter(
             "talos_accept_errors_total",
             "Failures to accept a connection.",

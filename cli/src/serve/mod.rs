@@ -36,7 +36,7 @@ use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::{Server, ServerOptions};
+use talos_server::{Deadlines, Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -356,6 +356,16 @@ fn server_options(settings: &Settings, surface: Surface) -> ServerOptions {
     options.surface = surface;
     options.socket.clone_from(&settings.serve.http.socket);
     options.cors.clone_from(&settings.serve.http.cors);
+    let (timeouts, limits) = (settings.serve.http.timeouts, settings.serve.http.limits);
+    options.deadlines = Deadlines {
+        idle: timeouts.idle,
+        head: timeouts.head,
+        body: timeouts.body,
+        body_pace: timeouts.body_progress,
+        write: timeouts.write,
+    };
+    options.connections_per_worker = limits.connections;
+    options.memory_bytes = limits.memory;
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
     options.client_ip_source = settings.serve.http.client_ip_source;
     options

@@ -6,7 +6,7 @@ use super::*;
 fn values_of_every_kind_from_the_file() {
     let yaml = r#"
 serve:
-  http: { host: "::1", port: 0, request_log: { exclude_health_endpoints: true } }
+  http: { host: "::1", port: 0, request_log: { exclude_health_endpoints: true }, timeouts: { idle: 601s }, limits: { memory: 33554432 } }
   workers: 3
   driver: epoll
 credentials:
@@ -26,6 +26,9 @@ log: { level: debug, format: text }
         "[::1]:0"
     );
     assert!(settings.serve.http.exclude_health_endpoints);
+    assert_eq!(settings.serve.http.timeouts.idle.as_secs(), 601);
+    assert_eq!(settings.serve.http.limits.memory, 32 << 20);
+    assert_eq!(settings.serve.http.limits.connections, 8192);
     assert_eq!(
         (settings.serve.workers, settings.serve.driver),
         (3, DriverChoice::Epoll)

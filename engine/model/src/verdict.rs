@@ -144,4 +144,6 @@ pub enum Refusal {
     RateLimited,
     /// Meant for another audience.
     AudienceMismatch,
+    /// Not judged wrong: its result does not fit into the answer to a batch.
+    AnswerTooLarge,
 }

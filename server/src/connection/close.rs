@@ -28,8 +28,8 @@ impl<S: Stream> Connection<S> {
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;
-        self.slot
-            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        self.forget_all();
+        self.linger();
         let mut dropped = 0;
         while dropped < limits::LINGER_BYTES {
             // Checked before the read, so that the read gets the bytes that came before the cut.
@@ -47,6 +47,12 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
+    fn linger(&self) {
+        let now = self.core.now();
+        self.slot
+            .enter(Phase::Linger, now, now.plus(limits::LINGER));
+    }
+
     /// Sends the output and ends the connection.
     pub(super) async fn finish(&mut self, leftover: Leftover) -> Result<(), Closed> {
         self.flush().await?;
@@ -54,13 +60,13 @@ impl<S: Stream> Connection<S> {
             return Ok(());
         }
         // Tells the client that this was the last answer, then reads and drops what it still sends.
+        self.forget_all();
         shut_down(self.stream.as_raw_fd(), Shutdown::Write);
-        self.slot
-            .enter(Phase::Linger, self.core.now().plus(limits::LINGER));
+        self.linger();
         let mut dropped = 0;
         while dropped < limits::LINGER_BYTES {
             self.input.clear();
-            match self.receive().await? {
+            match self.receive(limits::BUFFER_BYTES).await? {
                 Received::Enough => dropped += self.input.len(),
                 _ => break,
             }

@@ -6,10 +6,10 @@ use monoio::buf::SliceMut;
 use talos_api::error::ApiError;
 use talos_model::clock;
 
-use super::buffer::emptied;
+use super::buffer::out_of_memory;
 use super::state::{Closed, Connection, Stream};
 use crate::chunked::{ChunkError, ChunkedDecoder};
-use crate::deadlines::Phase;
+use crate::deadlines::{CoarseMillis, Phase};
 use crate::limits;
 use crate::parser::BodyLength;
 use crate::response::CONTINUE;
@@ -24,8 +24,16 @@ pub(super) enum Received {
     End,
     /// The deadline of the phase has passed, or a drain has begun: read nothing more.
     TooLate,
-    /// The body is refused; the answer is in the output.
+    /// The request is refused; the answer is in the output.
     Refused,
+}
+
+/// How fast a body arrives.
+struct Pace {
+    /// The deadline of the whole body.
+    end: CoarseMillis,
+    /// The bytes that have arrived of the current stretch.
+    bytes: usize,
 }
 
 impl<S: Stream> Connection<S> {
@@ -36,43 +44,35 @@ impl<S: Stream> Connection<S> {
         let now = self.core.now();
         let deadlines = &self.core.shared.deadlines;
         if !self.input.is_empty() {
-            let deadline = *self
-                .head_deadline
-                .get_or_insert_with(|| now.plus(deadlines.head));
-            self.slot.enter(Phase::Head, deadline);
+            let start = *self.head_start.get_or_insert(now);
+            self.slot
+                .enter(Phase::Head, start, start.plus(deadlines.head));
         } else if !self.fresh {
-            self.slot.enter(Phase::Idle, now.plus(deadlines.idle));
+            self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
         }
-        self.receive().await
+        self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
+            .await
     }
 
     /// Sends the output, then reads the body of the current request.
     pub(super) async fn receive_body(&mut self, missing: MissingBody) -> Result<Received, Closed> {
-        let length = match missing.length {
-            BodyLength::Known(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            BodyLength::Chunked => missing.limit,
-        };
-        self.claim = self.core.claim_body(length);
-        if self.claim.is_none() {
-            self.core.metrics.overloads.increment();
-            self.refuse(&ApiError::service_unavailable(
-                "too many large bodies are on their way; try again",
-            ));
-            return Ok(Received::Refused);
-        }
         if missing.send_continue {
             self.output.extend_from_slice(CONTINUE);
         }
         self.flush().await?;
         self.forget_answered();
-        let deadline = self.core.now().plus(self.core.shared.deadlines.body);
-        self.slot.enter(Phase::Body, deadline);
-        if missing.length == BodyLength::Chunked {
-            return self.receive_chunks(missing).await;
-        }
+        let mut pace = Pace {
+            end: self.core.now().plus(self.core.shared.deadlines.body),
+            bytes: 0,
+        };
+        self.begin_stretch(&pace);
+        let BodyLength::Known(length) = missing.length else {
+            return self.receive_chunks(missing, pace).await;
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         let end = missing.head.saturating_add(length);
         while self.input.len() < end {
-            match self.receive().await? {
+            match self.receive_part(end, &mut pace).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
@@ -81,17 +81,26 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Reads and decodes a chunked body. Removes its raw bytes from the input; the head stays.
-    async fn receive_chunks(&mut self, missing: MissingBody) -> Result<Received, Closed> {
+    async fn receive_chunks(
+        &mut self,
+        missing: MissingBody,
+        mut pace: Pace,
+    ) -> Result<Received, Closed> {
         let mut decoder = ChunkedDecoder::new(missing.limit);
-        let mut body = Vec::new();
+        // Decoded bytes are removed from the input, so it needs no more room than this.
+        let most = missing.head + limits::BUFFER_BYTES;
         loop {
+            let raw = self.input.len().saturating_sub(missing.head);
+            if !self.make_body_room(raw, missing.limit) {
+                return Ok(self.refuse_for_memory());
+            }
             let raw = self.input.get(missing.head..).unwrap_or_default();
-            match decoder.decode(raw, &mut body) {
+            match decoder.decode(raw, &mut self.body) {
                 Ok(progress) => {
                     self.input
                         .drain(missing.head..missing.head + progress.consumed);
                     if progress.complete {
-                        self.body = Some(body);
+                        self.is_body_whole = true;
                         return Ok(Received::Enough);
                     }
                 }
@@ -104,17 +113,40 @@ impl<S: Stream> Connection<S> {
                     return Ok(Received::Refused);
                 }
             }
-            match self.receive().await? {
+            match self.receive_part(most, &mut pace).await? {
                 Received::Enough => {}
                 other => return Ok(other),
             }
         }
     }
 
-    /// Reads once, before the deadline that the slot already has.
-    pub(super) async fn receive(&mut self) -> Result<Received, Closed> {
+    /// Reads a part of a body.
+    async fn receive_part(&mut self, most: usize, pace: &mut Pace) -> Result<Received, Closed> {
+        let before = self.input.len();
+        let received = self.receive(most).await?;
+        pace.bytes += self.input.len().saturating_sub(before);
+        if pace.bytes >= limits::BODY_PACE_BYTES {
+            pace.bytes = 0;
+            self.begin_stretch(pace);
+        }
+        Ok(received)
+    }
+
+    /// Sets the deadline for the next [`limits::BODY_PACE_BYTES`] of a body.
+    fn begin_stretch(&self, pace: &Pace) {
+        let now = self.core.now();
+        let stretch = now.plus(self.core.shared.deadlines.body_pace);
+        self.slot.enter(Phase::Body, now, stretch.min(pace.end));
+    }
+
+    /// Reads once, before the deadline that the slot already has. `most` is the length of the input
+    /// beyond which nothing is needed.
+    pub(super) async fn receive(&mut self, most: usize) -> Result<Received, Closed> {
         if self.slot.is_read_closed() {
             return Ok(Received::TooLate);
+        }
+        if !self.make_room(most) {
+            return Ok(self.refuse_for_memory());
         }
         match self.read_once().await? {
             0 if self.slot.is_read_closed() => Ok(Received::TooLate),
@@ -126,14 +158,10 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Waits for bytes and appends them to the input. Returns their number, 0 at the end.
+    /// Waits for bytes and appends them to the input. Returns their number, 0 at the end or when
+    /// the input has no room.
     pub(super) async fn read_once(&mut self) -> Result<usize, Closed> {
         loop {
-            if self.input.capacity() - self.input.len() < limits::BUFFER_BYTES / 4 {
-                // `reserve` at least doubles the capacity, so receiving a body of n bytes copies
-                // O(n) bytes in all.
-                self.input.reserve(limits::BUFFER_BYTES);
-            }
             let input = mem::take(&mut self.input);
             let (filled, capacity) = (input.len(), input.capacity());
             let (result, slice) = self
@@ -148,13 +176,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Removes the answered requests from the input.
-    fn forget_answered(&mut self) {
-        if self.answered >= self.input.len() {
-            self.input = emptied(mem::take(&mut self.input));
-        } else {
-            self.input.drain(..self.answered);
-        }
-        self.answered = 0;
+    fn refuse_for_memory(&mut self) -> Received {
+        self.core.metrics.overloads.increment();
+        self.refuse(&out_of_memory());
+        Received::Refused
     }
 }

@@ -11,9 +11,9 @@ use std::mem;
 use monoio::io::AsyncWriteRentExt as _;
 use talos_api::control::{Chunk, Ending};
 
-use super::buffer::emptied;
 use super::state::{Closed, Connection, Stream};
 use crate::deadlines::Phase;
+use crate::limits;
 use crate::parser::Persistence;
 use crate::step::{ControlAnswer, Done, Streamed};
 use crate::wait::{NextChunk, next_chunk};
@@ -29,12 +29,19 @@ impl<S: Stream> Connection<S> {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.slot.enter(
-            phase,
-            self.core.now().plus(self.core.shared.deadlines.write),
-        );
+        let now = self.core.now();
+        self.slot
+            .enter(phase, now, now.plus(self.core.shared.deadlines.write));
+        self.answer_start = 0;
+        let capacity = self.output.capacity();
+        if capacity > limits::BUFFER_BYTES {
+            self.count();
+        }
         let (result, output) = self.stream.write_all(mem::take(&mut self.output)).await;
-        self.output = emptied(output);
+        self.output = self.emptied(output);
+        if self.output.capacity() != capacity {
+            self.count();
+        }
         result.map(|_| ()).map_err(|_| Closed)
     }
 

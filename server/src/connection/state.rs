@@ -7,7 +7,7 @@ use std::rc::Rc;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use talos_model::clock::{self, UnixMillis};
 
-use crate::core::{BodyClaim, Core};
+use crate::core::Core;
 use crate::deadlines::{CoarseMillis, Phase, Registered};
 use crate::limits;
 use crate::position::Reached;
@@ -31,18 +31,22 @@ pub(super) struct Connection<S> {
     /// Received bytes. The first `answered` of them belong to answered requests.
     pub input: Vec<u8>,
     pub answered: usize,
-    /// The decoded body of the current request, if it is chunked and complete.
-    pub body: Option<Vec<u8>>,
-    /// The memory for the body of the current request, if it did not arrive together with its head.
-    pub claim: Option<BodyClaim>,
+    /// The decoded body of the current request, if it is chunked.
+    pub body: Vec<u8>,
+    /// Whether all of `body` is there.
+    pub is_body_whole: bool,
+    /// The memory of the current request that the control plane holds, in bytes.
+    pub handed_over: usize,
     /// The result of waiting for the position that the current request demands.
     pub reached: Option<Result<Reached, Dropped>>,
     /// Answers not yet sent.
     pub output: Vec<u8>,
+    /// Where the answer to the current request begins in `output`.
+    pub answer_start: usize,
     /// When the client or another thread last sent something.
     pub now: UnixMillis,
-    /// The deadline of the head that is being read.
-    pub head_deadline: Option<CoarseMillis>,
+    /// When the head that is being read began.
+    pub head_start: Option<CoarseMillis>,
     /// Whether the connection still waits for its first request. Its slot already has the deadline
     /// for that.
     pub fresh: bool,
@@ -52,22 +56,25 @@ impl<S: Stream> Connection<S> {
     /// Registers a new connection. `peer` is `None` over a Unix socket.
     pub fn new(core: &Rc<Core>, stream: S, peer: Option<IpAddr>) -> Self {
         // The first byte of a new connection may take as long as a head.
-        let deadline = core.now().plus(core.shared.deadlines.head);
+        let now = core.now();
+        let deadline = now.plus(core.shared.deadlines.head);
         Self {
             slot: core
                 .connections
-                .register(stream.as_raw_fd(), Phase::Idle, deadline),
+                .register(stream.as_raw_fd(), Phase::Idle, now, deadline),
             stream,
             remote_ip: peer.map(|address| address.to_canonical()),
             core: Rc::clone(core),
             input: Vec::with_capacity(limits::BUFFER_BYTES),
             answered: 0,
-            body: None,
-            claim: None,
+            body: Vec::new(),
+            is_body_whole: false,
+            handed_over: 0,
             reached: None,
             output: Vec::with_capacity(limits::BUFFER_BYTES),
+            answer_start: 0,
             now: clock::now(),
-            head_deadline: None,
+            head_start: None,
             fresh: true,
         }
     }

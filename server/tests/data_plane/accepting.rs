@@ -3,12 +3,13 @@
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_server::{Driver, DriverChoice, Server, ServerError, ServerOptions};
 
-use crate::support::{ALIVE, Connection, Fixture, both_drivers, eventually};
+use crate::support::{ALIVE, Connection, Fixture, both_drivers, eventually, post};
 
 #[test]
 fn the_driver_is_the_one_asked_for() {
@@ -107,16 +108,66 @@ fn every_worker_accepts() {
 fn a_full_worker_lets_new_connections_wait() {
     both_drivers(|driver| {
         let fixture = Fixture::with(driver, |options| options.connections_per_worker = 2);
-        let mut served: Vec<_> = (0..2).map(|_| fixture.connect()).collect();
-        for client in &mut served {
-            client.send(ALIVE.as_bytes());
-            assert_eq!(client.answer().status, 200);
-        }
+        let served: Vec<_> = (1..=2)
+            .map(|count| {
+                let mut client = fixture.connect();
+                client.send(post("X-Test: hold\r\n", "").as_bytes());
+                fixture.control.await_held(count);
+                client
+            })
+            .collect();
         let mut waiting = fixture.connect();
         waiting.send(ALIVE.as_bytes());
         assert!(waiting.hears_nothing());
-        served.pop();
+        fixture.control.release();
+        for mut client in served {
+            assert_eq!(client.answer().status, 201);
+        }
         assert_eq!(waiting.answer().status, 200);
+    });
+}
+
+#[test]
+fn connections_that_ask_nothing_give_up_their_places() {
+    both_drivers(|driver| {
+        let long = Duration::from_secs(600);
+        let fixture = Fixture::with(driver, |options| {
+            options.connections_per_worker = 4;
+            options.deadlines.head = long;
+            options.deadlines.idle = long;
+        });
+        // One that works, one that is proven, and strangers without end.
+        let mut working = fixture.connect();
+        working.send(post("X-Test: hold\r\n", "").as_bytes());
+        fixture.control.await_held(1);
+        let mut proven = fixture.connect();
+        proven.send(ALIVE.as_bytes());
+        assert_eq!(proven.answer().status, 200);
+        let mut strangers = Vec::new();
+        for begin in ["", "GET /health", "", "GET /", "", "", "G", "\r\n"] {
+            let mut stranger = fixture.connect();
+            stranger.send(begin.as_bytes());
+            strangers.push(stranger);
+        }
+        // A new client is served at once.
+        assert_eq!(fixture.ask(ALIVE).status, 200);
+        assert_eq!(fixture.ask(ALIVE).status, 200);
+        proven.send(ALIVE.as_bytes());
+        assert_eq!(proven.answer().status, 200);
+        fixture.control.release();
+        assert_eq!(working.answer().status, 201);
+        eventually("they are counted", || {
+            fixture.total(|core| core.connections_displaced.get()) >= 6
+        });
+        // Also a client that has had an answer gives way when nobody else can.
+        let _proven: Vec<_> = (0..6)
+            .map(|_| {
+                let mut client = fixture.connect();
+                client.send(ALIVE.as_bytes());
+                assert_eq!(client.answer().status, 200);
+                client
+            })
+            .collect();
     });
 }
 

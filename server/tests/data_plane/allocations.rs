@@ -16,6 +16,7 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How often this thread has allocated.
@@ -23,26 +24,45 @@ pub(crate) fn on_this_thread() -> u64 {
     ALLOCATIONS.with(Cell::get)
 }
 
-fn count() {
+/// How many bytes this thread has allocated more than it has freed.
+pub(crate) fn bytes_on_this_thread() -> u64 {
+    BYTES.with(Cell::get)
+}
+
+/// Counts an allocation of `gained` bytes that replaces one of `lost` bytes.
+fn count(gained: usize, lost: usize) {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
+    change(gained, lost);
+}
+
+fn change(gained: usize, lost: usize) {
+    BYTES.with(|bytes| {
+        bytes.set(
+            bytes
+                .get()
+                .wrapping_add(gained as u64)
+                .wrapping_sub(lost as u64),
+        );
+    });
 }
 
 // SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a
 // thread-local number that needs neither memory nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: the caller's promise is the one asked for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        change(0, layout.size());
         // SAFETY: the caller's promise is the one asked for.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size, layout.size());
         // SAFETY: the caller's promise is the one asked for.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -92,6 +92,28 @@ fn a_slow_body_is_408() {
 }
 
 #[test]
+fn a_body_that_trickles_in_is_408() {
+    both_drivers(|driver| {
+        let fixture = Fixture::with_deadlines(driver, |deadlines| deadlines.body_pace = SHORT);
+        for (framing, piece) in [
+            ("Content-Length: 1000000", "x"),
+            ("Transfer-Encoding: chunked", "1\r\nx\r\n"),
+        ] {
+            let before = fixture.total(|core| core.timeouts.body.get());
+            let mut client = fixture.connect();
+            client.send(format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n").as_bytes());
+            while fixture.total(|core| core.timeouts.body.get()) == before {
+                client.send(piece.as_bytes());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert_eq!(client.answer().status, 408);
+            client.finish_sending();
+            assert!(client.is_closed());
+        }
+    });
+}
+
+#[test]
 fn an_idle_connection_is_closed_without_a_word() {
     both_drivers(|driver| {
         let fixture = Fixture::with_deadlines(driver, |deadlines| {
@@ -138,6 +160,7 @@ fn a_slow_answer_of_the_control_plane_is_no_timeout() {
                 idle: SHORT,
                 head: SHORT,
                 body: SHORT,
+                body_pace: SHORT,
                 write: SHORT,
             };
         });

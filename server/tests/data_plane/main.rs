@@ -16,6 +16,7 @@ mod deadlines;
 mod drain;
 mod fleet;
 mod logs;
+mod memory;
 mod pipelining;
 mod positions;
 mod refusals;

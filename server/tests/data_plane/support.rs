@@ -20,7 +20,7 @@ use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
-use crate::allocations::on_this_thread;
+use crate::allocations::{bytes_on_this_thread, on_this_thread};
 use crate::fleet::ScriptedFleet;
 
 /// Long enough for anything that is going to happen on a busy machine.
@@ -75,6 +75,19 @@ impl ControlPlane for ScriptedControl {
                 status: 200,
                 headers: Vec::new(),
                 body: on_this_thread().to_string().into_bytes(),
+                rest: None,
+            }),
+            Some("memory") => reply.answer(ControlResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: bytes_on_this_thread().to_string().into_bytes(),
+                rest: None,
+            }),
+            // An answer of 1 MiB to a short request.
+            Some("large") => reply.answer(ControlResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: vec![b'x'; 1 << 20],
                 rest: None,
             }),
             Some("address") => reply.answer(ControlResponse {

@@ -73,6 +73,7 @@ fn refusals_are_json_with_their_code() {
         (Refusal::IpNotAllowed, "IP_NOT_ALLOWED"),
         (Refusal::RateLimited, "RATE_LIMITED"),
         (Refusal::AudienceMismatch, "AUDIENCE_MISMATCH"),
+        (Refusal::AnswerTooLarge, "ANSWER_TOO_LARGE"),
     ];
     for (refusal, code) in table {
         let value: Value = serde_json::from_slice(refused_body(refusal)).expect("JSON");
