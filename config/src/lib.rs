@@ -29,6 +29,7 @@ mod settings;
 mod signing_keys;
 mod suggestion;
 mod tree;
+mod trusted_proxies;
 
 pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
@@ -44,3 +45,4 @@ pub use settings::{
     DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
     RateLimit, Secrets, Serve, Settings,
 };
+pub use trusted_proxies::TrustedProxies;
