@@ -350,7 +350,7 @@ both_drivers! {
         let mut site = Site::new(driver);
         let server = site.start();
         let mut connection = server.connect();
-        let head = b"HEAD /v2alpha1/admin/changes?after=0 HTTP/1.1\r\nHost: h\r\n\r\n";
+        let head = b"HEAD /v2alpha1/admin/changes?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n";
         connection.send(head);
         let answer = connection.head();
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")));

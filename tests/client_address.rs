@@ -101,4 +101,60 @@ both_drivers! {
             server.stop();
         }
     }
+
+    /// A client that writes the header itself gains nothing, whether it comes through the proxy or
+    /// around it.
+    fn a_header_counts_only_from_trusted_proxies(driver: Driver) {
+        let site = Site::new(driver);
+        for (source, header) in SOURCES {
+            let Some(header) = header else { continue };
+            for (proxies, trusted) in [("127.0.0.0/8", true), ("127.0.0.1", true), ("10.0.0.0/8,unix", false)] {
+                let mut command = site.command();
+                command
+                    .env("TALOS_SERVE_HTTP_CLIENT_IP_SOURCE", format!("CLIENT_IP_SOURCE_{source}"))
+                    .env("TALOS_SERVE_HTTP_TRUSTED_PROXIES", proxies);
+                let server = Server::start(command, site.directory().join("proxies.log"));
+                let mut connection = server.connect();
+                let office = issue(&mut connection, "203.0.113.0/24");
+                let here = issue(&mut connection, "127.0.0.0/8");
+                let (inside, outside) = ([(header, "203.0.113.9")], [(header, "198.51.100.9")]);
+                if trusted {
+                    assert_valid(&verdict(&mut connection, &office, &inside), &office.key_id);
+                    assert_refused(&verdict(&mut connection, &office, &outside), "IP_NOT_ALLOWED");
+                    assert_refused(&verdict(&mut connection, &here, &inside), "IP_NOT_ALLOWED");
+                } else {
+                    assert_refused(&verdict(&mut connection, &office, &inside), "IP_NOT_ALLOWED");
+                    assert_valid(&verdict(&mut connection, &here, &inside), &here.key_id);
+                    assert_valid(&verdict(&mut connection, &here, &[(header, "nonsense")]), &here.key_id);
+                }
+                if source == "X_FORWARDED_FOR" && trusted {
+                    for (forged, seen) in [
+                        ("203.0.113.9, 198.51.100.9", "IP_NOT_ALLOWED"),
+                        ("203.0.113.9, 198.51.100.9, 127.0.0.1", "IP_NOT_ALLOWED"),
+                        ("203.0.113.9, nonsense", "IP_NOT_ALLOWED"),
+                        ("198.51.100.9, 203.0.113.9", ""),
+                        ("nonsense, 203.0.113.9, ::ffff:127.0.0.1", ""),
+                    ] {
+                        let verdict = verdict(&mut connection, &office, &[(header, forged)]);
+                        match seen {
+                            "" => assert_valid(&verdict, &office.key_id),
+                            code => assert_refused(&verdict, code),
+                        }
+                    }
+                    let lines = [(header, "203.0.113.9"), (header, "198.51.100.9")];
+                    assert_refused(&verdict(&mut connection, &office, &lines), "IP_NOT_ALLOWED");
+                }
+                server.stop();
+            }
+        }
+    }
+
+    /// The old behaviour without the setting is announced.
+    fn without_trusted_proxies_a_start_warns(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start(&site, "X_FORWARDED_FOR");
+        let warns = |line: &Value| line["level"] == "WARN" && line.to_string().contains("serve.http.trusted_proxies");
+        assert!(server.log_lines().iter().any(warns), "{:?}", server.log_lines());
+        server.stop();
+    }
 }

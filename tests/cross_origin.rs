@@ -80,6 +80,8 @@ both_drivers! {
         for (method, path) in REQUESTS {
             for headers in [[].as_slice(), &[("Origin", PAGE)], &[("Origin", "null")]] {
                 let answer = connection.call(method, path, headers, b"");
+                // For the routes of administrators an origin must be listed.
+                let wanted = if path == ISSUE { fields(&[]) } else { wanted.clone() };
                 assert_eq!(said(&answer), wanted, "{method} {path} {headers:?}");
             }
         }

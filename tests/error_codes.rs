@@ -217,6 +217,17 @@ const TABLE: &[Row] = &[
         }),
     ),
     (
+        "UNSUPPORTED_MEDIA_TYPE",
+        415,
+        "INVALID_ARGUMENT",
+        By(None, |server| {
+            let request = format!(
+                "POST {ISSUE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"
+            );
+            raw(server, request.as_bytes())
+        }),
+    ),
+    (
         "URI_TOO_LONG",
         414,
         "INVALID_ARGUMENT",

@@ -35,6 +35,7 @@ mod drain;
 mod error_codes;
 mod errors;
 mod fleet;
+mod foreign_pages;
 mod idempotency;
 mod imported_keys;
 mod issue_verify_revoke;

@@ -11,7 +11,7 @@ use table::ROUTES;
 
 pub use endpoint::{Endpoint, HotRoute, Target};
 pub use path_id::{PathId, PathKeyId};
-pub use surface::Surface;
+pub use surface::{Surface, may_allow_every_origin};
 pub use table::BATCH_IMPORT_PATHS;
 pub(crate) use table::{PARAMETER, operations};
 

@@ -10,7 +10,8 @@ use talos_config::{Log, LogFormat, LogLevel};
 use talos_model::duration;
 use talos_proxy::limits::UPSTREAM_TIMEOUT_MAX;
 use talos_proxy::{
-    AllowedHosts, CacheSettings, HostSource, InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl,
+    AllowedHosts, CacheSettings, ClaimedAddresses, HostSource, InvalidUpstreamUrl, Proxy,
+    ProxySettings, UpstreamUrl,
 };
 
 use crate::error::CliError;
@@ -58,6 +59,11 @@ pub(crate) struct ProxyCommand {
     /// Take the host of a request from the first X-Forwarded-Host
     #[arg(long)]
     trust_x_forwarded_host: bool,
+
+    /// Replace X-Forwarded-For with the address of the client, and remove X-Real-Ip and the like:
+    /// clients cannot claim another address
+    #[arg(long)]
+    replace_x_forwarded_for: bool,
 
     /// Lowest level that is logged
     #[arg(
@@ -139,6 +145,11 @@ impl ProxyCommand {
                 HostSource::ForwardedHost
             } else {
                 HostSource::Host
+            },
+            claimed_addresses: if self.replace_x_forwarded_for {
+                ClaimedAddresses::Replaced
+            } else {
+                ClaimedAddresses::Kept
             },
         }
     }

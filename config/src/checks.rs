@@ -1,7 +1,7 @@
 //! Rules that span several keys. Each value is already within its own bounds.
 
 use crate::error::{Problem, Warning};
-use crate::settings::Settings;
+use crate::settings::{ClientIpSource, Settings};
 
 /// Combinations that stop the start.
 pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
@@ -18,6 +18,7 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(default_ttl_over_maximum(settings));
     warnings.extend(unknown_signing_key(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
+    warnings.extend(addresses_from_anybody(settings));
     warnings.extend(settings.replication.warnings());
     warnings
 }
@@ -69,6 +70,25 @@ fn unknown_signing_key(settings: &Settings) -> Option<Warning> {
         key: "credentials.derived_tokens.jwt.signing_key_id",
         message: format!("{error}, so no JSON Web Token can be derived"),
     })
+}
+
+/// A header that names the client's address, although every client can send it; or proxies that
+/// have nothing to say.
+fn addresses_from_anybody(settings: &Settings) -> Option<Warning> {
+    let http = &settings.serve.http;
+    let is_connection = http.client_ip_source == ClientIpSource::RemoteAddress;
+    match (is_connection, http.trusted_proxies.is_empty()) {
+        (false, true) => Some(Warning {
+            key: "serve.http.trusted_proxies",
+            message: "is not set, so any client can claim any address by sending the header that serve.http.client_ip_source names, and IP restrictions do not hold; list the addresses of your proxies"
+                .to_owned(),
+        }),
+        (true, false) => Some(Warning {
+            key: "serve.http.trusted_proxies",
+            message: "has no effect: serve.http.client_ip_source names no header".to_owned(),
+        }),
+        _ => None,
+    }
 }
 
 fn forwarded_host_without_tenants(settings: &Settings) -> Option<Warning> {

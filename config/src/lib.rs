@@ -30,6 +30,7 @@ mod settings;
 mod signing_keys;
 mod suggestion;
 mod tree;
+mod trusted_proxies;
 
 pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
@@ -45,3 +46,4 @@ pub use settings::{
     DriverChoice, Http, HttpLimits, HttpTimeouts, KeyPrefixes, LastUsed, Listener, Log, LogFormat,
     LogLevel, Quota, RateLimit, Secrets, Serve, Settings,
 };
+pub use trusted_proxies::TrustedProxies;

@@ -10,6 +10,7 @@ use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
 use crate::replication::Replication;
+use crate::trusted_proxies::TrustedProxies;
 
 /// The whole configuration. [`Settings::load`] makes it once; it never changes. Share it in an
 /// `Arc`.
@@ -57,6 +58,11 @@ pub struct Http {
     pub listener: Listener,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
+    /// The proxies whose headers name the client's address. Empty = any peer is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Further host names under which administrators reach this server: `*`, names in lower case,
+    /// or `*.` and a name.
+    pub allowed_hosts: Vec<String>,
     /// The path of a Unix socket to listen on as well.
     pub socket: Option<PathBuf>,
     /// The rules for requests from pages of other origins.
@@ -388,6 +394,8 @@ impl Settings {
                     exclude_health_endpoints: false,
                     timeouts: HttpTimeouts::default(),
                     limits: HttpLimits::default(),
+                    trusted_proxies: TrustedProxies::default(),
+                    allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
                 metrics: listener,

@@ -1,4 +1,5 @@
-//! Cross-origin rules, the single tenant, and loading only the database settings.
+//! Cross-origin rules, trusted hosts and proxies, the single tenant, and loading only the database
+//! settings.
 
 #![allow(
     clippy::expect_used,
@@ -137,4 +138,72 @@ fn the_database_can_be_known_without_the_rest() {
         assert!(error.contains(word), "{error}");
     }
     assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn hosts_of_administrators() {
+    let hosts = |list: &str| load(&format!("serve: {{http: {{allowed_hosts: {list}}}}}"));
+    let (settings, _) =
+        hosts("[Admin.example., '*.Pages.example', '*', '::1', a_b]").expect("settings");
+    let allowed = settings.serve.http.allowed_hosts;
+    assert_eq!(
+        allowed,
+        ["admin.example", "*.pages.example", "*", "::1", "a_b"]
+    );
+    let (settings, _) = hosts("[]").expect("settings");
+    assert!(settings.serve.http.allowed_hosts.is_empty());
+    for bad in [
+        "https://a.example",
+        "a.example:80",
+        "a.*.example",
+        "*.",
+        "a..b",
+        ".a",
+        "a/b",
+        "*a",
+        "a b",
+    ] {
+        let text = complaint(&format!("serve: {{http: {{allowed_hosts: ['{bad}']}}}}"));
+        assert!(
+            text.contains("serve.http.allowed_hosts") && text.contains("host name"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn proxies_that_are_trusted() {
+    let proxies = |list: &str| {
+        load(&format!(
+            "serve: {{http: {{client_ip_source: CLIENT_IP_SOURCE_X_FORWARDED_FOR, trusted_proxies: {list}}}}}"
+        ))
+    };
+    let (settings, warnings) =
+        proxies("[10.0.0.0/8, 192.0.2.7, '2001:db8::/32', unix]").expect("settings");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let trusted = settings.serve.http.trusted_proxies;
+    for (peer, wanted) in [
+        ("10.1.2.3", true),
+        ("::ffff:10.1.2.3", true),
+        ("192.0.2.7", true),
+        ("192.0.2.8", false),
+        ("2001:db8::1", true),
+        ("::1", false),
+    ] {
+        let peer = peer.parse().expect("an address");
+        assert_eq!(trusted.contain(Some(peer)), wanted, "{peer}");
+    }
+    assert!(trusted.contain(None));
+    for bad in ["10.0.0.0/33", "proxy.example", "10.0.0.0-10.0.0.9", "Unix"] {
+        let text = complaint(&format!("serve: {{http: {{trusted_proxies: ['{bad}']}}}}"));
+        assert!(
+            text.contains("serve.http.trusted_proxies") && text.contains("CIDR"),
+            "{text}"
+        );
+    }
+    let key = |warnings: Vec<Warning>| warnings.first().map(|warning| warning.key);
+    let (_, warnings) = proxies("[]").expect("settings");
+    assert_eq!(key(warnings), Some("serve.http.trusted_proxies"));
+    let (_, warnings) = load("serve: {http: {trusted_proxies: [10.0.0.0/8]}}").expect("settings");
+    assert_eq!(key(warnings), Some("serve.http.trusted_proxies"));
 }

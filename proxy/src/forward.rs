@@ -9,6 +9,7 @@ use hyper::header::{
 };
 
 use crate::host::X_FORWARDED_HOST;
+use crate::settings::ClaimedAddresses;
 
 /// The addresses of the client and of the proxies before this one.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -39,6 +40,15 @@ pub(crate) const KEY_HEADERS: [HeaderName; 7] = [
     ORIGIN,
 ];
 
+/// The headers by which a client may claim an address.
+const CLAIMS: [HeaderName; 5] = [
+    X_FORWARDED_FOR,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("forwarded"),
+];
+
 /// How this proxy names itself in `Via`.
 const VIA_VALUE: &str = "1.1 talos-proxy";
 
@@ -59,11 +69,16 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Turns the headers of a client's request into those of the request to the upstream, except for
 /// the host. `client` is the address of the connection.
-pub(crate) fn prepare_request(headers: &mut HeaderMap, client: IpAddr) {
+pub(crate) fn prepare_request(headers: &mut HeaderMap, client: IpAddr, claimed: ClaimedAddresses) {
     remove_hop_by_hop(headers);
     // The proxy sends `100 Continue` itself when it begins to read the body.
     if expects_continue(headers) {
         headers.remove(EXPECT);
+    }
+    if claimed == ClaimedAddresses::Replaced {
+        for name in CLAIMS {
+            headers.remove(name);
+        }
     }
     append(headers, X_FORWARDED_FOR, &client.to_canonical().to_string());
     append(headers, VIA, VIA_VALUE);
@@ -138,7 +153,7 @@ mod tests {
     #[test]
     fn the_client_is_added_at_the_end() {
         let mut map = headers(&[]);
-        prepare_request(&mut map, client());
+        prepare_request(&mut map, client(), ClaimedAddresses::Kept);
         assert_eq!(map["x-forwarded-for"], "192.0.2.7");
         assert_eq!(map["via"], "1.1 talos-proxy");
 
@@ -147,7 +162,8 @@ mod tests {
             ("x-forwarded-for", "10.0.0.3"),
             ("connection", "x-forwarded-for"),
         ]);
-        prepare_request(&mut map, "::ffff:192.0.2.7".parse().expect("an address"));
+        let mapped = "::ffff:192.0.2.7".parse().expect("an address");
+        prepare_request(&mut map, mapped, ClaimedAddresses::Kept);
         let all: Vec<_> = map.get_all("x-forwarded-for").iter().collect();
         assert_eq!(all, ["10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.7"]);
     }
@@ -155,10 +171,29 @@ mod tests {
     #[test]
     fn an_expectation_that_is_met_here_is_not_passed_on() {
         let mut map = headers(&[("expect", "100-Continue")]);
-        prepare_request(&mut map, client());
+        prepare_request(&mut map, client(), ClaimedAddresses::Kept);
         assert!(!map.contains_key("expect"));
         let mut map = headers(&[("expect", "a miracle")]);
-        prepare_request(&mut map, client());
+        prepare_request(&mut map, client(), ClaimedAddresses::Kept);
         assert_eq!(map["expect"], "a miracle");
+    }
+
+    #[test]
+    fn claims_are_replaced_on_demand() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "10.0.0.1, 10.0.0.2"),
+            ("x-forwarded-for", "10.0.0.3"),
+            ("x-real-ip", "10.0.0.1"),
+            ("cf-connecting-ip", "10.0.0.1"),
+            ("true-client-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("accept", "a"),
+        ]);
+        prepare_request(&mut map, client(), ClaimedAddresses::Replaced);
+        let all: Vec<_> = map.get_all("x-forwarded-for").iter().collect();
+        assert_eq!(all, ["192.0.2.7"]);
+        let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "via", "x-forwarded-for"]);
     }
 }

@@ -27,4 +27,4 @@ pub use cache::CacheSettings;
 pub use error::ProxyError;
 pub use host::{AllowedHosts, HostSource};
 pub use proxy::{Proxy, StopHandle};
-pub use settings::{InvalidUpstreamUrl, ProxySettings, UpstreamUrl};
+pub use settings::{ClaimedAddresses, InvalidUpstreamUrl, ProxySettings, UpstreamUrl};

@@ -29,6 +29,7 @@ use crate::forward;
 use crate::host::{self, AllowedHosts, HostSource};
 use crate::metrics::{Metrics, Source};
 use crate::response::{self, X_REQUEST_ID};
+use crate::settings::ClaimedAddresses;
 use crate::settings::ProxySettings;
 use crate::upstream::{Body, Upstream, full};
 use crate::verification::{
@@ -46,6 +47,7 @@ pub(crate) struct Service {
     upstream: Upstream,
     allowed_hosts: AllowedHosts,
     host_source: HostSource,
+    claimed_addresses: ClaimedAddresses,
     body_budgets: BodyBudgets,
 }
 
@@ -94,6 +96,7 @@ impl Service {
             metrics,
             allowed_hosts: settings.allowed_hosts.clone(),
             host_source: settings.host_source,
+            claimed_addresses: settings.claimed_addresses,
             body_budgets: BodyBudgets::new(),
         })
     }
@@ -213,7 +216,7 @@ impl Service {
         } else {
             BodyStart::Immediate
         };
-        forward::prepare_request(&mut parts.headers, client);
+        forward::prepare_request(&mut parts.headers, client, self.claimed_addresses);
         parts.headers.insert(X_REQUEST_ID, request_id.clone());
         Ok(AdmittedRequest {
             parts,

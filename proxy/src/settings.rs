@@ -31,6 +31,18 @@ pub struct ProxySettings {
     pub allowed_hosts: AllowedHosts,
     /// The header that names the host of a request.
     pub host_source: HostSource,
+    /// What becomes of the addresses that a client's headers claim.
+    pub claimed_addresses: ClaimedAddresses,
+}
+
+/// What becomes of the addresses that a client's headers claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimedAddresses {
+    /// They are passed on, and the client's own address is appended to `X-Forwarded-For`.
+    Kept,
+    /// They are replaced: `X-Forwarded-For` has the address of the client only, and the other
+    /// headers that name an address are removed.
+    Replaced,
 }
 
 /// The URL of a server: `http` or `https`, a host, and optionally a port.

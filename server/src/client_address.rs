@@ -1,7 +1,8 @@
 //! The client's address: the address of the connection, or the one that a proxy in front of the
 //! server reports.
 //!
-//! A header is used only when the configuration names it, because every client can send one.
+//! A header is used only when the configuration names it, because every client can send one. If the
+//! configuration names the proxies, too, it is used only when one of them sent it.
 //! Without the header, or when it is empty, the address of the connection counts, as for a client
 //! that does not use the proxy. Any other value that is not exactly one address makes the client
 //! unknown, and an unknown client fails every IP restriction: a guess could admit a client that is
@@ -10,14 +11,23 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use httparse::Header;
-use talos_config::ClientIpSource;
+use talos_config::{ClientIpSource, TrustedProxies};
 
 /// The client's address; `None` when it is unknown. `remote` is the address of the connection.
 pub(crate) fn client_address(
     source: ClientIpSource,
+    proxies: &TrustedProxies,
     remote: Option<IpAddr>,
     fields: &[Header<'_>],
 ) -> Option<IpAddr> {
+    if source != ClientIpSource::RemoteAddress && !proxies.is_empty() {
+        if !proxies.contain(remote) {
+            return remote;
+        }
+        if source == ClientIpSource::XForwardedFor {
+            return rightmost(proxies, remote, fields);
+        }
+    }
     let reported = match source {
         ClientIpSource::RemoteAddress => return remote,
         ClientIpSource::CfConnectingIp => single(fields, "cf-connecting-ip"),
@@ -67,6 +77,32 @@ fn leftmost<'f>(fields: &'f [Header<'_>]) -> Reported<'f> {
         .map_or(Reported::Nothing, Reported::Address)
 }
 
+/// Reads `X-Forwarded-For` from its end, where the proxies append: the first address that is not
+/// one of them. If all are proxies, the request began at the leftmost. An element that is no
+/// address makes the client unknown.
+fn rightmost(
+    proxies: &TrustedProxies,
+    remote: Option<IpAddr>,
+    fields: &[Header<'_>],
+) -> Option<IpAddr> {
+    let elements = fields
+        .iter()
+        .rev()
+        .filter(|field| field.name.eq_ignore_ascii_case("x-forwarded-for"))
+        .flat_map(|field| field.value.rsplit(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty());
+    let mut client = remote;
+    for element in elements {
+        let address = parse(element)?;
+        client = Some(address);
+        if !proxies.contain(client) {
+            break;
+        }
+    }
+    client
+}
+
 /// Parses an address as proxies write it: alone, in brackets if it is IPv6, or with the port that
 /// some load balancers add. An IPv4-mapped IPv6 address becomes the IPv4 address. Zones, names and
 /// obfuscated identifiers are refused.
@@ -99,7 +135,12 @@ mod tests {
                 value: value.as_bytes(),
             })
             .collect();
-        let address = client_address(source, REMOTE.parse().ok(), &fields);
+        let address = client_address(
+            source,
+            &TrustedProxies::default(),
+            REMOTE.parse().ok(),
+            &fields,
+        );
         address.map(|address| address.to_string())
     }
 
@@ -206,6 +247,86 @@ mod tests {
                     "{name}: {lines:?}"
                 );
             }
+        }
+    }
+
+    /// The address over these proxies, for a header that `remote` sent.
+    fn behind(
+        proxies: &[&str],
+        remote: Option<&str>,
+        source: ClientIpSource,
+        lines: &[(&'static str, &'static str)],
+    ) -> Option<String> {
+        let proxies: Vec<_> = proxies.iter().map(|item| (*item).to_owned()).collect();
+        let fields: Vec<_> = lines
+            .iter()
+            .map(|&(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let remote = remote.map(|text| text.parse().expect("an address"));
+        let address = client_address(source, &TrustedProxies::parse(&proxies), remote, &fields);
+        address.map(|address| address.to_string())
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        for (source, name) in HEADERS {
+            for (proxies, remote, wanted) in [
+                (["10.0.0.0/8"], Some("10.9.9.9"), Some("203.0.113.1")),
+                (["10.0.0.0/8"], Some("::ffff:10.9.9.9"), Some("203.0.113.1")),
+                (["10.0.0.0/8"], Some("192.0.2.7"), Some("192.0.2.7")),
+                (["10.0.0.0/8"], None, None),
+                (["unix"], None, Some("203.0.113.1")),
+                (["unix"], Some("192.0.2.7"), Some("192.0.2.7")),
+                (["192.0.2.7"], Some("192.0.2.7"), Some("203.0.113.1")),
+                (["192.0.2.7"], Some("192.0.2.8"), Some("192.0.2.8")),
+            ] {
+                let found = behind(&proxies, remote, source, &[(name, "203.0.113.1")]);
+                assert_eq!(found.as_deref(), wanted, "{name} {proxies:?} {remote:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rightmost_that_is_no_proxy_is_the_client() {
+        let proxies = ["10.0.0.0/8", "2001:db8::/32"];
+        for (lines, wanted) in [
+            (&["203.0.113.1"][..], Some("203.0.113.1")),
+            // The client has sent the part on the left.
+            (&["198.51.100.1, 203.0.113.1"], Some("203.0.113.1")),
+            (&["198.51.100.1", "203.0.113.1"], Some("203.0.113.1")),
+            (&["198.51.100.1,203.0.113.1,10.0.0.2"], Some("203.0.113.1")),
+            (
+                &["198.51.100.1", "203.0.113.1, 10.0.0.2", "2001:db8::1"],
+                Some("203.0.113.1"),
+            ),
+            (
+                &["10.0.0.9, 203.0.113.1, ::ffff:10.0.0.2"],
+                Some("203.0.113.1"),
+            ),
+            (
+                &["nonsense, 203.0.113.1:99, [2001:db8::1]:1"],
+                Some("203.0.113.1"),
+            ),
+            (&["203.0.113.1, nonsense, 10.0.0.2"], None),
+            (&["203.0.113.1, unknown"], None),
+            (&["10.0.0.3, 10.0.0.2"], Some("10.0.0.3")),
+            (&["", " , "], Some("10.0.0.1")),
+            (&[], Some("10.0.0.1")),
+        ] {
+            let fields: Vec<_> = lines
+                .iter()
+                .map(|line| ("X-Forwarded-For", *line))
+                .collect();
+            let found = behind(
+                &proxies,
+                Some("10.0.0.1"),
+                ClientIpSource::XForwardedFor,
+                &fields,
+            );
+            assert_eq!(found.as_deref(), wanted, "{lines:?}");
         }
     }
 }

@@ -4,7 +4,8 @@
 //! Guarantees: credentials are never allowed for all origins; an answer that depends on the
 //! `Origin` of the request has a `Vary` field, also when the origin is not allowed. The browser
 //! checks methods and headers, so the answer to a preflight lists everything that is allowed,
-//! whatever the preflight asks for.
+//! whatever the preflight asks for. `*` does not apply to the routes of administrators: for these,
+//! an origin must be listed.
 
 use talos_config::Cors;
 
@@ -15,14 +16,25 @@ const END: &[u8] = b"\r\n";
 /// The configured rules as prepared lines.
 #[derive(Debug)]
 pub(crate) struct CrossOrigin {
-    /// `None` = every origin.
-    origins: Option<Vec<Pattern>>,
+    /// Whether every origin is allowed where [`Audience::Everybody`] is.
+    any: bool,
+    /// The listed origins.
+    origins: Vec<Pattern>,
     /// The lines of every answer to an allowed origin.
     lines: Vec<u8>,
     /// The additional lines of the answer to an allowed preflight.
     preflight: Vec<u8>,
     any_header: bool,
     debug: bool,
+}
+
+/// Whose pages may be allowed to read an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Those of every origin, if the configuration has `*`.
+    Everybody,
+    /// Those of listed origins.
+    Listed,
 }
 
 /// An allowed origin, which may have a wildcard for a part of its host.
@@ -45,6 +57,15 @@ impl Pattern {
                 end: None,
             },
         }
+    }
+
+    /// Whether the pattern matches hosts of anybody, as `https://*` and `https://*.com` do: what
+    /// follows the wildcard names no domain of two labels. The wildcard may stand for a port.
+    fn is_open(&self) -> bool {
+        let Some(end) = &self.end else { return false };
+        let host = end.split(|byte| *byte == b':').next().unwrap_or_default();
+        let is_port = self.start.ends_with(b":") && !self.start.ends_with(b"://");
+        !is_port && host.split(|byte| *byte == b'.').count() < 3
     }
 
     /// Whether `origin` matches. A wildcard matches labels of a host name and never its end.
@@ -83,9 +104,10 @@ impl CrossOrigin {
                 let age = format!("Access-Control-Max-Age: {}\r\n", rules.max_age_s);
                 preflight.extend_from_slice(age.as_bytes());
             }
-            let patterns = rules.allowed_origins.iter().map(|text| Pattern::new(text));
+            let listed = rules.allowed_origins.iter().filter(|origin| *origin != "*");
             Self {
-                origins: (!any).then(|| patterns.collect()),
+                any,
+                origins: listed.map(|text| Pattern::new(text)).collect(),
                 lines,
                 preflight,
                 any_header,
@@ -95,15 +117,18 @@ impl CrossOrigin {
     }
 
     /// Writes the lines of an answer to a request of `origin`.
-    pub(crate) fn write(&self, origin: Option<&[u8]>, output: &mut Vec<u8>) {
-        if self.origins.is_none() {
+    pub(crate) fn write(&self, audience: Audience, origin: Option<&[u8]>, output: &mut Vec<u8>) {
+        if self.any && audience == Audience::Everybody {
             // Does not depend on the origin, so a cache may serve it to every origin.
             output.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
             output.extend_from_slice(&self.lines);
             return;
         }
+        if self.origins.is_empty() {
+            return;
+        }
         output.extend_from_slice(b"Vary: Origin\r\n");
-        if let Some(origin) = origin.filter(|origin| self.admits(origin)) {
+        if let Some(origin) = origin.filter(|origin| self.admits(audience, origin)) {
             output.extend_from_slice(ADMITTED);
             output.extend_from_slice(origin);
             output.extend_from_slice(END);
@@ -115,11 +140,12 @@ impl CrossOrigin {
     /// headers that it asks for.
     pub(crate) fn write_preflight(
         &self,
+        audience: Audience,
         origin: &[u8],
         headers: Option<&[u8]>,
         output: &mut Vec<u8>,
     ) {
-        let admitted = self.admits(origin);
+        let admitted = self.admits(audience, origin);
         if self.debug {
             let origin = String::from_utf8_lossy(origin);
             tracing::info!(%origin, admitted, "a preflight of another origin");
@@ -138,18 +164,24 @@ impl CrossOrigin {
     }
 
     /// In debug mode, logs whether the page of `origin` may read the answer.
-    pub(crate) fn log(&self, origin: Option<&[u8]>) {
+    pub(crate) fn log(&self, audience: Audience, origin: Option<&[u8]>) {
         if let Some(origin) = origin.filter(|_| self.debug) {
-            let admitted = self.admits(origin);
+            let admitted = self.admits(audience, origin);
             let origin = String::from_utf8_lossy(origin);
             tracing::info!(%origin, admitted, "a request of another origin");
         }
     }
 
-    fn admits(&self, origin: &[u8]) -> bool {
-        self.origins
-            .as_ref()
-            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(origin)))
+    /// Whether the configuration lists `origin`, so that its pages may use the routes of
+    /// administrators.
+    pub(crate) fn lists(&self, origin: &[u8]) -> bool {
+        self.admits(Audience::Listed, origin)
+    }
+
+    fn admits(&self, audience: Audience, origin: &[u8]) -> bool {
+        let everybody = audience == Audience::Everybody;
+        let fits = |pattern: &Pattern| (everybody || !pattern.is_open()) && pattern.fits(origin);
+        everybody && self.any || self.origins.iter().any(fits)
     }
 }
 
@@ -188,14 +220,15 @@ mod tests {
     fn simple(rules: &Cors, origin: Option<&str>) -> String {
         let mut output = Vec::new();
         let cors = CrossOrigin::new(rules).expect("enabled");
-        cors.write(origin.map(str::as_bytes), &mut output);
+        cors.write(Audience::Everybody, origin.map(str::as_bytes), &mut output);
         String::from_utf8(output).expect("text")
     }
 
     fn preflight(rules: &Cors, origin: &str, headers: Option<&str>) -> String {
         let mut output = Vec::new();
         let cors = CrossOrigin::new(rules).expect("enabled");
-        cors.write_preflight(origin.as_bytes(), headers.map(str::as_bytes), &mut output);
+        let headers = headers.map(str::as_bytes);
+        cors.write_preflight(Audience::Everybody, origin.as_bytes(), headers, &mut output);
         String::from_utf8(output).expect("text")
     }
 
@@ -284,6 +317,39 @@ mod tests {
                     "Access-Control-Allow-Methods: GET, POST\r\nVary: Access-Control-Request-Headers\r\n{told}"
                 )
             );
+        }
+    }
+
+    #[test]
+    fn only_listed_origins_reach_administrators() {
+        for (origins, origin, wanted) in [
+            (&["*"][..], "https://a.example", false),
+            (&["*"], "null", false),
+            (&["https://*"], "https://a.example", false),
+            (&["https://*:8443"], "https://a.example:8443", false),
+            (&["https://*.com"], "https://a.com", false),
+            (&["https://*com"], "https://evil.com", false),
+            (&["https://a*"], "https://a.evil.example", false),
+            (&["*", "https://a.example"], "https://a.example", true),
+            (&["*", "https://a.example"], "https://b.example", false),
+            (&["https://*.a.example"], "https://x.a.example", true),
+            (&["http://localhost:*"], "http://localhost:3000", true),
+        ] {
+            let cors = CrossOrigin::new(&rules(origins)).expect("enabled");
+            assert_eq!(
+                cors.lists(origin.as_bytes()),
+                wanted,
+                "{origins:?} {origin}"
+            );
+            let mut output = Vec::new();
+            cors.write(Audience::Listed, Some(origin.as_bytes()), &mut output);
+            let text = String::from_utf8(output).expect("text");
+            assert_eq!(
+                text.contains(&format!("Origin: {origin}\r\n")),
+                wanted,
+                "{text}"
+            );
+            assert!(!text.contains("Origin: *"), "{text}");
         }
     }
 }

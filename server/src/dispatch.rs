@@ -7,12 +7,13 @@
 use std::time::Instant;
 
 use talos_api::error::ApiError;
-use talos_api::route::{HotRoute, Resolution, Surface, resolve};
+use talos_api::route::{ControlRoute, HotRoute, Resolution, Surface, resolve};
 use talos_api::verify::parse_request;
 use talos_api::{bearer, health};
 use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
+use crate::admission;
 use crate::batch::{self, Batch};
 use crate::client_address::client_address;
 use crate::core::Core;
@@ -23,7 +24,7 @@ use crate::metrics::Route;
 use crate::parser::{Head, MinPosition, Parsed, Persistence, VERIFY_PATH, header_slots, parse};
 use crate::position::{self, Unmet};
 use crate::request_context::RequestContext;
-use crate::response::Exchange;
+use crate::response::{self, Exchange};
 use crate::step::{Done, Input, MissingBody, Next, PendingVerification, Started, elapsed_us};
 use crate::verify::{self, Question};
 use crate::wait::Dropped;
@@ -53,7 +54,9 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     };
     let request = match locate(&head, core.shared.surface, input) {
         Located::Whole(request) => request,
-        Located::Missing(missing) => return body_missing(core, &head, missing, output),
+        Located::Missing(missing) => {
+            return body_missing(core, &head, missing, output);
+        }
         Located::TooLarge => {
             let (route, error) = match missing_route(core, &head) {
                 Some(error) => (Route::Unknown, error),
@@ -120,11 +123,13 @@ fn answer(
             let exchange = Exchange::new(core, head, Route::Preflight);
             let headers = head.only("access-control-request-headers");
             let mut answer = exchange.answer(output, 204, ReadPosition::NOTHING);
-            answer.raw_with(|output| cors.write_preflight(origin, headers, output));
+            answer.raw_with(|output| {
+                cors.write_preflight(exchange.audience, origin, headers, output);
+            });
             answer.finish(b"");
             return answered(&exchange, request);
         }
-        cors.log(head.origin);
+        cors.log(response::audience(core, head), head.origin);
     }
     let surface = core.shared.surface;
     let is_first = head.path == VERIFY_PATH && head.method == "POST" && surface != Surface::Public;
@@ -144,6 +149,11 @@ fn answer(
     };
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
+    if let Resolution::Control(route) = &resolution
+        && let Err(error) = admission::check(core, head, route, input.remote_ip)
+    {
+        return not_admitted(&exchange, route, request, &error, output);
+    }
     if head.min_position != MinPosition::None
         && let Some(next) = unmet_position(&exchange, head, request, input, started, output)
     {
@@ -215,6 +225,26 @@ fn unmet_position(
     }
     log_hot(head, exchange, output.get(before..), started);
     Some(answered(exchange, request))
+}
+
+/// Refuses a request that may come from a page of another site.
+#[cold]
+fn not_admitted(
+    exchange: &Exchange<'_>,
+    route: &ControlRoute<'_>,
+    request: Whole<'_>,
+    error: &ApiError,
+    output: &mut Vec<u8>,
+) -> Next {
+    exchange.refuse(output, error);
+    tracing::info!(
+        method = route.method,
+        route = route.template,
+        status = error.status(),
+        request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
+        "request"
+    );
+    answered(exchange, request)
 }
 
 fn answered(exchange: &Exchange<'_>, request: Whole<'_>) -> Next {
@@ -295,9 +325,14 @@ pub(crate) fn finish_batch(
 }
 
 fn context(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> RequestContext {
-    let source = core.shared.client_ip_source;
+    let shared = &core.shared;
     RequestContext {
-        client_ip: client_address(source, input.remote_ip, head.fields),
+        client_ip: client_address(
+            shared.client_ip_source,
+            &shared.trusted_proxies,
+            input.remote_ip,
+            head.fields,
+        ),
         cache: head.cache,
         now: input.now,
     }

@@ -62,6 +62,7 @@ pub(crate) fn submit(
         template: route.template,
         request_id: exchange.request_id.bytes().to_vec(),
         origin: exchange.origin.map(<[u8]>::to_vec),
+        audience: exchange.audience,
         body: exchange.body,
         framing: head.version.into(),
         persistence: exchange.persistence,
@@ -116,6 +117,7 @@ pub(crate) fn answer(
         body: pending.body,
         request_id: RequestId::Echoed(&pending.request_id),
         origin: pending.origin.as_deref(),
+        audience: pending.audience,
     };
     let names = |(name, _): &(&str, String)| name.eq_ignore_ascii_case(POSITION_HEADER);
     // An answer that another node gave names the position of that node.

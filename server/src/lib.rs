@@ -8,6 +8,8 @@
 
 #![deny(unsafe_code)]
 
+mod admin_hosts;
+mod admission;
 mod batch;
 mod chunked;
 mod client_address;
@@ -42,6 +44,7 @@ mod verify;
 mod wait;
 mod worker;
 
+pub use admin_hosts::{AdminHosts, Reach};
 pub use driver::Driver;
 pub use error::ServerError;
 pub use options::{ClientIpSource, Deadlines, DriverChoice, ServerOptions};

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use talos_api::route::Surface;
-use talos_config::Cors;
 pub use talos_config::{ClientIpSource, DriverChoice};
+use talos_config::{Cors, TrustedProxies};
 
+use crate::admin_hosts::{AdminHosts, reach_of};
 use crate::limits;
 
 /// The options of a server.
@@ -34,8 +35,12 @@ pub struct ServerOptions {
     /// Whether requests to the health routes are logged. Like all hot requests they are logged at
     /// debug level.
     pub log_health_requests: bool,
+    /// The host names under which the routes of administrators are served.
+    pub admin_hosts: AdminHosts,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
+    /// The proxies whose headers name the client's address. Empty = any peer is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Which routes the server has.
     pub surface: Surface,
 }
@@ -55,7 +60,9 @@ impl ServerOptions {
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
+            admin_hosts: AdminHosts::new(reach_of(address.ip()), &[]),
             client_ip_source: ClientIpSource::RemoteAddress,
+            trusted_proxies: TrustedProxies::default(),
             surface: Surface::All,
         }
     }

@@ -4,8 +4,10 @@
 //! field value can end its line.
 
 use talos_api::error::ApiError;
+use talos_api::route::may_allow_every_origin;
 
 use crate::core::Core;
+use crate::cors::Audience;
 use crate::framing::Framing;
 use crate::head_cache::ReadPosition;
 use crate::metrics::Route;
@@ -30,6 +32,8 @@ pub(crate) struct Exchange<'a> {
     pub request_id: RequestId<'a>,
     /// The `Origin` field: a browser sends the origin of the page.
     pub origin: Option<&'a [u8]>,
+    /// Whose pages may be allowed to read the answer.
+    pub audience: Audience,
 }
 
 /// Whether an answer's body is sent.
@@ -73,6 +77,7 @@ impl<'a> Exchange<'a> {
             body: BodyPart::of(head.method),
             request_id,
             origin: head.origin,
+            audience: audience(core, head),
         }
     }
 
@@ -85,6 +90,7 @@ impl<'a> Exchange<'a> {
             body: BodyPart::Sent,
             request_id: RequestId::Made(core.request_ids.make()),
             origin: None,
+            audience: Audience::Listed,
         }
     }
 
@@ -109,7 +115,7 @@ impl<'a> Exchange<'a> {
             Persistence::Close => b"\r\nConnection: close\r\n",
         });
         if let Some(cors) = &self.core.shared.cors {
-            cors.write(self.origin, output);
+            cors.write(self.audience, self.origin, output);
         }
         Answer {
             output,
@@ -128,6 +134,16 @@ impl<'a> Exchange<'a> {
             answer.field(name, &value);
         }
         answer.finish(&error.to_body());
+    }
+}
+
+/// Whose pages may be allowed to read the answer to `head`. Without rules for other origins nothing
+/// depends on it.
+pub(crate) fn audience(core: &Core, head: &Head<'_, '_>) -> Audience {
+    if core.shared.cors.is_some() && may_allow_every_origin(head.path) {
+        Audience::Everybody
+    } else {
+        Audience::Listed
     }
 }
 
@@ -277,8 +293,8 @@ mod tests {
     #[test]
     fn every_status_of_the_contract_has_its_phrase() {
         for status in [
-            200, 201, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 414, 417, 429, 431, 500,
-            503, 504, 505,
+            200, 201, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 429, 431,
+            500, 503, 504, 505,
         ] {
             assert!(
                 status_text(status).starts_with(&format!("{status} ")),

@@ -71,7 +71,9 @@ impl Server {
             connections_per_worker,
             memory_bytes,
             log_health_requests,
+            admin_hosts,
             client_ip_source,
+            trusted_proxies,
             surface,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
@@ -98,7 +100,9 @@ impl Server {
             connections_per_worker,
             memory_bytes,
             log_health_requests,
+            admin_hosts,
             client_ip_source,
+            trusted_proxies,
             surface,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),

@@ -10,6 +10,7 @@ use talos_model::clock::UnixMillis;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
+use crate::cors::Audience;
 use crate::framing::Framing;
 use crate::metrics::Route;
 use crate::parser::{BodyLength, Persistence};
@@ -116,6 +117,8 @@ pub(crate) struct PendingControl {
     pub request_id: Vec<u8>,
     /// The `Origin` field.
     pub origin: Option<Vec<u8>>,
+    /// Whose pages may be allowed to read the answer.
+    pub audience: Audience,
     /// Whether the body is sent.
     pub body: BodyPart,
     /// How a streamed body is framed.

@@ -61,6 +61,31 @@ fn a_request_passes_untouched() {
     assert_eq!(received.values("x-request-id")[0].len(), 32);
 }
 
+/// A client that claims another address gains nothing from a proxy that replaces such claims.
+#[test]
+fn claimed_addresses_are_replaced_on_demand() {
+    let upstream = Scripted::start(|_| scripted::json(200, "{}"));
+    let (proxy, _directory) = upstream.proxy(&["--replace-x-forwarded-for"]);
+    let claims = [
+        ("X-Forwarded-For", "192.0.2.1, 192.0.2.2"),
+        ("x-forwarded-for", "192.0.2.3"),
+        ("X-Real-Ip", "192.0.2.1"),
+        ("Cf-Connecting-Ip", "192.0.2.1"),
+        ("True-Client-Ip", "192.0.2.1"),
+        ("Connection", "x-forwarded-for"),
+    ];
+    for path in ["/version", "/verify"] {
+        let mut connection = proxy.connect();
+        assert_eq!(connection.call("GET", path, &claims, b"").status, 200);
+    }
+    for received in upstream.received() {
+        assert_eq!(received.values("x-forwarded-for"), ["127.0.0.1"]);
+        for name in ["x-real-ip", "cf-connecting-ip", "true-client-ip"] {
+            assert!(received.values(name).is_empty(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn an_answer_passes_untouched() {
     let lines = "X-Odd: 1\r\nX-Odd: 2\r\nX-Request-Id: theirs\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\

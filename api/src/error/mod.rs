@@ -193,6 +193,15 @@ impl ApiError {
         Self::new(Reason::UriTooLong, "the request target is too long")
     }
 
+    /// 415: a request to a route for administrators does not declare its body as JSON.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        Self::new(
+            Reason::UnsupportedMediaType,
+            "this route takes JSON; send the header Content-Type: application/json",
+        )
+    }
+
     /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[must_use]
     pub fn expectation_failed() -> Self {

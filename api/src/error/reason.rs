@@ -43,6 +43,8 @@ pub enum Reason {
     PayloadTooLarge,
     /// The request target is over the limit. Send less.
     UriTooLong,
+    /// The body has another type than JSON. Send `Content-Type: application/json`.
+    UnsupportedMediaType,
     /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
     /// The request head is over the limit. Send less.
@@ -85,6 +87,7 @@ impl Reason {
             Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
+            Self::UnsupportedMediaType => (415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"),
             Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
             Self::HeaderFieldsTooLarge => {
                 (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")

@@ -144,6 +144,12 @@ fn statuses_and_reasons_of_http() {
         ),
         (ApiError::uri_too_long(), 414, invalid, "URI_TOO_LONG"),
         (
+            ApiError::unsupported_media_type(),
+            415,
+            invalid,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
+        (
             ApiError::expectation_failed(),
             417,
             invalid,

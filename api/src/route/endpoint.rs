@@ -137,4 +137,38 @@ impl Endpoint {
             | Self::OpenApi => false,
         }
     }
+
+    /// Whether the endpoint changes or shows what belongs to administrators. A page that an
+    /// administrator visits must not reach it.
+    #[must_use]
+    pub fn is_administrative(self) -> bool {
+        match self {
+            Self::SelfRevoke | Self::Jwks | Self::Version | Self::OpenApi => false,
+            Self::IssueKey
+            | Self::IssueKeyShort
+            | Self::ListIssuedKeys
+            | Self::GetIssuedKey
+            | Self::UpdateIssuedKey
+            | Self::RotateIssuedKey
+            | Self::RevokeIssuedKey
+            | Self::ImportKey
+            | Self::ImportKeys
+            | Self::ListImportedKeys
+            | Self::GetImportedKey
+            | Self::UpdateImportedKey
+            | Self::DeleteImportedKey
+            | Self::RevokeImportedKey
+            | Self::RevokeKey
+            | Self::RevokeKeysWhere
+            | Self::DeriveToken
+            | Self::DeriveTokenById
+            | Self::Replication
+            | Self::ReplicationState
+            | Self::Promote
+            | Self::Diverged
+            | Self::Rejoin
+            | Self::FollowChanges
+            | Self::CreateBackup => true,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Which routes a server has. Administrators and the public can have separate servers.
 
 use super::endpoint::HotRoute;
-use super::table::{JWKS, SELF_REVOKE};
+use super::table::{ADMIN_JWKS, JWKS, SELF_REVOKE};
 
 /// A set of routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,19 @@ impl Surface {
             Self::Public => path == SELF_REVOKE || SHARED.contains(&path),
         }
     }
+}
+
+/// Whether pages of any origin may read answers of `path`, if the configuration allows every
+/// origin. They may not on the routes of administrators and on the short routes, whatever the
+/// method: those need an origin that the configuration lists.
+#[must_use]
+pub fn may_allow_every_origin(path: &str) -> bool {
+    const OPEN: [&str; 3] = [
+        HotRoute::Verify.template(),
+        HotRoute::BatchVerify.template(),
+        ADMIN_JWKS,
+    ];
+    OPEN.contains(&path) || !(path.starts_with(ADMIN) || is_short(path))
 }
 
 fn is_short(path: &str) -> bool {

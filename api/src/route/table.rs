@@ -14,6 +14,9 @@ pub(super) const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
 /// The public signing keys.
 pub(super) const JWKS: &str = "/v2alpha1/derivedKeys/jwks.json";
 
+/// The public signing keys, on the surface of administrators.
+pub(super) const ADMIN_JWKS: &str = "/v2alpha1/admin/derivedKeys/jwks.json";
+
 /// All methods of one path.
 pub(super) struct Route {
     pub template: &'static str,
@@ -130,7 +133,7 @@ pub(super) static ROUTES: &[Route] = &[
         ],
     ),
     get(
-        "/v2alpha1/admin/derivedKeys/jwks.json",
+        ADMIN_JWKS,
         &[
             ("GET", Target::Control(Endpoint::Jwks)),
             ("HEAD", Target::Control(Endpoint::Jwks)),

@@ -114,7 +114,8 @@ Verify it, with the "secret" of the answer:
 
 Revoke it, with the "key_id" of the answer:
   export KEY_ID=...
-  curl -s -X POST {url}/v2alpha1/admin/apiKeys/$KEY_ID:revoke -d '{{"reason": "REVOCATION_REASON_SUPERSEDED"}}'
+  curl -s -X POST {url}/v2alpha1/admin/apiKeys/$KEY_ID:revoke -H 'Content-Type: application/json' \
+    -d '{{"reason": "REVOCATION_REASON_SUPERSEDED"}}'
 "#
     )
 }

@@ -36,7 +36,7 @@ use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::{Deadlines, Server, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, Reach, Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -189,7 +189,7 @@ fn serve(
         source,
     })?;
     let server = Server::bind(
-        server_options(settings, start.surface),
+        server_options(start),
         Arc::clone(engine),
         fleet,
         admin.control_plane(),
@@ -349,8 +349,19 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
     }
 }
 
-fn server_options(settings: &Settings, surface: Surface) -> ServerOptions {
+fn server_options(start: &Start<'_>) -> ServerOptions {
+    let (settings, surface) = (start.settings, start.surface);
     let mut options = ServerOptions::new(settings.serve.http.listener.address());
+    let host = settings.serve.http.listener.host.to_canonical();
+    let reach = if start.development.is_some() || host.is_loopback() {
+        Reach::Loopback
+    } else {
+        Reach::Network
+    };
+    options.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
+        .with_issuer(&settings.credentials.issuer);
+    let proxies = &settings.serve.http.trusted_proxies;
+    options.trusted_proxies.clone_from(proxies);
     options.workers = settings.serve.workers;
     options.driver = settings.serve.driver;
     options.surface = surface;

@@ -22,7 +22,7 @@ fn a_body_over_the_limit_is_refused_and_the_client_sees_it() {
         // In chunks nobody knows beforehand.
         let mut client = fixture.connect();
         client.send(
-            format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+            format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
                 .as_bytes(),
         );
         for _ in 0..32 {
@@ -44,8 +44,9 @@ fn a_body_at_the_limit_arrives_whole() {
         let mut client = fixture.connect();
         client.send(post("", &body).as_bytes());
         assert!(client.answer().text().ends_with(&format!("\n{body}")));
-        let mut chunked =
-            format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut chunked = format!(
+            "POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
         for piece in body.as_bytes().chunks(9999) {
             write!(
                 chunked,
@@ -77,7 +78,7 @@ fn bad_chunks_are_refused() {
         ] {
             let mut client = fixture.connect();
             client.send(
-                format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\nX-Request-Id: i\r\nTransfer-Encoding: chunked\r\n\r\n{body}{ALIVE}")
+                format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nX-Request-Id: i\r\nTransfer-Encoding: chunked\r\n\r\n{body}{ALIVE}")
                     .as_bytes(),
             );
             let answer = client.answer();
@@ -96,7 +97,9 @@ fn a_client_is_told_to_go_on_only_if_that_has_a_prospect() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
         let expecting = |path: &str, framing: &str| {
-            format!("POST {path} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n")
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+            )
         };
         for (framing, body) in [
             ("Content-Length: 3", "abc"),

@@ -10,7 +10,7 @@ fn the_control_plane_gets_the_request_as_it_came() {
         let fixture = Fixture::new(driver);
         let answer = fixture.ask(
             "POST /v2alpha1/admin/issuedApiKeys?a=%2F HTTP/1.1\r\nHOST: Example.org:80\r\nB: 1\r\na: 2 \r\nB: 3\r\n\
-             X-Request-Id: r\r\nX-Test: later\r\nContent-Length: 4\r\n\r\nb\0dy",
+             X-Request-Id: r\r\nContent-Type: application/json\r\nX-Test: later\r\nContent-Length: 4\r\n\r\nb\0dy",
         );
         assert_eq!(answer.status, 201);
         assert_eq!(answer.header("Content-Type"), Some("text/plain"));

@@ -76,7 +76,7 @@ fn a_slow_body_is_408() {
             let mut client = fixture.connect();
             client.send(
                 format!(
-                    "POST {ECHO} HTTP/1.1\r\nHost: h\r\nX-Request-Id: i\r\n{framing}\r\n\r\n5\r\nab"
+                    "POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nX-Request-Id: i\r\n{framing}\r\n\r\n5\r\nab"
                 )
                 .as_bytes(),
             );

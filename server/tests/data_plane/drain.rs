@@ -57,7 +57,7 @@ fn at_the_deadline_everything_is_cut() {
         fixture.control.await_held(1);
         let mut body = fixture.connect();
         body.send(
-            b"POST /v2alpha1/admin/issuedApiKeys HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx",
+            b"POST /v2alpha1/admin/issuedApiKeys HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nx",
         );
         eventually("both are seen", || {
             fixture.total(|core| core.connections_open.get()) == 2

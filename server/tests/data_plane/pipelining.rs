@@ -60,7 +60,7 @@ fn many_pipelined_requests_are_answered_in_bounded_batches() {
 fn two_requests_split_at_every_byte_are_answered_alike() {
     both_drivers(|driver| {
         let fixture = Fixture::new(driver);
-        let chunked = "POST /v2alpha1/admin/issuedApiKeys?q HTTP/1.1\r\nHost: h\r\nX-Request-Id: 7\r\nTransfer-Encoding: chunked\r\n\r\n\
+        let chunked = "POST /v2alpha1/admin/issuedApiKeys?q HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nX-Request-Id: 7\r\nTransfer-Encoding: chunked\r\n\r\n\
              3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: t\r\n\r\n";
         let bytes = format!(
             "{}{chunked}{ALIVE}",

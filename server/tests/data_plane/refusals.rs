@@ -44,7 +44,7 @@ fn a_refused_head_is_answered_and_the_connection_ends() {
             let mut client = fixture.connect();
             // A good request before it is answered, one behind it is not.
             client.send(
-                format!("{ALIVE}POST {ECHO} HTTP/1.1\r\nHost: h\r\n{fields}\r\n{ALIVE}").as_bytes(),
+                format!("{ALIVE}POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n{fields}\r\n{ALIVE}").as_bytes(),
             );
             assert_eq!(client.answer().status, 200);
             let answer = client.answer();

@@ -16,7 +16,7 @@ use talos_api::control::{
 };
 use talos_api::fleet::Fleet;
 use talos_engine::{Engine, Options};
-use talos_server::{Deadlines, DriverChoice, Server, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, DriverChoice, Reach, Server, ServerOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
@@ -166,7 +166,12 @@ fn echo(request: &ControlRequest) -> ControlResponse {
         "{} {}?{} {} {}\n",
         request.method, request.path, request.query, request.host, request.request_id
     );
-    for (name, value) in &request.headers {
+    // Nearly every request has the same type; it is not what these tests are about.
+    for (name, value) in request
+        .headers
+        .iter()
+        .filter(|(name, _)| name != "content-type")
+    {
         writeln!(body, "{name}={value}").unwrap();
     }
     let mut body = body.into_bytes();
@@ -241,6 +246,8 @@ impl Fixture {
         let mut options = ServerOptions {
             workers: 1,
             driver,
+            // The requests of most tests have any host.
+            admin_hosts: AdminHosts::new(Reach::Loopback, &["*".to_owned()]),
             ..ServerOptions::new("127.0.0.1:0".parse().unwrap())
         };
         change(&mut options);
@@ -296,7 +303,7 @@ impl Drop for Fixture {
 /// A request to the control plane.
 pub(crate) fn post(fields: &str, body: &str) -> String {
     format!(
-        "POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n{fields}\r\n{body}",
+        "POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{fields}\r\n{body}",
         body.len()
     )
 }
