@@ -116,6 +116,7 @@ pub fn query(credential: &str, cache: CacheMode) -> Query<'_> {
 
 /// Verifies a credential, waiting for the disk if need be, and returns what `read` makes of the
 /// answer.
+#[inline]
 pub fn verify<T>(engine: &Engine, query: &Query<'_>, read: impl Fn(Answer<'_>) -> T) -> T {
     match engine.verify(query, &read) {
         VerifyStep::Answered(answer) => answer,
