@@ -103,6 +103,7 @@ pub fn revocation(key_id: KeyId, reason: RevocationReason) -> Command {
 }
 
 /// The query that verifies a credential now, from an unknown address and for no audience.
+#[inline]
 pub fn query(credential: &str, cache: CacheMode) -> Query<'_> {
     Query {
         tenant: TenantId::SINGLE,
