@@ -26,6 +26,7 @@ pub fn imported_key_id(tenant: TenantId, raw_key: &[u8]) -> KeyId {
 ///
 /// The block of the single tenant is hashed once and reused, so an issued key takes two blocks
 /// instead of three.
+#[inline]
 #[must_use]
 pub fn proof_digest(tenant: TenantId, credential: &[u8]) -> [u8; 32] {
     static SINGLE: LazyLock<Sha256> = LazyLock::new(|| after_tenant(TenantId::SINGLE));

@@ -37,24 +37,28 @@ impl Keyring {
     }
 
     /// The issuer in every valid answer and in new tokens.
+    #[inline]
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
     }
 
     /// The greatest age of an issued key in seconds.
+    #[inline]
     #[must_use]
     pub fn max_ttl_s(&self) -> u64 {
         self.settings.max_ttl_s
     }
 
     /// The tolerated difference between clocks, in seconds.
+    #[inline]
     #[must_use]
     pub fn clock_skew_s(&self) -> u64 {
         self.settings.clock_skew_s
     }
 
     /// The settings of derived tokens.
+    #[inline]
     #[must_use]
     pub fn tokens(&self) -> &TokenSettings {
         &self.settings.tokens

@@ -80,6 +80,7 @@ impl Cidr {
 
 /// Whether a restriction to `blocks` admits `address`: `blocks` is empty, or one of them contains
 /// the address. No block contains an unknown address (`None`).
+#[inline]
 #[must_use]
 pub fn allow(blocks: &[Cidr], address: Option<IpAddr>) -> bool {
     blocks.is_empty()

@@ -10,12 +10,14 @@ pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
     /// Whole seconds since 1970, rounded down.
+    #[inline]
     #[must_use]
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
     /// The instant `nanos` later, rounded up to a millisecond. Saturates.
+    #[inline]
     #[must_use]
     pub fn plus_nanos(self, nanos: u64) -> Self {
         let millis = i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX);
@@ -37,6 +39,7 @@ static LATEST: AtomicI64 = AtomicI64::new(0);
 
 /// The wall-clock time, except that it never goes back while the process runs. An expired key
 /// therefore stays expired if an operator or a time daemon sets the clock back.
+#[inline]
 #[must_use]
 pub fn now() -> UnixMillis {
     let wall = SystemTime::now()
@@ -51,6 +54,7 @@ pub fn now() -> UnixMillis {
 }
 
 /// Nanoseconds since the first call in this process. Changes of the wall clock do not affect it.
+#[inline]
 #[must_use]
 pub fn monotonic_ns() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -21,6 +21,7 @@ pub struct RecordKey {
 
 impl RecordKey {
     /// The storage key of `key_id` in `tenant`.
+    #[inline]
     #[must_use]
     pub fn new(tenant: TenantId, key_id: KeyId) -> Self {
         let (kind, id): (u8, &[u8]) = match &key_id {
@@ -43,6 +44,7 @@ impl RecordKey {
     }
 
     /// Which system issued the key.
+    #[inline]
     #[must_use]
     pub fn kind(&self) -> KeyKind {
         match self.bytes.get(TENANT_BYTES) {
@@ -52,6 +54,7 @@ impl RecordKey {
     }
 
     /// The tenant that owns the key.
+    #[inline]
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         let tenant = self.bytes.first_chunk::<TENANT_BYTES>();
@@ -59,12 +62,14 @@ impl RecordKey {
     }
 
     /// The bytes on disk.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// The id: the bytes of a UUID or a digest.
+    #[inline]
     #[must_use]
     pub fn id_bytes(&self) -> &[u8] {
         self.as_bytes().get(TENANT_BYTES + 1..).unwrap_or_default()

@@ -26,6 +26,7 @@ pub struct Query<'a> {
 
 impl Query<'_> {
     /// Whether the length of the credential is allowed.
+    #[inline]
     #[must_use]
     pub fn has_length_of_credential(&self) -> bool {
         (1..=CREDENTIAL_BYTES).contains(&self.credential.len())
@@ -68,6 +69,7 @@ pub struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// An answer that takes the changes up to `sequence` into account.
+    #[inline]
     pub fn new(
         verdict: Verdict<'a>,
         cache: CacheStatus,

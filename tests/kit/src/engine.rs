@@ -103,6 +103,7 @@ pub fn revocation(key_id: KeyId, reason: RevocationReason) -> Command {
 }
 
 /// The query that verifies a credential now, from an unknown address and for no audience.
+#[inline]
 pub fn query(credential: &str, cache: CacheMode) -> Query<'_> {
     Query {
         tenant: TenantId::SINGLE,
@@ -116,6 +117,7 @@ pub fn query(credential: &str, cache: CacheMode) -> Query<'_> {
 
 /// Verifies a credential, waiting for the disk if need be, and returns what `read` makes of the
 /// answer.
+#[inline]
 pub fn verify<T>(engine: &Engine, query: &Query<'_>, read: impl Fn(Answer<'_>) -> T) -> T {
     match engine.verify(query, &read) {
         VerifyStep::Answered(answer) => answer,

@@ -102,6 +102,7 @@ impl BulkRevocations {
     }
 
     /// The newest bulk revocation, in force or not, since the engine was opened or copied.
+    #[inline]
     #[must_use]
     pub fn newest(&self) -> Sequence {
         self.newest
