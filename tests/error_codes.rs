@@ -280,7 +280,7 @@ const TABLE: &[Row] = &[
         503,
         "UNAVAILABLE",
         By(None, |server| {
-            let head = b"GET /v2alpha1/admin/issuedApiKeys HTTP/1.1\r\nHost: h\r\nTalos-Min-Position: 1.1000000\r\n\r\n";
+            let head = b"GET /v2alpha1/admin/issuedApiKeys HTTP/1.1\r\nHost: localhost\r\nTalos-Min-Position: 1.1000000\r\n\r\n";
             raw(server, head)
         }),
     ),
