@@ -230,5 +230,7 @@ fn the_results_of_a_batch_have_a_bound() {
 }
 
 fn post_head(framing: &str) -> String {
-    format!("POST {ECHO} HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n")
+    format!(
+        "POST {ECHO} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+    )
 }
