@@ -7,10 +7,10 @@ use talos_api::page_token::PageTokenKeys;
 use talos_engine::Engine;
 use tokio::sync::Semaphore;
 
-use crate::basis::Deletions;
 use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
+use crate::reported_change::Deletions;
 
 /// The parts of the server and the prepared answers that actions need. All requests share one.
 pub(crate) struct Context {

@@ -7,9 +7,9 @@ use talos_api::error::ApiError;
 use talos_api::route::Endpoint;
 use talos_model::KeyKind;
 
-use crate::basis::Basis;
 use crate::client::Client;
 use crate::context::Context;
+use crate::reported_change::ReportedChange;
 use crate::{
     backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
     revoke_where, rotate, self_revoke, update,
@@ -31,10 +31,10 @@ async fn answer(
     request: &ControlRequest,
     client: Client,
 ) -> Result<ControlResponse, ApiError> {
-    let basis = Basis::new();
-    let answer = act(context, request, &basis);
+    let reported = ReportedChange::new();
+    let answer = act(context, request, &reported);
     if request.endpoint.changes_keys() {
-        return fleet::change(context, request, client, &basis, answer).await;
+        return fleet::change(context, request, client, &reported, answer).await;
     }
     answer.await
 }
@@ -42,18 +42,18 @@ async fn answer(
 async fn act(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let key_id = request.key_id;
     match request.endpoint {
-        Endpoint::IssueKey => issue::issue(context, request, basis).await,
-        Endpoint::IssueKeyShort => issue::issue_short(context, request, basis).await,
+        Endpoint::IssueKey => issue::issue(context, request, reported).await,
+        Endpoint::IssueKeyShort => issue::issue_short(context, request, reported).await,
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?, request).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
         Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
-        Endpoint::ImportKey => import::import(context, request, basis).await,
+        Endpoint::ImportKey => import::import(context, request, reported).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
         Endpoint::ListImportedKeys => list::list(context, KeyKind::Imported, request).await,
         Endpoint::GetImportedKey => get::get(context, key_id.imported()?, request).await,
@@ -61,10 +61,10 @@ async fn act(
         Endpoint::DeleteImportedKey => delete::delete(context, key_id.imported()?, request).await,
         Endpoint::RevokeImportedKey => revoke::revoke(context, key_id.imported()?, request).await,
         Endpoint::RevokeKey => revoke::revoke(context, key_id.any()?, request).await,
-        Endpoint::RevokeKeysWhere => revoke_where::revoke_where(context, request, basis).await,
+        Endpoint::RevokeKeysWhere => revoke_where::revoke_where(context, request, reported).await,
         Endpoint::DeriveToken => derive::derive(context, request).await,
         Endpoint::DeriveTokenById => derive::derive_by_id(context, key_id.any()?, request).await,
-        Endpoint::SelfRevoke => self_revoke::self_revoke(context, request, basis).await,
+        Endpoint::SelfRevoke => self_revoke::self_revoke(context, request, reported).await,
         Endpoint::Replication => Ok(fleet::status(context)),
         Endpoint::ReplicationState => fleet::state(context).await,
         Endpoint::Promote => fleet::promote(context).await,

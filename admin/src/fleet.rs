@@ -9,10 +9,10 @@ use talos_api::route::Endpoint;
 use talos_model::{Position, RecordKey};
 use tokio::task::spawn_blocking;
 
-use crate::basis::Basis;
 use crate::client::Client;
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
 
 /// Shows the replication status of the node.
 pub(crate) fn status(context: &Context) -> ControlResponse {
@@ -59,7 +59,7 @@ pub(crate) async fn change(
     context: &Context,
     request: &ControlRequest,
     mut client: Client,
-    basis: &Basis,
+    reported: &ReportedChange,
     answer: impl Future<Output = Result<ControlResponse, ApiError>>,
 ) -> Result<ControlResponse, ApiError> {
     let required = if request.endpoint == Endpoint::SelfRevoke {
@@ -76,7 +76,7 @@ pub(crate) async fn change(
     }
     let answer = answer.await;
     let refused = answer.as_ref().err().map(ApiError::reason);
-    let Some(position) = rests_on(context, request, basis, refused).await else {
+    let Some(position) = rests_on(context, request, reported, refused).await else {
         return answer;
     };
     tokio::select! {
@@ -93,12 +93,12 @@ pub(crate) async fn change(
 async fn rests_on(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
     refused: Option<Reason>,
 ) -> Option<Position> {
     let head = context.engine.committed();
     let sequence = match refused {
-        None | Some(Reason::ApiKeyExists) => basis.named().unwrap_or(head.sequence),
+        None | Some(Reason::ApiKeyExists) => reported.named().unwrap_or(head.sequence),
         Some(Reason::ApiKeyNotFound) => {
             let key = RecordKey::new(request.tenant, request.key_id.any().ok()?);
             context.deletions.newest(head, &key)

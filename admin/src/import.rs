@@ -6,26 +6,28 @@ use talos_api::import;
 use talos_model::Record;
 use talos_model::clock::{self, UnixMillis};
 
-use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
 
 /// Imports a key. A repeated `request_id` shows the first key again.
 pub(crate) async fn import(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
-    let record = record(context, request, basis).await.inspect_err(|error| {
-        tracing::warn!(
-            event = "APIKeyImportFailed",
-            tenant = %request.tenant,
-            request_id = request.request_id,
-            %error,
-            "an API key was not imported"
-        );
-    })?;
+    let record = record(context, request, reported)
+        .await
+        .inspect_err(|error| {
+            tracing::warn!(
+                event = "APIKeyImportFailed",
+                tenant = %request.tenant,
+                request_id = request.request_id,
+                %error,
+                "an API key was not imported"
+            );
+        })?;
     note_imported(context, &record, asked, request);
     Ok(ControlResponse::json(
         201,
@@ -36,7 +38,7 @@ pub(crate) async fn import(
 async fn record(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<Record, ApiError> {
     let macaroons = context.engine.macaroon_prefixes();
     let command = import::parse_request(
@@ -48,11 +50,11 @@ async fn record(
     let key_id = command.key_id;
     let imported = engine_call::submit(&context.engine, command).await;
     match &imported {
-        Ok(record) => basis.is_record(record),
+        Ok(record) => reported.is_record(record),
         Err(error) if error.reason() == Reason::ApiKeyExists => {
             // The key exists because of an earlier import.
             if let Ok(known) = engine_call::get(&context.engine, request.tenant, key_id).await {
-                basis.is_record(&known);
+                reported.is_record(&known);
             }
         }
         Err(_) => {}

@@ -5,19 +5,19 @@ use talos_api::error::ApiError;
 use talos_api::{issue, short};
 use talos_model::{IssueKey, Issued, clock};
 
-use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
 
 /// Issues a key and shows its secret, which is not stored. A repeated `request_id` shows the first
 /// key again, without its secret.
 pub(crate) async fn issue(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
-    let Issued { record, secret } = submit(context, command, request, basis).await?;
+    let Issued { record, secret } = submit(context, command, request, reported).await?;
     let body = issue::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))
 }
@@ -26,10 +26,10 @@ pub(crate) async fn issue(
 pub(crate) async fn issue_short(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
-    let Issued { record, secret } = submit(context, command, request, basis).await?;
+    let Issued { record, secret } = submit(context, command, request, reported).await?;
     let body = short::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))
 }
@@ -39,11 +39,11 @@ async fn submit(
     context: &Context,
     command: IssueKey,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<Issued, ApiError> {
     let issued = engine_call::submit(&context.engine, command).await?;
     let Issued { record, secret } = &issued;
-    basis.is_record(record);
+    reported.is_record(record);
     // A repeated request has changed nothing, so it is not counted or logged.
     if secret.is_some() {
         context.metrics.key_created();

@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod backup;
-mod basis;
 mod batch_import;
 mod body_stream;
 mod bounds;
@@ -36,6 +35,7 @@ mod metrics_listener;
 mod metrics_places;
 mod panic_guard;
 mod queue;
+mod reported_change;
 mod revoke;
 mod revoke_where;
 mod rotate;

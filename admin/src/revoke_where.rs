@@ -7,16 +7,16 @@ use talos_api::error::ApiError;
 use talos_api::revoke_where::{self, Effect, RevokeWhereRequest};
 use talos_model::{BulkRevocation, Matcher, RevokeWhere, Sequence, TenantId};
 
-use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
 
 /// Revokes all keys that match a filter, or counts them. When this answers, no core accepts any of
 /// them. The keys are counted after the revocation, so that the count does not delay it.
 pub(crate) async fn revoke_where(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let RevokeWhereRequest {
         matcher,
@@ -27,7 +27,7 @@ pub(crate) async fn revoke_where(
     if effect == Effect::Count {
         let matched = count_matching(context, request.tenant, matcher).await?;
         // A count changes nothing, and it reports no change.
-        basis.is(Sequence(0));
+        reported.is(Sequence(0));
         return Ok(ControlResponse::json(
             200,
             revoke_where::render_count(matched),
@@ -40,7 +40,7 @@ pub(crate) async fn revoke_where(
         description,
     };
     let bulk_revocation = engine_call::submit(&context.engine, command).await?;
-    basis.is(bulk_revocation.position.sequence);
+    reported.is(bulk_revocation.position.sequence);
     let matched = count_ended(context, bulk_revocation.clone()).await;
     context
         .metrics

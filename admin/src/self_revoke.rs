@@ -5,9 +5,9 @@ use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
 use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, clock};
 
-use crate::basis::Basis;
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
 use crate::revoke::submit;
 
 /// Revokes the key whose credential the body contains. Does nothing when the key is already
@@ -15,7 +15,7 @@ use crate::revoke::submit;
 pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,
-    basis: &Basis,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let macaroons = context.engine.macaroon_prefixes();
     let asked = self_revoke::parse_request(&request.body, &macaroons)?;
@@ -25,7 +25,7 @@ pub(crate) async fn self_revoke(
         .await
         .map_err(unknown_if_not_found)?;
     if record.revocation.is_some() {
-        already_revoked(context, &record, basis).await;
+        already_revoked(context, &record, reported).await;
     } else {
         let command = RevokeKey {
             tenant: request.tenant,
@@ -36,7 +36,7 @@ pub(crate) async fn self_revoke(
         match submit(context, command, request).await {
             // Another request has revoked the key since the read.
             Err(error) if error.reason() == Reason::FailedPrecondition => {
-                already_revoked(context, &record, basis).await;
+                already_revoked(context, &record, reported).await;
             }
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
@@ -45,7 +45,7 @@ pub(crate) async fn self_revoke(
 }
 
 /// The key of `record` was revoked before this request. The answer rests on that revocation.
-async fn already_revoked(context: &Context, record: &Record, basis: &Basis) {
+async fn already_revoked(context: &Context, record: &Record, reported: &ReportedChange) {
     // A bulk revocation ends keys before their records say so. Then the answer rests on the newest
     // change, which is that of the bulk revocation or a later one.
     if context.engine.bulk_revocations_in_force() > 0 {
@@ -57,7 +57,7 @@ async fn already_revoked(context: &Context, record: &Record, basis: &Basis) {
     if let Ok(record) = read
         && context.engine.bulk_revocations_in_force() == 0
     {
-        basis.is_record(&record);
+        reported.is_record(&record);
     }
 }
 

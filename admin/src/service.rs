@@ -12,7 +12,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::basis::Deletions;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
@@ -20,6 +19,7 @@ use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
+use crate::reported_change::Deletions;
 use crate::{jwks, lane, limits};
 
 /// What the configuration says about the control plane.

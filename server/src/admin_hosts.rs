@@ -17,7 +17,7 @@ const PRIVATE: [&str; 4] = ["local", "internal", "svc", "home.arpa"];
 
 /// Which programs can reach the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum ListenScope {
     /// Programs on this machine.
     Loopback,
     /// Other machines, too.
@@ -27,18 +27,18 @@ pub enum Reach {
 /// The host names under which the routes of administrators are served.
 #[derive(Clone, Debug)]
 pub struct AdminHosts {
-    reach: Reach,
+    scope: ListenScope,
     /// Names in lower case, `*.` and a name, or `*`.
     names: Vec<String>,
 }
 
 impl AdminHosts {
-    /// The names that are safe for a listener of this reach, and those in `allowed`: names in lower
+    /// The names that are safe for a listener of this scope, and those in `allowed`: names in lower
     /// case without a port, `*.` and a name, or `*`.
     #[must_use]
-    pub fn new(reach: Reach, allowed: &[String]) -> Self {
+    pub fn new(scope: ListenScope, allowed: &[String]) -> Self {
         Self {
-            reach,
+            scope,
             names: allowed.to_vec(),
         }
     }
@@ -51,7 +51,7 @@ impl AdminHosts {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
         if let Some(Host::Name(name)) = Host::parse(host)
-            && self.reach == Reach::Network
+            && self.scope == ListenScope::Network
             && !name.is_empty()
         {
             self.names.push(name);
@@ -79,7 +79,7 @@ impl AdminHosts {
             Some(Host::Name(name)) => {
                 is_below(&name, LOCALHOST)
                     || name == LOCALHOST
-                    || self.reach == Reach::Network && is_private(&name)
+                    || self.scope == ListenScope::Network && is_private(&name)
                     || self.names.iter().any(|known| matches(known, &name))
             }
         }
@@ -149,11 +149,11 @@ fn matches(known: &str, name: &str) -> bool {
 }
 
 /// Whether other machines reach a listener on `address`.
-pub(crate) fn reach_of(address: IpAddr) -> Reach {
+pub(crate) fn listen_scope_of(address: IpAddr) -> ListenScope {
     if address.to_canonical().is_loopback() {
-        Reach::Loopback
+        ListenScope::Loopback
     } else {
-        Reach::Network
+        ListenScope::Network
     }
 }
 
@@ -161,9 +161,9 @@ pub(crate) fn reach_of(address: IpAddr) -> Reach {
 mod tests {
     use super::*;
 
-    fn hosts(reach: Reach, allowed: &[&str]) -> AdminHosts {
+    fn hosts(scope: ListenScope, allowed: &[&str]) -> AdminHosts {
         let allowed: Vec<_> = allowed.iter().map(|host| (*host).to_owned()).collect();
-        AdminHosts::new(reach, &allowed).with_issuer("https://user@Keys.Example:8443/path?q#f")
+        AdminHosts::new(scope, &allowed).with_issuer("https://user@Keys.Example:8443/path?q#f")
     }
 
     const EVERYWHERE: [&str; 12] = [
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn names_that_no_stranger_has() {
-        let network = hosts(Reach::Network, &[]);
-        let loopback = hosts(Reach::Loopback, &[]);
+        let network = hosts(ListenScope::Network, &[]);
+        let loopback = hosts(ListenScope::Loopback, &[]);
         for host in EVERYWHERE {
             assert!(network.admits(host) && loopback.admits(host), "{host}");
         }
@@ -239,15 +239,15 @@ mod tests {
 
     #[test]
     fn names_that_the_operator_lists() {
-        for reach in [Reach::Loopback, Reach::Network] {
-            let some = hosts(reach, &["admin.example", "*.admins.example"]);
+        for scope in [ListenScope::Loopback, ListenScope::Network] {
+            let some = hosts(scope, &["admin.example", "*.admins.example"]);
             for host in ["admin.example", "Admin.Example.:80", "a.b.admins.example"] {
                 assert!(some.admits(host), "{host}");
             }
             for host in ["x.admin.example", "admins.example", "xadmins.example"] {
                 assert!(!some.admits(host), "{host}");
             }
-            let any = hosts(reach, &["*"]);
+            let any = hosts(scope, &["*"]);
             assert!(STRANGERS.iter().all(|host| any.admits(host)));
         }
     }
@@ -262,7 +262,7 @@ mod tests {
             ("https://", None),
             ("urn:keys", None),
         ] {
-            let hosts = AdminHosts::new(Reach::Network, &[]).with_issuer(issuer);
+            let hosts = AdminHosts::new(ListenScope::Network, &[]).with_issuer(issuer);
             assert_eq!(hosts.names.first().map(String::as_str), host, "{issuer}");
         }
     }

@@ -44,7 +44,7 @@ mod verify;
 mod wait;
 mod worker;
 
-pub use admin_hosts::{AdminHosts, Reach};
+pub use admin_hosts::{AdminHosts, ListenScope};
 pub use driver::Driver;
 pub use error::ServerError;
 pub use options::{ClientIpSource, Deadlines, DriverChoice, ServerOptions};

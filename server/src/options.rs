@@ -8,7 +8,7 @@ use talos_api::route::Surface;
 pub use talos_config::{ClientIpSource, DriverChoice};
 use talos_config::{Cors, TrustedProxies};
 
-use crate::admin_hosts::{AdminHosts, reach_of};
+use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits;
 
 /// The options of a server.
@@ -60,7 +60,7 @@ impl ServerOptions {
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
-            admin_hosts: AdminHosts::new(reach_of(address.ip()), &[]),
+            admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
             surface: Surface::All,

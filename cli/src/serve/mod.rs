@@ -36,7 +36,7 @@ use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::{AdminHosts, Deadlines, Reach, Server, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, ListenScope, Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -354,9 +354,9 @@ fn server_options(start: &Start<'_>) -> ServerOptions {
     let mut options = ServerOptions::new(settings.serve.http.listener.address());
     let host = settings.serve.http.listener.host.to_canonical();
     let reach = if start.development.is_some() || host.is_loopback() {
-        Reach::Loopback
+        ListenScope::Loopback
     } else {
-        Reach::Network
+        ListenScope::Network
     };
     options.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
         .with_issuer(&settings.credentials.issuer);

@@ -16,7 +16,7 @@ use talos_api::control::{
 };
 use talos_api::fleet::Fleet;
 use talos_engine::{Engine, Options};
-use talos_server::{AdminHosts, Deadlines, DriverChoice, Reach, Server, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, DriverChoice, ListenScope, Server, ServerOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
@@ -247,7 +247,7 @@ impl Fixture {
             workers: 1,
             driver,
             // The requests of most tests have any host.
-            admin_hosts: AdminHosts::new(Reach::Loopback, &["*".to_owned()]),
+            admin_hosts: AdminHosts::new(ListenScope::Loopback, &["*".to_owned()]),
             ..ServerOptions::new("127.0.0.1:0".parse().unwrap())
         };
         change(&mut options);

@@ -14,13 +14,13 @@ use crate::limits::DELETIONS;
 
 /// The newest change that an answer rests on.
 #[derive(Debug)]
-pub(crate) struct Basis(AtomicU64);
+pub(crate) struct ReportedChange(AtomicU64);
 
 /// No action has named a change.
 const UNKNOWN: u64 = u64::MAX;
 
-impl Basis {
-    /// The basis of an answer that is not there yet.
+impl ReportedChange {
+    /// The change of an answer that is not there yet.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(UNKNOWN))
     }
