@@ -23,7 +23,7 @@ pub(crate) struct KeySets<'a> {
     /// The keys (RFC 7517 §4).
     #[schemars(with = "Vec<FreeObject>")]
     keys: &'a [Value],
-    /// The same keys as a nested set.
+    /// The keys a second time, as a nested set, where some SDK versions read them.
     jwks: KeySet<'a>,
 }
 

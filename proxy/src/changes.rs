@@ -7,7 +7,7 @@
 //! index of entries.
 //!
 //! Keys share a fixed number of slots. A change therefore also invalidates entries of other keys in
-//! the same slot, which costs each of them one request to the upstream.
+//! its slot, which costs each of them one request to the upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -139,7 +139,7 @@ pub(crate) fn finish(
     mut batch: Batch,
     output: &mut Vec<u8>,
 ) {
-    // The same bytes were parsed without error before the wait.
+    // These bytes were parsed without error before the wait.
     let requests = parse_requests(body).unwrap_or_default();
     for (place, loaded) in std::mem::take(&mut batch.loaded) {
         let (Some(request), Ok(loaded)) = (requests.get(place), loaded) else {

@@ -17,7 +17,7 @@ use crate::printable::{printable, printable_json};
 pub(crate) struct Output<'a> {
     /// The answer of the server, for the machine-readable formats.
     pub(crate) answer: &'a Answer,
-    /// The same as a table, for people.
+    /// The result as a table, for people.
     pub(crate) table: Table,
     /// Only the values that a script needs, one a line, for `--quiet`.
     pub(crate) essence: Vec<String>,

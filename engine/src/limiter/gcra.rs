@@ -242,7 +242,8 @@ mod tests {
         }
     }
 
-    /// The same bucket as a token bucket: tokens drip in, in units of 1/interval of a request.
+    /// A token bucket that must agree with GCRA. Tokens drip in, in units of 1/interval of a
+    /// request.
     struct TokenBucket {
         units: u128,
         capacity: u128,

@@ -129,7 +129,7 @@ fn a_replayed_proof_is_refused() {
     let challenge = sent(once.on_frame(&hello));
     let evidence = sent(first.on_frame(&challenge));
     sent(once.on_frame(&evidence));
-    // The same frames again, to a primary with another nonce.
+    // Replays the frames to a primary with another nonce.
     let mut again = PrimaryHandshake::begin(identity(2, 7, &[]), Nonce([21; 32]));
     sent(again.on_frame(&hello));
     assert_eq!(refuses(again.on_frame(&evidence)), Refusal::Proof);

@@ -195,7 +195,7 @@ fn parts_that_are_missing_repeated_or_of_another_backup_are_found() {
     assert!(error.to_string().contains("closing sum"), "{error}");
 }
 
-/// The same backup with the last part of its rows altered, and checksums that fit.
+/// Returns `backup` with the last part of its rows altered, and checksums that fit.
 fn altered(backup: &[u8], alter: impl Fn(&mut CopyChunk)) -> Vec<u8> {
     let begins = frames(backup);
     let mut bytes = backup[..begins[0]].to_vec();
