@@ -83,3 +83,16 @@ pub struct CopyPlace {
     /// The last row that was written.
     pub cursor: CopyCursor,
 }
+
+/// Number of entries in a copy or a backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyCounts {
+    /// Keys.
+    pub keys: u64,
+    /// Idempotency keys of requests.
+    pub requests: u64,
+    /// Times of last use.
+    pub uses: u64,
+    /// Rows of every kind together.
+    pub rows: u64,
+}

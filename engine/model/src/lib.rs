@@ -36,7 +36,7 @@ pub use command::{
     Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
     UpdateKey,
 };
-pub use copy::{CopyChunk, CopyCursor, CopyEnd, CopyPlace, CopyRow};
+pub use copy::{CopyChunk, CopyCounts, CopyCursor, CopyEnd, CopyPlace, CopyRow};
 pub use divergence::Divergence;
 pub use epoch_history::{CopyName, EpochHistory, EpochHistoryError, EpochId, EpochStart};
 pub use follow_error::FollowError;

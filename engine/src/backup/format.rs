@@ -8,11 +8,12 @@
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    CopyChunk, CopyEnd, CopyRow, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence,
+    CopyChunk, CopyCounts, CopyEnd, CopyRow, Epoch, EpochHistory, EpochId, EpochStart, Position,
+    Sequence,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{BackupCounts, BackupHead};
+use super::BackupHead;
 
 /// The first bytes of every backup.
 pub const MAGIC: &[u8; 8] = b"TALOSBAK";
@@ -36,7 +37,7 @@ pub enum Body {
     /// Some rows.
     Rows(CopyChunk),
     /// The end: counts, and the SHA-256 of everything before this frame.
-    End(BackupCounts, [u8; 32]),
+    End(CopyCounts, [u8; 32]),
 }
 
 #[derive(SchemaWrite, SchemaRead)]
@@ -167,7 +168,7 @@ pub fn decode(bytes: &[u8]) -> Option<Body> {
         }
         END => {
             let fields: EndV1 = wincode::deserialize_exact(fields).ok()?;
-            let counts = BackupCounts {
+            let counts = CopyCounts {
                 keys: fields.keys,
                 requests: fields.requests,
                 uses: fields.uses,
@@ -259,7 +260,7 @@ mod tests {
             b"v".to_vec(),
         ];
         assert_eq!(encode(&rows).unwrap(), expected.concat());
-        let counts = BackupCounts {
+        let counts = CopyCounts {
             keys: 1,
             requests: 2,
             uses: 3,

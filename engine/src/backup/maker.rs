@@ -1,10 +1,10 @@
 //! Makes a backup, one part at a time.
 
 use sha2::{Digest as _, Sha256};
-use talos_model::{CopyCursor, CopyEnd, NodeState, ReadLimits, clock};
+use talos_model::{CopyCounts, CopyCursor, CopyEnd, NodeState, ReadLimits, clock};
 
+use super::BackupHead;
 use super::format::{self, Body};
-use super::{BackupCounts, BackupHead};
 use crate::engine::Engine;
 use crate::limits::BACKUP_ROWS_AT_ONCE;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -16,7 +16,7 @@ pub struct BackupMaker {
     snapshot: Snapshot,
     head: BackupHead,
     next: Next,
-    counts: BackupCounts,
+    counts: CopyCounts,
     digest: Sha256,
 }
 
@@ -57,7 +57,7 @@ impl Engine {
             snapshot,
             head,
             next: Next::Head,
-            counts: BackupCounts::default(),
+            counts: CopyCounts::default(),
             digest: Sha256::new(),
         })
     }

@@ -40,19 +40,6 @@ pub struct BackupHead {
     pub release: String,
 }
 
-/// Number of entries in a backup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BackupCounts {
-    /// Keys.
-    pub keys: u64,
-    /// Idempotency keys of requests.
-    pub requests: u64,
-    /// Times of last use.
-    pub uses: u64,
-    /// Rows of every kind together.
-    pub rows: u64,
-}
-
 /// Why a backup cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 use talos_model::copy::CHANGE_ROWS;
-use talos_model::{CopyChunk, CopyCursor, CopyEnd, Sequence};
+use talos_model::{CopyChunk, CopyCounts, CopyCursor, CopyEnd, Sequence};
 
 use super::format::{self, Body, FRAME_HEAD_BYTES, MAGIC, VERSION};
-use super::{BackupCounts, BackupError, BackupHead};
+use super::{BackupError, BackupHead};
 use crate::storage::count_row;
 
 /// A backup that was read to its end without an error.
@@ -16,7 +16,7 @@ pub struct Checked {
     /// Its description.
     pub head: BackupHead,
     /// Its number of entries.
-    pub counts: BackupCounts,
+    pub counts: CopyCounts,
     /// Its length in bytes.
     pub bytes: u64,
 }
@@ -25,7 +25,7 @@ pub struct Checked {
 pub struct BackupReader<R> {
     source: R,
     head: BackupHead,
-    counts: BackupCounts,
+    counts: CopyCounts,
     digest: Sha256,
     bytes: u64,
     last: CopyCursor,
@@ -75,7 +75,7 @@ impl<R: Read> BackupReader<R> {
         Ok(Self {
             source,
             head,
-            counts: BackupCounts::default(),
+            counts: CopyCounts::default(),
             digest,
             bytes,
             last: CopyCursor::default(),
@@ -90,7 +90,7 @@ impl<R: Read> BackupReader<R> {
     }
 
     /// Number of entries that were read so far.
-    pub fn counts(&self) -> BackupCounts {
+    pub fn counts(&self) -> CopyCounts {
         self.counts
     }
 

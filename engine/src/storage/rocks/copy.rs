@@ -9,12 +9,13 @@ use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
 use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
-use talos_model::{CopyChunk, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId};
+use talos_model::{
+    CopyChunk, CopyCounts, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId,
+};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
 use super::options;
 use super::store::RocksStore;
-use crate::backup::BackupCounts;
 use crate::storage::error::StorageError;
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
@@ -154,7 +155,7 @@ impl RocksStore {
 ///
 /// # Errors
 /// When the row cannot be decoded.
-pub fn count_row(row: &CopyRow, counts: &mut BackupCounts) -> Result<(), StorageError> {
+pub fn count_row(row: &CopyRow, counts: &mut CopyCounts) -> Result<(), StorageError> {
     match row.family {
         ..SHARDS_END => {
             record::decode(&row.key, &row.value)?;
