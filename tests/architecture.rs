@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["talos-cells", "talos-credentials", "talos-model"],
     ),
     ("talos-metrics", &[]),
+    ("talos-places", &[]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -45,9 +46,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-engine",
             "talos-metrics",
             "talos-model",
+            "talos-places",
         ],
     ),
-    ("talos-replication", &["talos-model"]),
+    ("talos-replication", &["talos-model", "talos-places"]),
     (
         "talos-node",
         &[

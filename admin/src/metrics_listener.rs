@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::limits;
-use crate::metrics_places::{Place, Places};
+use crate::metrics_places::{self, Place};
 
 const ALLOW: &str = "GET, HEAD";
 const METRICS: &str = "/metrics";
@@ -76,7 +76,7 @@ pub(crate) async fn serve(
     pages: Arc<Pages>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let places = Arc::<Places>::default();
+    let places = metrics_places::places();
     let (open, closing) = watch::channel(());
     let mut connections = JoinSet::new();
     loop {
@@ -119,8 +119,8 @@ async fn answer_one(
 ) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         match request.uri().path() {
-            METRICS => place.gets_metrics(),
-            _ => place.gets_health(),
+            METRICS => metrics_places::gets_metrics(place),
+            _ => metrics_places::gets_health(place),
         }
         let response = pages.answer(request.method(), request.uri().path());
         async { response }

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 8] = [
+const WITHOUT_ROCKSDB: [&str; 9] = [
     "talos-api",
     "talos-cells",
     "talos-config",
     "talos-credentials",
     "talos-metrics",
     "talos-model",
+    "talos-places",
     "talos-proxy",
     "talos-replication",
 ];

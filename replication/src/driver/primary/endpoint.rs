@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::replica_session::ReplicaSession;
-use super::strangers::Place;
+use super::strangers::{self, StrangerPlace};
 use super::{PrimaryNode, Shared, copy_rate};
 use crate::driver::clock::now_ms;
 use crate::driver::connection::{self, Endpoint};
@@ -63,7 +63,7 @@ pub(super) struct PrimaryEndpoint<N: PrimaryNode> {
     address: SocketAddr,
     link: Link,
     /// Held until the other node has proven its identity.
-    place: Option<Place>,
+    place: Option<StrangerPlace>,
     /// The replica, once it has proven its identity.
     session: Option<ReplicaSession<N>>,
 }
@@ -72,7 +72,7 @@ impl<N: PrimaryNode> PrimaryEndpoint<N> {
     pub(super) fn new(
         shared: Arc<Shared<N>>,
         address: SocketAddr,
-        place: Place,
+        place: StrangerPlace,
         begun_ms: u64,
     ) -> io::Result<Self> {
         let identity = shared.settings.identity.clone();
@@ -234,7 +234,7 @@ impl<N: PrimaryNode> Endpoint for PrimaryEndpoint<N> {
         if let Some(place) = &self.place
             && self.link.has_greeted()
         {
-            place.has_greeted();
+            strangers::has_greeted(place);
         }
         self.with_session(outbox, |session| session.feed.on_room(now_ms()))
     }

@@ -30,7 +30,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use self::endpoint::{End, PrimaryEndpoint, log};
 use self::registry::ReplicaRegistry;
 pub use self::registry::{FedReplica, FedState, PrimaryStatus};
-use self::strangers::{Evicted, Place, Strangers};
+use self::strangers::{StrangerPlace, strangers};
 use super::ack_waiters::{NotReplicated, Waiting};
 use super::clock::now_ms;
 use super::connection::serve;
@@ -133,7 +133,7 @@ impl<N: PrimaryNode> Primary<N> {
     /// end with [`NotReplicated::Stopped`].
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
-        let strangers = Arc::<Strangers>::default();
+        let strangers = strangers();
         let mut stopping = shared.registry.stopping();
         let committed = shared.node.committed();
         let mut connections = JoinSet::new();
@@ -216,7 +216,7 @@ fn is_allowed(settings: &PrimarySettings, address: SocketAddr) -> bool {
 async fn attend<N: PrimaryNode>(
     shared: Arc<Shared<N>>,
     (stream, address): (TcpStream, SocketAddr),
-    (place, evicted): (Place, Evicted),
+    (place, evicted): (StrangerPlace, talos_places::Evicted),
 ) {
     let evicted = async {
         // An error means that the other side has proven its identity.
@@ -234,7 +234,7 @@ async fn serve_one<N: PrimaryNode>(
     shared: Arc<Shared<N>>,
     stream: TcpStream,
     address: SocketAddr,
-    place: Place,
+    place: StrangerPlace,
 ) -> End {
     // Fails only for a connection that has ended; the first read reports that.
     let _ = stream.set_nodelay(true);
