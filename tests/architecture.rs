@@ -4,6 +4,7 @@ mod circles;
 mod dependencies;
 mod glossary;
 mod imports;
+mod paths;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
