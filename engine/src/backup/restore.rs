@@ -11,7 +11,9 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
-use talos_model::{CopyCursor, CopyName, CopyPlace, FollowError, Mode, Position, Secret};
+use talos_model::{
+    CopyCursor, CopyName, CopyPlace, EpochHistory, FollowError, Mode, Position, Secret,
+};
 
 use super::{BackupError, BackupHead, BackupReader, Checked};
 use crate::engine::{Engine, Options};
@@ -177,18 +179,24 @@ fn fill<R: Read>(
     })
 }
 
+/// Whether a log that ends with `committed` holds the change at `position`. It may hold later ones:
+/// a primary carries out the bulk revocations in force as soon as it is promoted.
+fn reaches(epochs: &EpochHistory, committed: Position, position: Position) -> bool {
+    committed.sequence >= position.sequence && epochs.has(position)
+}
+
 /// Opens the database as a server does, with all checks of an opening.
 fn check_opens(to: &Path, restored: &Restored) -> Result<(), RestoreError> {
     let unusable = |what| RestoreError::Unusable { what };
     let engine = Engine::open_as(options(to, &restored.backup.head), Mode::Primary)
         .map_err(|error| unusable(error.to_string()))?;
-    let position = engine.committed();
+    let (committed, epochs) = (engine.committed(), engine.standing().epochs);
     engine.shutdown();
-    if position == restored.position {
+    if reaches(&epochs, committed, restored.position) {
         Ok(())
     } else {
         Err(unusable(format!(
-            "it ends with change {position} instead of {}",
+            "it ends with change {committed}, before change {} or beside it",
             restored.position
         )))
     }
@@ -336,5 +344,37 @@ fn options(to: &Path, head: &BackupHead) -> Options {
         }),
         render: |_, _| Vec::new(),
         render_token: |_| Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use talos_model::{Epoch, EpochId, Sequence};
+
+    use super::*;
+
+    #[test]
+    fn a_restored_log_may_have_grown_but_not_shrunk() {
+        let at = |epoch, sequence| Position {
+            epoch: Epoch(epoch),
+            sequence: Sequence(sequence),
+        };
+        let epochs = EpochHistory::first(EpochId([1; 16]))
+            .promoted(Epoch(2), EpochId([2; 16]), Sequence(3))
+            .unwrap();
+        for (committed, reached) in [
+            (at(1, 3), true),
+            (at(2, 5), true),
+            (at(1, 2), false),
+            (at(1, 0), false),
+        ] {
+            assert_eq!(
+                reaches(&epochs, committed, at(1, 3)),
+                reached,
+                "{committed}"
+            );
+        }
+        // Change 4 belongs to epoch 2.
+        assert!(!reaches(&epochs, at(2, 5), at(1, 4)));
     }
 }
