@@ -1,8 +1,8 @@
 //! A bounded number of places for the connections of strangers, who must not keep each other out.
 //!
 //! Guarantees: a new connection always gets a place. If there is none, another connection is
-//! evicted: one of the address that has the most of them, there one of the lowest rank, and of those
-//! the oldest. So a connection is evicted only by others from its own address, or by as many
+//! evicted: one of the address that has the most of them, there one of the lowest rank, and of
+//! those the oldest. So a connection is evicted only by others from its own address, or by as many
 //! addresses as there are places. An IPv6 network of 64 bits counts as one address.
 
 #![forbid(unsafe_code)]
@@ -138,8 +138,8 @@ impl<R: Copy + Ord + Default> Place<R> {
         }
     }
 
-    /// Gives the connection a rank that at most `most` connections may have. If as many have it, the
-    /// oldest of them is evicted.
+    /// Gives the connection a rank that at most `most` connections may have. If as many have it,
+    /// the oldest of them is evicted.
     pub fn enter_bounded(&self, rank: R, most: usize) {
         let mut state = self.places.lock();
         let has_rank = |one: &Connection<R>| one.rank == rank;
