@@ -211,6 +211,7 @@ mod tests {
             body: b"{}".to_vec(),
             request_id: "r-1".to_owned(),
             client_ip: None,
+            principal: None,
         }
     }
 

@@ -245,6 +245,7 @@ mod tests {
             body: vec![b' '; body_bytes],
             request_id: "r".to_owned(),
             client_ip: None,
+            principal: None,
         }
     }
 

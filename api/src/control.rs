@@ -6,9 +6,10 @@ pub(crate) mod response;
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use talos_model::TenantId;
+use talos_model::{Principal, TenantId};
 
 use crate::route::{Endpoint, PathKeyId};
 
@@ -44,6 +45,8 @@ pub struct ControlRequest {
     pub request_id: String,
     /// The client's address; `None` over a Unix socket without a forwarding header.
     pub client_ip: Option<IpAddr>,
+    /// Who asks; `None` when nobody had to say it.
+    pub principal: Option<Arc<Principal>>,
 }
 
 /// Takes the answer to one request. When it is dropped without an answer, the data plane answers

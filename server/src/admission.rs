@@ -10,27 +10,26 @@
 //! JSON makes a browser ask first, by a preflight that allows nothing to strangers (Fetch Standard
 //! §4.8).
 
-use std::net::IpAddr;
-
 use talos_api::error::ApiError;
 use talos_api::route::ControlRoute;
 
 use crate::core::Core;
 use crate::parser::{BodyLength, Head};
+use crate::step::Input;
 
 /// Refuses a request for `route` that may come from a page of another site.
 pub(crate) fn check(
     core: &Core,
     head: &Head<'_, '_>,
     route: &ControlRoute<'_>,
-    remote: Option<IpAddr>,
+    input: Input<'_>,
 ) -> Result<(), ApiError> {
-    if !route.endpoint.is_administrative() {
+    if route.endpoint.permission().is_none() {
         return Ok(());
     }
     // No browser opens a Unix socket, and many of its clients send any host.
-    if remote.is_some() {
-        core.shared.admin_hosts.check(head.host)?;
+    if input.remote_ip.is_some() {
+        input.port.admin_hosts.check(head.host)?;
     }
     check_site(core, head)?;
     check_type(head, route.method)

@@ -25,14 +25,16 @@ use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::parser::Persistence;
+use crate::port::Port;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits};
 
-/// Serves `stream` in a task of its own. `peer` is `None` over a Unix socket.
-pub(crate) fn spawn(core: &Rc<Core>, stream: impl Stream, peer: Option<IpAddr>) {
+/// Serves `stream`, which the listener of `port` accepted, in a task of its own. `peer` is `None`
+/// over a Unix socket.
+pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Option<IpAddr>) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, stream, peer);
+    let connection = Connection::new(core, port, stream, peer);
     monoio::spawn(contained(Rc::clone(core), connection.serve()));
 }
 
@@ -143,6 +145,7 @@ impl<S: Stream> Connection<S> {
         step: impl FnOnce(&Core, Input<'_>, &mut Vec<u8>) -> R,
     ) -> R {
         let input = Input {
+            port: &self.port,
             bytes: self.input.get(self.answered..).unwrap_or_default(),
             decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),

@@ -11,12 +11,10 @@ use std::time::{Duration, Instant};
 
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
-use talos_api::route::Surface;
 use talos_config::TrustedProxies;
 use talos_engine::Engine;
 use talos_model::clock;
 
-use crate::admin_hosts::AdminHosts;
 use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
@@ -42,14 +40,10 @@ pub(crate) struct Shared {
     pub memory_bytes: usize,
     /// Whether requests to the health routes are logged.
     pub log_health_requests: bool,
-    /// The host names under which the routes of administrators are served.
-    pub admin_hosts: AdminHosts,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
-    /// Which routes the server has.
-    pub surface: Surface,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use talos_api::error::ApiError;
-use talos_api::route::{ControlRoute, HotRoute, Resolution, Surface, resolve};
+use talos_api::route::{ControlRoute, HotRoute, Resolution, resolve};
 use talos_api::verify::parse_request;
 use talos_api::{bearer, health};
 use talos_engine::{Loaded, VerifyStep};
@@ -52,13 +52,13 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return Done::Refused.into();
         }
     };
-    let request = match locate(&head, core.shared.surface, input) {
+    let request = match locate(&head, input) {
         Located::Whole(request) => request,
         Located::Missing(missing) => {
-            return body_missing(core, &head, missing, output);
+            return body_missing(core, &head, missing, input, output);
         }
         Located::TooLarge => {
-            let (route, error) = match missing_route(core, &head) {
+            let (route, error) = match missing_route(input, &head) {
                 Some(error) => (Route::Unknown, error),
                 None => (Route::Malformed, ApiError::payload_too_large()),
             };
@@ -75,10 +75,11 @@ fn body_missing(
     core: &Core,
     head: &Head<'_, '_>,
     missing: MissingBody,
+    input: Input<'_>,
     output: &mut Vec<u8>,
 ) -> Next {
     if missing.send_continue
-        && let Some(error) = missing_route(core, head)
+        && let Some(error) = missing_route(input, head)
     {
         refuse_and_close(core, head, Route::Unknown, &error, output);
         return Done::Refused.into();
@@ -87,8 +88,8 @@ fn body_missing(
 }
 
 /// The error for a path or a method that no route of the surface has.
-fn missing_route(core: &Core, head: &Head<'_, '_>) -> Option<ApiError> {
-    match resolve(core.shared.surface, head.method, head.path) {
+fn missing_route(input: Input<'_>, head: &Head<'_, '_>) -> Option<ApiError> {
+    match resolve(input.port.surface, head.method, head.path) {
         Resolution::Hot(_) | Resolution::Control(_) => None,
         Resolution::NotFound => Some(ApiError::not_found_route()),
         Resolution::MethodNotAllowed(allow) => Some(ApiError::method_not_allowed(allow)),
@@ -131,8 +132,8 @@ fn answer(
         }
         cors.log(response::audience(core, head), head.origin);
     }
-    let surface = core.shared.surface;
-    let is_first = head.path == VERIFY_PATH && head.method == "POST" && surface != Surface::Public;
+    let surface = input.port.surface;
+    let is_first = head.path == VERIFY_PATH && head.method == "POST" && surface.verifies();
     let resolution = if is_first {
         Resolution::Hot(HotRoute::Verify)
     } else {
@@ -150,7 +151,7 @@ fn answer(
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
     if let Resolution::Control(route) = &resolution
-        && let Err(error) = admission::check(core, head, route, input.remote_ip)
+        && let Err(error) = admission::check(core, head, route, input)
     {
         return not_admitted(&exchange, route, request, &error, output);
     }
@@ -350,7 +351,7 @@ fn again(
 ) -> Done {
     let mut slots = header_slots();
     if let Parsed::Complete(head) = parse(input.bytes, &mut slots)
-        && let Located::Whole(request) = locate(&head, core.shared.surface, input)
+        && let Located::Whole(request) = locate(&head, input)
     {
         let exchange = Exchange::new(core, &head, route);
         answer(&head, &exchange, request.body, output);

@@ -15,6 +15,9 @@ pub enum ServerError {
         /// The largest allowed number.
         most: usize,
     },
+    /// The options name no TCP listener.
+    #[error("a server needs a TCP listener")]
+    NoListener,
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {

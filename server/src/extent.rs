@@ -1,6 +1,6 @@
 //! Finds where a request ends, and whether it is complete.
 
-use talos_api::route::{ControlRoute, Endpoint, HotRoute, Resolution, Surface, resolve};
+use talos_api::route::{ControlRoute, Endpoint, HotRoute, Resolution, resolve};
 
 use crate::limits;
 use crate::parser::{BodyLength, Head};
@@ -42,10 +42,10 @@ fn limit_of(route: Resolution<'_>) -> usize {
     }
 }
 
-/// Finds the body of `head` in `input`. `surface` decides which routes exist, and so how long a
-/// body may be.
-pub(crate) fn locate<'a>(head: &Head<'_, '_>, surface: Surface, input: Input<'a>) -> Located<'a> {
-    let limit = || limit_of(resolve(surface, head.method, head.path));
+/// Finds the body of `head` in `input`. The surface of the connection's port decides which routes
+/// exist, and so how long a body may be.
+pub(crate) fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
+    let limit = || limit_of(resolve(input.port.surface, head.method, head.path));
     let missing = |limit| {
         Located::Missing(MissingBody {
             head: head.len,

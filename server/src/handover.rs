@@ -87,6 +87,7 @@ pub(crate) fn submit(
         body: body.to_vec(),
         request_id: text(exchange.request_id.bytes()),
         client_ip: handover.client_ip,
+        principal: None,
     };
     let (sender, receiver) = oneshot::channel();
     let control = &exchange.core.shared.control;

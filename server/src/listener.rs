@@ -18,6 +18,7 @@ use crate::core::Core;
 use crate::deadlines::shut_down;
 use crate::driver::Driver;
 use crate::limits;
+use crate::port::Port;
 
 /// Binds one listener per worker to `address`, and returns them with the address as bound.
 pub(crate) fn bind(
@@ -57,50 +58,66 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// One of a worker's listeners.
-pub(crate) enum Listener {
+/// A listening socket of one worker, not yet registered with a runtime.
+pub(crate) enum BoundSocket {
     /// The worker's own TCP listener.
-    Tcp(TcpListener),
+    Tcp(std::net::TcpListener),
     /// A Unix socket that all workers accept from.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// One of a worker's listeners.
+pub(crate) struct Listener {
+    socket: ListeningSocket,
+    /// What its connections may do.
+    port: Rc<Port>,
+}
+
+enum ListeningSocket {
+    Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 impl Listener {
-    /// Registers a TCP listener with this thread's runtime.
-    pub(crate) fn tcp(listener: std::net::TcpListener, driver: Driver) -> io::Result<Self> {
+    /// Registers a socket with this thread's runtime.
+    pub(crate) fn register(socket: BoundSocket, port: Port, driver: Driver) -> io::Result<Self> {
         // io_uring waits in the kernel only on a blocking socket. epoll needs a nonblocking one.
-        listener.set_nonblocking(driver == Driver::Epoll)?;
-        TcpListener::from_std(listener).map(Self::Tcp)
-    }
-
-    /// Registers a Unix socket with this thread's runtime.
-    pub(crate) fn unix(
-        listener: std::os::unix::net::UnixListener,
-        driver: Driver,
-    ) -> io::Result<Self> {
-        listener.set_nonblocking(driver == Driver::Epoll)?;
-        UnixListener::from_std(listener).map(Self::Unix)
+        let is_nonblocking = driver == Driver::Epoll;
+        let socket = match socket {
+            BoundSocket::Tcp(listener) => {
+                listener.set_nonblocking(is_nonblocking)?;
+                ListeningSocket::Tcp(TcpListener::from_std(listener)?)
+            }
+            BoundSocket::Unix(listener) => {
+                listener.set_nonblocking(is_nonblocking)?;
+                ListeningSocket::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        Ok(Self {
+            socket,
+            port: Rc::new(port),
+        })
     }
 
     /// Ends the pending accept, and refuses new connections from now on.
     pub(crate) fn shut_down(&self) {
-        let socket = match self {
-            Self::Tcp(listener) => listener.as_raw_fd(),
-            Self::Unix(listener) => listener.as_raw_fd(),
+        let socket = match &self.socket {
+            ListeningSocket::Tcp(listener) => listener.as_raw_fd(),
+            ListeningSocket::Unix(listener) => listener.as_raw_fd(),
         };
         shut_down(socket, Shutdown::Both);
     }
 
     /// Accepts one connection and spawns its task.
     async fn accept(&self, core: &Rc<Core>) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                connection::spawn(core, stream, Some(peer.ip()));
+                connection::spawn(core, &self.port, stream, Some(peer.ip()));
             }
-            Self::Unix(listener) => {
+            ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                connection::spawn(core, stream, None);
+                connection::spawn(core, &self.port, stream, None);
             }
         }
         Ok(())

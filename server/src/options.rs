@@ -14,14 +14,15 @@ use crate::limits;
 /// The options of a server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// The address to listen on. With port 0 the system chooses the port.
-    pub address: SocketAddr,
-    /// The path of a Unix socket to listen on in addition.
+    /// The listeners, at least one.
+    pub listeners: Vec<ListenerOptions>,
+    /// The path of a Unix socket to listen on in addition. It serves what the first listener
+    /// serves.
     pub socket: Option<PathBuf>,
     /// The rules for pages of other origins.
     pub cors: Cors,
-    /// The number of threads that serve, at least 1. Each has its own listener on
-    /// [`ServerOptions::address`].
+    /// The number of threads that serve, at least 1. Each accepts from
+    /// every listener.
     pub workers: usize,
     /// The system interface for I/O.
     pub driver: DriverChoice,
@@ -35,23 +36,44 @@ pub struct ServerOptions {
     /// Whether requests to the health routes are logged. Like all hot requests they are logged at
     /// debug level.
     pub log_health_requests: bool,
-    /// The host names under which the routes of administrators are served.
-    pub admin_hosts: AdminHosts,
     /// Where the client's address comes from.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
-    /// Which routes the server has.
+}
+
+/// A TCP listener and what it serves.
+#[derive(Clone, Debug)]
+pub struct ListenerOptions {
+    /// The address to listen on. With port 0 the system chooses the port.
+    pub address: SocketAddr,
+    /// Which routes it has.
     pub surface: Surface,
+    /// The host names under which the routes of administrators are served.
+    pub admin_hosts: AdminHosts,
+}
+
+impl ListenerOptions {
+    /// A listener that serves every route, to administrators under the names that are safe for
+    /// `address`.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            surface: Surface::All,
+            admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
+        }
+    }
 }
 
 impl ServerOptions {
-    /// The defaults: one worker per core, the best driver, the bounds of [`crate::limits`].
+    /// The defaults: one listener on `address`, one worker per core, the best driver, the bounds of
+    /// [`crate::limits`].
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            address,
+            listeners: vec![ListenerOptions::new(address)],
             socket: None,
             cors: Cors::default(),
             workers: cores.min(limits::WORKERS),
@@ -60,10 +82,8 @@ impl ServerOptions {
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
             memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
-            admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
-            surface: Surface::All,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Starts a server, tells it to drain, and waits for its end.
 
 use std::net::SocketAddr;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
@@ -15,16 +14,17 @@ use crate::core::{Shared, ShutdownOrder};
 use crate::cors::CrossOrigin;
 use crate::driver::Driver;
 use crate::error::ServerError;
+use crate::limits;
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::ServerOptions;
 use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
+use crate::sockets::{Addresses, BoundListeners};
 use crate::worker::Worker;
-use crate::{limits, listener};
 
 /// A running server.
 pub struct Server {
-    address: SocketAddr,
+    addresses: Addresses,
     driver: Driver,
     metrics: Arc<ServerMetrics>,
     shared: Arc<Shared>,
@@ -62,7 +62,7 @@ impl Server {
         control: Arc<dyn ControlPlane>,
     ) -> Result<Self, ServerError> {
         let ServerOptions {
-            address: asked,
+            listeners,
             socket,
             cors,
             workers: count,
@@ -71,10 +71,8 @@ impl Server {
             connections_per_worker,
             memory_bytes,
             log_health_requests,
-            admin_hosts,
             client_ip_source,
             trusted_proxies,
-            surface,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -82,15 +80,7 @@ impl Server {
                 most: limits::WORKERS,
             });
         }
-        let (listeners, address) =
-            listener::bind(asked, count).map_err(|source| ServerError::Listen {
-                address: asked,
-                source,
-            })?;
-        let socket = socket.map(|path| {
-            SocketFile::bind(&path).map_err(|source| ServerError::Socket { path, source })
-        });
-        let (socket_file, socket) = socket.transpose()?.unzip();
+        let bound = BoundListeners::bind(listeners, socket, count)?;
         let metrics = Arc::new(ServerMetrics::new(count));
         let shared = Arc::new(Shared {
             engine,
@@ -100,35 +90,28 @@ impl Server {
             connections_per_worker,
             memory_bytes,
             log_health_requests,
-            admin_hosts,
             client_ip_source,
             trusted_proxies,
-            surface,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });
         // An error below drops the server, which stops the workers that already run.
         let mut server = Self {
-            address,
+            addresses: bound.addresses,
             driver: Driver::IoUringDeferred,
             metrics,
             shared,
             workers: Vec::new(),
-            _socket_file: socket_file,
+            _socket_file: bound.socket_file,
         };
         let (started, starts) = channel();
         let mut pins = cores_for(count).into_iter();
         let metrics = Arc::clone(&server.metrics);
-        for ((index, listener), metrics) in listeners.into_iter().enumerate().zip(&metrics.cores) {
+        let workers = bound.of_workers.into_iter().zip(&metrics.cores);
+        for (index, (sockets, metrics)) in workers.enumerate() {
             let worker = Worker {
                 pin: pins.next(),
-                listener,
-                // All workers accept from the same socket.
-                socket: socket
-                    .as_ref()
-                    .map(UnixListener::try_clone)
-                    .transpose()
-                    .map_err(ServerError::Thread)?,
+                sockets,
                 choice,
                 shared: Arc::clone(&server.shared),
                 metrics: Arc::clone(metrics),
@@ -148,10 +131,17 @@ impl Server {
         Ok(server)
     }
 
-    /// The bound address, with the port that the system chose if the options said 0.
+    /// The bound address of the first listener, with the port that the system chose if the options
+    /// said 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.addresses.first
+    }
+
+    /// The bound addresses of the other listeners, in the order of the options.
+    #[must_use]
+    pub fn other_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.others
     }
 
     /// The slowest driver that any worker uses.

@@ -14,6 +14,7 @@ use crate::cors::Audience;
 use crate::framing::Framing;
 use crate::metrics::Route;
 use crate::parser::{BodyLength, Persistence};
+use crate::port::Port;
 use crate::position::Reached;
 use crate::response::BodyPart;
 use crate::wait::Dropped;
@@ -21,6 +22,8 @@ use crate::wait::Dropped;
 /// The unanswered bytes of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
+    /// What the connection may do.
+    pub port: &'a Port,
     /// Everything received and not yet answered, from the first byte of a head.
     pub bytes: &'a [u8],
     /// The decoded body of the first request, if its body was chunked and is complete. `bytes` then

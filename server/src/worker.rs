@@ -4,31 +4,30 @@
 //! Guarantee: a worker ends only after its connections have ended, or [`limits::CUT_GRACE`] after
 //! the deadline of a drain.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
-use std::{io, iter};
 
 use crate::core::{Core, Shared};
 use crate::driver::{Driver, WorkerRuntime};
 use crate::error::ServerError;
 use crate::limits;
-use crate::listener::Listener;
+use crate::listener::{BoundSocket, Listener};
 use crate::metrics::CoreMetrics;
 use crate::options::DriverChoice;
 use crate::pinning::pin_current_thread;
+use crate::port::Port;
 use crate::slice::ask_for_short_slices;
 
 /// What a worker thread needs to start.
 pub(crate) struct Worker {
     /// The core to run on; `None` = the scheduler decides.
     pub pin: Option<usize>,
-    /// The worker's own TCP listener.
-    pub listener: std::net::TcpListener,
-    /// The Unix socket that all workers share.
-    pub socket: Option<std::os::unix::net::UnixListener>,
+    /// The sockets to accept from, each with what its connections may do.
+    pub sockets: Vec<(BoundSocket, Port)>,
     /// Which driver to use.
     pub choice: DriverChoice,
     /// State shared by all workers.
@@ -60,11 +59,9 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let ended = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
-                let tcp = Listener::tcp(self.listener, driver);
-                let unix = self.socket.map(|socket| Listener::unix(socket, driver));
-                let listeners: io::Result<Vec<_>> = iter::once(tcp)
-                    .chain(unix)
-                    .map(|listener| listener.map(Rc::new))
+                let sockets = self.sockets.into_iter();
+                let listeners: io::Result<Vec<_>> = sockets
+                    .map(|(socket, port)| Listener::register(socket, port, driver).map(Rc::new))
                     .collect();
                 let listeners = match listeners {
                     Ok(listeners) => listeners,

@@ -176,6 +176,7 @@ mod tests {
             body: Vec::new(),
             request_id: "r".to_owned(),
             client_ip: None,
+            principal: None,
         }
     }
 

@@ -182,6 +182,7 @@ impl Harness {
             body: body.as_bytes().to_vec(),
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
+            principal: None,
         };
         // A test that no longer waits does not care.
         let reply = Box::new(move |response| drop(sender.send(response)));

@@ -36,6 +36,7 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         body: Vec::new(),
         request_id: "r".to_owned(),
         client_ip: None,
+        principal: None,
     };
     let refused = harness.control.submit(
         request,

@@ -1,4 +1,6 @@
-//! Everything that a client can ask for.
+//! Everything that a client can ask for, and which permission it needs.
+
+use talos_model::Permission;
 
 /// The endpoints that the data plane answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,15 @@ impl HotRoute {
             Self::VerifyBearer => "/verify",
             Self::Alive => "/health/alive",
             Self::Ready => "/health/ready",
+        }
+    }
+
+    /// What the route asks of the one who uses it; `None` = anybody may use it.
+    #[must_use]
+    pub const fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Verify | Self::BatchVerify | Self::VerifyBearer => Some(Permission::Verify),
+            Self::Alive | Self::Ready => None,
         }
     }
 }
@@ -138,37 +149,38 @@ impl Endpoint {
         }
     }
 
-    /// Whether the endpoint changes or shows what belongs to administrators. A page that an
+    /// What the endpoint asks of the one who uses it; `None` = anybody may use it. With a
+    /// permission it changes or shows what belongs to administrators, so that a page that an
     /// administrator visits must not reach it.
     #[must_use]
-    pub fn is_administrative(self) -> bool {
+    pub fn permission(self) -> Option<Permission> {
         match self {
-            Self::SelfRevoke | Self::Jwks | Self::Version | Self::OpenApi => false,
+            Self::SelfRevoke | Self::Jwks | Self::Version | Self::OpenApi => None,
+            Self::ListIssuedKeys
+            | Self::GetIssuedKey
+            | Self::ListImportedKeys
+            | Self::GetImportedKey => Some(Permission::Read),
             Self::IssueKey
             | Self::IssueKeyShort
-            | Self::ListIssuedKeys
-            | Self::GetIssuedKey
             | Self::UpdateIssuedKey
             | Self::RotateIssuedKey
             | Self::RevokeIssuedKey
             | Self::ImportKey
             | Self::ImportKeys
-            | Self::ListImportedKeys
-            | Self::GetImportedKey
             | Self::UpdateImportedKey
             | Self::DeleteImportedKey
             | Self::RevokeImportedKey
             | Self::RevokeKey
             | Self::RevokeKeysWhere
             | Self::DeriveToken
-            | Self::DeriveTokenById
-            | Self::Replication
+            | Self::DeriveTokenById => Some(Permission::Write),
+            Self::Replication
             | Self::ReplicationState
             | Self::Promote
             | Self::Diverged
             | Self::Rejoin
             | Self::FollowChanges
-            | Self::CreateBackup => true,
+            | Self::CreateBackup => Some(Permission::Operate),
         }
     }
 }

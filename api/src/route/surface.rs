@@ -12,12 +12,20 @@ pub enum Surface {
     /// For administrators: everything below `/v2alpha1/admin/`, the short routes, the public
     /// signing keys, health.
     Admin,
+    /// For services that verify credentials: verification, and everything of [`Surface::Public`].
+    Data,
     /// For holders of keys: revoking their own key, the public signing keys, health.
     Public,
 }
 
 /// Paths that every surface has.
 const SHARED: [&str; 3] = [HotRoute::Alive.template(), HotRoute::Ready.template(), JWKS];
+/// The routes that verify credentials.
+const VERIFICATION: [&str; 3] = [
+    HotRoute::Verify.template(),
+    HotRoute::BatchVerify.template(),
+    HotRoute::VerifyBearer.template(),
+];
 const ADMIN: &str = "/v2alpha1/admin/";
 const KEYS: &str = "/keys";
 
@@ -28,6 +36,7 @@ impl Surface {
         match self {
             Self::All => "all",
             Self::Admin => "admin",
+            Self::Data => "data",
             Self::Public => "public",
         }
     }
@@ -39,7 +48,17 @@ impl Surface {
         match self {
             Self::All => true,
             Self::Admin => path.starts_with(ADMIN) || is_short(path) || SHARED.contains(&path),
+            Self::Data => VERIFICATION.contains(&path) || Self::Public.serves(path),
             Self::Public => path == SELF_REVOKE || SHARED.contains(&path),
+        }
+    }
+
+    /// Whether credentials can be verified here.
+    #[must_use]
+    pub const fn verifies(self) -> bool {
+        match self {
+            Self::All | Self::Admin | Self::Data => true,
+            Self::Public => false,
         }
     }
 }

@@ -80,6 +80,18 @@ fn surfaces_are_parts_of_the_whole() {
             "/v2alpha1/derivedKeys/jwks.json",
         ]
     );
+    assert_eq!(
+        templates(Surface::Data),
+        [
+            "/v2alpha1/admin/apiKeys:verify",
+            "/v2alpha1/admin/apiKeys:batchVerify",
+            "/health/alive",
+            "/health/ready",
+            "/v2alpha1/apiKeys:selfRevoke",
+            "/v2alpha1/derivedKeys/jwks.json",
+            "/verify",
+        ]
+    );
     let admin = templates(Surface::Admin);
     for template in templates(Surface::All) {
         let wanted = template.starts_with("/v2alpha1/admin/")
@@ -103,7 +115,7 @@ fn surfaces_are_parts_of_the_whole() {
 fn what_a_surface_does_not_have_is_unknown_under_every_method() {
     for route in ROUTES {
         let path = route.template.replace(PARAMETER, ID);
-        for surface in [Surface::Admin, Surface::Public] {
+        for surface in [Surface::Admin, Surface::Data, Surface::Public] {
             for method in ["GET", "POST", "DELETE", "PUT"] {
                 let wanted = if surface.serves(&path) {
                     resolve(Surface::All, method, &path)

@@ -36,7 +36,7 @@ use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::{AdminHosts, Deadlines, ListenScope, Server, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -351,20 +351,22 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
 
 fn server_options(start: &Start<'_>) -> ServerOptions {
     let (settings, surface) = (start.settings, start.surface);
-    let mut options = ServerOptions::new(settings.serve.http.listener.address());
+    let mut listener = ListenerOptions::new(settings.serve.http.listener.address());
     let host = settings.serve.http.listener.host.to_canonical();
     let reach = if start.development.is_some() || host.is_loopback() {
         ListenScope::Loopback
     } else {
         ListenScope::Network
     };
-    options.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
+    listener.surface = surface;
+    listener.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
         .with_issuer(&settings.credentials.issuer);
+    let mut options = ServerOptions::new(listener.address);
+    options.listeners = vec![listener];
     let proxies = &settings.serve.http.trusted_proxies;
     options.trusted_proxies.clone_from(proxies);
     options.workers = settings.serve.workers;
     options.driver = settings.serve.driver;
-    options.surface = surface;
     options.socket.clone_from(&settings.serve.http.socket);
     options.cors.clone_from(&settings.serve.http.cors);
     let (timeouts, limits) = (settings.serve.http.timeouts, settings.serve.http.limits);

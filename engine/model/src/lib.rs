@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod admin_token;
 mod bulk_revocation;
 mod change;
 pub mod cidr;
@@ -29,6 +31,10 @@ mod secret;
 mod state_hash;
 mod verdict;
 
+pub use access::{Permission, Principal, Proof, Role, UnknownRole};
+pub use admin_token::{
+    AdminToken, AdminTokens, CreateAdminToken, RevokeAdminToken, RotateAdminToken, TokenDigest,
+};
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
 pub use command::{

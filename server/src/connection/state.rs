@@ -10,6 +10,7 @@ use talos_model::clock::{self, UnixMillis};
 use crate::core::Core;
 use crate::deadlines::{CoarseMillis, Phase, Registered};
 use crate::limits;
+use crate::port::Port;
 use crate::position::Reached;
 use crate::wait::Dropped;
 
@@ -28,6 +29,8 @@ pub(super) struct Connection<S> {
     pub stream: S,
     pub remote_ip: Option<IpAddr>,
     pub core: Rc<Core>,
+    /// What the connection may do.
+    pub port: Rc<Port>,
     /// Received bytes. The first `answered` of them belong to answered requests.
     pub input: Vec<u8>,
     pub answered: usize,
@@ -54,7 +57,7 @@ pub(super) struct Connection<S> {
 
 impl<S: Stream> Connection<S> {
     /// Registers a new connection. `peer` is `None` over a Unix socket.
-    pub fn new(core: &Rc<Core>, stream: S, peer: Option<IpAddr>) -> Self {
+    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Option<IpAddr>) -> Self {
         // The first byte of a new connection may take as long as a head.
         let now = core.now();
         let deadline = now.plus(core.shared.deadlines.head);
@@ -65,6 +68,7 @@ impl<S: Stream> Connection<S> {
             stream,
             remote_ip: peer.map(|address| address.to_canonical()),
             core: Rc::clone(core),
+            port: Rc::clone(port),
             input: Vec::with_capacity(limits::BUFFER_BYTES),
             answered: 0,
             body: Vec::new(),

@@ -246,10 +246,11 @@ impl Fixture {
         let mut options = ServerOptions {
             workers: 1,
             driver,
-            // The requests of most tests have any host.
-            admin_hosts: AdminHosts::new(ListenScope::Loopback, &["*".to_owned()]),
             ..ServerOptions::new("127.0.0.1:0".parse().unwrap())
         };
+        // The requests of most tests have any host.
+        options.listeners[0].admin_hosts =
+            AdminHosts::new(ListenScope::Loopback, &["*".to_owned()]);
         change(&mut options);
         let server = Server::bind(
             options,
