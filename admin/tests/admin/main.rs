@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod authors;
 mod errors;
 mod events;
 mod fleet;
