@@ -1,6 +1,7 @@
 //! The seam between HTTP and replication: which node takes changes, which changes this node has
 //! applied, and how many replicas a change waits for. The binary implements it.
 
+mod forwarded;
 mod request;
 mod status;
 
@@ -12,6 +13,10 @@ use talos_model::Position;
 
 use crate::error::ApiError;
 
+pub use forwarded::{
+    FORWARDED_CLIENT_HEADER, FRESH, ForwardedClient, ForwardingKeys, SealedRequest, body_digest,
+    is_of_connection,
+};
 pub use request::{Acknowledgement, parse_limit, parse_wait, refuse_wait};
 pub use status::{
     DivergedChanges, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role,
