@@ -1,5 +1,6 @@
 //! How errors of the engine are answered.
 
+use talos_model::limits::ADMIN_TOKENS;
 use talos_model::{CommandError, ReadError, Rejection};
 
 use super::ApiError;
@@ -23,6 +24,15 @@ impl From<Rejection> for ApiError {
             Rejection::NoPublicPrefix => Self::bad_request(
                 "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),
+            Rejection::AdminTokenExists => Self::failed_precondition(
+                "an admin token with this name exists; choose another name, or rotate or revoke that token",
+            ),
+            Rejection::AdminTokenNotFound => {
+                Self::not_found_route().with_message("no such admin token")
+            }
+            Rejection::TooManyAdminTokens => Self::failed_precondition(format!(
+                "there are {ADMIN_TOKENS} admin tokens already; revoke one that is not needed"
+            )),
         }
     }
 }
@@ -100,5 +110,8 @@ mod tests {
         );
         assert_eq!(ApiError::from(Rejection::AlreadyRevoked).status(), 409);
         assert_eq!(ApiError::from(Rejection::NoPublicPrefix).status(), 400);
+        assert_eq!(ApiError::from(Rejection::AdminTokenExists).status(), 409);
+        assert_eq!(ApiError::from(Rejection::AdminTokenNotFound).status(), 404);
+        assert_eq!(ApiError::from(Rejection::TooManyAdminTokens).status(), 409);
     }
 }
