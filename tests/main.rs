@@ -13,6 +13,7 @@
 #[macro_use]
 mod harness;
 
+mod admin_auth;
 mod architecture;
 mod backup;
 mod batch_verify;

@@ -11,3 +11,4 @@ mod page;
 mod relay;
 mod strangers;
 mod streams;
+mod vouching;
