@@ -22,6 +22,7 @@ const VERIFY: &str = "VRWOAt";
 const READ: &str = "RWOAt";
 const WRITE: &str = "WAt";
 const OPERATE: &str = "OA";
+const ADMINISTER: &str = "A";
 const ANYBODY: &str = "*";
 
 /// Every route: its method and template, who may use it, and the surfaces that have it (**a**ll,
@@ -120,6 +121,12 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v2alpha1/admin/replication:rejoin", OPERATE, "am"),
     ("GET", "/v2alpha1/admin/changes", OPERATE, "am"),
     ("GET", "/v2alpha1/admin/backup", OPERATE, "am"),
+    ("GET", "/v2alpha1/admin/whoami", VERIFY, "am"),
+    ("POST", "/v2alpha1/admin/tokens", ADMINISTER, "am"),
+    ("GET", "/v2alpha1/admin/tokens", ADMINISTER, "am"),
+    ("GET", "/v2alpha1/admin/tokens/{token_id}", ADMINISTER, "am"),
+    ("POST", "/v2alpha1/admin/tokens/{token_id}:rotate", ADMINISTER, "am"),
+    ("DELETE", "/v2alpha1/admin/tokens/{token_id}", ADMINISTER, "am"),
 ];
 
 /// The roles, each with its letter in the table.
