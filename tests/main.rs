@@ -13,6 +13,7 @@
 #[macro_use]
 mod harness;
 
+mod admin_auth;
 mod admin_tokens;
 mod architecture;
 mod backup;

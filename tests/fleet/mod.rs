@@ -12,3 +12,4 @@ mod page;
 mod relay;
 mod strangers;
 mod streams;
+mod vouching;
