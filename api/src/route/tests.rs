@@ -250,7 +250,10 @@ fn only_a_key_id_is_one() {
     for issued in [ID, &escaped] {
         assert_eq!(kind(issued), (Ok(key_id(ID)), Err(404), Ok(key_id(ID))));
     }
+    let capitals = ID.to_ascii_uppercase();
+    assert_eq!(kind(&capitals), kind(ID));
     let digest = key_id(&imported);
+    assert_eq!(kind(&imported.to_ascii_uppercase()), kind(&imported));
     assert_eq!(kind(&imported), (Err(404), Ok(digest), Ok(digest)));
     for raw in [
         "x",
@@ -258,7 +261,6 @@ fn only_a_key_id_is_one() {
         "%",
         "%2f",
         "%00",
-        &ID.to_uppercase(),
         &format!("{ID}%20"),
         &ID.replace('-', "%252D"),
     ] {
