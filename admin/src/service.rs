@@ -16,11 +16,12 @@ use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
 use crate::forward::Forwarder;
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
 use crate::reported_change::Deletions;
-use crate::{jwks, lane, limits};
+use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ impl AdminService {
         fleet: Arc<dyn Fleet>,
         settings: AdminSettings,
     ) -> io::Result<Self> {
-        let jwks = jwks::render(settings.jwks)
+        let jwks = KeySet::new(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)

@@ -18,6 +18,7 @@ pub struct ApiError {
     reason: Reason,
     message: Cow<'static, str>,
     allow: Option<&'static str>,
+    accept_encoding: Option<&'static str>,
     retry_after_s: Option<u32>,
 }
 
@@ -27,6 +28,7 @@ impl ApiError {
             reason,
             message: message.into(),
             allow: None,
+            accept_encoding: None,
             retry_after_s: None,
         }
     }
@@ -200,6 +202,18 @@ impl ApiError {
             Reason::UnsupportedMediaType,
             "this route takes JSON; send the header Content-Type: application/json",
         )
+    }
+
+    /// 415 with `Accept-Encoding`: the body has a content coding (RFC 9110 §12.5.3).
+    #[must_use]
+    pub fn unsupported_content_coding() -> Self {
+        Self {
+            accept_encoding: Some("identity"),
+            ..Self::new(
+                Reason::UnsupportedMediaType,
+                "the body has a Content-Encoding; send it without one",
+            )
+        }
     }
 
     /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).

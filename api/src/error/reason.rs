@@ -43,7 +43,7 @@ pub enum Reason {
     PayloadTooLarge,
     /// The request target is over the limit. Send less.
     UriTooLong,
-    /// The body has another type than JSON. Send `Content-Type: application/json`.
+    /// The body has another type than JSON, or a content coding. Send plain JSON.
     UnsupportedMediaType,
     /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
