@@ -8,6 +8,8 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
+    problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
     problems.extend(settings.replication.problems());
     problems
 }

@@ -21,6 +21,7 @@ mod input;
 mod key;
 mod keys;
 mod kind;
+mod listener_tls;
 mod load;
 mod replication;
 mod retired_issuer;
@@ -36,6 +37,7 @@ pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
+pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,

@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::listener_tls::ListenerTls;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -45,6 +46,8 @@ pub struct Serve {
     pub http: Http,
     /// The metrics and health listener.
     pub metrics: Listener,
+    /// TLS of the metrics and health listener.
+    pub metrics_tls: ListenerTls,
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
@@ -56,6 +59,8 @@ pub struct Serve {
 pub struct Http {
     /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
+    /// TLS of the TCP listener.
+    pub tls: ListenerTls,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
@@ -388,6 +393,7 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    tls: ListenerTls::default(),
                     client_ip_source: ClientIpSource::RemoteAddress,
                     socket: None,
                     cors: Cors::default(),
@@ -399,6 +405,7 @@ impl Settings {
                     trust_forwarded_host: false,
                 },
                 metrics: listener,
+                metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },
