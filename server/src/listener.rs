@@ -19,6 +19,8 @@ use crate::deadlines::shut_down;
 use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
+use crate::stream::Plain;
+use crate::tls_stream::TlsStream;
 
 /// Binds one listener per worker to `address`, and returns them with the address as bound.
 pub(crate) fn bind(
@@ -113,11 +115,17 @@ impl Listener {
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                connection::spawn(core, &self.port, stream, Some(peer.ip()));
+                match &self.port.tls {
+                    None => connection::spawn(core, &self.port, Plain(stream), Some(peer.ip())),
+                    Some(tls) => {
+                        let stream = TlsStream::new(stream, tls)?;
+                        connection::spawn(core, &self.port, stream, Some(peer.ip()));
+                    }
+                }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                connection::spawn(core, &self.port, stream, None);
+                connection::spawn(core, &self.port, Plain(stream), None);
             }
         }
         Ok(())

@@ -49,7 +49,10 @@ pub enum ClientCertificate {
 /// expired, or whose authority was removed, since the ticket was given. Early data (0-RTT) is never
 /// accepted, because it can be replayed.
 #[derive(Debug)]
-pub struct ServerTls(Reloading<ServerConfig>);
+pub struct ServerTls {
+    config: Reloading<ServerConfig>,
+    asks_for_certificate: bool,
+}
 
 impl ServerTls {
     /// Loads the files.
@@ -61,25 +64,34 @@ impl ServerTls {
         if let Some(authority) = &files.client_authority {
             watched.push(authority.certificates.clone());
         }
-        Reloading::new(watched, move || configure(&files, protocol)).map(Self)
+        Ok(Self {
+            asks_for_certificate: files.client_authority.is_some(),
+            config: Reloading::new(watched, move || configure(&files, protocol))?,
+        })
     }
 
     /// The configuration for a new connection. Takes no lock.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
-        self.0.config()
+        self.config.config()
+    }
+
+    /// Whether clients are asked for certificates.
+    #[must_use]
+    pub fn asks_for_certificate(&self) -> bool {
+        self.asks_for_certificate
     }
 
     /// The last second in which the listener's certificate may be used, since 1970.
     #[must_use]
     pub fn certificate_not_after(&self) -> Option<i64> {
-        self.0.validity().map(Validity::not_after)
+        self.config.validity().map(Validity::not_after)
     }
 }
 
 impl Reload for ServerTls {
     fn reload_if_changed(&self) {
-        self.0.reload_if_changed();
+        self.config.reload_if_changed();
     }
 }
 
