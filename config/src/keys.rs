@@ -27,6 +27,7 @@ mod rate_limit;
 mod replication;
 mod secrets;
 mod serve;
+mod tls;
 
 use crate::error::Problem;
 use crate::key::Key;
@@ -36,9 +37,12 @@ use crate::suggestion::suggest;
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
+    tls::HTTP_KEYS,
     cors::KEYS,
     admin_auth::KEYS,
-    serve::KEYS,
+    serve::METRICS_KEYS,
+    tls::METRICS_KEYS,
+    serve::THREAD_KEYS,
     credentials::KEYS,
     secrets::KEYS,
     database::KEYS,

@@ -22,6 +22,7 @@ mod input;
 mod key;
 mod keys;
 mod kind;
+mod listener_tls;
 mod load;
 mod mapping;
 mod replication;
@@ -41,6 +42,7 @@ pub use admin_auth::{
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
+pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,

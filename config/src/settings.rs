@@ -10,6 +10,7 @@ use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
 use crate::admin_auth::AdminAuth;
+use crate::listener_tls::ListenerTls;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -48,6 +49,8 @@ pub struct Serve {
     pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
+    /// TLS of the metrics and health listener.
+    pub metrics_tls: ListenerTls,
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
@@ -59,6 +62,8 @@ pub struct Serve {
 pub struct Http {
     /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
+    /// TLS of the TCP listener.
+    pub tls: ListenerTls,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
@@ -391,6 +396,7 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    tls: ListenerTls::default(),
                     client_ip_source: ClientIpSource::RemoteAddress,
                     socket: None,
                     cors: Cors::default(),
@@ -403,6 +409,7 @@ impl Settings {
                 },
                 admin_auth: AdminAuth::default(),
                 metrics: listener,
+                metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },

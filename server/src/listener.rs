@@ -21,6 +21,8 @@ use crate::deadlines::shut_down;
 use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
+use crate::stream::Plain;
+use crate::tls_stream::TlsStream;
 
 /// Binds one listener per worker to `address`, and returns them with the address as bound.
 pub(crate) fn bind(
@@ -132,7 +134,13 @@ impl Listener {
                     address: Some(peer.ip()),
                     principal: None,
                 };
-                connection::spawn(core, &self.port, stream, peer);
+                match &self.port.tls {
+                    None => connection::spawn(core, &self.port, Plain(stream), peer),
+                    Some(tls) => {
+                        let stream = TlsStream::new(stream, tls)?;
+                        connection::spawn(core, &self.port, stream, peer);
+                    }
+                }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -140,7 +148,7 @@ impl Listener {
                     address: None,
                     principal: user_of(core, &stream),
                 };
-                connection::spawn(core, &self.port, stream, peer);
+                connection::spawn(core, &self.port, Plain(stream), peer);
             }
         }
         Ok(())

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
 use talos_config::{AdminAuth, Cors, TrustedProxies};
 pub use talos_config::{ClientIpSource, DriverChoice};
+use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits;
@@ -57,6 +59,8 @@ pub struct ListenerOptions {
     pub surface: Surface,
     /// The host names under which the routes of administrators are served.
     pub admin_hosts: AdminHosts,
+    /// TLS of its connections; `None` = plain HTTP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl ListenerOptions {
@@ -68,6 +72,7 @@ impl ListenerOptions {
             address,
             surface: Surface::All,
             admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
+            tls: None,
         }
     }
 }

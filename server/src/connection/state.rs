@@ -1,11 +1,9 @@
 //! The state of one connection.
 
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use talos_model::Principal;
 use talos_model::clock::{self, UnixMillis};
 
@@ -14,12 +12,8 @@ use crate::deadlines::{CoarseMillis, Phase, Registered};
 use crate::limits;
 use crate::port::Port;
 use crate::position::Reached;
+use crate::stream::Stream;
 use crate::wait::Dropped;
-
-/// A TCP stream or a stream of a Unix socket.
-pub(crate) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
-
-impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
 
 /// The connection ended before all answers were sent.
 pub(super) struct Closed;

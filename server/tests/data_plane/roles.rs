@@ -125,8 +125,18 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v2alpha1/admin/tokens", ADMINISTER, "am"),
     ("GET", "/v2alpha1/admin/tokens", ADMINISTER, "am"),
     ("GET", "/v2alpha1/admin/tokens/{token_id}", ADMINISTER, "am"),
-    ("POST", "/v2alpha1/admin/tokens/{token_id}:rotate", ADMINISTER, "am"),
-    ("DELETE", "/v2alpha1/admin/tokens/{token_id}", ADMINISTER, "am"),
+    (
+        "POST",
+        "/v2alpha1/admin/tokens/{token_id}:rotate",
+        ADMINISTER,
+        "am",
+    ),
+    (
+        "DELETE",
+        "/v2alpha1/admin/tokens/{token_id}",
+        ADMINISTER,
+        "am",
+    ),
 ];
 
 /// The roles, each with its letter in the table.
