@@ -60,7 +60,12 @@ impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
         if S::HAS_HANDSHAKE {
             match self.stream.open(&self.core, &self.slot).await {
-                Opened::Ready => self.count(),
+                Opened::Ready => {
+                    self.count();
+                    if let Some(client) = self.stream.identity() {
+                        tracing::debug!(?client, "a client has presented a certificate");
+                    }
+                }
                 Opened::PlainHttp => {
                     self.core.metrics.requests.count(Route::Malformed, 400);
                     self.output.extend_from_slice(plain_on_tls::ANSWER);
