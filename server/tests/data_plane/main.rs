@@ -22,4 +22,5 @@ mod positions;
 mod refusals;
 mod streams;
 mod support;
+mod tls;
 mod verification;
