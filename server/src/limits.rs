@@ -57,6 +57,9 @@ pub const OUTPUT_BYTES: usize = 64 * 1024;
 /// A TLS record as received, in bytes: 5 of the header, 2^14 of data, and 2,048 that TLS 1.2 allows
 /// for encryption (RFC 5246 §6.2.3).
 pub const TLS_RECORD_BYTES: usize = 5 + 16 * 1024 + 2048;
+/// What TLS costs a connection besides its buffers for requests and answers, in bytes: one more
+/// buffer of [`BUFFER_BYTES`] each way, and the state of rustls.
+pub const TLS_CONNECTION_BYTES: usize = 2 * BUFFER_BYTES + 8 * 1024;
 /// What is received of a handshake before it is processed, in bytes, where clients have
 /// certificates. rustls takes messages of up to 64 KiB, in several records.
 pub const TLS_HANDSHAKE_BYTES: usize = 66 * 1024;

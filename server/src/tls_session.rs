@@ -120,8 +120,12 @@ impl Session {
     /// Whether [`Self::advance`] may have something to do: a whole record, or an invalid one.
     pub(crate) fn has_record(&self) -> bool {
         let unread = self.unread();
-        unread.first().is_some_and(|kind| *kind != HANDSHAKE_RECORD && self.is_handshaking())
-            || self.record_bytes().is_some_and(|record| unread.len() >= record)
+        unread
+            .first()
+            .is_some_and(|kind| *kind != HANDSHAKE_RECORD && self.is_handshaking())
+            || self
+                .record_bytes()
+                .is_some_and(|record| unread.len() >= record)
     }
 
     fn unread(&self) -> &[u8] {
@@ -159,7 +163,8 @@ impl Session {
 
     /// The memory by which `incoming` must grow for the next read, in bytes.
     pub(crate) fn growth(&self) -> usize {
-        self.incoming_wanted().saturating_sub(self.incoming.capacity())
+        self.incoming_wanted()
+            .saturating_sub(self.incoming.capacity())
     }
 
     /// Makes room in `incoming` for the next read.
@@ -313,9 +318,7 @@ impl Session {
     /// # Errors
     /// [`Failure`]. What the client may know of it is in the records to send.
     pub(crate) fn encrypt(&mut self, output: &[u8]) -> Result<usize, Failure> {
-        let part = output
-            .get(..limits::TLS_WRITE_BYTES)
-            .unwrap_or(output);
+        let part = output.get(..limits::TLS_WRITE_BYTES).unwrap_or(output);
         self.with_traffic(|traffic, free| traffic.encrypt(part, free))?;
         Ok(part.len())
     }
@@ -361,24 +364,18 @@ impl Session {
     }
 
     /// Moves the alert for the last failure to the records to send.
+    ///
+    /// Nothing may be processed after a failure: rustls would find the same error again, and panics
+    /// at a second alert. While it has bytes to send it gives these first.
     fn encode_alert(&mut self) {
-        loop {
-            let Self {
-                tls,
-                incoming,
-                consumed,
-                outgoing,
-                ..
-            } = self;
-            let unread = incoming.get_mut(*consumed..).unwrap_or_default();
-            let UnbufferedStatus { discard, state } = tls.process_tls_records(unread);
+        while self.tls.wants_write() {
+            let state = self.tls.process_tls_records(&mut []).state;
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else {
                 return;
             };
-            if encode_handshake(&mut data, outgoing).is_err() {
+            if encode_handshake(&mut data, &mut self.outgoing).is_err() {
                 return;
             }
-            *consumed += discard;
         }
     }
 }

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 
 use monoio::buf::SliceMut;
 use monoio::io::{AsyncReadRent as _, AsyncWriteRentExt as _};
@@ -18,7 +17,7 @@ use crate::core::Core;
 use crate::deadlines::{Phase, Registered};
 use crate::limits;
 use crate::stream::{Arrived, Opened, Stream, arrived};
-use crate::tls_session::{Failure, Session, Step};
+use crate::tls_session::{Session, Step};
 
 /// A TCP connection within TLS.
 pub(crate) struct TlsStream {
@@ -202,7 +201,11 @@ impl Stream for TlsStream {
     }
 
     fn growth(&self) -> usize {
-        if self.is_raw { 0 } else { self.session.growth() }
+        if self.is_raw {
+            0
+        } else {
+            self.session.growth()
+        }
     }
 
     fn grow(&mut self) {

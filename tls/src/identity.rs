@@ -152,7 +152,7 @@ mod tests {
             ];
         });
         assert_eq!(
-            ClientIdentity::of(&certificate.der).unwrap(),
+            ClientIdentity::of(&certificate.der.into()).unwrap(),
             ClientIdentity {
                 common_name: Some("deploy bot".to_owned()),
                 dns_names: vec!["bot.example.com".to_owned(), "*.example.com".to_owned()],
@@ -175,7 +175,7 @@ mod tests {
                 .map(|n| SanType::DnsName(format!("n{n}.example.com").try_into().unwrap()))
                 .collect();
         });
-        let identity = ClientIdentity::of(&certificate.der).unwrap();
+        let identity = ClientIdentity::of(&certificate.der.into()).unwrap();
         assert_eq!(identity.dns_names.len(), limits::IDENTITY_NAMES);
         assert_eq!(identity.common_name, None);
     }

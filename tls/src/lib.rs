@@ -22,6 +22,8 @@ mod reload;
 mod server;
 mod stamp;
 #[cfg(test)]
+#[allow(dead_code, reason = "other crates use the rest")]
+#[path = "../../tests/kit/src/certificates.rs"]
 mod test_authority;
 
 pub use certified::Certified;

@@ -84,6 +84,14 @@ impl<S: Stream> Connection<S> {
             + self.stream.held()
     }
 
+    /// Frees what the stream does not need while it waits for a request.
+    pub(super) fn shrink_stream(&mut self) {
+        if self.stream.held() > 0 {
+            self.stream.shrink();
+            self.count();
+        }
+    }
+
     /// Removes the answered requests from the input.
     pub(super) fn forget_answered(&mut self) {
         let before = self.input.capacity();

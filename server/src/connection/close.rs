@@ -55,8 +55,11 @@ impl<S: Stream> Connection<S> {
             return Ok(());
         }
         let now = self.core.now();
-        self.slot
-            .enter(Phase::Write, now, now.plus(self.core.shared.deadlines.write));
+        self.slot.enter(
+            Phase::Write,
+            now,
+            now.plus(self.core.shared.deadlines.write),
+        );
         self.stream.end().await.map_err(|_| Closed)
     }
 

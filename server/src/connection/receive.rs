@@ -42,13 +42,13 @@ impl<S: Stream> Connection<S> {
         self.flush().await?;
         self.forget_answered();
         let now = self.core.now();
-        let deadlines = &self.core.shared.deadlines;
+        let deadlines = self.core.shared.deadlines;
         if !self.input.is_empty() {
             let start = *self.head_start.get_or_insert(now);
             self.slot
                 .enter(Phase::Head, start, start.plus(deadlines.head));
         } else {
-            self.stream.shrink();
+            self.shrink_stream();
             if !self.fresh {
                 self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
             }

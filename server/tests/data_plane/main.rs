@@ -24,5 +24,6 @@ mod refusals;
 mod roles;
 mod streams;
 mod support;
+mod tls;
 mod tokens;
 mod verification;

@@ -7,7 +7,7 @@ use rustls::{ClientConnection, HandshakeKind, ServerConnection};
 use super::*;
 use crate::client::{ClientFiles, ClientTls, server_name};
 use crate::identity::ClientIdentity;
-use crate::test_authority::Authority;
+use crate::test_authority::{Authority, Files};
 
 /// Carries bytes from one end to the other until neither has any more to send.
 fn shake(
@@ -49,9 +49,20 @@ fn connect(
     Ok((near, far))
 }
 
+fn of(files: Files) -> Certified {
+    Certified {
+        certificates: files.certificate,
+        key: files.key,
+    }
+}
+
+fn certified(authority: &Authority, name: &str) -> Certified {
+    of(authority.certified(name))
+}
+
 fn files(authority: &Authority) -> ServerFiles {
     ServerFiles {
-        own: authority.certified("server"),
+        own: certified(authority, "server"),
         client_authority: None,
     }
 }
@@ -81,7 +92,7 @@ fn a_private_authority_is_trusted_and_others_are_not() {
 fn sessions_are_resumed_by_tickets_unless_clients_have_certificates() {
     let authority = Authority::new();
     let mut files = files(&authority);
-    let own = Some(authority.certified("client"));
+    let own = Some(certified(&authority, "client"));
     for (client_authority, wanted) in [
         (None, HandshakeKind::Resumed),
         (
@@ -105,14 +116,7 @@ fn sessions_are_resumed_by_tickets_unless_clients_have_certificates() {
 #[test]
 fn clients_are_known_by_their_certificates() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let own = authority.write(
-        "client",
-        &authority.issue(|params| {
-            params
-                .distinguished_name
-                .push(rcgen::DnType::CommonName, "bot");
-        }),
-    );
+    let own = of(authority.certified_as("bot"));
     let mut files = files(&authority);
     for client_certificate in [ClientCertificate::Required, ClientCertificate::Optional] {
         files.client_authority = Some(ClientAuthority {
@@ -124,7 +128,7 @@ fn clients_are_known_by_their_certificates() {
         let identity = ClientIdentity::of(&far.peer_certificates().unwrap()[0]).unwrap();
         assert_eq!(identity.common_name.as_deref(), Some("bot"));
 
-        let stranger = Some(other.certified("stranger"));
+        let stranger = Some(certified(&other, "stranger"));
         connect(&client_of(&authority, stranger), &server).unwrap_err();
         let anonymous = connect(&client_of(&authority, None), &server);
         assert_eq!(
@@ -152,8 +156,8 @@ fn nodes_speak_only_tls_1_3() {
 #[test]
 fn files_that_cannot_be_used_are_named_with_the_reason() {
     let authority = Authority::new();
-    let own = authority.certified("server");
-    let other = authority.certified("other");
+    let own = certified(&authority, "server");
+    let other = certified(&authority, "other");
     let encrypted = authority.path("encrypted.key");
     let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     fs::write(&encrypted, text).unwrap();
@@ -225,7 +229,7 @@ fn a_renewed_certificate_is_used_once_its_files_have_settled() -> io::Result<()>
     server.reload_if_changed();
     assert!(serves(&old[0]), "the file may still be written");
     server.reload_if_changed();
-    assert!(serves(&new.der));
+    assert!(serves(&new.der.into()));
     Ok(())
 }
 
@@ -235,8 +239,8 @@ fn a_link_that_points_elsewhere_is_a_change() -> io::Result<()> {
     for version in ["1", "2"] {
         fs::create_dir(authority.path(version))?;
     }
-    let first = authority.certified("1/tls");
-    let second = authority.certified("2/tls");
+    let first = certified(&authority, "1/tls");
+    let second = certified(&authority, "2/tls");
     // As Kubernetes mounts a secret.
     std::os::unix::fs::symlink(authority.path("1"), authority.path("..data"))?;
     for name in ["tls.pem", "tls.key"] {
@@ -274,7 +278,7 @@ fn an_authority_that_is_removed_lets_no_client_in() -> io::Result<()> {
         client_certificate: ClientCertificate::Required,
     });
     let server = ServerTls::load(files, Protocol::Http).unwrap();
-    let client = client_of(&authority, Some(authority.certified("client")));
+    let client = client_of(&authority, Some(certified(&authority, "client")));
     connect(&client, &server).unwrap();
     fs::copy(other.certificate(), &trusted)?;
     server.reload_if_changed();
