@@ -8,6 +8,8 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
+    problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
     problems.extend(settings.replication.problems());
     problems
 }
@@ -19,6 +21,10 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(unknown_signing_key(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
+    let http = &settings.serve.http;
+    let client_ca = http.tls.client_ca.as_deref();
+    let auth = &settings.serve.admin_auth;
+    warnings.extend(auth.warnings(http.socket.as_deref(), client_ca));
     warnings.extend(settings.replication.warnings());
     warnings
 }

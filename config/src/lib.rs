@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin_auth;
 mod assignment;
 mod byte_size;
 mod checks;
@@ -21,7 +22,9 @@ mod input;
 mod key;
 mod keys;
 mod kind;
+mod listener_tls;
 mod load;
+mod mapping;
 mod replication;
 mod retired_issuer;
 mod scalar;
@@ -33,9 +36,13 @@ mod tree;
 mod trusted_proxies;
 
 pub use address::HostPort;
+pub use admin_auth::{
+    AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
+};
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
+pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,

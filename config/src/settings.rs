@@ -9,6 +9,8 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::admin_auth::AdminAuth;
+use crate::listener_tls::ListenerTls;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -43,8 +45,12 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
+    /// TLS of the metrics and health listener.
+    pub metrics_tls: ListenerTls,
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
@@ -56,6 +62,8 @@ pub struct Serve {
 pub struct Http {
     /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
+    /// TLS of the TCP listener.
+    pub tls: ListenerTls,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
@@ -388,6 +396,7 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    tls: ListenerTls::default(),
                     client_ip_source: ClientIpSource::RemoteAddress,
                     socket: None,
                     cors: Cors::default(),
@@ -398,7 +407,9 @@ impl Settings {
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
+                metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },

@@ -4,20 +4,23 @@
 //! other threads; both are atomics.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use talos_api::control::ControlPlane;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_config::TrustedProxies;
 use talos_engine::Engine;
 use talos_model::clock;
 
+use crate::access::Access;
 use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure, Registry};
+use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
 use crate::limits;
 use crate::metrics::CoreMetrics;
@@ -44,6 +47,11 @@ pub(crate) struct Shared {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may use the routes of administrators; `None` = anybody who reaches them.
+    pub access: Option<Access>,
+    /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.
@@ -95,6 +103,8 @@ pub(crate) struct Core {
     pub heads: RefCell<HeadCache>,
     /// Makes request ids.
     pub request_ids: RequestIds,
+    /// Who may do the cryptography of a handshake.
+    pub handshakes: Turns,
     /// The open connections.
     pub connections: Rc<Registry>,
     /// The second that the `Date` field shows.
@@ -106,10 +116,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// The state of a worker that counts in `metrics`.
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> Self {
+    /// The state of a worker that counts in `metrics`. Made on the worker's own runtime.
+    ///
+    /// # Errors
+    /// The error of the system when it has no descriptors.
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> io::Result<Self> {
         let second = clock::now().seconds();
-        Self {
+        Ok(Self {
             metrics,
             heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
@@ -118,8 +131,9 @@ impl Core {
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accept_loops: Cell::new(0),
+            handshakes: Turns::new()?,
             shared,
-        }
+        })
     }
 
     /// The time of the last tick, for deadlines.

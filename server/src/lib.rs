@@ -8,9 +8,12 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod admin_hosts;
 mod admission;
+mod authorize;
 mod batch;
+mod certificate_principal;
 mod chunked;
 mod client_address;
 mod connection;
@@ -24,6 +27,7 @@ mod error;
 mod extent;
 mod framing;
 mod handover;
+mod handshake_turns;
 mod head_cache;
 pub mod limits;
 mod listener;
@@ -32,6 +36,7 @@ pub mod metrics;
 mod options;
 mod parser;
 mod pinning;
+mod plain_on_tls;
 mod port;
 mod position;
 mod request_context;
@@ -42,6 +47,9 @@ mod slice;
 mod socket_file;
 mod sockets;
 mod step;
+mod stream;
+mod tls_session;
+mod tls_stream;
 mod verify;
 mod wait;
 mod worker;

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
+use talos_config::{AdminAuth, Cors, TrustedProxies};
 pub use talos_config::{ClientIpSource, DriverChoice};
-use talos_config::{Cors, TrustedProxies};
+use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits;
@@ -40,6 +43,11 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
+    /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
 }
 
 /// A TCP listener and what it serves.
@@ -51,6 +59,8 @@ pub struct ListenerOptions {
     pub surface: Surface,
     /// The host names under which the routes of administrators are served.
     pub admin_hosts: AdminHosts,
+    /// TLS of its connections; `None` = plain HTTP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl ListenerOptions {
@@ -62,6 +72,7 @@ impl ListenerOptions {
             address,
             surface: Surface::All,
             admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
+            tls: None,
         }
     }
 }
@@ -84,6 +95,8 @@ impl ServerOptions {
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            admin_auth: AdminAuth::default(),
+            forwarding_keys: None,
         }
     }
 }

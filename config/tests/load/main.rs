@@ -5,6 +5,7 @@
 mod problems;
 mod replication;
 mod sources;
+mod tls;
 mod tokens;
 mod values;
 

@@ -5,9 +5,10 @@ use std::net::Shutdown;
 use talos_api::error::ApiError;
 
 use super::receive::Received;
-use super::state::{Closed, Connection, Stream};
+use super::state::{Closed, Connection};
 use crate::deadlines::{Phase, shut_down};
 use crate::limits;
+use crate::stream::{Arrived, Stream};
 
 /// Whether the client may still send bytes. Closing a socket with unread bytes resets the
 /// connection, and the client may lose the answer.
@@ -28,6 +29,7 @@ impl<S: Stream> Connection<S> {
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;
+        self.end_stream().await?;
         self.forget_all();
         self.linger();
         let mut dropped = 0;
@@ -35,7 +37,7 @@ impl<S: Stream> Connection<S> {
             // Checked before the read, so that the read gets the bytes that came before the cut.
             let last = self.slot.is_cut();
             self.input.clear();
-            if self.read_once().await? > 0 {
+            if self.read_once().await? != Arrived::End {
                 dropped += self.input.len();
                 continue;
             }
@@ -47,6 +49,27 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
+    /// Tells a client within TLS that the answers are complete.
+    async fn end_stream(&mut self) -> Result<(), Closed> {
+        if !S::HAS_HANDSHAKE {
+            return Ok(());
+        }
+        let now = self.core.now();
+        self.slot.enter(
+            Phase::Write,
+            now,
+            now.plus(self.core.shared.deadlines.write),
+        );
+        self.stream.end().await.map_err(|_| Closed)
+    }
+
+    /// After an error of reading, tells a client within TLS what was wrong, if that is known.
+    pub(super) async fn give_up(&mut self) -> Closed {
+        // A stream that has failed sends no more than an alert.
+        let _ = self.end_stream().await;
+        Closed
+    }
+
     fn linger(&self) {
         let now = self.core.now();
         self.slot
@@ -56,6 +79,7 @@ impl<S: Stream> Connection<S> {
     /// Sends the output and ends the connection.
     pub(super) async fn finish(&mut self, leftover: Leftover) -> Result<(), Closed> {
         self.flush().await?;
+        self.end_stream().await?;
         if leftover == Leftover::None {
             return Ok(());
         }
