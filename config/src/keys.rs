@@ -21,11 +21,13 @@ mod last_used;
 mod log;
 mod multitenancy;
 mod number;
+mod public;
 mod quota;
 mod rate_limit;
 mod replication;
 mod secrets;
 mod serve;
+mod throttle;
 
 use crate::error::Problem;
 use crate::key::Key;
@@ -35,7 +37,9 @@ use crate::suggestion::suggest;
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
+    throttle::KEYS,
     cors::KEYS,
+    public::KEYS,
     serve::KEYS,
     credentials::KEYS,
     secrets::KEYS,

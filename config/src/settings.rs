@@ -9,7 +9,10 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::http_limits::{HttpLimits, HttpTimeouts};
+use crate::public::{PublicListener, PublicSurface};
 use crate::replication::Replication;
+use crate::throttle::Throttle;
 use crate::trusted_proxies::TrustedProxies;
 
 /// The whole configuration. [`Settings::load`] makes it once; it never changes. Share it in an
@@ -43,6 +46,8 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
+    /// A second listener of the HTTP API.
+    pub public: PublicListener,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// Data-plane threads, each with its own listener; at least 1.
@@ -71,34 +76,12 @@ pub struct Http {
     pub exclude_health_endpoints: bool,
     /// How long a connection may take.
     pub timeouts: HttpTimeouts,
-    /// How much connections may take.
+    /// How much requests and connections may take.
     pub limits: HttpLimits,
+    /// How often a client address may fail.
+    pub throttle: Throttle,
     /// Whether the host name of a forwarding header would choose the tenant.
     pub(crate) trust_forwarded_host: bool,
-}
-
-/// `serve.http.timeouts`: how long each phase of a connection may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpTimeouts {
-    /// The longest pause between two requests.
-    pub idle: Duration,
-    /// From the first byte of a head to its last.
-    pub head: Duration,
-    /// From the end of a head to the end of its body.
-    pub body: Duration,
-    /// In this time a body must bring 32 KiB or its end.
-    pub body_progress: Duration,
-    /// From the first byte of an answer to its last.
-    pub write: Duration,
-}
-
-/// `serve.http.limits`: how much the connections of one worker may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpLimits {
-    /// The most connections.
-    pub connections: usize,
-    /// The most memory for requests and answers, in bytes.
-    pub memory: usize,
 }
 
 /// `serve.http.cors`: the rules for requests from pages of other origins.
@@ -394,9 +377,15 @@ impl Settings {
                     exclude_health_endpoints: false,
                     timeouts: HttpTimeouts::default(),
                     limits: HttpLimits::default(),
+                    throttle: Throttle::default(),
                     trusted_proxies: TrustedProxies::default(),
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
+                },
+                public: PublicListener {
+                    host: listener.host,
+                    port: None,
+                    surface: PublicSurface::Data,
                 },
                 metrics: listener,
                 workers: cores,
