@@ -10,7 +10,7 @@ use crate::schema::FreeObject;
 
 impl ApiError {
     /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Retry-After` (in seconds)
-    /// with a 503; `WWW-Authenticate` with `unauthorized`.
+    /// with a 429 or a 503; `WWW-Authenticate` with `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];
