@@ -7,10 +7,10 @@
 mod buffer;
 mod close;
 mod receive;
+mod reserved;
 mod send;
 mod state;
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,18 +24,27 @@ use talos_model::clock;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
+use crate::deadlines::Place;
 use crate::parser::Persistence;
 use crate::port::Port;
+use crate::registry::Arrival;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits};
 
-/// Serves `stream`, which the listener of `port` accepted, in a task of its own. `peer` is `None`
-/// over a Unix socket.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Option<IpAddr>) {
+/// Serves `stream`, which the listener of `port` accepted, in a task of its own.
+pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, arrival: Arrival) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, port, stream, peer);
-    monoio::spawn(contained(Rc::clone(core), connection.serve()));
+    let connection = Connection::new(core, port, stream, arrival);
+    match arrival.place {
+        Place::Regular => {
+            monoio::spawn(contained(Rc::clone(core), connection.serve()));
+        }
+        Place::Reserved => {
+            core.metrics.connections_reserved.increment();
+            monoio::spawn(contained(Rc::clone(core), connection.serve_reserved()));
+        }
+    }
 }
 
 /// Runs a connection so that a panic ends only this connection. [`Connection::guarded`] catches the

@@ -8,6 +8,7 @@
 
 #![deny(unsafe_code)]
 
+mod addresses;
 mod admin_hosts;
 mod admission;
 mod batch;
@@ -25,6 +26,7 @@ mod extent;
 mod framing;
 mod handover;
 mod head_cache;
+mod health_routes;
 pub mod limits;
 mod listener;
 mod memory;
@@ -34,14 +36,18 @@ mod parser;
 mod pinning;
 mod port;
 mod position;
+mod registry;
 mod request_context;
 mod request_id;
+mod request_log;
 mod response;
 mod server;
 mod slice;
 mod socket_file;
 mod sockets;
 mod step;
+mod throttle;
+mod throttled;
 mod verify;
 mod wait;
 mod worker;

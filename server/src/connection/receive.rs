@@ -50,7 +50,7 @@ impl<S: Stream> Connection<S> {
         } else if !self.fresh {
             self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
         }
-        self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
+        self.receive(self.core.shared.heads.bytes + limits::BUFFER_BYTES)
             .await
     }
 
