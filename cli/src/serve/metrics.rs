@@ -205,6 +205,29 @@ impl Sources {
             "Connections ended to make place for others.",
         )
         .sample(&[], self.sum(|core| &core.connections_displaced));
+        page.counter(
+            "talos_connections_refused_total",
+            "Connections closed at once because their address had as many as it may have.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_refused));
+        page.counter(
+            "talos_connections_reserved_total",
+            "Connections accepted, while all others were busy, to ask for the server's health.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_reserved));
+        let mut throttled = page.counter(
+            "talos_throttled_total",
+            "Requests answered with 429 because their client's address had failed too often.",
+        );
+        for (kind, count) in [
+            ("failures", self.sum(|core| &core.throttled.failures)),
+            (
+                "self_revocations",
+                self.sum(|core| &core.throttled.self_revocations),
+            ),
+        ] {
+            throttled.sample(&[("kind", kind)], count);
+        }
         page.gauge(
             "talos_connections_memory_bytes",
             "Memory of connections for requests and answers, without the initial 8 KiB of each.",
