@@ -17,6 +17,7 @@ pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -128,7 +129,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let plan = Plan::of(start.settings)?;
+    let mut watched = Vec::new();
+    let plan = Plan::of(start.settings, &mut watched)?;
+    let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
+    let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options(start.settings), mode)?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
@@ -137,7 +141,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     } else {
         Enforcement::Off
     });
-    let served = join(start, &engine, plan, signals);
+    let served = join(start, &engine, plan, &tls, signals);
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -151,6 +155,7 @@ fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
     plan: Option<Plan>,
+    tls: &tls::Listeners,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
@@ -159,12 +164,13 @@ fn join(
             engine,
             Arc::new(Standalone(Arc::clone(engine))),
             None,
+            tls,
             signals,
         );
     };
     let member = plan.start(engine)?;
     let node = member.node();
-    let served = serve(start, engine, Arc::new(member), Some(&node), signals);
+    let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
     node.stop();
     served
 }
@@ -174,10 +180,12 @@ fn serve(
     engine: &Arc<Engine>,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
+    tls: &tls::Listeners,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
+    let metrics_listener = metrics_listener.map(|listener| listener.with_tls(tls.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let mut admin = AdminService::start(
         Arc::clone(engine),
@@ -189,7 +197,7 @@ fn serve(
         source,
     })?;
     let server = Server::bind(
-        server_options(start),
+        server_options(start, tls),
         Arc::clone(engine),
         fleet,
         admin.control_plane(),
@@ -233,6 +241,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         driver = driver.as_str(),
         workers = start.settings.serve.workers,
         surface = start.surface.name(),
+        tls = start.settings.serve.http.tls.is_on(),
         version = VERSION,
         "serving"
     );
@@ -349,7 +358,7 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
     }
 }
 
-fn server_options(start: &Start<'_>) -> ServerOptions {
+fn server_options(start: &Start<'_>, tls: &tls::Listeners) -> ServerOptions {
     let (settings, surface) = (start.settings, start.surface);
     let mut listener = ListenerOptions::new(settings.serve.http.listener.address());
     let host = settings.serve.http.listener.host.to_canonical();
@@ -359,6 +368,7 @@ fn server_options(start: &Start<'_>) -> ServerOptions {
         ListenScope::Network
     };
     listener.surface = surface;
+    listener.tls.clone_from(&tls.http);
     listener.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
         .with_issuer(&settings.credentials.issuer);
     let mut options = ServerOptions::new(listener.address);
