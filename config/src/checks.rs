@@ -11,6 +11,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
     problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.public_tls.problem("serve.public.tls"));
     problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
     problems.extend(settings.serve.http.limits.problems());
     problems.extend(settings.serve.http.throttle.problems());

@@ -44,6 +44,7 @@ const SECTIONS: &[&[Key]] = &[
     cors::KEYS,
     admin_auth::KEYS,
     public::KEYS,
+    tls::PUBLIC_KEYS,
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,

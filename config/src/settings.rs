@@ -52,6 +52,8 @@ pub struct Serve {
     pub admin_auth: AdminAuth,
     /// A second listener of the HTTP API.
     pub public: PublicListener,
+    /// TLS of the second listener.
+    pub public_tls: ListenerTls,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// TLS of the metrics and health listener.
@@ -399,6 +401,7 @@ impl Settings {
                 },
                 metrics: listener,
                 metrics_tls: ListenerTls::default(),
+                public_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },
