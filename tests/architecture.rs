@@ -50,6 +50,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-places",
         ],
     ),
+    (
+        "talos-audit",
+        &["talos-api", "talos-credentials", "talos-model"],
+    ),
     ("talos-replication", &["talos-model", "talos-places"]),
     (
         "talos-node",

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod backup;
 mod batch_import;
 mod body_stream;

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod audit;
 mod backup;
 mod changes;
 mod client;
@@ -65,6 +66,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             on_console(|console| fleet.run(&client, console))
         }
         Command::Backup(backup) => on_console(|console| backup.run(&arguments.endpoint, console)),
+        Command::Audit(audit) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| audit.run(config, console))
+        }
         Command::Changes(changes) => {
             changes.run(Client::new(&arguments.endpoint)?)?;
             Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
+    problems.extend(settings.audit.problem());
     problems.extend(settings.replication.problems());
     problems
 }

@@ -11,6 +11,7 @@
 //! The file, the environment variable, the error messages and the suggestions follow from the
 //! entry.
 
+mod audit;
 mod cache;
 mod cors;
 mod credentials;
@@ -47,6 +48,7 @@ const SECTIONS: &[&[Key]] = &[
     last_used::KEYS,
     multitenancy::KEYS,
     log::KEYS,
+    audit::KEYS,
 ];
 
 /// Every key, in the order of the sample file.

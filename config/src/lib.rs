@@ -10,6 +10,7 @@
 
 mod address;
 mod assignment;
+mod audit;
 mod byte_size;
 mod checks;
 mod client_ip_source;
@@ -33,6 +34,7 @@ mod tree;
 mod trusted_proxies;
 
 pub use address::HostPort;
+pub use audit::{Audit, AuditFile, AuditFsync};
 pub use error::{ConfigError, Problem, Warning};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;

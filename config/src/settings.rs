@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::audit::Audit;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub last_used: LastUsed,
     /// Which lines are logged, and in which format.
     pub log: Log,
+    /// The log of who did what.
+    pub audit: Audit,
 }
 
 /// `serve`: listeners and threads.
@@ -454,6 +457,7 @@ impl Settings {
                 level: LogLevel::Info,
                 format: LogFormat::Json,
             },
+            audit: Audit::blank(),
         }
     }
 }

@@ -20,7 +20,9 @@ use crate::head_cache::ReadPosition;
 use crate::limits;
 use crate::request_context::RequestContext;
 use crate::response::Exchange;
-use crate::verify::{audiences, query, read, verdict_body, with_query, with_quota_fields};
+use crate::verify::{
+    audiences, note_failure, query, read, verdict_body, with_query, with_quota_fields,
+};
 use crate::wait::Dropped;
 
 /// The state of a batch while records are read.
@@ -121,7 +123,12 @@ pub(crate) fn verify(
         .collect();
     let engine = &exchange.core.shared.engine;
     engine.verify_many(&queries, |place, step| match step {
-        VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
+        VerifyStep::Answered(answer) => {
+            if let Some(query) = queries.get(place) {
+                note_failure(exchange, query, &answer);
+            }
+            batch.add(exchange, place, answer);
+        }
         VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
     });
     if batch.reads.is_empty() {
@@ -147,7 +154,10 @@ pub(crate) fn finish(
         };
         with_query(request, context, |query| {
             let engine = &exchange.core.shared.engine;
-            engine.finish(query, loaded, |answer| batch.add(exchange, place, answer));
+            engine.finish(query, loaded, |answer| {
+                note_failure(exchange, query, &answer);
+                batch.add(exchange, place, answer);
+            });
         });
     }
     batch.answer(exchange, output);

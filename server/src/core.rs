@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_config::TrustedProxies;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.

@@ -14,6 +14,7 @@ use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::admission;
+use crate::audit;
 use crate::batch::{self, Batch};
 use crate::client_address::client_address;
 use crate::core::Core;
@@ -153,6 +154,7 @@ fn answer(
     if let Resolution::Control(route) = &resolution
         && let Err(error) = admission::check(core, head, route, input)
     {
+        audit::note_refusal(&exchange, route, context(core, head, input), None, &error);
         return not_admitted(&exchange, route, request, &error, output);
     }
     if head.min_position != MinPosition::None

@@ -10,6 +10,7 @@
 
 mod admin_hosts;
 mod admission;
+mod audit;
 mod batch;
 mod chunked;
 mod client_address;

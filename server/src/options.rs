@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use talos_api::audit::AuditLog;
 use talos_api::route::Surface;
 pub use talos_config::{ClientIpSource, DriverChoice};
 use talos_config::{Cors, TrustedProxies};
@@ -40,6 +42,8 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
 }
 
 /// A TCP listener and what it serves.
@@ -84,6 +88,7 @@ impl ServerOptions {
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            audit: None,
         }
     }
 }

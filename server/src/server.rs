@@ -73,6 +73,7 @@ impl Server {
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            audit,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -92,6 +93,7 @@ impl Server {
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            audit,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });

@@ -103,6 +103,7 @@ impl Harness {
             page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            audit: None,
         };
         let fleet = setup.fleet.clone();
         let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));

@@ -7,6 +7,7 @@
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
+mod audit;
 mod development;
 mod fleet;
 mod log_line;
@@ -30,6 +31,7 @@ use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
+use talos_audit::Audit;
 use talos_config::{CacheType, Credentials, Settings, Warning};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
@@ -179,21 +181,24 @@ fn serve(
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let audit = audit::open(settings, &*fleet)?;
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
-        admin_settings(settings),
+        AdminSettings {
+            audit: audit.as_ref().map(Audit::log),
+            ..admin_settings(settings)
+        },
     )
     .map_err(|source| CliError::Start {
         what: "control plane",
         source,
     })?;
-    let server = Server::bind(
-        server_options(start),
-        Arc::clone(engine),
-        fleet,
-        admin.control_plane(),
-    );
+    let options = ServerOptions {
+        audit: audit.as_ref().map(Audit::log),
+        ..server_options(start)
+    };
+    let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
         if let Some(listener) = metrics_listener {
             let sources = Sources {
@@ -203,6 +208,7 @@ fn serve(
                 driver: server.driver().to_string(),
                 node: node.map(Arc::clone),
                 log: start.log.clone(),
+                audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
             };
             admin
@@ -220,6 +226,10 @@ fn serve(
         until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
+    // After the last request has been noted.
+    if let Some(audit) = audit {
+        audit.close();
+    }
     outcome
 }
 
@@ -346,6 +356,7 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
+        audit: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod audit;
 mod problems;
 mod replication;
 mod sources;
