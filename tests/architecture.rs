@@ -50,10 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-places",
         ],
     ),
-    (
-        "talos-audit",
-        &["talos-api", "talos-credentials", "talos-model"],
-    ),
+    ("talos-audit", &["talos-api", "talos-model"]),
     ("talos-replication", &["talos-model", "talos-places"]),
     (
         "talos-node",

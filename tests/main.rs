@@ -14,6 +14,7 @@
 mod harness;
 
 mod architecture;
+mod audit;
 mod backup;
 mod batch_verify;
 mod changes_feed;

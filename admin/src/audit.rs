@@ -18,6 +18,9 @@ use tokio::sync::oneshot;
 use crate::limits;
 use crate::reported_change::ReportedChange;
 
+/// The parameter of a path that names a key.
+const KEY_ID: &str = "{key_id}";
+
 /// A request that is noted when it has been answered.
 pub(crate) struct Noted {
     log: Arc<dyn AuditLog>,
@@ -66,8 +69,10 @@ impl Noted {
         }
         let entry = entry(engine, request, reported, &response);
         let (sender, written) = oneshot::channel();
-        // The receiver is gone only after a timeout.
-        let tell = move |result| drop(sender.send(result));
+        let tell = move |result| {
+            // The receiver is gone only after a timeout.
+            let _ = sender.send(result);
+        };
         self.place.fill(entry, Box::new(tell));
         let written = tokio::time::timeout(limits::AUDIT_WAIT, written).await;
         match written
@@ -80,8 +85,8 @@ impl Noted {
     }
 }
 
-/// Whether this node has revoked a key for its holder. Anybody may ask for the same again and again;
-/// only the first time changes something, and only on the primary.
+/// Whether this node has revoked a key for its holder. Anybody may repeat such a request, and only
+/// the first one changes something, on the primary.
 fn is_revocation(reported: &ReportedChange, response: &ControlResponse) -> bool {
     let is_forwarded = response
         .headers
@@ -124,7 +129,16 @@ fn entry(
     if is_success && request.method == "POST" {
         concerned = audit::concerned(&response.body);
     }
-    let mut key_ids: Vec<_> = request.key_id.any().ok().into_iter().collect();
+    // The id in the path is that of a key, or of a token.
+    let in_path = request.key_id.any().ok();
+    let (of_key, of_token) = if request.template.contains(KEY_ID) {
+        (in_path, None)
+    } else {
+        (None, in_path.map(|id| id.to_string()))
+    };
+    let mut token_ids = concerned.token_ids;
+    token_ids.extend(of_token.filter(|id| !token_ids.contains(id)));
+    let mut key_ids: Vec<_> = of_key.into_iter().collect();
     for key_id in concerned.key_ids.into_iter().chain(reported.key_id()) {
         // A few of them at most may be there already; the many of a batch differ.
         if !key_ids.iter().take(2).any(|known| *known == key_id) {
@@ -155,7 +169,7 @@ fn entry(
         route: request.template,
         tenant: request.tenant,
         key_ids,
-        token_ids: concerned.token_ids,
+        token_ids,
         status: response.status,
         reason: (!is_success)
             .then(|| audit::reason_of(&response.body))

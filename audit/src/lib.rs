@@ -3,7 +3,7 @@
 //!
 //! Guarantees:
 //! - Each line holds the authentication code of the line before it and its own, so the file can be
-//!   verified by whoever has the secret. Only a cut at the end needs a remembered last line.
+//!   verified with the secret of the server. Only a cut at the end needs a remembered last line.
 //! - A line is written whole or continued later. What a crash tore off stays in the file, and the
 //!   next line says so. Lines that could not be taken are counted, and the next line says how many.
 //! - Memory, the queue, and what strangers can cause are bounded (`limits.rs`).

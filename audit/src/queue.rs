@@ -79,7 +79,7 @@ impl State {
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     pub state: std::sync::Arc<State>,
-    /// Its capacity is [`QUEUE`], so whoever has a place can send.
+    /// Its capacity is [`QUEUE`], so the holder of a place can send.
     pub sender: Sender<Message>,
     /// Whether an action needs an entry.
     pub is_required: bool,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use talos_api::audit::{self, CREDENTIAL_START_CHARS, Entry, Event, Notice};
 use talos_api::error::ApiError;
 use talos_api::openapi;
-use talos_api::route::{ControlRoute, HotRoute, Target};
+use talos_api::route::{HotRoute, Resolution, Target};
 use talos_api::verify::refused_code;
 use talos_credentials::public_part;
 use talos_model::{Principal, Query, Refusal, clock};
@@ -18,12 +18,12 @@ use crate::metrics::Route;
 use crate::request_context::RequestContext;
 use crate::response::Exchange;
 
-/// Notes that a request for the control plane was refused. `principal` is who asked, if they proved
-/// it.
+/// Notes that a request to a route was refused before it was carried out. `principal` is who asked,
+/// if they proved it.
 #[cold]
 pub(crate) fn note_refusal(
     exchange: &Exchange<'_>,
-    route: &ControlRoute<'_>,
+    resolution: &Resolution<'_>,
     context: RequestContext,
     principal: Option<&Arc<Principal>>,
     error: &ApiError,
@@ -31,18 +31,32 @@ pub(crate) fn note_refusal(
     let Some(log) = &exchange.core.shared.audit else {
         return;
     };
-    log.note(Notice::Request, &mut || Entry {
-        principal: principal.cloned(),
-        key_ids: route.key_id.parse().any().ok().into_iter().collect(),
-        ..entry(
-            exchange,
-            Event::RequestRefused,
-            context,
+    let (operation, key_id) = match resolution {
+        Resolution::Control(route) => (
             Operation {
                 target: Target::Control(route.endpoint),
                 method: route.method,
                 route: route.template,
             },
+            // Another id than that of a key is left out.
+            route
+                .key_id
+                .parse()
+                .any()
+                .ok()
+                .filter(|_| route.template.contains("{key_id}")),
+        ),
+        Resolution::Hot(hot) => (Operation::of(*hot), None),
+        Resolution::NotFound | Resolution::MethodNotAllowed(_) => return,
+    };
+    log.note(Notice::Request, &mut || Entry {
+        principal: principal.cloned(),
+        key_ids: key_id.into_iter().collect(),
+        ..entry(
+            exchange,
+            Event::RequestRefused,
+            context,
+            operation,
             Refused {
                 status: error.status(),
                 reason: error.reason().name(),
@@ -61,11 +75,11 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
     if matches!(refusal, Refusal::Internal | Refusal::AnswerTooLarge) {
         return;
     }
-    let (hot, method) = match exchange.route {
-        Route::BatchVerify => (HotRoute::BatchVerify, "POST"),
-        Route::VerifyBearer => (HotRoute::VerifyBearer, "GET"),
-        _ => (HotRoute::Verify, "POST"),
-    };
+    let operation = Operation::of(match exchange.route {
+        Route::BatchVerify => HotRoute::BatchVerify,
+        Route::VerifyBearer => HotRoute::VerifyBearer,
+        _ => HotRoute::Verify,
+    });
     let context = RequestContext {
         client_ip: query.client_ip,
         cache: query.cache,
@@ -84,11 +98,7 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
                 exchange,
                 Event::VerificationFailed,
                 context,
-                Operation {
-                    target: Target::Hot(hot),
-                    method,
-                    route: hot.template(),
-                },
+                operation,
                 Refused {
                     status: 200,
                     reason: refused_code(refusal),
@@ -99,10 +109,26 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
 }
 
 /// What was asked for.
+#[derive(Clone, Copy)]
 struct Operation {
     target: Target,
     method: &'static str,
     route: &'static str,
+}
+
+impl Operation {
+    /// That of a hot route. A route with several methods is noted as one.
+    fn of(hot: HotRoute) -> Self {
+        let method = match hot {
+            HotRoute::Verify | HotRoute::BatchVerify => "POST",
+            HotRoute::VerifyBearer | HotRoute::Alive | HotRoute::Ready => "GET",
+        };
+        Self {
+            target: Target::Hot(hot),
+            method,
+            route: hot.template(),
+        }
+    }
 }
 
 /// Why it was refused.

@@ -154,7 +154,13 @@ fn answer(
     if let Resolution::Control(route) = &resolution
         && let Err(error) = admission::check(core, head, route, input)
     {
-        audit::note_refusal(&exchange, route, context(core, head, input), None, &error);
+        audit::note_refusal(
+            &exchange,
+            &resolution,
+            context(core, head, input),
+            None,
+            &error,
+        );
         return not_admitted(&exchange, route, request, &error, output);
     }
     if head.min_position != MinPosition::None

@@ -9,6 +9,9 @@ use crate::limits::BATCH_IMPORT_KEYS;
 /// The longest id of a token that is noted, in bytes: a UUID has 36.
 const TOKEN_ID_BYTES: usize = 64;
 
+/// The longest reason that is noted, in bytes. Another node's answer may hold anything.
+const REASON_BYTES: usize = 64;
+
 /// What a successful answer to a change is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Concerned {
@@ -115,6 +118,7 @@ pub fn reason_of(body: &[u8]) -> Option<String> {
         .into_iter()
         .next()
         .map(|detail| detail.reason)
+        .filter(|reason| reason.len() <= REASON_BYTES)
 }
 
 #[cfg(test)]
@@ -172,5 +176,9 @@ mod tests {
         let body = ApiError::api_key_not_found().to_body();
         assert_eq!(reason_of(&body).as_deref(), Some("API_KEY_NOT_FOUND"));
         assert_eq!(reason_of(b"{}"), None);
+        let long = String::from_utf8(body)
+            .expect("text")
+            .replace("API_KEY", &"X".repeat(99));
+        assert_eq!(reason_of(long.as_bytes()), None);
     }
 }

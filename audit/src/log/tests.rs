@@ -164,7 +164,7 @@ fn a_crash_at_the_first_line_of_a_file_goes_on_after_the_full_one() {
     note(&*audit.log(), entry("second")).unwrap();
     audit.close();
     assert_eq!(fixture.whole().entries, 6);
-    // The same without any new file: the crash came between two renamings.
+    // Without any new file: the crash came between two renamings.
     fs::rename(fixture.path(), rotation::archive(&fixture.path(), 6)).unwrap();
     fs::write(rotation::next(&fixture.path()), "").unwrap();
     fixture.open().close();

@@ -10,6 +10,7 @@
 
 mod accepting;
 mod allocations;
+mod audit;
 mod bodies;
 mod control;
 mod deadlines;
