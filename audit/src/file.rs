@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sink::OpenError;
+use crate::open_error::OpenError;
 
 /// For the owner only.
 const MODE: u32 = 0o600;

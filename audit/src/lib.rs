@@ -19,6 +19,7 @@ mod file;
 mod limits;
 mod line;
 mod log;
+mod open_error;
 mod queue;
 mod quota;
 mod recovery;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use chain::{ChainKeys, Link, Mac};
 pub use log::{Audit, AuditHandle, Counts};
-pub use sink::{OpenError, Target};
+pub use open_error::OpenError;
+pub use sink::Target;
 pub use verify::{Fault, Problem, Remark, Report, Restarts, Verifier, first_number};
 pub use writer::{Fsync, Options};

@@ -9,8 +9,9 @@ use crossbeam::channel::{self, Receiver, Sender};
 use talos_api::audit::AuditLog;
 
 use crate::limits;
+use crate::open_error::OpenError;
 use crate::queue::{Queue, State};
-use crate::sink::{OpenError, Opened, Sink};
+use crate::sink::{Opened, Sink};
 use crate::writer::{Fsync, Options, Writer};
 
 /// A log that is open. [`Self::close`] it after the last request.
