@@ -54,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-tls",
         ],
     ),
+    ("talos-audit", &["talos-api", "talos-model"]),
     (
         "talos-replication",
         &["talos-model", "talos-places", "talos-tls"],

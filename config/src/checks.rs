@@ -16,6 +16,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     problems.extend(settings.serve.http.limits.problems());
     problems.extend(settings.serve.http.throttle.problems());
     problems.extend(taken_public_port(settings));
+    problems.extend(settings.audit.problem());
     problems.extend(settings.replication.problems());
     problems
 }

@@ -12,6 +12,7 @@
 //! entry.
 
 mod admin_auth;
+mod audit;
 mod cache;
 mod cors;
 mod credentials;
@@ -58,6 +59,7 @@ const SECTIONS: &[&[Key]] = &[
     last_used::KEYS,
     multitenancy::KEYS,
     log::KEYS,
+    audit::KEYS,
 ];
 
 /// Every key, in the order of the sample file.

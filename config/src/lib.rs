@@ -11,6 +11,7 @@
 mod address;
 mod admin_auth;
 mod assignment;
+mod audit;
 mod byte_size;
 mod checks;
 mod client_ip_source;
@@ -42,6 +43,7 @@ pub use address::HostPort;
 pub use admin_auth::{
     AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
 };
+pub use audit::{Audit, AuditFile, AuditFsync};
 pub use error::{ConfigError, Problem, Warning};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};

@@ -10,6 +10,7 @@ use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
 use crate::admin_auth::AdminAuth;
+use crate::audit::Audit;
 use crate::http_limits::{HttpLimits, HttpTimeouts};
 use crate::listener_tls::ListenerTls;
 use crate::public::{PublicListener, PublicSurface};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub last_used: LastUsed,
     /// Which lines are logged, and in which format.
     pub log: Log,
+    /// The log of who did what.
+    pub audit: Audit,
 }
 
 /// `serve`: listeners and threads.
@@ -457,6 +460,7 @@ impl Settings {
                 level: LogLevel::Info,
                 format: LogFormat::Json,
             },
+            audit: Audit::blank(),
         }
     }
 }

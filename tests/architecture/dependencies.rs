@@ -8,6 +8,7 @@ use super::{cargo, imports};
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
 const WITHOUT_ROCKSDB: [&str; 10] = [
     "talos-api",
+    "talos-audit",
     "talos-cells",
     "talos-config",
     "talos-credentials",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
+use talos_audit::AuditHandle;
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_model::Health;
@@ -15,6 +16,7 @@ use talos_model::clock::UnixMillis;
 use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
+use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
@@ -68,6 +70,8 @@ pub(crate) struct Sources {
     /// The replication node; `None` on a standalone server.
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
+    /// `None` without an audit log.
+    pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
 }
 
@@ -79,6 +83,7 @@ impl Sources {
         self.verifications(page);
         self.connections(page);
         self.process(page);
+        audit::expose(page, self.audit.as_ref());
         replication::expose(page, &self.engine, self.node.as_deref());
     }
 

@@ -8,6 +8,7 @@
 //!   is not durable.
 
 mod admin_access;
+mod audit;
 mod development;
 mod fleet;
 mod log_line;
@@ -30,15 +31,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use talos_admin::{AdminService, MetricsListener};
+use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
+use talos_audit::Audit;
 use talos_config::{Settings, Warning};
 use talos_engine::{Enforcement, Engine};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::Server;
+use talos_server::{Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -197,26 +199,24 @@ fn serve(
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_listener = metrics_listener.map(|listener| listener.with_tls(tls.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let audit = audit::open(settings, &*fleet)?;
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
-        options::of_control_plane(settings),
+        AdminSettings {
+            audit: audit.as_ref().map(Audit::log),
+            ..options::of_control_plane(settings)
+        },
     )
     .map_err(|source| CliError::Start {
         what: "control plane",
         source,
     })?;
-    let server = Server::bind(
-        options::of_server(
-            start.settings,
-            start.surface,
-            start.development.is_some(),
-            tls,
-        ),
-        Arc::clone(engine),
-        fleet,
-        admin.control_plane(),
-    );
+    let options = ServerOptions {
+        audit: audit.as_ref().map(Audit::log),
+        ..options::of_server(settings, start.surface, start.development.is_some(), tls)
+    };
+    let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
         if let Some(listener) = metrics_listener {
             let sources = Sources {
@@ -226,6 +226,7 @@ fn serve(
                 driver: server.driver().to_string(),
                 node: node.map(Arc::clone),
                 log: start.log.clone(),
+                audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
             };
             admin
@@ -243,6 +244,10 @@ fn serve(
         until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
+    // After the last request has been noted.
+    if let Some(audit) = audit {
+        audit.close();
+    }
     outcome
 }
 
