@@ -8,9 +8,13 @@
 
 #![deny(unsafe_code)]
 
+mod access;
+mod addresses;
 mod admin_hosts;
 mod admission;
+mod authorize;
 mod batch;
+mod certificate_principal;
 mod chunked;
 mod client_address;
 mod connection;
@@ -24,7 +28,9 @@ mod error;
 mod extent;
 mod framing;
 mod handover;
+mod handshake_turns;
 mod head_cache;
+mod health_routes;
 pub mod limits;
 mod listener;
 mod memory;
@@ -32,16 +38,24 @@ pub mod metrics;
 mod options;
 mod parser;
 mod pinning;
+mod plain_on_tls;
 mod port;
 mod position;
+mod registry;
 mod request_context;
 mod request_id;
+mod request_log;
 mod response;
 mod server;
 mod slice;
 mod socket_file;
 mod sockets;
 mod step;
+mod stream;
+mod throttle;
+mod throttled;
+mod tls_session;
+mod tls_stream;
 mod verify;
 mod wait;
 mod worker;

@@ -24,12 +24,8 @@ impl From<Rejection> for ApiError {
             Rejection::NoPublicPrefix => Self::bad_request(
                 "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),
-            Rejection::AdminTokenExists => Self::failed_precondition(
-                "an admin token with this name exists; choose another name, or rotate or revoke that token",
-            ),
-            Rejection::AdminTokenNotFound => {
-                Self::not_found_route().with_message("no such admin token")
-            }
+            Rejection::AdminTokenExists => Self::admin_token_name_taken(),
+            Rejection::AdminTokenNotFound => Self::admin_token_not_found(),
             Rejection::TooManyAdminTokens => Self::failed_precondition(format!(
                 "there are {ADMIN_TOKENS} admin tokens already; revoke one that is not needed"
             )),

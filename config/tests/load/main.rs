@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod limits;
 mod problems;
 mod replication;
 mod sources;
+mod tls;
 mod tokens;
 mod values;
 
