@@ -17,7 +17,7 @@ use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
 use crate::route::{self, Target};
-use operation::Operation;
+use operation::{NO_CONTENT, Operation};
 use schemas::Schemas;
 
 /// The tag of all operations. Client generators name their class after it.
@@ -27,9 +27,6 @@ const TAG: &str = "ApiKeys";
 const BEARER: &str = "bearer";
 /// The security scheme of an admin token in a header of its own.
 const ADMIN_TOKEN: &str = "adminToken";
-
-/// The status of an answer without a body (RFC 9110 §15.3.5).
-const NO_CONTENT: u16 = 204;
 
 /// The header that every request may have.
 const MIN_POSITION: Parameter = Parameter::text(

@@ -26,9 +26,9 @@ pub(crate) struct Database {
 /// creates it if there is none. Writes warnings about the configuration to `remarks`.
 ///
 /// # Errors
-/// [`CliError::DatabaseInUse`] when a server runs on it, [`CliError::ReplicaDatabase`] when it takes
-/// no commands, [`CliError::OtherOwner`] when it belongs to another user, who could not open it any
-/// more.
+/// [`CliError::DatabaseInUse`] when a server runs on it. [`CliError::ReplicaDatabase`] when it
+/// takes no commands. [`CliError::OtherOwner`] when it belongs to another user, who could not open
+/// it any more.
 pub(crate) fn open(
     config: Option<&Path>,
     dev: bool,
