@@ -11,6 +11,7 @@
 //! The file, the environment variable, the error messages and the suggestions follow from the
 //! entry.
 
+mod admin_auth;
 mod cache;
 mod cors;
 mod credentials;
@@ -38,6 +39,7 @@ const SECTIONS: &[&[Key]] = &[
     http_limits::KEYS,
     tls::HTTP_KEYS,
     cors::KEYS,
+    admin_auth::KEYS,
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,

@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::admin_auth::AdminAuth;
 use crate::listener_tls::ListenerTls;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
@@ -44,6 +45,8 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// TLS of the metrics and health listener.
@@ -404,6 +407,7 @@ impl Settings {
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
                 metrics_tls: ListenerTls::default(),
                 workers: cores,

@@ -10,17 +10,18 @@ mod receive;
 mod send;
 mod state;
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
+pub(crate) use state::Peer;
 use state::{Closed, Connection};
 use talos_api::error::ApiError;
-use talos_model::clock;
+use talos_model::{Principal, clock};
 use tokio::sync::oneshot;
 
 use crate::core::Core;
@@ -32,9 +33,8 @@ use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits, plain_on_tls};
 
-/// Serves `stream`, which the listener of `port` accepted, in a task of its own. `peer` is `None`
-/// over a Unix socket.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Option<IpAddr>) {
+/// Serves `stream`, which the listener of `port` accepted, in a task of its own.
+pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Peer) {
     core.metrics.connections.increment();
     let connection = Connection::new(core, port, stream, peer);
     monoio::spawn(contained(Rc::clone(core), connection.serve()));
@@ -62,9 +62,7 @@ impl<S: Stream> Connection<S> {
             match self.stream.open(&self.core, &self.slot).await {
                 Opened::Ready => {
                     self.count();
-                    if let Some(client) = self.stream.identity() {
-                        tracing::debug!(?client, "a client has presented a certificate");
-                    }
+                    self.principal = self.certified();
                 }
                 Opened::PlainHttp => {
                     self.core.metrics.requests.count(Route::Malformed, 400);
@@ -158,6 +156,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// The principal that the client's certificate proves.
+    fn certified(&self) -> Option<Arc<Principal>> {
+        let access = self.core.shared.access.as_ref()?;
+        access.of_certificate(self.stream.identity()?)
+    }
+
     /// Runs one step of the current request. A panic in it becomes a 500.
     fn guarded<R: From<Done>>(
         &mut self,
@@ -169,6 +173,7 @@ impl<S: Stream> Connection<S> {
             decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
+            principal: self.principal.as_ref(),
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

@@ -7,12 +7,14 @@
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
+mod admin_access;
 mod development;
 mod fleet;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;
+pub(crate) mod offline;
 pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
@@ -28,10 +30,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, Credentials, Settings, Warning};
+use talos_config::{CacheType, Credentials, ReplicationRole, Settings, Warning};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
@@ -129,8 +131,8 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let mut watched = Vec::new();
-    let plan = Plan::of(start.settings, &mut watched)?;
+    let plan = Plan::of(start.settings)?;
+    let mut watched = plan.as_ref().map(Plan::tls_files).unwrap_or_default();
     let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
@@ -141,6 +143,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     } else {
         Enforcement::Off
     });
+    let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
+    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+        tracing::warn!(key, "{message}");
+    }
     let served = join(start, &engine, plan, &tls, signals);
     engine.shutdown();
     engine.leak_cells();
@@ -355,7 +361,16 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
+        forwarding_keys: forwarding_keys(settings),
     }
+}
+
+/// The keys by which the nodes of a fleet vouch for clients; `None` for a standalone server.
+fn forwarding_keys(settings: &Settings) -> Option<ForwardingKeys> {
+    let replication = &settings.replication;
+    let secret = replication.secret.as_ref()?;
+    (replication.role != ReplicationRole::None)
+        .then(|| ForwardingKeys::new(secret, &replication.secrets_retired))
 }
 
 fn server_options(start: &Start<'_>, tls: &tls::Listeners) -> ServerOptions {
@@ -391,5 +406,7 @@ fn server_options(start: &Start<'_>, tls: &tls::Listeners) -> ServerOptions {
     options.memory_bytes = limits.memory;
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
     options.client_ip_source = settings.serve.http.client_ip_source;
+    options.admin_auth.clone_from(&settings.serve.admin_auth);
+    options.forwarding_keys = forwarding_keys(settings);
     options
 }

@@ -10,6 +10,7 @@
 
 mod accepting;
 mod allocations;
+mod authorization;
 mod bodies;
 mod control;
 mod deadlines;
@@ -20,7 +21,9 @@ mod memory;
 mod pipelining;
 mod positions;
 mod refusals;
+mod roles;
 mod streams;
 mod support;
 mod tls;
+mod tokens;
 mod verification;
