@@ -93,9 +93,6 @@ impl<S: Stream> Connection<S> {
             Opened::Ready => {
                 self.count();
                 self.principal = self.certified();
-                if let Some(client) = self.stream.identity() {
-                    tracing::debug!(?client, "a client has presented a certificate");
-                }
             }
             Opened::PlainHttp => {
                 self.core.metrics.requests.count(Route::Malformed, 400);

@@ -137,8 +137,8 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let mut watched = Vec::new();
-    let plan = Plan::of(start.settings, &mut watched)?;
+    let plan = Plan::of(start.settings)?;
+    let mut watched = plan.as_ref().map(Plan::tls_files).unwrap_or_default();
     let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
