@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin_token;
+pub mod audit;
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;
@@ -17,6 +18,7 @@ pub mod error;
 mod filter;
 pub mod fleet;
 pub mod health;
+pub mod host;
 pub mod import;
 pub mod issue;
 mod json;

@@ -67,6 +67,14 @@ pub(crate) enum CliError {
         /// The answer on one line.
         answer: String,
     },
+    /// The TLS files of a listener cannot be used.
+    #[error("{section}: {source}")]
+    Tls {
+        /// The path of the keys that name the files.
+        section: &'static str,
+        /// What is wrong with the files.
+        source: talos_tls::TlsError,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -189,6 +197,9 @@ pub(crate) enum CliError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] talos_audit::OpenError),
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),

@@ -1,6 +1,7 @@
 //! `serve.admin.auth`: who may use the routes of administrators.
 
 use std::fs;
+use std::path::Path;
 
 use talos_model::{Principal, Proof, Role, Secret, TenantId};
 
@@ -183,38 +184,38 @@ impl AdminAuth {
         Ok(())
     }
 
-    /// Settings that are allowed, but that probably do not do what the operator wants.
-    /// `has_socket`: whether the server listens on a Unix socket.
-    pub(crate) fn warnings(&self, has_socket: bool) -> Vec<Warning> {
-        let set = [
-            ("serve.admin.auth.open_verification", self.open_verification),
+    /// Settings that are allowed, but that probably do not do what the operator wants. `socket` is
+    /// the Unix socket of the server, and `client_ca` holds the authorities of its clients.
+    pub(crate) fn warnings(&self, socket: Option<&Path>, client_ca: Option<&Path>) -> Vec<Warning> {
+        let off = Some("while serve.admin.auth.enabled is false").filter(|_| !self.enabled);
+        let missing = |there: Option<&Path>, message| off.or(there.is_none().then_some(message));
+        let idle = [
+            (
+                "serve.admin.auth.open_verification",
+                self.open_verification,
+                off,
+            ),
             (
                 "serve.admin.auth.bootstrap_token",
                 self.bootstrap_token.is_some(),
+                off,
             ),
             (
                 "serve.admin.auth.certificates",
                 !self.certificates.is_empty(),
+                missing(client_ca, "without serve.http.tls.client_ca"),
             ),
-            ("serve.admin.auth.peers", !self.peers.is_empty()),
+            (
+                "serve.admin.auth.peers",
+                !self.peers.is_empty(),
+                missing(socket, "without serve.http.socket"),
+            ),
         ];
-        let mut warnings = Vec::new();
-        if !self.enabled {
-            warnings.extend(
-                set.into_iter()
-                    .filter(|(_, is_set)| *is_set)
-                    .map(|(key, _)| Warning {
-                        key,
-                        message: "has no effect while serve.admin.auth.enabled is false".to_owned(),
-                    }),
-            );
-        } else if !self.peers.is_empty() && !has_socket {
-            warnings.push(Warning {
-                key: "serve.admin.auth.peers",
-                message: "has no effect without serve.http.socket".to_owned(),
-            });
-        }
-        warnings
+        let warning = |(key, is_set, why): (&'static str, bool, Option<&str>)| {
+            let message = format!("has no effect {}", why.filter(|_| is_set)?);
+            Some(Warning { key, message })
+        };
+        idle.into_iter().filter_map(warning).collect()
     }
 }
 

@@ -8,8 +8,9 @@ use talos_credentials::admin_token;
 use talos_engine::Engine;
 use talos_model::clock::UnixMillis;
 use talos_model::{Principal, Proof, Role, TokenDigest};
+use talos_tls::ClientIdentity;
 
-use crate::certificate_principal::{CertificateNames, CertificatePrincipals};
+use crate::certificate_principal::CertificatePrincipals;
 
 /// The name of the principal that the bootstrap token proves.
 const BOOTSTRAP: &str = "bootstrap";
@@ -80,8 +81,7 @@ impl Access {
     }
 
     /// The principal that a client certificate with these names proves.
-    #[expect(dead_code, reason = "the listener with TLS calls it")]
-    pub(crate) fn of_certificate(&self, names: &CertificateNames<'_>) -> Option<Arc<Principal>> {
+    pub(crate) fn of_certificate(&self, names: &ClientIdentity) -> Option<Arc<Principal>> {
         self.certificates.find(names)
     }
 }

@@ -7,19 +7,7 @@ use std::sync::Arc;
 
 use talos_config::{CertificateName, CertificateRule};
 use talos_model::Principal;
-
-/// The names of a verified client certificate.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CertificateNames<'a> {
-    /// The common name of the subject; `None` if there is none, or more than one.
-    pub common_name: Option<&'a str>,
-    /// The DNS names among the subject's alternative names.
-    pub dns: &'a [String],
-    /// The URIs among them.
-    pub uris: &'a [String],
-    /// The mail addresses among them.
-    pub emails: &'a [String],
-}
+use talos_tls::ClientIdentity;
 
 /// The rules of the configuration, in their order.
 pub(crate) struct CertificatePrincipals(Vec<(CertificateName, Arc<Principal>)>);
@@ -34,7 +22,7 @@ impl CertificatePrincipals {
     }
 
     /// The principal of the first rule that matches.
-    pub(crate) fn find(&self, names: &CertificateNames<'_>) -> Option<Arc<Principal>> {
+    pub(crate) fn find(&self, names: &ClientIdentity) -> Option<Arc<Principal>> {
         let mut rules = self.0.iter();
         let (_, principal) = rules.find(|(name, _)| has(names, name))?;
         Some(Arc::clone(principal))
@@ -43,11 +31,11 @@ impl CertificatePrincipals {
 
 /// Whether the certificate has this name. DNS names have no case (RFC 4343); the others are compared
 /// as they are.
-fn has(names: &CertificateNames<'_>, name: &CertificateName) -> bool {
+fn has(names: &ClientIdentity, name: &CertificateName) -> bool {
     match name {
-        CertificateName::CommonName(name) => names.common_name == Some(name.as_str()),
+        CertificateName::CommonName(name) => names.common_name.as_ref() == Some(name),
         CertificateName::Dns(name) => {
-            let mut known = names.dns.iter();
+            let mut known = names.dns_names.iter();
             known.any(|dns| dns.eq_ignore_ascii_case(name))
         }
         CertificateName::Uri(name) => names.uris.contains(name),
@@ -78,23 +66,23 @@ mod tests {
     #[test]
     fn each_kind_of_name_is_compared_with_its_own() {
         let text = || "a.example".to_owned();
-        let values = [text()];
+        let values = vec![text()];
         let certificates = [
-            CertificateNames {
-                common_name: Some("a.example"),
-                ..CertificateNames::default()
+            ClientIdentity {
+                common_name: Some(text()),
+                ..ClientIdentity::default()
             },
-            CertificateNames {
-                dns: &values,
-                ..CertificateNames::default()
+            ClientIdentity {
+                dns_names: values.clone(),
+                ..ClientIdentity::default()
             },
-            CertificateNames {
-                uris: &values,
-                ..CertificateNames::default()
+            ClientIdentity {
+                uris: values.clone(),
+                ..ClientIdentity::default()
             },
-            CertificateNames {
-                emails: &values,
-                ..CertificateNames::default()
+            ClientIdentity {
+                emails: values.clone(),
+                ..ClientIdentity::default()
             },
         ];
         let names = [
@@ -108,7 +96,7 @@ mod tests {
             for (at, certificate) in certificates.iter().enumerate() {
                 assert_eq!(rules.find(certificate).is_some(), at == rule, "{at} {rule}");
             }
-            assert!(rules.find(&CertificateNames::default()).is_none());
+            assert!(rules.find(&ClientIdentity::default()).is_none());
         }
     }
 
@@ -119,13 +107,12 @@ mod tests {
             ("uri", CertificateName::Uri("spiffe://a/B".to_owned())),
             ("cn", CertificateName::CommonName("CI".to_owned())),
         ]);
-        let found = |common_name, dns: &str, uri: &str| {
-            let (dns, uris) = ([dns.to_owned()], [uri.to_owned()]);
-            let principal = rules.find(&CertificateNames {
-                common_name,
-                dns: &dns,
-                uris: &uris,
-                emails: &[],
+        let found = |common_name: Option<&str>, dns: &str, uri: &str| {
+            let principal = rules.find(&ClientIdentity {
+                common_name: common_name.map(ToOwned::to_owned),
+                dns_names: vec![dns.to_owned()],
+                uris: vec![uri.to_owned()],
+                emails: Vec::new(),
             });
             principal
                 .map(|principal| principal.name.clone())
@@ -149,11 +136,10 @@ mod tests {
             ("first", CertificateName::CommonName("ci".to_owned())),
             ("second", CertificateName::Dns("ci.example".to_owned())),
         ]);
-        let dns = ["ci.example".to_owned()];
-        let mut names = CertificateNames {
-            common_name: Some("ci"),
-            dns: &dns,
-            ..CertificateNames::default()
+        let mut names = ClientIdentity {
+            common_name: Some("ci".to_owned()),
+            dns_names: vec!["ci.example".to_owned()],
+            ..ClientIdentity::default()
         };
         assert_eq!(
             rules

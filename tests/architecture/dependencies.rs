@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 9] = [
+const WITHOUT_ROCKSDB: [&str; 11] = [
     "talos-api",
+    "talos-audit",
     "talos-cells",
     "talos-config",
     "talos-credentials",
@@ -16,6 +17,7 @@ const WITHOUT_ROCKSDB: [&str; 9] = [
     "talos-places",
     "talos-proxy",
     "talos-replication",
+    "talos-tls",
 ];
 /// The packages that are RocksDB.
 const ROCKSDB: [&str; 2] = ["librocksdb-sys", "rocksdb"];

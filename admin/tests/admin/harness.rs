@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
+use talos_api::audit::AuditLog;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
@@ -28,6 +29,8 @@ pub struct Setup {
     pub public_prefix: Option<String>,
     /// The node's fleet; without one it waits for no replica.
     pub fleet: Option<Arc<dyn Fleet>>,
+    /// Where requests are noted.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// Who sends all requests.
     pub principal: Option<Arc<Principal>>,
 }
@@ -109,6 +112,7 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
             forwarding_keys: None,
+            audit: setup.audit.clone(),
         };
         let fleet = setup.fleet.clone();
         let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));

@@ -16,7 +16,7 @@ use crate::control::CONTENT_TYPE;
 use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
-use crate::route;
+use crate::route::{self, Target};
 use operation::{NO_CONTENT, Operation};
 use schemas::Schemas;
 
@@ -49,6 +49,12 @@ const ANSWER_HEADERS: [(&str, &str); 2] = [
 #[must_use]
 pub fn render(version: &str) -> Vec<u8> {
     document(version).to_string().into_bytes()
+}
+
+/// The id of a route's operation in the document.
+#[must_use]
+pub fn operation_id(target: Target, method: &str, template: &str) -> &'static str {
+    Operation::of(target, method, template).id
 }
 
 fn document(version: &str) -> Value {

@@ -169,6 +169,11 @@ fn rules_that_nothing_applies_are_warned_about() {
         )),
         "serve.admin.auth.open_verification serve.admin.auth.peers"
     );
+    let on = "admin: {auth: {enabled: true, certificates: [{name: a, role: read, dns: a}]}}";
+    assert_eq!(
+        warned(&format!("serve: {{{on}}}")),
+        "serve.admin.auth.certificates"
+    );
     let on = format!("admin: {{auth: {{enabled: true, {peers}}}}}");
     assert_eq!(
         warned(&format!("serve: {{{on}}}")),

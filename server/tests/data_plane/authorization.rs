@@ -3,9 +3,12 @@
 use std::os::unix::net::UnixStream;
 
 use talos_api::fleet::{ForwardedClient, ForwardingKeys, SealedRequest, body_digest};
-use talos_config::{AdminAuth, PeerRule};
+use talos_config::{AdminAuth, CertificateName, CertificateRule, PeerRule};
 use talos_model::{Principal, Proof, Role, Secret, clock};
 use talos_server::{AdminHosts, DriverChoice, ListenScope, ServerOptions};
+use talos_test_kit::certificates::Authority;
+use talos_test_kit::tls;
+use talos_tls::ClientCertificate;
 
 use crate::support::{Answer, Connection, ECHO, Fixture, both_drivers, post};
 use crate::tokens::{create, revoke, token};
@@ -254,6 +257,74 @@ fn a_token_is_beyond_the_reach_of_pages() {
         });
         let request = post(&bearer(1), "{}").replacen("Host: h", "Host: keys.example", 1);
         assert_eq!(open.ask(&request).status, 403);
+    });
+}
+
+/// A certificate proves a principal, and keeps the checks that keep pages away.
+#[test]
+fn a_client_certificate_is_a_principal() {
+    both_drivers(|driver| {
+        let authority = Authority::new();
+        let fixture = closed(driver, |options| {
+            let listener = &mut options.listeners[0];
+            listener.tls = Some(tls::server(&authority, Some(ClientCertificate::Optional)));
+            listener.admin_hosts = AdminHosts::new(ListenScope::Loopback, &[]);
+            let rule = |name: &str, role| CertificateRule {
+                certificate: CertificateName::CommonName(name.to_owned()),
+                principal: Principal {
+                    name: format!("the {name}"),
+                    proof: Proof::Certificate,
+                    role,
+                    tenant: None,
+                },
+            };
+            options.admin_auth.certificates =
+                vec![rule("deployer", Role::Write), rule("reader", Role::Read)];
+        });
+        create(&fixture.engine, 1, Role::Write, None, None);
+        let connect = |name: Option<&str>| {
+            let own = name.map(|name| authority.certified_as(name));
+            tls::connect(fixture.address, &tls::client(&authority, own)).unwrap()
+        };
+        let local = |fields: &str| {
+            post(&format!("X-Test: caller\r\n{fields}"), "{}").replacen(
+                "Host: h",
+                "Host: localhost",
+                1,
+            )
+        };
+        let mut deployer = connect(Some("deployer"));
+        for _ in 0..2 {
+            deployer.send(local("").as_bytes());
+            assert_eq!(
+                deployer.answer().text(),
+                "the deployer by certificate from 127.0.0.1, open"
+            );
+        }
+        deployer.send(local(&bearer(1)).as_bytes());
+        assert_eq!(
+            deployer.answer().text(),
+            "token 1 by token from 127.0.0.1, open"
+        );
+        deployer.send(local(&bearer(9)).as_bytes());
+        assert_unauthenticated(&deployer.answer());
+        // A page whose name leads here would have the certificate of its visitor.
+        deployer.send(
+            post("", "{}")
+                .replacen("Host: h", "Host: keys.example", 1)
+                .as_bytes(),
+        );
+        assert_eq!(deployer.answer().status, 403);
+        deployer.send(local("Origin: https://evil.example\r\n").as_bytes());
+        assert_eq!(deployer.answer().status, 403);
+        let mut reader = connect(Some("reader"));
+        reader.send(local("").as_bytes());
+        assert_eq!(reader.answer().status, 403);
+        for name in [None, Some("Deployer"), Some("stranger")] {
+            let mut nobody = connect(name);
+            nobody.send(local("").as_bytes());
+            assert_unauthenticated(&nobody.answer());
+        }
     });
 }
 

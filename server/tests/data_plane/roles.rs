@@ -240,7 +240,8 @@ fn auth() -> AdminAuth {
 
 /// The request of a caller for a route.
 fn request_of(method: &str, template: &str, header: Option<(&str, &str)>) -> Vec<u8> {
-    let path = template.replace("{key_id}", "00000000-0000-4000-8000-000000000001");
+    let id = "00000000-0000-4000-8000-000000000001";
+    let path = template.replace("{key_id}", id).replace("{token_id}", id);
     let body: &[u8] = match method {
         "POST" | "PATCH" => b"{}",
         _ => b"",
