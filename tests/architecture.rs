@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("talos-metrics", &[]),
     ("talos-places", &[]),
+    ("talos-tls", &[]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-engine",
             "talos-model",
             "talos-places",
+            "talos-tls",
         ],
     ),
     (
@@ -49,9 +51,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-metrics",
             "talos-model",
             "talos-places",
+            "talos-tls",
         ],
     ),
-    ("talos-replication", &["talos-model", "talos-places"]),
+    (
+        "talos-replication",
+        &["talos-model", "talos-places", "talos-tls"],
+    ),
     (
         "talos-node",
         &[
@@ -78,6 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-tls",
         ],
     ),
 ];

@@ -28,6 +28,7 @@ mod replication;
 mod secrets;
 mod serve;
 mod throttle;
+mod tls;
 
 use crate::error::Problem;
 use crate::key::Key;
@@ -38,9 +39,12 @@ const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
     throttle::KEYS,
+    tls::HTTP_KEYS,
     cors::KEYS,
     public::KEYS,
-    serve::KEYS,
+    serve::METRICS_KEYS,
+    tls::METRICS_KEYS,
+    serve::THREAD_KEYS,
     credentials::KEYS,
     secrets::KEYS,
     database::KEYS,

@@ -22,6 +22,7 @@ mod input;
 mod key;
 mod keys;
 mod kind;
+mod listener_tls;
 mod load;
 mod public;
 mod replication;
@@ -40,6 +41,7 @@ pub use error::{ConfigError, Problem, Warning};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
+pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
 pub use public::{PublicListener, PublicSurface};
 pub use replication::{

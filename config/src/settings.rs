@@ -10,6 +10,7 @@ use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
 use crate::http_limits::{HttpLimits, HttpTimeouts};
+use crate::listener_tls::ListenerTls;
 use crate::public::{PublicListener, PublicSurface};
 use crate::replication::Replication;
 use crate::throttle::Throttle;
@@ -50,6 +51,8 @@ pub struct Serve {
     pub public: PublicListener,
     /// The metrics and health listener.
     pub metrics: Listener,
+    /// TLS of the metrics and health listener.
+    pub metrics_tls: ListenerTls,
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
@@ -61,6 +64,8 @@ pub struct Serve {
 pub struct Http {
     /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
+    /// TLS of the TCP listener.
+    pub tls: ListenerTls,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
@@ -371,6 +376,7 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    tls: ListenerTls::default(),
                     client_ip_source: ClientIpSource::RemoteAddress,
                     socket: None,
                     cors: Cors::default(),
@@ -388,6 +394,7 @@ impl Settings {
                     surface: PublicSurface::Data,
                 },
                 metrics: listener,
+                metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },

@@ -18,19 +18,21 @@ use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
-use state::{Closed, Connection, Stream};
+use state::{Closed, Connection};
 use talos_api::error::ApiError;
 use talos_model::clock;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::deadlines::Place;
+use crate::metrics::Route;
 use crate::parser::Persistence;
 use crate::port::Port;
 use crate::registry::Arrival;
 use crate::step::{ControlAnswer, Done, Input, Next};
+use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
-use crate::{dispatch, handover, limits};
+use crate::{dispatch, handover, limits, plain_on_tls};
 
 /// Serves `stream`, which the listener of `port` accepted, in a task of its own.
 pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, arrival: Arrival) {
@@ -65,6 +67,34 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
+        if S::HAS_HANDSHAKE {
+            self.open().await?;
+        }
+        self.serve_requests().await
+    }
+
+    /// Opens the stream. If that fails, tells the client what it may know, and ends.
+    async fn open(&mut self) -> Result<(), Closed> {
+        match self.stream.open(&self.core, &self.slot).await {
+            Opened::Ready => {
+                self.count();
+                if let Some(client) = self.stream.identity() {
+                    tracing::debug!(?client, "a client has presented a certificate");
+                }
+                return Ok(());
+            }
+            Opened::PlainHttp => {
+                self.core.metrics.requests.count(Route::Malformed, 400);
+                self.output.extend_from_slice(plain_on_tls::ANSWER);
+                self.finish(Leftover::Possible).await?;
+            }
+            Opened::Refused => self.finish(Leftover::Possible).await?,
+            Opened::Closed => {}
+        }
+        Err(Closed)
+    }
+
+    async fn serve_requests(mut self) -> Result<(), Closed> {
         loop {
             self.answer_start = self.output.len();
             let mut is_repeatable = true;
@@ -104,13 +134,13 @@ impl<S: Stream> Connection<S> {
                     Received::Enough => continue,
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,
                     Received::Refused => Done::Refused,
-                    _ => return Ok(()),
+                    _ => return self.finish(Leftover::None).await,
                 },
                 Next::NeedBody(missing) => match self.receive_body(missing).await? {
                     Received::Enough => continue,
                     Received::TooLate => return self.time_out().await,
                     Received::Refused => Done::Refused,
-                    Received::End => return Ok(()),
+                    Received::End => return self.finish(Leftover::None).await,
                 },
             };
             if self.output.capacity() > limits::BUFFER_KEPT_BYTES

@@ -4,6 +4,7 @@
 //! other threads; both are atomics.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use talos_model::clock;
 use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure};
+use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
 use crate::limits::{self, BodyLimits, HeadLimits};
 use crate::metrics::CoreMetrics;
@@ -108,6 +110,8 @@ pub(crate) struct Core {
     pub heads: RefCell<HeadCache>,
     /// Makes request ids.
     pub request_ids: RequestIds,
+    /// Who may do the cryptography of a handshake.
+    pub handshakes: Turns,
     /// The open connections.
     pub connections: Rc<Registry>,
     /// The second that the `Date` field shows.
@@ -119,10 +123,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// The state of a worker that counts in `metrics`.
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> Self {
+    /// The state of a worker that counts in `metrics`. Made on the worker's own runtime.
+    ///
+    /// # Errors
+    /// The error of the system when it has no descriptors.
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> io::Result<Self> {
         let second = clock::now().seconds();
-        Self {
+        Ok(Self {
             metrics,
             heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
@@ -134,8 +141,9 @@ impl Core {
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accept_loops: Cell::new(0),
+            handshakes: Turns::new()?,
             shared,
-        }
+        })
     }
 
     /// The time of the last tick, for deadlines.

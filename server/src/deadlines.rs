@@ -26,6 +26,8 @@ use crate::metrics::Timeouts;
 pub(crate) enum Phase {
     /// Waiting for the first byte of a request.
     Idle,
+    /// Agreeing on TLS.
+    Handshake,
     /// Reading a head.
     Head,
     /// Reading a body.
@@ -183,7 +185,7 @@ impl Slot {
     pub(crate) fn may_lose_memory(&self, now: CoarseMillis) -> bool {
         let waits_for_client = match self.phase.get() {
             Phase::Head | Phase::Body => !self.read_closed.get(),
-            Phase::Write | Phase::SendChunk => !self.cut.get(),
+            Phase::Handshake | Phase::Write | Phase::SendChunk => !self.cut.get(),
             Phase::Idle | Phase::Wait | Phase::AwaitChunk | Phase::Linger => false,
         };
         waits_for_client && self.held.get() > 0 && now >= self.since.get().plus(limits::STALLED)
@@ -212,7 +214,7 @@ impl Slot {
     /// Ends the connection so that it frees its memory.
     pub(crate) fn lose_memory(&self) {
         match self.phase.get() {
-            Phase::Write | Phase::SendChunk => self.end_all(),
+            Phase::Handshake | Phase::Write | Phase::SendChunk => self.end_all(),
             _ => self.end_reading(None),
         }
     }
@@ -248,6 +250,12 @@ impl Slot {
             _ if pressure == Pressure::Cut => self.end_all(),
             Phase::Idle if pressure == Pressure::Drain => self.end_reading(None),
             Phase::Idle if overdue => self.end_reading(Some(&timeouts.idle)),
+            // It reads and writes, and has nothing to answer.
+            Phase::Handshake if pressure == Pressure::Drain => self.end_all(),
+            Phase::Handshake if overdue => {
+                timeouts.handshake.increment();
+                self.end_all();
+            }
             Phase::Head if overdue => self.end_reading(Some(&timeouts.head)),
             Phase::Body if overdue => self.end_reading(Some(&timeouts.body)),
             Phase::Write | Phase::SendChunk if overdue => {

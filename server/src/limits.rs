@@ -111,6 +111,19 @@ pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 /// Answers to pipelined requests are sent when they reach this size, in bytes, even if more
 /// requests wait.
 pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// A TLS record as received, in bytes: 5 of the header, 2^14 of data, and 2,048 that TLS 1.2 allows
+/// for encryption (RFC 5246 §6.2.3).
+pub const TLS_RECORD_BYTES: usize = 5 + 16 * 1024 + 2048;
+/// What TLS costs a connection besides its buffers for requests and answers, in bytes: one more
+/// buffer of [`BUFFER_BYTES`] each way, and the state of rustls.
+pub const TLS_CONNECTION_BYTES: usize = 2 * BUFFER_BYTES + 8 * 1024;
+/// What is received of a handshake before it is processed, in bytes, where clients have
+/// certificates. rustls takes messages of up to 64 KiB, in several records.
+pub const TLS_HANDSHAKE_BYTES: usize = 66 * 1024;
+/// How much of an answer is encrypted before it is sent, in bytes: four records.
+pub const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// What encryption adds to that at most, in bytes.
+pub const TLS_WRITE_OVERHEAD: usize = 256;
 /// The least of [`BodyLimits::dropped_after_error`].
 pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -158,6 +171,7 @@ const _: () = assert!(THROTTLE_BUCKETS.is_power_of_two() && HEADERS <= HEADERS_M
 const _: () = assert!(RESERVE_AFTER.as_millis() >= STRANGER.as_millis() + TICK.as_millis());
 const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
 const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES && UNKNOWN_BODY_BYTES <= BODY_BYTES);
+const _: () = assert!(TLS_RECORD_BYTES <= TLS_HANDSHAKE_BYTES && BUFFER_BYTES < TLS_RECORD_BYTES);
 const _: () = assert!(MEMORY_BYTES / BATCH_BODY_BYTES >= 16);
 const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
 const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

@@ -20,6 +20,8 @@ use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
 use crate::registry::Arrival;
+use crate::stream::Plain;
+use crate::tls_stream::TlsStream;
 
 /// Binds one listener per worker to `address`, and returns them with the address as bound.
 pub(crate) fn bind(
@@ -149,16 +151,22 @@ impl Listener {
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                match arrival(Some(peer.ip())) {
-                    Some(arrival) => connection::spawn(core, &self.port, stream, arrival),
-                    None => return Ok(Accepted::Refused(peer.ip())),
+                let Some(arrival) = arrival(Some(peer.ip())) else {
+                    return Ok(Accepted::Refused(peer.ip()));
+                };
+                match &self.port.tls {
+                    None => connection::spawn(core, &self.port, Plain(stream), arrival),
+                    Some(tls) => {
+                        let stream = TlsStream::new(stream, tls)?;
+                        connection::spawn(core, &self.port, stream, arrival);
+                    }
                 }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Its peers have no address, so none of them has too many.
                 if let Some(arrival) = arrival(None) {
-                    connection::spawn(core, &self.port, stream, arrival);
+                    connection::spawn(core, &self.port, Plain(stream), arrival);
                 }
             }
         }

@@ -288,12 +288,27 @@ pub struct Throttled {
 pub struct Timeouts {
     /// Too long without a request.
     pub idle: Counter,
+    /// Too slow with the handshake of TLS.
+    pub handshake: Counter,
     /// Too slow with a head.
     pub head: Counter,
     /// Too slow with a body.
     pub body: Counter,
     /// Too slow in reading an answer.
     pub write: Counter,
+}
+
+/// Connections to listeners with TLS, by how they began.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// With a full handshake.
+    pub full: Counter,
+    /// With the ticket of an earlier session.
+    pub resumed: Counter,
+    /// The handshake failed, or the client left before its end.
+    pub failed: Counter,
+    /// The client spoke plain HTTP.
+    pub plain: Counter,
 }
 
 /// The counters of one core. Aligned to 128 bytes, because x86 fetches cache lines in pairs.
@@ -306,6 +321,8 @@ pub struct CoreMetrics {
     pub verdicts: Verdicts,
     /// Connections that missed a deadline.
     pub timeouts: Timeouts,
+    /// Connections within TLS.
+    pub handshakes: Handshakes,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections open now.

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use talos_api::route::Surface;
 pub use talos_config::{ClientIpSource, DriverChoice};
 use talos_config::{Cors, Throttle, TrustedProxies};
+use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits::{self, BodyLimits, HeadLimits};
@@ -63,6 +65,8 @@ pub struct ListenerOptions {
     pub surface: Surface,
     /// The host names under which the routes of administrators are served.
     pub admin_hosts: AdminHosts,
+    /// TLS of its connections; `None` = plain HTTP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl ListenerOptions {
@@ -74,6 +78,7 @@ impl ListenerOptions {
             address,
             surface: Surface::All,
             admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
+            tls: None,
         }
     }
 }

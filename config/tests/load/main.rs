@@ -6,6 +6,7 @@ mod limits;
 mod problems;
 mod replication;
 mod sources;
+mod tls;
 mod tokens;
 mod values;
 

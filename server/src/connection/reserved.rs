@@ -7,19 +7,23 @@ use talos_api::error::ApiError;
 
 use super::close::Leftover;
 use super::receive::Received;
-use super::state::{Closed, Connection, Stream};
+use super::state::{Closed, Connection};
 use crate::health_routes::{ReservedStep, advance_reserved};
+use crate::stream::Stream;
 
 impl<S: Stream> Connection<S> {
     /// Answers one question about the health of the server.
     pub(super) async fn serve_reserved(mut self) -> Result<(), Closed> {
+        if S::HAS_HANDSHAKE {
+            self.open().await?;
+        }
         loop {
             match self.guarded(advance_reserved) {
                 ReservedStep::Answered => return self.finish(Leftover::Possible).await,
                 ReservedStep::NoQuestionOfHealth => {
                     if !self.core.is_full() {
                         self.slot.leave_reserve();
-                        return self.serve().await;
+                        return self.serve_requests().await;
                     }
                     self.core.metrics.overloads.increment();
                     self.refuse(&ApiError::service_unavailable(
@@ -31,7 +35,7 @@ impl<S: Stream> Connection<S> {
                     Received::Enough => {}
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,
                     Received::Refused => return self.finish(Leftover::Possible).await,
-                    Received::TooLate | Received::End => return Ok(()),
+                    Received::TooLate | Received::End => return self.finish(Leftover::None).await,
                 },
             }
         }

@@ -1,10 +1,8 @@
 //! The state of one connection.
 
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use talos_model::clock::{self, UnixMillis};
 
 use crate::core::Core;
@@ -13,12 +11,8 @@ use crate::limits;
 use crate::port::Port;
 use crate::position::Reached;
 use crate::registry::{Arrival, Registered};
+use crate::stream::Stream;
 use crate::wait::Dropped;
-
-/// A TCP stream or a stream of a Unix socket.
-pub(crate) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
-
-impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
 
 /// The connection ended before all answers were sent.
 pub(super) struct Closed;

@@ -26,4 +26,5 @@ mod size_limits;
 mod streams;
 mod support;
 mod throttling;
+mod tls;
 mod verification;
