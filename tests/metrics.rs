@@ -241,6 +241,7 @@ both_drivers! {
             "talos_connections_memory_bytes",
             "talos_accept_errors_total",
             "talos_timeouts_total",
+            "talos_tls_handshakes_total",
             "talos_control_overloads_total",
             "talos_log_lines_dropped_total",
             "talos_rate_limit_bytes",

@@ -138,11 +138,12 @@ impl AdminService {
     /// The system's error when the socket cannot be registered.
     pub fn serve_metrics(&mut self, listener: MetricsListener, expose: Expose) -> io::Result<()> {
         let _runtime = self.runtime.enter();
-        let listener = listener.into_tokio()?;
+        let (listener, tls) = listener.into_tokio()?;
         let pages = Arc::new(Pages {
             engine: Arc::clone(&self.engine),
             fleet: Arc::clone(&self.fleet),
             expose,
+            tls,
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(metrics_listener::serve(listener, pages, stopped));

@@ -14,6 +14,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     problems.extend(settings.serve.http.throttle.problems());
     problems.extend(taken_public_port(settings));
     problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.public.tls.problem("serve.public.tls"));
     problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
     problems.extend(settings.replication.problems());
     problems

@@ -42,6 +42,7 @@ const SECTIONS: &[&[Key]] = &[
     tls::HTTP_KEYS,
     cors::KEYS,
     public::KEYS,
+    tls::PUBLIC_KEYS,
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,

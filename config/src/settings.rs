@@ -392,6 +392,7 @@ impl Settings {
                     host: listener.host,
                     port: None,
                     surface: PublicSurface::Data,
+                    tls: ListenerTls::default(),
                 },
                 metrics: listener,
                 metrics_tls: ListenerTls::default(),

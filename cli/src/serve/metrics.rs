@@ -238,12 +238,25 @@ impl Sources {
             "Failures to accept a connection.",
         )
         .sample(&[], self.sum(|core| &core.accept_errors));
+        let mut handshakes = page.counter(
+            "talos_tls_handshakes_total",
+            "Connections to listeners with TLS, by how they began.",
+        );
+        for (result, count) in [
+            ("full", self.sum(|core| &core.handshakes.full)),
+            ("resumed", self.sum(|core| &core.handshakes.resumed)),
+            ("failed", self.sum(|core| &core.handshakes.failed)),
+            ("plain_http", self.sum(|core| &core.handshakes.plain)),
+        ] {
+            handshakes.sample(&[("result", result)], count);
+        }
         let mut timeouts = page.counter(
             "talos_timeouts_total",
             "Connections that ran into a deadline, by what they were waited for.",
         );
         for (phase, count) in [
             ("idle", self.sum(|core| &core.timeouts.idle)),
+            ("handshake", self.sum(|core| &core.timeouts.handshake)),
             ("head", self.sum(|core| &core.timeouts.head)),
             ("body", self.sum(|core| &core.timeouts.body)),
             ("write", self.sum(|core| &core.timeouts.write)),

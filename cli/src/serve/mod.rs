@@ -18,6 +18,7 @@ pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -132,7 +133,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let plan = Plan::of(start.settings)?;
+    let mut watched = Vec::new();
+    let plan = Plan::of(start.settings, &mut watched)?;
+    let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
+    let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
@@ -141,7 +145,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     } else {
         Enforcement::Off
     });
-    let served = join(start, &engine, plan, signals);
+    let served = join(start, &engine, plan, &tls, signals);
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -155,6 +159,7 @@ fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
     plan: Option<Plan>,
+    tls: &tls::Listeners,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
@@ -163,12 +168,13 @@ fn join(
             engine,
             Arc::new(Standalone(Arc::clone(engine))),
             None,
+            tls,
             signals,
         );
     };
     let member = plan.start(engine)?;
     let node = member.node();
-    let served = serve(start, engine, Arc::new(member), Some(&node), signals);
+    let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
     node.stop();
     served
 }
@@ -178,10 +184,12 @@ fn serve(
     engine: &Arc<Engine>,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
+    tls: &tls::Listeners,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
+    let metrics_listener = metrics_listener.map(|listener| listener.with_tls(tls.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let mut admin = AdminService::start(
         Arc::clone(engine),
@@ -193,7 +201,12 @@ fn serve(
         source,
     })?;
     let server = Server::bind(
-        options::of_server(start.settings, start.surface, start.development.is_some()),
+        options::of_server(
+            start.settings,
+            start.surface,
+            start.development.is_some(),
+            tls,
+        ),
         Arc::clone(engine),
         fleet,
         admin.control_plane(),
@@ -240,6 +253,8 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         workers = start.settings.serve.workers,
         surface = start.surface.name(),
         public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
+        tls = start.settings.serve.http.tls.is_on(),
+        public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );

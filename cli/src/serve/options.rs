@@ -11,7 +11,9 @@ use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{LastUsedOptions, Options, Retention};
 use talos_server::limits::{BodyLimits, HeadLimits};
 use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions};
+use talos_tls::ServerTls;
 
+use super::tls;
 use crate::error::CliError;
 
 /// The options of the engine.
@@ -108,23 +110,26 @@ pub(super) fn of_server(
     settings: &Settings,
     surface: Surface,
     is_development: bool,
+    tls: &tls::Listeners,
 ) -> ServerOptions {
     let (serve, http) = (&settings.serve, &settings.serve.http);
-    let listener = |address: SocketAddr, surface| {
+    let listener = |address: SocketAddr, surface, tls: &Option<Arc<ServerTls>>| {
         let mut listener = ListenerOptions::new(address);
         listener.surface = surface;
+        listener.tls.clone_from(tls);
         listener.admin_hosts =
             AdminHosts::new(scope(address.ip(), is_development), &http.allowed_hosts)
                 .with_issuer(&settings.credentials.issuer);
         listener
     };
     let mut options = ServerOptions::new(http.listener.address());
-    let public = serve.public.address();
-    options.listeners = [Some(listener(http.listener.address(), surface))]
-        .into_iter()
-        .chain([public.map(|address| listener(address, surface_of(serve.public.surface)))])
-        .flatten()
-        .collect();
+    options.listeners = vec![listener(http.listener.address(), surface, &tls.http)];
+    if let Some(address) = serve.public.address() {
+        let surface = surface_of(serve.public.surface);
+        options
+            .listeners
+            .push(listener(address, surface, &tls.public));
+    }
     options.workers = serve.workers;
     options.driver = serve.driver;
     limit(&mut options, http);
@@ -193,7 +198,7 @@ mod tests {
     #[test]
     fn the_second_listener_has_its_own_routes() {
         let surfaces = |settings: &Settings| -> Vec<Surface> {
-            let options = of_server(settings, Surface::Admin, false);
+            let options = of_server(settings, Surface::Admin, false, &tls::Listeners::default());
             options.listeners.iter().map(|one| one.surface).collect()
         };
         assert_eq!(surfaces(&settings(None)), [Surface::Admin]);
@@ -224,7 +229,12 @@ mod tests {
     #[test]
     fn the_defaults_of_the_settings_are_those_of_the_server() {
         let defaults = ServerOptions::new(SocketAddr::from(([0, 0, 0, 0], 4420)));
-        let options = of_server(&settings(None), Surface::All, false);
+        let options = of_server(
+            &settings(None),
+            Surface::All,
+            false,
+            &tls::Listeners::default(),
+        );
         assert_eq!(options.deadlines, defaults.deadlines);
         assert_eq!(options.heads, defaults.heads);
         assert_eq!(options.bodies, defaults.bodies);
