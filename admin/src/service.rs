@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::{openapi, version};
 use talos_engine::Engine;
@@ -16,11 +16,12 @@ use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
 use crate::forward::Forwarder;
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
 use crate::reported_change::Deletions;
-use crate::{jwks, lane, limits};
+use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -34,6 +35,9 @@ pub struct AdminSettings {
     pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
 }
 
 /// The running control plane.
@@ -75,7 +79,7 @@ impl AdminService {
         fleet: Arc<dyn Fleet>,
         settings: AdminSettings,
     ) -> io::Result<Self> {
-        let jwks = jwks::render(settings.jwks)
+        let jwks = KeySet::new(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)
@@ -83,7 +87,7 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new()?,
+            forwarder: Forwarder::new(settings.forwarding_keys)?,
             metrics: Arc::clone(&metrics),
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,

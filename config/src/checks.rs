@@ -28,6 +28,10 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
     warnings.extend(evaded_throttle(settings));
+    let http = &settings.serve.http;
+    let client_ca = http.tls.client_ca.as_deref();
+    let auth = &settings.serve.admin_auth;
+    warnings.extend(auth.warnings(http.socket.as_deref(), client_ca));
     warnings.extend(settings.replication.warnings());
     warnings
 }

@@ -11,6 +11,7 @@
 //! The file, the environment variable, the error messages and the suggestions follow from the
 //! entry.
 
+mod admin_auth;
 mod cache;
 mod cors;
 mod credentials;
@@ -41,6 +42,7 @@ const SECTIONS: &[&[Key]] = &[
     throttle::KEYS,
     tls::HTTP_KEYS,
     cors::KEYS,
+    admin_auth::KEYS,
     public::KEYS,
     tls::PUBLIC_KEYS,
     serve::METRICS_KEYS,

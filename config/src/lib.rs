@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin_auth;
 mod assignment;
 mod byte_size;
 mod checks;
@@ -24,6 +25,7 @@ mod keys;
 mod kind;
 mod listener_tls;
 mod load;
+mod mapping;
 mod public;
 mod replication;
 mod retired_issuer;
@@ -37,6 +39,9 @@ mod tree;
 mod trusted_proxies;
 
 pub use address::HostPort;
+pub use admin_auth::{
+    AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
+};
 pub use error::{ConfigError, Problem, Warning};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};

@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::admin_auth::AdminAuth;
 use crate::http_limits::{HttpLimits, HttpTimeouts};
 use crate::listener_tls::ListenerTls;
 use crate::public::{PublicListener, PublicSurface};
@@ -49,6 +50,8 @@ pub struct Serve {
     pub http: Http,
     /// A second listener of the HTTP API.
     pub public: PublicListener,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// TLS of the metrics and health listener.
@@ -394,6 +397,7 @@ impl Settings {
                     surface: PublicSurface::Data,
                     tls: ListenerTls::default(),
                 },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
                 metrics_tls: ListenerTls::default(),
                 workers: cores,

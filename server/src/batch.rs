@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use talos_api::batch_verify::{parse_requests, render_results};
+use talos_api::batch_verify::{parse_requests, render_refused, render_results};
 use talos_api::error::ApiError;
 use talos_api::verify::refused_body;
 use talos_engine::{Loaded, VerifyStep};
@@ -76,6 +76,18 @@ impl Batch {
                 self.bodies.extend_from_slice(part);
             }
         });
+        self.set_result(place, start);
+    }
+
+    /// Adds the result of a request that the contract does not allow.
+    fn add_refused(&mut self, place: usize, error: &ApiError) {
+        let start = self.bodies.len();
+        self.bodies.extend_from_slice(&render_refused(error));
+        self.set_result(place, start);
+    }
+
+    /// Notes that the result at `place` is what was added to the bodies from `start` on.
+    fn set_result(&mut self, place: usize, start: usize) {
         if let Some(result) = self.results.get_mut(place) {
             *result = Some(start..self.bodies.len());
         }
@@ -122,16 +134,33 @@ pub(crate) fn verify(
         reads: Vec::new(),
         loaded: Vec::new(),
     };
-    let audiences: Vec<_> = requests.iter().map(audiences).collect();
-    let queries: Vec<_> = requests
+    // The requests that can be asked, each with its place in the batch.
+    let mut places = Vec::with_capacity(requests.len());
+    let mut asked = Vec::with_capacity(requests.len());
+    for (place, request) in requests.iter().enumerate() {
+        match request {
+            Ok(request) => {
+                places.push(place);
+                asked.push(request);
+            }
+            Err(error) => batch.add_refused(place, error),
+        }
+    }
+    let audiences: Vec<_> = asked.iter().map(|request| audiences(request)).collect();
+    let queries: Vec<_> = asked
         .iter()
         .zip(&audiences)
         .map(|(request, audiences)| query(request, audiences, context))
         .collect();
     let engine = &exchange.core.shared.engine;
-    engine.verify_many(&queries, |place, step| match step {
-        VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
-        VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
+    engine.verify_many(&queries, |index, step| {
+        let Some(place) = places.get(index).copied() else {
+            return;
+        };
+        match step {
+            VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
+            VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
+        }
     });
     if batch.reads.is_empty() {
         batch.answer(exchange, context, output);
@@ -151,7 +180,7 @@ pub(crate) fn finish(
     // These bytes were parsed without error before the wait.
     let requests = parse_requests(body).unwrap_or_default();
     for (place, loaded) in std::mem::take(&mut batch.loaded) {
-        let (Some(request), Ok(loaded)) = (requests.get(place), loaded) else {
+        let (Some(Ok(request)), Ok(loaded)) = (requests.get(place), loaded) else {
             continue;
         };
         with_query(request, context, |query| {

@@ -14,13 +14,15 @@ mod state;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
+pub(crate) use state::Peer;
 use state::{Closed, Connection};
 use talos_api::error::ApiError;
-use talos_model::clock;
+use talos_model::{Principal, clock};
 use tokio::sync::oneshot;
 
 use crate::core::Core;
@@ -28,17 +30,22 @@ use crate::deadlines::Place;
 use crate::metrics::Route;
 use crate::parser::Persistence;
 use crate::port::Port;
-use crate::registry::Arrival;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits, plain_on_tls};
 
 /// Serves `stream`, which the listener of `port` accepted, in a task of its own.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, arrival: Arrival) {
+pub(crate) fn spawn(
+    core: &Rc<Core>,
+    port: &Rc<Port>,
+    stream: impl Stream,
+    peer: Peer,
+    place: Place,
+) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, port, stream, arrival);
-    match arrival.place {
+    let connection = Connection::new(core, port, stream, peer, place);
+    match place {
         Place::Regular => {
             monoio::spawn(contained(Rc::clone(core), connection.serve()));
         }
@@ -78,6 +85,7 @@ impl<S: Stream> Connection<S> {
         match self.stream.open(&self.core, &self.slot).await {
             Opened::Ready => {
                 self.count();
+                self.principal = self.certified();
                 if let Some(client) = self.stream.identity() {
                     tracing::debug!(?client, "a client has presented a certificate");
                 }
@@ -178,6 +186,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// The principal that the client's certificate proves.
+    fn certified(&self) -> Option<Arc<Principal>> {
+        let access = self.core.shared.access.as_ref()?;
+        access.of_certificate(self.stream.identity()?)
+    }
+
     /// Runs one step of the current request. A panic in it becomes a 500.
     fn guarded<R: From<Done>>(
         &mut self,
@@ -189,6 +203,7 @@ impl<S: Stream> Connection<S> {
             decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
+            principal: self.principal.as_ref(),
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

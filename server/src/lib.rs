@@ -8,10 +8,13 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod addresses;
 mod admin_hosts;
 mod admission;
+mod authorize;
 mod batch;
+mod certificate_principal;
 mod chunked;
 mod client_address;
 mod connection;

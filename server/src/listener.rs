@@ -8,18 +8,19 @@ use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use monoio::net::{TcpListener, UnixListener};
+use monoio::net::{TcpListener, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, Socket, Type};
+use talos_model::Principal;
 
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::core::Core;
 use crate::deadlines::{Place, shut_down};
 use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
-use crate::registry::Arrival;
 use crate::stream::Plain;
 use crate::tls_stream::TlsStream;
 
@@ -59,6 +60,19 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     // Lets a restart bind while connections of the last run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     Ok(socket)
+}
+
+/// The principal that the process at the other end of a Unix socket is: the user that it had when it
+/// connected (`SO_PEERCRED`, unix(7)).
+fn user_of(core: &Core, stream: &UnixStream) -> Option<Arc<Principal>> {
+    let access = core.shared.access.as_ref()?;
+    match stream.peer_cred() {
+        Ok(credentials) => access.of_user(credentials.uid()),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel does not name the user of a connection");
+            None
+        }
+    }
 }
 
 /// A listening socket of one worker, not yet registered with a runtime.
@@ -139,34 +153,43 @@ impl Listener {
     /// Accepts one connection, which gets this place, and spawns its task. Closes the connection if
     /// its address has as many as it may have.
     async fn accept(&self, core: &Rc<Core>, place: Place) -> io::Result<Accepted> {
-        let arrival = |peer: Option<IpAddr>| {
+        let admitted = |peer: Option<IpAddr>| {
             // A place may have become free meanwhile.
             let place = if core.is_full() {
                 place
             } else {
                 Place::Regular
             };
-            core.admits(peer).then_some(Arrival { peer, place })
+            core.admits(peer).then_some(place)
         };
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let Some(arrival) = arrival(Some(peer.ip())) else {
-                    return Ok(Accepted::Refused(peer.ip()));
+                let address = peer.ip();
+                let Some(place) = admitted(Some(address)) else {
+                    return Ok(Accepted::Refused(address));
+                };
+                let peer = Peer {
+                    address: Some(address),
+                    principal: None,
                 };
                 match &self.port.tls {
-                    None => connection::spawn(core, &self.port, Plain(stream), arrival),
+                    None => connection::spawn(core, &self.port, Plain(stream), peer, place),
                     Some(tls) => {
                         let stream = TlsStream::new(stream, tls)?;
-                        connection::spawn(core, &self.port, stream, arrival);
+                        connection::spawn(core, &self.port, stream, peer, place);
                     }
                 }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Its peers have no address, so none of them has too many.
-                if let Some(arrival) = arrival(None) {
-                    connection::spawn(core, &self.port, Plain(stream), arrival);
+                if let Some(place) = admitted(None) {
+                    let peer = Peer {
+                        address: None,
+                        principal: user_of(core, &stream),
+                    };
+                    connection::spawn(core, &self.port, Plain(stream), peer, place);
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 use talos_api::error::ApiError;
 use talos_api::fleet::MIN_POSITION_HEADER;
+use talos_api::host;
 use talos_api::route::HotRoute;
 use talos_model::{CacheMode, Position};
 
@@ -47,6 +48,8 @@ pub(crate) enum Reject {
     Version,
     /// 417: an expectation other than `100-continue`.
     Expectation,
+    /// 415: a body with a content coding, such as gzip.
+    ContentCoding,
 }
 
 impl From<Reject> for ApiError {
@@ -57,6 +60,7 @@ impl From<Reject> for ApiError {
             Reject::TargetTooLong => Self::uri_too_long(),
             Reject::Version => Self::http_version_not_supported(),
             Reject::Expectation => Self::expectation_failed(),
+            Reject::ContentCoding => Self::unsupported_content_coding(),
         }
     }
 }
@@ -180,9 +184,18 @@ pub(crate) fn parse<'h, 'b>(
         Ok(Status::Partial) if has_bare_line_feed(input) => Parsed::Reject(BARE_LINE_FEED),
         Ok(Status::Partial) => Parsed::Incomplete,
         Err(httparse::Error::TooManyHeaders) => Parsed::Reject(Reject::HeadTooLarge),
-        Err(httparse::Error::Version) => Parsed::Reject(Reject::Version),
+        Err(httparse::Error::Version) if has_version(input) => Parsed::Reject(Reject::Version),
         Err(_) => Parsed::Reject(Reject::Malformed("malformed request head")),
     }
+}
+
+/// Whether the request line has three parts, as one with another version has. A blank in the target
+/// makes more of them.
+fn has_version(input: &[u8]) -> bool {
+    let start = input.iter().position(|byte| !b"\r\n".contains(byte));
+    let line = input.get(start.unwrap_or_default()..).unwrap_or_default();
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    line.split(|byte| *byte == b' ').count() == 3
 }
 
 const BARE_LINE_FEED: Reject = Reject::Malformed("a line of the head does not end with CR LF");
@@ -204,6 +217,7 @@ struct Facts<'b> {
     content_length: Option<u64>,
     chunked: bool,
     expects_continue: bool,
+    has_content_coding: bool,
     close: bool,
     keep_alive: bool,
     cache: CacheMode,
@@ -243,6 +257,9 @@ fn head_of<'h, 'b>(
         (_, true, None) => BodyLength::Chunked,
         (_, false, length) => BodyLength::Known(length.unwrap_or(0)),
     };
+    if facts.has_content_coding && body != BodyLength::Known(0) {
+        return Err(Reject::ContentCoding);
+    }
     let host = match (target.authority, facts.host) {
         (_, None) if version == 1 => return malformed("HTTP/1.1 needs a Host field"),
         (Some(authority), _) => authority,
@@ -314,6 +331,12 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
                 (None, None) => return malformed("malformed Content-Length field"),
                 (None, length) => facts.content_length = length,
             },
+            16 if is("content-encoding") => {
+                let is_coding = |coding: &[u8]| {
+                    !(coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+                };
+                facts.has_content_coding |= list(field.value).any(is_coding);
+            }
             17 if is("transfer-encoding") => {
                 if facts.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
                     return malformed("the only supported Transfer-Encoding is chunked, once");
@@ -361,14 +384,15 @@ const AUTHORITY: [bool; 256] = {
     allowed
 };
 
-/// Checks a host with an optional port: only characters that RFC 3986 §3.2 allows, without user
-/// information.
+/// Checks a host with an optional port: its form, and that it has only characters that RFC 3986
+/// §3.2 allows, without user information.
 fn authority(value: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| AUTHORITY.get(usize::from(*byte)) == Some(&true);
     if value.len() > limits::HOST_BYTES || !value.iter().all(allowed) {
         return None;
     }
-    std::str::from_utf8(value).ok()
+    let text = std::str::from_utf8(value).ok()?;
+    host::is_well_formed(text).then_some(text)
 }
 
 /// Checks that a request id may be written to an answer and to a log unchanged.

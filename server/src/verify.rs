@@ -131,18 +131,21 @@ fn write_answer(
     with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
 }
 
+/// The greatest integer of a structured field (RFC 9651 §3.3.1). Greater quotas are shown as this.
+const FIELD_INTEGER_MAX: u64 = 999_999_999_999_999;
+
 /// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota
 /// if the limit is enforced.
 fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
     let RateLimitPolicy { quota, window_s } = rate_limit.policy;
     response.raw(b"RateLimit-Policy: \"default\";q=");
-    response.decimal(quota);
+    response.decimal(quota.min(FIELD_INTEGER_MAX));
     response.raw(b";w=");
-    response.decimal(window_s);
+    response.decimal(window_s.min(FIELD_INTEGER_MAX));
     response.raw(b"\r\n");
     if let Some(standing) = rate_limit.standing {
         response.raw(b"RateLimit: \"default\";r=");
-        response.decimal(standing.remaining);
+        response.decimal(standing.remaining.min(FIELD_INTEGER_MAX));
         response.raw(b"\r\n");
     }
 }

@@ -40,7 +40,10 @@ pub struct Response {
 
 impl From<ControlResponse> for Response {
     fn from(response: ControlResponse) -> Self {
-        let body = serde_json::from_slice(&response.body).expect("JSON");
+        let body = match response.body.as_slice() {
+            b"" => Value::Null,
+            body => serde_json::from_slice(body).expect("JSON"),
+        };
         Self {
             status: response.status,
             headers: response.headers,
@@ -103,6 +106,7 @@ impl Harness {
             page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            forwarding_keys: None,
         };
         let fleet = setup.fleet.clone();
         let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));
@@ -183,6 +187,7 @@ impl Harness {
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
             principal: None,
+            sealed_body: None,
         };
         // A test that no longer waits does not care.
         let reply = Box::new(move |response| drop(sender.send(response)));

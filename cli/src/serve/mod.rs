@@ -7,12 +7,14 @@
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
+mod admin_access;
 mod development;
 mod fleet;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;
+pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
 mod replication_metrics;
@@ -145,6 +147,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     } else {
         Enforcement::Off
     });
+    let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
+    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+        tracing::warn!(key, "{message}");
+    }
     let served = join(start, &engine, plan, &tls, signals);
     engine.shutdown();
     engine.leak_cells();

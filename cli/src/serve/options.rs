@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use talos_admin::AdminSettings;
+use talos_api::fleet::ForwardingKeys;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, Credentials, Http, PublicSurface, Settings};
+use talos_config::{CacheType, Credentials, Http, PublicSurface, ReplicationRole, Settings};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{LastUsedOptions, Options, Retention};
 use talos_server::limits::{BodyLimits, HeadLimits};
@@ -81,7 +82,16 @@ pub(super) fn of_control_plane(settings: &Settings) -> AdminSettings {
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: env!("CARGO_PKG_VERSION"),
+        forwarding_keys: forwarding_keys(settings),
     }
+}
+
+/// The keys by which the nodes of a fleet vouch for clients; `None` for a standalone server.
+fn forwarding_keys(settings: &Settings) -> Option<ForwardingKeys> {
+    let replication = &settings.replication;
+    let secret = replication.secret.as_ref()?;
+    (replication.role != ReplicationRole::None)
+        .then(|| ForwardingKeys::new(secret, &replication.secrets_retired))
 }
 
 /// The routes of the second listener.
@@ -139,6 +149,8 @@ pub(super) fn of_server(
     options.throttle.clone_from(&http.throttle);
     options.log_health_requests = !http.exclude_health_endpoints;
     options.client_ip_source = http.client_ip_source;
+    options.admin_auth.clone_from(&serve.admin_auth);
+    options.forwarding_keys = forwarding_keys(settings);
     options
 }
 

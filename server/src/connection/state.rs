@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use talos_model::Principal;
 use talos_model::clock::{self, UnixMillis};
 
 use crate::core::Core;
-use crate::deadlines::{CoarseMillis, Phase};
+use crate::deadlines::{CoarseMillis, Phase, Place};
 use crate::limits;
 use crate::port::Port;
 use crate::position::Reached;
@@ -17,12 +19,23 @@ use crate::wait::Dropped;
 /// The connection ended before all answers were sent.
 pub(super) struct Closed;
 
+/// The other end of a new connection.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Its address; `None` over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Who it is, if the connection proves it.
+    pub principal: Option<Arc<Principal>>,
+}
+
 /// One connection. The "current request" is the one that begins at `answered`.
 pub(super) struct Connection<S> {
     /// Declared before `stream`, so that it is dropped before the socket that it refers to.
     pub slot: Registered,
     pub stream: S,
     pub remote_ip: Option<IpAddr>,
+    /// Who the other end is, if the connection proves it.
+    pub principal: Option<Arc<Principal>>,
     pub core: Rc<Core>,
     /// What the connection may do.
     pub port: Rc<Port>,
@@ -52,18 +65,23 @@ pub(super) struct Connection<S> {
 
 impl<S: Stream> Connection<S> {
     /// Registers a new connection.
-    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, arrival: Arrival) -> Self {
+    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Peer, place: Place) -> Self {
         // The first byte of a new connection may take as long as a head.
         let now = core.now();
         let deadline = now.plus(core.shared.deadlines.head);
         let fd = stream.as_raw_fd();
+        let arrival = Arrival {
+            peer: peer.address,
+            place,
+        };
         let slot = core
             .connections
             .register(fd, arrival, Phase::Idle, now, deadline);
         Self {
             slot,
             stream,
-            remote_ip: arrival.peer.map(|address| address.to_canonical()),
+            remote_ip: peer.address.map(|address| address.to_canonical()),
+            principal: peer.principal,
             core: Rc::clone(core),
             port: Rc::clone(port),
             input: Vec::with_capacity(limits::BUFFER_BYTES),

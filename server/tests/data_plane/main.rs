@@ -10,6 +10,7 @@
 
 mod accepting;
 mod allocations;
+mod authorization;
 mod bodies;
 mod control;
 mod deadlines;
@@ -21,10 +22,12 @@ mod pipelining;
 mod places;
 mod positions;
 mod refusals;
+mod roles;
 mod second_listener;
 mod size_limits;
 mod streams;
 mod support;
 mod throttling;
 mod tls;
+mod tokens;
 mod verification;
