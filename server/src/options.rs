@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
-use talos_config::{AdminAuth, Cors, TrustedProxies};
+use talos_config::{AdminAuth, Cors, Throttle, TrustedProxies};
 pub use talos_config::{ClientIpSource, DriverChoice};
-use talos_config::{Cors, Throttle, TrustedProxies};
 use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
