@@ -265,6 +265,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         surface = start.surface.name(),
         public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
         tls = start.settings.serve.http.tls.is_on(),
+        public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );

@@ -34,7 +34,7 @@ impl Listeners {
         let mut of = |section, tls| load(section, tls, watched);
         Ok(Self {
             http: of("serve.http.tls", &serve.http.tls)?,
-            public: of("serve.public.tls", &serve.public_tls)?,
+            public: of("serve.public.tls", &serve.public.tls)?,
             metrics: of("serve.metrics.tls", &serve.metrics_tls)?,
         })
     }
