@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-places",
             "talos-tls",
         ],
     ),

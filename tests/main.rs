@@ -64,6 +64,7 @@ mod sdk;
 mod short_routes;
 mod startup;
 mod surfaces;
+mod tls;
 mod token_attacks;
 mod token_formats;
 mod tour;

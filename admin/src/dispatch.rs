@@ -83,7 +83,7 @@ async fn act(
         Endpoint::Promote => fleet::promote(context).await,
         Endpoint::Diverged => fleet::diverged(context, request).await,
         Endpoint::Rejoin => fleet::rejoin(context).await,
-        Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
+        Endpoint::Jwks => Ok(context.jwks.answer(request)),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,

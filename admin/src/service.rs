@@ -16,11 +16,12 @@ use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
 use crate::forward::Forwarder;
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
 use crate::reported_change::Deletions;
-use crate::{jwks, lane, limits};
+use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ impl AdminService {
         fleet: Arc<dyn Fleet>,
         settings: AdminSettings,
     ) -> io::Result<Self> {
-        let jwks = jwks::render(settings.jwks)
+        let jwks = KeySet::new(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)
@@ -141,11 +142,12 @@ impl AdminService {
     /// The system's error when the socket cannot be registered.
     pub fn serve_metrics(&mut self, listener: MetricsListener, expose: Expose) -> io::Result<()> {
         let _runtime = self.runtime.enter();
-        let listener = listener.into_tokio()?;
+        let (listener, tls) = listener.into_tokio()?;
         let pages = Arc::new(Pages {
             engine: Arc::clone(&self.engine),
             fleet: Arc::clone(&self.fleet),
             expose,
+            tls,
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(metrics_listener::serve(listener, pages, stopped));

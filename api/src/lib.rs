@@ -17,6 +17,7 @@ pub mod error;
 mod filter;
 pub mod fleet;
 pub mod health;
+pub mod host;
 pub mod import;
 pub mod issue;
 mod json;

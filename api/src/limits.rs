@@ -45,8 +45,6 @@ pub const PAGE_TOKEN_BYTES: usize = 1024;
 pub const FORWARDED_CLIENT_BYTES: usize = 4 * 1024;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
-/// The largest custom claims of a token, in bytes of JSON without insignificant white space.
-pub const CUSTOM_CLAIMS_BYTES: usize = 4 * 1024;
 /// The most requests of one batch verification.
 pub const BATCH_VERIFY_REQUESTS: usize = 100;
 /// The longest audience, in characters.

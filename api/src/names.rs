@@ -25,12 +25,39 @@ pub(crate) trait Enumeration {
     /// The name of `value`.
     fn name(value: Self::Value) -> &'static str;
 
+    /// The value with this name; `None` for the name of a value that is not set.
+    fn by_name(name: &str) -> Result<Option<Self::Value>, UnknownValue> {
+        if Self::UNSPECIFIED == Some(name) {
+            return Ok(None);
+        }
+        let mut values = Self::VALUES.iter();
+        let found = values.find(|(known, _)| *known == name);
+        found.map(|(_, value)| Some(*value)).ok_or(UnknownValue)
+    }
+
+    /// The value with this number, as [`Self::by_name`]. The values have the numbers from 0 in their
+    /// order; if there is a name for a value that is not set, that has the number 0.
+    fn by_number(number: i64) -> Result<Option<Self::Value>, UnknownValue> {
+        if number == 0 && Self::UNSPECIFIED.is_some() {
+            return Ok(None);
+        }
+        let first = i64::from(Self::UNSPECIFIED.is_some());
+        let index = number.checked_sub(first).ok_or(UnknownValue)?;
+        let index = usize::try_from(index).map_err(|_| UnknownValue)?;
+        let found = Self::VALUES.get(index);
+        found.map(|(_, value)| Some(*value)).ok_or(UnknownValue)
+    }
+
     /// Every name that a request may use.
     fn names() -> Vec<&'static str> {
         let values = Self::VALUES.iter().map(|(name, _)| *name);
         Self::UNSPECIFIED.into_iter().chain(values).collect()
     }
 }
+
+/// An enum has no value with this name or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownValue;
 
 /// A value of an enum, which is written as its name.
 pub(crate) struct Named<E: Enumeration>(pub(crate) E::Value);

@@ -67,6 +67,14 @@ pub(crate) enum CliError {
         /// The answer on one line.
         answer: String,
     },
+    /// The TLS files of a listener cannot be used.
+    #[error("{section}: {source}")]
+    Tls {
+        /// The path of the keys that name the files.
+        section: &'static str,
+        /// What is wrong with the files.
+        source: talos_tls::TlsError,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {

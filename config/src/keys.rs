@@ -22,11 +22,13 @@ mod last_used;
 mod log;
 mod multitenancy;
 mod number;
+mod public;
 mod quota;
 mod rate_limit;
 mod replication;
 mod secrets;
 mod serve;
+mod throttle;
 mod tls;
 
 use crate::error::Problem;
@@ -38,8 +40,11 @@ const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
     tls::HTTP_KEYS,
+    throttle::KEYS,
     cors::KEYS,
     admin_auth::KEYS,
+    public::KEYS,
+    tls::PUBLIC_KEYS,
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,

@@ -9,11 +9,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io::{self, Write as _};
+use std::os::unix::net;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use monoio::io::AsyncReadRent as _;
 use monoio::net::UnixStream;
 
 use crate::deadlines::Slot;
@@ -24,10 +27,14 @@ pub(crate) struct Turns {
     /// In the order in which they came. Each waits for its client as well, so there are no more
     /// than connections.
     queue: RefCell<VecDeque<Rc<Waiting>>>,
-    /// Always writable. A wait for that passes through the kernel, and so does everything that the
-    /// kernel has for the core.
-    kernel: UnixStream,
-    _other_end: UnixStream,
+    /// Taken by the one whose turn it is.
+    pulse: Cell<Option<Pulse>>,
+}
+
+/// A byte that is sent to oneself. It comes with everything else that the kernel has for the core.
+struct Pulse {
+    reader: UnixStream,
+    writer: net::UnixStream,
 }
 
 /// One that waits for its turn.
@@ -47,12 +54,10 @@ impl Turns {
     /// # Errors
     /// The error of the system when it has no descriptors.
     pub(crate) fn new() -> io::Result<Self> {
-        let (kernel, other_end) = UnixStream::pair()?;
         Ok(Self {
             is_taken: Cell::new(false),
             queue: RefCell::default(),
-            kernel,
-            _other_end: other_end,
+            pulse: Cell::new(Some(Pulse::new()?)),
         })
     }
 
@@ -78,8 +83,12 @@ impl Turns {
         } else {
             Turn(self)
         };
-        // An error of the poll would only mean that there was no pause.
-        let _ = self.kernel.writable(true).await;
+        // One whose task ended took the pulse with it.
+        let pulse = self.pulse.take().map_or_else(Pulse::new, Ok);
+        if let Ok(mut pulse) = pulse {
+            pulse.beat().await;
+            self.pulse.set(Some(pulse));
+        }
         Some(turn)
     }
 
@@ -96,6 +105,31 @@ impl Turns {
             return;
         }
         self.is_taken.set(false);
+    }
+}
+
+impl Pulse {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = net::UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        Ok(Self {
+            reader: UnixStream::from_std(reader)?,
+            writer,
+        })
+    }
+
+    /// Waits until the core has taken what the kernel has for it.
+    ///
+    /// The read begins before the byte is there. Otherwise epoll's driver would not ask the kernel.
+    async fn beat(&mut self) {
+        let Self { reader, writer } = self;
+        let mut read = pin!(reader.read(vec![0]));
+        let at_once = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+        // The buffer of a new socket pair has room for a byte.
+        if at_once.is_pending() && writer.write(&[0]).is_ok() {
+            let _ = read.await;
+        }
     }
 }
 
@@ -147,5 +181,121 @@ impl Future for InQueue<'_> {
         self.slot.set_waker(context.waker());
         *self.waiting.waker.borrow_mut() = Some(context.waker().clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
+
+    use monoio::io::AsyncWriteRentExt as _;
+
+    use super::*;
+    use crate::deadlines::{CoarseMillis, Phase, Pressure, Registered, Registry};
+    use crate::driver::WorkerRuntime;
+    use crate::metrics::Timeouts;
+    use crate::options::DriverChoice;
+
+    const HANDSHAKES: usize = 20;
+
+    fn both_drivers(test: impl AsyncFn()) {
+        for choice in [DriverChoice::IoUring, DriverChoice::Epoll] {
+            let (mut runtime, _) = WorkerRuntime::build(choice).unwrap();
+            runtime.block_on(test());
+        }
+    }
+
+    /// The slot of a connection.
+    struct Connected {
+        slot: Registered,
+        registry: Rc<Registry>,
+        _socket: net::UnixStream,
+    }
+
+    fn connected() -> Connected {
+        let (socket, _) = net::UnixStream::pair().unwrap();
+        let registry = Rc::new(Registry::new(0));
+        let (start, never) = (CoarseMillis(0), CoarseMillis::NEVER);
+        Connected {
+            slot: registry.register(socket.as_raw_fd(), Phase::Handshake, start, never),
+            registry,
+            _socket: socket,
+        }
+    }
+
+    #[test]
+    fn between_two_steps_other_connections_are_served() {
+        both_drivers(async || {
+            let turns = Rc::new(Turns::new().unwrap());
+            let order = Rc::new(RefCell::new(String::new()));
+            let steps = (0..HANDSHAKES).map(|_| {
+                let (turns, order) = (Rc::clone(&turns), Rc::clone(&order));
+                monoio::spawn(async move {
+                    let _turn = turns.take(&connected().slot).await;
+                    order.borrow_mut().push('h');
+                })
+            });
+            let steps: Vec<_> = steps.collect();
+            // A byte that goes to and fro needs the kernel each time.
+            let (near, far) = UnixStream::pair().unwrap();
+            for (mut end, is_first) in [(near, true), (far, false)] {
+                let order = Rc::clone(&order);
+                monoio::spawn(async move {
+                    if is_first {
+                        end.write_all(vec![0]).await.0.unwrap();
+                    }
+                    while let (Ok(1), byte) = end.read(vec![0]).await {
+                        order.borrow_mut().push('v');
+                        end.write_all(byte).await.0.unwrap();
+                    }
+                });
+            }
+            for step in steps {
+                step.await;
+            }
+            let order = order.borrow();
+            let longest = order.split('v').map(str::len).max();
+            assert!(longest <= Some(2), "{order}");
+        });
+    }
+
+    #[test]
+    fn one_that_leaves_or_is_cut_passes_its_turn_on() {
+        both_drivers(async || {
+            let turns = Rc::new(Turns::new().unwrap());
+            let here = connected();
+            let first = turns.take(&here.slot).await.unwrap();
+            let spawn = |is_cut: bool| {
+                let turns = Rc::clone(&turns);
+                monoio::spawn(async move {
+                    let own = connected();
+                    if is_cut {
+                        let timeouts = Timeouts::default();
+                        own.registry.tick(CoarseMillis(0), Pressure::Cut, &timeouts);
+                    }
+                    turns.take(&own.slot).await.is_some()
+                })
+            };
+            let cut = spawn(true);
+            assert!(!cut.await);
+            let waiting = spawn(false);
+            // One whose task ends while it waits.
+            let turns_of_lost = Rc::clone(&turns);
+            let lost = async move {
+                let own = connected();
+                let mut take = std::pin::pin!(turns_of_lost.take(&own.slot));
+                let once = std::future::poll_fn(|context| {
+                    Poll::Ready(take.as_mut().poll(context).is_pending())
+                });
+                assert!(once.await);
+            };
+            lost.await;
+            let last = spawn(false);
+            monoio::time::sleep(Duration::from_millis(1)).await;
+            drop(first);
+            assert!(waiting.await && last.await);
+            assert!(!turns.is_taken.get());
+        });
     }
 }

@@ -21,6 +21,7 @@ use crate::options::ServerOptions;
 use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
 use crate::sockets::{Addresses, BoundListeners};
+use crate::throttle::Throttle;
 use crate::worker::Worker;
 
 /// A running server.
@@ -69,7 +70,12 @@ impl Server {
             workers: count,
             driver: choice,
             deadlines,
+            heads,
+            bodies,
             connections_per_worker,
+            connections_per_address,
+            health_connections,
+            throttle,
             memory_bytes,
             log_health_requests,
             client_ip_source,
@@ -90,7 +96,12 @@ impl Server {
             fleet,
             control,
             deadlines,
+            heads,
+            bodies,
             connections_per_worker,
+            connections_per_address: connections_per_address.unwrap_or(usize::MAX),
+            health_connections,
+            throttle: Throttle::new(throttle, client_ip_source),
             memory_bytes,
             log_health_requests,
             client_ip_source,

@@ -21,6 +21,7 @@ pub struct ApiError {
     reason: Reason,
     message: Cow<'static, str>,
     allow: Option<&'static str>,
+    accept_encoding: Option<&'static str>,
     challenge: Option<&'static str>,
     retry_after_s: Option<u32>,
 }
@@ -31,6 +32,7 @@ impl ApiError {
             reason,
             message: message.into(),
             allow: None,
+            accept_encoding: None,
             challenge: None,
             retry_after_s: None,
         }
@@ -235,6 +237,18 @@ impl ApiError {
         )
     }
 
+    /// 415 with `Accept-Encoding`: the body has a content coding (RFC 9110 §12.5.3).
+    #[must_use]
+    pub fn unsupported_content_coding() -> Self {
+        Self {
+            accept_encoding: Some("identity"),
+            ..Self::new(
+                Reason::UnsupportedMediaType,
+                "the body has a Content-Encoding; send it without one",
+            )
+        }
+    }
+
     /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[must_use]
     pub fn expectation_failed() -> Self {
@@ -242,6 +256,13 @@ impl ApiError {
             Reason::ExpectationFailed,
             "only 100-continue can be expected",
         )
+    }
+
+    /// 429 with `Retry-After`: the client's address has failed too often, as `message` says. Nothing
+    /// was done.
+    #[must_use]
+    pub fn too_many_requests(message: &'static str, retry_after_s: u32) -> Self {
+        Self::new(Reason::TooManyRequests, message).retry_after(retry_after_s)
     }
 
     /// 431: the request line and headers are over the limit (RFC 6585 §5).

@@ -45,8 +45,10 @@ pub enum Reason {
     PayloadTooLarge,
     /// The request target is over the limit. Send less.
     UriTooLong,
-    /// The body has another type than JSON. Send `Content-Type: application/json`.
+    /// The body has another type than JSON, or a content coding. Send plain JSON.
     UnsupportedMediaType,
+    /// The client has failed too often. Retry after the given time.
+    TooManyRequests,
     /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
     /// The request head is over the limit. Send less.
@@ -92,6 +94,7 @@ impl Reason {
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
             Self::UnsupportedMediaType => (415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"),
             Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
+            Self::TooManyRequests => (429, "RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"),
             Self::HeaderFieldsTooLarge => {
                 (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")
             }

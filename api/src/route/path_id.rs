@@ -17,10 +17,11 @@ impl<'a> PathId<'a> {
         Self(text)
     }
 
-    /// Decodes and parses the text.
+    /// Decodes and parses the text, in capital or small letters.
     #[must_use]
     pub fn parse(self) -> PathKeyId {
-        PathKeyId(self.decode().and_then(|text| text.parse().ok()))
+        let text = self.decode().map(|text| text.to_ascii_lowercase());
+        PathKeyId(text.and_then(|text| text.parse().ok()))
     }
 
     /// Decodes the text exactly once; `None` when it is not valid percent-encoded UTF-8.

@@ -21,6 +21,7 @@ use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
 use talos_replication::secret::{Secrets, SharedSecret};
 
+use super::tls::Watched;
 use crate::error::CliError;
 
 /// Everything that a node of replication starts with.
@@ -31,11 +32,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan that the settings describe; `None` for a standalone server.
+    /// The plan that the settings describe; `None` for a standalone server. Adds the TLS files to
+    /// `watched`.
     ///
     /// # Errors
     /// When a secret or a file of `replication` cannot be used.
-    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
+    pub(super) fn of(settings: &Settings, watched: &mut Watched) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
         let configured_role = match (replication.role, &replication.primary) {
             (ReplicationRole::None, _) => return Ok(None),
@@ -80,6 +82,8 @@ impl Plan {
             .map(|(ca, name)| ReplicaTls::load(ca, name, certified.as_ref()))
             .transpose()
             .map_err(unusable)?;
+        watched.extend(primary_tls.iter().map(PrimaryTls::files));
+        watched.extend(replica_tls.iter().map(ReplicaTls::files));
         let file = NodeFile::load(&settings.db.directory).map_err(NodeError::File)?;
         Ok(Some(Self {
             file,

@@ -50,7 +50,7 @@ pub(crate) fn open(
     if plan.is_some_and(|plan| plan.mode() == Mode::Replica) {
         return Err(CliError::ReplicaDatabase(directory));
     }
-    let opened = Engine::open_as(super::options(&settings), Mode::Primary);
+    let opened = Engine::open_as(super::options::of_engine(&settings), Mode::Primary);
     let engine = opened.map_err(|error| match error {
         OpenError::InUse { path } => CliError::DatabaseInUse(path),
         OpenError::Replica { path, .. } => CliError::ReplicaDatabase(path),

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod limits;
 mod problems;
 mod replication;
 mod sources;

@@ -403,12 +403,14 @@ fn memory_is_counted_and_given_back() {
         };
         let mut watcher = site.connect();
         let before = held(&mut watcher);
-        let mut clients: Vec<_> = (0..20).map(|_| site.connect()).collect();
-        for client in &mut clients {
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = site.connect();
             client.send(post("", &"x".repeat(900_000)).as_bytes());
             assert_eq!(client.answer().status, 201);
             client.send(ALIVE.as_bytes());
             assert_eq!(client.answer().status, 200);
+            clients.push(client);
         }
         let each = (held(&mut watcher).saturating_sub(before)) / clients.len() as u64;
         let first_buffers = 2 * limits::BUFFER_BYTES + limits::TLS_CONNECTION_BYTES;
