@@ -15,8 +15,8 @@ use talos_tls::{ClientIdentity, ServerTls};
 
 use crate::core::Core;
 use crate::deadlines::Phase;
-use crate::registry::Registered;
 use crate::limits;
+use crate::registry::Registered;
 use crate::stream::{Arrived, Opened, Stream, arrived};
 use crate::tls_session::{Session, Step};
 

@@ -241,7 +241,12 @@ mod tests {
     #[test]
     fn the_defaults_of_the_settings_are_those_of_the_server() {
         let defaults = ServerOptions::new(SocketAddr::from(([0, 0, 0, 0], 4420)));
-        let options = of_server(&settings(None), Surface::All, false, &tls::Listeners::default());
+        let options = of_server(
+            &settings(None),
+            Surface::All,
+            false,
+            &tls::Listeners::default(),
+        );
         assert_eq!(options.deadlines, defaults.deadlines);
         assert_eq!(options.heads, defaults.heads);
         assert_eq!(options.bodies, defaults.bodies);
