@@ -67,6 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-metrics",
             "talos-model",
+            "talos-places",
         ],
     ),
     ("talos-loadtest", &["talos-api"]),

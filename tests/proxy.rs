@@ -4,6 +4,7 @@
 mod caching;
 mod changes;
 mod failures;
+mod floods;
 mod forwarding;
 mod hosts;
 mod observing;

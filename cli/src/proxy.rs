@@ -1,6 +1,7 @@
 //! `talos proxy`: assembles the edge proxy, waits for a signal, and stops the proxy.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,10 +9,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use talos_config::{Log, LogFormat, LogLevel};
 use talos_model::duration;
-use talos_proxy::limits::UPSTREAM_TIMEOUT_MAX;
 use talos_proxy::{
-    AllowedHosts, CacheSettings, ClaimedAddresses, HostSource, InvalidUpstreamUrl, Proxy,
-    ProxySettings, UpstreamUrl,
+    AllowedHosts, CacheSettings, ClaimedAddresses, ConnectionLimits, HostSource,
+    InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl, limits,
 };
 
 use crate::error::CliError;
@@ -31,13 +31,32 @@ pub(crate) struct ProxyCommand {
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
 
-    /// How long the upstream may take to begin an answer, at most 60s
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_timeout)]
+    /// How long the upstream may take to begin an answer, at most 60s; shorter than --stall-timeout
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = upstream_timeout)]
     upstream_timeout: Duration,
 
     /// Where to listen; without a host: on all addresses
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080", value_parser = parse_listen)]
     listen: SocketAddr,
+
+    /// Connections of clients at the same time, from 32 to 262144; for one more, another is closed
+    #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS, value_parser = connections)]
+    connections: usize,
+
+    /// Connections from one address (IPv6: one network of 64 bits) at the same time; default: as
+    /// many as --connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections_per_address: Option<u32>,
+
+    /// How long a client may take to send the head of a request, including the idle time before it;
+    /// from 1s to 10m
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = head_timeout)]
+    head_timeout: Duration,
+
+    /// How long a connection may stay without a byte in either direction, and how long a client may
+    /// take to read 16 KiB of an answer; from 1s to 10m
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = stall_timeout)]
+    stall_timeout: Duration,
 
     /// How long a verification may be answered from memory; a revocation on the server takes effect
     /// within this time
@@ -108,7 +127,9 @@ impl ProxyCommand {
             what: "log",
             source,
         })?;
-        let outcome = serve(&self.into_settings(), &log);
+        let outcome = self
+            .check()
+            .and_then(|()| serve(&self.into_settings(), &log));
         log.wait_until_written();
         outcome
     }
@@ -129,12 +150,30 @@ impl ProxyCommand {
         }
     }
 
+    /// Rules between the options.
+    fn check(&self) -> Result<(), CliError> {
+        if self.stall_timeout <= self.upstream_timeout {
+            return Err(CliError::Usage(
+                "--stall-timeout must be longer than --upstream-timeout: a client that waits for the upstream is silent".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     fn into_settings(self) -> ProxySettings {
         ProxySettings {
             upstream: self.upstream,
             upstream_ca: self.upstream_ca,
             upstream_timeout: self.upstream_timeout,
             listen: self.listen,
+            connections: ConnectionLimits {
+                all: self.connections,
+                per_address: self
+                    .connections_per_address
+                    .map_or(self.connections, |most| most as usize),
+                head_timeout: self.head_timeout,
+                stall_timeout: self.stall_timeout,
+            },
             cache: CacheSettings {
                 ttl: self.cache_ttl,
                 bytes_max: self.cache_max_size,
@@ -189,13 +228,34 @@ fn parse_upstream(text: &str) -> Result<UpstreamUrl, InvalidUpstreamUrl> {
     text.parse()
 }
 
-fn parse_timeout(text: &str) -> Result<Duration, String> {
+fn upstream_timeout(text: &str) -> Result<Duration, String> {
+    let within = Duration::from_millis(1)..=limits::UPSTREAM_TIMEOUT_MAX;
+    timeout(text, &within, "must be from 1ms to 60s")
+}
+
+fn head_timeout(text: &str) -> Result<Duration, String> {
+    let within = limits::HEAD_MIN..=limits::HEAD_MAX;
+    timeout(text, &within, "must be from 1s to 10m")
+}
+
+fn stall_timeout(text: &str) -> Result<Duration, String> {
+    let within = limits::STALL_MIN..=limits::STALL_MAX;
+    timeout(text, &within, "must be from 1s to 10m")
+}
+
+fn timeout(text: &str, within: &RangeInclusive<Duration>, rule: &str) -> Result<Duration, String> {
     let timeout = duration::parse(text).map_err(|error| error.to_string())?;
-    if (Duration::from_millis(1)..=UPSTREAM_TIMEOUT_MAX).contains(&timeout) {
+    if within.contains(&timeout) {
         Ok(timeout)
     } else {
-        Err("must be from 1ms to 60s".to_owned())
+        Err(rule.to_owned())
     }
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let within = limits::CONNECTIONS_MIN..=limits::CONNECTIONS_MAX;
+    let count = text.parse().ok().filter(|count| within.contains(count));
+    count.ok_or_else(|| "must be from 32 to 262144".to_owned())
 }
 
 /// Parses `HOST:PORT`. Without a host, as in `:8080`, it is every address of this machine, as in

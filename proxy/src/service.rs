@@ -51,6 +51,34 @@ pub(crate) struct Service {
     body_budgets: BodyBudgets,
 }
 
+/// A page that the proxy itself has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnPage {
+    /// The proxy runs.
+    Alive,
+    /// The upstream is ready.
+    Ready,
+    /// The proxy's metrics.
+    Metrics,
+}
+
+impl OwnPage {
+    /// The page at a path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/health/alive" => Some(Self::Alive),
+            "/health/ready" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a health check.
+    pub(crate) fn is_health(self) -> bool {
+        matches!(self, Self::Alive | Self::Ready)
+    }
+}
+
 /// An error response instead of the upstream's.
 struct Rejection {
     error: ApiError,
@@ -147,21 +175,18 @@ impl Service {
         &self,
         request: &Request<Incoming>,
     ) -> Option<Result<ControlResponse, ApiError>> {
-        let path = request.uri().path();
-        if !["/health/alive", "/health/ready", "/metrics"].contains(&path) {
-            return None;
-        }
+        let page = OwnPage::of(request.uri().path())?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(Err(ApiError::method_not_allowed(OWN_METHODS)));
         }
-        Some(match path {
-            "/health/alive" => Ok(health::alive_response()),
-            "/health/ready" => self
+        Some(match page {
+            OwnPage::Alive => Ok(health::alive_response()),
+            OwnPage::Ready => self
                 .upstream
                 .ready()
                 .await
                 .map(|()| health::alive_response()),
-            _ => {
+            OwnPage::Metrics => {
                 let page = self.metrics.page(self.cache.entries(), self.cache.bytes());
                 Ok(ControlResponse {
                     status: 200,

@@ -25,6 +25,8 @@ pub struct ProxySettings {
     pub upstream_timeout: Duration,
     /// Where to listen. Port 0 = the system picks one.
     pub listen: SocketAddr,
+    /// What the connections of clients may cost.
+    pub connections: ConnectionLimits,
     /// Size and lifetime of the cache.
     pub cache: CacheSettings,
     /// The hosts that are served.
@@ -33,6 +35,20 @@ pub struct ProxySettings {
     pub host_source: HostSource,
     /// What becomes of the addresses that a client's headers claim.
     pub claimed_addresses: ClaimedAddresses,
+}
+
+/// What the connections of clients may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Connections at the same time.
+    pub all: usize,
+    /// Connections from one address at the same time.
+    pub per_address: usize,
+    /// Time for a client to send a request head, including idle time before it.
+    pub head_timeout: Duration,
+    /// Time without a byte in either direction after which a connection is closed. Longer than
+    /// [`ProxySettings::upstream_timeout`].
+    pub stall_timeout: Duration,
 }
 
 /// What becomes of the addresses that a client's headers claim.

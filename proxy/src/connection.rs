@@ -1,0 +1,106 @@
+//! One connection of a client, from its first byte to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::limits;
+use crate::places::{Place, Stage};
+use crate::service::{OwnPage, Service};
+use crate::settings::ConnectionLimits;
+use crate::stall_timeout::StallTimeout;
+use crate::upstream::Body;
+
+/// Whether the proxy is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It serves.
+    Serving,
+    /// It finishes the requests that have begun.
+    Stopping,
+}
+
+/// Returns when the proxy is to stop.
+pub(crate) async fn stopped(phase: &mut watch::Receiver<Phase>) {
+    // Fails when every sender is gone. Nobody could ask for a stop any more, so stop.
+    let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) service: Service,
+    pub(crate) limits: ConnectionLimits,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    client: SocketAddr,
+    place: &Place,
+    mut phase: watch::Receiver<Phase>,
+) {
+    // Fails only if the connection is closed, which the first read reports as well.
+    let _ = stream.set_nodelay(true);
+    let has_request = AtomicBool::new(false);
+    let responses = service_fn(|request| {
+        has_request.store(true, Relaxed);
+        let service = &shared.service;
+        async move { Ok::<_, io::Error>(answer(service, request, client, place).await) }
+    });
+    let stream = TokioIo::new(StallTimeout::new(stream, shared.limits.stall_timeout));
+    // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
+    // connection closes before it is sent.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.head_timeout)
+        .max_buf_size(limits::HEAD_BYTES)
+        .max_headers(limits::HEADERS)
+        .serve_connection(stream, responses);
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stopped(&mut phase) => {
+            // `graceful_shutdown` waits for the first request of a connection, which may not come.
+            if !has_request.load(Relaxed) {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Answers a request, and notes at the connection's place what it was good for.
+async fn answer(
+    service: &Service,
+    request: Request<Incoming>,
+    client: SocketAddr,
+    place: &Place,
+) -> Response<Body> {
+    let page = OwnPage::of(request.uri().path());
+    if page.is_some_and(OwnPage::is_health) {
+        place.enter(Stage::Health);
+    }
+    let response = service.answer(request, client.ip()).await;
+    let status = response.status();
+    match page {
+        // A probe connects again. It must not keep the place of one that is answered now.
+        Some(_) => place.enter(Stage::New),
+        None if status.is_success() || status.is_redirection() => place.enter(Stage::Answered),
+        None => {}
+    }
+    response
+}
