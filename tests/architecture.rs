@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("talos-metrics", &[]),
     ("talos-places", &[]),
+    ("talos-tls", &[]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-tls",
         ],
     ),
     (
@@ -48,9 +50,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-metrics",
             "talos-model",
             "talos-places",
+            "talos-tls",
         ],
     ),
-    ("talos-replication", &["talos-model", "talos-places"]),
+    (
+        "talos-replication",
+        &["talos-model", "talos-places", "talos-tls"],
+    ),
     (
         "talos-node",
         &[
