@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::class::Shares;
 use crate::error::LoadError;
+use crate::hostile::arguments::HostileArguments;
 use crate::popularity::Popularity;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
@@ -20,8 +21,17 @@ use crate::popularity::Popularity;
 /// Every verdict is compared with what is known of the key; a wrong or missing answer fails the run
 /// with exit code 1.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "talos-loadtest", version, max_term_width = 100)]
+#[command(
+    name = "talos-loadtest",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Arguments {
+    /// Another measurement than that of the flags below.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Use the server that runs at this address (http://host:port) instead of starting one. Keys
     /// are made there and stay there.
     #[arg(long, help_heading = "Server")]
@@ -136,6 +146,13 @@ pub struct Arguments {
     pub compare: Vec<PathBuf>,
 }
 
+/// Another measurement.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Attack a server while valid clients use it.
+    Hostile(HostileArguments),
+}
+
 /// How load threads wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
@@ -220,7 +237,11 @@ fn with_unit(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn seconds_or_unit(text: &str) -> Result<Duration, String> {
+/// A time in seconds, or with its unit.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn seconds_or_unit(text: &str) -> Result<Duration, String> {
     if text.chars().all(|character| character.is_ascii_digit()) {
         with_unit(&format!("{text}s"))
     } else {
@@ -228,7 +249,11 @@ fn seconds_or_unit(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn at_least_a_second(duration: Duration) -> Result<Duration, String> {
+/// Refuses a time below a second.
+///
+/// # Errors
+/// What is expected.
+pub fn at_least_a_second(duration: Duration) -> Result<Duration, String> {
     if duration < Duration::from_secs(1) {
         Err("expected at least 1s".to_owned())
     } else {

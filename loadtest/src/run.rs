@@ -24,6 +24,7 @@ use crate::report::{LoadFacts, Phase, Ramp, Report, SCHEMA, Server, Step};
 use crate::seed::counts::divide;
 use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
+use crate::signals::interruption;
 use crate::table::{step_line, steps_head};
 use crate::target::{Target, Transport, server_beside_this_program};
 use crate::writers::WriteLoad;
@@ -52,14 +53,7 @@ struct Setup {
 pub fn run(arguments: &Arguments) -> Result<Report, LoadError> {
     arguments.check()?;
     make_room_for(arguments.connections)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
-            .map_err(LoadError::io("catching signals"))?;
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))
-            .map_err(LoadError::io("catching signals"))?;
-    }
+    let interrupted = interruption()?;
     let started = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();

@@ -109,6 +109,20 @@ impl Target {
         cores: &[usize],
         interrupted: &AtomicBool,
     ) -> Result<Self, LoadError> {
+        Self::start_with(program, transport, cores, &[], interrupted)
+    }
+
+    /// Does what [`Target::start`] does, with these environment variables.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(
+        program: &Path,
+        transport: Transport,
+        cores: &[usize],
+        variables: &[(String, String)],
+        interrupted: &AtomicBool,
+    ) -> Result<Self, LoadError> {
         if !program.is_file() {
             return Err(LoadError::NoServer {
                 path: program.to_owned(),
@@ -139,6 +153,7 @@ impl Target {
             .env("TALOS_SERVE_HTTP_PORT", port.to_string())
             .env("TALOS_SERVE_METRICS_PORT", metrics_port.to_string())
             .env("TALOS_SERVE_WORKERS", cores.len().max(1).to_string())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
@@ -194,6 +209,19 @@ impl Target {
         self.own.as_ref().map(|own| Process::new(own.child.id()))
     }
 
+    /// What a server that was started here has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = self.own.as_ref().map(OwnServer::log);
+        String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()
+    }
+
+    /// Whether a server that was started here has ended.
+    pub fn has_ended(&mut self) -> bool {
+        let own = self.own.as_mut();
+        own.is_some_and(|own| !matches!(own.child.try_wait(), Ok(None)))
+    }
+
     /// A client of this server.
     #[must_use]
     pub fn client(&self) -> Client {
@@ -236,8 +264,12 @@ fn is_ready(target: &Target) -> bool {
 }
 
 impl OwnServer {
+    fn log(&self) -> Vec<u8> {
+        fs::read(self.directory.path().join("server.log")).unwrap_or_default()
+    }
+
     fn log_tail(&self) -> String {
-        let log = fs::read(self.directory.path().join("server.log")).unwrap_or_default();
+        let log = self.log();
         let tail = log
             .get(log.len().saturating_sub(LOG_TAIL_BYTES)..)
             .unwrap_or_default();
