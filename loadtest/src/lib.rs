@@ -61,6 +61,7 @@ mod stalls;
 mod steal;
 mod table;
 mod target;
+mod tls;
 mod verdict;
 mod writers;
 
