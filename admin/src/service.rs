@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
-use crate::forward::Forwarder;
+use crate::forward::{ForwardSettings, Forwarder};
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
@@ -34,6 +34,8 @@ pub struct AdminSettings {
     pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// How a replica passes requests on to its primary.
+    pub forward: ForwardSettings,
 }
 
 /// The running control plane.
@@ -83,7 +85,7 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new()?,
+            forwarder: Forwarder::new(settings.forward),
             metrics: Arc::clone(&metrics),
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,

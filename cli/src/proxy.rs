@@ -13,6 +13,7 @@ use talos_proxy::{
     AllowedHosts, CacheSettings, ClaimedAddresses, ConnectionLimits, HostSource,
     InvalidUpstreamUrl, Proxy, ProxySettings, UpstreamUrl, limits,
 };
+use talos_tls::{Certified, ClientAuthority, ClientCertificate, ClientFiles, ServerFiles};
 
 use crate::error::CliError;
 use crate::serve::log_queue::LogQueue;
@@ -31,6 +32,14 @@ pub(crate) struct ProxyCommand {
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
 
+    /// Certificate (PEM) that the proxy presents to the upstream
+    #[arg(long, value_name = "FILE", requires = "upstream_key")]
+    upstream_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --upstream-cert
+    #[arg(long, value_name = "FILE", requires = "upstream_cert")]
+    upstream_key: Option<PathBuf>,
+
     /// How long the upstream may take to begin an answer, at most 60s; shorter than --stall-timeout
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = upstream_timeout)]
     upstream_timeout: Duration,
@@ -38,6 +47,19 @@ pub(crate) struct ProxyCommand {
     /// Where to listen; without a host: on all addresses
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080", value_parser = parse_listen)]
     listen: SocketAddr,
+
+    /// Certificate (PEM, its intermediates after it) for clients; with it, clients must use https.
+    /// Renewed files are used without a restart
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Serve only clients with a certificate of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
 
     /// Connections of clients at the same time, from 32 to 262144; for one more, another is closed
     #[arg(long, value_name = "N", default_value_t = limits::CONNECTIONS, value_parser = connections)]
@@ -157,15 +179,31 @@ impl ProxyCommand {
                 "--stall-timeout must be longer than --upstream-timeout: a client that waits for the upstream is silent".to_owned(),
             ));
         }
+        if !self.upstream.is_https() && (self.upstream_ca.is_some() || self.upstream_cert.is_some())
+        {
+            return Err(CliError::Usage(
+                "--upstream-ca and --upstream-cert have no effect on an http:// upstream; write https:// in --upstream, or leave them out".to_owned(),
+            ));
+        }
         Ok(())
     }
 
     fn into_settings(self) -> ProxySettings {
         ProxySettings {
             upstream: self.upstream,
-            upstream_ca: self.upstream_ca,
+            upstream_tls: ClientFiles {
+                authorities: self.upstream_ca,
+                own: certified(self.upstream_cert, self.upstream_key),
+            },
             upstream_timeout: self.upstream_timeout,
             listen: self.listen,
+            listen_tls: certified(self.tls_cert, self.tls_key).map(|own| ServerFiles {
+                own,
+                client_authority: self.tls_client_ca.map(|certificates| ClientAuthority {
+                    certificates,
+                    client_certificate: ClientCertificate::Required,
+                }),
+            }),
             connections: ConnectionLimits {
                 all: self.connections,
                 per_address: self
@@ -192,6 +230,12 @@ impl ProxyCommand {
             },
         }
     }
+}
+
+/// A certificate with its key. The command line takes both or neither.
+fn certified(certificates: Option<PathBuf>, key: Option<PathBuf>) -> Option<Certified> {
+    let (certificates, key) = certificates.zip(key)?;
+    Some(Certified { certificates, key })
 }
 
 fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError> {

@@ -17,6 +17,7 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod forward;
 mod input;
 mod key;
 mod keys;
@@ -34,6 +35,7 @@ mod trusted_proxies;
 
 pub use address::HostPort;
 pub use error::{ConfigError, Problem, Warning};
+pub use forward::{Forward, leaves_machine_in_plain};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
 pub use load::{DsnOverride, Preset};

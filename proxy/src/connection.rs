@@ -10,14 +10,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use talos_api::error::ApiError;
+use talos_tls::ServerTls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::limits;
 use crate::places::{Place, Stage};
+use crate::response;
 use crate::service::{OwnPage, Service};
 use crate::settings::ConnectionLimits;
 use crate::stall_timeout::StallTimeout;
+use crate::tls::{self, Accepted};
 use crate::upstream::Body;
 
 /// Whether the proxy is to go on.
@@ -38,6 +44,8 @@ pub(crate) async fn stopped(phase: &mut watch::Receiver<Phase>) {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) service: Service,
+    /// `None` = plain HTTP.
+    pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) limits: ConnectionLimits,
 }
 
@@ -51,13 +59,55 @@ pub(crate) async fn serve(
 ) {
     // Fails only if the connection is closed, which the first read reports as well.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = &shared.tls else {
+        let stream = StallTimeout::new(stream, shared.limits.stall_timeout);
+        return serve_http(&shared, stream, client, place, phase).await;
+    };
+    let handshake = tls::accept(tls.config(), stream, shared.limits.stall_timeout);
+    let accepted = tokio::select! {
+        accepted = timeout(shared.limits.head_timeout, handshake) => accepted,
+        () = stopped(&mut phase) => return,
+    };
+    match accepted {
+        Ok(Ok(Accepted::Tls(stream))) => serve_http(&shared, *stream, client, place, phase).await,
+        Ok(Ok(Accepted::Plain(stream))) => refuse_plain(&shared, stream).await,
+        Ok(Err(error)) => tracing::debug!(%client, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%client, "a TLS handshake took too long"),
+    }
+}
+
+/// Tells a client without TLS to use it.
+async fn refuse_plain(shared: &Shared, stream: StallTimeout<TcpStream>) {
+    let refusal = service_fn(|request: Request<Incoming>| async move {
+        let error = ApiError::bad_request("this port speaks TLS; use https:// in the URL");
+        let request_id = response::request_id(request.headers());
+        Ok::<_, io::Error>(response::local_and_close(error, &request_id))
+    });
+    let refused = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.head_timeout)
+        .max_buf_size(limits::HEAD_BYTES)
+        .max_headers(limits::HEADERS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), refusal);
+    if let Err(error) = refused.await {
+        tracing::debug!(%error, "a connection without TLS ended early");
+    }
+}
+
+async fn serve_http(
+    shared: &Shared,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: SocketAddr,
+    place: &Place,
+    mut phase: watch::Receiver<Phase>,
+) {
     let has_request = AtomicBool::new(false);
     let responses = service_fn(|request| {
         has_request.store(true, Relaxed);
         let service = &shared.service;
         async move { Ok::<_, io::Error>(answer(service, request, client, place).await) }
     });
-    let stream = TokioIo::new(StallTimeout::new(stream, shared.limits.stall_timeout));
     // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
     // connection closes before it is sent.
     let connection = http1::Builder::new()
@@ -65,7 +115,7 @@ pub(crate) async fn serve(
         .header_read_timeout(shared.limits.head_timeout)
         .max_buf_size(limits::HEAD_BYTES)
         .max_headers(limits::HEADERS)
-        .serve_connection(stream, responses);
+        .serve_connection(TokioIo::new(stream), responses);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

@@ -22,6 +22,7 @@ mod response;
 mod service;
 mod settings;
 mod stall_timeout;
+mod tls;
 mod upstream;
 mod verification;
 

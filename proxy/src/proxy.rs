@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use talos_tls::{ClientTls, Protocol, Reload, Reloader, ServerTls};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,6 +25,7 @@ pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
+    reloader: Reloader,
     runtime: Runtime,
     stop: watch::Sender<Phase>,
 }
@@ -66,11 +68,21 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(ProxyError::Runtime)?;
+        let upstream_tls = ClientTls::load(settings.upstream_tls.clone(), Protocol::Http);
+        let upstream_tls = Arc::new(upstream_tls.map_err(ProxyError::UpstreamTls)?);
+        let listen_tls = settings.listen_tls.clone();
+        let listen_tls = listen_tls.map(|files| ServerTls::load(files, Protocol::Http));
+        let listen_tls = listen_tls.transpose().map_err(ProxyError::ListenTls)?;
+        let listen_tls = listen_tls.map(Arc::new);
+        let mut following: Vec<Arc<dyn Reload>> = vec![Arc::<ClientTls>::clone(&upstream_tls)];
+        following.extend(listen_tls.clone().map(|tls| tls as Arc<dyn Reload>));
         Ok(Self {
             listener,
             address,
+            reloader: Reloader::start(following).map_err(ProxyError::ListenTls)?,
             shared: Arc::new(Shared {
-                service: Service::new(settings)?,
+                service: Service::new(settings, upstream_tls),
+                tls: listen_tls,
                 limits: settings.connections,
             }),
             runtime,
@@ -98,6 +110,7 @@ impl Proxy {
         let Self {
             listener,
             shared,
+            reloader,
             runtime,
             stop,
             ..
@@ -107,6 +120,7 @@ impl Proxy {
             serve(listener, shared, stop.subscribe()).await;
             Ok(())
         });
+        drop(reloader);
         // Connections that are still open have used up `limits::DRAIN`.
         runtime.shutdown_background();
         served.map_err(ProxyError::Runtime)

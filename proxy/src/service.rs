@@ -20,11 +20,11 @@ use talos_credentials::imported_key_id;
 use talos_credentials::issued::IssuedKey;
 use talos_metrics::CONTENT_TYPE;
 use talos_model::{CacheMode, KeyId, TenantId};
+use talos_tls::ClientTls;
 
 use crate::body::{BodyBudgets, BodyStart, WholeBody};
 use crate::cache::{Cache, Entry};
 use crate::changes::{LogicalTime, PendingChange, Subject};
-use crate::error::ProxyError;
 use crate::forward;
 use crate::host::{self, AllowedHosts, HostSource};
 use crate::metrics::{Metrics, Source};
@@ -112,21 +112,18 @@ struct PendingVerification {
 }
 
 impl Service {
-    /// A service with an empty cache.
-    ///
-    /// # Errors
-    /// [`ProxyError`] when the certificates for the upstream cannot be used.
-    pub(crate) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
+    /// A service with an empty cache, which asks the upstream over `tls` where its URL says so.
+    pub(crate) fn new(settings: &ProxySettings, tls: Arc<ClientTls>) -> Self {
         let metrics = Arc::new(Metrics::new());
-        Ok(Self {
+        Self {
             cache: Cache::new(settings.cache),
-            upstream: Upstream::new(settings, Arc::clone(&metrics))?,
+            upstream: Upstream::new(settings, tls, Arc::clone(&metrics)),
             metrics,
             allowed_hosts: settings.allowed_hosts.clone(),
             host_source: settings.host_source,
             claimed_addresses: settings.claimed_addresses,
             body_budgets: BodyBudgets::new(),
-        })
+        }
     }
 
     /// Answers one request. `client` is the address of the connection.

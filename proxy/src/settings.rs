@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::http::uri::{Authority, Scheme};
+use talos_tls::{ClientFiles, ServerFiles};
 
 use crate::cache::CacheSettings;
 use crate::host::{AllowedHosts, HostSource};
@@ -17,14 +17,17 @@ use crate::host::{AllowedHosts, HostSource};
 pub struct ProxySettings {
     /// The server behind the proxy.
     pub upstream: UpstreamUrl,
-    /// PEM file of the authorities that may sign the upstream's certificate. `None` = the public
-    /// authorities that browsers trust.
-    pub upstream_ca: Option<PathBuf>,
+    /// The authorities that may have issued the upstream's certificate, and the proxy's own
+    /// certificate for the upstream.
+    pub upstream_tls: ClientFiles,
     /// Time for the upstream to begin its response, at most
     /// [`crate::limits::UPSTREAM_TIMEOUT_MAX`].
     pub upstream_timeout: Duration,
     /// Where to listen. Port 0 = the system picks one.
     pub listen: SocketAddr,
+    /// The certificate for clients, and the authorities of clients' certificates. `None` = plain
+    /// HTTP.
+    pub listen_tls: Option<ServerFiles>,
     /// What the connections of clients may cost.
     pub connections: ConnectionLimits,
     /// Size and lifetime of the cache.
@@ -74,6 +77,14 @@ pub struct UpstreamUrl {
     "not the URL of a server; write http:// or https://, a host and perhaps a port, such as http://localhost:4420"
 )]
 pub struct InvalidUpstreamUrl;
+
+impl UpstreamUrl {
+    /// Whether the server is asked over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
 
 impl FromStr for UpstreamUrl {
     type Err = InvalidUpstreamUrl;

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 10] = [
+const WITHOUT_ROCKSDB: [&str; 11] = [
     "talos-api",
     "talos-cells",
     "talos-config",
     "talos-credentials",
+    "talos-https",
     "talos-metrics",
     "talos-model",
     "talos-places",

@@ -45,8 +45,8 @@ fn silent_strangers_keep_nobody_out() {
     for connection in &mut gateway {
         assert_eq!(verify(connection).status, 200);
     }
-    let mut flood: Vec<_> = (0..400)
-        .map(|one| open(loopback(0, 3 + one % 8), proxy.address))
+    let mut flood: Vec<_> = (0..400_u16)
+        .map(|one| open(loopback(0, 3 + one.to_le_bytes()[0] % 8), proxy.address))
         .collect();
     // Those that have had an answer stay, although their address has the most connections.
     for connection in &mut gateway {

@@ -54,6 +54,7 @@ fn a_private_key_stops_the_start() {
             default_ttl_ms: None,
             jwks,
             version: "1.2.3",
+            forward: crate::harness::forward_settings(),
         };
         let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)

@@ -9,6 +9,7 @@
 
 mod development;
 mod fleet;
+mod forward;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use talos_admin::{AdminService, AdminSettings, MetricsListener};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener};
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
@@ -179,10 +180,11 @@ fn serve(
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let (forward, _reloader) = forward::settings(&settings.replication)?;
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
-        admin_settings(settings),
+        admin_settings(settings, forward),
     )
     .map_err(|source| CliError::Start {
         what: "control plane",
@@ -336,7 +338,7 @@ fn token_settings(credentials: &Credentials) -> TokenSettings {
     }
 }
 
-fn admin_settings(settings: &Settings) -> AdminSettings {
+fn admin_settings(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
     let default_ttl = settings.credentials.api_keys.default_ttl;
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
@@ -346,6 +348,7 @@ fn admin_settings(settings: &Settings) -> AdminSettings {
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
+        forward,
     }
 }
 
