@@ -13,6 +13,7 @@ use crate::harness::site::{Server, Site};
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
 const DERIVE: &str = "/v2alpha1/admin/apiKeys:derive";
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
+const TOKENS: &str = "/v2alpha1/admin/tokens";
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// How a test reaches a code.
@@ -192,7 +193,11 @@ const TABLE: &[Row] = &[
         "CONFLICT",
         409,
         "ALREADY_EXISTS",
-        Never("only a key can exist already, and that has a code of its own"),
+        By(None, |server| {
+            let body = json!({"name": "ci", "role": "read"});
+            assert_eq!(post(server, TOKENS, &body).status, 201);
+            post(server, TOKENS, &body)
+        }),
     ),
     (
         "FAILED_PRECONDITION",

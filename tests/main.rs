@@ -13,11 +13,13 @@
 #[macro_use]
 mod harness;
 
+mod admin_tokens;
 mod architecture;
 mod backup;
 mod batch_verify;
 mod changes_feed;
 mod changes_tail;
+mod cli_admin;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;

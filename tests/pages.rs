@@ -226,6 +226,7 @@ macro_rules! pages {
 }
 
 pages! {
+    admin_tokens: "admin-tokens.md",
     issue_and_verify: "issue-and-verify.md",
     import: "import.md",
     lifecycle: "lifecycle.md",

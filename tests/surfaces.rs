@@ -20,7 +20,7 @@ const EVERYWHERE: [(&str, &str); 3] = [
     ("GET", "/health/ready"),
     ("GET", "/v2alpha1/derivedKeys/jwks.json"),
 ];
-const ADMIN: [(&str, &str); 13] = [
+const ADMIN: [(&str, &str); 16] = [
     ("GET", "/v2alpha1/admin/issuedApiKeys"),
     ("POST", "/v2alpha1/admin/issuedApiKeys"),
     ("GET", "/v2alpha1/admin/issuedApiKeys/x"),
@@ -30,6 +30,9 @@ const ADMIN: [(&str, &str); 13] = [
     ("POST", "/v2alpha1/admin/apiKeys:verify"),
     ("POST", "/v2alpha1/admin/apiKeys:batchVerify"),
     ("GET", "/v2alpha1/admin/derivedKeys/jwks.json"),
+    ("GET", "/v2alpha1/admin/tokens"),
+    ("POST", "/v2alpha1/admin/tokens"),
+    ("GET", "/v2alpha1/admin/whoami"),
     ("POST", "/keys"),
     ("DELETE", "/keys/x"),
     ("GET", "/verify"),

@@ -11,8 +11,8 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
-    backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
-    revoke_where, rotate, self_revoke, update,
+    admin_token, backup, batch_import, changes, delete, derive, fleet, get, import, issue, list,
+    revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -75,5 +75,15 @@ async fn act(
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
+        Endpoint::CreateAdminToken => admin_token::create(context, request, reported).await,
+        Endpoint::ListAdminTokens => Ok(admin_token::list(context)),
+        Endpoint::GetAdminToken => admin_token::get(context, key_id.admin_token()?),
+        Endpoint::RotateAdminToken => {
+            admin_token::rotate(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::RevokeAdminToken => {
+            admin_token::revoke(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::WhoAmI => Ok(admin_token::whoami(request)),
     }
 }

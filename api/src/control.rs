@@ -26,7 +26,7 @@ pub struct ControlRequest {
     pub method: &'static str,
     /// The path with parameters in place of values, for logs and metrics.
     pub template: &'static str,
-    /// The key id of the path.
+    /// The id in the path.
     pub key_id: PathKeyId,
     /// The tenant whose keys the request concerns.
     pub tenant: TenantId,

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin_token;
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;
@@ -44,3 +45,4 @@ pub mod timestamp;
 pub mod update;
 pub mod verify;
 pub mod version;
+pub mod whoami;

@@ -2,8 +2,10 @@
 
 /// How deeply the objects and arrays of a body may nest.
 pub const JSON_DEPTH: usize = 32;
-/// The longest name of a key, in characters.
+/// The longest name of a key or of an admin token, in characters.
 pub const NAME_CHARS: usize = 255;
+/// The longest id of a tenant, in characters: a UUID in its longest form has 45.
+pub const TENANT_CHARS: usize = 45;
 /// The longest actor, in characters.
 pub const ACTOR_ID_CHARS: usize = 255;
 /// The most scopes of a key.

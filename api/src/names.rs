@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use talos_credentials::token::TokenType;
-use talos_model::{Event, RevocationReason as Reason, Status, Visibility};
+use talos_model::{Event, Proof, RevocationReason as Reason, Role, Status, Visibility};
 
 /// An enum of the API. Its values are those of an enum of Rust.
 pub(crate) trait Enumeration {
@@ -120,7 +120,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// What happened to a key.
+    /// What happened to a key or an admin token.
     EventName(Event) {
         IssuedKeyCreated => "IssuedAPIKeyCreated",
         ImportedKeyCreated => "ImportedAPIKeyCreated",
@@ -132,5 +132,29 @@ enumeration! {
         ImportedKeyDeleted => "ImportedAPIKeyDeleted",
         BulkRevocationAdded => "RevocationRuleAdded",
         BulkRevocationCompleted => "RevocationRuleCompleted",
+        AdminTokenCreated => "AdminTokenCreated",
+        AdminTokenRotated => "AdminTokenRotated",
+        AdminTokenRevoked => "AdminTokenRevoked",
+    }
+}
+
+enumeration! {
+    /// What an administrator may do.
+    AdminRole(Role) {
+        Verify => Role::Verify.name(),
+        Read => Role::Read.name(),
+        Write => Role::Write.name(),
+        Operate => Role::Operate.name(),
+        Admin => Role::Admin.name(),
+    }
+}
+
+enumeration! {
+    /// How an administrator proved who it is.
+    AdminProof(Proof) {
+        Token => Proof::Token.name(),
+        BootstrapToken => Proof::BootstrapToken.name(),
+        Certificate => Proof::Certificate.name(),
+        PeerCredentials => Proof::PeerCredentials.name(),
     }
 }

@@ -13,7 +13,7 @@ pub use endpoint::{Endpoint, HotRoute, Target};
 pub use path_id::{PathId, PathKeyId};
 pub use surface::{Surface, may_allow_every_origin};
 pub use table::BATCH_IMPORT_PATHS;
-pub(crate) use table::{PARAMETER, operations};
+pub(crate) use table::{operations, parameter};
 
 /// What the data plane does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct ControlRoute<'a> {
     pub method: &'static str,
     /// The path with parameters in place of values, for logs and metrics.
     pub template: &'static str,
-    /// The key id of the path.
+    /// The id in the path.
     pub key_id: PathId<'a>,
 }
 
@@ -52,7 +52,7 @@ pub enum Match<'a> {
         method: &'static str,
         /// The path with parameters in place of values, for logs and metrics.
         template: &'static str,
-        /// The key id of the path.
+        /// The id in the path.
         key_id: PathId<'a>,
     },
     /// No such path.
@@ -62,7 +62,7 @@ pub enum Match<'a> {
 }
 
 /// Finds the endpoint of `method` and `path`. The path is percent-encoded and has no query. Only
-/// the key id is decoded, so a literal segment has one spelling. A trailing slash makes a different
+/// the id is decoded, so a literal segment has one spelling. A trailing slash makes a different
 /// path.
 #[must_use]
 pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {

@@ -13,8 +13,8 @@ use crate::secret_file;
 use crate::suggestion::suggest;
 
 const PREFIX: &str = "TALOS_";
-/// These belong to the command line (its endpoint) and to the tests.
-const NOT_SETTINGS: &str = "TALOS_URL";
+/// These belong to the command line (its endpoint, its admin token) and to the tests.
+const NOT_SETTINGS: [&str; 3] = ["TALOS_URL", "TALOS_TOKEN", "TALOS_TOKEN_FILE"];
 const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
 
 /// The values that the environment gives to keys. A `TALOS_` variable that names no key is a
@@ -25,7 +25,9 @@ pub(crate) fn read(
 ) -> (Vec<Assignment>, Vec<Problem>) {
     let mut ours: BTreeMap<String, String> = variables
         .filter(|(name, _)| name.starts_with(PREFIX))
-        .filter(|(name, _)| name != NOT_SETTINGS && !name.starts_with(NOT_SETTINGS_PREFIX))
+        .filter(|(name, _)| {
+            !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with(NOT_SETTINGS_PREFIX)
+        })
         .collect();
     let mut found = Vec::new();
     let mut problems = Vec::new();
@@ -198,6 +200,8 @@ mod tests {
         let (found, problems) = read_pairs(&[
             ("PATH", "x"),
             ("TALOS_URL", "x"),
+            ("TALOS_TOKEN", "x"),
+            ("TALOS_TOKEN_FILE", "x"),
             ("TALOS_TEST_KILL_ROUNDS", "3"),
             ("TALOS_LOG_LEVLE", "info"),
         ]);

@@ -187,7 +187,7 @@ both_drivers! {
             } else {
                 "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b".to_owned()
             };
-            let path = path.replace("{key_id}", &key_id);
+            let path = path.replace("{key_id}", &key_id).replace("{token_id}", &key_id);
             let mut probe = Probe { document: &document, connection: server.connect(), method: &method, path: &path, fields: 0 };
             probe.object(&example(&document, schema), "", schema);
             fields += probe.fields;

@@ -41,7 +41,10 @@ pub struct Response {
 
 impl From<ControlResponse> for Response {
     fn from(response: ControlResponse) -> Self {
-        let body = serde_json::from_slice(&response.body).expect("JSON");
+        let body = match response.body.as_slice() {
+            b"" => Value::Null,
+            body => serde_json::from_slice(body).expect("JSON"),
+        };
         Self {
             status: response.status,
             headers: response.headers,

@@ -11,6 +11,7 @@ pub(super) fn change(event: Event) -> Change {
         time: UnixMillis(1_700_000_000_000),
         event,
         request_id: Some("r-1".to_owned()),
+        author: None,
         subject: Subject::Key(full()),
     }
 }

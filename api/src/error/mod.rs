@@ -143,6 +143,21 @@ impl ApiError {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
     }
 
+    /// 404: there is no admin token with this id.
+    #[must_use]
+    pub fn admin_token_not_found() -> Self {
+        Self::new(Reason::NotFound, "no such admin token")
+    }
+
+    /// 409: another admin token has this name.
+    #[must_use]
+    pub fn admin_token_name_taken() -> Self {
+        Self::new(
+            Reason::Conflict,
+            "name: another admin token has this name; rotate or revoke that one, or choose another name",
+        )
+    }
+
     /// 402: the tenant has reached its quota of keys that are not revoked.
     #[must_use]
     pub fn api_key_quota_exceeded() -> Self {

@@ -23,7 +23,7 @@ pub enum Reason {
     UnknownCredential,
     /// `Authorization` has no bearer credential. Add one.
     Unauthorized,
-    /// No route has this path. Change the path.
+    /// No route has this path, or no admin token has this id. Change the path.
     NotFound,
     /// No key has this id. Use another id.
     ApiKeyNotFound,
@@ -35,6 +35,8 @@ pub enum Reason {
     FailedPrecondition,
     /// The key was imported before. There is nothing left to do, or another key was meant.
     ApiKeyExists,
+    /// Another thing has this name. Choose another name.
+    Conflict,
     /// The log does not hold the requested changes. Read the keys anew.
     PositionGone,
     /// The tenant has reached its quota of keys. Revoke one.
@@ -83,6 +85,7 @@ impl Reason {
             Self::RequestTimeout => (408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT"),
             Self::FailedPrecondition => (409, "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
             Self::ApiKeyExists => (409, "ALREADY_EXISTS", "API_KEY_EXISTS"),
+            Self::Conflict => (409, "ALREADY_EXISTS", "CONFLICT"),
             Self::PositionGone => (410, "OUT_OF_RANGE", "POSITION_GONE"),
             Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),

@@ -14,6 +14,7 @@ mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;
+pub(crate) mod offline;
 pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;

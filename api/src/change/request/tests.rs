@@ -64,7 +64,7 @@ fn every_event_has_one_name_and_is_chosen_by_it() {
 #[test]
 fn tenants_are_told_apart() {
     let change = change(Event::IssuedKeyCreated);
-    let mine = change.tenant();
+    let mine = change.tenant().expect("the tenant of the key");
     for (tenant, is_wanted) in [(mine, true), (TenantId(Uuid::from_u128(99)), false)] {
         let wanted = wanted(&format!("tenant={tenant}"));
         assert_eq!(wanted.includes(&change), is_wanted);
