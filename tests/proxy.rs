@@ -12,6 +12,7 @@ mod page;
 mod questions;
 mod scripted;
 mod tls;
+mod tls_listener;
 
 use std::net::SocketAddr;
 use std::process::Command;

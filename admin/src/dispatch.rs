@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
+use talos_api::fleet::body_digest;
 use talos_api::route::Endpoint;
 use talos_model::KeyKind;
 
@@ -31,12 +32,24 @@ async fn answer(
     request: &ControlRequest,
     client: Client,
 ) -> Result<ControlResponse, ApiError> {
+    check_body(request)?;
     let reported = ReportedChange::new();
     let answer = act(context, request, &reported);
     if request.endpoint.changes_keys() {
         return fleet::change(context, request, client, &reported, answer).await;
     }
     answer.await
+}
+
+/// Refuses a request with another body than the one that the forwarding node has sealed: the data
+/// plane has let it in by the words of that node, before it read the body.
+fn check_body(request: &ControlRequest) -> Result<(), ApiError> {
+    match request.sealed_body {
+        Some(sealed) if sealed != body_digest(&request.body) => Err(ApiError::unauthenticated(
+            "the body is not the one that the forwarding node has sealed",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn act(

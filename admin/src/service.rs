@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::control::ControlPlane;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::{openapi, version};
 use talos_engine::Engine;
@@ -36,6 +36,9 @@ pub struct AdminSettings {
     pub version: &'static str,
     /// How a replica passes requests on to its primary.
     pub forward: ForwardSettings,
+    /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
 }
 
 /// The running control plane.
@@ -85,7 +88,7 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new(settings.forward),
+            forwarder: Forwarder::new(settings.forward, settings.forwarding_keys),
             metrics: Arc::clone(&metrics),
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,

@@ -47,6 +47,9 @@ pub struct ControlRequest {
     pub client_ip: Option<IpAddr>,
     /// Who asks; `None` when nobody had to say it.
     pub principal: Option<Arc<Principal>>,
+    /// The SHA-256 of the body that the node which forwarded the request has sealed. The control
+    /// plane refuses another body. `None` = no other node has vouched for the client.
+    pub sealed_body: Option<[u8; 32]>,
 }
 
 /// Takes the answer to one request. When it is dropped without an answer, the data plane answers

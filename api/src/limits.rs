@@ -40,6 +40,9 @@ pub const PAGE_SIZE_DEFAULT: usize = 50;
 pub const PAGE_SIZE_MAX: usize = 1000;
 /// The longest page token that is decoded, in bytes. Valid tokens have fewer than 256.
 pub const PAGE_TOKEN_BYTES: usize = 1024;
+/// The longest text about a forwarded client that is looked at, in bytes. A name of 255 characters
+/// fits.
+pub const FORWARDED_CLIENT_BYTES: usize = 4 * 1024;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
 /// The largest custom claims of a token, in bytes of JSON without insignificant white space.

@@ -8,6 +8,7 @@ mod surface;
 mod table;
 
 use table::ROUTES;
+use talos_model::Permission;
 
 pub use endpoint::{Endpoint, HotRoute, Target};
 pub use path_id::{PathId, PathKeyId};
@@ -26,6 +27,19 @@ pub enum Resolution<'a> {
     NotFound,
     /// Answer 405 with this `Allow` header.
     MethodNotAllowed(&'static str),
+}
+
+impl Resolution<'_> {
+    /// What the route asks of the one who uses it; `None` = anybody may use it, or there is no
+    /// route.
+    #[must_use]
+    pub fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Hot(hot) => hot.permission(),
+            Self::Control(route) => route.endpoint.permission(),
+            Self::NotFound | Self::MethodNotAllowed(_) => None,
+        }
+    }
 }
 
 /// A route of the control plane, as found for one request.

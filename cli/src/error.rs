@@ -13,6 +13,7 @@ use talos_model::limits::CREDENTIAL_BYTES;
 use talos_node::NodeError;
 use talos_proxy::ProxyError;
 use talos_server::ServerError;
+use talos_tls::TlsError;
 
 use crate::printable::printable;
 
@@ -67,6 +68,9 @@ pub(crate) enum CliError {
         /// The answer on one line.
         answer: String,
     },
+    /// The certificates for the connection to the server cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {

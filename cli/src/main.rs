@@ -7,6 +7,7 @@ mod arguments;
 mod backup;
 mod changes;
 mod client;
+mod client_tls;
 mod console;
 mod environment;
 mod error;

@@ -19,6 +19,8 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(unknown_signing_key(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
+    let has_socket = settings.serve.http.socket.is_some();
+    warnings.extend(settings.serve.admin_auth.warnings(has_socket));
     warnings.extend(settings.replication.warnings());
     warnings
 }

@@ -11,6 +11,7 @@
 //! The file, the environment variable, the error messages and the suggestions follow from the
 //! entry.
 
+mod admin_auth;
 mod cache;
 mod cors;
 mod credentials;
@@ -36,6 +37,7 @@ const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
     cors::KEYS,
+    admin_auth::KEYS,
     serve::KEYS,
     credentials::KEYS,
     secrets::KEYS,

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin_auth;
 mod assignment;
 mod byte_size;
 mod checks;
@@ -23,6 +24,7 @@ mod key;
 mod keys;
 mod kind;
 mod load;
+mod mapping;
 mod replication;
 mod retired_issuer;
 mod scalar;
@@ -34,6 +36,9 @@ mod tree;
 mod trusted_proxies;
 
 pub use address::HostPort;
+pub use admin_auth::{
+    AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
+};
 pub use error::{ConfigError, Problem, Warning};
 pub use forward::{Forward, leaves_machine_in_plain};
 pub use key::{Fallback, Key, Sensitivity};

@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::admin_auth::AdminAuth;
 use crate::replication::Replication;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -43,6 +44,8 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// Data-plane threads, each with its own listener; at least 1.
@@ -398,6 +401,7 @@ impl Settings {
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
                 workers: cores,
                 driver: DriverChoice::Auto,

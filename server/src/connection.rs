@@ -10,7 +10,6 @@ mod receive;
 mod send;
 mod state;
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,6 +17,7 @@ use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
+pub(crate) use state::Peer;
 use state::{Closed, Connection, Stream};
 use talos_api::error::ApiError;
 use talos_model::clock;
@@ -30,9 +30,8 @@ use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits};
 
-/// Serves `stream`, which the listener of `port` accepted, in a task of its own. `peer` is `None`
-/// over a Unix socket.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Option<IpAddr>) {
+/// Serves `stream`, which the listener of `port` accepted, in a task of its own.
+pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Peer) {
     core.metrics.connections.increment();
     let connection = Connection::new(core, port, stream, peer);
     monoio::spawn(contained(Rc::clone(core), connection.serve()));
@@ -150,6 +149,7 @@ impl<S: Stream> Connection<S> {
             decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
+            principal: self.principal.as_ref(),
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

@@ -7,13 +7,14 @@
 use std::time::Instant;
 
 use talos_api::error::ApiError;
-use talos_api::route::{ControlRoute, HotRoute, Resolution, resolve};
+use talos_api::route::{HotRoute, Resolution, resolve};
 use talos_api::verify::parse_request;
 use talos_api::{bearer, health};
 use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::admission;
+use crate::authorize::{Caller, authorize};
 use crate::batch::{self, Batch};
 use crate::client_address::client_address;
 use crate::core::Core;
@@ -58,6 +59,9 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return body_missing(core, &head, missing, input, output);
         }
         Located::TooLarge => {
+            if refuse_unread(core, &head, input, output) {
+                return Done::Refused.into();
+            }
             let (route, error) = match missing_route(input, &head) {
                 Some(error) => (Route::Unknown, error),
                 None => (Route::Malformed, ApiError::payload_too_large()),
@@ -69,8 +73,9 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     answer(core, &head, request, input, output)
 }
 
-/// Asks for the body. A client that expects `100 Continue` is refused before it sends a body for a
-/// route that does not exist (RFC 9110 §10.1.1).
+/// Asks for the body, unless the principal may not use the route. A client that expects `100
+/// Continue` is also refused before it sends a body for a route that does not exist (RFC 9110
+/// §10.1.1).
 fn body_missing(
     core: &Core,
     head: &Head<'_, '_>,
@@ -84,7 +89,28 @@ fn body_missing(
         refuse_and_close(core, head, Route::Unknown, &error, output);
         return Done::Refused.into();
     }
+    if refuse_unread(core, head, input, output) {
+        return Done::Refused.into();
+    }
     Next::NeedBody(missing)
+}
+
+/// Refuses a request whose principal may not use the route, before its body is read. Returns whether
+/// it did.
+fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mut Vec<u8>) -> bool {
+    if core.shared.access.is_none() {
+        return false;
+    }
+    let resolution = resolve(input.port.surface, head.method, head.path);
+    let Err(error) = authorize(core, head, &resolution, input) else {
+        return false;
+    };
+    let exchange = Exchange {
+        persistence: Persistence::Close,
+        ..Exchange::new(core, head, counted(&resolution))
+    };
+    not_admitted(&exchange, &resolution, &error, output);
+    true
 }
 
 /// The error for a path or a method that no route of the surface has.
@@ -139,22 +165,16 @@ fn answer(
     } else {
         resolve(surface, head.method, head.path)
     };
-    let route = match resolution {
-        Resolution::Hot(HotRoute::Verify) => Route::Verify,
-        Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
-        Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
-        Resolution::Hot(HotRoute::Alive) => Route::Alive,
-        Resolution::Hot(HotRoute::Ready) => Route::Ready,
-        Resolution::Control(_) => Route::Control,
-        Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
-    };
+    let route = counted(&resolution);
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
-    if let Resolution::Control(route) = &resolution
-        && let Err(error) = admission::check(core, head, route, input)
-    {
-        return not_admitted(&exchange, route, request, &error, output);
-    }
+    let caller = match admit(core, head, &resolution, input) {
+        Ok(caller) => caller,
+        Err(error) => {
+            not_admitted(&exchange, &resolution, &error, output);
+            return answered(&exchange, request);
+        }
+    };
     if head.min_position != MinPosition::None
         && let Some(next) = unmet_position(&exchange, head, request, input, started, output)
     {
@@ -189,10 +209,11 @@ fn answer(
                 head,
                 route,
                 body: request.body,
+                caller: caller.unwrap_or_default(),
                 client_ip: context(core, head, input).client_ip,
                 consumed: request.consumed,
             };
-            if let Ok((reply, pending)) = handover::submit(&exchange, &handover) {
+            if let Ok((reply, pending)) = handover::submit(&exchange, handover) {
                 return Next::AwaitControl(reply, pending);
             }
             core.metrics.overloads.increment();
@@ -228,24 +249,62 @@ fn unmet_position(
     Some(answered(exchange, request))
 }
 
-/// Refuses a request that may come from a page of another site.
+/// Refuses a request whose principal may not use the route, and one that may come from a page of
+/// another site.
+#[inline]
+fn admit(
+    core: &Core,
+    head: &Head<'_, '_>,
+    resolution: &Resolution<'_>,
+    input: Input<'_>,
+) -> Result<Option<Box<Caller>>, ApiError> {
+    let caller = authorize(core, head, resolution, input)?;
+    if let (Resolution::Control(route), Some(caller)) = (resolution, &caller) {
+        admission::check(core, head, route, caller, input)?;
+    }
+    Ok(caller)
+}
+
+/// Answers and logs a request that was not admitted. The line of a hot route has the level of its
+/// other lines, so that a flood of refused verifications does not flood the log.
 #[cold]
 fn not_admitted(
     exchange: &Exchange<'_>,
-    route: &ControlRoute<'_>,
-    request: Whole<'_>,
+    resolution: &Resolution<'_>,
     error: &ApiError,
     output: &mut Vec<u8>,
-) -> Next {
+) {
     exchange.refuse(output, error);
-    tracing::info!(
-        method = route.method,
-        route = route.template,
-        status = error.status(),
-        request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
-        "request"
-    );
-    answered(exchange, request)
+    let request_id = String::from_utf8_lossy(exchange.request_id.bytes());
+    if let Resolution::Control(route) = resolution {
+        tracing::info!(
+            method = route.method,
+            route = route.template,
+            status = error.status(),
+            %request_id,
+            "request"
+        );
+    } else {
+        tracing::debug!(
+            route = exchange.route.name(),
+            status = error.status(),
+            %request_id,
+            "request"
+        );
+    }
+}
+
+/// The route that the answer is counted under.
+fn counted(resolution: &Resolution<'_>) -> Route {
+    match resolution {
+        Resolution::Hot(HotRoute::Verify) => Route::Verify,
+        Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
+        Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
+        Resolution::Hot(HotRoute::Alive) => Route::Alive,
+        Resolution::Hot(HotRoute::Ready) => Route::Ready,
+        Resolution::Control(_) => Route::Control,
+        Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
+    }
 }
 
 fn answered(exchange: &Exchange<'_>, request: Whole<'_>) -> Next {

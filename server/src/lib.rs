@@ -8,9 +8,12 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod admin_hosts;
 mod admission;
+mod authorize;
 mod batch;
+mod certificate_principal;
 mod chunked;
 mod client_address;
 mod connection;

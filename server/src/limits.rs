@@ -10,6 +10,8 @@ pub const HEADERS: usize = 64;
 pub const TARGET_BYTES: usize = 8 * 1024;
 /// The value of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
 pub const HOST_BYTES: usize = 260;
+/// The longest token of an administrator, in bytes. A longer one is refused without a look at it.
+pub const TOKEN_BYTES: usize = talos_config::BOOTSTRAP_TOKEN_CHARACTERS_MAX;
 /// The longest `X-Request-Id` that is echoed, in bytes; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
 

@@ -8,12 +8,14 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use monoio::net::{TcpListener, UnixListener};
+use monoio::net::{TcpListener, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, Socket, Type};
+use talos_model::Principal;
 
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::core::Core;
 use crate::deadlines::shut_down;
 use crate::driver::Driver;
@@ -56,6 +58,19 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     // Lets a restart bind while connections of the last run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     Ok(socket)
+}
+
+/// The principal that the process at the other end of a Unix socket is: the user that it had when it
+/// connected (`SO_PEERCRED`, unix(7)).
+fn user_of(core: &Core, stream: &UnixStream) -> Option<Arc<Principal>> {
+    let access = core.shared.access.as_ref()?;
+    match stream.peer_cred() {
+        Ok(credentials) => access.of_user(credentials.uid()),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel does not name the user of a connection");
+            None
+        }
+    }
 }
 
 /// A listening socket of one worker, not yet registered with a runtime.
@@ -113,11 +128,19 @@ impl Listener {
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                connection::spawn(core, &self.port, stream, Some(peer.ip()));
+                let peer = Peer {
+                    address: Some(peer.ip()),
+                    principal: None,
+                };
+                connection::spawn(core, &self.port, stream, peer);
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                connection::spawn(core, &self.port, stream, None);
+                let peer = Peer {
+                    address: None,
+                    principal: user_of(core, &stream),
+                };
+                connection::spawn(core, &self.port, stream, peer);
             }
         }
         Ok(())

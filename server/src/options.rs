@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
+use talos_config::{AdminAuth, Cors, TrustedProxies};
 pub use talos_config::{ClientIpSource, DriverChoice};
-use talos_config::{Cors, TrustedProxies};
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits;
@@ -40,6 +41,11 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
+    /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
 }
 
 /// A TCP listener and what it serves.
@@ -84,6 +90,8 @@ impl ServerOptions {
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            admin_auth: AdminAuth::default(),
+            forwarding_keys: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
 
+use crate::access::Access;
 use crate::core::{Shared, ShutdownOrder};
 use crate::cors::CrossOrigin;
 use crate::driver::Driver;
@@ -73,6 +74,8 @@ impl Server {
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            admin_auth,
+            forwarding_keys,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -92,6 +95,8 @@ impl Server {
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            access: Access::new(&admin_auth),
+            forwarding_keys,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ApiError, Reason};
+use super::ApiError;
 use crate::control::response::{CONTENT_TYPE, ControlResponse};
 use crate::render;
 use crate::schema::FreeObject;
@@ -19,9 +19,10 @@ impl ApiError {
             self.retry_after_s
                 .map(|seconds| ("Retry-After", seconds.to_string())),
         );
-        if self.reason == Reason::Unauthorized {
-            headers.push(("WWW-Authenticate", "Bearer".to_owned()));
-        }
+        headers.extend(
+            self.challenge
+                .map(|challenge| ("WWW-Authenticate", challenge.to_owned())),
+        );
         headers
     }
 

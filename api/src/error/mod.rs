@@ -11,6 +11,9 @@ pub use reason::Reason;
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
 
+/// How administrators authenticate (RFC 6750 §3).
+const ADMIN_CHALLENGE: &str = "Bearer realm=\"talos\"";
+
 /// A failed request, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -18,6 +21,7 @@ pub struct ApiError {
     reason: Reason,
     message: Cow<'static, str>,
     allow: Option<&'static str>,
+    challenge: Option<&'static str>,
     retry_after_s: Option<u32>,
 }
 
@@ -27,6 +31,7 @@ impl ApiError {
             reason,
             message: message.into(),
             allow: None,
+            challenge: None,
             retry_after_s: None,
         }
     }
@@ -119,10 +124,23 @@ impl ApiError {
     /// 401 with `WWW-Authenticate`: `Authorization` has no bearer credential (RFC 6750 §3).
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(
-            Reason::Unauthorized,
-            "a credential is required: Authorization: Bearer CREDENTIAL",
-        )
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new(
+                Reason::Unauthorized,
+                "a credential is required: Authorization: Bearer CREDENTIAL",
+            )
+        }
+    }
+
+    /// 401 with `WWW-Authenticate`: the route needs a principal, and the request proves none, as
+    /// `message` says.
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            challenge: Some(ADMIN_CHALLENGE),
+            ..Self::new(Reason::Unauthorized, message)
+        }
     }
 
     /// 404: no route has this path.

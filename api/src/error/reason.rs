@@ -21,7 +21,7 @@ pub enum Reason {
     IpNotAllowed,
     /// No key has this credential. Use another one.
     UnknownCredential,
-    /// `Authorization` has no bearer credential. Add one.
+    /// The request has no bearer credential, or no principal that the route accepts. Add one.
     Unauthorized,
     /// No route has this path, or no admin token has this id. Change the path.
     NotFound,

@@ -216,6 +216,10 @@ fn headers_belong_to_their_errors() {
             Some(("WWW-Authenticate", "Bearer")),
         ),
         (
+            ApiError::unauthenticated("x"),
+            Some(("WWW-Authenticate", "Bearer realm=\"talos\"")),
+        ),
+        (
             ApiError::method_not_allowed("GET, HEAD"),
             Some(("Allow", "GET, HEAD")),
         ),

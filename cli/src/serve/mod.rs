@@ -7,6 +7,7 @@
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
+mod admin_access;
 mod development;
 mod fleet;
 mod forward;
@@ -29,10 +30,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener};
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, Credentials, Settings, Warning};
+use talos_config::{CacheType, Credentials, ReplicationRole, Settings, Warning};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
 use talos_model::Mode;
@@ -139,6 +140,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     } else {
         Enforcement::Off
     });
+    let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
+    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+        tracing::warn!(key, "{message}");
+    }
     let served = join(start, &engine, plan, signals);
     engine.shutdown();
     engine.leak_cells();
@@ -350,7 +355,16 @@ fn admin_settings(settings: &Settings, forward: ForwardSettings) -> AdminSetting
         jwks: settings.credentials.signing_keys.public_set(),
         version: VERSION,
         forward,
+        forwarding_keys: forwarding_keys(settings),
     }
+}
+
+/// The keys by which the nodes of a fleet vouch for clients; `None` for a standalone server.
+fn forwarding_keys(settings: &Settings) -> Option<ForwardingKeys> {
+    let replication = &settings.replication;
+    let secret = replication.secret.as_ref()?;
+    (replication.role != ReplicationRole::None)
+        .then(|| ForwardingKeys::new(secret, &replication.secrets_retired))
 }
 
 fn server_options(start: &Start<'_>) -> ServerOptions {
@@ -385,5 +399,7 @@ fn server_options(start: &Start<'_>) -> ServerOptions {
     options.memory_bytes = limits.memory;
     options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
     options.client_ip_source = settings.serve.http.client_ip_source;
+    options.admin_auth.clone_from(&settings.serve.admin_auth);
+    options.forwarding_keys = forwarding_keys(settings);
     options
 }
