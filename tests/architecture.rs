@@ -88,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-tls",
         ],
     ),
 ];

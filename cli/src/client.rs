@@ -266,7 +266,7 @@ impl Client {
             },
             error => {
                 let mut message = error.to_string();
-                if message.contains("UnknownIssuer") {
+                if message.contains("UnknownIssuer") || message.contains("BadSignature") {
                     message += "; name the authority of the server's certificate with --ca FILE or TALOS_CA";
                 }
                 CliError::Transport { endpoint, message }

@@ -20,6 +20,9 @@ use crate::serve::log_queue::LogQueue;
 use crate::serve::signals::Signals;
 use crate::serve::{logging, process};
 
+/// Descriptors that are no connections: the log, the runtime, files that are read.
+const OWN_DESCRIPTORS: u64 = 64;
+
 /// The arguments of `talos proxy`.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyCommand {
@@ -149,9 +152,13 @@ impl ProxyCommand {
             what: "log",
             source,
         })?;
-        let outcome = self
-            .check()
-            .and_then(|()| serve(&self.into_settings(), &log));
+        process::disable_core_dumps();
+        process::raise_descriptor_limit();
+        let outcome = self.check().and_then(|()| {
+            let mut settings = self.into_settings();
+            fit_descriptors(&mut settings.connections, process::descriptor_limit());
+            serve(&settings, &log)
+        });
         log.wait_until_written();
         outcome
     }
@@ -238,9 +245,25 @@ fn certified(certificates: Option<PathBuf>, key: Option<PathBuf>) -> Option<Cert
     Some(Certified { certificates, key })
 }
 
+/// Lowers the bound of connections to what the limit of open files allows: each may need a
+/// connection to the upstream as well. Without a free descriptor no connection could be accepted,
+/// so no other one would be closed for it.
+fn fit_descriptors(connections: &mut ConnectionLimits, limit: Option<u64>) {
+    let Some(limit) = limit else { return };
+    let fits = usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS) / 2).unwrap_or(usize::MAX);
+    let fits = fits.max(limits::CONNECTIONS_MIN);
+    if fits < connections.all {
+        tracing::warn!(
+            wanted = connections.all,
+            connections = fits,
+            "the limit of open files (ulimit -n) allows fewer connections than --connections"
+        );
+        connections.all = fits;
+        connections.per_address = connections.per_address.min(fits);
+    }
+}
+
 fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError> {
-    process::disable_core_dumps();
-    process::raise_descriptor_limit();
     // Registered first, so that a signal during the start is not lost.
     let signals = Signals::register().map_err(|source| CliError::Start {
         what: "signals",
@@ -317,4 +340,28 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         .map_err(|error| format!("{error}; {wanted}"))?
         .next()
         .ok_or_else(|| wanted.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_fit_the_limit_of_open_files() {
+        let fitted = |all, limit| {
+            let mut connections = ConnectionLimits {
+                all,
+                per_address: all,
+                head_timeout: limits::HEAD,
+                stall_timeout: limits::STALL,
+            };
+            fit_descriptors(&mut connections, limit);
+            assert_eq!(connections.per_address, connections.all);
+            connections.all
+        };
+        assert_eq!(fitted(8192, None), 8192);
+        assert_eq!(fitted(8192, Some(1_048_576)), 8192);
+        assert_eq!(fitted(8192, Some(1024)), 480);
+        assert_eq!(fitted(8192, Some(10)), limits::CONNECTIONS_MIN);
+    }
 }

@@ -103,10 +103,14 @@ async fn serve_http(
     mut phase: watch::Receiver<Phase>,
 ) {
     let has_request = AtomicBool::new(false);
+    let standing = Standing {
+        place,
+        is_proven: AtomicBool::new(false),
+    };
     let responses = service_fn(|request| {
         has_request.store(true, Relaxed);
-        let service = &shared.service;
-        async move { Ok::<_, io::Error>(answer(service, request, client, place).await) }
+        let (service, standing) = (&shared.service, &standing);
+        async move { Ok::<_, io::Error>(answer(service, request, client, standing).await) }
     });
     // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
     // connection closes before it is sent.
@@ -133,23 +137,39 @@ async fn serve_http(
     }
 }
 
+/// What a connection has been good for so far.
+struct Standing<'a> {
+    place: &'a Place,
+    /// Its stage is [`Stage::Answered`]. Kept here, so that further answers take no lock.
+    is_proven: AtomicBool,
+}
+
+impl Standing<'_> {
+    fn enter(&self, stage: Stage) {
+        let is_proven = stage == Stage::Answered;
+        if !(self.is_proven.swap(is_proven, Relaxed) && is_proven) {
+            self.place.enter(stage);
+        }
+    }
+}
+
 /// Answers a request, and notes at the connection's place what it was good for.
 async fn answer(
     service: &Service,
     request: Request<Incoming>,
     client: SocketAddr,
-    place: &Place,
+    standing: &Standing<'_>,
 ) -> Response<Body> {
     let page = OwnPage::of(request.uri().path());
     if page.is_some_and(OwnPage::is_health) {
-        place.enter(Stage::Health);
+        standing.enter(Stage::Health);
     }
     let response = service.answer(request, client.ip()).await;
     let status = response.status();
     match page {
         // A probe connects again. It must not keep the place of one that is answered now.
-        Some(_) => place.enter(Stage::New),
-        None if status.is_success() || status.is_redirection() => place.enter(Stage::Answered),
+        Some(_) => standing.enter(Stage::New),
+        None if status.is_success() || status.is_redirection() => standing.enter(Stage::Answered),
         None => {}
     }
     response

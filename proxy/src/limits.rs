@@ -31,6 +31,8 @@ pub const STALL_MIN: Duration = Duration::from_secs(1);
 pub const STALL_MAX: Duration = Duration::from_secs(600);
 /// What a client must take of a response in `--stall-timeout`, in bytes, unless there is less.
 pub(crate) const WRITE_PACE_BYTES: usize = 16 * 1024;
+/// Failures to accept are logged at most once in this time.
+pub(crate) const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause of the listener after a failure to accept, for example without file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time that a stop grants to requests in progress.

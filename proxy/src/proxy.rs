@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Instant;
 
 use talos_tls::{ClientTls, Protocol, Reload, Reloader, ServerTls};
 use tokio::runtime::{Builder, Runtime};
@@ -135,6 +136,7 @@ async fn serve(
     let places = places(&shared.limits);
     let stopping = phase.clone();
     let mut connections = JoinSet::new();
+    let mut quiet_until = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -154,7 +156,10 @@ async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
+                if quiet_until.is_none_or(|until| Instant::now() >= until) {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    quiet_until = Some(Instant::now() + limits::ACCEPT_LOG_INTERVAL);
+                }
                 tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             }
         }

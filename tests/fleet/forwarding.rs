@@ -3,16 +3,16 @@
 use std::process::Command;
 
 use serde_json::json;
+use talos_test_kit::certificates::Authority;
 use talos_test_kit::keys::ISSUE;
 
 use super::node::{Node, Place, key_of};
 use crate::harness::TALOS;
-use crate::harness::authority::Authority;
 use crate::harness::site::{Server, without_talos_variables};
 
 /// A server that speaks TLS in front of a primary, and demands certificates of `authority`.
 fn over_tls(place: &Place, primary: &Node, authority: &Authority) -> Server {
-    let own = authority.issue("primary");
+    let own = authority.certified("primary");
     let mut command = Command::new(TALOS);
     without_talos_variables(&mut command);
     command.args([
@@ -24,7 +24,7 @@ fn over_tls(place: &Place, primary: &Node, authority: &Authority) -> Server {
     ]);
     command.arg("--tls-cert").arg(&own.certificate);
     command.arg("--tls-key").arg(&own.key);
-    command.arg("--tls-client-ca").arg(&authority.certificate);
+    command.arg("--tls-client-ca").arg(authority.certificate());
     Server::start_unready(command, place.path().join("proxy.log"))
 }
 
@@ -33,37 +33,41 @@ fn a_primary_with_a_private_authority_is_asked_over_tls() {
     let place = Place::new();
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     primary.be_primary().start_ready();
-    let authority = Authority::new(place.path(), "authority");
+    let authority = Authority::new();
     let tls = over_tls(&place, &primary, &authority);
     let url = format!("https://localhost:{}", tls.address.port());
-    let own = authority.issue("replica");
+    let own = authority.certified("replica");
     replica
         .follow(&primary)
         .set("REPLICATION_PRIMARY_URL", &url)
-        .set("REPLICATION_FORWARD_CA", authority.certificate.display())
+        .set("REPLICATION_FORWARD_CA", authority.certificate().display())
         .set("REPLICATION_FORWARD_CERT", own.certificate.display())
         .set("REPLICATION_FORWARD_KEY", own.key.display())
         .start_ready();
     let issued = replica.try_issue("over TLS").expect(201);
     assert!(primary.accepts(&key_of(&issued)));
-    // Without a certificate, and with another authority, the primary is not asked.
-    let other = Authority::new(place.path(), "other");
-    for (name, value) in [
-        (
-            "REPLICATION_FORWARD_CA",
-            other.certificate.display().to_string(),
-        ),
-        ("REPLICATION_FORWARD_CA", String::new()),
+    // A primary that cannot be trusted, or that does not trust this node, gets no request.
+    let other = Authority::new();
+    let distrusting = ("REPLICATION_FORWARD_CA", other.certificate());
+    let distrusted = other.certified("replica");
+    for changes in [
+        vec![distrusting],
+        vec![
+            ("REPLICATION_FORWARD_CA", authority.certificate()),
+            ("REPLICATION_FORWARD_CERT", distrusted.certificate),
+            ("REPLICATION_FORWARD_KEY", distrusted.key),
+        ],
     ] {
         replica.stop();
-        replica.set(name, value).start();
+        for (name, file) in changes {
+            replica.set(name, file.display());
+        }
+        replica.start();
         replica.await_ready();
-        let refused = replica.try_issue("not trusted").expect(503);
-        assert!(
-            refused.message().contains("cannot be reached"),
-            "{refused:?}"
-        );
+        let refused = replica.try_issue("not trusted");
+        assert!([502, 503].contains(&refused.status), "{refused:?}");
     }
+    assert_eq!(primary.status()["position"], replica.status()["position"]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What the scenarios share: servers, the command line, and records of what was acknowledged.
 //! The HTTP client is in `talos-test-kit`.
 
-pub mod authority;
 pub mod cli;
 pub mod engine;
 pub mod feed;

@@ -8,9 +8,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use talos_test_kit::certificates::Authority;
+
 use super::scripted::{self, Scripted};
 use super::{assert_accepted, command, verify};
-use crate::harness::authority::Authority;
 use crate::harness::site::Server;
 
 /// A server with a certificate for `localhost`. The certificate of the authority that signed it is
@@ -57,9 +58,9 @@ fn an_upstream_with_a_trusted_certificate_is_asked() {
 #[test]
 fn a_certificate_is_shown_to_the_upstream() {
     let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new(directory.path(), "authority");
-    let (server, client) = (authority.issue("server"), authority.issue("client"));
-    let ca = authority.certificate.display().to_string();
+    let authority = Authority::new();
+    let (server, client) = (authority.certified("server"), authority.certified("client"));
+    let ca = authority.certificate().display().to_string();
     let mut behind = command("http://127.0.0.1:1", &["--tls-client-ca", &ca]);
     behind.arg("--tls-cert").arg(&server.certificate);
     behind.arg("--tls-key").arg(&server.key);

@@ -1,25 +1,29 @@
 //! A proxy that speaks TLS to its clients, and the command line as one of them.
 
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use talos_test_kit::certificates::{Authority, Files};
 use talos_test_kit::http::Connection;
 use talos_test_kit::keys::VERIFY;
+use talos_test_kit::tls::{TlsConnection, client, connect};
 
 use super::{command, wait_until};
-use crate::harness::authority::{Authority, Issued};
 use crate::harness::cli::{Ran, run};
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
 /// A proxy with a certificate, in front of a real server.
 struct Pair {
-    site: Site,
+    _site: Site,
     _server: Server,
     proxy: Server,
     authority: Authority,
-    own: Issued,
+    own: Files,
 }
 
 impl Pair {
@@ -27,15 +31,15 @@ impl Pair {
     fn start(arguments: impl Fn(&Authority) -> Vec<String>) -> Self {
         let mut site = Site::new(Driver::Epoll);
         let server = site.start();
-        let authority = Authority::new(site.directory(), "authority");
-        let own = authority.issue("proxy");
+        let authority = Authority::new();
+        let own = authority.certified("proxy");
         let mut command = command(&format!("http://{}", server.address), &[]);
         command.arg("--tls-cert").arg(&own.certificate);
         command.arg("--tls-key").arg(&own.key);
         command.args(arguments(&authority));
         let proxy = Server::start_unready(command, site.directory().join("proxy.log"));
         Self {
-            site,
+            _site: site,
             _server: server,
             proxy,
             authority,
@@ -57,12 +61,17 @@ impl Pair {
     }
 }
 
+/// Connects to `server`, which must have a certificate of `authority`.
+fn trusting(authority: &Authority, server: SocketAddr) -> io::Result<TlsConnection> {
+    connect(server, &client(authority, None))
+}
+
 const ISSUE: [&str; 5] = ["keys", "issue", "k", "--actor", "a"];
 
 #[test]
 fn the_command_line_trusts_the_authority_that_it_is_told() {
     let pair = Pair::start(|_| Vec::new());
-    let ca = &pair.authority.certificate;
+    let ca = &pair.authority.certificate();
     let issue = |change: &dyn Fn(&mut Command)| pair.talos(&ISSUE, |command| change(command));
     issue(&|command| {
         command.arg("--ca").arg(ca);
@@ -73,9 +82,9 @@ fn the_command_line_trusts_the_authority_that_it_is_told() {
     })
     .succeeded();
     // Another authority, and those that browsers trust.
-    let other = Authority::new(pair.site.directory(), "other");
+    let other = Authority::new();
     let refused = issue(&|command| {
-        command.arg("--ca").arg(&other.certificate);
+        command.arg("--ca").arg(&other.certificate());
     });
     for refused in [refused, issue(&|_| {})] {
         refused.assert_one_line_and_code_1(&["certificate", "--ca"]);
@@ -99,14 +108,15 @@ fn the_command_line_trusts_the_authority_that_it_is_told() {
 #[test]
 fn clients_without_a_certificate_of_the_authority_are_refused() {
     let pair = Pair::start(|authority| {
-        let ca = authority.certificate.display().to_string();
+        let ca = authority.certificate().display().to_string();
         vec!["--tls-client-ca".to_owned(), ca]
     });
     let (proxy, authority) = (pair.proxy.address, &pair.authority);
-    let client = authority.issue("client");
-    let call = |own: Option<&Issued>| -> Result<u16, ()> {
+    let own = authority.certified("client");
+    let call = |own: Option<&Files>| -> Result<u16, ()> {
         // With TLS 1.3 the refusal comes after the client has finished its handshake.
-        let mut connection = authority.connect(proxy, own).map_err(drop)?;
+        let config = client(authority, own.cloned());
+        let mut connection = connect(proxy, &config).map_err(drop)?;
         let request = b"GET /health/alive HTTP/1.1\r\nHost: h\r\n\r\n";
         connection.try_send(request).map_err(drop)?;
         connection
@@ -114,18 +124,19 @@ fn clients_without_a_certificate_of_the_authority_are_refused() {
             .map(|answer| answer.status)
             .map_err(drop)
     };
-    assert_eq!(call(Some(&client)), Ok(200));
+    assert_eq!(call(Some(&own)), Ok(200));
     assert_eq!(call(None), Err(()));
-    let stranger = Authority::new(pair.site.directory(), "stranger").issue("stranger");
+    let stranger = Authority::new();
+    let stranger = stranger.certified("stranger");
     assert_eq!(call(Some(&stranger)), Err(()));
     let with_certificate = pair.talos(&ISSUE, |command| {
-        command.arg("--ca").arg(&authority.certificate);
-        command.arg("--cert").arg(&client.certificate);
-        command.arg("--key").arg(&client.key);
+        command.arg("--ca").arg(authority.certificate());
+        command.arg("--cert").arg(&own.certificate);
+        command.arg("--key").arg(&own.key);
     });
     with_certificate.succeeded();
     let without = pair.talos(&ISSUE, |command| {
-        command.arg("--ca").arg(&authority.certificate);
+        command.arg("--ca").arg(authority.certificate());
     });
     assert_eq!(without.code, Some(1), "{without:?}");
 }
@@ -134,25 +145,27 @@ fn clients_without_a_certificate_of_the_authority_are_refused() {
 fn a_renewed_certificate_is_used_without_a_restart() {
     let pair = Pair::start(|_| Vec::new());
     let proxy = pair.proxy.address;
-    let mut old = pair.authority.connect(proxy, None).unwrap();
+    let mut old = trusting(&pair.authority, proxy).unwrap();
     assert_eq!(old.call("GET", "/health/alive", &[], b"").status, 200);
-    let renewed = Authority::new(pair.site.directory(), "renewed");
-    assert!(renewed.connect(proxy, None).is_err());
+    let renewed = Authority::new();
+    assert!(trusting(&renewed, proxy).is_err());
     // The same files, with a certificate of another authority.
-    renewed.issue("proxy");
+    let files = renewed.certified("proxy");
+    fs::copy(&files.key, &pair.own.key).unwrap();
+    fs::copy(&files.certificate, &pair.own.certificate).unwrap();
     wait_until("the new certificate is used", || {
         thread::sleep(Duration::from_millis(100));
-        renewed.connect(proxy, None).is_ok()
+        trusting(&renewed, proxy).is_ok()
     });
-    assert!(pair.authority.connect(proxy, None).is_err());
+    assert!(trusting(&pair.authority, proxy).is_err());
     assert_eq!(old.call("GET", "/health/alive", &[], b"").status, 200);
     // Files that are no certificate change nothing.
-    std::fs::write(&pair.own.certificate, "nonsense").unwrap();
+    fs::write(&pair.own.certificate, "nonsense").unwrap();
     wait_until("the bad file is logged", || {
-        let log = std::fs::read_to_string(&pair.proxy.log).unwrap();
+        let log = fs::read_to_string(&pair.proxy.log).unwrap();
         log.contains("cannot be used")
     });
-    let mut new = renewed.connect(proxy, None).unwrap();
+    let mut new = trusting(&renewed, proxy).unwrap();
     assert_eq!(new.call("GET", "/health/alive", &[], b"").status, 200);
 }
 
@@ -178,7 +191,7 @@ fn a_handshake_that_does_not_end_costs_a_place_for_a_while() {
     let mut noise = Connection::open(pair.proxy.address);
     noise.send(&[0xff; 100]);
     let _ = noise.receive();
-    let mut connection = pair.authority.connect(pair.proxy.address, None).unwrap();
+    let mut connection = trusting(&pair.authority, pair.proxy.address).unwrap();
     assert_eq!(
         connection.call("GET", "/health/ready", &[], b"").status,
         200
@@ -189,9 +202,8 @@ fn a_handshake_that_does_not_end_costs_a_place_for_a_while() {
 
 #[test]
 fn a_start_with_bad_files_says_which() {
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new(directory.path(), "authority");
-    let (own, other) = (authority.issue("own"), authority.issue("other"));
+    let authority = Authority::new();
+    let (own, other) = (authority.certified("own"), authority.certified("other"));
     let start = |arguments: &[&str]| run(command("http://h", arguments));
     let path = |path: &std::path::Path| path.display().to_string();
     let (certificate, other_key) = (path(&own.certificate), path(&other.key));
