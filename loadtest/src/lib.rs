@@ -29,6 +29,7 @@ mod connection_set;
 mod corpus;
 mod derived;
 mod descriptors;
+mod duration;
 mod endpoint;
 mod error;
 mod generator;

@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser as _;
 
 use super::attack::Attack;
 use super::settings::Setting;
-use crate::arguments::{at_least_a_second, seconds_or_unit};
+use crate::duration::{at_least_a_second, seconds_or_unit};
 
 /// Attacks a server while valid clients use it, and checks that they notice little.
 ///

@@ -22,4 +22,6 @@ mod tally;
 mod text;
 mod verdict;
 
+#[cfg(test)]
+pub use self::attack::Attack;
 pub use self::campaign::run;

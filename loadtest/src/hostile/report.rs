@@ -162,3 +162,20 @@ pub struct Memory {
     /// Resident memory a little after the last attack.
     pub after_bytes: Option<u64>,
 }
+
+#[cfg(test)]
+impl HostileReport {
+    /// A report in which every list has an item.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            rounds: vec![Round::default()],
+            attacks: vec![AttackRow::default()],
+            memory: Memory {
+                budgets: vec![Budget::default()],
+                ..Memory::default()
+            },
+            ..Self::default()
+        }
+    }
+}
