@@ -181,11 +181,12 @@ fn metrics_and_health_are_served_within_tls() {
         answer
     };
     assert_eq!(get("/health/ready").status, 200);
-    assert!(
-        get("/metrics")
-            .text()
-            .contains("talos_tls_handshakes_total")
-    );
+    let page = get("/metrics");
+    assert!(page.text().contains("talos_tls_handshakes_total"));
+    let expiry = "\ntalos_tls_certificate_expiry_seconds{listener=\"metrics\"} ";
+    let (_, expiry) = page.text().split_once(expiry).expect("the expiry");
+    // The certificates of rcgen end in the year 4096.
+    assert_eq!(expiry.lines().next(), Some("67090118400"));
     // Neither a client without TLS nor a silent one keeps others out.
     let mut plain = talos_test_kit::http::Connection::open(address);
     plain.send(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -18,6 +18,7 @@ use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, Ser
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
+use super::tls::Listeners;
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a
@@ -69,6 +70,7 @@ pub(crate) struct Sources {
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
     pub(crate) started: UnixMillis,
+    pub(crate) tls: Listeners,
 }
 
 impl Sources {
@@ -78,6 +80,7 @@ impl Sources {
         self.control.expose(page);
         self.verifications(page);
         self.connections(page);
+        self.tls.expose(page);
         self.process(page);
         replication::expose(page, &self.engine, self.node.as_deref());
     }

@@ -218,6 +218,7 @@ fn serve(
                 node: node.map(Arc::clone),
                 log: start.log.clone(),
                 started: start.started,
+                tls: tls.clone(),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
