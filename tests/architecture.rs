@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-places",
             "talos-tls",
         ],
     ),
@@ -53,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-tls",
         ],
     ),
+    ("talos-audit", &["talos-api", "talos-model"]),
     (
         "talos-replication",
         &["talos-model", "talos-places", "talos-tls"],

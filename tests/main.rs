@@ -16,6 +16,7 @@ mod harness;
 mod admin_auth;
 mod admin_tokens;
 mod architecture;
+mod audit;
 mod backup;
 mod batch_verify;
 mod changes_feed;

@@ -239,6 +239,7 @@ pages! {
     changes: "changes.md",
     backups: "backup.md",
     edge_proxy: "proxy.md",
+    audit_log: "audit.md",
 }
 
 #[test]

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod admin_token;
+mod audit;
 mod backup;
 mod batch_import;
 mod body_stream;

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
@@ -35,6 +36,8 @@ pub struct AdminSettings {
     pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// Where requests are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
@@ -89,6 +92,7 @@ impl AdminService {
             fleet: Arc::clone(&fleet),
             forwarder: Forwarder::new(settings.forwarding_keys)?,
             metrics: Arc::clone(&metrics),
+            audit: settings.audit,
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::admin::AdminCommand;
+use crate::audit::AuditCommand;
 use crate::backup::BackupCommand;
 use crate::changes::ChangesCommand;
 use crate::fleet::FleetCommand;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Show changes of keys as they happen
     #[command(subcommand)]
     Changes(ChangesCommand),
+    /// Verify the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Generate signing keys; show the public keys of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
@@ -245,6 +249,10 @@ mod tests {
                 "l",
                 "--without-log",
             ],
+            vec!["audit"],
+            vec!["audit", "verify"],
+            vec!["audit", "verify", "f", "--expect-last", "7"],
+            vec!["audit", "verify", "f", "--expect-last", "7:ab"],
             vec!["changes"],
             vec!["changes", "tail", "--after", "42"],
             vec!["changes", "tail", "--kind", "KeyCreated"],

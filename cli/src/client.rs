@@ -59,13 +59,14 @@ impl Client {
     /// nothing yet.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, or when `token` cannot be
-    /// sent.
+    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, or when `token` cannot
+    /// be sent.
     pub(crate) fn new(endpoint: &str, token: Option<&Secret>) -> Result<Self, CliError> {
         let authorization = token.map(authorization).transpose()?;
         let usage = || {
             CliError::Usage(format!(
-                "the endpoint {endpoint:?} is not a URL such as http://localhost:4420, or a socket such as unix:/run/talos.sock"
+                "the endpoint {endpoint:?} is neither a URL such as http://localhost:4420 nor a \
+                 socket such as unix:/run/talos.sock"
             ))
         };
         if let Some(path) = endpoint.strip_prefix("unix:") {
@@ -270,7 +271,7 @@ fn config() -> ConfigBuilder<AgentScope> {
 fn authorization(token: &Secret) -> Result<HeaderValue, CliError> {
     let unusable = || {
         CliError::Usage(
-            "the admin token is empty or has characters that no token has, such as spaces or line breaks"
+            "the admin token is empty, or has spaces, line breaks or other characters of no token"
                 .to_owned(),
         )
     };

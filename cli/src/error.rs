@@ -197,6 +197,9 @@ pub(crate) enum CliError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] talos_audit::OpenError),
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),

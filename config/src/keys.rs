@@ -12,6 +12,7 @@
 //! entry.
 
 mod admin_auth;
+mod audit;
 mod cache;
 mod cors;
 mod credentials;
@@ -22,11 +23,13 @@ mod last_used;
 mod log;
 mod multitenancy;
 mod number;
+mod public;
 mod quota;
 mod rate_limit;
 mod replication;
 mod secrets;
 mod serve;
+mod throttle;
 mod tls;
 
 use crate::error::Problem;
@@ -38,8 +41,11 @@ const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
     tls::HTTP_KEYS,
+    throttle::KEYS,
     cors::KEYS,
     admin_auth::KEYS,
+    public::KEYS,
+    tls::PUBLIC_KEYS,
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,
@@ -53,6 +59,7 @@ const SECTIONS: &[&[Key]] = &[
     last_used::KEYS,
     multitenancy::KEYS,
     log::KEYS,
+    audit::KEYS,
 ];
 
 /// Every key, in the order of the sample file.

@@ -7,6 +7,7 @@
 mod buffer;
 mod close;
 mod receive;
+mod reserved;
 mod send;
 mod state;
 
@@ -18,26 +19,42 @@ use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
-pub(crate) use state::Peer;
 use state::{Closed, Connection};
 use talos_api::error::ApiError;
 use talos_model::{Principal, clock};
 use tokio::sync::oneshot;
 
 use crate::core::Core;
+use crate::deadlines::Place;
 use crate::metrics::Route;
 use crate::parser::Persistence;
 use crate::port::Port;
+use crate::registry::Arrival;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits, plain_on_tls};
 
 /// Serves `stream`, which the listener of `port` accepted, in a task of its own.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Peer) {
+/// `principal` is who the other end is, if the connection proves it already.
+pub(crate) fn spawn(
+    core: &Rc<Core>,
+    port: &Rc<Port>,
+    stream: impl Stream,
+    arrival: Arrival,
+    principal: Option<Arc<Principal>>,
+) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, port, stream, peer);
-    monoio::spawn(contained(Rc::clone(core), connection.serve()));
+    let connection = Connection::new(core, port, stream, arrival, principal);
+    match arrival.place {
+        Place::Regular => {
+            monoio::spawn(contained(Rc::clone(core), connection.serve()));
+        }
+        Place::Reserved => {
+            core.metrics.connections_reserved.increment();
+            monoio::spawn(contained(Rc::clone(core), connection.serve_reserved()));
+        }
+    }
 }
 
 /// Runs a connection so that a panic ends only this connection. [`Connection::guarded`] catches the
@@ -58,21 +75,36 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
-        if S::HAS_HANDSHAKE {
-            match self.stream.open(&self.core, &self.slot).await {
-                Opened::Ready => {
-                    self.count();
-                    self.principal = self.certified();
-                }
-                Opened::PlainHttp => {
-                    self.core.metrics.requests.count(Route::Malformed, 400);
-                    self.output.extend_from_slice(plain_on_tls::ANSWER);
-                    return self.finish(Leftover::Possible).await;
-                }
-                Opened::Refused => return self.finish(Leftover::Possible).await,
-                Opened::Closed => return Ok(()),
-            }
+        match self.open().await {
+            Opened::Ready => self.serve_requests().await,
+            Opened::PlainHttp | Opened::Refused => self.finish(Leftover::Possible).await,
+            Opened::Closed => Ok(()),
         }
+    }
+
+    /// Completes the handshake of the stream, if it has one. Without [`Opened::Ready`] there will be
+    /// no request; what there is to say is in the output.
+    async fn open(&mut self) -> Opened {
+        if !S::HAS_HANDSHAKE {
+            return Opened::Ready;
+        }
+        let opened = self.stream.open(&self.core, &self.slot).await;
+        match opened {
+            Opened::Ready => {
+                self.count();
+                self.principal = self.certified();
+            }
+            Opened::PlainHttp => {
+                self.core.metrics.requests.count(Route::Malformed, 400);
+                self.output.extend_from_slice(plain_on_tls::ANSWER);
+            }
+            Opened::Refused | Opened::Closed => {}
+        }
+        opened
+    }
+
+    /// Serves requests until the connection ends.
+    async fn serve_requests(mut self) -> Result<(), Closed> {
         loop {
             self.answer_start = self.output.len();
             let mut is_repeatable = true;

@@ -9,8 +9,10 @@
 #![deny(unsafe_code)]
 
 mod access;
+mod addresses;
 mod admin_hosts;
 mod admission;
+mod audit;
 mod authorize;
 mod batch;
 mod certificate_principal;
@@ -29,6 +31,7 @@ mod framing;
 mod handover;
 mod handshake_turns;
 mod head_cache;
+mod health_routes;
 pub mod limits;
 mod listener;
 mod memory;
@@ -39,8 +42,10 @@ mod pinning;
 mod plain_on_tls;
 mod port;
 mod position;
+mod registry;
 mod request_context;
 mod request_id;
+mod request_log;
 mod response;
 mod server;
 mod slice;
@@ -48,6 +53,8 @@ mod socket_file;
 mod sockets;
 mod step;
 mod stream;
+mod throttle;
+mod throttled;
 mod tls_session;
 mod tls_stream;
 mod verify;

@@ -5,7 +5,7 @@
 //! the listener down ends it; when descriptors or memory run out the loop pauses and does not end.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use monoio::net::{TcpListener, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use talos_model::Principal;
 
-use crate::connection::{self, Peer};
+use crate::connection;
 use crate::core::Core;
-use crate::deadlines::shut_down;
+use crate::deadlines::{Place, shut_down};
 use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
+use crate::registry::Arrival;
 use crate::stream::Plain;
 use crate::tls_stream::TlsStream;
 
@@ -83,6 +84,31 @@ pub(crate) enum BoundSocket {
     Unix(std::os::unix::net::UnixListener),
 }
 
+/// What became of a connection.
+enum Accepted {
+    /// A task serves it.
+    Served,
+    /// It was closed, because this address has as many as it may have.
+    Refused(IpAddr),
+}
+
+/// Lets a line pass once in [`limits::ACCEPT_LOG_INTERVAL`].
+#[derive(Default)]
+struct RareLog {
+    next: Option<Instant>,
+}
+
+impl RareLog {
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.next.is_none_or(|next| now >= next);
+        if is_due {
+            self.next = Some(now + limits::ACCEPT_LOG_INTERVAL);
+        }
+        is_due
+    }
+}
+
 /// One of a worker's listeners.
 pub(crate) struct Listener {
     socket: ListeningSocket,
@@ -125,50 +151,72 @@ impl Listener {
         shut_down(socket, Shutdown::Both);
     }
 
-    /// Accepts one connection and spawns its task.
-    async fn accept(&self, core: &Rc<Core>) -> io::Result<()> {
+    /// Accepts one connection, which gets this place, and spawns its task. Closes the connection if
+    /// its address has as many as it may have.
+    async fn accept(&self, core: &Rc<Core>, place: Place) -> io::Result<Accepted> {
+        let arrival = |peer: Option<IpAddr>| {
+            // A place may have become free meanwhile.
+            let place = if core.is_full() {
+                place
+            } else {
+                Place::Regular
+            };
+            core.admits(peer).then_some(Arrival { peer, place })
+        };
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let peer = Peer {
-                    address: Some(peer.ip()),
-                    principal: None,
+                let Some(arrival) = arrival(Some(peer.ip())) else {
+                    return Ok(Accepted::Refused(peer.ip()));
                 };
                 match &self.port.tls {
-                    None => connection::spawn(core, &self.port, Plain(stream), peer),
+                    None => connection::spawn(core, &self.port, Plain(stream), arrival, None),
                     Some(tls) => {
                         let stream = TlsStream::new(stream, tls)?;
-                        connection::spawn(core, &self.port, stream, peer);
+                        connection::spawn(core, &self.port, stream, arrival, None);
                     }
                 }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let peer = Peer {
-                    address: None,
-                    principal: user_of(core, &stream),
-                };
-                connection::spawn(core, &self.port, Plain(stream), peer);
+                // Its peers have no address, so none of them has too many.
+                if let Some(arrival) = arrival(None) {
+                    let principal = user_of(core, &stream);
+                    connection::spawn(core, &self.port, Plain(stream), arrival, principal);
+                }
             }
         }
-        Ok(())
+        Ok(Accepted::Served)
     }
 
     /// Accepts until the listener is shut down.
     pub(crate) async fn accept_all(self: Rc<Self>, core: Rc<Core>) {
-        let mut next_log: Option<Instant> = None;
+        let mut log = RareLog::default();
+        let mut busy_since: Option<Instant> = None;
         while !core.is_draining() {
-            if core.is_full() {
-                let pause = if core.make_places() {
-                    limits::PLACE_PAUSE
-                } else {
-                    limits::ACCEPT_PAUSE
-                };
-                monoio::time::sleep(pause).await;
+            let mut place = Place::Regular;
+            if !core.is_full() {
+                busy_since = None;
+            } else if core.make_places() {
+                busy_since = None;
+                monoio::time::sleep(limits::PLACE_PAUSE).await;
                 continue;
+            } else {
+                let since = *busy_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < limits::RESERVE_AFTER || !core.has_reserved_place() {
+                    monoio::time::sleep(limits::ACCEPT_PAUSE).await;
+                    continue;
+                }
+                place = Place::Reserved;
             }
-            match self.accept(&core).await {
-                Ok(()) => {}
+            match self.accept(&core, place).await {
+                Ok(Accepted::Served) => {}
+                Ok(Accepted::Refused(address)) => {
+                    core.metrics.connections_refused.increment();
+                    if log.is_due() {
+                        tracing::warn!(%address, total = core.metrics.connections_refused.get(), "connections were closed: their address has as many as serve.http.limits.connections_per_address allows");
+                    }
+                }
                 Err(_) if core.is_draining() => {}
                 // The client closed the connection before it was accepted.
                 Err(error)
@@ -178,9 +226,7 @@ impl Listener {
                     ) => {}
                 Err(error) => {
                     core.metrics.accept_errors.increment();
-                    let now = Instant::now();
-                    if next_log.is_none_or(|until| now >= until) {
-                        next_log = Some(now + limits::ACCEPT_LOG_INTERVAL);
+                    if log.is_due() {
                         tracing::error!(%error, total = core.metrics.accept_errors.get(), "cannot accept connections");
                     }
                     monoio::time::sleep(limits::ACCEPT_PAUSE).await;

@@ -87,8 +87,8 @@ impl Route {
 }
 
 /// The statuses with a counter of their own, the most frequent first.
-pub const STATUSES: [u16; 17] = [
-    200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
+pub const STATUSES: [u16; 18] = [
+    200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 429, 431, 500, 503, 504, 505,
 ];
 
 /// The answers of one route by status.
@@ -274,6 +274,15 @@ impl Verdicts {
     }
 }
 
+/// Requests refused because their client failed too often, by what it did.
+#[derive(Debug, Default)]
+pub struct Throttled {
+    /// It verified credentials that are not valid.
+    pub failures: Counter,
+    /// It asked for revocations of its own keys.
+    pub self_revocations: Counter,
+}
+
 /// Connections that missed a deadline, by phase.
 #[derive(Debug, Default)]
 pub struct Timeouts {
@@ -320,6 +329,12 @@ pub struct CoreMetrics {
     pub connections_open: Counter,
     /// Connections ended to make place for others.
     pub connections_displaced: Counter,
+    /// Connections accepted beyond the bound, to ask for the server's health.
+    pub connections_reserved: Counter,
+    /// Connections closed because their address had too many.
+    pub connections_refused: Counter,
+    /// Requests refused because their client failed too often.
+    pub throttled: Throttled,
     /// The memory that connections hold beyond their first buffers, in bytes.
     pub memory_bytes: Counter,
     /// Errors of accepting a connection.

@@ -14,14 +14,14 @@ use talos_api::host;
 use talos_api::route::HotRoute;
 use talos_model::{CacheMode, Position};
 
-use crate::limits;
+use crate::limits::{self, HeadLimits};
 
 /// Space for the header fields of one request, on the caller's stack.
-pub(crate) type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; limits::HEADERS];
+pub(crate) type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; limits::HEADERS_MAX];
 
 /// An empty [`HeaderSlots`]. Costs nothing, because it stays uninitialised.
 pub(crate) fn header_slots<'b>() -> HeaderSlots<'b> {
-    [const { MaybeUninit::uninit() }; limits::HEADERS]
+    [const { MaybeUninit::uninit() }; limits::HEADERS_MAX]
 }
 
 /// The result of parsing the bytes received so far.
@@ -165,20 +165,21 @@ impl MinPosition {
 /// The most frequent path. It is compared before all others.
 pub(crate) const VERIFY_PATH: &str = HotRoute::Verify.template();
 
-/// Parses the head at the start of `input`.
-pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Parsed<'h, 'b> {
+/// Parses the head at the start of `input`. `allowed` says how large it may be.
+pub(crate) fn parse<'h, 'b>(
+    input: &'b [u8],
+    allowed: &HeadLimits,
+    slots: &'h mut HeaderSlots<'b>,
+) -> Parsed<'h, 'b> {
     let mut request = httparse::Request::new(&mut []);
+    let slots = slots.get_mut(..allowed.fields).unwrap_or_default();
     match request.parse_with_uninit_headers(input, slots) {
-        Ok(Status::Complete(len)) if len > limits::HEAD_BYTES => {
-            Parsed::Reject(Reject::HeadTooLarge)
-        }
-        Ok(Status::Complete(len)) => match head_of(input, len, request) {
+        Ok(Status::Complete(len)) if len > allowed.bytes => Parsed::Reject(Reject::HeadTooLarge),
+        Ok(Status::Complete(len)) => match head_of(input, len, request, allowed) {
             Ok(head) => Parsed::Complete(head),
             Err(reject) => Parsed::Reject(reject),
         },
-        Ok(Status::Partial) if input.len() >= limits::HEAD_BYTES => {
-            Parsed::Reject(Reject::HeadTooLarge)
-        }
+        Ok(Status::Partial) if input.len() >= allowed.bytes => Parsed::Reject(Reject::HeadTooLarge),
         Ok(Status::Partial) if has_bare_line_feed(input) => Parsed::Reject(BARE_LINE_FEED),
         Ok(Status::Partial) => Parsed::Incomplete,
         Err(httparse::Error::TooManyHeaders) => Parsed::Reject(Reject::HeadTooLarge),
@@ -228,6 +229,7 @@ fn head_of<'h, 'b>(
     input: &'b [u8],
     len: usize,
     request: httparse::Request<'h, 'b>,
+    allowed: &HeadLimits,
 ) -> Result<Head<'h, 'b>, Reject> {
     let malformed = |what| Err(Reject::Malformed(what));
     if input.get(..len).is_none_or(has_bare_line_feed) {
@@ -244,7 +246,7 @@ fn head_of<'h, 'b>(
     };
     let fields: &'h [Header<'b>] = headers;
     let facts = facts(fields)?;
-    let target = target_parts(target)?;
+    let target = target_parts(target, allowed.target)?;
     if method == "CONNECT" {
         return malformed("CONNECT is not supported");
     }
@@ -434,7 +436,7 @@ struct Target<'b> {
 
 /// Parses the origin form and the absolute form (RFC 9112 §3.2.1 and §3.2.2). The authority of the
 /// absolute form replaces `Host`.
-fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
+fn target_parts(target: &str, bytes_max: usize) -> Result<Target<'_>, Reject> {
     // Nearly every request has this target.
     if target == VERIFY_PATH {
         return Ok(Target {
@@ -444,7 +446,7 @@ fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
         });
     }
     let malformed = Err(Reject::Malformed("malformed request target"));
-    if target.len() > limits::TARGET_BYTES {
+    if target.len() > bytes_max {
         return Err(Reject::TargetTooLong);
     }
     if target

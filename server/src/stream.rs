@@ -11,7 +11,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt as _};
 use talos_tls::ClientIdentity;
 
 use crate::core::Core;
-use crate::deadlines::Registered;
+use crate::registry::Registered;
 
 /// The result of opening a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use monoio::net::TcpStream;
 use talos_tls::{ClientIdentity, ServerTls};
 
 use crate::core::Core;
-use crate::deadlines::{Phase, Registered};
+use crate::deadlines::Phase;
 use crate::limits;
+use crate::registry::Registered;
 use crate::stream::{Arrived, Opened, Stream, arrived};
 use crate::tls_session::{Session, Step};
 

@@ -60,7 +60,7 @@ fn a_repeated_revocation_waits_for_the_first_one() {
     primary
         .be_primary()
         .set("REPLICATION_MIN_ACKS", 1)
-        .set("REPLICATION_ACK_TIMEOUT", "1s")
+        .set("REPLICATION_ACK_TIMEOUT", "3s")
         .start_ready();
     replica.follow(&primary).start_ready();
     let body = json!({"name": "ci", "role": "read"});

@@ -7,7 +7,7 @@ mod faults;
 mod following;
 mod load;
 mod network;
-mod node;
+pub mod node;
 mod page;
 mod relay;
 mod strangers;

@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 use talos_admin::{AdminService, AdminSettings};
+use talos_api::audit::AuditLog;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
@@ -11,7 +12,7 @@ use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes};
 use talos_engine::{Engine, Options};
-use talos_model::{Answer, CacheMode, Query, Refusal, Secret, TenantId, Verdict};
+use talos_model::{Answer, CacheMode, Principal, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;
@@ -28,6 +29,10 @@ pub struct Setup {
     pub public_prefix: Option<String>,
     /// The node's fleet; without one it waits for no replica.
     pub fleet: Option<Arc<dyn Fleet>>,
+    /// Where requests are noted.
+    pub audit: Option<Arc<dyn AuditLog>>,
+    /// Who sends all requests.
+    pub principal: Option<Arc<Principal>>,
 }
 
 /// What the control plane answered.
@@ -107,6 +112,7 @@ impl Harness {
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
             forwarding_keys: None,
+            audit: setup.audit.clone(),
         };
         let fleet = setup.fleet.clone();
         let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));
@@ -186,7 +192,7 @@ impl Harness {
             body: body.as_bytes().to_vec(),
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
-            principal: None,
+            principal: self.setup.principal.clone(),
             sealed_body: None,
         };
         // A test that no longer waits does not care.

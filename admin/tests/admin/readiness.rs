@@ -36,6 +36,7 @@ fn with_metrics<T>(
         jwks: json!({"keys": []}),
         version: "1.2.3",
         forwarding_keys: None,
+        audit: None,
     };
     let engine = Arc::clone(&harness.engine);
     let mut admin = AdminService::start(engine, fleet, settings).expect("a service");

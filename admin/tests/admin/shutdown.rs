@@ -56,6 +56,7 @@ fn a_private_key_stops_the_start() {
             jwks,
             version: "1.2.3",
             forwarding_keys: None,
+            audit: None,
         };
         let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)

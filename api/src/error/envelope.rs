@@ -9,8 +9,9 @@ use crate::render;
 use crate::schema::FreeObject;
 
 impl ApiError {
-    /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Accept-Encoding`
-    /// with a 415 for a content coding; `Retry-After` (in seconds) with a 503; `WWW-Authenticate` with `unauthorized`.
+    /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Accept-Encoding` with a 415
+    /// for a content coding; `Retry-After` (in seconds) with a 429 or a 503; `WWW-Authenticate` with
+    /// `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];

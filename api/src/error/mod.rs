@@ -258,6 +258,13 @@ impl ApiError {
         )
     }
 
+    /// 429 with `Retry-After`: the client's address has failed too often, as `message` says. Nothing
+    /// was done.
+    #[must_use]
+    pub fn too_many_requests(message: &'static str, retry_after_s: u32) -> Self {
+        Self::new(Reason::TooManyRequests, message).retry_after(retry_after_s)
+    }
+
     /// 431: the request line and headers are over the limit (RFC 6585 §5).
     #[must_use]
     pub fn head_too_large() -> Self {

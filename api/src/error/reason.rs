@@ -47,6 +47,8 @@ pub enum Reason {
     UriTooLong,
     /// The body has another type than JSON, or a content coding. Send plain JSON.
     UnsupportedMediaType,
+    /// The client has failed too often. Retry after the given time.
+    TooManyRequests,
     /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
     /// The request head is over the limit. Send less.
@@ -64,6 +66,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The name of the reason in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.parts().2
+    }
+
     /// The HTTP status, the gRPC status, and the name of the reason.
     pub(super) const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
@@ -92,6 +100,7 @@ impl Reason {
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
             Self::UnsupportedMediaType => (415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"),
             Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
+            Self::TooManyRequests => (429, "RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"),
             Self::HeaderFieldsTooLarge => {
                 (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")
             }

@@ -125,7 +125,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether a request to it may change what the database holds, so that only a primary can answer
+    /// Whether a request to it may change keys or admin tokens, so that only a primary can answer
     /// it.
     #[must_use]
     pub fn changes_keys(self) -> bool {

@@ -26,9 +26,9 @@ pub(crate) struct Database {
 /// creates it if there is none. Writes warnings about the configuration to `remarks`.
 ///
 /// # Errors
-/// [`CliError::DatabaseInUse`] when a server runs on it, [`CliError::ReplicaDatabase`] when it takes
-/// no commands, [`CliError::OtherOwner`] when it belongs to another user, who could not open it any
-/// more.
+/// [`CliError::DatabaseInUse`] when a server runs on it. [`CliError::ReplicaDatabase`] when it
+/// takes no commands. [`CliError::OtherOwner`] when it belongs to another user, who could not open
+/// it any more.
 pub(crate) fn open(
     config: Option<&Path>,
     dev: bool,
@@ -46,11 +46,11 @@ pub(crate) fn open(
     }
     let directory = settings.db.directory.clone();
     check_owner(&directory)?;
-    let plan = Plan::of(&settings)?;
+    let plan = Plan::of(&settings, &mut Vec::new())?;
     if plan.is_some_and(|plan| plan.mode() == Mode::Replica) {
         return Err(CliError::ReplicaDatabase(directory));
     }
-    let opened = Engine::open_as(super::options(&settings), Mode::Primary);
+    let opened = Engine::open_as(super::options::of_engine(&settings), Mode::Primary);
     let engine = opened.map_err(|error| match error {
         OpenError::InUse { path } => CliError::DatabaseInUse(path),
         OpenError::Replica { path, .. } => CliError::ReplicaDatabase(path),

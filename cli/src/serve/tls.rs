@@ -20,6 +20,8 @@ pub(super) type Watched = Vec<Arc<dyn Reload>>;
 pub(super) struct Listeners {
     /// Of the API.
     pub(super) http: Option<Arc<ServerTls>>,
+    /// Of the second listener of the API.
+    pub(super) public: Option<Arc<ServerTls>>,
     /// Of metrics and health.
     pub(super) metrics: Option<Arc<ServerTls>>,
 }
@@ -33,6 +35,7 @@ impl Listeners {
         let mut of = |section, tls| load(section, tls, watched);
         Ok(Self {
             http: of("serve.http.tls", &serve.http.tls)?,
+            public: of("serve.public.tls", &serve.public_tls)?,
             metrics: of("serve.metrics.tls", &serve.metrics_tls)?,
         })
     }

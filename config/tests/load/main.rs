@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod audit;
+mod limits;
 mod problems;
 mod replication;
 mod sources;

@@ -24,7 +24,7 @@ impl<S: Stream> Connection<S> {
     /// The read side is already shut down. In this state the kernel still queues what arrives. It
     /// resets the connection if bytes arrive after we shut down the write side, or if unread bytes
     /// are queued when the socket is closed, and a reset may overtake the answer. So this reads and
-    /// drops bytes for [`limits::LINGER`] and closes last (RFC 9112 §9.6). It always waits the
+    /// drops bytes for the time of `Deadlines::linger` and closes last (RFC 9112 §9.6). It always waits the
     /// whole time, because in this state a read does not show whether the client has closed.
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
@@ -33,7 +33,7 @@ impl<S: Stream> Connection<S> {
         self.forget_all();
         self.linger();
         let mut dropped = 0;
-        while dropped < limits::LINGER_BYTES {
+        while dropped < self.core.shared.bodies.dropped_after_error() {
             // Checked before the read, so that the read gets the bytes that came before the cut.
             let last = self.slot.is_cut();
             self.input.clear();
@@ -72,8 +72,8 @@ impl<S: Stream> Connection<S> {
 
     fn linger(&self) {
         let now = self.core.now();
-        self.slot
-            .enter(Phase::Linger, now, now.plus(limits::LINGER));
+        let linger = self.core.shared.deadlines.linger;
+        self.slot.enter(Phase::Linger, now, now.plus(linger));
     }
 
     /// Sends the output and ends the connection.
@@ -88,7 +88,7 @@ impl<S: Stream> Connection<S> {
         shut_down(self.stream.as_raw_fd(), Shutdown::Write);
         self.linger();
         let mut dropped = 0;
-        while dropped < limits::LINGER_BYTES {
+        while dropped < self.core.shared.bodies.dropped_after_error() {
             self.input.clear();
             match self.receive(limits::BUFFER_BYTES).await? {
                 Received::Enough => dropped += self.input.len(),

@@ -53,7 +53,7 @@ impl<S: Stream> Connection<S> {
                 self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
             }
         }
-        self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
+        self.receive(self.core.shared.heads.bytes + limits::BUFFER_BYTES)
             .await
     }
 

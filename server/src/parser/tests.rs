@@ -18,7 +18,7 @@ enum Outcome {
 
 fn outcome(bytes: &[u8]) -> Outcome {
     let mut slots = header_slots();
-    match parse(bytes, &mut slots) {
+    match parse(bytes, &HeadLimits::default(), &mut slots) {
         Parsed::Incomplete => Outcome::Incomplete,
         Parsed::Reject(reject) => Outcome::Reject(reject),
         Parsed::Complete(head) => Outcome::Head {
@@ -33,7 +33,7 @@ fn outcome(bytes: &[u8]) -> Outcome {
 
 fn with_head<R>(bytes: &[u8], look: impl FnOnce(&Head<'_, '_>) -> R) -> R {
     let mut slots = header_slots();
-    match parse(bytes, &mut slots) {
+    match parse(bytes, &HeadLimits::default(), &mut slots) {
         Parsed::Complete(head) => look(&head),
         other => panic!("{}: {other:?}", String::from_utf8_lossy(bytes)),
     }
