@@ -46,7 +46,7 @@ pub(crate) fn open(
     }
     let directory = settings.db.directory.clone();
     check_owner(&directory)?;
-    let plan = Plan::of(&settings, &mut Vec::new())?;
+    let plan = Plan::of(&settings)?;
     if plan.is_some_and(|plan| plan.mode() == Mode::Replica) {
         return Err(CliError::ReplicaDatabase(directory));
     }

@@ -42,7 +42,11 @@ impl Listeners {
 
     /// Writes when the certificates in use expire.
     pub(super) fn expose(&self, page: &mut Exposition) {
-        let listeners = [("http", &self.http), ("metrics", &self.metrics)];
+        let listeners = [
+            ("http", &self.http),
+            ("public", &self.public),
+            ("metrics", &self.metrics),
+        ];
         let mut expiry = page.gauge(
             "talos_tls_certificate_expiry_seconds",
             "When the certificate that a listener uses expires, in seconds since 1970.",
