@@ -117,6 +117,26 @@ both_drivers! {
         server.stop();
     }
 
+    fn a_second_listener_has_tls_of_its_own(driver: Driver) {
+        let site = Site::new(driver);
+        let authority = Authority::new();
+        let mut command = command(&site, "PUBLIC", &authority.certified("server"));
+        command
+            .env("TALOS_SERVE_PUBLIC_HOST", "127.0.0.1")
+            .env("TALOS_SERVE_PUBLIC_PORT", "0");
+        let server = start(&site, command);
+        let lines = server.log_lines();
+        let serving = lines.iter().find(|line| line["message"] == "serving").unwrap();
+        assert_eq!((&serving["tls"], &serving["public_tls"]), (&json!(false), &json!(true)));
+        let second = serving["public"].as_str().unwrap().parse().unwrap();
+        let key = server.connect().issue("key");
+        let mut verifier = tls::connect(second, &tls::client(&authority, None)).unwrap();
+        assert_valid(&verifier.verify(&key.secret), &key.key_id);
+        let body = json!({"name": "n", "actor_id": "a"});
+        verifier.post(ISSUE, &body).assert_error(404, "NOT_FOUND", "NOT_FOUND");
+        server.stop();
+    }
+
     fn a_renewed_certificate_needs_no_restart(driver: Driver) {
         let site = Site::new(driver);
         let authority = Authority::new();

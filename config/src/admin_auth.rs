@@ -203,7 +203,10 @@ impl AdminAuth {
             (
                 "serve.admin.auth.certificates",
                 !self.certificates.is_empty(),
-                missing(client_ca, "without serve.http.tls.client_ca"),
+                missing(
+                    client_ca,
+                    "without serve.http.tls.client_ca or serve.public.tls.client_ca",
+                ),
             ),
             (
                 "serve.admin.auth.peers",

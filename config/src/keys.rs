@@ -40,8 +40,8 @@ use crate::suggestion::suggest;
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
-    tls::HTTP_KEYS,
     throttle::KEYS,
+    tls::HTTP_KEYS,
     cors::KEYS,
     admin_auth::KEYS,
     public::KEYS,

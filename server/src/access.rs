@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
-use talos_config::AdminAuth;
+use talos_config::{AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX};
 use talos_credentials::admin_token;
 use talos_engine::Engine;
 use talos_model::clock::UnixMillis;
@@ -11,6 +11,10 @@ use talos_model::{Principal, Proof, Role, TokenDigest};
 use talos_tls::ClientIdentity;
 
 use crate::certificate_principal::CertificatePrincipals;
+use crate::limits;
+
+const _: () = assert!(BOOTSTRAP_TOKEN_CHARACTERS_MAX <= limits::TOKEN_BYTES);
+const _: () = assert!(admin_token::BYTES_MAX <= limits::TOKEN_BYTES);
 
 /// The name of the principal that the bootstrap token proves.
 const BOOTSTRAP: &str = "bootstrap";

@@ -179,7 +179,8 @@ fn answer(
         }
     };
     if let Some(throttle) = &core.shared.throttle
-        && let Some(error) = throttled::check(throttle, core, &resolution, head, input)
+        && let Some(error) =
+            throttled::check(throttle, core, &resolution, caller.as_deref(), head, input)
     {
         exchange.refuse(output, &error);
         log_hot(head, &exchange, output.get(before..), started);

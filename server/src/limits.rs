@@ -64,7 +64,7 @@ pub const TARGET_BYTES: usize = 8 * 1024;
 /// The value of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
 pub const HOST_BYTES: usize = 260;
 /// The longest token of an administrator, in bytes. A longer one is refused without a look at it.
-pub const TOKEN_BYTES: usize = talos_config::BOOTSTRAP_TOKEN_CHARACTERS_MAX;
+pub const TOKEN_BYTES: usize = 512;
 /// The longest `X-Request-Id` that is echoed, in bytes; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
 
