@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("talos-metrics", &[]),
     ("talos-places", &[]),
+    ("talos-tls", &[]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -36,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-places",
+            "talos-tls",
         ],
     ),
     (
@@ -48,10 +51,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-metrics",
             "talos-model",
             "talos-places",
+            "talos-tls",
         ],
     ),
     ("talos-audit", &["talos-api", "talos-model"]),
-    ("talos-replication", &["talos-model", "talos-places"]),
+    (
+        "talos-replication",
+        &["talos-model", "talos-places", "talos-tls"],
+    ),
     (
         "talos-node",
         &[
@@ -78,6 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-tls",
         ],
     ),
 ];

@@ -15,8 +15,8 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md` run in a test of their own. Those of `container.md` need an image registry.
-const NOT_RUN: [&str; 7] = [
+/// `fleet.md` and `tls.md` run in tests of their own. Those of `container.md` need an image registry.
+const NOT_RUN: [&str; 8] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -24,6 +24,7 @@ const NOT_RUN: [&str; 7] = [
     "container.md",
     "fleet.md",
     "loadtest.md",
+    "tls.md",
 ];
 /// Printed between the outputs of two blocks.
 const MARK: &str = "@@ end of block";
@@ -226,6 +227,7 @@ macro_rules! pages {
 }
 
 pages! {
+    admin_tokens: "admin-tokens.md",
     issue_and_verify: "issue-and-verify.md",
     import: "import.md",
     lifecycle: "lifecycle.md",

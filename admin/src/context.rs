@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
 
@@ -33,8 +34,8 @@ pub(crate) struct Context {
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
     pub(crate) change_streams: Arc<Semaphore>,
-    /// The body of the JWKS routes.
-    pub(crate) jwks: Vec<u8>,
+    /// What the JWKS routes show.
+    pub(crate) jwks: KeySet,
     /// The version of the server, for backups.
     pub(crate) release: &'static str,
     /// The body of `GET /version`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
+use talos_api::fleet::body_digest;
 use talos_api::route::Endpoint;
 use talos_model::KeyKind;
 
@@ -11,8 +12,8 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
-    audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
-    revoke_where, rotate, self_revoke, update,
+    admin_token, audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue,
+    list, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -45,11 +46,23 @@ async fn answer(
     client: Client,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
+    check_body(request)?;
     let answer = act(context, request, reported);
     if request.endpoint.changes_keys() {
         return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
+}
+
+/// Refuses a request with another body than the one that the forwarding node has sealed: the data
+/// plane has let it in by the words of that node, before it read the body.
+fn check_body(request: &ControlRequest) -> Result<(), ApiError> {
+    match request.sealed_body {
+        Some(sealed) if sealed != body_digest(&request.body) => Err(ApiError::unauthenticated(
+            "the body is not the one that the forwarding node has sealed",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn act(
@@ -83,10 +96,20 @@ async fn act(
         Endpoint::Promote => fleet::promote(context).await,
         Endpoint::Diverged => fleet::diverged(context, request).await,
         Endpoint::Rejoin => fleet::rejoin(context).await,
-        Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
+        Endpoint::Jwks => Ok(context.jwks.answer(request)),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
+        Endpoint::CreateAdminToken => admin_token::create(context, request, reported).await,
+        Endpoint::ListAdminTokens => Ok(admin_token::list(context)),
+        Endpoint::GetAdminToken => admin_token::get(context, key_id.admin_token()?),
+        Endpoint::RotateAdminToken => {
+            admin_token::rotate(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::RevokeAdminToken => {
+            admin_token::revoke(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::WhoAmI => Ok(admin_token::whoami(request)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a request is forwarded once, so two nodes that each take the other for the primary
 //! do not forward it in a circle; the client learns whether nothing was changed or whether that is
-//! unknown.
+//! unknown; the primary learns who the client is and where, and nobody else can tell it that.
 
 use std::error::Error as _;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,12 +19,15 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::fleet::{FORWARDED_TO_HEADER, MIN_POSITION_HEADER, POSITION_HEADER};
+use talos_api::fleet::{
+    FORWARDED_CLIENT_HEADER, FORWARDED_HEADER, FORWARDED_TO_HEADER, ForwardedClient,
+    ForwardingKeys, MIN_POSITION_HEADER, POSITION_HEADER, SealedRequest, body_digest,
+    is_of_connection,
+};
+use talos_model::clock::{self, UnixMillis};
 
 use crate::limits;
 
-/// Marks a request that another node has forwarded.
-const FORWARDED: &str = "talos-forwarded";
 /// The headers of the primary's answer that the client gets. The others belong to the connection or
 /// are written by this node.
 const RETURNED: [&str; 6] = [
@@ -37,7 +40,7 @@ const RETURNED: [&str; 6] = [
 ];
 /// The headers of a request that belong to its connection (RFC 9110 §7.6.1) or that this node
 /// writes itself.
-const NOT_FORWARDED: [&str; 12] = [
+const NOT_FORWARDED: [&str; 13] = [
     "connection",
     "content-length",
     "expect",
@@ -45,6 +48,7 @@ const NOT_FORWARDED: [&str; 12] = [
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    FORWARDED_CLIENT_HEADER,
     "te",
     "trailer",
     "transfer-encoding",
@@ -55,11 +59,12 @@ const NOT_FORWARDED: [&str; 12] = [
 /// A pool of connections to primaries.
 pub(crate) struct Forwarder {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    keys: Option<ForwardingKeys>,
 }
 
 impl Forwarder {
-    /// An empty pool.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// An empty pool. `keys` seal what is said about clients; `None` = nothing is said.
+    pub(crate) fn new(keys: Option<ForwardingKeys>) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -82,7 +87,7 @@ impl Forwarder {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::FORWARD_IDLE)
             .build(connector);
-        Ok(Self { client })
+        Ok(Self { client, keys })
     }
 
     /// Sends the request to the primary at `url` and returns its answer.
@@ -94,12 +99,12 @@ impl Forwarder {
         url: &str,
         request: &ControlRequest,
     ) -> Result<ControlResponse, ApiError> {
-        if header(request, FORWARDED).is_some() {
+        if header(request, FORWARDED_HEADER).is_some() {
             return Err(ApiError::service_unavailable(
                 "this node is a replica, and another one took it for the primary; check replication.primary_url",
             ));
         }
-        let outgoing = outgoing(url, request)?;
+        let outgoing = outgoing(url, request, self.keys.as_ref(), clock::now())?;
         let exchange = async {
             let response = self.client.request(outgoing).await.map_err(|error| {
                 let cause = error.source().map(ToString::to_string).unwrap_or_default();
@@ -126,7 +131,12 @@ fn header<'a>(request: &'a ControlRequest, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>, ApiError> {
+fn outgoing(
+    url: &str,
+    request: &ControlRequest,
+    keys: Option<&ForwardingKeys>,
+    now: UnixMillis,
+) -> Result<Request<Full<Bytes>>, ApiError> {
     let malformed = || ApiError::bad_request("malformed request");
     let query = match request.query.as_str() {
         "" => String::new(),
@@ -137,6 +147,7 @@ fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>,
         .uri(format!("{url}{}{query}", request.path))
         .body(Full::from(request.body.clone()))
         .map_err(|_| malformed())?;
+    let client = keys.and_then(|keys| sealed_client(keys, outgoing.uri(), request, now));
     let headers = outgoing.headers_mut();
     let is_own = |name: &str| {
         NOT_FORWARDED.contains(&name) || name.eq_ignore_ascii_case(MIN_POSITION_HEADER)
@@ -151,8 +162,36 @@ fn outgoing(url: &str, request: &ControlRequest) -> Result<Request<Full<Bytes>>,
     // The primary finds the tenant by the host that the client asked.
     headers.insert(HOST, value(&request.host)?);
     headers.insert("x-request-id", value(&request.request_id)?);
-    headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
+    if let Some(client) = client {
+        headers.insert(FORWARDED_CLIENT_HEADER, value(&client)?);
+    }
     Ok(outgoing)
+}
+
+/// What this node says about the client of `request`, which it sends to `uri`.
+fn sealed_client(
+    keys: &ForwardingKeys,
+    uri: &Uri,
+    request: &ControlRequest,
+    now: UnixMillis,
+) -> Option<String> {
+    // The holder of a token proves it to the primary itself.
+    let principal = request.principal.as_deref();
+    let principal = principal.filter(|principal| is_of_connection(principal.proof));
+    let client = ForwardedClient {
+        principal: principal.cloned(),
+        address: request.client_ip,
+        body: body_digest(&request.body),
+        time: now,
+    };
+    let sealed = SealedRequest {
+        method: request.method,
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+        host: &request.host,
+    };
+    keys.seal(&sealed, &client)
 }
 
 async fn answer(
@@ -186,9 +225,11 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use talos_api::route::{self, Resolution, Surface};
-    use talos_model::TenantId;
+    use talos_model::{Principal, Proof, Role, Secret, TenantId};
 
     use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn request(headers: &[(&str, &str)]) -> ControlRequest {
         let path = "/v2alpha1/admin/apiKeys/%41:revoke";
@@ -212,6 +253,7 @@ mod tests {
             request_id: "r-1".to_owned(),
             client_ip: None,
             principal: None,
+            sealed_body: None,
         }
     }
 
@@ -220,10 +262,11 @@ mod tests {
         let request = request(&[
             ("authorization", "Bearer x"),
             ("connection", "close"),
+            (FORWARDED_CLIENT_HEADER, "v1.x.y"),
             ("talos-min-position", "1.2"),
             ("x-request-id", "other"),
         ]);
-        let outgoing = outgoing("http://primary:4420", &request).expect("a request");
+        let outgoing = outgoing("http://primary:4420", &request, None, NOW).expect("a request");
         assert_eq!(
             outgoing.uri(),
             "http://primary:4420/v2alpha1/admin/apiKeys/%41:revoke?wait=replicas"
@@ -246,6 +289,50 @@ mod tests {
         );
     }
 
+    /// What the primary reads about the client of `request`.
+    fn said_of(request: &ControlRequest) -> ForwardedClient {
+        let keys = ForwardingKeys::new(&Secret::new("of the fleet".to_owned()), &[]);
+        let url = "http://primary:4420";
+        let outgoing = outgoing(url, request, Some(&keys), NOW).expect("a request");
+        let mut values = outgoing.headers().get_all(FORWARDED_CLIENT_HEADER).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            panic!("not one value");
+        };
+        let sealed = SealedRequest {
+            method: "POST",
+            path: "/v2alpha1/admin/apiKeys/%41:revoke",
+            query: "wait=replicas",
+            host: "keys.example:4420",
+        };
+        keys.open(&sealed, value.as_bytes(), NOW).expect("a seal")
+    }
+
+    #[test]
+    fn the_primary_learns_who_the_client_is_and_where() {
+        let mut request = request(&[(FORWARDED_CLIENT_HEADER, "of a client")]);
+        request.client_ip = Some([192, 0, 2, 7].into());
+        for (proof, is_said) in [
+            (Proof::Certificate, true),
+            (Proof::PeerCredentials, true),
+            (Proof::Token, false),
+            (Proof::BootstrapToken, false),
+        ] {
+            let principal = Principal {
+                name: "ci".to_owned(),
+                proof,
+                role: Role::Write,
+                tenant: None,
+            };
+            request.principal = Some(Arc::new(principal.clone()));
+            let said = said_of(&request);
+            assert_eq!(said.principal, is_said.then_some(principal));
+            assert_eq!(said.address, request.client_ip);
+            assert_eq!(said.body, body_digest(b"{}"));
+        }
+        request.principal = None;
+        assert_eq!(said_of(&request).principal, None);
+    }
+
     #[test]
     fn an_answer_keeps_the_rule_that_no_cache_stores_it() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
@@ -263,7 +350,7 @@ mod tests {
             .enable_all()
             .build()
             .expect("a runtime");
-        let forwarder = Forwarder::new().expect("a client");
+        let forwarder = Forwarder::new(None).expect("a client");
         let answer =
             runtime.block_on(forwarder.forward(&format!("http://{address}"), &request(&[])));
         let headers = answer.expect("an answer").headers;
@@ -280,8 +367,8 @@ mod tests {
             .enable_all()
             .build()
             .expect("a runtime");
-        let forwarder = Forwarder::new().expect("a client");
-        let request = request(&[(FORWARDED, "1")]);
+        let forwarder = Forwarder::new(None).expect("a client");
+        let request = request(&[(FORWARDED_HEADER, "1")]);
         let refused = runtime.block_on(forwarder.forward("http://127.0.0.1:1", &request));
         assert_eq!(refused.expect_err("a refusal").status(), 503);
     }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_token;
 mod audit;
 mod backup;
 mod batch_import;

@@ -50,6 +50,9 @@ pub(crate) const FORWARD_IDLE: Duration = Duration::from_secs(20);
 /// The largest answer of a primary that is passed on, in bytes. The answer to the largest import is
 /// far smaller.
 pub(crate) const FORWARD_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How long clients may use the public signing keys before they ask again. Clients that meet a key
+/// that they do not know ask earlier.
+pub(crate) const KEY_SET_AGE: Duration = Duration::from_secs(300);
 /// How long a handler waits for a count of keys: shorter than the usual timeout of clients.
 pub(crate) const COUNT_WAIT: Duration = Duration::from_secs(20);
 /// How long an answer waits for its entry in the audit log, if entries are required. After that it

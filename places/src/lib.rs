@@ -81,7 +81,7 @@ impl<R: Copy + Ord + Default> Places<R> {
     /// Gives a new connection from `address` a place, and evicts another one if necessary.
     #[must_use]
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> (Place<R>, Evicted) {
-        let address = network(address);
+        let address = client_network(address);
         let mut state = self.lock();
         if state.count(address) >= self.bounds.per_address {
             state.evict_one(|one| one.address == address);
@@ -159,8 +159,10 @@ impl<R: Copy + Ord + Default> Drop for Place<R> {
     }
 }
 
-/// The addresses that one client can choose from: an IPv4 address, or an IPv6 network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
+/// The addresses that one client can choose from: an IPv4 address, or the first address of an IPv6
+/// network of 64 bits. An IPv4-mapped IPv6 address counts as its IPv4 address.
+#[must_use]
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() & !u128::from(u64::MAX);

@@ -74,6 +74,6 @@ fn a_network_of_addresses_is_one_client() {
         .map(|host| places.admit(address(&format!("2001:db8::{host:x}"))))
         .collect();
     assert_eq!(places.taken(), BOUNDS.per_address);
-    assert_eq!(network(address("::ffff:10.0.0.1")), v4(1));
+    assert_eq!(client_network(address("::ffff:10.0.0.1")), v4(1));
     drop(all);
 }

@@ -4,6 +4,7 @@
 //! Guarantees: nothing here waits; without an audit log nothing is done; only the few that are
 //! noted in a minute allocate; of a credential only its public part is noted.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use talos_api::audit::{self, CREDENTIAL_START_CHARS, Entry, Event, Notice};
@@ -55,7 +56,7 @@ pub(crate) fn note_refusal(
         ..entry(
             exchange,
             Event::RequestRefused,
-            context,
+            context.client_ip,
             operation,
             Refused {
                 status: error.status(),
@@ -80,11 +81,6 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
         Route::VerifyBearer => HotRoute::VerifyBearer,
         _ => HotRoute::Verify,
     });
-    let context = RequestContext {
-        client_ip: query.client_ip,
-        cache: query.cache,
-        now: query.now,
-    };
     log.note(Notice::Verification(query.tenant), &mut || {
         let prefixes = exchange.core.shared.engine.macaroon_prefixes();
         Entry {
@@ -97,7 +93,7 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
             ..entry(
                 exchange,
                 Event::VerificationFailed,
-                context,
+                query.client_ip,
                 operation,
                 Refused {
                     status: 200,
@@ -140,7 +136,7 @@ struct Refused {
 fn entry(
     exchange: &Exchange<'_>,
     event: Event,
-    context: RequestContext,
+    client: Option<IpAddr>,
     operation: Operation,
     refused: Refused,
 ) -> Entry {
@@ -148,7 +144,7 @@ fn entry(
         event,
         time: clock::now(),
         principal: None,
-        client: context.client_ip,
+        client,
         request_id: audit::request_id(exchange.request_id.bytes()),
         operation: openapi::operation_id(operation.target, operation.method, operation.route),
         method: operation.method,

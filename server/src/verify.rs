@@ -14,6 +14,7 @@ use crate::audit;
 use crate::metrics::Outcomes;
 use crate::request_context::RequestContext;
 use crate::response::{self, Exchange};
+use crate::throttle::{Offence, is_failure};
 
 /// The credential to be verified, or the error that answers the request.
 pub(crate) type Question<'a> = Result<VerifyRequest<'a>, ApiError>;
@@ -35,7 +36,7 @@ pub(crate) fn verify(
     with_query(&request, context, |query| {
         exchange.core.shared.engine.verify(query, |answer| {
             note_failure(exchange, query, &answer);
-            write_answer(exchange, answer, output);
+            write_answer(exchange, context, answer, output);
         })
     })
 }
@@ -52,7 +53,7 @@ pub(crate) fn finish(
         Ok(request) => with_query(&request, context, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
                 note_failure(exchange, query, &answer);
-                write_answer(exchange, answer, output);
+                write_answer(exchange, context, answer, output);
             });
         }),
         // Cannot happen: the same bytes were parsed without error before the read. This is still a
@@ -113,7 +114,15 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, answer: &
     }
 }
 
-fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {
+fn write_answer(
+    exchange: &Exchange<'_>,
+    context: RequestContext,
+    answer: Answer<'_>,
+    output: &mut Vec<u8>,
+) {
+    if let Verdict::Refused(refusal) = answer.verdict {
+        count_failures(exchange, context, u64::from(is_failure(refusal)));
+    }
     let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
     let mut response = exchange.answer(output, 200, answer.sequence.into());
     response.raw(match answer.cache {
@@ -133,19 +142,30 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
     with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
 }
 
+/// The greatest integer of a structured field (RFC 9651 §3.3.1). Greater quotas are shown as this.
+const FIELD_INTEGER_MAX: u64 = 999_999_999_999_999;
+
 /// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota
 /// if the limit is enforced.
 fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
     let RateLimitPolicy { quota, window_s } = rate_limit.policy;
     response.raw(b"RateLimit-Policy: \"default\";q=");
-    response.decimal(quota);
+    response.decimal(quota.min(FIELD_INTEGER_MAX));
     response.raw(b";w=");
-    response.decimal(window_s);
+    response.decimal(window_s.min(FIELD_INTEGER_MAX));
     response.raw(b"\r\n");
     if let Some(standing) = rate_limit.standing {
         response.raw(b"RateLimit: \"default\";r=");
-        response.decimal(standing.remaining);
+        response.decimal(standing.remaining.min(FIELD_INTEGER_MAX));
         response.raw(b"\r\n");
+    }
+}
+
+/// Counts verifications of credentials that are not valid, if their number is bounded.
+pub(crate) fn count_failures(exchange: &Exchange<'_>, context: RequestContext, count: u64) {
+    let core = exchange.core;
+    if let Some(throttle) = &core.shared.throttle {
+        throttle.count(Offence::Failure, context.origin(), count, core.now());
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 10] = [
+const WITHOUT_ROCKSDB: [&str; 11] = [
     "talos-api",
     "talos-audit",
     "talos-cells",
@@ -17,6 +17,7 @@ const WITHOUT_ROCKSDB: [&str; 10] = [
     "talos-places",
     "talos-proxy",
     "talos-replication",
+    "talos-tls",
 ];
 /// The packages that are RocksDB.
 const ROCKSDB: [&str; 2] = ["librocksdb-sys", "rocksdb"];

@@ -1,6 +1,7 @@
 //! Several servers: a primary, replicas that follow it, and what happens when one of them fails.
 
 mod acknowledging;
+mod admin_tokens;
 mod failing_over;
 mod faults;
 mod following;
@@ -11,3 +12,4 @@ mod page;
 mod relay;
 mod strangers;
 mod streams;
+mod vouching;

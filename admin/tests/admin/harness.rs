@@ -12,7 +12,7 @@ use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes};
 use talos_engine::{Engine, Options};
-use talos_model::{Answer, CacheMode, Query, Refusal, Secret, TenantId, Verdict};
+use talos_model::{Answer, CacheMode, Principal, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
 use tempfile::TempDir;
@@ -31,6 +31,8 @@ pub struct Setup {
     pub fleet: Option<Arc<dyn Fleet>>,
     /// Where requests are noted.
     pub audit: Option<Arc<dyn AuditLog>>,
+    /// Who sends all requests.
+    pub principal: Option<Arc<Principal>>,
 }
 
 /// What the control plane answered.
@@ -43,7 +45,10 @@ pub struct Response {
 
 impl From<ControlResponse> for Response {
     fn from(response: ControlResponse) -> Self {
-        let body = serde_json::from_slice(&response.body).expect("JSON");
+        let body = match response.body.as_slice() {
+            b"" => Value::Null,
+            body => serde_json::from_slice(body).expect("JSON"),
+        };
         Self {
             status: response.status,
             headers: response.headers,
@@ -106,6 +111,7 @@ impl Harness {
             page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            forwarding_keys: None,
             audit: setup.audit.clone(),
         };
         let fleet = setup.fleet.clone();
@@ -186,7 +192,8 @@ impl Harness {
             body: body.as_bytes().to_vec(),
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
-            principal: None,
+            principal: self.setup.principal.clone(),
+            sealed_body: None,
         };
         // A test that no longer waits does not care.
         let reply = Box::new(move |response| drop(sender.send(response)));

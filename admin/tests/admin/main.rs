@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod authors;
 mod errors;
 mod events;
 mod fleet;

@@ -3,9 +3,11 @@
 #![cfg(test)]
 
 mod audit;
+mod limits;
 mod problems;
 mod replication;
 mod sources;
+mod tls;
 mod tokens;
 mod values;
 

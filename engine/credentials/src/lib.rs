@@ -1,10 +1,11 @@
-//! Credentials: the formats of issued and imported keys, derived tokens, the keyring that makes and
-//! verifies them, and the derivation of tokens from keys.
+//! Credentials: the formats of issued and imported keys, derived tokens and admin tokens, the
+//! keyring that makes and verifies the first three, and the derivation of tokens from keys.
 //!
 //! Pure functions of their arguments: no clock, no storage, no threads.
 
 #![forbid(unsafe_code)]
 
+pub mod admin_token;
 mod base58;
 mod derive;
 mod digest;
