@@ -45,5 +45,6 @@ mod self_revoke;
 mod service;
 mod update;
 
+pub use forward::{ForwardSettings, PlainHttp};
 pub use metrics_listener::{Expose, MetricsListener};
 pub use service::{AdminService, AdminSettings};

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
-use crate::forward::Forwarder;
+use crate::forward::{ForwardSettings, Forwarder};
 use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
@@ -38,6 +38,8 @@ pub struct AdminSettings {
     pub version: &'static str,
     /// Where requests are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
+    /// How a replica passes requests on to its primary.
+    pub forward: ForwardSettings,
     /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
@@ -90,7 +92,7 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new(settings.forwarding_keys)?,
+            forwarder: Forwarder::new(settings.forward, settings.forwarding_keys),
             metrics: Arc::clone(&metrics),
             audit: settings.audit,
             deletions: Deletions::new(engine.committed()),

@@ -220,6 +220,10 @@ mod tests {
             vec!["--upstream", "http://h", "--cache-num-counters", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "61s"],
+            vec!["--upstream", "http://h", "--connections", "31"],
+            vec!["--upstream", "http://h", "--connections-per-address", "0"],
+            vec!["--upstream", "http://h", "--head-timeout", "999ms"],
+            vec!["--upstream", "http://h", "--stall-timeout", "11m"],
         ] {
             let line = [vec!["proxy"], line].concat();
             assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");

@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod changes;
 mod client;
+mod client_tls;
 mod console;
 mod environment;
 mod error;

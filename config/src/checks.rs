@@ -30,7 +30,7 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(addresses_from_anybody(settings));
     warnings.extend(evaded_throttle(settings));
     let http = &settings.serve.http;
-    let public_tls = &settings.serve.public_tls;
+    let public_tls = &settings.serve.public.tls;
     let client_ca = http.tls.client_ca.as_deref();
     let client_ca = client_ca.or(public_tls.client_ca.as_deref());
     let auth = &settings.serve.admin_auth;

@@ -19,6 +19,7 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod forward;
 mod http_limits;
 mod input;
 mod key;
@@ -45,6 +46,7 @@ pub use admin_auth::{
 };
 pub use audit::{Audit, AuditFile, AuditFsync};
 pub use error::{ConfigError, Problem, Warning};
+pub use forward::{Forward, leaves_machine_in_plain};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;

@@ -5,6 +5,7 @@ mod admin_tokens;
 mod failing_over;
 mod faults;
 mod following;
+mod forwarding;
 mod load;
 mod network;
 pub mod node;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
-use talos_admin::{AdminService, AdminSettings};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
 use talos_api::audit::AuditLog;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
@@ -15,6 +15,7 @@ use talos_engine::{Engine, Options};
 use talos_model::{Answer, CacheMode, Principal, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
+use talos_tls::{ClientFiles, ClientTls, Protocol};
 use tempfile::TempDir;
 
 use crate::fleet::SingleNode;
@@ -111,6 +112,7 @@ impl Harness {
             page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            forward: forward_settings(),
             forwarding_keys: None,
             audit: setup.audit.clone(),
         };
@@ -233,5 +235,14 @@ impl Harness {
             Verdict::Refused(refusal) => Err(refusal),
         };
         verify(&self.engine, &query, read)
+    }
+}
+
+/// A node that passes nothing on.
+pub fn forward_settings() -> ForwardSettings {
+    let tls = ClientTls::load(ClientFiles::default(), Protocol::Http);
+    ForwardSettings {
+        tls: Arc::new(tls.expect("no files")),
+        plain_http: PlainHttp::SecretsOnLoopback,
     }
 }

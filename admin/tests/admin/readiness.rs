@@ -35,6 +35,7 @@ fn with_metrics<T>(
         default_ttl_ms: None,
         jwks: json!({"keys": []}),
         version: "1.2.3",
+        forward: crate::harness::forward_settings(),
         forwarding_keys: None,
         audit: None,
     };

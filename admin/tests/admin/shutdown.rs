@@ -55,6 +55,7 @@ fn a_private_key_stops_the_start() {
             default_ttl_ms: None,
             jwks,
             version: "1.2.3",
+            forward: crate::harness::forward_settings(),
             forwarding_keys: None,
             audit: None,
         };

@@ -168,6 +168,22 @@ impl Endpoint {
         }
     }
 
+    /// Whether a request to it, or its answer, contains a secret: a credential. An endpoint counts
+    /// as one with secrets unless it is known to have none.
+    #[must_use]
+    pub fn carries_secrets(self) -> bool {
+        !matches!(
+            self,
+            Self::UpdateIssuedKey
+                | Self::RevokeIssuedKey
+                | Self::UpdateImportedKey
+                | Self::DeleteImportedKey
+                | Self::RevokeImportedKey
+                | Self::RevokeKey
+                | Self::RevokeKeysWhere
+        )
+    }
+
     /// What the endpoint asks of the one who uses it; `None` = anybody may use it. With a
     /// permission it changes or shows what belongs to administrators, so that a page that an
     /// administrator visits must not reach it.

@@ -11,6 +11,7 @@ mod admin_access;
 mod audit;
 mod development;
 mod fleet;
+mod forward;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use talos_admin::{AdminService, AdminSettings, MetricsListener};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener};
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_audit::Audit;
@@ -90,6 +91,14 @@ impl ServeArguments {
     }
 }
 
+/// TLS of the server's connections, both ways.
+struct Tls {
+    /// Of the listeners.
+    listeners: tls::Listeners,
+    /// To the primary.
+    forward: ForwardSettings,
+}
+
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
@@ -140,6 +149,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let plan = Plan::of(start.settings)?;
     let mut watched = plan.as_ref().map(Plan::tls_files).unwrap_or_default();
     let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
+    let forward = forward::settings(&start.settings.replication, &mut watched)?;
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
@@ -153,7 +163,16 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
         tracing::warn!(key, "{message}");
     }
-    let served = join(start, &engine, plan, &tls, signals);
+    let served = join(
+        start,
+        &engine,
+        plan,
+        &Tls {
+            listeners: tls,
+            forward,
+        },
+        signals,
+    );
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -167,7 +186,7 @@ fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
     plan: Option<Plan>,
-    tls: &tls::Listeners,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
@@ -192,12 +211,13 @@ fn serve(
     engine: &Arc<Engine>,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
-    tls: &tls::Listeners,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
-    let metrics_listener = metrics_listener.map(|listener| listener.with_tls(tls.metrics.clone()));
+    let metrics_listener =
+        metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let audit = audit::open(settings, &*fleet)?;
     let mut admin = AdminService::start(
@@ -205,7 +225,7 @@ fn serve(
         Arc::clone(&fleet),
         AdminSettings {
             audit: audit.as_ref().map(Audit::log),
-            ..options::of_control_plane(settings)
+            ..options::of_control_plane(settings, tls.forward.clone())
         },
     )
     .map_err(|source| CliError::Start {
@@ -214,7 +234,12 @@ fn serve(
     })?;
     let options = ServerOptions {
         audit: audit.as_ref().map(Audit::log),
-        ..options::of_server(settings, start.surface, start.development.is_some(), tls)
+        ..options::of_server(
+            settings,
+            start.surface,
+            start.development.is_some(),
+            &tls.listeners,
+        )
     };
     let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {

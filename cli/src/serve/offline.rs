@@ -47,7 +47,7 @@ pub(crate) fn open(
     let directory = settings.db.directory.clone();
     check_owner(&directory)?;
     // No connection is made, so nothing follows the files of certificates.
-    let plan = Plan::of(&settings, &mut Vec::new())?;
+    let plan = Plan::of(&settings)?;
     if plan.is_some_and(|plan| plan.mode() == Mode::Replica) {
         return Err(CliError::ReplicaDatabase(directory));
     }

@@ -29,7 +29,7 @@ impl Listeners {
     /// Loads the files of all listeners, and adds them to `watched`.
     ///
     /// # Errors
-    /// [`CliError::Tls`] with the key whose files cannot be used.
+    /// [`CliError::ListenerTls`] with the key whose files cannot be used.
     pub(super) fn load(serve: &Serve, watched: &mut Watched) -> Result<Self, CliError> {
         let mut of = |section, tls| load(section, tls, watched);
         Ok(Self {
@@ -43,7 +43,7 @@ impl Listeners {
 /// Loads the files of one listener, and adds them to `watched`. `section` is the path of its keys.
 ///
 /// # Errors
-/// [`CliError::Tls`].
+/// [`CliError::ListenerTls`].
 pub(super) fn load(
     section: &'static str,
     tls: &ListenerTls,
@@ -67,7 +67,7 @@ pub(super) fn load(
         }),
     };
     let tls = ServerTls::load(files, Protocol::Http)
-        .map_err(|source| CliError::Tls { section, source })?;
+        .map_err(|source| CliError::ListenerTls { section, source })?;
     let tls = Arc::new(tls);
     watched.push(Arc::<ServerTls>::clone(&tls));
     Ok(Some(tls))
@@ -76,12 +76,12 @@ pub(super) fn load(
 /// Starts to watch the files, if there are any. They are watched until the result is dropped.
 ///
 /// # Errors
-/// [`CliError::Tls`] when the thread cannot be started.
+/// [`CliError::ListenerTls`] when the thread cannot be started.
 pub(super) fn watch(watched: Watched) -> Result<Option<Reloader>, CliError> {
     if watched.is_empty() {
         return Ok(None);
     }
-    let reloader = Reloader::start(watched).map_err(|source| CliError::Tls {
+    let reloader = Reloader::start(watched).map_err(|source| CliError::ListenerTls {
         section: "TLS",
         source,
     })?;
