@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use talos_test_kit::http::{Answer, Connection};
+use talos_test_kit::http::{Answer, Connection, request};
 
 use crate::harness::site::{Server, Site};
 
@@ -100,8 +100,9 @@ both_drivers! {
         assert_eq!(get(&mut connection, &first.path()).json(), *token);
         let listed = get(&mut connection, TOKENS);
         assert_eq!(listed.json(), json!({"tokens": [token, second.token]}));
-        assert_eq!(connection.call("HEAD", TOKENS, &[], b"").status, 200);
-        let mut connection = server.connect();
+        connection.send(&request("HEAD", TOKENS, &[], b""));
+        let head = connection.answer_to("HEAD");
+        assert_eq!((head.status, head.header("content-length")), (200, listed.header("content-length")));
 
         let path = format!("{}:rotate", first.path());
         let rotated = Created::from(&connection.post(&path, &json!({})));
@@ -201,7 +202,7 @@ both_drivers! {
         let server = site.start();
         let mut connection = server.connect();
         let token = create(&mut connection, &json!({"name": "ci", "role": "read", "ttl": "1s"}));
-        // The token lives for one second, so it has expired after this, however slow the machine is.
+        // It lives for one second, so it has expired after this, however slow the machine is.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         let path = format!("{}:rotate", token.path());
         let refused = connection.post(&path, &json!({}));

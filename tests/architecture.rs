@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("talos-metrics", &[]),
     ("talos-places", &[]),
     ("talos-tls", &[]),
+    ("talos-https", &["talos-tls"]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -50,10 +51,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-engine",
             "talos-metrics",
             "talos-model",
+            "talos-https",
             "talos-places",
             "talos-tls",
         ],
     ),
+    ("talos-audit", &["talos-api", "talos-model"]),
     (
         "talos-replication",
         &["talos-model", "talos-places", "talos-tls"],
@@ -72,11 +75,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "talos-api",
             "talos-credentials",
+            "talos-https",
             "talos-metrics",
             "talos-model",
+            "talos-places",
+            "talos-tls",
         ],
     ),
-    ("talos-loadtest", &["talos-api"]),
+    ("talos-loadtest", &["talos-api", "talos-tls"]),
     (
         TEST_KIT,
         &[

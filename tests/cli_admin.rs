@@ -144,6 +144,88 @@ fn every_command_reaches_a_server_by_its_socket() {
     }
 }
 
+/// A server that authenticates administrators, the users of its socket among them.
+fn start_with_authentication(site: &Site) -> Server {
+    let mut command = site.command();
+    let user = rustix::process::geteuid().as_raw();
+    let peers = json!([{"uid": user, "role": "operate"}]).to_string();
+    command
+        .env("TALOS_SERVE_ADMIN_AUTH_ENABLED", "true")
+        .env("TALOS_SERVE_ADMIN_AUTH_PEERS", peers)
+        .env(
+            "TALOS_SERVE_HTTP_SOCKET",
+            site.directory().join("talos.sock"),
+        );
+    Server::start(command, site.directory().join("auth.log"))
+}
+
+#[test]
+fn a_token_opens_what_its_role_may_until_it_is_replaced() {
+    let site = Site::new(Driver::Epoll);
+    let first = bootstrap(&site, &["-q"]).succeeded().trim_end().to_owned();
+    let server = start_with_authentication(&site);
+    let issue = ["keys", "issue", "n", "--actor", "a", "-q"];
+    let refused = talos(server.address, &issue);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("--token-file or TALOS_TOKEN"),
+        "{refused:?}"
+    );
+    let url = format!("http://{}", server.address);
+    let with = |token: &str, arguments: &[&str]| {
+        let mut command = command(&[arguments, &["-e", &url]].concat());
+        command.env("TALOS_TOKEN", token);
+        run(command)
+    };
+    let create = ["admin", "token", "create", "ci", "--role", "write", "-q"];
+    let token = with(&first, &create).succeeded().trim_end().to_owned();
+    let whoami = ["whoami", "--format", "json"];
+    let shown = json!({"anonymous": false, "name": "ci", "role": "write", "proof": "token"});
+    assert_eq!(with(&token, &whoami).json(), shown);
+    with(&token, &issue).succeeded();
+    let list = ["admin", "token", "list"];
+    let refused = with(&token, &list);
+    assert!(
+        refused.stderr.contains("(FORBIDDEN, HTTP 403)"),
+        "{refused:?}"
+    );
+    let backup = site.directory().join("backup");
+    let backup = ["backup", "create", "-o", backup.to_str().unwrap()];
+    assert!(with(&token, &backup).stderr.contains("HTTP 403"));
+
+    let rotate = ["admin", "token", "rotate", "ci", "-q"];
+    let rotated = with(&first, &rotate).succeeded().trim_end().to_owned();
+    let former = with(&token, &issue);
+    assert!(
+        former.stderr.contains("(UNAUTHORIZED, HTTP 401)"),
+        "{former:?}"
+    );
+    assert!(
+        !former.stderr.contains("--token-file"),
+        "a token was shown: {former:?}"
+    );
+    with(&rotated, &issue).succeeded();
+    with(&first, &["admin", "token", "revoke", "ci"]).succeeded();
+    assert_eq!(with(&rotated, &issue).code, Some(1));
+    with(&first, &backup).succeeded();
+
+    // The user of this test needs no token at the socket.
+    let endpoint = format!("unix:{}", site.directory().join("talos.sock").display());
+    let local = |arguments: &[&str]| run(command(&[arguments, &["-e", &endpoint]].concat()));
+    let shown = local(&whoami).json();
+    assert_eq!(
+        (&shown["role"], &shown["proof"]),
+        (&json!("operate"), &json!("peer_credentials"))
+    );
+    local(&["fleet", "status"]).succeeded();
+    assert!(local(&issue).stderr.contains("HTTP 403"));
+    let log = fs::read_to_string(&server.log).unwrap();
+    for secret in [&first, &token, &rotated] {
+        assert!(!log.contains(secret.as_str()), "{log}");
+    }
+    server.stop();
+}
+
 /// A text that no other call returns.
 fn random() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};

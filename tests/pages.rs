@@ -15,12 +15,15 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md` and `tls.md` run in tests of their own. Those of `container.md` need an image registry.
-const NOT_RUN: [&str; 8] = [
+/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of `container.md`
+/// need an image registry.
+const NOT_RUN: [&str; 10] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
     "REPLICATION.md",
+    "SECURITY.md",
+    "admin-protection.md",
     "container.md",
     "fleet.md",
     "loadtest.md",
@@ -165,7 +168,23 @@ fn run(name: &str) {
             text.replace("http://localhost:8080", proxy_url)
         })
     };
-    let steps = steps(&page);
+    run_blocks(name, &page, here, &url, directory.path());
+    if let Some(proxy) = proxy {
+        proxy.stop();
+    }
+    server.stop();
+}
+
+/// Runs the `sh` blocks of a page in `directory`, and compares what they print. `here` replaces the
+/// addresses of the page by those of this test; `url` is that of the server.
+pub fn run_blocks(
+    name: &str,
+    page: &str,
+    here: impl Fn(&str) -> String,
+    url: &str,
+    directory: &Path,
+) {
+    let steps = steps(page);
     let mut script = String::from("exec 2>&1\n");
     for step in &steps {
         script.push_str(&step.script);
@@ -179,8 +198,8 @@ fn run(name: &str) {
         .args(["-euo", "pipefail", "-c"])
         .arg(here(&script))
         .env("PATH", path)
-        .env("TALOS_URL", &url)
-        .current_dir(directory.path())
+        .env("TALOS_URL", url)
+        .current_dir(directory)
         .output()
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -206,10 +225,6 @@ fn run(name: &str) {
             printed.join("\n"),
         );
     }
-    if let Some(proxy) = proxy {
-        proxy.stop();
-    }
-    server.stop();
 }
 
 fn docs() -> PathBuf {
@@ -239,6 +254,7 @@ pages! {
     changes: "changes.md",
     backups: "backup.md",
     edge_proxy: "proxy.md",
+    audit_log: "audit.md",
 }
 
 #[test]

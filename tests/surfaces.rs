@@ -1,5 +1,5 @@
-//! `talos serve admin`, `talos serve data` and `talos serve public`, and a second listener: each has
-//! its routes and no others.
+//! `talos serve admin`, `talos serve data` and `talos serve public`, and a second listener: each
+//! has its routes and no others.
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use talos_api::audit::AuditLog;
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::Engine;
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     /// Sends requests on to the primary.
     pub(crate) forwarder: Forwarder,
     pub(crate) metrics: Arc<ControlMetrics>,
+    /// See [`crate::AdminSettings::audit`].
+    pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
     /// See [`crate::AdminSettings::default_ttl_ms`].

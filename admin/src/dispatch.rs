@@ -1,4 +1,4 @@
-//! Calls the action that answers a request.
+//! Calls the action that answers a request, and has it noted in the audit log.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
-    admin_token, backup, batch_import, changes, delete, derive, fleet, get, import, issue, list,
-    revoke, revoke_where, rotate, self_revoke, update,
+    admin_token, audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue,
+    list, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -22,21 +22,36 @@ pub(crate) async fn dispatch(
     request: ControlRequest,
     client: Client,
 ) -> ControlResponse {
-    answer(&context, &request, client)
+    if let Err(error) = check_body(&request) {
+        return audit::unproven(&context, request, error.into());
+    }
+    let noted = match audit::begin(context.audit.as_ref(), request.endpoint) {
+        Ok(noted) => noted,
+        Err(error) => return error.into(),
+    };
+    let reported = ReportedChange::new();
+    let answer = answer(&context, &request, client, &reported)
         .await
-        .unwrap_or_else(ControlResponse::from)
+        .unwrap_or_else(ControlResponse::from);
+    match noted {
+        Some(noted) => {
+            noted
+                .end(&context.engine, &request, &reported, answer)
+                .await
+        }
+        None => answer,
+    }
 }
 
 async fn answer(
     context: &Context,
     request: &ControlRequest,
     client: Client,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    check_body(request)?;
-    let reported = ReportedChange::new();
-    let answer = act(context, request, &reported);
+    let answer = act(context, request, reported);
     if request.endpoint.changes_keys() {
-        return fleet::change(context, request, client, &reported, answer).await;
+        return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
 }

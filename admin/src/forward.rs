@@ -1,22 +1,19 @@
 //! Forwards requests from a replica to the primary.
 //!
 //! Guarantees: a request is forwarded once, so two nodes that each take the other for the primary
-//! do not forward it in a circle; the client learns whether nothing was changed or whether that is
-//! unknown; the primary learns who the client is and where, and nobody else can tell it that.
+//! do not forward it in a circle; no secret leaves the machine in plain HTTP, unless the operator
+//! allows it; the client learns whether nothing was changed or whether that is unknown; the primary
+//! learns who the client is and where, and nobody else can tell it that.
 
 use std::error::Error as _;
-use std::io;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use hyper::{Request, Response, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::{
@@ -24,7 +21,10 @@ use talos_api::fleet::{
     ForwardingKeys, MIN_POSITION_HEADER, POSITION_HEADER, SealedRequest, body_digest,
     is_of_connection,
 };
+use talos_config::leaves_machine_in_plain;
+use talos_https::Connector;
 use talos_model::clock::{self, UnixMillis};
+use talos_tls::ClientTls;
 
 use crate::limits;
 
@@ -56,38 +56,47 @@ const NOT_FORWARDED: [&str; 13] = [
     "x-request-id",
 ];
 
+/// The headers by which a caller proves who it is.
+const CALLER: [&str; 2] = ["authorization", "x-talos-token"];
+
+/// How requests are passed on to the primary.
+#[derive(Clone, Debug)]
+pub struct ForwardSettings {
+    /// TLS to primaries with an `https://` URL.
+    pub tls: Arc<ClientTls>,
+    /// What may be sent to primaries with an `http://` URL.
+    pub plain_http: PlainHttp,
+}
+
+/// What may be sent over plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Secrets only to this machine.
+    SecretsOnLoopback,
+    /// Everything.
+    Everything,
+}
+
 /// A pool of connections to primaries.
 pub(crate) struct Forwarder {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+    plain_http: PlainHttp,
     keys: Option<ForwardingKeys>,
 }
 
 impl Forwarder {
     /// An empty pool. `keys` seal what is said about clients; `None` = nothing is said.
-    pub(crate) fn new(keys: Option<ForwardingKeys>) -> io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits::FORWARD_CONNECT));
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        // Named explicitly, so that no process-wide default is needed.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+    pub(crate) fn new(settings: ForwardSettings, keys: Option<ForwardingKeys>) -> Self {
+        let connector = Connector::new(settings.tls, limits::FORWARD_CONNECT);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::FORWARD_IDLE)
             .build(connector);
-        Ok(Self { client, keys })
+        Self {
+            client,
+            plain_http: settings.plain_http,
+            keys,
+        }
     }
 
     /// Sends the request to the primary at `url` and returns its answer.
@@ -102,6 +111,14 @@ impl Forwarder {
         if header(request, FORWARDED_HEADER).is_some() {
             return Err(ApiError::service_unavailable(
                 "this node is a replica, and another one took it for the primary; check replication.primary_url",
+            ));
+        }
+        if self.plain_http == PlainHttp::SecretsOnLoopback
+            && leaves_machine_in_plain(url)
+            && has_secret(request)
+        {
+            return Err(ApiError::service_unavailable(
+                "this node is a replica and does not send secrets to its primary in plain HTTP: nothing was changed; ask the primary, or let the operator set replication.primary_url to an https:// URL or replication.forward.allow_plain to true",
             ));
         }
         let outgoing = outgoing(url, request, self.keys.as_ref(), clock::now())?;
@@ -123,6 +140,17 @@ impl Forwarder {
             .await
             .unwrap_or_else(|_| Err(ApiError::upstream_timeout()))
     }
+}
+
+/// Whether the request, or its answer, contains a credential of anybody.
+fn has_secret(request: &ControlRequest) -> bool {
+    let mut names = request.headers.iter().map(|(name, _)| name);
+    request.endpoint.carries_secrets()
+        || names.any(|name| {
+            CALLER
+                .iter()
+                .any(|caller| name.eq_ignore_ascii_case(caller))
+        })
 }
 
 fn header<'a>(request: &'a ControlRequest, name: &str) -> Option<&'a str> {
@@ -224,12 +252,22 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
-    use talos_api::route::{self, Resolution, Surface};
+    use talos_api::route::{self, Endpoint, Resolution, Surface};
     use talos_model::{Principal, Proof, Role, Secret, TenantId};
+    use talos_tls::{ClientFiles, Protocol};
 
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn forwarder(plain_http: PlainHttp) -> Forwarder {
+        let tls = ClientTls::load(ClientFiles::default(), Protocol::Http);
+        let settings = ForwardSettings {
+            tls: Arc::new(tls.expect("no files")),
+            plain_http,
+        };
+        Forwarder::new(settings, None)
+    }
 
     fn request(headers: &[(&str, &str)]) -> ControlRequest {
         let path = "/v2alpha1/admin/apiKeys/%41:revoke";
@@ -340,17 +378,17 @@ mod tests {
         let primary = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a connection");
             let mut seen = [0; 4096];
-            let read = io::Read::read(&mut stream, &mut seen).expect("a request");
+            let read = std::io::Read::read(&mut stream, &mut seen).expect("a request");
             assert!(read > 0);
             let answer =
                 b"HTTP/1.1 201 Created\r\nCache-Control: no-store\r\nContent-Length: 2\r\n\r\n{}";
-            io::Write::write_all(&mut stream, answer).expect("sent");
+            std::io::Write::write_all(&mut stream, answer).expect("sent");
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let forwarder = Forwarder::new(None).expect("a client");
+        let forwarder = forwarder(PlainHttp::SecretsOnLoopback);
         let answer =
             runtime.block_on(forwarder.forward(&format!("http://{address}"), &request(&[])));
         let headers = answer.expect("an answer").headers;
@@ -367,9 +405,53 @@ mod tests {
             .enable_all()
             .build()
             .expect("a runtime");
-        let forwarder = Forwarder::new(None).expect("a client");
+        let forwarder = forwarder(PlainHttp::SecretsOnLoopback);
         let request = request(&[(FORWARDED_HEADER, "1")]);
         let refused = runtime.block_on(forwarder.forward("http://127.0.0.1:1", &request));
         assert_eq!(refused.expect_err("a refusal").status(), 503);
+    }
+
+    #[test]
+    fn secrets_leave_the_machine_only_over_tls_or_where_that_is_allowed() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let with = |endpoint| ControlRequest {
+            endpoint,
+            ..request(&[])
+        };
+        // Nothing listens there, so whatever is sent fails with another message.
+        let refused = |plain_http, url: &str, request: &ControlRequest| {
+            let forwarder = forwarder(plain_http);
+            let error = runtime.block_on(async {
+                let outcome = forwarder.forward(url, request);
+                tokio::time::timeout(limits::FORWARD_CONNECT * 2, outcome).await
+            });
+            let error = error.expect("in time").expect_err("nobody answers");
+            assert_eq!(error.status(), 503);
+            format!("{error:?}").contains("in plain HTTP")
+        };
+        let remote = "http://127.0.0.1.invalid:1";
+        let strict = PlainHttp::SecretsOnLoopback;
+        for endpoint in [
+            Endpoint::IssueKey,
+            Endpoint::IssueKeyShort,
+            Endpoint::RotateIssuedKey,
+            Endpoint::ImportKey,
+            Endpoint::ImportKeys,
+            Endpoint::SelfRevoke,
+        ] {
+            let request = with(endpoint);
+            assert!(refused(strict, remote, &request), "{endpoint:?}");
+            assert!(!refused(PlainHttp::Everything, remote, &request));
+            assert!(!refused(strict, "http://127.0.0.1:1", &request));
+            assert!(!refused(strict, "https://127.0.0.1.invalid:1", &request));
+        }
+        // A revocation by id is passed on, unless the caller has a credential of its own.
+        assert!(!refused(strict, remote, &with(Endpoint::RevokeKey)));
+        for name in ["Authorization", "x-talos-token"] {
+            assert!(refused(strict, remote, &request(&[(name, "x")])), "{name}");
+        }
     }
 }

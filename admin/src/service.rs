@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
-use crate::forward::Forwarder;
+use crate::forward::{ForwardSettings, Forwarder};
 use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
@@ -35,6 +36,10 @@ pub struct AdminSettings {
     pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// Where requests are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
+    /// How a replica passes requests on to its primary.
+    pub forward: ForwardSettings,
     /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
@@ -87,8 +92,9 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new(settings.forwarding_keys)?,
+            forwarder: Forwarder::new(settings.forward, settings.forwarding_keys),
             metrics: Arc::clone(&metrics),
+            audit: settings.audit,
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,

@@ -19,7 +19,8 @@ pub const HEADER: &str = "X-Talos-Token";
 const NAME: Field = Field::new(
     "name",
     Kind::Text(Some(limits::NAME_CHARS)),
-    "Who holds the token, for logs and people; unique among the tokens. It has no control characters and is not a UUID.",
+    "The name of the holder, unique among the tokens. It has no control characters and is not a \
+     UUID.",
 )
 .required();
 const ROLE: Field = Field::new(
@@ -188,7 +189,7 @@ pub fn render_with_secret(token: &AdminToken, secret: &Secret) -> Vec<u8> {
 pub(crate) struct Resource<'a> {
     /// The id of the token (RFC 9562).
     id: String,
-    /// Who holds the token.
+    /// The name of its holder; unique among the tokens.
     name: &'a str,
     /// What the token may do.
     role: Named<AdminRole>,

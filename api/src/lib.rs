@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin_token;
+pub mod audit;
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;

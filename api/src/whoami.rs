@@ -1,4 +1,4 @@
-//! Who the server takes its client for: `GET /v2alpha1/admin/whoami`.
+//! Telling a client which principal it is: `GET /v2alpha1/admin/whoami`.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::admin::AdminCommand;
+use crate::audit::AuditCommand;
 use crate::backup::BackupCommand;
 use crate::changes::ChangesCommand;
 use crate::fleet::FleetCommand;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Show changes of keys as they happen
     #[command(subcommand)]
     Changes(ChangesCommand),
+    /// Verify the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Generate signing keys; show the public keys of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
@@ -216,6 +220,10 @@ mod tests {
             vec!["--upstream", "http://h", "--cache-num-counters", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "61s"],
+            vec!["--upstream", "http://h", "--connections", "31"],
+            vec!["--upstream", "http://h", "--connections-per-address", "0"],
+            vec!["--upstream", "http://h", "--head-timeout", "999ms"],
+            vec!["--upstream", "http://h", "--stall-timeout", "11m"],
         ] {
             let line = [vec!["proxy"], line].concat();
             assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
@@ -245,6 +253,10 @@ mod tests {
                 "l",
                 "--without-log",
             ],
+            vec!["audit"],
+            vec!["audit", "verify"],
+            vec!["audit", "verify", "f", "--expect-last", "7"],
+            vec!["audit", "verify", "f", "--expect-last", "7:ab"],
             vec!["changes"],
             vec!["changes", "tail", "--after", "42"],
             vec!["changes", "tail", "--kind", "KeyCreated"],

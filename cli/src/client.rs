@@ -7,12 +7,14 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use talos_model::Secret;
+use talos_tls::ClientFiles;
 use ureq::config::ConfigBuilder;
 use ureq::http::{HeaderValue, Uri};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, BodyReader, Proxy, RequestBuilder};
 use zeroize::Zeroizing;
 
+use crate::client_tls;
 use crate::error::CliError;
 use crate::unix_socket;
 
@@ -55,17 +57,23 @@ pub(crate) struct Answer {
 
 impl Client {
     /// A client of the server at `endpoint`, such as `http://localhost:4420` or
-    /// `unix:/run/talos.sock`. It shows `token`, if there is one, with every request. It sends
-    /// nothing yet.
+    /// `unix:/run/talos.sock`. It shows `token`, if there is one, with every request. `files` are for
+    /// TLS. It sends nothing yet.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, or when `token` cannot be
-    /// sent.
-    pub(crate) fn new(endpoint: &str, token: Option<&Secret>) -> Result<Self, CliError> {
+    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, when `token` cannot be
+    /// sent, or when there are `files` for a server on another machine that is asked without TLS;
+    /// errors of [`client_tls::config`].
+    pub(crate) fn new(
+        endpoint: &str,
+        token: Option<&Secret>,
+        files: &ClientFiles,
+    ) -> Result<Self, CliError> {
         let authorization = token.map(authorization).transpose()?;
         let usage = || {
             CliError::Usage(format!(
-                "the endpoint {endpoint:?} is not a URL such as http://localhost:4420, or a socket such as unix:/run/talos.sock"
+                "the endpoint {endpoint:?} is neither a URL such as http://localhost:4420 nor a \
+                 socket such as unix:/run/talos.sock"
             ))
         };
         if let Some(path) = endpoint.strip_prefix("unix:") {
@@ -87,6 +95,12 @@ impl Client {
             .host()
             .filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
             .ok_or_else(usage)?;
+        let has_files = files != &ClientFiles::default();
+        if uri.scheme_str() == Some("http") && has_files && !is_loopback(host) {
+            return Err(CliError::Usage(format!(
+                "--ca, --cert and --key have no effect on {endpoint}: write https://, or leave them and TALOS_CA, TALOS_CERT and TALOS_KEY out"
+            )));
+        }
         // A proxy on another machine cannot reach the loopback of this one.
         let proxy = if is_loopback(host) {
             None
@@ -94,7 +108,11 @@ impl Client {
             Proxy::try_from_env()
         };
         Ok(Self {
-            agent: config().proxy(proxy).build().into(),
+            agent: config()
+                .proxy(proxy)
+                .tls_config(client_tls::config(files)?)
+                .build()
+                .into(),
             endpoint: endpoint.to_owned(),
             base: endpoint.to_owned(),
             authorization,
@@ -247,10 +265,13 @@ impl Client {
                 endpoint,
                 source: io::Error::new(io::ErrorKind::NotFound, "the host is not known"),
             },
-            error => CliError::Transport {
-                endpoint,
-                message: error.to_string(),
-            },
+            error => {
+                let mut message = error.to_string();
+                if message.contains("UnknownIssuer") || message.contains("BadSignature") {
+                    message += "; name the authority of the server's certificate with --ca FILE or TALOS_CA";
+                }
+                CliError::Transport { endpoint, message }
+            }
         }
     }
 }
@@ -270,7 +291,7 @@ fn config() -> ConfigBuilder<AgentScope> {
 fn authorization(token: &Secret) -> Result<HeaderValue, CliError> {
     let unusable = || {
         CliError::Usage(
-            "the admin token is empty or has characters that no token has, such as spaces or line breaks"
+            "the admin token is empty, or has spaces, line breaks or other characters of no token"
                 .to_owned(),
         )
     };
@@ -320,7 +341,10 @@ mod tests {
             "unix:///run/talos.sock",
             "unix:talos.sock",
         ] {
-            assert!(Client::new(endpoint, None).is_ok(), "{endpoint}");
+            assert!(
+                Client::new(endpoint, None, &ClientFiles::default()).is_ok(),
+                "{endpoint}"
+            );
         }
         for endpoint in [
             "",
@@ -334,7 +358,10 @@ mod tests {
             "/run/talos.sock",
         ] {
             assert!(
-                matches!(Client::new(endpoint, None), Err(CliError::Usage(_))),
+                matches!(
+                    Client::new(endpoint, None, &ClientFiles::default()),
+                    Err(CliError::Usage(_))
+                ),
                 "{endpoint}"
             );
         }

@@ -13,6 +13,7 @@ use talos_model::limits::CREDENTIAL_BYTES;
 use talos_node::NodeError;
 use talos_proxy::ProxyError;
 use talos_server::ServerError;
+use talos_tls::TlsError;
 
 use crate::printable::printable;
 
@@ -69,12 +70,15 @@ pub(crate) enum CliError {
     },
     /// The TLS files of a listener cannot be used.
     #[error("{section}: {source}")]
-    Tls {
+    ListenerTls {
         /// The path of the keys that name the files.
         section: &'static str,
         /// What is wrong with the files.
-        source: talos_tls::TlsError,
+        source: TlsError,
     },
+    /// The certificates for the connection to the server cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -197,6 +201,9 @@ pub(crate) enum CliError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] talos_audit::OpenError),
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),

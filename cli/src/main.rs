@@ -4,9 +4,11 @@
 
 mod admin;
 mod arguments;
+mod audit;
 mod backup;
 mod changes;
 mod client;
+mod client_tls;
 mod console;
 mod environment;
 mod error;
@@ -69,6 +71,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             on_console(|console| fleet.run(&client, console))
         }
         Command::Backup(backup) => on_console(|console| backup.run(server, console)),
+        Command::Audit(audit) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| audit.run(config, console))
+        }
         Command::Changes(changes) => {
             changes.run(server.client()?)?;
             Ok(ExitCode::SUCCESS)

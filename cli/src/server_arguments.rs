@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use talos_model::Secret;
+use talos_tls::{Certified, ClientFiles};
 use zeroize::Zeroizing;
 
 use crate::client::Client;
@@ -36,12 +37,12 @@ pub(crate) struct ServerArguments {
     )]
     pub(crate) endpoint: String,
 
-    /// Admin token, sent with every request [env: TALOS_TOKEN]. Everyone on this machine can see
+    /// Admin token, sent with every request [env: `TALOS_TOKEN`]. Everyone on this machine can see
     /// the command line: prefer --token-file
     #[arg(long = "token", global = true, value_name = "TOKEN", value_parser = secret)]
     pub(crate) admin_token: Option<Secret>,
 
-    /// File whose first line is the admin token [env: TALOS_TOKEN_FILE]
+    /// File whose first line is the admin token [env: `TALOS_TOKEN_FILE`]
     #[arg(
         long = "token-file",
         global = true,
@@ -49,6 +50,19 @@ pub(crate) struct ServerArguments {
         conflicts_with = "admin_token"
     )]
     pub(crate) admin_token_file: Option<PathBuf>,
+
+    /// Certificate authorities (PEM) for the certificate of an https:// server; default: those that
+    /// browsers trust
+    #[arg(long = "ca", global = true, value_name = "FILE", env = "TALOS_CA")]
+    pub(crate) server_ca: Option<PathBuf>,
+
+    /// Certificate (PEM) that is shown to an https:// server
+    #[arg(long = "cert", global = true, value_name = "FILE", env = "TALOS_CERT")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --cert
+    #[arg(long = "key", global = true, value_name = "FILE", env = "TALOS_KEY")]
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 /// Never fails, because an error would repeat the value.
@@ -68,7 +82,24 @@ impl ServerArguments {
     /// [`CliError::BadFile`] when the file of the token cannot.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         let token = self.chosen_token(|name| std::env::var_os(name))?;
-        Client::new(&self.endpoint, token.as_ref())
+        Client::new(&self.endpoint, token.as_ref(), &self.tls_files()?)
+    }
+
+    /// The files of TLS. A container platform may set a variable to nothing, so an empty path is
+    /// none.
+    fn tls_files(&self) -> Result<ClientFiles, CliError> {
+        let given =
+            |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let own = match (given(&self.client_cert), given(&self.client_key)) {
+            (Some(certificates), Some(key)) => Some(Certified { certificates, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(unpaired("--cert (TALOS_CERT)", "--key (TALOS_KEY)")),
+            (None, Some(_)) => return Err(unpaired("--key (TALOS_KEY)", "--cert (TALOS_CERT)")),
+        };
+        Ok(ClientFiles {
+            authorities: given(&self.server_ca),
+            own,
+        })
     }
 
     /// The admin token. The command line overrides the environment.
@@ -98,6 +129,10 @@ impl ServerArguments {
             ))),
         }
     }
+}
+
+fn unpaired(present: &str, absent: &str) -> CliError {
+    CliError::Usage(format!("{present} needs {absent}; give both, or neither"))
 }
 
 /// The first line of a file. Warns when others can read it.
@@ -142,6 +177,9 @@ mod tests {
             endpoint: "http://localhost:4420".to_owned(),
             admin_token: token.map(|text| Secret::new(text.to_owned())),
             admin_token_file: file.map(Path::to_path_buf),
+            server_ca: None,
+            client_cert: None,
+            client_key: None,
         }
     }
 
@@ -197,6 +235,25 @@ mod tests {
         let missing = directory.path().join("missing");
         let error = found(&arguments(None, Some(&missing)), &[]).expect_err("no file");
         assert!(matches!(error, CliError::File { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let with = |cert: Option<&str>, key: Option<&str>| ServerArguments {
+            server_ca: Some(PathBuf::new()),
+            client_cert: cert.map(PathBuf::from),
+            client_key: key.map(PathBuf::from),
+            ..arguments(None, None)
+        };
+        let files = with(Some("c"), Some("k")).tls_files().expect("files");
+        assert!(files.own.is_some() && files.authorities.is_none());
+        for none in [with(None, None), with(Some(""), Some(""))] {
+            assert_eq!(none.tls_files().expect("none"), ClientFiles::default());
+        }
+        for (cert, key, absent) in [(Some("c"), None, "--key"), (None, Some("k"), "--cert")] {
+            let error = with(cert, key).tls_files().expect_err("one of two");
+            assert!(error.to_string().contains(absent), "{error}");
+        }
     }
 
     #[test]

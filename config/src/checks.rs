@@ -10,12 +10,13 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
-    problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
-    problems.extend(settings.serve.public_tls.problem("serve.public.tls"));
-    problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
     problems.extend(settings.serve.http.limits.problems());
     problems.extend(settings.serve.http.throttle.problems());
     problems.extend(taken_public_port(settings));
+    problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.public.tls.problem("serve.public.tls"));
+    problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
+    problems.extend(settings.audit.problem());
     problems.extend(settings.replication.problems());
     problems
 }
@@ -27,13 +28,13 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(unknown_signing_key(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
+    warnings.extend(evaded_throttle(settings));
     let http = &settings.serve.http;
-    let public_tls = &settings.serve.public_tls;
+    let public_tls = &settings.serve.public.tls;
     let client_ca = http.tls.client_ca.as_deref();
     let client_ca = client_ca.or(public_tls.client_ca.as_deref());
     let auth = &settings.serve.admin_auth;
     warnings.extend(auth.warnings(http.socket.as_deref(), client_ca));
-    warnings.extend(evaded_throttle(settings));
     warnings.extend(settings.replication.warnings());
     warnings
 }

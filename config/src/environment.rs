@@ -15,8 +15,16 @@ use crate::secret_file;
 use crate::suggestion::suggest;
 
 const PREFIX: &str = "TALOS_";
-/// These belong to the command line (its endpoint, its admin token) and to the tests.
-const NOT_SETTINGS: [&str; 3] = ["TALOS_URL", "TALOS_TOKEN", "TALOS_TOKEN_FILE"];
+/// These belong to the command line (its endpoint, its admin token, its files for TLS) and to the
+/// tests.
+const NOT_SETTINGS: [&str; 6] = [
+    "TALOS_URL",
+    "TALOS_TOKEN",
+    "TALOS_TOKEN_FILE",
+    "TALOS_CA",
+    "TALOS_CERT",
+    "TALOS_KEY",
+];
 const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
 
 /// The values that the environment gives to keys. A `TALOS_` variable that names no key is a

@@ -12,6 +12,7 @@
 //! entry.
 
 mod admin_auth;
+mod audit;
 mod cache;
 mod cors;
 mod credentials;
@@ -39,8 +40,8 @@ use crate::suggestion::suggest;
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
-    tls::HTTP_KEYS,
     throttle::KEYS,
+    tls::HTTP_KEYS,
     cors::KEYS,
     admin_auth::KEYS,
     public::KEYS,
@@ -58,6 +59,7 @@ const SECTIONS: &[&[Key]] = &[
     last_used::KEYS,
     multitenancy::KEYS,
     log::KEYS,
+    audit::KEYS,
 ];
 
 /// Every key, in the order of the sample file.

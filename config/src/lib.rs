@@ -11,6 +11,7 @@
 mod address;
 mod admin_auth;
 mod assignment;
+mod audit;
 mod byte_size;
 mod checks;
 mod client_ip_source;
@@ -18,6 +19,7 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod forward;
 mod http_limits;
 mod input;
 mod key;
@@ -42,7 +44,9 @@ pub use address::HostPort;
 pub use admin_auth::{
     AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
 };
+pub use audit::{Audit, AuditFile, AuditFsync};
 pub use error::{ConfigError, Problem, Warning};
+pub use forward::{Forward, leaves_machine_in_plain};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;

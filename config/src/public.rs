@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::listener_tls::ListenerTls;
+
 /// `serve.public`: a second listener of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicListener {
     /// The address of the interface.
     pub host: IpAddr,
@@ -11,6 +13,8 @@ pub struct PublicListener {
     pub port: Option<u16>,
     /// Which routes it has.
     pub surface: PublicSurface,
+    /// TLS of this listener.
+    pub tls: ListenerTls,
 }
 
 /// Which routes the second listener has.
@@ -25,7 +29,7 @@ pub enum PublicSurface {
 impl PublicListener {
     /// Where to listen; `None` = nowhere.
     #[must_use]
-    pub fn address(self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.port.map(|port| SocketAddr::new(self.host, port))
     }
 }

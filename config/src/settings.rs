@@ -10,6 +10,7 @@ use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
 use crate::admin_auth::AdminAuth;
+use crate::audit::Audit;
 use crate::http_limits::{HttpLimits, HttpTimeouts};
 use crate::listener_tls::ListenerTls;
 use crate::public::{PublicListener, PublicSurface};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub last_used: LastUsed,
     /// Which lines are logged, and in which format.
     pub log: Log,
+    /// The log of who did what.
+    pub audit: Audit,
 }
 
 /// `serve`: listeners and threads.
@@ -48,12 +51,10 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
-    /// Who may use the routes of administrators.
-    pub admin_auth: AdminAuth,
     /// A second listener of the HTTP API.
     pub public: PublicListener,
-    /// TLS of the second listener.
-    pub public_tls: ListenerTls,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
     /// TLS of the metrics and health listener.
@@ -393,15 +394,15 @@ impl Settings {
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
-                admin_auth: AdminAuth::default(),
                 public: PublicListener {
                     host: listener.host,
                     port: None,
                     surface: PublicSurface::Data,
+                    tls: ListenerTls::default(),
                 },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
                 metrics_tls: ListenerTls::default(),
-                public_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },
@@ -457,6 +458,7 @@ impl Settings {
                 level: LogLevel::Info,
                 format: LogFormat::Json,
             },
+            audit: Audit::blank(),
         }
     }
 }

@@ -124,6 +124,20 @@ impl<'a> AdminApi<'a> {
     /// When the server refuses, or the connection breaks.
     pub fn issue(&mut self, actor: &str) -> Result<Issued, LoadError> {
         let body = format!(r#"{{"name":"load","actor_id":"{actor}","scopes":["read","write"]}}"#);
+        self.issue_by(&body)
+    }
+
+    /// Issues a key with so many bytes of metadata, at least 8.
+    ///
+    /// # Errors
+    /// When the server refuses, or the connection breaks.
+    pub fn issue_heavy(&mut self, actor: &str, metadata: usize) -> Result<Issued, LoadError> {
+        let text = "m".repeat(metadata.saturating_sub(r#"{"x":""}"#.len()));
+        let body = format!(r#"{{"name":"load","actor_id":"{actor}","metadata":{{"x":"{text}"}}}}"#);
+        self.issue_by(&body)
+    }
+
+    fn issue_by(&mut self, body: &str) -> Result<Issued, LoadError> {
         let doing = "issuing a key";
         let reply = self.call(doing, "/v2alpha1/admin/issuedApiKeys", body.as_bytes())?;
         let answer = reply.json();

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::class::Shares;
+use crate::duration::{at_least_a_second, seconds_or_unit, with_unit};
 use crate::error::LoadError;
+use crate::hostile::arguments::HostileArguments;
 use crate::popularity::Popularity;
+use crate::tls::TlsFiles;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
 ///
@@ -20,12 +23,30 @@ use crate::popularity::Popularity;
 /// Every verdict is compared with what is known of the key; a wrong or missing answer fails the run
 /// with exit code 1.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "talos-loadtest", version, max_term_width = 100)]
+#[command(
+    name = "talos-loadtest",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Arguments {
-    /// Use the server that runs at this address (http://host:port) instead of starting one. Keys
-    /// are made there and stay there.
+    /// Another measurement than that of the flags below.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Use the server that runs at this address (http://host:port or https://host:port) instead of
+    /// starting one. Keys are made there and stay there.
     #[arg(long, help_heading = "Server")]
     pub url: Option<String>,
+    /// The authorities (PEM) of the server's certificate; by default, those that browsers trust.
+    #[arg(long, value_name = "FILE", requires = "url", help_heading = "Server")]
+    pub ca: Option<PathBuf>,
+    /// A certificate (PEM) of this client, for a server that demands one.
+    #[arg(long, value_name = "FILE", requires_all = ["url", "key"], help_heading = "Server")]
+    pub cert: Option<PathBuf>,
+    /// The private key (PEM) of --cert.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Server")]
+    pub key: Option<PathBuf>,
     /// Use the server that listens at this Unix socket. Without a path: start a server, and reach
     /// it over a Unix socket.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", conflicts_with = "url", help_heading = "Server")]
@@ -136,6 +157,13 @@ pub struct Arguments {
     pub compare: Vec<PathBuf>,
 }
 
+/// Another measurement.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Attack a server while valid clients use it.
+    Hostile(HostileArguments),
+}
+
 /// How load threads wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
@@ -155,6 +183,15 @@ impl Arguments {
             shares.changing = (shares.total() / 19).max(1);
         }
         shares
+    }
+
+    /// The files of TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> TlsFiles {
+        TlsFiles {
+            ca: self.ca.clone(),
+            own: self.cert.clone().zip(self.key.clone()),
+        }
     }
 
     /// Checks flags against each other.
@@ -190,49 +227,6 @@ impl Arguments {
             return wrong("--duration must be at least 1s");
         }
         Ok(())
-    }
-}
-
-const UNITS: [(&str, f64); 5] = [
-    ("us", 1e-6),
-    ("ms", 1e-3),
-    ("s", 1.0),
-    ("m", 60.0),
-    ("h", 3600.0),
-];
-
-fn with_unit(text: &str) -> Result<Duration, String> {
-    let form = || "expected a time with its unit, such as 500us, 1ms, 30s, 5m or 8h".to_owned();
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit() && character != '.')
-        .ok_or_else(form)?;
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(form)?;
-    let number: f64 = number.parse().map_err(|_| form())?;
-    let (_, factor) = UNITS
-        .into_iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(form)?;
-    let seconds = number * factor;
-    if (0.0..=30.0 * 86_400.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("expected at most 720h".to_owned())
-    }
-}
-
-fn seconds_or_unit(text: &str) -> Result<Duration, String> {
-    if text.chars().all(|character| character.is_ascii_digit()) {
-        with_unit(&format!("{text}s"))
-    } else {
-        with_unit(text)
-    }
-}
-
-fn at_least_a_second(duration: Duration) -> Result<Duration, String> {
-    if duration < Duration::from_secs(1) {
-        Err("expected at least 1s".to_owned())
-    } else {
-        Ok(duration)
     }
 }
 
@@ -303,6 +297,8 @@ mod tests {
             ("--reuse --url http://h", "imported"),
             ("--pid 1", "--url"),
             ("--mix changing=1", "--writes-per-second"),
+            ("--ca f", "--url"),
+            ("--url https://h --cert f", "--key"),
             ("--unix /a --server /b", "--server"),
             ("--unix /a --url http://h", "cannot be used with"),
             ("--compare a", "2 values"),

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
+use crate::hostile::report::HostileReport;
 use crate::report::fixture::full;
 
 const PAGE: &str = include_str!("../../docs/loadtest.md");
@@ -63,5 +64,28 @@ fn every_field_of_the_report_is_described() {
     let (_, section) = PAGE.split_once("### The JSON").unwrap();
     for name in names {
         assert!(section.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn every_field_of_a_hostile_report_and_every_kind_is_described() {
+    let mut names = BTreeSet::new();
+    let report = serde_json::to_value(HostileReport::example()).unwrap();
+    fields(&report, &mut names);
+    assert!(names.len() > 50, "{names:?}");
+    let (_, section) = PAGE.split_once("## Hostile clients").unwrap();
+    let (section, _) = section.split_once("## Reading the result").unwrap();
+    for name in names {
+        // Settings are named by their keys.
+        assert!(
+            name.contains('.') || section.contains(&format!("`{name}`")),
+            "{name}"
+        );
+    }
+    for attack in crate::hostile::Attack::ALL {
+        assert!(
+            section.contains(&format!("`{}`", attack.name())),
+            "{attack:?}"
+        );
     }
 }

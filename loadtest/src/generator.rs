@@ -155,7 +155,8 @@ impl Load {
 }
 
 /// The CPU time of the calling thread.
-fn thread_cpu() -> Duration {
+#[must_use]
+pub fn thread_cpu() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
         .try_into()
         .unwrap_or_default()

@@ -7,6 +7,8 @@
 //! (`connection_set.rs`), and judges each response (`judge.rs`, `verdict.rs`). Meanwhile
 //! `monitor.rs` observes the server and the machine. The result is a `report/`, shown as text
 //! (`table.rs`), as a page (`report_page.rs`) or beside another one (`compare.rs`).
+//!
+//! `talos-loadtest hostile` (`hostile/`) runs such loops while hostile clients attack the server.
 
 #![forbid(unsafe_code)]
 
@@ -27,9 +29,11 @@ mod connection_set;
 mod corpus;
 mod derived;
 mod descriptors;
+mod duration;
 mod endpoint;
 mod error;
 mod generator;
+mod hostile;
 mod judge;
 mod machine;
 mod measure;
@@ -53,10 +57,12 @@ mod schedule;
 mod seconds;
 mod seed;
 mod sender;
+mod signals;
 mod stalls;
 mod steal;
 mod table;
 mod target;
+mod tls;
 mod verdict;
 mod writers;
 
@@ -72,9 +78,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Command};
 use crate::compare::Comparison;
 use crate::error::LoadError;
+use crate::hostile::arguments::HostileArguments;
 use crate::output::say;
 use crate::report::Report;
 
@@ -86,6 +93,10 @@ pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Outcome::Right) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => {
             eprintln!("talos-loadtest: some answers were wrong or missing");
+            ExitCode::FAILURE
+        }
+        Ok(Outcome::Failed) => {
+            eprintln!("talos-loadtest: the server did not withstand the hostile clients");
             ExitCode::FAILURE
         }
         Ok(Outcome::Interrupted) => {
@@ -112,13 +123,34 @@ pub fn check(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String
     arguments.check().map_err(|error| error.to_string())
 }
 
+/// Attacks a server, and prints and writes the report.
+fn attack(arguments: &HostileArguments) -> Result<Outcome, LoadError> {
+    let report = hostile::run(arguments)?;
+    say(&report);
+    if let Some(file) = &arguments.json {
+        report.write(file)?;
+        say(format_args!("report: {}", file.display()));
+    }
+    Ok(if !report.failures.is_empty() {
+        Outcome::Failed
+    } else if report.interrupted {
+        Outcome::Interrupted
+    } else {
+        Outcome::Right
+    })
+}
+
 enum Outcome {
     Right,
     Wrong,
+    Failed,
     Interrupted,
 }
 
 fn dispatch(arguments: &Arguments) -> Result<Outcome, LoadError> {
+    if let Some(Command::Hostile(arguments)) = &arguments.command {
+        return attack(arguments);
+    }
     if let [first, second] = arguments.compare.as_slice() {
         let (first, second) = (Report::read(first)?, Report::read(second)?);
         let comparison = Comparison::of(&first, &second);

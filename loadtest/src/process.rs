@@ -52,6 +52,17 @@ impl Process {
         }
     }
 
+    /// The most memory (resident set) that the process has had, in bytes. The kernel keeps it.
+    #[must_use]
+    pub fn peak_rss_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(self.directory.join("status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
     /// CPU time so far.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
@@ -95,6 +106,9 @@ mod tests {
         let usage = Process::new(std::process::id()).usage();
         assert!(usage.rss_bytes.unwrap() > 100_000 && usage.descriptors.unwrap() >= 3);
         assert!(usage.cpu.is_some());
+        let peak = Process::new(std::process::id()).peak_rss_bytes();
+        assert!(peak.unwrap() > 100_000);
+        assert_eq!(Process::new(u32::MAX).peak_rss_bytes(), None);
         assert_eq!(Process::new(u32::MAX).usage(), Usage::default());
     }
 }

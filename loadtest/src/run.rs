@@ -24,6 +24,7 @@ use crate::report::{LoadFacts, Phase, Ramp, Report, SCHEMA, Server, Step};
 use crate::seed::counts::divide;
 use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
+use crate::signals::interruption;
 use crate::table::{step_line, steps_head};
 use crate::target::{Target, Transport, server_beside_this_program};
 use crate::writers::WriteLoad;
@@ -52,14 +53,7 @@ struct Setup {
 pub fn run(arguments: &Arguments) -> Result<Report, LoadError> {
     arguments.check()?;
     make_room_for(arguments.connections)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
-            .map_err(LoadError::io("catching signals"))?;
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))
-            .map_err(LoadError::io("catching signals"))?;
-    }
+    let interrupted = interruption()?;
     let started = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
@@ -87,7 +81,7 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
     };
     let process = arguments.pid.map(process_of).transpose()?;
     let running = match (&arguments.url, &arguments.unix) {
-        (Some(url), _) => Some(Target::running(url)?),
+        (Some(url), _) => Some(Target::running(url, &arguments.tls_files())?),
         (None, Some(path)) if !path.is_empty() => Some(Target::at_socket(Path::new(path))),
         _ => None,
     };
@@ -123,7 +117,7 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
 /// How the load threads wait. By default they spin only if no other process needs their cores.
 fn waiting(arguments: &Arguments, setup: &Setup) -> Waiting {
     let elsewhere = match &setup.target.endpoint {
-        Endpoint::Tcp(address) => !address.ip().is_loopback(),
+        Endpoint::Tcp(address) | Endpoint::Tls(address, _) => !address.ip().is_loopback(),
         Endpoint::Unix(_) => false,
     };
     let apart = setup.process.is_some() && !setup.layout.shared();

@@ -58,6 +58,24 @@ impl Caller {
     }
 }
 
+/// A request that its route does not allow.
+#[derive(Debug)]
+pub(crate) struct NotAllowed {
+    /// The answer.
+    pub error: ApiError,
+    /// Who made it; `None` when the request does not prove it.
+    pub principal: Option<Arc<Principal>>,
+}
+
+impl From<ApiError> for NotAllowed {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            principal: None,
+        }
+    }
+}
+
 /// Refuses a request whose principal may not use the route. Returns who makes a request for the
 /// control plane.
 ///
@@ -70,7 +88,7 @@ pub(crate) fn authorize(
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
     input: Input<'_>,
-) -> Result<Option<Box<Caller>>, ApiError> {
+) -> Result<Option<Box<Caller>>, NotAllowed> {
     match (resolution, &core.shared.access) {
         (Resolution::Control(_), access) => {
             control(core, access.as_ref(), head, resolution, input).map(Some)
@@ -89,7 +107,7 @@ fn verification(
     head: &Head<'_, '_>,
     route: HotRoute,
     input: Input<'_>,
-) -> Result<(), ApiError> {
+) -> Result<(), NotAllowed> {
     let Some(permission) = route.permission().filter(|_| !access.open_verification) else {
         return Ok(());
     };
@@ -98,7 +116,7 @@ fn verification(
         Some(token) => Some(holder(core, access, token, input)?),
         None => input.principal.map(Arc::clone),
     };
-    allow(principal.as_deref(), permission, Some(route))
+    allow(principal.as_ref(), permission, Some(route))
 }
 
 /// Judges a request for the control plane.
@@ -108,7 +126,7 @@ fn control(
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
     input: Input<'_>,
-) -> Result<Box<Caller>, ApiError> {
+) -> Result<Box<Caller>, NotAllowed> {
     let mut forwarded = forwarded(core, head, input);
     let mut principal = None;
     if let Some(access) = access
@@ -123,7 +141,7 @@ fn control(
             }
             None => input.principal.map(Arc::clone),
         };
-        allow(principal.as_deref(), permission, None)?;
+        allow(principal.as_ref(), permission, None)?;
     }
     Ok(Box::new(Caller {
         principal,
@@ -235,24 +253,25 @@ fn unknown_token() -> ApiError {
 
 /// Judges whether a principal may do what needs `permission`.
 fn allow(
-    principal: Option<&Principal>,
+    principal: Option<&Arc<Principal>>,
     permission: Permission,
     route: Option<HotRoute>,
-) -> Result<(), ApiError> {
+) -> Result<(), NotAllowed> {
     let Some(principal) = principal else {
-        return Err(ApiError::unauthenticated(match route {
+        let error = ApiError::unauthenticated(match route {
             Some(HotRoute::VerifyBearer) => {
                 "this server needs to know who asks: send X-Talos-Token: TOKEN beside Authorization, which holds the credential to verify"
             }
             _ => "this server needs to know who asks: send Authorization: Bearer TOKEN",
-        }));
+        });
+        return Err(error.into());
     };
     if principal.may(permission, RequestContext::TENANT) {
         return Ok(());
     }
-    let Principal { role, tenant, .. } = principal;
+    let Principal { role, tenant, .. } = &**principal;
     let permission_name = permission.name();
-    Err(ApiError::forbidden(if !role.allows(permission) {
+    let error = ApiError::forbidden(if !role.allows(permission) {
         format!(
             "the role {role} does not have the permission {permission_name}, which this route needs"
         )
@@ -262,5 +281,9 @@ fn allow(
         )
     } else {
         "this principal is limited to another tenant".to_owned()
-    }))
+    });
+    Err(NotAllowed {
+        error,
+        principal: Some(Arc::clone(principal)),
+    })
 }

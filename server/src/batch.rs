@@ -21,7 +21,8 @@ use crate::request_context::RequestContext;
 use crate::response::Exchange;
 use crate::throttle::is_failure;
 use crate::verify::{
-    audiences, count_failures, query, read, verdict_body, with_query, with_quota_fields,
+    audiences, count_failures, note_failure, query, read, verdict_body, with_query,
+    with_quota_fields,
 };
 use crate::wait::Dropped;
 
@@ -154,11 +155,14 @@ pub(crate) fn verify(
         .collect();
     let engine = &exchange.core.shared.engine;
     engine.verify_many(&queries, |index, step| {
-        let Some(place) = places.get(index).copied() else {
+        let (Some(place), Some(query)) = (places.get(index).copied(), queries.get(index)) else {
             return;
         };
         match step {
-            VerifyStep::Answered(answer) => batch.add(exchange, place, answer),
+            VerifyStep::Answered(answer) => {
+                note_failure(exchange, query, &answer);
+                batch.add(exchange, place, answer);
+            }
             VerifyStep::Pending(pending) => batch.reads.push((place, read(exchange, pending))),
         }
     });
@@ -185,7 +189,10 @@ pub(crate) fn finish(
         };
         with_query(request, context, |query| {
             let engine = &exchange.core.shared.engine;
-            engine.finish(query, loaded, |answer| batch.add(exchange, place, answer));
+            engine.finish(query, loaded, |answer| {
+                note_failure(exchange, query, &answer);
+                batch.add(exchange, place, answer);
+            });
         });
     }
     batch.answer(exchange, context, output);

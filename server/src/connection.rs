@@ -19,6 +19,7 @@ use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
+pub(crate) use state::Peer;
 use state::{Closed, Connection};
 use talos_api::error::ApiError;
 use talos_model::{Principal, clock};
@@ -29,24 +30,22 @@ use crate::deadlines::Place;
 use crate::metrics::Route;
 use crate::parser::Persistence;
 use crate::port::Port;
-use crate::registry::Arrival;
 use crate::step::{ControlAnswer, Done, Input, Next};
 use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
 use crate::{dispatch, handover, limits, plain_on_tls};
 
 /// Serves `stream`, which the listener of `port` accepted, in a task of its own.
-/// `principal` is who the other end is, if the connection proves it already.
 pub(crate) fn spawn(
     core: &Rc<Core>,
     port: &Rc<Port>,
     stream: impl Stream,
-    arrival: Arrival,
-    principal: Option<Arc<Principal>>,
+    peer: Peer,
+    place: Place,
 ) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, port, stream, arrival, principal);
-    match arrival.place {
+    let connection = Connection::new(core, port, stream, peer, place);
+    match place {
         Place::Regular => {
             monoio::spawn(contained(Rc::clone(core), connection.serve()));
         }
@@ -75,38 +74,31 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
-        match self.open().await {
-            Opened::Ready => self.serve_requests().await,
-            Opened::PlainHttp | Opened::Refused => self.finish(Leftover::Possible).await,
-            Opened::Closed => Ok(()),
+        if S::HAS_HANDSHAKE {
+            self.open().await?;
         }
+        self.serve_requests().await
     }
 
-    /// Completes the handshake of the stream, if it has one. Without [`Opened::Ready`] there will be
-    /// no request; what there is to say is in the output.
-    async fn open(&mut self) -> Opened {
-        if !S::HAS_HANDSHAKE {
-            return Opened::Ready;
-        }
-        let opened = self.stream.open(&self.core, &self.slot).await;
-        match opened {
+    /// Opens the stream. If that fails, tells the client what it may know, and ends.
+    async fn open(&mut self) -> Result<(), Closed> {
+        match self.stream.open(&self.core, &self.slot).await {
             Opened::Ready => {
                 self.count();
                 self.principal = self.certified();
-                if let Some(client) = self.stream.identity() {
-                    tracing::debug!(?client, "a client has presented a certificate");
-                }
+                return Ok(());
             }
             Opened::PlainHttp => {
                 self.core.metrics.requests.count(Route::Malformed, 400);
                 self.output.extend_from_slice(plain_on_tls::ANSWER);
+                self.finish(Leftover::Possible).await?;
             }
-            Opened::Refused | Opened::Closed => {}
+            Opened::Refused => self.finish(Leftover::Possible).await?,
+            Opened::Closed => {}
         }
-        opened
+        Err(Closed)
     }
 
-    /// Serves requests until the connection ends.
     async fn serve_requests(mut self) -> Result<(), Closed> {
         loop {
             self.answer_start = self.output.len();

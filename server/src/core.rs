@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_config::TrustedProxies;
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.

@@ -14,7 +14,8 @@ use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::admission;
-use crate::authorize::{Caller, authorize};
+use crate::audit;
+use crate::authorize::{Caller, NotAllowed, authorize};
 use crate::batch::{self, Batch};
 use crate::core::Core;
 use crate::extent::{Located, Whole, locate};
@@ -104,14 +105,14 @@ fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mu
         return false;
     }
     let resolution = resolve(input.port.surface, head.method, head.path);
-    let Err(error) = authorize(core, head, &resolution, input) else {
+    let Err(refused) = authorize(core, head, &resolution, input) else {
         return false;
     };
     let exchange = Exchange {
         persistence: Persistence::Close,
         ..Exchange::new(core, head, counted(&resolution))
     };
-    not_admitted(&exchange, &resolution, &error, output);
+    not_admitted(&exchange, head, &resolution, input, &refused, output);
     true
 }
 
@@ -172,13 +173,14 @@ fn answer(
     let before = output.len();
     let caller = match admit(core, head, &resolution, input) {
         Ok(caller) => caller,
-        Err(error) => {
-            not_admitted(&exchange, &resolution, &error, output);
+        Err(refused) => {
+            not_admitted(&exchange, head, &resolution, input, &refused, output);
             return answered(&exchange, request);
         }
     };
     if let Some(throttle) = &core.shared.throttle
-        && let Some(error) = throttled::check(throttle, core, &resolution, head, input)
+        && let Some(error) =
+            throttled::check(throttle, core, &resolution, caller.as_deref(), head, input)
     {
         exchange.refuse(output, &error);
         log_hot(head, &exchange, output.get(before..), started);
@@ -263,23 +265,31 @@ fn admit(
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
     input: Input<'_>,
-) -> Result<Option<Box<Caller>>, ApiError> {
+) -> Result<Option<Box<Caller>>, NotAllowed> {
     let caller = authorize(core, head, resolution, input)?;
     if let (Resolution::Control(route), Some(caller)) = (resolution, &caller) {
-        admission::check(core, head, route, caller, input)?;
+        admission::check(core, head, route, caller, input).map_err(|error| NotAllowed {
+            error,
+            principal: caller.principal.clone(),
+        })?;
     }
     Ok(caller)
 }
 
-/// Answers and logs a request that was not admitted. The line of a hot route has the level of its
+/// Answers, notes and logs a request that was not admitted. The line of a hot route has the level of its
 /// other lines, so that a flood of refused verifications does not flood the log.
 #[cold]
 fn not_admitted(
     exchange: &Exchange<'_>,
+    head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
-    error: &ApiError,
+    input: Input<'_>,
+    refused: &NotAllowed,
     output: &mut Vec<u8>,
 ) {
+    let NotAllowed { error, principal } = refused;
+    let context = RequestContext::new(exchange.core, head, input.remote_ip, input.now);
+    audit::note_refusal(exchange, resolution, context, principal.as_ref(), error);
     exchange.refuse(output, error);
     let request_id = String::from_utf8_lossy(exchange.request_id.bytes());
     if let Resolution::Control(route) = resolution {

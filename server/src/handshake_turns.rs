@@ -192,10 +192,14 @@ mod tests {
     use monoio::io::AsyncWriteRentExt as _;
 
     use super::*;
-    use crate::deadlines::{CoarseMillis, Phase, Pressure, Registered, Registry};
+    use talos_config::TrustedProxies;
+
+    use crate::deadlines::{CoarseMillis, Phase, Pressure};
     use crate::driver::WorkerRuntime;
     use crate::metrics::Timeouts;
     use crate::options::DriverChoice;
+    use crate::registry::{Arrival, Registered, Registry};
+    use crate::registry::{Registered, Registry};
 
     const HANDSHAKES: usize = 20;
 
@@ -215,10 +219,16 @@ mod tests {
 
     fn connected() -> Connected {
         let (socket, _) = net::UnixStream::pair().unwrap();
-        let registry = Rc::new(Registry::new(0));
+        let registry = Rc::new(Registry::new(0, TrustedProxies::default()));
         let (start, never) = (CoarseMillis(0), CoarseMillis::NEVER);
         Connected {
-            slot: registry.register(socket.as_raw_fd(), Phase::Handshake, start, never),
+            slot: registry.register(
+                socket.as_raw_fd(),
+                Arrival::default(),
+                Phase::Handshake,
+                start,
+                never,
+            ),
             registry,
             _socket: socket,
         }

@@ -12,6 +12,7 @@ mod access;
 mod addresses;
 mod admin_hosts;
 mod admission;
+mod audit;
 mod authorize;
 mod batch;
 mod certificate_principal;

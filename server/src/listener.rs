@@ -15,13 +15,12 @@ use monoio::net::{TcpListener, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use talos_model::Principal;
 
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::core::Core;
 use crate::deadlines::{Place, shut_down};
 use crate::driver::Driver;
 use crate::limits;
 use crate::port::Port;
-use crate::registry::Arrival;
 use crate::stream::Plain;
 use crate::tls_stream::TlsStream;
 
@@ -154,35 +153,43 @@ impl Listener {
     /// Accepts one connection, which gets this place, and spawns its task. Closes the connection if
     /// its address has as many as it may have.
     async fn accept(&self, core: &Rc<Core>, place: Place) -> io::Result<Accepted> {
-        let arrival = |peer: Option<IpAddr>| {
+        let admitted = |peer: Option<IpAddr>| {
             // A place may have become free meanwhile.
             let place = if core.is_full() {
                 place
             } else {
                 Place::Regular
             };
-            core.admits(peer).then_some(Arrival { peer, place })
+            core.admits(peer).then_some(place)
         };
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let Some(arrival) = arrival(Some(peer.ip())) else {
-                    return Ok(Accepted::Refused(peer.ip()));
+                let address = peer.ip();
+                let Some(place) = admitted(Some(address)) else {
+                    return Ok(Accepted::Refused(address));
+                };
+                let peer = Peer {
+                    address: Some(address),
+                    principal: None,
                 };
                 match &self.port.tls {
-                    None => connection::spawn(core, &self.port, Plain(stream), arrival, None),
+                    None => connection::spawn(core, &self.port, Plain(stream), peer, place),
                     Some(tls) => {
                         let stream = TlsStream::new(stream, tls)?;
-                        connection::spawn(core, &self.port, stream, arrival, None);
+                        connection::spawn(core, &self.port, stream, peer, place);
                     }
                 }
             }
             ListeningSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Its peers have no address, so none of them has too many.
-                if let Some(arrival) = arrival(None) {
-                    let principal = user_of(core, &stream);
-                    connection::spawn(core, &self.port, Plain(stream), arrival, principal);
+                if let Some(place) = admitted(None) {
+                    let peer = Peer {
+                        address: None,
+                        principal: user_of(core, &stream),
+                    };
+                    connection::spawn(core, &self.port, Plain(stream), peer, place);
                 }
             }
         }

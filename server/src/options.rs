@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_api::audit::AuditLog;
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
 use talos_config::{AdminAuth, Cors, Throttle, TrustedProxies};
@@ -60,6 +61,8 @@ pub struct ServerOptions {
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
 }
 
 /// A TCP listener and what it serves.
@@ -114,6 +117,7 @@ impl ServerOptions {
             trusted_proxies: TrustedProxies::default(),
             admin_auth: AdminAuth::default(),
             forwarding_keys: None,
+            audit: None,
         }
     }
 }

@@ -172,7 +172,8 @@ pub(crate) fn parse<'h, 'b>(
     slots: &'h mut HeaderSlots<'b>,
 ) -> Parsed<'h, 'b> {
     let mut request = httparse::Request::new(&mut []);
-    let slots = slots.get_mut(..allowed.fields).unwrap_or_default();
+    let fields = allowed.fields.min(limits::HEADERS_MAX);
+    let slots = slots.get_mut(..fields).unwrap_or_default();
     match request.parse_with_uninit_headers(input, slots) {
         Ok(Status::Complete(len)) if len > allowed.bytes => Parsed::Reject(Reject::HeadTooLarge),
         Ok(Status::Complete(len)) => match head_of(input, len, request, allowed) {

@@ -82,6 +82,7 @@ impl Server {
             trusted_proxies,
             admin_auth,
             forwarding_keys,
+            audit,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -108,6 +109,7 @@ impl Server {
             trusted_proxies,
             access: Access::new(&admin_auth),
             forwarding_keys,
+            audit,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });

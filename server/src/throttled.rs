@@ -3,6 +3,7 @@
 use talos_api::error::ApiError;
 use talos_api::route::{Endpoint, HotRoute, Resolution};
 
+use crate::authorize::Caller;
 use crate::core::Core;
 use crate::parser::Head;
 use crate::request_context::RequestContext;
@@ -14,6 +15,7 @@ pub(crate) fn check(
     throttle: &Throttle,
     core: &Core,
     resolution: &Resolution<'_>,
+    caller: Option<&Caller>,
     head: &Head<'_, '_>,
     input: Input<'_>,
 ) -> Option<ApiError> {
@@ -28,8 +30,11 @@ pub(crate) fn check(
         Resolution::Control(route)
             if route.endpoint == Endpoint::SelfRevoke && input.reached.is_none() =>
         {
+            let mut origin = origin();
+            // Another node that forwards the request says who its client is.
+            origin.client = caller.map_or(origin.client, |caller| caller.address(origin.client));
             (
-                throttle.take(Offence::SelfRevocation, origin(), core.now())?,
+                throttle.take(Offence::SelfRevocation, origin, core.now())?,
                 &throttled.self_revocations,
                 "too many keys were revoked from this address; try again later",
             )

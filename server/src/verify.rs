@@ -10,6 +10,7 @@ use talos_engine::{Loaded, PendingRead, VerifyStep};
 use talos_model::{Answer, CacheStatus, Query, RateLimit, RateLimitPolicy, Refusal, Verdict};
 use tokio::sync::oneshot;
 
+use crate::audit;
 use crate::metrics::Outcomes;
 use crate::request_context::RequestContext;
 use crate::response::{self, Exchange};
@@ -34,6 +35,7 @@ pub(crate) fn verify(
     };
     with_query(&request, context, |query| {
         exchange.core.shared.engine.verify(query, |answer| {
+            note_failure(exchange, query, &answer);
             write_answer(exchange, context, answer, output);
         })
     })
@@ -50,6 +52,7 @@ pub(crate) fn finish(
     match question {
         Ok(request) => with_query(&request, context, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
+                note_failure(exchange, query, &answer);
                 write_answer(exchange, context, answer, output);
             });
         }),
@@ -100,6 +103,14 @@ pub(crate) fn query<'q>(
         client_ip: context.client_ip,
         cache: context.cache,
         now: context.now,
+    }
+}
+
+/// Notes in the audit log that a credential was refused.
+#[inline]
+pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, answer: &Answer<'_>) {
+    if let Verdict::Refused(refusal) = answer.verdict {
+        audit::note_failure(exchange, query, refusal);
     }
 }
 

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 10] = [
+const WITHOUT_ROCKSDB: [&str; 12] = [
     "talos-api",
+    "talos-audit",
     "talos-cells",
     "talos-config",
     "talos-credentials",
+    "talos-https",
     "talos-metrics",
     "talos-model",
     "talos-places",

@@ -55,7 +55,9 @@ fn a_private_key_stops_the_start() {
             default_ttl_ms: None,
             jwks,
             version: "1.2.3",
+            forward: crate::harness::forward_settings(),
             forwarding_keys: None,
+            audit: None,
         };
         let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)

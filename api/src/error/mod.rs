@@ -258,8 +258,8 @@ impl ApiError {
         )
     }
 
-    /// 429 with `Retry-After`: the client's address has failed too often, as `message` says. Nothing
-    /// was done.
+    /// 429 with `Retry-After`: the client's address has failed too often, as `message` says.
+    /// Nothing was done.
     #[must_use]
     pub fn too_many_requests(message: &'static str, retry_after_s: u32) -> Self {
         Self::new(Reason::TooManyRequests, message).retry_after(retry_after_s)

@@ -66,6 +66,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The name of the reason in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.parts().2
+    }
+
     /// The HTTP status, the gRPC status, and the name of the reason.
     pub(super) const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {

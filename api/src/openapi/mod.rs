@@ -16,8 +16,8 @@ use crate::control::CONTENT_TYPE;
 use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
-use crate::route;
-use operation::Operation;
+use crate::route::{self, Target};
+use operation::{NO_CONTENT, Operation};
 use schemas::Schemas;
 
 /// The tag of all operations. Client generators name their class after it.
@@ -27,9 +27,6 @@ const TAG: &str = "ApiKeys";
 const BEARER: &str = "bearer";
 /// The security scheme of an admin token in a header of its own.
 const ADMIN_TOKEN: &str = "adminToken";
-
-/// The status of an answer without a body (RFC 9110 §15.3.5).
-const NO_CONTENT: u16 = 204;
 
 /// The header that every request may have.
 const MIN_POSITION: Parameter = Parameter::text(
@@ -52,6 +49,12 @@ const ANSWER_HEADERS: [(&str, &str); 2] = [
 #[must_use]
 pub fn render(version: &str) -> Vec<u8> {
     document(version).to_string().into_bytes()
+}
+
+/// The id of a route's operation in the document.
+#[must_use]
+pub fn operation_id(target: Target, method: &str, template: &str) -> &'static str {
+    Operation::of(target, method, template).id
 }
 
 fn document(version: &str) -> Value {

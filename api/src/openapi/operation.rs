@@ -15,6 +15,9 @@ use crate::{
     list, revoke, revoke_where, rotate, self_revoke, short, update, verify, version, whoami,
 };
 
+/// The status of an answer without a body (RFC 9110 §15.3.5).
+pub(super) const NO_CONTENT: u16 = 204;
+
 /// The schema of an answer.
 pub(super) type Answer = fn(&mut SchemaGenerator) -> Schema;
 
@@ -148,7 +151,7 @@ impl Operation {
     /// Answers 204, without a body.
     const fn without_content(self) -> Self {
         Self {
-            status: super::NO_CONTENT,
+            status: NO_CONTENT,
             ..self
         }
     }

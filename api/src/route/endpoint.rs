@@ -125,7 +125,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether a request to it may change what the database holds, so that only a primary can answer
+    /// Whether a request to it may change keys or admin tokens, so that only a primary can answer
     /// it.
     #[must_use]
     pub fn changes_keys(self) -> bool {
@@ -166,6 +166,22 @@ impl Endpoint {
             | Self::Version
             | Self::OpenApi => false,
         }
+    }
+
+    /// Whether a request to it, or its answer, contains a secret: a credential. An endpoint counts
+    /// as one with secrets unless it is known to have none.
+    #[must_use]
+    pub fn carries_secrets(self) -> bool {
+        !matches!(
+            self,
+            Self::UpdateIssuedKey
+                | Self::RevokeIssuedKey
+                | Self::UpdateImportedKey
+                | Self::DeleteImportedKey
+                | Self::RevokeImportedKey
+                | Self::RevokeKey
+                | Self::RevokeKeysWhere
+        )
     }
 
     /// What the endpoint asks of the one who uses it; `None` = anybody may use it. With a

@@ -23,7 +23,7 @@ use crate::serve::offline;
 /// The token to create.
 #[derive(Debug, Args)]
 pub(super) struct BootstrapArguments {
-    /// Who holds the token; unique among the tokens
+    /// Name of its holder; unique among the tokens
     #[arg(default_value = "admin")]
     name: String,
 

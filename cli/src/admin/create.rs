@@ -5,14 +5,14 @@ use serde::Serialize;
 use talos_model::Role;
 use talos_model::duration::{self, InvalidDuration};
 
-use super::PATH;
+use super::resource::PATH;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
 
 /// The token to create.
 #[derive(Debug, Args)]
 pub(super) struct CreateArguments {
-    /// Who holds the token; unique among the tokens
+    /// Name of its holder; unique among the tokens
     name: String,
 
     /// What it may do: verify, read, write, operate or admin

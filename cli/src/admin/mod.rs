@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod create;
+mod resource;
 mod revoke;
 mod rotate;
 mod wanted;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use self::bootstrap::BootstrapArguments;
 use self::create::CreateArguments;
+use self::resource::{PATH, tokens_of};
 use self::revoke::RevokeArguments;
 use self::rotate::RotateArguments;
 use crate::client::Answer;
@@ -22,7 +24,6 @@ use crate::error::CliError;
 use crate::output::{self, FORMATS, Format, Output, Presentation, Table};
 use crate::server_arguments::ServerArguments;
 
-const PATH: &str = "/v2alpha1/admin/tokens";
 const COLUMNS: [&str; 6] = ["id", "name", "role", "tenant", "create_time", "expire_time"];
 
 /// `talos admin`.
@@ -147,12 +148,6 @@ fn list(answer: &Answer) -> Output<'_> {
         table: Table::of_array(tokens, &COLUMNS),
         essence: tokens.iter().filter_map(id).collect(),
     }
-}
-
-/// The tokens in the answer to a list.
-fn tokens_of(answer: &Answer) -> &[Value] {
-    let tokens = answer.json.get("tokens").and_then(Value::as_array);
-    tokens.map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]

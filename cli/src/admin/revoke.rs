@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::wanted::{WantedToken, path_of};
+use super::resource::path_of;
+use super::wanted::WantedToken;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
 use crate::output::{Output, Table};

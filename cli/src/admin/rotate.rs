@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::create::parse_duration;
-use super::wanted::{WantedToken, path_of};
+use super::resource::path_of;
+use super::wanted::WantedToken;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
 

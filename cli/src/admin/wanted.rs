@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 use talos_model::KeyId;
 
-use super::{PATH, tokens_of};
-use crate::client::{Client, url_encoded};
+use super::resource::{PATH, tokens_of};
+use crate::client::Client;
 use crate::error::CliError;
 
 /// A token, by its id or its name.
@@ -31,9 +31,4 @@ impl WantedToken {
         let id = found.and_then(|token| text(token, "id"));
         id.ok_or_else(|| CliError::NoSuchToken(self.token.clone()))
     }
-}
-
-/// The path of the token with this id.
-pub(super) fn path_of(id: &str) -> String {
-    format!("{PATH}/{}", url_encoded(id))
 }

@@ -32,12 +32,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan that the settings describe; `None` for a standalone server. Adds the TLS files to
-    /// `watched`.
+    /// The plan that the settings describe; `None` for a standalone server.
     ///
     /// # Errors
     /// When a secret or a file of `replication` cannot be used.
-    pub(super) fn of(settings: &Settings, watched: &mut Watched) -> Result<Option<Self>, CliError> {
+    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, CliError> {
         let replication = &settings.replication;
         let configured_role = match (replication.role, &replication.primary) {
             (ReplicationRole::None, _) => return Ok(None),
@@ -82,8 +81,6 @@ impl Plan {
             .map(|(ca, name)| ReplicaTls::load(ca, name, certified.as_ref()))
             .transpose()
             .map_err(unusable)?;
-        watched.extend(primary_tls.iter().map(PrimaryTls::files));
-        watched.extend(replica_tls.iter().map(ReplicaTls::files));
         let file = NodeFile::load(&settings.db.directory).map_err(NodeError::File)?;
         Ok(Some(Self {
             file,
@@ -103,6 +100,13 @@ impl Plan {
             },
             primary_url: replication.primary_url.clone().unwrap_or_default().into(),
         }))
+    }
+
+    /// The TLS files of the node.
+    pub(super) fn tls_files(&self) -> Watched {
+        let primary = self.settings.primary_tls.iter().map(PrimaryTls::files);
+        let replica = self.settings.replica_tls.iter().map(ReplicaTls::files);
+        primary.chain(replica).collect()
     }
 
     /// The mode in which to open the database.

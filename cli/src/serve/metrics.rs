@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
+use talos_audit::AuditHandle;
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_model::Health;
@@ -15,9 +16,11 @@ use talos_model::clock::UnixMillis;
 use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
+use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
+use super::tls::Listeners;
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a
@@ -68,7 +71,10 @@ pub(crate) struct Sources {
     /// The replication node; `None` on a standalone server.
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
+    /// `None` without an audit log.
+    pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
+    pub(crate) tls: Listeners,
 }
 
 impl Sources {
@@ -78,7 +84,9 @@ impl Sources {
         self.control.expose(page);
         self.verifications(page);
         self.connections(page);
+        self.tls.expose(page);
         self.process(page);
+        audit::expose(page, self.audit.as_ref());
         replication::expose(page, &self.engine, self.node.as_deref());
     }
 

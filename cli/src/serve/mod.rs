@@ -8,8 +8,10 @@
 //!   is not durable.
 
 mod admin_access;
+mod audit;
 mod development;
 mod fleet;
+mod forward;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
@@ -30,15 +32,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use talos_admin::{AdminService, MetricsListener};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener};
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
+use talos_audit::Audit;
 use talos_config::{Settings, Warning};
 use talos_engine::{Enforcement, Engine};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::Server;
+use talos_server::{Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -88,6 +91,14 @@ impl ServeArguments {
     }
 }
 
+/// TLS of the server's connections, both ways.
+struct Tls {
+    /// Of the listeners.
+    listeners: tls::Listeners,
+    /// To the primary.
+    forward: ForwardSettings,
+}
+
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
@@ -135,9 +146,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         source,
     })?;
 
-    let mut watched = Vec::new();
-    let plan = Plan::of(start.settings, &mut watched)?;
+    let plan = Plan::of(start.settings)?;
+    let mut watched = plan.as_ref().map(Plan::tls_files).unwrap_or_default();
     let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
+    let forward = forward::settings(&start.settings.replication, &mut watched)?;
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
@@ -151,7 +163,16 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
         tracing::warn!(key, "{message}");
     }
-    let served = join(start, &engine, plan, &tls, signals);
+    let served = join(
+        start,
+        &engine,
+        plan,
+        &Tls {
+            listeners: tls,
+            forward,
+        },
+        signals,
+    );
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -165,7 +186,7 @@ fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
     plan: Option<Plan>,
-    tls: &tls::Listeners,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
@@ -190,33 +211,37 @@ fn serve(
     engine: &Arc<Engine>,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
-    tls: &tls::Listeners,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
-    let metrics_listener = metrics_listener.map(|listener| listener.with_tls(tls.metrics.clone()));
+    let metrics_listener =
+        metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let audit = audit::open(settings, &*fleet)?;
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
-        options::of_control_plane(settings),
+        AdminSettings {
+            audit: audit.as_ref().map(Audit::log),
+            ..options::of_control_plane(settings, tls.forward.clone())
+        },
     )
     .map_err(|source| CliError::Start {
         what: "control plane",
         source,
     })?;
-    let server = Server::bind(
-        options::of_server(
-            start.settings,
+    let options = ServerOptions {
+        audit: audit.as_ref().map(Audit::log),
+        ..options::of_server(
+            settings,
             start.surface,
             start.development.is_some(),
-            tls,
-        ),
-        Arc::clone(engine),
-        fleet,
-        admin.control_plane(),
-    );
+            &tls.listeners,
+        )
+    };
+    let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
         if let Some(listener) = metrics_listener {
             let sources = Sources {
@@ -226,7 +251,9 @@ fn serve(
                 driver: server.driver().to_string(),
                 node: node.map(Arc::clone),
                 log: start.log.clone(),
+                audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
+                tls: tls.clone(),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
@@ -243,6 +270,10 @@ fn serve(
         until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
+    // After the last request has been noted.
+    if let Some(audit) = audit {
+        audit.close();
+    }
     outcome
 }
 
@@ -260,6 +291,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         surface = start.surface.name(),
         public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
         tls = start.settings.serve.http.tls.is_on(),
+        public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );

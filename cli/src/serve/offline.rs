@@ -26,9 +26,9 @@ pub(crate) struct Database {
 /// creates it if there is none. Writes warnings about the configuration to `remarks`.
 ///
 /// # Errors
-/// [`CliError::DatabaseInUse`] when a server runs on it, [`CliError::ReplicaDatabase`] when it takes
-/// no commands, [`CliError::OtherOwner`] when it belongs to another user, who could not open it any
-/// more.
+/// [`CliError::DatabaseInUse`] when a server runs on it. [`CliError::ReplicaDatabase`] when it
+/// takes no commands. [`CliError::OtherOwner`] when it belongs to another user, who could not open
+/// it any more.
 pub(crate) fn open(
     config: Option<&Path>,
     dev: bool,
@@ -47,7 +47,7 @@ pub(crate) fn open(
     let directory = settings.db.directory.clone();
     check_owner(&directory)?;
     // No connection is made, so nothing follows the files of certificates.
-    let plan = Plan::of(&settings, &mut Vec::new())?;
+    let plan = Plan::of(&settings)?;
     if plan.is_some_and(|plan| plan.mode() == Mode::Replica) {
         return Err(CliError::ReplicaDatabase(directory));
     }

@@ -4,7 +4,7 @@ use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use talos_admin::AdminSettings;
+use talos_admin::{AdminSettings, ForwardSettings};
 use talos_api::fleet::ForwardingKeys;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
@@ -73,7 +73,7 @@ fn token_settings(credentials: &Credentials) -> TokenSettings {
 }
 
 /// The settings of the control plane.
-pub(super) fn of_control_plane(settings: &Settings) -> AdminSettings {
+pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
     let default_ttl = settings.credentials.api_keys.default_ttl;
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
@@ -83,7 +83,9 @@ pub(super) fn of_control_plane(settings: &Settings) -> AdminSettings {
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: env!("CARGO_PKG_VERSION"),
+        forward,
         forwarding_keys: forwarding_keys(settings),
+        audit: None,
     }
 }
 

@@ -42,6 +42,6 @@ macro_rules! listener_tls {
 /// `serve.http.tls`.
 pub(super) const HTTP_KEYS: &[Key] = &listener_tls!("serve.http.tls", serve.http.tls);
 /// `serve.public.tls`.
-pub(super) const PUBLIC_KEYS: &[Key] = &listener_tls!("serve.public.tls", serve.public_tls);
+pub(super) const PUBLIC_KEYS: &[Key] = &listener_tls!("serve.public.tls", serve.public.tls);
 /// `serve.metrics.tls`.
 pub(super) const METRICS_KEYS: &[Key] = &listener_tls!("serve.metrics.tls", serve.metrics_tls);

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod audit;
 mod limits;
 mod problems;
 mod replication;

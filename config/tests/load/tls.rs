@@ -10,6 +10,8 @@ fn each_listener_has_its_own_files() {
     let variables = [
         ("TALOS_SERVE_METRICS_TLS_CERT", "m.pem"),
         ("TALOS_SERVE_METRICS_TLS_KEY", "m.key"),
+        ("TALOS_SERVE_PUBLIC_TLS_CERT", "p.pem"),
+        ("TALOS_SERVE_PUBLIC_TLS_KEY", "p.key"),
     ];
     let serve = load(yaml, &variables).expect("settings").0.serve;
     let (http, metrics) = (&serve.http.tls, &serve.metrics_tls);
@@ -21,9 +23,12 @@ fn each_listener_has_its_own_files() {
         Some((Path::new("m.pem"), Path::new("m.key")))
     );
     assert_eq!(metrics.client_ca, None);
+    let public = &serve.public.tls;
+    assert_eq!(public.own(), Some((Path::new("p.pem"), Path::new("p.key"))));
 
     let plain = load("", &[]).expect("settings").0.serve;
     assert!(!plain.http.tls.is_on() && !plain.metrics_tls.is_on());
+    assert!(!plain.public.tls.is_on());
 }
 
 #[test]
@@ -44,6 +49,10 @@ fn files_that_are_missing_beside_others_are_named() {
         (
             "serve: {metrics: {tls: {cert: c.pem, key: k.pem, client_ca_optional: true}}}",
             "serve.metrics.tls.client_ca: missing beside serve.metrics.tls.client_ca_optional",
+        ),
+        (
+            "serve: {public: {tls: {key: k.pem}}}",
+            "serve.public.tls.cert: missing beside serve.public.tls.key",
         ),
     ] {
         let line = complaint(yaml, &[]);

@@ -42,7 +42,7 @@ use crate::verifier::Verifier;
 
 struct CommandJob {
     command: Prepared,
-    author: Option<Author>,
+    author: Option<Arc<Author>>,
     now: UnixMillis,
 }
 
@@ -121,7 +121,7 @@ impl Committer {
     pub fn submit(&self, command: Prepared, author: Option<Author>, now: UnixMillis) {
         self.queue(Job::Command(CommandJob {
             command,
-            author,
+            author: author.map(Arc::new),
             now,
         }));
     }
@@ -259,7 +259,7 @@ impl Worker {
         );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| stage.apply(job.command, job.author.map(Arc::new), job.now))
+            .map(|job| stage.apply(job.command, job.author, job.now))
             .collect();
         if let Err(error) = append(&mut *self.journal, &self.commit_position, &stage.group()) {
             let reason = self.stop_writes(&error);

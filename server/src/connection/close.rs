@@ -24,8 +24,9 @@ impl<S: Stream> Connection<S> {
     /// The read side is already shut down. In this state the kernel still queues what arrives. It
     /// resets the connection if bytes arrive after we shut down the write side, or if unread bytes
     /// are queued when the socket is closed, and a reset may overtake the answer. So this reads and
-    /// drops bytes for the time of `Deadlines::linger` and closes last (RFC 9112 §9.6). It always waits the
-    /// whole time, because in this state a read does not show whether the client has closed.
+    /// drops bytes for the time of `Deadlines::linger` and closes last (RFC 9112 §9.6). It always
+    /// waits the whole time, because in this state a read does not show whether the client has
+    /// closed.
     pub(super) async fn time_out(&mut self) -> Result<(), Closed> {
         self.refuse(&ApiError::timeout());
         self.flush().await?;

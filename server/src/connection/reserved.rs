@@ -9,15 +9,13 @@ use super::close::Leftover;
 use super::receive::Received;
 use super::state::{Closed, Connection};
 use crate::health_routes::{ReservedStep, advance_reserved};
-use crate::stream::{Opened, Stream};
+use crate::stream::Stream;
 
 impl<S: Stream> Connection<S> {
     /// Answers one question about the health of the server.
     pub(super) async fn serve_reserved(mut self) -> Result<(), Closed> {
-        match self.open().await {
-            Opened::Ready => {}
-            Opened::PlainHttp | Opened::Refused => return self.finish(Leftover::Possible).await,
-            Opened::Closed => return Ok(()),
+        if S::HAS_HANDSHAKE {
+            self.open().await?;
         }
         loop {
             match self.guarded(advance_reserved) {
@@ -37,7 +35,7 @@ impl<S: Stream> Connection<S> {
                     Received::Enough => {}
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,
                     Received::Refused => return self.finish(Leftover::Possible).await,
-                    Received::TooLate | Received::End => return Ok(()),
+                    Received::TooLate | Received::End => return self.finish(Leftover::None).await,
                 },
             }
         }

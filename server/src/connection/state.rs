@@ -8,7 +8,7 @@ use talos_model::Principal;
 use talos_model::clock::{self, UnixMillis};
 
 use crate::core::Core;
-use crate::deadlines::{CoarseMillis, Phase};
+use crate::deadlines::{CoarseMillis, Phase, Place};
 use crate::limits;
 use crate::port::Port;
 use crate::position::Reached;
@@ -18,6 +18,15 @@ use crate::wait::Dropped;
 
 /// The connection ended before all answers were sent.
 pub(super) struct Closed;
+
+/// The other end of a new connection.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Its address; `None` over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Who it is, if the connection proves it.
+    pub principal: Option<Arc<Principal>>,
+}
 
 /// One connection. The "current request" is the one that begins at `answered`.
 pub(super) struct Connection<S> {
@@ -56,25 +65,23 @@ pub(super) struct Connection<S> {
 
 impl<S: Stream> Connection<S> {
     /// Registers a new connection.
-    pub fn new(
-        core: &Rc<Core>,
-        port: &Rc<Port>,
-        stream: S,
-        arrival: Arrival,
-        principal: Option<Arc<Principal>>,
-    ) -> Self {
+    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Peer, place: Place) -> Self {
         // The first byte of a new connection may take as long as a head.
         let now = core.now();
         let deadline = now.plus(core.shared.deadlines.head);
         let fd = stream.as_raw_fd();
+        let arrival = Arrival {
+            peer: peer.address,
+            place,
+        };
         let slot = core
             .connections
             .register(fd, arrival, Phase::Idle, now, deadline);
         Self {
             slot,
             stream,
-            remote_ip: arrival.peer.map(|address| address.to_canonical()),
-            principal,
+            remote_ip: peer.address.map(|address| address.to_canonical()),
+            principal: peer.principal,
             core: Rc::clone(core),
             port: Rc::clone(port),
             input: Vec::with_capacity(limits::BUFFER_BYTES),

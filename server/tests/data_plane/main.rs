@@ -10,6 +10,7 @@
 
 mod accepting;
 mod allocations;
+mod audit;
 mod authorization;
 mod bodies;
 mod control;

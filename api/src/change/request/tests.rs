@@ -1,9 +1,9 @@
 //! Where a feed begins, and which changes are chosen.
 
-use talos_model::{Epoch, Sequence};
+use talos_model::{Epoch, Sequence, Subject};
 
 use super::*;
-use crate::change::fixture::change;
+use crate::change::fixture::{admin_token, change};
 
 fn at(epoch: u64, sequence: u64) -> Start {
     Start::After(Position {
@@ -69,4 +69,16 @@ fn tenants_are_told_apart() {
         let wanted = wanted(&format!("tenant={tenant}"));
         assert_eq!(wanted.includes(&change), is_wanted);
     }
+}
+
+#[test]
+fn an_admin_token_of_every_tenant_is_of_no_single_one() {
+    let change = Change {
+        subject: Subject::AdminToken(admin_token(None)),
+        ..change(Event::AdminTokenCreated)
+    };
+    assert!(wanted("").includes(&change));
+    assert!(wanted("kind=AdminTokenCreated").includes(&change));
+    let of_one = format!("tenant={}", TenantId::SINGLE);
+    assert!(!wanted(&of_one).includes(&change));
 }

@@ -1,0 +1,64 @@
+//! Hostile clients of every kind attack a server that valid clients use: a short part of what
+//! `make hostile` does for ten minutes.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::harness::{Driver, TALOS};
+
+/// Runs `talos-loadtest hostile` in this process with these flags. Returns its exit code and its
+/// report.
+fn attack(driver: Driver, flags: &str) -> (ExitCode, Value) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hostile.json");
+    let file = file.to_str().unwrap();
+    let words = [
+        "talos-loadtest",
+        "hostile",
+        "--server",
+        TALOS,
+        "--driver",
+        driver.name(),
+        "--json",
+        file,
+    ];
+    let words = words.into_iter().chain(flags.split_ascii_whitespace());
+    let code = talos_loadtest::command_line(words.map(Into::into));
+    (
+        code,
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap(),
+    )
+}
+
+fn number(row: &Value, name: &str) -> u64 {
+    row[name].as_u64().unwrap()
+}
+
+both_drivers! {
+    fn valid_clients_notice_little(driver: Driver) {
+        let flags = "--duration 10s --round 5s --rate 300 --keys 200 --connections 16 --intensity 0.2";
+        let (code, report) = attack(driver, flags);
+        assert_eq!((code, &report["failures"]), (ExitCode::SUCCESS, &serde_json::json!([])));
+        for row in report["attacks"].as_array().unwrap() {
+            assert!(number(row, "connections") > 0, "{row}");
+        }
+        for part in ["calm", "attacked"] {
+            assert!(number(&report["rounds"][1][part], "answers") > 0, "{report}");
+        }
+        assert!(number(&report["newcomers"], "answered") > 0, "{report}");
+    }
+}
+
+#[test]
+fn a_server_without_a_bound_is_found_out() {
+    // Connections that keep what they were sent, and a server with room for all of it.
+    let flags = "--duration 10s --round 10s --rate 50 --keys 100 --connections 4 --intensity 8 \
+                 --only slow-body,leftover --set serve.http.limits.memory=1099511627776";
+    let (code, report) = attack(Driver::Epoll, flags);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(
+        report["failures"].to_string().contains("resident memory"),
+        "{report}"
+    );
+}
