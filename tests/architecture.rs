@@ -26,6 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("talos-metrics", &[]),
     ("talos-places", &[]),
+    ("talos-tls", &[]),
+    ("talos-https", &["talos-tls"]),
     ("talos-config", &["talos-credentials", "talos-model"]),
     ("talos-api", &["talos-credentials", "talos-model"]),
     (
@@ -36,6 +38,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-places",
+            "talos-tls",
         ],
     ),
     (
@@ -47,10 +51,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-engine",
             "talos-metrics",
             "talos-model",
+            "talos-https",
             "talos-places",
+            "talos-tls",
         ],
     ),
-    ("talos-replication", &["talos-model", "talos-places"]),
+    ("talos-audit", &["talos-api", "talos-model"]),
+    (
+        "talos-replication",
+        &["talos-model", "talos-places", "talos-tls"],
+    ),
     (
         "talos-node",
         &[
@@ -65,11 +75,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "talos-api",
             "talos-credentials",
+            "talos-https",
             "talos-metrics",
             "talos-model",
+            "talos-places",
+            "talos-tls",
         ],
     ),
-    ("talos-loadtest", &["talos-api"]),
+    ("talos-loadtest", &["talos-api", "talos-tls"]),
     (
         TEST_KIT,
         &[
@@ -77,6 +90,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "talos-credentials",
             "talos-engine",
             "talos-model",
+            "talos-tls",
         ],
     ),
 ];

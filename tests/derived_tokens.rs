@@ -186,7 +186,7 @@ both_drivers! {
         let restricted = issue_with(&mut connection, &json!({"ip_restriction": {"allowed_cidrs": ["192.0.2.0/24"]}}));
         let last = if key.secret.ends_with('2') { '3' } else { '2' };
         let wrong_checksum = format!("{}{last}", &key.secret[..key.secret.len() - 1]);
-        let large = json!({"a": "x".repeat(5000)});
+        let large = json!({"a": "x".repeat(9000)});
         let heavy = issue_with(&mut connection, &json!({"metadata": {"a": "x".repeat(9000)}}));
         for algorithm in ALGORITHMS {
             for (credential, more, status, grpc, reason) in [

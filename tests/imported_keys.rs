@@ -130,8 +130,10 @@ both_drivers! {
         let id = key_id(&import(&mut connection, "x")).to_owned();
         let ids = [
             "x", "%2f", "%2F..%2F", "%00", &format!("{id}%00"), &format!("%2f{id}"), &format!("{id}%3Arevoke"),
-            &id.to_uppercase(), &id[..63], &format!("{id}0"), "a%3Ab", "%ff", "%zz", &"a".repeat(4096),
+            &id[..63], &format!("{id}0"), "a%3Ab", "%ff", "%zz", &"a".repeat(4096),
         ];
+        let shown = connection.call("GET", &format!("{IMPORT}/{}", id.to_uppercase()), &[], b"");
+        assert_eq!((shown.status, shown.json()["key_id"].as_str()), (200, Some(&*id)));
         for id in ids {
             for (method, suffix) in [("GET", ""), ("DELETE", ""), ("POST", ":revoke")] {
                 let path = format!("{IMPORT}/{id}{suffix}");

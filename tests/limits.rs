@@ -44,7 +44,7 @@ both_drivers! {
             ("ip_restriction", cidrs(many(100, "10.0.0.0/8")), cidrs(many(101, "10.0.0.0/8"))),
             ("ip_restriction", cidrs(json!(["::/0"])), cidrs(json!(["10.0.0.0/33"]))),
             ("rate_limit_policy", policy(json!(1), "60s", "requests"), policy(json!(0), "60s", "requests")),
-            ("rate_limit_policy", policy(json!("100"), "1m", "requests"), policy(json!("1e2"), "1m", "requests")),
+            ("rate_limit_policy", policy(json!("100"), "1m", "requests"), policy(json!("1.5"), "1m", "requests")),
             ("rate_limit_policy", policy(json!(1), "1s", "requests"), policy(json!(1), "1500ms", "requests")),
             ("rate_limit_policy", policy(json!(1), "1s", ""), policy(json!(1), "1s", "bytes")),
             ("visibility", json!("KEY_VISIBILITY_SECRET"), json!("KEY_VISIBILITY_OTHER")),

@@ -13,12 +13,16 @@
 #[macro_use]
 mod harness;
 
+mod admin_auth;
+mod admin_tokens;
 mod architecture;
+mod audit;
 mod backup;
 mod batch_verify;
 mod boundary;
 mod changes_feed;
 mod changes_tail;
+mod cli_admin;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;
@@ -63,6 +67,7 @@ mod sdk;
 mod short_routes;
 mod startup;
 mod surfaces;
+mod tls;
 mod token_attacks;
 mod token_formats;
 mod tour;

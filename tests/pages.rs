@@ -15,9 +15,9 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md` and `admin-protection.md` run in tests of their own. Those of `container.md` need an
-/// image registry.
-const NOT_RUN: [&str; 9] = [
+/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of `container.md`
+/// need an image registry.
+const NOT_RUN: [&str; 10] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -27,6 +27,7 @@ const NOT_RUN: [&str; 9] = [
     "container.md",
     "fleet.md",
     "loadtest.md",
+    "tls.md",
 ];
 /// Printed between the outputs of two blocks.
 const MARK: &str = "@@ end of block";
@@ -241,6 +242,7 @@ macro_rules! pages {
 }
 
 pages! {
+    admin_tokens: "admin-tokens.md",
     issue_and_verify: "issue-and-verify.md",
     import: "import.md",
     lifecycle: "lifecycle.md",
@@ -252,6 +254,7 @@ pages! {
     changes: "changes.md",
     backups: "backup.md",
     edge_proxy: "proxy.md",
+    audit_log: "audit.md",
 }
 
 #[test]

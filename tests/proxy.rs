@@ -4,6 +4,7 @@
 mod caching;
 mod changes;
 mod failures;
+mod floods;
 mod forwarding;
 mod hosts;
 mod observing;
@@ -11,6 +12,7 @@ mod page;
 mod questions;
 mod scripted;
 mod tls;
+mod tls_listener;
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -1,9 +1,12 @@
-//! `talos serve admin` and `talos serve public`: each has its routes and no others.
+//! `talos serve admin`, `talos serve data` and `talos serve public`, and a second listener: each
+//! has its routes and no others.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use talos_test_kit::keys::{ISSUE, VERIFY, assert_refused};
+use talos_test_kit::http::Connection;
+use talos_test_kit::keys::{ISSUE, VERIFY, assert_refused, assert_valid};
 
 use crate::harness::site::{Server, Site};
 
@@ -20,7 +23,7 @@ const EVERYWHERE: [(&str, &str); 3] = [
     ("GET", "/health/ready"),
     ("GET", "/v2alpha1/derivedKeys/jwks.json"),
 ];
-const ADMIN: [(&str, &str); 13] = [
+const ADMIN: [(&str, &str); 16] = [
     ("GET", "/v2alpha1/admin/issuedApiKeys"),
     ("POST", "/v2alpha1/admin/issuedApiKeys"),
     ("GET", "/v2alpha1/admin/issuedApiKeys/x"),
@@ -30,17 +33,27 @@ const ADMIN: [(&str, &str); 13] = [
     ("POST", "/v2alpha1/admin/apiKeys:verify"),
     ("POST", "/v2alpha1/admin/apiKeys:batchVerify"),
     ("GET", "/v2alpha1/admin/derivedKeys/jwks.json"),
+    ("GET", "/v2alpha1/admin/tokens"),
+    ("POST", "/v2alpha1/admin/tokens"),
+    ("GET", "/v2alpha1/admin/whoami"),
     ("POST", "/keys"),
     ("DELETE", "/keys/x"),
+    ("GET", "/verify"),
+    ("POST", "/verify"),
+];
+/// Of these, the routes that verify credentials.
+const DATA: [(&str, &str); 4] = [
+    ("POST", "/v2alpha1/admin/apiKeys:verify"),
+    ("POST", "/v2alpha1/admin/apiKeys:batchVerify"),
     ("GET", "/verify"),
     ("POST", "/verify"),
 ];
 const PUBLIC: [(&str, &str); 1] = [("POST", "/v2alpha1/apiKeys:selfRevoke")];
 const NEITHER: [(&str, &str); 1] = [("GET", "/version")];
 
-/// Whether the server has the route.
-fn exists(server: &Server, (method, path): (&str, &str)) -> bool {
-    let answer = server.connect().call(method, path, &[], b"");
+/// Whether the listener at this address has the route.
+fn exists(address: SocketAddr, (method, path): (&str, &str)) -> bool {
+    let answer = Connection::open(address).call(method, path, &[], b"");
     let reason = answer.json()["error"]["details"][0]["reason"].clone();
     assert!(answer.status != 405, "{method} {path}");
     assert_eq!(
@@ -51,23 +64,46 @@ fn exists(server: &Server, (method, path): (&str, &str)) -> bool {
 }
 
 #[track_caller]
-fn assert_routes(server: &Server, there: &[&[(&str, &str)]], absent: &[&[(&str, &str)]]) {
+fn assert_routes(address: SocketAddr, there: &[&[(&str, &str)]], absent: &[&[(&str, &str)]]) {
     for route in there.concat() {
-        assert!(exists(server, route), "{route:?} is missing");
+        assert!(exists(address, route), "{route:?} is missing");
     }
     for route in absent.concat() {
-        assert!(!exists(server, route), "{route:?} is there");
+        assert!(!exists(address, route), "{route:?} is there");
     }
+}
+
+/// The routes for administrators that verify nothing.
+fn only_admin() -> Vec<(&'static str, &'static str)> {
+    let is_data = |route: &(&str, &str)| DATA.contains(route);
+    ADMIN.into_iter().filter(|route| !is_data(route)).collect()
+}
+
+/// The line of the log that says what is served.
+fn serving(server: &Server) -> Value {
+    let lines = server.log_lines();
+    let serving = lines.iter().find(|line| line["message"] == "serving");
+    serving.unwrap().clone()
 }
 
 /// The surface that the log names.
 fn surface(server: &Server) -> Value {
-    let lines = server.log_lines();
-    lines
-        .iter()
-        .find(|line| line["message"] == "serving")
-        .unwrap()["surface"]
-        .clone()
+    serving(server)["surface"].clone()
+}
+
+/// Starts a server that has a second listener, of which the log names the address.
+fn start_two(site: &Site, arguments: &[&str], second: &str) -> (Server, SocketAddr) {
+    let mut command: Command = site.command();
+    command.args(arguments).envs([
+        ("TALOS_SERVE_PUBLIC_HOST", "127.0.0.1"),
+        ("TALOS_SERVE_PUBLIC_PORT", "0"),
+        ("TALOS_SERVE_PUBLIC_SURFACE", second),
+    ]);
+    let server = Server::start(command, site.directory().join("two.log"));
+    let line = serving(&server);
+    assert_eq!(line["public_surface"], second);
+    let address = line["public"].as_str().unwrap().parse().unwrap();
+    (server, address)
 }
 
 both_drivers! {
@@ -75,7 +111,7 @@ both_drivers! {
         let site = Site::new(driver);
         let server = start(&site, &[]);
         assert_eq!(surface(&server), "all");
-        assert_routes(&server, &[&EVERYWHERE, &ADMIN, &PUBLIC, &NEITHER], &[]);
+        assert_routes(server.address, &[&EVERYWHERE, &ADMIN, &PUBLIC, &NEITHER], &[]);
         server.stop();
     }
 
@@ -83,7 +119,7 @@ both_drivers! {
         let site = Site::new(driver);
         let server = start(&site, &["admin"]);
         assert_eq!(surface(&server), "admin");
-        assert_routes(&server, &[&EVERYWHERE, &ADMIN], &[&PUBLIC, &NEITHER]);
+        assert_routes(server.address, &[&EVERYWHERE, &ADMIN], &[&PUBLIC, &NEITHER]);
         server.stop();
     }
 
@@ -92,13 +128,58 @@ both_drivers! {
         for name in ["public", "self-service"] {
             let server = start(&site, &[name]);
             assert_eq!(surface(&server), "public");
-            assert_routes(&server, &[&EVERYWHERE, &PUBLIC], &[&ADMIN, &NEITHER]);
+            assert_routes(server.address, &[&EVERYWHERE, &PUBLIC], &[&ADMIN, &NEITHER]);
             // It has no verification, which another surface would answer from memory, and does not
             // answer a wrong method with 405.
             let mut connection = server.connect();
             connection.post(VERIFY, &json!({"credential": "x"})).assert_error(404, "NOT_FOUND", "NOT_FOUND");
             connection.call("PUT", ISSUE, &[], b"").assert_error(404, "NOT_FOUND", "NOT_FOUND");
             server.stop();
+        }
+    }
+
+    fn data_routes(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start(&site, &["data"]);
+        assert_eq!(surface(&server), "data");
+        assert_routes(server.address, &[&EVERYWHERE, &PUBLIC, &DATA], &[&only_admin(), &NEITHER]);
+        server.stop();
+    }
+
+    fn two_listeners(driver: Driver) {
+        let site = Site::new(driver);
+        let (server, data) = start_two(&site, &[], "data");
+        assert_routes(server.address, &[&EVERYWHERE, &ADMIN, &PUBLIC, &NEITHER], &[]);
+        assert_routes(data, &[&EVERYWHERE, &PUBLIC, &DATA], &[&only_admin(), &NEITHER]);
+        // Both see the same keys at once.
+        let key = server.connect().issue("key");
+        let mut verifier = Connection::open(data);
+        assert_valid(&verifier.verify(&key.secret), &key.key_id);
+        assert_eq!(server.connect().revoke(&key.key_id).status, 200);
+        assert_refused(&verifier.verify(&key.secret), "REVOKED");
+        let body = json!({"name": "n", "actor_id": "a"});
+        verifier.post(ISSUE, &body).assert_error(404, "NOT_FOUND", "NOT_FOUND");
+        server.stop();
+    }
+
+    fn administrators_and_holders_apart(driver: Driver) {
+        let site = Site::new(driver);
+        let (server, public) = start_two(&site, &["admin"], "public");
+        assert_eq!(surface(&server), "admin");
+        assert_routes(server.address, &[&EVERYWHERE, &ADMIN], &[&PUBLIC, &NEITHER]);
+        assert_routes(public, &[&EVERYWHERE, &PUBLIC], &[&ADMIN, &NEITHER]);
+        server.stop();
+    }
+
+    fn a_second_listener_needs_a_first_for_administrators(driver: Driver) {
+        let site = Site::new(driver);
+        for surface in ["data", "public"] {
+            let mut command: Command = site.command();
+            command.arg(surface).env("TALOS_SERVE_PUBLIC_PORT", "0");
+            let output = command.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{text}");
+            assert!(text.contains("serve.public.port") && text.contains("talos serve admin"), "{text}");
         }
     }
 

@@ -46,6 +46,36 @@ fn verified(jwks: &Value, token: &str) -> Value {
 }
 
 both_drivers! {
+    fn a_client_that_has_the_key_set_gets_304(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start_with(&site, &[(SIGNING_KEYS, &url(ED25519_JWK))]);
+        let mut connection = server.connect();
+        for path in JWKS {
+            let whole = connection.call("GET", path, &[], b"");
+            let tag = whole.header("etag").unwrap().to_owned();
+            assert_eq!(whole.header("cache-control"), Some("public, max-age=300"));
+            let all = [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()];
+            for value in all {
+                let answer = connection.call("GET", path, &[("If-None-Match", &value)], b"");
+                assert_eq!((answer.status, answer.header("etag")), (304, Some(&*tag)), "{value}");
+                assert_eq!((answer.body.len(), answer.header("content-length")), (0, None));
+            }
+            for value in ["\"x\"", "", "x", tag.trim_matches('"')] {
+                let answer = connection.call("GET", path, &[("If-None-Match", value)], b"");
+                assert_eq!((answer.status, answer.body.len()), (200, whole.body.len()), "{value}");
+            }
+        }
+        server.stop();
+        // Other keys have another tag.
+        let tag_of = |keys: &str| {
+            let server = start_with(&site, &[(SIGNING_KEYS, keys)]);
+            let answer = server.connect().call("GET", JWKS[0], &[], b"");
+            server.stop();
+            answer.header("etag").unwrap().to_owned()
+        };
+        assert_ne!(tag_of(&url(ED25519_JWK)), tag_of(&url(RSA_JWK)));
+    }
+
     fn jwts_verify_with_the_published_keys(driver: Driver) {
         let site = Site::new(driver);
         let urls = format!("{},{}", url(ED25519_JWK), url(RSA_JWK));

@@ -22,7 +22,7 @@ pub(crate) async fn batch_import(
         context.default_ttl_ms,
         &macaroons,
     )?;
-    let results = import(context, items).await?;
+    let results = import(context, items, request).await?;
     for result in &results {
         context.metrics.batch_item(ItemOutcome::of(result));
         if let Ok(record) = result {
@@ -48,6 +48,7 @@ pub(crate) async fn batch_import(
 async fn import(
     context: &Context,
     items: Vec<Result<ImportKey, ApiError>>,
+    request: &ControlRequest,
 ) -> Result<Vec<Result<Record, ApiError>>, ApiError> {
     let mut commands = Vec::with_capacity(items.len());
     let accepted: Vec<Result<(), ApiError>> = items
@@ -57,7 +58,7 @@ async fn import(
     let mut outcomes = if commands.is_empty() {
         Vec::new().into_iter()
     } else {
-        let outcomes = engine_call::submit(&context.engine, ImportKeys(commands)).await?;
+        let outcomes = engine_call::submit(&context.engine, ImportKeys(commands), request).await?;
         outcomes.into_iter()
     };
     let result = |accepted: Result<(), ApiError>| {

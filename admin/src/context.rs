@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use talos_api::audit::AuditLog;
 use talos_api::fleet::Fleet;
 use talos_api::page_token::PageTokenKeys;
 use talos_engine::Engine;
@@ -9,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
 
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     /// Sends requests on to the primary.
     pub(crate) forwarder: Forwarder,
     pub(crate) metrics: Arc<ControlMetrics>,
+    /// See [`crate::AdminSettings::audit`].
+    pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
     /// See [`crate::AdminSettings::default_ttl_ms`].
@@ -30,8 +34,8 @@ pub(crate) struct Context {
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
     pub(crate) change_streams: Arc<Semaphore>,
-    /// The body of the JWKS routes.
-    pub(crate) jwks: Vec<u8>,
+    /// What the JWKS routes show.
+    pub(crate) jwks: KeySet,
     /// The version of the server, for backups.
     pub(crate) release: &'static str,
     /// The body of `GET /version`.

@@ -20,7 +20,7 @@ pub(crate) async fn delete(
     };
     let key = RecordKey::new(request.tenant, key_id);
     let mut deletion = context.deletions.begin(&context.engine, key);
-    let deleted = engine_call::submit(&context.engine, command).await;
+    let deleted = engine_call::submit(&context.engine, command, request).await;
     let record = deleted.inspect_err(|error| {
         if error.reason() == Reason::ApiKeyNotFound {
             deletion.found_nothing();

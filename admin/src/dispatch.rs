@@ -1,9 +1,10 @@
-//! Calls the action that answers a request.
+//! Calls the action that answers a request, and has it noted in the audit log.
 
 use std::sync::Arc;
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
+use talos_api::fleet::body_digest;
 use talos_api::route::Endpoint;
 use talos_model::KeyKind;
 
@@ -11,8 +12,8 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
-    backup, batch_import, changes, delete, derive, fleet, get, import, issue, list, revoke,
-    revoke_where, rotate, self_revoke, update,
+    admin_token, audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue,
+    list, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -21,22 +22,47 @@ pub(crate) async fn dispatch(
     request: ControlRequest,
     client: Client,
 ) -> ControlResponse {
-    answer(&context, &request, client)
+    let noted = match audit::begin(context.audit.as_ref(), request.endpoint) {
+        Ok(noted) => noted,
+        Err(error) => return error.into(),
+    };
+    let reported = ReportedChange::new();
+    let answer = answer(&context, &request, client, &reported)
         .await
-        .unwrap_or_else(ControlResponse::from)
+        .unwrap_or_else(ControlResponse::from);
+    match noted {
+        Some(noted) => {
+            noted
+                .end(&context.engine, &request, &reported, answer)
+                .await
+        }
+        None => answer,
+    }
 }
 
 async fn answer(
     context: &Context,
     request: &ControlRequest,
     client: Client,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let reported = ReportedChange::new();
-    let answer = act(context, request, &reported);
+    check_body(request)?;
+    let answer = act(context, request, reported);
     if request.endpoint.changes_keys() {
-        return fleet::change(context, request, client, &reported, answer).await;
+        return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
+}
+
+/// Refuses a request with another body than the one that the forwarding node has sealed: the data
+/// plane has let it in by the words of that node, before it read the body.
+fn check_body(request: &ControlRequest) -> Result<(), ApiError> {
+    match request.sealed_body {
+        Some(sealed) if sealed != body_digest(&request.body) => Err(ApiError::unauthenticated(
+            "the body is not the one that the forwarding node has sealed",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn act(
@@ -70,10 +96,20 @@ async fn act(
         Endpoint::Promote => fleet::promote(context).await,
         Endpoint::Diverged => fleet::diverged(context, request).await,
         Endpoint::Rejoin => fleet::rejoin(context).await,
-        Endpoint::Jwks => Ok(ControlResponse::json(200, context.jwks.clone())),
+        Endpoint::Jwks => Ok(context.jwks.answer(request)),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
+        Endpoint::CreateAdminToken => admin_token::create(context, request, reported).await,
+        Endpoint::ListAdminTokens => Ok(admin_token::list(context)),
+        Endpoint::GetAdminToken => admin_token::get(context, key_id.admin_token()?),
+        Endpoint::RotateAdminToken => {
+            admin_token::rotate(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::RevokeAdminToken => {
+            admin_token::revoke(context, key_id.admin_token()?, request, reported).await
+        }
+        Endpoint::WhoAmI => Ok(admin_token::whoami(request)),
     }
 }

@@ -1,19 +1,22 @@
 //! Async calls of the engine, which answers by callback from its own threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use talos_api::control::ControlRequest;
 use talos_api::error::ApiError;
 use talos_engine::{Engine, LogStart};
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    CommandError, KeyId, ListQuery, LogRead, Page, ReadError, ReadLimits, Record, TenantId,
-    TypedCommand,
+    Author, CommandError, KeyId, ListQuery, LogRead, Page, Principal, ReadError, ReadLimits,
+    Record, TenantId, TypedCommand,
 };
 use tokio::sync::oneshot;
 
 use crate::limits;
 
-/// Submits `command` and waits until it is durable and published, or refused.
+/// Submits `command` and waits until it is durable and published, or refused. The principal of
+/// `request`, if it has one, is the author of the changes.
 ///
 /// # Errors
 /// For the client: the engine's refusal, 500 when the engine dropped the command, 504 when it did
@@ -21,10 +24,13 @@ use crate::limits;
 pub(crate) async fn submit<C: TypedCommand>(
     engine: &Engine,
     command: C,
+    request: &ControlRequest,
 ) -> Result<C::Outcome, ApiError> {
     let (sender, receiver) = oneshot::channel();
+    let author = |principal: &Arc<Principal>| Author::new(principal, request.client_ip);
+    let author = request.principal.as_ref().map(author);
     // The receiver is gone only after a timeout.
-    engine.submit(command, move |result| drop(sender.send(result)));
+    engine.submit_as(author, command, move |result| drop(sender.send(result)));
     let result: Result<_, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
     result.map_err(|error| {
         // The engine has logged once why writes are stopped, so that is not logged per request.

@@ -98,7 +98,10 @@ async fn rests_on(
 ) -> Option<Position> {
     let head = context.engine.committed();
     let sequence = match refused {
-        None | Some(Reason::ApiKeyExists) => reported.named().unwrap_or(head.sequence),
+        // "No such admin token" and "another has this name" may report any change of the tokens.
+        None | Some(Reason::ApiKeyExists | Reason::Conflict | Reason::NotFound) => {
+            reported.named().unwrap_or(head.sequence)
+        }
         Some(Reason::ApiKeyNotFound) => {
             let key = RecordKey::new(request.tenant, request.key_id.any().ok()?);
             context.deletions.newest(head, &key)

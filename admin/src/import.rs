@@ -48,7 +48,7 @@ async fn record(
         &macaroons,
     )?;
     let key_id = command.key_id;
-    let imported = engine_call::submit(&context.engine, command).await;
+    let imported = engine_call::submit(&context.engine, command, request).await;
     match &imported {
         Ok(record) => reported.is_record(record),
         Err(error) if error.reason() == Reason::ApiKeyExists => {

@@ -41,7 +41,7 @@ async fn submit(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<Issued, ApiError> {
-    let issued = engine_call::submit(&context.engine, command).await?;
+    let issued = engine_call::submit(&context.engine, command, request).await?;
     let Issued { record, secret } = &issued;
     reported.is_record(record);
     // A repeated request has changed nothing, so it is not counted or logged.

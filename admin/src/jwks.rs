@@ -1,7 +1,11 @@
 //! `GET /v2alpha1/derivedKeys/jwks.json`, also below `/v2alpha1/admin/`
 
 use serde_json::Value;
+use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::jwks;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::limits;
 
 /// Members of a JWK that contain private or symmetric key material (RFC 7518 §6.2.2, §6.3.2,
 /// §6.4.1; RFC 8037 §2).
@@ -20,11 +24,56 @@ pub(crate) enum InvalidSet {
     Private,
 }
 
+/// The public signing keys, ready to be sent.
+pub(crate) struct KeySet {
+    body: Vec<u8>,
+    /// Changes with the body (RFC 9110 §8.8.3).
+    entity_tag: String,
+}
+
+impl KeySet {
+    /// Prepares the answers that show `set`.
+    ///
+    /// # Errors
+    /// [`InvalidSet`] when the set is malformed or contains a private key.
+    pub(crate) fn new(set: Value) -> Result<Self, InvalidSet> {
+        let body = render(set)?;
+        let entity_tag = format!("\"{:016x}\"", xxh3_64(&body));
+        Ok(Self { body, entity_tag })
+    }
+
+    /// The set, or 304 without it when the client has it already (RFC 9110 §13.1.2).
+    pub(crate) fn answer(&self, request: &ControlRequest) -> ControlResponse {
+        let is_there = request
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "if-none-match")
+            .any(|(_, value)| self.is_listed(value));
+        let mut response = if is_there {
+            ControlResponse {
+                status: 304,
+                headers: Vec::new(),
+                body: Vec::new(),
+                rest: None,
+            }
+        } else {
+            ControlResponse::json(200, self.body.clone())
+        };
+        let lifetime = format!("public, max-age={}", limits::KEY_SET_AGE.as_secs());
+        response.headers.push(("Cache-Control", lifetime));
+        response.headers.push(("ETag", self.entity_tag.clone()));
+        response
+    }
+
+    /// Whether a value of `If-None-Match` lists the set. The comparison is the weak one.
+    fn is_listed(&self, value: &str) -> bool {
+        let mut tags = value.split(',').map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.entity_tag)
+    }
+}
+
 /// Renders the answer that shows `set`.
-///
-/// # Errors
-/// [`InvalidSet`] when the set is malformed or contains a private key.
-pub(crate) fn render(mut set: Value) -> Result<Vec<u8>, InvalidSet> {
+fn render(mut set: Value) -> Result<Vec<u8>, InvalidSet> {
     let Some(Value::Array(keys)) = set.get_mut("keys").map(Value::take) else {
         return Err(InvalidSet::Form);
     };

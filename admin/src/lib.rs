@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_token;
+mod audit;
 mod backup;
 mod batch_import;
 mod body_stream;
@@ -43,5 +45,6 @@ mod self_revoke;
 mod service;
 mod update;
 
+pub use forward::{ForwardSettings, PlainHttp};
 pub use metrics_listener::{Expose, MetricsListener};
 pub use service::{AdminService, AdminSettings};

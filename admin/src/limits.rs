@@ -50,8 +50,14 @@ pub(crate) const FORWARD_IDLE: Duration = Duration::from_secs(20);
 /// The largest answer of a primary that is passed on, in bytes. The answer to the largest import is
 /// far smaller.
 pub(crate) const FORWARD_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How long clients may use the public signing keys before they ask again. Clients that meet a key
+/// that they do not know ask earlier.
+pub(crate) const KEY_SET_AGE: Duration = Duration::from_secs(300);
 /// How long a handler waits for a count of keys: shorter than the usual timeout of clients.
 pub(crate) const COUNT_WAIT: Duration = Duration::from_secs(20);
+/// How long an answer waits for its entry in the audit log, if entries are required. After that it
+/// is 503: the entry may still be written.
+pub(crate) const AUDIT_WAIT: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for accepted requests.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 
@@ -100,5 +106,7 @@ pub(crate) const METRICS_ACCEPT_REST: Duration = Duration::from_millis(200);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::COMMIT_QUEUE_COMMANDS);
 const _: () = assert!(RUNNING_REQUESTS as usize <= talos_engine::limits::DISK_QUEUE_READS);
 
+// A shutdown leaves time for the entries of the last answers.
+const _: () = assert!(AUDIT_WAIT.as_secs() < SHUTDOWN_WAIT.as_secs());
 const _: () = assert!(METRICS_PER_ADDRESS < METRICS_CONNECTIONS);
 const _: () = assert!(METRICS_PAGES < METRICS_CONNECTIONS);

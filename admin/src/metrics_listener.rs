@@ -5,6 +5,7 @@
 //! client does; that no client can keep another out (see [`crate::metrics_places`]); that a scrape
 //! and an API request never wait for each other; and that a stop lets responses in progress finish.
 
+use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -19,9 +20,12 @@ use talos_api::fleet::Fleet;
 use talos_api::health;
 use talos_engine::Engine;
 use talos_metrics::{CONTENT_TYPE, Exposition};
+use talos_tls::ServerTls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::limits;
 use crate::metrics_places::{self, Place};
@@ -37,6 +41,7 @@ pub type Expose = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 pub struct MetricsListener {
     socket: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl MetricsListener {
@@ -48,7 +53,11 @@ impl MetricsListener {
         let socket = TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            tls: None,
+        })
     }
 
     /// The bound address, with the port that the system chose if the requested one was 0.
@@ -57,9 +66,18 @@ impl MetricsListener {
         self.address
     }
 
+    /// Serves within TLS, if there is any.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<ServerTls>>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// Registers the socket with the current tokio runtime.
-    pub(crate) fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
-        tokio::net::TcpListener::from_std(self.socket)
+    pub(crate) fn into_tokio(
+        self,
+    ) -> io::Result<(tokio::net::TcpListener, Option<Arc<ServerTls>>)> {
+        let listener = tokio::net::TcpListener::from_std(self.socket)?;
+        Ok((listener, self.tls))
     }
 }
 
@@ -68,6 +86,8 @@ pub(crate) struct Pages {
     pub(crate) engine: Arc<Engine>,
     pub(crate) fleet: Arc<dyn Fleet>,
     pub(crate) expose: Expose,
+    /// TLS of the connections; `None` = plain HTTP.
+    pub(crate) tls: Option<Arc<ServerTls>>,
 }
 
 /// Answers until `stop` is sent or dropped. Returns when no connection is left.
@@ -92,7 +112,7 @@ pub(crate) async fn serve(
                 let (pages, closing) = (Arc::clone(&pages), closing.clone());
                 connections.spawn(async move {
                     tokio::select! {
-                        () = answer_one(stream, pages, &place, closing) => {}
+                        () = answer_in_time(stream, pages, &place, closing) => {}
                         Ok(()) = evicted => {
                             tracing::debug!(%address, "a connection to the metrics is evicted");
                         }
@@ -109,14 +129,38 @@ pub(crate) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// Answers one request, then closes the connection. Scrapes are seconds apart, so keep-alive would
-/// gain little and would need an idle timeout.
-async fn answer_one(
+/// Answers one request, within TLS if the listener has it. Logs why that failed.
+async fn answer_in_time(
     stream: TcpStream,
     pages: Arc<Pages>,
     place: &Place,
-    mut closing: watch::Receiver<()>,
+    closing: watch::Receiver<()>,
 ) {
+    let answered = async {
+        let Some(tls) = &pages.tls else {
+            return Ok(answer_one(stream, Arc::clone(&pages), place, closing).await?);
+        };
+        let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+        let stream = tokio::time::timeout(limits::METRICS_HEAD, handshake).await??;
+        Ok::<_, Box<dyn Error + Send + Sync>>(
+            answer_one(stream, Arc::clone(&pages), place, closing).await?,
+        )
+    };
+    match tokio::time::timeout(limits::METRICS_CONNECTION, answered).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the metrics ended early"),
+        Err(_) => tracing::debug!("a connection to the metrics took too long"),
+    }
+}
+
+/// Answers one request, then closes the connection. Scrapes are seconds apart, so keep-alive would
+/// gain little and would need an idle timeout.
+async fn answer_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    pages: Arc<Pages>,
+    place: &Place,
+    mut closing: watch::Receiver<()>,
+) -> hyper::Result<()> {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         match request.uri().path() {
             METRICS => metrics_places::gets_metrics(place),
@@ -131,20 +175,13 @@ async fn answer_one(
         .max_buf_size(limits::METRICS_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    let served = async {
-        tokio::pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => served,
-            _ = closing.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    tokio::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => served,
+        _ = closing.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-    };
-    match tokio::time::timeout(limits::METRICS_CONNECTION, served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the metrics ended early"),
-        Err(_) => tracing::debug!("a connection to the metrics took too long"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use talos_places::Bounds;
+use talos_places::{Bounds, Eviction};
 
 use crate::limits::{METRICS_CONNECTIONS, METRICS_PAGES, METRICS_PER_ADDRESS};
 
@@ -29,6 +29,7 @@ pub(crate) fn places() -> Arc<Places> {
     Arc::new(Places::new(Bounds {
         all: METRICS_CONNECTIONS,
         per_address: METRICS_PER_ADDRESS,
+        eviction: Eviction::BusiestAddress,
     }))
 }
 

@@ -2,19 +2,27 @@
 //!
 //! An answer that reports no change waits for nothing. An answer that reports an earlier change,
 //! such as "already revoked", waits for that one, and not for changes of others.
+//!
+//! The audit log learns from here what neither the path nor the answer of a request names.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use talos_engine::Engine;
-use talos_model::{Epoch, Position, Record, RecordKey, Sequence};
+use talos_model::{Epoch, KeyId, Position, Record, RecordKey, Sequence};
 
 use crate::limits::DELETIONS;
 
 /// The newest change that an answer rests on.
 #[derive(Debug)]
-pub(crate) struct ReportedChange(AtomicU64);
+pub(crate) struct ReportedChange {
+    sequence: AtomicU64,
+    /// The key of a credential that proved itself.
+    key_id: OnceLock<KeyId>,
+    /// Set when the request changed nothing, because what it asks for was done before.
+    nothing: AtomicBool,
+}
 
 /// No action has named a change.
 const UNKNOWN: u64 = u64::MAX;
@@ -22,12 +30,37 @@ const UNKNOWN: u64 = u64::MAX;
 impl ReportedChange {
     /// The change of an answer that is not there yet.
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(UNKNOWN))
+        Self {
+            sequence: AtomicU64::new(UNKNOWN),
+            key_id: OnceLock::new(),
+            nothing: AtomicBool::new(false),
+        }
+    }
+
+    /// The request concerns this key.
+    pub(crate) fn concerns(&self, key_id: KeyId) {
+        // Set once: a request shows one credential.
+        let _ = self.key_id.set(key_id);
+    }
+
+    /// The key that the request concerns, if its path does not say it.
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
+        self.key_id.get().copied()
+    }
+
+    /// The request changed nothing.
+    pub(crate) fn nothing(&self) {
+        self.nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request changed nothing.
+    pub(crate) fn changed_nothing(&self) -> bool {
+        self.nothing.load(Ordering::Relaxed)
     }
 
     /// The answer rests on nothing newer than `sequence`.
     pub(crate) fn is(&self, sequence: Sequence) {
-        self.0.store(sequence.0, Ordering::Relaxed);
+        self.sequence.store(sequence.0, Ordering::Relaxed);
     }
 
     /// The answer shows `record` and nothing else that may change. The record comes from the
@@ -38,7 +71,7 @@ impl ReportedChange {
 
     /// What an action has named.
     pub(crate) fn named(&self) -> Option<Sequence> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.sequence.load(Ordering::Relaxed) {
             UNKNOWN => None,
             sequence => Some(Sequence(sequence)),
         }
@@ -164,7 +197,7 @@ impl Drop for Deletion<'_> {
 
 #[cfg(test)]
 mod tests {
-    use talos_model::{KeyId, TenantId};
+    use talos_model::TenantId;
 
     use super::*;
 

@@ -36,7 +36,7 @@ pub(crate) async fn submit(
     request: &ControlRequest,
 ) -> Result<(), ApiError> {
     let reason = command.reason;
-    let record = engine_call::submit(&context.engine, command).await?;
+    let record = engine_call::submit(&context.engine, command, request).await?;
     context.metrics.key_revoked(reason);
     tracing::info!(
         event = event(record.key_id),

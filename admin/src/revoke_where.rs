@@ -39,7 +39,7 @@ pub(crate) async fn revoke_where(
         reason,
         description,
     };
-    let bulk_revocation = engine_call::submit(&context.engine, command).await?;
+    let bulk_revocation = engine_call::submit(&context.engine, command, request).await?;
     reported.is(bulk_revocation.position.sequence);
     let matched = count_ended(context, bulk_revocation.clone()).await;
     context

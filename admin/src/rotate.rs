@@ -25,7 +25,7 @@ pub(crate) async fn rotate(
         changes,
         visibility,
     };
-    let rotation = engine_call::submit(&context.engine, command).await?;
+    let rotation = engine_call::submit(&context.engine, command, request).await?;
     context.metrics.key_rotated();
     tracing::info!(
         event = "IssuedAPIKeyRotated",

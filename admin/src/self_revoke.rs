@@ -20,6 +20,7 @@ pub(crate) async fn self_revoke(
     let macaroons = context.engine.macaroon_prefixes();
     let asked = self_revoke::parse_request(&request.body, &macaroons)?;
     let key_id = identify(context, request, &asked.credential)?;
+    reported.concerns(key_id);
     // The route is public. This read keeps unknown credentials out of the queue of writes.
     let record = engine_call::get(&context.engine, request.tenant, key_id)
         .await
@@ -46,6 +47,7 @@ pub(crate) async fn self_revoke(
 
 /// The key of `record` was revoked before this request. The answer rests on that revocation.
 async fn already_revoked(context: &Context, record: &Record, reported: &ReportedChange) {
+    reported.nothing();
     // A bulk revocation ends keys before their records say so. Then the answer rests on the newest
     // change, which is that of the bulk revocation or a later one.
     if context.engine.bulk_revocations_in_force() > 0 {

@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::{openapi, version};
 use talos_engine::Engine;
@@ -15,12 +16,13 @@ use tokio::task::JoinHandle;
 use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
-use crate::forward::Forwarder;
+use crate::forward::{ForwardSettings, Forwarder};
+use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
 use crate::reported_change::Deletions;
-use crate::{jwks, lane, limits};
+use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
 #[derive(Clone, Debug)]
@@ -34,6 +36,13 @@ pub struct AdminSettings {
     pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// Where requests are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
+    /// How a replica passes requests on to its primary.
+    pub forward: ForwardSettings,
+    /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
 }
 
 /// The running control plane.
@@ -75,7 +84,7 @@ impl AdminService {
         fleet: Arc<dyn Fleet>,
         settings: AdminSettings,
     ) -> io::Result<Self> {
-        let jwks = jwks::render(settings.jwks)
+        let jwks = KeySet::new(settings.jwks)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)
@@ -83,8 +92,9 @@ impl AdminService {
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
-            forwarder: Forwarder::new()?,
+            forwarder: Forwarder::new(settings.forward, settings.forwarding_keys),
             metrics: Arc::clone(&metrics),
+            audit: settings.audit,
             deletions: Deletions::new(engine.committed()),
             default_ttl_ms: settings.default_ttl_ms,
             page_tokens: settings.page_tokens,
@@ -138,11 +148,12 @@ impl AdminService {
     /// The system's error when the socket cannot be registered.
     pub fn serve_metrics(&mut self, listener: MetricsListener, expose: Expose) -> io::Result<()> {
         let _runtime = self.runtime.enter();
-        let listener = listener.into_tokio()?;
+        let (listener, tls) = listener.into_tokio()?;
         let pages = Arc::new(Pages {
             engine: Arc::clone(&self.engine),
             fleet: Arc::clone(&self.fleet),
             expose,
+            tls,
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(metrics_listener::serve(listener, pages, stopped));

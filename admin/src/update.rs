@@ -20,7 +20,7 @@ pub(crate) async fn update(
         key_id,
         changes: update::parse_request(&request.body, &request.query)?,
     };
-    let record = engine_call::submit(&context.engine, command).await?;
+    let record = engine_call::submit(&context.engine, command, request).await?;
     tracing::info!(
         event = event(record.key_id),
         key_id = %record.key_id,

@@ -1,12 +1,16 @@
 //! Verifying many credentials at once: `POST /v2alpha1/admin/apiKeys:batchVerify`. Each request of
 //! the batch is read like a single verification, and each result is the body of its answer.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use talos_model::Refusal;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};
 use crate::limits;
+use crate::names::Named;
+use crate::refusal::VerificationErrorCode;
+use crate::render;
 use crate::verify::{self, VerifyRequest};
 
 const REQUESTS: Field = Field::new(
@@ -32,11 +36,15 @@ struct Batch<'a> {
     requests: Option<&'a RawValue>,
 }
 
-/// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests.
+/// One request of a batch, or why it is refused. The other requests of the batch are answered.
+pub type BatchItem<'a> = Result<VerifyRequest<'a>, ApiError>;
+
+/// Reads 1 to [`limits::BATCH_VERIFY_REQUESTS`] requests. The error of a bad request names its
+/// position.
 ///
 /// # Errors
-/// 400 when the body breaks the contract. The message names the position of a bad request.
-pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
+/// 400 when the body itself breaks the contract.
+pub fn parse_requests<'a>(body: &'a [u8]) -> Result<Vec<BatchItem<'a>>, ApiError> {
     let most = limits::BATCH_VERIFY_REQUESTS;
     let wrong_count = || {
         let message = format!("must have 1 to {most} entries");
@@ -54,13 +62,34 @@ pub fn parse_requests(body: &[u8]) -> Result<Vec<VerifyRequest<'_>>, ApiError> {
     if requests.is_empty() || requests.len() > most {
         return wrong_count();
     }
-    let mut read = Vec::with_capacity(requests.len());
-    for (place, request) in requests.into_iter().enumerate() {
-        let request: Result<VerifyRequest<'_>, ApiError> =
-            verify::parse_request(request.get().as_bytes());
-        read.push(request.map_err(|error| error.within(&format!("{}[{place}]", REQUESTS.name)))?);
-    }
-    Ok(read)
+    let item = |(place, request): (usize, &'a RawValue)| {
+        let place = format!("{}[{place}]", REQUESTS.name);
+        if !request.get().starts_with('{') {
+            return Err(ApiError::invalid_field(&place, "must be an object"));
+        }
+        let item = verify::parse_request(request.get().as_bytes());
+        item.map_err(|error: ApiError| error.within(&place))
+    };
+    Ok(requests.into_iter().enumerate().map(item).collect())
+}
+
+/// The result of a request that was refused with `error`.
+#[must_use]
+pub fn render_refused(error: &ApiError) -> Vec<u8> {
+    render::json(&RefusedItem {
+        is_valid: false,
+        is_active: false,
+        error_code: Named(Refusal::InvalidFormat),
+        error_message: &error.to_string(),
+    })
+}
+
+#[derive(Serialize)]
+struct RefusedItem<'a> {
+    is_valid: bool,
+    is_active: bool,
+    error_code: Named<VerificationErrorCode>,
+    error_message: &'a str,
 }
 
 /// The parts of the answer's body, made of the bodies of its results in order.
@@ -84,10 +113,8 @@ mod tests {
 
     fn credentials(body: &str) -> Result<Vec<String>, ApiError> {
         let requests = parse_requests(body.as_bytes())?;
-        Ok(requests
-            .into_iter()
-            .map(|request| request.credential.into_owned())
-            .collect())
+        let credential = |request: BatchItem<'_>| Ok(request?.credential.into_owned());
+        requests.into_iter().map(credential).collect()
     }
 
     #[test]
@@ -180,6 +207,41 @@ mod tests {
                 .to_string()
                 .contains("deeper")
         );
+    }
+
+    #[test]
+    fn a_bad_request_spoils_no_other() {
+        let long = format!(r#"{{"credential":"{}"}}"#, "a".repeat(8193));
+        let mut bad = vec![
+            "{}",
+            "7",
+            "null",
+            "[]",
+            "\"a\"",
+            r#"{"credential":""}"#,
+            r#"{"credential":7}"#,
+            r#"{"credential":"a","credential":"b"}"#,
+            r#"{"credential":"a","expected_audiences":"b"}"#,
+            r#"{"credential":"a","expectedAudiences":[7]}"#,
+        ];
+        bad.push(&long);
+        for bad in bad {
+            let body =
+                format!(r#"{{"requests":[{{"credential":"a"}},{bad},{{"credential":"c"}}]}}"#);
+            let items = parse_requests(body.as_bytes()).expect("a batch");
+            let credentials: Vec<_> = items
+                .iter()
+                .map(|item| item.as_ref().ok().map(|request| &*request.credential))
+                .collect();
+            assert_eq!(credentials, [Some("a"), None, Some("c")], "{bad}");
+            let error = items[1].as_ref().err().expect("an error");
+            assert!(error.to_string().starts_with("requests[1]"), "{error}");
+            let result: serde_json::Value =
+                serde_json::from_slice(&render_refused(error)).expect("JSON");
+            assert_eq!(result["is_valid"], false);
+            assert_eq!(result["error_code"], "VERIFICATION_ERROR_INVALID_FORMAT");
+            assert_eq!(result["error_message"], error.to_string());
+        }
     }
 
     #[test]

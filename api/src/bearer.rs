@@ -46,8 +46,10 @@ pub fn parse_request<'a>(
     })
 }
 
-/// The credential after the scheme and white space; `None` when it is empty or the scheme differs.
-fn credential(value: &[u8]) -> Option<&[u8]> {
+/// The credential in the value of an `Authorization` field, which follows the scheme and white
+/// space; `None` when it is empty or the scheme differs.
+#[must_use]
+pub fn credential(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     let credential = rest.trim_ascii();
     let separated = rest

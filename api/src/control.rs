@@ -26,7 +26,7 @@ pub struct ControlRequest {
     pub method: &'static str,
     /// The path with parameters in place of values, for logs and metrics.
     pub template: &'static str,
-    /// The key id of the path.
+    /// The id in the path.
     pub key_id: PathKeyId,
     /// The tenant whose keys the request concerns.
     pub tenant: TenantId,
@@ -47,6 +47,9 @@ pub struct ControlRequest {
     pub client_ip: Option<IpAddr>,
     /// Who asks; `None` when nobody had to say it.
     pub principal: Option<Arc<Principal>>,
+    /// The SHA-256 of the body that the node which forwarded the request has sealed. The control
+    /// plane refuses another body. `None` = no other node has vouched for the client.
+    pub sealed_body: Option<[u8; 32]>,
 }
 
 /// Takes the answer to one request. When it is dropped without an answer, the data plane answers

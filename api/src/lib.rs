@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin_token;
+pub mod audit;
 pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;
@@ -16,6 +18,7 @@ pub mod error;
 mod filter;
 pub mod fleet;
 pub mod health;
+pub mod host;
 pub mod import;
 pub mod issue;
 mod json;
@@ -44,3 +47,4 @@ pub mod timestamp;
 pub mod update;
 pub mod verify;
 pub mod version;
+pub mod whoami;

@@ -2,8 +2,10 @@
 
 /// How deeply the objects and arrays of a body may nest.
 pub const JSON_DEPTH: usize = 32;
-/// The longest name of a key, in characters.
+/// The longest name of a key or of an admin token, in characters.
 pub const NAME_CHARS: usize = 255;
+/// The longest id of a tenant, in characters: a UUID in its longest form has 45.
+pub const TENANT_CHARS: usize = 45;
 /// The longest actor, in characters.
 pub const ACTOR_ID_CHARS: usize = 255;
 /// The most scopes of a key.
@@ -38,10 +40,11 @@ pub const PAGE_SIZE_DEFAULT: usize = 50;
 pub const PAGE_SIZE_MAX: usize = 1000;
 /// The longest page token that is decoded, in bytes. Valid tokens have fewer than 256.
 pub const PAGE_TOKEN_BYTES: usize = 1024;
+/// The longest text about a forwarded client that is looked at, in bytes. A name of 255 characters
+/// fits.
+pub const FORWARDED_CLIENT_BYTES: usize = 4 * 1024;
 /// The most audiences of a request.
 pub const AUDIENCES: usize = 16;
-/// The largest custom claims of a token, in bytes of JSON without insignificant white space.
-pub const CUSTOM_CLAIMS_BYTES: usize = 4 * 1024;
 /// The most requests of one batch verification.
 pub const BATCH_VERIFY_REQUESTS: usize = 100;
 /// The longest audience, in characters.

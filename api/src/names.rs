@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use talos_credentials::token::TokenType;
-use talos_model::{Event, RevocationReason as Reason, Status, Visibility};
+use talos_model::{Event, Proof, RevocationReason as Reason, Role, Status, Visibility};
 
 /// An enum of the API. Its values are those of an enum of Rust.
 pub(crate) trait Enumeration {
@@ -25,12 +25,39 @@ pub(crate) trait Enumeration {
     /// The name of `value`.
     fn name(value: Self::Value) -> &'static str;
 
+    /// The value with this name; `None` for the name of a value that is not set.
+    fn by_name(name: &str) -> Result<Option<Self::Value>, UnknownValue> {
+        if Self::UNSPECIFIED == Some(name) {
+            return Ok(None);
+        }
+        let mut values = Self::VALUES.iter();
+        let found = values.find(|(known, _)| *known == name);
+        found.map(|(_, value)| Some(*value)).ok_or(UnknownValue)
+    }
+
+    /// The value with this number, as [`Self::by_name`]. The values have the numbers from 0 in their
+    /// order; if there is a name for a value that is not set, that has the number 0.
+    fn by_number(number: i64) -> Result<Option<Self::Value>, UnknownValue> {
+        if number == 0 && Self::UNSPECIFIED.is_some() {
+            return Ok(None);
+        }
+        let first = i64::from(Self::UNSPECIFIED.is_some());
+        let index = number.checked_sub(first).ok_or(UnknownValue)?;
+        let index = usize::try_from(index).map_err(|_| UnknownValue)?;
+        let found = Self::VALUES.get(index);
+        found.map(|(_, value)| Some(*value)).ok_or(UnknownValue)
+    }
+
     /// Every name that a request may use.
     fn names() -> Vec<&'static str> {
         let values = Self::VALUES.iter().map(|(name, _)| *name);
         Self::UNSPECIFIED.into_iter().chain(values).collect()
     }
 }
+
+/// An enum has no value with this name or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownValue;
 
 /// A value of an enum, which is written as its name.
 pub(crate) struct Named<E: Enumeration>(pub(crate) E::Value);
@@ -120,7 +147,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// What happened to a key.
+    /// What happened to a key or an admin token.
     EventName(Event) {
         IssuedKeyCreated => "IssuedAPIKeyCreated",
         ImportedKeyCreated => "ImportedAPIKeyCreated",
@@ -132,5 +159,29 @@ enumeration! {
         ImportedKeyDeleted => "ImportedAPIKeyDeleted",
         BulkRevocationAdded => "RevocationRuleAdded",
         BulkRevocationCompleted => "RevocationRuleCompleted",
+        AdminTokenCreated => "AdminTokenCreated",
+        AdminTokenRotated => "AdminTokenRotated",
+        AdminTokenRevoked => "AdminTokenRevoked",
+    }
+}
+
+enumeration! {
+    /// What an administrator may do.
+    AdminRole(Role) {
+        Verify => Role::Verify.name(),
+        Read => Role::Read.name(),
+        Write => Role::Write.name(),
+        Operate => Role::Operate.name(),
+        Admin => Role::Admin.name(),
+    }
+}
+
+enumeration! {
+    /// How an administrator proved who it is.
+    AdminProof(Proof) {
+        Token => Proof::Token.name(),
+        BootstrapToken => Proof::BootstrapToken.name(),
+        Certificate => Proof::Certificate.name(),
+        PeerCredentials => Proof::PeerCredentials.name(),
     }
 }

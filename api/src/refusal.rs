@@ -2,7 +2,7 @@
 
 use talos_model::Refusal;
 
-use crate::names::enumeration;
+use crate::names::{Enumeration as _, enumeration};
 
 /// Declares the code and the body of each refusal.
 macro_rules! refusals {
@@ -29,6 +29,12 @@ macro_rules! refusals {
             }
         }
     };
+}
+
+/// The code that says why a credential is refused.
+#[must_use]
+pub fn refused_code(refusal: Refusal) -> &'static str {
+    VerificationErrorCode::name(refusal)
 }
 
 refusals! {

@@ -119,7 +119,7 @@ mod tests {
             "[]",
             "{",
             r#"{"reason":"superseded"}"#,
-            r#"{"reason":3}"#,
+            r#"{"reason":5}"#,
             r#"{"description":[]}"#,
         ] {
             assert_eq!(

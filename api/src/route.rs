@@ -8,12 +8,13 @@ mod surface;
 mod table;
 
 use table::ROUTES;
+use talos_model::Permission;
 
 pub use endpoint::{Endpoint, HotRoute, Target};
 pub use path_id::{PathId, PathKeyId};
 pub use surface::{Surface, may_allow_every_origin};
 pub use table::BATCH_IMPORT_PATHS;
-pub(crate) use table::{PARAMETER, operations};
+pub(crate) use table::{operations, parameter};
 
 /// What the data plane does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,19 @@ pub enum Resolution<'a> {
     MethodNotAllowed(&'static str),
 }
 
+impl Resolution<'_> {
+    /// What the route asks of the one who uses it; `None` = anybody may use it, or there is no
+    /// route.
+    #[must_use]
+    pub fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Hot(hot) => hot.permission(),
+            Self::Control(route) => route.endpoint.permission(),
+            Self::NotFound | Self::MethodNotAllowed(_) => None,
+        }
+    }
+}
+
 /// A route of the control plane, as found for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlRoute<'a> {
@@ -37,7 +51,7 @@ pub struct ControlRoute<'a> {
     pub method: &'static str,
     /// The path with parameters in place of values, for logs and metrics.
     pub template: &'static str,
-    /// The key id of the path.
+    /// The id in the path.
     pub key_id: PathId<'a>,
 }
 
@@ -52,7 +66,7 @@ pub enum Match<'a> {
         method: &'static str,
         /// The path with parameters in place of values, for logs and metrics.
         template: &'static str,
-        /// The key id of the path.
+        /// The id in the path.
         key_id: PathId<'a>,
     },
     /// No such path.
@@ -62,7 +76,7 @@ pub enum Match<'a> {
 }
 
 /// Finds the endpoint of `method` and `path`. The path is percent-encoded and has no query. Only
-/// the key id is decoded, so a literal segment has one spelling. A trailing slash makes a different
+/// the id is decoded, so a literal segment has one spelling. A trailing slash makes a different
 /// path.
 #[must_use]
 pub fn find<'a>(method: &str, path: &'a str) -> Match<'a> {

@@ -36,6 +36,10 @@ fn request<'a>(credentials: impl Iterator<Item = &'a str>) -> String {
 /// Answers a batch in the way of the data plane. Every record must be in memory.
 fn answer(scratch: &Scratch, body: &str) -> Vec<u8> {
     let requests = parse_requests(body.as_bytes()).expect("a batch");
+    let requests: Vec<_> = requests
+        .into_iter()
+        .map(|request| request.expect("a request"))
+        .collect();
     let now = clock::now();
     let (mut bodies, mut ends) = (Vec::new(), Vec::with_capacity(requests.len()));
     let query = |credential| Query {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::AdminCommand;
+use crate::audit::AuditCommand;
 use crate::backup::BackupCommand;
 use crate::changes::ChangesCommand;
 use crate::fleet::FleetCommand;
@@ -13,7 +15,9 @@ use crate::macaroon::MacaroonCommand;
 use crate::migrate::MigrateCommand;
 use crate::proxy::ProxyCommand;
 use crate::serve::ServeArguments;
+use crate::server_arguments::ServerArguments;
 use crate::token::TokenCommand;
+use crate::whoami::WhoAmICommand;
 
 /// A server for API keys, and the commands that talk to it.
 #[derive(Debug, Parser)]
@@ -29,16 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// URL of the server
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "URL",
-        env = "TALOS_URL",
-        default_value = "http://localhost:4420"
-    )]
-    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -61,9 +57,17 @@ pub(crate) enum Command {
     /// Show changes of keys as they happen
     #[command(subcommand)]
     Changes(ChangesCommand),
+    /// Verify the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Generate signing keys; show the public keys of a server
     #[command(subcommand)]
     Jwk(JwkCommand),
+    /// Manage the access of administrators
+    Admin(AdminCommand),
+    /// Show who the server takes you for, and what you may do
+    #[command(name = "whoami")]
+    WhoAmI(WhoAmICommand),
     /// Manage the format of the database on disk
     Migrate(MigrateCommand),
     /// Inspect credentials without a server
@@ -97,7 +101,7 @@ mod tests {
             ["keys", "verify", "x", "--endpoint", "http://h:1"],
         ] {
             assert_eq!(
-                parse(&line).expect("valid").endpoint,
+                parse(&line).expect("valid").server.endpoint,
                 "http://h:1",
                 "{line:?}"
             );
@@ -216,6 +220,10 @@ mod tests {
             vec!["--upstream", "http://h", "--cache-num-counters", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "0"],
             vec!["--upstream", "http://h", "--upstream-timeout", "61s"],
+            vec!["--upstream", "http://h", "--connections", "31"],
+            vec!["--upstream", "http://h", "--connections-per-address", "0"],
+            vec!["--upstream", "http://h", "--head-timeout", "999ms"],
+            vec!["--upstream", "http://h", "--stall-timeout", "11m"],
         ] {
             let line = [vec!["proxy"], line].concat();
             assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
@@ -245,10 +253,25 @@ mod tests {
                 "l",
                 "--without-log",
             ],
+            vec!["audit"],
+            vec!["audit", "verify"],
+            vec!["audit", "verify", "f", "--expect-last", "7"],
+            vec!["audit", "verify", "f", "--expect-last", "7:ab"],
             vec!["changes"],
             vec!["changes", "tail", "--after", "42"],
             vec!["changes", "tail", "--kind", "KeyCreated"],
             vec!["changes", "tail", "--format", "yaml"],
+            vec!["admin"],
+            vec!["admin", "token", "create", "ci"],
+            vec!["admin", "token", "create", "--role", "read"],
+            vec!["admin", "token", "create", "ci", "--role", "root"],
+            vec![
+                "admin", "token", "create", "ci", "--role", "read", "--ttl", "1x",
+            ],
+            vec!["admin", "token", "rotate"],
+            vec!["admin", "token", "revoke"],
+            vec!["admin", "token", "bootstrap", "--role", "none"],
+            vec!["whoami", "--token", "a", "--token-file", "b"],
             vec!["serve", "everything"],
             vec!["jwk", "generate", "rsa", "--bits", "1024"],
             vec!["jwk", "generate", "rsa", "--alg", "ES256"],

@@ -1,19 +1,32 @@
 //! A client of the REST API.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
-use ureq::http::Uri;
-use ureq::{Agent, BodyReader, Proxy};
+use serde_json::{Value, json};
+use talos_model::Secret;
+use talos_tls::ClientFiles;
+use ureq::config::ConfigBuilder;
+use ureq::http::{HeaderValue, Uri};
+use ureq::typestate::AgentScope;
+use ureq::{Agent, BodyReader, Proxy, RequestBuilder};
+use zeroize::Zeroizing;
 
+use crate::client_tls;
 use crate::error::CliError;
+use crate::unix_socket;
 
 /// The longest that a command waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes. A page of 1000 keys with their metadata fits.
 const ANSWER_BYTES_MAX: u64 = 128 << 20;
+
+/// The status of an answer without a body.
+const NO_CONTENT: u16 = 204;
+/// The status and the reason of a request that lacks an admin token.
+const UNAUTHORIZED: (u16, &str) = (401, "UNAUTHORIZED");
 
 /// Everything but the unreserved characters of RFC 3986 §2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -25,7 +38,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// A client of one server.
 pub(crate) struct Client {
     agent: Agent,
+    /// What people call the server.
     endpoint: String,
+    /// What the URLs of requests begin with.
+    base: String,
+    /// The `Authorization` of every request.
+    authorization: Option<HeaderValue>,
 }
 
 /// A successful answer.
@@ -38,58 +56,85 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// A client of the server at `endpoint`, such as `http://localhost:4420`. It sends nothing yet.
+    /// A client of the server at `endpoint`, such as `http://localhost:4420` or
+    /// `unix:/run/talos.sock`. It shows `token`, if there is one, with every request. `files` are for
+    /// TLS. It sends nothing yet.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL.
-    pub(crate) fn new(endpoint: &str) -> Result<Self, CliError> {
-        let endpoint = endpoint.trim_end_matches('/');
+    /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, when `token` cannot be
+    /// sent, or when there are `files` for a server on another machine that is asked without TLS;
+    /// errors of [`client_tls::config`].
+    pub(crate) fn new(
+        endpoint: &str,
+        token: Option<&Secret>,
+        files: &ClientFiles,
+    ) -> Result<Self, CliError> {
+        let authorization = token.map(authorization).transpose()?;
         let usage = || {
             CliError::Usage(format!(
-                "the endpoint {endpoint:?} is not a URL such as http://localhost:4420"
+                "the endpoint {endpoint:?} is neither a URL such as http://localhost:4420 nor a \
+                 socket such as unix:/run/talos.sock"
             ))
         };
+        if let Some(path) = endpoint.strip_prefix("unix:") {
+            // As in other programs, unix:///path is the same as unix:/path.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                return Err(usage());
+            }
+            return Ok(Self {
+                agent: unix_socket::agent(config().build(), PathBuf::from(path)),
+                endpoint: endpoint.to_owned(),
+                base: unix_socket::URL.to_owned(),
+                authorization,
+            });
+        }
+        let endpoint = endpoint.trim_end_matches('/');
         let uri: Uri = endpoint.parse().map_err(|_| usage())?;
         let host = uri
             .host()
             .filter(|_| matches!(uri.scheme_str(), Some("http" | "https")))
             .ok_or_else(usage)?;
+        let has_files = files != &ClientFiles::default();
+        if uri.scheme_str() == Some("http") && has_files && !is_loopback(host) {
+            return Err(CliError::Usage(format!(
+                "--ca, --cert and --key have no effect on {endpoint}: write https://, or leave them and TALOS_CA, TALOS_CERT and TALOS_KEY out"
+            )));
+        }
         // A proxy on another machine cannot reach the loopback of this one.
         let proxy = if is_loopback(host) {
             None
         } else {
             Proxy::try_from_env()
         };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(proxy)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("talos/", env!("CARGO_PKG_VERSION")))
-            .build();
         Ok(Self {
-            agent: config.into(),
+            agent: config()
+                .proxy(proxy)
+                .tls_config(client_tls::config(files)?)
+                .build()
+                .into(),
             endpoint: endpoint.to_owned(),
+            base: endpoint.to_owned(),
+            authorization,
         })
     }
 
     /// `GET path`.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, CliError> {
-        self.answer(self.agent.get(self.url(path)).call())
+        let request = self.authorized(self.agent.get(self.url(path)));
+        self.answer(request.call())
     }
 
     /// `DELETE path`.
     pub(crate) fn delete(&self, path: &str) -> Result<Answer, CliError> {
-        self.answer(self.agent.delete(self.url(path)).call())
+        let request = self.authorized(self.agent.delete(self.url(path)));
+        self.answer(request.call())
     }
 
     /// `PATCH path` with a JSON body.
     pub(crate) fn patch(&self, path: &str, body: &[u8]) -> Result<Answer, CliError> {
-        let request = self
-            .agent
-            .patch(self.url(path))
-            .header("Content-Type", "application/json");
+        let request = self.authorized(self.agent.patch(self.url(path)));
+        let request = request.header("Content-Type", "application/json");
         self.answer(request.send(body))
     }
 
@@ -101,8 +146,7 @@ impl Client {
         body: &[u8],
     ) -> Result<Answer, CliError> {
         let mut request = self
-            .agent
-            .post(self.url(path))
+            .authorized(self.agent.post(self.url(path)))
             .header("Content-Type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -118,7 +162,7 @@ impl Client {
         headers: &[(&str, &str)],
         silence_max: Duration,
     ) -> Result<BodyReader<'static>, CliError> {
-        let mut request = self.agent.get(self.url(path));
+        let mut request = self.authorized(self.agent.get(self.url(path)));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -153,7 +197,14 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint)
+        format!("{}{path}", self.base)
+    }
+
+    fn authorized<Body>(&self, request: RequestBuilder<Body>) -> RequestBuilder<Body> {
+        match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        }
     }
 
     fn answer(
@@ -168,6 +219,12 @@ impl Client {
             .limit(ANSWER_BYTES_MAX)
             .read_to_string()
             .map_err(|error| self.transport(error))?;
+        if status == NO_CONTENT {
+            return Ok(Answer {
+                text: "{}".to_owned(),
+                json: json!({}),
+            });
+        }
         let json: Value = serde_json::from_str(&text)
             .map_err(|_| self.unexpected_answer(format!("HTTP {status} without JSON")))?;
         if (200..300).contains(&status) {
@@ -176,17 +233,18 @@ impl Client {
         let error = json
             .get("error")
             .ok_or_else(|| self.unexpected_answer(format!("HTTP {status} without an error")))?;
+        let text = |found: Option<&Value>, otherwise: &str| {
+            let text = found.and_then(Value::as_str);
+            text.unwrap_or(otherwise).to_owned()
+        };
+        let mut message = text(error.get("message"), "no reason given");
+        let reason = text(error.pointer("/details/0/reason"), "UNKNOWN");
+        if (status, reason.as_str()) == UNAUTHORIZED && self.authorization.is_none() {
+            message += "; name an admin token with --token-file or TALOS_TOKEN";
+        }
         Err(CliError::Refused {
-            message: error
-                .get("message")
-                .and_then(Value::as_str)
-                .unwrap_or("no reason given")
-                .to_owned(),
-            reason: error
-                .pointer("/details/0/reason")
-                .and_then(Value::as_str)
-                .unwrap_or("UNKNOWN")
-                .to_owned(),
+            message,
+            reason,
             status,
         })
     }
@@ -194,19 +252,57 @@ impl Client {
     fn transport(&self, error: ureq::Error) -> CliError {
         let endpoint = self.endpoint.clone();
         match error {
-            ureq::Error::Io(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
+            // "Not found" means that there is no such socket.
+            ureq::Error::Io(source)
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+                ) =>
+            {
                 CliError::NoServer { endpoint, source }
             }
             ureq::Error::HostNotFound => CliError::NoServer {
                 endpoint,
                 source: io::Error::new(io::ErrorKind::NotFound, "the host is not known"),
             },
-            error => CliError::Transport {
-                endpoint,
-                message: error.to_string(),
-            },
+            error => {
+                let mut message = error.to_string();
+                if message.contains("UnknownIssuer") || message.contains("BadSignature") {
+                    message += "; name the authority of the server's certificate with --ca FILE or TALOS_CA";
+                }
+                CliError::Transport { endpoint, message }
+            }
         }
     }
+}
+
+/// What all agents have in common.
+fn config() -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        // A token is sent to no other server than the one that was named.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(TIMEOUT))
+        .user_agent(concat!("talos/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The header with which `token` is shown (RFC 6750 §2.1).
+fn authorization(token: &Secret) -> Result<HeaderValue, CliError> {
+    let unusable = || {
+        CliError::Usage(
+            "the admin token is empty, or has spaces, line breaks or other characters of no token"
+                .to_owned(),
+        )
+    };
+    let text = token.expose();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unusable());
+    }
+    let header = Zeroizing::new(format!("Bearer {text}"));
+    let mut value = HeaderValue::from_str(&header).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -241,8 +337,14 @@ mod tests {
             "http://localhost:4420",
             "https://keys.example.com/",
             "http://[::1]:4420/talos",
+            "unix:/run/talos.sock",
+            "unix:///run/talos.sock",
+            "unix:talos.sock",
         ] {
-            assert!(Client::new(endpoint).is_ok(), "{endpoint}");
+            assert!(
+                Client::new(endpoint, None, &ClientFiles::default()).is_ok(),
+                "{endpoint}"
+            );
         }
         for endpoint in [
             "",
@@ -251,11 +353,37 @@ mod tests {
             "http://",
             "/x",
             "http://a b",
+            "unix:",
+            "unix://",
+            "/run/talos.sock",
         ] {
             assert!(
-                matches!(Client::new(endpoint), Err(CliError::Usage(_))),
+                matches!(
+                    Client::new(endpoint, None, &ClientFiles::default()),
+                    Err(CliError::Usage(_))
+                ),
                 "{endpoint}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_token_is_sent_and_no_message_repeats_it() {
+        let header = |text: &str| authorization(&Secret::new(text.to_owned()));
+        let value = header("talos_admin_x").expect("a header");
+        assert_eq!(value.to_str().ok(), Some("Bearer talos_admin_x"));
+        assert!(!format!("{value:?}").contains("talos_admin_x"));
+        for text in [
+            "",
+            " ",
+            "s3cret x",
+            "s3cret\r\nX: y",
+            "s3cret\u{7f}",
+            "s3crét",
+        ] {
+            let error = header(text).expect_err("a refusal");
+            assert!(matches!(error, CliError::Usage(_)), "{error}");
+            assert!(!error.to_string().contains("s3c"), "{error}");
         }
     }
 }

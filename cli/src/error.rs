@@ -13,6 +13,7 @@ use talos_model::limits::CREDENTIAL_BYTES;
 use talos_node::NodeError;
 use talos_proxy::ProxyError;
 use talos_server::ServerError;
+use talos_tls::TlsError;
 
 use crate::printable::printable;
 
@@ -67,6 +68,17 @@ pub(crate) enum CliError {
         /// The answer on one line.
         answer: String,
     },
+    /// The TLS files of a listener cannot be used.
+    #[error("{section}: {source}")]
+    ListenerTls {
+        /// The path of the keys that name the files.
+        section: &'static str,
+        /// What is wrong with the files.
+        source: TlsError,
+    },
+    /// The certificates for the connection to the server cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -123,6 +135,34 @@ pub(crate) enum CliError {
     /// The node cannot start.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// No admin token has this name.
+    #[error("no admin token has the name {0:?}; `talos admin token list` shows all of them")]
+    NoSuchToken(String),
+    /// The admin token was not created.
+    #[error("the token was not created: {0}")]
+    NotCreated(String),
+    /// A server uses the database.
+    #[error(
+        "data directory {0} is in use, so a server runs on it. Create the token through that server, over its Unix socket (talos -e unix:PATH admin token create), or with a token that TALOS_SERVE_ADMIN_AUTH_BOOTSTRAP_TOKEN_FILE names for it; or stop it first"
+    )]
+    DatabaseInUse(PathBuf),
+    /// The database takes its changes from a primary.
+    #[error(
+        "data directory {0} is a replica's, which takes its changes from the primary; create the token there"
+    )]
+    ReplicaDatabase(PathBuf),
+    /// The database belongs to another user.
+    #[error(
+        "data directory {path} belongs to the user with id {owner}, and this is the user with id {user}, whose new files the server could not open; run the command as that user"
+    )]
+    OtherOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user of this process.
+        user: u32,
+    },
     /// The backup cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -161,6 +201,9 @@ pub(crate) enum CliError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] talos_audit::OpenError),
     /// The data plane does not start.
     #[error(transparent)]
     Server(#[from] ServerError),

@@ -2,10 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod arguments;
+mod audit;
 mod backup;
 mod changes;
 mod client;
+mod client_tls;
 mod console;
 mod environment;
 mod error;
@@ -19,7 +22,10 @@ mod printable;
 mod progress;
 mod proxy;
 mod serve;
+mod server_arguments;
 mod token;
+mod unix_socket;
+mod whoami;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -28,7 +34,6 @@ use clap::Parser as _;
 use talos_model::clock;
 
 use crate::arguments::{Arguments, Command};
-use crate::client::Client;
 use crate::console::Console;
 use crate::error::CliError;
 
@@ -53,25 +58,38 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    let server = &arguments.server;
     match arguments.command {
         Command::Serve(serve) => serve::run(&serve, arguments.config.as_deref()),
         Command::Proxy(proxy) => proxy.run(),
         Command::Keys(keys) => {
-            let client = Client::new(&arguments.endpoint)?;
+            let client = server.client()?;
             on_console(|console| keys.run(&client, console))
         }
         Command::Fleet(fleet) => {
-            let client = Client::new(&arguments.endpoint)?;
+            let client = server.client()?;
             on_console(|console| fleet.run(&client, console))
         }
-        Command::Backup(backup) => on_console(|console| backup.run(&arguments.endpoint, console)),
+        Command::Backup(backup) => on_console(|console| backup.run(server, console)),
+        Command::Audit(audit) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| audit.run(config, console))
+        }
         Command::Changes(changes) => {
-            changes.run(Client::new(&arguments.endpoint)?)?;
+            changes.run(server.client()?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Jwk(jwk) => {
-            jwk.run(&arguments.endpoint, &mut io::stdout().lock())?;
+            jwk.run(server, &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Admin(admin) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| admin.run(server, config, console))
+        }
+        Command::WhoAmI(whoami) => {
+            let client = server.client()?;
+            on_console(|console| whoami.run(&client, console))
         }
         Command::Migrate(migrate) => {
             let config = arguments.config.as_deref();

@@ -1,5 +1,7 @@
 //! Rules that span several keys. Each value is already within its own bounds.
 
+use std::net::SocketAddr;
+
 use crate::error::{Problem, Warning};
 use crate::settings::{ClientIpSource, Settings};
 
@@ -8,6 +10,13 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(ambiguous_prefix(settings));
     problems.extend(open_cors(settings));
+    problems.extend(settings.serve.http.limits.problems());
+    problems.extend(settings.serve.http.throttle.problems());
+    problems.extend(taken_public_port(settings));
+    problems.extend(settings.serve.http.tls.problem("serve.http.tls"));
+    problems.extend(settings.serve.public.tls.problem("serve.public.tls"));
+    problems.extend(settings.serve.metrics_tls.problem("serve.metrics.tls"));
+    problems.extend(settings.audit.problem());
     problems.extend(settings.replication.problems());
     problems
 }
@@ -19,6 +28,13 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(unknown_signing_key(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
+    warnings.extend(evaded_throttle(settings));
+    let http = &settings.serve.http;
+    let public_tls = &settings.serve.public.tls;
+    let client_ca = http.tls.client_ca.as_deref();
+    let client_ca = client_ca.or(public_tls.client_ca.as_deref());
+    let auth = &settings.serve.admin_auth;
+    warnings.extend(auth.warnings(http.socket.as_deref(), client_ca));
     warnings.extend(settings.replication.warnings());
     warnings
 }
@@ -49,6 +65,33 @@ fn open_cors(settings: &Settings) -> Option<Problem> {
             "true with * among serve.http.cors.allowed_origins would let every page act for its visitors; list the origins",
         )
     })
+}
+
+/// A second listener whose port another one has. The system would only say that it is in use.
+fn taken_public_port(settings: &Settings) -> Option<Problem> {
+    let serve = &settings.serve;
+    let public = serve.public.address()?;
+    let others = [
+        ("serve.http.port", serve.http.listener.address()),
+        ("serve.metrics.port", serve.metrics.address()),
+    ];
+    let (key, _) = others
+        .into_iter()
+        .find(|(_, other)| collide(public, *other))?;
+    Some(Problem::of_key(
+        "serve.public.port",
+        format!(
+            "{} is the port of {key}, too; each listener needs one of its own",
+            public.port()
+        ),
+    ))
+}
+
+/// Whether two listeners cannot both have their addresses.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_host =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    same_host && one.port() == other.port() && one.port() != 0
 }
 
 fn default_ttl_over_maximum(settings: &Settings) -> Option<Warning> {
@@ -89,6 +132,24 @@ fn addresses_from_anybody(settings: &Settings) -> Option<Warning> {
         }),
         _ => None,
     }
+}
+
+/// A throttle that every client evades, because it may claim any address.
+fn evaded_throttle(settings: &Settings) -> Option<Warning> {
+    let http = &settings.serve.http;
+    let throttle = &http.throttle;
+    let key = match (throttle.failures.quota, throttle.self_revocations.quota) {
+        (Some(_), _) => "serve.http.throttle.failures.quota",
+        (None, Some(_)) => "serve.http.throttle.self_revocations.quota",
+        (None, None) => return None,
+    };
+    let anybody =
+        http.client_ip_source != ClientIpSource::RemoteAddress && http.trusted_proxies.is_empty();
+    anybody.then(|| Warning {
+        key,
+        message: "holds nobody back: any client can claim another address in each request; list your proxies in serve.http.trusted_proxies"
+            .to_owned(),
+    })
 }
 
 fn forwarded_host_without_tenants(settings: &Settings) -> Option<Warning> {

@@ -1,5 +1,6 @@
 //! Environment variables: `TALOS_` and the path of a key in upper case, with `_` for `.`. A list is
-//! one variable with commas, or one variable for each item: `_0`, `_1`, …. A variable of a secret
+//! one variable with commas, or one variable for each item: `_0`, `_1`, …. A list of mappings is a
+//! JSON array, and an item of it a JSON object. A variable of a secret
 //! may instead end in `_FILE` and name a file that holds the value.
 
 use std::collections::BTreeMap;
@@ -9,12 +10,21 @@ use crate::error::Problem;
 use crate::input::Input;
 use crate::key::{Key, Sensitivity};
 use crate::keys::KEYS;
+use crate::mapping::Mapping;
 use crate::secret_file;
 use crate::suggestion::suggest;
 
 const PREFIX: &str = "TALOS_";
-/// These belong to the command line (its endpoint) and to the tests.
-const NOT_SETTINGS: &str = "TALOS_URL";
+/// These belong to the command line (its endpoint, its admin token, its files for TLS) and to the
+/// tests.
+const NOT_SETTINGS: [&str; 6] = [
+    "TALOS_URL",
+    "TALOS_TOKEN",
+    "TALOS_TOKEN_FILE",
+    "TALOS_CA",
+    "TALOS_CERT",
+    "TALOS_KEY",
+];
 const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
 
 /// The values that the environment gives to keys. A `TALOS_` variable that names no key is a
@@ -25,7 +35,9 @@ pub(crate) fn read(
 ) -> (Vec<Assignment>, Vec<Problem>) {
     let mut ours: BTreeMap<String, String> = variables
         .filter(|(name, _)| name.starts_with(PREFIX))
-        .filter(|(name, _)| name != NOT_SETTINGS && !name.starts_with(NOT_SETTINGS_PREFIX))
+        .filter(|(name, _)| {
+            !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with(NOT_SETTINGS_PREFIX)
+        })
         .collect();
     let mut found = Vec::new();
     let mut problems = Vec::new();
@@ -74,8 +86,23 @@ fn take(
             let message = "set both as a whole and item by item; use only one of them";
             return Err((file_variable, message.to_owned()));
         }
+        (Some(text), None, true) if key.kind.takes_mappings() => {
+            let mappings = Mapping::list(&text).map_err(|message| (variable.clone(), message))?;
+            (variable, Input::Mappings(mappings))
+        }
         (Some(text), None, true) if key.is_list() => (variable, Input::Many(split(&text))),
         (Some(text), None, true) => (variable, Input::One(text)),
+        (None, None, false) if key.kind.takes_mappings() => {
+            let mapping = |(index, text): (usize, &String)| {
+                Mapping::item(text).map_err(|message| (format!("{variable}_{index}"), message))
+            };
+            let mappings = items
+                .iter()
+                .enumerate()
+                .map(mapping)
+                .collect::<Result<_, _>>()?;
+            (variable, Input::Mappings(mappings))
+        }
         (None, None, false) => (variable, Input::Many(items)),
         (None, Some(path), true) => {
             let read = if key.is_list() {
@@ -198,6 +225,8 @@ mod tests {
         let (found, problems) = read_pairs(&[
             ("PATH", "x"),
             ("TALOS_URL", "x"),
+            ("TALOS_TOKEN", "x"),
+            ("TALOS_TOKEN_FILE", "x"),
             ("TALOS_TEST_KILL_ROUNDS", "3"),
             ("TALOS_LOG_LEVLE", "info"),
         ]);

@@ -7,6 +7,7 @@ use crate::error::{ConfigError, Problem};
 use crate::input::{ExpiringItem, Input};
 use crate::key::Key;
 use crate::keys;
+use crate::mapping::Mapping;
 use crate::tree::{self, Located, Node};
 
 /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added to
@@ -98,6 +99,21 @@ impl Walk<'_> {
                     expiring.push(item);
                 }
                 Input::Expiring(expiring)
+            }
+            Node::List(items) if key.kind.takes_mappings() => {
+                let mut mappings = Vec::with_capacity(items.len());
+                for item in items {
+                    let place = self.place(&item);
+                    let Some(mapping) = Mapping::of(item.value) else {
+                        let message = format!(
+                            "every item must be a mapping of texts; allowed: {}",
+                            key.allowed()
+                        );
+                        return self.problem(place, key.path, message);
+                    };
+                    mappings.push(mapping);
+                }
+                Input::Mappings(mappings)
             }
             Node::List(items) => {
                 let mut texts = Vec::with_capacity(items.len());

@@ -1,5 +1,7 @@
 //! A value as a source spells it, and why it is refused.
 
+use crate::mapping::Mapping;
+
 /// The value that a source gives to a key, before it is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
@@ -9,6 +11,8 @@ pub(crate) enum Input {
     Many(Vec<String>),
     /// A list of items that may expire.
     Expiring(Vec<ExpiringItem>),
+    /// A list of mappings.
+    Mappings(Vec<Mapping>),
 }
 
 /// An item of a list whose items may expire.

@@ -11,6 +11,8 @@
 //! The file, the environment variable, the error messages and the suggestions follow from the
 //! entry.
 
+mod admin_auth;
+mod audit;
 mod cache;
 mod cors;
 mod credentials;
@@ -21,11 +23,14 @@ mod last_used;
 mod log;
 mod multitenancy;
 mod number;
+mod public;
 mod quota;
 mod rate_limit;
 mod replication;
 mod secrets;
 mod serve;
+mod throttle;
+mod tls;
 
 use crate::error::Problem;
 use crate::key::Key;
@@ -35,8 +40,15 @@ use crate::suggestion::suggest;
 const SECTIONS: &[&[Key]] = &[
     http::KEYS,
     http_limits::KEYS,
+    throttle::KEYS,
+    tls::HTTP_KEYS,
     cors::KEYS,
-    serve::KEYS,
+    admin_auth::KEYS,
+    public::KEYS,
+    tls::PUBLIC_KEYS,
+    serve::METRICS_KEYS,
+    tls::METRICS_KEYS,
+    serve::THREAD_KEYS,
     credentials::KEYS,
     secrets::KEYS,
     database::KEYS,
@@ -47,6 +59,7 @@ const SECTIONS: &[&[Key]] = &[
     last_used::KEYS,
     multitenancy::KEYS,
     log::KEYS,
+    audit::KEYS,
 ];
 
 /// Every key, in the order of the sample file.

@@ -9,6 +9,7 @@ use talos_credentials::token::SigningKeys;
 use talos_model::{Secret, duration};
 
 use crate::input::{ExpiringItem, Fault, Input};
+use crate::mapping::Mapping;
 use crate::scalar::{self, SECRET_CHARACTERS_MIN, TEXT_CHARACTERS_MAX};
 use crate::settings::Settings;
 use crate::{byte_size, data_directory, retired_issuer, signing_keys};
@@ -86,6 +87,13 @@ pub(crate) enum Kind {
     RetiredIssuers {
         set: fn(&mut Settings, Vec<RetiredIssuer>),
     },
+    /// A list of mappings.
+    Mappings {
+        /// The fields of each.
+        what: &'static str,
+        /// Adds one to the settings.
+        add: fn(&mut Settings, &Mapping) -> Result<(), String>,
+    },
     /// A secret text.
     Secret { set: fn(&mut Settings, Secret) },
     /// A list of secret texts.
@@ -106,7 +114,13 @@ impl Kind {
                 | Self::Secrets { .. }
                 | Self::SigningKeys { .. }
                 | Self::RetiredIssuers { .. }
+                | Self::Mappings { .. }
         )
+    }
+
+    /// Whether the items of the list are mappings.
+    pub(crate) fn takes_mappings(self) -> bool {
+        matches!(self, Self::Mappings { .. })
     }
 
     /// Whether the items of the list may be mappings of `value` and `expires_at`.
@@ -157,6 +171,7 @@ impl Kind {
                 "a list of issuers, each a text or a mapping of value and expires_at, such as 2027-01-31T00:00:00Z"
                     .to_owned()
             }
+            Self::Mappings { what, .. } => format!("a list of mappings, each of {what}"),
             Self::Secret { .. } => secret,
             Self::Secrets { .. } => format!("a list of secrets, each {secret}"),
             Self::DataDirectory { .. } => {
@@ -186,6 +201,7 @@ impl Kind {
             }
             (true, Input::Many(items)) => self.apply_list(settings, items).map(|()| None),
             (_, Input::Expiring(items)) => self.apply_expiring(settings, items).map(|()| None),
+            (_, Input::Mappings(items)) => self.apply_mappings(settings, items).map(|()| None),
             (true, Input::One(text)) => Err(Fault {
                 item: None,
                 value: text.clone(),
@@ -254,7 +270,8 @@ impl Kind {
             | Self::List { .. }
             | Self::Secrets { .. }
             | Self::SigningKeys { .. }
-            | Self::RetiredIssuers { .. } => {
+            | Self::RetiredIssuers { .. }
+            | Self::Mappings { .. } => {
                 return Err("a list is needed here".to_owned());
             }
         }
@@ -302,6 +319,20 @@ impl Kind {
             })?);
         }
         set(settings, issuers);
+        Ok(())
+    }
+
+    fn apply_mappings(self, settings: &mut Settings, items: &[Mapping]) -> Result<(), Fault> {
+        let Self::Mappings { add, .. } = self else {
+            return Err(no_list(items.iter().map(Mapping::shown)));
+        };
+        for (item, mapping) in items.iter().enumerate() {
+            add(settings, mapping).map_err(|problem| Fault {
+                item: Some(item),
+                value: mapping.shown(),
+                problem,
+            })?;
+        }
         Ok(())
     }
 }

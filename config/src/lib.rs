@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin_auth;
 mod assignment;
+mod audit;
 mod byte_size;
 mod checks;
 mod client_ip_source;
@@ -17,11 +19,16 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod forward;
+mod http_limits;
 mod input;
 mod key;
 mod keys;
 mod kind;
+mod listener_tls;
 mod load;
+mod mapping;
+mod public;
 mod replication;
 mod retired_issuer;
 mod scalar;
@@ -29,21 +36,31 @@ mod secret_file;
 mod settings;
 mod signing_keys;
 mod suggestion;
+mod throttle;
 mod tree;
 mod trusted_proxies;
 
 pub use address::HostPort;
+pub use admin_auth::{
+    AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
+};
+pub use audit::{Audit, AuditFile, AuditFsync};
 pub use error::{ConfigError, Problem, Warning};
+pub use forward::{Forward, leaves_machine_in_plain};
+pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
+pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
+pub use public::{PublicListener, PublicSurface};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,
     ReplicationRole, ReplicationTls, Snapshots,
 };
 pub use settings::{
     ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens,
-    DriverChoice, Http, HttpLimits, HttpTimeouts, KeyPrefixes, LastUsed, Listener, Log, LogFormat,
-    LogLevel, Quota, RateLimit, Secrets, Serve, Settings,
+    DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
+    RateLimit, Secrets, Serve, Settings,
 };
+pub use throttle::{Throttle, ThrottleRate};
 pub use trusted_proxies::TrustedProxies;

@@ -10,7 +10,7 @@ use crate::file;
 use crate::input::{Fault, Input};
 use crate::key::{Fallback, Key, Sensitivity};
 use crate::keys::{self, KEYS};
-use crate::settings::{Database, Settings};
+use crate::settings::{Database, Secrets, Settings};
 
 /// The most characters of a bad value that a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 60;
@@ -70,6 +70,32 @@ impl Database {
             missing: MissingKeys::Ignore,
         })?;
         Ok((settings.db, warnings))
+    }
+}
+
+impl Secrets {
+    /// Loads only the secrets, from the same sources as [`Settings::load`]. Keys that only a server
+    /// needs may be missing, the secret of issued keys may not.
+    ///
+    /// # Errors
+    /// [`ConfigError`], also for bad keys and values of other sections.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let (settings, warnings) = Settings::load_from(Sources {
+            file,
+            environment,
+            presets: &[],
+            dsn: None,
+            missing: MissingKeys::Ignore,
+        })?;
+        if settings.secrets.hmac_current.expose().is_empty() {
+            let message = "required: the secret of the server, in its configuration file (--config) or in TALOS_SECRETS_HMAC_CURRENT";
+            let problem = Problem::of_key("secrets.hmac.current", message);
+            return Err(ConfigError::Invalid(vec![problem]));
+        }
+        Ok((settings.secrets, warnings))
     }
 }
 

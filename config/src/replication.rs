@@ -9,6 +9,7 @@ use talos_model::cidr::Cidr;
 
 use crate::address::HostPort;
 use crate::error::{Problem, Warning};
+use crate::forward::Forward;
 
 /// The most retired secrets that a node accepts.
 pub const REPLICATION_SECRETS_RETIRED_MAX: usize = 8;
@@ -37,6 +38,8 @@ pub struct Replication {
     pub secrets_retired: Vec<Secret>,
     /// TLS of the connections between nodes.
     pub tls: ReplicationTls,
+    /// How a replica passes requests on to its primary.
+    pub forward: Forward,
     /// How long a replica considers itself up to date after it last heard that it is.
     pub max_staleness: Duration,
     /// The number of replicas that every write waits for.
@@ -110,6 +113,7 @@ impl Replication {
             secret: None,
             secrets_retired: Vec::new(),
             tls: ReplicationTls::default(),
+            forward: Forward::default(),
             max_staleness: Duration::ZERO,
             min_acks: 0,
             ack_timeout: Duration::ZERO,
@@ -160,6 +164,7 @@ impl Replication {
         } else {
             problems.extend(self.missing_for_mutual_tls());
         }
+        problems.extend(self.forward.problem());
         if self.role != ReplicationRole::None && self.ack_timeout <= self.max_staleness {
             problems.push(Problem::of_key(
                 "replication.ack_timeout",
@@ -192,6 +197,11 @@ impl Replication {
                 key: "replication.primary",
                 message: "has no effect while replication.role is none".to_owned(),
             });
+        }
+        if self.role == ReplicationRole::Replica
+            && let Some(url) = &self.primary_url
+        {
+            warnings.extend(self.forward.warnings(url));
         }
         if self.role == ReplicationRole::Replica
             && self.tls.ca.is_some()

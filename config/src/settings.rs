@@ -9,7 +9,13 @@ use talos_credentials::token::SigningKeys;
 use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
 use talos_model::Secret;
 
+use crate::admin_auth::AdminAuth;
+use crate::audit::Audit;
+use crate::http_limits::{HttpLimits, HttpTimeouts};
+use crate::listener_tls::ListenerTls;
+use crate::public::{PublicListener, PublicSurface};
 use crate::replication::Replication;
+use crate::throttle::Throttle;
 use crate::trusted_proxies::TrustedProxies;
 
 /// The whole configuration. [`Settings::load`] makes it once; it never changes. Share it in an
@@ -36,6 +42,8 @@ pub struct Settings {
     pub last_used: LastUsed,
     /// Which lines are logged, and in which format.
     pub log: Log,
+    /// The log of who did what.
+    pub audit: Audit,
 }
 
 /// `serve`: listeners and threads.
@@ -43,8 +51,14 @@ pub struct Settings {
 pub struct Serve {
     /// The HTTP API.
     pub http: Http,
+    /// A second listener of the HTTP API.
+    pub public: PublicListener,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
+    /// TLS of the metrics and health listener.
+    pub metrics_tls: ListenerTls,
     /// Data-plane threads, each with its own listener; at least 1.
     pub workers: usize,
     /// How the data plane talks to the kernel.
@@ -56,6 +70,8 @@ pub struct Serve {
 pub struct Http {
     /// The TCP listener. Port 0 = the system picks one.
     pub listener: Listener,
+    /// TLS of the TCP listener.
+    pub tls: ListenerTls,
     /// The source of the client's address.
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
@@ -71,34 +87,12 @@ pub struct Http {
     pub exclude_health_endpoints: bool,
     /// How long a connection may take.
     pub timeouts: HttpTimeouts,
-    /// How much connections may take.
+    /// How much requests and connections may take.
     pub limits: HttpLimits,
+    /// How often a client address may fail.
+    pub throttle: Throttle,
     /// Whether the host name of a forwarding header would choose the tenant.
     pub(crate) trust_forwarded_host: bool,
-}
-
-/// `serve.http.timeouts`: how long each phase of a connection may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpTimeouts {
-    /// The longest pause between two requests.
-    pub idle: Duration,
-    /// From the first byte of a head to its last.
-    pub head: Duration,
-    /// From the end of a head to the end of its body.
-    pub body: Duration,
-    /// In this time a body must bring 32 KiB or its end.
-    pub body_progress: Duration,
-    /// From the first byte of an answer to its last.
-    pub write: Duration,
-}
-
-/// `serve.http.limits`: how much the connections of one worker may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpLimits {
-    /// The most connections.
-    pub connections: usize,
-    /// The most memory for requests and answers, in bytes.
-    pub memory: usize,
 }
 
 /// `serve.http.cors`: the rules for requests from pages of other origins.
@@ -388,17 +382,27 @@ impl Settings {
             serve: Serve {
                 http: Http {
                     listener,
+                    tls: ListenerTls::default(),
                     client_ip_source: ClientIpSource::RemoteAddress,
                     socket: None,
                     cors: Cors::default(),
                     exclude_health_endpoints: false,
                     timeouts: HttpTimeouts::default(),
                     limits: HttpLimits::default(),
+                    throttle: Throttle::default(),
                     trusted_proxies: TrustedProxies::default(),
                     allowed_hosts: Vec::new(),
                     trust_forwarded_host: false,
                 },
+                public: PublicListener {
+                    host: listener.host,
+                    port: None,
+                    surface: PublicSurface::Data,
+                    tls: ListenerTls::default(),
+                },
+                admin_auth: AdminAuth::default(),
                 metrics: listener,
+                metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
             },
@@ -454,6 +458,7 @@ impl Settings {
                 level: LogLevel::Info,
                 format: LogFormat::Json,
             },
+            audit: Audit::blank(),
         }
     }
 }

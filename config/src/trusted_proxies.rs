@@ -47,7 +47,7 @@ pub(crate) fn check(text: &str) -> Result<String, String> {
 }
 
 /// A block, or a single address.
-fn block(text: &str) -> Option<Cidr> {
+pub(crate) fn block(text: &str) -> Option<Cidr> {
     let single = || {
         let address: IpAddr = text.parse().ok()?;
         Cidr::new(address, if address.is_ipv4() { 32 } else { 128 })

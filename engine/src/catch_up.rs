@@ -182,7 +182,9 @@ impl Worker {
         loop {
             let (done, answer) = mpsc::sync_channel(1);
             let done: Done<()> = Box::new(move |result| drop(done.send(result)));
-            self.deps.committer.submit(command(done), clock::now());
+            self.deps
+                .committer
+                .submit(command(done), None, clock::now());
             // The channel is closed if the committing thread panicked.
             let answer = answer.recv().map_err(|_| Pause::Forever)?;
             match answer {

@@ -15,12 +15,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use talos_cells::pin;
+use talos_cells::{Reading, pin};
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{Health, KeyId, ReadError, Record, RecordKey, TenantId};
+use talos_model::{AdminTokens, Health, KeyId, ReadError, Record, RecordKey, TenantId};
 use uuid::Uuid;
 
+use crate::admin_token_table::AdminTokenTable;
 use crate::bulk_revocation::KeyCounter;
 use crate::catch_up::CatchUp;
 use crate::commit::Committer;
@@ -83,6 +84,7 @@ pub struct Engine {
     cache_bytes: usize,
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
+    admin_tokens: Arc<AdminTokenTable>,
     snapshots: Arc<SnapshotPermits>,
 }
 
@@ -142,6 +144,14 @@ impl Engine {
         let keyring = &self.verifier.current(&guard).keyring;
         let now = clock::now();
         talos_credentials::derive(keyring, parent, wanted, client_ip, now, Uuid::new_v4())
+    }
+
+    /// The admin tokens in force, on any thread, without a lock. The result stays as it is; look
+    /// anew for each request, and do not keep it while waiting. A change of a token is acknowledged
+    /// after every later call returns it. While a full copy is incomplete there are no tokens.
+    #[inline]
+    pub fn admin_tokens(&self) -> Reading<'_, Arc<AdminTokens>> {
+        self.admin_tokens.read()
     }
 
     /// Whether writes are accepted.

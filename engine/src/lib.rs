@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_token_table;
 pub mod backup;
 mod bulk_revocation;
 mod cache;

@@ -1,9 +1,9 @@
-//! Sample records and bulk revocations for unit tests.
+//! Sample records, bulk revocations and admin tokens for unit tests.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    BulkRevocation, Epoch, KeyId, Matcher, Position, Record, Revocation, RevocationReason,
-    Sequence, TenantId, Visibility,
+    AdminToken, BulkRevocation, Epoch, KeyId, Matcher, Position, Record, Revocation,
+    RevocationReason, Role, Sequence, TenantId, TokenDigest, Visibility,
 };
 use uuid::Uuid;
 
@@ -43,5 +43,20 @@ pub fn bulk_revocation(sequence: u64, matcher: Matcher) -> BulkRevocation {
             description: String::new(),
             time: UnixMillis(5000),
         },
+    }
+}
+
+/// An admin token of every tenant whose last change is `sequence`.
+pub fn admin_token(sequence: u8) -> AdminToken {
+    AdminToken {
+        id: Uuid::from_u128(u128::from(sequence) << 64),
+        name: format!("token-{sequence}"),
+        digest: TokenDigest([sequence; 32]),
+        role: Role::Read,
+        tenant: None,
+        create_time: UnixMillis(1000),
+        rotate_time: UnixMillis(2000),
+        expire_time: None,
+        sequence: Sequence(sequence.into()),
     }
 }

@@ -84,7 +84,7 @@ enum Read {
 
 fn read(bytes: &[u8]) -> Read {
     let mut slots = header_slots();
-    match parse(bytes, &mut slots) {
+    match parse(bytes, &limits::HeadLimits::default(), &mut slots) {
         Parsed::Incomplete => Read::Incomplete,
         Parsed::Reject(_) => Read::Reject,
         Parsed::Complete(head) => {

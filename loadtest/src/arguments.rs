@@ -11,6 +11,7 @@ use crate::duration::{at_least_a_second, seconds_or_unit, with_unit};
 use crate::error::LoadError;
 use crate::hostile::arguments::HostileArguments;
 use crate::popularity::Popularity;
+use crate::tls::TlsFiles;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
 ///
@@ -33,10 +34,19 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Use the server that runs at this address (http://host:port) instead of starting one. Keys
-    /// are made there and stay there.
+    /// Use the server that runs at this address (http://host:port or https://host:port) instead of
+    /// starting one. Keys are made there and stay there.
     #[arg(long, help_heading = "Server")]
     pub url: Option<String>,
+    /// The authorities (PEM) of the server's certificate; by default, those that browsers trust.
+    #[arg(long, value_name = "FILE", requires = "url", help_heading = "Server")]
+    pub ca: Option<PathBuf>,
+    /// A certificate (PEM) of this client, for a server that demands one.
+    #[arg(long, value_name = "FILE", requires_all = ["url", "key"], help_heading = "Server")]
+    pub cert: Option<PathBuf>,
+    /// The private key (PEM) of --cert.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Server")]
+    pub key: Option<PathBuf>,
     /// Use the server that listens at this Unix socket. Without a path: start a server, and reach
     /// it over a Unix socket.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", conflicts_with = "url", help_heading = "Server")]
@@ -175,6 +185,15 @@ impl Arguments {
         shares
     }
 
+    /// The files of TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> TlsFiles {
+        TlsFiles {
+            ca: self.ca.clone(),
+            own: self.cert.clone().zip(self.key.clone()),
+        }
+    }
+
     /// Checks flags against each other.
     ///
     /// # Errors
@@ -278,6 +297,8 @@ mod tests {
             ("--reuse --url http://h", "imported"),
             ("--pid 1", "--url"),
             ("--mix changing=1", "--writes-per-second"),
+            ("--ca f", "--url"),
+            ("--url https://h --cert f", "--key"),
             ("--unix /a --server /b", "--server"),
             ("--unix /a --url http://h", "cannot be used with"),
             ("--compare a", "2 values"),

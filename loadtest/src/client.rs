@@ -93,6 +93,7 @@ impl Client {
             None => self.stream.insert(self.endpoint.connect(PATIENCE)?),
         };
         stream.write_all(&self.outgoing)?;
+        stream.flush()?;
         self.incoming.clear();
         let mut piece = [0; 16 << 10];
         loop {

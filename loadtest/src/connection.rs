@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, sockopt};
 use crate::answer::{self, Answer};
 use crate::composer::Asked;
 use crate::endpoint::Endpoint;
+use crate::tls::{Arrived, Session};
 
 const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
@@ -54,6 +55,8 @@ pub struct Connection {
     /// Bytes to send.
     pub outgoing: Vec<u8>,
     fd: Option<OwnedFd>,
+    /// Of a connection over TLS.
+    session: Option<Session>,
     sent: usize,
     incoming: Vec<u8>,
     parsed: usize,
@@ -70,15 +73,7 @@ pub enum Retiring {
 }
 
 /// The result of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// Everything that had arrived was read.
-    All,
-    /// There may be more: read again.
-    Part,
-    /// The server has closed the connection.
-    End,
-}
+pub type Received = Arrived;
 
 impl Default for Connection {
     fn default() -> Self {
@@ -89,6 +84,7 @@ impl Default for Connection {
             in_flight: VecDeque::new(),
             outgoing: Vec::new(),
             fd: None,
+            session: None,
             sent: 0,
             incoming: vec![0; FIRST_BUFFER_BYTES],
             parsed: 0,
@@ -103,6 +99,7 @@ impl Connection {
     /// # Errors
     /// The error of the system call.
     pub fn begin(&mut self, endpoint: &Endpoint, now_ns: u64) -> io::Result<&OwnedFd> {
+        self.session = endpoint.session()?;
         let fd = endpoint.begin_to_connect()?;
         self.state = State::Connecting { since_ns: now_ns };
         self.generation = self.generation.wrapping_add(1);
@@ -110,20 +107,34 @@ impl Connection {
         Ok(self.fd.insert(fd))
     }
 
-    /// Call it when the socket has become writable. Completes the connection.
+    /// Goes on with making the connection, and returns whether it is open now. Call it when
+    /// something happens at the socket, until it is.
     ///
     /// # Errors
     /// Why the connection could not be made.
-    pub fn finish_connecting(&mut self) -> io::Result<()> {
+    pub fn finish_connecting(&mut self) -> io::Result<bool> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         sockopt::socket_error(fd)??;
+        if let Some(session) = &mut self.session
+            && !session.shake_hands(fd)?
+        {
+            return Ok(false);
+        }
         self.state = State::Open;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether something waits to be sent.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.outgoing.is_empty() || self.session.as_ref().is_some_and(Session::has_unsent)
     }
 
     /// Closes the connection. Requests in flight stay in the queue, for the caller to count.
     pub fn close(&mut self, retry_ns: u64) {
-        self.fd = None;
+        if let (Some(fd), Some(mut session)) = (self.fd.take(), self.session.take()) {
+            session.close(&fd);
+        }
         self.state = State::Closed { retry_ns };
         self.outgoing.clear();
         (self.sent, self.parsed, self.filled) = (0, 0, 0);
@@ -135,6 +146,23 @@ impl Connection {
     /// The error of the system call.
     pub fn flush(&mut self) -> io::Result<()> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        if let Some(session) = &mut self.session {
+            while let Some(rest) = self
+                .outgoing
+                .get(self.sent..)
+                .filter(|rest| !rest.is_empty())
+            {
+                self.sent += session.write(rest)?;
+                session.send(fd)?;
+                if session.has_unsent() {
+                    return Ok(());
+                }
+            }
+            session.send(fd)?;
+            self.outgoing.clear();
+            self.sent = 0;
+            return Ok(());
+        }
         while let Some(rest) = self
             .outgoing
             .get(self.sent..)
@@ -157,16 +185,11 @@ impl Connection {
     /// # Errors
     /// The error of the system call.
     pub fn receive(&mut self) -> io::Result<Received> {
-        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        if self.filled == self.incoming.len() {
-            // Everything before the incomplete answer has been parsed.
-            self.incoming.copy_within(self.parsed.., 0);
-            self.filled -= self.parsed;
-            self.parsed = 0;
-            if self.filled == self.incoming.len() {
-                self.incoming.resize(self.filled * 2, 0);
-            }
+        if let Some(session) = self.session.take() {
+            return self.receive_records(session);
         }
+        self.make_room();
+        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let room = self.incoming.get_mut(self.filled..).unwrap_or_default();
         let wanted = room.len();
         match rustix::net::recv(fd, room, RecvFlags::empty()).map(|(length, _)| length) {
@@ -184,6 +207,40 @@ impl Connection {
             Err(Errno::INTR) => Ok(Received::Part),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Makes room for more to arrive.
+    fn make_room(&mut self) {
+        if self.filled == self.incoming.len() {
+            // Everything before the incomplete answer has been parsed.
+            self.incoming.copy_within(self.parsed.., 0);
+            self.filled -= self.parsed;
+            self.parsed = 0;
+            if self.filled == self.incoming.len() {
+                self.incoming.resize(self.filled * 2, 0);
+            }
+        }
+    }
+
+    /// Does what [`Connection::receive`] does, over TLS.
+    fn receive_records(&mut self, mut session: Session) -> io::Result<Received> {
+        let fd = self.fd.take().ok_or(io::ErrorKind::NotConnected)?;
+        let arrived = session.receive(&fd, |reader| {
+            loop {
+                self.make_room();
+                let room = self.incoming.get_mut(self.filled..).unwrap_or_default();
+                match reader.read(room) {
+                    Ok(0) => return Ok(true),
+                    Ok(length) => self.filled += length,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    // The server has closed the connection without saying so.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        (self.fd, self.session) = (Some(fd), Some(session));
+        arrived
     }
 
     /// The next complete answer. Its body is a range for [`Connection::bytes`], valid until the
@@ -232,7 +289,7 @@ mod tests {
         let mut connection = Connection::default();
         connection.begin(&Endpoint::Unix(path), 0).unwrap();
         let (server, _) = listener.accept().unwrap();
-        connection.finish_connecting().unwrap();
+        assert!(connection.finish_connecting().unwrap());
         assert_eq!((connection.state, connection.generation), (State::Open, 1));
         (connection, server)
     }

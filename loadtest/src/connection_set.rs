@@ -153,16 +153,18 @@ impl ConnectionSet {
         }
     }
 
-    /// Completes a connection whose socket has become writable.
+    /// Goes on with making a connection at whose socket something has happened. Returns whether it
+    /// is open now.
     ///
     /// # Errors
     /// Why it could not be made.
-    pub fn finish_connecting(&mut self, index: usize) -> io::Result<()> {
-        if let Some(connection) = self.connections.get_mut(index) {
-            connection.finish_connecting()?;
-            self.unopened -= 1;
-        }
-        Ok(())
+    pub fn finish_connecting(&mut self, index: usize) -> io::Result<bool> {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(false);
+        };
+        let open = connection.finish_connecting()?;
+        self.unopened -= usize::from(open);
+        Ok(open)
     }
 
     /// Closes a connection. It is made again at `retry_ns` or later. Its requests in flight stay in

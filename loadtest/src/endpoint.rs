@@ -1,4 +1,4 @@
-//! Where a server listens: a TCP address or a Unix socket.
+//! Where a server listens: a TCP address, with or without TLS, or a Unix socket.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,12 +10,17 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::tls::{Session, Tls};
 
 /// An address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Endpoint {
     /// Over TCP.
     Tcp(SocketAddr),
+    /// Over TLS.
+    Tls(SocketAddr, Tls),
     /// Over a Unix socket.
     Unix(PathBuf),
 }
@@ -23,7 +28,7 @@ pub enum Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
+            Self::Tcp(address) | Self::Tls(address, _) => address.fmt(f),
             Self::Unix(path) => path.display().fmt(f),
         }
     }
@@ -34,6 +39,8 @@ impl fmt::Display for Endpoint {
 pub enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
+    /// Over TLS.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
     /// Over a Unix socket.
     Unix(UnixStream),
 }
@@ -47,12 +54,10 @@ impl Endpoint {
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
         let patience = Some(patience);
         match self {
-            Self::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(patience)?;
-                stream.set_write_timeout(patience)?;
-                Ok(Stream::Tcp(stream))
+            Self::Tcp(address) => Ok(Stream::Tcp(connect_tcp(*address, patience)?)),
+            Self::Tls(address, tls) => {
+                let stream = tls.wrap(connect_tcp(*address, patience)?)?;
+                Ok(Stream::Tls(Box::new(stream)))
             }
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
@@ -63,6 +68,17 @@ impl Endpoint {
         }
     }
 
+    /// A new session for a connection over TLS; `None` for others.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn session(&self) -> io::Result<Option<Session>> {
+        match self {
+            Self::Tls(_, tls) => tls.session().map(Some),
+            Self::Tcp(_) | Self::Unix(_) => Ok(None),
+        }
+    }
+
     /// Begins to connect. The socket becomes writable when that has succeeded or failed.
     ///
     /// # Errors
@@ -70,7 +86,7 @@ impl Endpoint {
     pub fn begin_to_connect(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, begun) = match self {
-            Self::Tcp(address) => {
+            Self::Tcp(address) | Self::Tls(address, _) => {
                 let family = if address.is_ipv4() {
                     AddressFamily::INET
                 } else {
@@ -95,10 +111,19 @@ impl Endpoint {
     }
 }
 
+fn connect_tcp(address: SocketAddr, patience: Option<Duration>) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(patience)?;
+    stream.set_write_timeout(patience)?;
+    Ok(stream)
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
         }
     }
@@ -108,11 +133,15 @@ impl Write for Stream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(buffer),
+            Self::Tls(stream) => stream.write(buffer),
             Self::Unix(stream) => stream.write(buffer),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tls(stream) => stream.flush(),
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+        }
     }
 }

@@ -4,10 +4,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use talos_tls::TlsError;
+
 /// Why there is no report. A wrong verdict is no error here: the report counts it.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The caller gave a URL that is not plain `http://host:port`.
+    /// The files of TLS cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The caller gave a URL that is not `http://host:port` or `https://host:port`.
     #[error("--url {url}: {problem}")]
     Url {
         /// The URL.

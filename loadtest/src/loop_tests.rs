@@ -20,6 +20,7 @@ use crate::seed::counts::divide;
 use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
 use crate::target::Target;
+use crate::tls::TlsFiles;
 use crate::writers::WriteLoad;
 
 const MIX: &str = "valid=40,imported=20,revoked=10,unknown=10,jwt=10,macaroon=5,batch=5";
@@ -277,4 +278,52 @@ fn an_interrupted_loop_ends_with_what_it_saw() {
         assert_eq!(measurement.overall().errors, 0);
         assert!(measurement.elapsed < Duration::from_secs(3600));
     }
+}
+
+#[test]
+fn loops_run_over_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mock, target) = Mock::start_over_tls(&directory.path().join("ca.pem"));
+    let load = load(&target, MIX);
+    let some = |seen: &Measurement| !seen.overall().latencies.is_empty();
+    assert_all_right(&measure_until(&load, Loop::Closed, some));
+    let pipelined = Load {
+        depth: 8,
+        ..load.clone()
+    };
+    assert_all_right(&measure_until(&pipelined, Loop::Closed, some));
+    let churning = Load {
+        churn: 200.0,
+        ..load
+    };
+    let before = mock.connections.load(Ordering::Relaxed);
+    let connected = |seen: &Measurement| some(seen) && !seen.connects.is_empty();
+    let measurement = measure_until(&churning, Loop::Closed, connected);
+    assert_all_right(&measurement);
+    assert!(!measurement.connects.is_empty());
+    assert!(mock.connections.load(Ordering::Relaxed) > before + 4);
+}
+
+#[test]
+fn a_server_that_is_not_trusted_gets_no_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_mock, trusted) = Mock::start_over_tls(&directory.path().join("ca.pem"));
+    let (other, _) = Mock::start_over_tls(&directory.path().join("other.pem"));
+    let load = load(&trusted, MIX);
+    let impostor = Target::running(
+        &format!("https://localhost:{}", other.address().port()),
+        &TlsFiles {
+            ca: Some(directory.path().join("ca.pem")),
+            own: None,
+        },
+    );
+    let impostor = impostor.unwrap();
+    let refused = seeded(&impostor, Keys::Make, MIX).unwrap_err();
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+    let endpoint = impostor.endpoint.clone();
+    let measurement = measure(&Load { endpoint, ..load }, Loop::Closed);
+    assert!(measurement.overall().latencies.is_empty());
+    let complaints = format!("{:?}", measurement.complaints);
+    assert!(complaints.contains("certificate"), "{complaints}");
+    assert_eq!(other.held(), 0);
 }

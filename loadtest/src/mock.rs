@@ -3,13 +3,17 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::target::Target;
+use crate::tls::TlsFiles;
 
 struct Key {
     id: String,
@@ -31,27 +35,67 @@ pub struct Mock {
     pub fails: AtomicBool,
     /// Do not answer verifications.
     pub hangs: AtomicBool,
+    address: OnceLock<SocketAddr>,
 }
 
 impl Mock {
     /// Starts a server on a free port. It runs until the process ends.
     pub fn start() -> (Arc<Self>, Target) {
-        let mock = Arc::new(Self::default());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target =
-            Target::running(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let serving = Arc::clone(&mock);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mock = Arc::clone(&serving);
-                mock.connections.fetch_add(1, Ordering::Relaxed);
-                std::thread::spawn(move || mock.serve(&stream.unwrap()));
-            }
-        });
-        (mock, target)
+        let (mock, address) = Self::start_over(|stream| stream);
+        let target = Target::running(&format!("http://{address}"), &TlsFiles::default());
+        (mock, target.unwrap())
     }
 
-    fn serve(&self, stream: &TcpStream) {
+    /// Does so over TLS. The certificate of the authority that signed the server's own is written
+    /// to `authority`.
+    pub fn start_over_tls(authority: &Path) -> (Arc<Self>, Target) {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(authority, own.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let (mock, address) = Self::start_over(move |stream| {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            StreamOwned::new(session, stream)
+        });
+        let files = TlsFiles {
+            ca: Some(authority.to_owned()),
+            own: None,
+        };
+        let url = format!("https://localhost:{}", address.port());
+        (mock, Target::running(&url, &files).unwrap())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.get().unwrap()
+    }
+
+    fn start_over<S: Read + Write>(
+        wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    ) -> (Arc<Self>, SocketAddr) {
+        let mock = Arc::new(Self::default());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        mock.address.set(address).unwrap();
+        let (serving, wrap) = (Arc::clone(&mock), Arc::new(wrap));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mock, wrap) = (Arc::clone(&serving), Arc::clone(&wrap));
+                mock.connections.fetch_add(1, Ordering::Relaxed);
+                std::thread::spawn(move || mock.serve(wrap(stream.unwrap())));
+            }
+        });
+        (mock, address)
+    }
+
+    fn serve(&self, stream: impl Read + Write) {
         let mut reader = BufReader::new(stream);
         loop {
             let (mut line, mut path, mut length) = (String::new(), String::new(), 0);
@@ -80,7 +124,8 @@ impl Mock {
             // One write: with Nagle's algorithm a second small one would wait for an
             // acknowledgement.
             let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{answer}");
-            if (&*stream).write_all(answer.as_bytes()).is_err() {
+            let stream = reader.get_mut();
+            if stream.write_all(answer.as_bytes()).is_err() || stream.flush().is_err() {
                 return;
             }
         }

@@ -81,7 +81,7 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
     };
     let process = arguments.pid.map(process_of).transpose()?;
     let running = match (&arguments.url, &arguments.unix) {
-        (Some(url), _) => Some(Target::running(url)?),
+        (Some(url), _) => Some(Target::running(url, &arguments.tls_files())?),
         (None, Some(path)) if !path.is_empty() => Some(Target::at_socket(Path::new(path))),
         _ => None,
     };
@@ -117,7 +117,7 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
 /// How the load threads wait. By default they spin only if no other process needs their cores.
 fn waiting(arguments: &Arguments, setup: &Setup) -> Waiting {
     let elsewhere = match &setup.target.endpoint {
-        Endpoint::Tcp(address) => !address.ip().is_loopback(),
+        Endpoint::Tcp(address) | Endpoint::Tls(address, _) => !address.ip().is_loopback(),
         Endpoint::Unix(_) => false,
     };
     let apart = setup.process.is_some() && !setup.layout.shared();

@@ -195,7 +195,9 @@ impl Sender {
         match connection.state {
             State::Closed { .. } => {}
             State::Connecting { since_ns } => {
-                self.connections.finish_connecting(index)?;
+                if !self.connections.finish_connecting(index)? {
+                    return Ok(());
+                }
                 // The clock shows 0 until the start, so earlier connections have no time.
                 if since_ns > 0 {
                     let took = now_ns.saturating_sub(since_ns);
@@ -204,7 +206,7 @@ impl Sender {
                 self.refill(index, self.depth, now_ns);
             }
             State::Open => {
-                if !connection.outgoing.is_empty() {
+                if connection.has_unsent() {
                     connection.flush()?;
                 }
                 if flags.intersects(EventFlags::IN | GONE) {

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::process::Process;
+use crate::tls::{Tls, TlsFiles};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The server drains within 10 s. After this time it is killed.
@@ -51,29 +52,34 @@ struct OwnServer {
 }
 
 impl Target {
-    /// The server at `url`, `http://host:port`.
+    /// The server at `url`, `http://host:port` or `https://host:port`. For `https`, `files` are those
+    /// of the client.
     ///
     /// # Errors
-    /// When the URL has another form, or its host has no address.
-    pub fn running(url: &str) -> Result<Self, LoadError> {
+    /// When the URL has another form, or its host has no address; when the files cannot be used.
+    pub fn running(url: &str, files: &TlsFiles) -> Result<Self, LoadError> {
         let problem = |problem: &str| LoadError::Url {
             url: url.to_owned(),
             problem: problem.to_owned(),
         };
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| problem("only http:// is supported"))?;
+        let (rest, port) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (rest, 80),
+            (None, Some(rest)) => (rest, 443),
+            (None, None) => return Err(problem("expected http:// or https://")),
+        };
+        let is_https = port == 443;
+        if !is_https && (files.ca.is_some() || files.own.is_some()) {
+            return Err(problem("--ca and --cert need an https:// URL"));
+        }
         let host = rest.trim_end_matches('/');
         if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
-            return Err(problem("expected http://host:port without a path"));
+            return Err(problem("expected a host and a port without a path"));
         }
-        let has_port = host
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
+        let split = host.rsplit_once(':');
+        let split = split.filter(|(_, port)| port.parse::<u16>().is_ok());
+        let (name, with_port) = match split {
+            Some((name, _)) => (name, host.to_owned()),
+            None => (host, format!("{host}:{port}")),
         };
         let mut addresses = with_port
             .to_socket_addrs()
@@ -81,8 +87,14 @@ impl Target {
         let address = addresses
             .next()
             .ok_or_else(|| problem("the host has no address"))?;
+        let endpoint = if is_https {
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            Endpoint::Tls(address, Tls::load(files, name)?)
+        } else {
+            Endpoint::Tcp(address)
+        };
         Ok(Self {
-            endpoint: Endpoint::Tcp(address),
+            endpoint,
             host: host.to_owned(),
             own: None,
         })
@@ -320,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_url_names_a_host_and_a_port() {
-        let target = Target::running("http://127.0.0.1:4420/").unwrap();
+        let target = Target::running("http://127.0.0.1:4420/", &TlsFiles::default()).unwrap();
         assert_eq!(
             (target.endpoint.to_string().as_str(), target.host.as_str()),
             ("127.0.0.1:4420", "127.0.0.1:4420")
@@ -328,19 +340,30 @@ mod tests {
         for (url, address) in [
             ("http://127.0.0.1", "127.0.0.1:80"),
             ("http://[::1]:99", "[::1]:99"),
+            ("https://127.0.0.1", "127.0.0.1:443"),
+            ("https://[::1]:99", "[::1]:99"),
         ] {
-            let endpoint = Target::running(url).unwrap().endpoint;
+            let endpoint = Target::running(url, &TlsFiles::default()).unwrap().endpoint;
             assert_eq!(endpoint.to_string(), address);
         }
         for bad in [
-            "https://127.0.0.1",
+            "ftp://127.0.0.1",
+            "https://",
             "127.0.0.1:4420",
             "http://",
             "http://127.0.0.1/v1",
             "http://a@127.0.0.1",
         ] {
-            assert!(Target::running(bad).is_err(), "{bad}");
+            assert!(Target::running(bad, &TlsFiles::default()).is_err(), "{bad}");
         }
+        let files = TlsFiles {
+            ca: Some("/nowhere.pem".into()),
+            own: None,
+        };
+        let error = Target::running("https://127.0.0.1", &files).unwrap_err();
+        assert!(error.to_string().contains("/nowhere.pem"), "{error}");
+        let error = Target::running("http://127.0.0.1", &files).unwrap_err();
+        assert!(error.to_string().contains("https://"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use talos_tls::TlsError;
+
 /// Why a proxy cannot start. The messages are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -18,11 +20,9 @@ pub enum ProxyError {
     #[error("cannot start: {0}")]
     Runtime(io::Error),
     /// The certificates for the upstream cannot be used.
-    #[error("the certificates for the upstream, {path}: {message}")]
-    Certificates {
-        /// The PEM file.
-        path: String,
-        /// What is wrong with it.
-        message: String,
-    },
+    #[error("TLS to the upstream: {0}")]
+    UpstreamTls(TlsError),
+    /// The certificates for clients cannot be used.
+    #[error("TLS to clients: {0}")]
+    ListenTls(TlsError),
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, ORIGIN, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, ORIGIN,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use crate::host::X_FORWARDED_HOST;
@@ -28,9 +28,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// The headers that are part of the cache key. A server tells tenants and clients apart by them:
-/// the host, every source of the client address that `serve.http.client_ip_source` can name, and
-/// the origin of a cross-origin request.
-pub(crate) const KEY_HEADERS: [HeaderName; 7] = [
+/// the host, every source of the client address that `serve.http.client_ip_source` can name, the
+/// origin of a cross-origin request, and the credentials of the caller, without which a server may
+/// refuse to answer.
+pub(crate) const KEY_HEADERS: [HeaderName; 9] = [
     HOST,
     X_FORWARDED_HOST,
     X_FORWARDED_FOR,
@@ -38,6 +39,8 @@ pub(crate) const KEY_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("cf-connecting-ip"),
     HeaderName::from_static("true-client-ip"),
     ORIGIN,
+    AUTHORIZATION,
+    HeaderName::from_static("x-talos-token"),
 ];
 
 /// The headers by which a client may claim an address.

@@ -2,17 +2,37 @@
 
 use std::time::Duration;
 
-/// Client connections that are served at the same time. More wait in the listener's backlog.
-pub(crate) const CONNECTIONS: u32 = 8192;
-/// Time for a client to send a request head, including idle time before it.
-pub(crate) const HEAD: Duration = Duration::from_secs(30);
+/// The default of `--connections`: client connections at the same time.
+pub const CONNECTIONS: usize = 8192;
+/// The smallest value of `--connections`.
+pub const CONNECTIONS_MIN: usize = 32;
+/// The largest value of `--connections`.
+pub const CONNECTIONS_MAX: usize = 262_144;
+/// When all places are taken, connections that have not had an answer keep one of so many. They
+/// include those of health checks.
+pub(crate) const NEW_SHARE: usize = 16;
+/// The default of `--head-timeout`: time for a client to send a request head, including idle time
+/// before it. A TLS handshake gets the same time.
+pub const HEAD: Duration = Duration::from_secs(30);
+/// The smallest value of `--head-timeout`.
+pub const HEAD_MIN: Duration = Duration::from_secs(1);
+/// The largest value of `--head-timeout`.
+pub const HEAD_MAX: Duration = Duration::from_secs(600);
 /// Request line and header fields together, in bytes; above it 431.
 pub(crate) const HEAD_BYTES: usize = 16 * 1024;
 /// Header fields of one request; above it 431.
 pub(crate) const HEADERS: usize = 64;
-/// Time without a byte in either direction after which a connection is closed, for example when the
-/// client does not read its response.
-pub(crate) const STALL: Duration = Duration::from_secs(75);
+/// The default of `--stall-timeout`: time without a byte in either direction after which a
+/// connection is closed, for example when the client does not read its response.
+pub const STALL: Duration = Duration::from_secs(75);
+/// The smallest value of `--stall-timeout`. It must also be longer than `--upstream-timeout`.
+pub const STALL_MIN: Duration = Duration::from_secs(1);
+/// The largest value of `--stall-timeout`.
+pub const STALL_MAX: Duration = Duration::from_secs(600);
+/// What a client must take of a response in `--stall-timeout`, in bytes, unless there is less.
+pub(crate) const WRITE_PACE_BYTES: usize = 16 * 1024;
+/// Failures to accept are logged at most once in this time.
+pub(crate) const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause of the listener after a failure to accept, for example without file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time that a stop grants to requests in progress.
@@ -57,6 +77,8 @@ pub(crate) const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
 pub(crate) const UPSTREAM_IDLE_CONNECTIONS: usize = 1024;
 /// Time for the upstream to answer a readiness check.
 pub(crate) const READY: Duration = Duration::from_secs(5);
+/// The default of `--upstream-timeout`: time for the upstream to begin its response.
+pub const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest value of `--upstream-timeout`.
 pub const UPSTREAM_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
@@ -69,5 +91,6 @@ pub(crate) const ENTRY_OVERHEAD_BYTES: usize = 384;
 pub(crate) const CHANGE_SLOTS: usize = 65_536;
 
 // A connection must not be closed as stalled while it waits for the upstream.
-const _: () = assert!(UPSTREAM_TIMEOUT_MAX.as_secs() < STALL.as_secs());
+const _: () = assert!(UPSTREAM_TIMEOUT.as_secs() < STALL.as_secs());
+const _: () = assert!(CONNECTIONS_MIN / NEW_SHARE > 1);
 const _: () = assert!(SMALL_BODY_BYTES < BODY_BYTES && BODY_BYTES < LARGE_BODIES_BYTES);

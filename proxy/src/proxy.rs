@@ -1,32 +1,32 @@
 //! The listener and its connections, from start to stop.
 //!
-//! It guarantees that the number of connections is bounded, that no client can hold a connection
-//! with a slow head or by silence, and that a stop lets requests in progress finish.
+//! It guarantees that the number of connections is bounded, that no client can keep another out
+//! (see [`crate::places`]) or hold a connection with a slow head or by silence, and that a stop lets
+//! requests in progress finish.
 
 use std::fmt;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use talos_tls::{ClientTls, Protocol, Reload, Reloader, ServerTls};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use crate::connection::{self, Phase, Shared, stopped};
 use crate::error::ProxyError;
 use crate::limits;
+use crate::places::places;
 use crate::service::Service;
 use crate::settings::ProxySettings;
-use crate::stall_timeout::StallTimeout;
 
 /// A proxy that is bound to its address. It does not answer before [`Proxy::run`].
 pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
-    service: Arc<Service>,
+    shared: Arc<Shared>,
+    reloader: Reloader,
     runtime: Runtime,
     stop: watch::Sender<Phase>,
 }
@@ -34,12 +34,6 @@ pub struct Proxy {
 /// Stops a proxy from another thread.
 #[derive(Clone, Debug)]
 pub struct StopHandle(watch::Sender<Phase>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    Stopping,
-}
 
 impl StopHandle {
     /// Asks the proxy to stop and returns at once. The proxy accepts no more requests and ends when
@@ -75,10 +69,23 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(ProxyError::Runtime)?;
+        let upstream_tls = ClientTls::load(settings.upstream_tls.clone(), Protocol::Http);
+        let upstream_tls = Arc::new(upstream_tls.map_err(ProxyError::UpstreamTls)?);
+        let listen_tls = settings.listen_tls.clone();
+        let listen_tls = listen_tls.map(|files| ServerTls::load(files, Protocol::Http));
+        let listen_tls = listen_tls.transpose().map_err(ProxyError::ListenTls)?;
+        let listen_tls = listen_tls.map(Arc::new);
+        let mut following: Vec<Arc<dyn Reload>> = vec![Arc::<ClientTls>::clone(&upstream_tls)];
+        following.extend(listen_tls.clone().map(|tls| tls as Arc<dyn Reload>));
         Ok(Self {
             listener,
             address,
-            service: Arc::new(Service::new(settings)?),
+            reloader: Reloader::start(following).map_err(ProxyError::ListenTls)?,
+            shared: Arc::new(Shared {
+                service: Service::new(settings, upstream_tls),
+                tls: listen_tls,
+                limits: settings.connections,
+            }),
             runtime,
             stop: watch::Sender::new(Phase::Serving),
         })
@@ -103,16 +110,18 @@ impl Proxy {
     pub fn run(self) -> Result<(), ProxyError> {
         let Self {
             listener,
-            service,
+            shared,
+            reloader,
             runtime,
             stop,
             ..
         } = self;
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            serve(listener, service, stop.subscribe()).await;
+            serve(listener, shared, stop.subscribe()).await;
             Ok(())
         });
+        drop(reloader);
         // Connections that are still open have used up `limits::DRAIN`.
         runtime.shutdown_background();
         served.map_err(ProxyError::Runtime)
@@ -121,86 +130,43 @@ impl Proxy {
 
 async fn serve(
     listener: tokio::net::TcpListener,
-    service: Arc<Service>,
+    shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits::CONNECTIONS as usize));
-    let next = async || {
-        // Take a slot before accepting: connections without one stay in the listener's backlog.
-        let slot = Arc::clone(&slots).acquire_owned().await;
-        (slot, listener.accept().await)
-    };
+    let places = places(&shared.limits);
     let stopping = phase.clone();
+    let mut connections = JoinSet::new();
+    let mut quiet_until = None;
     loop {
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stopped(&mut phase) => break,
-            next = next() => next,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, client)) => {
-                let (service, stopping) = (Arc::clone(&service), stopping.clone());
-                tokio::spawn(async move {
-                    serve_connection(stream, client, service, stopping).await;
-                    drop(slot);
+                let (place, evicted) = places.admit(client.ip());
+                let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = connection::serve(shared, stream, client, &place, stopping) => {}
+                        Ok(()) = evicted => tracing::debug!(%client, "a connection is evicted"),
+                    }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
+                if quiet_until.is_none_or(|until| Instant::now() >= until) {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    quiet_until = Some(Instant::now() + limits::ACCEPT_LOG_INTERVAL);
+                }
                 tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
-    // All slots are free once no connection is left.
-    let idle = slots.acquire_many(limits::CONNECTIONS);
+    let idle = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits::DRAIN, idle).await.is_err() {
         tracing::warn!("connections are cut: their requests took too long");
-    }
-}
-
-/// Returns when the proxy is to stop.
-async fn stopped(phase: &mut watch::Receiver<Phase>) {
-    // Fails when every sender is gone. Nobody could ask for a stop any more, so stop.
-    let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
-}
-
-async fn serve_connection(
-    stream: TcpStream,
-    client: SocketAddr,
-    service: Arc<Service>,
-    mut phase: watch::Receiver<Phase>,
-) {
-    // Fails only if the connection is closed, which the first read reports as well.
-    let _ = stream.set_nodelay(true);
-    let has_request = AtomicBool::new(false);
-    let responses = service_fn(|request| {
-        has_request.store(true, Relaxed);
-        let service = Arc::clone(&service);
-        async move { Ok::<_, io::Error>(service.answer(request, client.ip()).await) }
-    });
-    let stream = TokioIo::new(StallTimeout::new(stream, limits::STALL));
-    // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
-    // connection closes before it is sent.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD)
-        .max_buf_size(limits::HEAD_BYTES)
-        .max_headers(limits::HEADERS)
-        .serve_connection(stream, responses);
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stopped(&mut phase) => {
-            // `graceful_shutdown` waits for the first request of a connection, which may not come.
-            if !has_request.load(Relaxed) {
-                return;
-            }
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
     }
 }

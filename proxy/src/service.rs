@@ -20,11 +20,11 @@ use talos_credentials::imported_key_id;
 use talos_credentials::issued::IssuedKey;
 use talos_metrics::CONTENT_TYPE;
 use talos_model::{CacheMode, KeyId, TenantId};
+use talos_tls::ClientTls;
 
 use crate::body::{BodyBudgets, BodyStart, WholeBody};
 use crate::cache::{Cache, Entry};
 use crate::changes::{LogicalTime, PendingChange, Subject};
-use crate::error::ProxyError;
 use crate::forward;
 use crate::host::{self, AllowedHosts, HostSource};
 use crate::metrics::{Metrics, Source};
@@ -49,6 +49,34 @@ pub(crate) struct Service {
     host_source: HostSource,
     claimed_addresses: ClaimedAddresses,
     body_budgets: BodyBudgets,
+}
+
+/// A page that the proxy itself has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnPage {
+    /// The proxy runs.
+    Alive,
+    /// The upstream is ready.
+    Ready,
+    /// The proxy's metrics.
+    Metrics,
+}
+
+impl OwnPage {
+    /// The page at a path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/health/alive" => Some(Self::Alive),
+            "/health/ready" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a health check.
+    pub(crate) fn is_health(self) -> bool {
+        matches!(self, Self::Alive | Self::Ready)
+    }
 }
 
 /// An error response instead of the upstream's.
@@ -84,21 +112,18 @@ struct PendingVerification {
 }
 
 impl Service {
-    /// A service with an empty cache.
-    ///
-    /// # Errors
-    /// [`ProxyError`] when the certificates for the upstream cannot be used.
-    pub(crate) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
+    /// A service with an empty cache, which asks the upstream over `tls` where its URL says so.
+    pub(crate) fn new(settings: &ProxySettings, tls: Arc<ClientTls>) -> Self {
         let metrics = Arc::new(Metrics::new());
-        Ok(Self {
+        Self {
             cache: Cache::new(settings.cache),
-            upstream: Upstream::new(settings, Arc::clone(&metrics))?,
+            upstream: Upstream::new(settings, tls, Arc::clone(&metrics)),
             metrics,
             allowed_hosts: settings.allowed_hosts.clone(),
             host_source: settings.host_source,
             claimed_addresses: settings.claimed_addresses,
             body_budgets: BodyBudgets::new(),
-        })
+        }
     }
 
     /// Answers one request. `client` is the address of the connection.
@@ -147,21 +172,18 @@ impl Service {
         &self,
         request: &Request<Incoming>,
     ) -> Option<Result<ControlResponse, ApiError>> {
-        let path = request.uri().path();
-        if !["/health/alive", "/health/ready", "/metrics"].contains(&path) {
-            return None;
-        }
+        let page = OwnPage::of(request.uri().path())?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(Err(ApiError::method_not_allowed(OWN_METHODS)));
         }
-        Some(match path {
-            "/health/alive" => Ok(health::alive_response()),
-            "/health/ready" => self
+        Some(match page {
+            OwnPage::Alive => Ok(health::alive_response()),
+            OwnPage::Ready => self
                 .upstream
                 .ready()
                 .await
                 .map(|()| health::alive_response()),
-            _ => {
+            OwnPage::Metrics => {
                 let page = self.metrics.page(self.cache.entries(), self.cache.bytes());
                 Ok(ControlResponse {
                     status: 200,

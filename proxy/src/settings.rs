@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::http::uri::{Authority, Scheme};
+use talos_tls::{ClientFiles, ServerFiles};
 
 use crate::cache::CacheSettings;
 use crate::host::{AllowedHosts, HostSource};
@@ -17,14 +17,19 @@ use crate::host::{AllowedHosts, HostSource};
 pub struct ProxySettings {
     /// The server behind the proxy.
     pub upstream: UpstreamUrl,
-    /// PEM file of the authorities that may sign the upstream's certificate. `None` = the public
-    /// authorities that browsers trust.
-    pub upstream_ca: Option<PathBuf>,
+    /// The authorities that may have issued the upstream's certificate, and the proxy's own
+    /// certificate for the upstream.
+    pub upstream_tls: ClientFiles,
     /// Time for the upstream to begin its response, at most
     /// [`crate::limits::UPSTREAM_TIMEOUT_MAX`].
     pub upstream_timeout: Duration,
     /// Where to listen. Port 0 = the system picks one.
     pub listen: SocketAddr,
+    /// The certificate for clients, and the authorities of clients' certificates. `None` = plain
+    /// HTTP.
+    pub listen_tls: Option<ServerFiles>,
+    /// What the connections of clients may cost.
+    pub connections: ConnectionLimits,
     /// Size and lifetime of the cache.
     pub cache: CacheSettings,
     /// The hosts that are served.
@@ -33,6 +38,20 @@ pub struct ProxySettings {
     pub host_source: HostSource,
     /// What becomes of the addresses that a client's headers claim.
     pub claimed_addresses: ClaimedAddresses,
+}
+
+/// What the connections of clients may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Connections at the same time.
+    pub all: usize,
+    /// Connections from one address at the same time.
+    pub per_address: usize,
+    /// Time for a client to send a request head, including idle time before it.
+    pub head_timeout: Duration,
+    /// Time without a byte in either direction after which a connection is closed. Longer than
+    /// [`ProxySettings::upstream_timeout`].
+    pub stall_timeout: Duration,
 }
 
 /// What becomes of the addresses that a client's headers claim.
@@ -58,6 +77,14 @@ pub struct UpstreamUrl {
     "not the URL of a server; write http:// or https://, a host and perhaps a port, such as http://localhost:4420"
 )]
 pub struct InvalidUpstreamUrl;
+
+impl UpstreamUrl {
+    /// Whether the server is asked over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
 
 impl FromStr for UpstreamUrl {
     type Err = InvalidUpstreamUrl;

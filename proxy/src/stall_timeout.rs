@@ -1,4 +1,4 @@
-//! A timeout for connections without progress.
+//! A timeout for connections without progress, or with too little of it.
 
 use std::io;
 use std::pin::Pin;
@@ -8,12 +8,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] when a read or write is pending and no byte
-/// has moved in either direction for `limit`.
+use crate::limits;
+
+/// A stream that fails with [`io::ErrorKind::TimedOut`]
+/// - when a read or write is pending and no byte has moved in either direction for `limit`;
+/// - when a write is pending and the peer has taken neither [`limits::WRITE_PACE_BYTES`] nor
+///   everything there was for `limit`. So a peer cannot hold a long response for ever by reading a
+///   byte now and then.
 pub(crate) struct StallTimeout<S> {
     stream: S,
     limit: Duration,
     timer: Pin<Box<Sleep>>,
+    slow_write: Option<SlowWrite>,
+}
+
+/// A write that the peer has not taken at once.
+struct SlowWrite {
+    timer: Pin<Box<Sleep>>,
+    /// What the peer has taken since.
+    bytes: usize,
 }
 
 impl<S> StallTimeout<S> {
@@ -23,7 +36,36 @@ impl<S> StallTimeout<S> {
             stream,
             limit,
             timer: Box::pin(sleep(limit)),
+            slow_write: None,
         }
+    }
+
+    /// Notes the progress of a write, and checks that it is enough.
+    fn check_write(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match (&polled, &mut self.slow_write) {
+            (Poll::Ready(Ok(length)), Some(slow)) => {
+                slow.bytes += length;
+                if slow.bytes >= limits::WRITE_PACE_BYTES {
+                    self.slow_write = None;
+                }
+            }
+            (Poll::Ready(_), _) => {}
+            (Poll::Pending, _) => {
+                let limit = self.limit;
+                let slow = self.slow_write.get_or_insert_with(|| SlowWrite {
+                    timer: Box::pin(sleep(limit)),
+                    bytes: 0,
+                });
+                if slow.timer.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        self.check(context, polled)
     }
 
     /// Resets the timer on progress, and checks it without.
@@ -63,7 +105,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.check(context, polled)
+        this.check_write(context, polled)
     }
 
     fn poll_write_vectored(
@@ -73,7 +115,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write_vectored(context, parts);
-        this.check(context, polled)
+        this.check_write(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -81,7 +123,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        // Writers flush when they have nothing left to write.
+        this.slow_write = None;
+        Pin::new(&mut this.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -121,6 +166,51 @@ mod tests {
                 error.expect_err("nobody reads").kind(),
                 io::ErrorKind::TimedOut
             );
+        });
+    }
+
+    #[test]
+    fn a_peer_that_takes_a_byte_now_and_then_is_too_slow() {
+        on_runtime(async {
+            let limit = Duration::from_millis(400);
+            let (client, mut server) = tokio::io::duplex(4);
+            let mut stream = StallTimeout::new(client, limit);
+            let reader = async {
+                let mut interval = tokio::time::interval(limit / 20);
+                while server.read_u8().await.is_ok() {
+                    interval.tick().await;
+                }
+            };
+            let body = vec![0; limits::WRITE_PACE_BYTES];
+            let written = tokio::select! {
+                written = stream.write_all(&body) => written,
+                () = reader => unreachable!(),
+            };
+            let error = written.expect_err("one byte at a time");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_keeps_the_pace_has_as_long_as_it_needs() {
+        on_runtime(async {
+            let limit = Duration::from_millis(400);
+            let (client, mut server) = tokio::io::duplex(limits::WRITE_PACE_BYTES);
+            let mut stream = StallTimeout::new(client, limit);
+            let reader = async {
+                let mut taken = vec![0; limits::WRITE_PACE_BYTES];
+                let mut interval = tokio::time::interval(limit / 4);
+                while server.read_exact(&mut taken).await.is_ok() {
+                    interval.tick().await;
+                }
+            };
+            let body = vec![0; 12 * limits::WRITE_PACE_BYTES];
+            let begin = Instant::now();
+            tokio::select! {
+                written = stream.write_all(&body) => written.expect("in time"),
+                () = reader => unreachable!(),
+            }
+            assert!(begin.elapsed() > limit, "longer than one stretch");
         });
     }
 

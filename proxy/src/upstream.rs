@@ -3,7 +3,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,16 +13,12 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, StatusCode, Uri, Version};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use talos_api::error::ApiError;
+use talos_https::Connector;
+use talos_tls::ClientTls;
 
-use crate::error::ProxyError;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::settings::{ProxySettings, UpstreamUrl};
@@ -38,7 +33,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// The server behind the proxy.
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    client: Client<Connector, Body>,
     url: UpstreamUrl,
     timeout: Duration,
     metrics: Arc<Metrics>,
@@ -46,30 +41,23 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Prepares the connection pool. No connection is opened yet.
-    ///
-    /// # Errors
-    /// [`ProxyError`] when the certificates cannot be read.
-    pub(crate) fn new(settings: &ProxySettings, metrics: Arc<Metrics>) -> Result<Self, ProxyError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits::CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(settings.upstream_ca.as_deref())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+    pub(crate) fn new(
+        settings: &ProxySettings,
+        tls: Arc<ClientTls>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let connector = Connector::new(tls, limits::CONNECT);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::UPSTREAM_IDLE)
             .pool_max_idle_per_host(limits::UPSTREAM_IDLE_CONNECTIONS)
             .build(connector);
-        Ok(Self {
+        Self {
             client,
             url: settings.upstream.clone(),
             timeout: settings.upstream_timeout,
             metrics,
-        })
+        }
     }
 
     /// Sends a request with exactly these headers and waits for the head of the response.
@@ -168,36 +156,6 @@ impl Upstream {
         );
         Uri::from_parts(parts).map_err(|_| ApiError::bad_request("malformed request target"))
     }
-}
-
-fn tls(certificates: Option<&Path>) -> Result<ClientConfig, ProxyError> {
-    let mut roots = RootCertStore::empty();
-    match certificates {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let bad = |message: String| ProxyError::Certificates {
-                path: path.display().to_string(),
-                message,
-            };
-            let found =
-                CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| bad(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(bad("no certificate in it".to_owned()));
-            }
-        }
-    }
-    // Name the provider explicitly, so that no process-wide default is needed.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ProxyError::Runtime(io::Error::other(error)))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The error that the client gets.

@@ -91,7 +91,10 @@ impl CacheableRequest {
         for audience in &audiences {
             hasher.part(audience.as_bytes());
         }
-        for name in &KEY_HEADERS {
+        // The credential itself, which is hashed above however it is spelt.
+        let is_hashed =
+            |name: &HeaderName| source == CredentialSource::Bearer && *name == AUTHORIZATION;
+        for name in KEY_HEADERS.iter().filter(|name| !is_hashed(name)) {
             hasher.count(headers.get_all(name).iter().count());
             for value in headers.get_all(name) {
                 hasher.part(value.as_bytes());

@@ -56,6 +56,9 @@ pub const WAITING_WRITES: usize = 16_384;
 pub const HANDSHAKES: usize = 64;
 /// Of these, the connections from one address.
 pub const HANDSHAKES_PER_ADDRESS: usize = 16;
+/// Connections from addresses that are not allowed are logged at most once in this time, in
+/// milliseconds.
+pub const OUTSIDERS_LOG_INTERVAL_MS: u64 = 10_000;
 /// Replicas that a primary tracks and feeds.
 pub const REPLICAS: usize = 256;
 

@@ -1,4 +1,5 @@
-//! Keeps web pages away from the routes of administrators, which ask for no credential.
+//! Keeps web pages away from the routes of administrators, which may ask for no credential, or for
+//! one that a browser adds by itself.
 //!
 //! Guarantees: a page of another site cannot use these routes through its visitor's browser,
 //! whatever it sends; other programs are not affected if they declare their bodies as JSON; a
@@ -13,22 +14,25 @@
 use talos_api::error::ApiError;
 use talos_api::route::ControlRoute;
 
+use crate::authorize::Caller;
 use crate::core::Core;
 use crate::parser::{BodyLength, Head};
 use crate::step::Input;
 
-/// Refuses a request for `route` that may come from a page of another site.
+/// Refuses a request of `caller` for `route` that may come from a page of another site.
 pub(crate) fn check(
     core: &Core,
     head: &Head<'_, '_>,
     route: &ControlRoute<'_>,
+    caller: &Caller,
     input: Input<'_>,
 ) -> Result<(), ApiError> {
     if route.endpoint.permission().is_none() {
         return Ok(());
     }
-    // No browser opens a Unix socket, and many of its clients send any host.
-    if input.remote_ip.is_some() {
+    // No browser opens a Unix socket, and many of its clients send any host. A page that makes its
+    // name lead here has no token.
+    if input.remote_ip.is_some() && !caller.is_beyond_pages() {
         input.port.admin_hosts.check(head.host)?;
     }
     check_site(core, head)?;

@@ -7,35 +7,53 @@
 mod buffer;
 mod close;
 mod receive;
+mod reserved;
 mod send;
 mod state;
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use close::Leftover;
 use receive::Received;
-use state::{Closed, Connection, Stream};
+pub(crate) use state::Peer;
+use state::{Closed, Connection};
 use talos_api::error::ApiError;
-use talos_model::clock;
+use talos_model::{Principal, clock};
 use tokio::sync::oneshot;
 
 use crate::core::Core;
+use crate::deadlines::Place;
+use crate::metrics::Route;
 use crate::parser::Persistence;
 use crate::port::Port;
 use crate::step::{ControlAnswer, Done, Input, Next};
+use crate::stream::{Opened, Stream};
 use crate::wait::{Dropped, NoAnswer, wait};
-use crate::{dispatch, handover, limits};
+use crate::{dispatch, handover, limits, plain_on_tls};
 
-/// Serves `stream`, which the listener of `port` accepted, in a task of its own. `peer` is `None`
-/// over a Unix socket.
-pub(crate) fn spawn(core: &Rc<Core>, port: &Rc<Port>, stream: impl Stream, peer: Option<IpAddr>) {
+/// Serves `stream`, which the listener of `port` accepted, in a task of its own.
+pub(crate) fn spawn(
+    core: &Rc<Core>,
+    port: &Rc<Port>,
+    stream: impl Stream,
+    peer: Peer,
+    place: Place,
+) {
     core.metrics.connections.increment();
-    let connection = Connection::new(core, port, stream, peer);
-    monoio::spawn(contained(Rc::clone(core), connection.serve()));
+    let connection = Connection::new(core, port, stream, peer, place);
+    match place {
+        Place::Regular => {
+            monoio::spawn(contained(Rc::clone(core), connection.serve()));
+        }
+        Place::Reserved => {
+            core.metrics.connections_reserved.increment();
+            monoio::spawn(contained(Rc::clone(core), connection.serve_reserved()));
+        }
+    }
 }
 
 /// Runs a connection so that a panic ends only this connection. [`Connection::guarded`] catches the
@@ -56,6 +74,32 @@ async fn contained(core: Rc<Core>, connection: impl Future<Output = Result<(), C
 
 impl<S: Stream> Connection<S> {
     async fn serve(mut self) -> Result<(), Closed> {
+        if S::HAS_HANDSHAKE {
+            self.open().await?;
+        }
+        self.serve_requests().await
+    }
+
+    /// Opens the stream. If that fails, tells the client what it may know, and ends.
+    async fn open(&mut self) -> Result<(), Closed> {
+        match self.stream.open(&self.core, &self.slot).await {
+            Opened::Ready => {
+                self.count();
+                self.principal = self.certified();
+                return Ok(());
+            }
+            Opened::PlainHttp => {
+                self.core.metrics.requests.count(Route::Malformed, 400);
+                self.output.extend_from_slice(plain_on_tls::ANSWER);
+                self.finish(Leftover::Possible).await?;
+            }
+            Opened::Refused => self.finish(Leftover::Possible).await?,
+            Opened::Closed => {}
+        }
+        Err(Closed)
+    }
+
+    async fn serve_requests(mut self) -> Result<(), Closed> {
         loop {
             self.answer_start = self.output.len();
             let mut is_repeatable = true;
@@ -95,13 +139,13 @@ impl<S: Stream> Connection<S> {
                     Received::Enough => continue,
                     Received::TooLate if !self.input.is_empty() => return self.time_out().await,
                     Received::Refused => Done::Refused,
-                    _ => return Ok(()),
+                    _ => return self.finish(Leftover::None).await,
                 },
                 Next::NeedBody(missing) => match self.receive_body(missing).await? {
                     Received::Enough => continue,
                     Received::TooLate => return self.time_out().await,
                     Received::Refused => Done::Refused,
-                    Received::End => return Ok(()),
+                    Received::End => return self.finish(Leftover::None).await,
                 },
             };
             if self.output.capacity() > limits::BUFFER_KEPT_BYTES
@@ -139,6 +183,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// The principal that the client's certificate proves.
+    fn certified(&self) -> Option<Arc<Principal>> {
+        let access = self.core.shared.access.as_ref()?;
+        access.of_certificate(self.stream.identity()?)
+    }
+
     /// Runs one step of the current request. A panic in it becomes a 500.
     fn guarded<R: From<Done>>(
         &mut self,
@@ -150,6 +200,7 @@ impl<S: Stream> Connection<S> {
             decoded: self.is_body_whole.then_some(&*self.body),
             reached: self.reached.as_ref(),
             remote_ip: self.remote_ip,
+            principal: self.principal.as_ref(),
             now: self.now,
         };
         let (core, output) = (&self.core, &mut self.output);

@@ -4,25 +4,32 @@
 //! other threads; both are atomics.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, ForwardingKeys};
 use talos_config::TrustedProxies;
 use talos_engine::Engine;
 use talos_model::clock;
 
+use crate::access::Access;
 use crate::cors::CrossOrigin;
 use crate::date::date;
-use crate::deadlines::{CoarseMillis, Pressure, Registry};
+use crate::deadlines::{CoarseMillis, Pressure};
+use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
-use crate::limits;
+use crate::limits::{self, BodyLimits, HeadLimits};
 use crate::metrics::CoreMetrics;
 use crate::options::{ClientIpSource, Deadlines};
+use crate::registry::Registry;
 use crate::request_id::RequestIds;
+use crate::throttle::Throttle;
 
 /// State that all workers and the handles of a server share.
 pub(crate) struct Shared {
@@ -34,8 +41,18 @@ pub(crate) struct Shared {
     pub control: Arc<dyn ControlPlane>,
     /// How long connections may take.
     pub deadlines: Deadlines,
+    /// How large the heads of requests may be.
+    pub heads: HeadLimits,
+    /// How large bodies may be.
+    pub bodies: BodyLimits,
     /// The most connections of one worker.
     pub connections_per_worker: usize,
+    /// The most connections of one worker from one address.
+    pub connections_per_address: usize,
+    /// Connections of one worker beyond these, which may only ask for health.
+    pub health_connections: usize,
+    /// Counts how often clients fail; `None` = any number is allowed.
+    pub throttle: Option<Throttle>,
     /// The most memory for requests and answers of one worker, in bytes.
     pub memory_bytes: usize,
     /// Whether requests to the health routes are logged.
@@ -44,6 +61,13 @@ pub(crate) struct Shared {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may use the routes of administrators; `None` = anybody who reaches them.
+    pub access: Option<Access>,
+    /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.
@@ -95,6 +119,8 @@ pub(crate) struct Core {
     pub heads: RefCell<HeadCache>,
     /// Makes request ids.
     pub request_ids: RequestIds,
+    /// Who may do the cryptography of a handshake.
+    pub handshakes: Turns,
     /// The open connections.
     pub connections: Rc<Registry>,
     /// The second that the `Date` field shows.
@@ -106,20 +132,27 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// The state of a worker that counts in `metrics`.
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> Self {
+    /// The state of a worker that counts in `metrics`. Made on the worker's own runtime.
+    ///
+    /// # Errors
+    /// The error of the system when it has no descriptors.
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> io::Result<Self> {
         let second = clock::now().seconds();
-        Self {
+        Ok(Self {
             metrics,
             heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
-            connections: Rc::new(Registry::new(shared.memory_bytes)),
+            connections: Rc::new(Registry::new(
+                shared.memory_bytes,
+                shared.trusted_proxies.clone(),
+            )),
             second: Cell::new(second),
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accept_loops: Cell::new(0),
+            handshakes: Turns::new()?,
             shared,
-        }
+        })
     }
 
     /// The time of the last tick, for deadlines.
@@ -135,7 +168,24 @@ impl Core {
 
     /// Whether the worker has as many connections as it may have.
     pub(crate) fn is_full(&self) -> bool {
-        self.connections.len() >= self.shared.connections_per_worker
+        self.connections.regular() >= self.shared.connections_per_worker
+    }
+
+    /// Whether `peer` may have another connection.
+    pub(crate) fn admits(&self, peer: Option<IpAddr>) -> bool {
+        self.connections.opened_by(peer) < self.shared.connections_per_address
+    }
+
+    /// Whether a connection that asks for the server's health may be accepted beyond the bound.
+    /// Otherwise ends one that has asked nothing.
+    pub(crate) fn has_reserved_place(&self) -> bool {
+        if self.connections.reserved() < self.shared.health_connections {
+            return true;
+        }
+        if self.connections.make_reserved_place(self.now()) {
+            self.metrics.connections_displaced.increment();
+        }
+        false
     }
 
     /// Ends some connections that wait for their clients, because new ones have no place. Returns

@@ -11,15 +11,14 @@
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::addresses::CountedAddress;
 use crate::limits;
-use crate::memory::Budget;
 use crate::metrics::Timeouts;
 
 /// What a connection is doing.
@@ -27,6 +26,8 @@ use crate::metrics::Timeouts;
 pub(crate) enum Phase {
     /// Waiting for the first byte of a request.
     Idle,
+    /// Agreeing on TLS.
+    Handshake,
     /// Reading a head.
     Head,
     /// Reading a body.
@@ -72,12 +73,25 @@ pub(crate) enum Pressure {
     Cut,
 }
 
+/// Which place a connection has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// One of the places for all requests.
+    #[default]
+    Regular,
+    /// One of the places for questions about the health of the server.
+    Reserved,
+}
+
 /// The state of one connection that its core can read.
 #[derive(Debug)]
 pub(crate) struct Slot {
     fd: RawFd,
     /// The index in the registry, so that removing the slot needs no search.
-    at: Cell<usize>,
+    pub(crate) at: Cell<usize>,
+    /// The address of the client; `None` over a Unix socket.
+    address: Option<CountedAddress>,
+    place: Cell<Place>,
     phase: Cell<Phase>,
     deadline: Cell<CoarseMillis>,
     /// Since when the client has made too little progress in this phase.
@@ -85,13 +99,79 @@ pub(crate) struct Slot {
     /// Whether the connection has had an answer to a request.
     proven: Cell<bool>,
     /// The memory that counts against the budget, in bytes.
-    held: Cell<usize>,
+    pub(crate) held: Cell<usize>,
     read_closed: Cell<bool>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Slot {
+    /// The slot of a new connection over `fd`, which must stay open as long as the slot is in a
+    /// registry.
+    pub(crate) fn new(
+        fd: RawFd,
+        address: Option<CountedAddress>,
+        place: Place,
+        phase: Phase,
+        now: CoarseMillis,
+        deadline: CoarseMillis,
+    ) -> Self {
+        Self {
+            fd,
+            at: Cell::new(0),
+            address,
+            place: Cell::new(place),
+            phase: Cell::new(phase),
+            deadline: Cell::new(deadline),
+            since: Cell::new(now),
+            proven: Cell::new(false),
+            held: Cell::new(0),
+            read_closed: Cell::new(false),
+            cut: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// Which place the connection has.
+    pub(crate) fn place(&self) -> Place {
+        self.place.get()
+    }
+
+    /// Replaces the place.
+    pub(crate) fn set_place(&self, place: Place) {
+        self.place.set(place);
+    }
+
+    /// What the connection is doing.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Since when the client has made too little progress in this phase.
+    pub(crate) fn since(&self) -> CoarseMillis {
+        self.since.get()
+    }
+
+    /// Whether the connection has had an answer to a request.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.get()
+    }
+
+    /// How many connections its client has; 1 if they are not counted.
+    pub(crate) fn share(&self) -> usize {
+        self.address.as_ref().map_or(1, CountedAddress::share)
+    }
+
+    /// The address of the client, with the count of its connections.
+    pub(crate) fn address(&self) -> Option<&CountedAddress> {
+        self.address.as_ref()
+    }
+
+    /// Begins to wait for progress anew.
+    pub(crate) fn restart(&self, now: CoarseMillis) {
+        self.since.set(now);
+    }
+
     /// Enters `phase`, which must end before `deadline`. `since` is when the client last made
     /// progress.
     pub(crate) fn enter(&self, phase: Phase, since: CoarseMillis, deadline: CoarseMillis) {
@@ -102,10 +182,10 @@ impl Slot {
 
     /// Whether the connection has waited for its client for so long that it may lose its memory to
     /// others.
-    fn may_lose_memory(&self, now: CoarseMillis) -> bool {
+    pub(crate) fn may_lose_memory(&self, now: CoarseMillis) -> bool {
         let waits_for_client = match self.phase.get() {
             Phase::Head | Phase::Body => !self.read_closed.get(),
-            Phase::Write | Phase::SendChunk => !self.cut.get(),
+            Phase::Handshake | Phase::Write | Phase::SendChunk => !self.cut.get(),
             Phase::Idle | Phase::Wait | Phase::AwaitChunk | Phase::Linger => false,
         };
         waits_for_client && self.held.get() > 0 && now >= self.since.get().plus(limits::STALLED)
@@ -117,13 +197,13 @@ impl Slot {
     }
 
     /// Whether the connection waits for its client, and so may give its place to another one.
-    fn may_lose_place(&self) -> bool {
+    pub(crate) fn may_lose_place(&self) -> bool {
         !self.cut.get() && !matches!(self.phase.get(), Phase::Wait | Phase::AwaitChunk)
     }
 
     /// Ends the connection so that it gives up its place. A proven client between two requests
     /// still gets an answer to what has arrived.
-    fn lose_place(&self) {
+    pub(crate) fn lose_place(&self) {
         if self.proven.get() && self.phase.get() == Phase::Idle {
             self.end_reading(None);
         } else {
@@ -132,9 +212,9 @@ impl Slot {
     }
 
     /// Ends the connection so that it frees its memory.
-    fn lose_memory(&self) {
+    pub(crate) fn lose_memory(&self) {
         match self.phase.get() {
-            Phase::Write | Phase::SendChunk => self.end_all(),
+            Phase::Handshake | Phase::Write | Phase::SendChunk => self.end_all(),
             _ => self.end_reading(None),
         }
     }
@@ -163,12 +243,19 @@ impl Slot {
         self.waker.borrow_mut().take();
     }
 
-    fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
+    /// Ends the connection if it is overdue, or if `pressure` demands it.
+    pub(crate) fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
         let overdue = now >= self.deadline.get();
         match self.phase.get() {
             _ if pressure == Pressure::Cut => self.end_all(),
             Phase::Idle if pressure == Pressure::Drain => self.end_reading(None),
             Phase::Idle if overdue => self.end_reading(Some(&timeouts.idle)),
+            // It reads and writes, and has nothing to answer.
+            Phase::Handshake if pressure == Pressure::Drain => self.end_all(),
+            Phase::Handshake if overdue => {
+                timeouts.handshake.increment();
+                self.end_all();
+            }
             Phase::Head if overdue => self.end_reading(Some(&timeouts.head)),
             Phase::Body if overdue => self.end_reading(Some(&timeouts.body)),
             Phase::Write | Phase::SendChunk if overdue => {
@@ -241,182 +328,3 @@ fn has_hung_up(fd: RawFd) -> bool {
     poll(&mut asked, Some(&at_once)).is_ok()
         && asked.iter().any(|fd| fd.revents().intersects(ended))
 }
-
-/// The slots of all connections of a core.
-#[derive(Debug)]
-pub(crate) struct Registry {
-    slots: RefCell<Vec<Rc<Slot>>>,
-    memory: Budget,
-}
-
-impl Registry {
-    /// A registry whose connections may hold this much memory, in bytes.
-    pub(crate) fn new(memory: usize) -> Self {
-        Self {
-            slots: RefCell::default(),
-            memory: Budget::new(memory),
-        }
-    }
-
-    /// Ends connections that wait for their clients, those first that have waited longest: up to
-    /// `count` that never had an answer, or else one that had. Returns how many.
-    pub(crate) fn make_places(&self, count: usize, now: CoarseMillis) -> usize {
-        let slots = self.slots.borrow();
-        let (proven, mut strangers): (Vec<_>, Vec<_>) = slots
-            .iter()
-            .filter(|slot| slot.may_lose_place())
-            .partition(|slot| slot.proven.get());
-        let waits = |slot: &&Rc<Slot>, least| now >= slot.since.get().plus(least);
-        if strangers.is_empty() {
-            let longest = proven
-                .into_iter()
-                .filter(|slot| waits(slot, limits::STALLED))
-                .min_by_key(|slot| slot.since.get());
-            return longest.map_or(0, |slot| {
-                slot.lose_place();
-                1
-            });
-        }
-        strangers.retain(|slot| {
-            let least = match slot.phase.get() {
-                Phase::Body | Phase::Write | Phase::SendChunk => limits::STALLED,
-                _ => limits::STRANGER,
-            };
-            waits(slot, least)
-        });
-        strangers.sort_unstable_by_key(|slot| slot.since.get());
-        strangers.truncate(count);
-        for slot in &strangers {
-            slot.lose_place();
-        }
-        strangers.len()
-    }
-
-    /// Ends connections that have waited for their clients, those that hold most first, until they
-    /// free `lack` bytes of the budget. Returns false and ends none when they hold less.
-    fn free(&self, mut lack: usize, now: CoarseMillis) -> bool {
-        let slots = self.slots.borrow();
-        let mut stalled: Vec<_> = slots
-            .iter()
-            .filter(|slot| slot.may_lose_memory(now))
-            .collect();
-        let held: usize = stalled.iter().map(|slot| slot.held.get()).sum();
-        if held < lack {
-            return false;
-        }
-        stalled.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.held.get()));
-        for slot in stalled {
-            if lack == 0 {
-                break;
-            }
-            // Its task runs soon and frees the memory.
-            slot.lose_memory();
-            let freed = slot.held.replace(0);
-            self.memory.exchange(freed, 0);
-            lack = lack.saturating_sub(freed);
-        }
-        true
-    }
-
-    /// The memory that the connections hold.
-    pub(crate) fn memory(&self) -> &Budget {
-        &self.memory
-    }
-
-    /// Registers a connection over `fd`, which must stay open until the [`Registered`] is dropped.
-    pub(crate) fn register(
-        self: &Rc<Self>,
-        fd: RawFd,
-        phase: Phase,
-        now: CoarseMillis,
-        deadline: CoarseMillis,
-    ) -> Registered {
-        let mut slots = self.slots.borrow_mut();
-        let slot = Rc::new(Slot {
-            fd,
-            at: Cell::new(slots.len()),
-            phase: Cell::new(phase),
-            deadline: Cell::new(deadline),
-            since: Cell::new(now),
-            proven: Cell::new(false),
-            held: Cell::new(0),
-            read_closed: Cell::new(false),
-            cut: Cell::new(false),
-            waker: RefCell::new(None),
-        });
-        slots.push(Rc::clone(&slot));
-        drop(slots);
-        Registered {
-            slot,
-            registry: Rc::clone(self),
-        }
-    }
-
-    /// The number of open connections.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.borrow().len()
-    }
-
-    /// Checks every connection once. This polls no connection, so the slots do not change during
-    /// the loop.
-    pub(crate) fn tick(&self, now: CoarseMillis, pressure: Pressure, timeouts: &Timeouts) {
-        for slot in self.slots.borrow().iter() {
-            slot.tick(now, pressure, timeouts);
-        }
-    }
-}
-
-/// A connection's entry in the registry, removed on drop. The owner must drop it before the socket.
-#[derive(Debug)]
-pub(crate) struct Registered {
-    slot: Rc<Slot>,
-    registry: Rc<Registry>,
-}
-
-impl Registered {
-    /// Counts `bytes` as the memory that the connection holds. If the budget has no room, stalled
-    /// connections are ended. Returns false and changes nothing when that is not enough.
-    pub(crate) fn hold(&self, bytes: usize, now: CoarseMillis) -> bool {
-        let before = self.slot.held.get();
-        let lack = self.registry.memory.lack(before, bytes);
-        if lack > 0 {
-            // A connection does not end itself.
-            self.slot.since.set(now);
-            if !self.registry.free(lack, now) {
-                return false;
-            }
-        }
-        self.hold_anyway(bytes);
-        true
-    }
-
-    /// Counts `bytes` as the memory that the connection holds, even beyond the budget. For memory
-    /// that exists already.
-    pub(crate) fn hold_anyway(&self, bytes: usize) {
-        let before = self.slot.held.replace(bytes);
-        self.registry.memory.exchange(before, bytes);
-    }
-}
-
-impl std::ops::Deref for Registered {
-    type Target = Slot;
-
-    fn deref(&self) -> &Slot {
-        &self.slot
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.hold_anyway(0);
-        let mut slots = self.registry.slots.borrow_mut();
-        let at = self.slot.at.get();
-        slots.swap_remove(at);
-        if let Some(moved) = slots.get(at) {
-            moved.at.set(at);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -6,33 +6,37 @@
 
 use std::time::Instant;
 
+use talos_api::bearer;
 use talos_api::error::ApiError;
-use talos_api::route::{ControlRoute, HotRoute, Resolution, resolve};
+use talos_api::route::{HotRoute, Resolution, resolve};
 use talos_api::verify::parse_request;
-use talos_api::{bearer, health};
 use talos_engine::{Loaded, VerifyStep};
 use tracing::Level;
 
 use crate::admission;
+use crate::audit;
+use crate::authorize::{Caller, NotAllowed, authorize};
 use crate::batch::{self, Batch};
-use crate::client_address::client_address;
 use crate::core::Core;
 use crate::extent::{Located, Whole, locate};
 use crate::handover::{self, Handover};
 use crate::head_cache::ReadPosition;
+use crate::health_routes;
 use crate::metrics::Route;
 use crate::parser::{Head, MinPosition, Parsed, Persistence, VERIFY_PATH, header_slots, parse};
 use crate::position::{self, Unmet};
 use crate::request_context::RequestContext;
+use crate::request_log::log_hot;
 use crate::response::{self, Exchange};
-use crate::step::{Done, Input, MissingBody, Next, PendingVerification, Started, elapsed_us};
+use crate::step::{Done, Input, MissingBody, Next, PendingVerification, Started};
+use crate::throttled;
 use crate::verify::{self, Question};
 use crate::wait::Dropped;
 
 /// Refuses the request at the start of `input`. Its head may be incomplete.
 pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &mut Vec<u8>) {
     let mut slots = header_slots();
-    match parse(input.bytes, &mut slots) {
+    match parse(input.bytes, &core.shared.heads, &mut slots) {
         Parsed::Complete(head) => refuse_and_close(core, &head, Route::Malformed, error, output),
         Parsed::Incomplete | Parsed::Reject(_) => Exchange::malformed(core).refuse(output, error),
     }
@@ -44,7 +48,7 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
         return Next::NeedHead;
     }
     let mut slots = header_slots();
-    let head = match parse(input.bytes, &mut slots) {
+    let head = match parse(input.bytes, &core.shared.heads, &mut slots) {
         Parsed::Incomplete => return Next::NeedHead,
         Parsed::Complete(head) => head,
         Parsed::Reject(reject) => {
@@ -52,12 +56,15 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return Done::Refused.into();
         }
     };
-    let request = match locate(&head, input) {
+    let request = match locate(&head, input, &core.shared.bodies) {
         Located::Whole(request) => request,
         Located::Missing(missing) => {
             return body_missing(core, &head, missing, input, output);
         }
         Located::TooLarge => {
+            if refuse_unread(core, &head, input, output) {
+                return Done::Refused.into();
+            }
             let (route, error) = match missing_route(input, &head) {
                 Some(error) => (Route::Unknown, error),
                 None => (Route::Malformed, ApiError::payload_too_large()),
@@ -69,8 +76,9 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
     answer(core, &head, request, input, output)
 }
 
-/// Asks for the body. A client that expects `100 Continue` is refused before it sends a body for a
-/// route that does not exist (RFC 9110 §10.1.1).
+/// Asks for the body, unless the principal may not use the route. A client that expects `100
+/// Continue` is also refused before it sends a body for a route that does not exist (RFC 9110
+/// §10.1.1).
 fn body_missing(
     core: &Core,
     head: &Head<'_, '_>,
@@ -84,7 +92,28 @@ fn body_missing(
         refuse_and_close(core, head, Route::Unknown, &error, output);
         return Done::Refused.into();
     }
+    if refuse_unread(core, head, input, output) {
+        return Done::Refused.into();
+    }
     Next::NeedBody(missing)
+}
+
+/// Refuses a request whose principal may not use the route, before its body is read. Returns whether
+/// it did.
+fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mut Vec<u8>) -> bool {
+    if core.shared.access.is_none() {
+        return false;
+    }
+    let resolution = resolve(input.port.surface, head.method, head.path);
+    let Err(refused) = authorize(core, head, &resolution, input) else {
+        return false;
+    };
+    let exchange = Exchange {
+        persistence: Persistence::Close,
+        ..Exchange::new(core, head, counted(&resolution))
+    };
+    not_admitted(&exchange, head, &resolution, input, &refused, output);
+    true
 }
 
 /// The error for a path or a method that no route of the surface has.
@@ -139,37 +168,41 @@ fn answer(
     } else {
         resolve(surface, head.method, head.path)
     };
-    let route = match resolution {
-        Resolution::Hot(HotRoute::Verify) => Route::Verify,
-        Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
-        Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
-        Resolution::Hot(HotRoute::Alive) => Route::Alive,
-        Resolution::Hot(HotRoute::Ready) => Route::Ready,
-        Resolution::Control(_) => Route::Control,
-        Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
-    };
+    let route = counted(&resolution);
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
-    if let Resolution::Control(route) = &resolution
-        && let Err(error) = admission::check(core, head, route, input)
+    let caller = match admit(core, head, &resolution, input) {
+        Ok(caller) => caller,
+        Err(refused) => {
+            not_admitted(&exchange, head, &resolution, input, &refused, output);
+            return answered(&exchange, request);
+        }
+    };
+    if let Some(throttle) = &core.shared.throttle
+        && let Some(error) =
+            throttled::check(throttle, core, &resolution, caller.as_deref(), head, input)
     {
-        return not_admitted(&exchange, route, request, &error, output);
+        exchange.refuse(output, &error);
+        log_hot(head, &exchange, output.get(before..), started);
+        return answered(&exchange, request);
     }
+    // What does not exist needs no position, and nobody waits for it.
     if head.min_position != MinPosition::None
+        && matches!(resolution, Resolution::Hot(_) | Resolution::Control(_))
         && let Some(next) = unmet_position(&exchange, head, request, input, started, output)
     {
         return next;
     }
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
-            let context = context(core, head, input);
+            let context = RequestContext::new(core, head, input.remote_ip, input.now);
             if let Some(batch) = batch::verify(&exchange, request.body, context, output) {
                 return Next::AwaitBatch(batch, started);
             }
         }
         Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
             let question = question(route, head, request.body);
-            let context = context(core, head, input);
+            let context = RequestContext::new(core, head, input.remote_ip, input.now);
             if let VerifyStep::Pending(pending) =
                 verify::verify(&exchange, question, context, output)
             {
@@ -177,22 +210,18 @@ fn answer(
                 return Next::AwaitRead(loaded, PendingVerification { route, started });
             }
         }
-        Resolution::Hot(HotRoute::Alive) => write_health(&exchange, output),
-        Resolution::Hot(HotRoute::Ready) => {
-            match health::ready(&core.shared.engine.health(), &*core.shared.fleet) {
-                Ok(()) => write_health(&exchange, output),
-                Err(error) => exchange.refuse(output, &error),
-            }
-        }
+        Resolution::Hot(HotRoute::Alive) => health_routes::write_alive(&exchange, output),
+        Resolution::Hot(HotRoute::Ready) => health_routes::write_ready(&exchange, output),
         Resolution::Control(route) => {
             let handover = Handover {
                 head,
                 route,
                 body: request.body,
-                client_ip: context(core, head, input).client_ip,
+                caller: caller.unwrap_or_default(),
+                client_ip: RequestContext::new(core, head, input.remote_ip, input.now).client_ip,
                 consumed: request.consumed,
             };
-            if let Ok((reply, pending)) = handover::submit(&exchange, &handover) {
+            if let Ok((reply, pending)) = handover::submit(&exchange, handover) {
                 return Next::AwaitControl(reply, pending);
             }
             core.metrics.overloads.increment();
@@ -228,24 +257,70 @@ fn unmet_position(
     Some(answered(exchange, request))
 }
 
-/// Refuses a request that may come from a page of another site.
+/// Refuses a request whose principal may not use the route, and one that may come from a page of
+/// another site.
+#[inline]
+fn admit(
+    core: &Core,
+    head: &Head<'_, '_>,
+    resolution: &Resolution<'_>,
+    input: Input<'_>,
+) -> Result<Option<Box<Caller>>, NotAllowed> {
+    let caller = authorize(core, head, resolution, input)?;
+    if let (Resolution::Control(route), Some(caller)) = (resolution, &caller) {
+        admission::check(core, head, route, caller, input).map_err(|error| NotAllowed {
+            error,
+            principal: caller.principal.clone(),
+        })?;
+    }
+    Ok(caller)
+}
+
+/// Answers, notes and logs a request that was not admitted. The line of a hot route has the level of its
+/// other lines, so that a flood of refused verifications does not flood the log.
 #[cold]
 fn not_admitted(
     exchange: &Exchange<'_>,
-    route: &ControlRoute<'_>,
-    request: Whole<'_>,
-    error: &ApiError,
+    head: &Head<'_, '_>,
+    resolution: &Resolution<'_>,
+    input: Input<'_>,
+    refused: &NotAllowed,
     output: &mut Vec<u8>,
-) -> Next {
+) {
+    let NotAllowed { error, principal } = refused;
+    let context = RequestContext::new(exchange.core, head, input.remote_ip, input.now);
+    audit::note_refusal(exchange, resolution, context, principal.as_ref(), error);
     exchange.refuse(output, error);
-    tracing::info!(
-        method = route.method,
-        route = route.template,
-        status = error.status(),
-        request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
-        "request"
-    );
-    answered(exchange, request)
+    let request_id = String::from_utf8_lossy(exchange.request_id.bytes());
+    if let Resolution::Control(route) = resolution {
+        tracing::info!(
+            method = route.method,
+            route = route.template,
+            status = error.status(),
+            %request_id,
+            "request"
+        );
+    } else {
+        tracing::debug!(
+            route = exchange.route.name(),
+            status = error.status(),
+            %request_id,
+            "request"
+        );
+    }
+}
+
+/// The route that the answer is counted under.
+fn counted(resolution: &Resolution<'_>) -> Route {
+    match resolution {
+        Resolution::Hot(HotRoute::Verify) => Route::Verify,
+        Resolution::Hot(HotRoute::BatchVerify) => Route::BatchVerify,
+        Resolution::Hot(HotRoute::VerifyBearer) => Route::VerifyBearer,
+        Resolution::Hot(HotRoute::Alive) => Route::Alive,
+        Resolution::Hot(HotRoute::Ready) => Route::Ready,
+        Resolution::Control(_) => Route::Control,
+        Resolution::NotFound | Resolution::MethodNotAllowed(_) => Route::Unknown,
+    }
 }
 
 fn answered(exchange: &Exchange<'_>, request: Whole<'_>) -> Next {
@@ -269,12 +344,6 @@ fn question<'a>(route: Route, head: &Head<'_, 'a>, body: &'a [u8]) -> Question<'
     parse_request(body)
 }
 
-fn write_health(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
-    let mut answer = exchange.answer(output, 200, ReadPosition::NOTHING);
-    answer.raw(b"Content-Type: application/json\r\n");
-    answer.finish(health::OK);
-}
-
 /// Writes the answer to the verification at the start of `input`, for which the engine has read a
 /// record.
 pub(crate) fn finish_read(
@@ -291,7 +360,7 @@ pub(crate) fn finish_read(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let context = context(core, head, input);
+            let context = RequestContext::new(core, head, input.remote_ip, input.now);
             let question = question(pending.route, head, body);
             match loaded {
                 Ok(loaded) => verify::finish(exchange, question, context, loaded, output),
@@ -318,25 +387,11 @@ pub(crate) fn finish_batch(
         output,
         |head, exchange, body, output| {
             let before = output.len();
-            let context = context(core, head, input);
+            let context = RequestContext::new(core, head, input.remote_ip, input.now);
             batch::finish(exchange, body, context, batch, output);
             log_hot(head, exchange, output.get(before..), started);
         },
     )
-}
-
-fn context(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> RequestContext {
-    let shared = &core.shared;
-    RequestContext {
-        client_ip: client_address(
-            shared.client_ip_source,
-            &shared.trusted_proxies,
-            input.remote_ip,
-            head.fields,
-        ),
-        cache: head.cache,
-        now: input.now,
-    }
 }
 
 /// Parses the first request of `input` again, after a wait during which nothing was read. A
@@ -350,8 +405,8 @@ fn again(
     answer: impl FnOnce(&Head<'_, '_>, &Exchange<'_>, &[u8], &mut Vec<u8>),
 ) -> Done {
     let mut slots = header_slots();
-    if let Parsed::Complete(head) = parse(input.bytes, &mut slots)
-        && let Located::Whole(request) = locate(&head, input)
+    if let Parsed::Complete(head) = parse(input.bytes, &core.shared.heads, &mut slots)
+        && let Located::Whole(request) = locate(&head, input, &core.shared.bodies)
     {
         let exchange = Exchange::new(core, &head, route);
         answer(&head, &exchange, request.body, output);
@@ -363,24 +418,4 @@ fn again(
     // Cannot happen: the same bytes were a complete request before the wait.
     Exchange::malformed(core).refuse(output, &ApiError::internal());
     Done::Refused
-}
-
-/// Logs a request to a hot route. The status is read from the bytes of `answer`.
-fn log_hot(head: &Head<'_, '_>, exchange: &Exchange<'_>, answer: Option<&[u8]>, started: Started) {
-    let Some(started) = started else { return };
-    let is_health = matches!(exchange.route, Route::Alive | Route::Ready);
-    if is_health && !exchange.core.shared.log_health_requests {
-        return;
-    }
-    let status = answer
-        .and_then(|answer| answer.get(9..12))
-        .unwrap_or_default();
-    tracing::debug!(
-        method = head.method,
-        route = exchange.route.name(),
-        status = %String::from_utf8_lossy(status),
-        duration_us = elapsed_us(started),
-        request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
-        "request"
-    );
 }

@@ -2,7 +2,7 @@
 
 use talos_api::route::{ControlRoute, Endpoint, HotRoute, Resolution, resolve};
 
-use crate::limits;
+use crate::limits::{self, BodyLimits};
 use crate::parser::{BodyLength, Head};
 use crate::step::{Input, MissingBody};
 
@@ -26,15 +26,15 @@ pub(crate) enum Located<'a> {
 }
 
 /// The largest body that a route accepts, in bytes.
-fn limit_of(route: Resolution<'_>) -> usize {
+fn limit_of(route: Resolution<'_>, bodies: &BodyLimits) -> usize {
     match route {
         Resolution::Control(ControlRoute {
             endpoint: Endpoint::ImportKeys,
             ..
-        }) => limits::BATCH_BODY_BYTES,
+        }) => bodies.batch,
         Resolution::Control(_)
         | Resolution::Hot(HotRoute::Verify | HotRoute::BatchVerify | HotRoute::VerifyBearer) => {
-            limits::BODY_BYTES
+            bodies.bytes
         }
         Resolution::Hot(HotRoute::Alive | HotRoute::Ready)
         | Resolution::NotFound
@@ -44,8 +44,12 @@ fn limit_of(route: Resolution<'_>) -> usize {
 
 /// Finds the body of `head` in `input`. The surface of the connection's port decides which routes
 /// exist, and so how long a body may be.
-pub(crate) fn locate<'a>(head: &Head<'_, '_>, input: Input<'a>) -> Located<'a> {
-    let limit = || limit_of(resolve(input.port.surface, head.method, head.path));
+pub(crate) fn locate<'a>(
+    head: &Head<'_, '_>,
+    input: Input<'a>,
+    bodies: &BodyLimits,
+) -> Located<'a> {
+    let limit = || limit_of(resolve(input.port.surface, head.method, head.path), bodies);
     let missing = |limit| {
         Located::Missing(MissingBody {
             head: head.len,

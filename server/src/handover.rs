@@ -10,6 +10,7 @@ use talos_api::fleet::POSITION_HEADER;
 use talos_api::route::ControlRoute;
 use tokio::sync::oneshot;
 
+use crate::authorize::Caller;
 use crate::core::Core;
 use crate::framing::Framing;
 use crate::head_cache::ReadPosition;
@@ -29,7 +30,9 @@ pub(crate) struct Handover<'a> {
     pub route: ControlRoute<'a>,
     /// Its body.
     pub body: &'a [u8],
-    /// The client's address.
+    /// Who makes it.
+    pub caller: Box<Caller>,
+    /// The client's address, as this node sees it.
     pub client_ip: Option<IpAddr>,
     /// Bytes of the input that it used.
     pub consumed: usize,
@@ -51,10 +54,15 @@ impl Replying for Answers {
 /// Queues the request for the control plane.
 pub(crate) fn submit(
     exchange: &Exchange<'_>,
-    handover: &Handover<'_>,
+    handover: Handover<'_>,
 ) -> Result<(oneshot::Receiver<ControlResponse>, PendingControl), Overloaded> {
     let Handover {
-        head, route, body, ..
+        head,
+        route,
+        body,
+        caller,
+        client_ip,
+        consumed,
     } = handover;
     let pending = PendingControl {
         started: Instant::now(),
@@ -66,7 +74,7 @@ pub(crate) fn submit(
         body: exchange.body,
         framing: head.version.into(),
         persistence: exchange.persistence,
-        consumed: handover.consumed,
+        consumed,
     };
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let request = ControlRequest {
@@ -86,8 +94,9 @@ pub(crate) fn submit(
             .collect(),
         body: body.to_vec(),
         request_id: text(exchange.request_id.bytes()),
-        client_ip: handover.client_ip,
-        principal: None,
+        client_ip: caller.address(client_ip),
+        principal: caller.principal,
+        sealed_body: caller.forwarded.map(|client| client.body),
     };
     let (sender, receiver) = oneshot::channel();
     let control = &exchange.core.shared.control;

@@ -2,14 +2,69 @@
 
 use std::time::Duration;
 
+/// How large the head of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Request line and header fields together, in bytes; above it 431.
+    pub bytes: usize,
+    /// Header fields, at most [`HEADERS_MAX`]; above it 431.
+    pub fields: usize,
+    /// The request target, in bytes; above it 414.
+    pub target: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            bytes: HEAD_BYTES,
+            fields: HEADERS,
+            target: TARGET_BYTES,
+        }
+    }
+}
+
+/// How large bodies may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// A request body, in bytes, at least [`UNKNOWN_BODY_BYTES`]; above it 413.
+    pub bytes: usize,
+    /// The body of a batch import, in bytes, at least `bytes`; above it 413.
+    pub batch: usize,
+    /// The results of one batch verification together, in bytes.
+    pub batch_answer: usize,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            bytes: BODY_BYTES,
+            batch: BATCH_BODY_BYTES,
+            batch_answer: BATCH_ANSWER_BYTES,
+        }
+    }
+}
+
+impl BodyLimits {
+    /// How much is read and dropped after an error, in bytes, so that the client gets the answer
+    /// and not a reset: more than any body that is accepted.
+    #[must_use]
+    pub fn dropped_after_error(&self) -> usize {
+        self.batch.saturating_mul(2).max(LINGER_BYTES)
+    }
+}
+
 /// Request line and header fields together, in bytes; above it 431.
 pub const HEAD_BYTES: usize = 16 * 1024;
 /// Header fields of one request; above it 431.
 pub const HEADERS: usize = 64;
+/// The most header fields that [`HeadLimits`] can allow. Each takes 32 bytes of the stack.
+pub const HEADERS_MAX: usize = 128;
 /// The request target, in bytes; above it 414.
 pub const TARGET_BYTES: usize = 8 * 1024;
 /// The value of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
 pub const HOST_BYTES: usize = 260;
+/// The longest token of an administrator, in bytes. A longer one is refused without a look at it.
+pub const TOKEN_BYTES: usize = 512;
 /// The longest `X-Request-Id` that is echoed, in bytes; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
 
@@ -37,6 +92,12 @@ pub const TRAILER_BYTES: usize = 4 * 1024;
 /// are ended for new ones: first those that never had an answer. If there are none, new connections
 /// wait in the listener's backlog.
 pub const CONNECTIONS_PER_WORKER: usize = 8192;
+/// Connections of one worker beyond these, which may only ask whether the server is healthy. They
+/// are accepted while every other connection is busy. A further one takes the place of another.
+pub const HEALTH_CONNECTIONS: usize = 32;
+/// How long a worker must be full of busy connections before it accepts those. A connection that
+/// asks nothing is displaced sooner.
+pub const RESERVE_AFTER: Duration = Duration::from_millis(300);
 /// At most one of so many places is cleared at a time.
 pub const PLACES_SHARE: usize = 64;
 /// Connections that the kernel queues until a worker accepts them.
@@ -52,8 +113,20 @@ pub const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 /// Answers to pipelined requests are sent when they reach this size, in bytes, even if more
 /// requests wait.
 pub const OUTPUT_BYTES: usize = 64 * 1024;
-/// How much is read and dropped after an error, in bytes, so that the client gets the answer and
-/// not a reset.
+/// A TLS record as received, in bytes: 5 of the header, 2^14 of data, and 2,048 that TLS 1.2 allows
+/// for encryption (RFC 5246 §6.2.3).
+pub const TLS_RECORD_BYTES: usize = 5 + 16 * 1024 + 2048;
+/// What TLS costs a connection besides its buffers for requests and answers, in bytes: one more
+/// buffer of [`BUFFER_BYTES`] each way, and the state of rustls.
+pub const TLS_CONNECTION_BYTES: usize = 2 * BUFFER_BYTES + 8 * 1024;
+/// What is received of a handshake before it is processed, in bytes, where clients have
+/// certificates. rustls takes messages of up to 64 KiB, in several records.
+pub const TLS_HANDSHAKE_BYTES: usize = 66 * 1024;
+/// How much of an answer is encrypted before it is sent, in bytes: four records.
+pub const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// What encryption adds to that at most, in bytes.
+pub const TLS_WRITE_OVERHEAD: usize = 256;
+/// The least of [`BodyLimits::dropped_after_error`].
 pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How often a core checks for overdue connections and for a drain.
@@ -66,7 +139,7 @@ pub const HUNG_UP: Duration = Duration::from_secs(2);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the accept loop pauses for connections to end that give up their places.
 pub const PLACE_PAUSE: Duration = Duration::from_millis(1);
-/// Accept errors are logged at most once in this time.
+/// Accept errors, and connections that are refused, are logged at most once in this time.
 pub const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long cut connections may take to end after the deadline of a drain.
 pub const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -91,8 +164,16 @@ pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// Buckets of the throttle, a power of two. Each takes 8 bytes and counts one client.
+pub const THROTTLE_BUCKETS: usize = 1 << 16;
+/// How often the throttle tries to change a bucket that other threads change.
+pub const THROTTLE_ATTEMPTS: usize = 16;
+
+const _: () = assert!(THROTTLE_BUCKETS.is_power_of_two() && HEADERS <= HEADERS_MAX);
+const _: () = assert!(RESERVE_AFTER.as_millis() >= STRANGER.as_millis() + TICK.as_millis());
 const _: () = assert!(TARGET_BYTES < HEAD_BYTES);
 const _: () = assert!(BUFFER_BYTES <= BUFFER_KEPT_BYTES && UNKNOWN_BODY_BYTES <= BODY_BYTES);
+const _: () = assert!(TLS_RECORD_BYTES <= TLS_HANDSHAKE_BYTES && BUFFER_BYTES < TLS_RECORD_BYTES);
 const _: () = assert!(MEMORY_BYTES / BATCH_BODY_BYTES >= 16);
 const _: () = assert!(BODY_BYTES <= BATCH_BODY_BYTES && BATCH_BODY_BYTES < LINGER_BYTES);
 const _: () = assert!(TICK.as_millis() * 4 < LINGER.as_millis());

@@ -87,8 +87,8 @@ impl Route {
 }
 
 /// The statuses with a counter of their own, the most frequent first.
-pub const STATUSES: [u16; 17] = [
-    200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 431, 500, 503, 504, 505,
+pub const STATUSES: [u16; 18] = [
+    200, 201, 204, 400, 401, 404, 405, 408, 409, 413, 414, 417, 429, 431, 500, 503, 504, 505,
 ];
 
 /// The answers of one route by status.
@@ -274,17 +274,41 @@ impl Verdicts {
     }
 }
 
+/// Requests refused because their client failed too often, by what it did.
+#[derive(Debug, Default)]
+pub struct Throttled {
+    /// It verified credentials that are not valid.
+    pub failures: Counter,
+    /// It asked for revocations of its own keys.
+    pub self_revocations: Counter,
+}
+
 /// Connections that missed a deadline, by phase.
 #[derive(Debug, Default)]
 pub struct Timeouts {
     /// Too long without a request.
     pub idle: Counter,
+    /// Too slow with the handshake of TLS.
+    pub handshake: Counter,
     /// Too slow with a head.
     pub head: Counter,
     /// Too slow with a body.
     pub body: Counter,
     /// Too slow in reading an answer.
     pub write: Counter,
+}
+
+/// Connections to listeners with TLS, by how they began.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// With a full handshake.
+    pub full: Counter,
+    /// With the ticket of an earlier session.
+    pub resumed: Counter,
+    /// The handshake failed, or the client left before its end.
+    pub failed: Counter,
+    /// The client spoke plain HTTP.
+    pub plain: Counter,
 }
 
 /// The counters of one core. Aligned to 128 bytes, because x86 fetches cache lines in pairs.
@@ -297,12 +321,20 @@ pub struct CoreMetrics {
     pub verdicts: Verdicts,
     /// Connections that missed a deadline.
     pub timeouts: Timeouts,
+    /// Connections within TLS.
+    pub handshakes: Handshakes,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
     /// Connections ended to make place for others.
     pub connections_displaced: Counter,
+    /// Connections accepted beyond the bound, to ask for the server's health.
+    pub connections_reserved: Counter,
+    /// Connections closed because their address had too many.
+    pub connections_refused: Counter,
+    /// Requests refused because their client failed too often.
+    pub throttled: Throttled,
     /// The memory that connections hold beyond their first buffers, in bytes.
     pub memory_bytes: Counter,
     /// Errors of accepting a connection.

@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use talos_api::audit::AuditLog;
+use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
+use talos_config::{AdminAuth, Cors, Throttle, TrustedProxies};
 pub use talos_config::{ClientIpSource, DriverChoice};
-use talos_config::{Cors, TrustedProxies};
+use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
-use crate::limits;
+use crate::limits::{self, BodyLimits, HeadLimits};
 
 /// The options of a server.
 #[derive(Clone, Debug)]
@@ -28,8 +32,20 @@ pub struct ServerOptions {
     pub driver: DriverChoice,
     /// How long a connection may take.
     pub deadlines: Deadlines,
+    /// How large the heads of requests may be.
+    pub heads: HeadLimits,
+    /// How large bodies may be.
+    pub bodies: BodyLimits,
     /// The most connections of one worker. More connections wait in the listener's backlog.
     pub connections_per_worker: usize,
+    /// The most connections of one worker from one address, or from one IPv6 network of 64 bits.
+    /// Trusted proxies may have more. `None` = no bound.
+    pub connections_per_address: Option<usize>,
+    /// Connections of one worker beyond these, which may only ask whether the server is healthy.
+    /// They are accepted while all others are busy.
+    pub health_connections: usize,
+    /// How often a client address may fail.
+    pub throttle: Throttle,
     /// The memory of one worker for requests and answers beyond the first buffers of each
     /// connection, in bytes. Requests for which there is none are answered 503.
     pub memory_bytes: usize,
@@ -40,6 +56,13 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may use the routes of administrators.
+    pub admin_auth: AdminAuth,
+    /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
+    /// server without other nodes.
+    pub forwarding_keys: Option<ForwardingKeys>,
+    /// Where refused requests and failed verifications are noted; `None` = nowhere.
+    pub audit: Option<Arc<dyn AuditLog>>,
 }
 
 /// A TCP listener and what it serves.
@@ -51,6 +74,8 @@ pub struct ListenerOptions {
     pub surface: Surface,
     /// The host names under which the routes of administrators are served.
     pub admin_hosts: AdminHosts,
+    /// TLS of its connections; `None` = plain HTTP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl ListenerOptions {
@@ -62,6 +87,7 @@ impl ListenerOptions {
             address,
             surface: Surface::All,
             admin_hosts: AdminHosts::new(listen_scope_of(address.ip()), &[]),
+            tls: None,
         }
     }
 }
@@ -79,11 +105,19 @@ impl ServerOptions {
             workers: cores.min(limits::WORKERS),
             driver: DriverChoice::Auto,
             deadlines: Deadlines::default(),
+            heads: HeadLimits::default(),
+            bodies: BodyLimits::default(),
             connections_per_worker: limits::CONNECTIONS_PER_WORKER,
+            connections_per_address: None,
+            health_connections: limits::HEALTH_CONNECTIONS,
+            throttle: Throttle::default(),
             memory_bytes: limits::MEMORY_BYTES,
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            admin_auth: AdminAuth::default(),
+            forwarding_keys: None,
+            audit: None,
         }
     }
 }
@@ -102,6 +136,8 @@ pub struct Deadlines {
     pub body_pace: Duration,
     /// From the first byte of a batch of answers to its last; then the connection is cut.
     pub write: Duration,
+    /// How long bytes are read and dropped after an error.
+    pub linger: Duration,
 }
 
 impl Default for Deadlines {
@@ -112,6 +148,7 @@ impl Default for Deadlines {
             body: limits::BODY,
             body_pace: limits::BODY_PACE,
             write: limits::WRITE,
+            linger: limits::LINGER,
         }
     }
 }

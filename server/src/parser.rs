@@ -10,17 +10,18 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 use talos_api::error::ApiError;
 use talos_api::fleet::MIN_POSITION_HEADER;
+use talos_api::host;
 use talos_api::route::HotRoute;
 use talos_model::{CacheMode, Position};
 
-use crate::limits;
+use crate::limits::{self, HeadLimits};
 
 /// Space for the header fields of one request, on the caller's stack.
-pub(crate) type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; limits::HEADERS];
+pub(crate) type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; limits::HEADERS_MAX];
 
 /// An empty [`HeaderSlots`]. Costs nothing, because it stays uninitialised.
 pub(crate) fn header_slots<'b>() -> HeaderSlots<'b> {
-    [const { MaybeUninit::uninit() }; limits::HEADERS]
+    [const { MaybeUninit::uninit() }; limits::HEADERS_MAX]
 }
 
 /// The result of parsing the bytes received so far.
@@ -47,6 +48,8 @@ pub(crate) enum Reject {
     Version,
     /// 417: an expectation other than `100-continue`.
     Expectation,
+    /// 415: a body with a content coding, such as gzip.
+    ContentCoding,
 }
 
 impl From<Reject> for ApiError {
@@ -57,6 +60,7 @@ impl From<Reject> for ApiError {
             Reject::TargetTooLong => Self::uri_too_long(),
             Reject::Version => Self::http_version_not_supported(),
             Reject::Expectation => Self::expectation_failed(),
+            Reject::ContentCoding => Self::unsupported_content_coding(),
         }
     }
 }
@@ -161,26 +165,37 @@ impl MinPosition {
 /// The most frequent path. It is compared before all others.
 pub(crate) const VERIFY_PATH: &str = HotRoute::Verify.template();
 
-/// Parses the head at the start of `input`.
-pub(crate) fn parse<'h, 'b>(input: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Parsed<'h, 'b> {
+/// Parses the head at the start of `input`. `allowed` says how large it may be.
+pub(crate) fn parse<'h, 'b>(
+    input: &'b [u8],
+    allowed: &HeadLimits,
+    slots: &'h mut HeaderSlots<'b>,
+) -> Parsed<'h, 'b> {
     let mut request = httparse::Request::new(&mut []);
+    let fields = allowed.fields.min(limits::HEADERS_MAX);
+    let slots = slots.get_mut(..fields).unwrap_or_default();
     match request.parse_with_uninit_headers(input, slots) {
-        Ok(Status::Complete(len)) if len > limits::HEAD_BYTES => {
-            Parsed::Reject(Reject::HeadTooLarge)
-        }
-        Ok(Status::Complete(len)) => match head_of(input, len, request) {
+        Ok(Status::Complete(len)) if len > allowed.bytes => Parsed::Reject(Reject::HeadTooLarge),
+        Ok(Status::Complete(len)) => match head_of(input, len, request, allowed) {
             Ok(head) => Parsed::Complete(head),
             Err(reject) => Parsed::Reject(reject),
         },
-        Ok(Status::Partial) if input.len() >= limits::HEAD_BYTES => {
-            Parsed::Reject(Reject::HeadTooLarge)
-        }
+        Ok(Status::Partial) if input.len() >= allowed.bytes => Parsed::Reject(Reject::HeadTooLarge),
         Ok(Status::Partial) if has_bare_line_feed(input) => Parsed::Reject(BARE_LINE_FEED),
         Ok(Status::Partial) => Parsed::Incomplete,
         Err(httparse::Error::TooManyHeaders) => Parsed::Reject(Reject::HeadTooLarge),
-        Err(httparse::Error::Version) => Parsed::Reject(Reject::Version),
+        Err(httparse::Error::Version) if has_version(input) => Parsed::Reject(Reject::Version),
         Err(_) => Parsed::Reject(Reject::Malformed("malformed request head")),
     }
+}
+
+/// Whether the request line has three parts, as one with another version has. A blank in the target
+/// makes more of them.
+fn has_version(input: &[u8]) -> bool {
+    let start = input.iter().position(|byte| !b"\r\n".contains(byte));
+    let line = input.get(start.unwrap_or_default()..).unwrap_or_default();
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    line.split(|byte| *byte == b' ').count() == 3
 }
 
 const BARE_LINE_FEED: Reject = Reject::Malformed("a line of the head does not end with CR LF");
@@ -202,6 +217,7 @@ struct Facts<'b> {
     content_length: Option<u64>,
     chunked: bool,
     expects_continue: bool,
+    has_content_coding: bool,
     close: bool,
     keep_alive: bool,
     cache: CacheMode,
@@ -214,6 +230,7 @@ fn head_of<'h, 'b>(
     input: &'b [u8],
     len: usize,
     request: httparse::Request<'h, 'b>,
+    allowed: &HeadLimits,
 ) -> Result<Head<'h, 'b>, Reject> {
     let malformed = |what| Err(Reject::Malformed(what));
     if input.get(..len).is_none_or(has_bare_line_feed) {
@@ -230,7 +247,7 @@ fn head_of<'h, 'b>(
     };
     let fields: &'h [Header<'b>] = headers;
     let facts = facts(fields)?;
-    let target = target_parts(target)?;
+    let target = target_parts(target, allowed.target)?;
     if method == "CONNECT" {
         return malformed("CONNECT is not supported");
     }
@@ -240,6 +257,9 @@ fn head_of<'h, 'b>(
         (_, true, None) => BodyLength::Chunked,
         (_, false, length) => BodyLength::Known(length.unwrap_or(0)),
     };
+    if facts.has_content_coding && body != BodyLength::Known(0) {
+        return Err(Reject::ContentCoding);
+    }
     let host = match (target.authority, facts.host) {
         (_, None) if version == 1 => return malformed("HTTP/1.1 needs a Host field"),
         (Some(authority), _) => authority,
@@ -311,6 +331,12 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
                 (None, None) => return malformed("malformed Content-Length field"),
                 (None, length) => facts.content_length = length,
             },
+            16 if is("content-encoding") => {
+                let is_coding = |coding: &[u8]| {
+                    !(coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+                };
+                facts.has_content_coding |= list(field.value).any(is_coding);
+            }
             17 if is("transfer-encoding") => {
                 if facts.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
                     return malformed("the only supported Transfer-Encoding is chunked, once");
@@ -358,14 +384,15 @@ const AUTHORITY: [bool; 256] = {
     allowed
 };
 
-/// Checks a host with an optional port: only characters that RFC 3986 §3.2 allows, without user
-/// information.
+/// Checks a host with an optional port: its form, and that it has only characters that RFC 3986
+/// §3.2 allows, without user information.
 fn authority(value: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| AUTHORITY.get(usize::from(*byte)) == Some(&true);
     if value.len() > limits::HOST_BYTES || !value.iter().all(allowed) {
         return None;
     }
-    std::str::from_utf8(value).ok()
+    let text = std::str::from_utf8(value).ok()?;
+    host::is_well_formed(text).then_some(text)
 }
 
 /// Checks that a request id may be written to an answer and to a log unchanged.
@@ -410,7 +437,7 @@ struct Target<'b> {
 
 /// Parses the origin form and the absolute form (RFC 9112 §3.2.1 and §3.2.2). The authority of the
 /// absolute form replaces `Host`.
-fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
+fn target_parts(target: &str, bytes_max: usize) -> Result<Target<'_>, Reject> {
     // Nearly every request has this target.
     if target == VERIFY_PATH {
         return Ok(Target {
@@ -420,7 +447,7 @@ fn target_parts(target: &str) -> Result<Target<'_>, Reject> {
         });
     }
     let malformed = Err(Reject::Malformed("malformed request target"));
-    if target.len() > limits::TARGET_BYTES {
+    if target.len() > bytes_max {
         return Err(Reject::TargetTooLong);
     }
     if target

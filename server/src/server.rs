@@ -10,6 +10,7 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
 
+use crate::access::Access;
 use crate::core::{Shared, ShutdownOrder};
 use crate::cors::CrossOrigin;
 use crate::driver::Driver;
@@ -20,6 +21,7 @@ use crate::options::ServerOptions;
 use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
 use crate::sockets::{Addresses, BoundListeners};
+use crate::throttle::Throttle;
 use crate::worker::Worker;
 
 /// A running server.
@@ -68,11 +70,19 @@ impl Server {
             workers: count,
             driver: choice,
             deadlines,
+            heads,
+            bodies,
             connections_per_worker,
+            connections_per_address,
+            health_connections,
+            throttle,
             memory_bytes,
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            admin_auth,
+            forwarding_keys,
+            audit,
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -87,11 +97,19 @@ impl Server {
             fleet,
             control,
             deadlines,
+            heads,
+            bodies,
             connections_per_worker,
+            connections_per_address: connections_per_address.unwrap_or(usize::MAX),
+            health_connections,
+            throttle: Throttle::new(throttle, client_ip_source),
             memory_bytes,
             log_health_requests,
             client_ip_source,
             trusted_proxies,
+            access: Access::new(&admin_auth),
+            forwarding_keys,
+            audit,
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });

@@ -43,11 +43,13 @@ impl BoundListeners {
             address,
             surface,
             admin_hosts,
+            tls,
         } in listeners
         {
             let port = Port {
                 surface,
                 admin_hosts,
+                tls,
             };
             let (sockets, bound) = listener::bind(address, workers)
                 .map_err(|source| ServerError::Listen { address, source })?;

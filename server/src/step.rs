@@ -2,10 +2,12 @@
 //! and what the connection has to do next.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use talos_api::control::{BodyStream, ControlResponse};
 use talos_engine::Loaded;
+use talos_model::Principal;
 use talos_model::clock::UnixMillis;
 use tokio::sync::oneshot;
 
@@ -34,6 +36,8 @@ pub(crate) struct Input<'a> {
     pub reached: Option<&'a Result<Reached, Dropped>>,
     /// The address of the connection's other end.
     pub remote_ip: Option<IpAddr>,
+    /// Who the connection's other end is, if the connection proves it.
+    pub principal: Option<&'a Arc<Principal>>,
     /// The time of the request.
     pub now: UnixMillis,
 }

@@ -10,9 +10,11 @@ use talos_engine::{Loaded, PendingRead, VerifyStep};
 use talos_model::{Answer, CacheStatus, Query, RateLimit, RateLimitPolicy, Refusal, Verdict};
 use tokio::sync::oneshot;
 
+use crate::audit;
 use crate::metrics::Outcomes;
 use crate::request_context::RequestContext;
 use crate::response::{self, Exchange};
+use crate::throttle::{Offence, is_failure};
 
 /// The credential to be verified, or the error that answers the request.
 pub(crate) type Question<'a> = Result<VerifyRequest<'a>, ApiError>;
@@ -32,11 +34,10 @@ pub(crate) fn verify(
         }
     };
     with_query(&request, context, |query| {
-        exchange
-            .core
-            .shared
-            .engine
-            .verify(query, |answer| write_answer(exchange, answer, output))
+        exchange.core.shared.engine.verify(query, |answer| {
+            note_failure(exchange, query, &answer);
+            write_answer(exchange, context, answer, output);
+        })
     })
 }
 
@@ -51,7 +52,8 @@ pub(crate) fn finish(
     match question {
         Ok(request) => with_query(&request, context, |query| {
             exchange.core.shared.engine.finish(query, loaded, |answer| {
-                write_answer(exchange, answer, output);
+                note_failure(exchange, query, &answer);
+                write_answer(exchange, context, answer, output);
             });
         }),
         // Cannot happen: the same bytes were parsed without error before the read. This is still a
@@ -104,7 +106,23 @@ pub(crate) fn query<'q>(
     }
 }
 
-fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8>) {
+/// Notes in the audit log that a credential was refused.
+#[inline]
+pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, answer: &Answer<'_>) {
+    if let Verdict::Refused(refusal) = answer.verdict {
+        audit::note_failure(exchange, query, refusal);
+    }
+}
+
+fn write_answer(
+    exchange: &Exchange<'_>,
+    context: RequestContext,
+    answer: Answer<'_>,
+    output: &mut Vec<u8>,
+) {
+    if let Verdict::Refused(refusal) = answer.verdict {
+        count_failures(exchange, context, u64::from(is_failure(refusal)));
+    }
     let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
     let mut response = exchange.answer(output, 200, answer.sequence.into());
     response.raw(match answer.cache {
@@ -124,19 +142,30 @@ fn write_answer(exchange: &Exchange<'_>, answer: Answer<'_>, output: &mut Vec<u8
     with_quota_fields(body, rate_limit, |parts| response.finish_in_parts(parts));
 }
 
+/// The greatest integer of a structured field (RFC 9651 §3.3.1). Greater quotas are shown as this.
+const FIELD_INTEGER_MAX: u64 = 999_999_999_999_999;
+
 /// Writes the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and the remaining quota
 /// if the limit is enforced.
 fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) {
     let RateLimitPolicy { quota, window_s } = rate_limit.policy;
     response.raw(b"RateLimit-Policy: \"default\";q=");
-    response.decimal(quota);
+    response.decimal(quota.min(FIELD_INTEGER_MAX));
     response.raw(b";w=");
-    response.decimal(window_s);
+    response.decimal(window_s.min(FIELD_INTEGER_MAX));
     response.raw(b"\r\n");
     if let Some(standing) = rate_limit.standing {
         response.raw(b"RateLimit: \"default\";r=");
-        response.decimal(standing.remaining);
+        response.decimal(standing.remaining.min(FIELD_INTEGER_MAX));
         response.raw(b"\r\n");
+    }
+}
+
+/// Counts verifications of credentials that are not valid, if their number is bounded.
+pub(crate) fn count_failures(exchange: &Exchange<'_>, context: RequestContext, count: u64) {
+    let core = exchange.core;
+    if let Some(throttle) = &core.shared.throttle {
+        throttle.count(Offence::Failure, context.origin(), count, core.now());
     }
 }
 

@@ -63,8 +63,9 @@ impl Worker {
                 let listeners: io::Result<Vec<_>> = sockets
                     .map(|(socket, port)| Listener::register(socket, port, driver).map(Rc::new))
                     .collect();
-                let listeners = match listeners {
-                    Ok(listeners) => listeners,
+                let core = Core::new(self.shared, self.metrics);
+                let (listeners, core) = match listeners.and_then(|all| Ok((all, core?))) {
+                    Ok(ready) => ready,
                     Err(error) => {
                         let _ = self.started.send(Err(ServerError::Thread(error)));
                         return;
@@ -72,7 +73,7 @@ impl Worker {
                 };
                 // The receiver is gone when another worker has failed to start.
                 let _ = self.started.send(Ok(driver));
-                serve(Rc::new(Core::new(self.shared, self.metrics)), listeners).await;
+                serve(Rc::new(core), listeners).await;
             });
         }));
         if let Err(panic) = ended {

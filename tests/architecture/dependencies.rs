@@ -6,16 +6,19 @@ use std::collections::BTreeSet;
 use super::{cargo, imports};
 
 /// Crates that do not depend on RocksDB, neither directly nor through another crate.
-const WITHOUT_ROCKSDB: [&str; 9] = [
+const WITHOUT_ROCKSDB: [&str; 12] = [
     "talos-api",
+    "talos-audit",
     "talos-cells",
     "talos-config",
     "talos-credentials",
+    "talos-https",
     "talos-metrics",
     "talos-model",
     "talos-places",
     "talos-proxy",
     "talos-replication",
+    "talos-tls",
 ];
 /// The packages that are RocksDB.
 const ROCKSDB: [&str; 2] = ["librocksdb-sys", "rocksdb"];

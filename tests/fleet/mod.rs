@@ -1,13 +1,16 @@
 //! Several servers: a primary, replicas that follow it, and what happens when one of them fails.
 
 mod acknowledging;
+mod admin_tokens;
 mod failing_over;
 mod faults;
 mod following;
+mod forwarding;
 mod load;
 mod network;
-mod node;
+pub mod node;
 mod page;
 mod relay;
 mod strangers;
 mod streams;
+mod vouching;

@@ -137,6 +137,10 @@ impl Node {
         format!("http://{}:4420", self.host)
     }
 
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
@@ -185,6 +189,10 @@ impl Node {
         ];
         for (name, value) in settings {
             command.env(format!("TALOS_{name}"), value);
+        }
+        if self.namespace.is_some() {
+            // The network is that of the test.
+            command.env("TALOS_REPLICATION_FORWARD_ALLOW_PLAIN", "true");
         }
         for (name, value) in &self.settings {
             command.env(format!("TALOS_{name}"), value);

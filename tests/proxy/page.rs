@@ -24,7 +24,18 @@ fn the_page_names_every_option() {
             .map(str::to_owned)
             .collect()
     };
-    let general = ["--config", "--endpoint", "--help"].map(str::to_owned);
+    // Those of all commands.
+    let general = [
+        "--ca",
+        "--cert",
+        "--config",
+        "--endpoint",
+        "--help",
+        "--key",
+        "--token",
+        "--token-file",
+    ];
+    let general = general.map(str::to_owned);
     let known = &options(&help) - &general.clone().into();
     let named: BTreeSet<_> = page
         .lines()

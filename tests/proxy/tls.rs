@@ -8,6 +8,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use talos_test_kit::certificates::Authority;
+
 use super::scripted::{self, Scripted};
 use super::{assert_accepted, command, verify};
 use crate::harness::site::Server;
@@ -50,6 +52,34 @@ fn an_upstream_with_a_trusted_certificate_is_asked() {
     let proxy = Server::start(command, directory.path().join("proxy.log"));
     assert_accepted(&verify(proxy.address, "x", &[]), "MISS");
     assert_accepted(&verify(proxy.address, "x", &[]), "HIT");
+}
+
+/// An upstream that demands a certificate of the authority.
+#[test]
+fn a_certificate_is_shown_to_the_upstream() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (server, client) = (authority.certified("server"), authority.certified("client"));
+    let ca = authority.certificate().display().to_string();
+    let mut behind = command("http://127.0.0.1:1", &["--tls-client-ca", &ca]);
+    behind.arg("--tls-cert").arg(&server.certificate);
+    behind.arg("--tls-key").arg(&server.key);
+    let behind = Server::start_unready(behind, directory.path().join("behind.log"));
+    let url = format!("https://localhost:{}", behind.address.port());
+    let mut with = command(&url, &["--upstream-ca", &ca]);
+    with.arg("--upstream-cert").arg(&client.certificate);
+    with.arg("--upstream-key").arg(&client.key);
+    let with = Server::start_unready(with, directory.path().join("with.log"));
+    let without = command(&url, &["--upstream-ca", &ca]);
+    let without = Server::start_unready(without, directory.path().join("without.log"));
+    // The upstream is a proxy, too. It logs that its own upstream is down when it is asked.
+    let asks = |proxy: &Server| {
+        proxy.connect().call("GET", "/version", &[], b"");
+        let log = std::fs::read_to_string(&behind.log).unwrap();
+        log.contains("gave no answer")
+    };
+    assert!(!asks(&without), "a stranger");
+    assert!(asks(&with), "with a certificate");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Ory's published clients against the server, with every operation on API keys.
 
+mod admin_token;
 mod python;
 mod rust;
 

@@ -24,7 +24,7 @@ fn succeeded(what: &str, output: &Output) -> String {
 }
 
 /// Runs the script `name` of this directory and returns its output.
-fn run(name: &str, arguments: &[&str]) -> String {
+pub fn run(name: &str, arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-client");
     let made = Command::new(root.join("scripts/python-client"))

@@ -177,6 +177,7 @@ mod tests {
             request_id: "r".to_owned(),
             client_ip: None,
             principal: None,
+            sealed_body: None,
         }
     }
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
-use talos_admin::{AdminService, AdminSettings};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
+use talos_api::audit::AuditLog;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
@@ -11,9 +12,10 @@ use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes};
 use talos_engine::{Engine, Options};
-use talos_model::{Answer, CacheMode, Query, Refusal, Secret, TenantId, Verdict};
+use talos_model::{Answer, CacheMode, Principal, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
 use talos_test_kit::http::assert_error_envelope;
+use talos_tls::{ClientFiles, ClientTls, Protocol};
 use tempfile::TempDir;
 
 use crate::fleet::SingleNode;
@@ -28,6 +30,10 @@ pub struct Setup {
     pub public_prefix: Option<String>,
     /// The node's fleet; without one it waits for no replica.
     pub fleet: Option<Arc<dyn Fleet>>,
+    /// Where requests are noted.
+    pub audit: Option<Arc<dyn AuditLog>>,
+    /// Who sends all requests.
+    pub principal: Option<Arc<Principal>>,
 }
 
 /// What the control plane answered.
@@ -40,7 +46,10 @@ pub struct Response {
 
 impl From<ControlResponse> for Response {
     fn from(response: ControlResponse) -> Self {
-        let body = serde_json::from_slice(&response.body).expect("JSON");
+        let body = match response.body.as_slice() {
+            b"" => Value::Null,
+            body => serde_json::from_slice(body).expect("JSON"),
+        };
         Self {
             status: response.status,
             headers: response.headers,
@@ -103,6 +112,9 @@ impl Harness {
             page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
             jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            forward: forward_settings(),
+            forwarding_keys: None,
+            audit: setup.audit.clone(),
         };
         let fleet = setup.fleet.clone();
         let fleet = fleet.unwrap_or_else(|| Arc::new(SingleNode::new()));
@@ -182,7 +194,8 @@ impl Harness {
             body: body.as_bytes().to_vec(),
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
-            principal: None,
+            principal: self.setup.principal.clone(),
+            sealed_body: None,
         };
         // A test that no longer waits does not care.
         let reply = Box::new(move |response| drop(sender.send(response)));
@@ -222,5 +235,14 @@ impl Harness {
             Verdict::Refused(refusal) => Err(refusal),
         };
         verify(&self.engine, &query, read)
+    }
+}
+
+/// A node that passes nothing on.
+pub fn forward_settings() -> ForwardSettings {
+    let tls = ClientTls::load(ClientFiles::default(), Protocol::Http);
+    ForwardSettings {
+        tls: Arc::new(tls.expect("no files")),
+        plain_http: PlainHttp::SecretsOnLoopback,
     }
 }

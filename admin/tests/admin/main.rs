@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
+mod authors;
 mod errors;
 mod events;
 mod fleet;

@@ -35,6 +35,9 @@ fn with_metrics<T>(
         default_ttl_ms: None,
         jwks: json!({"keys": []}),
         version: "1.2.3",
+        forward: crate::harness::forward_settings(),
+        forwarding_keys: None,
+        audit: None,
     };
     let engine = Arc::clone(&harness.engine);
     let mut admin = AdminService::start(engine, fleet, settings).expect("a service");

@@ -37,6 +37,7 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         request_id: "r".to_owned(),
         client_ip: None,
         principal: None,
+        sealed_body: None,
     };
     let refused = harness.control.submit(
         request,
@@ -54,6 +55,9 @@ fn a_private_key_stops_the_start() {
             default_ttl_ms: None,
             jwks,
             version: "1.2.3",
+            forward: crate::harness::forward_settings(),
+            forwarding_keys: None,
+            audit: None,
         };
         let fleet = Arc::new(SingleNode::new());
         AdminService::start(Arc::clone(&harness.engine), fleet, settings)

@@ -1,13 +1,14 @@
 //! Writing the events of a feed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_model::{BulkRevocation, Change, Event, Position, Subject};
+use talos_model::{AdminToken, Author, BulkRevocation, Change, Event, Position, Subject};
 
 use crate::key::{IssuedApiKey, Resource};
-use crate::names::{Enumeration as _, EventName, Named, RevocationReason};
+use crate::names::{AdminProof, AdminRole, Enumeration as _, EventName, Named, RevocationReason};
 use crate::schema::Timestamp;
 use crate::{render, timestamp};
 
@@ -51,21 +52,25 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 /// The JSON of `change` as it is in an event.
 #[must_use]
 pub fn render_data(change: &Change) -> Vec<u8> {
-    let (record, revocation) = match &change.subject {
-        Subject::Key(record) => (Some(record), None),
-        Subject::BulkRevocation(revocation) => (None, Some(revocation)),
-    };
+    let (mut record, mut revocation, mut admin_token) = (None, None, None);
+    match &change.subject {
+        Subject::Key(subject) => record = Some(subject),
+        Subject::BulkRevocation(subject) => revocation = Some(subject),
+        Subject::AdminToken(subject) => admin_token = Some(subject),
+    }
     render::json(&Data {
         event: Named(change.event),
         position: change.position.to_string(),
         time: timestamp::format(change.time),
-        tenant: change.tenant().to_string(),
+        tenant: change.tenant().map(|tenant| tenant.to_string()),
         key_id: record.map(|record| record.key_id.to_string()),
         actor_id: record.map(|record| record.actor_id.as_str()),
         request_id: change.request_id.as_deref(),
+        author: change.author.as_deref().map(ShownAuthor::new),
         // The key's status is that at the time of the change, so an event never changes.
         key: record.map(|record| Resource::new(record, change.time)),
         rule: revocation.map(ShownBulkRevocation::new),
+        admin_token: admin_token.map(ShownAdminToken::new),
     })
 }
 
@@ -80,17 +85,22 @@ pub(crate) struct Data<'a> {
     /// When the change was made.
     #[schemars(with = "Timestamp")]
     time: String,
-    /// The tenant of the key: a UUID.
-    tenant: String,
-    /// The id of the key; absent when the event is about many.
+    /// The tenant of the key: a UUID. Absent when the event is about an admin token of every tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    /// The id of the key; absent when the event is about many or about an admin token.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<String>,
-    /// The actor of the key; absent when the event is about many.
+    /// The actor of the key; absent when the event is about many or about an admin token.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<&'a str>,
     /// The `request_id` of the request that made the key, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// Who made the change. Absent when the server does not authenticate administrators, for
+    /// changes by the holder of a key, and for those that follow from an earlier change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<ShownAuthor<'a>>,
     /// The key after the change, or before a deletion. Both kinds of keys have the same fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<IssuedApiKey>")]
@@ -98,6 +108,59 @@ pub(crate) struct Data<'a> {
     /// The bulk revocation that the event is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<ShownBulkRevocation<'a>>,
+    /// The admin token after the change, or before its revocation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token: Option<ShownAdminToken<'a>>,
+}
+
+/// The administrator who made a change.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChangeAuthor")]
+struct ShownAuthor<'a> {
+    /// The name of the admin token, or of the principal that a certificate or a user id stands for.
+    name: &'a str,
+    /// How the administrator proved who it is.
+    proof: Named<AdminProof>,
+    /// The address of the client; absent when it is unknown, as over a Unix socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    address: Option<IpAddr>,
+}
+
+impl<'a> ShownAuthor<'a> {
+    fn new(author: &'a Author) -> Self {
+        Self {
+            name: &author.name,
+            proof: Named(author.proof),
+            address: author.address,
+        }
+    }
+}
+
+/// An admin token, without anything that proves who holds it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChangedAdminToken")]
+struct ShownAdminToken<'a> {
+    /// Its id: a UUID.
+    id: String,
+    /// Its name.
+    name: &'a str,
+    /// What its holder may do.
+    role: Named<AdminRole>,
+    /// The only tenant that its holder may act on; absent = every tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+}
+
+impl<'a> ShownAdminToken<'a> {
+    fn new(token: &'a AdminToken) -> Self {
+        Self {
+            id: token.id.to_string(),
+            name: &token.name,
+            role: Named(token.role),
+            tenant: token.tenant.map(|tenant| tenant.to_string()),
+        }
+    }
 }
 
 /// A bulk revocation: all keys have ended that existed at `position` and meet the conditions.

@@ -1,7 +1,8 @@
-//! A change for tests.
+//! A change and an admin token for tests.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, Event, Subject};
+use talos_model::{AdminToken, Change, Event, Role, Sequence, Subject, TenantId, TokenDigest};
+use uuid::Uuid;
 
 use crate::key::tests::full;
 
@@ -11,6 +12,21 @@ pub(super) fn change(event: Event) -> Change {
         time: UnixMillis(1_700_000_000_000),
         event,
         request_id: Some("r-1".to_owned()),
+        author: None,
         subject: Subject::Key(full()),
+    }
+}
+
+pub(super) fn admin_token(tenant: Option<TenantId>) -> AdminToken {
+    AdminToken {
+        id: Uuid::from_u128(6),
+        name: "ci".to_owned(),
+        digest: TokenDigest([0xab; 32]),
+        role: Role::Operate,
+        tenant,
+        create_time: UnixMillis(0),
+        rotate_time: UnixMillis(0),
+        expire_time: None,
+        sequence: Sequence(42),
     }
 }

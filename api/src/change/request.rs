@@ -67,7 +67,7 @@ impl Wanted {
     #[must_use]
     pub fn includes(&self, change: &Change) -> bool {
         (self.events.is_empty() || self.events.contains(&change.event))
-            && self.tenant.is_none_or(|tenant| tenant == change.tenant())
+            && (self.tenant.is_none() || self.tenant == change.tenant())
     }
 }
 

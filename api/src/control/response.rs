@@ -36,6 +36,17 @@ impl ControlResponse {
         }
     }
 
+    /// 204: the request was carried out, and there is nothing to say.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self {
+            status: 204,
+            headers: Vec::new(),
+            body: Vec::new(),
+            rest: None,
+        }
+    }
+
     /// An answer with a JSON body that has a credential. No cache on the way may store it (RFC 9111
     /// §5.2.2.5).
     #[must_use]

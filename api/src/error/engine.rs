@@ -1,5 +1,6 @@
 //! How errors of the engine are answered.
 
+use talos_model::limits::ADMIN_TOKENS;
 use talos_model::{CommandError, ReadError, Rejection};
 
 use super::ApiError;
@@ -23,6 +24,11 @@ impl From<Rejection> for ApiError {
             Rejection::NoPublicPrefix => Self::bad_request(
                 "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),
+            Rejection::AdminTokenExists => Self::admin_token_name_taken(),
+            Rejection::AdminTokenNotFound => Self::admin_token_not_found(),
+            Rejection::TooManyAdminTokens => Self::failed_precondition(format!(
+                "there are {ADMIN_TOKENS} admin tokens already; revoke one that is not needed"
+            )),
         }
     }
 }
@@ -100,5 +106,8 @@ mod tests {
         );
         assert_eq!(ApiError::from(Rejection::AlreadyRevoked).status(), 409);
         assert_eq!(ApiError::from(Rejection::NoPublicPrefix).status(), 400);
+        assert_eq!(ApiError::from(Rejection::AdminTokenExists).status(), 409);
+        assert_eq!(ApiError::from(Rejection::AdminTokenNotFound).status(), 404);
+        assert_eq!(ApiError::from(Rejection::TooManyAdminTokens).status(), 409);
     }
 }

@@ -3,25 +3,29 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ApiError, Reason};
+use super::ApiError;
 use crate::control::response::{CONTENT_TYPE, ControlResponse};
 use crate::render;
 use crate::schema::FreeObject;
 
 impl ApiError {
-    /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Retry-After` (in seconds)
-    /// with a 503; `WWW-Authenticate` with `unauthorized`.
+    /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Accept-Encoding` with a 415
+    /// for a content coding; `Retry-After` (in seconds) with a 429 or a 503; `WWW-Authenticate` with
+    /// `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];
         headers.extend(self.allow.map(|allow| ("Allow", allow.to_owned())));
+        let coding = self.accept_encoding;
+        headers.extend(coding.map(|coding| ("Accept-Encoding", coding.to_owned())));
         headers.extend(
             self.retry_after_s
                 .map(|seconds| ("Retry-After", seconds.to_string())),
         );
-        if self.reason == Reason::Unauthorized {
-            headers.push(("WWW-Authenticate", "Bearer".to_owned()));
-        }
+        headers.extend(
+            self.challenge
+                .map(|challenge| ("WWW-Authenticate", challenge.to_owned())),
+        );
         headers
     }
 

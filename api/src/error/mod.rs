@@ -11,6 +11,9 @@ pub use reason::Reason;
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
 
+/// How administrators authenticate (RFC 6750 §3).
+const ADMIN_CHALLENGE: &str = "Bearer realm=\"talos\"";
+
 /// A failed request, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -18,6 +21,8 @@ pub struct ApiError {
     reason: Reason,
     message: Cow<'static, str>,
     allow: Option<&'static str>,
+    accept_encoding: Option<&'static str>,
+    challenge: Option<&'static str>,
     retry_after_s: Option<u32>,
 }
 
@@ -27,6 +32,8 @@ impl ApiError {
             reason,
             message: message.into(),
             allow: None,
+            accept_encoding: None,
+            challenge: None,
             retry_after_s: None,
         }
     }
@@ -119,10 +126,23 @@ impl ApiError {
     /// 401 with `WWW-Authenticate`: `Authorization` has no bearer credential (RFC 6750 §3).
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(
-            Reason::Unauthorized,
-            "a credential is required: Authorization: Bearer CREDENTIAL",
-        )
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new(
+                Reason::Unauthorized,
+                "a credential is required: Authorization: Bearer CREDENTIAL",
+            )
+        }
+    }
+
+    /// 401 with `WWW-Authenticate`: the route needs a principal, and the request proves none, as
+    /// `message` says.
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            challenge: Some(ADMIN_CHALLENGE),
+            ..Self::new(Reason::Unauthorized, message)
+        }
     }
 
     /// 404: no route has this path.
@@ -141,6 +161,21 @@ impl ApiError {
     #[must_use]
     pub fn api_key_exists() -> Self {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
+    }
+
+    /// 404: there is no admin token with this id.
+    #[must_use]
+    pub fn admin_token_not_found() -> Self {
+        Self::new(Reason::NotFound, "no such admin token")
+    }
+
+    /// 409: another admin token has this name.
+    #[must_use]
+    pub fn admin_token_name_taken() -> Self {
+        Self::new(
+            Reason::Conflict,
+            "name: another admin token has this name; rotate or revoke that one, or choose another name",
+        )
     }
 
     /// 402: the tenant has reached its quota of keys that are not revoked.
@@ -202,6 +237,18 @@ impl ApiError {
         )
     }
 
+    /// 415 with `Accept-Encoding`: the body has a content coding (RFC 9110 §12.5.3).
+    #[must_use]
+    pub fn unsupported_content_coding() -> Self {
+        Self {
+            accept_encoding: Some("identity"),
+            ..Self::new(
+                Reason::UnsupportedMediaType,
+                "the body has a Content-Encoding; send it without one",
+            )
+        }
+    }
+
     /// 417: an expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[must_use]
     pub fn expectation_failed() -> Self {
@@ -209,6 +256,13 @@ impl ApiError {
             Reason::ExpectationFailed,
             "only 100-continue can be expected",
         )
+    }
+
+    /// 429 with `Retry-After`: the client's address has failed too often, as `message` says.
+    /// Nothing was done.
+    #[must_use]
+    pub fn too_many_requests(message: &'static str, retry_after_s: u32) -> Self {
+        Self::new(Reason::TooManyRequests, message).retry_after(retry_after_s)
     }
 
     /// 431: the request line and headers are over the limit (RFC 6585 §5).

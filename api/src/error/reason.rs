@@ -21,9 +21,9 @@ pub enum Reason {
     IpNotAllowed,
     /// No key has this credential. Use another one.
     UnknownCredential,
-    /// `Authorization` has no bearer credential. Add one.
+    /// The request has no bearer credential, or no principal that the route accepts. Add one.
     Unauthorized,
-    /// No route has this path. Change the path.
+    /// No route has this path, or no admin token has this id. Change the path.
     NotFound,
     /// No key has this id. Use another id.
     ApiKeyNotFound,
@@ -35,6 +35,8 @@ pub enum Reason {
     FailedPrecondition,
     /// The key was imported before. There is nothing left to do, or another key was meant.
     ApiKeyExists,
+    /// Another thing has this name. Choose another name.
+    Conflict,
     /// The log does not hold the requested changes. Read the keys anew.
     PositionGone,
     /// The tenant has reached its quota of keys. Revoke one.
@@ -43,8 +45,10 @@ pub enum Reason {
     PayloadTooLarge,
     /// The request target is over the limit. Send less.
     UriTooLong,
-    /// The body has another type than JSON. Send `Content-Type: application/json`.
+    /// The body has another type than JSON, or a content coding. Send plain JSON.
     UnsupportedMediaType,
+    /// The client has failed too often. Retry after the given time.
+    TooManyRequests,
     /// An unknown `Expect` header. Leave it out.
     ExpectationFailed,
     /// The request head is over the limit. Send less.
@@ -62,6 +66,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The name of the reason in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.parts().2
+    }
+
     /// The HTTP status, the gRPC status, and the name of the reason.
     pub(super) const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
@@ -83,12 +93,14 @@ impl Reason {
             Self::RequestTimeout => (408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT"),
             Self::FailedPrecondition => (409, "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
             Self::ApiKeyExists => (409, "ALREADY_EXISTS", "API_KEY_EXISTS"),
+            Self::Conflict => (409, "ALREADY_EXISTS", "CONFLICT"),
             Self::PositionGone => (410, "OUT_OF_RANGE", "POSITION_GONE"),
             Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
             Self::UnsupportedMediaType => (415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"),
             Self::ExpectationFailed => (417, "INVALID_ARGUMENT", "EXPECTATION_FAILED"),
+            Self::TooManyRequests => (429, "RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"),
             Self::HeaderFieldsTooLarge => {
                 (431, "INVALID_ARGUMENT", "REQUEST_HEADER_FIELDS_TOO_LARGE")
             }

@@ -93,6 +93,18 @@ fn statuses_and_reasons_of_keys() {
             "API_KEY_EXISTS",
         ),
         (
+            ApiError::admin_token_name_taken(),
+            409,
+            "ALREADY_EXISTS",
+            "CONFLICT",
+        ),
+        (
+            ApiError::admin_token_not_found(),
+            404,
+            "NOT_FOUND",
+            "NOT_FOUND",
+        ),
+        (
             ApiError::api_key_quota_exceeded(),
             402,
             "RESOURCE_EXHAUSTED",
@@ -202,6 +214,10 @@ fn headers_belong_to_their_errors() {
         (
             ApiError::unauthorized(),
             Some(("WWW-Authenticate", "Bearer")),
+        ),
+        (
+            ApiError::unauthenticated("x"),
+            Some(("WWW-Authenticate", "Bearer realm=\"talos\"")),
         ),
         (
             ApiError::method_not_allowed("GET, HEAD"),

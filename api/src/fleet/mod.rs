@@ -1,6 +1,7 @@
 //! The seam between HTTP and replication: which node takes changes, which changes this node has
 //! applied, and how many replicas a change waits for. The binary implements it.
 
+mod forwarded;
 mod request;
 mod status;
 
@@ -12,6 +13,10 @@ use talos_model::Position;
 
 use crate::error::ApiError;
 
+pub use forwarded::{
+    FORWARDED_CLIENT_HEADER, FRESH, ForwardedClient, ForwardingKeys, SealedRequest, body_digest,
+    is_of_connection,
+};
 pub use request::{Acknowledgement, parse_limit, parse_wait, refuse_wait};
 pub use status::{
     DivergedChanges, FleetStatus, PrimaryLink, RefusalCount, Rejoined, ReplicaState, Role,
@@ -28,6 +33,10 @@ pub const POSITION_HEADER: &str = "Talos-Position";
 pub const MIN_POSITION_HEADER: &str = "Talos-Min-Position";
 /// The header that names the node which answered, when another node had been asked.
 pub const FORWARDED_TO_HEADER: &str = "Talos-Forwarded-To";
+
+/// The header that marks a request which another node has forwarded. Such a request is not forwarded
+/// again, and the connection that it came over proves nothing about its client.
+pub const FORWARDED_HEADER: &str = "talos-forwarded";
 
 /// How long a request waits for the position that it demands.
 pub const REACH_WAIT: Duration = Duration::from_secs(1);

@@ -93,6 +93,8 @@ fn null_and_empty_values_are_unset() {
             .allowed_cidrs,
         Vec::new()
     );
+    let public = with("visibility", json!(2)).expect("a command");
+    assert_eq!(public.visibility, Visibility::Public);
     let unspecified = with("visibility", json!("KEY_VISIBILITY_UNSPECIFIED")).expect("a command");
     assert_eq!(unspecified.visibility, Visibility::Secret);
 }
@@ -230,7 +232,8 @@ fn bad_values_name_their_place() {
         ("metadata", json!([1]), "metadata: "),
         ("metadata", json!("{}"), "metadata: "),
         ("visibility", json!("PUBLIC"), "visibility: "),
-        ("visibility", json!(2), "visibility: "),
+        ("visibility", json!(3), "visibility: "),
+        ("visibility", json!("2"), "visibility: "),
         ("request_id", json!(7), "request_id: "),
         ("rate_limit_policy", json!([]), "rate_limit_policy: "),
         ("rate_limit_policy", json!({}), "rate_limit_policy.quota: "),

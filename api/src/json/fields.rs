@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::integer;
 use super::object::{FREE, Field, Kind, Object};
 use super::value::{Json, Known, Misspelt, known};
 use crate::error::ApiError;
-use crate::names::Enumeration;
+use crate::names::{Enumeration, UnknownValue};
 use crate::render;
 
 /// The fields of one object. Each reader takes its field out.
@@ -198,21 +199,21 @@ impl<'a> Fields<'a> {
         items.into_iter().enumerate().map(object).collect()
     }
 
-    /// A 64-bit integer, written as a number or as a string of decimal digits; `None` when the
-    /// field is absent or `null`.
+    /// A 64-bit integer, written as a number or as a string with a number; `None` when the field is
+    /// absent or `null`.
     pub(crate) fn int64(&mut self, field: Field) -> Result<Option<i64>, ApiError> {
         let Some(value) = self.take(field, |kind| matches!(kind, Kind::Int64)) else {
             return Ok(None);
         };
         let integer = match &value {
-            Json::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole)),
-            Json::Text(text) => decimal(text),
+            Json::Number(number) => integer::of_number(number),
+            Json::Text(text) => integer::of_text(text),
             _ => {
                 let wanted = "an integer, as a number or a string";
                 return Err(self.invalid(field, &wrong_type(wanted, &value)));
             }
         };
-        let message = "must be a 64-bit integer, as a number or a string of decimal digits";
+        let message = "must be a 64-bit integer, as a number or a string with a number";
         integer
             .map(Some)
             .ok_or_else(|| self.invalid(field, message))
@@ -227,22 +228,24 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value that the field names in full; `None` when the field is absent, `null`, or has the
-    /// name of an unset value.
+    /// The value that the field names in full or by its number; `None` when the field is absent,
+    /// `null`, or has the name or number of an unset value.
     pub(crate) fn enumeration<E: Enumeration>(
         &mut self,
         field: Field,
     ) -> Result<Option<E::Value>, ApiError> {
         let value = self.take(field, |kind| matches!(kind, Kind::Enumeration(_)));
-        let Some(text) = self.as_text(field, value)? else {
-            return Ok(None);
+        let found = match &value {
+            None => return Ok(None),
+            Some(Json::Text(text)) => E::by_name(text),
+            Some(Json::Number(number)) => integer::of_number(number)
+                .ok_or(UnknownValue)
+                .and_then(E::by_number),
+            Some(other) => {
+                return Err(self.invalid(field, &wrong_type("a string", other)));
+            }
         };
-        if E::UNSPECIFIED.is_some_and(|unspecified| unspecified == text) {
-            return Ok(None);
-        }
-        let mut values = E::VALUES.iter();
-        let value = values.find(|(name, _)| *name == text);
-        value.map(|(_, value)| Some(*value)).ok_or_else(|| {
+        found.map_err(|UnknownValue| {
             let message = format!("must be one of {}", E::names().join(", "));
             self.invalid(field, &message)
         })
@@ -276,27 +279,6 @@ impl<'a> Fields<'a> {
 /// A message about a value of the wrong type. It does not repeat the value, which may be a secret.
 fn wrong_type(wanted: &str, found: &Json<'_>) -> String {
     format!("must be {wanted}, not {}", found.kind())
-}
-
-/// `number` as an integer; `None` when it has a fraction, or is so large that not every integer
-/// near it can be represented. Some clients write 100 as `1e2` or `100.0`.
-fn whole(number: f64) -> Option<i64> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "whole and within 2^53, hence exact"
-    )]
-    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
-}
-
-/// Decimal digits after an optional minus. `i64::from_str` would also accept a plus.
-fn decimal(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
 }
 
 #[cfg(test)]

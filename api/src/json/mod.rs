@@ -10,6 +10,7 @@
 
 mod body;
 mod fields;
+mod integer;
 mod misspelt;
 mod object;
 mod spelling;

@@ -11,12 +11,13 @@ mod schemas;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
+use crate::admin_token;
 use crate::control::CONTENT_TYPE;
 use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
 use crate::query::{Parameter, ParameterKind};
-use crate::route::{self, PARAMETER};
-use operation::Operation;
+use crate::route::{self, Target};
+use operation::{NO_CONTENT, Operation};
 use schemas::Schemas;
 
 /// The tag of all operations. Client generators name their class after it.
@@ -24,6 +25,8 @@ const TAG: &str = "ApiKeys";
 
 /// The security scheme of a credential in the `Authorization` header.
 const BEARER: &str = "bearer";
+/// The security scheme of an admin token in a header of its own.
+const ADMIN_TOKEN: &str = "adminToken";
 
 /// The header that every request may have.
 const MIN_POSITION: Parameter = Parameter::text(
@@ -48,14 +51,20 @@ pub fn render(version: &str) -> Vec<u8> {
     document(version).to_string().into_bytes()
 }
 
+/// The id of a route's operation in the document.
+#[must_use]
+pub fn operation_id(target: Target, method: &str, template: &str) -> &'static str {
+    Operation::of(target, method, template).id
+}
+
 fn document(version: &str) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    for (template, method, endpoint) in route::operations() {
+    for (template, method, target) in route::operations() {
         if method == "HEAD" {
             continue;
         }
-        let operation = Operation::of(endpoint, method, template);
+        let operation = Operation::of(target, method, template);
         let described = describe(&operation, method, template, &mut schemas);
         let methods = paths.entry(template).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
@@ -74,25 +83,36 @@ fn document(version: &str) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas.into_components(),
-            "securitySchemes": { BEARER: { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                BEARER: { "type": "http", "scheme": "bearer" },
+                ADMIN_TOKEN: { "type": "apiKey", "in": "header", "name": admin_token::HEADER },
+            },
         },
     })
 }
 
-fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut Schemas) -> Value {
+fn describe(
+    operation: &Operation,
+    method: &str,
+    template: &'static str,
+    schemas: &mut Schemas,
+) -> Value {
     let mut described = Map::new();
     let mut put = |name: &str, value: Value| described.insert(name.to_owned(), value);
     put("operationId", operation.id.into());
     put("summary", operation.about.into());
     put("tags", json!([TAG]));
     let mut parameters = Vec::new();
-    if template.contains(PARAMETER) {
-        let name = PARAMETER.trim_matches(['{', '}']);
+    if let Some(name) = route::parameter(template) {
+        let about = match name {
+            "token_id" => "The id of the admin token.",
+            _ => "The id of the key.",
+        };
         parameters.push(json!({
             "name": name,
             "in": "path",
             "required": true,
-            "description": "The id of the key.",
+            "description": about,
             "schema": { "type": "string" },
         }));
     }
@@ -105,8 +125,19 @@ fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut S
     );
     parameters.push(parameter(&MIN_POSITION, "header"));
     put("parameters", Value::Array(parameters));
-    if operation.is_authorized {
-        put("security", json!([{ BEARER: [] }]));
+    match (operation.is_authorized, operation.needs_principal) {
+        (true, false) => drop(put("security", json!([{ BEARER: [] }]))),
+        // The credential that is verified is in `Authorization`, so an admin token is elsewhere.
+        (true, true) => drop(put(
+            "security",
+            json!([{ BEARER: [] }, { BEARER: [], ADMIN_TOKEN: [] }]),
+        )),
+        // A server without authentication of administrators asks for nothing.
+        (false, true) => drop(put(
+            "security",
+            json!([{}, { BEARER: [] }, { ADMIN_TOKEN: [] }]),
+        )),
+        (false, false) => {}
     }
     // HTTP gives a body of GET or DELETE no meaning (RFC 9110 §9.3.1, §9.3.5), and few clients send
     // one.
@@ -118,7 +149,13 @@ fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut S
             json!({ "required": body.is_required(), "content": content }),
         );
     }
-    let answer = content(operation.media, &schemas.answer(operation.answer));
+    let mut success = Map::new();
+    success.insert("description".to_owned(), "Success.".into());
+    success.insert("headers".to_owned(), answer_headers());
+    if operation.status != NO_CONTENT {
+        let schema = schemas.answer(operation.answer);
+        success.insert("content".to_owned(), content(operation.media, &schema));
+    }
     let error = content(
         CONTENT_TYPE,
         &schemas.answer(SchemaGenerator::subschema_for::<Envelope<'_>>),
@@ -126,11 +163,7 @@ fn describe(operation: &Operation, method: &str, template: &str, schemas: &mut S
     put(
         "responses",
         json!({
-            operation.status.to_string(): {
-                "description": "Success.",
-                "headers": answer_headers(),
-                "content": answer,
-            },
+            operation.status.to_string(): success,
             "default": {
                 "description": "Failure.",
                 "headers": answer_headers(),

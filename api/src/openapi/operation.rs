@@ -11,9 +11,12 @@ use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute, Target};
 use crate::{
-    batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks, list, revoke,
-    revoke_where, rotate, self_revoke, short, update, verify, version,
+    admin_token, batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks,
+    list, revoke, revoke_where, rotate, self_revoke, short, update, verify, version, whoami,
 };
+
+/// The status of an answer without a body (RFC 9110 §15.3.5).
+pub(super) const NO_CONTENT: u16 = 204;
 
 /// The schema of an answer.
 pub(super) type Answer = fn(&mut SchemaGenerator) -> Schema;
@@ -29,6 +32,8 @@ pub(super) struct Operation {
     pub(super) body: Option<Body>,
     /// Whether the request has a credential in its `Authorization` header (RFC 6750 §2.1).
     pub(super) is_authorized: bool,
+    /// Whether the route asks for a principal when administrators are authenticated.
+    pub(super) needs_principal: bool,
     /// The HTTP status of a success.
     pub(super) status: u16,
     /// The media type of the answer. For server-sent events, `answer` is the schema of their data.
@@ -71,14 +76,18 @@ const ALIASES: [(&str, &str, &str); 4] = [
 impl Operation {
     /// The operation of a route.
     pub(super) fn of(target: Target, method: &str, template: &str) -> Self {
-        let operation = match target {
-            Target::Hot(route) => Self::of_hot_route(route),
-            Target::Control(endpoint) => Self::of_endpoint(endpoint),
+        let (operation, permission) = match target {
+            Target::Hot(route) => (Self::of_hot_route(route), route.permission()),
+            Target::Control(endpoint) => (Self::of_endpoint(endpoint), endpoint.permission()),
         };
         let mut aliases = ALIASES.iter();
         let alias = aliases.find(|(verb, path, _)| (*verb, *path) == (method, template));
         let id = alias.map_or(operation.id, |(.., id)| id);
-        Self { id, ..operation }
+        Self {
+            id,
+            needs_principal: permission.is_some(),
+            ..operation
+        }
     }
 
     /// An operation that reads nothing and answers 200.
@@ -90,6 +99,7 @@ impl Operation {
             headers: &[],
             body: None,
             is_authorized: false,
+            needs_principal: false,
             status: 200,
             media: CONTENT_TYPE,
             answer,
@@ -134,6 +144,14 @@ impl Operation {
     const fn created(self) -> Self {
         Self {
             status: 201,
+            ..self
+        }
+    }
+
+    /// Answers 204, without a body.
+    const fn without_content(self) -> Self {
+        Self {
+            status: NO_CONTENT,
             ..self
         }
     }
@@ -304,6 +322,37 @@ impl Operation {
                 Self::new("adminCreateBackup", "Sends a backup of all data.", bytes)
                     .media(CONTENT_TYPE_BYTES)
             }
+            Endpoint::CreateAdminToken => Self::new(
+                "adminCreateToken",
+                "Creates an admin token and shows its text, only this once.",
+                schema::<admin_token::WithSecret<'_>>,
+            )
+            .body(&admin_token::CREATE_REQUEST)
+            .created(),
+            Endpoint::ListAdminTokens => Self::new(
+                "adminListTokens",
+                "Shows all admin tokens.",
+                schema::<admin_token::List<'_>>,
+            ),
+            Endpoint::GetAdminToken => Self::new(
+                "adminGetToken",
+                "Shows an admin token.",
+                schema::<admin_token::Resource<'_>>,
+            ),
+            Endpoint::RotateAdminToken => Self::new(
+                "adminRotateToken",
+                "Replaces the text of an admin token. The former text is refused at once.",
+                schema::<admin_token::WithSecret<'_>>,
+            )
+            .body(&admin_token::ROTATE_REQUEST),
+            Endpoint::RevokeAdminToken => {
+                Self::new("adminRevokeToken", "Revokes an admin token.", empty).without_content()
+            }
+            Endpoint::WhoAmI => Self::new(
+                "adminWhoAmI",
+                "Shows who the server takes the client for.",
+                schema::<whoami::WhoAmI<'_>>,
+            ),
         }
     }
 

@@ -110,10 +110,23 @@ pub enum Endpoint {
     FollowChanges,
     /// Stream a backup of all data.
     CreateBackup,
+    /// Create an admin token.
+    CreateAdminToken,
+    /// Show all admin tokens.
+    ListAdminTokens,
+    /// Show an admin token.
+    GetAdminToken,
+    /// Replace the text of an admin token.
+    RotateAdminToken,
+    /// Revoke an admin token.
+    RevokeAdminToken,
+    /// Show who the client is.
+    WhoAmI,
 }
 
 impl Endpoint {
-    /// Whether a request to it may change keys, so that only a primary can answer it.
+    /// Whether a request to it may change keys or admin tokens, so that only a primary can answer
+    /// it.
     #[must_use]
     pub fn changes_keys(self) -> bool {
         match self {
@@ -129,7 +142,10 @@ impl Endpoint {
             | Self::RevokeImportedKey
             | Self::RevokeKey
             | Self::RevokeKeysWhere
-            | Self::SelfRevoke => true,
+            | Self::SelfRevoke
+            | Self::CreateAdminToken
+            | Self::RotateAdminToken
+            | Self::RevokeAdminToken => true,
             Self::ListIssuedKeys
             | Self::GetIssuedKey
             | Self::ListImportedKeys
@@ -143,10 +159,29 @@ impl Endpoint {
             | Self::Rejoin
             | Self::FollowChanges
             | Self::CreateBackup
+            | Self::ListAdminTokens
+            | Self::GetAdminToken
+            | Self::WhoAmI
             | Self::Jwks
             | Self::Version
             | Self::OpenApi => false,
         }
+    }
+
+    /// Whether a request to it, or its answer, contains a secret: a credential. An endpoint counts
+    /// as one with secrets unless it is known to have none.
+    #[must_use]
+    pub fn carries_secrets(self) -> bool {
+        !matches!(
+            self,
+            Self::UpdateIssuedKey
+                | Self::RevokeIssuedKey
+                | Self::UpdateImportedKey
+                | Self::DeleteImportedKey
+                | Self::RevokeImportedKey
+                | Self::RevokeKey
+                | Self::RevokeKeysWhere
+        )
     }
 
     /// What the endpoint asks of the one who uses it; `None` = anybody may use it. With a
@@ -181,6 +216,13 @@ impl Endpoint {
             | Self::Rejoin
             | Self::FollowChanges
             | Self::CreateBackup => Some(Permission::Operate),
+            Self::CreateAdminToken
+            | Self::ListAdminTokens
+            | Self::GetAdminToken
+            | Self::RotateAdminToken
+            | Self::RevokeAdminToken => Some(Permission::Administer),
+            // What every role has: any principal may learn who it is.
+            Self::WhoAmI => Some(Permission::Verify),
         }
     }
 }

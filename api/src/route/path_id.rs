@@ -1,8 +1,9 @@
-//! The key id in the path of a request.
+//! The id in the path of a request.
 
 use std::borrow::Cow;
 
 use talos_model::KeyId;
+use uuid::Uuid;
 
 use crate::error::ApiError;
 use crate::percent;
@@ -16,10 +17,11 @@ impl<'a> PathId<'a> {
         Self(text)
     }
 
-    /// Decodes and parses the text.
+    /// Decodes and parses the text, in capital or small letters.
     #[must_use]
     pub fn parse(self) -> PathKeyId {
-        PathKeyId(self.decode().and_then(|text| text.parse().ok()))
+        let text = self.decode().map(|text| text.to_ascii_lowercase());
+        PathKeyId(text.and_then(|text| text.parse().ok()))
     }
 
     /// Decodes the text exactly once; `None` when it is not valid percent-encoded UTF-8.
@@ -28,12 +30,12 @@ impl<'a> PathId<'a> {
     }
 }
 
-/// The key id that the path of a request names, if it names one.
+/// The id of a key or an admin token that the path of a request names, if it names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathKeyId(Option<KeyId>);
 
 impl PathKeyId {
-    /// For a path without a key id.
+    /// For a path without an id.
     pub const NONE: Self = Self(None);
 
     /// The id of an issued key.
@@ -66,5 +68,16 @@ impl PathKeyId {
     /// 404 when the text of the path is no key id: no key has this id.
     pub fn any(self) -> Result<KeyId, ApiError> {
         self.0.ok_or_else(ApiError::api_key_not_found)
+    }
+
+    /// The id of an admin token, which has the form of an issued key's id.
+    ///
+    /// # Errors
+    /// 404 when the text of the path has another form: no admin token has this id.
+    pub fn admin_token(self) -> Result<Uuid, ApiError> {
+        match self.0 {
+            Some(KeyId::Issued(id)) => Ok(id),
+            Some(KeyId::Imported(_)) | None => Err(ApiError::admin_token_not_found()),
+        }
     }
 }

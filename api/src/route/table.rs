@@ -25,8 +25,17 @@ pub(super) struct Route {
     pub methods: &'static [(&'static str, Target)],
 }
 
-/// The only path parameter.
-pub(crate) const PARAMETER: &str = "{key_id}";
+/// A template with a parameter: what is before it, its name, and what is after it.
+fn split(template: &'static str) -> Option<(&'static str, &'static str, &'static str)> {
+    let (before, rest) = template.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
+/// The name of the only parameter of `template`, if it has one.
+pub(crate) fn parameter(template: &'static str) -> Option<&'static str> {
+    split(template).map(|(_, name, _)| name)
+}
 
 /// All routes, the most frequent first.
 pub(super) static ROUTES: &[Route] = &[
@@ -196,6 +205,35 @@ pub(super) static ROUTES: &[Route] = &[
             ("HEAD", Target::Control(Endpoint::CreateBackup)),
         ],
     ),
+    Route {
+        template: "/v2alpha1/admin/tokens",
+        allow: "GET, HEAD, POST",
+        methods: &[
+            ("GET", Target::Control(Endpoint::ListAdminTokens)),
+            ("HEAD", Target::Control(Endpoint::ListAdminTokens)),
+            ("POST", Target::Control(Endpoint::CreateAdminToken)),
+        ],
+    },
+    Route {
+        template: "/v2alpha1/admin/tokens/{token_id}",
+        allow: "GET, HEAD, DELETE",
+        methods: &[
+            ("GET", Target::Control(Endpoint::GetAdminToken)),
+            ("HEAD", Target::Control(Endpoint::GetAdminToken)),
+            ("DELETE", Target::Control(Endpoint::RevokeAdminToken)),
+        ],
+    },
+    post(
+        "/v2alpha1/admin/tokens/{token_id}:rotate",
+        &[("POST", Target::Control(Endpoint::RotateAdminToken))],
+    ),
+    get(
+        "/v2alpha1/admin/whoami",
+        &[
+            ("GET", Target::Control(Endpoint::WhoAmI)),
+            ("HEAD", Target::Control(Endpoint::WhoAmI)),
+        ],
+    ),
     // The short routes: shorter names for some of the functions above.
     Route {
         template: HotRoute::VerifyBearer.template(),
@@ -241,7 +279,7 @@ impl Route {
     /// Returns the parameter of `path`, empty for a template without one; `None` when another route
     /// has this path.
     pub fn capture<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let Some((before, verb)) = self.template.split_once(PARAMETER) else {
+        let Some((before, _, verb)) = split(self.template) else {
             return (self.template == path).then_some("");
         };
         let segment = path.strip_prefix(before)?;

@@ -8,6 +8,19 @@ use super::*;
 
 const ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
+/// A path of this template.
+fn path_of(template: &'static str) -> String {
+    path_with(template, ID)
+}
+
+/// The path of this template with this parameter.
+fn path_with(template: &'static str, id: &str) -> String {
+    match parameter(template) {
+        Some(name) => template.replace(&format!("{{{name}}}"), id),
+        None => template.to_owned(),
+    }
+}
+
 fn target(method: &str, path: &str) -> Option<(Target, Option<String>)> {
     match find(method, path) {
         Match::Found { target, key_id, .. } => Some((target, key_id.decode().map(Cow::into_owned))),
@@ -26,7 +39,7 @@ fn every_route_is_found_under_its_methods_and_no_other() {
             "{}",
             route.template
         );
-        let path = route.template.replace(PARAMETER, ID);
+        let path = path_of(route.template);
         for method in [
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "",
         ] {
@@ -67,7 +80,7 @@ fn every_route_is_found_under_its_methods_and_no_other() {
 fn surfaces_are_parts_of_the_whole() {
     let templates = |surface: Surface| -> Vec<&str> {
         let all = ROUTES.iter().map(|route| route.template);
-        all.filter(|template| surface.serves(&template.replace(PARAMETER, ID)))
+        all.filter(|template| surface.serves(&path_of(template)))
             .collect()
     };
     assert_eq!(templates(Surface::All).len(), ROUTES.len());
@@ -114,7 +127,7 @@ fn surfaces_are_parts_of_the_whole() {
 #[test]
 fn what_a_surface_does_not_have_is_unknown_under_every_method() {
     for route in ROUTES {
-        let path = route.template.replace(PARAMETER, ID);
+        let path = path_of(route.template);
         for surface in [Surface::Admin, Surface::Data, Surface::Public] {
             for method in ["GET", "POST", "DELETE", "PUT"] {
                 let wanted = if surface.serves(&path) {
@@ -135,7 +148,7 @@ fn what_a_surface_does_not_have_is_unknown_under_every_method() {
 #[test]
 fn no_path_matches_two_templates() {
     for route in ROUTES {
-        let path = route.template.replace(PARAMETER, "a:b");
+        let path = path_with(route.template, "a:b");
         let matching = ROUTES
             .iter()
             .filter(|other| other.capture(&path).is_some())
@@ -235,7 +248,7 @@ fn ids_are_decoded_once_and_verbs_end_at_the_last_colon() {
 }
 
 #[test]
-fn only_a_key_id_is_one() {
+fn only_an_id_is_one() {
     let imported = "ab".repeat(32);
     let escaped = ID.replace('-', "%2D");
     let kind = |raw: &str| {
@@ -247,10 +260,19 @@ fn only_a_key_id_is_one() {
         )
     };
     let key_id = |text: &str| text.parse::<KeyId>().expect("a key id");
+    let token = |raw: &str| {
+        let id = PathId::new(raw).parse().admin_token();
+        id.map(|id| id.to_string()).map_err(|error| error.status())
+    };
     for issued in [ID, &escaped] {
         assert_eq!(kind(issued), (Ok(key_id(ID)), Err(404), Ok(key_id(ID))));
+        assert_eq!(token(issued), Ok(ID.to_owned()));
     }
+    let capitals = ID.to_ascii_uppercase();
+    assert_eq!(kind(&capitals), kind(ID));
+    assert_eq!(token(&imported), Err(404));
     let digest = key_id(&imported);
+    assert_eq!(kind(&imported.to_ascii_uppercase()), kind(&imported));
     assert_eq!(kind(&imported), (Err(404), Ok(digest), Ok(digest)));
     for raw in [
         "x",
@@ -258,10 +280,10 @@ fn only_a_key_id_is_one() {
         "%",
         "%2f",
         "%00",
-        &ID.to_uppercase(),
         &format!("{ID}%20"),
         &ID.replace('-', "%252D"),
     ] {
         assert_eq!(kind(raw), (Err(404), Err(404), Err(404)), "{raw}");
+        assert_eq!(token(raw), Err(404), "{raw}");
     }
 }

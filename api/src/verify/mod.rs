@@ -5,7 +5,7 @@ mod random;
 mod request;
 mod response;
 
-pub use crate::refusal::refused_body;
+pub use crate::refusal::{refused_body, refused_code};
 pub use request::{VerifyRequest, parse_request};
 pub use response::{render_valid, render_valid_token};
 

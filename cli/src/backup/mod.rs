@@ -13,9 +13,9 @@ use clap::Subcommand;
 use self::create::CreateArguments;
 use self::restore::RestoreArguments;
 use self::verify::VerifyArguments;
-use crate::client::Client;
 use crate::console::Console;
 use crate::error::CliError;
+use crate::server_arguments::ServerArguments;
 
 /// `talos backup`.
 #[derive(Debug, Subcommand)]
@@ -32,11 +32,11 @@ impl BackupCommand {
     /// Runs the command.
     pub(crate) fn run(
         &self,
-        endpoint: &str,
+        server: &ServerArguments,
         console: &mut Console<'_>,
     ) -> Result<ExitCode, CliError> {
         match self {
-            Self::Create(create) => create.run(&Client::new(endpoint)?, console)?,
+            Self::Create(create) => create.run(&server.client()?, console)?,
             Self::Verify(verify) => verify.run(console)?,
             Self::Restore(restore) => restore.run(console)?,
         }

@@ -30,7 +30,7 @@ pub(crate) struct RestoreArguments {
     #[arg(long, value_name = "DIRECTORY")]
     log: Option<PathBuf>,
 
-    /// Restore without a log: keys that were revoked since the backup work again
+    /// Restore without a log: what was revoked since the backup works again
     #[arg(long, conflicts_with = "log")]
     without_log: bool,
 }
@@ -70,7 +70,7 @@ impl RestoreArguments {
             Some(log) => Ok(Since::Log(log)),
             None if self.without_log => Ok(Since::Unknown),
             None => Err(CliError::Usage(format!(
-                "without the log of the old server every revocation since the backup ({}) is lost, and those keys work again: name its data directory with --log DIRECTORY, or say --without-log",
+                "without the log of the old server every revocation since the backup ({}) is lost, and those keys and admin tokens work again: name its data directory with --log DIRECTORY, or say --without-log",
                 time_and_position(head)
             ))),
         }
@@ -82,7 +82,7 @@ fn warnings(restored: &Restored, since: Since<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     if since == Since::Unknown {
         warnings.push(format!(
-            "every change since the backup ({}) is lost: keys that were revoked since then work again. Revoke them anew before this database is served",
+            "every change since the backup ({}) is lost: keys and admin tokens that were revoked since then work again. Revoke them anew before this database is served",
             time_and_position(head)
         ));
     }

@@ -16,13 +16,25 @@ pub(super) enum Format {
 
 /// The columns and their widths. The widths are fixed because later changes are not known yet; a
 /// longer text shifts the rest of its line.
-const COLUMNS: [(&str, usize); 6] = [
+const COLUMNS: [(&str, usize); 7] = [
     ("POSITION", 10),
     ("TIME", 24),
     ("EVENT", 21),
-    ("KEY_ID", 36),
+    ("ID", 36),
     ("ACTOR_ID", 16),
+    ("AUTHOR", 16),
     ("NAME", 0),
+];
+
+/// Where each column is in a change: the first of the paths that is there.
+const PATHS: [&[&str]; COLUMNS.len()] = [
+    &["/position"],
+    &["/time"],
+    &["/event"],
+    &["/key_id", "/rule/rule_id", "/admin_token/id"],
+    &["/actor_id"],
+    &["/author/name"],
+    &["/key/name", "/admin_token/name"],
 ];
 
 impl Format {
@@ -52,17 +64,9 @@ impl<'a> Line<'a> {
             Format::Json => format!("{}\n", printable_json(self.data)),
             Format::Table => {
                 let change: Value = serde_json::from_str(self.data).unwrap_or_default();
-                let paths = [
-                    "/position",
-                    "/time",
-                    "/event",
-                    "/key_id",
-                    "/actor_id",
-                    "/key/name",
-                ];
-                columns(&paths.map(|path| {
-                    let text = change.pointer(path).and_then(Value::as_str);
-                    printable(text.unwrap_or("-"))
+                columns(&PATHS.map(|paths| {
+                    let text = |path| change.pointer(path).and_then(Value::as_str);
+                    printable(paths.iter().find_map(|path| text(path)).unwrap_or("-"))
                 }))
             }
         }
@@ -92,7 +96,12 @@ mod tests {
         assert!(
             text.starts_with("1.42        2026-01-01T00:00:00Z      IssuedAPIKeyCreated    k ")
         );
-        assert_eq!(Line::of("").text(Format::Table).matches('-').count(), 6);
+        assert_eq!(Line::of("").text(Format::Table).matches('-').count(), 7);
+        let of_token =
+            r#"{"position":"1.43","author":{"name":"ops"},"admin_token":{"id":"i","name":"ci"}}"#;
+        let cells = Line::of(of_token).text(Format::Table);
+        let cells: Vec<_> = cells.split_whitespace().collect();
+        assert_eq!(cells, ["1.43", "-", "-", "i", "-", "ops", "ci"]);
         assert!(Format::Table.heading().starts_with("POSITION    TIME  "));
         assert_eq!(Format::Json.heading(), "");
     }

@@ -10,9 +10,9 @@ use clap::Subcommand;
 
 use self::generate::GenerateArguments;
 pub(crate) use self::key::Jwk;
-use crate::client::Client;
 use crate::error::CliError;
 use crate::printable::printable_json;
+use crate::server_arguments::ServerArguments;
 
 /// `talos jwk`.
 #[derive(Debug, Subcommand)]
@@ -25,11 +25,15 @@ pub(crate) enum JwkCommand {
 
 impl JwkCommand {
     /// Runs the command. Writes the key to `out`, unless a file is given.
-    pub(crate) fn run(&self, endpoint: &str, out: &mut dyn Write) -> Result<(), CliError> {
+    pub(crate) fn run(
+        &self,
+        server: &ServerArguments,
+        out: &mut dyn Write,
+    ) -> Result<(), CliError> {
         match self {
             Self::Generate(generate) => generate.run(out),
             Self::Get => {
-                let answer = Client::new(endpoint)?.get("/v2alpha1/derivedKeys/jwks.json")?;
+                let answer = server.client()?.get("/v2alpha1/derivedKeys/jwks.json")?;
                 let text = format!("{:#}", answer.json);
                 writeln!(out, "{}", printable_json(&text)).map_err(CliError::Terminal)
             }

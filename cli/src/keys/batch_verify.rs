@@ -19,9 +19,18 @@ pub(crate) struct BatchVerifyArguments {
     /// Read the keys from storage, not from a cache
     #[arg(long)]
     no_cache: bool,
+
+    /// Exit with 1 unless every credential is valid
+    #[arg(long)]
+    fail_on_invalid: bool,
 }
 
 impl BatchVerifyArguments {
+    /// Whether the command succeeds with this answer.
+    pub(crate) fn succeeds_with(&self, answer: &Answer) -> bool {
+        !self.fail_on_invalid || all_are_valid(answer)
+    }
+
     /// Verifies the credentials.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
         let requests: Vec<_> = self
@@ -43,14 +52,12 @@ impl BatchVerifyArguments {
     }
 }
 
-/// Whether every credential is valid.
-pub(crate) fn all_are_valid(answer: &Answer) -> bool {
+fn all_are_valid(answer: &Answer) -> bool {
     let is_valid = |result: &Value| result.get("is_valid") == Some(&Value::Bool(true));
     !results(answer).is_empty() && results(answer).iter().all(is_valid)
 }
 
-/// One verdict a line, in the order of the credentials. The essence is empty, because the exit code
-/// says it.
+/// One verdict a line, in the order of the credentials.
 pub(crate) fn output(answer: &Answer) -> Output<'_> {
     Output {
         answer,

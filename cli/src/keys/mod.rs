@@ -137,7 +137,7 @@ impl KeysCommand {
             Action::BatchVerify(verify) => {
                 let answer = verify.run(client)?;
                 self.write(console, &batch_verify::output(&answer))?;
-                Ok(success_if(batch_verify::all_are_valid(&answer)))
+                Ok(success_if(verify.succeeds_with(&answer)))
             }
             Action::DeriveToken(derive) => {
                 let answer = derive.run(client, console.input)?;

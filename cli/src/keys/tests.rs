@@ -81,7 +81,12 @@ fn run_at(
     let Command::Keys(keys) = parsed.command else {
         panic!("a keys command")
     };
-    let client = Client::new(&parsed.endpoint).expect("a URL");
+    let client = Client::new(
+        &parsed.server.endpoint,
+        None,
+        &talos_tls::ClientFiles::default(),
+    )
+    .expect("a URL");
     let (mut out, mut remarks) = (Vec::new(), Vec::new());
     let mut console = Console {
         input: &mut input.as_bytes(),

@@ -19,13 +19,15 @@ pub(crate) enum Table {
 pub(crate) type Field = (String, String);
 
 /// The fields that come first. All others follow in alphabetical order.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "is_valid",
     "error_code",
     "error_message",
     "secret",
     "key_id",
+    "id",
     "name",
+    "role",
     "actor_id",
     "scopes",
     "status",

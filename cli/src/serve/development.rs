@@ -59,6 +59,7 @@ impl Development {
     pub(crate) fn presets(&self, port: u16) -> Vec<Preset> {
         [
             ("serve.http.host", "127.0.0.1".to_owned()),
+            ("serve.public.host", "127.0.0.1".to_owned()),
             ("serve.metrics.host", "127.0.0.1".to_owned()),
             ("serve.metrics.port", METRICS_PORT.to_string()),
             ("credentials.issuer", format!("http://localhost:{port}")),
@@ -82,6 +83,7 @@ impl Development {
 /// The text that tells the person who started the server where everything is.
 pub(crate) fn banner(
     address: SocketAddr,
+    public: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
     driver: &str,
     data: &Path,
@@ -90,10 +92,13 @@ pub(crate) fn banner(
     let metrics = metrics.map_or_else(String::new, |address| {
         format!(" Metrics are at {}/metrics.", self::url(address))
     });
+    let public = public.map_or_else(String::new, |address| {
+        format!(" Those who only verify use {}.", self::url(address))
+    });
     let data = data.display();
     format!(
         "Talos {version}, a development server, listens on {url} ({driver}).\n\
-         Data is in {data}.{metrics} Stop with Ctrl-C.\n",
+         Data is in {data}.{public}{metrics} Stop with Ctrl-C.\n",
         version = env!("CARGO_PKG_VERSION"),
     )
 }
@@ -291,20 +296,23 @@ mod tests {
         ] {
             let address = address.parse().expect("an address");
             let data = Path::new("./talos-data");
-            let banner = banner(address, None, "epoll", data) + &examples(address);
+            let banner = banner(address, None, None, "epoll", data) + &examples(address);
             assert!(
                 banner.contains(url) && banner.contains("(epoll)"),
                 "{banner}"
             );
             assert!(!banner.contains("Metrics"), "{banner}");
+            assert!(!banner.contains("only verify"), "{banner}");
         }
         let address = |text: &str| text.parse().expect("an address");
         let banner = banner(
             address("127.0.0.1:1"),
+            Some(address("127.0.0.1:3")),
             Some(address("127.0.0.1:2")),
             "epoll",
             Path::new("./talos-data"),
         );
         assert!(banner.contains(" http://localhost:2/metrics. "), "{banner}");
+        assert!(banner.contains(" use http://localhost:3. "), "{banner}");
     }
 }

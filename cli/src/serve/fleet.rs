@@ -21,6 +21,7 @@ use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
 use talos_replication::secret::{Secrets, SharedSecret};
 
+use super::tls::Watched;
 use crate::error::CliError;
 
 /// Everything that a node of replication starts with.
@@ -99,6 +100,13 @@ impl Plan {
             },
             primary_url: replication.primary_url.clone().unwrap_or_default().into(),
         }))
+    }
+
+    /// The TLS files of the node.
+    pub(super) fn tls_files(&self) -> Watched {
+        let primary = self.settings.primary_tls.iter().map(PrimaryTls::files);
+        let replica = self.settings.replica_tls.iter().map(ReplicaTls::files);
+        primary.chain(replica).collect()
     }
 
     /// The mode in which to open the database.

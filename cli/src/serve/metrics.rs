@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
+use talos_audit::AuditHandle;
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_model::Health;
@@ -15,6 +16,7 @@ use talos_model::clock::UnixMillis;
 use talos_node::Node;
 use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, ServerMetrics};
 
+use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
@@ -68,6 +70,8 @@ pub(crate) struct Sources {
     /// The replication node; `None` on a standalone server.
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) log: LogQueue,
+    /// `None` without an audit log.
+    pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
 }
 
@@ -79,6 +83,7 @@ impl Sources {
         self.verifications(page);
         self.connections(page);
         self.process(page);
+        audit::expose(page, self.audit.as_ref());
         replication::expose(page, &self.engine, self.node.as_deref());
     }
 
@@ -205,6 +210,29 @@ impl Sources {
             "Connections ended to make place for others.",
         )
         .sample(&[], self.sum(|core| &core.connections_displaced));
+        page.counter(
+            "talos_connections_refused_total",
+            "Connections closed at once because their address had as many as it may have.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_refused));
+        page.counter(
+            "talos_connections_reserved_total",
+            "Connections accepted, while all others were busy, to ask for the server's health.",
+        )
+        .sample(&[], self.sum(|core| &core.connections_reserved));
+        let mut throttled = page.counter(
+            "talos_throttled_total",
+            "Requests answered with 429 because their client's address had failed too often.",
+        );
+        for (kind, count) in [
+            ("failures", self.sum(|core| &core.throttled.failures)),
+            (
+                "self_revocations",
+                self.sum(|core| &core.throttled.self_revocations),
+            ),
+        ] {
+            throttled.sample(&[("kind", kind)], count);
+        }
         page.gauge(
             "talos_connections_memory_bytes",
             "Memory of connections for requests and answers, without the initial 8 KiB of each.",
@@ -215,12 +243,25 @@ impl Sources {
             "Failures to accept a connection.",
         )
         .sample(&[], self.sum(|core| &core.accept_errors));
+        let mut handshakes = page.counter(
+            "talos_tls_handshakes_total",
+            "Connections to listeners with TLS, by how they began.",
+        );
+        for (result, count) in [
+            ("full", self.sum(|core| &core.handshakes.full)),
+            ("resumed", self.sum(|core| &core.handshakes.resumed)),
+            ("failed", self.sum(|core| &core.handshakes.failed)),
+            ("plain_http", self.sum(|core| &core.handshakes.plain)),
+        ] {
+            handshakes.sample(&[("result", result)], count);
+        }
         let mut timeouts = page.counter(
             "talos_timeouts_total",
             "Connections that ran into a deadline, by what they were waited for.",
         );
         for (phase, count) in [
             ("idle", self.sum(|core| &core.timeouts.idle)),
+            ("handshake", self.sum(|core| &core.timeouts.handshake)),
             ("head", self.sum(|core| &core.timeouts.head)),
             ("body", self.sum(|core| &core.timeouts.body)),
             ("write", self.sum(|core| &core.timeouts.write)),

@@ -7,16 +7,22 @@
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
+mod admin_access;
+mod audit;
 mod development;
 mod fleet;
+mod forward;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 mod metrics;
+pub(crate) mod offline;
+mod options;
 pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -26,17 +32,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use talos_admin::{AdminService, AdminSettings, MetricsListener};
+use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener};
 use talos_api::fleet::Fleet;
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, Credentials, Settings, Warning};
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
-use talos_engine::{Enforcement, Engine, LastUsedOptions, Options, Retention};
+use talos_audit::Audit;
+use talos_config::{Settings, Warning};
+use talos_engine::{Enforcement, Engine};
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
-use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, Server, ServerOptions};
+use talos_server::{Server, ServerOptions};
 
 use self::development::Development;
 use self::fleet::Plan;
@@ -68,6 +73,8 @@ pub(crate) struct ServeArguments {
 enum SurfaceArgument {
     /// For administrators: /v2alpha1/admin/…, the short routes, JWKS, health
     Admin,
+    /// For services that verify credentials: verification, self-revocation, JWKS, health
+    Data,
     /// For holders of keys: self-revocation, JWKS, health
     #[value(alias = "self-service")]
     Public,
@@ -78,9 +85,18 @@ impl ServeArguments {
         match self.surface {
             None => Surface::All,
             Some(SurfaceArgument::Admin) => Surface::Admin,
+            Some(SurfaceArgument::Data) => Surface::Data,
             Some(SurfaceArgument::Public) => Surface::Public,
         }
     }
+}
+
+/// TLS of the server's connections, both ways.
+struct Tls {
+    /// Of the listeners.
+    listeners: tls::Listeners,
+    /// To the primary.
+    forward: ForwardSettings,
 }
 
 /// What the parts of the server are started with.
@@ -101,6 +117,8 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         None
     };
     let (settings, warnings) = load(config, development.as_ref())?;
+    let surface = arguments.surface();
+    options::check_surfaces(surface, &settings)?;
     let log = logging::start(settings.log).map_err(|source| CliError::Start {
         what: "log",
         source,
@@ -111,7 +129,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     let outcome = open_and_serve(&Start {
         settings: &settings,
         development: development.as_ref(),
-        surface: arguments.surface(),
+        surface,
         log: &log,
         started,
     });
@@ -129,15 +147,32 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     })?;
 
     let plan = Plan::of(start.settings)?;
+    let mut watched = plan.as_ref().map(Plan::tls_files).unwrap_or_default();
+    let tls = tls::Listeners::load(&start.settings.serve, &mut watched)?;
+    let forward = forward::settings(&start.settings.replication, &mut watched)?;
+    let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
-    let engine = Engine::open_as(options(start.settings), mode)?;
+    let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
     engine.set_rate_limits(if start.settings.rate_limit.enabled {
         Enforcement::On
     } else {
         Enforcement::Off
     });
-    let served = join(start, &engine, plan, signals);
+    let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
+    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+        tracing::warn!(key, "{message}");
+    }
+    let served = join(
+        start,
+        &engine,
+        plan,
+        &Tls {
+            listeners: tls,
+            forward,
+        },
+        signals,
+    );
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -151,6 +186,7 @@ fn join(
     start: &Start<'_>,
     engine: &Arc<Engine>,
     plan: Option<Plan>,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
@@ -159,12 +195,13 @@ fn join(
             engine,
             Arc::new(Standalone(Arc::clone(engine))),
             None,
+            tls,
             signals,
         );
     };
     let member = plan.start(engine)?;
     let node = member.node();
-    let served = serve(start, engine, Arc::new(member), Some(&node), signals);
+    let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
     node.stop();
     served
 }
@@ -174,26 +211,37 @@ fn serve(
     engine: &Arc<Engine>,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
+    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
+    let metrics_listener =
+        metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
+    let audit = audit::open(settings, &*fleet)?;
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
-        admin_settings(settings),
+        AdminSettings {
+            audit: audit.as_ref().map(Audit::log),
+            ..options::of_control_plane(settings, tls.forward.clone())
+        },
     )
     .map_err(|source| CliError::Start {
         what: "control plane",
         source,
     })?;
-    let server = Server::bind(
-        server_options(start),
-        Arc::clone(engine),
-        fleet,
-        admin.control_plane(),
-    );
+    let options = ServerOptions {
+        audit: audit.as_ref().map(Audit::log),
+        ..options::of_server(
+            settings,
+            start.surface,
+            start.development.is_some(),
+            &tls.listeners,
+        )
+    };
+    let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
         if let Some(listener) = metrics_listener {
             let sources = Sources {
@@ -203,6 +251,7 @@ fn serve(
                 driver: server.driver().to_string(),
                 node: node.map(Arc::clone),
                 log: start.log.clone(),
+                audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
             };
             admin
@@ -220,26 +269,40 @@ fn serve(
         until_asked_to_stop(server, signals, start.log)
     });
     admin.shutdown();
+    // After the last request has been noted.
+    if let Some(audit) = audit {
+        audit.close();
+    }
     outcome
 }
 
 fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
     let address = server.local_addr();
+    let public = server.other_addrs().first().copied();
     let driver = server.driver().to_string();
     tracing::info!(
         %address,
         socket = start.settings.serve.http.socket.as_ref().map(|path| tracing::field::display(path.display())),
+        public = public.map(tracing::field::display),
         metrics = metrics.map(tracing::field::display),
         driver = driver.as_str(),
         workers = start.settings.serve.workers,
         surface = start.surface.name(),
+        public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
+        tls = start.settings.serve.http.tls.is_on(),
+        public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );
     if start.development.is_some() {
-        let mut banner =
-            development::banner(address, metrics, &driver, &start.settings.db.directory);
-        if start.surface != Surface::Public {
+        let mut banner = development::banner(
+            address,
+            public,
+            metrics,
+            &driver,
+            &start.settings.db.directory,
+        );
+        if matches!(start.surface, Surface::All | Surface::Admin) {
             banner += &development::examples(address);
         }
         // A banner that cannot be written does not stop the server.
@@ -281,105 +344,4 @@ fn load(
         variables(),
         &development.presets(settings.serve.http.listener.port),
     )?)
-}
-
-fn options(settings: &Settings) -> Options {
-    let keys = &settings.credentials.api_keys;
-    let keyring = Keyring::new(KeyringSettings {
-        hmac_current: settings.secrets.hmac_current.clone(),
-        hmac_retired: settings.secrets.hmac_retired.clone(),
-        prefixes: Prefixes {
-            current: keys.prefix.current.clone(),
-            retired: keys.prefix.retired.clone(),
-            public_current: keys.prefix.public_current.clone(),
-            public_retired: keys.prefix.public_retired.clone(),
-        },
-        issuer: settings.credentials.issuer.clone(),
-        max_ttl_s: keys.max_ttl.as_secs(),
-        clock_skew_s: settings.credentials.clock_skew.as_secs(),
-        tokens: token_settings(&settings.credentials),
-    });
-    Options {
-        path: settings.db.directory.clone(),
-        shards: settings.db.shards,
-        block_cache_bytes: settings.db.block_cache_bytes,
-        cache_bytes: match settings.cache.cache_type {
-            CacheType::Memory => settings.cache.memory_bytes_max,
-            CacheType::Noop => 0,
-        },
-        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
-        last_used: LastUsedOptions {
-            queue_size: settings.last_used.queue_size,
-            flush_size: settings.last_used.flush_size,
-            flush_interval: settings.last_used.flush_interval,
-        },
-        retention: Retention::new(
-            settings.replication.log.retention,
-            settings.replication.log.bytes_max,
-        ),
-        snapshots: settings.replication.snapshots.concurrent,
-        keyring,
-        render: talos_api::verify::render_valid,
-        render_token: talos_api::verify::render_valid_token,
-    }
-}
-
-fn token_settings(credentials: &Credentials) -> TokenSettings {
-    let tokens = &credentials.derived_tokens;
-    TokenSettings {
-        issuers_retired: credentials.issuers_retired.clone(),
-        signing_keys: Arc::clone(&credentials.signing_keys),
-        signing_key_id: tokens.signing_key_id.clone(),
-        macaroon_prefixes: tokens.macaroon_prefixes.clone(),
-        default_ttl_s: tokens.default_ttl.as_secs(),
-        check_parent: tokens.check_parent,
-    }
-}
-
-fn admin_settings(settings: &Settings) -> AdminSettings {
-    let default_ttl = settings.credentials.api_keys.default_ttl;
-    AdminSettings {
-        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
-        page_tokens: PageTokenKeys::new(
-            &settings.secrets.pagination_current,
-            &settings.secrets.pagination_retired,
-        ),
-        jwks: settings.credentials.signing_keys.public_set(),
-        version: VERSION,
-    }
-}
-
-fn server_options(start: &Start<'_>) -> ServerOptions {
-    let (settings, surface) = (start.settings, start.surface);
-    let mut listener = ListenerOptions::new(settings.serve.http.listener.address());
-    let host = settings.serve.http.listener.host.to_canonical();
-    let reach = if start.development.is_some() || host.is_loopback() {
-        ListenScope::Loopback
-    } else {
-        ListenScope::Network
-    };
-    listener.surface = surface;
-    listener.admin_hosts = AdminHosts::new(reach, &settings.serve.http.allowed_hosts)
-        .with_issuer(&settings.credentials.issuer);
-    let mut options = ServerOptions::new(listener.address);
-    options.listeners = vec![listener];
-    let proxies = &settings.serve.http.trusted_proxies;
-    options.trusted_proxies.clone_from(proxies);
-    options.workers = settings.serve.workers;
-    options.driver = settings.serve.driver;
-    options.socket.clone_from(&settings.serve.http.socket);
-    options.cors.clone_from(&settings.serve.http.cors);
-    let (timeouts, limits) = (settings.serve.http.timeouts, settings.serve.http.limits);
-    options.deadlines = Deadlines {
-        idle: timeouts.idle,
-        head: timeouts.head,
-        body: timeouts.body,
-        body_pace: timeouts.body_progress,
-        write: timeouts.write,
-    };
-    options.connections_per_worker = limits.connections;
-    options.memory_bytes = limits.memory;
-    options.log_health_requests = !settings.serve.http.exclude_health_endpoints;
-    options.client_ip_source = settings.serve.http.client_ip_source;
-    options
 }

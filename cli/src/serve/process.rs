@@ -27,6 +27,11 @@ pub(crate) fn disable_core_dumps() {
     }
 }
 
+/// How many files this process may have open; `None` = as many as it likes.
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Raises the limit of open files to the maximum of this process. Every connection is a descriptor.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);

@@ -28,6 +28,23 @@ const fn timeout(
     )
 }
 
+/// The longest time for which bytes are dropped after an error.
+const LINGER_MAX: Duration = Duration::from_secs(30);
+
+const fn bytes(
+    path: &'static str,
+    fallback: &'static str,
+    min: u64,
+    max: u64,
+    set: fn(&mut Settings, u64),
+) -> Key {
+    public(
+        path,
+        Fallback::Value(fallback),
+        Kind::Bytes { min, max, set },
+    )
+}
+
 pub(super) const KEYS: &[Key] = &[
     timeout("serve.http.timeouts.idle", "75s", IDLE_MAX, |s, time| {
         s.serve.http.timeouts.idle = time;
@@ -52,6 +69,9 @@ pub(super) const KEYS: &[Key] = &[
             s.serve.http.timeouts.write = time;
         },
     ),
+    timeout("serve.http.timeouts.linger", "2s", LINGER_MAX, |s, time| {
+        s.serve.http.timeouts.linger = time
+    }),
     public(
         "serve.http.limits.connections",
         Fallback::Value("8192"),
@@ -62,12 +82,74 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     public(
-        "serve.http.limits.memory",
-        Fallback::Value("268435456"),
+        "serve.http.limits.connections_per_address",
+        Fallback::Unset("as many as there are"),
         Kind::Integer {
-            min: 32 << 20,
-            max: 1 << 40,
-            set: |s, bytes| s.serve.http.limits.memory = number::to_usize(bytes),
+            min: 1,
+            max: 1 << 20,
+            set: |s, count| {
+                s.serve.http.limits.connections_per_address = Some(number::to_usize(count));
+            },
         },
+    ),
+    public(
+        "serve.http.limits.health_connections",
+        Fallback::Value("32"),
+        Kind::Integer {
+            min: 0,
+            max: 1024,
+            set: |s, count| s.serve.http.limits.health_connections = number::to_usize(count),
+        },
+    ),
+    bytes(
+        "serve.http.limits.memory",
+        "256 MiB",
+        32 << 20,
+        1 << 40,
+        |s, bytes| s.serve.http.limits.memory = number::to_usize(bytes),
+    ),
+    bytes(
+        "serve.http.limits.head",
+        "16 KiB",
+        4 << 10,
+        64 << 10,
+        |s, bytes| s.serve.http.limits.head = number::to_usize(bytes),
+    ),
+    public(
+        "serve.http.limits.headers",
+        Fallback::Value("64"),
+        Kind::Integer {
+            min: 16,
+            max: 128,
+            set: |s, count| s.serve.http.limits.headers = number::to_usize(count),
+        },
+    ),
+    bytes(
+        "serve.http.limits.target",
+        "8 KiB",
+        1 << 10,
+        32 << 10,
+        |s, bytes| s.serve.http.limits.target = number::to_usize(bytes),
+    ),
+    bytes(
+        "serve.http.limits.body",
+        "1 MiB",
+        16 << 10,
+        2 << 20,
+        |s, bytes| s.serve.http.limits.body = number::to_usize(bytes),
+    ),
+    bytes(
+        "serve.http.limits.batch_body",
+        "8 MiB",
+        16 << 10,
+        32 << 20,
+        |s, bytes| s.serve.http.limits.batch_body = number::to_usize(bytes),
+    ),
+    bytes(
+        "serve.http.limits.batch_answer",
+        "4 MiB",
+        64 << 10,
+        64 << 20,
+        |s, bytes| s.serve.http.limits.batch_answer = number::to_usize(bytes),
     ),
 ];

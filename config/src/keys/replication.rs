@@ -125,6 +125,34 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     public(
+        "replication.forward.ca",
+        Fallback::Unset("the authorities that browsers trust"),
+        Kind::Text {
+            set: |s, path| s.replication.forward.ca = Some(PathBuf::from(path)),
+        },
+    ),
+    public(
+        "replication.forward.cert",
+        Fallback::Unset("no certificate"),
+        Kind::Text {
+            set: |s, path| s.replication.forward.cert = Some(PathBuf::from(path)),
+        },
+    ),
+    public(
+        "replication.forward.key",
+        Fallback::Unset("see replication.forward.cert"),
+        Kind::Text {
+            set: |s, path| s.replication.forward.key = Some(PathBuf::from(path)),
+        },
+    ),
+    public(
+        "replication.forward.allow_plain",
+        Fallback::Value("false"),
+        Kind::Boolean {
+            set: |s, allowed| s.replication.forward.allow_plain = allowed,
+        },
+    ),
+    public(
         "replication.max_staleness",
         Fallback::Value("10s"),
         Kind::Duration {

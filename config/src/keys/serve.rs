@@ -8,7 +8,8 @@ use crate::settings::DriverChoice;
 /// The most data-plane threads.
 const WORKERS_MAX: u64 = 256;
 
-pub(super) const KEYS: &[Key] = &[
+/// `serve.metrics`, without its TLS.
+pub(super) const METRICS_KEYS: &[Key] = &[
     public(
         "serve.metrics.host",
         Fallback::Value("0.0.0.0"),
@@ -25,6 +26,10 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, port| s.serve.metrics.port = number::to_u16(port),
         },
     ),
+];
+
+/// The threads of the data plane.
+pub(super) const THREAD_KEYS: &[Key] = &[
     public(
         "serve.workers",
         Fallback::Unset("one per core"),

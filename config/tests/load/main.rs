@@ -2,9 +2,12 @@
 
 #![cfg(test)]
 
+mod audit;
+mod limits;
 mod problems;
 mod replication;
 mod sources;
+mod tls;
 mod tokens;
 mod values;
 

@@ -214,3 +214,43 @@ fn where_keys_are_stored_is_known_without_the_secret_of_replication() {
         talos_config::Database::load(None, variables.into_iter(), None).expect("settings");
     assert_eq!(db.directory, PathBuf::from("x"));
 }
+
+#[test]
+fn a_primary_on_another_machine_is_asked_over_tls_or_not_with_secrets() {
+    let warned = |more: &str| {
+        let yaml = REPLICA.replace('}', &format!("{more}}}"));
+        let warnings = load(&yaml, &[]).expect("settings").1;
+        let keys = warnings.iter().map(|warning| warning.key);
+        keys.collect::<Vec<_>>()
+    };
+    let plain = "replication.primary_url";
+    let unused = "replication.forward.ca";
+    assert_eq!(warned(""), [plain]);
+    assert_eq!(
+        warned(", forward: {allow_plain: true}"),
+        <[&str; 0]>::default()
+    );
+    assert_eq!(
+        warned(", primary_url: 'https://p.example'"),
+        <[&str; 0]>::default()
+    );
+    assert_eq!(
+        warned(", primary_url: 'http://127.0.0.1:1'"),
+        <[&str; 0]>::default()
+    );
+    assert_eq!(warned(", forward: {ca: c.pem}"), [plain, unused]);
+    let yaml = REPLICA.replace(
+        '}',
+        ", primary_url: 'https://p', forward: {ca: c, cert: d, key: e}}",
+    );
+    let forward = load(&yaml, &[]).expect("settings").0.replication.forward;
+    assert_eq!(forward.ca.as_deref(), Some(Path::new("c")));
+    assert_eq!(forward.own(), Some((Path::new("d"), Path::new("e"))));
+    for (set, missing) in [("cert", "key"), ("key", "cert")] {
+        let yaml = REPLICA.replace('}', &format!(", forward: {{{set}: f}}}}"));
+        let lines = complaints(load(&yaml, &[])).concat();
+        let says =
+            format!("replication.forward.{missing}: missing beside replication.forward.{set}");
+        assert!(lines.contains(&says), "{lines}");
+    }
+}

@@ -92,3 +92,95 @@ fn a_default_life_beyond_the_greatest_age_is_worth_a_warning() {
         Some("credentials.api_keys.default_ttl")
     );
 }
+
+#[test]
+fn lists_of_mappings_from_file_and_environment() {
+    let entries = "[{uid: 1000, role: read}, {uid: 0, role: admin, name: us}]";
+    let yaml = format!("serve: {{admin: {{auth: {{enabled: true, peers: {entries}}}}}}}");
+    let whole = ("TALOS_SERVE_ADMIN_AUTH_PEERS", entries);
+    let items = [
+        (
+            "TALOS_SERVE_ADMIN_AUTH_PEERS_0",
+            r#"{"uid": 1000, "role": "read"}"#,
+        ),
+        (
+            "TALOS_SERVE_ADMIN_AUTH_PEERS_1",
+            r#"{"uid": "0", "role": "admin", "name": "us"}"#,
+        ),
+    ];
+    for (yaml, environment) in [(yaml.as_str(), &[][..]), ("", &[whole]), ("", &items)] {
+        let (settings, _) = load(yaml, environment).expect("settings");
+        let peers = &settings.serve.admin_auth.peers;
+        let peers: Vec<_> = peers
+            .iter()
+            .map(|peer| {
+                (
+                    peer.uid,
+                    peer.principal.name.as_str(),
+                    peer.principal.role.name(),
+                )
+            })
+            .collect();
+        assert_eq!(peers, [(1000, "uid-1000", "read"), (0, "us", "admin")]);
+    }
+    for (yaml, complaint) in [
+        (
+            "serve: {admin: {auth: {peers: [{uid: 1, role: root}]}}}",
+            r#"serve.admin.auth.peers: item 0: "uid: 1, role: root": role: must be one of verify, read, write, operate, admin; allowed: a list of mappings, each of uid"#,
+        ),
+        (
+            "serve: {admin: {auth: {certificates: [a]}}}",
+            "serve.admin.auth.certificates: every item must be a mapping of texts",
+        ),
+        (
+            "serve: {admin: {auth: {certificates: {dns: a}}}}",
+            "serve.admin.auth.certificates: a mapping is not allowed here",
+        ),
+        (
+            "serve: {admin: {auth: {bootstrap_token: hunter2hunter2}}}",
+            "serve.admin.auth.bootstrap_token: only 14 characters; allowed: 32 to 512 characters",
+        ),
+    ] {
+        let complaints = complaints(load(yaml, &[]));
+        assert!(
+            complaints.concat().contains(complaint) && !complaints.concat().contains("hunter2"),
+            "{complaints:?}"
+        );
+    }
+    let bad = ("TALOS_SERVE_ADMIN_AUTH_PEERS", "1000,1001");
+    let complaint = complaints(load("", &[bad])).concat();
+    assert!(
+        complaint.contains("not a JSON array of objects"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn rules_that_nothing_applies_are_warned_about() {
+    let warned = |yaml: &str| {
+        let (_, warnings) = load(yaml, &[]).expect("settings");
+        let warnings: Vec<_> = warnings.iter().map(|warning| warning.key).collect();
+        warnings.join(" ")
+    };
+    let peers = "peers: [{uid: 1, role: read}]";
+    assert_eq!(
+        warned(&format!(
+            "serve: {{admin: {{auth: {{{peers}, open_verification: true}}}}}}"
+        )),
+        "serve.admin.auth.open_verification serve.admin.auth.peers"
+    );
+    let on = "admin: {auth: {enabled: true, certificates: [{name: a, role: read, dns: a}]}}";
+    assert_eq!(
+        warned(&format!("serve: {{{on}}}")),
+        "serve.admin.auth.certificates"
+    );
+    let on = format!("admin: {{auth: {{enabled: true, {peers}}}}}");
+    assert_eq!(
+        warned(&format!("serve: {{{on}}}")),
+        "serve.admin.auth.peers"
+    );
+    assert_eq!(
+        warned(&format!("serve: {{http: {{socket: /tmp/s}}, {on}}}")),
+        ""
+    );
+}

@@ -29,6 +29,6 @@ mod table;
 pub use budget::Budget;
 pub use cell::{Cell, CellValue, Offer, State};
 pub use prefetch::{PrefetchHints, PrefetchSizes};
-pub use swap::Swap;
+pub use swap::{Reading, Swap};
 pub use sync::{Guard, pin};
 pub use table::{Entry, Found, Table};

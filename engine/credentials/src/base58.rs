@@ -72,6 +72,17 @@ pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
     Some(len)
 }
 
+/// Whether every character of `text` is in the alphabet.
+#[inline]
+pub(super) fn is_text(text: &[u8]) -> bool {
+    let digits = text
+        .iter()
+        .map(|character| DIGITS.get(usize::from(*character)));
+    digits
+        .into_iter()
+        .all(|digit| digit.is_some_and(|digit| *digit != NO_DIGIT))
+}
+
 /// The value of at most ten digits; `None` if a character is not a digit.
 fn number(digits: &[u8]) -> Option<u64> {
     let mut number = 0_u64;

@@ -1,16 +1,18 @@
-//! Credentials: the formats of issued and imported keys, derived tokens, the keyring that makes and
-//! verifies them, and the derivation of tokens from keys.
+//! Credentials: the formats of issued and imported keys, derived tokens and admin tokens, the
+//! keyring that makes and verifies the first three, and the derivation of tokens from keys.
 //!
 //! Pure functions of their arguments: no clock, no storage, no threads.
 
 #![forbid(unsafe_code)]
 
+pub mod admin_token;
 mod base58;
 mod derive;
 mod digest;
 pub mod issued;
 mod keyring;
 mod macaroon_prefixes;
+mod public_part;
 mod settings;
 pub mod shape;
 pub mod token;
@@ -21,4 +23,5 @@ pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
 pub use digest::{imported_key_id, proof_digest};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
+pub use public_part::{PublicPart, public_part};
 pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, TokenSettings};

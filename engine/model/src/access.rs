@@ -20,6 +20,30 @@ pub enum Permission {
     Administer,
 }
 
+impl Permission {
+    /// The name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Operate => "operate",
+            Self::Administer => "administer",
+        }
+    }
+
+    /// Whether it concerns the data of one tenant only. The others concern the whole server.
+    #[must_use]
+    #[inline]
+    pub const fn is_of_one_tenant(self) -> bool {
+        match self {
+            Self::Verify | Self::Read | Self::Write => true,
+            Self::Operate | Self::Administer => false,
+        }
+    }
+}
+
 /// A named set of permissions, which an administrator's credential has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -131,10 +155,16 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Whether it may do what needs `permission` in `tenant`.
+    /// Whether it may do what needs `permission` in `tenant`. A principal of one tenant has no
+    /// permission that reaches beyond a tenant, whatever its role: it could read all tenants in a
+    /// backup, or make itself a token for all of them.
     #[must_use]
+    #[inline]
     pub fn may(&self, permission: Permission, tenant: TenantId) -> bool {
-        self.role.allows(permission) && self.tenant.is_none_or(|own| own == tenant)
+        self.role.allows(permission)
+            && self
+                .tenant
+                .is_none_or(|own| own == tenant && permission.is_of_one_tenant())
     }
 }
 
@@ -178,5 +208,26 @@ mod tests {
         principal.tenant = Some(TenantId::SINGLE);
         assert!(principal.may(Permission::Write, TenantId::SINGLE));
         assert!(!principal.may(Permission::Read, other));
+    }
+
+    #[test]
+    fn a_principal_of_one_tenant_does_not_reach_the_server() {
+        let mut principal = Principal {
+            name: "ci".to_owned(),
+            proof: Proof::Token,
+            role: Role::Admin,
+            tenant: None,
+        };
+        let may = |principal: &Principal| {
+            [
+                Permission::Write,
+                Permission::Operate,
+                Permission::Administer,
+            ]
+            .map(|permission| principal.may(permission, TenantId::SINGLE))
+        };
+        assert_eq!(may(&principal), [true; 3]);
+        principal.tenant = Some(TenantId::SINGLE);
+        assert_eq!(may(&principal), [true, false, false]);
     }
 }

@@ -136,6 +136,32 @@ impl AdminTokens {
     pub fn get(&self, id: Uuid) -> Option<&AdminToken> {
         self.tokens.iter().find(|token| token.id == id)
     }
+
+    /// The token with this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&AdminToken> {
+        self.tokens.iter().find(|token| token.name == name)
+    }
+
+    /// These tokens with `token`, which replaces the token with its id.
+    #[must_use]
+    pub fn with(&self, token: AdminToken) -> Self {
+        let others = self.others(token.id);
+        Self::new(others.chain([token]).collect())
+    }
+
+    /// These tokens without the one with this id.
+    #[must_use]
+    pub fn without(&self, id: Uuid) -> Self {
+        Self::new(self.others(id).collect())
+    }
+
+    fn others(&self, id: Uuid) -> impl Iterator<Item = AdminToken> {
+        self.tokens
+            .iter()
+            .filter(move |token| token.id != id)
+            .cloned()
+    }
 }
 
 #[cfg(test)]
@@ -173,5 +199,27 @@ mod tests {
             tokens.get(Uuid::from_u128(2)),
             Some(&token("b", 2, Some(100)))
         );
+    }
+
+    #[test]
+    fn a_token_replaces_the_one_with_its_id() {
+        let tokens = AdminTokens::new(vec![token("a", 1, None), token("b", 2, None)]);
+        let rotated = AdminToken {
+            digest: TokenDigest([9; 32]),
+            ..token("b", 2, None)
+        };
+        let after = tokens.with(rotated.clone());
+        assert_eq!(after.all(), [token("a", 1, None), rotated.clone()]);
+        assert_eq!(after.named("b"), Some(&rotated));
+        let is_found = |tokens: &AdminTokens, byte| {
+            let digest = TokenDigest([byte; 32]);
+            tokens.find(&digest, UnixMillis(0)).is_some()
+        };
+        assert!(is_found(&after, 9) && !is_found(&after, 2));
+        let after = after.without(rotated.id);
+        assert_eq!(after.all(), [token("a", 1, None)]);
+        assert!(!is_found(&after, 9) && is_found(&after, 1));
+        assert_eq!(after.named("b"), None);
+        assert!(is_found(&tokens, 2), "what was read stays");
     }
 }

@@ -1,5 +1,9 @@
 //! Changes: the entries of the change log.
 
+use std::sync::Arc;
+
+use crate::admin_token::AdminToken;
+use crate::author::Author;
 use crate::bulk_revocation::BulkRevocation;
 use crate::clock::UnixMillis;
 use crate::ids::{Position, TenantId};
@@ -28,6 +32,12 @@ pub enum Event {
     BulkRevocationAdded,
     /// `RevocationRuleCompleted`: the records of all these keys now contain the revocation.
     BulkRevocationCompleted,
+    /// `AdminTokenCreated`
+    AdminTokenCreated,
+    /// `AdminTokenRotated`: the token has a new text, and its former text is refused.
+    AdminTokenRotated,
+    /// `AdminTokenRevoked`: the subject is the token before its revocation.
+    AdminTokenRevoked,
 }
 
 /// One entry of the change log: an event and its subject.
@@ -41,6 +51,9 @@ pub struct Change {
     pub event: Event,
     /// The idempotency key of the command, if it had one.
     pub request_id: Option<String>,
+    /// Who had it made. `None` if nobody had to say so, and for changes that follow from an earlier
+    /// one, such as the end of a key by a bulk revocation.
+    pub author: Option<Arc<Author>>,
     /// What the event changed.
     pub subject: Subject,
 }
@@ -52,39 +65,57 @@ pub enum Subject {
     Key(Record),
     /// Many keys: a bulk revocation that comes into force or is completed.
     BulkRevocation(BulkRevocation),
+    /// An admin token after the change; if it is revoked, as it was before.
+    AdminToken(AdminToken),
 }
 
 impl Change {
-    /// The tenant of the subject.
+    /// The tenant of the subject; `None` for an admin token of every tenant.
     #[must_use]
-    pub fn tenant(&self) -> TenantId {
+    pub fn tenant(&self) -> Option<TenantId> {
         match &self.subject {
-            Subject::Key(record) => record.tenant,
-            Subject::BulkRevocation(bulk_revocation) => bulk_revocation.tenant,
+            Subject::Key(record) => Some(record.tenant),
+            Subject::BulkRevocation(bulk_revocation) => Some(bulk_revocation.tenant),
+            Subject::AdminToken(token) => token.tenant,
         }
     }
 
-    /// Whether the change removes the record.
+    /// Whether the change removes the record or the admin token.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        self.event == Event::ImportedKeyDeleted
+        matches!(
+            self.event,
+            Event::ImportedKeyDeleted | Event::AdminTokenRevoked
+        )
     }
 
     /// Whether the event, the subject and the position fit together.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
-        match (&self.subject, self.event) {
-            (Subject::BulkRevocation(bulk_revocation), Event::BulkRevocationAdded) => {
-                bulk_revocation.position == self.position
-            }
-            (Subject::BulkRevocation(bulk_revocation), Event::BulkRevocationCompleted) => {
-                bulk_revocation.position.sequence < self.position.sequence
-            }
-            (Subject::BulkRevocation(_), _) => false,
-            (Subject::Key(_), event) => !matches!(
-                event,
-                Event::BulkRevocationAdded | Event::BulkRevocationCompleted
+        match self.event {
+            Event::IssuedKeyCreated
+            | Event::IssuedKeyRevoked
+            | Event::ImportedKeyRevoked
+            | Event::ImportedKeyCreated
+            | Event::IssuedKeyUpdated
+            | Event::ImportedKeyUpdated
+            | Event::IssuedKeyRotated
+            | Event::ImportedKeyDeleted => matches!(self.subject, Subject::Key(_)),
+            Event::BulkRevocationAdded => matches!(
+                &self.subject,
+                Subject::BulkRevocation(added) if added.position == self.position
             ),
+            Event::BulkRevocationCompleted => matches!(
+                &self.subject,
+                Subject::BulkRevocation(completed)
+                    if completed.position.sequence < self.position.sequence
+            ),
+            Event::AdminTokenCreated | Event::AdminTokenRotated | Event::AdminTokenRevoked => {
+                matches!(
+                    &self.subject,
+                    Subject::AdminToken(token) if token.sequence == self.position.sequence
+                )
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Commands, which the committing thread executes, and their outcomes.
 
+use crate::admin_token::{AdminToken, CreateAdminToken, RevokeAdminToken, RotateAdminToken};
 use crate::bulk_revocation::{BulkRevocation, Matcher};
 use crate::cidr::Cidr;
 use crate::ids::{KeyId, TenantId};
@@ -25,6 +26,12 @@ pub enum Command {
     RevokeWhere(RevokeWhere),
     /// Delete an imported key.
     Delete(DeleteKey),
+    /// Create an admin token.
+    CreateAdminToken(CreateAdminToken),
+    /// Replace the text of an admin token.
+    RotateAdminToken(RotateAdminToken),
+    /// Revoke an admin token.
+    RevokeAdminToken(RevokeAdminToken),
 }
 
 /// The fields of a key to issue.
@@ -166,6 +173,12 @@ pub enum Submission {
     RevokeWhere(RevokeWhere, Done<BulkRevocation>),
     /// Delete an imported key.
     Delete(DeleteKey, Done<Record>),
+    /// Create an admin token.
+    CreateAdminToken(CreateAdminToken, Done<AdminToken>),
+    /// Replace the text of an admin token.
+    RotateAdminToken(RotateAdminToken, Done<AdminToken>),
+    /// Revoke an admin token. The outcome is the token as it was.
+    RevokeAdminToken(RevokeAdminToken, Done<AdminToken>),
 }
 
 /// A command and the type of its outcome.
@@ -198,6 +211,9 @@ typed_commands! {
     RevokeKey => Revoke -> Record;
     RevokeWhere => RevokeWhere -> BulkRevocation;
     DeleteKey => Delete -> Record;
+    CreateAdminToken => CreateAdminToken -> AdminToken;
+    RotateAdminToken => RotateAdminToken -> AdminToken;
+    RevokeAdminToken => RevokeAdminToken -> AdminToken;
 }
 
 /// For callers that choose the type of command at run time.
@@ -235,6 +251,9 @@ impl TypedCommand for Command {
             Self::Delete(command) => {
                 submission(command, done, |record| Outcome::Deleted { record })
             }
+            Self::CreateAdminToken(command) => submission(command, done, Outcome::AdminToken),
+            Self::RotateAdminToken(command) => submission(command, done, Outcome::AdminToken),
+            Self::RevokeAdminToken(command) => submission(command, done, Outcome::AdminToken),
         }
     }
 }
@@ -289,6 +308,9 @@ pub enum Outcome {
         /// The key before its deletion.
         record: Record,
     },
+    /// The admin token after its change, or before its revocation. Every reader of the admin tokens
+    /// sees the change.
+    AdminToken(AdminToken),
 }
 
 /// What a rotation did.
@@ -350,4 +372,13 @@ pub enum Rejection {
     /// No prefix for public keys is configured.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,
+    /// An admin token with this name exists.
+    #[error("an admin token with this name exists")]
+    AdminTokenExists,
+    /// No admin token has this id.
+    #[error("no such admin token")]
+    AdminTokenNotFound,
+    /// The maximum number of admin tokens exists.
+    #[error("too many admin tokens exist")]
+    TooManyAdminTokens,
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod admin_token;
+mod author;
 mod bulk_revocation;
 mod change;
 pub mod cidr;
@@ -35,6 +36,7 @@ pub use access::{Permission, Principal, Proof, Role, UnknownRole};
 pub use admin_token::{
     AdminToken, AdminTokens, CreateAdminToken, RevokeAdminToken, RotateAdminToken, TokenDigest,
 };
+pub use author::Author;
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
 pub use command::{

@@ -2,6 +2,8 @@
 
 /// The most epochs that a node remembers. Each promotion adds one; the oldest are dropped first.
 pub const EPOCH_HISTORY_EPOCHS: usize = 256;
+/// The most admin tokens that may exist. Expired tokens count until they are revoked.
+pub const ADMIN_TOKENS: usize = 1000;
 /// The longest credential that is accepted, in bytes.
 pub const CREDENTIAL_BYTES: usize = 8192;
 /// The most shards a database may have; a power of two.

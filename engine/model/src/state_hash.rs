@@ -16,4 +16,6 @@ pub struct StateHash {
     pub requests_hash: u128,
     /// The hash of all bulk revocations in force.
     pub bulk_revocations_hash: u128,
+    /// The hash of all admin tokens.
+    pub admin_tokens_hash: u128,
 }

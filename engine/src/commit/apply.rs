@@ -1,10 +1,14 @@
-//! Changes of records: pure functions of the current record, the command and the time.
+//! Changes of records and admin tokens: pure functions of the current state, the command and the
+//! time.
 
 use talos_model::clock::UnixMillis;
+use talos_model::limits::ADMIN_TOKENS;
 use talos_model::{
-    BulkRevocation, Change, Event, FieldChanges, IssueKey, KeyId, Position, Record, Rejection,
-    Revocation, RevocationReason, RevokeKey, Status, Subject, Visibility,
+    AdminToken, AdminTokens, BulkRevocation, Change, CreateAdminToken, Event, FieldChanges,
+    IssueKey, KeyId, Position, Record, Rejection, Revocation, RevocationReason, RevokeKey,
+    RotateAdminToken, Status, Subject, Visibility,
 };
+use uuid::Uuid;
 
 /// The change of one key, before it joins a group.
 pub struct KeyChange {
@@ -23,6 +27,7 @@ impl From<KeyChange> for Change {
             time: change.time,
             event: change.event,
             request_id: change.request_id,
+            author: None,
             subject: Subject::Key(change.record),
         }
     }
@@ -36,9 +41,6 @@ pub fn create(
     now: UnixMillis,
     position: Position,
 ) -> KeyChange {
-    let ttl_ms = key
-        .ttl_ms
-        .map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
     let record = Record {
         tenant: key.tenant,
         key_id,
@@ -51,7 +53,7 @@ pub fn create(
         prefix,
         create_time: now,
         update_time: now,
-        expire_time: ttl_ms.map(|ttl_ms| UnixMillis(now.0.saturating_add(ttl_ms))),
+        expire_time: key.ttl_ms.map(|ttl_ms| after(now, ttl_ms)),
         revocation: None,
         rate_limit: key.rate_limit,
         allowed_cidrs: key.allowed_cidrs,
@@ -181,6 +183,69 @@ pub fn delete(
 ) -> Result<KeyChange, Rejection> {
     let record = current.ok_or(Rejection::NotFound)?;
     Ok(changed(record, Event::ImportedKeyDeleted, now, position))
+}
+
+/// The admin token of a creation, if there is room for it and its name is free.
+pub fn create_admin_token(
+    tokens: &AdminTokens,
+    command: CreateAdminToken,
+    id: Uuid,
+    now: UnixMillis,
+    position: Position,
+) -> Result<AdminToken, Rejection> {
+    if tokens.named(&command.name).is_some() {
+        return Err(Rejection::AdminTokenExists);
+    }
+    if tokens.all().len() >= ADMIN_TOKENS {
+        return Err(Rejection::TooManyAdminTokens);
+    }
+    Ok(AdminToken {
+        id,
+        name: command.name,
+        digest: command.digest,
+        role: command.role,
+        tenant: command.tenant,
+        create_time: now,
+        rotate_time: now,
+        expire_time: command.ttl_ms.map(|ttl_ms| after(now, ttl_ms)),
+        sequence: position.sequence,
+    })
+}
+
+/// The admin token after its rotation.
+pub fn rotate_admin_token(
+    current: Option<&AdminToken>,
+    command: &RotateAdminToken,
+    now: UnixMillis,
+    position: Position,
+) -> Result<AdminToken, Rejection> {
+    let current = current.ok_or(Rejection::AdminTokenNotFound)?;
+    let expire_time = command.ttl_ms.map(|ttl_ms| after(now, ttl_ms));
+    Ok(AdminToken {
+        digest: command.digest,
+        rotate_time: now,
+        expire_time: expire_time.or(current.expire_time),
+        sequence: position.sequence,
+        ..current.clone()
+    })
+}
+
+/// The admin token that a revocation removes.
+pub fn revoke_admin_token(
+    current: Option<&AdminToken>,
+    position: Position,
+) -> Result<AdminToken, Rejection> {
+    let current = current.ok_or(Rejection::AdminTokenNotFound)?;
+    Ok(AdminToken {
+        sequence: position.sequence,
+        ..current.clone()
+    })
+}
+
+/// The instant `ttl_ms` milliseconds after `now`.
+fn after(now: UnixMillis, ttl_ms: u64) -> UnixMillis {
+    let ttl_ms = i64::try_from(ttl_ms).unwrap_or(i64::MAX);
+    UnixMillis(now.0.saturating_add(ttl_ms))
 }
 
 fn set_fields(record: &mut Record, changes: FieldChanges) {

@@ -9,6 +9,7 @@
 //!   and a second try could acknowledge what a failing disk has dropped.
 
 mod apply;
+mod prepared;
 mod received;
 mod replicate;
 mod replication_command;
@@ -22,13 +23,16 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
+pub use prepared::{Credential, Prepared};
 pub use replication_command::{ReplicationCommand, ReplicationDone};
-pub use stage::{Credential, Prepared};
 
 use stage::Stage;
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{Change, CommandError, Event, FollowError, Mode, Position, RecordKey, Subject};
+use talos_model::{
+    Author, Change, CommandError, Event, FollowError, Mode, Position, RecordKey, Subject,
+};
 
+use crate::admin_token_table::AdminTokenTable;
 use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::membership::Membership;
@@ -38,6 +42,7 @@ use crate::verifier::Verifier;
 
 struct CommandJob {
     command: Prepared,
+    author: Option<Arc<Author>>,
     now: UnixMillis,
 }
 
@@ -55,6 +60,8 @@ pub struct CommitterDeps {
     pub commit_position: Arc<CommitPosition>,
     /// Cluster membership. Only the committing thread changes it.
     pub membership: Arc<Mutex<Membership>>,
+    /// The admin tokens in force. Only the committing thread changes them.
+    pub admin_tokens: Arc<AdminTokenTable>,
     /// Wakes the catch-up thread when there are bulk revocations to carry out.
     pub catch_up: Notify,
 }
@@ -84,6 +91,7 @@ impl Committer {
             last: deps.last,
             commit_position: deps.commit_position,
             membership: deps.membership,
+            admin_tokens: deps.admin_tokens,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
             live_keys_max: Arc::clone(&live_keys_max),
@@ -110,8 +118,12 @@ impl Committer {
     }
 
     /// Queues a command. If the queue does not take it, the command is refused at once.
-    pub fn submit(&self, command: Prepared, now: UnixMillis) {
-        self.queue(Job::Command(CommandJob { command, now }));
+    pub fn submit(&self, command: Prepared, author: Option<Author>, now: UnixMillis) {
+        self.queue(Job::Command(CommandJob {
+            command,
+            author: author.map(Arc::new),
+            now,
+        }));
     }
 
     /// Queues a command of replication. If the queue does not take it, `done` is called at once.
@@ -176,6 +188,7 @@ struct Worker {
     last: Position,
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
+    admin_tokens: Arc<AdminTokenTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
@@ -242,10 +255,11 @@ impl Worker {
             last,
             self.live_keys_max.load(Ordering::Relaxed),
             self.verifier.bulk_revocations(),
+            Arc::clone(&self.admin_tokens.read()),
         );
         let answers: Vec<_> = group
             .into_iter()
-            .map(|job| stage.apply(job.command, job.now))
+            .map(|job| stage.apply(job.command, job.author, job.now))
             .collect();
         if let Err(error) = append(&mut *self.journal, &self.commit_position, &stage.group()) {
             let reason = self.stop_writes(&error);
@@ -260,12 +274,14 @@ impl Worker {
         }
     }
 
-    /// Makes durable changes visible: first to verifications, then to watchers of the position.
+    /// Makes durable changes visible: first to verifications and to readers of the admin tokens,
+    /// then to watchers of the position.
     fn publish(&mut self, changes: &[Change]) {
         let Some(last) = changes.last() else { return };
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
+            self.admin_tokens.publish(change);
             self.forget_use(change);
         }
         self.last = last.position;

@@ -96,7 +96,10 @@ pub fn live_keys(
             | Event::IssuedKeyUpdated
             | Event::ImportedKeyUpdated
             | Event::BulkRevocationAdded
-            | Event::BulkRevocationCompleted => live,
+            | Event::BulkRevocationCompleted
+            | Event::AdminTokenCreated
+            | Event::AdminTokenRotated
+            | Event::AdminTokenRevoked => live,
         };
         counts.insert(tenant, live);
     }

@@ -2,8 +2,8 @@
 //! visible.
 
 use talos_model::{
-    BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch, EpochHistory,
-    EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
+    AdminTokens, BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch,
+    EpochHistory, EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
 };
 
 use super::replication_command::ReplicationCommand;
@@ -154,6 +154,7 @@ impl Worker {
         let written = self.journal.write_membership(&write);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
+        self.admin_tokens.replace(AdminTokens::default());
         self.last = Position::START;
         self.membership().standing = state;
         Ok(())
@@ -179,9 +180,12 @@ impl Worker {
         match chunk.end {
             CopyEnd::More => self.membership().standing.copying = Some(place),
             CopyEnd::Last => {
-                let bulk_revocations = self.verifier.reader().bulk_revocations();
-                let bulk_revocations = bulk_revocations
-                    .map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+                let reader = self.verifier.reader();
+                let read = reader.bulk_revocations();
+                let read = read.and_then(|found| Ok((found, reader.admin_tokens()?)));
+                let (bulk_revocations, admin_tokens) =
+                    read.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+                self.admin_tokens.replace(AdminTokens::new(admin_tokens));
                 self.verifier
                     .begin_bulk_revocations(BulkRevocations::new(bulk_revocations));
                 self.membership().standing.copying = None;

@@ -1,106 +1,24 @@
 //! A group of commands on its way to one write. Each command sees the effects of those before it.
 
+mod admin_tokens;
+
 use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Done, Event, ImportKey,
-    ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey, Rejection,
-    Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Secret, Subject, TenantId, UpdateKey,
-    Visibility,
+    AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
+    ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
+    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Subject, TenantId,
+    UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
 use super::apply::{self, KeyChange, Replacement};
+use super::prepared::{Answer, Credential, Prepared};
 use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
-
-/// A command with all that was drawn or read before it was queued (ids, credentials), so that
-/// applying it is pure; and the callback that receives its outcome.
-pub enum Prepared {
-    /// Create a key with this id and credential.
-    Issue {
-        /// The command.
-        command: IssueKey,
-        /// The id of the key. Not used if an earlier command with the same request id made the key.
-        uuid: Uuid,
-        /// The credential of the key. `None` if there is no prefix for keys of this visibility.
-        credential: Option<Credential>,
-        /// Receives the outcome.
-        done: Done<Issued>,
-    },
-    /// Import a key.
-    Import(ImportKey, Done<Record>),
-    /// Import many keys.
-    ImportMany(ImportKeys, Done<Vec<Result<Record, CommandError>>>),
-    /// Update a key.
-    Update(UpdateKey, Done<Record>),
-    /// Rotate a key.
-    Rotate {
-        /// The command.
-        command: RotateKey,
-        /// The id of the new key.
-        uuid: Uuid,
-        /// The credential if the new key is secret. `None` if there is no prefix for secret keys.
-        secret: Option<Credential>,
-        /// The credential if the new key is public. `None` if there is no prefix for public keys.
-        public: Option<Credential>,
-        /// Receives the outcome.
-        done: Done<Rotation>,
-    },
-    /// Revoke a key.
-    Revoke(RevokeKey, Done<Record>),
-    /// Revoke all keys that match, by a bulk revocation of this id.
-    RevokeWhere(RevokeWhere, Uuid, Done<BulkRevocation>),
-    /// Write the effect of the bulk revocations into the records of these keys.
-    EndByBulkRevocations(Vec<RecordKey>, Done<()>),
-    /// Remove a bulk revocation after all its records are written.
-    FinishBulkRevocation(Uuid, Done<()>),
-    /// Delete a key.
-    Delete(DeleteKey, Done<Record>),
-}
-
-impl Prepared {
-    /// Refuses the command with `error`.
-    pub fn refuse(self, error: CommandError) {
-        match self {
-            Self::Issue { done, .. } => done(Err(error)),
-            Self::Rotate { done, .. } => done(Err(error)),
-            Self::Import(_, done)
-            | Self::Update(_, done)
-            | Self::Revoke(_, done)
-            | Self::Delete(_, done) => done(Err(error)),
-            Self::ImportMany(_, done) => done(Err(error)),
-            Self::RevokeWhere(_, _, done) => done(Err(error)),
-            Self::EndByBulkRevocations(_, done) | Self::FinishBulkRevocation(_, done) => {
-                done(Err(error));
-            }
-        }
-    }
-}
-
-/// The answer to an applied command. It is given once the group is durable and published, or with
-/// the error that kept the group from becoming durable.
-pub struct Answer(Box<dyn FnOnce(Result<(), CommandError>) + Send>);
-
-impl Answer {
-    fn new<T: Send + 'static>(done: Done<T>, outcome: Result<T, CommandError>) -> Self {
-        Self(Box::new(move |durable| done(durable.and(outcome))))
-    }
-
-    /// Gives the answer: the outcome, or the error in `durable`.
-    pub fn give(self, durable: Result<(), CommandError>) {
-        (self.0)(durable);
-    }
-}
-
-/// A new credential and its prefix.
-pub struct Credential {
-    /// The credential.
-    pub secret: Secret,
-    /// The prefix that it begins with.
-    pub prefix: String,
-}
 
 /// The changes of a group. None of them is durable yet.
 pub struct Stage<'a> {
@@ -110,6 +28,10 @@ pub struct Stage<'a> {
     /// The bulk revocations in force, with those that the group has added and without those that it
     /// has removed.
     bulk_revocations: BulkRevocations,
+    /// The admin tokens after the changes.
+    admin_tokens: Arc<AdminTokens>,
+    /// The author of the command that is being applied.
+    author: Option<Arc<Author>>,
     changes: Vec<Change>,
     /// The records after the changes; `None` = deleted.
     records: HashMap<RecordKey, Option<Record>>,
@@ -118,19 +40,22 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these bulk revocations. A tenant may have
-    /// `live_keys_max` keys that are not revoked.
+    /// An empty group after the position `last`, under these bulk revocations and admin tokens. A
+    /// tenant may have `live_keys_max` keys that are not revoked.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
         live_keys_max: u64,
         bulk_revocations: BulkRevocations,
+        admin_tokens: Arc<AdminTokens>,
     ) -> Self {
         Self {
             reader,
             last,
             live_keys_max,
             bulk_revocations,
+            admin_tokens,
+            author: None,
             changes: Vec::new(),
             records: HashMap::new(),
             requests: HashMap::new(),
@@ -152,10 +77,16 @@ impl<'a> Stage<'a> {
         self.changes
     }
 
-    /// Applies one command. Its answer holds once the group is durable. An error leaves the group
-    /// unchanged, with one exception: the group may have gained the revocation of the record that
-    /// the command read, if a bulk revocation had ended it.
-    pub fn apply(&mut self, command: Prepared, now: UnixMillis) -> Answer {
+    /// Applies one command of `author`. Its answer holds once the group is durable. An error leaves
+    /// the group unchanged, with one exception: the group may have gained the revocation of the
+    /// record that the command read, if a bulk revocation had ended it.
+    pub fn apply(
+        &mut self,
+        command: Prepared,
+        author: Option<Arc<Author>>,
+        now: UnixMillis,
+    ) -> Answer {
+        self.author = author;
         match command {
             Prepared::Issue {
                 command,
@@ -192,6 +123,15 @@ impl<'a> Stage<'a> {
                 Answer::new(done, Ok(()))
             }
             Prepared::Delete(command, done) => Answer::new(done, self.delete(&command, now)),
+            Prepared::CreateAdminToken(command, id, done) => {
+                Answer::new(done, self.create_admin_token(command, id, now))
+            }
+            Prepared::RotateAdminToken(command, done) => {
+                Answer::new(done, self.rotate_admin_token(&command, now))
+            }
+            Prepared::RevokeAdminToken(command, done) => {
+                Answer::new(done, self.revoke_admin_token(&command, now))
+            }
         }
     }
 
@@ -373,12 +313,15 @@ impl<'a> Stage<'a> {
             time: now,
             event,
             request_id: None,
+            author: None,
             subject: Subject::BulkRevocation(bulk_revocation),
         });
     }
 
-    fn append(&mut self, change: Change) {
+    /// Adds a change of the current author.
+    fn append(&mut self, mut change: Change) {
         debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
+        change.author.clone_from(&self.author);
         self.last = change.position;
         self.changes.push(change);
     }
@@ -394,7 +337,8 @@ impl<'a> Stage<'a> {
 
     /// The current record. If a bulk revocation has ended it, the group first gains the change that
     /// writes the revocation into the record. Otherwise a later change would bring the key back,
-    /// because a bulk revocation ends only records that are older than itself.
+    /// because a bulk revocation ends only records that are older than itself. That change has no
+    /// author: it follows from the bulk revocation, whatever the command is.
     fn load(&mut self, key: &RecordKey, now: UnixMillis) -> Result<Option<Record>, StorageError> {
         let record = match self.records.get(key) {
             Some(record) => record.clone(),
@@ -408,7 +352,10 @@ impl<'a> Stage<'a> {
         };
         self.update_live_keys(record.tenant, |live| live.saturating_sub(1))?;
         let change = apply::revoke_in_bulk(record, &bulk_revocation, now, self.last.next());
-        Ok(Some(self.push(change)))
+        let author = mem::take(&mut self.author);
+        let record = self.push(change);
+        self.author = author;
+        Ok(Some(record))
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

@@ -2,7 +2,7 @@
 
 use talos_cells::pin;
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{CommandError, Submission, TypedCommand, Visibility};
+use talos_model::{Author, CommandError, Submission, TypedCommand, Visibility};
 use uuid::Uuid;
 
 use super::Engine;
@@ -16,18 +16,30 @@ impl Engine {
         command: C,
         done: impl FnOnce(Result<C::Outcome, CommandError>) + Send + 'static,
     ) {
-        self.submit_at(command, clock::now(), done);
+        self.submit_as(None, command, done);
     }
 
-    /// [`Engine::submit`] at a given time.
+    /// [`Engine::submit`] for `author`, whom the log keeps with the changes of the command.
+    pub fn submit_as<C: TypedCommand>(
+        &self,
+        author: Option<Author>,
+        command: C,
+        done: impl FnOnce(Result<C::Outcome, CommandError>) + Send + 'static,
+    ) {
+        self.submit_at(author, command, clock::now(), done);
+    }
+
+    /// [`Engine::submit_as`] at a given time.
     pub(crate) fn submit_at<C: TypedCommand>(
         &self,
+        author: Option<Author>,
         command: C,
         now: UnixMillis,
         done: impl FnOnce(Result<C::Outcome, CommandError>) + Send + 'static,
     ) {
         let submission = command.submission(Box::new(done));
-        self.committer.submit(self.prepare(submission, now), now);
+        let prepared = self.prepare(submission, now);
+        self.committer.submit(prepared, author, now);
     }
 
     /// Draws ids and makes credentials, so that applying the command needs no randomness and no
@@ -64,6 +76,15 @@ impl Engine {
             Submission::Revoke(command, done) => Prepared::Revoke(command, done),
             Submission::RevokeWhere(command, done) => Prepared::RevokeWhere(command, uuid, done),
             Submission::Delete(command, done) => Prepared::Delete(command, done),
+            Submission::CreateAdminToken(command, done) => {
+                Prepared::CreateAdminToken(command, uuid, done)
+            }
+            Submission::RotateAdminToken(command, done) => {
+                Prepared::RotateAdminToken(command, done)
+            }
+            Submission::RevokeAdminToken(command, done) => {
+                Prepared::RevokeAdminToken(command, done)
+            }
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use talos_model::{BulkRevocations, Leadership, Mode};
+use talos_model::{AdminTokens, BulkRevocations, Leadership, Mode};
 
 use super::{Engine, Options};
+use crate::admin_token_table::AdminTokenTable;
 use crate::bulk_revocation::KeyCounter;
 use crate::catch_up::{CatchUp, Deps};
 use crate::commit::{Committer, CommitterDeps};
@@ -16,7 +17,7 @@ use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::membership::Membership;
 use crate::notify::Notify;
 use crate::snapshot::SnapshotPermits;
-use crate::storage::{self, Journal, Opened, RecordReader, Wanted};
+use crate::storage::{self, Journal, Opened, RecordReader, StorageError, Wanted};
 use crate::usage::Usage;
 use crate::verifier::{Verifier, VerifierOptions};
 use crate::warm_up::WarmUp;
@@ -68,12 +69,16 @@ impl Engine {
         };
         let last_used =
             LastUsed::start(Arc::clone(&store), options.last_used).map_err(thread_error)?;
-        let bulk_revocations = store
-            .bulk_revocations()
-            .map_err(|error| OpenError::Storage {
-                path: options.path.clone(),
-                message: error.to_string(),
-            })?;
+        let unreadable = |error: StorageError| OpenError::Storage {
+            path: options.path.clone(),
+            message: error.to_string(),
+        };
+        let bulk_revocations = store.bulk_revocations().map_err(unreadable)?;
+        // The rows of an incomplete copy are not in force.
+        let admin_tokens = match standing.copying {
+            Some(_) => Vec::new(),
+            None => store.admin_tokens().map_err(unreadable)?,
+        };
         let verifier = Arc::new(Verifier::new(VerifierOptions {
             reader: wrap_reader(Arc::clone(&store) as Arc<dyn RecordReader>),
             shards: store.shards(),
@@ -97,11 +102,13 @@ impl Engine {
         }
         let commit_position = Arc::new(CommitPosition::new(last));
         let membership = Arc::new(Mutex::new(Membership { mode, standing }));
+        let admin_tokens = Arc::new(AdminTokenTable::new(AdminTokens::new(admin_tokens)));
         let (wake_catch_up, woken) = Notify::new();
         let deps = CommitterDeps {
             last,
             commit_position: Arc::clone(&commit_position),
             membership: Arc::clone(&membership),
+            admin_tokens: Arc::clone(&admin_tokens),
             catch_up: wake_catch_up.clone(),
         };
         let journal = wrap_journal(Box::new(journal));
@@ -128,6 +135,7 @@ impl Engine {
             cache_bytes: options.cache_bytes,
             commit_position,
             membership,
+            admin_tokens,
             snapshots: Arc::new(SnapshotPermits::new(options.snapshots)),
         }))
     }

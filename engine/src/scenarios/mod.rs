@@ -1,5 +1,7 @@
 //! The engine as a whole, on a real database in a scratch directory.
 
+mod admin_tokens;
+mod authors;
 mod budget;
 mod bulk_revocation;
 mod changes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use talos_model::{BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, ShardId};
+use talos_model::{AdminToken, BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, ShardId};
 
 use super::*;
 use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
@@ -70,6 +70,10 @@ impl RecordReader for Gate {
 
     fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
         self.reader.bulk_revocations()
+    }
+
+    fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
+        self.reader.admin_tokens()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

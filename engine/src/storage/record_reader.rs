@@ -1,6 +1,8 @@
 //! The trait that reads records.
 
-use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};
+use talos_model::{
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
+};
 
 use super::error::StorageError;
 
@@ -51,6 +53,9 @@ pub trait RecordReader: Send + Sync {
 
     /// The bulk revocations in force, in any order. May wait for the disk.
     fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError>;
+
+    /// The admin tokens, in any order. May wait for the disk.
+    fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError>;
 
     /// The records of keys of one shard, in any order. Keys without a record are left out. May wait
     /// for the disk.

@@ -35,6 +35,8 @@ impl Verifier {
             Subject::BulkRevocation(bulk_revocation) => {
                 return self.publish_bulk_revocation(change.event, bulk_revocation);
             }
+            // Verifications do not use admin tokens.
+            Subject::AdminToken(_) => return,
         };
         let Some(cache) = &self.cache else { return };
         let key = RecordKey::new(record.tenant, record.key_id);

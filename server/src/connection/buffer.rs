@@ -7,14 +7,22 @@ use std::mem;
 
 use talos_api::error::ApiError;
 
-use super::state::{Connection, Stream};
+use super::state::Connection;
 use crate::limits;
 use crate::step::PendingControl;
+use crate::stream::Stream;
 
 impl<S: Stream> Connection<S> {
     /// Makes room for more input. `most` is the length beyond which no input is needed. Returns
     /// false when the budget has no room.
     pub(super) fn make_room(&mut self, most: usize) -> bool {
+        let own = self.stream.growth();
+        if own > 0 {
+            if !self.may_hold(self.capacity() + own) {
+                return false;
+            }
+            self.stream.grow();
+        }
         let (length, capacity) = (self.input.len(), self.input.capacity());
         let spare = capacity - length;
         if spare >= limits::BUFFER_BYTES / 4 || (spare > 0 && capacity >= most) {
@@ -69,7 +77,19 @@ impl<S: Stream> Connection<S> {
     /// The memory that counts against the budget, in bytes.
     pub(super) fn capacity(&self) -> usize {
         let grown = |buffer: &Vec<u8>| buffer.capacity().saturating_sub(limits::BUFFER_BYTES);
-        grown(&self.input) + grown(&self.output) + self.body.capacity() + self.handed_over
+        grown(&self.input)
+            + grown(&self.output)
+            + self.body.capacity()
+            + self.handed_over
+            + self.stream.held()
+    }
+
+    /// Frees what the stream does not need while it waits for a request.
+    pub(super) fn shrink_stream(&mut self) {
+        if self.stream.held() > 0 {
+            self.stream.shrink();
+            self.count();
+        }
     }
 
     /// Removes the answered requests from the input.

@@ -2,18 +2,18 @@
 
 use std::{io, mem};
 
-use monoio::buf::SliceMut;
 use talos_api::error::ApiError;
 use talos_model::clock;
 
 use super::buffer::out_of_memory;
-use super::state::{Closed, Connection, Stream};
+use super::state::{Closed, Connection};
 use crate::chunked::{ChunkError, ChunkedDecoder};
 use crate::deadlines::{CoarseMillis, Phase};
 use crate::limits;
 use crate::parser::BodyLength;
 use crate::response::CONTINUE;
 use crate::step::MissingBody;
+use crate::stream::{Arrived, Stream};
 
 /// The result of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,18 @@ impl<S: Stream> Connection<S> {
         self.flush().await?;
         self.forget_answered();
         let now = self.core.now();
-        let deadlines = &self.core.shared.deadlines;
+        let deadlines = self.core.shared.deadlines;
         if !self.input.is_empty() {
             let start = *self.head_start.get_or_insert(now);
             self.slot
                 .enter(Phase::Head, start, start.plus(deadlines.head));
-        } else if !self.fresh {
-            self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
+        } else {
+            self.shrink_stream();
+            if !self.fresh {
+                self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
+            }
         }
-        self.receive(limits::HEAD_BYTES + limits::BUFFER_BYTES)
+        self.receive(self.core.shared.heads.bytes + limits::BUFFER_BYTES)
             .await
     }
 
@@ -145,33 +148,34 @@ impl<S: Stream> Connection<S> {
         if self.slot.is_read_closed() {
             return Ok(Received::TooLate);
         }
-        if !self.make_room(most) {
-            return Ok(self.refuse_for_memory());
-        }
-        match self.read_once().await? {
-            0 if self.slot.is_read_closed() => Ok(Received::TooLate),
-            0 => Ok(Received::End),
-            _ => {
-                self.now = clock::now();
-                Ok(Received::Enough)
+        loop {
+            if !self.make_room(most) {
+                return Ok(self.refuse_for_memory());
+            }
+            match self.read_once().await? {
+                // The rest of it comes before the same deadline.
+                Arrived::Part if !self.slot.is_read_closed() => {}
+                Arrived::Part | Arrived::End if self.slot.is_read_closed() => {
+                    return Ok(Received::TooLate);
+                }
+                Arrived::Part | Arrived::End => return Ok(Received::End),
+                Arrived::Bytes(_) => {
+                    self.now = clock::now();
+                    return Ok(Received::Enough);
+                }
             }
         }
     }
 
-    /// Waits for bytes and appends them to the input. Returns their number, 0 at the end or when
-    /// the input has no room.
-    pub(super) async fn read_once(&mut self) -> Result<usize, Closed> {
+    /// Waits for bytes and appends them to the input.
+    pub(super) async fn read_once(&mut self) -> Result<Arrived, Closed> {
         loop {
-            let input = mem::take(&mut self.input);
-            let (filled, capacity) = (input.len(), input.capacity());
-            let (result, slice) = self
-                .stream
-                .read(SliceMut::new(input, filled, capacity))
-                .await;
-            self.input = slice.into_inner();
+            let (result, input) = self.stream.read(mem::take(&mut self.input)).await;
+            self.input = input;
             match result {
+                Ok(arrived) => return Ok(arrived),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map_err(|_| Closed),
+                Err(_) => return Err(self.give_up().await),
             }
         }
     }

@@ -8,14 +8,14 @@
 
 use std::mem;
 
-use monoio::io::AsyncWriteRentExt as _;
 use talos_api::control::{Chunk, Ending};
 
-use super::state::{Closed, Connection, Stream};
+use super::state::{Closed, Connection};
 use crate::deadlines::Phase;
 use crate::limits;
 use crate::parser::Persistence;
 use crate::step::{ControlAnswer, Done, Streamed};
+use crate::stream::Stream;
 use crate::wait::{NextChunk, next_chunk};
 
 impl<S: Stream> Connection<S> {
@@ -34,15 +34,16 @@ impl<S: Stream> Connection<S> {
             .enter(phase, now, now.plus(self.core.shared.deadlines.write));
         self.answer_start = 0;
         let capacity = self.output.capacity();
-        if capacity > limits::BUFFER_BYTES {
-            self.count();
+        let meanwhile = S::write_memory(self.output.len());
+        if capacity > limits::BUFFER_BYTES || meanwhile > 0 {
+            self.slot.hold_anyway(self.capacity() + meanwhile);
         }
         let (result, output) = self.stream.write_all(mem::take(&mut self.output)).await;
         self.output = self.emptied(output);
-        if self.output.capacity() != capacity {
+        if self.output.capacity() != capacity || meanwhile > 0 {
             self.count();
         }
-        result.map(|_| ()).map_err(|_| Closed)
+        result.map_err(|_| Closed)
     }
 
     /// Sends the output and the rest of a streamed body. The head and the beginning of the body are

@@ -1,26 +1,32 @@
 //! The state of one connection.
 
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use talos_model::Principal;
 use talos_model::clock::{self, UnixMillis};
 
 use crate::core::Core;
-use crate::deadlines::{CoarseMillis, Phase, Registered};
+use crate::deadlines::{CoarseMillis, Phase, Place};
 use crate::limits;
 use crate::port::Port;
 use crate::position::Reached;
+use crate::registry::{Arrival, Registered};
+use crate::stream::Stream;
 use crate::wait::Dropped;
-
-/// A TCP stream or a stream of a Unix socket.
-pub(crate) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
-
-impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
 
 /// The connection ended before all answers were sent.
 pub(super) struct Closed;
+
+/// The other end of a new connection.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Its address; `None` over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Who it is, if the connection proves it.
+    pub principal: Option<Arc<Principal>>,
+}
 
 /// One connection. The "current request" is the one that begins at `answered`.
 pub(super) struct Connection<S> {
@@ -28,6 +34,8 @@ pub(super) struct Connection<S> {
     pub slot: Registered,
     pub stream: S,
     pub remote_ip: Option<IpAddr>,
+    /// Who the other end is, if the connection proves it.
+    pub principal: Option<Arc<Principal>>,
     pub core: Rc<Core>,
     /// What the connection may do.
     pub port: Rc<Port>,
@@ -56,17 +64,24 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: Stream> Connection<S> {
-    /// Registers a new connection. `peer` is `None` over a Unix socket.
-    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Option<IpAddr>) -> Self {
+    /// Registers a new connection.
+    pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Peer, place: Place) -> Self {
         // The first byte of a new connection may take as long as a head.
         let now = core.now();
         let deadline = now.plus(core.shared.deadlines.head);
+        let fd = stream.as_raw_fd();
+        let arrival = Arrival {
+            peer: peer.address,
+            place,
+        };
+        let slot = core
+            .connections
+            .register(fd, arrival, Phase::Idle, now, deadline);
         Self {
-            slot: core
-                .connections
-                .register(stream.as_raw_fd(), Phase::Idle, now, deadline),
+            slot,
             stream,
-            remote_ip: peer.map(|address| address.to_canonical()),
+            remote_ip: peer.address.map(|address| address.to_canonical()),
+            principal: peer.principal,
             core: Rc::clone(core),
             port: Rc::clone(port),
             input: Vec::with_capacity(limits::BUFFER_BYTES),

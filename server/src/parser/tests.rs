@@ -18,7 +18,7 @@ enum Outcome {
 
 fn outcome(bytes: &[u8]) -> Outcome {
     let mut slots = header_slots();
-    match parse(bytes, &mut slots) {
+    match parse(bytes, &HeadLimits::default(), &mut slots) {
         Parsed::Incomplete => Outcome::Incomplete,
         Parsed::Reject(reject) => Outcome::Reject(reject),
         Parsed::Complete(head) => Outcome::Head {
@@ -33,7 +33,7 @@ fn outcome(bytes: &[u8]) -> Outcome {
 
 fn with_head<R>(bytes: &[u8], look: impl FnOnce(&Head<'_, '_>) -> R) -> R {
     let mut slots = header_slots();
-    match parse(bytes, &mut slots) {
+    match parse(bytes, &HeadLimits::default(), &mut slots) {
         Parsed::Complete(head) => look(&head),
         other => panic!("{}: {other:?}", String::from_utf8_lossy(bytes)),
     }
@@ -200,6 +200,12 @@ fn request_lines() {
             "{version}"
         );
     }
+    for target in ["/a b", "/ ", " /", "/a b c", "/a?q=x y", "/a\tb"] {
+        for version in ["HTTP/1.1", "HTTP/2.0"] {
+            let bytes = format!("GET {target} {version}\r\nHost: a\r\n\r\n");
+            assert!(is_malformed(bytes.as_bytes()), "{target:?} {version}");
+        }
+    }
 }
 
 #[test]
@@ -251,11 +257,37 @@ fn hosts() {
         ("a?b", false),
         ("a\\b", false),
         ("é", false),
+        ("[::1", false),
+        ("[::1]:port", false),
+        ("localhost:port", false),
+        ("localhost:80:80", false),
+        ("a]", false),
         (&*"a".repeat(limits::HOST_BYTES), true),
         (&*"a".repeat(limits::HOST_BYTES + 1), false),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(is_malformed(bytes.as_bytes()), !good, "{host}");
+    }
+}
+
+#[test]
+fn bodies_have_no_content_coding() {
+    let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+    for coding in ["gzip", "GZIP", "br, identity", "identity,deflate", "x"] {
+        for length in ["Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let bytes = post(&format!("{length}Content-Encoding: {coding}\r\n"));
+            assert_eq!(
+                outcome(&bytes),
+                Outcome::Reject(Reject::ContentCoding),
+                "{coding}"
+            );
+        }
+        // Without a body there is nothing to decode.
+        with_head(&post(&format!("Content-Encoding: {coding}\r\n")), |_| ());
+    }
+    for coding in ["", "identity", "Identity, identity"] {
+        let fields = format!("Content-Length: 2\r\nContent-Encoding: {coding}\r\n");
+        with_head(&post(&fields), |_| ());
     }
 }
 

@@ -6,9 +6,10 @@ use std::cell::Cell;
 use talos_credentials::DeriveToken;
 use talos_credentials::token::{CustomClaims, TokenType};
 use talos_engine::{Enforcement, Engine};
-use talos_model::{KeyId, RateLimitPolicy, TenantId};
+use talos_model::{KeyId, RateLimitPolicy, Role, TenantId};
 
 use crate::support::{ALIVE, Connection, Fixture, both_drivers, post};
+use crate::tokens::{create, token};
 use crate::verification::{issue, of, request};
 
 /// The system's allocator, which counts for each thread how often it was asked.
@@ -73,7 +74,12 @@ static ALLOCATOR: Counting = Counting;
 
 /// How often the core that serves `client` has allocated.
 fn allocations(client: &mut Connection) -> u64 {
-    client.send(post("X-Test: allocations\r\n", "").as_bytes());
+    allocations_seen_with(client, "")
+}
+
+/// The same, where the request needs these fields.
+fn allocations_seen_with(client: &mut Connection, fields: &str) -> u64 {
+    client.send(post(&format!("X-Test: allocations\r\n{fields}"), "").as_bytes());
     client.answer().text().parse().unwrap()
 }
 
@@ -140,5 +146,26 @@ fn an_answer_from_memory_allocates_nothing() {
                 "{allocated} for {COUNT} times {request}"
             );
         }
+    });
+}
+
+/// Neither does the proof of who asks.
+#[test]
+fn a_principal_costs_no_allocation() {
+    const COUNT: u64 = 2000;
+    both_drivers(|driver| {
+        let fixture = Fixture::with(driver, |options| options.admin_auth.enabled = true);
+        create(&fixture.engine, 1, Role::Verify, None, None);
+        create(&fixture.engine, 2, Role::Write, None, None);
+        let (credential, _) = issue(&fixture.engine, None);
+        let field = format!("X-Talos-Token: {}\r\n", token(1));
+        let verification = request(&field, &of(&credential));
+        let reader = format!("Authorization: Bearer {}\r\n", token(2));
+        let mut client = fixture.connect();
+        ask(&mut client, &verification, 10);
+        let before = allocations_seen_with(&mut client, &reader);
+        ask(&mut client, &verification, COUNT);
+        let allocated = allocations_seen_with(&mut client, &reader) - before;
+        assert!(allocated < COUNT / 10, "{allocated} for {COUNT}");
     });
 }

@@ -162,6 +162,7 @@ fn a_slow_answer_of_the_control_plane_is_no_timeout() {
                 body: SHORT,
                 body_pace: SHORT,
                 write: SHORT,
+                linger: SHORT,
             };
         });
         let mut client = fixture.connect();

@@ -10,6 +10,8 @@
 
 mod accepting;
 mod allocations;
+mod audit;
+mod authorization;
 mod bodies;
 mod control;
 mod deadlines;
@@ -18,8 +20,15 @@ mod fleet;
 mod logs;
 mod memory;
 mod pipelining;
+mod places;
 mod positions;
 mod refusals;
+mod roles;
+mod second_listener;
+mod size_limits;
 mod streams;
 mod support;
+mod throttling;
+mod tls;
+mod tokens;
 mod verification;

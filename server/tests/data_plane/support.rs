@@ -14,7 +14,7 @@ use talos_api::control::{
     BodyStream, Chunk, Chunks, ControlPlane, ControlRequest, ControlResponse, Ending, Overloaded,
     Reply, Task,
 };
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, body_digest};
 use talos_engine::{Engine, Options};
 use talos_server::{AdminHosts, Deadlines, DriverChoice, ListenScope, Server, ServerOptions};
 use tokio::runtime::Builder;
@@ -96,6 +96,12 @@ impl ControlPlane for ScriptedControl {
                 body: format!("{:?}", request.client_ip).into_bytes(),
                 rest: None,
             }),
+            Some("caller") => reply.answer(ControlResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: caller(&request).into_bytes(),
+                rest: None,
+            }),
             // Another node's answer, passed on.
             Some("forwarded") => {
                 let mut response = echo(&request);
@@ -159,6 +165,24 @@ impl ScriptedControl {
             reply.answer(echo(&request));
         }
     }
+}
+
+/// Who the data plane says makes the request, from where, and whether it has a sealed body.
+fn caller(request: &ControlRequest) -> String {
+    let principal = request.principal.as_ref().map_or_else(
+        || "nobody".to_owned(),
+        |principal| format!("{} by {}", principal.name, principal.proof.name()),
+    );
+    let address = request.client_ip.map(|address| address.to_string());
+    let address = address.unwrap_or_else(|| "nowhere".to_owned());
+    let sealed = request.sealed_body.map_or("open", |sealed| {
+        if sealed == body_digest(&request.body) {
+            "sealed"
+        } else {
+            "altered"
+        }
+    });
+    format!("{principal} from {address}, {sealed}")
 }
 
 fn echo(request: &ControlRequest) -> ControlResponse {

@@ -106,6 +106,11 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
+    /// The stream under the connection. What was read of it before is not seen there.
+    pub fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {

@@ -13,6 +13,8 @@
     reason = "a test fails by panicking, and its assertions use what it asks for"
 )]
 
+pub mod certificates;
 pub mod engine;
 pub mod http;
 pub mod keys;
+pub mod tls;

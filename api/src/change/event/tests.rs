@@ -1,11 +1,13 @@
 //! Events and what is between them, byte for byte.
 
+use std::sync::Arc;
+
 use talos_model::clock::UnixMillis;
-use talos_model::{Matcher, Record, Revocation, RevocationReason, TenantId};
+use talos_model::{Matcher, Proof, Record, Revocation, RevocationReason, TenantId};
 use uuid::Uuid;
 
 use super::*;
-use crate::change::fixture::change;
+use crate::change::fixture::{admin_token, change};
 use crate::key::tests::full;
 
 #[test]
@@ -71,6 +73,66 @@ fn an_event_of_many_keys_says_what_they_have_in_common() {
         (&rule, &serde_json::Value::Null)
     );
     assert_eq!(data["event"], "RevocationRuleCompleted");
+}
+
+#[test]
+fn an_event_names_its_author() {
+    let author = |address: Option<&str>| Author {
+        name: "ci".to_owned(),
+        proof: Proof::BootstrapToken,
+        address: address.map(|text| text.parse().expect("an address")),
+    };
+    for (author, shown) in [
+        (None, serde_json::Value::Null),
+        (
+            Some(author(Some("2001:db8::1"))),
+            serde_json::json!({
+                "name": "ci", "proof": "bootstrap_token", "address": "2001:db8::1",
+            }),
+        ),
+        (
+            Some(author(None)),
+            serde_json::json!({"name": "ci", "proof": "bootstrap_token"}),
+        ),
+    ] {
+        let change = Change {
+            author: author.map(Arc::new),
+            ..change(Event::IssuedKeyUpdated)
+        };
+        let data: serde_json::Value = serde_json::from_slice(&render_data(&change)).expect("JSON");
+        assert_eq!(data["author"], shown);
+    }
+}
+
+#[test]
+fn an_event_of_an_admin_token_shows_nothing_of_its_text() {
+    let tenant = TenantId(Uuid::from_u128(7));
+    for (event, name) in [
+        (Event::AdminTokenCreated, "AdminTokenCreated"),
+        (Event::AdminTokenRotated, "AdminTokenRotated"),
+        (Event::AdminTokenRevoked, "AdminTokenRevoked"),
+    ] {
+        for of in [None, Some(tenant)] {
+            let change = Change {
+                request_id: None,
+                subject: Subject::AdminToken(admin_token(of)),
+                ..change(event)
+            };
+            let data: serde_json::Value =
+                serde_json::from_slice(&render_data(&change)).expect("JSON");
+            let mut expected = serde_json::json!({
+                "event": name, "position": "2.42", "time": "2023-11-14T22:13:20Z",
+                "admin_token": {
+                    "id": "00000000-0000-0000-0000-000000000006", "name": "ci", "role": "operate",
+                },
+            });
+            if let Some(tenant) = of {
+                expected["tenant"] = tenant.to_string().into();
+                expected["admin_token"]["tenant"] = tenant.to_string().into();
+            }
+            assert_eq!(data, expected);
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Where a feed begins, and which changes are chosen.
 
-use talos_model::{Epoch, Sequence};
+use talos_model::{Epoch, Sequence, Subject};
 
 use super::*;
-use crate::change::fixture::change;
+use crate::change::fixture::{admin_token, change};
 
 fn at(epoch: u64, sequence: u64) -> Start {
     Start::After(Position {
@@ -64,9 +64,21 @@ fn every_event_has_one_name_and_is_chosen_by_it() {
 #[test]
 fn tenants_are_told_apart() {
     let change = change(Event::IssuedKeyCreated);
-    let mine = change.tenant();
+    let mine = change.tenant().expect("the tenant of the key");
     for (tenant, is_wanted) in [(mine, true), (TenantId(Uuid::from_u128(99)), false)] {
         let wanted = wanted(&format!("tenant={tenant}"));
         assert_eq!(wanted.includes(&change), is_wanted);
     }
+}
+
+#[test]
+fn an_admin_token_of_every_tenant_is_of_no_single_one() {
+    let change = Change {
+        subject: Subject::AdminToken(admin_token(None)),
+        ..change(Event::AdminTokenCreated)
+    };
+    assert!(wanted("").includes(&change));
+    assert!(wanted("kind=AdminTokenCreated").includes(&change));
+    let of_one = format!("tenant={}", TenantId::SINGLE);
+    assert!(!wanted(&of_one).includes(&change));
 }

@@ -155,6 +155,8 @@ fn integers_come_as_numbers_or_strings() {
         ("\"-5\"", -5),
         ("100.0", 100),
         ("1e2", 100),
+        ("\"1e2\"", 100),
+        ("\"100.0\"", 100),
         ("9223372036854775807", i64::MAX),
         ("\"-9223372036854775808\"", i64::MIN),
     ];
@@ -174,7 +176,8 @@ fn integers_come_as_numbers_or_strings() {
         "\"-\"",
         "\"+1\"",
         "\" 1\"",
-        "\"1e2\"",
+        "\"1e-2\"",
+        "\"1.5\"",
         "\"0x1\"",
         "\"9223372036854775808\"",
         "\"--1\"",
@@ -187,11 +190,28 @@ fn integers_come_as_numbers_or_strings() {
 }
 
 #[test]
-fn enums_are_full_names() {
+fn enums_are_full_names_or_numbers() {
     let read = |body: &str| {
         parse(body.as_bytes(), &KINDS[5]).and_then(|mut fields| fields.enumeration::<Color>(F))
     };
     assert_eq!(read(r#"{"f":"COLOR_BLUE"}"#), Ok(Some(Colour::Blue)));
+    for (number, colour) in [
+        ("0", Colour::Red),
+        ("1", Colour::Blue),
+        ("1e0", Colour::Blue),
+    ] {
+        assert_eq!(read(&format!(r#"{{"f":{number}}}"#)), Ok(Some(colour)));
+    }
+    for unknown in [
+        "2",
+        "-1",
+        "0.5",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1e300",
+    ] {
+        assert!(read(&format!(r#"{{"f":{unknown}}}"#)).is_err(), "{unknown}");
+    }
     for value in ["\"BLUE\"", "\"color_blue\"", "2", "\"2\"", "\"\""] {
         let text = message(read(&format!("{{\"f\":{value}}}")));
         assert!(text.starts_with("f: must be"), "{text}");

@@ -1,7 +1,9 @@
 //! Commands on keys that a bulk revocation has revoked, before their records are rewritten.
 
 use talos_credentials::imported_key_id;
-use talos_model::{DeleteKey, FieldChanges, ImportKey, Rejection, RotateKey, UpdateKey};
+use talos_model::{
+    Author, DeleteKey, FieldChanges, ImportKey, Proof, Rejection, RotateKey, UpdateKey,
+};
 
 use super::*;
 
@@ -138,4 +140,38 @@ fn a_bulk_revocation_and_commands_share_a_write() {
     engine.finish_catch_up();
     assert_valid(&engine, &secrets[1]);
     assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(1));
+}
+
+/// The end of each key follows from the bulk revocation, whoever meets the key first.
+#[test]
+fn only_the_change_that_begins_it_has_an_author() {
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = paused(scratch.path());
+    let keys: Vec<_> = (0..3).map(|_| made(&engine, "leaver", "read")).collect();
+    let submit_as = |name: &str, command: Command| {
+        let author = Author {
+            name: name.to_owned(),
+            proof: Proof::Token,
+            address: None,
+        };
+        let (sender, receiver) = channel();
+        engine.submit_as(Some(author), command, move |outcome| {
+            sender.send(outcome).expect("a receiver");
+        });
+        receiver.recv().expect("an outcome").expect("a change");
+    };
+    submit_as("one", decision(of_actor("leaver")));
+    submit_as("two", rename(keys[0].0));
+    engine.finish_catch_up();
+    let newest = engine.store().newest_changes().expect("the log");
+    let mut authors: Vec<_> = newest
+        .map(|change| change.expect("a change"))
+        .map(|change| change.author.map(|author| author.name.clone()))
+        .collect();
+    authors.reverse();
+    let authors: Vec<_> = authors.iter().map(Option::as_deref).collect();
+    let issued = [None; 3];
+    // The end of the renamed key, its new name, the ends of the others, and the completion.
+    let expected = [Some("one"), None, Some("two"), None, None, None];
+    assert_eq!(authors, [issued.as_slice(), &expected].concat());
 }

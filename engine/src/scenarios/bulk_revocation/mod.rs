@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use talos_model::{
-    BulkRevocation, KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere, ShardId,
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere,
+    ShardId,
 };
 
 use super::*;
@@ -81,6 +82,10 @@ impl RecordReader for PausedCatchUp {
 
     fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
         self.reader.bulk_revocations()
+    }
+
+    fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
+        self.reader.admin_tokens()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

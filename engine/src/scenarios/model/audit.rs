@@ -31,6 +31,7 @@ pub(super) fn everything(engine: &Engine, state: &State, now: UnixMillis, random
     compare_records(engine, state);
     compare_lists(engine, state, now, random);
     compare_log(engine, state);
+    admin_tokens::compare(engine, state, now);
     for tenant in TENANTS {
         let live_keys = engine.store().live_keys(tenant).expect("a count");
         assert_eq!(live_keys, state.live_keys(tenant), "live keys of {tenant}");
@@ -171,9 +172,16 @@ fn compare_log(engine: &Engine, state: &State) {
             change.event,
             change.time,
             &change.request_id,
+            change.author.as_deref(),
             &change.subject,
         );
-        let expected = (entry.event, entry.time, &entry.request_id, &entry.subject);
+        let expected = (
+            entry.event,
+            entry.time,
+            &entry.request_id,
+            entry.author.as_ref(),
+            &entry.subject,
+        );
         assert_eq!(found, expected);
         let Subject::Key(record) = &change.subject else {
             continue;

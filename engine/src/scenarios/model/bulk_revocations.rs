@@ -77,6 +77,7 @@ impl State {
             event,
             time: change.time,
             request_id: None,
+            author: None,
             subject: Subject::BulkRevocation(bulk_revocation.clone()),
         });
     }

@@ -4,8 +4,10 @@ use talos_credentials::imported_key_id;
 use talos_model::cidr::Cidr;
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    DeleteKey, FieldChanges, ImportKey, Matcher, RateLimitPolicy, RevokeWhere, RotateKey, UpdateKey,
+    Author, CreateAdminToken, DeleteKey, FieldChanges, ImportKey, Matcher, Proof, RateLimitPolicy,
+    RevokeAdminToken, RevokeWhere, Role, RotateAdminToken, RotateKey, TokenDigest, UpdateKey,
 };
+use uuid::Uuid;
 
 use super::*;
 
@@ -50,7 +52,7 @@ impl Random {
     }
 
     /// `value` or `None`, equally often.
-    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(super) fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.once_in(2).then(|| value(self))
     }
 }
@@ -65,9 +67,10 @@ pub(super) fn raw_keys() -> impl Iterator<Item = String> {
     (0..RAW_KEYS).map(raw_key)
 }
 
-/// A random command; `known` are all keys that ever existed.
-pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
-    match random.below(16) {
+/// A random command; `known` are all keys and `tokens` all admin tokens that ever existed.
+pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)], tokens: &[Uuid]) -> Command {
+    match random.below(20) {
+        16..=19 => admin_token(random, tokens),
         0..=3 => Command::Issue(key(random)),
         4..=5 => Command::Import(import(random)),
         6 => {
@@ -104,6 +107,46 @@ pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)]) -> Command {
             Command::Delete(DeleteKey { tenant, key_id })
         }
     }
+}
+
+/// A random command of an admin token. Names repeat.
+fn admin_token(random: &mut Random, tokens: &[Uuid]) -> Command {
+    let ttl_ms = random.maybe(|random| 1 + random.below(20_000));
+    let digest = TokenDigest([(); 32].map(|()| u8::try_from(random.below(256)).expect("a byte")));
+    let id = match tokens {
+        [.., last] if random.once_in(2) => *last,
+        [] => Uuid::nil(),
+        tokens => random.one_of(tokens),
+    };
+    match random.below(4) {
+        0..=1 => Command::CreateAdminToken(CreateAdminToken {
+            name: format!("token-{}", random.below(6)),
+            digest,
+            role: random.one_of(&Role::ALL),
+            tenant: random.maybe(|random| random.one_of(&TENANTS)),
+            ttl_ms,
+        }),
+        2 => Command::RotateAdminToken(RotateAdminToken { id, digest, ttl_ms }),
+        _ => Command::RevokeAdminToken(RevokeAdminToken { id }),
+    }
+}
+
+/// A random author of a command, or none.
+pub(super) fn author(random: &mut Random) -> Option<Author> {
+    let proofs = [
+        Proof::Token,
+        Proof::BootstrapToken,
+        Proof::Certificate,
+        Proof::PeerCredentials,
+    ];
+    let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
+    random.maybe(|random| Author {
+        name: format!("author-{}", random.below(4)),
+        proof: random.one_of(&proofs),
+        address: random
+            .one_of(&addresses)
+            .map(|text| text.parse().expect("an address")),
+    })
 }
 
 /// A random bulk revocation.

@@ -8,6 +8,7 @@
 //! `TALOS_MODEL_SEED` sets the first seed, `TALOS_MODEL_HISTORIES` the number of histories. A
 //! failure prints its seed and step; `TALOS_MODEL_SEED=… TALOS_MODEL_HISTORIES=1` repeats it.
 
+mod admin_tokens;
 mod audit;
 mod bulk_revocations;
 mod commands;
@@ -20,6 +21,7 @@ use std::sync::mpsc::Receiver;
 
 use commands::Random;
 use state::{Entry, Held, State};
+use talos_model::Author;
 use talos_model::clock::UnixMillis;
 
 use super::*;
@@ -157,20 +159,30 @@ impl History {
     fn commands(&mut self) {
         let keys: Vec<_> = self.state.log.iter().filter_map(Entry::key).collect();
         let count = 1 + self.random.below(6);
-        let mut waiting: Vec<(Command, Receiver<_>)> = Vec::new();
+        let tokens = self.state.admin_tokens_ever();
+        let mut waiting: Vec<(_, Command, Receiver<_>)> = Vec::new();
         for _ in 0..count {
-            let command = commands::any(&mut self.random, &keys);
-            let (sender, receiver) = channel();
-            self.engine()
-                .submit_at(command.clone(), self.now, move |outcome| {
-                    sender.send(outcome).expect("a receiver");
-                });
-            waiting.push((command, receiver));
+            let author = commands::author(&mut self.random);
+            let command = commands::any(&mut self.random, &keys, &tokens);
+            let receiver = self.submit(author.clone(), command.clone());
+            waiting.push((author, command, receiver));
         }
-        for (command, receiver) in waiting {
+        for (author, command, receiver) in waiting {
             let outcome = receiver.recv().expect("an outcome");
-            self.state.apply(command, self.now, outcome);
+            self.state.apply(author, command, self.now, outcome);
         }
+    }
+
+    /// Submits a command at the time of the history.
+    fn submit(
+        &self,
+        author: Option<Author>,
+        command: Command,
+    ) -> Receiver<Result<Outcome, CommandError>> {
+        let (sender, receiver) = channel();
+        let done = move |outcome| sender.send(outcome).expect("a receiver");
+        self.engine().submit_at(author, command, self.now, done);
+        receiver
     }
 
     fn verifications(&mut self) {
@@ -223,13 +235,9 @@ impl History {
             reason: RevocationReason::Unspecified,
             description: String::new(),
         });
-        let (sender, receiver) = channel();
-        self.engine()
-            .submit_at(command.clone(), self.now, move |outcome| {
-                sender.send(outcome).expect("a receiver");
-            });
-        self.state
-            .apply(command, self.now, receiver.recv().expect("an outcome"));
+        let receiver = self.submit(None, command.clone());
+        let outcome = receiver.recv().expect("an outcome");
+        self.state.apply(None, command, self.now, outcome);
     }
 
     /// Puts a bulk revocation into force and waits until all records are rewritten.
@@ -237,11 +245,7 @@ impl History {
         let command = commands::revoke_many(&mut self.random, self.now);
         let engine = Arc::clone(self.engine());
         let before = engine.committed().sequence;
-        let (sender, receiver) = channel();
-        let decision = Command::RevokeWhere(command.clone());
-        engine.submit_at(decision, self.now, move |outcome| {
-            sender.send(outcome).expect("a receiver");
-        });
+        let receiver = self.submit(None, Command::RevokeWhere(command.clone()));
         let outcome = receiver.recv().expect("an outcome");
         while engine.bulk_revocations_in_force() > 0 {
             std::thread::yield_now();
@@ -252,6 +256,7 @@ impl History {
             .take_while(|change| change.position.sequence > before)
             .collect();
         changes.reverse();
+        self.state.author = None;
         self.state
             .apply_revoke_where(&command, self.now, outcome, &changes);
     }

@@ -1,19 +1,21 @@
 //! Applies commands to the model and compares the engine's outcomes with the model's.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Event, KeyKind, RotateKey, Rotation};
+use talos_model::{Author, Event, KeyKind, RotateKey, Rotation};
 
 use super::state::{Expected, Held, State};
 use super::*;
 
 impl State {
-    /// Applies a command that was submitted at `now` and compares the outcome.
+    /// Applies a command that `author` submitted at `now` and compares the outcome.
     pub(super) fn apply(
         &mut self,
+        author: Option<Author>,
         command: Command,
         now: UnixMillis,
         outcome: Result<Outcome, CommandError>,
     ) {
+        self.author = author;
         match command {
             Command::Issue(command) => self.apply_issue(command, now, outcome),
             Command::Import(command) => {
@@ -43,6 +45,9 @@ impl State {
                 assert_same(&record, expected);
             }
             Command::Rotate(command) => self.apply_rotate(command, now, outcome),
+            command @ (Command::CreateAdminToken(_)
+            | Command::RotateAdminToken(_)
+            | Command::RevokeAdminToken(_)) => self.apply_admin_token(command, now, outcome),
             Command::RevokeWhere(command) => panic!("compared by apply_revoke_where: {command:?}"),
             Command::Revoke(command) => {
                 let expected = self.revoke(command, now);
@@ -124,7 +129,7 @@ impl State {
     }
 }
 
-fn assert_same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn assert_same<T: PartialEq + std::fmt::Debug>(
     found: &Result<T, CommandError>,
     expected: Expected<T>,
 ) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Event, FieldChanges, ImportKey, KeyKind, Rejection, Revocation, RotateKey, Sequence, Status,
-    Subject, UpdateKey,
+    AdminToken, Author, Event, FieldChanges, ImportKey, KeyKind, Rejection, Revocation, RotateKey,
+    Sequence, Status, Subject, UpdateKey,
 };
+use uuid::Uuid;
 
 use super::*;
 
@@ -16,15 +17,16 @@ pub(super) struct Entry {
     pub(super) event: Event,
     pub(super) time: UnixMillis,
     pub(super) request_id: Option<String>,
+    pub(super) author: Option<Author>,
     pub(super) subject: Subject,
 }
 
 impl Entry {
-    /// The key that the change is about; `None` for a bulk revocation.
+    /// The key that the change is about; `None` for a change of something else.
     pub(super) fn key(&self) -> Option<(TenantId, KeyId)> {
         match &self.subject {
             Subject::Key(record) => Some((record.tenant, record.key_id)),
-            Subject::BulkRevocation(_) => None,
+            Subject::BulkRevocation(_) | Subject::AdminToken(_) => None,
         }
     }
 }
@@ -52,6 +54,9 @@ impl Held {
 pub(super) struct State {
     pub(super) records: BTreeMap<(TenantId, KeyId), Record>,
     pub(super) log: Vec<Entry>,
+    pub(super) admin_tokens: BTreeMap<Uuid, AdminToken>,
+    /// Who submits the current command.
+    pub(super) author: Option<Author>,
     pub(super) held: Vec<Held>,
     requests: BTreeMap<(TenantId, u8, String), KeyId>,
     live_keys_max: Option<u64>,
@@ -243,6 +248,7 @@ impl State {
             event,
             time,
             request_id,
+            author: self.author.clone(),
             subject: Subject::Key(record.clone()),
         });
         record

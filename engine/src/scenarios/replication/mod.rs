@@ -8,10 +8,12 @@ mod log;
 mod promotion;
 mod refusals;
 
+use sha2::{Digest as _, Sha256};
 use talos_model::{
-    CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, DeleteKey, Epoch, FieldChanges,
-    FollowError, ImportKey, Leadership, LogRead, LoggedChange, Mode, Position, ReadError,
-    ReadLimits, RotateKey, Sequence, UpdateKey,
+    Author, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, CreateAdminToken, DeleteKey,
+    Epoch, FieldChanges, FollowError, ImportKey, Leadership, LogRead, LoggedChange, Mode, Position,
+    Proof, ReadError, ReadLimits, RevokeAdminToken, Role, RotateAdminToken, RotateKey, Sequence,
+    TokenDigest, UpdateKey,
 };
 
 use super::model::files::copy_of_one_moment;
@@ -164,11 +166,51 @@ fn make_changes_of_all_kinds(engine: &Engine, name: &str) {
         ..key("elsewhere")
     };
     issue(engine, elsewhere);
+    change_admin_tokens(engine, name);
+}
+
+/// Creates, rotates and revokes admin tokens, each as an administrator.
+fn change_admin_tokens(engine: &Engine, name: &str) {
+    let execute = |command: Command| {
+        let author = Author {
+            name: format!("{name}-author"),
+            proof: Proof::Token,
+            address: None,
+        };
+        let (sender, receiver) = channel();
+        engine.submit_as(Some(author), command, move |outcome| {
+            sender.send(outcome).expect("a receiver");
+        });
+        match receiver.recv().expect("an outcome") {
+            Ok(Outcome::AdminToken(token)) => token.id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let digest = |text: &str| TokenDigest(Sha256::digest(format!("{name}-{text}")).into());
+    let create = |text: &str| {
+        execute(Command::CreateAdminToken(CreateAdminToken {
+            name: format!("{name}-{text}"),
+            digest: digest(text),
+            role: Role::Operate,
+            tenant: None,
+            ttl_ms: Some(1_000_000),
+        }))
+    };
+    create("kept");
+    let rotated = create("rotated");
+    execute(Command::RotateAdminToken(RotateAdminToken {
+        id: rotated,
+        digest: digest("new"),
+        ttl_ms: None,
+    }));
+    let id = create("revoked");
+    execute(Command::RevokeAdminToken(RevokeAdminToken { id }));
 }
 
 /// Checks that two nodes hold the same records and the same data derived from them.
 pub(super) fn assert_equal(one: &Engine, other: &Engine) {
     assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
+    assert_eq!(one.admin_tokens().all(), other.admin_tokens().all());
     for family in [INDEX, COUNTS] {
         let [one, other] = [one, other].map(|node| node.store().dump(family));
         assert!(one == other, "{family} differs");

@@ -1,21 +1,27 @@
 //! The bytes of a change in the log.
 
+use std::sync::Arc;
+
 use talos_model::clock::UnixMillis;
 use talos_model::{Change, Event, Position, RecordKey, Subject};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{bulk_revocation, record};
+use super::author::AuthorV1;
+use super::{admin_token, bulk_revocation, record};
 use crate::storage::error::StorageError;
 
-/// The version of a change of one key.
+/// The version of a change of one key without an author.
 const OF_A_KEY: u8 = 1;
-/// The version of a change of many keys, and the newest that this release reads. Releases without
-/// bulk revocations must refuse such a change, because they would go on accepting the revoked keys.
-/// The version number makes them refuse it.
+/// The version of a change of many keys without an author. Releases without bulk revocations must
+/// refuse such a change, because they would go on accepting the revoked keys. The version number
+/// makes them refuse it.
 const OF_MANY_KEYS: u8 = 2;
+/// The version of a change with an author or of an admin token, and the newest that this release
+/// reads. All other changes keep their versions, so that older releases can read them.
+const WITH_AUTHOR: u8 = 3;
 
 /// An event's code on disk is its index here.
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 13] = [
     Event::IssuedKeyCreated,
     Event::IssuedKeyRevoked,
     Event::ImportedKeyRevoked,
@@ -26,7 +32,15 @@ const EVENTS: [Event; 10] = [
     Event::ImportedKeyDeleted,
     Event::BulkRevocationAdded,
     Event::BulkRevocationCompleted,
+    Event::AdminTokenCreated,
+    Event::AdminTokenRotated,
+    Event::AdminTokenRevoked,
 ];
+
+/// What a subject is, in version 3.
+const KEY: u8 = 0;
+const BULK_REVOCATION: u8 = 1;
+const ADMIN_TOKEN: u8 = 2;
 
 #[derive(SchemaWrite, SchemaRead)]
 struct ChangeV1 {
@@ -39,14 +53,25 @@ struct ChangeV1 {
     subject: Vec<u8>,
 }
 
-/// Encodes `change`. `subject` is its encoded record or bulk revocation.
+#[derive(SchemaWrite, SchemaRead)]
+struct ChangeV3 {
+    author: Option<AuthorV1>,
+    /// What `subject` is.
+    kind: u8,
+    /// The other fields. `key` is empty when `subject` is no record; `subject` may be an admin
+    /// token.
+    fields: ChangeV1,
+}
+
+/// Encodes `change`. `subject` is its encoded record, bulk revocation or admin token.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
-    let (version, key) = match &change.subject {
+    let (kind, key) = match &change.subject {
         Subject::Key(record) => {
             let key = RecordKey::new(record.tenant, record.key_id);
-            (OF_A_KEY, key.as_bytes().to_vec())
+            (KEY, key.as_bytes().to_vec())
         }
-        Subject::BulkRevocation(_) => (OF_MANY_KEYS, Vec::new()),
+        Subject::BulkRevocation(_) => (BULK_REVOCATION, Vec::new()),
+        Subject::AdminToken(_) => (ADMIN_TOKEN, Vec::new()),
     };
     let fields = ChangeV1 {
         time_ms: change.time.0,
@@ -58,8 +83,20 @@ pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> 
         key,
         subject: subject.to_vec(),
     };
-    let fields =
-        wincode::serialize(&fields).map_err(|error| StorageError::Encode(error.to_string()))?;
+    let (version, fields) = match (&change.author, kind) {
+        (None, KEY) => (OF_A_KEY, wincode::serialize(&fields)),
+        (None, BULK_REVOCATION) => (OF_MANY_KEYS, wincode::serialize(&fields)),
+        (author, _) => {
+            let author = author.as_deref().map(AuthorV1::encode);
+            let fields = ChangeV3 {
+                author,
+                kind,
+                fields,
+            };
+            (WITH_AUTHOR, wincode::serialize(&fields))
+        }
+    };
+    let fields = fields.map_err(|error| StorageError::Encode(error.to_string()))?;
     Ok(std::iter::once(version).chain(fields).collect())
 }
 
@@ -68,17 +105,36 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty change"))?;
-    if ![OF_A_KEY, OF_MANY_KEYS].contains(&version) {
-        return Err(StorageError::NewerRecord {
-            found: version,
-            supported: OF_MANY_KEYS,
-        });
-    }
-    let fields: ChangeV1 = wincode::deserialize_exact(fields)
-        .map_err(|_| StorageError::Corrupt("a change's fields"))?;
-    let subject = match version {
-        OF_A_KEY => record::decode(&fields.key, &fields.subject).map(Subject::Key),
-        _ => bulk_revocation::decode(&fields.subject).map(Subject::BulkRevocation),
+    let unreadable = |_| StorageError::Corrupt("a change's fields");
+    let without_author = || wincode::deserialize_exact(fields).map_err(unreadable);
+    let ChangeV3 {
+        author,
+        kind,
+        fields,
+    } = match version {
+        OF_A_KEY => ChangeV3 {
+            author: None,
+            kind: KEY,
+            fields: without_author()?,
+        },
+        OF_MANY_KEYS => ChangeV3 {
+            author: None,
+            kind: BULK_REVOCATION,
+            fields: without_author()?,
+        },
+        WITH_AUTHOR => wincode::deserialize_exact(fields).map_err(unreadable)?,
+        found => {
+            return Err(StorageError::NewerRecord {
+                found,
+                supported: WITH_AUTHOR,
+            });
+        }
+    };
+    let subject = match kind {
+        KEY => Subject::Key(record::decode(&fields.key, &fields.subject)?),
+        BULK_REVOCATION => Subject::BulkRevocation(bulk_revocation::decode(&fields.subject)?),
+        ADMIN_TOKEN => Subject::AdminToken(admin_token::decode(&fields.subject)?),
+        _ => return Err(StorageError::Corrupt("a change's subject")),
     };
     let change = Change {
         position,
@@ -87,10 +143,162 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
             .get(usize::from(fields.event))
             .ok_or(StorageError::Corrupt("a change's event"))?,
         request_id: fields.request_id,
-        subject: subject?,
+        author: author.map(AuthorV1::decode).transpose()?.map(Arc::new),
+        subject,
     };
     let is_consistent = change.is_consistent();
     is_consistent
         .then_some(change)
         .ok_or(StorageError::Corrupt("an event of something else"))
+}
+
+#[cfg(test)]
+mod tests {
+    use talos_model::{Author, Epoch, Matcher, Proof, Sequence};
+
+    use super::*;
+    use crate::samples;
+
+    fn author() -> Author {
+        Author {
+            name: "ci".to_owned(),
+            proof: Proof::Certificate,
+            address: Some("192.0.2.1".parse().unwrap()),
+        }
+    }
+
+    fn change(event: Event, subject: Subject, author: Option<Author>) -> Change {
+        Change {
+            position: Position {
+                epoch: Epoch(1),
+                sequence: Sequence(5),
+            },
+            time: UnixMillis(7),
+            event,
+            request_id: Some("r".to_owned()),
+            author: author.map(Arc::new),
+            subject,
+        }
+    }
+
+    /// A change of each kind.
+    fn changes(author: Option<&Author>) -> [Change; 3] {
+        [
+            (Event::IssuedKeyUpdated, Subject::Key(samples::record(5))),
+            (
+                Event::BulkRevocationAdded,
+                Subject::BulkRevocation(samples::bulk_revocation(5, Matcher::default())),
+            ),
+            (
+                Event::AdminTokenRotated,
+                Subject::AdminToken(samples::admin_token(5)),
+            ),
+        ]
+        .map(|(event, subject)| change(event, subject, author.cloned()))
+    }
+
+    fn encoded_subject(change: &Change) -> Vec<u8> {
+        match &change.subject {
+            Subject::Key(record) => record::encode(record),
+            Subject::BulkRevocation(revocation) => bulk_revocation::encode(revocation),
+            Subject::AdminToken(token) => admin_token::encode(token),
+        }
+        .unwrap()
+    }
+
+    fn encoded(change: &Change) -> Vec<u8> {
+        encode(change, &encoded_subject(change)).unwrap()
+    }
+
+    #[test]
+    fn a_change_survives_its_bytes() {
+        for (author, versions) in [(None, [1, 2, 3]), (Some(author()), [3; 3])] {
+            for (change, version) in changes(author.as_ref()).iter().zip(versions) {
+                let bytes = encoded(change);
+                assert_eq!(bytes[0], version);
+                assert_eq!(decode(change.position, &bytes).as_ref(), Ok(change));
+                for len in 0..bytes.len() {
+                    assert!(decode(change.position, &bytes[..len]).is_err(), "{len}");
+                }
+                let mut newer = bytes;
+                newer[0] = 4;
+                let error = decode(change.position, &newer).unwrap_err().to_string();
+                assert!(error.contains("reads up to version 3"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_of_something_else_is_refused() {
+        let position = changes(None)[0].position;
+        for event in EVENTS {
+            let fitting = changes(None).into_iter().filter(|change| {
+                let altered = Change {
+                    event,
+                    ..change.clone()
+                };
+                decode(position, &encoded(&altered)).is_ok()
+            });
+            // A bulk revocation is not completed by the change that begins it.
+            let expected = usize::from(event != Event::BulkRevocationCompleted);
+            assert_eq!(fitting.count(), expected, "{event:?}");
+        }
+        let [.., token] = changes(None);
+        let elsewhere = Position {
+            sequence: Sequence(6),
+            ..position
+        };
+        assert!(decode(elsewhere, &encoded(&token)).is_err());
+    }
+
+    /// Later releases must read what this one writes: the meaning of these bytes may never change.
+    #[test]
+    fn the_layouts_are_fixed() {
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+        let list = |bytes: &[u8]| {
+            let length = (bytes.len() as u64).to_le_bytes();
+            hex(&[length.as_slice(), bytes].concat())
+        };
+        let codes = [4, 8, 11].map(|code: u8| hex(&[code]));
+        let author_bytes = [
+            "01",
+            "0200000000000000",
+            "6369", // name
+            "02",   // proof
+            "01",
+            "04",
+            "000000000000000000000000c0000201", // address
+        ]
+        .concat();
+        for (author, author_bytes) in [(None, "00"), (Some(author()), &author_bytes)] {
+            let kinds = ["00", "01", "02"];
+            let of_kinds = kinds.into_iter().zip(&codes);
+            for (change, (kind, code)) in changes(author.as_ref()).iter().zip(of_kinds) {
+                let subject = encoded_subject(change);
+                let key = match &change.subject {
+                    Subject::Key(record) => {
+                        let key = RecordKey::new(record.tenant, record.key_id);
+                        list(key.as_bytes())
+                    }
+                    _ => list(&[]),
+                };
+                let fields = [
+                    "0700000000000000", // time
+                    code,               // event
+                    "01",
+                    "0100000000000000",
+                    "72", // request_id
+                    &key,
+                    &list(&subject),
+                ]
+                .concat();
+                let version = match (&author, kind) {
+                    (None, "00") => "01".to_owned(),
+                    (None, "01") => "02".to_owned(),
+                    _ => ["03", author_bytes, kind].concat(),
+                };
+                assert_eq!(hex(&encoded(change)), [version, fields].concat());
+            }
+        }
+    }
 }

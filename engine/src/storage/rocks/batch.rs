@@ -1,15 +1,18 @@
-//! Builds one batch from a group of changes: log, records, index, request ids, counts.
+//! Builds one batch from a group of changes: log, records, index, request ids, counts, bulk
+//! revocations, admin tokens.
 
 use std::collections::HashMap;
 
 use rocksdb::WriteBatch;
-use talos_model::{BulkRevocation, Change, Event, LoggedChange, Record, RecordKey, Subject};
+use talos_model::{
+    AdminToken, BulkRevocation, Change, Event, LoggedChange, Record, RecordKey, Subject,
+};
 
 use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_key};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::position::encode_position;
-use crate::storage::format::{bulk_revocation, change, record};
+use crate::storage::format::{admin_token, bulk_revocation, change, record};
 use crate::storage::index;
 use crate::storage::journal::Group;
 
@@ -29,8 +32,9 @@ impl RocksStore {
                     let key = RecordKey::new(record.tenant, record.key_id);
                     last.insert(self.shard_of(&key), change.position.sequence);
                 }
-                // A bulk revocation changes every shard.
-                Subject::BulkRevocation(_) => {
+                // A bulk revocation changes every shard. A change of an admin token changes none,
+                // but some shard has to name the last change of the log.
+                Subject::BulkRevocation(_) | Subject::AdminToken(_) => {
                     let shards = self.shards().all();
                     last.extend(shards.map(|shard| (shard, change.position.sequence)));
                 }
@@ -55,6 +59,7 @@ impl RocksStore {
         let subject = match &change.subject {
             Subject::Key(record) => record::encode(record)?,
             Subject::BulkRevocation(bulk_revocation) => bulk_revocation::encode(bulk_revocation)?,
+            Subject::AdminToken(token) => admin_token::encode(token)?,
         };
         let log = self.family(LOG)?;
         let position = encode_position(change.position);
@@ -67,6 +72,7 @@ impl RocksStore {
             Subject::BulkRevocation(bulk_revocation) => {
                 self.add_bulk_revocation(batch, change, bulk_revocation, subject)
             }
+            Subject::AdminToken(token) => self.add_admin_token(batch, change, token, subject),
         }
     }
 
@@ -81,6 +87,22 @@ impl RocksStore {
         match change.event {
             Event::BulkRevocationCompleted => batch.delete_cf(meta, key),
             _ => batch.put_cf(meta, key, bytes),
+        }
+        Ok(())
+    }
+
+    fn add_admin_token(
+        &self,
+        batch: &mut WriteBatch,
+        change: &Change,
+        token: &AdminToken,
+        bytes: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let (meta, key) = (self.family(META)?, admin_token::key(token.id));
+        if change.deletes() {
+            batch.delete_cf(meta, key);
+        } else {
+            batch.put_cf(meta, key, bytes);
         }
         Ok(())
     }

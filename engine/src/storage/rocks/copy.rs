@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
-use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS};
+use talos_model::copy::{
+    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS,
+};
 use talos_model::{
     CopyChunk, CopyCounts, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId,
 };
@@ -17,6 +19,7 @@ use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED};
 use super::options;
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
+use crate::storage::format::admin_token::{self, ADMIN_TOKEN, ADMIN_TOKEN_END};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
@@ -60,6 +63,7 @@ impl RocksStore {
         }
         let meta = self.family(META)?;
         batch.delete_range_cf(meta, BULK_REVOCATION, BULK_REVOCATION_END);
+        batch.delete_range_cf(meta, ADMIN_TOKEN, ADMIN_TOKEN_END);
         batch.put_cf(meta, COPYING, encode_copying(place)?);
         Ok(batch)
     }
@@ -122,6 +126,14 @@ impl RocksStore {
                 put(batch, self.family(META)?, row);
                 Ok(())
             }
+            ADMIN_TOKEN_ROWS => {
+                let token = admin_token::decode(&row.value)?;
+                if row.key != admin_token::key(token.id) {
+                    return Err(StorageError::Corrupt("an admin token's key"));
+                }
+                put(batch, self.family(META)?, row);
+                Ok(())
+            }
             CHANGE_ROWS => {
                 change::decode(decode_position(&row.key)?, &row.value)?;
                 put(batch, self.family(LOG)?, row);
@@ -168,6 +180,9 @@ pub fn count_row(row: &CopyRow, counts: &mut CopyCounts) -> Result<(), StorageEr
         USED_ROWS => counts.uses += 1,
         BULK_REVOCATION_ROWS => {
             bulk_revocation::decode(&row.value)?;
+        }
+        ADMIN_TOKEN_ROWS => {
+            admin_token::decode(&row.value)?;
         }
         CHANGE_ROWS => {
             change::decode(decode_position(&row.key)?, &row.value)?;

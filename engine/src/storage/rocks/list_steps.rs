@@ -74,6 +74,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
             time: NOW,
             event,
             request_id: None,
+            author: None,
             subject: Subject::Key(record),
         })
         .collect();

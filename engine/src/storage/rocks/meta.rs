@@ -1,12 +1,12 @@
-//! Facts about the database itself, in the column family `meta`: the node's state and the bulk
-//! revocations in force.
+//! The column family `meta`: the node's state, the bulk revocations in force, and the admin tokens.
 
 use rocksdb::{Direction, IteratorMode};
-use talos_model::{BulkRevocation, NodeState};
+use talos_model::{AdminToken, BulkRevocation, NodeState};
 
 use super::families::META;
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
+use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_copying, decode_epochs};
 
@@ -26,16 +26,29 @@ impl RocksStore {
 
     /// The bulk revocations in force.
     pub fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
-        let mode = IteratorMode::From(BULK_REVOCATION, Direction::Forward);
-        let entries = self.db.iterator_cf(self.family(META)?, mode);
-        let mut bulk_revocations = Vec::new();
-        for entry in entries {
+        self.decode_all(BULK_REVOCATION, bulk_revocation::decode)
+    }
+
+    /// The admin tokens.
+    pub fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
+        self.decode_all(ADMIN_TOKEN, admin_token::decode)
+    }
+
+    /// Decodes all values whose keys begin with `prefix`.
+    fn decode_all<T>(
+        &self,
+        prefix: &[u8],
+        decode: impl Fn(&[u8]) -> Result<T, StorageError>,
+    ) -> Result<Vec<T>, StorageError> {
+        let mode = IteratorMode::From(prefix, Direction::Forward);
+        let mut found = Vec::new();
+        for entry in self.db.iterator_cf(self.family(META)?, mode) {
             let (key, value) = entry?;
-            if !key.starts_with(BULK_REVOCATION) {
+            if !key.starts_with(prefix) {
                 break;
             }
-            bulk_revocations.push(bulk_revocation::decode(&value)?);
+            found.push(decode(&value)?);
         }
-        Ok(bulk_revocations)
+        Ok(found)
     }
 }

@@ -1,7 +1,9 @@
 //! Implements [`RecordReader`] with RocksDB.
 
 use rocksdb::ErrorKind;
-use talos_model::{BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId};
+use talos_model::{
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
+};
 
 use super::families::{COUNTS, REQUESTS, request_key};
 use super::store::RocksStore;
@@ -79,6 +81,10 @@ impl RecordReader for RocksStore {
 
     fn bulk_revocations(&self) -> Result<Vec<BulkRevocation>, StorageError> {
         Self::bulk_revocations(self)
+    }
+
+    fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
+        Self::admin_tokens(self)
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -1,6 +1,6 @@
 //! Checks when a database opens that the log, the records and the witness are consistent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use talos_model::{
@@ -100,18 +100,24 @@ pub fn check(
     Ok(last)
 }
 
-/// Checks that the last changes have no gap, and that their records and the bulk revocations in
-/// force agree with them.
+/// Checks that the last changes have no gap, and that their records, the bulk revocations in force
+/// and the admin tokens agree with them.
 fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
     let mut expected = last.sequence.0;
-    // Newest first: the first change seen of a key determines its record, and the first change seen
-    // of a bulk revocation determines whether it is in force.
+    // Newest first: the first change seen of a key or an admin token determines its state, and the
+    // first change seen of a bulk revocation determines whether it is in force.
     let mut seen = HashSet::new();
     let mut bulk_revocations_seen = HashSet::new();
     let in_force: HashSet<_> = store
         .bulk_revocations()?
         .into_iter()
         .map(|bulk_revocation| bulk_revocation.id)
+        .collect();
+    let mut admin_tokens_seen = HashSet::new();
+    let admin_tokens: HashMap<_, _> = store
+        .admin_tokens()?
+        .into_iter()
+        .map(|token| (token.id, token.sequence))
         .collect();
     for change in store.newest_changes()?.take(RECOVERY_CHECKED_CHANGES) {
         let change = change?;
@@ -120,10 +126,10 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
                 "change {expected} is missing in the log"
             )));
         }
+        let wanted = (!change.deletes()).then_some(change.position.sequence);
         let (is_there, place) = match &change.subject {
             Subject::Key(record) => {
                 let key = RecordKey::new(record.tenant, record.key_id);
-                let wanted = (!change.deletes()).then_some(change.position.sequence);
                 let is_newest = seen.insert(key);
                 let is_there =
                     !is_newest || store.read(&key)?.map(|record| record.sequence) == wanted;
@@ -134,6 +140,11 @@ fn check_tail(store: &RocksStore, last: Position) -> Result<(), Fault> {
                 let is_newest = bulk_revocations_seen.insert(bulk_revocation.id);
                 let is_there = !is_newest || in_force.contains(&bulk_revocation.id) == is_wanted;
                 (is_there, "the rules in force")
+            }
+            Subject::AdminToken(token) => {
+                let is_newest = admin_tokens_seen.insert(token.id);
+                let is_there = !is_newest || admin_tokens.get(&token.id).copied() == wanted;
+                (is_there, "the admin tokens")
             }
         };
         if !is_there {

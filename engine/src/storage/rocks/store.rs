@@ -2,7 +2,7 @@
 
 use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
 #[cfg(test)]
-use talos_model::{BulkRevocation, KeyId, TenantId};
+use talos_model::{AdminToken, BulkRevocation, KeyId, TenantId};
 use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
 
 #[cfg(test)]
@@ -16,7 +16,7 @@ use crate::storage::error::StorageError;
 use crate::storage::format::change;
 use crate::storage::format::position::decode_position;
 #[cfg(test)]
-use crate::storage::format::{bulk_revocation, position::encode_position};
+use crate::storage::format::{admin_token, bulk_revocation, position::encode_position};
 
 /// An open RocksDB database.
 pub struct RocksStore {
@@ -115,6 +115,20 @@ impl RocksStore {
     pub fn remove_bulk_revocation(&self, bulk_revocation: &BulkRevocation) {
         let meta = self.family(META).expect("a family");
         let key = bulk_revocation::key(bulk_revocation);
+        self.db.delete_cf(meta, key).expect("a deletion");
+    }
+
+    pub fn put_admin_token(&self, token: &AdminToken) {
+        let meta = self.family(META).expect("a family");
+        let bytes = admin_token::encode(token).expect("bytes");
+        self.db
+            .put_cf(meta, admin_token::key(token.id), bytes)
+            .expect("a write");
+    }
+
+    pub fn remove_admin_token(&self, token: &AdminToken) {
+        let meta = self.family(META).expect("a family");
+        let key = admin_token::key(token.id);
         self.db.delete_cf(meta, key).expect("a deletion");
     }
 

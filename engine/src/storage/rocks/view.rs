@@ -2,7 +2,9 @@
 //! compares nodes is computed from it.
 
 use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
-use talos_model::copy::{BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, USED_ROWS};
+use talos_model::copy::{
+    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, USED_ROWS,
+};
 use talos_model::{
     CopyChunk, CopyCursor, CopyEnd, CopyRow, Epoch, Position, ReadLimits, RecordKey, Sequence,
     StateHash,
@@ -12,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::families::{LOG, META, REQUESTS, USED};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
+use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::format::record;
@@ -86,6 +89,7 @@ impl View<'_> {
             records_hash: 0,
             requests_hash: 0,
             bulk_revocations_hash: 0,
+            admin_tokens_hash: 0,
         };
         for shard in self.store.shards().all() {
             for entry in self.entries(shard.0, &[])? {
@@ -107,13 +111,24 @@ impl View<'_> {
                 .bulk_revocations_hash
                 .wrapping_add(hash_of(&key, &value));
         }
+        for entry in self.entries(ADMIN_TOKEN_ROWS, ADMIN_TOKEN)? {
+            let (key, value) = entry?;
+            let value = admin_token::encode(&admin_token::decode(&value)?)?;
+            hash.admin_tokens_hash = hash.admin_tokens_hash.wrapping_add(hash_of(&key, &value));
+        }
         Ok(hash)
     }
 
     /// The families of rows, in the order in which a copy sends them.
     fn families(&self) -> impl Iterator<Item = u16> {
         let shards = self.store.shards().all().map(|shard| shard.0);
-        shards.chain([REQUEST_ROWS, USED_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS])
+        shards.chain([
+            REQUEST_ROWS,
+            USED_ROWS,
+            BULK_REVOCATION_ROWS,
+            ADMIN_TOKEN_ROWS,
+            CHANGE_ROWS,
+        ])
     }
 
     fn first_key(&self, family: u16) -> Result<Vec<u8>, StorageError> {
@@ -121,6 +136,7 @@ impl View<'_> {
             // A copy has only the last change of the log.
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
             BULK_REVOCATION_ROWS => BULK_REVOCATION.to_vec(),
+            ADMIN_TOKEN_ROWS => ADMIN_TOKEN.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -133,7 +149,7 @@ impl View<'_> {
         let column = match family {
             REQUEST_ROWS => self.store.family(REQUESTS)?,
             USED_ROWS => self.store.family(USED)?,
-            BULK_REVOCATION_ROWS => self.store.family(META)?,
+            BULK_REVOCATION_ROWS | ADMIN_TOKEN_ROWS => self.store.family(META)?,
             CHANGE_ROWS => self.store.family(LOG)?,
             shard => self.store.shard(talos_model::ShardId(shard))?,
         };
@@ -146,6 +162,7 @@ impl View<'_> {
             (Err(_), _) | (_, REQUEST_ROWS | USED_ROWS | CHANGE_ROWS) => true,
             // `META` also holds facts about the node. They are not part of a copy.
             (Ok((key, _)), BULK_REVOCATION_ROWS) => key.starts_with(BULK_REVOCATION),
+            (Ok((key, _)), ADMIN_TOKEN_ROWS) => key.starts_with(ADMIN_TOKEN),
             // A shard also holds the sequence of its last change.
             (Ok((key, _)), _) => RecordKey::split(key).is_some(),
         };

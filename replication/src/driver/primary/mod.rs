@@ -10,6 +10,7 @@
 
 mod endpoint;
 mod lag_timer;
+mod outsiders;
 mod registry;
 mod replica_session;
 mod strangers;
@@ -28,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use self::endpoint::{End, PrimaryEndpoint, log};
+use self::outsiders::Outsiders;
 use self::registry::ReplicaRegistry;
 pub use self::registry::{FedReplica, FedState, PrimaryStatus};
 use self::strangers::{StrangerPlace, strangers};
@@ -134,6 +136,7 @@ impl<N: PrimaryNode> Primary<N> {
     pub async fn serve(self, listener: TcpListener) {
         let Self { shared } = self;
         let strangers = strangers();
+        let mut outsiders = Outsiders::default();
         let mut stopping = shared.registry.stopping();
         let committed = shared.node.committed();
         let mut connections = JoinSet::new();
@@ -144,7 +147,7 @@ impl<N: PrimaryNode> Primary<N> {
                 () = stopped(&mut stopping) => break,
                 accepted = listener.accept() => match accepted {
                     Ok((_, address)) if !is_allowed(&shared.settings, address) => {
-                        tracing::debug!(%address, "replication.allowed_addresses does not contain a caller");
+                        outsiders.refused(address, now_ms());
                     }
                     Ok((stream, address)) => {
                         let place = strangers.admit(address.ip());
@@ -159,6 +162,7 @@ impl<N: PrimaryNode> Primary<N> {
                 _ = tick.tick() => {
                     let position = *committed.borrow();
                     shared.registry.on_tick(position);
+                    outsiders.on_tick(now_ms());
                 }
             }
         }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use talos_places::{Bounds, Place, Places};
+use talos_places::{Bounds, Eviction, Place, Places};
 
 use crate::limits::{HANDSHAKES, HANDSHAKES_PER_ADDRESS};
 
@@ -28,6 +28,7 @@ pub(super) fn strangers() -> Arc<Strangers> {
     Arc::new(Strangers::new(Bounds {
         all: HANDSHAKES,
         per_address: HANDSHAKES_PER_ADDRESS,
+        eviction: Eviction::BusiestAddress,
     }))
 }
 

@@ -115,3 +115,33 @@ fn files_that_do_not_hold_what_they_should_are_named() {
     let error = ReplicaTls::load(&files.authority(), "no name", None).unwrap_err();
     assert!(matches!(error, TlsError::Name(_)), "{error}");
 }
+
+#[tokio::test]
+async fn renewed_certificates_are_for_the_next_connection() {
+    let files = Files::new();
+    let own = files.certify("primary.test");
+    let primary = Node::new(1);
+    let last = primary.issue(0..5);
+    let mut settings = primary.primary_settings();
+    let tls = PrimaryTls::load(&own, None).unwrap();
+    let watch = tls.files();
+    settings.tls = Some(tls);
+    let serving = primary.serve_at("127.0.0.1:0", settings).await;
+    let follow = |number, authority: std::path::PathBuf| {
+        let node = Node::new(number);
+        let mut settings = node.replica_settings(serving.address);
+        settings.tls = Some(ReplicaTls::load(&authority, "primary.test", None).unwrap());
+        (node, settings)
+    };
+    let (node, settings) = follow(2, files.authority());
+    node.follow_with(settings).reaches(last).await;
+
+    let others = Files::new();
+    let renewed = others.certify("primary.test");
+    fs::copy(renewed.certificates, &own.certificates).unwrap();
+    fs::copy(renewed.key, &own.key).unwrap();
+    watch.reload_if_changed();
+    watch.reload_if_changed();
+    let (node, settings) = follow(3, others.authority());
+    node.follow_with(settings).reaches(last).await;
+}
