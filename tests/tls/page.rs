@@ -99,8 +99,9 @@ fn stop(server: Option<Server>) {
 #[test]
 fn every_step_of_the_page_works() {
     let directory: TempDir = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    // Free again when the statement ends.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let port = free.unwrap().port();
     let mut shell = Shell::start(directory.path());
     let (mut open, mut text) = ("", String::new());
     let (mut console, mut printed) = (String::new(), Vec::new());

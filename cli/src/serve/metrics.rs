@@ -20,6 +20,7 @@ use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
+use super::tls::Listeners;
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a
@@ -73,6 +74,7 @@ pub(crate) struct Sources {
     /// `None` without an audit log.
     pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
+    pub(crate) tls: Listeners,
 }
 
 impl Sources {
@@ -82,6 +84,7 @@ impl Sources {
         self.control.expose(page);
         self.verifications(page);
         self.connections(page);
+        self.tls.expose(page);
         self.process(page);
         audit::expose(page, self.audit.as_ref());
         replication::expose(page, &self.engine, self.node.as_deref());

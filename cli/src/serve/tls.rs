@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use talos_config::{ListenerTls, Serve};
+use talos_metrics::Exposition;
 use talos_tls::{
     Certified, ClientAuthority, ClientCertificate, Protocol, Reload, Reloader, ServerFiles,
     ServerTls,
@@ -15,7 +16,7 @@ use crate::error::CliError;
 pub(super) type Watched = Vec<Arc<dyn Reload>>;
 
 /// TLS of each listener; `None` = plain HTTP.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Listeners {
     /// Of the API.
     pub(super) http: Option<Arc<ServerTls>>,
@@ -37,6 +38,27 @@ impl Listeners {
             public: of("serve.public.tls", &serve.public.tls)?,
             metrics: of("serve.metrics.tls", &serve.metrics_tls)?,
         })
+    }
+
+    /// Writes when the certificates in use expire.
+    pub(super) fn expose(&self, page: &mut Exposition) {
+        let listeners = [
+            ("http", &self.http),
+            ("public", &self.public),
+            ("metrics", &self.metrics),
+        ];
+        let mut expiry = page.gauge(
+            "talos_tls_certificate_expiry_seconds",
+            "When the certificate that a listener uses expires, in seconds since 1970.",
+        );
+        for (listener, tls) in listeners {
+            if let Some(tls) = tls
+                && let Some(not_after) = tls.certificate_not_after()
+            {
+                let not_after = u64::try_from(not_after).unwrap_or_default();
+                expiry.sample(&[("listener", listener)], not_after);
+            }
+        }
     }
 }
 
