@@ -52,9 +52,9 @@ both_drivers! {
 
 #[test]
 fn a_server_without_a_bound_is_found_out() {
-    // Connections that keep what they were sent, and a server with room for all of it.
-    let flags = "--duration 10s --round 10s --rate 50 --keys 100 --connections 4 --intensity 8 \
-                 --only slow-body,leftover --set serve.http.limits.memory=1099511627776";
+    // Answers that nobody reads, and a server with room for all of them.
+    let flags = "--duration 10s --round 10s --rate 50 --keys 100 --connections 4 --intensity 8 --only unread \
+                 --set serve.http.limits.memory=1099511627776 --set serve.http.timeouts.write=600s";
     let (code, report) = attack(Driver::Epoll, flags);
     assert_eq!(code, ExitCode::FAILURE);
     assert!(
