@@ -74,7 +74,9 @@ fn token_settings(credentials: &Credentials) -> TokenSettings {
 
 /// The settings of the control plane.
 pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
-    let default_ttl = settings.credentials.api_keys.default_ttl;
+    // A default is not refused, but shortened: no client has asked for it.
+    let keys = &settings.credentials.api_keys;
+    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
         page_tokens: PageTokenKeys::new(

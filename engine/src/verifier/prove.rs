@@ -91,8 +91,7 @@ fn prove_key(
         }
         Shape::Issued(issued) => keyring
             .prove(issued)
-            .filter(|not_after| query.now < *not_after)
-            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
+            .then_some((KeyId::Issued(issued.uuid), UnixMillis(i64::MAX)))
             .ok_or(Refusal::NotFound),
     }
 }
