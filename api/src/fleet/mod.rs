@@ -108,6 +108,15 @@ pub trait Fleet: Send + Sync + 'static {
     /// 503 when no node does, with the reason.
     fn writes(&self) -> Result<Writes, ApiError>;
 
+    /// Whether enough replicas are there to acknowledge a change. Asked before a change is made. A
+    /// node without replicas needs none.
+    ///
+    /// # Errors
+    /// 503, which says that nothing was changed.
+    fn expects_acks(&self) -> Later<Result<(), ApiError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Waits until enough replicas have acknowledged the changes up to `position`, which are
     /// durable on this node. Every change is answered only after this.
     fn acknowledge(

@@ -181,6 +181,17 @@ impl Fleet for Member {
         }
     }
 
+    fn expects_acks(&self) -> Later<Result<(), ApiError>> {
+        let expected = self.node.expects_acks();
+        Box::pin(async move {
+            expected.await.map_err(|error| {
+                ApiError::service_unavailable(format!(
+                    "{error} (replication.min_acks); nothing was changed, try again"
+                ))
+            })
+        })
+    }
+
     fn acknowledge(
         &self,
         position: Position,
