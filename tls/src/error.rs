@@ -27,6 +27,10 @@ pub enum TlsError {
 
 impl TlsError {
     /// The error of the file at `path`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "for `map_err`, which gives the error away"
+    )]
     pub(crate) fn file(path: &Path, problem: impl ToString) -> Self {
         Self::File {
             path: path.to_owned(),
@@ -35,6 +39,10 @@ impl TlsError {
     }
 
     /// The error of rustls' configuration.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "for `map_err`, which gives the error away"
+    )]
     pub(crate) fn setup(error: impl ToString) -> Self {
         Self::Setup(error.to_string())
     }
