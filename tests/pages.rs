@@ -15,8 +15,8 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of `container.md`
-/// need an image registry.
+/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of
+/// `container.md` need an image registry.
 const NOT_RUN: [&str; 10] = [
     "ARCHITECTURE.md",
     "FORMAT.md",

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// TLS cannot be set up. The operator recovers, by correcting the file or the setting that is named.
+/// TLS cannot be set up. The operator recovers, by correcting the file or the setting that is
+/// named.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or has the wrong content.
@@ -27,6 +28,10 @@ pub enum TlsError {
 
 impl TlsError {
     /// The error of the file at `path`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have made the value for this error"
+    )]
     pub(crate) fn file(path: &Path, problem: impl ToString) -> Self {
         Self::File {
             path: path.to_owned(),
@@ -35,6 +40,7 @@ impl TlsError {
     }
 
     /// The error of rustls' configuration.
+    #[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
     pub(crate) fn setup(error: impl ToString) -> Self {
         Self::Setup(error.to_string())
     }

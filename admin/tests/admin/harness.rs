@@ -32,7 +32,7 @@ pub struct Setup {
     pub fleet: Option<Arc<dyn Fleet>>,
     /// Where requests are noted.
     pub audit: Option<Arc<dyn AuditLog>>,
-    /// Who sends all requests.
+    /// The principal that sends all requests.
     pub principal: Option<Arc<Principal>>,
     /// The body that another node has sealed; `None` = no other node has forwarded the requests.
     pub sealed_body: Option<&'static str>,
