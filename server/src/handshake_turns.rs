@@ -199,7 +199,6 @@ mod tests {
     use crate::metrics::Timeouts;
     use crate::options::DriverChoice;
     use crate::registry::{Arrival, Registered, Registry};
-    use crate::registry::{Registered, Registry};
 
     const HANDSHAKES: usize = 20;
 
