@@ -124,6 +124,9 @@ mod tests {
         }
     }
 
+    /// Makes a good report a bad one.
+    type Change<'c> = &'c dyn Fn(&mut HostileReport);
+
     /// The failures of a good report after a change.
     fn after(change: impl Fn(&mut HostileReport)) -> Vec<String> {
         let mut report = good();
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn each_criterion_fails_by_itself() {
         assert!(after(|_| {}).is_empty());
-        let changes: [(&str, &dyn Fn(&mut HostileReport)); 8] = [
+        let changes: [(&str, Change); 8] = [
             ("wrong verdicts", &|report| {
                 report.rounds[0].calm.wrong = 1;
             }),
