@@ -328,7 +328,7 @@ impl Session {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
-        self.with_traffic(|traffic, free| traffic.queue_close_notify(free))
+        self.with_traffic(WriteTraffic::queue_close_notify)
     }
 
     /// Writes into the records to send once the session takes data.
