@@ -35,26 +35,45 @@ fn number(row: &Value, name: &str) -> u64 {
     row[name].as_u64().unwrap()
 }
 
+/// Checks that there were clients of so many kinds.
+fn assert_all_came(report: &Value, kinds: usize) {
+    let rows = report["attacks"].as_array().unwrap();
+    assert_eq!(rows.len(), kinds);
+    for row in rows {
+        assert!(number(row, "connections") > 0, "{row}");
+    }
+}
+
 both_drivers! {
     fn valid_clients_notice_little(driver: Driver) {
         let flags = "--duration 10s --round 5s --rate 300 --keys 200 --connections 16 --intensity 0.2";
         let (code, report) = attack(driver, flags);
         assert_eq!((code, &report["failures"]), (ExitCode::SUCCESS, &serde_json::json!([])));
-        for row in report["attacks"].as_array().unwrap() {
-            assert!(number(row, "connections") > 0, "{row}");
-        }
+        assert_all_came(&report, 16);
         for part in ["calm", "attacked"] {
             assert!(number(&report["rounds"][1][part], "answers") > 0, "{report}");
         }
         assert!(number(&report["newcomers"], "answered") > 0, "{report}");
     }
+
+    fn without_a_token_nobody_administers(driver: Driver) {
+        let flags = "--auth --duration 5s --round 5s --rate 100 --keys 200 --connections 16 --intensity 0.2";
+        let (code, report) = attack(driver, flags);
+        assert_eq!((code, &report["failures"]), (ExitCode::SUCCESS, &serde_json::json!([])));
+        assert_all_came(&report, 17);
+        let uninvited = &report["attacks"][16];
+        assert!(uninvited["attack"] == "uninvited" && number(uninvited, "refusals") > 0, "{uninvited}");
+        assert!(number(&report["rounds"][0]["attacked"], "writes") > 0, "{report}");
+        let kept = report["settings"].to_string();
+        assert!(!kept.contains("bootstrap"), "{kept}");
+    }
 }
 
 #[test]
 fn a_server_without_a_bound_is_found_out() {
-    // Connections that keep what they were sent, and a server with room for all of it.
-    let flags = "--duration 10s --round 10s --rate 50 --keys 100 --connections 4 --intensity 8 \
-                 --only slow-body,leftover --set serve.http.limits.memory=1099511627776";
+    // Answers that nobody reads, and a server with room for all of them.
+    let flags = "--duration 10s --round 10s --rate 50 --keys 100 --connections 4 --intensity 8 --only unread \
+                 --set serve.http.limits.memory=1099511627776 --set serve.http.timeouts.write=600s";
     let (code, report) = attack(Driver::Epoll, flags);
     assert_eq!(code, ExitCode::FAILURE);
     assert!(

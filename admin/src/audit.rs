@@ -15,6 +15,7 @@ use talos_engine::Engine;
 use talos_model::{Position, clock};
 use tokio::sync::oneshot;
 
+use crate::context::Context;
 use crate::limits;
 use crate::reported_change::ReportedChange;
 
@@ -50,6 +51,25 @@ pub(crate) fn begin(
 /// Whether requests to `endpoint` are noted: those of administrators, and revocations by holders.
 fn is_noted(endpoint: Endpoint) -> bool {
     endpoint.permission().is_some() || endpoint == Endpoint::SelfRevoke
+}
+
+/// Notes a request whose client has not proved what the request says of it. Returns the answer.
+pub(crate) fn unproven(
+    context: &Context,
+    request: ControlRequest,
+    response: ControlResponse,
+) -> ControlResponse {
+    let log = context.audit.as_ref();
+    if let Some(log) = log.filter(|_| is_noted(request.endpoint)) {
+        let request = ControlRequest {
+            principal: None,
+            ..request
+        };
+        let nothing = ReportedChange::new();
+        let mut entry = || entry(&context.engine, &request, &nothing, &response);
+        log.note(Notice::Request, &mut entry);
+    }
+    response
 }
 
 impl Noted {

@@ -22,6 +22,9 @@ pub(crate) async fn dispatch(
     request: ControlRequest,
     client: Client,
 ) -> ControlResponse {
+    if let Err(error) = check_body(&request) {
+        return audit::unproven(&context, request, error.into());
+    }
     let noted = match audit::begin(context.audit.as_ref(), request.endpoint) {
         Ok(noted) => noted,
         Err(error) => return error.into(),
@@ -46,7 +49,6 @@ async fn answer(
     client: Client,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    check_body(request)?;
     let answer = act(context, request, reported);
     if request.endpoint.changes_keys() {
         return fleet::change(context, request, client, reported, answer).await;

@@ -8,18 +8,17 @@ use std::net::Ipv6Addr;
 #[must_use]
 #[inline]
 pub fn is_well_formed(text: &str) -> bool {
-    let port = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
+    let port = if let Some(rest) = text.strip_prefix('[') {
+        match rest.split_once(']') {
             Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => port,
             _ => return false,
-        },
-        None => {
-            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            if name.contains(['[', ']']) {
-                return false;
-            }
-            port
         }
+    } else {
+        let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        if name.contains(['[', ']']) {
+            return false;
+        }
+        port
     };
     // RFC 3986 allows a colon without a port.
     match port.strip_prefix(':') {

@@ -56,7 +56,7 @@ struct Line<'a> {
     node: &'a str,
     event: &'static str,
     #[serde(flatten)]
-    request: Option<Request<'a>>,
+    facts: Option<Facts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suppressed: Option<Suppressed>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,8 +67,9 @@ struct Line<'a> {
     key: &'a str,
 }
 
+/// What is noted of a request or a verification.
 #[derive(Serialize)]
-struct Request<'a> {
+struct Facts<'a> {
     /// `null` = nobody had to say who they are, or proved it.
     principal: Option<Who<'a>>,
     /// `null` = unknown.
@@ -111,7 +112,7 @@ struct Credential<'a> {
     start: Option<&'a str>,
 }
 
-impl<'a> From<&'a Entry> for Request<'a> {
+impl<'a> From<&'a Entry> for Facts<'a> {
     fn from(entry: &'a Entry) -> Self {
         let who = |principal: &'a Principal| Who {
             name: &principal.name,
@@ -153,14 +154,14 @@ pub(crate) fn append(
     before: Link,
     key: &ChainKey,
 ) -> Option<Link> {
-    let (event, time, request, suppressed) = match content {
+    let (event, time, facts, suppressed) = match content {
         Content::Opened => ("AuditLogOpened", now, None, None),
         Content::Closed => ("AuditLogClosed", now, None, None),
         Content::Suppressed(counts) => ("AuditEntriesSuppressed", now, None, Some(*counts)),
         Content::Entry(entry) => (
             entry.event.name(),
             entry.time,
-            Some(Request::from(*entry)),
+            Some(Facts::from(*entry)),
             None,
         ),
     };
@@ -169,7 +170,7 @@ pub(crate) fn append(
         time: timestamp::format(time),
         node,
         event,
-        request,
+        facts,
         suppressed,
         missing: (damage.missing > 0).then_some(damage.missing),
         torn_bytes: damage.torn_bytes,

@@ -37,12 +37,12 @@ pub(crate) struct ServerArguments {
     )]
     pub(crate) endpoint: String,
 
-    /// Admin token, sent with every request [env: TALOS_TOKEN]. Everyone on this machine can see
+    /// Admin token, sent with every request [env: `TALOS_TOKEN`]. Everyone on this machine can see
     /// the command line: prefer --token-file
     #[arg(long = "token", global = true, value_name = "TOKEN", value_parser = secret)]
     pub(crate) admin_token: Option<Secret>,
 
-    /// File whose first line is the admin token [env: TALOS_TOKEN_FILE]
+    /// File whose first line is the admin token [env: `TALOS_TOKEN_FILE`]
     #[arg(
         long = "token-file",
         global = true,

@@ -356,3 +356,101 @@ fn the_verification_needs_the_secret_and_a_file() {
             .contains(&format!("\"{VERIFY}\",\"status\":201"))
     );
 }
+
+#[test]
+fn administrators_are_named_and_strangers_are_not() {
+    let site = Site::new(crate::harness::Driver::Epoll);
+    let file = site.directory().join("audit.log");
+    let bootstrap = "a-bootstrap-token-of-forty-characters-xyz";
+    let access = [
+        ("TALOS_SERVE_ADMIN_AUTH_ENABLED", "true"),
+        ("TALOS_SERVE_ADMIN_AUTH_BOOTSTRAP_TOKEN", bootstrap),
+    ];
+    let server = start(&site, &file, &access);
+    let mut client = server.connect();
+    let mut call = |token: Option<&str>, method: &str, path: &str, body: Value| {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|value| ("Authorization", value.as_str()))
+            .collect();
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        client.call(method, path, &headers, body.as_bytes())
+    };
+    let tokens = "/v2alpha1/admin/tokens";
+    let made = call(
+        Some(bootstrap),
+        "POST",
+        tokens,
+        json!({"name": "reader", "role": "read"}),
+    );
+    assert_eq!(made.status, 201, "{made:?}");
+    let made = made.json();
+    let (id, reader) = (
+        &made["token"]["id"],
+        made["secret"].as_str().unwrap().to_owned(),
+    );
+    let path = format!("{tokens}/{}", id.as_str().unwrap());
+    assert_eq!(call(Some(&reader), "GET", ISSUE, Value::Null).status, 200);
+    let key = json!({"name": "n", "actor_id": "a"});
+    assert_eq!(call(Some(&reader), "POST", ISSUE, key.clone()).status, 403);
+    assert_eq!(call(None, "POST", ISSUE, key.clone()).status, 401);
+    let unknown = "talos_admin_3yZe7dUqB1v8mX5tJ2wKpLr9sHn4cGaF6EoQTiDhVMkR";
+    assert_eq!(call(Some(unknown), "POST", ISSUE, key).status, 401);
+    assert_eq!(
+        call(Some(bootstrap), "DELETE", &path, Value::Null).status,
+        204
+    );
+    server.stop();
+
+    let text = fs::read_to_string(&file).unwrap();
+    for secret in [bootstrap, &reader, unknown] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+    let lines = lines(&[file.clone()]);
+    let noted: Vec<_> = lines
+        .iter()
+        .filter(|line| line["operation"].is_string())
+        .map(|line| {
+            let principal = &line["principal"];
+            json!([
+                line["event"],
+                line["status"],
+                principal["name"],
+                principal["role"],
+                principal["proof"],
+                line["token_ids"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            json!([
+                "Request",
+                201,
+                "bootstrap",
+                "admin",
+                "bootstrap_token",
+                [id]
+            ]),
+            json!(["Request", 200, "reader", "read", "token", null]),
+            json!(["RequestRefused", 403, "reader", "read", "token", null]),
+            json!(["RequestRefused", 401, null, null, null, null]),
+            json!(["RequestRefused", 401, null, null, null, null]),
+            json!([
+                "Request",
+                204,
+                "bootstrap",
+                "admin",
+                "bootstrap_token",
+                [id]
+            ]),
+        ]
+    );
+    assert_eq!(verify(&[file], &[]).code, Some(0));
+}

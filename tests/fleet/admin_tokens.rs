@@ -100,6 +100,11 @@ fn the_first_token_is_made_on_the_host_of_the_primary() {
         run(command)
     };
     bootstrap(&replica).assert_one_line_and_code_1(&["replica", "primary"]);
+    // A replica that has never run has no database, and gets none of a primary.
+    let mut fresh = place.node("fresh");
+    fresh.follow(&primary);
+    bootstrap(&fresh).assert_one_line_and_code_1(&["replica", "primary"]);
+    assert!(!fresh.data().exists());
     bootstrap(&primary).succeeded();
     primary.start_ready();
     replica.start_ready();

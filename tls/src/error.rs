@@ -29,7 +29,7 @@ impl TlsError {
     /// The error of the file at `path`.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "for `map_err`, which gives the error away"
+        reason = "callers have made the value for this error"
     )]
     pub(crate) fn file(path: &Path, problem: impl ToString) -> Self {
         Self::File {
@@ -39,10 +39,7 @@ impl TlsError {
     }
 
     /// The error of rustls' configuration.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "for `map_err`, which gives the error away"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
     pub(crate) fn setup(error: impl ToString) -> Self {
         Self::Setup(error.to_string())
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use talos_api::audit::{Entry, NotWritten, Notice};
+use talos_api::audit::{Entry, NotWritten, Notice, Place};
 use talos_model::TenantId;
 use tempfile::TempDir;
 
@@ -290,7 +290,7 @@ fn a_log_that_cannot_be_written_gives_no_place_if_entries_are_required() {
     while !failed() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    while log.reserve().map(|place| place.release()).is_ok() {
+    while log.reserve().map(Place::release).is_ok() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(audit.handle().counts().queued, 0);

@@ -70,7 +70,7 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     timeout("serve.http.timeouts.linger", "2s", LINGER_MAX, |s, time| {
-        s.serve.http.timeouts.linger = time
+        s.serve.http.timeouts.linger = time;
     }),
     public(
         "serve.http.limits.connections",

@@ -161,9 +161,12 @@ fn keys_that_do_not_fit_together_say_which_is_wrong() {
     }
     // A standalone node does not wait for replicas.
     assert!(load("replication: {max_staleness: 15s}", &[]).is_ok());
-    let one_sided = load(&replica("tls: {ca: ca.pem}"), &[])
-        .expect("settings")
-        .1;
+    let one_sided = load(
+        &replica("primary_url: 'https://p.example', tls: {ca: ca.pem}"),
+        &[],
+    )
+    .expect("settings")
+    .1;
     let one_sided: Vec<_> = one_sided.iter().map(|warning| warning.key).collect();
     assert_eq!(one_sided, ["replication.tls.cert"]);
 }
