@@ -327,8 +327,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Failure`].
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself has other lifetimes than the closure"
+    )]
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
-        self.with_traffic(WriteTraffic::queue_close_notify)
+        self.with_traffic(|traffic, free| traffic.queue_close_notify(free))
     }
 
     /// Writes into the records to send once the session takes data.

@@ -195,7 +195,9 @@ fn the_address_that_has_most_loses_first() {
     // The same among those that had an answer, one at a time.
     let registry = self::registry();
     let slots = opened(&registry, &socket, &[modest, greedy, greedy]);
-    slots.iter().for_each(|slot| slot.set_proven());
+    for slot in &slots {
+        slot.set_proven();
+    }
     assert_eq!(registry.make_places(9, now), 1);
     let closed: Vec<bool> = slots.iter().map(|slot| slot.is_read_closed()).collect();
     assert_eq!(closed, [false, true, false]);
