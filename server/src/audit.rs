@@ -128,6 +128,7 @@ impl Operation {
 }
 
 /// Why it was refused.
+#[derive(Clone, Copy)]
 struct Refused {
     status: u16,
     reason: &'static str,
