@@ -134,6 +134,8 @@ mod tests {
         failures(&report, Some(0.9), "all is well", false)
     }
 
+    type Change<'a> = &'a dyn Fn(&mut HostileReport);
+
     #[test]
     fn each_criterion_fails_by_itself() {
         assert!(after(|_| {}).is_empty());
@@ -173,7 +175,12 @@ mod tests {
                 "{failures:?}"
             );
         }
-        assert!(after(|report| report.ratio = None)[0].contains("cannot be judged"));
+        assert!(
+            after(|report| {
+                report.ratio = None;
+            })[0]
+                .contains("cannot be judged")
+        );
         assert!(failures(&good(), None, "thread panicked", false)[0].contains("panics"));
         assert!(failures(&good(), None, "", true)[0].contains("has ended"));
     }
