@@ -134,8 +134,6 @@ mod tests {
         failures(&report, Some(0.9), "all is well", false)
     }
 
-    type Change<'a> = &'a dyn Fn(&mut HostileReport);
-
     #[test]
     fn each_criterion_fails_by_itself() {
         assert!(after(|_| {}).is_empty());
