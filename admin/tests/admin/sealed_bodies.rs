@@ -1,5 +1,5 @@
-//! The data plane lets a request in by the words of another node before it reads the body. The control
-//! plane holds the body against these words.
+//! The data plane lets a request in by the words of another node before it reads the body. The
+//! control plane holds the body against these words.
 
 use serde_json::json;
 
