@@ -329,7 +329,7 @@ impl Session {
     /// [`Failure`].
     #[expect(
         clippy::redundant_closure_for_method_calls,
-        reason = "the method itself has other lifetimes than the closure"
+        reason = "the method itself is not generic over the lifetime of its session"
     )]
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
         self.with_traffic(|traffic, free| traffic.queue_close_notify(free))

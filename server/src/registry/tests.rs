@@ -215,9 +215,9 @@ fn who_came_a_little_earlier_does_not_pay_for_the_one_that_has_most() {
     assert_eq!(registry.make_places(1, CoarseMillis(patience + 1)), 1);
     assert_eq!(cut(&slots), [1]);
     // A body that makes progress keeps nobody from giving way.
-    slots[2..].iter().for_each(|slot| {
+    for slot in &slots[2..] {
         slot.enter(Phase::Body, CoarseMillis(patience), CoarseMillis::NEVER);
-    });
+    }
     assert_eq!(registry.make_places(1, CoarseMillis(patience + 2)), 1);
     assert_eq!(cut(&slots), [0, 1]);
 }
