@@ -46,6 +46,9 @@ pub struct HostileArguments {
     /// A factor for the numbers of hostile clients.
     #[arg(long, default_value_t = 1.0, value_parser = intensity)]
     pub intensity: f64,
+    /// A new connection that waits for an answer for longer than this fails the run.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds_or_unit.try_map(at_least_a_second))]
+    pub patience: Duration,
     /// Only these kinds of hostile clients.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub only: Vec<Attack>,

@@ -121,11 +121,10 @@ impl Attack {
             Self::Oversized => (8.0, 60),
             Self::Endless => (10.0, 100),
             Self::Leftover => (3.0, 60),
-            Self::Pipelined => (2.0, 20),
+            Self::Pipelined | Self::Guessing | Self::SelfRevoking => (2.0, 20),
             Self::Malformed => (40.0, 100),
             Self::HangUp => (60.0, 60),
             Self::Expecting | Self::OtherProtocol => (10.0, 60),
-            Self::Guessing | Self::SelfRevoking => (2.0, 20),
         };
         Numbers { per_second, most }
     }

@@ -279,7 +279,7 @@ impl<'a> Campaign<'a> {
     /// Valid load with hostile clients.
     fn attack(&mut self, number: u64, rate: f64, calm: Part) -> Result<Round, LoadError> {
         let swarm = Swarm::start(self.swarm.clone(), self.arguments.seed, number);
-        let newcomers = Newcomers::start(self.server, &self.host);
+        let newcomers = Newcomers::start(self.server, &self.host, self.arguments.patience);
         let loaded = self.load(Loop::Open(rate), self.arguments.round);
         let rss_bytes = self.process.usage().rss_bytes;
         self.newcomers.add(&newcomers.stop()?);

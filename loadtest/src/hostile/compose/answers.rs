@@ -70,7 +70,7 @@ impl Composer {
             }
             4 => {
                 let items = r#"{"credential":"x"},"#.repeat(self.between(101, 5_000));
-                let body = format!(r#"{{"requests":[{}{{}}]}}"#, items);
+                let body = format!(r#"{{"requests":[{items}{{}}]}}"#);
                 (self.post(BATCH_VERIFY, &body), false)
             }
             5 => {
