@@ -109,8 +109,8 @@ fn bad_rules_stop_the_start() {
         ("PEERS", "root", "JSON array of objects"),
         (
             "CERTIFICATES",
-            "[{name: a, role: read, dnsname: a}]",
-            "did you mean",
+            "[{name: a, role: read, dns_: a}]",
+            "did you mean dns?",
         ),
         ("ENABLED", "yes", "neither true nor false"),
     ] {

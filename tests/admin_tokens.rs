@@ -170,13 +170,16 @@ both_drivers! {
         let token = create(&mut connection, &json!({"name": "n", "role": "read"}));
         let answer = connection.post(&format!("{}:rotate", token.path()), &json!({"expire_time": "x"}));
         answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
-        for id in [UNKNOWN, "n", "ab", &token.id.to_uppercase(), &"ab".repeat(32)] {
+        for id in [UNKNOWN, "n", "ab", &"ab".repeat(32)] {
             let path = format!("{TOKENS}/{id}");
             for answer in [get(&mut connection, &path), delete(&mut connection, &path), connection.post(&format!("{path}:rotate"), &json!({}))] {
                 answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
             }
         }
-        assert_eq!(get(&mut connection, &token.path()).json(), token.token);
+        // As for keys, an id may be in capital letters.
+        for id in [token.id.clone(), token.id.to_uppercase()] {
+            assert_eq!(get(&mut connection, &format!("{TOKENS}/{id}")).json(), token.token);
+        }
         server.stop();
     }
 

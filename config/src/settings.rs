@@ -54,7 +54,7 @@ pub struct Serve {
     pub http: Http,
     /// A second listener of the HTTP API.
     pub public: PublicListener,
-    /// Who may use the routes of administrators.
+    /// The rules by which administrators are authenticated.
     pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,

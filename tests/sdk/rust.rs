@@ -5,7 +5,6 @@
     reason = "every field of the client's models is an option"
 )]
 
-mod administrator;
 mod life;
 
 use std::fmt::Debug;
@@ -37,15 +36,6 @@ fn client(server: &Server) -> Configuration {
 
 /// Runs a scenario against a server of its own.
 fn with_server<F: Future<Output = ()>>(driver: Driver, scenario: impl FnOnce(Configuration) -> F) {
-    with_started(driver, start, scenario);
-}
-
-/// Runs a scenario against a server that `start` starts.
-fn with_started<F: Future<Output = ()>>(
-    driver: Driver,
-    start: impl FnOnce(&Site) -> Server,
-    scenario: impl FnOnce(Configuration) -> F,
-) {
     let site = Site::new(driver);
     let server = start(&site);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -129,10 +119,6 @@ async fn verdict(client: &Configuration, of: &str) -> Result<String, Verificatio
 }
 
 both_drivers! {
-    fn administrators(driver: Driver) {
-        with_started(driver, administrator::start, administrator::a_token_opens_the_routes);
-    }
-
     fn issued_keys(driver: Driver) {
         with_server(driver, life::issued_keys_live_and_end);
     }

@@ -34,8 +34,8 @@ pub const MIN_POSITION_HEADER: &str = "Talos-Min-Position";
 /// The header that names the node which answered, when another node had been asked.
 pub const FORWARDED_TO_HEADER: &str = "Talos-Forwarded-To";
 
-/// The header that marks a request which another node has forwarded. Such a request is not forwarded
-/// again, and the connection that it came over proves nothing about its client.
+/// The header that marks a request which another node has forwarded. Such a request is not
+/// forwarded again, and the connection that it came over proves nothing about its client.
 pub const FORWARDED_HEADER: &str = "talos-forwarded";
 
 /// How long a request waits for the position that it demands.

@@ -173,9 +173,11 @@ fn a_list_has_a_line_for_each_token() {
 #[test]
 fn an_id_is_used_as_it_is_and_a_name_is_looked_up() {
     let rotate = format!("POST /v2alpha1/admin/tokens/{ID}:rotate");
-    let ran = run(&["rotate", ID, "--ttl", "1h"], vec![(200, with_secret())]);
-    ran.result.expect("rotated");
-    assert_eq!(ran.received, [received(&rotate, r#"{"ttl":"1h"}"#)]);
+    for id in [ID, &ID.to_uppercase()] {
+        let ran = run(&["rotate", id, "--ttl", "1h"], vec![(200, with_secret())]);
+        ran.result.expect("rotated");
+        assert_eq!(ran.received, [received(&rotate, r#"{"ttl":"1h"}"#)]);
+    }
     let answers = vec![(200, two_tokens()), (200, with_secret())];
     let ran = run(&["rotate", "ci", "-q"], answers);
     let list = received("GET /v2alpha1/admin/tokens", "");

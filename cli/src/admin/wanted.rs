@@ -21,8 +21,8 @@ impl WantedToken {
     /// means two tokens.
     pub(super) fn id(&self, client: &Client) -> Result<String, CliError> {
         // Ids of admin tokens and of issued keys have the same form.
-        if matches!(self.token.parse(), Ok(KeyId::Issued(_))) {
-            return Ok(self.token.clone());
+        if let Ok(KeyId::Issued(id)) = self.token.to_ascii_lowercase().parse() {
+            return Ok(id.to_string());
         }
         let answer = client.get(PATH)?;
         let text = |token: &Value, name: &str| Some(token.get(name)?.as_str()?.to_owned());

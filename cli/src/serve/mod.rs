@@ -253,7 +253,7 @@ fn serve(
                 log: start.log.clone(),
                 audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
-                tls: tls.clone(),
+                tls: tls.listeners.clone(),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))

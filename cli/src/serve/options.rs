@@ -157,7 +157,8 @@ pub(super) fn of_server(
     options
 }
 
-/// Who can reach a listener. A development server is for its own machine, wherever it listens.
+/// From where a listener can be reached. A development server is for its own machine, wherever it
+/// listens.
 fn scope(host: IpAddr, is_development: bool) -> ListenScope {
     if is_development || host.to_canonical().is_loopback() {
         ListenScope::Loopback

@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) records: BTreeMap<(TenantId, KeyId), Record>,
     pub(super) log: Vec<Entry>,
     pub(super) admin_tokens: BTreeMap<Uuid, AdminToken>,
-    /// Who submits the current command.
+    /// The author of the current command.
     pub(super) author: Option<Author>,
     pub(super) held: Vec<Held>,
     requests: BTreeMap<(TenantId, u8, String), KeyId>,
