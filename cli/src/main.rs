@@ -23,6 +23,7 @@ mod progress;
 mod proxy;
 mod serve;
 mod server_arguments;
+mod service_manager;
 mod token;
 mod unix_socket;
 mod whoami;

@@ -26,7 +26,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
 
     let mut settings = KeyringSettings {
         hmac_current: Secret::new("second".to_owned()),
-        hmac_retired: vec![Secret::new("first".to_owned())],
+        hmac_retired: vec![Secret::new("first".to_owned()).into()],
         prefixes: Prefixes {
             current: "talos".to_owned(),
             retired: Vec::new(),

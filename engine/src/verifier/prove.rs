@@ -91,7 +91,8 @@ fn prove_key(
         }
         Shape::Issued(issued) => keyring
             .prove(issued)
-            .then_some((KeyId::Issued(issued.uuid), UnixMillis(i64::MAX)))
+            .filter(|not_after| query.now < *not_after)
+            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
             .ok_or(Refusal::NotFound),
     }
 }
