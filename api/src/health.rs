@@ -35,8 +35,8 @@ pub fn alive_response() -> ControlResponse {
     ControlResponse::json(200, OK.to_vec())
 }
 
-/// The answer to `/health/ready` on the metrics port, which only operators reach: with the reason why
-/// the node is not ready.
+/// The answer to `/health/ready` on the metrics port, which only operators reach: with the reason
+/// why the node is not ready.
 #[must_use]
 pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
     reason(health, fleet).map_or_else(ControlResponse::from, |()| alive_response())

@@ -1,7 +1,7 @@
 //! Environment variables: `TALOS_` and the path of a key in upper case, with `_` for `.`. A list is
-//! one variable with commas or a JSON array, or one variable for each item: `_0`, `_1`, …. A list of
-//! mappings is a JSON array, and an item of it a JSON object. A variable of a secret may instead end
-//! in `_FILE` and name a file that holds the value. An empty variable counts as not set.
+//! one variable with commas or a JSON array, or one variable for each item: `_0`, `_1`, …. A list
+//! of mappings is a JSON array, and an item of it a JSON object. A variable of a secret may instead
+//! end in `_FILE` and name a file that holds the value. An empty variable counts as not set.
 
 use std::collections::BTreeMap;
 

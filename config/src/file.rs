@@ -10,8 +10,8 @@ use crate::keys;
 use crate::mapping::Mapping;
 use crate::tree::{self, Located, Node};
 
-/// What the names of top-level mappings begin with that are not settings: they hold YAML anchors, as
-/// in Compose files.
+/// What the names of top-level mappings begin with that are not settings: they hold YAML anchors,
+/// as in Compose files.
 const EXTENSION: &str = "x-";
 
 /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added to

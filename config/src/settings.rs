@@ -333,8 +333,8 @@ pub enum CacheType {
     Memory,
     /// Every verification reads storage.
     Noop,
-    /// Keys are kept in memory, as with [`CacheType::Memory`]: this node has its own copy of all keys
-    /// and needs no shared one. For configurations that were written for other servers.
+    /// Keys are kept in memory, as with [`CacheType::Memory`]: this node has its own copy of all
+    /// keys and needs no shared one. For configurations that were written for other servers.
     Redis,
 }
 

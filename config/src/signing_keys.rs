@@ -1,8 +1,9 @@
 //! Loads signing keys from `base64://`, `file://` and `https://` URLs.
 //!
-//! [`talos_credentials::token::SigningKeys`] parses and checks the keys before the server starts, so
-//! a bad key stops the start and not the first derivation. Of a key, messages repeat only its `kid`.
-//! This crate makes no connections: whoever loads the settings says how documents are fetched.
+//! [`talos_credentials::token::SigningKeys`] parses and checks the keys before the server starts,
+//! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
+//! `kid`. This crate makes no connections: the caller of the loader says how documents are
+//! fetched.
 
 use std::fs;
 use std::sync::Arc;

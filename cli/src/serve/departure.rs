@@ -1,4 +1,5 @@
-//! Whether the server has been told to stop. From then on it is not ready, although it still answers.
+//! Whether the server has been told to stop. From then on it is not ready, although it still
+//! answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -23,8 +23,8 @@ pub(crate) struct Signals(Registered);
 pub(crate) struct Stopping(Arc<AtomicBool>);
 
 impl Signals {
-    /// Registers SIGTERM, SIGINT and SIGHUP. Signals that arrive before [`Signals::on_first`] are kept for
-    /// it.
+    /// Registers SIGTERM, SIGINT and SIGHUP. Signals that arrive before [`Signals::on_first`] are
+    /// kept for it.
     pub(crate) fn register() -> io::Result<Self> {
         Registered::new([SIGTERM, SIGINT, SIGHUP]).map(Self)
     }
@@ -60,8 +60,8 @@ impl Signals {
     }
 }
 
-/// Whether the signal is SIGHUP, which other servers take as the request to read their configuration
-/// again. It must not end this one.
+/// Whether the signal is SIGHUP, which other servers take as the request to read their
+/// configuration again. It must not end this one.
 fn is_hangup(signal: i32) -> bool {
     if signal == SIGHUP {
         tracing::info!("SIGHUP is ignored; a changed configuration takes effect at the next start");

@@ -1,5 +1,5 @@
-//! `cache.redis`: accepted for configurations that were written for other servers. This node answers
-//! from its own copy of the keys and asks no Redis server.
+//! `cache.redis`: accepted for configurations that were written for other servers. This node
+//! answers from its own copy of the keys and asks no Redis server.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `tracing`: accepted for configurations that were written for other servers, as long as it is off.
-//! This version exports no traces.
+//! `tracing`: accepted for configurations that were written for other servers, as long as it is
+//! off. This version exports no traces.
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;

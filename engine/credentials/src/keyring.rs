@@ -97,10 +97,10 @@ impl Keyring {
         }
     }
 
-    /// Verifies prefix and checksum of `key`. Returns the instant from which the retired secret of its
-    /// checksum is no longer accepted, or the end of time. `None` if the prefix is not accepted or no
-    /// secret makes the checksum. The age of the key is not looked at. The checksum is verified even
-    /// if the prefix is wrong, so that neither fault takes less time than the other.
+    /// Verifies prefix and checksum of `key`. Returns the instant from which the retired secret of
+    /// its checksum is no longer accepted, or the end of time. `None` if the prefix is not accepted
+    /// or no secret makes the checksum. The age of the key is not looked at. The checksum is
+    /// verified even if the prefix is wrong, so that neither fault takes less time than the other.
     #[must_use]
     pub fn prove(&self, key: &IssuedKey<'_>) -> Option<UnixMillis> {
         let prefix_accepted = self.settings.prefixes.accept(key.prefix);
@@ -115,8 +115,8 @@ impl Keyring {
     }
 
     /// Verifies the signature, issuer and tenant of a token. Returns its claims and the instant
-    /// until which its issuer and its secret are accepted. The caller must check the validity period, audiences and
-    /// addresses.
+    /// until which its issuer and its secret are accepted. The caller must check the validity
+    /// period, audiences and addresses.
     ///
     /// # Errors
     /// The token is malformed, its signature is wrong, or its issuer or tenant is not accepted.

@@ -52,9 +52,9 @@ impl Members {
 }
 
 /// The ranges whose entries belong to `selection` at `now`, in order. Issued keys that were created
-/// at `aged` or before have reached their greatest age: they are expired, whatever their expiry time
-/// is. Only a key with an expiry time in the future that is beyond its greatest age has to be found
-/// among others, and such keys are made no longer.
+/// at `aged` or before have reached their greatest age: they are expired, whatever their expiry
+/// time is. Only a key with an expiry time in the future that is beyond its greatest age has to be
+/// found among others, and such keys are made no longer.
 #[must_use]
 pub fn ranges(
     selection: &Selection,

@@ -61,8 +61,8 @@ impl Verifier {
     }
 
     /// A page of keys, with the effect of the bulk revocations and of their greatest age. Blocks on
-    /// disk. While bulk revocations are in force, or among keys that have reached their greatest age
-    /// before their expiry time, a page may be shorter than its limit.
+    /// disk. While bulk revocations are in force, or among keys that have reached their greatest
+    /// age before their expiry time, a page may be shorter than its limit.
     pub fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
         let max_ttl_s = self.max_ttl_s();
         let max_ttl_ms = i64::try_from(max_ttl_s.saturating_mul(1000)).unwrap_or(i64::MAX);

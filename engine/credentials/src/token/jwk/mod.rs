@@ -157,8 +157,8 @@ impl SigningKey {
     }
 }
 
-/// Parses a set, which may be empty, or a single key. It deserializes straight from the text, so that no second copy of
-/// a private member remains in memory.
+/// Parses a set, which may be empty, or a single key. It deserializes straight from the text, so
+/// that no second copy of a private member remains in memory.
 fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
     #[derive(Deserialize)]
     struct Set {

@@ -185,8 +185,8 @@ impl Macaroon {
 
     /// Verifies the signature with one of `keys` and returns the claims, narrowed by the caveats.
     /// It always tries all keys, so that the time does not depend on which one fits. The caller
-    /// must check the claims with [`Claims::check`]. Retired secrets that have expired are accepted;
-    /// see [`Self::claims_and_expiry`].
+    /// must check the claims with [`Claims::check`]. Retired secrets that have expired are
+    /// accepted; see [`Self::claims_and_expiry`].
     ///
     /// # Errors
     /// [`TokenFault::SignatureInvalid`], or the errors of [`Self::unverified_claims`].
