@@ -169,13 +169,11 @@ fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
         return Err(InvalidSigningKeys::NotJson);
     }
     let set: Set = serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?;
-    match set.keys {
-        Some(keys) => Ok(keys),
-        None => {
-            let key = serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?;
-            Ok(vec![key])
-        }
+    if let Some(keys) = set.keys {
+        return Ok(keys);
     }
+    let key = serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?;
+    Ok(vec![key])
 }
 
 #[cfg(test)]
