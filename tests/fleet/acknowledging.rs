@@ -112,15 +112,17 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
 fn garbage_from_anybody_waits_for_no_replica() {
     let place = Place::new();
     let mut primary = place.node("primary");
-    // There is a change that no replica has.
-    primary.be_primary().start_ready();
-    primary.try_issue("lonely").expect(201);
-    primary.stop();
     primary
+        .be_primary()
         .set("REPLICATION_MIN_ACKS", 1)
         .set("REPLICATION_MAX_STALENESS", "1s")
         .set("REPLICATION_ACK_TIMEOUT", "1500ms")
         .start_ready();
+    // There is a change that no replica has.
+    let all = json!({"actor_id": "a", "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
+    let path = "/v2alpha1/admin/apiKeys:revokeWhere";
+    let lonely = primary.ask("POST", path, &all).expect(503);
+    assert!(lonely.message().contains("durable"), "{lonely:?}");
     let garbage = json!({"credential": "garbage"});
     primary
         .ask("POST", "/v2alpha1/apiKeys:selfRevoke", &garbage)
