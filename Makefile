@@ -22,10 +22,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # 9.
 cargo := PROGRESS_FD=9 9>&2 cargo
 
-.PHONY: help setup setup-tests run fleet test lint advisories bench bench-against instructions fuzz fleet-faults loadtest hostile peers sdk-python
+.PHONY: help setup setup-tests run release fleet test lint advisories bench bench-against instructions fuzz fleet-faults loadtest hostile peers sdk-python
 
 help:
 	@echo 'make run         start a development server on http://localhost:4420'
+	@echo 'make release     build the program to ship, and its debug information, in $(TARGET)/ship'
 	@echo 'make fleet       start a primary and two replicas on loopback'
 	@echo 'make test        run every test'
 	@echo 'make lint        check formatting, lints, and the licences of dependencies'
@@ -51,6 +52,11 @@ setup-tests:
 run: setup
 	@$(cargo) build --release --package talos
 	@exec "$(TARGET)/release/talos" serve --dev
+
+release: setup
+	@$(cargo) build --release --locked --package talos
+	@scripts/split-debug "$(TARGET)/release/talos" "$(TARGET)/ship"
+	@ls -l "$(TARGET)/ship"
 
 fleet: setup
 	@$(cargo) build --release --package talos

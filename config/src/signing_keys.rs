@@ -2,8 +2,7 @@
 //!
 //! [`talos_credentials::token::SigningKeys`] parses and checks the keys before the server starts,
 //! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
-//! `kid`. This crate makes no connections: the caller of the loader says how documents are
-//! fetched.
+//! `kid`. This crate makes no connections: the caller of [`Settings::fetch_key_sets`] does.
 
 use std::fs;
 use std::sync::Arc;

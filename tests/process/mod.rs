@@ -2,6 +2,7 @@
 
 mod foreign_settings;
 mod key_sets;
+mod shipped;
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
