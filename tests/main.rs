@@ -29,6 +29,7 @@ mod cli_jwk;
 mod cli_lifecycle;
 mod cli_list;
 mod cli_migrate;
+mod cli_scripts;
 mod cli_tokens;
 mod client_address;
 mod cross_origin;

@@ -30,6 +30,21 @@ const FILTER: Parameter = Parameter::text(
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [PAGE_SIZE, PAGE_TOKEN, FILTER];
 
+/// Parameters that others give to lists, and what to write here.
+const OTHERS: [(&str, &str); 11] = [
+    ("status", "filter=status=KEY_STATUS_ACTIVE"),
+    ("state", "filter=status=KEY_STATUS_ACTIVE"),
+    ("actor", "filter=actor_id=\"…\""),
+    ("actor_id", "filter=actor_id=\"…\""),
+    ("owner", "filter=actor_id=\"…\""),
+    ("query", "filter"),
+    ("limit", "page_size"),
+    ("per_page", "page_size"),
+    ("max_results", "page_size"),
+    ("cursor", "page_token"),
+    ("next_page_token", "page_token"),
+];
+
 /// The keys from which a list is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Collection {
@@ -51,6 +66,7 @@ pub fn parse_request(
     keys: &PageTokenKeys,
     now: UnixMillis,
 ) -> Result<ListQuery, ApiError> {
+    query::refuse_unknown(query, &PARAMETERS, &OTHERS)?;
     let Filter { actor_id, status } =
         filter::parse(&query::parameter(query, &FILTER)?.unwrap_or_default())?;
     let selection = Selection {
@@ -232,6 +248,35 @@ mod tests {
             parse("filter=&filter=").expect_err("an error").status(),
             400
         );
+    }
+
+    #[test]
+    fn what_is_no_parameter_is_refused() {
+        for (query, meant) in [
+            (
+                "status=KEY_STATUS_ACTIVE",
+                "filter=status=KEY_STATUS_ACTIVE",
+            ),
+            ("page_size=5&actor_id=x", "filter=actor_id="),
+            ("actorId=x", "filter=actor_id="),
+            ("limit=10", "page_size"),
+            ("nextPageToken=x", "page_token"),
+            ("filters=x", "filter"),
+            ("page=2", "page_size"),
+        ] {
+            let error = parse(query).expect_err("an error");
+            assert_eq!(error.status(), 400);
+            assert!(
+                error.to_string().contains(&format!("mean {meant}")),
+                "{query}: {error}"
+            );
+        }
+        let error = parse("order_by=name").expect_err("an error");
+        assert!(
+            error.to_string().starts_with("order_by: is unknown"),
+            "{error}"
+        );
+        parse("pageSize=5&pageToken=&filter=").expect("a query");
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
+use crate::json::misspelt;
 use crate::{json, percent};
+
+/// The longest unknown name that an error repeats.
+const NAME_BYTES_MAX: usize = 64;
 
 /// The type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Parameter {
 
 /// The value of `parameter`, whose name may also be in lowerCamelCase, decoded once; a `+` is a
 /// space. `None` when it is absent or empty.
-/// Other parameters are ignored.
+/// Other parameters are ignored; see [`refuse_unknown`].
 ///
 /// # Errors
 /// 400 when the parameter is given twice or is not percent-encoded UTF-8.
@@ -86,6 +90,47 @@ pub(crate) fn list(query: &str, parameter: &Parameter) -> Result<Vec<String>, Ap
         all.extend(texts.map(str::to_owned));
     }
     Ok(all)
+}
+
+/// Refuses a query with a parameter that nothing reads: a condition that is not applied would show
+/// more than was asked for. `others` are names of other systems, with what to write instead.
+///
+/// # Errors
+/// 400 with a suggestion, and with the parameters that there are.
+pub(crate) fn refuse_unknown(
+    query: &str,
+    known: &[Parameter],
+    others: &[(&str, &str)],
+) -> Result<(), ApiError> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, _) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent::decode(name).unwrap_or(Cow::Borrowed(name));
+        let is_it = |it: &Parameter| name == it.name || json::is_camel_case_of(&name, it.name);
+        if !known.iter().any(is_it) {
+            return Err(unknown(&name, known, others));
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str, known: &[Parameter], others: &[(&str, &str)]) -> ApiError {
+    let names: Vec<_> = known.iter().map(|it| it.name).collect();
+    let names = names.join(", ");
+    // Anything can stand there; only what looks like a name is repeated.
+    let is_name = (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || b"_-.".contains(&it));
+    if !is_name {
+        let message = format!("has an unknown parameter; allowed: {names}");
+        return ApiError::invalid_field("query", &message);
+    }
+    let own = known.iter().map(|it| (it.name, it.name));
+    let candidates: Vec<_> = own.chain(others.iter().copied()).collect();
+    let meant = misspelt::similar(name, &candidates)
+        .map_or_else(String::new, |it| format!("did you mean {it}? "));
+    let message = format!("is unknown here; {meant}allowed: {names}");
+    ApiError::invalid_field(name, &message)
 }
 
 /// The values of every parameter with this name, still encoded.
@@ -169,6 +214,61 @@ mod tests {
             assert_eq!(error.status(), 400);
             assert!(error.to_string().starts_with("f: is "), "{query}: {error}");
         }
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_with_a_suggestion() {
+        const KNOWN: [Parameter; 2] = [
+            Parameter::int32("page_size", ""),
+            Parameter::text("filter", ""),
+        ];
+        const OTHERS: [(&str, &str); 1] = [("status", "filter=status=X")];
+        for query in [
+            "",
+            "&",
+            "filter",
+            "filter=1&page_size=2",
+            "pageSize=1&%66ilter=&",
+            "page%5Fsize=1",
+        ] {
+            assert_eq!(refuse_unknown(query, &KNOWN, &OTHERS), Ok(()), "{query}");
+        }
+        for (query, beginning) in [
+            (
+                "status=X",
+                "status: is unknown here; did you mean filter=status=X?",
+            ),
+            (
+                "Status=X",
+                "Status: is unknown here; did you mean filter=status=X?",
+            ),
+            (
+                "%73tatus",
+                "status: is unknown here; did you mean filter=status=X?",
+            ),
+            (
+                "filter=1&page-size=2",
+                "page-size: is unknown here; did you mean page_size?",
+            ),
+            (
+                "pagesize=2",
+                "pagesize: is unknown here; did you mean page_size?",
+            ),
+            (
+                "zebra=1",
+                "zebra: is unknown here; allowed: page_size, filter",
+            ),
+            ("=1", "query: has an unknown parameter; allowed"),
+            ("%zz=1", "query: has an unknown parameter; allowed"),
+            ("<b>=1", "query: has an unknown parameter; allowed"),
+        ] {
+            let error = refuse_unknown(query, &KNOWN, &OTHERS).expect_err("unknown");
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with(beginning), "{query}: {error}");
+        }
+        let long = "x".repeat(NAME_BYTES_MAX + 1);
+        let error = refuse_unknown(&long, &KNOWN, &OTHERS).expect_err("unknown");
+        assert!(!error.to_string().contains("xxx"), "{error}");
     }
 
     #[test]

@@ -8,10 +8,12 @@ use crate::admin::AdminCommand;
 use crate::audit::AuditCommand;
 use crate::backup::BackupCommand;
 use crate::changes::ChangesCommand;
+use crate::completions::CompletionsCommand;
 use crate::fleet::FleetCommand;
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
 use crate::macaroon::MacaroonCommand;
+use crate::man::ManCommand;
 use crate::migrate::MigrateCommand;
 use crate::proxy::ProxyCommand;
 use crate::serve::ServeArguments;
@@ -74,6 +76,10 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Narrow macaroons without a server
     Macaroon(MacaroonCommand),
+    /// Write the script with which a shell completes commands and flags
+    Completions(CompletionsCommand),
+    /// Write the manual, one page for each command
+    Man(ManCommand),
 }
 
 #[cfg(test)]
@@ -125,7 +131,7 @@ mod tests {
                 "--actor",
                 "a",
                 "--rate-limit-quota",
-                "5",
+                "-1",
             ],
             vec![
                 "keys",
@@ -133,8 +139,6 @@ mod tests {
                 "name",
                 "--actor",
                 "a",
-                "--rate-limit-quota",
-                "0",
                 "--rate-limit-window",
                 "1s",
             ],
@@ -274,9 +278,30 @@ mod tests {
             vec!["whoami", "--token", "a", "--token-file", "b"],
             vec!["serve", "everything"],
             vec!["jwk", "generate", "rsa", "--bits", "1024"],
+            vec!["jwk", "generate", "rsa", "--bits", "1920"],
+            vec!["jwk", "generate", "rsa", "--bits", "2049"],
+            vec!["jwk", "generate", "rsa", "--bits", "8320"],
+            vec!["jwk", "generate", "ecdsa", "--curve", "secp256k1"],
+            vec!["whoami", "--timeout", "0"],
+            vec!["whoami", "--timeout", "2h"],
+            vec!["whoami", "--timeout", "30"],
+            vec!["whoami", "--retries", "11"],
+            vec!["completions"],
+            vec!["completions", "tcsh"],
+            vec!["man"],
             vec!["jwk", "generate", "rsa", "--alg", "ES256"],
         ] {
             assert_eq!(parse(&line).expect_err("misuse").exit_code(), 2, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_many_lengths_can_be_generated() {
+        for bits in ["2048", "2176", "3072", "4096", "6144", "8192"] {
+            parse(&["jwk", "generate", "rsa", "--bits", bits]).expect("valid");
+        }
+        for curve in ["P-256", "P-384", "P-521"] {
+            parse(&["jwk", "generate", "ecdsa", "--curve", curve]).expect("valid");
         }
     }
 

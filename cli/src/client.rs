@@ -1,7 +1,8 @@
 //! A client of the REST API.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,22 +10,24 @@ use serde_json::{Value, json};
 use talos_model::Secret;
 use talos_tls::ClientFiles;
 use ureq::config::ConfigBuilder;
-use ureq::http::{HeaderValue, Uri};
+use ureq::http::{HeaderValue, Response, Uri};
 use ureq::typestate::AgentScope;
-use ureq::{Agent, BodyReader, Proxy, RequestBuilder};
+use ureq::{Agent, Body, BodyReader, Proxy, RequestBuilder};
 use zeroize::Zeroizing;
 
 use crate::client_tls;
 use crate::error::CliError;
+use crate::patience::{self, Attempts, Patience, Repeat};
+use crate::printable::printable;
 use crate::unix_socket;
 
-/// The longest that a command waits for an answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes. A page of 1000 keys with their metadata fits.
 const ANSWER_BYTES_MAX: u64 = 128 << 20;
 
 /// The status of an answer without a body.
 const NO_CONTENT: u16 = 204;
+/// The status of an answer about something that does not exist.
+const NOT_FOUND: u16 = 404;
 /// The status and the reason of a request that lacks an admin token.
 const UNAUTHORIZED: (u16, &str) = (401, "UNAUTHORIZED");
 
@@ -44,6 +47,7 @@ pub(crate) struct Client {
     base: String,
     /// The `Authorization` of every request.
     authorization: Option<HeaderValue>,
+    patience: Patience,
 }
 
 /// A successful answer.
@@ -87,6 +91,7 @@ impl Client {
                 endpoint: endpoint.to_owned(),
                 base: unix_socket::URL.to_owned(),
                 authorization,
+                patience: Patience::default(),
             });
         }
         let endpoint = endpoint.trim_end_matches('/');
@@ -116,42 +121,93 @@ impl Client {
             endpoint: endpoint.to_owned(),
             base: endpoint.to_owned(),
             authorization,
+            patience: Patience::default(),
         })
+    }
+
+    /// The same client with another patience.
+    pub(crate) fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// `GET path`.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, CliError> {
-        let request = self.authorized(self.agent.get(self.url(path)));
-        self.answer(request.call())
+        self.exchange(Repeat::Always, |time_left| {
+            let request = self.authorized(self.agent.get(self.url(path)));
+            within(request, time_left).call()
+        })
     }
 
     /// `DELETE path`.
     pub(crate) fn delete(&self, path: &str) -> Result<Answer, CliError> {
-        let request = self.authorized(self.agent.delete(self.url(path)));
-        self.answer(request.call())
+        self.exchange(Repeat::Always, |time_left| {
+            let request = self.authorized(self.agent.delete(self.url(path)));
+            within(request, time_left).call()
+        })
     }
 
     /// `PATCH path` with a JSON body.
     pub(crate) fn patch(&self, path: &str, body: &[u8]) -> Result<Answer, CliError> {
-        let request = self.authorized(self.agent.patch(self.url(path)));
-        let request = request.header("Content-Type", "application/json");
-        self.answer(request.send(body))
+        self.exchange(Repeat::Always, |time_left| {
+            let request = self.authorized(self.agent.patch(self.url(path)));
+            let request = request.header("Content-Type", "application/json");
+            within(request, time_left).send(body)
+        })
     }
 
-    /// `POST path` with a JSON body and further headers.
+    /// `POST path` with a JSON body and further headers. It is sent once.
     pub(crate) fn post(
         &self,
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, CliError> {
-        let mut request = self
-            .authorized(self.agent.post(self.url(path)))
-            .header("Content-Type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        self.post_repeatedly(path, headers, body, Repeat::Never)
+    }
+
+    /// `POST path` with a JSON body and further headers, for a request that does no more when it is
+    /// sent again.
+    pub(crate) fn post_repeatedly(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        repeat: Repeat,
+    ) -> Result<Answer, CliError> {
+        self.exchange(repeat, |time_left| {
+            let mut request = self
+                .authorized(self.agent.post(self.url(path)))
+                .header("Content-Type", "application/json");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            within(request, time_left).send(body)
+        })
+    }
+
+    /// Sends a request until it has an answer, or no further attempt is made.
+    fn exchange(
+        &self,
+        repeat: Repeat,
+        send: impl Fn(Duration) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Answer, CliError> {
+        let mut attempts = Attempts::new(self.patience, repeat);
+        loop {
+            let result = send(attempts.time_left());
+            let (failure, asked) = patience::failure(&result);
+            let error = match self.answer(result) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let wait = failure.and_then(|failure| attempts.wait_after(failure, asked));
+            let Some(wait) = wait else {
+                return Err(said_after(error, asked, attempts.failed));
+            };
+            let remark = format!("{error}; trying again in {} s", wait.as_secs_f32());
+            // A remark that cannot be written does not stop the command.
+            let _ = writeln!(io::stderr(), "talos: {}", printable(&remark));
+            thread::sleep(wait);
         }
-        self.answer(request.send(body))
     }
 
     /// `GET path`; the caller reads the answer while the server sends it. Reading fails if the
@@ -169,8 +225,8 @@ impl Client {
         let request = request
             .config()
             .timeout_global(None)
-            .timeout_connect(Some(TIMEOUT))
-            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_connect(Some(self.patience.timeout))
+            .timeout_recv_response(Some(self.patience.timeout))
             .timeout_per_read(Some(silence_max))
             .build();
         let response = request.call().map_err(|error| self.transport(error))?;
@@ -207,10 +263,7 @@ impl Client {
         }
     }
 
-    fn answer(
-        &self,
-        result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Answer, CliError> {
+    fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, CliError> {
         let mut response = result.map_err(|error| self.transport(error))?;
         let status = response.status().as_u16();
         let text = response
@@ -276,6 +329,34 @@ impl Client {
     }
 }
 
+/// Gives a request this long for its answer.
+fn within<Any>(request: RequestBuilder<Any>, time_left: Duration) -> RequestBuilder<Any> {
+    request.config().timeout_global(Some(time_left)).build()
+}
+
+/// The error of the last attempt, with what a person needs to know of the others.
+fn said_after(error: CliError, asked: Option<Duration>, repeated: u32) -> CliError {
+    let CliError::Refused {
+        mut message,
+        reason,
+        status,
+    } = error
+    else {
+        return error;
+    };
+    if let Some(asked) = asked {
+        message += &format!("; try again after {} s", asked.as_secs());
+    }
+    if status == NOT_FOUND && repeated > 0 {
+        message += "; an attempt before this one, whose answer was lost, may have succeeded";
+    }
+    CliError::Refused {
+        message,
+        reason,
+        status,
+    }
+}
+
 /// What all agents have in common.
 fn config() -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
@@ -283,7 +364,6 @@ fn config() -> ConfigBuilder<AgentScope> {
         // A token is sent to no other server than the one that was named.
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .timeout_global(Some(TIMEOUT))
         .user_agent(concat!("talos/", env!("CARGO_PKG_VERSION")))
 }
 

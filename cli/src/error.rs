@@ -115,6 +115,9 @@ pub(crate) enum CliError {
     /// Standard output cannot be written, or standard input cannot be read.
     #[error("{0}")]
     Terminal(io::Error),
+    /// The reader of standard output has gone before it had everything. Nothing is reported.
+    #[error("nothing reads standard output any more")]
+    ReaderGone,
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),

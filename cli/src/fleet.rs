@@ -25,7 +25,8 @@ pub(crate) struct FleetCommand {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
-    /// Show the role and the position of the server at the endpoint, and of each of its replicas
+    /// Show the role and the position of the server at the endpoint, and of each of its replicas;
+    /// exits with 1 if the server is not ready for traffic
     Status,
     /// Show a digest of all data of the server at the endpoint; servers with the same data show the
     /// same digest
@@ -79,7 +80,16 @@ impl FleetCommand {
             essence: Vec::new(),
         };
         output::write(console.out, &output, Presentation::Whole(&self.format))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(self.exit_code(&answer))
+    }
+
+    /// A node that does not say that it is ready is not.
+    fn exit_code(&self, answer: &Answer) -> ExitCode {
+        let is_ready = answer.json.get("ready") == Some(&Value::Bool(true));
+        match self.action {
+            Action::Status if !is_ready => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod backup;
 mod changes;
 mod client;
 mod client_tls;
+mod completions;
 mod console;
 mod environment;
 mod error;
@@ -16,11 +17,14 @@ mod fleet;
 mod jwk;
 mod keys;
 mod macaroon;
+mod man;
 mod migrate;
 mod output;
+mod patience;
 mod printable;
 mod progress;
 mod proxy;
+mod quiet_pipe;
 mod serve;
 mod server_arguments;
 mod service_manager;
@@ -28,15 +32,16 @@ mod token;
 mod unix_socket;
 mod whoami;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use talos_model::clock;
 
 use crate::arguments::{Arguments, Command};
 use crate::console::Console;
 use crate::error::CliError;
+use crate::quiet_pipe::QuietPipe;
 
 /// The system's allocator is slow when one thread frees what another has allocated. The data plane
 /// does that: a core frees what the committing thread has allocated.
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(code) => code,
+        // Its message would go to those who have stopped reading.
+        Err(error @ CliError::ReaderGone) => error.exit_code(),
         Err(error) => {
             // If standard error is closed, the message is lost.
             let _ = writeln!(io::stderr(), "{}", error.report());
@@ -81,7 +88,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Jwk(jwk) => {
-            jwk.run(server, &mut io::stdout().lock())?;
+            jwk.run(server, &mut out())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Admin(admin) => {
@@ -94,12 +101,25 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Migrate(migrate) => {
             let config = arguments.config.as_deref();
-            migrate.run(config, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+            migrate.run(config, &mut out(), &mut io::stderr().lock())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Token(token) => on_console(|console| token.run(console, clock::now())),
         Command::Macaroon(macaroon) => on_console(|console| macaroon.run(console, clock::now())),
+        Command::Completions(completions) => {
+            completions.run(Arguments::command(), &mut out())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(man) => {
+            man.run(Arguments::command())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// Standard output.
+fn out() -> QuietPipe<StdoutLock<'static>> {
+    QuietPipe::new(io::stdout().lock())
 }
 
 fn on_console(
@@ -107,7 +127,7 @@ fn on_console(
 ) -> Result<ExitCode, CliError> {
     command(&mut Console {
         input: &mut io::stdin().lock(),
-        out: &mut io::stdout().lock(),
+        out: &mut out(),
         remarks: &mut io::stderr(),
         draws_progress: io::stderr().is_terminal(),
         can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),

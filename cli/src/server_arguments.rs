@@ -5,14 +5,16 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use talos_model::Secret;
+use talos_model::{Secret, duration};
 use talos_tls::{Certified, ClientFiles};
 use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::error::CliError;
+use crate::patience::Patience;
 
 /// The environment variable that holds an admin token.
 const TOKEN: &str = "TALOS_TOKEN";
@@ -22,6 +24,10 @@ const TOKEN_FILE: &str = "TALOS_TOKEN_FILE";
 const TOKEN_BYTES_MAX: usize = 4096;
 /// The permission bits with which others than the owner can read a file.
 const READABLE_BY_OTHERS: u32 = 0o044;
+
+/// The bounds of --timeout.
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
 /// The server, and the admin token that is sent with every request.
 #[derive(Debug, Args)]
@@ -63,6 +69,24 @@ pub(crate) struct ServerArguments {
     /// Private key (PEM) of --cert
     #[arg(long = "key", global = true, value_name = "FILE", env = "TALOS_KEY")]
     pub(crate) client_key: Option<PathBuf>,
+
+    /// The longest wait for an answer of the server, all attempts together: 500ms, 30s, 5m
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+
+    /// How often a request is sent again after a broken connection, 503 or 429, if that is safe:
+    /// 0 to 10. A key is never issued, rotated or derived from twice
+    #[arg(long, global = true, value_name = "N", default_value_t = Patience::default().retries, value_parser = clap::value_parser!(u8).range(0..=10))]
+    pub(crate) retries: u8,
+}
+
+/// At least a millisecond, at most an hour.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text).map_err(|error| error.to_string())?;
+    if (TIMEOUT_MIN..=TIMEOUT_MAX).contains(&timeout) {
+        return Ok(timeout);
+    }
+    Err("allowed: 1ms to 1h".to_owned())
 }
 
 /// Never fails, because an error would repeat the value.
@@ -82,7 +106,11 @@ impl ServerArguments {
     /// [`CliError::BadFile`] when the file of the token cannot.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         let token = self.chosen_token(|name| std::env::var_os(name))?;
-        Client::new(&self.endpoint, token.as_ref(), &self.tls_files()?)
+        let client = Client::new(&self.endpoint, token.as_ref(), &self.tls_files()?)?;
+        Ok(client.with_patience(Patience {
+            timeout: self.timeout,
+            retries: self.retries,
+        }))
     }
 
     /// The files of TLS. A container platform may set a variable to nothing, so an empty path is
@@ -180,6 +208,8 @@ mod tests {
             server_ca: None,
             client_cert: None,
             client_key: None,
+            timeout: Patience::default().timeout,
+            retries: 0,
         }
     }
 

@@ -31,6 +31,16 @@ const LAST_EVENT: Parameter = Parameter::text(
 
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [AFTER, KIND, TENANT];
+
+/// Parameters that others give to such streams, and what to write here.
+const OTHERS: [(&str, &str); 6] = [
+    ("event", "kind"),
+    ("type", "kind"),
+    ("position", "after"),
+    ("since", "after"),
+    ("last_event_id", "after"),
+    ("network_id", "tenant"),
+];
 /// What a request may say in its headers.
 pub(crate) const HEADERS: [Parameter; 1] = [LAST_EVENT];
 
@@ -76,6 +86,7 @@ impl Wanted {
 /// # Errors
 /// 400, naming the parameter, when the request breaks the contract.
 pub fn parse_request(query: &str, last_event_id: Option<&str>) -> Result<FeedRequest, ApiError> {
+    query::refuse_unknown(query, &PARAMETERS, &OTHERS)?;
     let after = query::parameter(query, &AFTER)?;
     // A browser that connects again repeats its first query and adds the header, so the header is
     // newer.

@@ -26,6 +26,19 @@ pub(super) fn meant(object: &Object, name: &str) -> Option<(Field, &'static str)
     })
 }
 
+/// The candidate that `name` resembles most, if it resembles one: an equal one, or else the first.
+pub(crate) fn similar<'a, T>(name: &str, candidates: &'a [(&str, T)]) -> Option<&'a T> {
+    let name = letters(name);
+    let all = || {
+        candidates
+            .iter()
+            .map(|(other, meant)| (letters(other), meant))
+    };
+    let equal = all().find(|(other, _)| *other == name);
+    let found = equal.or_else(|| all().find(|(other, _)| resembles(&name, other)));
+    found.map(|(_, meant)| meant)
+}
+
 /// Whether `name` is `field` but for a few edits, or one of them begins with the other.
 fn resembles(name: &[char], field: &[char]) -> bool {
     let edits = if field.len() < CHARS_FOR_EDITS_MAX {

@@ -11,7 +11,7 @@
 mod body;
 mod fields;
 mod integer;
-mod misspelt;
+pub(crate) mod misspelt;
 mod object;
 mod spelling;
 mod value;

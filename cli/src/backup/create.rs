@@ -1,6 +1,8 @@
 //! `talos backup create`.
 //!
 //! Guarantees:
+//! - On standard output (`--output -`) the backup is checked while it passes; the exit code says
+//!   whether all of it was written.
 //! - The file exists only if the whole backup is in it, synced and checked. A failure leaves at
 //!   most `FILE.partial`, which the next attempt replaces.
 //! - Only its owner can read the file, because it contains keys, actors and metadata. What lies at
@@ -8,7 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,9 +30,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Where to write the backup.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArguments {
-    /// The new file
+    /// The new file; `-` is standard output, with the report on standard error
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+
+    /// Replace the file of --output if it exists, once the new backup is complete
+    #[arg(short, long)]
+    force: bool,
 }
 
 impl CreateArguments {
@@ -40,14 +46,11 @@ impl CreateArguments {
             path: path.display().to_string(),
             source,
         };
-        // A link counts as the file, even if it leads nowhere.
-        if self.output.symlink_metadata().is_ok() {
-            let source = io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "the file exists; name another one",
-            );
-            return Err(failed(&self.output, source));
+        if self.output == Path::new("-") {
+            return to_standard_output(client, console);
         }
+        self.check_place()
+            .map_err(|source| failed(&self.output, source))?;
         let mut name = OsString::from(&self.output);
         name.push(".partial");
         let partial = PathBuf::from(name);
@@ -74,13 +77,55 @@ impl CreateArguments {
     }
 }
 
+impl CreateArguments {
+    /// Checks that the backup may be written to its file.
+    fn check_place(&self) -> io::Result<()> {
+        // A link counts as the file, even if it leads nowhere.
+        let message = match self.output.symlink_metadata() {
+            Err(_) => return Ok(()),
+            Ok(existing) if !existing.is_file() => {
+                "this is not a regular file, and --force replaces only those; name another one"
+            }
+            Ok(_) if self.force => return Ok(()),
+            Ok(_) => "the file exists; name another one, or replace it with --force",
+        };
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
+    }
+}
+
+/// Writes the backup to standard output, and what it contains to standard error.
+fn to_standard_output(client: &Client, console: &mut Console<'_>) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        let message = "a backup is not for a terminal; send standard output to a file or a program";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let checked = receive(client, &mut out, console).and_then(|checked| {
+        out.flush().map_err(Stopped::File)?;
+        Ok(checked)
+    });
+    let checked = checked.map_err(|stopped| match stopped {
+        Stopped::Server(error) => error,
+        Stopped::File(error) if error.kind() == io::ErrorKind::BrokenPipe => CliError::ReaderGone,
+        Stopped::File(error) => CliError::Terminal(error),
+    })?;
+    let table = report::table("-", &checked);
+    // The backup is complete, even if the report cannot be written.
+    let _ = table.write(console.remarks);
+    Ok(())
+}
+
 /// Why the backup was not received.
 enum Stopped {
     Server(CliError),
     File(io::Error),
 }
 
-fn receive(client: &Client, file: &mut File, console: &Console<'_>) -> Result<Checked, Stopped> {
+fn receive(
+    client: &Client,
+    file: &mut dyn Write,
+    console: &Console<'_>,
+) -> Result<Checked, Stopped> {
     let stream = client
         .stream(PATH, &[], SILENCE_MAX)
         .map_err(Stopped::Server)?;
@@ -116,7 +161,7 @@ fn check(stream: &mut impl Read, console: &Console<'_>) -> Result<Checked, Backu
 /// A reader that also writes everything it reads to a file.
 struct Tee<'f, R> {
     stream: R,
-    file: &'f mut File,
+    file: &'f mut dyn Write,
     failed: Option<io::Error>,
 }
 

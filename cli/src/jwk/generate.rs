@@ -1,14 +1,14 @@
 //! `talos jwk generate eddsa|ecdsa|rsa|hmac`.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::curve::Curve;
 use super::key::Jwk;
+use super::new_file::{self, Existing};
 use crate::error::CliError;
 
 /// Which key to generate, and where to write it.
@@ -34,9 +34,13 @@ pub(crate) struct GenerateArguments {
     #[arg(long, global = true)]
     public_only: bool,
 
-    /// Write to this new file, which only its owner can read
+    /// Write to this new file, which only its owner can read; `-` is standard output
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Replace the file of --output if it exists; the key in it is lost
+    #[arg(short, long, global = true)]
+    force: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,9 +55,10 @@ enum Algorithm {
     },
     /// RSA (RFC 7518 §3.3); the server also signs with it, as RS256
     Rsa {
-        /// Bits of the modulus
-        #[arg(long, default_value = "2048", value_parser = ["2048", "3072", "4096"])]
-        bits: String,
+        /// Bits of the modulus: 2048 to 8192, a multiple of 128. The server signs with at most
+        /// 4096. A key of 8192 bits takes minutes
+        #[arg(long, default_value_t = 2048, value_parser = parse_modulus_bits)]
+        bits: u32,
 
         /// Algorithm that the key names
         #[arg(long, default_value = "RS256", value_parser = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])]
@@ -67,13 +72,6 @@ enum Algorithm {
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Curve {
-    /// NIST P-256
-    #[value(name = "P-256")]
-    P256,
-}
-
 impl GenerateArguments {
     /// Generates the key and writes it.
     pub(crate) fn run(&self, out: &mut dyn Write) -> Result<(), CliError> {
@@ -83,9 +81,8 @@ impl GenerateArguments {
                 return Err(CliError::Usage(message.to_owned()));
             }
             Algorithm::Eddsa => Jwk::ed25519(),
-            Algorithm::Ecdsa { curve: Curve::P256 } => Jwk::p256(),
-            // The parser of the command line allows only numbers.
-            Algorithm::Rsa { bits, alg } => Jwk::rsa(bits.parse().unwrap_or(2048), alg),
+            Algorithm::Ecdsa { curve } => Jwk::elliptic(*curve),
+            Algorithm::Rsa { bits, alg } => Jwk::rsa(*bits, alg),
             Algorithm::Hmac { bits } => Jwk::hmac(*bits),
         };
         let jwk = jwk.map_err(|error| CliError::Terminal(io::Error::other(error)))?;
@@ -95,24 +92,34 @@ impl GenerateArguments {
             json = json!({ "keys": [json] });
         }
         let text = format!("{json:#}\n");
-        let Some(path) = &self.output else {
+        let Some(path) = self
+            .output
+            .as_deref()
+            .filter(|path| *path != Path::new("-"))
+        else {
             return out
                 .write_all(text.as_bytes())
                 .and_then(|()| out.flush())
                 .map_err(CliError::Terminal);
         };
-        let mut options = OpenOptions::new();
-        // `create_new` never overwrites a key that may be in use.
-        let file = options.write(true).create_new(true).mode(0o600).open(path);
-        file.and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .map_err(|source| CliError::File {
+        let existing = if self.force {
+            Existing::Replace
+        } else {
+            Existing::Keep
+        };
+        new_file::write(path, &text, existing).map_err(|source| CliError::File {
             path: path.display().to_string(),
             source,
         })
     }
+}
+
+/// Parses the length of an RSA modulus. FIPS 186-5 §5.1 demands at least 2048 bits.
+fn parse_modulus_bits(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|bits| (2048..=8192).contains(bits) && bits % 128 == 0)
+        .ok_or_else(|| "allowed: multiples of 128 from 2048 to 8192".to_owned())
 }
 
 /// Parses whole bytes, at least as many as the shortest digest has (RFC 7518 §3.2).

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::elliptic_curve::sec1::ToSec1Point as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::curve::{Curve, Pair};
 use super::rsa::{self, Numbers};
 
 /// The private members.
@@ -33,30 +33,20 @@ impl Jwk {
         ]))
     }
 
-    /// A new key on the curve P-256 (RFC 7518 §6.2).
+    /// A new key on `curve` (RFC 7518 §6.2).
     ///
     /// # Errors
     /// When the system provides no randomness.
-    pub(crate) fn p256() -> Result<Self, getrandom::Error> {
-        loop {
-            let bytes: Zeroizing<[u8; 32]> = random()?;
-            // One number in 2^32 is not below the order of the curve; then draw another.
-            let Ok(secret) = p256::SecretKey::from_slice(bytes.as_slice()) else {
-                continue;
-            };
-            let point = secret.public_key().to_sec1_point(false);
-            let (Some(x), Some(y)) = (point.x(), point.y()) else {
-                continue;
-            };
-            return Ok(Self::new([
-                ("kty", "EC".to_owned()),
-                ("crv", "P-256".to_owned()),
-                ("alg", "ES256".to_owned()),
-                ("x", URL_SAFE_NO_PAD.encode(x)),
-                ("y", URL_SAFE_NO_PAD.encode(y)),
-                ("d", URL_SAFE_NO_PAD.encode(bytes.as_slice())),
-            ]));
-        }
+    pub(crate) fn elliptic(curve: Curve) -> Result<Self, getrandom::Error> {
+        let Pair { secret, x, y } = curve.generate()?;
+        Ok(Self::new([
+            ("kty", "EC".to_owned()),
+            ("crv", curve.name().to_owned()),
+            ("alg", curve.algorithm().to_owned()),
+            ("x", URL_SAFE_NO_PAD.encode(x)),
+            ("y", URL_SAFE_NO_PAD.encode(y)),
+            ("d", URL_SAFE_NO_PAD.encode(secret.as_slice())),
+        ]))
     }
 
     /// A new RSA key (RFC 7518 §6.3) of `bits`, for `algorithm`.
@@ -196,12 +186,6 @@ mod tests {
             (&ed25519["kid"], &ed25519["use"]),
             (&json!("mine"), &json!("sig"))
         );
-
-        let p256 = Jwk::p256().expect("a key").named(None, "enc");
-        let secret = p256::SecretKey::from_slice(&member(&p256, "d")).expect("a scalar");
-        let point = [vec![4], member(&p256, "x"), member(&p256, "y")].concat();
-        assert_eq!(secret.public_key().to_sec1_point(false).as_bytes(), point);
-        assert_eq!(p256["use"], "enc");
     }
 
     #[test]
@@ -249,7 +233,7 @@ mod tests {
             "alg crv kid kty use x"
         );
         assert_eq!(
-            names(Jwk::p256().expect("a key")),
+            names(Jwk::elliptic(Curve::P521).expect("a key")),
             "alg crv kid kty use x y"
         );
         assert_eq!(

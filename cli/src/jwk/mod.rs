@@ -1,7 +1,9 @@
 //! `talos jwk …`: signing keys as JSON Web Keys (RFC 7517).
 
+mod curve;
 mod generate;
 mod key;
+mod new_file;
 mod rsa;
 
 use std::io::Write;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::patience::Repeat;
 
 const COLUMNS: [&str; 5] = ["is_valid", "key_id", "actor_id", "scopes", "error_code"];
 
@@ -44,10 +45,11 @@ impl BatchVerifyArguments {
             &[]
         };
         let body = json!({ "requests": requests }).to_string();
-        client.post(
+        client.post_repeatedly(
             "/v2alpha1/admin/apiKeys:batchVerify",
             headers,
             body.as_bytes(),
+            Repeat::UnlessLimited,
         )
     }
 }

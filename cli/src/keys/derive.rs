@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::fields::{parse_duration, parse_object};
+use super::fields::{Lifetime, parse_object};
 use crate::client::{Answer, Client};
 use crate::console::secret_argument;
 use crate::error::CliError;
@@ -23,9 +23,10 @@ pub(crate) struct DeriveArguments {
     #[arg(long, value_enum, default_value_t = Algorithm::Jwt)]
     algorithm: Algorithm,
 
-    /// Lifetime of the token: 90s, 15m, 1h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    ttl: Option<String>,
+    /// Lifetime of the token: 90s, 15m, 1h; 0 = the server's default, or the rest of the key's
+    /// life if that is shorter
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    ttl: Lifetime,
 
     /// Custom claims
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
@@ -78,7 +79,7 @@ impl DeriveArguments {
         let body = serde_json::to_vec(&Request {
             credential: &credential,
             algorithm: self.algorithm.name(),
-            ttl: self.ttl.as_deref(),
+            ttl: self.ttl.text(),
             custom_claims: self.claims.as_deref(),
             scopes: &self.scopes,
             audiences: &self.audiences,

@@ -1,9 +1,13 @@
 //! Fields of keys: parsed from the command line and written to requests.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use talos_model::cidr::Cidr;
 use talos_model::duration::{self, InvalidDuration};
+
+use crate::error::CliError;
 
 /// The addresses from which a key may be used.
 #[derive(Debug, Serialize)]
@@ -35,6 +39,44 @@ impl<'a> RateLimitPolicy<'a> {
             window,
             unit: "requests",
         }
+    }
+}
+
+/// The rate limit of a key; `None` for a quota of 0, which is no limit.
+///
+/// # Errors
+/// [`CliError::Usage`] for a quota without its window.
+pub(crate) fn limit(
+    quota: Option<u64>,
+    window: Option<&str>,
+) -> Result<Option<RateLimitPolicy<'_>>, CliError> {
+    match (quota.filter(|quota| *quota > 0), window) {
+        (None, _) => Ok(None),
+        (Some(quota), Some(window)) => Ok(Some(RateLimitPolicy::new(quota, window))),
+        (Some(_), None) => {
+            let message = "--rate-limit-quota needs --rate-limit-window, such as 60s";
+            Err(CliError::Usage(message.to_owned()))
+        }
+    }
+}
+
+/// How long a new key or token lives. Zero leaves that to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lifetime(Option<String>);
+
+impl Lifetime {
+    /// The text for the request, unchanged; `None` leaves the lifetime to the server.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
+        let is_given = !duration::parse(text)?.is_zero();
+        Ok(Self(is_given.then(|| text.to_owned())))
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use clap::Args;
 
+use super::fields::Lifetime;
 use super::kind::KeyKind;
 use super::new_key::NewKeyArguments;
 use crate::client::{Answer, Client};
@@ -16,6 +17,10 @@ pub(crate) struct ImportArguments {
     #[command(flatten)]
     key: NewKeyArguments,
 
+    /// Lifetime of the key: 90s, 24h, 30d, 1y6mo; 0, or none = the server's default
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<Lifetime>,
+
     /// The key as its holder presents it; `-` reads it from standard input
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     raw_key: String,
@@ -25,7 +30,7 @@ impl ImportArguments {
     /// Imports the key.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let raw_key = secret_argument(&self.raw_key, "raw key", input)?;
-        let request = self.key.request(Some(&raw_key))?;
+        let request = self.key.request(Some(&raw_key), self.ttl.as_ref())?;
         client.post(KeyKind::Imported.path(), &[], &request)
     }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::fields::Lifetime;
 use super::kind::KeyKind;
 use super::new_key::NewKeyArguments;
 use crate::client::{Answer, Client};
@@ -14,12 +15,20 @@ use crate::output::{Output, Table};
 pub(crate) struct IssueArguments {
     #[command(flatten)]
     key: NewKeyArguments,
+
+    /// Lifetime of the key: 90s, 24h, 30d, 1y6mo; 0 = the server's default
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    ttl: Lifetime,
 }
 
 impl IssueArguments {
     /// Issues the key.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
-        client.post(KeyKind::Issued.path(), &[], &self.key.request(None)?)
+        client.post(
+            KeyKind::Issued.path(),
+            &[],
+            &self.key.request(None, Some(&self.ttl))?,
+        )
     }
 }
 

@@ -4,7 +4,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::fields::{IpRestriction, RateLimitPolicy, parse_cidr, parse_duration, parse_object};
+use super::fields::{
+    IpRestriction, Lifetime, RateLimitPolicy, limit, parse_cidr, parse_duration, parse_object,
+};
 use crate::error::CliError;
 
 /// The fields of a new key.
@@ -21,10 +23,6 @@ pub(crate) struct NewKeyArguments {
     #[arg(long, value_delimiter = ',', value_name = "SCOPE,…")]
     scopes: Vec<String>,
 
-    /// Lifetime of the key: 90s, 24h, 30d, 1y6mo
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    ttl: Option<String>,
-
     /// Metadata; the answer to a verification contains it
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     metadata: Option<Box<RawValue>>,
@@ -33,8 +31,8 @@ pub(crate) struct NewKeyArguments {
     #[arg(long, value_delimiter = ',', value_name = "CIDR,…", value_parser = parse_cidr)]
     allowed_cidrs: Vec<String>,
 
-    /// How often the key may be verified within the window
-    #[arg(long, value_name = "N", requires = "rate_limit_window", value_parser = clap::value_parser!(u64).range(1..))]
+    /// How often the key may be verified within the window; 0 = no limit
+    #[arg(long, value_name = "N")]
     rate_limit_quota: Option<u64>,
 
     /// Window of the quota, in whole seconds: 60s, 1h
@@ -75,21 +73,27 @@ struct Request<'a> {
 }
 
 impl NewKeyArguments {
-    /// The request for the key. `raw_key` is the key to import.
-    pub(crate) fn request(&self, raw_key: Option<&str>) -> Result<Vec<u8>, CliError> {
+    /// The request for the key. `raw_key` is the key to import. Without a lifetime the server
+    /// decides on it.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for a quota without its window.
+    pub(crate) fn request(
+        &self,
+        raw_key: Option<&str>,
+        lifetime: Option<&Lifetime>,
+    ) -> Result<Vec<u8>, CliError> {
+        let limit = limit(self.rate_limit_quota, self.rate_limit_window.as_deref())?;
         let request = Request {
             name: &self.name,
             actor_id: &self.actor,
             raw_key,
             scopes: &self.scopes,
-            ttl: self.ttl.as_deref(),
+            ttl: lifetime.and_then(Lifetime::text),
             metadata: self.metadata.as_deref(),
             ip_restriction: (!self.allowed_cidrs.is_empty())
                 .then(|| IpRestriction::new(&self.allowed_cidrs)),
-            rate_limit_policy: self
-                .rate_limit_quota
-                .zip(self.rate_limit_window.as_deref())
-                .map(|(quota, window)| RateLimitPolicy::new(quota, window)),
+            rate_limit_policy: limit,
             visibility: self.visibility.map(|visibility| match visibility {
                 Visibility::Secret => "KEY_VISIBILITY_SECRET",
                 Visibility::Public => "KEY_VISIBILITY_PUBLIC",

@@ -5,11 +5,12 @@ use std::io::Write as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::revoke::Reason;
+use super::revoke::{Reason, stored_text};
 use crate::client::{Answer, Client};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::patience::Repeat;
 
 const PATH: &str = "/v2alpha1/admin/apiKeys:revokeWhere";
 
@@ -41,7 +42,8 @@ pub(crate) struct RevokeWhereArguments {
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// Description of the reason; only with `privilege_withdrawn`
+    /// Description of the reason; only with the reason `privilege_withdrawn`, the one that servers
+    /// store it with
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 
@@ -75,6 +77,7 @@ impl RevokeWhereArguments {
         client: &Client,
         console: &mut Console<'_>,
     ) -> Result<Option<Answer>, CliError> {
+        stored_text(self.reason, self.reason_text.as_deref())?;
         if self.revokes() && !self.yes {
             if !console.can_ask {
                 let message = "cannot ask for confirmation without a terminal: use --yes, or --dry-run to count the keys";
@@ -104,13 +107,18 @@ impl RevokeWhereArguments {
     }
 
     fn send(&self, client: &Client, mode: Mode) -> Result<Answer, CliError> {
-        client.post(PATH, &[], self.body(mode).to_string().as_bytes())
+        let repeat = match mode {
+            Mode::Count => Repeat::Always,
+            Mode::Revoke => Repeat::Never,
+        };
+        client.post_repeatedly(PATH, &[], self.body(mode).to_string().as_bytes(), repeat)
     }
 
     fn body(&self, mode: Mode) -> Value {
         let member = |(name, value): &(String, String)| (name.clone(), Value::from(value.as_str()));
         let metadata: Map<_, _> = self.metadata.iter().map(member).collect();
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        let description = self.reason_text.as_deref().filter(|text| !text.is_empty());
         let fields = [
             ("actor_id", text(&self.actor)),
             ("prefix", text(&self.prefix)),
@@ -121,7 +129,7 @@ impl RevokeWhereArguments {
                 (!metadata.is_empty()).then_some(Value::Object(metadata)),
             ),
             ("reason", self.reason.map(|reason| reason.name().into())),
-            ("description", text(&self.reason_text)),
+            ("description", description.map(Value::from)),
             (
                 "dry_run",
                 (mode == Mode::Count).then_some(Value::Bool(true)),

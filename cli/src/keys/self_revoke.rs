@@ -5,11 +5,12 @@ use std::io::BufRead;
 use clap::Args;
 use serde_json::json;
 
-use super::revoke::Reason;
+use super::revoke::{Reason, with};
 use crate::client::{Answer, Client};
 use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::patience::Repeat;
 
 /// Which key to revoke, and why.
 #[derive(Debug, Args)]
@@ -22,7 +23,8 @@ pub(crate) struct SelfRevokeArguments {
     #[arg(long, value_enum)]
     reason: Option<Reason>,
 
-    /// Description of the reason; servers accept it only from administrators
+    /// Refused with every reason: servers store the description of an administrator only (`keys
+    /// revoke`)
     #[arg(long, value_name = "TEXT")]
     reason_text: Option<String>,
 }
@@ -30,19 +32,30 @@ pub(crate) struct SelfRevokeArguments {
 impl SelfRevokeArguments {
     /// Revokes the key.
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
+        self.refuse_text()?;
         let credential = secret_argument(&self.credential, "credential", input)?;
         let mut body = json!({ "credential": credential.as_str() });
         if let Some(fields) = body.as_object_mut() {
             let reason = self.reason.map(Reason::name);
             fields.extend(reason.map(|reason| ("reason".to_owned(), reason.into())));
-            let text = self.reason_text.as_deref();
-            fields.extend(text.map(|text| ("description".to_owned(), text.into())));
         }
-        client.post(
+        client.post_repeatedly(
             "/v2alpha1/apiKeys:selfRevoke",
             &[],
             body.to_string().as_bytes(),
+            Repeat::Always,
         )
+    }
+
+    fn refuse_text(&self) -> Result<(), CliError> {
+        if self.reason_text.as_deref().is_none_or(str::is_empty) {
+            return Ok(());
+        }
+        Err(CliError::Usage(format!(
+            "--reason-text: servers store no text when a holder revokes a key, also not {}; \
+             an administrator's `talos keys revoke` takes it with --reason privilege_withdrawn",
+            with(self.reason)
+        )))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Runs the commands against a server that answers once, with a prepared answer.
 
 mod answers;
+mod defaults;
+mod reasons;
+mod retries;
 mod revoke_where;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -81,12 +84,7 @@ fn run_at(
     let Command::Keys(keys) = parsed.command else {
         panic!("a keys command")
     };
-    let client = Client::new(
-        &parsed.server.endpoint,
-        None,
-        &talos_tls::ClientFiles::default(),
-    )
-    .expect("a URL");
+    let client = parsed.server.client().expect("a URL");
     let (mut out, mut remarks) = (Vec::new(), Vec::new());
     let mut console = Console {
         input: &mut input.as_bytes(),
@@ -132,7 +130,10 @@ fn issue_sends_what_was_given_and_nothing_else() {
         plain.request.line,
         "POST /v2alpha1/admin/issuedApiKeys HTTP/1.1"
     );
-    assert_eq!(plain.request.body, r#"{"name":"My key","actor_id":"me"}"#);
+    assert_eq!(
+        plain.request.body,
+        r#"{"name":"My key","actor_id":"me","ttl":"24h"}"#
+    );
     assert!(
         plain
             .request
@@ -423,7 +424,7 @@ fn derive_token_sends_what_is_given() {
     let least = run(&["derive-token", "cred", "-q"], "", 200, &answer);
     assert_eq!(
         least.request.body,
-        r#"{"credential":"cred","algorithm":"TOKEN_ALGORITHM_JWT"}"#
+        r#"{"credential":"cred","algorithm":"TOKEN_ALGORITHM_JWT","ttl":"1h"}"#
     );
     assert_eq!(least.out, "eyJ\n");
 }

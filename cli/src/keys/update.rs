@@ -4,7 +4,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::fields::{IpRestriction, RateLimitPolicy, parse_cidr, parse_duration, parse_object};
+use super::fields::{
+    IpRestriction, RateLimitPolicy, limit, parse_cidr, parse_duration, parse_object,
+};
 use super::kind::KeyKind;
 use crate::client::{Answer, Client, url_encoded};
 use crate::error::CliError;
@@ -71,11 +73,6 @@ impl UpdateArguments {
                 "nothing to update: give the fields to change".to_owned(),
             ));
         }
-        let limit = self.rate_limit_quota.filter(|quota| *quota > 0);
-        if limit.is_some() && self.rate_limit_window.is_none() {
-            let message = "--rate-limit-quota needs --rate-limit-window";
-            return Err(CliError::Usage(message.to_owned()));
-        }
         let request = Request {
             name: self.name.as_deref(),
             scopes: self.scopes.as_deref().map(listed),
@@ -85,9 +82,7 @@ impl UpdateArguments {
                 .as_ref()
                 .filter(|blocks| !blocks.0.is_empty())
                 .map(|blocks| IpRestriction::new(&blocks.0)),
-            rate_limit_policy: limit
-                .zip(self.rate_limit_window.as_deref())
-                .map(|(quota, window)| RateLimitPolicy::new(quota, window)),
+            rate_limit_policy: limit(self.rate_limit_quota, self.rate_limit_window.as_deref())?,
         };
         let body =
             serde_json::to_vec(&request).map_err(|error| CliError::Usage(error.to_string()))?;

@@ -9,6 +9,7 @@ use crate::client::{Answer, Client};
 use crate::console::secret_argument;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::patience::Repeat;
 
 /// Which credential to verify, and how.
 #[derive(Debug, Args)]
@@ -32,7 +33,12 @@ impl VerifyArguments {
         } else {
             &[]
         };
-        client.post("/v2alpha1/admin/apiKeys:verify", headers, body.as_bytes())
+        client.post_repeatedly(
+            "/v2alpha1/admin/apiKeys:verify",
+            headers,
+            body.as_bytes(),
+            Repeat::UnlessLimited,
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sets up the log, which is written to standard error.
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
 
 use talos_config::{Log, LogFormat, LogLevel};
@@ -8,12 +10,18 @@ use tracing_subscriber::filter::LevelFilter;
 use super::log_line::Escapes;
 use super::log_queue::LogQueue;
 
+/// The environment variable of people who want no colours in any program; see
+/// <https://no-color.org>.
+const NO_COLOR: &str = "NO_COLOR";
+
 /// Starts logging for the whole process. Before the process ends, wait for the returned queue.
 ///
 /// # Errors
 /// When the system has no thread left.
 pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
-    let has_colours = log.format == LogFormat::Text && io::stderr().is_terminal();
+    let has_colours = log.format == LogFormat::Text
+        && io::stderr().is_terminal()
+        && colours_are_wanted(env::var_os(NO_COLOR).as_deref());
     let escapes = match log.format {
         LogFormat::Json => Escapes::Json,
         LogFormat::Text if has_colours => Escapes::ColouredText,
@@ -39,4 +47,27 @@ pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
         LogFormat::Text => lines.with_ansi(has_colours).try_init(),
     };
     Ok(queue)
+}
+
+/// A variable that is set to nothing says nothing.
+fn colours_are_wanted(no_color: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_value_but_nothing_switches_colours_off() {
+        for (value, wanted) in [
+            (None, true),
+            (Some(""), true),
+            (Some("1"), false),
+            (Some("0"), false),
+            (Some("false"), false),
+        ] {
+            assert_eq!(colours_are_wanted(value.map(OsStr::new)), wanted);
+        }
+    }
 }

@@ -6,11 +6,13 @@
 //! - The report contains the outcome of every item that was sent, however the command ended.
 //! - A run with an existing report sends only the items that the report does not list as done.
 
+mod items;
 mod outcome;
 mod report;
 
 use std::fs;
 use std::io::Read;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -26,6 +28,7 @@ use crate::client::{Answer, Client};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::patience::Repeat;
 use crate::progress::Bar;
 
 /// The most items that the server accepts in one request.
@@ -37,8 +40,8 @@ const PATH: &str = "/v2alpha1/admin/importedApiKeys:batchCreate";
 /// Which keys.
 #[derive(Debug, Args)]
 pub(crate) struct BatchImportArguments {
-    /// A JSON array of objects with `raw_key`, `name`, `actor_id` and optionally the other fields
-    /// of a key; `-` reads standard input
+    /// A JSON array, or JSON lines, of objects with `raw_key`, `name`, `actor_id` and optionally
+    /// the other fields of a key; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
 
@@ -76,11 +79,7 @@ impl BatchImportArguments {
             path: self.file.display().to_string(),
             what,
         };
-        let items: Vec<&RawValue> = serde_json::from_str(&text)
-            .map_err(|error| bad(format!("not a JSON array of keys: {error}")))?;
-        if items.is_empty() {
-            return Err(bad("the array is empty".to_owned()));
-        }
+        let items = items::parse(&text).map_err(bad)?;
         let digest = Sha256::digest(text.as_bytes());
         let (mut report, done) = Report::open(self.report.as_deref(), &digest, items.len())?;
         let skipped = done.len();
@@ -106,21 +105,22 @@ impl BatchImportArguments {
     }
 
     fn read(&self, console: &mut Console<'_>) -> Result<Zeroizing<String>, CliError> {
-        let mut text = Zeroizing::new(String::new());
+        let mut bytes = Zeroizing::new(Vec::new());
+        let path = || self.file.display().to_string();
         if self.file == Path::new("-") {
             console
                 .input
-                .read_to_string(&mut text)
+                .read_to_end(&mut bytes)
                 .map_err(CliError::Terminal)?;
         } else {
             fs::File::open(&self.file)
-                .and_then(|mut file| file.read_to_string(&mut text))
+                .and_then(|mut file| file.read_to_end(&mut bytes))
                 .map_err(|source| CliError::File {
-                    path: self.file.display().to_string(),
+                    path: path(),
                     source,
                 })?;
         }
-        Ok(text)
+        items::text(mem::take(&mut *bytes)).map_err(|what| CliError::BadFile { path: path(), what })
     }
 }
 
@@ -154,7 +154,9 @@ fn send(client: &Client, batch: &[Item<'_>]) -> Result<Vec<Outcome>, CliError> {
     let body = Zeroizing::new(
         serde_json::to_vec(&request).map_err(|error| CliError::Usage(error.to_string()))?,
     );
-    match (client.post(PATH, &[], &body), batch) {
+    // A key that an attempt before has imported exists then, and counts as done.
+    let sent = client.post_repeatedly(PATH, &[], &body, Repeat::Always);
+    match (sent, batch) {
         (Ok(answer), _) => read_results(client, &answer, batch),
         (
             Err(CliError::Refused {
