@@ -15,7 +15,12 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked --package talos \
- && install -D target/release/talos /out/talos
+ && scripts/split-debug target/release/talos /out
+
+# The debug information of the program below, for debuggers and profilers:
+#   docker build --target debug --output debug .
+FROM scratch AS debug
+COPY --from=build /out/talos.debug /
 
 FROM ${RUNTIME_IMAGE}
 # The ids are fixed, so that a volume keeps its owner when the image is replaced.

@@ -22,10 +22,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # 9.
 cargo := PROGRESS_FD=9 9>&2 cargo
 
-.PHONY: help setup run fleet test lint advisories bench bench-against instructions fuzz fleet-faults loadtest hostile peers sdk-python
+.PHONY: help setup setup-tests run release fleet test lint advisories bench bench-against instructions fuzz fleet-faults loadtest hostile peers sdk-python
 
 help:
 	@echo 'make run         start a development server on http://localhost:4420'
+	@echo 'make release     build the program to ship, and its debug information, in $(TARGET)/ship'
 	@echo 'make fleet       start a primary and two replicas on loopback'
 	@echo 'make test        run every test'
 	@echo 'make lint        check formatting, lints, and the licences of dependencies'
@@ -36,33 +37,42 @@ help:
 	@echo 'make fleet-faults  break the network of a fleet, kill its replicas and replace its primary, many times'
 	@echo 'make fuzz        run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make loadtest    start a server and measure verification under load'
-	@echo 'make hostile     attack a server for HOSTILE_SECONDS (600) with each driver, under valid load'
+	@echo 'make hostile     attack a server for HOSTILE_SECONDS (600) under valid load, with each driver, without and with admin tokens'
 	@echo 'make peers       compare verification with nginx, Redis and PostgreSQL servers (installs them)'
 	@echo 'make sdk-python  drive the server through the published Python client'
-	@echo 'make setup       install what is missing; all of the above do so, too'
+	@echo 'make setup       install what building needs and is missing; make setup-tests: and what testing'
+	@echo '                 needs. All of the above do so, too'
 
 setup:
 	@scripts/setup
 
+setup-tests:
+	@scripts/setup tests
+
 run: setup
 	@$(cargo) build --release --package talos
 	@exec "$(TARGET)/release/talos" serve --dev
+
+release: setup
+	@$(cargo) build --release --locked --package talos
+	@scripts/split-debug "$(TARGET)/release/talos" "$(TARGET)/ship"
+	@ls -l "$(TARGET)/ship"
 
 fleet: setup
 	@$(cargo) build --release --package talos
 	@scripts/fleet
 
 # The run of all tests comes last, so that its summary is the end of the output.
-test: setup
+test: setup-tests
 	$(cargo) test --quiet --release --workspace --doc
 	cargo nextest run --release --package talos-cells --features shuttle
 	cargo nextest run --release --workspace
 
 # This is a part of `make test`.
-sdk-python: setup
+sdk-python: setup-tests
 	$(cargo) nextest run --release --package talos sdk::python
 
-lint: setup
+lint: setup-tests
 	cargo fmt --all --check
 	@scripts/lint-prose
 	@scripts/lint-dependencies
@@ -83,30 +93,30 @@ bench: setup
 bench-against: setup
 	$(cargo) bench --package talos-benches --benches -- --baseline $(BASELINE)
 
-instructions: setup
+instructions: setup-tests
 	TALOS_RECORD_INSTRUCTIONS=1 $(cargo) nextest run --release --package talos-benches --test instructions --no-capture
 
 # `make test` does this too, with fewer repetitions.
-fleet-faults: setup
+fleet-faults: setup-tests
 	FLEET_FAULTS=1 $(cargo) nextest run --release --package talos --no-capture fleet::faults
 
-fuzz: setup
+fuzz: setup-tests
 	@scripts/fuzz
 
 loadtest: setup
 	@$(cargo) build --release --package talos --package talos-loadtest
 	@"$(TARGET)/release/talos-loadtest"
 
-# `make test` does a short part of this. Each driver is attacked for so long.
+# `make test` does a short part of this. Each of the four servers is attacked for so long.
 HOSTILE_SECONDS ?= 600
 hostile: setup
 	@$(cargo) build --release --package talos --package talos-loadtest
-	@for driver in io_uring epoll; do \
-		echo "driver: $$driver"; \
-		"$(TARGET)/release/talos-loadtest" hostile --driver $$driver --duration $(HOSTILE_SECONDS)s \
-			--rate-floor 0.9 --json "$(TARGET)/hostile-$$driver.json" || exit 1; \
-	done
+	@for driver in io_uring epoll; do for auth in '' --auth; do \
+		echo "driver: $$driver $$auth"; \
+		"$(TARGET)/release/talos-loadtest" hostile --driver $$driver $$auth --duration $(HOSTILE_SECONDS)s \
+			--rate-floor 0.9 --json "$(TARGET)/hostile-$$driver$$auth.json" || exit 1; \
+	done; done
 
-peers: setup
+peers: setup-tests
 	@$(cargo) build --release --package talos
 	@scripts/peers

@@ -15,6 +15,7 @@ use crate::harness::cli::{Ran, run, talos};
 use crate::harness::engine::options;
 use crate::harness::feed::Feed;
 use crate::harness::site::{Server, Site, without_talos_variables};
+use crate::harness::tokens::SECRET;
 use crate::harness::{Driver, TALOS};
 
 /// Runs `talos backup` without a server.
@@ -81,6 +82,29 @@ fn replayed(from: &Path, last: Position, scratch: &Path) -> StateHash {
     node.shutdown();
     source.shutdown();
     hash
+}
+
+/// Checks that a failed restore has left nothing in `to` but its mark, and that no server starts
+/// there.
+fn assert_only_marked(to: &Path) {
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(to).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!(names(), ["RESTORE"]);
+    let mut command = Command::new(TALOS);
+    without_talos_variables(&mut command);
+    command
+        .arg("serve")
+        .env("TALOS_CREDENTIALS_ISSUER", "https://issuer.example")
+        .env("TALOS_SECRETS_HMAC_CURRENT", SECRET)
+        .env("TALOS_DB_DSN", format!("rocksdb://{}", text(to)));
+    let ran = run(command);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for words in ["a restore into", text(to), "talos backup restore"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    assert_eq!(names(), ["RESTORE"]);
 }
 
 fn at(directory: &Path, name: &str) -> PathBuf {
@@ -181,7 +205,7 @@ both_drivers! {
         // The command refuses while a server runs, because the server would go on writing.
         let ran = backup(&["restore", text(&file), "--to", text(&to), "--log", text(site.data())]);
         ran.assert_one_line_and_code_1(&["a server is using it", "--without-log"]);
-        assert!(!to.exists());
+        assert_only_marked(&to);
         server.stop();
         let ran = backup(&["restore", text(&file), "--to", text(&to), "--without-log"]);
         ran.succeeded();
@@ -223,7 +247,7 @@ both_drivers! {
         let nothing = at(site.directory(), "nothing");
         fs::create_dir(&nothing).unwrap();
         restore(&early, &nothing).assert_one_line_and_code_1(&["no database"]);
-        assert!(!to.exists());
+        assert_only_marked(&to);
         restore(&late, site.data()).succeeded();
     }
 }
@@ -275,7 +299,7 @@ fn every_flipped_bit_and_every_cut_is_found() {
         backup(&["verify", text(&other)]).assert_one_line_and_code_1(&[words]);
         let restore = ["restore", text(&other), "--to", text(&to), "--without-log"];
         backup(&restore).assert_one_line_and_code_1(&[words]);
-        assert!(!to.exists(), "{words}");
+        assert_only_marked(&to);
     }
 }
 

@@ -130,9 +130,18 @@ both_drivers! {
         assert_valid(&connection.verify(&new.secret), &new.key_id);
         let key = &rotated["issued_api_key"];
         assert_eq!((&key["name"], &key["scopes"]), (&json!("second"), &json!([])));
-        for inherited in ["actor_id", "metadata", "rate_limit_policy", "ip_restriction", "visibility", "expire_time"] {
+        for inherited in ["actor_id", "metadata", "rate_limit_policy", "ip_restriction", "visibility"] {
             assert_eq!(key[inherited], before[inherited], "{inherited}");
         }
+        // Without a time of its own a key ends at its greatest age, which begins with each key.
+        let year = |time: &serde_json::Value| time.as_str().unwrap()[..4].parse::<u32>().unwrap();
+        assert!(year(&key["expire_time"]) > year(&key["create_time"]));
+        let lasting = json!({"name": "n", "actor_id": "a", "ttl": "3600s"});
+        let lasting = connection.post(ISSUE, &lasting).json()["issued_api_key"].clone();
+        let renewed = connection.post(&rotate(lasting["key_id"].as_str().unwrap()), &json!({})).json();
+        assert_eq!(renewed["issued_api_key"]["expire_time"], lasting["expire_time"]);
+        let beyond = json!({"name": "n", "actor_id": "a", "ttl": "31536001s"});
+        connection.post(ISSUE, &beyond).assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
         let old = &rotated["old_issued_api_key"];
         assert_eq!((&old["key_id"], &old["status"]), (&json!(old_id), &json!("KEY_STATUS_REVOKED")));
         assert_eq!(old["revocation_reason"], "REVOCATION_REASON_SUPERSEDED");

@@ -60,6 +60,7 @@ mod pages;
 mod positions;
 mod power_cut;
 mod private_files;
+mod process;
 mod proxy;
 mod quota;
 mod rate_limits;

@@ -15,9 +15,9 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of `container.md`
-/// need an image registry.
-const NOT_RUN: [&str; 10] = [
+/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of
+/// `container.md` need an image registry.
+const NOT_RUN: [&str; 11] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -26,6 +26,7 @@ const NOT_RUN: [&str; 10] = [
     "admin-protection.md",
     "container.md",
     "fleet.md",
+    "limits.md",
     "loadtest.md",
     "tls.md",
 ];

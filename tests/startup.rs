@@ -225,8 +225,8 @@ fn keys_and_values_that_do_not_exist() {
         assert_eq!(refused.stderr.lines().count(), 1, "one line");
     }
     let mut command = site.command();
-    command.env("TALOS_SERVE_HTTP_PROT", "1");
-    run(command).assert_one_line_and_code_1(&["TALOS_SERVE_HTTP_PROT", "TALOS_SERVE_HTTP_PORT"]);
+    command.env("TALOS_SERVE_HTTP_CORS_ALLOWED_HEADERS_1", "a");
+    run(command).assert_one_line_and_code_1(&["TALOS_SERVE_HTTP_CORS_ALLOWED_HEADERS_1", "_0"]);
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub(crate) async fn rejoin(context: &Context) -> Result<ControlResponse, ApiErro
 }
 
 /// Answers a request that may change keys: with `answer` on a primary, otherwise by forwarding it
-/// to the primary. Waits until as many replicas as required have the changes that the answer rests
-/// on, if there are any.
+/// to the primary. Makes no change if fewer replicas are connected than it needs, unless it takes a
+/// key away. Waits until as many replicas as required have the changes that the answer rests on, if
+/// there are any.
 pub(crate) async fn change(
     context: &Context,
     request: &ControlRequest,
@@ -74,6 +75,12 @@ pub(crate) async fn change(
             () = client.gone() => Err(client_gone()),
         };
     }
+    if !is_withdrawal(request.endpoint) {
+        tokio::select! {
+            expected = context.fleet.expects_acks() => expected?,
+            () = client.gone() => return Err(client_gone()),
+        }
+    }
     let answer = answer.await;
     let refused = answer.as_ref().err().map(ApiError::reason);
     let Some(position) = rests_on(context, request, reported, refused).await else {
@@ -86,6 +93,22 @@ pub(crate) async fn change(
         () = client.gone() => return Err(client_gone()),
     }
     answer
+}
+
+/// Whether a request takes a key or a token away. It is carried out even if too few replicas are
+/// there to acknowledge it: a stolen key that this node refuses is better than one that no node
+/// refuses.
+fn is_withdrawal(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::RevokeIssuedKey
+            | Endpoint::RevokeImportedKey
+            | Endpoint::RevokeKey
+            | Endpoint::RevokeKeysWhere
+            | Endpoint::SelfRevoke
+            | Endpoint::DeleteImportedKey
+            | Endpoint::RevokeAdminToken
+    )
 }
 
 /// The newest change that an answer rests on; `None` if it reports no change. `refused` is the

@@ -12,14 +12,20 @@ pub const OK: &[u8] = br#"{"status":"ok"}"#;
 /// Whether clients may send traffic to this node.
 ///
 /// # Errors
-/// 503 without a reason when the node accepts no changes; the log has the reason. 503 with the
-/// reason when `fleet` is not ready.
+/// 503, without the reason: everybody may ask.
 pub fn ready(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
+    reason(health, fleet).map_err(|_| {
+        ApiError::service_unavailable("this node is not ready; the metrics port says why")
+    })
+}
+
+/// As [`ready`], with the reason.
+fn reason(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
     match health {
         Health::Ok => fleet.ready(),
-        Health::WritesStopped(_) => Err(ApiError::service_unavailable(
-            "changes are not accepted at present",
-        )),
+        Health::WritesStopped(cause) => Err(ApiError::service_unavailable(format!(
+            "changes are not accepted: {cause}"
+        ))),
     }
 }
 
@@ -29,10 +35,11 @@ pub fn alive_response() -> ControlResponse {
     ControlResponse::json(200, OK.to_vec())
 }
 
-/// The answer to `/health/ready`.
+/// The answer to `/health/ready` on the metrics port, which only operators reach: with the reason
+/// why the node is not ready.
 #[must_use]
 pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
-    ready(health, fleet).map_or_else(ControlResponse::from, |()| alive_response())
+    reason(health, fleet).map_or_else(ControlResponse::from, |()| alive_response())
 }
 
 #[cfg(test)]
@@ -82,15 +89,26 @@ mod tests {
         }
     }
 
+    /// What everybody learns about a node that is not ready.
+    fn refusal(health: &Health, fleet: &dyn Fleet) -> String {
+        let error = ready(health, fleet).expect_err("not ready");
+        let response = ControlResponse::from(error);
+        assert_eq!(response.status, 503);
+        String::from_utf8(response.body).expect("UTF-8")
+    }
+
     #[test]
-    fn stopped_writes_are_not_ready_and_tell_no_cause() {
-        let ready = Somewhere(Ok(()));
-        assert_eq!(ready_response(&Health::Ok, &ready).status, 200);
+    fn stopped_writes_are_not_ready_and_only_operators_learn_the_cause() {
+        let fleet = Somewhere(Ok(()));
+        assert_eq!(ready(&Health::Ok, &fleet), Ok(()));
+        assert_eq!(ready_response(&Health::Ok, &fleet).status, 200);
         let stopped = Health::WritesStopped("/disk: full".to_owned());
-        let stopped = ready_response(&stopped, &ready);
-        assert_eq!(stopped.status, 503);
-        let body = String::from_utf8(stopped.body).expect("UTF-8");
-        assert!(!body.contains("/disk"), "{body}");
+        let shown = ready_response(&stopped, &fleet);
+        assert_eq!(shown.status, 503);
+        let body = String::from_utf8(shown.body).expect("UTF-8");
+        assert!(body.contains("/disk: full"), "{body}");
+        let refused = refusal(&stopped, &fleet);
+        assert!(!refused.contains("/disk"), "{refused}");
         assert_eq!(alive_response().body, OK);
     }
 
@@ -101,5 +119,7 @@ mod tests {
         assert_eq!(response.status, 503);
         let body = String::from_utf8(response.body).expect("UTF-8");
         assert!(body.contains("stale"), "{body}");
+        let refused = refusal(&Health::Ok, &stale);
+        assert!(!refused.contains("stale"), "{refused}");
     }
 }

@@ -35,8 +35,8 @@ pub(crate) trait Enumeration {
         found.map(|(_, value)| Some(*value)).ok_or(UnknownValue)
     }
 
-    /// The value with this number, as [`Self::by_name`]. The values have the numbers from 0 in their
-    /// order; if there is a name for a value that is not set, that has the number 0.
+    /// The value with this number, as [`Self::by_name`]. The values have the numbers from 0 in
+    /// their order; if there is a name for a value that is not set, that has the number 0.
     fn by_number(number: i64) -> Result<Option<Self::Value>, UnknownValue> {
         if number == 0 && Self::UNSPECIFIED.is_some() {
             return Ok(None);

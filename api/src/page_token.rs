@@ -12,6 +12,7 @@ use crypto_secretbox::XSalsa20Poly1305;
 use crypto_secretbox::aead::{Aead as _, KeyInit as _};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
+use talos_model::clock::{self, UnixMillis};
 use talos_model::{KeyKind, Secret, Selection, Status};
 
 use crate::error::ApiError;
@@ -29,16 +30,29 @@ pub type Nonce = [u8; NONCE_BYTES];
 #[derive(Clone)]
 pub struct PageTokenKeys {
     current: XSalsa20Poly1305,
-    retired: Vec<XSalsa20Poly1305>,
+    /// Each with the instant from which it opens no token.
+    retired: Vec<(XSalsa20Poly1305, UnixMillis)>,
 }
 
 impl PageTokenKeys {
     /// Derives the keys from the server's secrets. The current one seals; all of them open.
     #[must_use]
     pub fn new(current: &Secret, retired: &[Secret]) -> Self {
+        let always = UnixMillis(i64::MAX);
+        Self::expiring(current, retired.iter().map(|secret| (secret, always)))
+    }
+
+    /// As [`Self::new`], with the instant from which each retired secret opens no token.
+    #[must_use]
+    pub fn expiring<'a>(
+        current: &Secret,
+        retired: impl Iterator<Item = (&'a Secret, UnixMillis)>,
+    ) -> Self {
         Self {
             current: key(current),
-            retired: retired.iter().map(key).collect(),
+            retired: retired
+                .map(|(secret, until)| (key(secret), until))
+                .collect(),
         }
     }
 
@@ -64,20 +78,21 @@ impl PageTokenKeys {
     /// # Errors
     /// 400 when the token belongs to another selection, or none of these keys opens it.
     pub(crate) fn open(&self, selection: &Selection, token: &str) -> Result<Vec<u8>, ApiError> {
-        self.place(selection, token).ok_or_else(|| {
+        self.place(selection, token, clock::now()).ok_or_else(|| {
             let message = "does not belong to this list and filter; begin without one";
             ApiError::invalid_field("page_token", message)
         })
     }
 
-    fn place(&self, selection: &Selection, token: &str) -> Option<Vec<u8>> {
+    fn place(&self, selection: &Selection, token: &str, now: UnixMillis) -> Option<Vec<u8>> {
         if token.len() > limits::PAGE_TOKEN_BYTES {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let retired = self.retired.iter().filter(|(_, until)| now < *until);
         let place = std::iter::once(&self.current)
-            .chain(&self.retired)
+            .chain(retired.map(|(key, _)| key))
             .find_map(|key| key.decrypt(nonce.into(), sealed).ok())?;
         let (list, after) = place.split_first_chunk::<DIGEST_BYTES>()?;
         (*list == digest(selection)).then(|| after.to_vec())
@@ -195,6 +210,21 @@ mod tests {
                 .is_ok()
         );
         assert!(keys("new", &["other"]).open(selection, &token).is_err());
+    }
+
+    #[test]
+    fn a_retired_secret_opens_until_it_expires() {
+        let selection = &selections()[0];
+        let token = keys("old", &[]).seal(selection, b"place", &NONCE);
+        let token = token.expect("a token");
+        let (new, old) = ("new", Secret::new("old".to_owned()));
+        let retired = [(&old, UnixMillis(1_000))].into_iter();
+        let keys = PageTokenKeys::expiring(&Secret::new(new.to_owned()), retired);
+        for (now, opens) in [(0, true), (999, true), (1_000, false), (5_000, false)] {
+            let place = keys.place(selection, &token, UnixMillis(now));
+            assert_eq!(place.is_some(), opens, "{now}");
+        }
+        assert!(keys.open(selection, &token).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod parser;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use limits::HeadLimits;
 use parser::{Parsed, header_slots, parse};
 use talos_api::verify::{parse_request, refused_body, render_valid};
 use talos_benches::Scratch;
@@ -33,11 +34,12 @@ fn request(c: &mut Criterion) {
     let with_audience =
         format!(r#"{{"credential":"{credential}","expected_audiences":["orders"]}}"#);
 
+    let allowed = HeadLimits::default();
     let mut group = c.benchmark_group("request");
     group.bench_function("head", |b| {
         b.iter(|| {
             let mut slots = header_slots();
-            match parse(black_box(HEAD), &mut slots) {
+            match parse(black_box(HEAD), &allowed, &mut slots) {
                 Parsed::Complete(head) => head.len,
                 other => panic!("not a head: {other:?}"),
             }

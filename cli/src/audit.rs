@@ -84,7 +84,7 @@ impl VerifyArguments {
             // A warning that cannot be written does not stop the command.
             let _ = writeln!(console.remarks, "talos: {key}: {message}");
         }
-        let keys = ChainKeys::new(&secrets.hmac_current, &secrets.hmac_retired);
+        let keys = ChainKeys::new(&secrets.hmac_current, &secrets.all_hmac_retired());
         let (restarts, files) = if self.restarts {
             (Restarts::Allowed, self.files.clone())
         } else {

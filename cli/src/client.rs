@@ -61,8 +61,8 @@ pub(crate) struct Answer {
 
 impl Client {
     /// A client of the server at `endpoint`, such as `http://localhost:4420` or
-    /// `unix:/run/talos.sock`. It shows `token`, if there is one, with every request. `files` are for
-    /// TLS. It sends nothing yet.
+    /// `unix:/run/talos.sock`. It shows `token`, if there is one, with every request. `files` are
+    /// for TLS. It sends nothing yet.
     ///
     /// # Errors
     /// [`CliError::Usage`] when `endpoint` is not an HTTP URL or a socket, when `token` cannot be

@@ -27,6 +27,7 @@ mod proxy;
 mod quiet_pipe;
 mod serve;
 mod server_arguments;
+mod service_manager;
 mod token;
 mod unix_socket;
 mod whoami;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -19,6 +20,7 @@ use crate::error::CliError;
 use crate::serve::log_queue::LogQueue;
 use crate::serve::signals::Signals;
 use crate::serve::{logging, process};
+use crate::service_manager::ServiceManager;
 
 /// Descriptors that are no connections: the log, the runtime, files that are read.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -279,8 +281,20 @@ fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError>
         "serving"
     );
     let (handle, last_words) = (proxy.stop_handle(), log.clone());
+    let manager = ServiceManager::from_environment();
+    // The runtime of the proxy counts nothing, so only the process is watched.
+    let process = AtomicU64::new(0);
+    let beats = move || vec![process.fetch_add(1, Ordering::Relaxed)];
+    manager.watch(beats).map_err(|source| CliError::Start {
+        what: "watchdog",
+        source,
+    })?;
+    manager.ready();
     let stopping = signals.on_first(
-        move || handle.stop(),
+        move || {
+            manager.stopping();
+            handle.stop();
+        },
         move || last_words.wait_until_written(),
     );
     proxy.run()?;

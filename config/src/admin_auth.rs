@@ -53,7 +53,7 @@ pub struct AdminAuth {
 pub struct CertificateRule {
     /// The name that the certificate must have.
     pub certificate: CertificateName,
-    /// Whom it proves.
+    /// The principal that it proves.
     pub principal: Principal,
 }
 
@@ -75,7 +75,7 @@ pub enum CertificateName {
 pub struct PeerRule {
     /// The id of the user.
     pub uid: u32,
-    /// Whom a process of the user is.
+    /// The principal of the user's processes.
     pub principal: Principal,
 }
 

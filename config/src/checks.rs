@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::error::{Problem, Warning};
-use crate::settings::{ClientIpSource, Settings};
+use crate::settings::{CacheType, ClientIpSource, Settings};
 
 /// Combinations that stop the start.
 pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
@@ -25,7 +25,10 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
 pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     let mut warnings = Vec::new();
     warnings.extend(default_ttl_over_maximum(settings));
-    warnings.extend(unknown_signing_key(settings));
+    if !settings.credentials.key_sets.has_remote() {
+        warnings.extend(unknown_signing_key(settings));
+    }
+    warnings.extend(cache_of_another_server(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
     warnings.extend(addresses_from_anybody(settings));
     warnings.extend(evaded_throttle(settings));
@@ -105,7 +108,17 @@ fn default_ttl_over_maximum(settings: &Settings) -> Option<Warning> {
     })
 }
 
-fn unknown_signing_key(settings: &Settings) -> Option<Warning> {
+/// A shared cache, which this node does not need.
+fn cache_of_another_server(settings: &Settings) -> Option<Warning> {
+    (settings.cache.cache_type == CacheType::Redis).then(|| Warning {
+        key: "cache.type",
+        message: "Redis is not used: this node answers from its own copy of the keys, in memory; write memory instead, and remove cache.redis"
+            .to_owned(),
+    })
+}
+
+/// A signing key that does not exist. Only useful when all keys are there.
+pub(crate) fn unknown_signing_key(settings: &Settings) -> Option<Warning> {
     let credentials = &settings.credentials;
     let kid = credentials.derived_tokens.signing_key_id.as_deref()?;
     let error = credentials.signing_keys.signing_key(Some(kid)).err()?;

@@ -4,11 +4,14 @@ use crate::kind::Choice;
 use crate::settings::{ClientIpSource, Settings};
 
 /// Every name, and the source that it chooses.
-pub(crate) const CLIENT_IP_SOURCES: [Choice; 6] = [
+pub(crate) const CLIENT_IP_SOURCES: [Choice; 7] = [
     ("CLIENT_IP_SOURCE_UNSPECIFIED", |s| {
         set(s, ClientIpSource::RemoteAddress);
     }),
     ("CLIENT_IP_SOURCE_REMOTE_ADDRESS", |s| {
+        set(s, ClientIpSource::RemoteAddress);
+    }),
+    ("CLIENT_IP_SOURCE_REMOTE_ADDR", |s| {
         set(s, ClientIpSource::RemoteAddress);
     }),
     ("CLIENT_IP_SOURCE_CF_CONNECTING_IP", |s| {

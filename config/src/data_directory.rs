@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// The scheme of the embedded engine.
 const ROCKSDB: &str = "rocksdb://";
 /// Accepted for configurations that were written for other servers.
-const SQLITE: &str = "sqlite://";
+const SQLITE: [&str; 2] = ["sqlite://", "sqlite3://"];
 
 /// A data directory, and a warning for the operator, if there is one.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) fn parse(dsn: &str) -> Result<DataDirectory, String> {
             }),
         };
     }
-    if let Some(rest) = dsn.strip_prefix(SQLITE) {
+    if let Some(rest) = SQLITE.iter().find_map(|scheme| dsn.strip_prefix(scheme)) {
         // Options such as `?_fk=true` have no meaning here.
         let path = rest.split('?').next().unwrap_or_default();
         if path.is_empty() {
@@ -75,10 +75,16 @@ mod tests {
         assert!(
             sqlite
                 .warning
+                .as_ref()
                 .is_some_and(|text| text.contains("rocksdb:///tmp/keys.db.rocksdb"))
         );
+        assert_eq!(parse("sqlite3:///tmp/keys.db?_fk=true"), Ok(sqlite));
+        let relative = parse("sqlite3://keys.db").map(|directory| directory.path);
+        assert_eq!(relative, Ok(PathBuf::from("keys.db.rocksdb")));
         for dsn in [
             "",
+            "sqlite3://",
+            "sqlite3:keys.db",
             "rocksdb://",
             "sqlite://",
             "sqlite://?x",

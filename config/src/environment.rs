@@ -1,15 +1,16 @@
 //! Environment variables: `TALOS_` and the path of a key in upper case, with `_` for `.`. A list is
-//! one variable with commas, or one variable for each item: `_0`, `_1`, …. A list of mappings is a
-//! JSON array, and an item of it a JSON object. A variable of a secret
-//! may instead end in `_FILE` and name a file that holds the value.
+//! one variable with commas or a JSON array, or one variable for each item: `_0`, `_1`, …. A list
+//! of mappings is a JSON array, and an item of it a JSON object. A variable of a secret may instead
+//! end in `_FILE` and name a file that holds the value. An empty variable counts as not set.
 
 use std::collections::BTreeMap;
 
 use crate::assignment::Assignment;
-use crate::error::Problem;
+use crate::error::{Problem, Warning};
 use crate::input::Input;
 use crate::key::{Key, Sensitivity};
 use crate::keys::KEYS;
+use crate::list_text;
 use crate::mapping::Mapping;
 use crate::secret_file;
 use crate::suggestion::suggest;
@@ -27,33 +28,64 @@ const NOT_SETTINGS: [&str; 6] = [
 ];
 const NOT_SETTINGS_PREFIX: &str = "TALOS_TEST_";
 
-/// The values that the environment gives to keys. A `TALOS_` variable that names no key is a
-/// problem: a misspelt override that silently does nothing is worse than a server that does not
-/// start.
-pub(crate) fn read(
-    variables: impl Iterator<Item = (String, String)>,
-) -> (Vec<Assignment>, Vec<Problem>) {
+/// What the environment says about the settings.
+#[derive(Default)]
+pub(crate) struct Environment {
+    /// The values that it gives to keys.
+    pub(crate) assignments: Vec<Assignment>,
+    /// Values that cannot be read, and lists with a gap.
+    pub(crate) problems: Vec<Problem>,
+    /// Variables that name no key. They do not stop the start: container platforms set variables
+    /// such as `TALOS_PORT` for a service whose name is `talos`.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Reads every variable whose name begins with `TALOS_`.
+pub(crate) fn read(variables: impl Iterator<Item = (String, String)>) -> Environment {
     let mut ours: BTreeMap<String, String> = variables
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
         .filter(|(name, _)| {
             !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with(NOT_SETTINGS_PREFIX)
         })
         .collect();
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
+    let mut read = Environment::default();
     for key in KEYS {
         match take(&mut ours, key) {
             Ok(None) => {}
-            Ok(Some((place, input))) => found.push(Assignment { key, place, input }),
-            Err((place, message)) => problems.push(Problem {
+            Ok(Some((place, input))) => read.assignments.push(Assignment { key, place, input }),
+            Err((place, message)) => read.problems.push(Problem {
                 place,
                 key: key.path.to_owned(),
                 message,
             }),
         }
     }
-    problems.extend(ours.keys().map(|name| unknown(name)));
-    (found, problems)
+    for name in ours.into_keys() {
+        match list_of_item(&name) {
+            // The item would be lost without a word that stops anybody.
+            Some(list) => read.problems.push(Problem {
+                key: list.path.to_owned(),
+                message: format!(
+                    "an item before it is missing; number the items from {}_0 without a gap",
+                    list.variable()
+                ),
+                place: name,
+            }),
+            None => read.warnings.push(unknown(&name)),
+        }
+    }
+    read
+}
+
+/// The list of which `name` would be an item.
+fn list_of_item(name: &str) -> Option<&'static Key> {
+    let lists = KEYS.iter().filter(|key| key.is_list());
+    lists.into_iter().find(|key| {
+        let item = name.strip_prefix(&key.variable());
+        let item = item.and_then(|rest| rest.strip_prefix('_'));
+        let index = item.map(|item| item.strip_suffix(secret_file::SUFFIX).unwrap_or(item));
+        index.is_some_and(|index| index.parse::<usize>().is_ok())
+    })
 }
 
 /// Removes the variables of `key`. Returns the place of its value, and the value; an error is the
@@ -90,7 +122,13 @@ fn take(
             let mappings = Mapping::list(&text).map_err(|message| (variable.clone(), message))?;
             (variable, Input::Mappings(mappings))
         }
-        (Some(text), None, true) if key.is_list() => (variable, Input::Many(split(&text))),
+        (Some(text), None, true) if key.is_list() => {
+            let input = match list_text::json(&text, key) {
+                Some(read) => read.map_err(|message| (variable.clone(), message))?,
+                None => Input::Many(split(&text)),
+            };
+            (variable, input)
+        }
         (Some(text), None, true) => (variable, Input::One(text)),
         (None, None, false) if key.kind.takes_mappings() => {
             let mapping = |(index, text): (usize, &String)| {
@@ -103,22 +141,31 @@ fn take(
                 .collect::<Result<_, _>>()?;
             (variable, Input::Mappings(mappings))
         }
-        (None, None, false) => (variable, Input::Many(items)),
+        (None, None, false) => {
+            let input = list_text::items(items, key)
+                .map_err(|(index, message)| (format!("{variable}_{index}"), message))?;
+            (variable, input)
+        }
         (None, Some(path), true) => {
-            let read = if key.is_list() {
-                secret_file::read_list(&path).map(Input::Many)
-            } else {
-                secret_file::read(&path).map(Input::One)
-            };
-            let input = read.map_err(|message| (file_variable.clone(), message))?;
+            let input =
+                read_file(&path, key).map_err(|message| (file_variable.clone(), message))?;
             (file_variable, input)
         }
     };
     Ok(Some((place, input)))
 }
 
+/// The value that a file holds. A list is a JSON array, or has one item a line.
+fn read_file(path: &str, key: &Key) -> Result<Input, String> {
+    if !key.is_list() {
+        return secret_file::read(path).map(Input::One);
+    }
+    let text = secret_file::read(path)?;
+    list_text::json(&text, key).unwrap_or_else(|| Ok(Input::Many(secret_file::lines(&text))))
+}
+
 /// Removes `NAME_0`, `NAME_1`, … up to the first gap; of a secret, each may be `NAME_0_FILE`
-/// instead. Variables after a gap stay and are reported as unknown.
+/// instead. Variables after a gap stay and are reported.
 fn take_items(
     ours: &mut BTreeMap<String, String>,
     variable: &str,
@@ -154,16 +201,18 @@ fn split(text: &str) -> Vec<String> {
     text.split(',').map(|item| item.trim().to_owned()).collect()
 }
 
-fn unknown(name: &str) -> Problem {
+fn unknown(name: &str) -> Warning {
     let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    let message = match suggest(name, variables.iter().map(String::as_str)) {
-        Some(meant) => format!("no such setting; did you mean {meant}?"),
-        None => "no such setting; the name is TALOS_ and the path of a key, such as TALOS_SERVE_HTTP_PORT".to_owned(),
+    let advice = match suggest(name, variables.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => {
+            "the name of a setting is TALOS_ and the path of its key, such as TALOS_SERVE_HTTP_PORT"
+                .to_owned()
+        }
     };
-    Problem {
-        place: name.to_owned(),
-        key: String::new(),
-        message,
+    Warning {
+        key: "environment",
+        message: format!("{name}: no such setting, so it is ignored; {advice}"),
     }
 }
 
@@ -171,7 +220,7 @@ fn unknown(name: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn read_pairs(pairs: &[(&str, &str)]) -> (Vec<Assignment>, Vec<Problem>) {
+    fn read_pairs(pairs: &[(&str, &str)]) -> Environment {
         read(
             pairs
                 .iter()
@@ -180,9 +229,10 @@ mod tests {
     }
 
     fn only(pairs: &[(&str, &str)]) -> Input {
-        let (mut found, problems) = read_pairs(pairs);
-        assert_eq!((found.len(), problems), (1, Vec::new()));
-        found.remove(0).input
+        let mut read = read_pairs(pairs);
+        assert_eq!(read.assignments.len(), 1);
+        assert_eq!((read.problems, read.warnings), (Vec::new(), Vec::new()));
+        read.assignments.remove(0).input
     }
 
     const RETIRED: &str = "TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED";
@@ -196,7 +246,11 @@ mod tests {
             Input::One("1,2".to_owned())
         );
         assert_eq!(only(&[(RETIRED, "a, b,c")]), many(&["a", "b", "c"]));
-        assert_eq!(only(&[(RETIRED, "")]), many(&[]));
+        assert_eq!(only(&[(RETIRED, "[]")]), many(&[]));
+        assert_eq!(
+            only(&[(RETIRED, r#"["a", "b,c", 7]"#)]),
+            many(&["a", "b,c", "7"])
+        );
         let items = [
             (format!("{RETIRED}_1"), "b,c"),
             (format!("{RETIRED}_0"), "a"),
@@ -209,32 +263,77 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_both_forms_and_items_of_a_scalar_are_refused() {
+    fn a_gap_and_both_forms_are_refused() {
         let (first, third) = (format!("{RETIRED}_0"), format!("{RETIRED}_2"));
         for pairs in [
             vec![(first.as_str(), "a"), (third.as_str(), "c")],
+            vec![(third.as_str(), "c")],
+            vec![("TALOS_SECRETS_HMAC_RETIRED_1_FILE", "/x")],
             vec![(first.as_str(), "a"), (RETIRED, "b")],
         ] {
-            assert_eq!(read_pairs(&pairs).1.len(), 1, "{pairs:?}");
+            let read = read_pairs(&pairs);
+            assert_eq!(
+                (read.problems.len(), read.warnings.len()),
+                (1, 0),
+                "{pairs:?}"
+            );
         }
-        assert_eq!(read_pairs(&[("TALOS_SERVE_HTTP_PORT_0", "1")]).1.len(), 1);
     }
 
     #[test]
-    fn unknown_variables_are_refused_and_foreign_ones_ignored() {
-        let (found, problems) = read_pairs(&[
+    fn empty_variables_are_not_set() {
+        for name in [
+            "TALOS_SERVE_HTTP_PORT",
+            "TALOS_SERVE_HTTP_SOCKET",
+            "TALOS_SECRETS_HMAC_CURRENT",
+            "TALOS_SECRETS_HMAC_RETIRED_FILE",
+            "TALOS_NO_SUCH_SETTING",
+            RETIRED,
+        ] {
+            let read = read_pairs(&[(name, "")]);
+            assert!(
+                read.assignments.is_empty() && read.problems.is_empty(),
+                "{name}"
+            );
+            assert_eq!(read.warnings, [], "{name}");
+        }
+        let file = [
+            ("TALOS_SECRETS_HMAC_CURRENT", ""),
+            ("TALOS_SECRETS_HMAC_CURRENT_FILE", "/nonexistent/x"),
+        ];
+        let problems = read_pairs(&file).problems;
+        let problem = problems.first().map(Problem::to_string).expect("one");
+        assert!(problem.contains("cannot read"), "{problem}");
+    }
+
+    #[test]
+    fn unknown_variables_are_warned_about_and_foreign_ones_ignored() {
+        let read = read_pairs(&[
             ("PATH", "x"),
             ("TALOS_URL", "x"),
             ("TALOS_TOKEN", "x"),
             ("TALOS_TOKEN_FILE", "x"),
             ("TALOS_TEST_KILL_ROUNDS", "3"),
             ("TALOS_LOG_LEVLE", "info"),
+            ("TALOS_PORT", "tcp://10.0.0.1:4420"),
+            ("TALOS_SERVE_HTTP_PORT_0", "1"),
         ]);
-        assert_eq!((found.len(), problems.len()), (0, 1));
-        let problem = problems.first().map(Problem::to_string).expect("one");
+        assert_eq!((read.assignments.len(), read.problems.len()), (0, 0));
+        let warnings: Vec<String> = read.warnings.iter().map(Warning::to_string).collect();
+        let [misspelt, foreign, item] = warnings.as_slice() else {
+            panic!("{warnings:?}")
+        };
         assert_eq!(
-            problem,
-            "TALOS_LOG_LEVLE: no such setting; did you mean TALOS_LOG_LEVEL?"
+            misspelt,
+            "environment: TALOS_LOG_LEVLE: no such setting, so it is ignored; did you mean TALOS_LOG_LEVEL?"
+        );
+        assert!(
+            foreign.starts_with("environment: TALOS_PORT: no such setting"),
+            "{foreign}"
+        );
+        assert!(
+            item.ends_with("did you mean TALOS_SERVE_HTTP_PORT?"),
+            "{item}"
         );
     }
 }

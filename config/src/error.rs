@@ -74,7 +74,7 @@ impl fmt::Display for Problem {
 /// A setting that works, but that the operator should know about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The full path of the key.
+    /// The full path of the key; `environment` if the warning is about a variable that has none.
     pub key: &'static str,
     /// What the operator should know. Never contains a sensitive value.
     pub message: String,

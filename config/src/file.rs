@@ -10,6 +10,10 @@ use crate::keys;
 use crate::mapping::Mapping;
 use crate::tree::{self, Located, Node};
 
+/// What the names of top-level mappings begin with that are not settings: they hold YAML anchors,
+/// as in Compose files.
+const EXTENSION: &str = "x-";
+
 /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added to
 /// `problems`.
 ///
@@ -57,6 +61,9 @@ impl Walk<'_> {
             } else {
                 format!("{parent}.{}", name.value)
             };
+            if parent.is_empty() && name.value.starts_with(EXTENSION) {
+                continue;
+            }
             if let Some(key) = keys::find(&path) {
                 self.value(key, node);
             } else if keys::is_group(&path) {
@@ -89,7 +96,7 @@ impl Walk<'_> {
                 let mut expiring = Vec::with_capacity(items.len());
                 for item in items {
                     let place = self.place(&item);
-                    let Some(item) = expiring_item(item.value) else {
+                    let Some(item) = ExpiringItem::of(item.value) else {
                         let message = format!(
                             "every item must be a text, or a mapping of value and expires_at; allowed: {}",
                             key.allowed()
@@ -152,31 +159,4 @@ impl Walk<'_> {
             message,
         });
     }
-}
-
-/// Reads an item that is a text, or a mapping of `value` and `expires_at` and nothing else.
-fn expiring_item(node: Node) -> Option<ExpiringItem> {
-    let entries = match node {
-        Node::Scalar(value) => {
-            return Some(ExpiringItem {
-                value,
-                expires_at: None,
-            });
-        }
-        Node::Mapping(entries) => entries,
-        Node::Null | Node::List(_) => return None,
-    };
-    let (mut value, mut expires_at) = (None, None);
-    for (name, node) in entries {
-        match (name.value.as_str(), node.value) {
-            ("value", Node::Scalar(text)) => value = Some(text),
-            ("expires_at", Node::Scalar(text)) => expires_at = Some(text),
-            ("expires_at", Node::Null) => {}
-            _ => return None,
-        }
-    }
-    Some(ExpiringItem {
-        value: value?,
-        expires_at,
-    })
 }

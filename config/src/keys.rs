@@ -26,11 +26,13 @@ mod number;
 mod public;
 mod quota;
 mod rate_limit;
+mod redis;
 mod replication;
 mod secrets;
 mod serve;
 mod throttle;
 mod tls;
+mod tracing;
 
 use crate::error::Problem;
 use crate::key::Key;
@@ -49,15 +51,18 @@ const SECTIONS: &[&[Key]] = &[
     serve::METRICS_KEYS,
     tls::METRICS_KEYS,
     serve::THREAD_KEYS,
+    serve::SHUTDOWN_KEYS,
     credentials::KEYS,
     secrets::KEYS,
     database::KEYS,
     replication::KEYS,
     cache::KEYS,
+    redis::KEYS,
     rate_limit::KEYS,
     quota::KEYS,
     last_used::KEYS,
     multitenancy::KEYS,
+    tracing::KEYS,
     log::KEYS,
     audit::KEYS,
 ];

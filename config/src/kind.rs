@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use talos_credentials::RetiredIssuer;
 use talos_credentials::token::SigningKeys;
+use talos_credentials::{RetiredIssuer, RetiredSecret};
 use talos_model::{Secret, duration};
 
 use crate::input::{ExpiringItem, Fault, Input};
 use crate::mapping::Mapping;
 use crate::scalar::{self, SECRET_CHARACTERS_MIN, TEXT_CHARACTERS_MAX};
 use crate::settings::Settings;
-use crate::{byte_size, data_directory, retired_issuer, signing_keys};
+use crate::signing_keys::KeySets;
+use crate::{byte_size, data_directory, retired};
 
 /// A name that can be chosen, and the setter that it calls.
 pub(crate) type Choice = (&'static str, fn(&mut Settings));
@@ -35,6 +36,13 @@ pub(crate) enum Kind {
     Duration {
         min: Duration,
         max: Duration,
+        set: fn(&mut Settings, Duration),
+    },
+    /// A duration, or 0 or less for none.
+    DurationOrNone {
+        min: Duration,
+        max: Duration,
+        /// Gets zero for none.
         set: fn(&mut Settings, Duration),
     },
     /// A size in bytes.
@@ -87,6 +95,10 @@ pub(crate) enum Kind {
     RetiredIssuers {
         set: fn(&mut Settings, Vec<RetiredIssuer>),
     },
+    /// A list of retired secrets, which may expire.
+    RetiredSecrets {
+        set: fn(&mut Settings, Vec<RetiredSecret>),
+    },
     /// A list of mappings.
     Mappings {
         /// The fields of each.
@@ -101,7 +113,9 @@ pub(crate) enum Kind {
     /// A DSN that names a data directory.
     DataDirectory { set: fn(&mut Settings, PathBuf) },
     /// A list of URLs of JSON Web Key sets.
-    SigningKeys { set: fn(&mut Settings, SigningKeys) },
+    SigningKeys {
+        set: fn(&mut Settings, KeySets, SigningKeys),
+    },
 }
 
 impl Kind {
@@ -114,6 +128,7 @@ impl Kind {
                 | Self::Secrets { .. }
                 | Self::SigningKeys { .. }
                 | Self::RetiredIssuers { .. }
+                | Self::RetiredSecrets { .. }
                 | Self::Mappings { .. }
         )
     }
@@ -125,7 +140,10 @@ impl Kind {
 
     /// Whether the items of the list may be mappings of `value` and `expires_at`.
     pub(crate) fn items_may_expire(self) -> bool {
-        matches!(self, Self::RetiredIssuers { .. })
+        matches!(
+            self,
+            Self::RetiredIssuers { .. } | Self::RetiredSecrets { .. }
+        )
     }
 
     /// What is allowed, as a noun phrase.
@@ -143,6 +161,13 @@ impl Kind {
                     duration::format_protobuf(max),
                 );
                 format!("a duration from {min} to {max}, such as 90s, 1h30m or 30d")
+            }
+            Self::DurationOrNone { min, max, .. } => {
+                let (min, max) = (
+                    duration::format_protobuf(min),
+                    duration::format_protobuf(max),
+                );
+                format!("a duration from {min} to {max}, such as 90s or 1h30m, or 0 for none")
             }
             Self::Bytes { min, max, .. } => {
                 let (min, max) = (byte_size::format(min), byte_size::format(max));
@@ -171,14 +196,18 @@ impl Kind {
                 "a list of issuers, each a text or a mapping of value and expires_at, such as 2027-01-31T00:00:00Z"
                     .to_owned()
             }
+            Self::RetiredSecrets { .. } => format!(
+                "a list of secrets, each {secret}, or a mapping of value and expires_at, such as 2027-01-31T00:00:00Z"
+            ),
             Self::Mappings { what, .. } => format!("a list of mappings, each of {what}"),
             Self::Secret { .. } => secret,
             Self::Secrets { .. } => format!("a list of secrets, each {secret}"),
             Self::DataDirectory { .. } => {
-                "rocksdb://DIRECTORY, or sqlite://PATH for the directory PATH.rocksdb".to_owned()
+                "rocksdb://DIRECTORY, or sqlite://PATH (also sqlite3://PATH) for the directory PATH.rocksdb"
+                    .to_owned()
             }
             Self::SigningKeys { .. } => {
-                "a list of base64://… or file://PATH, each a JWK set with Ed25519 or RSA keys"
+                "a list of base64://…, file://PATH or https://…, each a JWK set with Ed25519 or RSA keys"
                     .to_owned()
             }
         }
@@ -228,6 +257,11 @@ impl Kind {
                 let length = duration::parse(text).map_err(|error| error.to_string())?;
                 set(settings, scalar::within(length, min, max)?);
             }
+            Self::DurationOrNone { min, max, set } => {
+                let length = scalar::duration_or_none(text)?;
+                let within = |length| scalar::within(length, min, max);
+                set(settings, length.map_or(Ok(Duration::ZERO), within)?);
+            }
             Self::Bytes { min, max, set } => {
                 let bytes = byte_size::parse(text).ok_or("not a size in bytes")?;
                 set(settings, scalar::within(bytes, min, max)?);
@@ -271,6 +305,7 @@ impl Kind {
             | Self::Secrets { .. }
             | Self::SigningKeys { .. }
             | Self::RetiredIssuers { .. }
+            | Self::RetiredSecrets { .. }
             | Self::Mappings { .. } => {
                 return Err("a list is needed here".to_owned());
             }
@@ -288,17 +323,15 @@ impl Kind {
                 each(items, |text| scalar::prefix(text, characters_max))?,
             ),
             Self::List { item, set, .. } => set(settings, each(items, item)?),
-            Self::RetiredIssuers { set } => {
-                set(
-                    settings,
-                    each(items, |text| retired_issuer::read(text, None))?,
-                );
+            Self::RetiredIssuers { .. } | Self::RetiredSecrets { .. } => {
+                let items: Vec<_> = items.iter().cloned().map(ExpiringItem::lasting).collect();
+                self.apply_expiring(settings, &items)?;
             }
             Self::Secrets { set } => set(settings, each(items, scalar::secret)?),
             Self::SigningKeys { set } => {
-                let mut keys = SigningKeys::default();
-                each(items, |url| signing_keys::add_from_url(&mut keys, url))?;
-                set(settings, keys);
+                let (mut sets, mut keys) = (KeySets::default(), SigningKeys::default());
+                each(items, |url| sets.add(url, &mut keys))?;
+                set(settings, sets, keys);
             }
             _ => return Err(no_list(items.iter().cloned())),
         }
@@ -306,19 +339,11 @@ impl Kind {
     }
 
     fn apply_expiring(self, settings: &mut Settings, items: &[ExpiringItem]) -> Result<(), Fault> {
-        let Self::RetiredIssuers { set } = self else {
-            return Err(no_list(items.iter().map(|item| item.value.clone())));
-        };
-        let mut issuers = Vec::with_capacity(items.len());
-        for (item, expiring) in items.iter().enumerate() {
-            let read = retired_issuer::read(&expiring.value, expiring.expires_at.as_deref());
-            issuers.push(read.map_err(|problem| Fault {
-                item: Some(item),
-                value: expiring.value.clone(),
-                problem,
-            })?);
+        match self {
+            Self::RetiredIssuers { set } => set(settings, each_expiring(items, retired::issuer)?),
+            Self::RetiredSecrets { set } => set(settings, each_expiring(items, retired::secret)?),
+            _ => return Err(no_list(items.iter().map(|item| item.value.clone()))),
         }
-        set(settings, issuers);
         Ok(())
     }
 
@@ -359,4 +384,18 @@ fn each<T>(
         values.push(value);
     }
     Ok(values)
+}
+
+fn each_expiring<T>(
+    items: &[ExpiringItem],
+    read: fn(&ExpiringItem) -> Result<T, String>,
+) -> Result<Vec<T>, Fault> {
+    let read = |(index, item): (usize, &ExpiringItem)| {
+        read(item).map_err(|problem| Fault {
+            item: Some(index),
+            value: item.value.clone(),
+            problem,
+        })
+    };
+    items.iter().enumerate().map(read).collect()
 }

@@ -25,12 +25,14 @@ mod input;
 mod key;
 mod keys;
 mod kind;
+mod list_text;
 mod listener_tls;
 mod load;
 mod mapping;
+mod placeholder;
 mod public;
 mod replication;
-mod retired_issuer;
+mod retired;
 mod scalar;
 mod secret_file;
 mod settings;
@@ -62,5 +64,6 @@ pub use settings::{
     DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
     RateLimit, Secrets, Serve, Settings,
 };
+pub use signing_keys::KeySets;
 pub use throttle::{Throttle, ThrottleRate};
 pub use trusted_proxies::TrustedProxies;

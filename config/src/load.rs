@@ -10,6 +10,7 @@ use crate::file;
 use crate::input::{Fault, Input};
 use crate::key::{Fallback, Key, Sensitivity};
 use crate::keys::{self, KEYS};
+use crate::placeholder;
 use crate::settings::{Database, Secrets, Settings};
 
 /// The most characters of a bad value that a message repeats.
@@ -127,8 +128,9 @@ impl Settings {
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let (presets, missing) = (sources.presets, sources.missing);
         let mut problems = Vec::new();
-        let assignments = merge(sources, &mut problems)?;
-        let (mut settings, mut warnings) = apply_all(assignments, presets, missing, &mut problems);
+        let (assignments, mut warnings) = merge(sources, &mut problems)?;
+        let (mut settings, applied) = apply_all(assignments, presets, missing, &mut problems);
+        warnings.extend(applied);
         if problems.is_empty() {
             problems.extend(checks::problems(&settings));
             if missing == MissingKeys::Refuse {
@@ -145,17 +147,18 @@ impl Settings {
     }
 }
 
-/// The values that file, environment and `--database` give to keys; at most one for each key.
+/// The values that file, environment and `--database` give to keys, at most one for each key; and
+/// warnings about variables that name no key.
 fn merge(
     sources: Sources<'_, impl Iterator<Item = (String, String)>>,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<Assignment>, ConfigError> {
+) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
     let mut merged = match sources.file {
         Some(path) => file::read(path, problems)?,
         None => Vec::new(),
     };
-    let (from_environment, bad_variables) = environment::read(sources.environment);
-    problems.extend(bad_variables);
+    let environment = environment::read(sources.environment);
+    problems.extend(environment.problems);
     let dsn = sources.dsn.and_then(|DsnOverride { place, dsn }| {
         Some(Assignment {
             key: keys::find("db.dsn")?,
@@ -163,14 +166,14 @@ fn merge(
             input: Input::One(dsn),
         })
     });
-    for assignment in from_environment.into_iter().chain(dsn) {
+    for assignment in environment.assignments.into_iter().chain(dsn) {
         merged.retain(|other| other.key.path != assignment.key.path);
         merged.push(assignment);
     }
     let unknown_presets = sources.presets.iter().map(|preset| preset.path);
     let unknown_presets = unknown_presets.filter(|path| keys::find(path).is_none());
     problems.extend(unknown_presets.map(|path| keys::unknown(path, String::new())));
-    Ok(merged)
+    Ok((merged, environment.warnings))
 }
 
 /// Applies the value of every key, or its fallback, to blank settings.
@@ -204,7 +207,9 @@ fn apply_all(
                 }
             },
         };
-        match key.kind.apply(&mut settings, &assignment.input) {
+        let read = refuse_references(&assignment.input)
+            .and_then(|()| key.kind.apply(&mut settings, &assignment.input));
+        match read {
             Ok(None) => {}
             Ok(Some(message)) => warnings.push(Warning {
                 key: key.path,
@@ -244,6 +249,18 @@ fn fallback(key: &Key, presets: &[Preset], assigned: &[&str]) -> Result<Option<I
             ))
         }
     }
+}
+
+/// Refuses values with references to variables, which nothing would replace.
+fn refuse_references(input: &Input) -> Result<(), Fault> {
+    for (item, text) in input.texts() {
+        placeholder::check(text).map_err(|problem| Fault {
+            item,
+            value: text.to_owned(),
+            problem,
+        })?;
+    }
+    Ok(())
 }
 
 fn refusal(key: &Key, place: String, fault: &Fault) -> Problem {

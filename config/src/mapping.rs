@@ -71,6 +71,11 @@ impl Mapping {
         })
     }
 
+    /// The values of all fields.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(_, value)| value.as_str())
+    }
+
     /// The item on one line, for messages.
     pub(crate) fn shown(&self) -> String {
         let fields = self.fields.iter();

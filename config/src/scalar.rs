@@ -2,8 +2,10 @@
 //! what is wrong with the value and never repeats it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
 
-use talos_model::Secret;
+use talos_model::{Secret, duration};
 
 /// The fewest characters of a secret: 32 hex digits still carry 128 bits.
 pub(crate) const SECRET_CHARACTERS_MIN: usize = 32;
@@ -22,6 +24,20 @@ pub(crate) fn within<T: Copy + PartialOrd>(value: T, min: T, max: T) -> Result<T
         return Err("too large".to_owned());
     }
     Ok(value)
+}
+
+/// A duration; `None` if it is zero or less. A negative number may do without a unit, as zero may.
+pub(crate) fn duration_or_none(text: &str) -> Result<Option<Duration>, String> {
+    let (is_negative, amount) = match text.strip_prefix('-') {
+        Some(amount) => (true, amount),
+        None => (false, text),
+    };
+    let is_bare = !amount.is_empty() && amount.bytes().all(|byte| byte.is_ascii_digit());
+    if is_negative && is_bare {
+        return Ok(None);
+    }
+    let length = duration::parse(amount).map_err(|error| error.to_string())?;
+    Ok(Some(length).filter(|length| !is_negative && !length.is_zero()))
 }
 
 /// An IP address or `localhost`, which is 127.0.0.1.
@@ -65,6 +81,12 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
                 .to_owned(),
         );
     }
+    if names_a_file(text) {
+        return Err(
+            "names a file; set the variable of the key with _FILE at its end to the path, and the secret is read from there"
+                .to_owned(),
+        );
+    }
     if text.chars().any(char::is_control) {
         return Err("has a control character".to_owned());
     }
@@ -83,9 +105,28 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text.to_owned()))
 }
 
+/// Whether a text that should be a secret is the URL of a file, or the path of one that exists.
+/// Taken as it is, it would be a secret that everybody can guess.
+fn names_a_file(text: &str) -> bool {
+    let scheme = text.get(..5).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("file:")
+        || (text.starts_with(['/', '.']) && Path::new(text).exists())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_and_less_is_no_duration() {
+        for text in ["0", "0s", "-1", "-0", "-0s", "-1s", "-5m", "0h0m"] {
+            assert_eq!(duration_or_none(text), Ok(None), "{text}");
+        }
+        assert_eq!(duration_or_none("90s"), Ok(Some(Duration::from_secs(90))));
+        for text in ["", "-", "--1s", "soon", "-soon", "5"] {
+            assert!(duration_or_none(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn secrets_are_long_printable_and_various() {
@@ -111,6 +152,19 @@ mod tests {
             (format!("{good}\t{good}"), "has a control character"),
             (format!("{good}\u{7f}"), "has a control character"),
             (format!("{good}\u{9b}"), "has a control character"),
+            (
+                "file:///run/secrets/talos-hmac-secret".to_owned(),
+                "names a file",
+            ),
+            (
+                "FILE://run/secrets/talos-hmac-secret".to_owned(),
+                "names a file",
+            ),
+            ("file:secret".to_owned(), "names a file"),
+            (
+                std::env::current_exe().unwrap().display().to_string(),
+                "names a file",
+            ),
             ("x".repeat(64), "only 1 different characters"),
             (" ".repeat(64), "only 1 different characters"),
             ("ab".repeat(64), "only 2 different characters"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talos_credentials::token::SigningKeys;
-use talos_credentials::{MacaroonPrefixes, RetiredIssuer};
+use talos_credentials::{MacaroonPrefixes, RetiredIssuer, RetiredSecret};
 use talos_model::Secret;
 
 use crate::admin_auth::AdminAuth;
@@ -15,6 +15,7 @@ use crate::http_limits::{HttpLimits, HttpTimeouts};
 use crate::listener_tls::ListenerTls;
 use crate::public::{PublicListener, PublicSurface};
 use crate::replication::Replication;
+use crate::signing_keys::KeySets;
 use crate::throttle::Throttle;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -53,7 +54,7 @@ pub struct Serve {
     pub http: Http,
     /// A second listener of the HTTP API.
     pub public: PublicListener,
-    /// Who may use the routes of administrators.
+    /// The rules by which administrators are authenticated.
     pub admin_auth: AdminAuth,
     /// The metrics and health listener.
     pub metrics: Listener,
@@ -63,6 +64,9 @@ pub struct Serve {
     pub workers: usize,
     /// How the data plane talks to the kernel.
     pub driver: DriverChoice,
+    /// How long the server keeps answering after it was told to stop, while it says that it is not
+    /// ready.
+    pub shutdown_delay: Duration,
 }
 
 /// `serve.http`: the listener of the API, and its request log.
@@ -187,8 +191,14 @@ pub struct Credentials {
     pub api_keys: ApiKeys,
     /// Derived tokens.
     pub derived_tokens: DerivedTokens,
-    /// The keys that sign and verify derived tokens, in the configured order.
+    /// The keys that sign and verify derived tokens, in the configured order. Those of `https://`
+    /// URLs are missing until [`Settings::fetch_key_sets`].
     pub signing_keys: Arc<SigningKeys>,
+    /// Where the signing keys come from.
+    pub key_sets: KeySets,
+    /// A PEM file with the only certificate authorities that the servers of `https://` URLs may
+    /// have their certificates from; `None` = those that browsers trust.
+    pub key_sets_ca: Option<PathBuf>,
 }
 
 /// `credentials.derived_tokens`: tokens that are derived from keys.
@@ -235,11 +245,11 @@ pub struct Secrets {
     /// Makes and verifies the checksums of issued keys. At least 32 characters.
     pub hmac_current: Secret,
     /// Still verify checksums. Tried in this order, after the current secret.
-    pub hmac_retired: Vec<Secret>,
+    pub hmac_retired: Vec<RetiredSecret>,
     /// Seals page tokens. At least 32 characters.
     pub pagination_current: Secret,
     /// Still open page tokens.
-    pub pagination_retired: Vec<Secret>,
+    pub pagination_retired: Vec<RetiredSecret>,
     /// `secrets.default`: replaces current secrets that are not set.
     pub(crate) default: DefaultSecrets,
 }
@@ -248,10 +258,17 @@ pub struct Secrets {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DefaultSecrets {
     pub(crate) current: Option<Secret>,
-    pub(crate) retired: Vec<Secret>,
+    pub(crate) retired: Vec<RetiredSecret>,
 }
 
 impl Secrets {
+    /// The retired secrets of checksums, those that have expired too.
+    #[must_use]
+    pub fn all_hmac_retired(&self) -> Vec<Secret> {
+        let retired = self.hmac_retired.iter();
+        retired.map(|retired| retired.secret.clone()).collect()
+    }
+
     /// Fills in current secrets that are not set from `secrets.default`, together with its retired
     /// secrets. Without a default, the checksum secret also seals page tokens.
     pub(crate) fn fill_in_defaults(&mut self) {
@@ -292,10 +309,21 @@ pub struct Database {
 pub struct Cache {
     /// Whether keys are kept in memory.
     pub cache_type: CacheType,
-    /// After this time an answer is read from storage again.
+    /// `false` = as [`CacheType::Noop`].
+    pub enabled: bool,
+    /// After this time an answer is read from storage again; zero = as [`CacheType::Noop`].
     pub ttl: Duration,
     /// The memory limit, in bytes.
     pub memory_bytes_max: usize,
+}
+
+impl Cache {
+    /// The memory for keys in bytes; 0 if no keys are kept in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let is_on = self.enabled && self.cache_type != CacheType::Noop && !self.ttl.is_zero();
+        if is_on { self.memory_bytes_max } else { 0 }
+    }
 }
 
 /// Whether keys are kept in memory.
@@ -305,6 +333,9 @@ pub enum CacheType {
     Memory,
     /// Every verification reads storage.
     Noop,
+    /// Keys are kept in memory, as with [`CacheType::Memory`]: this node has its own copy of all
+    /// keys and needs no shared one. For configurations that were written for other servers.
+    Redis,
 }
 
 /// `rate_limit`: whether the rate limits of keys are enforced. The only backend counts in the
@@ -405,6 +436,7 @@ impl Settings {
                 metrics_tls: ListenerTls::default(),
                 workers: cores,
                 driver: DriverChoice::Auto,
+                shutdown_delay: Duration::ZERO,
             },
             credentials: Credentials {
                 issuer: String::new(),
@@ -427,6 +459,8 @@ impl Settings {
                     macaroon_prefixes: MacaroonPrefixes::default(),
                 },
                 signing_keys: Arc::default(),
+                key_sets: KeySets::default(),
+                key_sets_ca: None,
             },
             secrets: Secrets {
                 hmac_current: Secret::new(String::new()),
@@ -443,6 +477,7 @@ impl Settings {
             replication: Replication::blank(),
             cache: Cache {
                 cache_type: CacheType::Memory,
+                enabled: true,
                 ttl: Duration::ZERO,
                 memory_bytes_max: 0,
             },

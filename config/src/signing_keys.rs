@@ -1,22 +1,120 @@
-//! Loads signing keys from `base64://` and `file://` URLs.
+//! Loads signing keys from `base64://`, `file://` and `https://` URLs.
 //!
-//! [`talos_credentials::token::SigningKeys`] parses and checks the keys while the settings are
-//! loaded, so a bad key stops the start and not the first derivation. Of a key, messages repeat
-//! only its `kid`.
+//! [`talos_credentials::token::SigningKeys`] parses and checks the keys before the server starts,
+//! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
+//! `kid`. This crate makes no connections: the caller of [`Settings::fetch_key_sets`] does.
 
 use std::fs;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use talos_credentials::token::SigningKeys;
 use talos_model::Secret;
 
-/// Adds the keys of one URL to `keys`. The URL is `base64://` with a JWK set (or one JWK) in
-/// standard base64, or `file://` with the path of a file that contains it.
-pub(crate) fn add_from_url(keys: &mut SigningKeys, url: &str) -> Result<(), String> {
-    let document = document(url)?;
-    keys.add(document.expose())
-        .map_err(|problem| problem.to_string())
+use crate::checks;
+use crate::error::{ConfigError, Problem, Warning};
+use crate::settings::Settings;
+
+const KEY: &str = "credentials.derived_tokens.jwt.signing_keys.urls";
+const HTTPS: &str = "https://";
+
+/// Where signing keys come from, in the configured order.
+#[derive(Clone, Debug, Default)]
+pub struct KeySets(Vec<KeySet>);
+
+#[derive(Clone, Debug)]
+enum KeySet {
+    /// A JWK set that has been read.
+    Document(Secret),
+    /// The `https://` URL of a JWK set. It may hold a secret, in its query for instance.
+    Remote(Secret),
+}
+
+impl KeySets {
+    /// Adds one URL: `base64://` with a JWK set (or one JWK) in standard base64, `file://` with the
+    /// path of a file that contains it, or `https://`. The keys of the first two are added to `keys`,
+    /// too.
+    pub(crate) fn add(&mut self, url: &str, keys: &mut SigningKeys) -> Result<(), String> {
+        if let Some(rest) = url.strip_prefix(HTTPS) {
+            check_remote(rest)?;
+            self.0.push(KeySet::Remote(Secret::new(url.to_owned())));
+            return Ok(());
+        }
+        let document = document(url)?;
+        add_document(keys, &document)?;
+        self.0.push(KeySet::Document(document));
+        Ok(())
+    }
+
+    /// Whether some keys must be fetched.
+    #[must_use]
+    pub fn has_remote(&self) -> bool {
+        self.0.iter().any(|set| matches!(set, KeySet::Remote(_)))
+    }
+}
+
+impl Settings {
+    /// Fetches the signing keys of `https://` URLs. `fetch` gets a URL and returns its document, or
+    /// what went wrong. Without such URLs it is not called. Returns warnings about the keys, which
+    /// [`Settings::load`] cannot give.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] when a document cannot be fetched or used.
+    pub fn fetch_key_sets(
+        &mut self,
+        mut fetch: impl FnMut(&str) -> Result<Secret, String>,
+    ) -> Result<Vec<Warning>, ConfigError> {
+        let credentials = &mut self.credentials;
+        if !credentials.key_sets.has_remote() {
+            return Ok(Vec::new());
+        }
+        let mut keys = SigningKeys::default();
+        for (item, set) in credentials.key_sets.0.iter().enumerate() {
+            let added = match set {
+                KeySet::Document(document) => add_document(&mut keys, document),
+                KeySet::Remote(url) => {
+                    let origin = origin(url.expose());
+                    fetch(url.expose())
+                        .and_then(|document| add_document(&mut keys, &document))
+                        .map_err(|problem| format!("{origin}: {problem}"))
+                }
+            };
+            added.map_err(|problem| {
+                let message = format!("item {item}: {problem}");
+                ConfigError::Invalid(vec![Problem::of_key(KEY, message)])
+            })?;
+        }
+        credentials.signing_keys = Arc::new(keys);
+        Ok(checks::unknown_signing_key(self).into_iter().collect())
+    }
+}
+
+/// Checks what follows `https://`.
+fn check_remote(rest: &str) -> Result<(), String> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.starts_with(':') {
+        return Err("the URL names no host".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("the URL holds a user name or a password, which are not sent".to_owned());
+    }
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("the URL holds a blank or a control character".to_owned());
+    }
+    Ok(())
+}
+
+/// The part of a URL that messages may show: scheme, host and port.
+fn origin(url: &str) -> &str {
+    let path = url.get(HTTPS.len()..).unwrap_or_default();
+    let end = path.find(['/', '?', '#']).unwrap_or(path.len());
+    url.get(..HTTPS.len() + end).unwrap_or_default()
+}
+
+fn add_document(keys: &mut SigningKeys, document: &Secret) -> Result<(), String> {
+    let added = keys.add(document.expose());
+    added.map_err(|problem| problem.to_string())
 }
 
 fn document(url: &str) -> Result<Secret, String> {
@@ -27,7 +125,7 @@ fn document(url: &str) -> Result<Secret, String> {
     } else if let Some(path) = url.strip_prefix("file://") {
         fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?
     } else {
-        return Err("neither a base64:// nor a file:// URL".to_owned());
+        return Err("neither a base64://, a file:// nor an https:// URL".to_owned());
     };
     // The error would contain the text, and with it the private key.
     String::from_utf8(text)
@@ -57,8 +155,9 @@ mod tests {
 
     fn add(urls: &[String]) -> Result<SigningKeys, String> {
         let mut keys = SigningKeys::default();
+        let mut sets = KeySets::default();
         for url in urls {
-            add_from_url(&mut keys, url)?;
+            sets.add(url, &mut keys)?;
         }
         Ok(keys)
     }
@@ -90,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn a_set_without_keys_is_a_set() {
+        let keys = add(&[url(&json!({"keys": []}))]).expect("no keys");
+        assert!(kids(&keys).is_empty());
+        let empty = "base64://eyJrZXlzIjpbXX0=".to_owned();
+        let keys = add(&[empty, url(&jwk(1, "a"))]).expect("one key");
+        assert_eq!(kids(&keys), ["a"]);
+    }
+
+    #[test]
     fn bad_documents_are_refused_without_showing_them() {
         let mut bad = jwk(9, "k");
         let private = bad["d"].as_str().expect("text").to_owned();
@@ -107,7 +215,11 @@ mod tests {
             ("base64://***".to_owned(), "base64"),
             ("base64://aGk".to_owned(), "base64"),
             ("file:///nonexistent/x".to_owned(), "/nonexistent/x"),
-            ("https://example.com/jwks.json".to_owned(), "neither"),
+            ("http://example.com/jwks.json".to_owned(), "neither"),
+            ("https://".to_owned(), "no host"),
+            ("https:///jwks.json".to_owned(), "no host"),
+            ("https://user:pw@example.com/".to_owned(), "password"),
+            ("https://example.com/a b".to_owned(), "blank"),
             ("data:x".to_owned(), "neither"),
         ] {
             let error = add(&[url]).expect_err(says);

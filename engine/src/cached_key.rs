@@ -43,7 +43,7 @@ pub struct CachedKey {
     sequence: Sequence,
     generation: u64,
     loaded_s: i64,
-    /// [`i64::MAX`] when the key does not expire.
+    /// The end of the key's life; [`i64::MAX`] when it does not expire.
     expire_ms: i64,
     state: State,
     facts: KeyFacts,
@@ -68,12 +68,19 @@ impl CachedKey {
             None => State::Live,
             Some(_) => State::Revoked,
         };
-        let render = |record| render(record, current.keyring.issuer()).into_boxed_slice();
+        let expire_time = record.end_of_life(current.keyring.max_ttl_s());
+        let render = || {
+            let shown = Record {
+                expire_time,
+                ..record.clone()
+            };
+            render(&shown, current.keyring.issuer()).into_boxed_slice()
+        };
         Self {
             sequence: record.sequence,
             generation: current.generation,
             loaded_s: now.seconds(),
-            expire_ms: record.expire_time.map_or(i64::MAX, |time| time.0),
+            expire_ms: expire_time.map_or(i64::MAX, |time| time.0),
             state,
             facts: KeyFacts {
                 compared: record.sequence.max(bulk_revocations.newest()),
@@ -85,7 +92,7 @@ impl CachedKey {
             next_recording: NextRecording::default(),
             allowed_cidrs: record.allowed_cidrs.clone().into_boxed_slice(),
             body: match state {
-                State::Live => render(record),
+                State::Live => render(),
                 State::Revoked | State::Forgotten => Box::default(),
             },
         }

@@ -21,6 +21,14 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// A restore into the directory failed, was interrupted, or is still running.
+    #[error(
+        "a restore into data directory {path} has not finished, so its keys are missing; run talos backup restore again with the same --to, or remove the directory to begin without them"
+    )]
+    UnfinishedRestore {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another process is using the directory.
     #[error("data directory {path} is in use by another process")]
     InUse {

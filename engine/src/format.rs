@@ -27,6 +27,7 @@ pub fn prepare(
     shards: Option<u16>,
     block_cache_bytes: usize,
 ) -> Result<(), OpenError> {
+    storage::refuse_unfinished_restore(path)?;
     storage::open(path, Wanted::new(shards, block_cache_bytes)).map(drop)
 }
 

@@ -46,6 +46,10 @@ pub const LIST_RECORDS_AT_ONCE: usize = 128;
 /// Deleted entries of the index that a page may pass, which takes about 1 ms. With more, the page
 /// has them written to a file, which RocksDB then compacts.
 pub const LIST_DELETED_ENTRIES: u64 = 8192;
+/// Entries of the index that a page may pass in the search for keys that have reached their
+/// greatest age before their expiry time. It takes about 10 ms. The page then ends, with what it
+/// has.
+pub const LIST_PASSED_ENTRIES: usize = 16_384;
 /// How long changes stay in the log, in milliseconds: a week.
 pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Approximate maximum size of the change log in bytes.

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Client {
     endpoint: Endpoint,
     host: String,
+    /// The field that holds the admin token, with its line break; empty without a token.
+    authorization: String,
     stream: Option<Stream>,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
@@ -50,10 +52,19 @@ impl Client {
         Self {
             endpoint,
             host,
+            authorization: String::new(),
             stream: None,
             outgoing: Vec::new(),
             incoming: Vec::new(),
         }
+    }
+
+    /// Sends this admin token with every request.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<&str>) -> Self {
+        let field = |token| format!("Authorization: Bearer {token}\r\n");
+        self.authorization = token.map(field).unwrap_or_default();
+        self
     }
 
     /// Sends a `GET`.
@@ -74,10 +85,11 @@ impl Client {
 
     fn request(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Reply> {
         let (host, length) = (&self.host, body.len());
+        let authorization = &self.authorization;
         self.outgoing.clear();
         write!(
             self.outgoing,
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         )?;
         self.outgoing.extend_from_slice(body);
         let answered = self.exchange();

@@ -205,6 +205,7 @@ fn revocations_beside_the_load_are_checked() {
     let writes = WriteLoad {
         endpoint: target.endpoint.clone(),
         host: target.host.clone(),
+        token: None,
         rate: 200.0,
         pool: Arc::clone(&load.workload.changing),
         seed: 1,

@@ -183,6 +183,7 @@ fn prepare(
     let writes = (arguments.writes_per_second > 0).then(|| WriteLoad {
         endpoint: target.endpoint.clone(),
         host: target.host.clone(),
+        token: None,
         rate: f64::from(arguments.writes_per_second),
         pool: changing,
         seed: arguments.seed,

@@ -33,6 +33,8 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// The value of the `Host` header.
     pub host: String,
+    /// The admin token, if the server needs one.
+    pub token: Option<String>,
     own: Option<OwnServer>,
 }
 
@@ -96,6 +98,7 @@ impl Target {
         Ok(Self {
             endpoint,
             host: host.to_owned(),
+            token: None,
             own: None,
         })
     }
@@ -106,6 +109,7 @@ impl Target {
         Self {
             endpoint: Endpoint::Unix(path.to_owned()),
             host: "localhost".to_owned(),
+            token: None,
             own: None,
         }
     }
@@ -181,6 +185,7 @@ impl Target {
         let target = Self {
             endpoint,
             host: format!("localhost:{port}"),
+            token: None,
             own: Some(OwnServer { child, directory }),
         };
         target.wait_until_ready(interrupted)
@@ -237,7 +242,7 @@ impl Target {
     /// A client of this server.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(self.endpoint.clone(), self.host.clone())
+        Client::new(self.endpoint.clone(), self.host.clone()).with_token(self.token.as_deref())
     }
 
     /// The version that the server reports.

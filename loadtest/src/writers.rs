@@ -35,6 +35,8 @@ pub struct WriteLoad {
     pub endpoint: Endpoint,
     /// The value of the `Host` header.
     pub host: String,
+    /// The admin token, if the server needs one.
+    pub token: Option<String>,
     /// Writes per second, above 0.
     pub rate: f64,
     /// The keys that verifications use.
@@ -162,6 +164,7 @@ impl RunningWrites {
 impl Shared {
     fn client(&self) -> Client {
         Client::new(self.load.endpoint.clone(), self.load.host.clone())
+            .with_token(self.load.token.as_deref())
     }
 
     fn fail(&self, what: &str) {

@@ -2,8 +2,9 @@
 //! and forwards everything else.
 //!
 //! A request passes through these modules: [`Proxy`] accepts the connection and gives it one of the
-//! `places`; `connection` reads the request; `service` decides what to do with the request; `verification` derives the cache key; `cache` and `changes` decide
-//! whether a stored answer is still usable; `upstream` asks the server.
+//! `places`; `connection` reads the request; `service` decides what to do with the request;
+//! `verification` derives the cache key; `cache` and `changes` decide whether a stored answer is
+//! still usable; `upstream` asks the server.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! The listener and its connections, from start to stop.
 //!
 //! It guarantees that the number of connections is bounded, that no client can keep another out
-//! (see [`crate::places`]) or hold a connection with a slow head or by silence, and that a stop lets
-//! requests in progress finish.
+//! (see [`crate::places`]) or hold a connection with a slow head or by silence, and that a stop
+//! lets requests in progress finish.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};

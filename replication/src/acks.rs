@@ -190,6 +190,15 @@ impl Acks {
         self.replicas.get(&node).map(|replica| replica.durable)
     }
 
+    /// How many replicas are connected, and so can confirm a write.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        let replicas = self.replicas.values();
+        replicas
+            .filter(|replica| replica.connection.is_some())
+            .count()
+    }
+
     fn release(&mut self, now_ms: u64) -> Vec<Released> {
         if self.waiting.is_empty() {
             return vec![];

@@ -1,4 +1,4 @@
-//! Who may use the routes of administrators: the rules of the configuration, prepared for look-ups.
+//! The authentication of administrators: the rules of the configuration, prepared for look-ups.
 
 use std::sync::Arc;
 

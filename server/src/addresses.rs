@@ -1,8 +1,8 @@
 //! How many connections of one core come from each client address.
 //!
 //! Guarantees: an IPv6 network of 64 bits counts as one address, because one client can choose
-//! among its addresses; counting a connection is one look-up, and reading a count is none; memory is
-//! bounded by the number of connections. The hash of the map is seeded, so nobody can choose
+//! among its addresses; counting a connection is one look-up, and reading a count is none; memory
+//! is bounded by the number of connections. The hash of the map is seeded, so nobody can choose
 //! addresses that collide.
 
 use std::cell::{Cell, RefCell};

@@ -58,7 +58,7 @@ pub(crate) fn note_refusal(
             Event::RequestRefused,
             context.client_ip,
             operation,
-            Refused {
+            &Refused {
                 status: error.status(),
                 reason: error.reason().name(),
             },
@@ -95,7 +95,7 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
                 Event::VerificationFailed,
                 query.client_ip,
                 operation,
-                Refused {
+                &Refused {
                     status: 200,
                     reason: refused_code(refusal),
                 },
@@ -128,6 +128,7 @@ impl Operation {
 }
 
 /// Why it was refused.
+#[derive(Clone, Copy)]
 struct Refused {
     status: u16,
     reason: &'static str,
@@ -138,7 +139,7 @@ fn entry(
     event: Event,
     client: Option<IpAddr>,
     operation: Operation,
-    refused: Refused,
+    refused: &Refused,
 ) -> Entry {
     Entry {
         event,

@@ -29,10 +29,10 @@ use crate::step::Input;
 /// and for clients behind a proxy that uses `Authorization` itself.
 const TOKEN_HEADER: &str = "x-talos-token";
 
-/// Who makes a request for the control plane.
+/// The client of a request for the control plane.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// Who it is; `None` when nobody had to say it.
+    /// Its principal; `None` when the request needs none.
     pub principal: Option<Arc<Principal>>,
     /// What another node says about the client; `None` when no node has forwarded the request.
     pub forwarded: Option<ForwardedClient>,
@@ -63,7 +63,7 @@ impl Caller {
 pub(crate) struct NotAllowed {
     /// The answer.
     pub error: ApiError,
-    /// Who made it; `None` when the request does not prove it.
+    /// The principal of the client; `None` when the request proves none.
     pub principal: Option<Arc<Principal>>,
 }
 
@@ -155,8 +155,8 @@ fn is_forwarded(head: &Head<'_, '_>) -> bool {
     fields.any(|field| field.name.eq_ignore_ascii_case(FORWARDED_HEADER))
 }
 
-/// What another node has sealed about the client of this request. A header without a seal that holds
-/// here counts for nothing: any client can send one.
+/// What another node has sealed about the client of this request. A header without a seal that
+/// holds here counts for nothing: any client can send one.
 fn forwarded(core: &Core, head: &Head<'_, '_>, input: Input<'_>) -> Option<ForwardedClient> {
     let keys = core.shared.forwarding_keys.as_ref()?;
     let request = SealedRequest {

@@ -29,8 +29,8 @@ impl CertificatePrincipals {
     }
 }
 
-/// Whether the certificate has this name. DNS names have no case (RFC 4343); the others are compared
-/// as they are.
+/// Whether the certificate has this name. DNS names have no case (RFC 4343); the others are
+/// compared as they are.
 fn has(names: &ClientIdentity, name: &CertificateName) -> bool {
     match name {
         CertificateName::CommonName(name) => names.common_name.as_ref() == Some(name),

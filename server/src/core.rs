@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
-    /// Who may use the routes of administrators; `None` = anybody who reaches them.
+    /// The authentication of administrators; `None` = everybody may use their routes.
     pub access: Option<Access>,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
     /// server without other nodes.
@@ -119,7 +119,7 @@ pub(crate) struct Core {
     pub heads: RefCell<HeadCache>,
     /// Makes request ids.
     pub request_ids: RequestIds,
-    /// Who may do the cryptography of a handshake.
+    /// The order in which connections do the cryptography of their handshakes.
     pub handshakes: Turns,
     /// The open connections.
     pub connections: Rc<Registry>,

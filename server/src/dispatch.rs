@@ -98,8 +98,8 @@ fn body_missing(
     Next::NeedBody(missing)
 }
 
-/// Refuses a request whose principal may not use the route, before its body is read. Returns whether
-/// it did.
+/// Refuses a request whose principal may not use the route, before its body is read. Returns
+/// whether it did.
 fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mut Vec<u8>) -> bool {
     if core.shared.access.is_none() {
         return false;
@@ -276,8 +276,8 @@ fn admit(
     Ok(caller)
 }
 
-/// Answers, notes and logs a request that was not admitted. The line of a hot route has the level of its
-/// other lines, so that a flood of refused verifications does not flood the log.
+/// Answers, notes and logs a request that was not admitted. The line of a hot route has the level
+/// of its other lines, so that a flood of refused verifications does not flood the log.
 #[cold]
 fn not_admitted(
     exchange: &Exchange<'_>,

@@ -30,7 +30,7 @@ pub(crate) struct Handover<'a> {
     pub route: ControlRoute<'a>,
     /// Its body.
     pub body: &'a [u8],
-    /// Who makes it.
+    /// The client that makes it.
     pub caller: Box<Caller>,
     /// The client's address, as this node sees it.
     pub client_ip: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! Who may do the cryptography of a handshake.
+//! The order in which connections do the cryptography of their handshakes.
 //!
 //! A step of a handshake takes up to a few hundred microseconds with an ECDSA key and a millisecond
 //! with an RSA key, a verification takes a few. If thousands of clients connect at once, their

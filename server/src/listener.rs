@@ -62,7 +62,7 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The principal that the process at the other end of a Unix socket is: the user that it had when it
+/// The principal of the process at the other end of a Unix socket, by the user that it had when it
 /// connected (`SO_PEERCRED`, unix(7)).
 fn user_of(core: &Core, stream: &UnixStream) -> Option<Arc<Principal>> {
     let access = core.shared.access.as_ref()?;

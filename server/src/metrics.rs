@@ -315,6 +315,8 @@ pub struct Handshakes {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreMetrics {
+    /// Turns of the clock of the core. They stop when the core is stuck.
+    pub ticks: Counter,
     /// Answers by route and status.
     pub requests: Requests,
     /// Verifications by cache status and outcome.

@@ -56,7 +56,7 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
-    /// Who may use the routes of administrators.
+    /// The authentication of administrators.
     pub admin_auth: AdminAuth,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
     /// server without other nodes.

@@ -46,7 +46,7 @@ impl RequestContext {
         }
     }
 
-    /// Who sends the request.
+    /// The addresses of the client that sends the request.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             client: self.client_ip,

@@ -36,7 +36,7 @@ pub(crate) struct Input<'a> {
     pub reached: Option<&'a Result<Reached, Dropped>>,
     /// The address of the connection's other end.
     pub remote_ip: Option<IpAddr>,
-    /// Who the connection's other end is, if the connection proves it.
+    /// The principal of the connection's other end, if the connection proves one.
     pub principal: Option<&'a Arc<Principal>>,
     /// The time of the request.
     pub now: UnixMillis,

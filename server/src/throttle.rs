@@ -30,7 +30,7 @@ pub(crate) enum Offence {
     SelfRevocation,
 }
 
-/// Who sends a request.
+/// The addresses of the client that sends a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     /// The client's address; `None` when it is unknown.

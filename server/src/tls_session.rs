@@ -327,6 +327,10 @@ impl Session {
     ///
     /// # Errors
     /// [`Failure`].
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is not generic over the lifetime of its session"
+    )]
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
         self.with_traffic(|traffic, free| traffic.queue_close_notify(free))
     }

@@ -1,5 +1,6 @@
 //! The disk of the log fills up. Needs root.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -73,7 +74,7 @@ both_drivers! {
             .collect();
         assert_eq!(errors.len(), 1, "{errors:?}");
         server.stop();
-        assert_eq!(verify(&[file.clone()], &[]).code, Some(0));
+        assert_eq!(verify(slice::from_ref(&file), &[]).code, Some(0));
         let noted: Vec<_> = lines(&[file]).into_iter().filter(|line| line["status"] == 201).collect();
         assert_eq!(noted.len(), keys, "{noted:#?}");
         for key_id in &acknowledged {
@@ -94,7 +95,7 @@ both_drivers! {
         std::fs::remove_file(ballast).unwrap();
         server.stop();
         // They waited in memory, and a stop tries once more.
-        assert_eq!(verify(&[file.clone()], &[]).code, Some(0));
+        assert_eq!(verify(slice::from_ref(&file), &[]).code, Some(0));
         assert_eq!(lines(&[file]).iter().filter(|line| line["status"] == 201).count(), ATTEMPTS);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -63,7 +64,7 @@ both_drivers! {
         }
         let server = start(&site, &file, &REQUIRED);
         server.stop();
-        let verified = verify(&[file.clone()], &[]);
+        let verified = verify(slice::from_ref(&file), &[]);
         verified.succeeded();
         assert!(verified.stderr.contains("not finished"), "{verified:?}");
         let text = fs::read_to_string(&file).unwrap().replace("{\"seq\":\n", "");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
+use std::slice;
 
 use serde_json::{Value, json};
 use talos_test_kit::http::Connection;
@@ -117,7 +118,7 @@ both_drivers! {
             let middle = secret.get(20..36).unwrap_or(secret);
             assert!(!text.contains(middle), "a part of {secret} is in the log");
         }
-        let lines = lines(&[file.clone()]);
+        let lines = lines(slice::from_ref(&file));
         let [issued, rotated, imported, own] = &ids[..] else { panic!("{ids:?}") };
         assert_eq!(lines[0]["event"], "AuditLogOpened");
         assert_eq!(lines.last().unwrap()["event"], "AuditLogClosed");
@@ -161,23 +162,23 @@ both_drivers! {
         assert_eq!(failures[1]["credential"], json!({"kind": "other"}));
         assert_eq!((&failures[2]["route"], &failures[4]["route"]), (&json!("/v2alpha1/admin/apiKeys:batchVerify"), &json!("/verify")));
 
-        let verified = verify(&[file.clone()], &[]);
+        let verified = verify(slice::from_ref(&file), &[]);
         let output = verified.succeeded();
         assert!(output.starts_with("whole and unaltered\n"), "{output}");
         let anchor = said(output, "last").to_owned();
-        assert_eq!(verify(&[file.clone()], &["--expect-last", &anchor]).code, Some(0));
+        assert_eq!(verify(slice::from_ref(&file), &["--expect-last", &anchor]).code, Some(0));
         // One digit of one entry.
         let line = text.lines().position(|line| line.contains("\"status\":409")).unwrap() + 1;
         fs::write(&file, text.replace("\"status\":409", "\"status\":200")).unwrap();
-        let found = verify(&[file.clone()], &[]);
+        let found = verify(slice::from_ref(&file), &[]);
         assert_eq!(found.code, Some(1), "{found:?}");
         let wanted = format!("{}:{line}: entry {line} was altered", file.display());
         assert!(found.stdout.starts_with(&wanted), "{found:?}");
         // A cut is found by the anchor only.
         let whole: Vec<&str> = text.lines().collect();
         fs::write(&file, whole[..5].join("\n") + "\n").unwrap();
-        assert_eq!(verify(&[file.clone()], &[]).code, Some(0));
-        let cut = verify(&[file.clone()], &["--expect-last", &anchor]);
+        assert_eq!(verify(slice::from_ref(&file), &[]).code, Some(0));
+        let cut = verify(slice::from_ref(&file), &["--expect-last", &anchor]);
         assert_eq!(cut.code, Some(1), "{cut:?}");
         assert!(cut.stdout.contains("cut off"), "{cut:?}");
     }
@@ -199,7 +200,7 @@ both_drivers! {
         }
         client.issue("noted all the same");
         server.stop();
-        let lines = lines(&[file.clone()]);
+        let lines = lines(slice::from_ref(&file));
         // A minute may end meanwhile.
         let noted = lines.iter().filter(|line| line["status"] != 201 && line["operation"].is_string()).count();
         assert!((60..=1 + 2 * 70).contains(&noted), "{noted}");
@@ -284,11 +285,11 @@ fn standard_output_is_apart_from_the_log() {
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
         assert!(child.wait().unwrap().success());
     }
-    let lines = lines(&[output.clone()]);
+    let lines = lines(slice::from_ref(&output));
     assert_eq!(lines.len(), 6, "{lines:#?}");
     assert!(lines.iter().all(|line| line["mac"].is_string()));
     assert!(!fs::read_to_string(&log).unwrap().contains("\"mac\""));
-    let strict = verify(&[output.clone()], &[]);
+    let strict = verify(slice::from_ref(&output), &[]);
     assert!(
         strict.stdout.contains(":4: a new chain begins here"),
         "{strict:?}"
@@ -411,7 +412,7 @@ fn administrators_are_named_and_strangers_are_not() {
     for secret in [bootstrap, &reader, unknown] {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
-    let lines = lines(&[file.clone()]);
+    let lines = lines(slice::from_ref(&file));
     let noted: Vec<_> = lines
         .iter()
         .filter(|line| line["operation"].is_string())

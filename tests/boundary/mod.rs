@@ -42,6 +42,9 @@ const INNER_HEADERS: [&str; 7] = [
     "Cf-Connecting-Ip",
 ];
 
+/// A bootstrap token.
+const TOKEN: &str = "0f4bd92c6a1e85730f4bd92c6a1e8573";
+
 /// Runs `deploy/check-boundary`. Returns whether it found no hole, and what it printed.
 fn check(url: &str) -> (bool, String) {
     let output = Command::new(root().join("deploy/check-boundary"))
@@ -200,8 +203,30 @@ fn the_page_shows_what_a_boundary_answers() {
     let name = "admin-protection.md";
     let page = std::fs::read_to_string(root().join("docs").join(name)).unwrap();
     let site = Site::new(Driver::Epoll);
-    let server = server(&site);
-    let proxy = Proxy::start(Kind::Nginx, server.address);
+    // As the page recommends: a second listener, and tokens for administrators.
+    let mut command = site.command();
+    command
+        .env("TALOS_SERVE_PUBLIC_HOST", "127.0.0.1")
+        .env("TALOS_SERVE_PUBLIC_PORT", "0")
+        .env("TALOS_SERVE_ADMIN_AUTH_ENABLED", "true")
+        .env("TALOS_SERVE_ADMIN_AUTH_OPEN_VERIFICATION", "true")
+        .env("TALOS_SERVE_ADMIN_AUTH_BOOTSTRAP_TOKEN", TOKEN);
+    let server = Server::start(command, site.directory().join("server.log"));
+    let lines = server.log_lines();
+    let serving = lines
+        .iter()
+        .find(|line| line["message"] == "serving")
+        .unwrap();
+    let second = serving["public"].as_str().unwrap().parse().unwrap();
+    let proxy = Proxy::start(Kind::Nginx, second);
+    // The script holds for the second listener itself, too, and says so of tokens on the first.
+    let (holds, printed) = check(&format!("http://{second}"));
+    assert!(holds && !printed.contains("\ntoken"), "{printed}");
+    let (holds, printed) = check(&format!("http://{}", server.address));
+    assert!(
+        holds && printed.contains("\ntoken    401  GET /v2alpha1/admin/issuedApiKeys\n"),
+        "{printed}"
+    );
     let outside = format!("http://{}", proxy.address);
     let here = |text: &str| text.replace("http://localhost:8080", &outside);
     run_blocks(name, &page, here, &outside, site.directory());

@@ -28,7 +28,8 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
-    _directory: tempfile::TempDir,
+    /// Its files. They are removed with it.
+    directory: tempfile::TempDir,
 }
 
 /// The root of the project.
@@ -68,12 +69,12 @@ impl Proxy {
         let mut proxy = Self {
             address,
             child,
-            _directory: directory,
+            directory,
         };
         let deadline = Instant::now() + PATIENCE;
         while !answers(address) {
             let ended = proxy.child.try_wait().unwrap();
-            let log = fs::read_to_string(proxy._directory.path().join("log")).unwrap();
+            let log = fs::read_to_string(proxy.directory.path().join("log")).unwrap();
             assert!(ended.is_none(), "{kind:?} ended: {log}");
             assert!(Instant::now() < deadline, "{kind:?} does not answer: {log}");
             std::thread::sleep(POLL);

@@ -73,6 +73,9 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
         .start_ready();
     let lonely = primary.try_issue("lonely").expect(503);
     assert!(lonely.message().contains("replicas"), "{lonely:?}");
+    let nothing = "nothing was changed";
+    assert!(lonely.message().contains(nothing), "{lonely:?}");
+    assert_eq!(primary.status()["position"], "1.0");
     replica.follow(&primary).start_ready();
     // On a busy machine a replica may exceed this time once or twice.
     let key = primary.until("an acknowledged issue", |primary| {
@@ -80,7 +83,19 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
         (issued.status == 201).then(|| key_of(&issued))
     });
     replica.kill();
-    primary.try_revoke(&key, "").expect(503);
+    // A write before the connection has ended waits, and is durable.
+    primary.until("a refusal", |primary| {
+        let refused = primary.try_issue("lonely").expect(503);
+        refused.message().contains(nothing).then_some(())
+    });
+    let before = primary.status()["position"].clone();
+    for _ in 0..20 {
+        let refused = primary.try_issue("lonely").expect(503);
+        assert!(refused.message().contains(nothing), "{refused:?}");
+    }
+    assert_eq!(primary.status()["position"], before);
+    let revoked = primary.try_revoke(&key, "").expect(503);
+    assert!(revoked.message().contains("durable"), "{revoked:?}");
     assert!(!primary.accepts(&key), "what is durable holds here");
     // The second attempt waits for the change of the first.
     primary.try_revoke(&key, "").expect(503);
@@ -104,7 +119,10 @@ fn garbage_from_anybody_waits_for_no_replica() {
         .set("REPLICATION_ACK_TIMEOUT", "1500ms")
         .start_ready();
     // There is a change that no replica has.
-    primary.try_issue("lonely").expect(503);
+    let all = json!({"actor_id": "a", "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
+    let path = "/v2alpha1/admin/apiKeys:revokeWhere";
+    let lonely = primary.ask("POST", path, &all).expect(503);
+    assert!(lonely.message().contains("durable"), "{lonely:?}");
     let garbage = json!({"credential": "garbage"});
     primary
         .ask("POST", "/v2alpha1/apiKeys:selfRevoke", &garbage)

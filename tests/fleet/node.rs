@@ -345,6 +345,15 @@ impl Node {
         self.ask("GET", path, &Value::Null).expect(200).body
     }
 
+    /// Why it is not ready; empty if it is.
+    #[track_caller]
+    pub fn reason(&self) -> String {
+        self.status()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// A summary of the node's whole state.
     #[track_caller]
     pub fn state(&self) -> Value {

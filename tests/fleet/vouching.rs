@@ -12,8 +12,8 @@ use crate::harness::feed::Feed;
 
 const TOKEN: &str = "the-bootstrap-token-of-this-fleet-0123456789";
 
-/// A primary that knows no user of its host, and a replica on whose host this process is a user with
-/// `role`.
+/// A primary that knows no user of its host, and a replica on whose host this process is a user
+/// with `role`.
 fn pair(place: &Place, role: &str) -> (Node, Node) {
     let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
     for node in [&mut primary, &mut replica] {

@@ -84,7 +84,7 @@ fn the_command_line_trusts_the_authority_that_it_is_told() {
     // Another authority, and those that browsers trust.
     let other = Authority::new();
     let refused = issue(&|command| {
-        command.arg("--ca").arg(&other.certificate());
+        command.arg("--ca").arg(other.certificate());
     });
     for refused in [refused, issue(&|_| {})] {
         refused.assert_one_line_and_code_1(&["certificate", "--ca"]);

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// TLS cannot be set up. The operator recovers, by correcting the file or the setting that is named.
+/// TLS cannot be set up. The operator recovers, by correcting the file or the setting that is
+/// named.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or has the wrong content.

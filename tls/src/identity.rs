@@ -18,8 +18,8 @@ pub struct UnreadableCertificate;
 /// A name is text that an authority has vouched for. It may contain any characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientIdentity {
-    /// The common name of the subject. `None` if there are several, because it would be unclear which
-    /// one counts.
+    /// The common name of the subject. `None` if there are several, because it would be unclear
+    /// which one counts.
     pub common_name: Option<String>,
     /// The subject alternative names that are DNS names.
     pub dns_names: Vec<String>,

@@ -1,8 +1,8 @@
 //! TLS for the listeners and the clients of Talos: which files it reads, which versions it speaks,
 //! and how it takes renewed certificates into use without a restart.
 //!
-//! This crate makes rustls configurations. It moves no bytes: each listener and client drives rustls
-//! over its own I/O.
+//! This crate makes rustls configurations. It moves no bytes: each listener and client drives
+//! rustls over its own I/O.
 //!
 //! Guarantees:
 //! - The current configuration is read without a lock, so a core never waits for a reload.

@@ -20,11 +20,11 @@ use crate::reload::{Loaded, Reload, Reloading};
 pub struct ServerFiles {
     /// The listener's certificate and key.
     pub own: Certified,
-    /// Who issues the certificates of clients; `None` = clients are not asked for certificates.
+    /// The authority of the clients' certificates; `None` = clients are not asked for certificates.
     pub client_authority: Option<ClientAuthority>,
 }
 
-/// Who issues the certificates of clients.
+/// The authority that issues the certificates of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAuthority {
     /// The certificates of the authorities, in a PEM file.
@@ -44,10 +44,10 @@ pub enum ClientCertificate {
 
 /// TLS of a listener, following its files.
 ///
-/// Clients may resume sessions with tickets, for which the server keeps no state. Where clients have
-/// certificates every handshake is a full one: a ticket would let a client in whose certificate has
-/// expired, or whose authority was removed, since the ticket was given. Early data (0-RTT) is never
-/// accepted, because it can be replayed.
+/// Clients may resume sessions with tickets, for which the server keeps no state. Where clients
+/// have certificates every handshake is a full one: a ticket would let a client in whose
+/// certificate has expired, or whose authority was removed, since the ticket was given. Early data
+/// (0-RTT) is never accepted, because it can be replayed.
 #[derive(Debug)]
 pub struct ServerTls {
     config: Reloading<ServerConfig>,

@@ -7,7 +7,7 @@ use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
 use talos_api::audit::AuditLog;
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_api::fleet::Fleet;
+use talos_api::fleet::{Fleet, body_digest};
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes};
@@ -32,8 +32,10 @@ pub struct Setup {
     pub fleet: Option<Arc<dyn Fleet>>,
     /// Where requests are noted.
     pub audit: Option<Arc<dyn AuditLog>>,
-    /// Who sends all requests.
+    /// The principal that sends all requests.
     pub principal: Option<Arc<Principal>>,
+    /// The body that another node has sealed; `None` = no other node has forwarded the requests.
+    pub sealed_body: Option<&'static str>,
 }
 
 /// What the control plane answered.
@@ -195,7 +197,10 @@ impl Harness {
             request_id: format!("request-of-{}", path.len()),
             client_ip: Some([127, 0, 0, 1].into()),
             principal: self.setup.principal.clone(),
-            sealed_body: None,
+            sealed_body: self
+                .setup
+                .sealed_body
+                .map(|body| body_digest(body.as_bytes())),
         };
         // A test that no longer waits does not care.
         let reply = Box::new(move |response| drop(sender.send(response)));

@@ -17,4 +17,5 @@ mod key_set_and_version;
 mod lifecycle;
 mod readiness;
 mod replicas_away;
+mod sealed_bodies;
 mod shutdown;

@@ -85,7 +85,8 @@ pub(crate) struct Data<'a> {
     /// When the change was made.
     #[schemars(with = "Timestamp")]
     time: String,
-    /// The tenant of the key: a UUID. Absent when the event is about an admin token of every tenant.
+    /// The tenant of the key: a UUID. Absent when the event is about an admin token that is good
+    /// for all tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     /// The id of the key; absent when the event is about many or about an admin token.
@@ -97,7 +98,7 @@ pub(crate) struct Data<'a> {
     /// The `request_id` of the request that made the key, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// Who made the change. Absent when the server does not authenticate administrators, for
+    /// The author of the change. Absent when the server does not authenticate administrators, for
     /// changes by the holder of a key, and for those that follow from an earlier change.
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<ShownAuthor<'a>>,

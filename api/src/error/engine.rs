@@ -24,6 +24,10 @@ impl From<Rejection> for ApiError {
             Rejection::NoPublicPrefix => Self::bad_request(
                 "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),
+            Rejection::TtlBeyondMax { max_s } => Self::invalid_field(
+                "ttl",
+                &format!("must be at most {max_s}s, the greatest age of an issued key"),
+            ),
             Rejection::AdminTokenExists => Self::admin_token_name_taken(),
             Rejection::AdminTokenNotFound => Self::admin_token_not_found(),
             Rejection::TooManyAdminTokens => Self::failed_precondition(format!(
@@ -106,6 +110,9 @@ mod tests {
         );
         assert_eq!(ApiError::from(Rejection::AlreadyRevoked).status(), 409);
         assert_eq!(ApiError::from(Rejection::NoPublicPrefix).status(), 400);
+        let error = ApiError::from(Rejection::TtlBeyondMax { max_s: 60 });
+        assert_eq!(error.status(), 400);
+        assert!(error.to_string().starts_with("ttl: ") && error.to_string().contains("60s"));
         assert_eq!(ApiError::from(Rejection::AdminTokenExists).status(), 409);
         assert_eq!(ApiError::from(Rejection::AdminTokenNotFound).status(), 404);
         assert_eq!(ApiError::from(Rejection::TooManyAdminTokens).status(), 409);

@@ -10,8 +10,8 @@ use crate::schema::FreeObject;
 
 impl ApiError {
     /// The headers of the answer: `Content-Type`; `Allow` with a 405; `Accept-Encoding` with a 415
-    /// for a content coding; `Retry-After` (in seconds) with a 429 or a 503; `WWW-Authenticate` with
-    /// `unauthorized`.
+    /// for a content coding; `Retry-After` (in seconds) with a 429 or a 503; `WWW-Authenticate`
+    /// with `unauthorized`.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Content-Type", CONTENT_TYPE.to_owned())];

@@ -56,7 +56,7 @@ pub struct SealedRequest<'a> {
 /// What a node says of the client whose request it forwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardedClient {
-    /// Who the client is, if its connection proves it.
+    /// The client's principal, if its connection proves one.
     pub principal: Option<Principal>,
     /// The client's address; `None` = unknown.
     pub address: Option<IpAddr>,

@@ -34,8 +34,8 @@ pub const MIN_POSITION_HEADER: &str = "Talos-Min-Position";
 /// The header that names the node which answered, when another node had been asked.
 pub const FORWARDED_TO_HEADER: &str = "Talos-Forwarded-To";
 
-/// The header that marks a request which another node has forwarded. Such a request is not forwarded
-/// again, and the connection that it came over proves nothing about its client.
+/// The header that marks a request which another node has forwarded. Such a request is not
+/// forwarded again, and the connection that it came over proves nothing about its client.
 pub const FORWARDED_HEADER: &str = "talos-forwarded";
 
 /// How long a request waits for the position that it demands.
@@ -107,6 +107,15 @@ pub trait Fleet: Send + Sync + 'static {
     /// # Errors
     /// 503 when no node does, with the reason.
     fn writes(&self) -> Result<Writes, ApiError>;
+
+    /// Whether enough replicas are there to acknowledge a change. Asked before a change is made. A
+    /// node without replicas needs none.
+    ///
+    /// # Errors
+    /// 503, which says that nothing was changed.
+    fn expects_acks(&self) -> Later<Result<(), ApiError>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Waits until enough replicas have acknowledged the changes up to `position`, which are
     /// durable on this node. Every change is answered only after this.

@@ -36,7 +36,7 @@ pub(super) fn open(settings: &Settings, fleet: &dyn Fleet) -> Result<Option<Audi
         node: node_name(fleet),
         keys: ChainKeys::new(
             &settings.secrets.hmac_current,
-            &settings.secrets.hmac_retired,
+            &settings.secrets.all_hmac_retired(),
         ),
     };
     Audit::open(options).map(Some)

@@ -21,6 +21,7 @@ use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
 use talos_replication::secret::{Secrets, SharedSecret};
 
+use super::departure::{Departure, REASON};
 use super::tls::Watched;
 use crate::error::CliError;
 
@@ -118,12 +119,17 @@ impl Plan {
     ///
     /// # Errors
     /// See [`NodeError`].
-    pub(super) fn start(self, engine: &Arc<Engine>) -> Result<Member, CliError> {
+    pub(super) fn start(
+        self,
+        engine: &Arc<Engine>,
+        departure: &Departure,
+    ) -> Result<Member, CliError> {
         let node = Node::start(Arc::clone(engine), self.file, self.settings)?;
         Ok(Member {
             node: Arc::new(node),
             engine: Arc::clone(engine),
             primary_url: self.primary_url,
+            departure: departure.clone(),
         })
     }
 }
@@ -133,6 +139,7 @@ pub(super) struct Member {
     node: Arc<Node>,
     engine: Arc<Engine>,
     primary_url: Arc<str>,
+    departure: Departure,
 }
 
 impl Member {
@@ -144,6 +151,7 @@ impl Member {
 
 impl Fleet for Member {
     fn ready(&self) -> Result<(), ApiError> {
+        self.departure.ready()?;
         if self.node.is_ready() {
             return Ok(());
         }
@@ -181,6 +189,17 @@ impl Fleet for Member {
         }
     }
 
+    fn expects_acks(&self) -> Later<Result<(), ApiError>> {
+        let expected = self.node.expects_acks();
+        Box::pin(async move {
+            expected.await.map_err(|error| {
+                ApiError::service_unavailable(format!(
+                    "{error} (replication.min_acks); nothing was changed, try again"
+                ))
+            })
+        })
+    }
+
     fn acknowledge(
         &self,
         position: Position,
@@ -210,8 +229,12 @@ impl Fleet for Member {
             node_id: self.node.name().to_string(),
             epoch: self.engine.standing().epochs.newest().0,
             position: self.engine.committed().to_string(),
-            ready: self.node.is_ready(),
-            reason: self.node.unready().map(|reason| reason.to_string()),
+            ready: self.node.is_ready() && !self.departure.has_begun(),
+            reason: if self.departure.has_begun() {
+                Some(REASON.to_owned())
+            } else {
+                self.node.unready().map(|reason| reason.to_string())
+            },
             replicas: None,
             refusals: None,
             primary: None,
@@ -252,6 +275,7 @@ impl Fleet for Member {
             node: Arc::clone(&self.node),
             engine: Arc::clone(&self.engine),
             primary_url: Arc::clone(&self.primary_url),
+            departure: self.departure.clone(),
         };
         Box::pin(async move {
             promoted.await.map_err(refusal)?;

@@ -3,15 +3,18 @@
 //! Guarantees:
 //! - A start that fails prints one line on standard error and exits with 1. Nothing is served
 //!   before everything works.
-//! - On SIGTERM or SIGINT requests that have begun are answered (up to [`DRAIN_MAX`]). Then the
+//! - On SIGTERM or SIGINT the server is not ready any more, and goes on for `serve.shutdown.delay`.
+//!   Then requests that have begun are answered (up to [`DRAIN_MAX`]). Then the
 //!   control plane finishes, and only then the database closes, so no change is acknowledged that
 //!   is not durable.
 
 mod admin_access;
 mod audit;
+mod departure;
 mod development;
 mod fleet;
 mod forward;
+mod key_sets;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
@@ -43,6 +46,7 @@ use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
 use talos_server::{Server, ServerOptions};
 
+use self::departure::Departure;
 use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
@@ -51,6 +55,7 @@ use self::signals::Signals;
 use self::standalone::Standalone;
 use crate::environment::variables;
 use crate::error::CliError;
+use crate::service_manager::ServiceManager;
 
 /// The longest that a shutdown waits for requests that have begun.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -106,6 +111,7 @@ struct Start<'a> {
     surface: Surface,
     log: &'a LogQueue,
     started: UnixMillis,
+    departure: Departure,
 }
 
 /// Serves until a signal arrives.
@@ -116,7 +122,8 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     } else {
         None
     };
-    let (settings, warnings) = load(config, development.as_ref())?;
+    let (mut settings, mut warnings) = load(config, development.as_ref())?;
+    warnings.extend(key_sets::fetch(&mut settings)?);
     let surface = arguments.surface();
     options::check_surfaces(surface, &settings)?;
     let log = logging::start(settings.log).map_err(|source| CliError::Start {
@@ -132,6 +139,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         surface,
         log: &log,
         started,
+        departure: Departure::default(),
     });
     log.wait_until_written();
     outcome
@@ -193,13 +201,16 @@ fn join(
         return serve(
             start,
             engine,
-            Arc::new(Standalone(Arc::clone(engine))),
+            Arc::new(Standalone {
+                engine: Arc::clone(engine),
+                departure: start.departure.clone(),
+            }),
             None,
             tls,
             signals,
         );
     };
-    let member = plan.start(engine)?;
+    let member = plan.start(engine, &start.departure)?;
     let node = member.node();
     let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
     node.stop();
@@ -267,7 +278,7 @@ fn serve(
             what: "warm-up",
             source,
         })?;
-        until_asked_to_stop(server, signals, start.log)
+        until_asked_to_stop(start, server, signals)
     });
     admin.shutdown();
     // After the last request has been noted.
@@ -312,14 +323,26 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
 }
 
 fn until_asked_to_stop(
+    start: &Start<'_>,
     server: Server,
     signals: Signals,
-    log: &LogQueue,
 ) -> Result<ExitCode, CliError> {
     let address = server.local_addr();
-    let (handle, log) = (server.handle(), log.clone());
+    let manager = ServiceManager::from_environment();
+    let metrics = server.metrics();
+    let ticks = move || metrics.cores.iter().map(|core| core.ticks.get()).collect();
+    manager.watch(ticks).map_err(|source| CliError::Start {
+        what: "watchdog",
+        source,
+    })?;
+    manager.ready();
+    let (handle, log) = (server.handle(), start.log.clone());
+    let (departure, delay) = (start.departure.clone(), start.settings.serve.shutdown_delay);
     let stopping = signals.on_first(
-        move || handle.drain(DRAIN_MAX),
+        move || {
+            manager.stopping();
+            departure.begin(delay, move || handle.drain(DRAIN_MAX));
+        },
         move || log.wait_until_written(),
     );
     match server.join() {

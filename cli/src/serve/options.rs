@@ -8,7 +8,7 @@ use talos_admin::{AdminSettings, ForwardSettings};
 use talos_api::fleet::ForwardingKeys;
 use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{CacheType, Credentials, Http, PublicSurface, ReplicationRole, Settings};
+use talos_config::{Credentials, Http, PublicSurface, ReplicationRole, Settings};
 use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
 use talos_engine::{LastUsedOptions, Options, Retention};
 use talos_server::limits::{BodyLimits, HeadLimits};
@@ -39,10 +39,7 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
         path: settings.db.directory.clone(),
         shards: settings.db.shards,
         block_cache_bytes: settings.db.block_cache_bytes,
-        cache_bytes: match settings.cache.cache_type {
-            CacheType::Memory => settings.cache.memory_bytes_max,
-            CacheType::Noop => 0,
-        },
+        cache_bytes: settings.cache.memory_bytes(),
         cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
         last_used: LastUsedOptions {
             queue_size: settings.last_used.queue_size,
@@ -74,12 +71,18 @@ fn token_settings(credentials: &Credentials) -> TokenSettings {
 
 /// The settings of the control plane.
 pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
-    let default_ttl = settings.credentials.api_keys.default_ttl;
+    // A default is not refused, but shortened: no client has asked for it.
+    let keys = &settings.credentials.api_keys;
+    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
     AdminSettings {
         default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
-        page_tokens: PageTokenKeys::new(
+        page_tokens: PageTokenKeys::expiring(
             &settings.secrets.pagination_current,
-            &settings.secrets.pagination_retired,
+            settings
+                .secrets
+                .pagination_retired
+                .iter()
+                .map(|old| (&old.secret, old.accepted_until())),
         ),
         jwks: settings.credentials.signing_keys.public_set(),
         version: env!("CARGO_PKG_VERSION"),
@@ -156,7 +159,8 @@ pub(super) fn of_server(
     options
 }
 
-/// Who can reach a listener. A development server is for its own machine, wherever it listens.
+/// From where a listener can be reached. A development server is for its own machine, wherever it
+/// listens.
 fn scope(host: IpAddr, is_development: bool) -> ListenScope {
     if is_development || host.to_canonical().is_loopback() {
         ListenScope::Loopback

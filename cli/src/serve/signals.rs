@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first signal stops the server gracefully, the second one at once.
+//! SIGTERM and SIGINT: the first signal stops the server gracefully, the second one at once. SIGHUP
+//! is ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Registered;
 
 /// The exit code that a shell reports for a process that SIGINT ended.
@@ -22,10 +23,10 @@ pub(crate) struct Signals(Registered);
 pub(crate) struct Stopping(Arc<AtomicBool>);
 
 impl Signals {
-    /// Registers SIGTERM and SIGINT. Signals that arrive before [`Signals::on_first`] are kept for
-    /// it.
+    /// Registers SIGTERM, SIGINT and SIGHUP. Signals that arrive before [`Signals::on_first`] are
+    /// kept for it.
     pub(crate) fn register() -> io::Result<Self> {
-        Registered::new([SIGTERM, SIGINT]).map(Self)
+        Registered::new([SIGTERM, SIGINT, SIGHUP]).map(Self)
     }
 
     /// Calls `stop` on its own thread when the first signal arrives; `stop` must not block. A
@@ -39,7 +40,7 @@ impl Signals {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
         thread::spawn(move || {
-            let mut signals = self.0.forever();
+            let mut signals = self.0.forever().filter(|signal| !is_hangup(*signal));
             if signals.next().is_none() {
                 return;
             }
@@ -57,6 +58,15 @@ impl Signals {
         });
         Stopping(asked)
     }
+}
+
+/// Whether the signal is SIGHUP, which other servers take as the request to read their
+/// configuration again. It must not end this one.
+fn is_hangup(signal: i32) -> bool {
+    if signal == SIGHUP {
+        tracing::info!("SIGHUP is ignored; a changed configuration takes effect at the next start");
+    }
+    signal == SIGHUP
 }
 
 impl Stopping {

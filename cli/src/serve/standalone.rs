@@ -12,19 +12,26 @@ use talos_api::fleet::{
 use talos_engine::Engine;
 use talos_model::Position;
 
+use super::departure::{Departure, REASON};
+
 /// A server without replication.
-pub(super) struct Standalone(pub(super) Arc<Engine>);
+pub(super) struct Standalone {
+    /// The database.
+    pub(super) engine: Arc<Engine>,
+    /// Whether the server has been told to stop.
+    pub(super) departure: Departure,
+}
 
 impl Fleet for Standalone {
     fn ready(&self) -> Result<(), ApiError> {
-        Ok(())
+        self.departure.ready()
     }
 
     fn reach(&self, position: Position) -> Reach {
-        if is_shown(&self.0, position) {
+        if is_shown(&self.engine, position) {
             return Reach::Now;
         }
-        let engine = Arc::clone(&self.0);
+        let engine = Arc::clone(&self.engine);
         Reach::Later(Box::pin(written(engine, position)))
     }
 
@@ -44,10 +51,10 @@ impl Fleet for Standalone {
         FleetStatus {
             role: Role::None,
             node_id: String::new(),
-            epoch: self.0.committed().epoch.0,
-            position: self.0.committed().to_string(),
-            ready: true,
-            reason: None,
+            epoch: self.engine.committed().epoch.0,
+            position: self.engine.committed().to_string(),
+            ready: !self.departure.has_begun(),
+            reason: self.departure.has_begun().then(|| REASON.to_owned()),
             replicas: None,
             refusals: None,
             primary: None,

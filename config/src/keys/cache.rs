@@ -17,12 +17,20 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Choice(&[
             ("memory", |s| s.cache.cache_type = CacheType::Memory),
             ("noop", |s| s.cache.cache_type = CacheType::Noop),
+            ("redis", |s| s.cache.cache_type = CacheType::Redis),
         ]),
+    ),
+    public(
+        "cache.enabled",
+        Fallback::Value("true"),
+        Kind::Boolean {
+            set: |s, enabled| s.cache.enabled = enabled,
+        },
     ),
     public(
         "cache.ttl",
         Fallback::Value("5m"),
-        Kind::Duration {
+        Kind::DurationOrNone {
             min: TTL_MIN,
             max: TTL_MAX,
             set: |s, ttl| s.cache.ttl = ttl,
@@ -35,6 +43,16 @@ pub(super) const KEYS: &[Key] = &[
             min: MEMORY_MIN,
             max: MEMORY_MAX,
             set: |s, bytes| s.cache.memory_bytes_max = number::to_usize(bytes),
+        },
+    ),
+    // The cache of another server needs it. This one counts bytes.
+    public(
+        "cache.memory.num_counters",
+        Fallback::Value("10000"),
+        Kind::Integer {
+            min: 0,
+            max: u64::MAX,
+            set: |_, _| {},
         },
     ),
 ];

@@ -1,5 +1,6 @@
 //! `credentials`: the issuer, issued keys and derived tokens.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +110,17 @@ pub(super) const KEYS: &[Key] = &[
         "credentials.derived_tokens.jwt.signing_keys.urls",
         Fallback::Unset("none"),
         Kind::SigningKeys {
-            set: |s, keys| s.credentials.signing_keys = Arc::new(keys),
+            set: |s, sets, keys| {
+                s.credentials.key_sets = sets;
+                s.credentials.signing_keys = Arc::new(keys);
+            },
+        },
+    ),
+    public(
+        "credentials.derived_tokens.jwt.signing_keys.ca",
+        Fallback::Unset("the authorities that browsers trust"),
+        Kind::Text {
+            set: |s, path| s.credentials.key_sets_ca = Some(PathBuf::from(path)),
         },
     ),
     public(

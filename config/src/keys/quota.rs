@@ -1,4 +1,4 @@
-//! `quota`: how many keys a tenant may have.
+//! `quota`: how many keys a tenant may have. 0 is a bound, too: no keys at all.
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;
@@ -10,7 +10,7 @@ pub(super) const KEYS: &[Key] = &[public(
     "quota.api_keys_max",
     Fallback::Unset("any number"),
     Kind::Integer {
-        min: 1,
+        min: 0,
         max: API_KEYS_MAX,
         set: |s, keys| s.quota.api_keys_max = Some(keys),
     },

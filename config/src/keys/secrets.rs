@@ -14,7 +14,7 @@ pub(super) const KEYS: &[Key] = &[
     secret(
         "secrets.default.retired",
         Fallback::Unset("none"),
-        Kind::Secrets {
+        Kind::RetiredSecrets {
             set: |s, secrets| s.secrets.default.retired = secrets,
         },
     ),
@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
     secret(
         "secrets.hmac.retired",
         Fallback::Unset("none"),
-        Kind::Secrets {
+        Kind::RetiredSecrets {
             set: |s, secrets| s.secrets.hmac_retired = secrets,
         },
     ),
@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     secret(
         "secrets.pagination.retired",
         Fallback::Unset("none"),
-        Kind::Secrets {
+        Kind::RetiredSecrets {
             set: |s, secrets| s.secrets.pagination_retired = secrets,
         },
     ),

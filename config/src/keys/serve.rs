@@ -1,4 +1,6 @@
-//! `serve`: the metrics listener, and the threads of the data plane.
+//! `serve`: the metrics listener, the threads of the data plane, and the shutdown.
+
+use std::time::Duration;
 
 use super::number;
 use crate::key::{Fallback, Key, public};
@@ -7,6 +9,8 @@ use crate::settings::DriverChoice;
 
 /// The most data-plane threads.
 const WORKERS_MAX: u64 = 256;
+/// The longest that a server keeps answering after it was told to stop.
+const SHUTDOWN_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// `serve.metrics`, without its TLS.
 pub(super) const METRICS_KEYS: &[Key] = &[
@@ -49,3 +53,14 @@ pub(super) const THREAD_KEYS: &[Key] = &[
         ]),
     ),
 ];
+
+/// The shutdown.
+pub(super) const SHUTDOWN_KEYS: &[Key] = &[public(
+    "serve.shutdown.delay",
+    Fallback::Value("0s"),
+    Kind::Duration {
+        min: Duration::ZERO,
+        max: SHUTDOWN_DELAY_MAX,
+        set: |s, delay| s.serve.shutdown_delay = delay,
+    },
+)];

@@ -2,9 +2,12 @@
 
 #![cfg(test)]
 
+mod accepted;
 mod audit;
 mod limits;
+mod lists;
 mod problems;
+mod references;
 mod replication;
 mod sources;
 mod tls;

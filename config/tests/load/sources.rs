@@ -115,8 +115,13 @@ fn lists_from_the_environment() {
         ["a", "b"]
     );
     assert_eq!(
-        retired(&[("TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED", "")]),
+        retired(&[("TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED", "[]")]),
         [""; 0]
+    );
+    // An empty variable is not set.
+    assert_eq!(
+        retired(&[("TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED", "")]),
+        ["file"]
     );
     let items = [
         ("TALOS_CREDENTIALS_API_KEYS_PREFIX_RETIRED_0", "a"),

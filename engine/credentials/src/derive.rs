@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{KeyId, Record, Secret, Status, cidr};
+use talos_model::{Record, Secret, Status, cidr};
 use uuid::Uuid;
 
 use crate::keyring::{CannotMint, Keyring};
@@ -135,7 +135,8 @@ fn expires_at(
     ttl_ms: Option<u64>,
     now: UnixMillis,
 ) -> Result<UnixMillis, DeriveError> {
-    let end = end_of_life(keyring, parent);
+    let end = parent.end_of_life(keyring.max_ttl_s());
+    let end = end.unwrap_or(UnixMillis(i64::MAX));
     if end <= now {
         return Err(DeriveError::ParentExpired);
     }
@@ -160,14 +161,4 @@ fn expires_at(
         return Err(DeriveError::ParentExpired);
     }
     Ok(expires_at)
-}
-
-/// When the key expires. Issued keys also have a maximum age.
-fn end_of_life(keyring: &Keyring, parent: &Record) -> UnixMillis {
-    let never = UnixMillis(i64::MAX);
-    let by_age = match parent.key_id {
-        KeyId::Issued(_) => parent.create_time.plus_seconds(keyring.max_ttl_s()),
-        KeyId::Imported(_) => never,
-    };
-    parent.expire_time.unwrap_or(never).min(by_age)
 }

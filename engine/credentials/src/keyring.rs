@@ -17,7 +17,8 @@ use crate::token::{
 pub struct Keyring {
     settings: KeyringSettings,
     current: ChecksumKey,
-    retired: Vec<ChecksumKey>,
+    /// Each with the instant from which it is refused.
+    retired: Vec<(ChecksumKey, UnixMillis)>,
     root_keys: RootKeys,
 }
 
@@ -26,8 +27,16 @@ impl Keyring {
     #[must_use]
     pub fn new(settings: KeyringSettings) -> Self {
         let current = ChecksumKey::new(&settings.hmac_current);
-        let retired = settings.hmac_retired.iter().map(ChecksumKey::new).collect();
-        let root_keys = RootKeys::new(&settings.hmac_current, &settings.hmac_retired);
+        let retired = settings.hmac_retired.iter();
+        let retired = retired.map(|old| (ChecksumKey::new(&old.secret), old.accepted_until()));
+        let retired = retired.collect();
+        let root_keys = RootKeys::expiring(
+            &settings.hmac_current,
+            settings
+                .hmac_retired
+                .iter()
+                .map(|old| (&old.secret, old.accepted_until())),
+        );
         Self {
             settings,
             current,
@@ -88,25 +97,26 @@ impl Keyring {
         }
     }
 
-    /// Verifies prefix and checksum of `key`. Returns the instant at which it reaches the maximum
-    /// age (plus the tolerated clock difference), after which it is invalid whatever its record
-    /// says. `None` if the prefix is not accepted or no secret makes the checksum. The checksum is
+    /// Verifies prefix and checksum of `key`. Returns the instant from which the retired secret of
+    /// its checksum is no longer accepted, or the end of time. `None` if the prefix is not accepted
+    /// or no secret makes the checksum. The age of the key is not looked at. The checksum is
     /// verified even if the prefix is wrong, so that neither fault takes less time than the other.
     #[must_use]
     pub fn prove(&self, key: &IssuedKey<'_>) -> Option<UnixMillis> {
         let prefix_accepted = self.settings.prefixes.accept(key.prefix);
-        let signed = key.is_signed_by(&self.current)
-            || self.retired.iter().any(|retired| key.is_signed_by(retired));
-        let life_s = self
-            .settings
-            .max_ttl_s
-            .saturating_add(self.settings.clock_skew_s);
-        (prefix_accepted && signed).then(|| key.issue_time.plus_seconds(life_s))
+        let signed = if key.is_signed_by(&self.current) {
+            Some(UnixMillis(i64::MAX))
+        } else {
+            let retired = self.retired.iter();
+            let signed = retired.filter(|(retired, _)| key.is_signed_by(retired));
+            signed.map(|(_, until)| *until).max()
+        };
+        signed.filter(|_| prefix_accepted)
     }
 
     /// Verifies the signature, issuer and tenant of a token. Returns its claims and the instant
-    /// until which its issuer is accepted. The caller must check the validity period, audiences and
-    /// addresses.
+    /// until which its issuer and its secret are accepted. The caller must check the validity
+    /// period, audiences and addresses.
     ///
     /// # Errors
     /// The token is malformed, its signature is wrong, or its issuer or tenant is not accepted.
@@ -118,8 +128,11 @@ impl Keyring {
         now: UnixMillis,
     ) -> Result<(Claims, UnixMillis), TokenFault> {
         let token = std::str::from_utf8(token).map_err(|_| TokenFault::InvalidFormat)?;
-        let claims = match shape {
-            TokenShape::Jwt => jwt::verify(&self.settings.tokens.signing_keys, token)?,
+        let (claims, signed_until) = match shape {
+            TokenShape::Jwt => {
+                let claims = jwt::verify(&self.settings.tokens.signing_keys, token)?;
+                (claims, UnixMillis(i64::MAX))
+            }
             TokenShape::Macaroon { prefix } => {
                 let macaroon = Macaroon::parse(token)?;
                 // The signature does not cover the prefix, and a token can be split after more than
@@ -127,15 +140,18 @@ impl Keyring {
                 if macaroon.prefix() != prefix {
                     return Err(TokenFault::InvalidFormat);
                 }
-                macaroon.verified_claims(&self.root_keys)?
+                macaroon.claims_and_expiry(&self.root_keys)?
             }
         };
+        if signed_until <= now {
+            return Err(TokenFault::SignatureInvalid);
+        }
         let accepted_until = self
             .issuer_accepted_until(&claims.issuer)
             .filter(|until| now < *until)
             .ok_or(TokenFault::ForeignIssuer)?;
         claims.check_origin(&[&claims.issuer], tenant)?;
-        Ok((claims, accepted_until))
+        Ok((claims, accepted_until.min(signed_until)))
     }
 
     /// Until when tokens of `issuer` are accepted; `None` = the issuer is unknown.
@@ -192,14 +208,14 @@ impl fmt::Debug for Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Prefixes;
+    use crate::settings::{Prefixes, RetiredSecret};
 
     fn keyring(current: &str, retired: &[&str]) -> Keyring {
         Keyring::new(KeyringSettings {
             hmac_current: Secret::new(current.to_owned()),
             hmac_retired: retired
                 .iter()
-                .map(|&secret| Secret::new(secret.to_owned()))
+                .map(|&secret| Secret::new(secret.to_owned()).into())
                 .collect(),
             prefixes: Prefixes {
                 current: "new".to_owned(),
@@ -229,9 +245,37 @@ mod tests {
             let key = IssuedKey::parse(text.expose().as_bytes()).unwrap();
             assert_eq!(
                 rotated.prove(&key),
-                proven.then_some(UnixMillis(115_000)),
+                proven.then_some(UnixMillis(i64::MAX)),
                 "{prefix}"
             );
+        }
+    }
+
+    #[test]
+    fn a_retired_secret_proves_until_it_expires() {
+        let rotated = |expires_at| {
+            Keyring::new(KeyringSettings {
+                hmac_retired: vec![RetiredSecret {
+                    secret: Secret::new("a".to_owned()),
+                    expires_at,
+                }],
+                ..keyring("b", &[]).settings
+            })
+        };
+        let proven = |keyring: &Keyring, secret: &str| {
+            let secret = ChecksumKey::new(&Secret::new(secret.to_owned()));
+            let text = make("new", UnixMillis(5_000), Uuid::from_u128(1), &secret);
+            keyring.prove(&IssuedKey::parse(text.expose().as_bytes()).unwrap())
+        };
+        for (expires_at, until) in [
+            (None, i64::MAX),
+            (Some(UnixMillis(60_000)), 60_000),
+            (Some(UnixMillis(900_000)), 900_000),
+        ] {
+            let keyring = rotated(expires_at);
+            assert_eq!(proven(&keyring, "a"), Some(UnixMillis(until)));
+            assert_eq!(proven(&keyring, "b"), Some(UnixMillis(i64::MAX)));
+            assert_eq!(proven(&keyring, "c"), None);
         }
     }
 

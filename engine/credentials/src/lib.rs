@@ -24,4 +24,4 @@ pub use digest::{imported_key_id, proof_digest};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
 pub use public_part::{PublicPart, public_part};
-pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, TokenSettings};
+pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, RetiredSecret, TokenSettings};

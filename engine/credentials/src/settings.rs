@@ -14,7 +14,7 @@ pub struct KeyringSettings {
     /// The secret that makes and verifies checksums; at least 32 characters.
     pub hmac_current: Secret,
     /// Secrets that only verify checksums, tried in order after the current one.
-    pub hmac_retired: Vec<Secret>,
+    pub hmac_retired: Vec<RetiredSecret>,
     /// The prefixes of issued keys.
     pub prefixes: Prefixes,
     /// The issuer in every valid answer and in new tokens.
@@ -55,6 +55,33 @@ impl Default for TokenSettings {
             macaroon_prefixes: MacaroonPrefixes::default(),
             default_ttl_s: 3600,
             check_parent: true,
+        }
+    }
+}
+
+/// A former secret.
+#[derive(Clone, Debug)]
+pub struct RetiredSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// What it signed is refused from this instant on; `None` = never.
+    pub expires_at: Option<UnixMillis>,
+}
+
+impl RetiredSecret {
+    /// The instant from which what it signed is refused.
+    #[must_use]
+    pub fn accepted_until(&self) -> UnixMillis {
+        self.expires_at.unwrap_or(UnixMillis(i64::MAX))
+    }
+}
+
+impl From<Secret> for RetiredSecret {
+    /// A secret that does not expire.
+    fn from(secret: Secret) -> Self {
+        Self {
+            secret,
+            expires_at: None,
         }
     }
 }

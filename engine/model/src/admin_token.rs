@@ -25,7 +25,7 @@ impl fmt::Debug for TokenDigest {
 pub struct AdminToken {
     /// Its id.
     pub id: Uuid,
-    /// Who holds it, for logs and people; unique among the tokens.
+    /// The name of its holder, for logs and people; unique among the tokens.
     pub name: String,
     /// The digest of its text.
     pub digest: TokenDigest,
@@ -46,7 +46,7 @@ pub struct AdminToken {
 /// Create an admin token.
 #[derive(Clone, Debug)]
 pub struct CreateAdminToken {
-    /// Who holds it.
+    /// The name of its holder.
     pub name: String,
     /// The digest of its text.
     pub digest: TokenDigest,

@@ -1,4 +1,4 @@
-//! Who had a change made.
+//! The author of a change.
 
 use std::net::IpAddr;
 

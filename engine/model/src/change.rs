@@ -51,8 +51,8 @@ pub struct Change {
     pub event: Event,
     /// The idempotency key of the command, if it had one.
     pub request_id: Option<String>,
-    /// Who had it made. `None` if nobody had to say so, and for changes that follow from an earlier
-    /// one, such as the end of a key by a bulk revocation.
+    /// Its author. `None` if its request needed no principal, and for changes that follow from an
+    /// earlier one, such as the end of a key by a bulk revocation.
     pub author: Option<Arc<Author>>,
     /// What the event changed.
     pub subject: Subject,

@@ -372,6 +372,12 @@ pub enum Rejection {
     /// No prefix for public keys is configured.
     #[error("no prefix for public keys is configured")]
     NoPublicPrefix,
+    /// The key would live longer than issued keys may.
+    #[error("an issued key lives {max_s} seconds at most")]
+    TtlBeyondMax {
+        /// The most seconds.
+        max_s: u64,
+    },
     /// An admin token with this name exists.
     #[error("an admin token with this name exists")]
     AdminTokenExists,

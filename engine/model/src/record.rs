@@ -41,6 +41,27 @@ pub struct Record {
 }
 
 impl Record {
+    /// When the key expires: at its expiry time, or at the greatest age of an issued key, whatever
+    /// comes first. `None` = never. Imported keys have no greatest age.
+    #[must_use]
+    pub fn end_of_life(&self, max_ttl_s: u64) -> Option<UnixMillis> {
+        let by_age = match self.key_id {
+            KeyId::Issued(_) => Some(self.create_time.plus_seconds(max_ttl_s)),
+            KeyId::Imported(_) => None,
+        };
+        self.expire_time.into_iter().chain(by_age).min()
+    }
+
+    /// The record as it is shown and judged: its expiry time is the end of its life. The stored
+    /// record keeps its own, so that the greatest age can be configured anew.
+    #[must_use]
+    pub fn ending_within(self, max_ttl_s: u64) -> Self {
+        Self {
+            expire_time: self.end_of_life(max_ttl_s),
+            ..self
+        }
+    }
+
     /// The status of the key at `now`. A key that is both revoked and expired counts as revoked.
     #[must_use]
     pub fn status(&self, now: UnixMillis) -> Status {

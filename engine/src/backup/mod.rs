@@ -13,12 +13,14 @@ mod format;
 mod maker;
 mod reader;
 mod restore;
+mod target;
 
 #[cfg(test)]
 pub(crate) use format::{Body, decode, encode, frame as frame_of};
 pub use maker::BackupMaker;
 pub use reader::{BackupReader, Checked};
 pub use restore::{RestoreError, Restored, Since, restore};
+pub use target::TargetError;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{EpochHistory, Position};

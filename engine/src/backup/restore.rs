@@ -1,12 +1,11 @@
 //! Restore: makes a database from a backup and the changes since.
 //!
-//! Nothing is written before the whole backup was checked and the log is known to continue from it.
-//! The database is a replica until the last step, and a replica's database does not open as a
-//! primary. So an interrupted restore never leaves a database that serves. The checksums of a
+//! The directory is marked first, and no server starts on a marked one. No row is written before
+//! the whole backup was checked and the log is known to continue from it. The database is a replica
+//! until the last step, and a replica's database does not open as a primary. The checksums of a
 //! backup show only that it is what was written, so the restored database is opened as a server
-//! would open it before the restore is reported as done. A failed restore leaves nothing.
+//! would open it. Only then is the mark removed. A failed restore leaves nothing but the mark.
 
-use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use talos_model::{
     CopyCursor, CopyName, CopyPlace, EpochHistory, FollowError, Mode, Position, Secret,
 };
 
+use super::target::{Target, TargetError};
 use super::{BackupError, BackupHead, BackupReader, Checked};
 use crate::engine::{Engine, Options};
 use crate::error::OpenError;
@@ -54,17 +54,9 @@ pub enum RestoreError {
     /// The backup cannot be used.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The target directory is not empty.
-    #[error("{} is not empty: name a new directory", .0.display())]
-    NotEmpty(PathBuf),
-    /// The target directory cannot be read.
-    #[error("{}: {source}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    /// The target directory cannot be filled.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The log cannot be used.
     #[error("{}: {source}", path.display())]
     Log {
@@ -105,6 +97,23 @@ pub fn restore<R: Read + Seek>(
     since: Since<'_>,
     mut progress: impl FnMut(u64),
 ) -> Result<Restored, RestoreError> {
+    let target = Target::mark(to)?;
+    let restored = fill_marked(&mut backup, to, since, &mut progress);
+    match &restored {
+        // The directory is complete, or belongs to another process that works there.
+        Ok(_) | Err(RestoreError::Open(OpenError::InUse { .. })) => target.unmark()?,
+        // What cannot be removed stays. The mark keeps servers away from it.
+        Err(_) => drop(target.clear()),
+    }
+    restored
+}
+
+fn fill_marked<R: Read + Seek>(
+    mut backup: R,
+    to: &Path,
+    since: Since<'_>,
+    progress: &mut impl FnMut(u64),
+) -> Result<Restored, RestoreError> {
     backup.rewind().map_err(BackupError::Io)?;
     let mut reader = BackupReader::open(&mut backup)?;
     while reader.next_rows()?.is_some() {}
@@ -119,17 +128,10 @@ pub fn restore<R: Read + Seek>(
         )?),
         Since::Unknown => None,
     };
-    must_be_empty(to)?;
-    let existed = to.exists();
     backup.rewind().map_err(BackupError::Io)?;
-    let built = build(&mut backup, to, &checked, log, &mut progress);
-    let restored = built.and_then(|restored| check_opens(to, &restored).map(|()| restored));
-    match &restored {
-        // Another process works there.
-        Ok(_) | Err(RestoreError::Open(OpenError::InUse { .. })) => {}
-        Err(_) => clear(to, existed),
-    }
-    restored
+    let restored = build(&mut backup, to, &checked, log, progress)?;
+    check_opens(to, &restored)?;
+    Ok(restored)
 }
 
 /// Makes the database.
@@ -140,7 +142,7 @@ fn build<R: Read>(
     log: Option<ContinuingLog<'_>>,
     progress: &mut impl FnMut(u64),
 ) -> Result<Restored, RestoreError> {
-    let engine = Engine::open_as(options(to, &checked.head), Mode::Replica)?;
+    let engine = Engine::open_restored(options(to, &checked.head), Mode::Replica)?;
     let filled = fill(&engine, backup, to, checked, log, progress);
     engine.shutdown();
     filled
@@ -188,7 +190,7 @@ fn reaches(epochs: &EpochHistory, committed: Position, position: Position) -> bo
 /// Opens the database as a server does, with all checks of an opening.
 fn check_opens(to: &Path, restored: &Restored) -> Result<(), RestoreError> {
     let unusable = |what| RestoreError::Unusable { what };
-    let engine = Engine::open_as(options(to, &restored.backup.head), Mode::Primary)
+    let engine = Engine::open_restored(options(to, &restored.backup.head), Mode::Primary)
         .map_err(|error| unusable(error.to_string()))?;
     let (committed, epochs) = (engine.committed(), engine.standing().epochs);
     engine.shutdown();
@@ -199,25 +201,6 @@ fn check_opens(to: &Path, restored: &Restored) -> Result<(), RestoreError> {
             "it ends with change {committed}, before change {} or beside it",
             restored.position
         )))
-    }
-}
-
-/// Removes what a failed restore has made. What cannot be removed stays; it does not serve, and the
-/// next restore names it.
-fn clear(to: &Path, existed: bool) {
-    if !existed {
-        let _ = fs::remove_dir_all(to);
-        return;
-    }
-    for entry in fs::read_dir(to).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let _ = match entry.file_type() {
-            Ok(kind) if kind.is_dir() && entry.file_name() != "lost+found" => {
-                fs::remove_dir_all(path)
-            }
-            Ok(kind) if !kind.is_dir() => fs::remove_file(path),
-            _ => Ok(()),
-        };
     }
 }
 
@@ -297,24 +280,6 @@ impl<'a> ContinuingLog<'a> {
             engine.apply(changes).map_err(&refused)?;
         }
     }
-}
-
-fn must_be_empty(to: &Path) -> Result<(), RestoreError> {
-    let failed = |source| RestoreError::Directory {
-        path: to.to_owned(),
-        source,
-    };
-    let entries = match fs::read_dir(to) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        // The root of a file system has it.
-        if entry.map_err(failed)?.file_name() != "lost+found" {
-            return Err(RestoreError::NotEmpty(to.to_owned()));
-        }
-    }
-    Ok(())
 }
 
 /// Options for the restore. The keyring is empty, because nothing is verified.

@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
                 (stretch.keys, stretch.end)
             }
             Part::Actor(kind, actor_id) => {
-                let page = self.reader.list(&ListQuery {
+                let query = ListQuery {
                     selection: Selection {
                         tenant: self.tenant,
                         kind: *kind,
@@ -77,9 +77,10 @@ impl<'a> Walk<'a> {
                     },
                     after: self.after.clone(),
                     limit: BULK_REVOCATION_WALK_KEYS,
-                    // Not used without a status.
+                    // Not used without a status, as is the age.
                     now: UnixMillis(0),
-                })?;
+                };
+                let page = self.reader.list(&query, UnixMillis(i64::MIN))?;
                 let found = page.records.iter().filter(|record| wanted(record));
                 let keys = found.map(|record| RecordKey::new(record.tenant, record.key_id));
                 (keys.collect(), page.next)

@@ -254,6 +254,7 @@ impl Worker {
             &**self.verifier.reader(),
             last,
             self.live_keys_max.load(Ordering::Relaxed),
+            self.verifier.max_ttl_s(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
         );

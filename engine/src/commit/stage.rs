@@ -25,6 +25,8 @@ pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
     live_keys_max: u64,
+    /// The greatest age of an issued key.
+    max_ttl_s: u64,
     /// The bulk revocations in force, with those that the group has added and without those that it
     /// has removed.
     bulk_revocations: BulkRevocations,
@@ -41,11 +43,13 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// An empty group after the position `last`, under these bulk revocations and admin tokens. A
-    /// tenant may have `live_keys_max` keys that are not revoked.
+    /// tenant may have `live_keys_max` keys that are not revoked, and an issued key lives for
+    /// `max_ttl_s` at most.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
         live_keys_max: u64,
+        max_ttl_s: u64,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
     ) -> Self {
@@ -53,6 +57,7 @@ impl<'a> Stage<'a> {
             reader,
             last,
             live_keys_max,
+            max_ttl_s,
             bulk_revocations,
             admin_tokens,
             author: None,
@@ -93,14 +98,24 @@ impl<'a> Stage<'a> {
                 uuid,
                 credential,
                 done,
-            } => Answer::new(done, self.issue(command, uuid, credential, now)),
+            } => {
+                let issued = self.issue(command, uuid, credential, now);
+                let shown = issued.map(|issued| Issued {
+                    record: self.shown(issued.record),
+                    ..issued
+                });
+                Answer::new(done, shown)
+            }
             Prepared::Import(command, done) => Answer::new(done, self.import(command, now)),
             Prepared::ImportMany(ImportKeys(commands), done) => {
                 let import = |command| self.import(command, now);
                 let outcomes = commands.into_iter().map(import).collect();
                 Answer::new(done, Ok(outcomes))
             }
-            Prepared::Update(command, done) => Answer::new(done, self.update(command, now)),
+            Prepared::Update(command, done) => {
+                let updated = self.update(command, now);
+                Answer::new(done, updated.map(|record| self.shown(record)))
+            }
             Prepared::Rotate {
                 command,
                 uuid,
@@ -109,9 +124,18 @@ impl<'a> Stage<'a> {
                 done,
             } => {
                 let key_id = KeyId::Issued(uuid);
-                Answer::new(done, self.rotate(command, key_id, [secret, public], now))
+                let rotated = self.rotate(command, key_id, [secret, public], now);
+                let shown = rotated.map(|rotation| Rotation {
+                    record: self.shown(rotation.record),
+                    old: self.shown(rotation.old),
+                    ..rotation
+                });
+                Answer::new(done, shown)
             }
-            Prepared::Revoke(command, done) => Answer::new(done, self.revoke(command, now)),
+            Prepared::Revoke(command, done) => {
+                let revoked = self.revoke(command, now);
+                Answer::new(done, revoked.map(|record| self.shown(record)))
+            }
             Prepared::RevokeWhere(command, id, done) => {
                 Answer::new(done, self.revoke_where(command, id, now))
             }
@@ -135,6 +159,11 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// The record as an answer shows it.
+    fn shown(&self, record: Record) -> Record {
+        record.ending_within(self.max_ttl_s)
+    }
+
     fn issue(
         &mut self,
         command: IssueKey,
@@ -148,6 +177,13 @@ impl<'a> Stage<'a> {
                 record,
                 secret: None,
             });
+        }
+        if command
+            .ttl_ms
+            .is_some_and(|ttl_ms| ttl_ms > self.max_ttl_s.saturating_mul(1000))
+        {
+            let max_s = self.max_ttl_s;
+            return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
         let secret = Some(secret);
@@ -263,6 +299,14 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<Rotation, CommandError> {
         let current = self.record(command.tenant, command.key_id, now)?;
+        let end = |record: &Record| record.end_of_life(self.max_ttl_s);
+        let is_live = |record: &Record| record.revocation.is_none();
+        if current
+            .as_ref()
+            .is_some_and(|record| is_live(record) && end(record).is_some_and(|end| end <= now))
+        {
+            return Err(Rejection::NotActive.into());
+        }
         let inherited = current.as_ref().map(|record| record.visibility);
         let visibility = command.visibility.or(inherited).unwrap_or_default();
         let credential = match visibility {

@@ -25,9 +25,8 @@ use crate::warm_up::WarmUp;
 impl Engine {
     /// Opens or creates the database of a primary.
     ///
-    /// # Errors
-    /// If the directory is not a data directory, is in use, has a newer format, belongs to a
-    /// replica or is damaged; see [`OpenError`].
+    /// # Errors If the directory is not a data directory, is in use, holds an unfinished restore,
+    /// has a newer format, belongs to a replica or is damaged; see [`OpenError`].
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         Self::open_as(options, Mode::Primary)
     }
@@ -37,6 +36,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_as(options: Options, mode: Mode) -> Result<Arc<Self>, OpenError> {
+        storage::refuse_unfinished_restore(&options.path)?;
+        Self::open_restored(options, mode)
+    }
+
+    /// [`Engine::open_as`] for the restore that fills the data directory.
+    pub(crate) fn open_restored(options: Options, mode: Mode) -> Result<Arc<Self>, OpenError> {
         Self::open_with(options, mode, |reader| reader, |journal| journal)
     }
 

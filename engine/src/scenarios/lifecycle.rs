@@ -192,12 +192,12 @@ fn time_address_and_audience_are_checked_on_every_hit() {
 }
 
 #[test]
-fn a_key_over_the_maximum_age_is_not_found() {
+fn a_key_over_the_maximum_age_is_expired() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (record, credential) = issue(&engine, key("a"));
     let credential = credential.unwrap();
-    let made = UnixMillis(record.create_time.seconds() * 1000);
+    let made = record.create_time;
     let young = Query {
         now: UnixMillis(made.0 + 86_399_999),
         ..query(&credential, CacheMode::Use)
@@ -210,7 +210,7 @@ fn a_key_over_the_maximum_age_is_not_found() {
         assert_eq!(verify_query(&engine, &young).0, valid("a"));
         assert_eq!(
             verify_query(&engine, &old).0,
-            OwnedVerdict::Refused(Refusal::NotFound)
+            OwnedVerdict::Refused(Refusal::Expired)
         );
     }
 }

@@ -53,8 +53,12 @@ impl RecordReader for Gate {
         self.reader.live_keys(tenant)
     }
 
-    fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
-        self.reader.list(query)
+    fn list(
+        &self,
+        query: &ListQuery,
+        aged: talos_model::clock::UnixMillis,
+    ) -> Result<Page, StorageError> {
+        self.reader.list(query, aged)
     }
 
     fn scan(

@@ -5,6 +5,7 @@
 //!   FORMAT    "talos-database 1\n"; written before anything else, replaced only by rename
 //!   db/       RocksDB
 //!   witness   the last acknowledged position, see `witness.rs`
+//!   RESTORE   there while a restore into the directory has not finished
 //!   dev/      secrets of `talos serve --dev`; not the engine's
 //! ```
 
@@ -25,7 +26,9 @@ const WITNESS: &str = "witness";
 const MAGIC: &str = "talos-database ";
 /// Entries that may exist in a directory without a database. The development secrets are made
 /// before the database.
-const NOT_FOREIGN: [&str; 4] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found"];
+const NOT_FOREIGN: [&str; 5] = [LOCK_FILE, ".FORMAT.new", "dev", "lost+found", RESTORE_MARK];
+/// The file that marks a directory while a restore into it has not finished.
+pub const RESTORE_MARK: &str = "RESTORE";
 
 /// A data directory of a known format, locked against other processes while this value lives.
 #[derive(Debug)]
@@ -103,6 +106,20 @@ pub fn lock_of(root: &Path) -> PathBuf {
     root.join(LOCK_FILE)
 }
 
+/// Refuses a data directory in which a restore has not finished: it holds no database, or only a
+/// part of one.
+pub fn refuse_unfinished_restore(root: &Path) -> Result<(), OpenError> {
+    // Anything but "there is none" counts as a mark: an unreadable one must not be passed over.
+    match fs::symlink_metadata(root.join(RESTORE_MARK)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        _ => Err(OpenError::UnfinishedRestore {
+            path: root.to_owned(),
+        }),
+    }
+}
+
 /// The format of the database below `root`; `None` when there is no complete one. Writes and locks
 /// nothing.
 pub fn format_of(root: &Path) -> Result<Option<u32>, OpenError> {
@@ -111,6 +128,7 @@ pub fn format_of(root: &Path) -> Result<Option<u32>, OpenError> {
         // `read_format` reports other errors.
         _ => {}
     }
+    refuse_unfinished_restore(root)?;
     let is_known = read_format(root)? == Format::Known;
     Ok((is_known && root.join(DATABASE).exists()).then_some(FORMAT))
 }

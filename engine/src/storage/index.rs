@@ -28,9 +28,73 @@ const ACTOR_BY_STATE: u8 = 3;
 const LIVE: u8 = 0;
 const REVOKED: u8 = 1;
 
-/// The range of entries that belong to `selection` at `now`.
+/// Which entries of a range belong to a selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// All of them.
+    All,
+    /// Those of keys that were created later than this.
+    Younger(UnixMillis),
+    /// Those of keys that were created then or before.
+    Aged(UnixMillis),
+}
+
+impl Members {
+    /// Whether an entry of an issued key is one of them.
+    #[must_use]
+    pub fn have(self, entry: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Younger(aged) => created(entry).is_none_or(|time| time > aged),
+            Self::Aged(aged) => created(entry).is_some_and(|time| time <= aged),
+        }
+    }
+}
+
+/// The ranges whose entries belong to `selection` at `now`, in order. Issued keys that were created
+/// at `aged` or before have reached their greatest age: they are expired, whatever their expiry
+/// time is. Only a key with an expiry time in the future that is beyond its greatest age has to be
+/// found among others, and such keys are made no longer.
 #[must_use]
-pub fn range(selection: &Selection, now: UnixMillis) -> Range<Vec<u8>> {
+pub fn ranges(
+    selection: &Selection,
+    now: UnixMillis,
+    aged: UnixMillis,
+) -> Vec<(Range<Vec<u8>>, Members)> {
+    let whole = range(selection, now);
+    let is_aged = selection.kind == KeyKind::Issued && aged.0 > i64::MIN;
+    if !is_aged || matches!(selection.status, None | Some(Status::Revoked)) {
+        return vec![(whole, Members::All)];
+    }
+    let prefix = view(selection);
+    let never = [prefix.as_slice(), &[LIVE], &ordered(i64::MAX)].concat();
+    // Keys without an expiry time are in the order of their creation.
+    let first_young = ordered(aged.0.saturating_add(1));
+    let first_young = [never.as_slice(), &first_young].concat();
+    if selection.status == Some(Status::Active) {
+        let (start, end) = (whole.start, whole.end);
+        return vec![
+            (start..never, Members::Younger(aged)),
+            (first_young..end, Members::All),
+        ];
+    }
+    let first_live = whole.end.clone();
+    vec![
+        (whole, Members::All),
+        (first_live..never.clone(), Members::Aged(aged)),
+        (never..first_young, Members::All),
+    ]
+}
+
+/// When the issued key of an entry was created; `None` when the entry is damaged.
+fn created(entry: &[u8]) -> Option<UnixMillis> {
+    let (rest, _id) = entry.split_last_chunk::<16>()?;
+    let (_, creation) = rest.split_last_chunk::<8>()?;
+    Some(UnixMillis(i64::from_be_bytes(*creation) ^ i64::MIN))
+}
+
+/// The range of entries that belong to `selection` at `now` by their state and expiry time.
+fn range(selection: &Selection, now: UnixMillis) -> Range<Vec<u8>> {
     let prefix = view(selection);
     let with = |state: u8, rest: &[u8]| [prefix.as_slice(), &[state], rest].concat();
     // A key whose expiry is `now` is expired. The first active key expires a millisecond later.

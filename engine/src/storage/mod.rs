@@ -15,7 +15,7 @@ mod retention;
 mod rocks;
 mod witness;
 
-pub use directory::{FORMAT, format_of};
+pub use directory::{FORMAT, RESTORE_MARK, format_of, refuse_unfinished_restore};
 pub use error::StorageError;
 pub use format::change::decode as decode_change;
 pub use index::moved;

@@ -1,5 +1,6 @@
 //! The trait that reads records.
 
+use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
 };
@@ -36,8 +37,9 @@ pub trait RecordReader: Send + Sync {
     /// How many keys of the tenant are not revoked. May wait for the disk.
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError>;
 
-    /// One page of keys. May wait for the disk.
-    fn list(&self, query: &ListQuery) -> Result<Page, StorageError>;
+    /// One page of keys. Keys that were created at `aged` or before have reached their greatest age
+    /// and count as expired; imported keys never do. May wait for the disk.
+    fn list(&self, query: &ListQuery, aged: UnixMillis) -> Result<Page, StorageError>;
 
     /// Looks at the next `limit` keys of a shard, or of one tenant in it, and returns those whose
     /// records satisfy `wanted`. Begins after the key `after`, the end of the previous page. An

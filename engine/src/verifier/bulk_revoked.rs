@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use talos_cells::pin;
+use talos_model::clock::UnixMillis;
 use talos_model::{
-    BulkRevocation, BulkRevocations, Event, ListQuery, Page, Record, RecordKey, Selection, Status,
+    BulkRevocation, BulkRevocations, Event, KeyKind, ListQuery, Page, Record, RecordKey, Selection,
+    Status,
 };
 
 use super::Verifier;
@@ -44,24 +46,48 @@ impl Verifier {
         });
     }
 
-    /// The record of a key, with the effect of the bulk revocations. Blocks on disk.
+    /// The greatest age of an issued key in seconds.
+    pub fn max_ttl_s(&self) -> u64 {
+        self.current.load(&pin()).keyring.max_ttl_s()
+    }
+
+    /// The record of a key, with the effect of the bulk revocations and of its greatest age. Blocks
+    /// on disk.
     pub fn record(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
         let bulk_revocations = self.bulk_revocations();
         let record = self.reader.read(key)?;
-        Ok(record.map(|record| bulk_revocations.apply(record)))
+        let max_ttl_s = self.max_ttl_s();
+        Ok(record.map(|record| bulk_revocations.apply(record).ending_within(max_ttl_s)))
     }
 
-    /// A page of keys, with the effect of the bulk revocations. Blocks on disk. While bulk
-    /// revocations are in force, a page may be shorter than its limit.
+    /// A page of keys, with the effect of the bulk revocations and of their greatest age. Blocks on
+    /// disk. While bulk revocations are in force, or among keys that have reached their greatest
+    /// age before their expiry time, a page may be shorter than its limit.
     pub fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
+        let max_ttl_s = self.max_ttl_s();
+        let max_ttl_ms = i64::try_from(max_ttl_s.saturating_mul(1000)).unwrap_or(i64::MAX);
+        let aged = match query.selection.kind {
+            KeyKind::Issued => UnixMillis(query.now.0.saturating_sub(max_ttl_ms)),
+            KeyKind::Imported => UnixMillis(i64::MIN),
+        };
+        let page = self.page_of_aged(query, aged)?;
+        let records = page.records.into_iter();
+        let records = records.map(|record| record.ending_within(max_ttl_s));
+        Ok(Page {
+            records: records.collect(),
+            ..page
+        })
+    }
+
+    fn page_of_aged(&self, query: &ListQuery, aged: UnixMillis) -> Result<Page, StorageError> {
         let bulk_revocations = self.bulk_revocations();
         let selection = &query.selection;
         if !bulk_revocations.concern_tenant(selection.tenant) {
-            return self.reader.list(query);
+            return self.reader.list(query, aged);
         }
         let wanted = selection.status;
         if wanted != Some(Status::Revoked) {
-            return self.remaining(query.clone(), wanted, &bulk_revocations);
+            return self.remaining(query.clone(), aged, wanted, &bulk_revocations);
         }
         // The index still lists the keys that a bulk revocation ended, but whose records are not
         // written yet, as not revoked. All keys and the revoked keys are in the same order, so a
@@ -76,7 +102,7 @@ impl Verifier {
             selection: all.clone(),
             ..query.clone()
         };
-        let mut page = self.remaining(all_keys, wanted, &bulk_revocations)?;
+        let mut page = self.remaining(all_keys, aged, wanted, &bulk_revocations)?;
         page.next = page.next.map(|next| place(&next, &all, selection));
         Ok(page)
     }
@@ -85,6 +111,7 @@ impl Verifier {
     fn remaining(
         &self,
         mut query: ListQuery,
+        aged: UnixMillis,
         wanted: Option<Status>,
         bulk_revocations: &BulkRevocations,
     ) -> Result<Page, StorageError> {
@@ -96,7 +123,7 @@ impl Verifier {
         };
         let mut records = Vec::new();
         for _ in 0..LIST_RANGES {
-            let range = self.reader.list(&query)?;
+            let range = self.reader.list(&query, aged)?;
             let is_cut = range.records.len() < query.limit;
             let applied = range
                 .records

@@ -24,6 +24,10 @@ pub struct HostileArguments {
     /// How the server waits for sockets: auto, `io_uring` or epoll.
     #[arg(long, default_value = "auto")]
     pub driver: String,
+    /// Administrators need a token (`serve.admin.auth`). Hostile clients then also act as
+    /// administrators without one.
+    #[arg(long)]
+    pub auth: bool,
     /// How long the server is attacked, over all rounds.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds_or_unit.try_map(at_least_a_second))]
     pub duration: Duration,
@@ -42,6 +46,9 @@ pub struct HostileArguments {
     /// A factor for the numbers of hostile clients.
     #[arg(long, default_value_t = 1.0, value_parser = intensity)]
     pub intensity: f64,
+    /// A new connection that waits for an answer for longer than this fails the run.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds_or_unit.try_map(at_least_a_second))]
+    pub patience: Duration,
     /// Only these kinds of hostile clients.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub only: Vec<Attack>,
@@ -65,7 +72,10 @@ impl HostileArguments {
     /// The kinds of hostile clients.
     #[must_use]
     pub fn attacks(&self) -> Vec<Attack> {
-        let wanted = |attack: &Attack| self.only.is_empty() || self.only.contains(attack);
+        let wanted = |attack: &Attack| {
+            (self.only.is_empty() || self.only.contains(attack))
+                && (self.auth || *attack != Attack::Uninvited)
+        };
         Attack::ALL.into_iter().filter(wanted).collect()
     }
 

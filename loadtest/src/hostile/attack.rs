@@ -37,6 +37,8 @@ pub enum Attack {
     SelfRevoking,
     /// Starts TLS, HTTP/2 and other protocols.
     OtherProtocol,
+    /// Acts as an administrator without a token, or with a wrong one.
+    Uninvited,
 }
 
 /// How many clients of a kind there are.
@@ -61,7 +63,7 @@ pub enum Breach {
 
 impl Attack {
     /// All kinds, in the order in which reports list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Silent,
         Self::SlowHead,
         Self::SlowBody,
@@ -78,6 +80,7 @@ impl Attack {
         Self::Guessing,
         Self::SelfRevoking,
         Self::OtherProtocol,
+        Self::Uninvited,
     ];
 
     /// The name in `--only` and in reports.
@@ -100,6 +103,7 @@ impl Attack {
             Self::Guessing => "guessing",
             Self::SelfRevoking => "self-revoking",
             Self::OtherProtocol => "other-protocol",
+            Self::Uninvited => "uninvited",
         }
     }
 
@@ -112,16 +116,15 @@ impl Attack {
             Self::Silent => (60.0, 900),
             Self::SlowHead => (20.0, 300),
             Self::SlowBody => (15.0, 200),
-            Self::HalfClosed | Self::CrossSite => (20.0, 60),
+            Self::HalfClosed | Self::CrossSite | Self::Uninvited => (20.0, 60),
             Self::Unread => (4.0, 80),
             Self::Oversized => (8.0, 60),
             Self::Endless => (10.0, 100),
             Self::Leftover => (3.0, 60),
-            Self::Pipelined => (2.0, 20),
+            Self::Pipelined | Self::Guessing | Self::SelfRevoking => (2.0, 20),
             Self::Malformed => (40.0, 100),
             Self::HangUp => (60.0, 60),
             Self::Expecting | Self::OtherProtocol => (10.0, 60),
-            Self::Guessing | Self::SelfRevoking => (2.0, 20),
         };
         Numbers { per_second, most }
     }
@@ -130,7 +133,9 @@ impl Attack {
     #[must_use]
     pub fn breach(self) -> Breach {
         match self {
-            Self::CrossSite | Self::SelfRevoking | Self::OtherProtocol => Breach::Success,
+            Self::CrossSite | Self::SelfRevoking | Self::OtherProtocol | Self::Uninvited => {
+                Breach::Success
+            }
             Self::Guessing | Self::Malformed | Self::Pipelined | Self::Expecting => {
                 Breach::ValidCredential
             }
@@ -143,7 +148,7 @@ impl Attack {
     pub fn lasts(self) -> Duration {
         Duration::from_secs(match self {
             Self::Pipelined | Self::Expecting | Self::OtherProtocol => 5,
-            Self::CrossSite | Self::Malformed | Self::HangUp => 3,
+            Self::CrossSite | Self::Malformed | Self::HangUp | Self::Uninvited => 3,
             Self::Guessing | Self::SelfRevoking => 10,
             _ => 60,
         })

@@ -10,7 +10,7 @@ use super::bound::{budgets, limit};
 use super::compose::Prey;
 use super::newcomers::{Arrived, Newcomers};
 use super::report::{HostileReport, Memory, NewcomerRow, Part, Round, SCHEMA};
-use super::settings::{settings, variable};
+use super::settings::{authentication, settings, variable};
 use super::swarm::{Swarm, SwarmOptions, connections};
 use super::tally::Tally;
 use super::verdict::{failures, is_disturbed, median_ratio};
@@ -29,6 +29,7 @@ use crate::output::say;
 use crate::phase::Runner;
 use crate::popularity::Popularity;
 use crate::process::Process;
+use crate::random::Random;
 use crate::report::{Percentiles, Phase};
 use crate::seed::counts::divide;
 use crate::seed::{Keys, Seeder};
@@ -91,7 +92,13 @@ pub fn run(arguments: &HostileArguments) -> Result<HostileReport, LoadError> {
         Some(program) => program.clone(),
         None => server_beside_this_program()?,
     };
-    let set = settings(&arguments.driver, &arguments.settings);
+    let token = arguments.auth.then(|| token(arguments.seed));
+    let mut changed: Vec<_> = token
+        .iter()
+        .flat_map(|token| authentication(token))
+        .collect();
+    changed.extend_from_slice(&arguments.settings);
+    let mut set = settings(&arguments.driver, &changed);
     let environment: Vec<_> = set
         .iter()
         .map(|(key, value)| (variable(key), value.clone()))
@@ -103,11 +110,20 @@ pub fn run(arguments: &HostileArguments) -> Result<HostileReport, LoadError> {
         &environment,
         &interrupted,
     )?;
+    target.token.clone_from(&token);
+    // The report is no place for a secret, even if it was one for this run only.
+    set.remove("serve.admin.auth.bootstrap_token");
     let mut campaign = Campaign::prepare(arguments, &target, &layout, &interrupted)?;
     campaign.report.settings = set;
     campaign.swarm.attacks = attacks;
     campaign.fight()?;
     Ok(campaign.conclude(&mut target))
+}
+
+/// The bootstrap token of a server that exists for this run only.
+fn token(seed: u64) -> String {
+    let mut random = Random::new(seed, 999);
+    (0..4).map(|_| format!("{:016x}", random.next())).collect()
 }
 
 impl<'a> Campaign<'a> {
@@ -131,6 +147,7 @@ impl<'a> Campaign<'a> {
         let corpus = seeder.seed(Keys::Make, &divide(arguments.keys, TOKENS, &MIX), &MIX)?;
         let mut prey = Prey {
             host: target.host.clone(),
+            token: target.token.clone(),
             ..Prey::default()
         };
         let mut api = AdminApi::new(target.client(), interrupted);
@@ -167,6 +184,7 @@ impl<'a> Campaign<'a> {
         let writes = WriteLoad {
             endpoint: target.endpoint.clone(),
             host: target.host.clone(),
+            token: target.token.clone(),
             rate: WRITES_PER_SECOND,
             pool: changing,
             seed: arguments.seed,
@@ -261,7 +279,7 @@ impl<'a> Campaign<'a> {
     /// Valid load with hostile clients.
     fn attack(&mut self, number: u64, rate: f64, calm: Part) -> Result<Round, LoadError> {
         let swarm = Swarm::start(self.swarm.clone(), self.arguments.seed, number);
-        let newcomers = Newcomers::start(self.server, &self.host);
+        let newcomers = Newcomers::start(self.server, &self.host, self.arguments.patience);
         let loaded = self.load(Loop::Open(rate), self.arguments.round);
         let rss_bytes = self.process.usage().rss_bytes;
         self.newcomers.add(&newcomers.stop()?);

@@ -129,7 +129,7 @@ impl Client {
     /// Sends what is due.
     pub fn step(&mut self) -> Next {
         match self.stage {
-            Stage::Connecting => Next::Waits,
+            Stage::Connecting | Stage::Holding => Next::Waits,
             Stage::Opening(from) => {
                 let rest = self.script.opening.get(from..).unwrap_or_default();
                 let part = rest.get(..self.script.pace.bytes).unwrap_or(rest);
@@ -163,7 +163,6 @@ impl Client {
                 }
                 Next::After(repeat.every)
             }
-            Stage::Holding => Next::Waits,
         }
     }
 

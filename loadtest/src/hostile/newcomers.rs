@@ -15,8 +15,6 @@ use crate::measure::{Latencies, no_latencies};
 
 /// The time between two of them.
 const EVERY: Duration = Duration::from_millis(100);
-/// One that has not had its answers after this time has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Failures kept in words.
 const COMPLAINTS_MAX: usize = 5;
 
@@ -39,12 +37,12 @@ pub struct Newcomers {
 }
 
 impl Newcomers {
-    /// Starts them.
+    /// Starts them. One that waits for longer than `patience` has failed.
     #[must_use]
-    pub fn start(server: SocketAddr, host: &str) -> Self {
+    pub fn start(server: SocketAddr, host: &str, patience: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (ordered, host) = (Arc::clone(&stop), host.to_owned());
-        let thread = std::thread::spawn(move || play(server, &host, &ordered));
+        let thread = std::thread::spawn(move || play(server, &host, patience, &ordered));
         Self { stop, thread }
     }
 
@@ -80,11 +78,11 @@ impl Arrived {
     }
 }
 
-fn play(server: SocketAddr, host: &str, stop: &AtomicBool) -> Arrived {
+fn play(server: SocketAddr, host: &str, patience: Duration, stop: &AtomicBool) -> Arrived {
     let mut arrived = Arrived::none();
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        match visit(server, host) {
+        match visit(server, host, patience) {
             Ok(()) => arrived
                 .latencies
                 .saturating_record(nanoseconds(began.elapsed())),
@@ -103,10 +101,10 @@ fn play(server: SocketAddr, host: &str, stop: &AtomicBool) -> Arrived {
 }
 
 /// Connects and has two requests answered.
-fn visit(server: SocketAddr, host: &str) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+fn visit(server: SocketAddr, host: &str, patience: Duration) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&server, patience)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     let health = format!("GET /health/ready HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let body = r#"{"credential":"sk_nobody"}"#;
     let length = body.len();
@@ -171,7 +169,8 @@ mod tests {
                 false,
             ),
         ] {
-            let newcomers = Newcomers::start(answering(answer), "localhost");
+            let newcomers =
+                Newcomers::start(answering(answer), "localhost", Duration::from_secs(10));
             std::thread::sleep(Duration::from_millis(300));
             let arrived = newcomers.stop().unwrap();
             let (answered, failed) = (arrived.latencies.len(), arrived.failed);

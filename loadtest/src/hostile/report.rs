@@ -142,7 +142,7 @@ impl From<&Phase> for Part {
 pub struct NewcomerRow {
     /// Those that had right answers.
     pub answered: u64,
-    /// Those that had not within 10 s.
+    /// Those that had not within `--patience`.
     pub failed: u64,
     /// How long they took.
     pub latency_us: Percentiles,

@@ -37,6 +37,20 @@ impl FromStr for Setting {
     }
 }
 
+/// The settings by which administrators need a token, and others may verify.
+#[must_use]
+pub fn authentication(token: &str) -> [Setting; 3] {
+    let setting = |name: &str, value: &str| Setting {
+        key: format!("serve.admin.auth.{name}"),
+        value: value.to_owned(),
+    };
+    [
+        setting("enabled", "true"),
+        setting("open_verification", "true"),
+        setting("bootstrap_token", token),
+    ]
+}
+
 /// The settings of a run by their paths, with `changed` in place of its own.
 #[must_use]
 pub fn settings(driver: &str, changed: &[Setting]) -> BTreeMap<String, String> {

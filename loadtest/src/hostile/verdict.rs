@@ -124,6 +124,9 @@ mod tests {
         }
     }
 
+    /// Makes a good report a bad one.
+    type Change<'c> = &'c dyn Fn(&mut HostileReport);
+
     /// The failures of a good report after a change.
     fn after(change: impl Fn(&mut HostileReport)) -> Vec<String> {
         let mut report = good();
@@ -134,15 +137,19 @@ mod tests {
     #[test]
     fn each_criterion_fails_by_itself() {
         assert!(after(|_| {}).is_empty());
-        let changes: [(&str, &dyn Fn(&mut HostileReport)); 8] = [
-            ("wrong verdicts", &|report| report.rounds[0].calm.wrong = 1),
+        let changes: [(&str, Change); 8] = [
             ("wrong verdicts", &|report| {
-                report.rounds[1].attacked.wrong = 1
+                report.rounds[0].calm.wrong = 1;
+            }),
+            ("wrong verdicts", &|report| {
+                report.rounds[1].attacked.wrong = 1;
             }),
             ("without any answer", &|report| {
-                report.rounds[1].attacked.answers = 0
+                report.rounds[1].attacked.answers = 0;
             }),
-            ("breaches", &|report| report.attacks[0].breaches = 1),
+            ("breaches", &|report| {
+                report.attacks[0].breaches = 1;
+            }),
             ("new connections", &|report| {
                 report.newcomers = NewcomerRow {
                     failed: 1,
@@ -150,12 +157,14 @@ mod tests {
                 };
             }),
             ("resident memory", &|report| {
-                report.memory.peak_bytes = Some(1001)
+                report.memory.peak_bytes = Some(1001);
             }),
             ("could not be read", &|report| {
-                report.memory.peak_bytes = None
+                report.memory.peak_bytes = None;
             }),
-            ("kept 0.890", &|report| report.ratio = Some(0.89)),
+            ("kept 0.890", &|report| {
+                report.ratio = Some(0.89);
+            }),
         ];
         for (words, change) in changes {
             let failures = after(change);
@@ -164,7 +173,12 @@ mod tests {
                 "{failures:?}"
             );
         }
-        assert!(after(|report| report.ratio = None)[0].contains("cannot be judged"));
+        assert!(
+            after(|report| {
+                report.ratio = None;
+            })[0]
+                .contains("cannot be judged")
+        );
         assert!(failures(&good(), None, "thread panicked", false)[0].contains("panics"));
         assert!(failures(&good(), None, "", true)[0].contains("has ended"));
     }

@@ -39,7 +39,9 @@ use tokio::task::spawn_blocking;
 pub use self::file::NodeFile;
 use self::readiness_lease::ReadinessLease;
 use self::role::Role;
-pub use self::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings};
+pub use self::settings::{
+    ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, NodeSettings, TooFewReplicas,
+};
 use self::shared::Shared;
 pub use self::status::{NodeStatus, RequiredReplicas, Unready, WriteRole};
 
@@ -172,6 +174,19 @@ impl Node {
             reached.unwrap_or(false)
         });
         async { reaching.await.unwrap_or(false) }
+    }
+
+    /// Checks before a write that enough replicas are connected to confirm it. A primary that has
+    /// begun less than the greatest wait for confirmations ago gives them that long to connect. The
+    /// future needs a tokio runtime with timers.
+    ///
+    /// # Errors
+    /// [`TooFewReplicas`]: the write would not be acknowledged.
+    pub fn expects_acks(
+        &self,
+    ) -> impl Future<Output = Result<(), TooFewReplicas>> + Send + 'static + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.expects_acks().await }
     }
 
     /// Waits until the required replicas hold the writes up to `position`. Call it before

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use talos_replication::driver::primary::{PrimaryHandle, PrimaryStatus};
 use talos_replication::driver::replica::{ReplicaHandle, ReplicaStatus, StoppedReplica};
@@ -20,6 +21,7 @@ pub(super) enum Role {
         replaced: Arc<Replaced>,
         task: JoinHandle<()>,
         address: SocketAddr,
+        begun: Instant,
     },
     Replica {
         handle: ReplicaHandle,

@@ -60,6 +60,16 @@ pub struct NodeSettings {
     pub replica_tls: Option<ReplicaTls>,
 }
 
+/// Fewer replicas are connected than a write waits for; it is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{connected} of the {needed} replicas that a change waits for are connected")]
+pub struct TooFewReplicas {
+    /// The replicas that are connected.
+    pub connected: usize,
+    /// The replicas that every write waits for.
+    pub needed: usize,
+}
+
 /// The node cannot start; for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use talos_engine::UsedKey;
 use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits};
@@ -19,13 +20,15 @@ use tokio::task::spawn_blocking;
 
 use crate::primary_role::{PrimaryRole, Replaced};
 use crate::role::Role;
-use crate::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal};
+use crate::settings::{ConfiguredRole, DivergedChanges, NodeError, NodeRefusal, TooFewReplicas};
 use crate::shared::Shared;
 use crate::status::RequiredReplicas;
 use crate::store::{EngineSink, EngineSource};
 
 /// The most bytes of the log that are read at a time to find diverged changes.
 const LOG_BYTES: usize = 1 << 20;
+/// Pause between two looks at the replicas that are connected to a new primary.
+const REPLICAS_POLL: Duration = Duration::from_millis(250);
 
 impl Shared {
     /// Begins the first role of the process. A promotion counts unless the configured primary was
@@ -114,6 +117,7 @@ impl Shared {
             replaced,
             task,
             address,
+            begun: Instant::now(),
         };
         Ok(())
     }
@@ -194,6 +198,24 @@ impl Shared {
             if committed.changed().await.is_err() {
                 return false;
             }
+        }
+    }
+
+    pub(super) async fn expects_acks(&self) -> Result<(), TooFewReplicas> {
+        let needed = self.settings.min_acks;
+        loop {
+            let (connected, begun) = match &*self.role() {
+                Role::Primary { handle, begun, .. } => (handle.connected(), *begun),
+                // The write itself finds out that this node takes none.
+                Role::Replica { .. } | Role::None => return Ok(()),
+            };
+            if connected >= needed {
+                return Ok(());
+            }
+            if begun.elapsed() >= self.settings.ack_timeout {
+                return Err(TooFewReplicas { connected, needed });
+            }
+            tokio::time::sleep(REPLICAS_POLL).await;
         }
     }
 

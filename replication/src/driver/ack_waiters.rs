@@ -126,6 +126,11 @@ impl AckWaiters {
         Ok(Waiting(waiting))
     }
 
+    /// How many replicas are connected.
+    pub(super) fn connected(&self) -> usize {
+        self.lock().acks.connected()
+    }
+
     pub(super) fn joined(
         &self,
         connection: ReplicaConnection,

@@ -43,15 +43,15 @@ impl<S: Stream> Connection<S> {
         self.forget_answered();
         let now = self.core.now();
         let deadlines = self.core.shared.deadlines;
-        if !self.input.is_empty() {
-            let start = *self.head_start.get_or_insert(now);
-            self.slot
-                .enter(Phase::Head, start, start.plus(deadlines.head));
-        } else {
+        if self.input.is_empty() {
             self.shrink_stream();
             if !self.fresh {
                 self.slot.enter(Phase::Idle, now, now.plus(deadlines.idle));
             }
+        } else {
+            let start = *self.head_start.get_or_insert(now);
+            self.slot
+                .enter(Phase::Head, start, start.plus(deadlines.head));
         }
         self.receive(self.core.shared.heads.bytes + limits::BUFFER_BYTES)
             .await

@@ -24,7 +24,7 @@ pub(super) struct Closed;
 pub(crate) struct Peer {
     /// Its address; `None` over a Unix socket.
     pub address: Option<IpAddr>,
-    /// Who it is, if the connection proves it.
+    /// Its principal, if the connection proves one.
     pub principal: Option<Arc<Principal>>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Connection<S> {
     pub slot: Registered,
     pub stream: S,
     pub remote_ip: Option<IpAddr>,
-    /// Who the other end is, if the connection proves it.
+    /// The principal of the other end, if the connection proves one.
     pub principal: Option<Arc<Principal>>,
     pub core: Rc<Core>,
     /// What the connection may do.

@@ -195,7 +195,9 @@ fn the_address_that_has_most_loses_first() {
     // The same among those that had an answer, one at a time.
     let registry = self::registry();
     let slots = opened(&registry, &socket, &[modest, greedy, greedy]);
-    slots.iter().for_each(|slot| slot.set_proven());
+    for slot in &slots {
+        slot.set_proven();
+    }
     assert_eq!(registry.make_places(9, now), 1);
     let closed: Vec<bool> = slots.iter().map(|slot| slot.is_read_closed()).collect();
     assert_eq!(closed, [false, true, false]);
@@ -213,9 +215,9 @@ fn who_came_a_little_earlier_does_not_pay_for_the_one_that_has_most() {
     assert_eq!(registry.make_places(1, CoarseMillis(patience + 1)), 1);
     assert_eq!(cut(&slots), [1]);
     // A body that makes progress keeps nobody from giving way.
-    slots[2..].iter().for_each(|slot| {
+    for slot in &slots[2..] {
         slot.enter(Phase::Body, CoarseMillis(patience), CoarseMillis::NEVER);
-    });
+    }
     assert_eq!(registry.make_places(1, CoarseMillis(patience + 2)), 1);
     assert_eq!(cut(&slots), [0, 1]);
 }

@@ -7,11 +7,11 @@
 //! once a hash has its word; memory does not grow.
 //!
 //! What can go wrong, and how often: two hashes share a word if set and tag agree, which happens
-//! to a given pair once in 2^24 times the number of sets. If all words of a set are taken, the one with
-//! the earliest time gives way, so a hash whose time lies far ahead stays. Two threads that bring
-//! the same new hash at once may each give it a word; the later time counts then, and the other's
-//! change is lost. A thread that finds its word changed [`limits::THROTTLE_ATTEMPTS`] times gives
-//! up, and its change is lost as well.
+//! to a given pair once in 2^24 times the number of sets. If all words of a set are taken, the one
+//! with the earliest time gives way, so a hash whose time lies far ahead stays. Two threads that
+//! bring the same new hash at once may each give it a word; the later time counts then, and the
+//! other's change is lost. A thread that finds its word changed [`limits::THROTTLE_ATTEMPTS`] times
+//! gives up, and its change is lost as well.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

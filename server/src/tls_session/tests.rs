@@ -106,7 +106,9 @@ impl Pair {
 
 /// Not random, but without a pattern in it.
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|n| (n * n / 7 + n) as u8).collect()
+    (0..length)
+        .map(|n| (n * n / 7 + n).to_le_bytes()[0])
+        .collect()
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_verification_by_bearer_has_both_credentials() {
 fn verifications_can_stay_open() {
     both_drivers(|driver| {
         let fixture = closed(driver, |options| {
-            options.admin_auth.open_verification = true
+            options.admin_auth.open_verification = true;
         });
         let (key, _) = issue(&fixture.engine, None);
         let body = format!("{{\"credential\":\"{key}\"}}");

@@ -70,7 +70,7 @@ fn a_large_request_leaves_no_memory_with_its_connection() {
 fn a_large_body_is_not_read_where_no_route_takes_it() {
     both_drivers(|driver| {
         let fixture = Fixture::with(driver, |options| {
-            options.listeners[0].surface = Surface::Public
+            options.listeners[0].surface = Surface::Public;
         });
         for (head, status) in [
             (import("Content-Length: 8388608"), 404),

@@ -17,7 +17,8 @@ use talos_test_kit::http::request;
 use crate::support::{Answer, Connection, Fixture, both_drivers};
 use crate::tokens::{create, revoke, rotate, token};
 
-/// Who may use a route: the letters of [`callers`]. Not computed from the roles, on purpose.
+/// The clients that may use a route, as letters of [`callers`]. They are not computed from the
+/// roles, on purpose.
 const VERIFY: &str = "VRWOAt";
 const READ: &str = "RWOAt";
 const WRITE: &str = "WAt";

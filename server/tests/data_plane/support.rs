@@ -167,7 +167,8 @@ impl ScriptedControl {
     }
 }
 
-/// Who the data plane says makes the request, from where, and whether it has a sealed body.
+/// What the data plane says of a request: its principal, the client's address, and whether its body
+/// is sealed.
 fn caller(request: &ControlRequest) -> String {
     let principal = request.principal.as_ref().map_or_else(
         || "nobody".to_owned(),

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ClientConfig, ProtocolVersion};
 use talos_api::control::Chunk;
@@ -189,7 +189,9 @@ fn a_handshake_has_a_deadline() {
         // One that sends a byte now and then.
         let mut trickle = TcpStream::connect(site.fixture.address).unwrap();
         trickle.write_all(HALF_A_RECORD).unwrap();
+        let start = Instant::now();
         while site.fixture.total(|core| core.timeouts.handshake.get()) < 3 {
+            assert!(start.elapsed() < PATIENCE, "a handshake has no deadline");
             thread::sleep(Duration::from_millis(20));
             // An error means that the server has closed.
             let _ = trickle.write_all(b"x");

@@ -1,5 +1,5 @@
-//! A certificate authority for tests, and its certificates as PEM files. Made at run time, so that no
-//! private key is in the repository.
+//! A certificate authority for tests, and its certificates as PEM files. They are made at run time,
+//! so that no private key is in the repository.
 //!
 //! The unit tests of `tls/` include this file by its path, because that crate builds without what
 //! the rest of the kit needs. So nothing else of the kit is used here.

@@ -142,7 +142,8 @@ fn a_bulk_revocation_and_commands_share_a_write() {
     assert_eq!(engine.store().live_keys(TenantId::SINGLE), Ok(1));
 }
 
-/// The end of each key follows from the bulk revocation, whoever meets the key first.
+/// The end of each key follows from the bulk revocation, also when a command of another author
+/// meets the key first.
 #[test]
 fn only_the_change_that_begins_it_has_an_author() {
     let scratch = tempfile::tempdir().unwrap();

@@ -63,9 +63,13 @@ impl RecordReader for PausedCatchUp {
         self.reader.live_keys(tenant)
     }
 
-    fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
+    fn list(
+        &self,
+        query: &ListQuery,
+        aged: talos_model::clock::UnixMillis,
+    ) -> Result<Page, StorageError> {
         self.wait();
-        self.reader.list(query)
+        self.reader.list(query, aged)
     }
 
     fn scan(

@@ -220,14 +220,8 @@ impl History {
             now: self.now,
             ..query(&held.credential, CacheMode::Bypass)
         };
-        let is_over_age = held.end_of_age().is_some_and(|end| self.now >= end);
-        let expected = if is_over_age {
-            Err(Refusal::NotFound)
-        } else {
-            Ok(held.key_id)
-        };
         let identified = self.engine().identify(&query);
-        assert_eq!(identified, expected, "{held:?}");
+        assert_eq!(identified, Ok(held.key_id), "{held:?}");
         let Ok(key_id) = identified else { return };
         let command = Command::Revoke(RevokeKey {
             tenant: held.tenant,

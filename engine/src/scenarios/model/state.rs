@@ -42,10 +42,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// When it reaches the maximum age and becomes invalid.
+    /// When it reaches the maximum age and expires.
     pub(super) fn end_of_age(&self) -> Option<UnixMillis> {
-        let life_ms = i64::try_from((MAX_TTL_S + CLOCK_SKEW_S) * 1000).expect("a day");
-        self.issue_time.map(|time| UnixMillis(time.0 + life_ms))
+        self.issue_time.map(end_of_age)
     }
 }
 
@@ -55,7 +54,7 @@ pub(super) struct State {
     pub(super) records: BTreeMap<(TenantId, KeyId), Record>,
     pub(super) log: Vec<Entry>,
     pub(super) admin_tokens: BTreeMap<Uuid, AdminToken>,
-    /// Who submits the current command.
+    /// The author of the current command.
     pub(super) author: Option<Author>,
     pub(super) held: Vec<Held>,
     requests: BTreeMap<(TenantId, u8, String), KeyId>,
@@ -265,10 +264,25 @@ fn prefix(key_id: KeyId, visibility: Visibility) -> Option<String> {
     Some(prefix.to_owned())
 }
 
+/// When a key that was issued at `time` reaches the maximum age.
+fn end_of_age(time: UnixMillis) -> UnixMillis {
+    UnixMillis(time.0 + i64::try_from(MAX_TTL_S * 1000).expect("a day"))
+}
+
+/// A key as it is shown: an issued key expires at the latest when it reaches the maximum age.
+pub(super) fn shown(record: &Record) -> Record {
+    let mut record = record.clone();
+    if record.key_id.kind() == KeyKind::Issued {
+        let end = end_of_age(record.create_time);
+        record.expire_time = Some(record.expire_time.map_or(end, |expiry| expiry.min(end)));
+    }
+    record
+}
+
 /// The status of a key at `now`. A revoked key stays revoked; a key is expired from the millisecond
 /// of its expiry time on.
 pub(super) fn status(record: &Record, now: UnixMillis) -> Status {
-    match (&record.revocation, record.expire_time) {
+    match (&record.revocation, shown(record).expire_time) {
         (Some(_), _) => Status::Revoked,
         (None, Some(end)) if now >= end => Status::Expired,
         (None, _) => Status::Active,

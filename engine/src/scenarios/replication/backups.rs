@@ -96,11 +96,7 @@ fn a_truncated_log_is_restored_as_far_as_it_goes_and_the_loss_is_reported() {
     }
     let torn = at("torn");
     copy_of_one_moment(&at("old"), &torn);
-    let logs = fs::read_dir(torn.join("db"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let is_log = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "log");
-    let log = logs.filter(is_log).max().expect("a write-ahead log");
+    let log = write_ahead_logs(&torn).pop().expect("a write-ahead log");
     let file = OpenOptions::new().write(true).open(&log).unwrap();
     let length = file.metadata().unwrap().len();
     file.set_len(length - 10).unwrap();
@@ -108,6 +104,96 @@ fn a_truncated_log_is_restored_as_far_as_it_goes_and_the_loss_is_reported() {
     assert_eq!(mine.changes, 4);
     assert_eq!(mine.acknowledged, Some(engine.committed()));
     assert_eq!(node.committed().sequence, Sequence(5));
+}
+
+/// The write-ahead logs in the data directory `path`, the oldest first.
+fn write_ahead_logs(path: &Path) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(path.join("db")).unwrap();
+    let is_log = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "log");
+    let mut logs: Vec<_> = files
+        .map(|entry| entry.unwrap().path())
+        .filter(is_log)
+        .collect();
+    logs.sort();
+    logs
+}
+
+/// Issues keys until the node has `count` write-ahead logs that it still needs.
+fn fill_write_ahead_logs(engine: &Engine, count: usize) {
+    for number in 0..count {
+        if number > 0 {
+            engine.store().begin_write_ahead_log();
+        }
+        issue_new(engine, &format!("in-{number}"));
+        issue_new(engine, &format!("also-in-{number}"));
+    }
+}
+
+#[test]
+fn a_log_is_restored_from_any_number_of_write_ahead_logs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: String| scratch.path().join(name);
+    for count in [0, 1, 2, 5] {
+        let (old, killed) = (at(format!("old-{count}")), at(format!("killed-{count}")));
+        let engine = open(&old);
+        issue_new(&engine, "before");
+        let backup = backup_of(&engine);
+        fill_write_ahead_logs(&engine, count);
+        if count == 0 {
+            issue_new(&engine, "after");
+            engine.store().flush_all();
+        }
+        copy_of_one_moment(&old, &killed);
+        let last = engine.committed();
+        engine.shutdown();
+        drop(engine);
+        for (how, log) in [("stopped", &old), ("killed", &killed)] {
+            if count == 0 {
+                for empty in write_ahead_logs(log) {
+                    assert_eq!(empty.metadata().unwrap().len(), 0);
+                    fs::remove_file(empty).unwrap();
+                }
+            } else {
+                assert!(write_ahead_logs(log).len() >= count, "{how} {count}");
+            }
+            let to = at(format!("{how}-{count}-restored"));
+            let (mine, node) = restored(&backup, &to, Since::Log(log)).unwrap();
+            assert_eq!(
+                (mine.position, mine.acknowledged),
+                (last, None),
+                "{how} {count}"
+            );
+            assert_eq!(node.committed().sequence, last.sequence);
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_several_write_ahead_logs_is_restored() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let engine = open(&at("old"));
+    issue_new(&engine, "before");
+    let backup = backup_of(&engine);
+    fill_write_ahead_logs(&engine, 3);
+    for (name, lost) in [("one", 1), ("two", 2)] {
+        let damaged = at(name);
+        copy_of_one_moment(&at("old"), &damaged);
+        let mut logs = write_ahead_logs(&damaged);
+        assert!(logs.len() >= 3, "{logs:?}");
+        // The newest are gone, and the one before them has lost its end.
+        for _ in 0..lost {
+            fs::remove_file(logs.pop().unwrap()).unwrap();
+        }
+        let torn = logs.pop().unwrap();
+        let file = OpenOptions::new().write(true).open(&torn).unwrap();
+        file.set_len(torn.metadata().unwrap().len() - 10).unwrap();
+        let to = at(&format!("{name}-restored"));
+        let (mine, _node) = restored(&backup, &to, Since::Log(&damaged)).unwrap();
+        // Two keys in each file; the torn one keeps its first.
+        assert_eq!(mine.changes, 6 - 2 * lost - 1, "{name}");
+        assert_eq!(mine.acknowledged, Some(engine.committed()), "{name}");
+    }
 }
 
 #[test]
@@ -236,7 +322,7 @@ fn add_early_change(chunk: &mut CopyChunk) {
 }
 
 #[test]
-fn a_restored_database_that_does_not_open_is_an_error_and_leaves_nothing() {
+fn a_restored_database_that_does_not_open_is_an_error_and_leaves_only_a_mark() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);
     let engine = open(&at("old"));
@@ -253,15 +339,25 @@ fn a_restored_database_that_does_not_open_is_an_error_and_leaves_nothing() {
     let new = at("new");
     let error = restored(&bad, &new, Since::Unknown).err().unwrap();
     assert!(matches!(error, RestoreError::Unusable { .. }), "{error}");
-    assert!(!new.exists());
+    let left = || {
+        let entries = fs::read_dir(&new).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(left(), ["RESTORE"]);
+    for mode in [Mode::Primary, Mode::Replica] {
+        let error = open_as(&new, mode).err().unwrap();
+        assert!(matches!(error, OpenError::UnfinishedRestore { .. }));
+    }
+    assert!(
+        crate::format::of(&new).is_err() && crate::format::prepare(&new, None, 1 << 20).is_err()
+    );
+    assert_eq!(left(), ["RESTORE"]);
     fs::create_dir_all(new.join("lost+found")).unwrap();
     let error = restored(&bad, &new, Since::Unknown).err().unwrap();
     assert!(error.to_string().contains("Use another backup"), "{error}");
-    let left: Vec<_> = fs::read_dir(&new)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(left, ["lost+found"]);
+    assert_eq!(left(), ["RESTORE", "lost+found"]);
     // The directory is as good as before.
     restored(&backup, &new, Since::Unknown).unwrap();
 }

@@ -37,7 +37,10 @@ fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
     both(good(), good());
     let second = |retired: &[&str]| KeyringSettings {
         hmac_current: Secret::new("second".to_owned()),
-        hmac_retired: retired.iter().map(|&s| Secret::new(s.to_owned())).collect(),
+        hmac_retired: retired
+            .iter()
+            .map(|&s| Secret::new(s.to_owned()).into())
+            .collect(),
         ..settings()
     };
     engine.set_keyring(Keyring::new(second(&[])));

@@ -9,14 +9,20 @@ use rocksdb::{
     ColumnFamily, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, ReadOptions,
     SnapshotWithThreadMode, properties,
 };
+use talos_model::clock::UnixMillis;
 use talos_model::{ListQuery, Page, Record, RecordKey};
 
 use super::families::INDEX;
 use super::store::RocksStore;
-use crate::limits::{LIST_DELETED_ENTRIES, LIST_PAGE_BYTES, LIST_RECORDS_AT_ONCE};
+use crate::limits::{
+    LIST_DELETED_ENTRIES, LIST_PAGE_BYTES, LIST_PASSED_ENTRIES, LIST_RECORDS_AT_ONCE,
+};
 use crate::storage::error::StorageError;
 use crate::storage::format::record;
 use crate::storage::index;
+
+/// An entry of the index.
+type Entry = Box<[u8]>;
 
 /// A record that was read.
 struct Read {
@@ -31,9 +37,9 @@ type Valued<'k, 'v> = (usize, &'k RecordKey, Option<DBPinnableSlice<'v>>);
 
 impl RocksStore {
     /// The page of `query`'s selection after the end of the previous page.
-    pub(super) fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
+    pub(super) fn page(&self, query: &ListQuery, aged: UnixMillis) -> Result<Page, StorageError> {
         let snapshot = self.db.snapshot();
-        let mut entries = self.entries(query, &snapshot)?;
+        let (mut entries, stopped) = self.entries(query, aged, &snapshot)?;
         let has_more = entries.len() > query.limit;
         entries.truncate(query.limit);
         let keys = entries.iter().map(|entry| index::record_key(entry));
@@ -55,46 +61,60 @@ impl RocksStore {
         }
         let is_cut = has_more || records.len() < entries.len();
         entries.truncate(records.len());
+        let next = if is_cut { entries.pop() } else { stopped };
         Ok(Page {
-            next: entries.pop().filter(|_| is_cut).map(<[u8]>::into_vec),
+            next: next.map(<[u8]>::into_vec),
             records,
             last_used: Vec::new(),
         })
     }
 
-    /// The index entries of the page, and the next one if there is one.
+    /// The index entries of the page, and the next one if there is one. If the search for more has
+    /// taken too long, also the entry after which it goes on.
     fn entries(
         &self,
         query: &ListQuery,
+        aged: UnixMillis,
         snapshot: &SnapshotWithThreadMode<'_, DB>,
-    ) -> Result<Vec<Box<[u8]>>, StorageError> {
-        let range = index::range(&query.selection, query.now);
+    ) -> Result<(Vec<Entry>, Option<Entry>), StorageError> {
         // The smallest key after an entry is the entry with a zero byte appended.
-        let resumed = [query.after.as_slice(), &[0]].concat();
-        let start = if query.after.is_empty() {
-            range.start
-        } else {
-            range.start.max(resumed)
+        let resumed = match query.after.as_slice() {
+            [] => Vec::new(),
+            after => [after, &[0]].concat(),
         };
-        if start >= range.end {
-            return Ok(Vec::new());
-        }
         // RocksDB counts per thread the entries that its iterators pass.
         set_perf_stats(PerfStatsLevel::EnableCount);
         let passed = || PerfContext::default().metric(PerfMetric::InternalDeleteSkippedCount);
         let passed_before = passed();
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(range.end);
-        let mode = IteratorMode::From(&start, Direction::Forward);
-        let entries = snapshot
-            .iterator_cf_opt(self.family(INDEX)?, options, mode)
-            .take(query.limit.saturating_add(1))
-            .map(|entry| Ok(entry?.0))
-            .collect::<Result<_, StorageError>>()?;
+        let (mut entries, mut unwanted, mut stopped) = (Vec::new(), 0, None);
+        'ranges: for (range, members) in index::ranges(&query.selection, query.now, aged) {
+            let start = range.start.max(resumed.clone());
+            if start >= range.end {
+                continue;
+            }
+            let mut options = ReadOptions::default();
+            options.set_iterate_upper_bound(range.end);
+            let mode = IteratorMode::From(&start, Direction::Forward);
+            for entry in snapshot.iterator_cf_opt(self.family(INDEX)?, options, mode) {
+                let (entry, _) = entry?;
+                if members.have(&entry) {
+                    entries.push(entry);
+                    if entries.len() > query.limit {
+                        break 'ranges;
+                    }
+                    continue;
+                }
+                unwanted += 1;
+                if unwanted >= LIST_PASSED_ENTRIES {
+                    stopped = Some(entry);
+                    break 'ranges;
+                }
+            }
+        }
         if passed().saturating_sub(passed_before) >= LIST_DELETED_ENTRIES {
             self.flush_deleted_entries()?;
         }
-        Ok(entries)
+        Ok((entries, stopped))
     }
 
     /// Flushes the index's memtable if it has many deletions. Does not wait for the flush.

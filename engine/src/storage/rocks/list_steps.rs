@@ -110,7 +110,7 @@ fn page(opened: &Opened, query: &ListQuery) -> (Page, u64) {
     };
     rocksdb::perf::set_perf_stats(rocksdb::perf::PerfStatsLevel::EnableCount);
     let before = counts();
-    let page = opened.store.list(query).unwrap();
+    let page = opened.store.list(query, UnixMillis(i64::MIN)).unwrap();
     (page, counts() - before)
 }
 

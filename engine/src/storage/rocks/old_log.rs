@@ -6,7 +6,9 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use rocksdb::{DB, Direction, IteratorMode, Options};
+use rocksdb::{
+    ColumnFamilyDescriptor, DB, Direction, ErrorKind, InfoLogger, IteratorMode, LogLevel, Options,
+};
 use talos_model::{
     EpochHistory, EpochStart, LogRead, LoggedChange, NodeState, Position, ReadLimits, Sequence,
 };
@@ -86,14 +88,7 @@ impl OldLog {
     pub fn open(path: &Path) -> Result<Self, OldLogError> {
         directory::format_of(path)?.ok_or(OldLogError::None)?;
         let lock = lock(&directory::lock_of(path))?;
-        let mut options = options::database();
-        options.create_if_missing(false);
-        options.create_missing_column_families(false);
-        // Read what is left even if the end is lost. The witness shows whether it is.
-        options.set_track_and_verify_wals_in_manifest(false);
-        let database = directory::database_of(path);
-        let families = [META, LOG].map(|name| (name, Options::default()));
-        let db = DB::open_cf_with_opts_for_read_only(&options, database, families, false)?;
+        let db = open_database(&directory::database_of(path))?;
         let meta = db.cf_handle(META).ok_or(OldLogError::None)?;
         if db.get_cf(meta, COPYING)?.is_some() {
             return Err(OldLogError::Incomplete);
@@ -192,6 +187,33 @@ impl OldLog {
     fn log(&self) -> Result<&rocksdb::ColumnFamily, OldLogError> {
         self.db.cf_handle(LOG).ok_or(OldLogError::None)
     }
+}
+
+/// Opens the database for reading only. Reads what is left even if the end of the log is lost; the
+/// witness shows whether it is.
+fn open_database(database: &Path) -> Result<DB, OldLogError> {
+    let mut options = options::database();
+    options.create_if_missing(false);
+    options.create_missing_column_families(false);
+    let families = || [META, LOG].map(|name| (name, Options::default()));
+    // The tracking of write-ahead logs stays on. Without it, RocksDB 11 removes the tracked ones
+    // from its manifest when it opens, and crashes because a read-only database has no way to do
+    // so.
+    match DB::open_cf_with_opts_for_read_only(&options, database, families(), false) {
+        // A tracked write-ahead log is missing or too short.
+        Err(error) if error.kind() == ErrorKind::Corruption => {}
+        opened => return Ok(opened?),
+    }
+    // A secondary reads the write-ahead logs that there are. Its second path would hold the info
+    // log only, and with a logger of its own it is never created.
+    options.set_info_logger(InfoLogger::new_callback_logger(
+        LogLevel::Warn,
+        |_, message| tracing::debug!(message, "the old log"),
+    ));
+    let families = families().map(|(name, options)| ColumnFamilyDescriptor::new(name, options));
+    Ok(DB::open_cf_descriptors_as_secondary(
+        &options, database, database, families,
+    )?)
 }
 
 /// `None` when there is no lock file: on a read-only medium there may be none, and no server writes

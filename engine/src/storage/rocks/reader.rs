@@ -1,6 +1,7 @@
 //! Implements [`RecordReader`] with RocksDB.
 
 use rocksdb::ErrorKind;
+use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
 };
@@ -64,8 +65,8 @@ impl RecordReader for RocksStore {
         ))
     }
 
-    fn list(&self, query: &ListQuery) -> Result<Page, StorageError> {
-        self.page(query)
+    fn list(&self, query: &ListQuery, aged: UnixMillis) -> Result<Page, StorageError> {
+        self.page(query, aged)
     }
 
     fn scan(

@@ -6,7 +6,7 @@ use talos_model::{AdminToken, BulkRevocation, KeyId, TenantId};
 use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
 
 #[cfg(test)]
-use super::families::{COUNTS, META};
+use super::families::{COUNTS, INDEX, META, REQUESTS, USED};
 use super::families::{LAST, LOG};
 #[cfg(test)]
 use super::view::Row;
@@ -110,6 +110,22 @@ impl RocksStore {
             .map(|entry| entry.expect("an entry"))
             .filter(is_kept)
             .collect()
+    }
+
+    /// Writes the index's memtable to a file, and so begins another write-ahead log. The old one
+    /// stays, because other families need it.
+    pub fn begin_write_ahead_log(&self) {
+        let index = self.family(INDEX).expect("the index");
+        self.db.flush_cf(index).expect("a flush");
+    }
+
+    /// Writes all memtables to files, so that no write-ahead log is needed.
+    pub fn flush_all(&self) {
+        let fixed = [META, LOG, REQUESTS, INDEX, COUNTS, USED].map(str::to_owned);
+        for name in fixed.iter().chain(&self.shard_names) {
+            let family = self.family(name).expect("a family");
+            self.db.flush_cf(family).expect("a flush");
+        }
     }
 
     pub fn remove_bulk_revocation(&self, bulk_revocation: &BulkRevocation) {

@@ -29,8 +29,8 @@ impl Composer {
 
     pub(super) fn unread(&mut self) -> Script {
         let request = match self.between(0, 3) {
-            0 => self.get(&format!("{ISSUED}?page_size=1000")),
-            1 => self.get("/v2alpha1/admin/changes?after=0"),
+            0 => self.get_as_administrator(&format!("{ISSUED}?page_size=1000")),
+            1 => self.get_as_administrator("/v2alpha1/admin/changes?after=0"),
             2 => self.get("/openapi.json"),
             _ => self.batch_of_heavy(),
         };
@@ -70,7 +70,7 @@ impl Composer {
             }
             4 => {
                 let items = r#"{"credential":"x"},"#.repeat(self.between(101, 5_000));
-                let body = format!(r#"{{"requests":[{}{{}}]}}"#, items);
+                let body = format!(r#"{{"requests":[{items}{{}}]}}"#);
                 (self.post(BATCH_VERIFY, &body), false)
             }
             5 => {

@@ -29,13 +29,12 @@ impl Composer {
 
     pub(super) fn slow_body(&mut self) -> Script {
         let (path, most) = self.path_for_bodies();
-        let mut opening = match self.between(0, 2) {
-            0 => self.announcing(path, CHUNKED),
-            _ => {
-                let length = self.between(1_000, most);
-                self.announcing(path, &format!("Content-Length: {length}"))
-            }
+        let framing = if self.between(0, 2) == 0 {
+            CHUNKED.to_owned()
+        } else {
+            format!("Content-Length: {}", self.between(1_000, most))
         };
+        let mut opening = self.announcing(path, &framing);
         // A chunk of the largest size that a body may have. For a plain body it is bad JSON, which
         // nobody reads before the body's end.
         opening.extend_from_slice(format!("{:x}\r\n", most - 16).as_bytes());

@@ -8,6 +8,7 @@ mod floods;
 mod heads;
 mod malformed;
 mod pages;
+mod uninvited;
 
 use std::net::Ipv4Addr;
 
@@ -35,6 +36,9 @@ pub struct Prey {
     pub heavy: Vec<String>,
     /// The ids of these keys.
     pub ids: Vec<String>,
+    /// The token of an administrator whose clients do not read their answers, if the server needs
+    /// one.
+    pub token: Option<String>,
 }
 
 /// Writes scripts.
@@ -70,6 +74,7 @@ impl Composer {
             Attack::CrossSite => self.cross_site(),
             Attack::Malformed => self.malformed(),
             Attack::OtherProtocol => self.other_protocol(),
+            Attack::Uninvited => self.uninvited(),
         }
     }
 
@@ -142,6 +147,14 @@ impl Composer {
         .into_bytes()
     }
 
+    /// A whole request of an administrator, without a body.
+    fn get_as_administrator(&self, path: &str) -> Vec<u8> {
+        let (host, token) = (&self.prey.host, self.prey.token.as_ref());
+        let field = token.map(|token| format!("X-Talos-Token: {token}\r\n"));
+        let field = field.unwrap_or_default();
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{field}\r\n").into_bytes()
+    }
+
     /// A whole request without a body.
     fn get(&self, path: &str) -> Vec<u8> {
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.prey.host).into_bytes()
@@ -163,6 +176,7 @@ mod tests {
             host: "localhost:1".to_owned(),
             heavy: vec!["ory_ak_v1_abc_def".to_owned()],
             ids: vec!["id".to_owned()],
+            token: None,
         };
         Composer::new(prey, Random::new(seed, 0))
     }

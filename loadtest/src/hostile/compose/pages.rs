@@ -28,7 +28,7 @@ const FOREIGN_HOSTS: [&str; 3] = [
 
 impl Composer {
     /// A request that an administrator may send.
-    fn deed(&mut self) -> (&'static str, String, String) {
+    pub(super) fn deed(&mut self) -> (&'static str, String, String) {
         let id = self.prey.ids.first().cloned().unwrap_or_default();
         let new = r#"{"name":"n","actor_id":"evil"}"#.to_owned();
         match self.between(0, 8) {

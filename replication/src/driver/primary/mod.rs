@@ -187,6 +187,12 @@ impl PrimaryHandle {
         self.registry.waiters.wait(position, wait, at_most)
     }
 
+    /// How many replicas are connected, and so can confirm a write.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.registry.waiters.connected()
+    }
+
     /// The status of the primary and its replicas, updated a few times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<PrimaryStatus> {

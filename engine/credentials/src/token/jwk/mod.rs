@@ -61,9 +61,6 @@ pub enum InvalidSigningKeys {
     /// Not a JSON object.
     #[error("not a JSON Web Key Set")]
     NotJson,
-    /// An empty set.
-    #[error("the set holds no key")]
-    Empty,
     /// One of the keys is bad.
     #[error("key {index} of the set: {problem}")]
     Key {
@@ -160,8 +157,8 @@ impl SigningKey {
     }
 }
 
-/// Parses a set or a single key. It deserializes straight from the text, so that no second copy of
-/// a private member remains in memory.
+/// Parses a set, which may be empty, or a single key. It deserializes straight from the text, so
+/// that no second copy of a private member remains in memory.
 fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
     #[derive(Deserialize)]
     struct Set {
@@ -172,14 +169,11 @@ fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
         return Err(InvalidSigningKeys::NotJson);
     }
     let set: Set = serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?;
-    let keys = match set.keys {
-        Some(keys) => keys,
-        None => vec![serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?],
-    };
-    if keys.is_empty() {
-        return Err(InvalidSigningKeys::Empty);
+    if let Some(keys) = set.keys {
+        return Ok(keys);
     }
-    Ok(keys)
+    let key = serde_json::from_str(document).map_err(|_| InvalidSigningKeys::NotJson)?;
+    Ok(vec![key])
 }
 
 #[cfg(test)]
@@ -307,7 +301,7 @@ pub(super) mod tests {
         }
         let twice = okp(1, "k").to_string().replacen('{', r#"{"kty":"RSA","#, 1);
         assert_eq!(text(&twice), Err(InvalidSigningKeys::NotJson));
-        assert_eq!(text(r#"{"keys":[]}"#), Err(InvalidSigningKeys::Empty));
+        assert_eq!(text(r#"{"keys":[]}"#), Ok(json!({"keys": []})));
         let empty = InvalidSigningKeys::Key {
             index: 0,
             problem: KeyProblem::Missing("kty"),

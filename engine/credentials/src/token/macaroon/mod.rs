@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use narrowing::Narrowing;
 use talos_model::Secret;
+use talos_model::clock::UnixMillis;
 use talos_model::limits::{CREDENTIAL_BYTES, MACAROON_CAVEATS};
 use wire::{Packets, WireFault};
 
@@ -48,7 +49,8 @@ const PREFIX_BYTES_MAX: usize = 8;
 /// The keys that make and verify macaroons.
 pub struct RootKeys {
     current: RootKey,
-    retired: Vec<RootKey>,
+    /// Each with the instant from which it is refused.
+    retired: Vec<(RootKey, UnixMillis)>,
 }
 
 impl RootKeys {
@@ -56,9 +58,21 @@ impl RootKeys {
     /// verify.
     #[must_use]
     pub fn new<'a>(current: &Secret, retired: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let retired = retired.into_iter();
+        Self::expiring(current, retired.map(|secret| (secret, ALWAYS)))
+    }
+
+    /// As [`Self::new`], with the instant from which each retired secret is refused.
+    #[must_use]
+    pub fn expiring<'a>(
+        current: &Secret,
+        retired: impl IntoIterator<Item = (&'a Secret, UnixMillis)>,
+    ) -> Self {
+        let retired = retired.into_iter();
+        let retired = retired.map(|(secret, until)| (RootKey::from_secret(secret), until));
         Self {
             current: RootKey::from_secret(current),
-            retired: retired.into_iter().map(RootKey::from_secret).collect(),
+            retired: retired.collect(),
         }
     }
 }
@@ -68,6 +82,9 @@ impl fmt::Debug for RootKeys {
         write!(f, "RootKeys(…, {} retired)", self.retired.len())
     }
 }
+
+/// No instant is later.
+const ALWAYS: UnixMillis = UnixMillis(i64::MAX);
 
 /// A root key after libmacaroons' derivation.
 struct RootKey(Zeroizing<[u8; 32]>);
@@ -168,18 +185,30 @@ impl Macaroon {
 
     /// Verifies the signature with one of `keys` and returns the claims, narrowed by the caveats.
     /// It always tries all keys, so that the time does not depend on which one fits. The caller
-    /// must check the claims with [`Claims::check`].
+    /// must check the claims with [`Claims::check`]. Retired secrets that have expired are
+    /// accepted; see [`Self::claims_and_expiry`].
     ///
     /// # Errors
     /// [`TokenFault::SignatureInvalid`], or the errors of [`Self::unverified_claims`].
     pub fn verified_claims(&self, keys: &RootKeys) -> Result<Claims, TokenFault> {
-        let signed = std::iter::once(&keys.current)
-            .chain(&keys.retired)
-            .fold(false, |signed, key| key.has_signed(&self.packets) | signed);
-        if !signed {
-            return Err(TokenFault::SignatureInvalid);
-        }
-        self.unverified_claims()
+        self.claims_and_expiry(keys).map(|(claims, _)| claims)
+    }
+
+    /// As [`Self::verified_claims`], with the instant from which the secret of the signature is
+    /// refused.
+    ///
+    /// # Errors
+    /// As of [`Self::verified_claims`].
+    pub fn claims_and_expiry(&self, keys: &RootKeys) -> Result<(Claims, UnixMillis), TokenFault> {
+        let retired = keys.retired.iter().map(|(key, until)| (key, *until));
+        let until = std::iter::once((&keys.current, ALWAYS))
+            .chain(retired)
+            .fold(None, |latest: Option<UnixMillis>, (key, until)| {
+                let signed = key.has_signed(&self.packets);
+                latest.max(signed.then_some(until))
+            })
+            .ok_or(TokenFault::SignatureInvalid)?;
+        Ok((self.unverified_claims()?, until))
     }
 
     /// The claims, narrowed by the caveats. Verifies no signature.
