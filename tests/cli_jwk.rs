@@ -81,6 +81,8 @@ fn every_algorithm_and_flag() {
     for (arguments, algorithm, key_type) in [
         (vec!["eddsa"], "EdDSA", "OKP"),
         (vec!["ecdsa", "--curve", "P-256"], "ES256", "EC"),
+        (vec!["ecdsa", "--curve", "P-384"], "ES384", "EC"),
+        (vec!["ecdsa", "--curve", "P-521"], "ES512", "EC"),
         (vec!["rsa"], "RS256", "RSA"),
         (
             vec!["rsa", "--bits", "2048", "--alg", "PS256"],

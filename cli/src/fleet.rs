@@ -127,3 +127,40 @@ fn diverged(answer: &Answer) -> Vec<Table> {
     }
     tables
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        fleet: FleetCommand,
+    }
+
+    #[test]
+    fn the_status_of_a_node_that_is_not_ready_is_a_failure() {
+        let code = |action: &str, json: Value| {
+            let answer = Answer {
+                text: json.to_string(),
+                json,
+            };
+            let line = Line::try_parse_from(["fleet", action]).expect("valid");
+            format!("{:?}", line.fleet.exit_code(&answer))
+        };
+        let [success, failure] = [ExitCode::SUCCESS, ExitCode::FAILURE].map(|it| format!("{it:?}"));
+        assert_eq!(code("status", json!({"ready": true})), success);
+        for not_ready in [
+            json!({"ready": false, "reason": "it has no primary"}),
+            json!({}),
+            json!({"ready": "true"}),
+        ] {
+            assert_eq!(code("status", not_ready.clone()), failure, "{not_ready}");
+            // Only the status is asked whether the node is ready.
+            assert_eq!(code("promote", not_ready), success);
+        }
+    }
+}

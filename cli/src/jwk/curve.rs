@@ -132,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn every_curve_has_the_algorithm_of_its_length() {
+        let names = Curve::value_variants()
+            .iter()
+            .map(|it| (it.name(), it.algorithm()));
+        let wanted = [("P-256", "ES256"), ("P-384", "ES384"), ("P-521", "ES512")];
+        assert!(names.eq(wanted));
+    }
+
+    #[test]
     fn the_point_of_p_521_belongs_to_its_number() {
         // With the number 1 the point is the base point of the curve (FIPS 186-4 §D.1.2.5).
         let mut one = [0; 66];
