@@ -100,9 +100,8 @@ pub fn restore<R: Read + Seek>(
     let target = Target::mark(to)?;
     let restored = fill_marked(&mut backup, to, since, &mut progress);
     match &restored {
-        Ok(_) => target.unmark()?,
-        // Another process works there.
-        Err(RestoreError::Open(OpenError::InUse { .. })) => target.unmark()?,
+        // `InUse`: another process works there.
+        Ok(_) | Err(RestoreError::Open(OpenError::InUse { .. })) => target.unmark()?,
         // What cannot be removed stays. The mark keeps servers away from it.
         Err(_) => drop(target.clear()),
     }
