@@ -1,5 +1,5 @@
-//! The command line in scripts: readers that leave early, files that exist, capital letters, and what
-//! a shell completes.
+//! The command line in scripts: readers that leave early, files that exist, capital letters, and
+//! what a shell completes.
 
 use std::fs;
 use std::net::SocketAddr;
