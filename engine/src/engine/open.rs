@@ -26,8 +26,8 @@ impl Engine {
     /// Opens or creates the database of a primary.
     ///
     /// # Errors
-    /// If the directory is not a data directory, is in use, holds an unfinished restore, has a newer
-    /// format, belongs to a replica or is damaged; see [`OpenError`].
+    /// If the directory is not a data directory, is in use, holds an unfinished restore, has a
+    /// newer format, belongs to a replica or is damaged; see [`OpenError`].
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         Self::open_as(options, Mode::Primary)
     }
