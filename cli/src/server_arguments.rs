@@ -27,7 +27,7 @@ const READABLE_BY_OTHERS: u32 = 0o044;
 
 /// The bounds of --timeout.
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
-const TIMEOUT_MAX: Duration = Duration::from_hours(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The server, and the admin token that is sent with every request.
 #[derive(Debug, Args)]
