@@ -256,6 +256,7 @@ pages! {
     backups: "backup.md",
     edge_proxy: "proxy.md",
     audit_log: "audit.md",
+    command_line: "command-line.md",
 }
 
 #[test]

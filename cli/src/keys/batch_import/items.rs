@@ -73,6 +73,10 @@ fn lines(text: &str) -> Result<Vec<&RawValue>, String> {
         }
         let mut values = Deserializer::from_str(rest).into_iter::<&RawValue>();
         match values.next() {
+            Some(Ok(item)) if is_empty(item) => {
+                let line = line_after(before, 1);
+                return Err(format!("line {line}: an empty object is no key"));
+            }
             Some(Ok(item)) => items.push(item),
             Some(Err(error)) => {
                 let line = line_after(before, error.line());
@@ -82,6 +86,12 @@ fn lines(text: &str) -> Result<Vec<&RawValue>, String> {
         }
         rest = rest.get(values.byte_offset()..).unwrap_or_default();
     }
+}
+
+/// Whether an object has no member.
+fn is_empty(object: &RawValue) -> bool {
+    let inner = object.get().trim_start_matches('{').trim_start();
+    inner == "}"
 }
 
 /// What may stand between two objects: white space, and the mark of a file that was appended.
@@ -137,10 +147,11 @@ mod tests {
             ("[]", "empty"),
             ("\u{feff}\n[{},\n}", "line 3"),
             ("[{}] []", "line 1: trailing"),
-            ("{}\n\n{\"a\":}\n", "line 3: not JSON"),
-            ("{}\n{\"a\":1", "line 2: not JSON"),
-            ("{}\n[{}]", "line 2: not a JSON object"),
-            ("{},\n{}", "line 1: not a JSON object"),
+            ("{\"a\":1}\n\n{\"a\":}\n", "line 3: not JSON"),
+            ("{\"a\":1}\n{ }\n", "line 2: an empty object"),
+            ("{\"a\":{}}\n{\"a\":1", "line 2: not JSON"),
+            ("{\"a\":{}}\n[{}]", "line 2: not a JSON object"),
+            ("{\"a\":1},\n{}", "line 1: not a JSON object"),
             ("raw_key,name\n", "line 1: not a JSON object"),
             ("\"text\"", "line 1: not a JSON object"),
         ] {
