@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use talos_test_kit::http::{Answer, Connection};
 use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::site::Site;
+use crate::harness::site::{Server, Site};
 
 const IMPORT: &str = "/v2alpha1/admin/importedApiKeys";
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
@@ -204,6 +204,28 @@ both_drivers! {
             let shown = connection.call("GET", &path, &[], b"").json();
             assert_eq!(shown["revocation_reason"], "REVOCATION_REASON_KEY_COMPROMISE");
         }
+        server.stop();
+    }
+
+    fn a_public_key_ends_only_by_an_administrator(driver: Driver) {
+        let site = Site::new(driver);
+        let mut command = site.command();
+        command.env("TALOS_CREDENTIALS_API_KEYS_PREFIX_PUBLIC_CURRENT", "pub");
+        let server = Server::start(command, site.directory().join("talos.log"));
+        let mut connection = server.connect();
+        let body = json!({"name": "n", "actor_id": "a", "visibility": "KEY_VISIBILITY_PUBLIC"});
+        let issued = connection.post(ISSUE, &body).json();
+        let key_id = issued["issued_api_key"]["key_id"].as_str().unwrap();
+        let credential = issued["secret"].as_str().unwrap();
+        let ask = json!({"credential": credential, "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
+        for _ in 0..2 {
+            connection.post(SELF_REVOKE, &ask).assert_error(403, "PERMISSION_DENIED", "FORBIDDEN");
+            assert_valid(&connection.verify(credential), key_id);
+        }
+        connection.revoke(key_id);
+        // What has ended already is no error.
+        assert_eq!(connection.post(SELF_REVOKE, &ask).status, 200);
+        assert_refused(&connection.verify(credential), "REVOKED");
         server.stop();
     }
 

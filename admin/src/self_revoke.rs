@@ -3,7 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
-use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, clock};
+use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock};
 
 use crate::context::Context;
 use crate::engine_call;
@@ -11,7 +11,8 @@ use crate::reported_change::ReportedChange;
 use crate::revoke::submit;
 
 /// Revokes the key whose credential the body contains. Does nothing when the key is already
-/// revoked.
+/// revoked. A public key is in the hands of everybody who reads a page, so it ends only by an
+/// administrator.
 pub(crate) async fn self_revoke(
     context: &Context,
     request: &ControlRequest,
@@ -27,6 +28,10 @@ pub(crate) async fn self_revoke(
         .map_err(unknown_if_not_found)?;
     if record.revocation.is_some() {
         already_revoked(context, &record, reported).await;
+    } else if record.visibility == Visibility::Public {
+        return Err(ApiError::forbidden(
+            "a public key cannot revoke itself, because its readers are not its owner; an administrator can revoke it",
+        ));
     } else {
         let command = RevokeKey {
             tenant: request.tenant,

@@ -81,7 +81,11 @@ const fn count() -> usize {
 }
 
 /// The sections one after the other. Evaluated by the compiler, so a wrong index does not compile.
-#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::large_stack_arrays,
+    reason = "evaluated at compile time"
+)]
 const fn joined() -> [Key; count()] {
     let mut keys = [SECTIONS[0][0]; count()];
     let mut at = 0;

@@ -1,6 +1,9 @@
 //! Loads the settings: merges all sources and checks them against the table of keys.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use talos_model::Secret;
 
 use crate::assignment::Assignment;
 use crate::checks;
@@ -121,6 +124,28 @@ impl Settings {
             dsn: None,
             missing: MissingKeys::Refuse,
         })
+    }
+
+    /// Fetches the signing keys of `https://` URLs. `fetch` gets a URL and returns its document, or
+    /// what went wrong. Without such URLs it is not called. Returns warnings about the keys, which
+    /// [`Self::load`] cannot give.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] when a document cannot be fetched or used.
+    pub fn fetch_key_sets(
+        &mut self,
+        fetch: impl FnMut(&str) -> Result<Secret, String>,
+    ) -> Result<Vec<Warning>, ConfigError> {
+        let credentials = &mut self.credentials;
+        if !credentials.key_sets.has_remote() {
+            return Ok(Vec::new());
+        }
+        let keys = credentials.key_sets.load(fetch).map_err(|message| {
+            let key = "credentials.derived_tokens.jwt.signing_keys.urls";
+            ConfigError::Invalid(vec![Problem::of_key(key, message)])
+        })?;
+        credentials.signing_keys = Arc::new(keys);
+        Ok(checks::unknown_signing_key(self).into_iter().collect())
     }
 
     fn load_from(

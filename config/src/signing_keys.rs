@@ -2,21 +2,15 @@
 //!
 //! [`talos_credentials::token::SigningKeys`] parses and checks the keys before the server starts,
 //! so a bad key stops the start and not the first derivation. Of a key, messages repeat only its
-//! `kid`. This crate makes no connections: the caller of [`Settings::fetch_key_sets`] does.
+//! `kid`. This crate makes no connections: the caller of [`KeySets::load`] does.
 
 use std::fs;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use talos_credentials::token::SigningKeys;
 use talos_model::Secret;
 
-use crate::checks;
-use crate::error::{ConfigError, Problem, Warning};
-use crate::settings::Settings;
-
-const KEY: &str = "credentials.derived_tokens.jwt.signing_keys.urls";
 const HTTPS: &str = "https://";
 
 /// Where signing keys come from, in the configured order.
@@ -47,46 +41,31 @@ impl KeySets {
         Ok(())
     }
 
+    /// All keys. `fetch` gets the URL of each set that is elsewhere, and returns its document.
+    ///
+    /// # Errors
+    /// The first set that cannot be fetched or used: its index, and what is wrong.
+    pub(crate) fn load(
+        &self,
+        mut fetch: impl FnMut(&str) -> Result<Secret, String>,
+    ) -> Result<SigningKeys, String> {
+        let mut keys = SigningKeys::default();
+        for (item, set) in self.0.iter().enumerate() {
+            let added = match set {
+                KeySet::Document(document) => add_document(&mut keys, document),
+                KeySet::Remote(url) => fetch(url.expose())
+                    .and_then(|document| add_document(&mut keys, &document))
+                    .map_err(|problem| format!("{}: {problem}", origin(url.expose()))),
+            };
+            added.map_err(|problem| format!("item {item}: {problem}"))?;
+        }
+        Ok(keys)
+    }
+
     /// Whether some keys must be fetched.
     #[must_use]
     pub fn has_remote(&self) -> bool {
         self.0.iter().any(|set| matches!(set, KeySet::Remote(_)))
-    }
-}
-
-impl Settings {
-    /// Fetches the signing keys of `https://` URLs. `fetch` gets a URL and returns its document, or
-    /// what went wrong. Without such URLs it is not called. Returns warnings about the keys, which
-    /// [`Settings::load`] cannot give.
-    ///
-    /// # Errors
-    /// [`ConfigError::Invalid`] when a document cannot be fetched or used.
-    pub fn fetch_key_sets(
-        &mut self,
-        mut fetch: impl FnMut(&str) -> Result<Secret, String>,
-    ) -> Result<Vec<Warning>, ConfigError> {
-        let credentials = &mut self.credentials;
-        if !credentials.key_sets.has_remote() {
-            return Ok(Vec::new());
-        }
-        let mut keys = SigningKeys::default();
-        for (item, set) in credentials.key_sets.0.iter().enumerate() {
-            let added = match set {
-                KeySet::Document(document) => add_document(&mut keys, document),
-                KeySet::Remote(url) => {
-                    let origin = origin(url.expose());
-                    fetch(url.expose())
-                        .and_then(|document| add_document(&mut keys, &document))
-                        .map_err(|problem| format!("{origin}: {problem}"))
-                }
-            };
-            added.map_err(|problem| {
-                let message = format!("item {item}: {problem}");
-                ConfigError::Invalid(vec![Problem::of_key(KEY, message)])
-            })?;
-        }
-        credentials.signing_keys = Arc::new(keys);
-        Ok(checks::unknown_signing_key(self).into_iter().collect())
     }
 }
 

@@ -25,8 +25,9 @@ use crate::warm_up::WarmUp;
 impl Engine {
     /// Opens or creates the database of a primary.
     ///
-    /// # Errors If the directory is not a data directory, is in use, holds an unfinished restore,
-    /// has a newer format, belongs to a replica or is damaged; see [`OpenError`].
+    /// # Errors
+    /// If the directory is not a data directory, is in use, holds an unfinished restore, has a
+    /// newer format, belongs to a replica or is damaged; see [`OpenError`].
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         Self::open_as(options, Mode::Primary)
     }
