@@ -17,7 +17,7 @@ use crate::harness::site::{Server, without_talos_variables};
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
 /// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of
 /// `container.md` need an image registry.
-const NOT_RUN: [&str; 11] = [
+const NOT_RUN: [&str; 12] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -28,6 +28,7 @@ const NOT_RUN: [&str; 11] = [
     "fleet.md",
     "limits.md",
     "loadtest.md",
+    "supervisors.md",
     "tls.md",
 ];
 /// Printed between the outputs of two blocks.
