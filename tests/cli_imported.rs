@@ -190,7 +190,10 @@ fn a_batch_from_standard_input() {
         server.connect().verify("legacy_key_bbb")["scopes"],
         json!(["read"])
     );
-    for input in ["", "{}", "[", "[]", "[1,]"] {
+    // One object is a file of one line.
+    let refused = batch_import(&server, &["--file", "-"], "{}");
+    assert_eq!((refused.code, counts(&refused)), (Some(1), [0, 1, 0]));
+    for input in ["", "[", "[]", "[1,]"] {
         let refused = batch_import(&server, &["--file", "-"], input);
         assert_eq!(
             (refused.code, refused.stdout.as_str()),

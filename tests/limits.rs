@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 
-use crate::harness::site::Site;
+use crate::harness::site::{Server, Site};
 
 /// A request with one field replaced.
 fn with(field: &str, value: Value) -> Value {
@@ -20,8 +20,11 @@ fn object_of(bytes: usize) -> Value {
 
 both_drivers! {
     fn values_just_within_and_just_beyond_each_limit(driver: Driver) {
-        let mut site = Site::new(driver);
-        let server = site.start();
+        let site = Site::new(driver);
+        let mut command = site.command();
+        // Else the limit of a ttl is the default maximum of a year.
+        command.env("TALOS_CREDENTIALS_API_KEYS_MAX_TTL", "87600h");
+        let server = Server::start(command, site.directory().join("talos.log"));
         let mut connection = server.connect();
         let text = |length| json!("ü".repeat(length));
         let many = |count: usize, value: &str| json!(vec![value; count]);
