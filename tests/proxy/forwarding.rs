@@ -121,7 +121,9 @@ fn bodies_stream_in_both_directions() {
             let mut unread = Vec::new();
             read_to(&mut stream, &mut unread, b"\r\n\r\n").unwrap();
             if unread.starts_with(b"GET /health") {
-                stream.write_all(&scripted::json(200, "{}")).unwrap();
+                // The proxy must not send the upload on this connection, which ends here.
+                let close = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                stream.write_all(close).unwrap();
                 continue;
             }
             read_to(&mut stream, &mut unread, b"first").unwrap();
@@ -138,7 +140,9 @@ fn bodies_stream_in_both_directions() {
     let mut connection = proxy.connect();
     let head = b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\nfirst";
     connection.send(head);
-    first_half.recv().unwrap();
+    first_half
+        .recv_timeout(super::PATIENCE)
+        .expect("the upload");
     connection.send(b"second");
     let mut seen = connection.sender();
     seen.set_read_timeout(Some(super::PATIENCE)).unwrap();

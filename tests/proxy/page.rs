@@ -32,6 +32,8 @@ fn the_page_names_every_option() {
         "--endpoint",
         "--help",
         "--key",
+        "--retries",
+        "--timeout",
         "--token",
         "--token-file",
     ];
