@@ -1,6 +1,6 @@
 //! The effect of changed secrets, signing keys and issuers on tokens.
 
-use talos_credentials::RetiredIssuer;
+use talos_credentials::{RetiredIssuer, RetiredSecret};
 
 use super::*;
 
@@ -99,4 +99,39 @@ fn a_retired_issuer_is_accepted_until_its_time() {
         engine.set_keyring(Keyring::new(settings));
         assert_eq!(verdict_of(&tokens[0], 6000), good());
     }
+}
+
+#[test]
+fn what_a_retired_secret_signed_ends_with_it_though_it_was_seen_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    let engine = open_with(scratch.path(), settings.clone(), 1 << 20);
+    let (parent, credential) = issue(&engine, key("a"));
+    let credential = credential.unwrap();
+    let [jwt, macaroon] = TYPES.map(|token_type| derive(&engine, &parent, token_type));
+    let now = clock::now();
+    let verdict_of = |text: &str, after_ms: i64| {
+        let request = Query {
+            now: UnixMillis(now.0 + after_ms),
+            ..query(text, CacheMode::Use)
+        };
+        verify_query(&engine, &request).0
+    };
+    settings.hmac_retired = vec![RetiredSecret {
+        secret: settings.hmac_current,
+        expires_at: Some(UnixMillis(now.0 + 5000)),
+    }];
+    settings.hmac_current = Secret::new("second".to_owned());
+    engine.set_keyring(Keyring::new(settings));
+    for _ in 0..2 {
+        assert!(matches!(
+            verdict_of(&credential, 4999),
+            OwnedVerdict::Valid(_)
+        ));
+        assert_eq!(verdict_of(&macaroon, 4999), good());
+    }
+    assert_eq!(verdict_of(&credential, 5000), refused(Refusal::NotFound));
+    let invalid = refused(Refusal::SignatureInvalid);
+    assert_eq!(verdict_of(&macaroon, 5000), invalid);
+    assert_eq!(verdict_of(&jwt, 5000), good(), "another key signed it");
 }
