@@ -125,7 +125,7 @@ impl Client {
         })
     }
 
-    /// The same client with another patience.
+    /// Sets how long the client waits for answers and how often it repeats requests.
     pub(crate) fn with_patience(self, patience: Patience) -> Self {
         Self { patience, ..self }
     }

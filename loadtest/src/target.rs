@@ -131,7 +131,7 @@ impl Target {
     /// Does what [`Target::start`] does, with these environment variables.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`Target::start`].
     pub fn start_with(
         program: &Path,
         transport: Transport,

@@ -245,8 +245,8 @@ fn holder(
     principal.ok_or_else(unknown_token)
 }
 
-/// The same answer for every token that is not accepted, so that it says nothing about those that
-/// once were.
+/// Refuses an unknown, a revoked and an expired token alike, so that clients cannot tell which
+/// tokens were once accepted.
 fn unknown_token() -> ApiError {
     ApiError::unauthenticated("this token is unknown, revoked or expired")
 }

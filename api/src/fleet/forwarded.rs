@@ -305,7 +305,7 @@ mod tests {
                 host: "other.example",
                 ..REQUEST
             },
-            // The same bytes, divided elsewhere.
+            // A byte moves from one part to the next.
             SealedRequest {
                 path: "/keys/await",
                 query: "=replicas",

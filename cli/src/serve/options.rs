@@ -108,8 +108,8 @@ pub(super) fn surface_of(surface: PublicSurface) -> Surface {
     }
 }
 
-/// Refuses a second listener beside a first one that has nothing for administrators: it would serve
-/// the same, or more.
+/// Refuses a second listener beside a first one that has nothing for administrators: the second one
+/// would serve all routes of the first.
 pub(super) fn check_surfaces(first: Surface, settings: &Settings) -> Result<(), CliError> {
     let has_second = settings.serve.public.port.is_some();
     if has_second && matches!(first, Surface::Data | Surface::Public) {

@@ -192,7 +192,7 @@ fn the_address_that_has_most_loses_first() {
     assert_eq!(registry.make_places(3, now), 3);
     assert_eq!(cut(&slots).len(), 5);
 
-    // The same among those that had an answer, one at a time.
+    // Connections that had an answer end in this order too, one at a time.
     let registry = self::registry();
     let slots = opened(&registry, &socket, &[modest, greedy, greedy]);
     for slot in &slots {

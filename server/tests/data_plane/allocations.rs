@@ -77,7 +77,7 @@ fn allocations(client: &mut Connection) -> u64 {
     allocations_seen_with(client, "")
 }
 
-/// The same, where the request needs these fields.
+/// Counts allocations as [`allocations`] does, for a request with these header fields.
 fn allocations_seen_with(client: &mut Connection, fields: &str) -> u64 {
     client.send(post(&format!("X-Test: allocations\r\n{fields}"), "").as_bytes());
     client.answer().text().parse().unwrap()

@@ -123,7 +123,7 @@ fn old_and_new_clients_are_served_and_others_are_told_why_not() {
                 Some(version.version)
             );
             drop(client);
-            // The same client comes with a ticket.
+            // The client connects again and shows its ticket.
             let mut client = tls::connect(site.fixture.address, &config).unwrap();
             client.send(ALIVE.as_bytes());
             assert_eq!(client.answer().status, 200);
