@@ -49,7 +49,7 @@ pub fn make_every_change(connection: &mut Connection) -> Vec<String> {
     assert_eq!(patched.status, 200);
     let rotated = connection.post(&format!("{path}:rotate"), &json!({}));
     let rotated = talos_test_kit::keys::Issued::from(&rotated);
-    assert_eq!(connection.revoke(&rotated.key_id).status, 200);
+    assert_eq!(connection.revoke(&rotated.key_id).status, 204);
     let raw_key = "a raw key of another system";
     let key = json!({"raw_key": raw_key, "name": "imported", "actor_id": "tester", "request_id": "import-1"});
     let imported = connection.post(IMPORT, &key);
@@ -61,9 +61,9 @@ pub fn make_every_change(connection: &mut Connection) -> Vec<String> {
         connection
             .post(&format!("{path}:revoke"), &json!({}))
             .status,
-        200
+        204
     );
-    assert_eq!(connection.call("DELETE", &path, &[], b"").status, 200);
+    assert_eq!(connection.call("DELETE", &path, &[], b"").status, 204);
     vec![issued.secret, rotated.secret, raw_key.to_owned()]
 }
 

@@ -66,7 +66,7 @@ both_drivers! {
                 .assert_error(400, "INVALID_ARGUMENT", "INVALID_TOKEN_TYPE");
             assert_valid(&connection.verify(&token), &key.key_id);
 
-            assert_eq!(connection.revoke(&key.key_id).status, 200);
+            assert_eq!(connection.revoke(&key.key_id).status, 204);
             for token in [&token, &other] {
                 for headers in CACHE_CONTROLS {
                     assert_refused(&connection.verify_with(token, headers), "REVOKED");
@@ -101,7 +101,7 @@ both_drivers! {
         }
         let rotated = connection.post(&format!("{ISSUE}/{}:rotate", key.key_id), &json!({}));
         assert_eq!(rotated.status, 201);
-        assert_eq!(connection.call("DELETE", &format!("{IMPORT}/{imported_id}"), &[], b"").status, 200);
+        assert_eq!(connection.call("DELETE", &format!("{IMPORT}/{imported_id}"), &[], b"").status, 204);
         for token in of_key.iter().chain(&of_imported) {
             for headers in CACHE_CONTROLS {
                 assert_refused(&connection.verify_with(token, headers), "REVOKED");
@@ -116,7 +116,7 @@ both_drivers! {
         let mut connection = server.connect();
         let key = connection.issue("key");
         let tokens = ALGORITHMS.map(|algorithm| connection.token(&key.secret, algorithm));
-        assert_eq!(connection.revoke(&key.key_id).status, 200);
+        assert_eq!(connection.revoke(&key.key_id).status, 204);
         for token in &tokens {
             for headers in CACHE_CONTROLS {
                 assert_valid(&connection.verify_with(token, headers), &key.key_id);
@@ -324,7 +324,7 @@ both_drivers! {
         for token in &tokens {
             assert_valid(&connection.verify(token), &key.key_id);
         }
-        assert_eq!(connection.revoke(&key.key_id).status, 200);
+        assert_eq!(connection.revoke(&key.key_id).status, 204);
         for token in &tokens {
             assert_refused(&connection.verify(token), "REVOKED");
         }

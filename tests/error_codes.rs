@@ -135,7 +135,7 @@ const TABLE: &[Row] = &[
         "PERMISSION_DENIED",
         By(None, |server| {
             let key = issue(server, &json!({}));
-            assert_eq!(server.connect().revoke(&key.key_id).status, 200);
+            assert_eq!(server.connect().revoke(&key.key_id).status, 204);
             derive(server, &key)
         }),
     ),

@@ -2,7 +2,6 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
-use talos_api::revoke;
 use talos_model::{DeleteKey, KeyId, RecordKey};
 
 use crate::context::Context;
@@ -35,5 +34,5 @@ pub(crate) async fn delete(
         request_id = request.request_id,
         "an imported API key was deleted"
     );
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    Ok(ControlResponse::no_content())
 }

@@ -26,7 +26,7 @@ pub(crate) async fn revoke(
         description,
     };
     submit(context, command, request).await?;
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    Ok(ControlResponse::no_content())
 }
 
 /// Revokes a key, counts it and logs it.

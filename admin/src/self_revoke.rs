@@ -2,7 +2,7 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
-use talos_api::{revoke, self_revoke};
+use talos_api::self_revoke;
 use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock};
 
 use crate::context::Context;
@@ -47,7 +47,7 @@ pub(crate) async fn self_revoke(
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
     }
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    Ok(ControlResponse::no_content())
 }
 
 /// The key of `record` was revoked before this request. The answer rests on that revocation.

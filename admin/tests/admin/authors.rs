@@ -49,7 +49,7 @@ fn make_changes(harness: &Harness) -> usize {
     let imported = call("POST", IMPORTED_KEYS, &key);
     let imported = imported["key_id"].as_str().expect("an id");
     let deleted = harness.call("DELETE", &format!("{IMPORTED_KEYS}/{imported}"), "");
-    assert_eq!(deleted.status, 200);
+    assert_eq!(deleted.status, 204);
     let batch = json!({"requests": [{"name": "a", "actor_id": "b", "raw_key": "another-one"}]});
     call("POST", &format!("{IMPORTED_KEYS}:batchCreate"), &batch);
     let condition = json!({"scope": "of no key"});

@@ -67,7 +67,7 @@ fn changes_are_logged_once_and_secrets_never() {
     harness.call("POST", ISSUED_KEYS, &body);
     harness.get(key_id);
     harness.revoke(key_id, r#"{"reason":"x"}"#);
-    assert_eq!(harness.revoke(key_id, "").status, 200);
+    assert_eq!(harness.revoke(key_id, "").status, 204);
     assert_eq!(harness.revoke(key_id, "").status, 409);
 
     let event = |name: &str, path: &str, message: &str| {
@@ -113,7 +113,7 @@ fn every_kind_of_change_has_its_event() {
     for _ in 0..2 {
         let body = json!({"credential": secret}).to_string();
         let answer = harness.call("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 204);
     }
     assert_eq!(events(&old), ["IssuedAPIKeyCreated", "IssuedAPIKeyUpdated"]);
     assert_eq!(events(new), ["IssuedAPIKeyRotated", "IssuedAPIKeyRevoked"]);
@@ -140,9 +140,9 @@ fn every_kind_of_change_has_its_event() {
     assert_eq!(harness.call("PATCH", &path, r#"{"name":"m"}"#).status, 200);
     assert_eq!(
         harness.call("POST", &format!("{path}:revoke"), "").status,
-        200
+        204
     );
-    assert_eq!(harness.call("DELETE", &path, "").status, 200);
+    assert_eq!(harness.call("DELETE", &path, "").status, 204);
     assert_eq!(harness.call("DELETE", &path, "").status, 404);
     assert_eq!(
         events(key_id),
