@@ -73,7 +73,7 @@ both_drivers! {
                 }
             }
             connection.ask_for_token(&key.secret, algorithm, &json!({}))
-                .assert_error(403, "PERMISSION_DENIED", "FORBIDDEN");
+                .assert_error(401, "UNAUTHENTICATED", "API_KEY_REVOKED");
         }
         let (_, page) = metrics::Page::scrape(metrics::listener(&server));
         for algorithm in ["jwt", "macaroon"] {
@@ -175,6 +175,40 @@ both_drivers! {
             assert_refused(&connection.verify(&elsewhere), "IP_NOT_ALLOWED");
         }
         assert_eq!(connection.verify(&token)["scopes"], json!(["read:*", "write:*"]));
+        server.stop();
+    }
+
+    /// A holder's clock is often a second behind the server's.
+    fn caveats_with_weaker_times_change_nothing(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start(&site);
+        let mut connection = server.connect();
+        let key = issue_with(&mut connection, &json!({}));
+        let token = connection.token(&key.secret, ALGORITHMS[1]);
+        let before = connection.verify(&token);
+        assert_valid(&before, &key.key_id);
+        let now_s = clock::now().seconds();
+        let narrow = |token: &str, exp: Option<i64>, nbf: Option<i64>| {
+            let caveat = Narrowing { expires_at_s: exp, not_before_s: nbf, ..Narrowing::default() };
+            macaroon::attenuate(token, &caveat).unwrap()
+        };
+        let mut weakened = token.clone();
+        for (exp, nbf) in [
+            (None, Some(now_s - 1)),
+            (None, Some(0)),
+            (Some(now_s + 1_000_000_000), None),
+            (Some(now_s + 1_000_000_000), Some(now_s - 100)),
+            (Some(i64::MAX), Some(i64::MIN)),
+        ] {
+            assert_eq!(connection.verify(&narrow(&token, exp, nbf)), before, "{exp:?} {nbf:?}");
+            weakened = narrow(&weakened, exp, nbf);
+            assert_eq!(connection.verify(&weakened), before, "{exp:?} {nbf:?}");
+        }
+        // A stronger one still ends it, whatever follows.
+        let ended = narrow(&weakened, Some(now_s - 3600), None);
+        assert_refused(&connection.verify(&ended), "EXPIRED");
+        let ended = narrow(&ended, Some(i64::MAX), None);
+        assert_refused(&connection.verify(&ended), "EXPIRED");
         server.stop();
     }
 

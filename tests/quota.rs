@@ -31,7 +31,7 @@ fn import(connection: &mut Connection, raw_key: &str) -> Answer {
 
 #[track_caller]
 fn assert_exceeded(answer: &Answer) {
-    answer.assert_error(402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED");
+    answer.assert_error(402, "PERMISSION_DENIED", "API_KEY_QUOTA_EXCEEDED");
 }
 
 both_drivers! {

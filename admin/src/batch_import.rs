@@ -3,7 +3,7 @@
 use talos_api::batch_import::{self, ItemOutcome};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_model::{ImportKey, ImportKeys, Record, clock};
+use talos_model::{ImportKey, ImportKeys, KeyId, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;
@@ -51,19 +51,22 @@ async fn import(
     request: &ControlRequest,
 ) -> Result<Vec<Result<Record, ApiError>>, ApiError> {
     let mut commands = Vec::with_capacity(items.len());
-    let accepted: Vec<Result<(), ApiError>> = items
-        .into_iter()
-        .map(|item| item.map(|command| commands.push(command)))
-        .collect();
+    let mut accept = |command: ImportKey| {
+        let key_id = command.key_id;
+        commands.push(command);
+        key_id
+    };
+    let accepted: Vec<Result<KeyId, ApiError>> =
+        items.into_iter().map(|item| item.map(&mut accept)).collect();
     let mut outcomes = if commands.is_empty() {
         Vec::new().into_iter()
     } else {
         let outcomes = engine_call::submit(&context.engine, ImportKeys(commands), request).await?;
         outcomes.into_iter()
     };
-    let result = |accepted: Result<(), ApiError>| {
-        accepted.and_then(|()| match outcomes.next() {
-            Some(outcome) => outcome.map_err(ApiError::from),
+    let result = |accepted: Result<KeyId, ApiError>| {
+        accepted.and_then(|key_id| match outcomes.next() {
+            Some(outcome) => outcome.map_err(|error| ApiError::from(error).about_key(key_id)),
             // Cannot happen: the engine gives one outcome for each key.
             None => Err(ApiError::internal()),
         })

@@ -62,7 +62,9 @@ fn mint(
         .engine
         .derive(parent, wanted, request.client_ip)
         .map_err(|error| {
-            let answer = ApiError::from(error.clone());
+            let answer = ApiError::from(error.clone())
+                .about_key(key_id)
+                .about_actor(&parent.actor_id);
             if answer.status() >= 500 {
                 tracing::error!(%error, %key_id, "a token could not be derived");
             }

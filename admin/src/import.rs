@@ -48,7 +48,9 @@ async fn record(
         &macaroons,
     )?;
     let key_id = command.key_id;
-    let imported = engine_call::submit(&context.engine, command, request).await;
+    let imported = engine_call::submit(&context.engine, command, request)
+        .await
+        .map_err(|error| error.about_key(key_id));
     match &imported {
         Ok(record) => reported.is_record(record),
         Err(error) if error.reason() == Reason::ApiKeyExists => {

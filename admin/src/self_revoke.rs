@@ -31,7 +31,8 @@ pub(crate) async fn self_revoke(
     } else if record.visibility == Visibility::Public {
         return Err(ApiError::forbidden(
             "a public key cannot revoke itself, because its readers are not its owner; an administrator can revoke it",
-        ));
+        )
+        .about_key(key_id));
     } else {
         let command = RevokeKey {
             tenant: request.tenant,

@@ -15,6 +15,7 @@ use talos_model::clock::UnixMillis;
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
 use crate::names::{Named, TokenAlgorithm};
+use crate::limits::CREDENTIAL_BYTES;
 use crate::schema::{FreeObject, Timestamp};
 use crate::{key_fields, key_tables, render, timestamp};
 
@@ -181,23 +182,32 @@ struct Token<'a> {
 impl From<DeriveError> for ApiError {
     fn from(error: DeriveError) -> Self {
         match &error {
-            DeriveError::ParentRevoked | DeriveError::ScopeBeyondParent(_) => {
-                Self::forbidden(error.to_string())
+            DeriveError::ScopeBeyondParent(_) => {
+                Self::forbidden(error.to_string()).at_field(SCOPES.name)
             }
+            DeriveError::ParentRevoked => Self::api_key_revoked(),
             DeriveError::ParentExpired => Self::api_key_expired(),
             DeriveError::AddressNotAllowed => Self::ip_not_allowed(),
-            DeriveError::TtlBeyondParent { .. } | DeriveError::TtlBeyondMax { .. } => {
-                Self::invalid_field("ttl", &error.to_string())
+            DeriveError::TtlBeyondParent { left_s } => {
+                Self::invalid_field(TTL.name, &error.to_string()).limit(left_s)
+            }
+            DeriveError::TtlBeyondMax { max_s } => {
+                Self::invalid_field(TTL.name, &error.to_string()).limit(max_s)
             }
             DeriveError::Mint(CannotMint::Key(missing)) => no_signing_key(missing),
             DeriveError::Mint(CannotMint::Mint(reason)) => match reason {
                 MintError::Metadata | MintError::Key => Self::internal(),
-                _ => Self::bad_request(format!(
-                    "{reason}; ask for fewer claims, or give the API key less metadata or fewer scopes"
-                )),
+                MintError::TooLong { .. } => too_large(reason).limit(CREDENTIAL_BYTES),
+                _ => too_large(reason),
             },
         }
     }
+}
+
+fn too_large(reason: &MintError) -> ApiError {
+    ApiError::bad_request(format!(
+        "{reason}; ask for fewer claims, or give the API key less metadata or fewer scopes"
+    ))
 }
 
 fn no_signing_key(missing: &NoSuchKey) -> ApiError {
@@ -205,9 +215,11 @@ fn no_signing_key(missing: &NoSuchKey) -> ApiError {
         NoSuchKey::NoneConfigured => ApiError::failed_precondition(
             "no signing key is configured: add one to credentials.derived_tokens.jwt.signing_keys.urls, or derive a macaroon, which needs none",
         ),
-        NoSuchKey::Unknown(_) | NoSuchKey::PublicOnly(_) => ApiError::internal().with_message(
-            format!("{missing}; correct credentials.derived_tokens.jwt.signing_key_id"),
-        ),
+        NoSuchKey::Unknown(kid) | NoSuchKey::PublicOnly(kid) => ApiError::internal()
+            .with_message(format!(
+                "{missing}; correct credentials.derived_tokens.jwt.signing_key_id"
+            ))
+            .about_signing_key(kid),
     }
 }
 
@@ -337,7 +349,7 @@ mod tests {
         let named = NoSuchKey::Unknown("k9".to_owned());
         let mint = |error| DeriveError::Mint(CannotMint::Mint(error));
         for (error, status, says) in [
-            (DeriveError::ParentRevoked, 403, "revoked"),
+            (DeriveError::ParentRevoked, 401, "revoked"),
             (DeriveError::ParentExpired, 401, "expired"),
             (DeriveError::AddressNotAllowed, 403, "address"),
             (

@@ -71,12 +71,13 @@ pub(crate) fn parse_fields(
     }
     if raw_key.len() > limits::RAW_KEY_BYTES {
         let message = format!("must have at most {} bytes", limits::RAW_KEY_BYTES);
-        return Err(fields.invalid(RAW_KEY, &message));
+        return Err(fields.invalid(RAW_KEY, &message).limit(limits::RAW_KEY_BYTES));
     }
     let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
     let refused = |message: &str| {
-        let message = format!("{} {message}", fields.path_of(RAW_KEY));
-        Err(ApiError::failed_precondition(message))
+        let field = fields.path_of(RAW_KEY);
+        let message = format!("{field} {message}");
+        Err(ApiError::failed_precondition(message).at_field(&field))
     };
     match shape::of(raw_key.as_bytes(), macaroons) {
         Shape::Token(_) => refused("has the shape of a derived token and cannot be imported"),

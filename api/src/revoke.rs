@@ -54,7 +54,8 @@ pub(crate) fn parse_fields(fields: &mut Fields<'_>) -> Result<RevokeRequest, Api
             "must have at most {} characters",
             limits::REVOCATION_DESCRIPTION_CHARS
         );
-        return Err(fields.invalid(DESCRIPTION, &message));
+        let error = fields.invalid(DESCRIPTION, &message);
+        return Err(error.limit(limits::REVOCATION_DESCRIPTION_CHARS));
     }
     Ok(RevokeRequest {
         reason,

@@ -94,7 +94,7 @@ mod tests {
             ItemOutcome::FailedPrecondition
         );
         assert_eq!(
-            of(ApiError::api_key_quota_exceeded()),
+            of(ApiError::api_key_quota_exceeded(7)),
             ItemOutcome::ResourceExhausted
         );
         assert_eq!(of(ApiError::internal()), ItemOutcome::Internal);

@@ -284,7 +284,8 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<Record, CommandError> {
         if self.live_keys(key.tenant)? >= self.live_keys_max {
-            return Err(Rejection::QuotaExceeded.into());
+            let max = self.live_keys_max;
+            return Err(Rejection::QuotaExceeded { max }.into());
         }
         self.update_live_keys(key.tenant, |live| live + 1)?;
         let change = apply::create(key, key_id, prefix, now, self.last.next());
