@@ -4,6 +4,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_credentials::token::{Narrowing, macaroon};
+use talos_model::clock;
 use talos_test_kit::http::Connection;
 use talos_test_kit::keys::{DERIVE, ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
@@ -84,6 +86,8 @@ both_drivers! {
         server.stop();
         let log = fs::read_to_string(log).unwrap();
         assert_eq!(log.matches("APIKeyDerivedToken").count(), 4, "{log}");
+        assert_eq!(log.matches(r#""ttl":"3600s""#).count(), 4, "{log}");
+        assert!(log.contains(r#""owner_id":"a""#) && !log.contains(r#""actor_id""#), "{log}");
         assert!(!log.contains("eyJhbGciOi") && !log.contains("mc_v1_"), "a token in the log: {log}");
     }
 

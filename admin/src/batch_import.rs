@@ -8,6 +8,7 @@ use talos_model::{ImportKey, ImportKeys, KeyId, Record, clock};
 use crate::context::Context;
 use crate::engine_call;
 use crate::import::note_imported;
+use crate::limits;
 
 /// Imports many keys in one write. Each key is accepted or refused on its own.
 pub(crate) async fn batch_import(
@@ -23,16 +24,22 @@ pub(crate) async fn batch_import(
         &macaroons,
     )?;
     let results = import(context, items, request).await?;
-    for result in &results {
-        context.metrics.batch_item(ItemOutcome::of(result));
-        if let Ok(record) = result {
-            note_imported(context, record, asked, request);
+    let mut failed = 0;
+    for (index, result) in results.iter().enumerate() {
+        let outcome = ItemOutcome::of(result);
+        context.metrics.batch_item(outcome);
+        match result {
+            Ok(record) => note_imported(context, record, asked, request),
+            Err(error) => {
+                failed += 1;
+                if failed <= limits::LOGGED_IMPORT_FAILURES {
+                    note_failed(index, outcome, error, request);
+                }
+            }
         }
     }
-    let failed = results.iter().filter(|result| result.is_err()).count();
     if failed > 0 {
         tracing::warn!(
-            event = "APIKeyImportFailed",
             tenant = %request.tenant,
             request_id = request.request_id,
             failed,
@@ -42,6 +49,19 @@ pub(crate) async fn batch_import(
     }
     let body = batch_import::render_response(&results, clock::now())?;
     Ok(ControlResponse::json(200, body))
+}
+
+/// Logs that the key at `index` of the batch was not imported.
+fn note_failed(index: usize, outcome: ItemOutcome, error: &ApiError, request: &ControlRequest) {
+    tracing::warn!(
+        event = "APIKeyImportFailed",
+        tenant = %request.tenant,
+        index,
+        error_code = outcome.error_code(),
+        request_id = request.request_id,
+        %error,
+        "an API key of a batch was not imported"
+    );
 }
 
 /// Imports the keys that are valid. The results have the order of `items`.

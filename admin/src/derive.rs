@@ -8,6 +8,7 @@ use talos_model::{CacheMode, KeyId, Query, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 
 /// Derives a token from the key whose credential the body contains. Nothing is stored.
 pub(crate) async fn derive(
@@ -72,15 +73,14 @@ fn mint(
         })?;
     context.engine.touch(request.tenant, key_id, clock::now());
     context.metrics.token_minted(token_type);
-    tracing::info!(
-        event = "APIKeyDerivedToken",
-        key_id = %key_id,
-        tenant = %parent.tenant,
-        actor_id = parent.actor_id,
+    key_event!(
+        "APIKeyDerivedToken",
+        parent,
+        request,
+        "a token was derived from an API key",
         token_id = derived.claims.token_id,
         algorithm = token_type.name(),
-        request_id = request.request_id,
-        "a token was derived from an API key"
+        ttl = derive::ttl(&derived.claims),
     );
     Ok(ControlResponse::with_secret(
         200,

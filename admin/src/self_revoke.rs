@@ -8,7 +8,7 @@ use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock}
 use crate::context::Context;
 use crate::engine_call;
 use crate::reported_change::ReportedChange;
-use crate::revoke::submit;
+use crate::revoke::{Initiator, submit};
 
 /// Revokes the key whose credential the body contains. Does nothing when the key is already
 /// revoked. A public key is in the hands of everybody who reads a page, so it ends only by an
@@ -40,7 +40,7 @@ pub(crate) async fn self_revoke(
             reason: asked.reason,
             description: String::new(),
         };
-        match submit(context, command, request).await {
+        match submit(context, command, Initiator::Holder, request).await {
             // Another request has revoked the key since the read.
             Err(error) if error.reason() == Reason::FailedPrecondition => {
                 already_revoked(context, &record, reported).await;

@@ -159,7 +159,7 @@ pub fn still_expired() -> ApiError {
     ApiError::failed_precondition(
         "the admin token has expired; give it a new lifetime with ttl, or revoke it",
     )
-    .at_field(key_tables::TTL.name)
+    .at_field(TTL.name)
 }
 
 /// The answer that shows one token. No answer shows its digest.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use talos_credentials::shape::{self, Shape};
-use talos_credentials::token::{CustomClaims, MintError, NoSuchKey, TokenType};
+use talos_credentials::token::{Claims, CustomClaims, MintError, NoSuchKey, TokenType};
 use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
 use talos_model::clock::UnixMillis;
 
@@ -151,6 +151,13 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
             claims: serde_json::from_str(&derived.claims_json).ok(),
         },
     })
+}
+
+/// How long a token lives, as a duration of proto3.
+#[must_use]
+pub fn ttl(claims: &Claims) -> String {
+    let seconds = claims.expires_at_s.saturating_sub(claims.issued_at_s);
+    format!("{seconds}s")
 }
 
 /// A token that was derived.

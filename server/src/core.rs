@@ -22,6 +22,7 @@ use crate::access::Access;
 use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure};
+use crate::failure_quota::FailureQuota;
 use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
 use crate::limits::{self, BodyLimits, HeadLimits};
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub forwarding_keys: Option<ForwardingKeys>,
     /// Where refused requests and failed verifications are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
+    /// Counts the lines of the log for credentials that were refused.
+    pub failure_quota: FailureQuota,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
     pub cors: Option<CrossOrigin>,
     /// The order to stop.

@@ -164,6 +164,10 @@ pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// Lines of the log for refused credentials in a minute, for each tenant.
+pub const LOGGED_FAILURES_PER_MINUTE: u32 = 10;
+/// Counters of these lines.
+pub const FAILURE_COUNTERS: usize = 64;
 /// Buckets of the throttle, a power of two. Each takes 8 bytes and counts one client.
 pub const THROTTLE_BUCKETS: usize = 1 << 16;
 /// How often the throttle tries to change a bucket that other threads change.

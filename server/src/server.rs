@@ -15,6 +15,7 @@ use crate::core::{Shared, ShutdownOrder};
 use crate::cors::CrossOrigin;
 use crate::driver::Driver;
 use crate::error::ServerError;
+use crate::failure_quota::FailureQuota;
 use crate::limits;
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::ServerOptions;
@@ -110,6 +111,7 @@ impl Server {
             access: Access::new(&admin_auth),
             forwarding_keys,
             audit,
+            failure_quota: FailureQuota::new(),
             cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });

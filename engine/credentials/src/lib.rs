@@ -23,5 +23,5 @@ pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
 pub use digest::{imported_key_id, proof_digest};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
-pub use public_part::{PublicPart, public_part};
+pub use public_part::{PublicPart, credential_kind, public_part};
 pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, RetiredSecret, TokenSettings};
