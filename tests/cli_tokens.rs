@@ -267,7 +267,10 @@ fn a_longer_time_changes_nothing() {
         let claims = macaroon::verify(&root_keys(), narrowed).unwrap();
         assert_eq!(claims.expires_at_s, before.expires_at_s);
         assert!(ran.stderr.contains("--ttl changes nothing"), "{ran:?}");
-        assert_eq!(inspected(narrowed)["expire_time"], inspected(&token)["expire_time"]);
+        assert_eq!(
+            inspected(narrowed)["expire_time"],
+            inspected(&token)["expire_time"]
+        );
     }
     let line = ["macaroon", "attenuate", &token, "--ttl", "59m"];
     assert_eq!(offline(&line, "").stderr, "");

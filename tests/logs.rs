@@ -108,7 +108,12 @@ fn some_failed_verifications_a_minute_have_a_line() {
     let mut connection = server.connect();
     let key = connection.issue("key");
     connection.revoke(&key.key_id);
-    let credentials = [key.secret.as_str(), "eyJh.e30.c2ln", "mc_v1_AgEB", "of-another-system"];
+    let credentials = [
+        key.secret.as_str(),
+        "eyJh.e30.c2ln",
+        "mc_v1_AgEB",
+        "of-another-system",
+    ];
     for credential in credentials.iter().cycle().take(40) {
         assert_eq!(connection.verify(credential)["is_valid"], false);
     }
@@ -124,11 +129,21 @@ fn some_failed_verifications_a_minute_have_a_line() {
     assert!([10, 20].contains(&failures.len()), "{whole}");
     let told: Vec<_> = failures[..4]
         .iter()
-        .map(|line| (line["credential_type"].as_str(), line["error_code"].as_str()))
+        .map(|line| {
+            (
+                line["credential_type"].as_str(),
+                line["error_code"].as_str(),
+            )
+        })
         .collect();
     let told: Vec<_> = told
         .into_iter()
-        .map(|(kind, code)| (kind.unwrap(), code.unwrap().trim_start_matches("VERIFICATION_ERROR_")))
+        .map(|(kind, code)| {
+            (
+                kind.unwrap(),
+                code.unwrap().trim_start_matches("VERIFICATION_ERROR_"),
+            )
+        })
         .collect();
     assert_eq!(
         told[..1].iter().chain(&told[3..]).collect::<Vec<_>>(),

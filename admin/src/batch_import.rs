@@ -76,8 +76,10 @@ async fn import(
         commands.push(command);
         key_id
     };
-    let accepted: Vec<Result<KeyId, ApiError>> =
-        items.into_iter().map(|item| item.map(&mut accept)).collect();
+    let accepted: Vec<Result<KeyId, ApiError>> = items
+        .into_iter()
+        .map(|item| item.map(&mut accept))
+        .collect();
     let mut outcomes = if commands.is_empty() {
         Vec::new().into_iter()
     } else {

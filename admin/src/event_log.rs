@@ -1,10 +1,13 @@
 //! The events of keys as lines of the log. No line holds a secret.
 
 /// Logs an event of the key of a record: `key_event!(EVENT, RECORD, REQUEST, MESSAGE, FIELD =
-/// VALUE, …)`. `owner_id` is the actor of the key; `principal` is who asked, if anybody had to say
-/// it.
+/// VALUE, …)`. `owner_id` is the actor of the key. `principal` is the administrator, if the server
+/// authenticates administrators.
 macro_rules! key_event {
-    ($event:expr, $record:expr, $request:expr, $message:literal $(, $field:ident = $value:expr)* $(,)?) => {{
+    (
+        $event:expr, $record:expr, $request:expr, $message:literal
+        $(, $field:ident = $value:expr)* $(,)?
+    ) => {{
         let (record, request): (&talos_model::Record, &talos_api::control::ControlRequest) =
             ($record, $request);
         let facts = talos_api::change::KeyFacts::of(record);

@@ -4,7 +4,6 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_api::change::INITIATED_BY_HOLDER;
 use talos_model::{Author, KeyId, RevokeKey};
 
 use crate::context::Context;
@@ -31,7 +30,7 @@ pub(crate) async fn revoke(
     Ok(ControlResponse::no_content())
 }
 
-/// Who ends a key.
+/// The party that ends a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Initiator {
     /// An administrator.
@@ -61,7 +60,7 @@ pub(crate) async fn submit(
         &record,
         request,
         "an API key was revoked",
-        initiated_by = (initiator == Initiator::Holder).then_some(INITIATED_BY_HOLDER),
+        initiated_by = (initiator == Initiator::Holder).then_some(Author::HOLDER),
     );
     Ok(())
 }

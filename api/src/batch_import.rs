@@ -51,7 +51,9 @@ pub fn parse_request(
     let items = fields.objects(REQUESTS)?;
     if items.is_empty() || items.len() > limits::BATCH_IMPORT_KEYS {
         let message = format!("must have 1 to {} entries", limits::BATCH_IMPORT_KEYS);
-        return Err(fields.invalid(REQUESTS, &message).limit(limits::BATCH_IMPORT_KEYS));
+        return Err(fields
+            .invalid(REQUESTS, &message)
+            .limit(limits::BATCH_IMPORT_KEYS));
     }
     Ok(items
         .into_iter()

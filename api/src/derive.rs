@@ -14,8 +14,8 @@ use talos_model::clock::UnixMillis;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
-use crate::names::{Named, TokenAlgorithm};
 use crate::limits::CREDENTIAL_BYTES;
+use crate::names::{Named, TokenAlgorithm};
 use crate::schema::{FreeObject, Timestamp};
 use crate::{key_fields, key_tables, render, timestamp};
 

@@ -71,7 +71,9 @@ pub(crate) fn parse_fields(
     }
     if raw_key.len() > limits::RAW_KEY_BYTES {
         let message = format!("must have at most {} bytes", limits::RAW_KEY_BYTES);
-        return Err(fields.invalid(RAW_KEY, &message).limit(limits::RAW_KEY_BYTES));
+        return Err(fields
+            .invalid(RAW_KEY, &message)
+            .limit(limits::RAW_KEY_BYTES));
     }
     let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
     let refused = |message: &str| {

@@ -1,8 +1,8 @@
 //! Notes in the audit log what never reaches the control plane: refused requests and failed
 //! verifications.
 //!
-//! Guarantees: nothing here waits; only the few that are noted in a minute allocate; of a credential
-//! only its public part is noted.
+//! Guarantees: nothing here waits; only the few that are noted in a minute allocate; of a
+//! credential only its public part is noted.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -39,7 +39,10 @@ mod tests {
                 .count()
         };
         let other = TenantId(uuid::Uuid::from_u128(7));
-        assert_eq!((admitted(TenantId::SINGLE, 0), admitted(other, 0)), (10, 10));
+        assert_eq!(
+            (admitted(TenantId::SINGLE, 0), admitted(other, 0)),
+            (10, 10)
+        );
         assert_eq!(admitted(TenantId::SINGLE, 59_999), 0);
         assert_eq!(admitted(TenantId::SINGLE, 60_000), 10);
     }

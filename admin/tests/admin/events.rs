@@ -127,7 +127,10 @@ fn every_kind_of_change_has_its_event() {
     assert_eq!(of_new[0]["old_expire_time"], shown_old["expire_time"]);
     assert_eq!(of_new[0].get("initiated_by"), None);
     let holder = (&of_new[1]["initiated_by"], &of_new[1]["reason"]);
-    assert_eq!(holder, (&json!("self"), &json!("REVOCATION_REASON_UNSPECIFIED")));
+    assert_eq!(
+        holder,
+        (&json!("self"), &json!("REVOCATION_REASON_UNSPECIFIED"))
+    );
 
     let imports = "/v2alpha1/admin/importedApiKeys";
     let import =
@@ -165,7 +168,11 @@ fn every_kind_of_change_has_its_event() {
         ]
     );
     for line in lines(key_id) {
-        let facts = (&line["key_type"], line.get("prefix"), line.get("expire_time"));
+        let facts = (
+            &line["key_type"],
+            line.get("prefix"),
+            line.get("expire_time"),
+        );
         assert_eq!(facts, (&json!("imported"), None, None), "{line}");
     }
     let log = String::from_utf8(LOG.lock().expect("a lock").clone()).expect("UTF-8");
@@ -189,7 +196,12 @@ fn each_key_that_was_not_imported_has_its_line() {
     capture();
     let harness = Harness::new();
     let key = |raw_key: &str| json!({"raw_key": raw_key, "name": "n", "actor_id": "a"});
-    let requests = [key("one"), json!({"raw_key": "two"}), key("one"), key("mc_v1_three")];
+    let requests = [
+        key("one"),
+        json!({"raw_key": "two"}),
+        key("one"),
+        key("mc_v1_three"),
+    ];
     // The harness makes the id of a request from the length of its path.
     let path = "/v2alpha1/admin/importedApiKeys:batchImport";
     let body = json!({"requests": requests}).to_string();

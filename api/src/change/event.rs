@@ -21,9 +21,6 @@ pub const CONTENT_TYPE: &str = "text/event-stream";
 /// How long a client waits before it connects again after the end of a stream, in milliseconds.
 const RETRY_MS: u32 = 1000;
 
-/// Who revoked a key, if its holder did.
-pub const INITIATED_BY_HOLDER: &str = "self";
-
 /// The events by name.
 pub const EVENTS: &[(&str, Event)] = EventName::VALUES;
 
@@ -81,7 +78,7 @@ pub fn render_data(change: &Change) -> Vec<u8> {
         visibility: facts.map(|facts| facts.visibility),
         expire_time: facts.and_then(|facts| facts.expire_time.as_deref()),
         reason: facts.and_then(|facts| facts.reason),
-        initiated_by: is_holder.then_some(INITIATED_BY_HOLDER),
+        initiated_by: is_holder.then_some(Author::HOLDER),
         request_id: change.request_id.as_deref(),
         author: author.map(ShownAuthor::new),
         // The key's status is that at the time of the change, so an event never changes.

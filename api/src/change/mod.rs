@@ -10,9 +10,7 @@ mod facts;
 mod fixture;
 mod request;
 
-pub use event::{
-    CONTENT_TYPE, EVENTS, INITIATED_BY_HOLDER, heartbeat, opening, render, render_data,
-};
+pub use event::{CONTENT_TYPE, EVENTS, heartbeat, opening, render, render_data};
 pub use facts::KeyFacts;
 pub use request::{FeedRequest, LAST_EVENT_ID, Start, Wanted, gone, not_reached, parse_request};
 

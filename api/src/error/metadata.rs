@@ -131,8 +131,12 @@ mod tests {
     #[test]
     fn the_context_is_shown_as_strings() {
         assert_eq!(metadata(&ApiError::internal()), json!({}));
-        let key_id: KeyId = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b".parse().expect("an id");
-        let other: KeyId = "1b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b".parse().expect("an id");
+        let key_id: KeyId = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b"
+            .parse()
+            .expect("an id");
+        let other: KeyId = "1b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b"
+            .parse()
+            .expect("an id");
         let error = ApiError::invalid_field("ttl", "is too long")
             .limit(60)
             .about_key(key_id)
@@ -153,7 +157,10 @@ mod tests {
     fn a_time_to_retry_is_that_of_the_header() {
         let error = ApiError::service_unavailable("x");
         assert_eq!(metadata(&error), json!({"retry_after_s": "1"}));
-        assert_eq!(metadata(&error.retry_after(30)), json!({"retry_after_s": "30"}));
+        assert_eq!(
+            metadata(&error.retry_after(30)),
+            json!({"retry_after_s": "30"})
+        );
         let limited = ApiError::too_many_requests("x", 7);
         assert_eq!(metadata(&limited), json!({"retry_after_s": "7"}));
     }

@@ -5,12 +5,12 @@
 //! {"nbf":1750000000}           valid from later on      {"acl":["10.1.0.0/16"]}   fewer addresses
 //! ```
 //!
-//! A caveat may contain several of them. `exp` and `nbf` are conditions: the macaroon is valid while
-//! all of them hold, so a weaker one changes nothing. A holder whose clock is behind the server's
-//! may append one.
+//! A caveat may contain several of them. `exp` and `nbf` are conditions: the macaroon is valid
+//! while all of them hold, so a weaker one changes nothing. A holder whose clock is behind the
+//! server's may append one.
 //!
-//! Everything else fails closed: a caveat that is empty, contains anything else, or allows scopes or
-//! addresses that were not allowed before makes the whole macaroon invalid. Otherwise the holder
+//! Everything else fails closed: a caveat that is empty, contains anything else, or allows scopes
+//! or addresses that were not allowed before makes the whole macaroon invalid. Otherwise the holder
 //! would rely on a restriction that is not enforced.
 
 use serde_json::{Map, Value, json};
