@@ -187,7 +187,8 @@ mod tests {
             &issued(),
         ] {
             let error = parse(raw_key).expect_err("an error");
-            assert_eq!(error, ApiError::failed_precondition(error.to_string()));
+            let wanted = ApiError::failed_precondition(error.to_string()).at_field("raw_key");
+            assert_eq!(error, wanted);
             assert!(!error.to_string().contains(raw_key), "{error}");
         }
     }
