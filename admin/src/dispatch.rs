@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
     admin_token, audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue,
-    list, revoke, revoke_where, rotate, self_revoke, update,
+    jwks, list, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -98,7 +98,7 @@ async fn act(
         Endpoint::Promote => fleet::promote(context).await,
         Endpoint::Diverged => fleet::diverged(context, request).await,
         Endpoint::Rejoin => fleet::rejoin(context).await,
-        Endpoint::Jwks => Ok(context.jwks.answer(request)),
+        Endpoint::Jwks => jwks::answer(context, request),
         Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,

@@ -29,6 +29,7 @@ use crate::metrics::CoreMetrics;
 use crate::options::{ClientIpSource, Deadlines};
 use crate::registry::Registry;
 use crate::request_id::RequestIds;
+use crate::tenancy::Tenancy;
 use crate::throttle::Throttle;
 
 /// State that all workers and the handles of a server share.
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// How requests are divided among tenants.
+    pub tenancy: Tenancy,
     /// The authentication of administrators; `None` = everybody may use their routes.
     pub access: Option<Access>,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a

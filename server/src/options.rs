@@ -14,6 +14,7 @@ use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits::{self, BodyLimits, HeadLimits};
+use crate::tenancy::Tenancy;
 
 /// The options of a server.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// How requests are divided among tenants.
+    pub tenancy: Tenancy,
     /// The authentication of administrators.
     pub admin_auth: AdminAuth,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
@@ -115,6 +118,7 @@ impl ServerOptions {
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            tenancy: Tenancy::default(),
             admin_auth: AdminAuth::default(),
             forwarding_keys: None,
             audit: None,

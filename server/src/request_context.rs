@@ -8,11 +8,14 @@ use talos_model::{CacheMode, TenantId};
 use crate::client_address::client_address;
 use crate::core::Core;
 use crate::parser::Head;
+use crate::step::Input;
 use crate::throttle::Origin;
 
 /// The circumstances of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext {
+    /// The tenant of the request.
+    pub tenant: TenantId,
     /// The client's address; `None` = unknown.
     pub client_ip: Option<IpAddr>,
     /// The address of the connection's other end; `None` over a Unix socket.
@@ -24,25 +27,25 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The circumstances of the request with this head. `peer` is the address of the connection's
-    /// other end.
+    /// The circumstances of the request of `tenant` with this head.
     pub(crate) fn new(
         core: &Core,
         head: &Head<'_, '_>,
-        peer: Option<IpAddr>,
-        now: UnixMillis,
+        tenant: TenantId,
+        input: Input<'_>,
     ) -> Self {
         let shared = &core.shared;
         Self {
+            tenant,
             client_ip: client_address(
                 shared.client_ip_source,
                 &shared.trusted_proxies,
-                peer,
+                input.remote_ip,
                 head.fields,
             ),
-            peer,
+            peer: input.remote_ip,
             cache: head.cache,
-            now,
+            now: input.now,
         }
     }
 
@@ -53,8 +56,4 @@ impl RequestContext {
             peer: self.peer,
         }
     }
-
-    /// The tenant of every request: the server has one tenant. This is the only place that sets it;
-    /// the engine and the control plane take the tenant from the request.
-    pub(crate) const TENANT: TenantId = TenantId::SINGLE;
 }

@@ -97,7 +97,7 @@ pub(crate) fn query<'q>(
     context: RequestContext,
 ) -> Query<'q> {
     Query {
-        tenant: RequestContext::TENANT,
+        tenant: context.tenant,
         credential: request.credential.as_bytes(),
         expected_audiences,
         client_ip: context.client_ip,

@@ -7,7 +7,7 @@ use crate::harness::Harness;
 #[test]
 fn the_key_set_is_at_both_paths() {
     let harness = Harness::new();
-    let keys = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]);
+    let keys = json!([{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]);
     for path in [
         "/v2alpha1/derivedKeys/jwks.json",
         "/v2alpha1/admin/derivedKeys/jwks.json",

@@ -225,4 +225,14 @@ impl Endpoint {
             Self::WhoAmI => Some(Permission::Verify),
         }
     }
+
+    /// Whether the endpoint shows or changes what belongs to one tenant.
+    #[must_use]
+    pub fn concerns_tenant(self) -> bool {
+        match self {
+            Self::SelfRevoke | Self::Jwks => true,
+            Self::WhoAmI => false,
+            _ => self.permission().is_some_and(Permission::is_of_one_tenant),
+        }
+    }
 }

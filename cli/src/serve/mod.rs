@@ -40,7 +40,7 @@ use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_audit::Audit;
 use talos_config::{Settings, Warning};
-use talos_engine::{Enforcement, Engine};
+use talos_engine::Engine;
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
@@ -161,12 +161,6 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
-    engine.set_live_keys_max(start.settings.quota.api_keys_max);
-    engine.set_rate_limits(if start.settings.rate_limit.enabled {
-        Enforcement::On
-    } else {
-        Enforcement::Off
-    });
     let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
     for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
         tracing::warn!(key, "{message}");

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use talos_admin::{AdminSettings, ForwardSettings};
 use talos_api::fleet::ForwardingKeys;
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
 use talos_config::{Credentials, Http, PublicSurface, ReplicationRole, Settings};
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_credentials::{Enforcement, Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
 use talos_engine::{LastUsedOptions, Options, Retention};
+use talos_model::TenantId;
 use talos_server::limits::{BodyLimits, HeadLimits};
 use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions};
 use talos_tls::ServerTls;
@@ -18,9 +18,13 @@ use talos_tls::ServerTls;
 use super::tls;
 use crate::error::CliError;
 
-/// The options of the engine.
-pub(super) fn of_engine(settings: &Settings) -> Options {
+/// The only tenant.
+fn tenant(settings: &Settings) -> Tenant {
     let keys = &settings.credentials.api_keys;
+    // A default is not refused, but shortened: no client has asked for it.
+    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
+    let pagination = settings.secrets.pagination_current.clone().into();
+    let pagination_retired = settings.secrets.pagination_retired.iter().cloned();
     let keyring = Keyring::new(KeyringSettings {
         hmac_current: settings.secrets.hmac_current.clone(),
         hmac_retired: settings.secrets.hmac_retired.clone(),
@@ -35,12 +39,28 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
         clock_skew_s: settings.credentials.clock_skew.as_secs(),
         tokens: token_settings(&settings.credentials),
     });
+    Tenant {
+        id: TenantId::SINGLE,
+        keyring: Arc::new(keyring),
+        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
+        rate_limits: if settings.rate_limit.enabled {
+            Enforcement::On
+        } else {
+            Enforcement::Off
+        },
+        live_keys_max: settings.quota.api_keys_max,
+        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+        page_secrets: iter::once(pagination).chain(pagination_retired).collect(),
+    }
+}
+
+/// The options of the engine.
+pub(super) fn of_engine(settings: &Settings) -> Options {
     Options {
         path: settings.db.directory.clone(),
         shards: settings.db.shards,
         block_cache_bytes: settings.db.block_cache_bytes,
         cache_bytes: settings.cache.memory_bytes(),
-        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
         last_used: LastUsedOptions {
             queue_size: settings.last_used.queue_size,
             flush_size: settings.last_used.flush_size,
@@ -51,7 +71,7 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
             settings.replication.log.bytes_max,
         ),
         snapshots: settings.replication.snapshots.concurrent,
-        keyring,
+        tenants: vec![Arc::new(tenant(settings))],
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
     }
@@ -71,20 +91,7 @@ fn token_settings(credentials: &Credentials) -> TokenSettings {
 
 /// The settings of the control plane.
 pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
-    // A default is not refused, but shortened: no client has asked for it.
-    let keys = &settings.credentials.api_keys;
-    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
     AdminSettings {
-        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
-        page_tokens: PageTokenKeys::expiring(
-            &settings.secrets.pagination_current,
-            settings
-                .secrets
-                .pagination_retired
-                .iter()
-                .map(|old| (&old.secret, old.accepted_until())),
-        ),
-        jwks: settings.credentials.signing_keys.public_set(),
         version: env!("CARGO_PKG_VERSION"),
         forward,
         forwarding_keys: forwarding_keys(settings),
