@@ -75,7 +75,7 @@ impl ActiveTenant {
 /// All tenants. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Tenants {
-    tenants: Arc<[Arc<ActiveTenant>]>,
+    active: Arc<[Arc<ActiveTenant>]>,
     /// Where each of them is.
     places: Arc<HashMap<TenantId, usize, BuildHasherDefault<IdHasher>>>,
     hosts: Arc<HostMap>,
@@ -87,7 +87,7 @@ impl Tenants {
     /// These tenants, of which each id occurs once.
     pub fn new(tenants: Vec<Arc<Tenant>>) -> Self {
         let none = Self {
-            tenants: Arc::default(),
+            active: Arc::default(),
             places: Arc::default(),
             hosts: Arc::default(),
             newest: 0,
@@ -98,11 +98,11 @@ impl Tenants {
     /// The tenant with an id.
     #[inline]
     pub fn get(&self, id: TenantId) -> Option<&Arc<ActiveTenant>> {
-        let place = match &*self.tenants {
+        let place = match &*self.active {
             [only] => return Some(only).filter(|only| only.id == id),
             _ => *self.places.get(&id)?,
         };
-        self.tenants.get(place)
+        self.active.get(place)
     }
 
     /// The tenant that has a host, which is in lower case and has no port.
@@ -113,7 +113,7 @@ impl Tenants {
 
     /// Every tenant.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ActiveTenant>> {
-        self.tenants.iter()
+        self.active.iter()
     }
 
     /// `tenants` in place of these. What was proven under a keyring that is still the same object
@@ -150,7 +150,7 @@ impl Tenants {
         Self {
             places: Arc::new(places),
             hosts,
-            tenants,
+            active: tenants,
             newest,
         }
     }
@@ -160,7 +160,7 @@ impl Tenants {
         let has_hosts_of = |(one, other): (&Arc<ActiveTenant>, &Arc<ActiveTenant>)| {
             Arc::ptr_eq(one, other) || one.id == other.id && one.tenant.hosts == other.tenant.hosts
         };
-        tenants.len() == self.tenants.len() && self.tenants.iter().zip(tenants).all(has_hosts_of)
+        tenants.len() == self.active.len() && self.active.iter().zip(tenants).all(has_hosts_of)
     }
 
     /// The same tenants. Nothing that was proven under them stays proven.
@@ -174,7 +174,7 @@ impl Tenants {
             })
         };
         Self {
-            tenants: self.tenants.iter().map(renew).collect(),
+            active: self.active.iter().map(renew).collect(),
             places: Arc::clone(&self.places),
             hosts: Arc::clone(&self.hosts),
             newest,

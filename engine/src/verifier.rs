@@ -175,7 +175,7 @@ impl Verifier {
         let key = RecordKey::new(query.tenant, key_id);
         match self.find(query, key, view, (&proof, status), &guard) {
             Ok(Found::InCell(cell)) => {
-                match self.fresh_key(&cell, view, query.now, &guard) {
+                match Self::fresh_key(&cell, view, query.now, &guard) {
                     Some(cached) => {
                         self.add_proof(&proof, Some(&cell), &guard);
                         let verdict = self.judge(&key, cached, view.tenant, &proof, query, &guard);

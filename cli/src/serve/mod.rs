@@ -25,6 +25,7 @@ pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
+mod tenants;
 mod tls;
 
 use std::io::{self, Write as _};

@@ -7,52 +7,14 @@ use std::sync::Arc;
 use talos_admin::{AdminSettings, ForwardSettings};
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
-use talos_config::{Credentials, Http, PublicSurface, ReplicationRole, Settings};
-use talos_credentials::{Enforcement, Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
+use talos_config::{Http, PublicSurface, ReplicationRole, Settings};
 use talos_engine::{LastUsedOptions, Options, Retention};
-use talos_model::TenantId;
 use talos_server::limits::{BodyLimits, HeadLimits};
-use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions, Tenancy};
 use talos_tls::ServerTls;
 
-use super::tls;
+use super::{tenants, tls};
 use crate::error::CliError;
-
-/// The only tenant.
-fn tenant(settings: &Settings) -> Tenant {
-    let keys = &settings.credentials.api_keys;
-    // A default is not refused, but shortened: no client has asked for it.
-    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
-    let pagination = settings.secrets.pagination_current.clone().into();
-    let pagination_retired = settings.secrets.pagination_retired.iter().cloned();
-    let keyring = Keyring::new(KeyringSettings {
-        hmac_current: settings.secrets.hmac_current.clone(),
-        hmac_retired: settings.secrets.hmac_retired.clone(),
-        prefixes: Prefixes {
-            current: keys.prefix.current.clone(),
-            retired: keys.prefix.retired.clone(),
-            public_current: keys.prefix.public_current.clone(),
-            public_retired: keys.prefix.public_retired.clone(),
-        },
-        issuer: settings.credentials.issuer.clone(),
-        max_ttl_s: keys.max_ttl.as_secs(),
-        clock_skew_s: settings.credentials.clock_skew.as_secs(),
-        tokens: token_settings(&settings.credentials),
-    });
-    Tenant {
-        id: TenantId::SINGLE,
-        keyring: Arc::new(keyring),
-        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
-        rate_limits: if settings.rate_limit.enabled {
-            Enforcement::On
-        } else {
-            Enforcement::Off
-        },
-        live_keys_max: settings.quota.api_keys_max,
-        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
-        page_secrets: iter::once(pagination).chain(pagination_retired).collect(),
-    }
-}
 
 /// The options of the engine.
 pub(super) fn of_engine(settings: &Settings) -> Options {
@@ -71,21 +33,9 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
             settings.replication.log.bytes_max,
         ),
         snapshots: settings.replication.snapshots.concurrent,
-        tenants: vec![Arc::new(tenant(settings))],
+        tenants: tenants::of(settings),
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
-    }
-}
-
-fn token_settings(credentials: &Credentials) -> TokenSettings {
-    let tokens = &credentials.derived_tokens;
-    TokenSettings {
-        issuers_retired: credentials.issuers_retired.clone(),
-        signing_keys: Arc::clone(&credentials.signing_keys),
-        signing_key_id: tokens.signing_key_id.clone(),
-        macaroon_prefixes: tokens.macaroon_prefixes.clone(),
-        default_ttl_s: tokens.default_ttl.as_secs(),
-        check_parent: tokens.check_parent,
     }
 }
 
@@ -161,6 +111,10 @@ pub(super) fn of_server(
     options.throttle.clone_from(&http.throttle);
     options.log_health_requests = !http.exclude_health_endpoints;
     options.client_ip_source = http.client_ip_source;
+    options.tenancy = Tenancy {
+        by_host: settings.multitenancy.enabled,
+        trust_forwarded_host: http.trust_forwarded_host,
+    };
     options.admin_auth.clone_from(&serve.admin_auth);
     options.forwarding_keys = forwarding_keys(settings);
     options

@@ -38,7 +38,7 @@ impl Verifier {
         if let Some(cell) = cache.cell(&key, hash, guard) {
             cell.touch();
             let usable = query.cache == CacheMode::Use;
-            if usable && self.fresh_key(&cell, view, query.now, guard).is_some() {
+            if usable && Self::fresh_key(&cell, view, query.now, guard).is_some() {
                 return Ok(Found::InCell(cell));
             }
             return Ok(Found::new(
@@ -63,7 +63,6 @@ impl Verifier {
     }
 
     pub(super) fn fresh_key<'g>(
-        &self,
         cell: &KeyCell,
         view: View<'_>,
         now: UnixMillis,

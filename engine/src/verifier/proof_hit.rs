@@ -29,7 +29,7 @@ impl Verifier {
         }
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
-                let cached = self.fresh_key(cell, view, query.now, guard)?;
+                let cached = Self::fresh_key(cell, view, query.now, guard)?;
                 KeyCache::note_prefetch(&found, Some(cached));
                 let verdict = self.judge(cell.key(), cached, view.tenant, proven, query, guard);
                 (verdict, cached.sequence())

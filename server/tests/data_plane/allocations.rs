@@ -119,7 +119,7 @@ fn an_answer_from_memory_allocates_nothing() {
         let token = derive(&fixture.engine, key_id);
         let of_token = request("", &of(&token));
         change_tenant(&fixture.engine, |tenant| {
-            tenant.rate_limits = Enforcement::On
+            tenant.rate_limits = Enforcement::On;
         });
         let limited = |quota| {
             let window_s = 31_536_000;
