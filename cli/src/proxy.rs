@@ -296,6 +296,7 @@ fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError>
             handle.stop();
         },
         move || last_words.wait_until_written(),
+        || tracing::info!("SIGHUP is ignored: the proxy has no configuration that changes"),
     );
     proxy.run()?;
     if !stopping.is_asked() {

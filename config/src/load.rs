@@ -147,6 +147,16 @@ impl Settings {
         let (presets, missing) = (sources.presets, sources.missing);
         let directory = sources.file.and_then(Path::parent).unwrap_or(Path::new(""));
         let directory = directory.to_owned();
+        let variables: Vec<_> = sources.environment.collect();
+        let mut files: Vec<_> = sources.file.map(Path::to_owned).into_iter().collect();
+        files.extend(environment::files(&variables));
+        let sources = Sources {
+            environment: variables.into_iter(),
+            file: sources.file,
+            presets: sources.presets,
+            dsn: sources.dsn,
+            missing: sources.missing,
+        };
         let mut problems = Vec::new();
         let (assignments, mut warnings) = merge(sources, &mut problems)?;
         let applied = apply_all(assignments, presets, &mut problems);
@@ -176,6 +186,8 @@ impl Settings {
             settings.tenants = vec![tenant(TenantId::SINGLE, Hosts::Any, &settings)];
         }
         settings.replication.fill_in_defaults();
+        files.extend(tenants::files(&settings, &directory));
+        settings.files = files;
         warnings.extend(checks::warnings(&settings));
         Ok((settings, warnings))
     }

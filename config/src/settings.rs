@@ -53,6 +53,8 @@ pub struct Settings {
     pub multitenancy: Multitenancy,
     /// All tenants, at least one.
     pub tenants: Vec<TenantSettings>,
+    /// The files that the settings were read from. A change of one of them may change the settings.
+    pub files: Vec<PathBuf>,
 }
 
 /// `serve`: listeners and threads.
@@ -389,6 +391,7 @@ impl Settings {
             audit: Audit::blank(),
             multitenancy: Multitenancy::default(),
             tenants: Vec::new(),
+            files: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! place.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use talos_credentials::Hosts;
 use talos_model::TenantId;
@@ -58,6 +58,21 @@ pub(crate) fn load(
         tenant.secrets.fill_in_defaults();
     }
     tenants
+}
+
+/// The files of all tenants, and those of their signing keys.
+pub(crate) fn files(settings: &Settings, directory: &Path) -> Vec<PathBuf> {
+    let tenants = settings.multitenancy.tenants();
+    let overlays = tenants.into_iter().filter_map(|tenant| tenant.overlay);
+    let overlays = overlays.map(|overlay| directory.join(overlay));
+    let mut key_sets: Vec<_> = settings
+        .tenants
+        .iter()
+        .flat_map(|tenant| tenant.credentials.key_sets.files().cloned())
+        .collect();
+    key_sets.sort_unstable();
+    key_sets.dedup();
+    overlays.chain(key_sets).collect()
 }
 
 fn load_one(

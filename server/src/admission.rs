@@ -38,7 +38,9 @@ pub(crate) fn check(
         let is_tenants =
             core.shared.tenancy.by_host && tenancy::of_host(&core.shared.engine, host).is_some();
         if !is_tenants {
-            input.port.admin_hosts.check(head.host)?;
+            let live = core.live();
+            let admin_hosts = live.admin_hosts.get(input.port.listener);
+            admin_hosts.map_or(Ok(()), |hosts| hosts.check(head.host))?;
         }
     }
     check_site(core, head)?;
@@ -49,7 +51,7 @@ pub(crate) fn check(
 fn check_site(core: &Core, head: &Head<'_, '_>) -> Result<(), ApiError> {
     let foreign = |origin: &[u8]| {
         let lists = |cors: &crate::cors::CrossOrigin| cors.lists(origin);
-        !is_origin_of(origin, head.host) && !core.shared.cors.as_ref().is_some_and(lists)
+        !is_origin_of(origin, head.host) && !core.live().cors.as_ref().is_some_and(lists)
     };
     let mut origins = values(head, "origin").peekable();
     let names_origin = origins.peek().is_some();

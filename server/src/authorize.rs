@@ -89,7 +89,7 @@ pub(crate) fn authorize(
     tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
-    match (resolution, &core.shared.access) {
+    match (resolution, &core.live().access) {
         (Resolution::Control(_), access) => {
             control(core, access.as_ref(), head, resolution, tenant, input).map(Some)
         }

@@ -38,7 +38,7 @@ use crate::wait::Dropped;
 /// Refuses the request at the start of `input`. Its head may be incomplete.
 pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &mut Vec<u8>) {
     let mut slots = header_slots();
-    match parse(input.bytes, &core.shared.heads, &mut slots) {
+    match parse(input.bytes, &core.live().heads, &mut slots) {
         Parsed::Complete(head) => refuse_and_close(core, &head, Route::Malformed, error, output),
         Parsed::Incomplete | Parsed::Reject(_) => Exchange::malformed(core).refuse(output, error),
     }
@@ -50,7 +50,7 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
         return Next::NeedHead;
     }
     let mut slots = header_slots();
-    let head = match parse(input.bytes, &core.shared.heads, &mut slots) {
+    let head = match parse(input.bytes, &core.live().heads, &mut slots) {
         Parsed::Incomplete => return Next::NeedHead,
         Parsed::Complete(head) => head,
         Parsed::Reject(reject) => {
@@ -58,7 +58,7 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return Done::Refused.into();
         }
     };
-    let request = match locate(&head, input, &core.shared.bodies) {
+    let request = match locate(&head, input, &core.live().bodies) {
         Located::Whole(request) => request,
         Located::Missing(missing) => {
             return body_missing(core, &head, missing, input, output);
@@ -103,7 +103,7 @@ fn body_missing(
 /// Refuses a request whose principal may not use the route, before its body is read. Returns
 /// whether it did.
 fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mut Vec<u8>) -> bool {
-    if core.shared.access.is_none() {
+    if core.live().access.is_none() {
         return false;
     }
     let resolution = resolve(input.port.surface, head.method, head.path);
@@ -155,7 +155,7 @@ fn answer(
 ) -> Next {
     // The check costs one load. The clock is read only if the log line will be written.
     let started: Started = tracing::enabled!(Level::DEBUG).then(Instant::now);
-    if let Some(cors) = &core.shared.cors {
+    if let Some(cors) = &core.live().cors {
         if let Some(origin) = preflight_of(head) {
             let exchange = Exchange::new(core, head, Route::Preflight);
             let headers = head.only("access-control-request-headers");
@@ -194,7 +194,7 @@ fn answer(
             return answered(&exchange, request);
         }
     };
-    if let Some(throttle) = &core.shared.throttle
+    if let Some(throttle) = &core.live().throttle
         && let Some(error) =
             throttled::check(throttle, core, &resolution, caller.as_deref(), head, input)
     {
@@ -422,8 +422,8 @@ fn again(
     answer: impl FnOnce(&Head<'_, '_>, &Exchange<'_>, TenantId, &[u8], &mut Vec<u8>),
 ) -> Done {
     let mut slots = header_slots();
-    if let Parsed::Complete(head) = parse(input.bytes, &core.shared.heads, &mut slots)
-        && let Located::Whole(request) = locate(&head, input, &core.shared.bodies)
+    if let Parsed::Complete(head) = parse(input.bytes, &core.live().heads, &mut slots)
+        && let Located::Whole(request) = locate(&head, input, &core.live().bodies)
     {
         let exchange = Exchange::new(core, &head, route);
         let resolution = Resolution::Hot(HotRoute::Verify);

@@ -34,6 +34,7 @@ mod head_cache;
 mod health_routes;
 pub mod limits;
 mod listener;
+mod live;
 mod memory;
 pub mod metrics;
 mod options;

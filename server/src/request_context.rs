@@ -34,12 +34,12 @@ impl RequestContext {
         tenant: TenantId,
         input: Input<'_>,
     ) -> Self {
-        let shared = &core.shared;
+        let live = core.live();
         Self {
             tenant,
             client_ip: client_address(
-                shared.client_ip_source,
-                &shared.trusted_proxies,
+                live.client_ip_source,
+                &live.trusted_proxies,
                 input.remote_ip,
                 head.fields,
             ),

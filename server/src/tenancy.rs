@@ -24,8 +24,8 @@ pub struct Tenancy {
 /// The host under which the client has asked for this server: that of the request, or the one that
 /// a trusted proxy names.
 pub(crate) fn host<'b>(core: &Core, head: &Head<'_, 'b>, peer: Option<IpAddr>) -> &'b str {
-    let shared = &core.shared;
-    if shared.tenancy.trust_forwarded_host && shared.trusted_proxies.contain(peer) {
+    let is_trusted = || core.live().trusted_proxies.contain(peer);
+    if core.shared.tenancy.trust_forwarded_host && is_trusted() {
         let named = head.only("x-forwarded-host").map(std::str::from_utf8);
         if let Some(Ok(named)) = named {
             return named.trim_ascii();

@@ -3,6 +3,7 @@
 mod borders;
 mod configuration;
 mod hosts;
+mod reloading;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -22,6 +22,7 @@ mod metrics;
 pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
+mod reload;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
@@ -52,6 +53,7 @@ use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
+use self::reload::{Counts, Following, Parts, Source};
 use self::signals::Signals;
 use self::standalone::Standalone;
 use crate::environment::variables;
@@ -108,8 +110,7 @@ struct Tls {
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
-    development: Option<&'a Development>,
-    surface: Surface,
+    source: &'a Arc<Source>,
     log: &'a LogQueue,
     started: UnixMillis,
     departure: Departure,
@@ -123,10 +124,12 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     } else {
         None
     };
-    let (mut settings, mut warnings) = load(config, development.as_ref())?;
-    warnings.extend(key_sets::fetch(&mut settings)?);
-    let surface = arguments.surface();
-    options::check_surfaces(surface, &settings)?;
+    let source = Source {
+        config: config.map(Path::to_owned),
+        development,
+        surface: arguments.surface(),
+    };
+    let (settings, warnings) = source.load()?;
     let log = logging::start(settings.log).map_err(|source| CliError::Start {
         what: "log",
         source,
@@ -136,8 +139,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     }
     let outcome = open_and_serve(&Start {
         settings: &settings,
-        development: development.as_ref(),
-        surface,
+        source: &Arc::new(source),
         log: &log,
         started,
         departure: Departure::default(),
@@ -163,7 +165,9 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
     let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
-    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+    for Warning { key, message } in
+        admin_access::warnings(start.settings, start.source.surface, tokens)
+    {
         tracing::warn!(key, "{message}");
     }
     let served = join(
@@ -221,7 +225,7 @@ fn serve(
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
-    let metrics_listener = metrics::bind(&settings.serve, start.development)?;
+    let metrics_listener = metrics::bind(&settings.serve, start.source.development.as_ref())?;
     let metrics_listener =
         metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
@@ -242,15 +246,17 @@ fn serve(
         audit: audit.as_ref().map(Audit::log),
         ..options::of_server(
             settings,
-            start.surface,
-            start.development.is_some(),
+            start.source.surface,
+            start.source.development.is_some(),
             &tls.listeners,
         )
     };
     let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
+        let reloads = Arc::new(Counts::default());
         if let Some(listener) = metrics_listener {
             let sources = Sources {
+                reloads: Arc::clone(&reloads),
                 engine: Arc::clone(engine),
                 server: server.metrics(),
                 control: admin.metrics(),
@@ -273,7 +279,19 @@ fn serve(
             what: "warm-up",
             source,
         })?;
-        until_asked_to_stop(start, server, signals)
+        let parts = Parts {
+            engine: Arc::clone(engine),
+            server: server.handle(),
+            listeners: tls.listeners.clone(),
+            counts: reloads,
+        };
+        let source = Arc::clone(start.source);
+        let following =
+            Following::start(source, parts, settings).map_err(|source| CliError::Start {
+                what: "configuration",
+                source,
+            })?;
+        until_asked_to_stop(start, server, signals, &following)
     });
     admin.shutdown();
     // After the last request has been noted.
@@ -294,14 +312,14 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         metrics = metrics.map(tracing::field::display),
         driver = driver.as_str(),
         workers = start.settings.serve.workers,
-        surface = start.surface.name(),
+        surface = start.source.surface.name(),
         public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
         tls = start.settings.serve.http.tls.is_on(),
         public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );
-    if start.development.is_some() {
+    if start.source.development.is_some() {
         let mut banner = development::banner(
             address,
             public,
@@ -309,7 +327,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
             &driver,
             &start.settings.db.directory,
         );
-        if matches!(start.surface, Surface::All | Surface::Admin) {
+        if matches!(start.source.surface, Surface::All | Surface::Admin) {
             banner += &development::examples(address);
         }
         // A banner that cannot be written does not stop the server.
@@ -321,6 +339,7 @@ fn until_asked_to_stop(
     start: &Start<'_>,
     server: Server,
     signals: Signals,
+    following: &Following,
 ) -> Result<ExitCode, CliError> {
     let address = server.local_addr();
     let manager = ServiceManager::from_environment();
@@ -339,6 +358,10 @@ fn until_asked_to_stop(
             departure.begin(delay, move || handle.drain(DRAIN_MAX));
         },
         move || log.wait_until_written(),
+        {
+            let asker = following.asker();
+            move || asker.ask()
+        },
     );
     match server.join() {
         Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),

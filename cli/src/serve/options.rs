@@ -33,7 +33,7 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
             settings.replication.log.bytes_max,
         ),
         snapshots: settings.replication.snapshots.concurrent,
-        tenants: tenants::of(settings),
+        tenants: tenants::of(settings, &[]),
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
     }

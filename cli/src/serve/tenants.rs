@@ -1,20 +1,32 @@
 //! Makes tenants of their settings.
 
+use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
 use talos_config::{Credentials, Settings, TenantSettings};
 use talos_credentials::{Enforcement, Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
+use talos_model::TenantId;
 
-/// All tenants.
-pub(super) fn of(settings: &Settings) -> Vec<Arc<Tenant>> {
+/// All tenants. What is the same as `before` stays the same object, so that what was proven under
+/// it stays proven.
+pub(super) fn of(settings: &Settings, before: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
+    let before: HashMap<TenantId, &Arc<Tenant>> =
+        before.iter().map(|tenant| (tenant.id, tenant)).collect();
     let tenants = settings.tenants.iter();
     tenants
-        .map(|tenant| Arc::new(self::tenant(tenant)))
+        .map(|settings| {
+            let before = before.get(&settings.id).copied();
+            let tenant = self::tenant(settings, before);
+            match before {
+                Some(before) if **before == tenant => Arc::clone(before),
+                _ => Arc::new(tenant),
+            }
+        })
         .collect()
 }
 
-fn tenant(settings: &TenantSettings) -> Tenant {
+fn tenant(settings: &TenantSettings, before: Option<&Arc<Tenant>>) -> Tenant {
     let keys = &settings.credentials.api_keys;
     // A default is not refused, but shortened: no client has asked for it.
     let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
@@ -23,7 +35,7 @@ fn tenant(settings: &TenantSettings) -> Tenant {
     Tenant {
         id: settings.id,
         hosts: settings.hosts.clone(),
-        keyring: Arc::new(keyring(settings)),
+        keyring: keyring(settings, before),
         cache_ttl_s: u32::try_from(settings.cache_ttl.as_secs()).unwrap_or(u32::MAX),
         rate_limits: if settings.rate_limits_enabled {
             Enforcement::On
@@ -36,9 +48,9 @@ fn tenant(settings: &TenantSettings) -> Tenant {
     }
 }
 
-fn keyring(settings: &TenantSettings) -> Keyring {
+fn keyring(settings: &TenantSettings, before: Option<&Arc<Tenant>>) -> Arc<Keyring> {
     let keys = &settings.credentials.api_keys;
-    Keyring::new(KeyringSettings {
+    let settings = KeyringSettings {
         hmac_current: settings.secrets.hmac_current.clone(),
         hmac_retired: settings.secrets.hmac_retired.clone(),
         prefixes: Prefixes {
@@ -51,7 +63,11 @@ fn keyring(settings: &TenantSettings) -> Keyring {
         max_ttl_s: keys.max_ttl.as_secs(),
         clock_skew_s: settings.credentials.clock_skew.as_secs(),
         tokens: token_settings(&settings.credentials),
-    })
+    };
+    match before {
+        Some(before) if *before.keyring.settings() == settings => Arc::clone(&before.keyring),
+        _ => Arc::new(Keyring::new(settings)),
+    }
 }
 
 fn token_settings(credentials: &Credentials) -> TokenSettings {

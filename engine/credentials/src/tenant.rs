@@ -48,6 +48,30 @@ pub enum Enforcement {
     On,
 }
 
+/// Two tenants are equal if their settings are, and their keyring is the same object.
+impl PartialEq for Tenant {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            hosts,
+            keyring,
+            cache_ttl_s,
+            rate_limits,
+            live_keys_max,
+            default_ttl_ms,
+            page_secrets,
+        } = self;
+        *id == other.id
+            && *hosts == other.hosts
+            && Arc::ptr_eq(keyring, &other.keyring)
+            && *cache_ttl_s == other.cache_ttl_s
+            && *rate_limits == other.rate_limits
+            && *live_keys_max == other.live_keys_max
+            && *default_ttl_ms == other.default_ttl_ms
+            && *page_secrets == other.page_secrets
+    }
+}
+
 impl Tenant {
     /// A tenant with every host, without a quota and a default lifetime, whose rate limits are not
     /// enforced and whose page tokens are sealed by an empty secret.
