@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use talos_api::audit::AuditLog;
+use talos_api::config::Configuration;
 use talos_api::control::ControlRequest;
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
@@ -31,10 +32,10 @@ pub(crate) struct Context {
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
     pub(crate) change_streams: Arc<Semaphore>,
-    /// The version of the server, for backups.
+    /// The version of the server.
     pub(crate) release: &'static str,
-    /// The body of `GET /version`.
-    pub(crate) version: Vec<u8>,
+    /// See [`crate::AdminSettings::configuration`].
+    pub(crate) configuration: Arc<dyn Configuration>,
     /// The body of `GET /openapi.json`.
     pub(crate) openapi: Vec<u8>,
 }

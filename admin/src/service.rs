@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::audit::AuditLog;
+use talos_api::config::Configuration;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
-use talos_api::{openapi, version};
+use talos_api::openapi;
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -23,10 +24,12 @@ use crate::reported_change::Deletions;
 use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AdminSettings {
     /// The version of the server.
     pub version: &'static str,
+    /// The configuration of this node.
+    pub configuration: Arc<dyn Configuration>,
     /// Where requests are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
     /// How a replica passes requests on to its primary.
@@ -87,7 +90,7 @@ impl AdminService {
             change_notifier,
             change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
             release: settings.version,
-            version: version::render_response(settings.version),
+            configuration: settings.configuration,
             openapi: openapi::render(settings.version),
         });
         let cores = std::thread::available_parallelism()?;

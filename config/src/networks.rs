@@ -11,6 +11,7 @@ use crate::mapping::Mapping;
 
 const FIELDS: [&str; 3] = ["hostname", "id", "config_path"];
 const NETWORKS: &str = "multitenancy.networks";
+const NO_HOST: &str = "not a host, such as keys.example.com";
 /// RFC 1035 §2.3.4.
 const HOST_CHARACTERS_MAX: usize = 253;
 
@@ -128,12 +129,16 @@ fn host(text: &str) -> Result<Box<str>, String> {
     let bare = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
         None if text.matches(':').count() > 1 => text,
-        None => text.split_once(':').map_or(text, |(name, _)| name),
+        None => match text.split_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            Some(_) => return Err(NO_HOST.to_owned()),
+            None => text,
+        },
     };
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     if bare.is_empty() || !bare.chars().all(is_allowed) {
-        return Err("not a host, such as keys.example.com".to_owned());
+        return Err(NO_HOST.to_owned());
     }
     if bare.len() > HOST_CHARACTERS_MAX {
         return Err(format!("longer than {HOST_CHARACTERS_MAX} characters"));
@@ -230,7 +235,7 @@ mod tests {
             ("[{hostname: a}]", "id is missing"),
             ("[{id: 1}]", "hostname is missing"),
             ("[{hostname: a, id: 1}]", "not a UUID"),
-            ("[{hostname: a, idd: 1}]", "did you mean id"),
+            ("[{hostnames: a, id: 1}]", "did you mean hostname"),
         ] {
             assert!(read(item).expect_err("refused").contains(part), "{item}");
         }

@@ -51,7 +51,7 @@ pub(crate) fn check(
 fn check_site(core: &Core, head: &Head<'_, '_>) -> Result<(), ApiError> {
     let foreign = |origin: &[u8]| {
         let lists = |cors: &crate::cors::CrossOrigin| cors.lists(origin);
-        !is_origin_of(origin, head.host) && !core.live().cors.as_ref().is_some_and(lists)
+        !is_origin_of(origin, head.host) && !core.live().cors.as_deref().is_some_and(lists)
     };
     let mut origins = values(head, "origin").peekable();
     let names_origin = origins.peek().is_some();

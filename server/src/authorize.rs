@@ -91,7 +91,7 @@ pub(crate) fn authorize(
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
     match (resolution, &core.live().access) {
         (Resolution::Control(_), access) => {
-            control(core, access.as_ref(), head, resolution, tenant, input).map(Some)
+            control(core, access.as_deref(), head, resolution, tenant, input).map(Some)
         }
         (Resolution::Hot(hot), Some(access)) => {
             verification(core, access, head, *hot, tenant, input).map(|()| None)

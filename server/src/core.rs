@@ -89,7 +89,7 @@ pub(crate) struct Core {
     /// State that the workers share.
     pub shared: Arc<Shared>,
     /// The options that may change, as this worker last looked.
-    live: RefCell<Rc<Arc<LiveOptions>>>,
+    live: RefCell<Rc<LiveOptions>>,
     live_version: Cell<u64>,
     /// This worker's counters.
     pub metrics: Arc<CoreMetrics>,
@@ -139,7 +139,7 @@ impl Core {
 
     /// The options that may change. They stay as they are while the result is kept.
     #[inline]
-    pub(crate) fn live(&self) -> Rc<Arc<LiveOptions>> {
+    pub(crate) fn live(&self) -> Rc<LiveOptions> {
         Rc::clone(&self.live.borrow())
     }
 

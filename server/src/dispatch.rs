@@ -118,7 +118,7 @@ fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mu
         persistence: Persistence::Close,
         ..Exchange::new(core, head, counted(&resolution))
     };
-    let context = RequestContext::new(core, head, tenant, input);
+    let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
     not_admitted(&exchange, &resolution, context, &refused, output);
     true
 }
@@ -189,7 +189,7 @@ fn answer(
     let caller = match admit(core, head, &resolution, tenant, input) {
         Ok(caller) => caller,
         Err(refused) => {
-            let context = RequestContext::new(core, head, tenant, input);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             not_admitted(&exchange, &resolution, context, &refused, output);
             return answered(&exchange, request);
         }
@@ -211,14 +211,14 @@ fn answer(
     }
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
-            let context = RequestContext::new(core, head, tenant, input);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             if let Some(batch) = batch::verify(&exchange, request.body, context, output) {
                 return Next::AwaitBatch(batch, started);
             }
         }
         Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
             let question = question(route, head, request.body);
-            let context = RequestContext::new(core, head, tenant, input);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             if let VerifyStep::Pending(pending) =
                 verify::verify(&exchange, question, context, output)
             {
@@ -232,11 +232,13 @@ fn answer(
             let handover = Handover {
                 head,
                 tenant,
+                tenant_of_host: tenancy::tenant_of_host(core, head, input.remote_ip),
                 host: tenancy::host(core, head, input.remote_ip),
                 route,
                 body: request.body,
                 caller: caller.unwrap_or_default(),
-                client_ip: RequestContext::new(core, head, tenant, input).client_ip,
+                client_ip: RequestContext::new(core, head, tenant, input.remote_ip, input.now)
+                    .client_ip,
                 consumed: request.consumed,
             };
             if let Ok((reply, pending)) = handover::submit(&exchange, handover) {
@@ -377,7 +379,7 @@ pub(crate) fn finish_read(
         output,
         |head, exchange, tenant, body, output| {
             let before = output.len();
-            let context = RequestContext::new(core, head, tenant, input);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             let question = question(pending.route, head, body);
             match loaded {
                 Ok(loaded) => verify::finish(exchange, question, context, loaded, output),
@@ -404,7 +406,7 @@ pub(crate) fn finish_batch(
         output,
         |head, exchange, tenant, body, output| {
             let before = output.len();
-            let context = RequestContext::new(core, head, tenant, input);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             batch::finish(exchange, body, context, batch, output);
             log_hot(head, exchange, output.get(before..), started);
         },

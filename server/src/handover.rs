@@ -28,6 +28,8 @@ pub(crate) struct Handover<'a> {
     pub head: &'a Head<'a, 'a>,
     /// Its tenant.
     pub tenant: TenantId,
+    /// The tenant that has the host, if tenants have hosts.
+    pub tenant_of_host: Option<TenantId>,
     /// The host under which the client asked.
     pub host: &'a str,
     /// Its route.
@@ -63,6 +65,7 @@ pub(crate) fn submit(
     let Handover {
         head,
         tenant,
+        tenant_of_host,
         host,
         route,
         body,
@@ -89,6 +92,7 @@ pub(crate) fn submit(
         template: route.template,
         key_id: route.key_id.parse(),
         tenant,
+        tenant_of_host,
         path: head.path.to_owned(),
         query: head.query.to_owned(),
         host: host.to_owned(),

@@ -3,9 +3,10 @@
 //! A core looks once in each tick whether there is another snapshot, so its requests read the
 //! options without an atomic operation.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use talos_config::{ClientIpSource, TrustedProxies};
 
 use crate::access::Access;
@@ -15,7 +16,9 @@ use crate::limits::{BodyLimits, HeadLimits};
 use crate::options::{Deadlines, ServerOptions};
 use crate::throttle::Throttle;
 
-/// The options that may change while the server runs.
+/// The options that may change while the server runs. Each core has a copy of its own, so that no
+/// two cores count references in one place.
+#[derive(Clone)]
 pub(crate) struct LiveOptions {
     /// How long connections may take.
     pub deadlines: Deadlines,
@@ -41,9 +44,9 @@ pub(crate) struct LiveOptions {
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
     /// The authentication of administrators; `None` = everybody may use their routes.
-    pub access: Option<Access>,
+    pub access: Option<Arc<Access>>,
     /// The rules for pages of other origins; `None` = such pages may read nothing.
-    pub cors: Option<CrossOrigin>,
+    pub cors: Option<Arc<CrossOrigin>>,
     /// The host names under which the routes of administrators are served, for each listener.
     pub admin_hosts: Vec<AdminHosts>,
 }
@@ -70,8 +73,8 @@ impl LiveOptions {
             log_health_requests: options.log_health_requests,
             client_ip_source: options.client_ip_source,
             trusted_proxies: options.trusted_proxies.clone(),
-            access: Access::new(&options.admin_auth),
-            cors: CrossOrigin::new(&options.cors),
+            access: Access::new(&options.admin_auth).map(Arc::new),
+            cors: CrossOrigin::new(&options.cors).map(Arc::new),
             admin_hosts: listeners.map(|one| one.admin_hosts.clone()).collect(),
         }
     }
@@ -79,7 +82,7 @@ impl LiveOptions {
 
 /// The current snapshot.
 pub(crate) struct Current {
-    options: Mutex<Arc<LiveOptions>>,
+    options: ArcSwap<LiveOptions>,
     /// Rises with each snapshot.
     version: AtomicU64,
 }
@@ -88,7 +91,7 @@ impl Current {
     /// The first snapshot.
     pub(crate) fn new(options: &ServerOptions) -> Self {
         Self {
-            options: Mutex::new(Arc::new(LiveOptions::new(options, None))),
+            options: ArcSwap::from_pointee(LiveOptions::new(options, None)),
             version: AtomicU64::new(1),
         }
     }
@@ -98,16 +101,16 @@ impl Current {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The snapshot. Takes a lock, so cores call it only when the version has changed.
-    pub(crate) fn get(&self) -> Arc<LiveOptions> {
-        let options = self.options.lock();
-        Arc::clone(&options.unwrap_or_else(PoisonError::into_inner))
+    /// A copy of the snapshot.
+    pub(crate) fn get(&self) -> LiveOptions {
+        LiveOptions::clone(&self.options.load())
     }
 
-    /// Replaces the snapshot by the live ones of `options`.
+    /// Replaces the snapshot by the live ones of `options`. Only one thread does so at a time.
     pub(crate) fn replace(&self, options: &ServerOptions) {
-        let mut current = self.options.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(LiveOptions::new(options, Some(&current)));
+        let before = self.options.load();
+        let next = LiveOptions::new(options, Some(&before));
+        self.options.store(Arc::new(next));
         self.version.fetch_add(1, Ordering::Release);
     }
 }

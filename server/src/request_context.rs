@@ -8,7 +8,6 @@ use talos_model::{CacheMode, TenantId};
 use crate::client_address::client_address;
 use crate::core::Core;
 use crate::parser::Head;
-use crate::step::Input;
 use crate::throttle::Origin;
 
 /// The circumstances of one request.
@@ -27,12 +26,14 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The circumstances of the request of `tenant` with this head.
+    /// The circumstances of the request of `tenant` with this head. `peer` is the address of the
+    /// connection's other end.
     pub(crate) fn new(
         core: &Core,
         head: &Head<'_, '_>,
         tenant: TenantId,
-        input: Input<'_>,
+        peer: Option<IpAddr>,
+        now: UnixMillis,
     ) -> Self {
         let live = core.live();
         Self {
@@ -40,12 +41,12 @@ impl RequestContext {
             client_ip: client_address(
                 live.client_ip_source,
                 &live.trusted_proxies,
-                input.remote_ip,
+                peer,
                 head.fields,
             ),
-            peer: input.remote_ip,
+            peer,
             cache: head.cache,
-            now: input.now,
+            now,
         }
     }
 

@@ -56,6 +56,17 @@ pub(crate) fn tenant(
     }
 }
 
+/// The tenant of the host of a request; `None` if the host decides nothing, or has no tenant.
+pub(crate) fn tenant_of_host(
+    core: &Core,
+    head: &Head<'_, '_>,
+    peer: Option<IpAddr>,
+) -> Option<TenantId> {
+    let shared = &core.shared;
+    let by_host = shared.tenancy.by_host;
+    by_host.then(|| of_host(&shared.engine, host(core, head, peer)))?
+}
+
 /// The tenant that has this host, whatever its port and the case of its letters.
 pub(crate) fn of_host(engine: &Engine, host: &str) -> Option<TenantId> {
     let name = without_port(host);

@@ -21,7 +21,8 @@ pub(crate) fn check(
     input: Input<'_>,
 ) -> Option<ApiError> {
     // The bounds are those of an address, whatever the tenant.
-    let origin = || RequestContext::new(core, head, TenantId::SINGLE, input).origin();
+    let origin =
+        || RequestContext::new(core, head, TenantId::SINGLE, input.remote_ip, input.now).origin();
     let throttled = &core.metrics.throttled;
     let (wait_s, counter, message) = match resolution {
         Resolution::Hot(HotRoute::Verify | HotRoute::BatchVerify | HotRoute::VerifyBearer) => (

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use serde_json::Value;
 use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
 use talos_api::audit::AuditLog;
+use talos_api::config::{ConfigState, Configuration};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::{Fleet, body_digest};
@@ -77,6 +78,23 @@ impl Response {
     }
 }
 
+/// A configuration that does not change.
+pub struct Unchanging;
+
+impl Configuration for Unchanging {
+    fn state(&self) -> ConfigState {
+        ConfigState {
+            generation: 1,
+            hash: "00".to_owned(),
+            restart_required: Vec::new(),
+        }
+    }
+
+    fn reload(&self) -> Result<ConfigState, String> {
+        Err("talos.yaml:1:1: unknown key".to_owned())
+    }
+}
+
 pub struct Harness {
     directory: TempDir,
     setup: Setup,
@@ -121,6 +139,7 @@ impl Harness {
         .expect("an engine");
         let settings = AdminSettings {
             version: "1.2.3",
+            configuration: Arc::new(Unchanging),
             forward: forward_settings(),
             forwarding_keys: None,
             audit: setup.audit.clone(),
@@ -196,6 +215,7 @@ impl Harness {
             template: route.template,
             key_id: route.key_id.parse(),
             tenant: TenantId::SINGLE,
+            tenant_of_host: None,
             path: path.to_owned(),
             query: query.to_owned(),
             host: "localhost:4420".to_owned(),

@@ -30,6 +30,7 @@ fn with_metrics<T>(
 ) -> T {
     let settings = AdminSettings {
         version: "1.2.3",
+        configuration: Arc::new(crate::harness::Unchanging),
         forward: crate::harness::forward_settings(),
         forwarding_keys: None,
         audit: None,

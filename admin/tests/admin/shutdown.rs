@@ -24,6 +24,7 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         template: "/version",
         key_id: PathKeyId::NONE,
         tenant: TenantId::SINGLE,
+        tenant_of_host: None,
         path: "/version".to_owned(),
         query: String::new(),
         host: "localhost".to_owned(),

@@ -10,6 +10,7 @@
 
 mod admin_access;
 mod audit;
+mod config_hash;
 mod departure;
 mod development;
 mod fleet;
@@ -25,6 +26,7 @@ pub(crate) mod process;
 mod reload;
 mod replication_metrics;
 pub(crate) mod signals;
+mod source;
 mod standalone;
 mod tenants;
 mod tls;
@@ -53,10 +55,10 @@ use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
-use self::reload::{Counts, Following, Parts, Source};
+use self::reload::{Configured, Following, Parts};
 use self::signals::Signals;
+use self::source::Source;
 use self::standalone::Standalone;
-use crate::environment::variables;
 use crate::error::CliError;
 use crate::service_manager::ServiceManager;
 
@@ -230,12 +232,13 @@ fn serve(
         metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let audit = audit::open(settings, &*fleet)?;
+    let (configured, messages) = Configured::new(settings);
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
         AdminSettings {
             audit: audit.as_ref().map(Audit::log),
-            ..options::of_control_plane(settings, tls.forward.clone())
+            ..options::of_control_plane(settings, tls.forward.clone(), configured.clone())
         },
     )
     .map_err(|source| CliError::Start {
@@ -253,10 +256,9 @@ fn serve(
     };
     let server = Server::bind(options, Arc::clone(engine), fleet, admin.control_plane());
     let outcome = server.map_err(CliError::from).and_then(|server| {
-        let reloads = Arc::new(Counts::default());
         if let Some(listener) = metrics_listener {
             let sources = Sources {
-                reloads: Arc::clone(&reloads),
+                configured: Arc::clone(&configured),
                 engine: Arc::clone(engine),
                 server: server.metrics(),
                 control: admin.metrics(),
@@ -283,15 +285,18 @@ fn serve(
             engine: Arc::clone(engine),
             server: server.handle(),
             listeners: tls.listeners.clone(),
-            counts: reloads,
+            configured: Arc::clone(&configured),
         };
         let source = Arc::clone(start.source);
-        let following =
-            Following::start(source, parts, settings).map_err(|source| CliError::Start {
+        let following = Following::start(source, parts, messages, settings).map_err(|source| {
+            CliError::Start {
                 what: "configuration",
                 source,
-            })?;
-        until_asked_to_stop(start, server, signals, &following)
+            }
+        })?;
+        let stopped = until_asked_to_stop(start, server, signals, &configured);
+        drop(following);
+        stopped
     });
     admin.shutdown();
     // After the last request has been noted.
@@ -339,7 +344,7 @@ fn until_asked_to_stop(
     start: &Start<'_>,
     server: Server,
     signals: Signals,
-    following: &Following,
+    configured: &Arc<Configured>,
 ) -> Result<ExitCode, CliError> {
     let address = server.local_addr();
     let manager = ServiceManager::from_environment();
@@ -359,8 +364,8 @@ fn until_asked_to_stop(
         },
         move || log.wait_until_written(),
         {
-            let asker = following.asker();
-            move || asker.ask()
+            let configured = Arc::clone(configured);
+            move || configured.ask()
         },
     );
     match server.join() {
@@ -368,22 +373,4 @@ fn until_asked_to_stop(
         Ok(()) => Err(CliError::Stopped(address)),
         Err(error) => Err(error.into()),
     }
-}
-
-fn load(
-    config: Option<&Path>,
-    development: Option<&Development>,
-) -> Result<(Settings, Vec<Warning>), CliError> {
-    let Some(development) = development else {
-        return Ok(Settings::load(config, variables(), &[])?);
-    };
-    // The port in the issuer is the one that file or environment choose. It is known only after the
-    // settings were loaded once.
-    let (settings, _) =
-        Settings::load(config, variables(), &development.presets(development::PORT))?;
-    Ok(Settings::load(
-        config,
-        variables(),
-        &development.presets(settings.serve.http.listener.port),
-    )?)
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use talos_admin::{AdminSettings, ForwardSettings};
+use talos_api::config::Configuration;
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
 use talos_config::{Http, PublicSurface, ReplicationRole, Settings};
@@ -40,9 +41,14 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
 }
 
 /// The settings of the control plane.
-pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
+pub(super) fn of_control_plane(
+    settings: &Settings,
+    forward: ForwardSettings,
+    configuration: Arc<dyn Configuration>,
+) -> AdminSettings {
     AdminSettings {
         version: env!("CARGO_PKG_VERSION"),
+        configuration,
         forward,
         forwarding_keys: forwarding_keys(settings),
         audit: None,

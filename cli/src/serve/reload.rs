@@ -5,52 +5,66 @@
 //! data plane within a tick of each worker.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use talos_api::route::Surface;
+use talos_api::config::{ConfigState, Configuration};
 use talos_config::{Settings, Warning};
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_server::ServerHandle;
 use talos_tls::Stamp;
 
-use super::development::Development;
-use super::{key_sets, options, tenants, tls};
-use crate::error::CliError;
+use super::source::Source;
+use super::{config_hash, options, tenants, tls};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What loading the configuration needs.
-pub(super) struct Source {
-    pub(super) config: Option<PathBuf>,
-    pub(super) development: Option<Development>,
-    pub(super) surface: Surface,
-}
-
-impl Source {
-    /// Loads the settings and fetches what they name.
-    pub(super) fn load(&self) -> Result<(Settings, Vec<Warning>), CliError> {
-        let (mut settings, mut warnings) =
-            super::load(self.config.as_deref(), self.development.as_ref())?;
-        warnings.extend(key_sets::fetch(&mut settings)?);
-        options::check_surfaces(self.surface, &settings)?;
-        Ok((settings, warnings))
-    }
-}
-
-/// How often the configuration was loaded again.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
+/// The configuration in use, and how often it was loaded again.
+pub(super) struct Configured {
     succeeded: AtomicU64,
     failed: AtomicU64,
+    state: Mutex<ConfigState>,
+    messages: Sender<Message>,
 }
 
-impl Counts {
+impl Configured {
+    /// The configuration of the start, and the messages for [`Following::start`].
+    pub(super) fn new(settings: &Settings) -> (Arc<Self>, Receiver<Message>) {
+        let (messages, receiver) = channel();
+        let state = ConfigState {
+            generation: 1,
+            hash: config_hash::of(settings),
+            restart_required: Vec::new(),
+        };
+        let configured = Self {
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            state: Mutex::new(state),
+            messages,
+        };
+        (Arc::new(configured), receiver)
+    }
+
+    /// Asks for the configuration to be loaded now. Does not wait for the result, which is logged.
+    pub(super) fn ask(&self) {
+        // The thread is gone only when the server stops.
+        let _ = self.messages.send(Message::Load(None));
+    }
+
+    /// Notes that `settings` are in use now.
+    fn note(&self, settings: &Settings) -> ConfigState {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.generation += 1;
+        state.hash = config_hash::of(settings);
+        state.clone()
+    }
+
     /// Writes the counters.
     pub(super) fn expose(&self, page: &mut Exposition) {
         let mut reloads = page.counter(
@@ -60,11 +74,27 @@ impl Counts {
         for (result, count) in [("success", &self.succeeded), ("failure", &self.failed)] {
             reloads.sample(&[("result", result)], count.load(Ordering::Relaxed));
         }
+        let state = self.state();
         page.gauge(
             "talos_config_generation",
-            "The number of the configuration in use; the first one since the start is 1.",
+            "Which configuration is in use, counted from 1 at the start.",
         )
-        .sample(&[], self.succeeded.load(Ordering::Relaxed) + 1);
+        .sample(&[("hash", &state.hash)], state.generation);
+    }
+}
+
+impl Configuration for Configured {
+    fn state(&self) -> ConfigState {
+        let state = self.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn reload(&self) -> Result<ConfigState, String> {
+        let (reply, result) = channel();
+        let gone = || "the server is stopping".to_owned();
+        let asked = self.messages.send(Message::Load(Some(reply)));
+        asked.map_err(|_| gone())?;
+        result.recv().map_err(|_| gone())?
     }
 }
 
@@ -73,33 +103,21 @@ pub(super) struct Parts {
     pub(super) engine: Arc<Engine>,
     pub(super) server: ServerHandle,
     pub(super) listeners: tls::Listeners,
-    pub(super) counts: Arc<Counts>,
+    pub(super) configured: Arc<Configured>,
 }
 
 /// What the thread is asked for.
-enum Message {
+pub(super) enum Message {
     /// Load the configuration now, and tell the result.
-    Load(Option<Sender<Result<u64, String>>>),
+    Load(Option<Sender<Result<ConfigState, String>>>),
     /// End.
     Stop,
 }
 
 /// The thread that follows the configuration. It ends when this is dropped.
 pub(super) struct Following {
-    asker: Asker,
+    configured: Arc<Configured>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Asks for the configuration to be loaded now.
-#[derive(Clone)]
-pub(super) struct Asker(Sender<Message>);
-
-impl Asker {
-    /// Does not wait for the result, which is logged.
-    pub(super) fn ask(&self) {
-        // The thread is gone only when the server stops.
-        let _ = self.0.send(Message::Load(None));
-    }
 }
 
 impl Following {
@@ -110,9 +128,10 @@ impl Following {
     pub(super) fn start(
         source: Arc<Source>,
         parts: Parts,
+        messages: Receiver<Message>,
         settings: &Settings,
     ) -> std::io::Result<Self> {
-        let (asker, messages) = channel();
+        let configured = Arc::clone(&parts.configured);
         let follower = Follower {
             files: Files::new(settings.files.clone()),
             source,
@@ -122,20 +141,15 @@ impl Following {
             .name("talos-config".to_owned())
             .spawn(move || follower.run(&messages))?;
         Ok(Self {
-            asker: Asker(asker),
+            configured,
             thread: Some(thread),
         })
-    }
-
-    /// A way to ask for the configuration to be loaded.
-    pub(super) fn asker(&self) -> Asker {
-        self.asker.clone()
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
-        let _ = self.asker.0.send(Message::Stop);
+        let _ = self.configured.messages.send(Message::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -172,12 +186,12 @@ impl Follower {
         }
     }
 
-    /// Loads the configuration and takes it into use. Returns its number, or what is wrong.
-    fn load(&mut self) -> Result<u64, String> {
+    /// Loads the configuration and takes it into use. Returns what is wrong with it.
+    fn load(&mut self) -> Result<ConfigState, String> {
         // Taken before the files are read, so that a change meanwhile is noticed later.
         self.files.note_loaded();
         let (settings, warnings) = self.source.load().map_err(|error| {
-            self.parts.counts.failed.fetch_add(1, Ordering::Relaxed);
+            self.parts.configured.failed.fetch_add(1, Ordering::Relaxed);
             let error = error.to_string();
             for line in error.lines() {
                 tracing::error!("the configuration was not reloaded: {line}");
@@ -191,7 +205,7 @@ impl Follower {
             engine,
             server,
             listeners,
-            counts,
+            configured,
         } = &self.parts;
         engine.set_tenants(tenants::of(&settings, &engine.tenants()));
         let is_development = self.source.development.is_some();
@@ -202,14 +216,15 @@ impl Follower {
             is_development,
             listeners,
         ));
-        self.files.follow(settings.files);
-        let generation = counts.succeeded.fetch_add(1, Ordering::Relaxed) + 2;
+        let state = configured.note(&settings);
+        self.files.follow(settings.files.clone());
         tracing::info!(
-            generation,
+            generation = state.generation,
+            hash = state.hash,
             tenants = settings.tenants.len(),
             "configuration reloaded"
         );
-        Ok(generation)
+        Ok(state)
     }
 }
 
