@@ -24,9 +24,9 @@ use crate::head_cache::HeadCache;
 use crate::limits;
 use crate::live::{self, LiveOptions};
 use crate::metrics::CoreMetrics;
+use crate::options::Tenancy;
 use crate::registry::Registry;
 use crate::request_id::RequestIds;
-use crate::tenancy::Tenancy;
 
 /// State that all workers and the handles of a server share.
 pub(crate) struct Shared {

@@ -66,6 +66,7 @@ mod worker;
 pub use admin_hosts::{AdminHosts, ListenScope};
 pub use driver::Driver;
 pub use error::ServerError;
-pub use options::{ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions};
+pub use options::{
+    ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions, Tenancy,
+};
 pub use server::{Server, ServerHandle};
-pub use tenancy::Tenancy;

@@ -14,7 +14,6 @@ use talos_tls::ServerTls;
 
 use crate::admin_hosts::{AdminHosts, listen_scope_of};
 use crate::limits::{self, BodyLimits, HeadLimits};
-use crate::tenancy::Tenancy;
 
 /// The options of a server.
 #[derive(Clone, Debug)]
@@ -124,6 +123,15 @@ impl ServerOptions {
             audit: None,
         }
     }
+}
+
+/// How requests are divided among tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tenancy {
+    /// Whether the host decides; otherwise `TenantId::SINGLE` is the only tenant.
+    pub by_host: bool,
+    /// Whether a trusted proxy may name the host in `X-Forwarded-Host`.
+    pub trust_forwarded_host: bool,
 }
 
 /// How long each phase of a connection may take. A deadline is noticed at most one [`limits::TICK`]

@@ -12,15 +12,6 @@ use crate::core::Core;
 use crate::limits::HOST_NAME_BYTES;
 use crate::parser::Head;
 
-/// How requests are divided among tenants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tenancy {
-    /// Whether the host decides; otherwise [`TenantId::SINGLE`] is the only tenant.
-    pub by_host: bool,
-    /// Whether a trusted proxy may name the host in `X-Forwarded-Host`.
-    pub trust_forwarded_host: bool,
-}
-
 /// The host under which the client has asked for this server: that of the request, or the one that
 /// a trusted proxy names.
 pub(crate) fn host<'b>(core: &Core, head: &Head<'_, 'b>, peer: Option<IpAddr>) -> &'b str {
