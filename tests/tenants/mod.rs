@@ -4,6 +4,7 @@ mod borders;
 mod configuration;
 mod hosts;
 mod reloading;
+mod under_load;
 
 use std::fs;
 use std::net::SocketAddr;
