@@ -186,8 +186,8 @@ impl CachedKey {
     }
 
     /// Whether the cached key may be used without a read of storage: it was rendered under the
-    /// keyring of its tenant, is not older than the cache's lifetime, and no bulk revocation that it
-    /// was not compared with may end it.
+    /// keyring of its tenant, is not older than the cache's lifetime, and no bulk revocation that
+    /// it was not compared with may end it.
     pub fn is_fresh(&self, key: &RecordKey, view: View<'_>, now: UnixMillis) -> bool {
         self.generation == view.tenant.generation()
             && now.seconds() - self.loaded_s <= view.tenant.cache_ttl_s()
