@@ -150,7 +150,7 @@ enum Format {
 impl ProxyCommand {
     /// Serves until a signal arrives.
     pub(crate) fn run(self) -> Result<ExitCode, CliError> {
-        let log = logging::start(self.log()).map_err(|source| CliError::Start {
+        let (log, _) = logging::start(self.log()).map_err(|source| CliError::Start {
             what: "log",
             source,
         })?;

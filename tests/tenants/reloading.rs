@@ -133,4 +133,24 @@ both_drivers! {
         });
         server.stop();
     }
+
+    fn the_log_follows(driver: Driver) {
+        let site = Site::new(driver);
+        let path = site.config();
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let verifications = || {
+            let is_one = |line: &Value| line["level"] == "DEBUG" && line["route"] == VERIFY;
+            server.log_lines().iter().filter(|line| is_one(line)).count()
+        };
+        let mut connection = server.connect();
+        connection.verify("x");
+        let yaml = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{yaml}log: {{level: debug}}\n")).unwrap();
+        hang_up(&server);
+        until("a reload", || lines(&server, RELOADED) == 1);
+        assert_eq!(verifications(), 0);
+        connection.verify("x");
+        until("the line of a verification", || verifications() == 1);
+        server.stop();
+    }
 }

@@ -54,6 +54,7 @@ use self::departure::Departure;
 use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
+use self::logging::Level;
 use self::metrics::Sources;
 use self::reload::{Configured, Following, Parts};
 use self::signals::Signals;
@@ -114,6 +115,7 @@ struct Start<'a> {
     settings: &'a Settings,
     source: &'a Arc<Source>,
     log: &'a LogQueue,
+    level: &'a Level,
     started: UnixMillis,
     departure: Departure,
 }
@@ -132,7 +134,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         surface: arguments.surface(),
     };
     let (settings, warnings) = source.load()?;
-    let log = logging::start(settings.log).map_err(|source| CliError::Start {
+    let (log, level) = logging::start(settings.log).map_err(|source| CliError::Start {
         what: "log",
         source,
     })?;
@@ -143,6 +145,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         settings: &settings,
         source: &Arc::new(source),
         log: &log,
+        level: &level,
         started,
         departure: Departure::default(),
     });
@@ -286,6 +289,7 @@ fn serve(
             server: server.handle(),
             listeners: tls.listeners.clone(),
             configured: Arc::clone(&configured),
+            level: start.level.clone(),
         };
         let source = Arc::clone(start.source);
         let following = Following::start(source, parts, messages, settings).map_err(|source| {

@@ -18,6 +18,7 @@ use talos_metrics::Exposition;
 use talos_server::ServerHandle;
 use talos_tls::Stamp;
 
+use super::logging::Level;
 use super::source::Source;
 use super::{config_hash, options, tenants, tls};
 
@@ -104,6 +105,7 @@ pub(super) struct Parts {
     pub(super) server: ServerHandle,
     pub(super) listeners: tls::Listeners,
     pub(super) configured: Arc<Configured>,
+    pub(super) level: Level,
 }
 
 /// What the thread is asked for.
@@ -206,7 +208,9 @@ impl Follower {
             server,
             listeners,
             configured,
+            level,
         } = &self.parts;
+        level.set(settings.log.level);
         engine.set_tenants(tenants::of(&settings, &engine.tenants()));
         let is_development = self.source.development.is_some();
         let surface = self.source.surface;
