@@ -189,6 +189,7 @@ struct Token<'a> {
 impl From<DeriveError> for ApiError {
     fn from(error: DeriveError) -> Self {
         match &error {
+            DeriveError::NoTenant => Self::network_not_found(),
             DeriveError::ScopeBeyondParent(_) => {
                 Self::forbidden(error.to_string()).at_field(SCOPES.name)
             }

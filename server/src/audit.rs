@@ -13,7 +13,7 @@ use talos_api::openapi;
 use talos_api::route::{HotRoute, Resolution, Target};
 use talos_api::verify::refused_code;
 use talos_credentials::{credential_kind, public_part};
-use talos_model::{Principal, Query, Refusal, clock};
+use talos_model::{Principal, Query, Refusal, TenantId, clock};
 
 use crate::metrics::Route;
 use crate::request_context::RequestContext;
@@ -56,7 +56,7 @@ pub(crate) fn note_refusal(
         ..entry(
             exchange,
             Event::RequestRefused,
-            context.client_ip,
+            (context.tenant, context.client_ip),
             operation,
             &Refused {
                 status: error.status(),
@@ -75,7 +75,7 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
     }
     let shared = &exchange.core.shared;
     if shared.failure_quota.admits(query.tenant, query.now) {
-        let prefixes = shared.engine.macaroon_prefixes();
+        let prefixes = shared.engine.macaroon_prefixes(query.tenant);
         tracing::info!(
             event = Event::VerificationFailed.name(),
             tenant = %query.tenant,
@@ -94,9 +94,8 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
         _ => HotRoute::Verify,
     });
     log.note(Notice::Verification(query.tenant), &mut || {
-        let prefixes = shared.engine.macaroon_prefixes();
+        let prefixes = shared.engine.macaroon_prefixes(query.tenant);
         Entry {
-            tenant: query.tenant,
             credential: Some(public_part(
                 query.credential,
                 &prefixes,
@@ -105,7 +104,7 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
             ..entry(
                 exchange,
                 Event::VerificationFailed,
-                query.client_ip,
+                (query.tenant, query.client_ip),
                 operation,
                 &Refused {
                     status: 200,
@@ -149,7 +148,7 @@ struct Refused {
 fn entry(
     exchange: &Exchange<'_>,
     event: Event,
-    client: Option<IpAddr>,
+    (tenant, client): (TenantId, Option<IpAddr>),
     operation: Operation,
     refused: &Refused,
 ) -> Entry {
@@ -162,7 +161,7 @@ fn entry(
         operation: openapi::operation_id(operation.target, operation.method, operation.route),
         method: operation.method,
         route: operation.route,
-        tenant: RequestContext::TENANT,
+        tenant,
         key_ids: Vec::new(),
         token_ids: Vec::new(),
         status: refused.status,

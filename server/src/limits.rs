@@ -164,6 +164,9 @@ pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// The most bytes of a host without its port (RFC 1035 §2.3.4).
+pub const HOST_NAME_BYTES: usize = 253;
+
 /// Lines of the log for refused credentials in a minute, for each tenant.
 pub const LOGGED_FAILURES_PER_MINUTE: u32 = 10;
 /// Counters of these lines.
