@@ -10,6 +10,9 @@ use crate::engine_call;
 use crate::reported_change::ReportedChange;
 use crate::revoke::{Initiator, submit};
 
+/// The header that names the client's program. Names of headers are in lower case here.
+const USER_AGENT: &str = "user-agent";
+
 /// Revokes the key whose credential the body contains. Does nothing when the key is already
 /// revoked. A public key is in the hands of everybody who reads a page, so it ends only by an
 /// administrator.
@@ -49,7 +52,12 @@ pub(crate) async fn self_revoke(
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
     }
-    Ok(ControlResponse::no_content())
+    let user_agent = request
+        .headers
+        .iter()
+        .find(|(name, _)| name == USER_AGENT)
+        .map(|(_, value)| value.as_str());
+    Ok(self_revoke::response(user_agent))
 }
 
 /// The key of `record` was revoked before this request. The answer rests on that revocation.

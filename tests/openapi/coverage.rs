@@ -254,7 +254,8 @@ fn every_difference_is_noticed() {
     let compared: Vec<_> = all.iter().filter(is_compared).collect();
     let mut with_body = ours.clone();
     let delete = "/paths/~1v2alpha1~1admin~1importedApiKeys~1{key_id}/delete/responses";
-    *with_body.pointer_mut(delete).unwrap() = json!({"200": {}});
+    let responses = with_body.pointer_mut(delete).unwrap();
+    responses["200"] = responses.as_object_mut().unwrap().remove("204").unwrap();
     assert_eq!(missing(&reference, &with_body).len(), 1);
     assert!(compared.len() > 250, "{}", compared.len());
     for place in compared {
