@@ -30,7 +30,7 @@ both_drivers! {
         let other = issue(&mut connection, "request-2", "first");
         assert_ne!(other["issued_api_key"]["key_id"], key_id);
 
-        assert_eq!(connection.revoke(key_id).status, 200);
+        assert_eq!(connection.revoke(key_id).status, 204);
         let after = issue(&mut connection, "request-1", "first");
         assert_eq!(after["issued_api_key"]["status"], "KEY_STATUS_REVOKED");
         assert!(after.get("secret").is_none());

@@ -33,7 +33,7 @@ pub(crate) async fn dispatch(
     let reported = ReportedChange::new();
     let answer = answer(&context, &request, client, &reported)
         .await
-        .unwrap_or_else(ControlResponse::from);
+        .unwrap_or_else(|error| in_context(error, &request).into());
     match noted {
         Some(noted) => {
             noted
@@ -55,6 +55,22 @@ async fn answer(
         return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
+}
+
+/// Adds what the path says to an error.
+fn in_context(error: ApiError, request: &ControlRequest) -> ApiError {
+    match request.endpoint {
+        Endpoint::GetAdminToken | Endpoint::RotateAdminToken | Endpoint::RevokeAdminToken => {
+            match request.key_id.admin_token() {
+                Ok(token_id) => error.about_token(token_id),
+                Err(_) => error,
+            }
+        }
+        _ => match request.key_id.any() {
+            Ok(key_id) => error.about_key(key_id),
+            Err(_) => error,
+        },
+    }
 }
 
 /// Refuses a request with another body than the one that the forwarding node has sealed: the data

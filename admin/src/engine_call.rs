@@ -26,9 +26,21 @@ pub(crate) async fn submit<C: TypedCommand>(
     command: C,
     request: &ControlRequest,
 ) -> Result<C::Outcome, ApiError> {
-    let (sender, receiver) = oneshot::channel();
     let author = |principal: &Arc<Principal>| Author::new(principal, request.client_ip);
     let author = request.principal.as_ref().map(author);
+    submit_as(engine, author, command).await
+}
+
+/// As [`submit`], with this author of the changes.
+///
+/// # Errors
+/// As of [`submit`].
+pub(crate) async fn submit_as<C: TypedCommand>(
+    engine: &Engine,
+    author: Option<Author>,
+    command: C,
+) -> Result<C::Outcome, ApiError> {
+    let (sender, receiver) = oneshot::channel();
     // The receiver is gone only after a timeout.
     engine.submit_as(author, command, move |result| drop(sender.send(result)));
     let result: Result<_, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;

@@ -7,6 +7,7 @@ use talos_model::{IssueKey, Issued, clock};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 use crate::reported_change::ReportedChange;
 
 /// Issues a key and shows its secret, which is not stored. A repeated `request_id` shows the first
@@ -49,13 +50,11 @@ async fn submit(
     // A repeated request has changed nothing, so it is not counted or logged.
     if secret.is_some() {
         context.metrics.key_created();
-        tracing::info!(
-            event = "IssuedAPIKeyCreated",
-            key_id = %record.key_id,
-            tenant = %record.tenant,
-            actor_id = record.actor_id,
-            request_id = request.request_id,
-            "an API key was issued"
+        key_event!(
+            "IssuedAPIKeyCreated",
+            record,
+            request,
+            "an API key was issued",
         );
     }
     Ok(issued)

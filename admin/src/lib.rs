@@ -24,6 +24,7 @@ mod delete;
 mod derive;
 mod dispatch;
 mod engine_call;
+mod event_log;
 mod fleet;
 mod forward;
 mod get;

@@ -24,7 +24,7 @@ fn an_acknowledged_revocation_holds_on_all_replicas_it_waits_for() {
         let issued = primary.try_issue(&round.to_string()).expect(201);
         let (key, position) = (key_of(&issued), issued.position());
         assert!(one.accepts_at(&key, &position) && other.accepts_at(&key, &position));
-        primary.try_revoke(&key, "?wait=replicas").expect(200);
+        primary.try_revoke(&key, "?wait=replicas").expect(204);
         assert!(!one.accepts(&key) && !other.accepts(&key), "round {round}");
     }
     let wrong = primary.try_revoke(&primary.issue("x"), "?wait=everybody");

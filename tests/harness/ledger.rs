@@ -107,7 +107,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
             &path,
             &json!({"reason": "REVOCATION_REASON_KEY_COMPROMISE"}),
         ) {
-            Ok(answer) if answer.status == 200 => key.revocation = Revocation::Acknowledged,
+            Ok(answer) if answer.status == 204 => key.revocation = Revocation::Acknowledged,
             _ => {
                 key.revocation = Revocation::Unheard;
                 break;

@@ -96,7 +96,7 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
         let body = json!({"name": "n", "actor_id": "a", "request_id": request_id});
         away.post(ISSUED_KEYS, &body.to_string())
     };
-    assert_eq!(revoke(&early), 200);
+    assert_eq!(revoke(&early), 204);
     assert_eq!(replayed("early"), 201);
     let (imported, deleted) = away.import("early-raw-key");
     assert_eq!(imported, 201);
@@ -113,7 +113,7 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
         assert_eq!(away.import("late-raw-key").0, 503);
         // The replicas have these.
         assert_eq!(revoke(&early), 409);
-        assert_eq!(away.self_revoke(&early_secret), 200);
+        assert_eq!(away.self_revoke(&early_secret), 204);
         assert_eq!(replayed("early"), 201);
         assert_eq!(away.import("early-raw-key").0, 409);
     }
@@ -128,7 +128,7 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
     away.find_replicas();
     assert_eq!(delete(), 404);
     assert_eq!(revoke(&late), 409);
-    assert_eq!(away.self_revoke(&late_secret), 200);
+    assert_eq!(away.self_revoke(&late_secret), 204);
     assert_eq!(replayed("late"), 201);
     assert_eq!(away.import("late-raw-key").0, 409);
 }
@@ -144,7 +144,7 @@ fn a_key_that_a_bulk_revocation_has_ended_waits_for_it() {
         assert_eq!(away.self_revoke(&secret), 503);
     }
     away.find_replicas();
-    assert_eq!(away.self_revoke(&secret), 200);
+    assert_eq!(away.self_revoke(&secret), 204);
 }
 
 #[test]
@@ -156,5 +156,5 @@ fn only_administrators_choose_whom_to_wait_for() {
     let refused = away.harness.call("POST", &path, &body);
     let message = refused.error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
     assert!(message.contains("wait"), "{message}");
-    assert_eq!(away.post(SELF_REVOKE, &body), 200);
+    assert_eq!(away.post(SELF_REVOKE, &body), 204);
 }

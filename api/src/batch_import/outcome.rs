@@ -3,7 +3,7 @@
 use talos_model::Record;
 
 use crate::error::{ApiError, Reason};
-use crate::names::enumeration;
+use crate::names::{Enumeration as _, enumeration};
 
 /// The outcome of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,12 @@ impl ItemOutcome {
             Err(Reason::ApiKeyQuotaExceeded) => Self::ResourceExhausted,
             Err(_) => Self::Internal,
         }
+    }
+
+    /// The name of the `error_code`; `None` for a success.
+    #[must_use]
+    pub fn error_code(self) -> Option<&'static str> {
+        self.error().map(BatchCreateImportedApiKeysErrorCode::name)
     }
 
     /// The `error_code` of the outcome; `None` for a success.
@@ -94,7 +100,7 @@ mod tests {
             ItemOutcome::FailedPrecondition
         );
         assert_eq!(
-            of(ApiError::api_key_quota_exceeded()),
+            of(ApiError::api_key_quota_exceeded(7)),
             ItemOutcome::ResourceExhausted
         );
         assert_eq!(of(ApiError::internal()), ItemOutcome::Internal);

@@ -390,7 +390,10 @@ pub enum Rejection {
     AlreadyExists,
     /// The tenant's quota of keys that are not revoked is used up.
     #[error("the tenant has as many keys as it may have")]
-    QuotaExceeded,
+    QuotaExceeded {
+        /// The most keys.
+        max: u64,
+    },
     /// The maximum number of bulk revocations is in force.
     #[error("too many bulk revocations are in force")]
     TooManyBulkRevocations,

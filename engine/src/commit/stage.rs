@@ -284,8 +284,8 @@ impl<'a> Stage<'a> {
         let live = self.live_keys(key.tenant)?;
         let quota = self.tenants.get(key.tenant);
         let quota = quota.and_then(|tenant| tenant.settings().live_keys_max);
-        if quota.is_some_and(|most| live >= most) {
-            return Err(Rejection::QuotaExceeded.into());
+        if let Some(max) = quota.filter(|max| live >= *max) {
+            return Err(Rejection::QuotaExceeded { max }.into());
         }
         self.update_live_keys(key.tenant, |live| live + 1)?;
         let change = apply::create(key, key_id, prefix, now, self.last.next());

@@ -138,6 +138,7 @@ pub(super) fn author(random: &mut Random) -> Option<Author> {
         Proof::BootstrapToken,
         Proof::Certificate,
         Proof::PeerCredentials,
+        Proof::Credential,
     ];
     let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
     random.maybe(|random| Author {

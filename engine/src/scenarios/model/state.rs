@@ -89,11 +89,10 @@ impl State {
         now: UnixMillis,
         event: Event,
     ) -> Expected<Record> {
-        if self
-            .live_keys_max
-            .is_some_and(|max| self.live_keys(key.tenant) >= max)
+        if let Some(max) = self.live_keys_max
+            && self.live_keys(key.tenant) >= max
         {
-            return Err(Rejection::QuotaExceeded);
+            return Err(Rejection::QuotaExceeded { max });
         }
         let key_id = key_id.expect("nothing stands against this key");
         assert!(!self.records.contains_key(&(key.tenant, key_id)));
