@@ -52,6 +52,7 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 /// The JSON of `change` as it is in an event.
 #[must_use]
 pub fn render_data(change: &Change) -> Vec<u8> {
+    let request_id = change.request_id.as_ref();
     let (mut record, mut revocation, mut admin_token) = (None, None, None);
     match &change.subject {
         Subject::Key(subject) => record = Some(subject),
@@ -65,7 +66,7 @@ pub fn render_data(change: &Change) -> Vec<u8> {
         tenant: change.tenant().map(|tenant| tenant.to_string()),
         key_id: record.map(|record| record.key_id.to_string()),
         actor_id: record.map(|record| record.actor_id.as_str()),
-        request_id: change.request_id.as_deref(),
+        request_id: request_id.map(|request| request.id.as_str()),
         author: change.author.as_deref().map(ShownAuthor::new),
         // The key's status is that at the time of the change, so an event never changes.
         key: record.map(|record| Resource::new(record, change.time)),

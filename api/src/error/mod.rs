@@ -7,6 +7,7 @@ mod reason;
 use std::borrow::Cow;
 
 pub use reason::Reason;
+use talos_model::RequestField;
 
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
@@ -161,6 +162,17 @@ impl ApiError {
     #[must_use]
     pub fn api_key_exists() -> Self {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
+    }
+
+    /// 409: an earlier request with this `request_id` asked for another key; `field` is the first
+    /// field in which the two differ.
+    #[must_use]
+    pub fn request_id_reused(field: RequestField) -> Self {
+        let field = field.name();
+        let message = format!(
+            "request_id: an earlier request with this id had another {field}; send that request again, or choose another id"
+        );
+        Self::new(Reason::Conflict, message)
     }
 
     /// 404: there is no admin token with this id.
