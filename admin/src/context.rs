@@ -13,6 +13,7 @@ use crate::forward::Forwarder;
 use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
+use crate::unsent_secrets::UnsentSecrets;
 
 /// The parts of the server and the prepared answers that actions need. All requests share one.
 pub(crate) struct Context {
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
+    /// The secrets of new keys whose answers were not sent.
+    pub(crate) unsent_secrets: Arc<UnsentSecrets>,
     /// See [`crate::AdminSettings::default_ttl_ms`].
     pub(crate) default_ttl_ms: Option<u64>,
     /// See [`crate::AdminSettings::page_tokens`].

@@ -48,7 +48,9 @@ async fn record(
         &macaroons,
     )?;
     let key_id = command.key_id;
-    let imported = engine_call::submit(&context.engine, command, request).await;
+    let record = |record| record;
+    let engine = &context.engine;
+    let imported = engine_call::submit_once(engine, command, request, reported, record).await;
     match &imported {
         Ok(record) => reported.is_record(record),
         Err(error) if error.reason() == Reason::ApiKeyExists => {

@@ -7,7 +7,9 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Overloaded, Reply, Task};
+use talos_api::control::{
+    ControlPlane, ControlRequest, ControlResponse, Delivery, Overloaded, Reply, Task,
+};
 use talos_api::error::ApiError;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -178,6 +180,7 @@ where
     } = job;
     let request_id = request.request_id.clone();
     let (client, goes) = client::channel();
+    let receipt = client.receipt();
     // The handler is called inside the future, so that the guard also catches a panic before the
     // first await.
     let handling = panic_guard::run(async { handler(request, client).await });
@@ -200,7 +203,14 @@ where
     });
     drop(bytes);
     timer.answered(response.status);
-    reply.answer(response);
+    if response.status >= 300 {
+        // Before the answer: the client may repeat its request at once.
+        receipt.not_sent();
+    }
+    match reply.answer(response) {
+        Delivery::Taken => receipt.sent(),
+        Delivery::ClientGone => receipt.not_sent(),
+    }
 }
 
 #[cfg(test)]
@@ -371,7 +381,9 @@ mod tests {
     }
 
     impl Replying for Leaving {
-        fn answer(self: Box<Self>, _: ControlResponse) {}
+        fn answer(self: Box<Self>, _: ControlResponse) -> Delivery {
+            Delivery::ClientGone
+        }
 
         fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
             self.gone.poll_recv(context).map(drop)
@@ -393,6 +405,51 @@ mod tests {
         assert_eq!(fixture.started.recv().as_deref(), Ok("/next"));
         fixture.gate.add_permits(1);
         assert_eq!(next.get(), 200);
+    }
+
+    /// Whether the receipt of a request that is answered with `status` says that it was sent.
+    fn is_sent(status: u16, delivery: Delivery) -> bool {
+        struct Given(Delivery);
+        impl Replying for Given {
+            fn answer(self: Box<Self>, _: ControlResponse) -> Delivery {
+                self.0
+            }
+
+            fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+                Poll::Pending
+            }
+        }
+        let metrics = ControlMetrics::default();
+        let request = request("/r", 0);
+        let job = Job {
+            timer: metrics.start_request(&request),
+            request,
+            reply: Box::new(Given(delivery)),
+            bytes: Arc::new(Semaphore::new(1))
+                .try_acquire_many_owned(1)
+                .expect("a permit"),
+        };
+        let (sender, sent) = std_mpsc::channel();
+        let handler = |_, client: Client| {
+            let sender = sender.clone();
+            client
+                .receipt()
+                .when_sent(move || sender.send(()).expect("a receiver"));
+            async move { ControlResponse::json(status, b"{}".to_vec()) }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(answer(job, handler, &metrics));
+        sent.try_recv().is_ok()
+    }
+
+    #[test]
+    fn an_answer_is_sent_if_the_request_succeeds_and_the_client_is_there() {
+        assert!(is_sent(201, Delivery::Taken));
+        assert!(!is_sent(201, Delivery::ClientGone));
+        assert!(!is_sent(503, Delivery::Taken));
+        assert!(!is_sent(409, Delivery::Taken));
     }
 
     #[test]

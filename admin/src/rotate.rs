@@ -3,10 +3,12 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::rotate;
-use talos_model::{KeyId, RotateKey, clock};
+use talos_model::{KeyId, RecordKey, RotateKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::reported_change::ReportedChange;
+use crate::unsent_secrets::UnsentSecret;
 
 /// Replaces an active key by a new one and shows its secret, which is not stored. When this
 /// answers, no core accepts the old key any more.
@@ -14,6 +16,7 @@ pub(crate) async fn rotate(
     context: &Context,
     key_id: KeyId,
     request: &ControlRequest,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let rotate::RotateRequest {
         changes,
@@ -26,6 +29,9 @@ pub(crate) async fn rotate(
         visibility,
     };
     let rotation = engine_call::submit(&context.engine, command, request).await?;
+    let record = &rotation.record;
+    let key = RecordKey::new(record.tenant, record.key_id);
+    reported.shows(UnsentSecret::unrepeatable(key, rotation.secret.clone()));
     context.metrics.key_rotated();
     tracing::info!(
         event = "IssuedAPIKeyRotated",
