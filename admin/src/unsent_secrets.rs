@@ -238,7 +238,8 @@ mod tests {
         let moment = Duration::from_millis(1);
         unsent.keep(now + moment, key(2), secret(2), nobody());
         let end = now + UNSENT_SECRET_AGE;
-        assert_eq!(unsent.wipe(end - moment), Some(end));
+        let before = end.checked_sub(moment).expect("a time");
+        assert_eq!(unsent.wipe(before), Some(end));
         assert_eq!(unsent.lock().len(), 2);
         assert_eq!(taken(&unsent, end, 1), None, "over, though not wiped yet");
         assert_eq!(unsent.wipe(end), Some(end + moment));
@@ -271,7 +272,8 @@ mod tests {
         runtime.block_on(async {
             let task = tokio::spawn(async move { wiping.expire().await });
             tokio::task::yield_now().await;
-            let almost = Instant::now() - UNSENT_SECRET_AGE + Duration::from_millis(50);
+            let now = Instant::now() + Duration::from_millis(50);
+            let almost = now.checked_sub(UNSENT_SECRET_AGE).expect("a time");
             unsent.keep(almost, key(1), secret(1), nobody());
             while !unsent.lock().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

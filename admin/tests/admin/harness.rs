@@ -182,7 +182,7 @@ impl Harness {
     pub fn send(&self, path: &str, body: &str, reply: Reply) {
         match route::resolve(Surface::All, "POST", path) {
             Resolution::Control(route) => self.submit(route, (path, ""), body, reply),
-            _ => panic!("not a route of the control plane: {path}"),
+            _ => unreachable!("not a route of the control plane: {path}"),
         }
     }
 

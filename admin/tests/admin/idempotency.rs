@@ -89,7 +89,7 @@ fn concurrent_requests_of_one_id_make_one_key() {
 const IMPORTED_KEYS: &str = "/v2alpha1/admin/importedApiKeys";
 
 /// A body of a request with this id, and with further fields.
-fn with(request_id: &str, more: Value) -> String {
+fn with(request_id: &str, more: &Value) -> String {
     let mut body = json!({"name": "n", "actor_id": "a", "request_id": request_id});
     let members = body.as_object_mut().expect("an object");
     members.extend(more.as_object().expect("an object").clone());
@@ -138,27 +138,24 @@ fn another_request_with_the_id_is_a_conflict() {
         let mut body = first.clone();
         let members = body.as_object_mut().expect("an object");
         members.extend(raw_key.as_object().expect("an object").clone());
-        assert_eq!(
-            harness.call("POST", path, &with("r", body.clone())).status,
-            201
-        );
+        assert_eq!(harness.call("POST", path, &with("r", &body)).status, 201);
         let last = harness.engine.committed();
         for (field, value) in &others {
             let mut other = body.clone();
             other[field] = value.clone();
-            assert_reused(&harness.call("POST", path, &with("r", other)), field);
+            assert_reused(&harness.call("POST", path, &with("r", &other)), field);
         }
-        let again = harness.call("POST", path, &with("r", body));
+        let again = harness.call("POST", path, &with("r", &body));
         assert_eq!((again.status, harness.engine.committed()), (201, last));
     }
     let other = json!({"raw_key": "sk-2"});
-    let answer = harness.call("POST", IMPORTED_KEYS, &with("r", other));
+    let answer = harness.call("POST", IMPORTED_KEYS, &with("r", &other));
     assert_reused(&answer, "raw_key");
     // The short route shares the ids of the long one.
     let short = harness.call(
         "POST",
         "/keys",
-        &with("r", json!({"permissions": ["r", "w"]})),
+        &with("r", &json!({"permissions": ["r", "w"]})),
     );
     assert_reused(&short, "metadata");
 }
@@ -168,7 +165,7 @@ fn other_spellings_are_the_same_request() {
     let harness = Harness::new();
     let first = with(
         "r",
-        json!({
+        &json!({
             "scopes": ["a", "b"], "ttl": "1h", "metadata": {"n": 1, "t": "x"},
             "rate_limit_policy": {"quota": "100", "window": "60s"},
             "ip_restriction": {"allowed_cidrs": ["10.0.0.0/8"]},

@@ -59,7 +59,7 @@ enum Visibility {
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct NewKey<'a> {
     name: &'a str,
     actor_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ impl NewKeyArguments {
         lifetime: Option<&Lifetime>,
     ) -> Result<Vec<u8>, CliError> {
         let limit = limit(self.rate_limit_quota, self.rate_limit_window.as_deref())?;
-        let request = Request {
+        let request = NewKey {
             name: &self.name,
             actor_id: &self.actor,
             raw_key,
