@@ -20,7 +20,8 @@ pub(crate) async fn issue(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let default_ttl_ms = context.tenant(request)?.default_ttl_ms;
+    let command = issue::parse_request(&request.body, request.tenant, default_ttl_ms)?;
     submit(context, command, request, reported, issue::render_response).await
 }
 
@@ -30,7 +31,8 @@ pub(crate) async fn issue_short(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let default_ttl_ms = context.tenant(request)?.default_ttl_ms;
+    let command = short::parse_request(&request.body, request.tenant, default_ttl_ms)?;
     submit(context, command, request, reported, short::render_response).await
 }
 

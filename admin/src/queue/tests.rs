@@ -33,6 +33,7 @@ fn request(path: &str, body_bytes: usize) -> ControlRequest {
         template: "/template",
         key_id: PathKeyId::NONE,
         tenant: TenantId::SINGLE,
+        tenant_of_host: None,
         path: path.to_owned(),
         query: String::new(),
         host: "localhost".to_owned(),
