@@ -45,6 +45,7 @@ mod revoke_where;
 mod rotate;
 mod self_revoke;
 mod service;
+mod unsent_secrets;
 mod update;
 
 pub use forward::{ForwardSettings, PlainHttp};
