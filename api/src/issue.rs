@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use talos_model::clock::UnixMillis;
-use talos_model::{IssueKey, Record, RequestDigest, RequestId, Secret, TenantId};
+use talos_model::{IssueKey, Record, RequestId, Secret, TenantId};
 
 use crate::error::ApiError;
 use crate::json::{self, Fields, Object};
@@ -86,7 +86,7 @@ pub(crate) fn parse_rest(
         request_id: None,
     };
     if let Some(id) = key_fields::request_id(fields)? {
-        let digest = RequestDigest::of_issue(&key, ttl_ms);
+        let digest = key.request_digest(ttl_ms);
         key.request_id = Some(RequestId { id, digest });
     }
     Ok(key)

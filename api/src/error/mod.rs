@@ -1,5 +1,6 @@
 //! The error that a client gets when a request fails. Details for the operator go to the log.
 
+mod about;
 mod engine;
 pub(crate) mod envelope;
 mod metadata;

@@ -5,7 +5,7 @@ use crate::bulk_revocation::{BulkRevocation, Matcher};
 use crate::cidr::Cidr;
 use crate::ids::{KeyId, Sequence, TenantId};
 use crate::record::{RateLimitPolicy, Record, RevocationReason, Visibility};
-use crate::request_id::{RequestField, RequestId};
+use crate::request_id::{RequestDigest, RequestField, RequestId};
 use crate::secret::Secret;
 
 /// A requested change. Its values have been checked against the limits of the API contract.
@@ -59,6 +59,24 @@ pub struct IssueKey {
     /// Makes the command idempotent (AIP-155): a repetition with the same id returns the first key.
     /// Another command with this id is rejected.
     pub request_id: Option<RequestId>,
+}
+
+impl IssueKey {
+    /// The digest of a request for this key, which asked for a lifetime of `ttl_ms`. The lifetime of
+    /// the key may be a default, which can change between two requests.
+    #[must_use]
+    pub fn request_digest(&self, ttl_ms: Option<u64>) -> RequestDigest {
+        let mut digest = RequestDigest::default();
+        digest.add_lasting(&self.actor_id, self.visibility, ttl_ms);
+        digest.add_changeable(
+            &self.name,
+            &self.scopes,
+            &self.metadata,
+            self.rate_limit,
+            &self.allowed_cidrs,
+        );
+        digest
+    }
 }
 
 /// A key to import.

@@ -6,7 +6,6 @@ mod meaning;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cidr::Cidr;
-use crate::command::IssueKey;
 use crate::ids::KeyId;
 use crate::record::{RateLimitPolicy, Record, Visibility};
 
@@ -94,22 +93,6 @@ const HASH_BYTES: usize = 8;
 pub struct RequestDigest(Vec<(u8, [u8; HASH_BYTES])>);
 
 impl RequestDigest {
-    /// The digest of a request for `key`, which asked for a lifetime of `ttl_ms`. The lifetime in
-    /// `key` may be a default, which can change between two requests.
-    #[must_use]
-    pub fn of_issue(key: &IssueKey, ttl_ms: Option<u64>) -> Self {
-        let mut digest = Self::default();
-        digest.add_lasting(&key.actor_id, key.visibility, ttl_ms);
-        digest.add_changeable(
-            &key.name,
-            &key.scopes,
-            &key.metadata,
-            key.rate_limit,
-            &key.allowed_cidrs,
-        );
-        digest
-    }
-
     /// Adds the raw key of an import, by the id that is made of it.
     #[must_use]
     pub fn importing(mut self, key_id: KeyId) -> Self {
@@ -139,7 +122,12 @@ impl RequestDigest {
     }
 
     /// Adds what never changes in the life of a key.
-    fn add_lasting(&mut self, actor_id: &str, visibility: Visibility, ttl_ms: Option<u64>) {
+    pub(crate) fn add_lasting(
+        &mut self,
+        actor_id: &str,
+        visibility: Visibility,
+        ttl_ms: Option<u64>,
+    ) {
         self.add(RequestField::ActorId, actor_id.as_bytes());
         if visibility == Visibility::Public {
             self.add(RequestField::Visibility, &[1]);
@@ -150,7 +138,7 @@ impl RequestDigest {
     }
 
     /// Adds what an update of the key may change.
-    fn add_changeable(
+    pub(crate) fn add_changeable(
         &mut self,
         name: &str,
         scopes: &[String],

@@ -148,7 +148,7 @@ fn key(name: &str) -> IssueKey {
 
 /// Gives a request for a key an id.
 fn with_id(id: &str, key: IssueKey) -> IssueKey {
-    let digest = RequestDigest::of_issue(&key, key.ttl_ms);
+    let digest = key.request_digest(key.ttl_ms);
     let id = id.to_owned();
     IssueKey {
         request_id: Some(RequestId { id, digest }),

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::UnixMillis;
+use crate::command::IssueKey;
 use crate::ids::{Sequence, TenantId};
 
 fn key() -> IssueKey {
@@ -28,7 +29,7 @@ fn key() -> IssueKey {
 }
 
 fn digest(key: &IssueKey) -> RequestDigest {
-    RequestDigest::of_issue(key, key.ttl_ms)
+    key.request_digest(key.ttl_ms)
 }
 
 /// A request that differs from [`key`] in each field, and the request without each field.
