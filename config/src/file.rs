@@ -1,8 +1,10 @@
 //! Reads the configuration file: finds the key of every value in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::assignment::Assignment;
+use talos_model::Secret;
+
+use crate::assignment::{Assignment, Origin};
 use crate::error::{ConfigError, Problem};
 use crate::input::{ExpiringItem, Input};
 use crate::key::Key;
@@ -14,36 +16,62 @@ use crate::tree::{self, Located, Node};
 /// as in Compose files.
 const EXTENSION: &str = "x-";
 
-/// The values that the file gives to keys. Unknown keys and values of the wrong shape are added to
-/// `problems`.
-///
-/// # Errors
-/// When the file cannot be read, is not YAML or is not a mapping.
-pub(crate) fn read(
-    path: &Path,
-    problems: &mut Vec<Problem>,
-) -> Result<Vec<Assignment>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let yaml = |message| ConfigError::Yaml {
-        path: path.to_owned(),
-        message,
-    };
-    let mut walk = Walk {
-        file: path.display().to_string(),
-        assignments: Vec::new(),
-        problems,
-    };
-    match tree::parse(&text).map_err(yaml)?.value {
-        Node::Null => {}
-        Node::Mapping(entries) => walk.mapping("", entries),
-        Node::Scalar(_) | Node::List(_) => {
-            return Err(yaml("the file must be a mapping of keys".to_owned()));
+/// A configuration file that has been read. It may hold secrets.
+pub struct ConfigFile {
+    /// For messages.
+    name: String,
+    text: Secret,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self::new(path.display().to_string(), text))
+    }
+
+    /// A file with this text. Messages call it `name`.
+    #[must_use]
+    pub fn new(name: String, text: String) -> Self {
+        Self {
+            name,
+            text: Secret::new(text),
         }
     }
-    Ok(walk.assignments)
+
+    /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added
+    /// to `problems`.
+    ///
+    /// # Errors
+    /// When the file is not YAML or is not a mapping.
+    pub(crate) fn assignments(
+        &self,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Assignment>, ConfigError> {
+        let yaml = |message| ConfigError::Yaml {
+            path: PathBuf::from(&self.name),
+            message,
+        };
+        let mut walk = Walk {
+            file: self.name.clone(),
+            assignments: Vec::new(),
+            problems,
+        };
+        match tree::parse(self.text.expose()).map_err(yaml)?.value {
+            Node::Null => {}
+            Node::Mapping(entries) => walk.mapping("", entries),
+            Node::Scalar(_) | Node::List(_) => {
+                return Err(yaml("the file must be a mapping of keys".to_owned()));
+            }
+        }
+        Ok(walk.assignments)
+    }
 }
 
 /// Walks the tree of the file and looks its paths up in the table of keys.
@@ -145,7 +173,12 @@ impl Walk<'_> {
                 );
             }
         };
-        self.assignments.push(Assignment { key, place, input });
+        self.assignments.push(Assignment {
+            key,
+            origin: Origin::File,
+            place,
+            input,
+        });
     }
 
     fn place<T>(&self, located: &Located<T>) -> String {

@@ -16,8 +16,10 @@ mod byte_size;
 mod checks;
 mod client_ip_source;
 mod data_directory;
+mod effective;
 mod environment;
 mod error;
+mod example;
 mod file;
 mod forward;
 mod http_limits;
@@ -29,36 +31,47 @@ mod list_text;
 mod listener_tls;
 mod load;
 mod mapping;
+mod mask;
 mod placeholder;
 mod public;
 mod replication;
 mod retired;
 mod scalar;
+mod schema;
 mod secret_file;
+mod section;
 mod settings;
 mod signing_keys;
 mod suggestion;
 mod throttle;
 mod tree;
 mod trusted_proxies;
+mod value;
+mod yaml;
 
 pub use address::HostPort;
 pub use admin_auth::{
     AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
 };
+pub use assignment::Origin;
 pub use audit::{Audit, AuditFile, AuditFsync};
+pub use effective::{Change, Difference, Effective, EffectiveValue, Overridden};
 pub use error::{ConfigError, Problem, Warning};
+pub use file::ConfigFile;
 pub use forward::{Forward, leaves_machine_in_plain};
 pub use http_limits::{HttpLimits, HttpTimeouts};
-pub use key::{Fallback, Key, Sensitivity};
-pub use keys::KEYS;
+pub use key::{Fallback, Key, Reload, Sensitivity};
+pub use keys::{KEYS, find_key, keys_inside, suggested_paths};
 pub use listener_tls::ListenerTls;
 pub use load::{DsnOverride, Preset};
+pub use mask::MASK;
 pub use public::{PublicListener, PublicSurface};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,
     ReplicationRole, ReplicationTls, Snapshots,
 };
+pub use schema::json_schema;
+pub use section::{SECTIONS, Section, find_section};
 pub use settings::{
     ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens,
     DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
@@ -67,3 +80,4 @@ pub use settings::{
 pub use signing_keys::KeySets;
 pub use throttle::{Throttle, ThrottleRate};
 pub use trusted_proxies::TrustedProxies;
+pub use yaml::{SectionComments, YamlWriter, flow};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use talos_model::Secret;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Origin};
 use crate::checks;
 use crate::environment;
 use crate::error::{ConfigError, Problem, Warning};
-use crate::file;
+use crate::file::ConfigFile;
 use crate::input::{Fault, Input};
 use crate::key::{Fallback, Key, Sensitivity};
 use crate::keys::{self, KEYS};
@@ -40,19 +40,29 @@ pub struct DsnOverride {
 
 /// What to do about a required key without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MissingKeys {
+pub(crate) enum MissingKeys {
     Refuse,
     Ignore,
 }
 
 /// Everything that can give a value to a key, and what to do if nothing does.
-struct Sources<'a, E> {
-    file: Option<&'a Path>,
-    environment: E,
-    presets: &'a [Preset],
+pub(crate) struct Sources<'a, E> {
+    pub(crate) file: Option<&'a ConfigFile>,
+    pub(crate) environment: E,
+    pub(crate) presets: &'a [Preset],
     /// Overrides all other sources.
-    dsn: Option<DsnOverride>,
-    missing: MissingKeys,
+    pub(crate) dsn: Option<DsnOverride>,
+    pub(crate) missing: MissingKeys,
+}
+
+/// What all sources together say.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) warnings: Vec<Warning>,
+    /// The value of each key that has one, defaults included, in the order of [`KEYS`].
+    pub(crate) values: Vec<Assignment>,
+    /// Values that another source overrides.
+    pub(crate) overridden: Vec<Assignment>,
 }
 
 impl Database {
@@ -66,14 +76,15 @@ impl Database {
         environment: impl Iterator<Item = (String, String)>,
         dsn: Option<DsnOverride>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (settings, warnings) = Settings::load_from(Sources {
-            file,
+        let file = file.map(ConfigFile::read).transpose()?;
+        let loaded = load(Sources {
+            file: file.as_ref(),
             environment,
             presets: &[],
             dsn,
             missing: MissingKeys::Ignore,
         })?;
-        Ok((settings.db, warnings))
+        Ok((loaded.settings.db, loaded.warnings))
     }
 }
 
@@ -87,8 +98,11 @@ impl Secrets {
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (settings, warnings) = Settings::load_from(Sources {
-            file,
+        let file = file.map(ConfigFile::read).transpose()?;
+        let Loaded {
+            settings, warnings, ..
+        } = load(Sources {
+            file: file.as_ref(),
             environment,
             presets: &[],
             dsn: None,
@@ -117,13 +131,27 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         presets: &[Preset],
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::load_from(Sources {
+        let file = file.map(ConfigFile::read).transpose()?;
+        Self::load_file(file.as_ref(), environment, presets)
+    }
+
+    /// Loads the settings as [`Self::load`] does, from a file that has been read.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every bad key and value of all sources at once.
+    pub fn load_file(
+        file: Option<&ConfigFile>,
+        environment: impl Iterator<Item = (String, String)>,
+        presets: &[Preset],
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let loaded = load(Sources {
             file,
             environment,
             presets,
             dsn: None,
             missing: MissingKeys::Refuse,
-        })
+        })?;
+        Ok((loaded.settings, loaded.warnings))
     }
 
     /// Fetches the signing keys of `https://` URLs. `fetch` gets a URL and returns its document, or
@@ -147,39 +175,67 @@ impl Settings {
         credentials.signing_keys = Arc::new(keys);
         Ok(checks::unknown_signing_key(self).into_iter().collect())
     }
-
-    fn load_from(
-        sources: Sources<'_, impl Iterator<Item = (String, String)>>,
-    ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (presets, missing) = (sources.presets, sources.missing);
-        let mut problems = Vec::new();
-        let (assignments, mut warnings) = merge(sources, &mut problems)?;
-        let (mut settings, applied) = apply_all(assignments, presets, missing, &mut problems);
-        warnings.extend(applied);
-        if problems.is_empty() {
-            problems.extend(checks::problems(&settings));
-            if missing == MissingKeys::Refuse {
-                problems.extend(settings.replication.missing());
-            }
-        }
-        if !problems.is_empty() {
-            return Err(ConfigError::Invalid(problems));
-        }
-        settings.secrets.fill_in_defaults();
-        settings.replication.fill_in_defaults();
-        warnings.extend(checks::warnings(&settings));
-        Ok((settings, warnings))
-    }
 }
 
-/// The values that file, environment and `--database` give to keys, at most one for each key; and
-/// warnings about variables that name no key.
+/// Loads what `sources` say.
+///
+/// # Errors
+/// [`ConfigError`], with every bad key and value of all sources at once.
+pub(crate) fn load(
+    sources: Sources<'_, impl Iterator<Item = (String, String)>>,
+) -> Result<Loaded, ConfigError> {
+    let (presets, missing) = (sources.presets, sources.missing);
+    let mut problems = Vec::new();
+    let Merged {
+        assignments,
+        overridden,
+        mut warnings,
+    } = merge(sources, &mut problems)?;
+    let values = with_fallbacks(assignments, presets, missing, &mut problems);
+    let mut settings = apply_all(&values, &mut warnings, &mut problems);
+    if problems.is_empty() {
+        problems.extend(checks::problems(&settings));
+        if missing == MissingKeys::Refuse {
+            problems.extend(settings.replication.missing());
+        }
+        for problem in &mut problems {
+            let mut values = values.iter();
+            if let Some(value) = values.find(|value| value.key.path == problem.key) {
+                problem.place.clone_from(&value.place);
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid(problems));
+    }
+    settings.secrets.fill_in_defaults();
+    settings.replication.fill_in_defaults();
+    warnings.extend(checks::warnings(&settings));
+    Ok(Loaded {
+        settings,
+        warnings,
+        values,
+        overridden,
+    })
+}
+
+/// What the sources say, without defaults.
+struct Merged {
+    /// At most one for each key.
+    assignments: Vec<Assignment>,
+    /// The values that these override.
+    overridden: Vec<Assignment>,
+    /// About variables that name no key.
+    warnings: Vec<Warning>,
+}
+
+/// The values that file, environment and `--database` give to keys.
 fn merge(
     sources: Sources<'_, impl Iterator<Item = (String, String)>>,
     problems: &mut Vec<Problem>,
-) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
-    let mut merged = match sources.file {
-        Some(path) => file::read(path, problems)?,
+) -> Result<Merged, ConfigError> {
+    let mut assignments = match sources.file {
+        Some(file) => file.assignments(problems)?,
         None => Vec::new(),
     };
     let environment = environment::read(sources.environment);
@@ -187,81 +243,104 @@ fn merge(
     let dsn = sources.dsn.and_then(|DsnOverride { place, dsn }| {
         Some(Assignment {
             key: keys::find("db.dsn")?,
+            origin: Origin::CommandLine,
             place: place.to_owned(),
             input: Input::One(dsn),
         })
     });
+    let mut overridden = Vec::new();
     for assignment in environment.assignments.into_iter().chain(dsn) {
-        merged.retain(|other| other.key.path != assignment.key.path);
-        merged.push(assignment);
+        let is_other = |other: &mut Assignment| other.key.path == assignment.key.path;
+        overridden.extend(assignments.extract_if(.., is_other));
+        assignments.push(assignment);
     }
     let unknown_presets = sources.presets.iter().map(|preset| preset.path);
     let unknown_presets = unknown_presets.filter(|path| keys::find(path).is_none());
     problems.extend(unknown_presets.map(|path| keys::unknown(path, String::new())));
-    Ok((merged, environment.warnings))
+    Ok(Merged {
+        assignments,
+        overridden,
+        warnings: environment.warnings,
+    })
 }
 
-/// Applies the value of every key, or its fallback, to blank settings.
-fn apply_all(
+/// The value of every key that has one, in the order of [`KEYS`].
+fn with_fallbacks(
     mut assignments: Vec<Assignment>,
     presets: &[Preset],
     missing: MissingKeys,
     problems: &mut Vec<Problem>,
-) -> (Settings, Vec<Warning>) {
+) -> Vec<Assignment> {
     let assigned: Vec<&str> = assignments.iter().map(|one| one.key.path).collect();
-    let mut settings = Settings::blank();
-    let mut warnings = Vec::new();
+    let mut values = Vec::with_capacity(KEYS.len());
     for key in KEYS {
         let position = assignments.iter().position(|one| one.key.path == key.path);
-        let assignment = match position {
-            Some(at) => assignments.swap_remove(at),
-            None => match fallback(key, presets, &assigned) {
-                Ok(Some(input)) => Assignment {
-                    key,
-                    place: String::new(),
-                    input,
-                },
-                Ok(None) => continue,
-                Err(_) if missing == MissingKeys::Ignore => continue,
-                Err(problem) => {
-                    // A key whose value could not be read is not missing; one message is enough.
-                    if !problems.iter().any(|other| other.key == problem.key) {
-                        problems.push(problem);
-                    }
-                    continue;
+        if let Some(at) = position {
+            values.push(assignments.swap_remove(at));
+            continue;
+        }
+        match fallback(key, presets, &assigned) {
+            Ok(Some((origin, input))) => values.push(Assignment {
+                key,
+                origin,
+                place: String::new(),
+                input,
+            }),
+            Ok(None) => {}
+            Err(_) if missing == MissingKeys::Ignore => {}
+            Err(problem) => {
+                // A key whose value could not be read is not missing; one message is enough.
+                if !problems.iter().any(|other| other.key == problem.key) {
+                    problems.push(problem);
                 }
-            },
-        };
-        let read = refuse_references(&assignment.input)
-            .and_then(|()| key.kind.apply(&mut settings, &assignment.input));
+            }
+        }
+    }
+    values
+}
+
+/// Applies the values to blank settings.
+fn apply_all(
+    values: &[Assignment],
+    warnings: &mut Vec<Warning>,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let mut settings = Settings::blank();
+    for Assignment {
+        key, place, input, ..
+    } in values
+    {
+        let read = refuse_references(input).and_then(|()| key.kind.apply(&mut settings, input));
         match read {
             Ok(None) => {}
             Ok(Some(message)) => warnings.push(Warning {
                 key: key.path,
                 message,
             }),
-            Err(fault) => problems.push(refusal(key, assignment.place, &fault)),
+            Err(fault) => problems.push(refusal(key, place.clone(), &fault)),
         }
     }
-    (settings, warnings)
+    settings
 }
 
 /// The value of a key that no source sets; `assigned` are the paths of the keys that some source
 /// sets.
-fn fallback(key: &Key, presets: &[Preset], assigned: &[&str]) -> Result<Option<Input>, Problem> {
+fn fallback(
+    key: &Key,
+    presets: &[Preset],
+    assigned: &[&str],
+) -> Result<Option<(Origin, Input)>, Problem> {
     if let Some(preset) = presets.iter().find(|preset| preset.path == key.path) {
         let mut values = preset.values.clone();
-        return Ok(Some(if key.is_list() {
+        let input = if key.is_list() {
             Input::Many(values)
         } else {
             Input::One(values.pop().unwrap_or_default())
-        }));
+        };
+        return Ok(Some((Origin::Preset, input)));
     }
     match key.fallback {
-        Fallback::Value(text) if key.is_list() => Ok(Some(Input::Many(
-            text.split(',').map(ToOwned::to_owned).collect(),
-        ))),
-        Fallback::Value(text) => Ok(Some(Input::One(text.to_owned()))),
+        Fallback::Value(_) => Ok(key.default_input().map(|input| (Origin::Default, input))),
         Fallback::Unset(_) => Ok(None),
         Fallback::RequiredUnless { path, .. } if assigned.contains(&path) => Ok(None),
         Fallback::Required(advice) | Fallback::RequiredUnless { advice, .. } => {

@@ -2,6 +2,7 @@
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;
+use crate::mapping::Fields;
 
 const WHY: &str = "this version serves one tenant";
 
@@ -13,13 +14,24 @@ pub(super) const KEYS: &[Key] = &[
             value: "false",
             why: WHY,
         },
-    ),
+    )
+    .restart()
+    .about("This version serves one tenant: only false is accepted."),
     public(
         "multitenancy.networks",
         Fallback::Unset("none"),
         Kind::Mappings {
             what: "hostname, id and config_path; but only the empty list",
+            fields: Fields {
+                names: &["hostname", "id", "config_path"],
+                required: &[],
+                one_of: &[],
+                items_max: 0,
+            },
             add: |_, _| Err(WHY.to_owned()),
         },
-    ),
+    )
+    .restart()
+    .about("This version serves one tenant: only the empty list is accepted.")
+    .example("[]"),
 ];
