@@ -25,6 +25,7 @@ pub(crate) mod process;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
+pub(crate) mod start_files;
 mod tls;
 
 use std::io::{self, Write as _};
