@@ -33,14 +33,14 @@ pub(crate) const CERTIFICATE_FIELDS: Fields = Fields {
     ],
     required: &["name", "role"],
     one_of: &["common_name", "dns", "uri", "email"],
-    items_max: ENTRIES_MAX,
+    items_max: Some(ENTRIES_MAX),
 };
 /// The fields of an entry of `peers`.
 pub(crate) const PEER_FIELDS: Fields = Fields {
     names: &["uid", "name", "role", "tenant"],
     required: &["uid", "role"],
     one_of: &[],
-    items_max: ENTRIES_MAX,
+    items_max: Some(ENTRIES_MAX),
 };
 
 /// `serve.admin.auth`: who may use the routes of administrators.

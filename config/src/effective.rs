@@ -82,7 +82,7 @@ impl Effective {
     ) -> Result<Self, ConfigError> {
         let loaded = load::load(Sources {
             file,
-            environment,
+            variables: environment.collect(),
             presets: &[],
             dsn: None,
             missing: MissingKeys::Ignore,

@@ -20,7 +20,19 @@ const EXTENSION: &str = "x-";
 pub struct ConfigFile {
     /// For messages.
     name: String,
+    path: Option<PathBuf>,
     text: Secret,
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(crate) struct FileContent {
+    /// The values that it gives to keys.
+    pub assignments: Vec<Assignment>,
+    /// Values of the wrong shape.
+    pub problems: Vec<Problem>,
+    /// Keys that do not exist, with their places.
+    pub unknown: Vec<(String, String)>,
 }
 
 impl ConfigFile {
@@ -33,16 +45,26 @@ impl ConfigFile {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self::new(path.display().to_string(), text))
+        Ok(Self {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            text: Secret::new(text),
+        })
     }
 
-    /// A file with this text. Messages call it `name`.
+    /// A text that is in no file. Messages call it `name`.
     #[must_use]
     pub fn new(name: String, text: String) -> Self {
         Self {
             name,
+            path: None,
             text: Secret::new(text),
         }
+    }
+
+    /// The path of the file; `None` if the text is in no file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added
@@ -54,14 +76,29 @@ impl ConfigFile {
         &self,
         problems: &mut Vec<Problem>,
     ) -> Result<Vec<Assignment>, ConfigError> {
+        let content = self.content()?;
+        problems.extend(content.problems);
+        let unknown = content.unknown.into_iter();
+        problems.extend(unknown.map(|(place, key)| keys::unknown(&key, place)));
+        Ok(content.assignments)
+    }
+
+    /// As [`Self::assignments`], but keeps keys that do not exist apart.
+    ///
+    /// # Errors
+    /// As [`Self::assignments`].
+    pub(crate) fn content(&self) -> Result<FileContent, ConfigError> {
         let yaml = |message| ConfigError::Yaml {
             path: PathBuf::from(&self.name),
             message,
         };
         let mut walk = Walk {
             file: self.name.clone(),
-            assignments: Vec::new(),
-            problems,
+            content: FileContent {
+                assignments: Vec::new(),
+                problems: Vec::new(),
+                unknown: Vec::new(),
+            },
         };
         match tree::parse(self.text.expose()).map_err(yaml)?.value {
             Node::Null => {}
@@ -70,18 +107,17 @@ impl ConfigFile {
                 return Err(yaml("the file must be a mapping of keys".to_owned()));
             }
         }
-        Ok(walk.assignments)
+        Ok(walk.content)
     }
 }
 
 /// Walks the tree of the file and looks its paths up in the table of keys.
-struct Walk<'a> {
+struct Walk {
     file: String,
-    assignments: Vec<Assignment>,
-    problems: &'a mut Vec<Problem>,
+    content: FileContent,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn mapping(&mut self, parent: &str, entries: Vec<(Located<String>, Located<Node>)>) {
         for (name, node) in entries {
             let path = if parent.is_empty() {
@@ -109,7 +145,7 @@ impl Walk<'_> {
                 }
             } else {
                 let place = self.place(&name);
-                self.problems.push(keys::unknown(&path, place));
+                self.content.unknown.push((place, path));
             }
         }
     }
@@ -173,7 +209,7 @@ impl Walk<'_> {
                 );
             }
         };
-        self.assignments.push(Assignment {
+        self.content.assignments.push(Assignment {
             key,
             origin: Origin::File,
             place,
@@ -186,7 +222,7 @@ impl Walk<'_> {
     }
 
     fn problem(&mut self, place: String, path: &str, message: String) {
-        self.problems.push(Problem {
+        self.content.problems.push(Problem {
             place,
             key: path.to_owned(),
             message,

@@ -3,31 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use talos_model::Secret;
+use talos_credentials::Hosts;
+use talos_model::{Secret, TenantId};
 
+use crate::apply::{Preset, apply_over, with_fallbacks};
 use crate::assignment::{Assignment, Origin};
 use crate::checks;
+use crate::credentials::Secrets;
 use crate::environment;
 use crate::error::{ConfigError, Problem, Warning};
 use crate::file::ConfigFile;
-use crate::input::{Fault, Input};
-use crate::key::{Fallback, Key, Sensitivity};
-use crate::keys::{self, KEYS};
-use crate::placeholder;
-use crate::settings::{Database, Secrets, Settings};
-
-/// The most characters of a bad value that a message repeats.
-const SHOWN_CHARACTERS_MAX: usize = 60;
-
-/// A default for this start only. It overrides the default of the table; the file and the
-/// environment override it.
-#[derive(Clone, Debug)]
-pub struct Preset {
-    /// The full path of the key.
-    pub path: &'static str,
-    /// The value; for a list, each item.
-    pub values: Vec<String>,
-}
+use crate::fixed::FixedValues;
+use crate::input::Input;
+use crate::keys;
+use crate::settings::{Database, Settings};
+use crate::tenants::{self, Found, tenant};
 
 /// A DSN that overrides every source.
 #[derive(Clone, Debug)]
@@ -46,9 +36,9 @@ pub(crate) enum MissingKeys {
 }
 
 /// Everything that can give a value to a key, and what to do if nothing does.
-pub(crate) struct Sources<'a, E> {
+pub(crate) struct Sources<'a> {
     pub(crate) file: Option<&'a ConfigFile>,
-    pub(crate) environment: E,
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) presets: &'a [Preset],
     /// Overrides all other sources.
     pub(crate) dsn: Option<DsnOverride>,
@@ -59,7 +49,7 @@ pub(crate) struct Sources<'a, E> {
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     pub(crate) warnings: Vec<Warning>,
-    /// The value of each key that has one, defaults included, in the order of [`KEYS`].
+    /// The value of each key that has one, defaults included, in the order of the table.
     pub(crate) values: Vec<Assignment>,
     /// Values that another source overrides.
     pub(crate) overridden: Vec<Assignment>,
@@ -79,7 +69,7 @@ impl Database {
         let file = file.map(ConfigFile::read).transpose()?;
         let loaded = load(Sources {
             file: file.as_ref(),
-            environment,
+            variables: environment.collect(),
             presets: &[],
             dsn,
             missing: MissingKeys::Ignore,
@@ -103,7 +93,7 @@ impl Secrets {
             settings, warnings, ..
         } = load(Sources {
             file: file.as_ref(),
-            environment,
+            variables: environment.collect(),
             presets: &[],
             dsn: None,
             missing: MissingKeys::Ignore,
@@ -146,7 +136,7 @@ impl Settings {
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let loaded = load(Sources {
             file,
-            environment,
+            variables: environment.collect(),
             presets,
             dsn: None,
             missing: MissingKeys::Refuse,
@@ -162,18 +152,22 @@ impl Settings {
     /// [`ConfigError::Invalid`] when a document cannot be fetched or used.
     pub fn fetch_key_sets(
         &mut self,
-        fetch: impl FnMut(&str) -> Result<Secret, String>,
+        mut fetch: impl FnMut(&str) -> Result<Secret, String>,
     ) -> Result<Vec<Warning>, ConfigError> {
-        let credentials = &mut self.credentials;
-        if !credentials.key_sets.has_remote() {
-            return Ok(Vec::new());
+        let mut warnings = Vec::new();
+        for tenant in &mut self.tenants {
+            let credentials = &mut tenant.credentials;
+            if !credentials.key_sets.has_remote() {
+                continue;
+            }
+            let keys = credentials.key_sets.load(&mut fetch).map_err(|message| {
+                let key = "credentials.derived_tokens.jwt.signing_keys.urls";
+                ConfigError::Invalid(vec![Problem::of_key(key, message)])
+            })?;
+            credentials.signing_keys = Arc::new(keys);
+            warnings.extend(checks::unknown_signing_key(credentials));
         }
-        let keys = credentials.key_sets.load(fetch).map_err(|message| {
-            let key = "credentials.derived_tokens.jwt.signing_keys.urls";
-            ConfigError::Invalid(vec![Problem::of_key(key, message)])
-        })?;
-        credentials.signing_keys = Arc::new(keys);
-        Ok(checks::unknown_signing_key(self).into_iter().collect())
+        Ok(warnings)
     }
 }
 
@@ -181,42 +175,67 @@ impl Settings {
 ///
 /// # Errors
 /// [`ConfigError`], with every bad key and value of all sources at once.
-pub(crate) fn load(
-    sources: Sources<'_, impl Iterator<Item = (String, String)>>,
-) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
     let (presets, missing) = (sources.presets, sources.missing);
+    let path = sources.file.and_then(ConfigFile::path);
+    let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
+    let directory = directory.to_owned();
+    let mut files: Vec<_> = path.map(Path::to_owned).into_iter().collect();
+    files.extend(environment::files(&sources.variables));
     let mut problems = Vec::new();
     let Merged {
         assignments,
         overridden,
         mut warnings,
     } = merge(sources, &mut problems)?;
-    let values = with_fallbacks(assignments, presets, missing, &mut problems);
-    let mut settings = apply_all(&values, &mut warnings, &mut problems);
+    let valued = with_fallbacks(assignments, presets, &problems);
+    let mut settings = Settings::blank();
+    warnings.extend(apply_over(&mut settings, &valued.values, &mut problems));
+    let is_multitenant = settings.multitenancy.enabled;
+    if missing == MissingKeys::Refuse {
+        problems.extend(valued.missing);
+    }
     if problems.is_empty() {
         problems.extend(checks::problems(&settings));
         if missing == MissingKeys::Refuse {
             problems.extend(settings.replication.missing());
         }
-        for problem in &mut problems {
-            let mut values = values.iter();
-            if let Some(value) = values.find(|value| value.key.path == problem.key) {
-                problem.place.clone_from(&value.place);
-            }
-        }
+        add_places(&mut problems, &valued.values);
+    }
+    if problems.is_empty() && is_multitenant && missing == MissingKeys::Refuse {
+        let mut found = Found::default();
+        settings.tenants = tenants::load(&settings, &directory, &mut found);
+        problems.extend(found.problems);
+        warnings.extend(found.warnings);
     }
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
     settings.secrets.fill_in_defaults();
+    if !is_multitenant {
+        settings.tenants = vec![tenant(TenantId::SINGLE, Hosts::Any, &settings)];
+    }
     settings.replication.fill_in_defaults();
+    files.extend(tenants::files(&settings, &directory));
+    settings.files = files;
+    settings.fixed = FixedValues::of(&valued.values);
     warnings.extend(checks::warnings(&settings));
     Ok(Loaded {
         settings,
         warnings,
-        values,
+        values: valued.values,
         overridden,
     })
+}
+
+/// Adds to each problem the place of the value of its key, if a source sets it.
+fn add_places(problems: &mut [Problem], values: &[Assignment]) {
+    for problem in problems {
+        let mut values = values.iter();
+        if let Some(value) = values.find(|value| value.key.path == problem.key) {
+            problem.place.clone_from(&value.place);
+        }
+    }
 }
 
 /// What the sources say, without defaults.
@@ -230,15 +249,12 @@ struct Merged {
 }
 
 /// The values that file, environment and `--database` give to keys.
-fn merge(
-    sources: Sources<'_, impl Iterator<Item = (String, String)>>,
-    problems: &mut Vec<Problem>,
-) -> Result<Merged, ConfigError> {
+fn merge(sources: Sources<'_>, problems: &mut Vec<Problem>) -> Result<Merged, ConfigError> {
     let mut assignments = match sources.file {
         Some(file) => file.assignments(problems)?,
         None => Vec::new(),
     };
-    let environment = environment::read(sources.environment);
+    let environment = environment::read(sources.variables.into_iter());
     problems.extend(environment.problems);
     let dsn = sources.dsn.and_then(|DsnOverride { place, dsn }| {
         Some(Assignment {
@@ -262,131 +278,4 @@ fn merge(
         overridden,
         warnings: environment.warnings,
     })
-}
-
-/// The value of every key that has one, in the order of [`KEYS`].
-fn with_fallbacks(
-    mut assignments: Vec<Assignment>,
-    presets: &[Preset],
-    missing: MissingKeys,
-    problems: &mut Vec<Problem>,
-) -> Vec<Assignment> {
-    let assigned: Vec<&str> = assignments.iter().map(|one| one.key.path).collect();
-    let mut values = Vec::with_capacity(KEYS.len());
-    for key in KEYS {
-        let position = assignments.iter().position(|one| one.key.path == key.path);
-        if let Some(at) = position {
-            values.push(assignments.swap_remove(at));
-            continue;
-        }
-        match fallback(key, presets, &assigned) {
-            Ok(Some((origin, input))) => values.push(Assignment {
-                key,
-                origin,
-                place: String::new(),
-                input,
-            }),
-            Ok(None) => {}
-            Err(_) if missing == MissingKeys::Ignore => {}
-            Err(problem) => {
-                // A key whose value could not be read is not missing; one message is enough.
-                if !problems.iter().any(|other| other.key == problem.key) {
-                    problems.push(problem);
-                }
-            }
-        }
-    }
-    values
-}
-
-/// Applies the values to blank settings.
-fn apply_all(
-    values: &[Assignment],
-    warnings: &mut Vec<Warning>,
-    problems: &mut Vec<Problem>,
-) -> Settings {
-    let mut settings = Settings::blank();
-    for Assignment {
-        key, place, input, ..
-    } in values
-    {
-        let read = refuse_references(input).and_then(|()| key.kind.apply(&mut settings, input));
-        match read {
-            Ok(None) => {}
-            Ok(Some(message)) => warnings.push(Warning {
-                key: key.path,
-                message,
-            }),
-            Err(fault) => problems.push(refusal(key, place.clone(), &fault)),
-        }
-    }
-    settings
-}
-
-/// The value of a key that no source sets; `assigned` are the paths of the keys that some source
-/// sets.
-fn fallback(
-    key: &Key,
-    presets: &[Preset],
-    assigned: &[&str],
-) -> Result<Option<(Origin, Input)>, Problem> {
-    if let Some(preset) = presets.iter().find(|preset| preset.path == key.path) {
-        let mut values = preset.values.clone();
-        let input = if key.is_list() {
-            Input::Many(values)
-        } else {
-            Input::One(values.pop().unwrap_or_default())
-        };
-        return Ok(Some((Origin::Preset, input)));
-    }
-    match key.fallback {
-        Fallback::Value(_) => Ok(key.default_input().map(|input| (Origin::Default, input))),
-        Fallback::Unset(_) => Ok(None),
-        Fallback::RequiredUnless { path, .. } if assigned.contains(&path) => Ok(None),
-        Fallback::Required(advice) | Fallback::RequiredUnless { advice, .. } => {
-            Err(Problem::of_key(
-                key.path,
-                format!(
-                    "required but not set; {advice}; set it in the file or as {}",
-                    key.variable()
-                ),
-            ))
-        }
-    }
-}
-
-/// Refuses values with references to variables, which nothing would replace.
-fn refuse_references(input: &Input) -> Result<(), Fault> {
-    for (item, text) in input.texts() {
-        placeholder::check(text).map_err(|problem| Fault {
-            item,
-            value: text.to_owned(),
-            problem,
-        })?;
-    }
-    Ok(())
-}
-
-fn refusal(key: &Key, place: String, fault: &Fault) -> Problem {
-    let item = fault
-        .item
-        .map(|item| format!("item {item}: "))
-        .unwrap_or_default();
-    let shown = match key.sensitivity {
-        Sensitivity::Public => format!("{:?}: ", shorten(&fault.value)),
-        Sensitivity::Secret => String::new(),
-    };
-    let message = format!("{item}{shown}{}; allowed: {}", fault.problem, key.allowed());
-    Problem {
-        place,
-        key: key.path.to_owned(),
-        message,
-    }
-}
-
-fn shorten(value: &str) -> String {
-    match value.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
-        None => value.to_owned(),
-    }
 }

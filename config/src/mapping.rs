@@ -12,8 +12,8 @@ pub(crate) struct Fields {
     pub(crate) required: &'static [&'static str],
     /// Those of which exactly one must be there; empty = there is no such choice.
     pub(crate) one_of: &'static [&'static str],
-    /// The most mappings in the list.
-    pub(crate) items_max: usize,
+    /// The most mappings in the list; `None` = any number.
+    pub(crate) items_max: Option<usize>,
 }
 
 /// An item that is a mapping of texts.

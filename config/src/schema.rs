@@ -1,5 +1,5 @@
-//! The JSON Schema (draft 2020-12) of the configuration file, for editors. It allows what the server
-//! accepts in its usual spelling, and refuses unknown keys.
+//! The JSON Schema (draft 2020-12) of the configuration file, for editors. It allows what the
+//! server accepts in its usual spelling, and refuses unknown keys.
 
 use serde_json::{Map, Value, json};
 use talos_model::Role;
@@ -158,9 +158,10 @@ fn of_kind(kind: Kind) -> Value {
         Kind::SigningKeys { .. } => list(&json!({"type": "string", "pattern": SIGNING_KEYS})),
         Kind::RetiredIssuers { .. } => list(&may_expire(&text())),
         Kind::RetiredSecrets { .. } => list(&may_expire(&secret())),
-        Kind::Mappings { fields, .. } => {
-            with(list(&mapping(fields)), "maxItems", json!(fields.items_max))
-        }
+        Kind::Mappings { fields, .. } => match fields.items_max {
+            None => list(&mapping(fields)),
+            Some(max) => with(list(&mapping(fields)), "maxItems", json!(max)),
+        },
     }
 }
 

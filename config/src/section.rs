@@ -49,7 +49,7 @@ pub static SECTIONS: &[Section] = &[
     section("serve.admin", "The access of administrators."),
     section(
         "serve.admin.auth",
-        "Who may use the routes of administrators.",
+        "Which principals may use the routes of administrators.",
     ),
     section(
         "serve.public",
@@ -139,7 +139,10 @@ pub static SECTIONS: &[Section] = &[
     section("rate_limit", "The rate limits of keys."),
     section("quota", "How many keys there may be."),
     section("last_used", "How the times of last use are written."),
-    section("multitenancy", "Tenants. This version serves one."),
+    section(
+        "multitenancy",
+        "Which tenants the server has, see docs/tenants.md.",
+    ),
     section(
         "tracing",
         "This version exports no traces. The keys are for configurations that were written for \

@@ -38,7 +38,7 @@ fn differences_are_those_that_mean_something() {
     );
     assert_eq!(
         ran.stderr,
-        "talos: needs a restart in any case: serve.workers, serve.driver\n"
+        "talos: needs a restart: serve.workers, serve.driver\n"
     );
     let json = diff("old.yaml", "new.yaml", &["--format", "json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();

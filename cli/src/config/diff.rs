@@ -35,8 +35,8 @@ pub(crate) struct DiffArguments {
 }
 
 impl DiffArguments {
-    /// Shows the differences. Exits with 0 if there is none, with 1 if there are some, and with 2 if
-    /// either side is not valid.
+    /// Shows the differences. Exits with 0 if there is none, with 1 if there are some, and with 2
+    /// if either side is not valid.
     pub(super) fn run(
         &self,
         config: Option<&Path>,
@@ -148,9 +148,5 @@ fn write_summary(differences: &[Difference], remarks: &mut dyn Write) {
         return;
     }
     // The result is the same if the remark cannot be written.
-    let _ = writeln!(
-        remarks,
-        "talos: needs a restart in any case: {}",
-        restart.join(", ")
-    );
+    let _ = writeln!(remarks, "talos: needs a restart: {}", restart.join(", "));
 }

@@ -157,7 +157,7 @@ fn default_of(key: &Key) -> String {
 
 fn effect_of(reload: Reload) -> &'static str {
     match reload {
-        Reload::Live => "live, but this release reads its configuration only at the start",
+        Reload::Live => "live: a change takes effect while the server runs",
         Reload::Restart => "restart: a change takes effect at the next start",
     }
 }

@@ -1,4 +1,4 @@
-//! `talos config …`: checks, shows and explains the configuration of a server, without starting one.
+//! `talos config …`: checks, shows, explains and compares configurations, without a server.
 
 mod diff;
 mod explain;

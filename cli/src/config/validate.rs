@@ -39,7 +39,8 @@ impl ValidateArguments {
         if !faults.is_empty() {
             return Ok(ExitCode::FAILURE);
         }
-        if settings.credentials.key_sets.has_remote() {
+        let mut tenants = settings.tenants.iter();
+        if tenants.any(|tenant| tenant.credentials.key_sets.has_remote()) {
             warnings.push(Warning {
                 key: "credentials.derived_tokens.jwt.signing_keys.urls",
                 message: "https:// URLs are fetched at the start, and were not fetched now"

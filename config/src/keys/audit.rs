@@ -25,6 +25,7 @@ pub(super) const KEYS: &[Key] = &[
             },
         },
     )
+    .restart()
     .about(
         "The log of who did what: a file that is created readable for its owner only, or \
          - for standard output.",
@@ -37,6 +38,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, required| s.audit.required = required,
         },
     )
+    .restart()
     .about(
         "true = an action of an administrator is refused with 503 when it cannot be \
          noted, and its answer waits until it is.",
@@ -51,6 +53,7 @@ pub(super) const KEYS: &[Key] = &[
             ("never", |s| s.audit.fsync = AuditFsync::Never),
         ]),
     )
+    .restart()
     .about(
         "When entries are made durable: always = each at once (before the answer if \
          required), interval = within a second, never = when the system does it.",
@@ -65,6 +68,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, bytes| s.audit.rotate_size = bytes,
         },
     )
+    .restart()
     .about("A file that would become larger is followed by a new one."),
     public(
         "audit.keep",
@@ -75,5 +79,6 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, files| s.audit.keep = number::to_usize(files),
         },
     )
+    .restart()
     .about("How many full files are kept beside the current one. The oldest is removed."),
 ];

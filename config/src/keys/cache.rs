@@ -32,6 +32,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, enabled| s.cache.enabled = enabled,
         },
     )
+    .restart()
     .about("false = as type noop.")
     .example("false"),
     public(

@@ -110,8 +110,8 @@ pub(super) const KEYS: &[Key] = &[
     )
     .restart()
     .about(
-        "Whether X-Forwarded-Host chooses the tenant. Has no effect, because there is one \
-         tenant.",
+        "true = X-Forwarded-Host of a trusted proxy chooses the tenant. Has no effect unless \
+         multitenancy.enabled is true, and then needs serve.http.trusted_proxies.",
     ),
     public(
         "serve.http.request_log.exclude_health_endpoints",

@@ -1,37 +1,38 @@
-//! `multitenancy`: this version serves one tenant.
+//! `multitenancy`: which tenants the server has.
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;
-use crate::mapping::Fields;
-
-const WHY: &str = "this version serves one tenant";
+use crate::networks::FIELDS;
 
 pub(super) const KEYS: &[Key] = &[
     public(
         "multitenancy.enabled",
         Fallback::Value("false"),
-        Kind::Fixed {
-            value: "false",
-            why: WHY,
+        Kind::Boolean {
+            set: |s, enabled| s.multitenancy.enabled = enabled,
         },
     )
     .restart()
-    .about("This version serves one tenant: only false is accepted."),
+    .about(
+        "true = the host of a request decides which tenant it concerns, and unknown hosts get 404.",
+    )
+    .example("true"),
     public(
         "multitenancy.networks",
         Fallback::Unset("none"),
         Kind::Mappings {
-            what: "hostname, id and config_path; but only the empty list",
-            fields: Fields {
-                names: &["hostname", "id", "config_path"],
-                required: &[],
-                one_of: &[],
-                items_max: 0,
-            },
-            add: |_, _| Err(WHY.to_owned()),
+            what: "hostname, id (a UUID) and, optionally, config_path",
+            fields: FIELDS,
+            add: |s, entry| s.multitenancy.add(entry),
         },
     )
-    .restart()
-    .about("This version serves one tenant: only the empty list is accepted.")
-    .example("[]"),
+    .about(
+        "The hosts of all tenants. The id is a UUID, and the file, relative to this one, has the \
+         settings of the tenant that differ: credentials, secrets, quota, rate_limit.enabled and \
+         cache.ttl. A tenant with several hosts has a network for each, with the same id.",
+    )
+    .example(
+        "[{hostname: keys.acme.example, id: 0f7f3b4e-1d2c-4a7b-9d53-6f0f2f1f8a01, \
+         config_path: acme.yaml}]",
+    ),
 ];

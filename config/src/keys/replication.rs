@@ -73,6 +73,7 @@ pub(super) const KEYS: &[Key] = &[
             },
         },
     )
+    .restart()
     .about(
         "The IP addresses and networks from which replicas may connect. Nodes must prove \
          the secret in any case.",
@@ -116,6 +117,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, secret| s.replication.secret = Some(secret),
         },
     )
+    .restart()
     .about(
         "The nodes authenticate each other with it. Required unless the role is none; the \
          same on every node.",
@@ -128,6 +130,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, secrets| s.replication.secrets_retired = secrets,
         },
     )
+    .restart()
     .about("Up to 8 more secrets that are accepted while the secret is being replaced.")
     .example("[9a3c5e7f1b2d4806a3c5e7f1b2d48069]"),
     public(
@@ -184,6 +187,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, path| s.replication.forward.ca = Some(PathBuf::from(path)),
         },
     )
+    .restart()
     .about(
         "PEM file of the only authorities that the certificate of an https:// primary_url \
          may come from.",
@@ -196,6 +200,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, path| s.replication.forward.cert = Some(PathBuf::from(path)),
         },
     )
+    .restart()
     .about("PEM file with the certificate that this node presents to the primary.")
     .example("/etc/talos/node.pem"),
     public(
@@ -205,6 +210,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, path| s.replication.forward.key = Some(PathBuf::from(path)),
         },
     )
+    .restart()
     .about("PEM file with the private key of replication.forward.cert.")
     .example("/etc/talos/node-key.pem"),
     public(
@@ -214,6 +220,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, allowed| s.replication.forward.allow_plain = allowed,
         },
     )
+    .restart()
     .about(
         "Pass on requests with secrets (issue, import, rotate, self-revoke, or with a \
          token of the caller) over plain HTTP to another machine, too. With false they \
@@ -229,6 +236,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, staleness| s.replication.max_staleness = staleness,
         },
     )
+    .restart()
     .about(
         "How long a replica considers itself up to date without news from its primary. A \
          replica that is staler is not ready.",
@@ -242,6 +250,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, replicas| s.replication.min_acks = number::to_usize(replicas),
         },
     )
+    .restart()
     .about("The number of replicas that must have a write on disk before it is acknowledged.")
     .example("1"),
     public(
@@ -253,6 +262,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, timeout| s.replication.ack_timeout = timeout,
         },
     )
+    .restart()
     .about("How long a write waits for replicas. Must be longer than max_staleness."),
     public(
         "replication.log.retention",
@@ -263,6 +273,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, retention| s.replication.log.retention = retention,
         },
     )
+    .restart()
     .about(
         "Older changes may be deleted. A replica that was away for longer gets a full \
          copy.",
@@ -276,6 +287,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, bytes| s.replication.log.bytes_max = bytes,
         },
     )
+    .restart()
     .about(
         "The approximate size limit: the oldest changes are deleted until the rest fits, \
          however young they are.",
@@ -289,6 +301,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, copies| s.replication.snapshots.concurrent = number::to_usize(copies),
         },
     )
+    .restart()
     .about(
         "The most copies at a time. Each prevents old files from being deleted until it \
          ends.",
@@ -302,6 +315,7 @@ pub(super) const KEYS: &[Key] = &[
             set: |s, bytes| s.replication.snapshots.bytes_per_second = bytes,
         },
     )
+    .restart()
     .about("Bytes per second, of all copies together."),
 ];
 

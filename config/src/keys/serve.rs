@@ -81,6 +81,7 @@ pub(super) const SHUTDOWN_KEYS: &[Key] = &[public(
         set: |s, delay| s.serve.shutdown_delay = delay,
     },
 )
+.restart()
 .about(
     "After SIGTERM, how long the server goes on answering while /health/ready says \
          503, so that load balancers find other servers before it closes its ports. Add \

@@ -3,9 +3,10 @@
 use crate::key::Key;
 
 /// The four keys below `$section`, as an array. `$tls` is the path of the
-/// [`ListenerTls`](crate::ListenerTls) in the settings; `restart` follows if a change needs one.
+/// [`ListenerTls`](crate::ListenerTls) in the settings. Changed files are read while the server runs,
+/// other paths at the next start.
 macro_rules! listener_tls {
-    ($section:literal, $($tls:ident).+ $(, $restart:ident)?) => {
+    ($section:literal, $($tls:ident).+ ) => {
         [
             $crate::key::public(
                 concat!($section, ".cert"),
@@ -14,7 +15,7 @@ macro_rules! listener_tls {
                     set: |s, path| s.$($tls).+.cert = Some(std::path::PathBuf::from(path)),
                 },
             )
-            $(.$restart())?
+            .restart()
             .about(
                 "PEM file with the certificate, after it its intermediates. With an ECDSA key (P-256) \
                  a handshake costs a fraction of what it costs with an RSA key.",
@@ -27,7 +28,7 @@ macro_rules! listener_tls {
                     set: |s, path| s.$($tls).+.key = Some(std::path::PathBuf::from(path)),
                 },
             )
-            $(.$restart())?
+            .restart()
             .about(concat!("PEM file with the private key of ", $section, ".cert."))
             .example("/etc/talos/tls-key.pem"),
             $crate::key::public(
@@ -37,7 +38,7 @@ macro_rules! listener_tls {
                     set: |s, path| s.$($tls).+.client_ca = Some(std::path::PathBuf::from(path)),
                 },
             )
-            $(.$restart())?
+            .restart()
             .about(
                 "PEM file with the certificate authorities that clients' certificates must come \
                  from.",
@@ -50,7 +51,7 @@ macro_rules! listener_tls {
                     set: |s, optional| s.$($tls).+.client_ca_optional = optional,
                 },
             )
-            $(.$restart())?
+            .restart()
             .about("true = a client may have no certificate.")
             .example("true"),
         ]
@@ -60,7 +61,6 @@ macro_rules! listener_tls {
 /// `serve.http.tls`.
 pub(super) const HTTP_KEYS: &[Key] = &listener_tls!("serve.http.tls", serve.http.tls);
 /// `serve.public.tls`.
-pub(super) const PUBLIC_KEYS: &[Key] =
-    &listener_tls!("serve.public.tls", serve.public.tls, restart);
+pub(super) const PUBLIC_KEYS: &[Key] = &listener_tls!("serve.public.tls", serve.public.tls);
 /// `serve.metrics.tls`.
 pub(super) const METRICS_KEYS: &[Key] = &listener_tls!("serve.metrics.tls", serve.metrics_tls);

@@ -133,12 +133,12 @@ fn faults_are_found() {
             "/tracing/sample_rate: maximum",
         ),
         (
-            "multitenancy: {enabled: true}",
-            "/multitenancy/enabled: enum",
+            "multitenancy: {enabled: maybe}",
+            "/multitenancy/enabled: type",
         ),
         (
             "multitenancy: {networks: [{hostname: a}]}",
-            "/multitenancy/networks: maxItems",
+            "/multitenancy/networks/0: required",
         ),
         (
             "serve: {admin: {auth: {peers: [{uid: 1, role: root}]}}}",
