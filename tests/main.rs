@@ -23,6 +23,7 @@ mod boundary;
 mod changes_feed;
 mod changes_tail;
 mod cli_admin;
+mod cli_config;
 mod cli_formats;
 mod cli_imported;
 mod cli_jwk;
