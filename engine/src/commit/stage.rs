@@ -24,6 +24,8 @@ use crate::storage::{Group, RecordReader, StorageError};
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
+    /// The time of the last change.
+    last_time: Option<UnixMillis>,
     live_keys_max: u64,
     /// The greatest age of an issued key.
     max_ttl_s: u64,
@@ -42,12 +44,13 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these bulk revocations and admin tokens. A
-    /// tenant may have `live_keys_max` keys that are not revoked, and an issued key lives for
-    /// `max_ttl_s` at most.
+    /// An empty group after the position `last`, whose change has `last_time`, under these bulk
+    /// revocations and admin tokens. A tenant may have `live_keys_max` keys that are not revoked,
+    /// and an issued key lives for `max_ttl_s` at most.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
+        last_time: Option<UnixMillis>,
         live_keys_max: u64,
         max_ttl_s: u64,
         bulk_revocations: BulkRevocations,
@@ -56,6 +59,7 @@ impl<'a> Stage<'a> {
         Self {
             reader,
             last,
+            last_time,
             live_keys_max,
             max_ttl_s,
             bulk_revocations,
@@ -362,11 +366,16 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Adds a change of the current author.
+    /// Adds a change of the current author. Its time is not before that of the last change: the
+    /// clock may have been set back, and a command may have waited longer than one after it.
     fn append(&mut self, mut change: Change) {
         debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
         change.author.clone_from(&self.author);
+        change.time = self
+            .last_time
+            .map_or(change.time, |last| last.max(change.time));
         self.last = change.position;
+        self.last_time = Some(change.time);
         self.changes.push(change);
     }
 
