@@ -144,6 +144,7 @@ impl Verifier {
         let status = match query.cache {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
+            CacheMode::Observe => CacheStatus::Observed,
         };
         let refused = |refusal| Answer::new(Verdict::Refused(refusal), status, NO_CHANGE);
         if self.is_closed() {
@@ -168,7 +169,7 @@ impl Verifier {
         if let Some(token) = &proof.token
             && !current.keyring.tokens().check_parent
         {
-            if query.cache != CacheMode::Bypass {
+            if query.cache.writes_cache() {
                 self.add_proof(&proof, None, &guard);
             }
             let verdict = token.judge(query);
@@ -258,6 +259,9 @@ impl Verifier {
                 let verdict = self.judge(&request.key, newest, &request.proof, query, &guard);
                 return answer(Answer::new(verdict, request.status, newest.sequence()));
             }
+        }
+        if query.cache == CacheMode::Observe {
+            return self.observed(query, request, &record, answer);
         }
         let cached = cached();
         let verdict = self.judge(&request.key, &cached, &request.proof, query, &guard);

@@ -21,6 +21,7 @@ use talos_model::{Permission, Principal, Proof};
 use crate::access::Access;
 use crate::core::Core;
 use crate::limits;
+use crate::observe;
 use crate::parser::Head;
 use crate::request_context::RequestContext;
 use crate::step::Input;
@@ -89,6 +90,11 @@ pub(crate) fn authorize(
     resolution: &Resolution<'_>,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
+    if let Resolution::Hot(route) = resolution
+        && observe::is_asked(head, *route, input.port.surface)?
+    {
+        return observation(core, head, *route, input).map(|()| None);
+    }
     match (resolution, &core.shared.access) {
         (Resolution::Control(_), access) => {
             control(core, access.as_ref(), head, resolution, input).map(Some)
@@ -111,12 +117,38 @@ fn verification(
     let Some(permission) = route.permission().filter(|_| !access.open_verification) else {
         return Ok(());
     };
-    let token = token_of(head, Some(route))?;
-    let principal = match token {
+    let principal = verifying_principal(core, access, head, route, input)?;
+    allow(principal.as_ref(), permission, Some(route))
+}
+
+/// Judges a verification that is no use of the key. It is for those who may look at keys, also
+/// where anybody may verify: a service could evade the rate limits of keys by it.
+#[cold]
+fn observation(
+    core: &Core,
+    head: &Head<'_, '_>,
+    route: HotRoute,
+    input: Input<'_>,
+) -> Result<(), NotAllowed> {
+    let Some(access) = &core.shared.access else {
+        return Ok(());
+    };
+    let principal = verifying_principal(core, access, head, route, input)?;
+    allow(principal.as_ref(), Permission::Read, Some(route))
+}
+
+/// The principal of a request for a hot route; `None` when it proves none.
+fn verifying_principal(
+    core: &Core,
+    access: &Access,
+    head: &Head<'_, '_>,
+    route: HotRoute,
+    input: Input<'_>,
+) -> Result<Option<Arc<Principal>>, ApiError> {
+    Ok(match token_of(head, Some(route))? {
         Some(token) => Some(holder(core, access, token, input)?),
         None => input.principal.map(Arc::clone),
-    };
-    allow(principal.as_ref(), permission, Some(route))
+    })
 }
 
 /// Judges a request for the control plane.

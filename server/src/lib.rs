@@ -36,6 +36,7 @@ pub mod limits;
 mod listener;
 mod memory;
 pub mod metrics;
+mod observe;
 mod options;
 mod parser;
 mod pinning;
