@@ -17,13 +17,14 @@ use crate::harness::site::{Server, without_talos_variables};
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
 /// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of
 /// `container.md` need an image registry.
-const NOT_RUN: [&str; 12] = [
+const NOT_RUN: [&str; 13] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
     "REPLICATION.md",
     "SECURITY.md",
     "admin-protection.md",
+    "clocks.md",
     "container.md",
     "fleet.md",
     "limits.md",

@@ -22,10 +22,12 @@ mod metrics;
 pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
+mod readiness;
 mod replication_metrics;
 pub(crate) mod signals;
 mod standalone;
 mod tls;
+mod wall_clock;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -51,8 +53,10 @@ use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
+use self::readiness::Readiness;
 use self::signals::Signals;
 use self::standalone::Standalone;
+use self::wall_clock::WallClock;
 use crate::environment::variables;
 use crate::error::CliError;
 use crate::service_manager::ServiceManager;
@@ -72,6 +76,10 @@ pub(crate) struct ServeArguments {
     /// there
     #[arg(long)]
     dev: bool,
+
+    /// The clock is right, although it is behind the newest change in the database
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,6 +112,13 @@ struct Tls {
     forward: ForwardSettings,
 }
 
+/// What is ready before the first listener.
+struct Parts {
+    engine: Arc<Engine>,
+    readiness: Readiness,
+    tls: Tls,
+}
+
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
@@ -111,6 +126,7 @@ struct Start<'a> {
     surface: Surface,
     log: &'a LogQueue,
     started: UnixMillis,
+    accepts_clock: bool,
     departure: Departure,
 }
 
@@ -139,6 +155,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         surface,
         log: &log,
         started,
+        accepts_clock: arguments.accept_clock,
         departure: Departure::default(),
     });
     log.wait_until_written();
@@ -161,6 +178,12 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
+    let clock = WallClock::judge(
+        &engine,
+        &start.settings.db.directory,
+        start.settings.credentials.clock_skew,
+        start.accepts_clock,
+    )?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
     engine.set_rate_limits(if start.settings.rate_limit.enabled {
         Enforcement::On
@@ -171,16 +194,18 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
         tracing::warn!(key, "{message}");
     }
-    let served = join(
-        start,
-        &engine,
-        plan,
-        &Tls {
+    let parts = Parts {
+        engine: Arc::clone(&engine),
+        readiness: Readiness {
+            departure: start.departure.clone(),
+            clock,
+        },
+        tls: Tls {
             listeners: tls,
             forward,
         },
-        signals,
-    );
+    };
+    let served = join(start, &parts, plan, signals);
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -192,40 +217,44 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
 /// Starts the node of replication, if there is one, serves, and stops the node.
 fn join(
     start: &Start<'_>,
-    engine: &Arc<Engine>,
+    parts: &Parts,
     plan: Option<Plan>,
-    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
-        return serve(
-            start,
-            engine,
-            Arc::new(Standalone {
-                engine: Arc::clone(engine),
-                departure: start.departure.clone(),
-            }),
-            None,
-            tls,
-            signals,
-        );
+        let standalone = Standalone {
+            engine: Arc::clone(&parts.engine),
+            readiness: parts.readiness.clone(),
+        };
+        return serve(start, parts, Arc::new(standalone), None, signals);
     };
-    let member = plan.start(engine, &start.departure)?;
+    let member = plan.start(&parts.engine, &parts.readiness)?;
     let node = member.node();
-    let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
+    let served = serve(start, parts, Arc::new(member), Some(&node), signals);
     node.stop();
     served
 }
 
 fn serve(
     start: &Start<'_>,
-    engine: &Arc<Engine>,
+    parts: &Parts,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
-    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
+    let Parts {
+        engine,
+        readiness,
+        tls,
+    } = parts;
+    readiness
+        .clock
+        .watch(node)
+        .map_err(|source| CliError::Start {
+            what: "clock",
+            source,
+        })?;
     let metrics_listener = metrics::bind(&settings.serve, start.development)?;
     let metrics_listener =
         metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
@@ -265,6 +294,7 @@ fn serve(
                 audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
                 tls: tls.listeners.clone(),
+                clock: readiness.clock.clone(),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
@@ -307,15 +337,18 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         "serving"
     );
     if start.development.is_some() {
+        let serve = &start.settings.serve;
+        let listener = |address, has_tls| development::Listener { address, has_tls };
+        let api = listener(address, serve.http.tls.is_on());
         let mut banner = development::banner(
-            address,
-            public,
-            metrics,
+            api,
+            public.map(|address| listener(address, serve.public.tls.is_on())),
+            metrics.map(|address| listener(address, serve.metrics_tls.is_on())),
             &driver,
             &start.settings.db.directory,
         );
-        if matches!(start.surface, Surface::All | Surface::Admin) {
-            banner += &development::examples(address);
+        if start.surface.is_for_administrators() {
+            banner += &development::examples(api);
         }
         // A banner that cannot be written does not stop the server.
         let _ = io::stdout().write_all(banner.as_bytes());
