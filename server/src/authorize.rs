@@ -16,14 +16,13 @@ use talos_api::bearer;
 use talos_api::error::ApiError;
 use talos_api::fleet::{FORWARDED_CLIENT_HEADER, FORWARDED_HEADER, ForwardedClient, SealedRequest};
 use talos_api::route::{HotRoute, Resolution};
-use talos_model::{Permission, Principal, Proof};
+use talos_model::{Permission, Principal, Proof, TenantId};
 
 use crate::access::Access;
 use crate::core::Core;
 use crate::limits;
 use crate::observe;
 use crate::parser::Head;
-use crate::request_context::RequestContext;
 use crate::step::Input;
 
 /// The header of an administrator's token, for routes whose `Authorization` has another credential,
@@ -88,19 +87,20 @@ pub(crate) fn authorize(
     core: &Core,
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
     if let Resolution::Hot(route) = resolution
         && observe::is_asked(head, *route, input.port.surface)?
     {
-        return observation(core, head, *route, input).map(|()| None);
+        return observation(core, head, *route, tenant, input).map(|()| None);
     }
-    match (resolution, &core.shared.access) {
+    match (resolution, &core.live().access) {
         (Resolution::Control(_), access) => {
-            control(core, access.as_ref(), head, resolution, input).map(Some)
+            control(core, access.as_deref(), head, resolution, tenant, input).map(Some)
         }
         (Resolution::Hot(hot), Some(access)) => {
-            verification(core, access, head, *hot, input).map(|()| None)
+            verification(core, access, head, *hot, tenant, input).map(|()| None)
         }
         _ => Ok(None),
     }
@@ -112,13 +112,14 @@ fn verification(
     access: &Access,
     head: &Head<'_, '_>,
     route: HotRoute,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<(), NotAllowed> {
     let Some(permission) = route.permission().filter(|_| !access.open_verification) else {
         return Ok(());
     };
     let principal = verifying_principal(core, access, head, route, input)?;
-    allow(principal.as_ref(), permission, Some(route))
+    allow(principal.as_ref(), permission, tenant, Some(route))
 }
 
 /// Judges a verification that is no use of the key. It is for those who may look at keys, also
@@ -128,13 +129,14 @@ fn observation(
     core: &Core,
     head: &Head<'_, '_>,
     route: HotRoute,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<(), NotAllowed> {
-    let Some(access) = &core.shared.access else {
+    let Some(access) = &core.live().access else {
         return Ok(());
     };
     let principal = verifying_principal(core, access, head, route, input)?;
-    allow(principal.as_ref(), Permission::Read, Some(route))
+    allow(principal.as_ref(), Permission::Read, tenant, Some(route))
 }
 
 /// The principal of a request for a hot route; `None` when it proves none.
@@ -157,6 +159,7 @@ fn control(
     access: Option<&Access>,
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Box<Caller>, NotAllowed> {
     let mut forwarded = forwarded(core, head, input);
@@ -173,7 +176,7 @@ fn control(
             }
             None => input.principal.map(Arc::clone),
         };
-        allow(principal.as_ref(), permission, None)?;
+        allow(principal.as_ref(), permission, tenant, None)?;
     }
     Ok(Box::new(Caller {
         principal,
@@ -287,6 +290,7 @@ fn unknown_token() -> ApiError {
 fn allow(
     principal: Option<&Arc<Principal>>,
     permission: Permission,
+    tenant: TenantId,
     route: Option<HotRoute>,
 ) -> Result<(), NotAllowed> {
     let Some(principal) = principal else {
@@ -298,7 +302,7 @@ fn allow(
         });
         return Err(error.into());
     };
-    if principal.may(permission, RequestContext::TENANT) {
+    if principal.may(permission, tenant) {
         return Ok(());
     }
     let Principal { role, tenant, .. } = &**principal;

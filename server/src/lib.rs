@@ -34,6 +34,7 @@ mod head_cache;
 mod health_routes;
 pub mod limits;
 mod listener;
+mod live;
 mod memory;
 pub mod metrics;
 mod observe;
@@ -54,6 +55,7 @@ mod socket_file;
 mod sockets;
 mod step;
 mod stream;
+mod tenancy;
 mod throttle;
 mod throttled;
 mod tls_session;
@@ -65,5 +67,7 @@ mod worker;
 pub use admin_hosts::{AdminHosts, ListenScope};
 pub use driver::Driver;
 pub use error::ServerError;
-pub use options::{ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions};
+pub use options::{
+    ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions, Tenancy,
+};
 pub use server::{Server, ServerHandle};

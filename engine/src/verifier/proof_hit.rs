@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use talos_cells::{Guard, pin};
+use talos_cells::Guard;
 use talos_model::{Answer, Query, Record, RecordKey, Sequence, Verdict};
 
 use super::{NO_CHANGE, ReadRequest, Verifier};
 use crate::cache::{KeyCache, KeyCell, Proven};
-use crate::cached_key::{CachedKey, Current};
+use crate::cached_key::{CachedKey, View};
 use crate::cached_token::CachedToken;
+use crate::tenants::ActiveTenant;
 
 impl Verifier {
     /// The verdict on a credential with a proof, from memory alone (no signature, no storage, no
@@ -17,21 +18,21 @@ impl Verifier {
     pub(super) fn verdict_from_proof<'g>(
         &'g self,
         digest: &[u8; 32],
-        current: &Current,
+        view: View<'_>,
         query: &Query<'_>,
         guard: &'g Guard,
     ) -> Option<(Verdict<'g>, Sequence)> {
         let found = self.cache.as_ref()?.proof(digest, guard)?;
         let proof = found.entry;
         let proven = &proof.proven;
-        if proven.generation != current.generation || proven.not_after_ms <= query.now.0 {
+        if proven.generation != view.tenant.generation() || proven.not_after_ms <= query.now.0 {
             return None;
         }
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
-                let cached = self.fresh_key(cell, current, query.now, guard)?;
+                let cached = Self::fresh_key(cell, view, query.now, guard)?;
                 KeyCache::note_prefetch(&found, Some(cached));
-                let verdict = self.judge(cell.key(), cached, proven, query, guard);
+                let verdict = self.judge(cell.key(), cached, view.tenant, proven, query, guard);
                 (verdict, cached.sequence())
             }
             (None, Some(token)) => {
@@ -50,12 +51,13 @@ impl Verifier {
         &self,
         key: &RecordKey,
         cached: &'r CachedKey,
+        tenant: &ActiveTenant,
         proven: &'r Proven,
         query: &Query<'_>,
         guard: &Guard,
     ) -> Verdict<'r> {
         match &proven.token {
-            None => self.usage.judge(key, cached, query, guard),
+            None => self.usage.judge(key, cached, tenant, query, guard),
             Some(token) => judge_token(token, cached, query),
         }
     }
@@ -67,12 +69,12 @@ impl Verifier {
         query: &Query<'_>,
         request: &ReadRequest,
         record: &Record,
+        guard: &Guard,
         answer: impl FnOnce(Answer<'_>) -> R,
     ) -> R {
-        let guard = pin();
-        let current = self.current(&guard);
         let bulk_revocations = &request.bulk_revocations;
-        let cached = CachedKey::new(record, bulk_revocations, current, self.render, query.now);
+        let tenant = self.current(guard).tenants.get(query.tenant);
+        let cached = CachedKey::new(record, bulk_revocations, tenant, self.render, query.now);
         let verdict = match &request.proof.token {
             None => cached.judge(query),
             Some(token) => judge_token(token, &cached, query),
