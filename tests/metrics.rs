@@ -251,6 +251,10 @@ both_drivers! {
             "talos_keys_deleted_total",
             "talos_batch_import_keys_total",
             "talos_build_info",
+            "talos_clock_behind",
+            "talos_clock_jumps_total",
+            "talos_clock_offset_milliseconds",
+            "talos_verifications_observed_total",
             "process_start_time_seconds",
             "http_request_duration_seconds_bucket",
         ] {

@@ -171,7 +171,7 @@ fn entry(
             key_ids.push(key_id);
         }
     }
-    let position = if !is_success || !request.endpoint.changes_keys() {
+    let position = if !is_success || !request.endpoint.changes_data() {
         None
     } else if forwarded_to.is_some() {
         header(POSITION_HEADER).and_then(|text| text.parse().ok())

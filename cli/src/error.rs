@@ -143,6 +143,9 @@ pub(crate) enum CliError {
     /// The settings of replication cannot be used.
     #[error("{0}")]
     Fleet(String),
+    /// The clock cannot be judged.
+    #[error("the clock cannot be judged: {0}")]
+    Clock(String),
     /// The node cannot start.
     #[error(transparent)]
     Node(#[from] NodeError),

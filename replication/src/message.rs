@@ -147,7 +147,7 @@ impl Batch {
 pub struct Heartbeat {
     /// Its last durable change.
     pub committed: Position,
-    /// Its wall clock, in milliseconds since 1970. For display only.
+    /// Its wall clock, in milliseconds since 1970. The replica only shows how far it is off.
     pub time_ms: i64,
     /// The replica's clock from its newest status update; `None` while writes cannot wait for the
     /// replica yet.

@@ -2,6 +2,7 @@
 
 mod acknowledging;
 mod admin_tokens;
+mod clocks;
 mod failing_over;
 mod faults;
 mod following;

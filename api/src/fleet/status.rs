@@ -86,6 +86,9 @@ pub struct PrimaryLink {
     pub lag_changes: u64,
     /// How long ago this node was up to date, in milliseconds; absent if it never was.
     pub lag_ms: Option<u64>,
+    /// How far its clock is ahead of the one of this node, in milliseconds; negative = behind. The
+    /// time that a message takes counts as an offset. Absent without a connection.
+    pub clock_offset_ms: Option<i64>,
     /// Why the last connection ended or failed.
     pub last_error: Option<String>,
     /// Whether this node holds changes that the primary lacks. It then waits for a rejoin.

@@ -190,6 +190,7 @@ fn parameter(parameter: &Parameter, place: &str) -> Value {
     let schema = match parameter.kind {
         ParameterKind::Text => json!({ "type": "string" }),
         ParameterKind::Int32 => json!({ "type": "integer", "format": "int32", "minimum": 0 }),
+        ParameterKind::Boolean => json!({ "type": "boolean" }),
         ParameterKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
     };
     json!({

@@ -372,6 +372,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::BatchVerify => Self::new(
                 "adminBatchVerifyApiKeys",
@@ -379,6 +380,7 @@ impl Operation {
                 schema::<BatchVerifyApiKeysResponse>,
             )
             .body(&batch_verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::VerifyBearer => Self::new(
                 "getVerify",
@@ -386,6 +388,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&bearer::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS)
             .authorized(),
             HotRoute::Alive => Self::new(

@@ -2,7 +2,7 @@
 //! nodes send each other.
 //!
 //! Plain values and pure functions of them. This crate starts no threads, does no I/O and knows
-//! neither RocksDB nor HTTP. Its only state is the clock's latest reading ([`clock::now`]).
+//! neither RocksDB nor HTTP. Its only state is the floor of the clock ([`clock::set_floor`]).
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod bulk_revocation;
 mod change;
 pub mod cidr;
 pub mod clock;
+mod clock_watch;
 mod command;
 pub mod copy;
 mod divergence;
@@ -30,6 +31,7 @@ mod record;
 mod record_key;
 mod request_id;
 mod secret;
+mod start_clock;
 mod state_hash;
 mod verdict;
 
@@ -40,6 +42,7 @@ pub use admin_token::{
 pub use author::Author;
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
+pub use clock_watch::{ClockReading, ClockWatch, Jump};
 pub use command::{
     Command, CommandError, DeleteKey, Done, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
     Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
@@ -59,5 +62,6 @@ pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, 
 pub use record_key::RecordKey;
 pub use request_id::{RequestDigest, RequestField, RequestId};
 pub use secret::Secret;
+pub use start_clock::{AcceptedClock, StartClock, is_behind};
 pub use state_hash::StateHash;
 pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

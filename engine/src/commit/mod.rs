@@ -5,6 +5,7 @@
 //! - One synced write makes all waiting commands durable.
 //! - A change is published after it is durable, and acknowledged after it is published. So every
 //!   core refuses a revoked key before its revocation is answered.
+//! - The times of the changes never fall, whatever the clock does.
 //! - After a failed write no more commands are accepted. The content of the disk is then unknown,
 //!   and a second try could acknowledge what a failing disk has dropped.
 
@@ -55,6 +56,8 @@ enum Job {
 pub struct CommitterDeps {
     /// The last change in the log.
     pub last: Position,
+    /// The time of that change; `None` if the log is empty.
+    pub last_time: Option<UnixMillis>,
     /// Receives every new position.
     pub commit_position: Arc<CommitPosition>,
     /// Cluster membership. Only the committing thread changes it.
@@ -86,6 +89,7 @@ impl Committer {
             journal,
             verifier,
             last: deps.last,
+            last_time: deps.last_time,
             commit_position: deps.commit_position,
             membership: deps.membership,
             admin_tokens: deps.admin_tokens,
@@ -176,6 +180,8 @@ struct Worker {
     journal: Box<dyn Journal>,
     verifier: Arc<Verifier>,
     last: Position,
+    /// The time of the last change. The times of the log never fall.
+    last_time: Option<UnixMillis>,
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
@@ -242,6 +248,7 @@ impl Worker {
         let mut stage = Stage::new(
             &**self.verifier.reader(),
             last,
+            self.last_time,
             self.verifier.tenants(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
@@ -274,6 +281,7 @@ impl Worker {
             self.forget_use(change);
         }
         self.last = last.position;
+        self.last_time = Some(last.time);
         self.commit_position.advance(self.last);
         if changes
             .iter()

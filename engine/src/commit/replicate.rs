@@ -1,6 +1,7 @@
 //! Commands of replication, on the committing thread: each one is checked, written, and only then
 //! visible.
 
+use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminTokens, BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch,
     EpochHistory, EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
@@ -8,7 +9,7 @@ use talos_model::{
 
 use super::replication_command::ReplicationCommand;
 use super::{Worker, append, received};
-use crate::storage::{Group, MembershipWrite, StorageError};
+use crate::storage::{Group, MembershipWrite, StorageError, decode_change};
 
 impl Worker {
     /// Carries out one command. Returns the last change that the node then holds.
@@ -156,6 +157,7 @@ impl Worker {
         self.verifier.forget();
         self.admin_tokens.replace(AdminTokens::default());
         self.last = Position::START;
+        self.last_time = None;
         self.membership().standing = state;
         Ok(())
     }
@@ -189,6 +191,7 @@ impl Worker {
                 self.verifier
                     .begin_bulk_revocations(BulkRevocations::new(bulk_revocations));
                 self.membership().standing.copying = None;
+                self.last_time = self.time_in_log(place.position)?;
                 self.last = place.position;
                 self.commit_position.begin(self.last);
                 self.verifier.open();
@@ -196,6 +199,16 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// The time of the change at `position`; `None` if the log does not hold it.
+    fn time_in_log(&mut self, position: Position) -> Result<Option<UnixMillis>, FollowError> {
+        let change = self.journal.change_at(position).and_then(|bytes| {
+            let change = bytes.map(|bytes| decode_change(position, &bytes));
+            change.transpose()
+        });
+        let change = change.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+        Ok(change.map(|change| change.time))
     }
 
     /// The durable state of this node; an error if it is a primary.

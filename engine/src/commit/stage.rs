@@ -25,6 +25,8 @@ use crate::tenants::Tenants;
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
+    /// The time of the last change.
+    last_time: Option<UnixMillis>,
     /// The quotas, and the greatest ages of issued keys.
     tenants: Tenants,
     /// The bulk revocations in force, with those that the group has added and without those that it
@@ -42,11 +44,12 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these tenants, bulk revocations and admin
-    /// tokens.
+    /// An empty group after the position `last`, whose change has `last_time`, under these tenants,
+    /// bulk revocations and admin tokens.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
+        last_time: Option<UnixMillis>,
         tenants: Tenants,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
@@ -54,6 +57,7 @@ impl<'a> Stage<'a> {
         Self {
             reader,
             last,
+            last_time,
             tenants,
             bulk_revocations,
             admin_tokens,
@@ -365,11 +369,16 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Adds a change of the current author.
+    /// Adds a change of the current author. Its time is not before that of the last change: the
+    /// clock may have been set back, and a command may have waited longer than one after it.
     fn append(&mut self, mut change: Change) {
         debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
         change.author.clone_from(&self.author);
+        change.time = self
+            .last_time
+            .map_or(change.time, |last| last.max(change.time));
         self.last = change.position;
+        self.last_time = Some(change.time);
         self.changes.push(change);
     }
 

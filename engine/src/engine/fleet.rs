@@ -31,6 +31,14 @@ impl Drop for Watch {
 
 /// Methods of a primary, and of any node for observing it.
 impl Engine {
+    /// The time of the newest durable change; `None` if the log is empty. Reads the disk.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub fn newest_change_time(&self) -> Result<Option<UnixMillis>, ReadError> {
+        self.store.time_of(self.committed()).map_err(read_error)
+    }
+
     /// Whether the node is a primary or a replica.
     pub fn mode(&self) -> Mode {
         self.membership().mode

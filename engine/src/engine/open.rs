@@ -61,6 +61,7 @@ impl Engine {
             store,
             journal,
             last,
+            last_time,
             standing,
         } = storage::open(&options.path, wanted)?;
         if mode == Mode::Primary && standing.leadership == Leadership::Other {
@@ -111,6 +112,7 @@ impl Engine {
         let (wake_catch_up, woken) = Notify::new();
         let deps = CommitterDeps {
             last,
+            last_time,
             commit_position: Arc::clone(&commit_position),
             membership: Arc::clone(&membership),
             admin_tokens: Arc::clone(&admin_tokens),

@@ -5,6 +5,7 @@ mod copies;
 mod crashes;
 mod following;
 mod log;
+mod log_times;
 mod promotion;
 mod refusals;
 

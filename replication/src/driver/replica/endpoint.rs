@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Command, Replica, Stage, next_command, next_last_used};
-use crate::driver::clock::now_ms;
+use crate::driver::clock::{now_ms, wall_ms};
 use crate::driver::connection::{self, Endpoint};
 use crate::driver::randomness;
 use crate::driver::transport::Outbox;
@@ -124,6 +124,10 @@ impl<K: ChangeSink + Send + 'static> Endpoint for ReplicaEndpoint<'_, K> {
     fn on_message(&mut self, message: Message, outbox: &mut Outbox) -> Result<(), End> {
         let is_welcome = matches!(message, Message::Welcome(_));
         let is_heartbeat = matches!(message, Message::Heartbeat(_));
+        if let Message::Heartbeat(heartbeat) = &message {
+            let offset_ms = heartbeat.time_ms.saturating_sub(wall_ms());
+            self.replica.clock_offset_ms = Some(offset_ms);
+        }
         let actions = self.replica.follower.on_message(now_ms(), message);
         let goes_on = !actions
             .iter()

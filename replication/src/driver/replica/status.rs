@@ -49,6 +49,9 @@ pub struct ReplicaStatus {
     pub primary: Option<NodeId>,
     /// How many changes it lacks, as far as the primary has announced them.
     pub behind_changes: u64,
+    /// How far the wall clock of the primary is ahead of the one here, in milliseconds; `None`
+    /// without a connection. The time that a heartbeat takes to arrive counts as an offset.
+    pub clock_offset_ms: Option<i64>,
     /// Connections that the primary has welcomed.
     pub connections: u64,
     /// Why the last connection, or attempt to connect, has ended.
@@ -91,6 +94,7 @@ impl ReplicaStatus {
             position: position(&durable_state.progress),
             primary: None,
             behind_changes: 0,
+            clock_offset_ms: None,
             connections: 0,
             last_end: None,
             stop: None,
