@@ -6,10 +6,12 @@ mod fleet;
 mod log;
 mod open;
 mod reads;
+mod secrets;
 mod verify;
 
 pub use fleet::Watch;
 pub use log::{LogStart, decode_change};
+pub use secrets::NeededSecrets;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::limiter::Enforcement;
 use crate::membership::Membership;
 use crate::render::{RenderBody, RenderTokenBody};
+use crate::secret_use_table::SecretUseTable;
 use crate::snapshot::SnapshotPermits;
 use crate::storage::{Retention, RocksStore, StorageError};
 use crate::verifier::{PendingRead, Verifier};
@@ -85,6 +88,7 @@ pub struct Engine {
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
+    secret_uses: Arc<SecretUseTable>,
     snapshots: Arc<SnapshotPermits>,
 }
 

@@ -30,6 +30,8 @@ mod render;
 mod samples;
 #[cfg(test)]
 mod scenarios;
+mod secret_use_table;
+mod secrets;
 mod shards;
 mod snapshot;
 mod storage;
@@ -37,11 +39,12 @@ mod usage;
 mod verifier;
 mod warm_up;
 
-pub use engine::{Engine, Loaded, LogStart, Options, Watch, decode_change};
+pub use engine::{Engine, Loaded, LogStart, NeededSecrets, Options, Watch, decode_change};
 pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use limiter::Enforcement;
 pub use render::{RenderBody, RenderTokenBody};
+pub use secrets::{KeyCount, MissingSecret};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{OldLogError, Retention};
 pub use verifier::{PendingRead, VerifyStep};

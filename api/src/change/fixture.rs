@@ -13,6 +13,7 @@ pub(super) fn change(event: Event) -> Change {
         event,
         request_id: Some("r-1".to_owned()),
         author: None,
+        signed_by: None,
         subject: Subject::Key(full()),
     }
 }

@@ -20,6 +20,7 @@ use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::replication_metrics as replication;
+use super::secrets;
 use super::tls::Listeners;
 use crate::error::CliError;
 
@@ -87,6 +88,7 @@ impl Sources {
         self.tls.expose(page);
         self.process(page);
         audit::expose(page, self.audit.as_ref());
+        secrets::expose(page, &self.engine);
         replication::expose(page, &self.engine, self.node.as_deref());
     }
 

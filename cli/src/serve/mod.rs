@@ -23,6 +23,7 @@ pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
 mod replication_metrics;
+mod secrets;
 pub(crate) mod signals;
 mod standalone;
 mod tls;
@@ -51,6 +52,7 @@ use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::metrics::Sources;
+use self::secrets::MissingSecrets;
 use self::signals::Signals;
 use self::standalone::Standalone;
 use crate::environment::variables;
@@ -72,6 +74,11 @@ pub(crate) struct ServeArguments {
     /// there
     #[arg(long)]
     dev: bool,
+
+    /// Start although secrets are missing that keys in the database need, and do not ask for them
+    /// again: what they signed is refused as unknown
+    #[arg(long)]
+    forget_missing_secrets: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -112,6 +119,7 @@ struct Start<'a> {
     log: &'a LogQueue,
     started: UnixMillis,
     departure: Departure,
+    missing_secrets: MissingSecrets,
 }
 
 /// Serves until a signal arrives.
@@ -140,6 +148,11 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         log: &log,
         started,
         departure: Departure::default(),
+        missing_secrets: if arguments.forget_missing_secrets {
+            MissingSecrets::Forget
+        } else {
+            MissingSecrets::Report
+        },
     });
     log.wait_until_written();
     outcome
@@ -161,6 +174,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
+    secrets::check(&engine, &start.settings.db.directory, start.missing_secrets)?;
     engine.set_live_keys_max(start.settings.quota.api_keys_max);
     engine.set_rate_limits(if start.settings.rate_limit.enabled {
         Enforcement::On

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Secret, TenantId, Visibility};
+use talos_model::{Acceptance, Secret, SecretFingerprint, TenantId, Visibility};
 use uuid::Uuid;
 
+use crate::acceptance;
 use crate::issued::{ChecksumKey, IssuedKey, make};
 use crate::settings::{KeyringSettings, TokenSettings};
 use crate::shape::TokenShape;
@@ -20,6 +21,8 @@ pub struct Keyring {
     /// Each with the instant from which it is refused.
     retired: Vec<(ChecksumKey, UnixMillis)>,
     root_keys: RootKeys,
+    /// Of the current secret, then of the retired ones.
+    fingerprints: Vec<SecretFingerprint>,
 }
 
 impl Keyring {
@@ -29,7 +32,7 @@ impl Keyring {
         let current = ChecksumKey::new(&settings.hmac_current);
         let retired = settings.hmac_retired.iter();
         let retired = retired.map(|old| (ChecksumKey::new(&old.secret), old.accepted_until()));
-        let retired = retired.collect();
+        let retired: Vec<_> = retired.collect();
         let root_keys = RootKeys::expiring(
             &settings.hmac_current,
             settings
@@ -37,12 +40,34 @@ impl Keyring {
                 .iter()
                 .map(|old| (&old.secret, old.accepted_until())),
         );
+        let old = retired.iter().map(|(old, _)| old);
+        let fingerprints = std::iter::once(&current).chain(old);
+        let fingerprints = fingerprints.map(ChecksumKey::fingerprint).collect();
         Self {
             settings,
             current,
             retired,
             root_keys,
+            fingerprints,
         }
+    }
+
+    /// The fingerprint of the secret that signs new keys.
+    #[must_use]
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        self.current.fingerprint()
+    }
+
+    /// Whether this is the current secret or a retired one, even one that is no longer accepted.
+    #[must_use]
+    pub fn has(&self, secret: SecretFingerprint) -> bool {
+        self.fingerprints.contains(&secret)
+    }
+
+    /// Everything that decides which credentials are accepted. Holds no secret.
+    #[must_use]
+    pub fn acceptance(&self) -> Acceptance {
+        acceptance::of(&self.settings, &self.fingerprints)
     }
 
     /// The issuer in every valid answer and in new tokens.
@@ -277,6 +302,41 @@ mod tests {
             assert_eq!(proven(&keyring, "b"), Some(UnixMillis(i64::MAX)));
             assert_eq!(proven(&keyring, "c"), None);
         }
+    }
+
+    #[test]
+    fn fingerprints_identify_secrets_and_nothing_else() {
+        let rotated = keyring("b", &["a"]);
+        assert_eq!(rotated.fingerprint(), keyring("b", &[]).fingerprint());
+        assert_ne!(rotated.fingerprint(), keyring("a", &["b"]).fingerprint());
+        for (secret, known) in [("a", true), ("b", true), ("c", false)] {
+            let secret = keyring(secret, &[]).fingerprint();
+            assert_eq!(rotated.has(secret), known);
+        }
+        // Databases hold it: it may never change.
+        let long = keyring("0123456789abcdef0123456789abcdef", &[]);
+        assert_eq!(
+            long.fingerprint().to_string(),
+            "55089ca6413532564f0c60229db612b9"
+        );
+    }
+
+    #[test]
+    fn what_is_accepted_holds_no_secret() {
+        let rotated = keyring("do-not-print", &["print-not-either"]);
+        let shown = format!("{:?}", rotated.acceptance());
+        assert!(!shown.contains("print"), "{shown}");
+        for value in ["new", "old", "pub", "mc", "i"] {
+            assert!(shown.contains(&format!("{value:?}")), "{value}: {shown}");
+        }
+        let fingerprint = rotated.fingerprint().to_string();
+        assert!(shown.contains(&fingerprint), "{shown}");
+        let same = keyring("do-not-print", &["print-not-either"]).acceptance();
+        assert_eq!(rotated.acceptance().differences(&same), []);
+        let lacking = keyring("do-not-print", &[]).acceptance();
+        let differences = lacking.differences(&rotated.acceptance());
+        assert_eq!(differences.len(), 1);
+        assert!(differences[0].refuses_here());
     }
 
     #[test]

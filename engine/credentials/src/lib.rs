@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 pub mod admin_token;
 mod base58;
 mod derive;

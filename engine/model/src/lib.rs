@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod access;
 mod admin_token;
 mod author;
@@ -29,9 +30,11 @@ mod read_error;
 mod record;
 mod record_key;
 mod secret;
+mod secret_uses;
 mod state_hash;
 mod verdict;
 
+pub use acceptance::{Acceptance, AcceptedSetting, Difference};
 pub use access::{Permission, Principal, Proof, Role, UnknownRole};
 pub use admin_token::{
     AdminToken, AdminTokens, CreateAdminToken, RevokeAdminToken, RotateAdminToken, TokenDigest,
@@ -57,5 +60,6 @@ pub use read_error::ReadError;
 pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, Visibility};
 pub use record_key::RecordKey;
 pub use secret::Secret;
+pub use secret_uses::{SecretFingerprint, SecretUse, SecretUses};
 pub use state_hash::StateHash;
 pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

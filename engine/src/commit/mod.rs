@@ -37,6 +37,7 @@ use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::membership::Membership;
 use crate::notify::Notify;
+use crate::secret_use_table::SecretUseTable;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
@@ -62,6 +63,8 @@ pub struct CommitterDeps {
     pub membership: Arc<Mutex<Membership>>,
     /// The admin tokens in force. Only the committing thread changes them.
     pub admin_tokens: Arc<AdminTokenTable>,
+    /// The uses of secrets. Only the committing thread changes them.
+    pub secret_uses: Arc<SecretUseTable>,
     /// Wakes the catch-up thread when there are bulk revocations to carry out.
     pub catch_up: Notify,
 }
@@ -92,6 +95,7 @@ impl Committer {
             commit_position: deps.commit_position,
             membership: deps.membership,
             admin_tokens: deps.admin_tokens,
+            secret_uses: deps.secret_uses,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
             live_keys_max: Arc::clone(&live_keys_max),
@@ -189,6 +193,7 @@ struct Worker {
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
+    secret_uses: Arc<SecretUseTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
     live_keys_max: Arc<AtomicU64>,
@@ -257,6 +262,7 @@ impl Worker {
             self.verifier.max_ttl_s(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
+            self.secret_uses.read(),
         );
         let answers: Vec<_> = group
             .into_iter()
@@ -275,14 +281,15 @@ impl Worker {
         }
     }
 
-    /// Makes durable changes visible: first to verifications and to readers of the admin tokens,
-    /// then to watchers of the position.
+    /// Makes durable changes visible: first to verifications and to readers of the admin tokens and
+    /// of the uses of secrets, then to watchers of the position.
     fn publish(&mut self, changes: &[Change]) {
         let Some(last) = changes.last() else { return };
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
             self.admin_tokens.publish(change);
+            self.secret_uses.publish(change);
             self.forget_use(change);
         }
         self.last = last.position;

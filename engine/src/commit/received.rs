@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use talos_model::{
-    Change, EpochHistory, Event, FollowError, LoggedChange, Position, Sequence, Subject, TenantId,
+    Change, EpochHistory, Event, FollowError, LoggedChange, Position, SecretUses, Sequence,
+    Subject, TenantId,
 };
 
 use crate::storage::{RecordReader, StorageError, decode_change};
@@ -104,4 +105,16 @@ pub fn live_keys(
         counts.insert(tenant, live);
     }
     Ok(counts)
+}
+
+/// The uses of secrets after these changes; `None` if they stay as they are.
+pub fn secret_uses(mut uses: SecretUses, changes: &[Change]) -> Option<SecretUses> {
+    let mut is_noted = false;
+    for change in changes {
+        if let Some(fingerprint) = change.signed_by {
+            uses.note(fingerprint, change.time);
+            is_noted = true;
+        }
+    }
+    is_noted.then_some(uses)
 }

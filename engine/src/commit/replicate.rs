@@ -4,6 +4,7 @@
 use talos_model::{
     AdminTokens, BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch,
     EpochHistory, EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
+    SecretFingerprint, SecretUses,
 };
 
 use super::replication_command::ReplicationCommand;
@@ -30,6 +31,7 @@ impl Worker {
                 place,
             } => self.begin_copy(cluster, epochs, &place),
             ReplicationCommand::Install(name, chunk) => self.install(name, chunk),
+            ReplicationCommand::ForgetSecrets(secrets) => self.forget_secrets(&secrets),
         }?;
         Ok(self.last)
     }
@@ -57,10 +59,12 @@ impl Worker {
         }
         let live_keys = received::live_keys(&**self.verifier.reader(), &changes)
             .map_err(|error| FollowError::Storage(error.to_string()))?;
+        let secret_uses = received::secret_uses(self.secret_uses.read(), &changes);
         let group = Group {
             changes: &changes,
             received: Some(&received),
             live_keys: &live_keys,
+            secret_uses: secret_uses.as_ref(),
         };
         let written = append(&mut *self.journal, &self.commit_position, &group);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
@@ -155,6 +159,7 @@ impl Worker {
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.admin_tokens.replace(AdminTokens::default());
+        self.secret_uses.replace(SecretUses::default());
         self.last = Position::START;
         self.membership().standing = state;
         Ok(())
@@ -182,10 +187,12 @@ impl Worker {
             CopyEnd::Last => {
                 let reader = self.verifier.reader();
                 let read = reader.bulk_revocations();
-                let read = read.and_then(|found| Ok((found, reader.admin_tokens()?)));
-                let (bulk_revocations, admin_tokens) =
+                let read = read
+                    .and_then(|found| Ok((found, reader.admin_tokens()?, reader.secret_uses()?)));
+                let (bulk_revocations, admin_tokens, secret_uses) =
                     read.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
                 self.admin_tokens.replace(AdminTokens::new(admin_tokens));
+                self.secret_uses.replace(secret_uses);
                 self.verifier
                     .begin_bulk_revocations(BulkRevocations::new(bulk_revocations));
                 self.membership().standing.copying = None;
@@ -195,6 +202,17 @@ impl Worker {
                 self.commit_position.advance(self.last);
             }
         }
+        Ok(())
+    }
+
+    /// Forgets, on this node alone, that these secrets have signed keys.
+    fn forget_secrets(&mut self, secrets: &[SecretFingerprint]) -> Result<(), FollowError> {
+        let mut uses = self.secret_uses.read();
+        uses.forget(secrets);
+        let write = MembershipWrite::SecretUses(&uses);
+        let written = self.journal.write_membership(&write);
+        written.map_err(|error| self.write_error(&error))?;
+        self.secret_uses.replace(uses);
         Ok(())
     }
 

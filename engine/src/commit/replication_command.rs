@@ -2,7 +2,7 @@
 
 use talos_model::{
     CopyChunk, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError, LoggedChange,
-    Position,
+    Position, SecretFingerprint,
 };
 
 /// A command of replication. Each one is one write.
@@ -24,6 +24,8 @@ pub enum ReplicationCommand {
     },
     /// Add rows to the copy of this name.
     Install(CopyName, CopyChunk),
+    /// Forget that these secrets have signed keys. For primaries and replicas.
+    ForgetSecrets(Vec<SecretFingerprint>),
 }
 
 /// Called exactly once, with the last change that the node then holds.

@@ -10,8 +10,8 @@ use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
     ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
-    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Subject, TenantId,
-    UpdateKey, Visibility,
+    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, SecretFingerprint,
+    SecretUses, Subject, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
@@ -32,6 +32,10 @@ pub struct Stage<'a> {
     bulk_revocations: BulkRevocations,
     /// The admin tokens after the changes.
     admin_tokens: Arc<AdminTokens>,
+    /// The uses of secrets after the changes.
+    secret_uses: SecretUses,
+    /// Whether a change notes a use of a secret.
+    notes_secret: bool,
     /// The author of the command that is being applied.
     author: Option<Arc<Author>>,
     changes: Vec<Change>,
@@ -42,9 +46,9 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these bulk revocations and admin tokens. A
-    /// tenant may have `live_keys_max` keys that are not revoked, and an issued key lives for
-    /// `max_ttl_s` at most.
+    /// An empty group after the position `last`, under these bulk revocations and admin tokens, and
+    /// after these uses of secrets. A tenant may have `live_keys_max` keys that are not revoked,
+    /// and an issued key lives for `max_ttl_s` at most.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
@@ -52,6 +56,7 @@ impl<'a> Stage<'a> {
         max_ttl_s: u64,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
+        secret_uses: SecretUses,
     ) -> Self {
         Self {
             reader,
@@ -60,6 +65,8 @@ impl<'a> Stage<'a> {
             max_ttl_s,
             bulk_revocations,
             admin_tokens,
+            secret_uses,
+            notes_secret: false,
             author: None,
             changes: Vec::new(),
             records: HashMap::new(),
@@ -74,6 +81,7 @@ impl<'a> Stage<'a> {
             changes: &self.changes,
             received: None,
             live_keys: &self.live_keys,
+            secret_uses: self.notes_secret.then_some(&self.secret_uses),
         }
     }
 
@@ -171,7 +179,11 @@ impl<'a> Stage<'a> {
         credential: Option<Credential>,
         now: UnixMillis,
     ) -> Result<Issued, CommandError> {
-        let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret,
+            prefix,
+            signed_by,
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
             return Ok(Issued {
                 record,
@@ -186,6 +198,7 @@ impl<'a> Stage<'a> {
             return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
+        self.note_signature(signed_by, now);
         let secret = Some(secret);
         Ok(Issued { record, secret })
     }
@@ -322,9 +335,12 @@ impl<'a> Stage<'a> {
         };
         let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
         // Both changes or none: everything that can fail comes before the first `push`.
-        let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret, signed_by, ..
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
+        self.note_signature(signed_by, now);
         Ok(Rotation {
             record,
             secret,
@@ -358,6 +374,7 @@ impl<'a> Stage<'a> {
             event,
             request_id: None,
             author: None,
+            signed_by: None,
             subject: Subject::BulkRevocation(bulk_revocation),
         });
     }
@@ -368,6 +385,18 @@ impl<'a> Stage<'a> {
         change.author.clone_from(&self.author);
         self.last = change.position;
         self.changes.push(change);
+    }
+
+    /// The last change made a key whose credential this secret signed. The change notes it if no
+    /// change within the last hour did.
+    fn note_signature(&mut self, fingerprint: SecretFingerprint, now: UnixMillis) {
+        if self.secret_uses.is_due(fingerprint, now)
+            && let Some(change) = self.changes.last_mut()
+        {
+            change.signed_by = Some(fingerprint);
+            self.secret_uses.note(fingerprint, now);
+            self.notes_secret = true;
+        }
     }
 
     fn record(

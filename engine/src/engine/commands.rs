@@ -54,6 +54,7 @@ impl Engine {
             made.map(|(secret, prefix)| Credential {
                 secret,
                 prefix: prefix.to_owned(),
+                signed_by: keyring.fingerprint(),
             })
         };
         match submission {

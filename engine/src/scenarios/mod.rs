@@ -18,6 +18,7 @@ mod positions;
 mod rate_limits;
 mod recovery;
 mod replication;
+mod secret_uses;
 mod slow_read;
 mod tokens;
 mod warm_up;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use talos_model::{Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, TenantId};
+use talos_model::{
+    Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, SecretUses, TenantId,
+};
 
 use super::error::StorageError;
 
@@ -16,6 +18,8 @@ pub struct Group<'a> {
     pub received: Option<&'a [LoggedChange]>,
     /// For each tenant with a change: how many of its keys are not revoked afterwards.
     pub live_keys: &'a HashMap<TenantId, u64>,
+    /// The uses of secrets afterwards, if a change of the group notes one.
+    pub secret_uses: Option<&'a SecretUses>,
 }
 
 /// Makes changes durable.
@@ -41,4 +45,6 @@ pub enum MembershipWrite<'a> {
     BeginCopy(&'a NodeState, &'a CopyPlace),
     /// Adds these rows to the copy and moves it to this place.
     Install(&'a CopyChunk, &'a CopyPlace),
+    /// Replaces the uses of secrets.
+    SecretUses(&'a SecretUses),
 }

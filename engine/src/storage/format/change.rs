@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, Event, Position, RecordKey, Subject};
+use talos_model::{Change, Event, Position, RecordKey, SecretFingerprint, Subject};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::author::AuthorV1;
@@ -16,9 +16,12 @@ const OF_A_KEY: u8 = 1;
 /// refuse such a change, because they would go on accepting the revoked keys. The version number
 /// makes them refuse it.
 const OF_MANY_KEYS: u8 = 2;
-/// The version of a change with an author or of an admin token, and the newest that this release
-/// reads. All other changes keep their versions, so that older releases can read them.
+/// The version of a change with an author or of an admin token. All other changes keep their
+/// versions, so that older releases can read them.
 const WITH_AUTHOR: u8 = 3;
+/// The version of a change that notes which secret signed, and the newest that this release reads.
+/// The fingerprint of the secret follows, and then the change in one of the versions above.
+const WITH_SECRET: u8 = 5;
 
 /// An event's code on disk is its index here.
 const EVENTS: [Event; 13] = [
@@ -65,6 +68,14 @@ struct ChangeV3 {
 
 /// Encodes `change`. `subject` is its encoded record, bulk revocation or admin token.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let bytes = encode_without_secret(change, subject)?;
+    Ok(match change.signed_by {
+        None => bytes,
+        Some(SecretFingerprint(print)) => [&[WITH_SECRET], print.as_slice(), &bytes].concat(),
+    })
+}
+
+fn encode_without_secret(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
     let (kind, key) = match &change.subject {
         Subject::Key(record) => {
             let key = RecordKey::new(record.tenant, record.key_id);
@@ -102,6 +113,15 @@ pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> 
 
 /// Decodes the change at `position`.
 pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> {
+    let (signed_by, bytes) = match bytes.split_first() {
+        Some((&WITH_SECRET, rest)) => {
+            let (print, bytes) = rest
+                .split_first_chunk()
+                .ok_or(StorageError::Corrupt("a change's secret"))?;
+            (Some(SecretFingerprint(*print)), bytes)
+        }
+        _ => (None, bytes),
+    };
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty change"))?;
@@ -123,10 +143,11 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
             fields: without_author()?,
         },
         WITH_AUTHOR => wincode::deserialize_exact(fields).map_err(unreadable)?,
+        WITH_SECRET => return Err(StorageError::Corrupt("a change's version")),
         found => {
             return Err(StorageError::NewerRecord {
                 found,
-                supported: WITH_AUTHOR,
+                supported: WITH_SECRET,
             });
         }
     };
@@ -144,6 +165,7 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
             .ok_or(StorageError::Corrupt("a change's event"))?,
         request_id: fields.request_id,
         author: author.map(AuthorV1::decode).transpose()?.map(Arc::new),
+        signed_by,
         subject,
     };
     let is_consistent = change.is_consistent();
@@ -177,6 +199,7 @@ mod tests {
             event,
             request_id: Some("r".to_owned()),
             author: author.map(Arc::new),
+            signed_by: None,
             subject,
         }
     }
@@ -221,10 +244,39 @@ mod tests {
                     assert!(decode(change.position, &bytes[..len]).is_err(), "{len}");
                 }
                 let mut newer = bytes;
-                newer[0] = 4;
+                newer[0] = 6;
                 let error = decode(change.position, &newer).unwrap_err().to_string();
-                assert!(error.contains("reads up to version 3"), "{error}");
+                assert!(error.contains("reads up to version 5"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_change_notes_the_secret_that_signed() {
+        let print = SecretFingerprint([0x5e; 16]);
+        for author in [None, Some(author())] {
+            let record = Subject::Key(samples::record(5));
+            let unsigned = change(Event::IssuedKeyCreated, record, author);
+            let signed = Change {
+                signed_by: Some(print),
+                ..unsigned.clone()
+            };
+            let bytes = encoded(&signed);
+            assert_eq!(bytes[..17], [[5].as_slice(), &[0x5e; 16]].concat());
+            assert_eq!(bytes[17..], encoded(&unsigned));
+            assert_eq!(decode(signed.position, &bytes).as_ref(), Ok(&signed));
+            for len in 0..bytes.len() {
+                assert!(decode(signed.position, &bytes[..len]).is_err(), "{len}");
+            }
+            // Once is enough.
+            let twice = [&bytes[..17], &bytes].concat();
+            assert!(decode(signed.position, &twice).is_err());
+            // No other change is signed.
+            let updated = Change {
+                event: Event::IssuedKeyUpdated,
+                ..signed
+            };
+            assert!(decode(updated.position, &encoded(&updated)).is_err());
         }
     }
 

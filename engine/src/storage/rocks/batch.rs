@@ -1,5 +1,5 @@
 //! Builds one batch from a group of changes: log, records, index, request ids, counts, bulk
-//! revocations, admin tokens.
+//! revocations, admin tokens, uses of secrets.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_ke
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::position::encode_position;
+use crate::storage::format::secret_uses::{self, SECRET_USES};
 use crate::storage::format::{admin_token, bulk_revocation, change, record};
 use crate::storage::index;
 use crate::storage::journal::Group;
@@ -46,6 +47,9 @@ impl RocksStore {
         let counts = self.family(COUNTS)?;
         for (tenant, live_keys) in group.live_keys {
             batch.put_cf(counts, tenant.0.as_bytes(), live_keys.to_le_bytes());
+        }
+        if let Some(uses) = group.secret_uses {
+            batch.put_cf(self.family(META)?, SECRET_USES, secret_uses::encode(uses)?);
         }
         Ok(batch)
     }

@@ -1,7 +1,8 @@
-//! The column family `meta`: the node's state, the bulk revocations in force, and the admin tokens.
+//! The column family `meta`: the node's state, the bulk revocations in force, the admin tokens, and
+//! the uses of secrets.
 
-use rocksdb::{Direction, IteratorMode};
-use talos_model::{AdminToken, BulkRevocation, NodeState};
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+use talos_model::{AdminToken, BulkRevocation, NodeState, SecretUses};
 
 use super::families::META;
 use super::store::RocksStore;
@@ -9,6 +10,7 @@ use crate::storage::error::StorageError;
 use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_copying, decode_epochs};
+use crate::storage::format::secret_uses::{self, SECRET_USES};
 
 impl RocksStore {
     /// The durable state of the node; `None` when no epoch history was ever written.
@@ -32,6 +34,20 @@ impl RocksStore {
     /// The admin tokens.
     pub fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
         self.decode_all(ADMIN_TOKEN, admin_token::decode)
+    }
+
+    /// The uses of secrets; none in a database of a release that did not note them.
+    pub fn secret_uses(&self) -> Result<SecretUses, StorageError> {
+        let bytes = self.db.get_cf(self.family(META)?, SECRET_USES)?;
+        let uses = bytes.map(|bytes| secret_uses::decode(&bytes)).transpose()?;
+        Ok(uses.unwrap_or_default())
+    }
+
+    /// The batch that replaces the uses of secrets.
+    pub(super) fn secret_uses_batch(&self, uses: &SecretUses) -> Result<WriteBatch, StorageError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(META)?, SECRET_USES, secret_uses::encode(uses)?);
+        Ok(batch)
     }
 
     /// Decodes all values whose keys begin with `prefix`.
