@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -75,6 +76,12 @@ pub(super) trait Endpoint: Send {
 
     /// The other node has proven that it is `peer`. Messages may be sent from now on.
     fn on_open(&mut self, peer: NodeId, outbox: &mut Outbox) -> Result<(), End<Self::Reason>>;
+
+    /// Which credentials this node accepts.
+    fn acceptance(&self) -> Acceptance;
+
+    /// The other node accepts these credentials; `None` if it is of a release that does not say so.
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>);
 
     /// Handles a message.
     fn on_message(
@@ -188,7 +195,21 @@ fn on_bytes<E: Endpoint>(
     }
     for one in incoming? {
         match one {
-            Incoming::Open(peer) => endpoint.on_open(peer, outbox)?,
+            Incoming::Open(peer) => {
+                if endpoint.link().shows_acceptance() {
+                    let acceptance = Message::Acceptance(endpoint.acceptance());
+                    endpoint.link().send(&acceptance, outbox.buffer())?;
+                }
+                endpoint.on_open(peer, outbox)?;
+                if !endpoint.link().shows_acceptance() {
+                    endpoint.on_acceptance(None);
+                }
+            }
+            Incoming::Message(Message::Acceptance(acceptance))
+                if endpoint.link().shows_acceptance() =>
+            {
+                endpoint.on_acceptance(Some(acceptance));
+            }
             Incoming::Message(message) => endpoint.on_message(message, outbox)?,
         }
     }

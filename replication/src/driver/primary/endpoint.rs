@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::sync::watch;
 
 use super::replica_session::ReplicaSession;
@@ -218,6 +219,22 @@ impl<N: PrimaryNode> Endpoint for PrimaryEndpoint<N> {
         let session = ReplicaSession::new(feed, node.source(), committed, registration);
         self.session = Some(session);
         Ok(())
+    }
+
+    fn acceptance(&self) -> Acceptance {
+        self.shared.settings.acceptance.clone()
+    }
+
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>) {
+        let (Some(session), Some(theirs)) = (&self.session, acceptance) else {
+            return;
+        };
+        let differences = self.shared.settings.acceptance.differences(&theirs);
+        let replica = session.registration.connection.node;
+        for difference in &differences {
+            tracing::warn!(%replica, "a replica accepts other credentials: {difference}");
+        }
+        session.registration.note_differences(differences);
     }
 
     fn on_message(&mut self, message: Message, outbox: &mut Outbox) -> Result<(), End> {

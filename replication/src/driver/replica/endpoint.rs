@@ -2,6 +2,8 @@
 
 use std::io;
 
+use talos_model::{Acceptance, Difference};
+
 use super::{Command, Replica, Stage, next_command, next_last_used};
 use crate::driver::clock::now_ms;
 use crate::driver::connection::{self, Endpoint};
@@ -121,6 +123,23 @@ impl<K: ChangeSink + Send + 'static> Endpoint for ReplicaEndpoint<'_, K> {
         self.carry_out(actions, outbox)
     }
 
+    fn acceptance(&self) -> Acceptance {
+        self.replica.settings.acceptance.clone()
+    }
+
+    /// The status keeps the differences while there is no connection: until the primary has said
+    /// otherwise, it accepts what it did.
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>) {
+        let theirs = acceptance.unwrap_or_default();
+        let differences = self.replica.settings.acceptance.differences(&theirs);
+        for difference in &differences {
+            tracing::warn!(primary = ?self.primary, "the primary accepts other credentials: {difference}");
+        }
+        self.replica
+            .status
+            .send_if_modified(|status| replace(&mut status.differences, differences));
+    }
+
     fn on_message(&mut self, message: Message, outbox: &mut Outbox) -> Result<(), End> {
         let is_welcome = matches!(message, Message::Welcome(_));
         let is_heartbeat = matches!(message, Message::Heartbeat(_));
@@ -147,4 +166,11 @@ impl<K: ChangeSink + Send + 'static> Endpoint for ReplicaEndpoint<'_, K> {
         let actions = self.replica.follower.on_tick(now_ms());
         self.carry_out(actions, outbox)
     }
+}
+
+/// Whether the differences have changed.
+fn replace(known: &mut Vec<Difference>, found: Vec<Difference>) -> bool {
+    let has_changed = *known != found;
+    *known = found;
+    has_changed
 }
