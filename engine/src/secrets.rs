@@ -1,7 +1,18 @@
 //! Secrets that keys need and that the node does not have.
 
-use talos_model::SecretFingerprint;
 use talos_model::clock::UnixMillis;
+use talos_model::{SecretFingerprint, TenantId};
+
+/// The secrets that keys of a tenant need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededSecrets {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// How many of them are configured.
+    pub present: usize,
+    /// Those that are not.
+    pub missing: Vec<MissingSecret>,
+}
 
 /// A secret that has signed keys and is not configured. Its keys are refused as unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub const LAST_USED_ENTRIES: usize = 4096;
 /// The longest key of an entry.
 pub const LAST_USED_KEY_BYTES: usize = 64;
 /// The most settings that nodes compare.
-pub const ACCEPTED_SETTINGS: usize = 12;
+pub const ACCEPTED_SETTINGS: usize = 6;
 /// The longest name of such a setting, in bytes.
 pub const ACCEPTED_NAME_BYTES: usize = 128;
 /// Secrets that a node accepts in addition to its own, so that a secret can be replaced node by

@@ -6,11 +6,13 @@
 //! an operator may have removed a secret on purpose.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use talos_api::timestamp;
-use talos_engine::{Engine, MissingSecret};
+use talos_credentials::Tenant;
+use talos_engine::{Engine, MissingSecret, NeededSecrets};
 use talos_metrics::Exposition;
-use talos_model::{FollowError, clock};
+use talos_model::{TenantId, clock};
 
 use crate::error::CliError;
 
@@ -27,65 +29,109 @@ pub(super) enum MissingSecrets {
 /// need.
 ///
 /// # Errors
-/// [`CliError::OtherSecrets`] when the keys need secrets and none of them is configured, unless
-/// they are to be forgotten.
+/// [`CliError::OtherSecrets`] when the keys of a tenant need secrets and it has none of them,
+/// unless they are to be forgotten.
 pub(super) fn check(
     engine: &Engine,
     directory: &Path,
     missing_secrets: MissingSecrets,
 ) -> Result<(), CliError> {
-    let needed = engine.needed_secrets(clock::now());
+    let needed = engine.needed_secrets(&engine.tenants(), clock::now());
     let needed = needed.map_err(|error| failed(directory, &error))?;
-    match missing_secrets {
-        MissingSecrets::Forget => return forget(engine, directory, &needed.missing),
-        MissingSecrets::Report if needed.present == 0 && !needed.missing.is_empty() => {
-            return Err(CliError::OtherSecrets {
-                directory: directory.to_owned(),
-                missing: needed.missing.iter().map(describe).collect(),
-            });
-        }
-        MissingSecrets::Report => {}
+    if missing_secrets == MissingSecrets::Forget {
+        return forget(engine, directory, &needed);
     }
-    for missing in &needed.missing {
+    let missing = without_any(&needed);
+    if !missing.is_empty() {
+        return Err(CliError::OtherSecrets {
+            directory: directory.to_owned(),
+            missing,
+        });
+    }
+    warn(&needed);
+    Ok(())
+}
+
+/// Compares the secrets of `tenants`, which are to be used from now on, with those that their keys
+/// need.
+///
+/// # Errors
+/// What is wrong: the keys of a tenant need secrets, and it would have none of them any more.
+pub(super) fn check_change(engine: &Engine, tenants: &[Arc<Tenant>]) -> Result<(), String> {
+    let needed = engine.needed_secrets(tenants, clock::now());
+    let needed = needed.map_err(|error| error.to_string())?;
+    let missing = without_any(&needed);
+    if !missing.is_empty() {
+        return Err(format!(
+            "secrets.hmac: the keys need {}, and no such secret is configured; keep it in secrets.hmac.retired, or start again with --forget-missing-secrets",
+            missing.join(", and ")
+        ));
+    }
+    warn(&needed);
+    Ok(())
+}
+
+/// The missing secrets of tenants that have none of those that their keys need.
+fn without_any(needed: &[NeededSecrets]) -> Vec<String> {
+    let bereft = needed.iter().filter(|needed| needed.present == 0);
+    each(bereft)
+        .map(|(tenant, missing)| {
+            format!(
+                "the secret with the fingerprint {}{tenant} ({} issued while it signed keys, the last one at about {})",
+                missing.fingerprint,
+                missing.keys,
+                timestamp::format(missing.last)
+            )
+        })
+        .collect()
+}
+
+/// Each missing secret, with words that name its tenant if there may be several.
+fn each<'a>(
+    needed: impl Iterator<Item = &'a NeededSecrets>,
+) -> impl Iterator<Item = (String, &'a MissingSecret)> {
+    needed.flat_map(|needed| {
+        let tenant = match needed.tenant {
+            TenantId::SINGLE => String::new(),
+            TenantId(id) => format!(" of tenant {id}"),
+        };
+        let missing = needed.missing.iter();
+        missing.map(move |missing| (tenant.clone(), missing))
+    })
+}
+
+fn warn(needed: &[NeededSecrets]) {
+    for (tenant, missing) in each(needed.iter()) {
         tracing::warn!(
             fingerprint = %missing.fingerprint,
             needed_until = timestamp::format(missing.needed_until),
-            "a secret is missing: {} while it signed keys; what it signed is refused as unknown. Add it to secrets.hmac.retired, or start once with --forget-missing-secrets to give its keys up",
-            issued(missing)
+            "a secret{tenant} is missing: {} issued while it signed keys; what it signed is refused as unknown. Add it to secrets.hmac.retired, or start once with --forget-missing-secrets to give its keys up",
+            missing.keys
         );
     }
-    Ok(())
 }
 
-fn forget(engine: &Engine, directory: &Path, missing: &[MissingSecret]) -> Result<(), CliError> {
-    if missing.is_empty() {
+fn forget(engine: &Engine, directory: &Path, needed: &[NeededSecrets]) -> Result<(), CliError> {
+    let secrets: Vec<_> = needed
+        .iter()
+        .flat_map(|needed| {
+            let missing = needed.missing.iter();
+            missing.map(|missing| (needed.tenant, missing.fingerprint))
+        })
+        .collect();
+    if secrets.is_empty() {
         return Ok(());
     }
-    let secrets = missing.iter().map(|one| one.fingerprint).collect();
     let forgotten = engine.forget_secrets(secrets);
-    forgotten.map_err(|error: FollowError| failed(directory, &error))?;
-    for one in missing {
+    forgotten.map_err(|error| failed(directory, &error))?;
+    for (tenant, missing) in each(needed.iter()) {
         tracing::warn!(
-            fingerprint = %one.fingerprint,
-            "a missing secret is forgotten, as --forget-missing-secrets demands: {} while it signed keys; what it signed is refused as unknown",
-            issued(one)
+            fingerprint = %missing.fingerprint,
+            "a missing secret{tenant} is forgotten, as --forget-missing-secrets demands: {} issued while it signed keys; what it signed is refused as unknown",
+            missing.keys
         );
     }
     Ok(())
-}
-
-/// A missing secret as the error of a refused start names it.
-fn describe(missing: &MissingSecret) -> String {
-    format!(
-        "the secret with the fingerprint {} ({} while it signed keys, the last one at about {})",
-        missing.fingerprint,
-        issued(missing),
-        timestamp::format(missing.last)
-    )
-}
-
-fn issued(missing: &MissingSecret) -> String {
-    format!("{} issued", missing.keys)
 }
 
 fn failed(directory: &Path, error: &dyn std::fmt::Display) -> CliError {

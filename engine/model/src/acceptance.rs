@@ -6,21 +6,29 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::limits::{ACCEPTED_VALUE_BYTES, ACCEPTED_VALUES};
 
+/// The most values of a difference that a text names.
+const SHOWN_VALUES: usize = 8;
+
 /// The accepted values of one setting, such as the fingerprints of the secrets, or the prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedSetting {
     /// The path of the setting in the configuration.
     pub name: String,
-    /// The values; the current one, with which new credentials are made, comes first.
+    /// The values, in order.
     pub values: Vec<String>,
 }
 
 impl AcceptedSetting {
-    /// These values of a setting. A value that is too long to be sent is replaced by a digest.
+    /// These values of a setting. A value that is too long to be sent is replaced by a digest, and
+    /// so are all values together if they are too many.
     #[must_use]
     pub fn new(name: &str, values: Vec<String>) -> Self {
         let mut values: Vec<_> = values.into_iter().map(short).collect();
-        values.truncate(ACCEPTED_VALUES);
+        values.sort_unstable();
+        values.dedup();
+        if values.len() > ACCEPTED_VALUES {
+            values = vec![digest(&values.join("\n"))];
+        }
         Self {
             name: name.to_owned(),
             values,
@@ -32,7 +40,11 @@ fn short(value: String) -> String {
     if value.len() <= ACCEPTED_VALUE_BYTES {
         return value;
     }
-    format!("#{:032x}", xxh3_128(value.as_bytes()))
+    digest(&value)
+}
+
+fn digest(text: &str) -> String {
+    format!("#{:032x}", xxh3_128(text.as_bytes()))
 }
 
 /// Everything that decides which credentials a node accepts.
@@ -67,13 +79,7 @@ impl Acceptance {
                 lacking_here: without(&there.values, &here.values),
                 lacking_there: without(&here.values, &there.values),
             })
-            .filter(|difference| !difference.is_order_of_retired(self, other))
             .collect()
-    }
-
-    fn current(&self, setting: &str) -> Option<&String> {
-        let found = self.0.iter().find(|one| one.name == setting)?;
-        found.values.first()
     }
 }
 
@@ -82,13 +88,6 @@ impl Difference {
     #[must_use]
     pub fn refuses_here(&self) -> bool {
         !self.lacking_here.is_empty()
-    }
-
-    /// Whether only the order of retired values differs, which means nothing.
-    fn is_order_of_retired(&self, here: &Acceptance, there: &Acceptance) -> bool {
-        self.lacking_here.is_empty()
-            && self.lacking_there.is_empty()
-            && here.current(&self.setting) == there.current(&self.setting)
     }
 }
 
@@ -99,16 +98,24 @@ impl fmt::Display for Difference {
             lacking_here,
             lacking_there,
         } = self;
-        let (here, there) = (lacking_here.join(", "), lacking_there.join(", "));
+        let (here, there) = (list(lacking_here), list(lacking_there));
         match (lacking_here.is_empty(), lacking_there.is_empty()) {
-            (true, true) => write!(f, "{setting}: another value is the current one"),
-            (false, true) => write!(f, "{setting}: {here} is accepted there and not here"),
+            (_, true) => write!(f, "{setting}: {here} is accepted there and not here"),
             (true, false) => write!(f, "{setting}: {there} is accepted here and not there"),
             (false, false) => write!(
                 f,
                 "{setting}: {here} is accepted there and not here, {there} here and not there"
             ),
         }
+    }
+}
+
+/// The first values, as a text.
+fn list(values: &[String]) -> String {
+    let shown = values.get(..SHOWN_VALUES).unwrap_or(values).join(", ");
+    match values.len().saturating_sub(SHOWN_VALUES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -160,12 +167,6 @@ mod tests {
                 "s: a is accepted here and not there",
                 false,
             ),
-            (
-                &["a", "b"],
-                &["b", "a"],
-                "s: another value is the current one",
-                false,
-            ),
             (&[], &["a"], "s: a is accepted there and not here", true),
         ] {
             assert_eq!(shown(here, there), [(text.to_owned(), refuses)]);
@@ -179,10 +180,11 @@ mod tests {
         let differences = shown(&[&one], &[&other]);
         assert!(differences[0].0.len() < 200 && differences[0].1);
         let many: Vec<_> = (0..=ACCEPTED_VALUES).map(|n| n.to_string()).collect();
-        assert_eq!(
-            AcceptedSetting::new("s", many).values.len(),
-            ACCEPTED_VALUES
-        );
+        let other = AcceptedSetting::new("s", many[1..].to_vec());
+        assert_eq!(other.values.len(), ACCEPTED_VALUES);
+        let digest = AcceptedSetting::new("s", many);
+        assert_eq!(digest.values.len(), 1);
+        assert_ne!(digest, other);
     }
 
     #[test]

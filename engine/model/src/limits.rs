@@ -4,13 +4,10 @@
 pub const EPOCH_HISTORY_EPOCHS: usize = 256;
 /// The most admin tokens that may exist. Expired tokens count until they are revoked.
 pub const ADMIN_TOKENS: usize = 1000;
-/// The most secrets whose use is remembered. The one that has not signed for longest is forgotten
-/// first.
-pub const SECRET_USES: usize = 64;
 /// How often the use of a secret is noted again, in milliseconds.
 pub const SECRET_USE_INTERVAL_MS: i64 = 60 * 60 * 1000;
 /// The most values of one setting that nodes compare.
-pub const ACCEPTED_VALUES: usize = 1024;
+pub const ACCEPTED_VALUES: usize = 2400;
 /// The longest value that nodes compare as it is, in bytes; of longer ones they compare a digest.
 pub const ACCEPTED_VALUE_BYTES: usize = 256;
 /// The longest credential that is accepted, in bytes.

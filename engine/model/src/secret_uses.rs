@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::clock::UnixMillis;
-use crate::limits::{SECRET_USE_INTERVAL_MS, SECRET_USES};
+use crate::ids::TenantId;
+use crate::limits::SECRET_USE_INTERVAL_MS;
 
 /// Identifies a secret without revealing it: an HMAC of a fixed text under the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,9 +17,11 @@ impl fmt::Display for SecretFingerprint {
     }
 }
 
-/// When a secret signed keys.
+/// When a secret signed keys of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretUse {
+    /// The tenant.
+    pub tenant: TenantId,
     /// The secret.
     pub fingerprint: SecretFingerprint,
     /// When it signed the first key.
@@ -41,23 +44,26 @@ impl SecretUse {
         let max_ttl_ms = i64::try_from(max_ttl_s.saturating_mul(1000)).unwrap_or(i64::MAX);
         UnixMillis(self.end().0.saturating_add(max_ttl_ms))
     }
+
+    fn key(&self) -> (TenantId, SecretFingerprint) {
+        (self.tenant, self.fingerprint)
+    }
 }
 
-/// All secrets that have signed keys. At most [`SECRET_USES`]: beyond that, the one that has not
-/// signed for the longest time is forgotten.
+/// All secrets that have signed keys, ordered by tenant and fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretUses(Vec<SecretUse>);
 
 impl SecretUses {
-    /// The uses in `uses`, ordered by fingerprint.
+    /// These uses.
     #[must_use]
     pub fn new(mut uses: Vec<SecretUse>) -> Self {
-        uses.sort_by_key(|one| one.fingerprint);
-        uses.dedup_by_key(|one| one.fingerprint);
+        uses.sort_by_key(SecretUse::key);
+        uses.dedup_by_key(|one| one.key());
         Self(uses)
     }
 
-    /// All uses, ordered by fingerprint.
+    /// All uses.
     #[must_use]
     pub fn all(&self) -> &[SecretUse] {
         &self.0
@@ -65,53 +71,79 @@ impl SecretUses {
 
     /// Whether a signature at `now` has to be noted.
     #[must_use]
-    pub fn is_due(&self, fingerprint: SecretFingerprint, now: UnixMillis) -> bool {
-        let known = self.0.iter().find(|one| one.fingerprint == fingerprint);
+    pub fn is_due(
+        &self,
+        tenant: TenantId,
+        fingerprint: SecretFingerprint,
+        now: UnixMillis,
+    ) -> bool {
+        let place = self.place(tenant, fingerprint).ok();
+        let known = place.and_then(|place| self.0.get(place));
         known.is_none_or(|known| known.end() <= now)
     }
 
-    /// Notes that a secret signed a key.
-    pub fn note(&mut self, fingerprint: SecretFingerprint, time: UnixMillis) {
-        let known = self.0.iter_mut();
-        if let Some(known) = known.into_iter().find(|one| one.fingerprint == fingerprint) {
-            known.first = known.first.min(time);
-            known.last = known.last.max(time);
-            return;
-        }
-        if self.0.len() >= SECRET_USES {
-            let oldest = self.0.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, one)| one.last).map(|(at, _)| at);
-            oldest.map(|at| self.0.remove(at));
-        }
-        let at = self.0.partition_point(|one| one.fingerprint < fingerprint);
-        self.0.insert(
-            at,
-            SecretUse {
-                fingerprint,
-                first: time,
-                last: time,
+    /// Notes that a secret signed a key. Returns the use as it is then.
+    pub fn note(
+        &mut self,
+        tenant: TenantId,
+        fingerprint: SecretFingerprint,
+        time: UnixMillis,
+    ) -> SecretUse {
+        let new = SecretUse {
+            tenant,
+            fingerprint,
+            first: time,
+            last: time,
+        };
+        match self.place(tenant, fingerprint) {
+            Ok(place) => match self.0.get_mut(place) {
+                Some(known) => {
+                    known.first = known.first.min(time);
+                    known.last = known.last.max(time);
+                    *known
+                }
+                None => new,
             },
-        );
+            Err(place) => {
+                self.0.insert(place, new);
+                new
+            }
+        }
     }
 
-    /// Forgets these secrets.
-    pub fn forget(&mut self, fingerprints: &[SecretFingerprint]) {
+    /// Forgets these secrets of tenants.
+    pub fn forget(&mut self, secrets: &[(TenantId, SecretFingerprint)]) {
+        self.0.retain(|one| !secrets.contains(&one.key()));
+    }
+
+    /// The uses of secrets that keys of a tenant may still need at `now`, if its keys live for
+    /// `max_ttl_s` at most.
+    pub fn needed(
+        &self,
+        tenant: TenantId,
+        max_ttl_s: u64,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = &SecretUse> + use<'_> {
+        let first = self.0.partition_point(|one| one.tenant < tenant);
+        let from = self.0.get(first..).unwrap_or_default().iter();
+        from.take_while(move |one| one.tenant == tenant)
+            .filter(move |one| one.needed_until(max_ttl_s) > now)
+    }
+
+    fn place(&self, tenant: TenantId, fingerprint: SecretFingerprint) -> Result<usize, usize> {
         self.0
-            .retain(|one| !fingerprints.contains(&one.fingerprint));
-    }
-
-    /// The uses of secrets that keys may still need at `now`, if keys live for `max_ttl_s` at most.
-    pub fn needed(&self, max_ttl_s: u64, now: UnixMillis) -> impl Iterator<Item = &SecretUse> {
-        let uses = self.0.iter();
-        uses.filter(move |one| one.needed_until(max_ttl_s) > now)
+            .binary_search_by_key(&(tenant, fingerprint), SecretUse::key)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     const HOUR: i64 = SECRET_USE_INTERVAL_MS;
+    const TENANT: TenantId = TenantId::SINGLE;
 
     fn print(byte: u8) -> SecretFingerprint {
         SecretFingerprint([byte; 16])
@@ -120,45 +152,42 @@ mod tests {
     #[test]
     fn a_signature_is_noted_at_first_and_once_an_hour() {
         let mut uses = SecretUses::default();
-        assert!(uses.is_due(print(1), UnixMillis(5)));
-        uses.note(print(1), UnixMillis(5));
-        assert!(!uses.is_due(print(1), UnixMillis(5 + HOUR - 1)));
-        assert!(uses.is_due(print(1), UnixMillis(5 + HOUR)));
-        assert!(uses.is_due(print(2), UnixMillis(5)));
-        uses.note(print(1), UnixMillis(5 + HOUR));
+        assert!(uses.is_due(TENANT, print(1), UnixMillis(5)));
+        uses.note(TENANT, print(1), UnixMillis(5));
+        assert!(!uses.is_due(TENANT, print(1), UnixMillis(5 + HOUR - 1)));
+        assert!(uses.is_due(TENANT, print(1), UnixMillis(5 + HOUR)));
+        assert!(uses.is_due(TENANT, print(2), UnixMillis(5)));
+        let other = TenantId(Uuid::from_u128(7));
+        assert!(uses.is_due(other, print(1), UnixMillis(5)));
+        let noted = uses.note(TENANT, print(1), UnixMillis(5 + HOUR));
         let expected = SecretUse {
+            tenant: TENANT,
             fingerprint: print(1),
             first: UnixMillis(5),
             last: UnixMillis(5 + HOUR),
         };
-        assert_eq!(uses.all(), [expected]);
+        assert_eq!((noted, uses.all()), (expected, &[expected][..]));
     }
 
     #[test]
     fn a_secret_is_needed_until_its_last_key_has_ended() {
         let mut uses = SecretUses::default();
-        uses.note(print(1), UnixMillis(0));
-        uses.note(print(2), UnixMillis(1));
-        let needed = |now| uses.needed(10, UnixMillis(now)).count();
+        let other = TenantId(Uuid::from_u128(7));
+        uses.note(other, print(1), UnixMillis(0));
+        uses.note(TENANT, print(1), UnixMillis(0));
+        uses.note(TENANT, print(2), UnixMillis(1));
+        let needed = |now| uses.needed(TENANT, 10, UnixMillis(now)).count();
         let last_of_first = HOUR + 10_000;
         assert_eq!(needed(last_of_first - 1), 2);
         assert_eq!(needed(last_of_first), 1);
         assert_eq!(needed(last_of_first + 1), 0);
-        assert_eq!(uses.needed(u64::MAX, UnixMillis(i64::MAX - 1)).count(), 2);
-        let mut uses = uses.clone();
-        uses.forget(&[print(1)]);
-        assert_eq!(uses.needed(10, UnixMillis(0)).count(), 1);
-    }
-
-    #[test]
-    fn the_secret_that_has_not_signed_for_longest_is_forgotten() {
-        let mut uses = SecretUses::default();
-        for byte in 0..=u8::try_from(SECRET_USES).unwrap() {
-            uses.note(print(byte), UnixMillis(i64::from(byte)));
-        }
-        assert_eq!(uses.all().len(), SECRET_USES);
-        assert!(uses.is_due(print(0), UnixMillis(1)));
-        assert!(!uses.is_due(print(1), UnixMillis(1)));
+        let for_ever = uses.needed(TENANT, u64::MAX, UnixMillis(i64::MAX - 1));
+        assert_eq!(for_ever.count(), 2);
+        assert_eq!(uses.needed(other, 10, UnixMillis(0)).count(), 1);
+        let mut after = uses.clone();
+        after.forget(&[(TENANT, print(1))]);
+        assert_eq!(after.needed(TENANT, 10, UnixMillis(0)).count(), 1);
+        assert_eq!(after.needed(other, 10, UnixMillis(0)).count(), 1);
         assert_eq!(SecretUses::new(uses.all().to_vec()), uses);
     }
 

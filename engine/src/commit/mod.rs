@@ -17,7 +17,6 @@ mod stage;
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -48,7 +47,7 @@ struct CommandJob {
 }
 
 enum Job {
-    Command(CommandJob),
+    Command(Box<CommandJob>),
     /// A command of replication.
     Replication(ReplicationCommand, ReplicationDone),
 }
@@ -74,7 +73,6 @@ pub struct Committer {
     queue: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     latch: Arc<OnceLock<String>>,
-    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Committer {
@@ -86,7 +84,6 @@ impl Committer {
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
         let latch = Arc::new(OnceLock::new());
-        let live_keys_max = Arc::new(AtomicU64::new(u64::MAX));
         let worker = Worker {
             jobs,
             journal,
@@ -98,7 +95,6 @@ impl Committer {
             secret_uses: deps.secret_uses,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
-            live_keys_max: Arc::clone(&live_keys_max),
         };
         let thread = thread::Builder::new()
             .name("talos-commit".to_owned())
@@ -107,7 +103,6 @@ impl Committer {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
             latch,
-            live_keys_max,
         })
     }
 
@@ -116,18 +111,13 @@ impl Committer {
         self.latch.get().map(String::as_str)
     }
 
-    /// Sets how many keys that are not revoked a tenant may have.
-    pub fn set_live_keys_max(&self, live_keys_max: u64) {
-        self.live_keys_max.store(live_keys_max, Ordering::Relaxed);
-    }
-
     /// Queues a command. If the queue does not take it, the command is refused at once.
     pub fn submit(&self, command: Prepared, author: Option<Author>, now: UnixMillis) {
-        self.queue(Job::Command(CommandJob {
+        self.queue(Job::Command(Box::new(CommandJob {
             command,
             author: author.map(Arc::new),
             now,
-        }));
+        })));
     }
 
     /// Queues a command of replication. If the queue does not take it, `done` is called at once.
@@ -196,7 +186,6 @@ struct Worker {
     secret_uses: Arc<SecretUseTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
-    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -217,7 +206,7 @@ impl Worker {
             let mut group = Vec::new();
             for job in jobs {
                 match job {
-                    Job::Command(job) => group.push(job),
+                    Job::Command(job) => group.push(*job),
                     Job::Replication(command, done) => {
                         self.commit(mem::take(&mut group));
                         done(self.replicate(command));
@@ -258,8 +247,7 @@ impl Worker {
         let mut stage = Stage::new(
             &**self.verifier.reader(),
             last,
-            self.live_keys_max.load(Ordering::Relaxed),
-            self.verifier.max_ttl_s(),
+            self.verifier.tenants(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
             self.secret_uses.read(),

@@ -4,7 +4,7 @@
 use talos_model::{
     AdminTokens, BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch,
     EpochHistory, EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
-    SecretFingerprint, SecretUses,
+    SecretFingerprint, SecretUses, TenantId,
 };
 
 use super::replication_command::ReplicationCommand;
@@ -59,12 +59,12 @@ impl Worker {
         }
         let live_keys = received::live_keys(&**self.verifier.reader(), &changes)
             .map_err(|error| FollowError::Storage(error.to_string()))?;
-        let secret_uses = received::secret_uses(self.secret_uses.read(), &changes);
+        let secret_uses = received::secret_uses(&self.secret_uses.read(), &changes);
         let group = Group {
             changes: &changes,
             received: Some(&received),
             live_keys: &live_keys,
-            secret_uses: secret_uses.as_ref(),
+            secret_uses: &secret_uses,
         };
         let written = append(&mut *self.journal, &self.commit_position, &group);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
@@ -206,12 +206,15 @@ impl Worker {
     }
 
     /// Forgets, on this node alone, that these secrets have signed keys.
-    fn forget_secrets(&mut self, secrets: &[SecretFingerprint]) -> Result<(), FollowError> {
-        let mut uses = self.secret_uses.read();
-        uses.forget(secrets);
-        let write = MembershipWrite::SecretUses(&uses);
+    fn forget_secrets(
+        &mut self,
+        secrets: &[(TenantId, SecretFingerprint)],
+    ) -> Result<(), FollowError> {
+        let write = MembershipWrite::ForgetSecrets(secrets);
         let written = self.journal.write_membership(&write);
         written.map_err(|error| self.write_error(&error))?;
+        let mut uses = SecretUses::clone(&self.secret_uses.read());
+        uses.forget(secrets);
         self.secret_uses.replace(uses);
         Ok(())
     }

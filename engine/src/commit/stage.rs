@@ -11,7 +11,7 @@ use talos_model::{
     AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
     ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
     Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, SecretFingerprint,
-    SecretUses, Subject, TenantId, UpdateKey, Visibility,
+    SecretUse, SecretUses, Subject, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
@@ -19,23 +19,23 @@ use super::apply::{self, KeyChange, Replacement};
 use super::prepared::{Answer, Credential, Prepared};
 use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
+use crate::tenants::Tenants;
 
 /// The changes of a group. None of them is durable yet.
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
-    live_keys_max: u64,
-    /// The greatest age of an issued key.
-    max_ttl_s: u64,
+    /// The quotas, and the greatest ages of issued keys.
+    tenants: Tenants,
     /// The bulk revocations in force, with those that the group has added and without those that it
     /// has removed.
     bulk_revocations: BulkRevocations,
     /// The admin tokens after the changes.
     admin_tokens: Arc<AdminTokens>,
     /// The uses of secrets after the changes.
-    secret_uses: SecretUses,
-    /// Whether a change notes a use of a secret.
-    notes_secret: bool,
+    secret_uses: Arc<SecretUses>,
+    /// Those that changes of the group note.
+    noted: Vec<SecretUse>,
     /// The author of the command that is being applied.
     author: Option<Arc<Author>>,
     changes: Vec<Change>,
@@ -46,27 +46,24 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these bulk revocations and admin tokens, and
-    /// after these uses of secrets. A tenant may have `live_keys_max` keys that are not revoked,
-    /// and an issued key lives for `max_ttl_s` at most.
+    /// An empty group after the position `last`, under these tenants, bulk revocations and admin
+    /// tokens, and after these uses of secrets.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
-        live_keys_max: u64,
-        max_ttl_s: u64,
+        tenants: Tenants,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
-        secret_uses: SecretUses,
+        secret_uses: Arc<SecretUses>,
     ) -> Self {
         Self {
             reader,
             last,
-            live_keys_max,
-            max_ttl_s,
+            tenants,
             bulk_revocations,
             admin_tokens,
             secret_uses,
-            notes_secret: false,
+            noted: Vec::new(),
             author: None,
             changes: Vec::new(),
             records: HashMap::new(),
@@ -81,7 +78,7 @@ impl<'a> Stage<'a> {
             changes: &self.changes,
             received: None,
             live_keys: &self.live_keys,
-            secret_uses: self.notes_secret.then_some(&self.secret_uses),
+            secret_uses: &self.noted,
         }
     }
 
@@ -169,7 +166,8 @@ impl<'a> Stage<'a> {
 
     /// The record as an answer shows it.
     fn shown(&self, record: Record) -> Record {
-        record.ending_within(self.max_ttl_s)
+        let max_ttl_s = self.max_ttl_s(record.tenant);
+        record.ending_within(max_ttl_s)
     }
 
     fn issue(
@@ -190,15 +188,15 @@ impl<'a> Stage<'a> {
                 secret: None,
             });
         }
+        let max_s = self.max_ttl_s(command.tenant);
         if command
             .ttl_ms
-            .is_some_and(|ttl_ms| ttl_ms > self.max_ttl_s.saturating_mul(1000))
+            .is_some_and(|ttl_ms| ttl_ms > max_s.saturating_mul(1000))
         {
-            let max_s = self.max_ttl_s;
             return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
-        self.note_signature(signed_by, now);
+        self.note_signature(record.tenant, signed_by, now);
         let secret = Some(secret);
         Ok(Issued { record, secret })
     }
@@ -296,7 +294,10 @@ impl<'a> Stage<'a> {
         prefix: Option<String>,
         now: UnixMillis,
     ) -> Result<Record, CommandError> {
-        if self.live_keys(key.tenant)? >= self.live_keys_max {
+        let live = self.live_keys(key.tenant)?;
+        let quota = self.tenants.get(key.tenant);
+        let quota = quota.and_then(|tenant| tenant.settings().live_keys_max);
+        if quota.is_some_and(|most| live >= most) {
             return Err(Rejection::QuotaExceeded.into());
         }
         self.update_live_keys(key.tenant, |live| live + 1)?;
@@ -312,7 +313,8 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<Rotation, CommandError> {
         let current = self.record(command.tenant, command.key_id, now)?;
-        let end = |record: &Record| record.end_of_life(self.max_ttl_s);
+        let max_ttl_s = self.max_ttl_s(command.tenant);
+        let end = |record: &Record| record.end_of_life(max_ttl_s);
         let is_live = |record: &Record| record.revocation.is_none();
         if current
             .as_ref()
@@ -340,7 +342,7 @@ impl<'a> Stage<'a> {
         } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
-        self.note_signature(signed_by, now);
+        self.note_signature(record.tenant, signed_by, now);
         Ok(Rotation {
             record,
             secret,
@@ -387,15 +389,20 @@ impl<'a> Stage<'a> {
         self.changes.push(change);
     }
 
-    /// The last change made a key whose credential this secret signed. The change notes it if no
-    /// change within the last hour did.
-    fn note_signature(&mut self, fingerprint: SecretFingerprint, now: UnixMillis) {
-        if self.secret_uses.is_due(fingerprint, now)
+    /// The last change made a key of `tenant` whose credential this secret signed. The change notes
+    /// it if no change within the last hour did.
+    fn note_signature(
+        &mut self,
+        tenant: TenantId,
+        fingerprint: SecretFingerprint,
+        now: UnixMillis,
+    ) {
+        if self.secret_uses.is_due(tenant, fingerprint, now)
             && let Some(change) = self.changes.last_mut()
         {
             change.signed_by = Some(fingerprint);
-            self.secret_uses.note(fingerprint, now);
-            self.notes_secret = true;
+            let uses = Arc::make_mut(&mut self.secret_uses);
+            self.noted.push(uses.note(tenant, fingerprint, now));
         }
     }
 
@@ -429,6 +436,12 @@ impl<'a> Stage<'a> {
         let record = self.push(change);
         self.author = author;
         Ok(Some(record))
+    }
+
+    /// The greatest age of a tenant's issued keys in seconds.
+    fn max_ttl_s(&self, tenant: TenantId) -> u64 {
+        let tenant = self.tenants.get(tenant);
+        tenant.map_or(u64::MAX, |tenant| tenant.keyring().max_ttl_s())
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

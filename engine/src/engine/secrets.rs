@@ -1,34 +1,27 @@
 //! Which secrets keys need, and which credentials the node accepts.
 
-use talos_cells::pin;
+use std::sync::Arc;
+
+use talos_credentials::Tenant;
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    Acceptance, FollowError, Mode, ReadError, SecretFingerprint, SecretUse, SecretUses,
+    Acceptance, FollowError, Mode, ReadError, SecretFingerprint, SecretUse, SecretUses, TenantId,
 };
 
 use super::{Engine, read_error};
 use crate::commit::ReplicationCommand;
-use crate::secrets::{KeyCount, MissingSecret};
-
-/// The secrets that keys need, as [`Engine::needed_secrets`] finds them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NeededSecrets {
-    /// How many of them the node has.
-    pub present: usize,
-    /// Those that it does not have.
-    pub missing: Vec<MissingSecret>,
-}
+use crate::secrets::{KeyCount, MissingSecret, NeededSecrets};
 
 impl Engine {
     /// Everything that decides which credentials the node accepts.
     #[must_use]
     pub fn acceptance(&self) -> Acceptance {
-        self.verifier.current(&pin()).keyring.acceptance()
+        talos_credentials::acceptance(&self.tenants())
     }
 
     /// Which secrets have signed keys, as this node knows.
     #[must_use]
-    pub fn secret_uses(&self) -> SecretUses {
+    pub fn secret_uses(&self) -> Arc<SecretUses> {
         self.secret_uses.read()
     }
 
@@ -36,63 +29,79 @@ impl Engine {
     /// storage.
     #[must_use]
     pub fn missing_secrets(&self, now: UnixMillis) -> usize {
-        self.needed(now)
-            .iter()
-            .filter(|one| !self.has(one.fingerprint))
-            .count()
+        let uses = self.secret_uses.read();
+        let missing = self.tenants().into_iter().map(|tenant| {
+            let needed = needed(&uses, &tenant, now);
+            needed
+                .filter(|one| !tenant.keyring.has(one.fingerprint))
+                .count()
+        });
+        missing.sum()
     }
 
-    /// Which secrets keys need. A primary forgets a secret that it does not have when none of its
-    /// keys is active any more. Blocks on disk; never call it from a core.
+    /// Which secrets the keys of `tenants` need, for each tenant that needs any. A primary forgets
+    /// a secret that a tenant does not have when none of its keys is active any more. Blocks on
+    /// disk; never call it from a core.
     ///
     /// # Errors
     /// If storage cannot be read or written.
-    pub fn needed_secrets(&self, now: UnixMillis) -> Result<NeededSecrets, ReadError> {
-        let (mut found, mut over) = (NeededSecrets::default(), Vec::new());
-        for one in self.needed(now) {
-            if self.has(one.fingerprint) {
-                found.present += 1;
-                continue;
+    pub fn needed_secrets(
+        &self,
+        tenants: &[Arc<Tenant>],
+        now: UnixMillis,
+    ) -> Result<Vec<NeededSecrets>, ReadError> {
+        let uses = self.secret_uses.read();
+        let (mut all, mut over) = (Vec::new(), Vec::new());
+        for tenant in tenants {
+            let mut found = NeededSecrets {
+                tenant: tenant.id,
+                present: 0,
+                missing: Vec::new(),
+            };
+            for one in needed(&uses, tenant, now) {
+                if tenant.keyring.has(one.fingerprint) {
+                    found.present += 1;
+                    continue;
+                }
+                let missing = self.missing(one, tenant, now)?;
+                if missing.keys == KeyCount::Exactly(0) && self.mode() == Mode::Primary {
+                    over.push((tenant.id, one.fingerprint));
+                } else {
+                    found.missing.push(missing);
+                }
             }
-            let missing = self.missing(&one, now)?;
-            if missing.keys == KeyCount::Exactly(0) && self.mode() == Mode::Primary {
-                over.push(one.fingerprint);
-            } else {
-                found.missing.push(missing);
+            if found.present > 0 || !found.missing.is_empty() {
+                all.push(found);
             }
         }
         if !over.is_empty() {
             let forgotten = self.forget_secrets(over);
             forgotten.map_err(|error| ReadError::Storage(error.to_string()))?;
         }
-        Ok(found)
+        Ok(all)
     }
 
-    /// Forgets, durably and on this node alone, that these secrets have signed keys.
+    /// Forgets, durably and on this node alone, that these secrets have signed keys of these
+    /// tenants.
     ///
     /// # Errors
     /// If the write fails.
-    pub fn forget_secrets(&self, secrets: Vec<SecretFingerprint>) -> Result<(), FollowError> {
+    pub fn forget_secrets(
+        &self,
+        secrets: Vec<(TenantId, SecretFingerprint)>,
+    ) -> Result<(), FollowError> {
         self.replicate(ReplicationCommand::ForgetSecrets(secrets))
             .map(drop)
     }
 
-    fn needed(&self, now: UnixMillis) -> Vec<SecretUse> {
-        let uses = self.secret_uses.read();
-        uses.needed(self.verifier.max_ttl_s(), now)
-            .copied()
-            .collect()
-    }
-
-    fn has(&self, secret: SecretFingerprint) -> bool {
-        self.verifier.current(&pin()).keyring.has(secret)
-    }
-
-    fn missing(&self, one: &SecretUse, now: UnixMillis) -> Result<MissingSecret, ReadError> {
-        let max_ttl_s = self.verifier.max_ttl_s();
-        let keys = self
-            .store
-            .active_keys_made((one.first, one.end()), now, max_ttl_s);
+    fn missing(
+        &self,
+        one: &SecretUse,
+        tenant: &Tenant,
+        now: UnixMillis,
+    ) -> Result<MissingSecret, ReadError> {
+        let max_ttl_s = tenant.keyring.max_ttl_s();
+        let keys = self.store.active_keys_made(one, now, max_ttl_s);
         Ok(MissingSecret {
             fingerprint: one.fingerprint,
             last: one.last,
@@ -100,4 +109,13 @@ impl Engine {
             keys: keys.map_err(read_error)?,
         })
     }
+}
+
+/// The uses of secrets that keys of `tenant` may still need.
+fn needed<'a>(
+    uses: &'a SecretUses,
+    tenant: &Tenant,
+    now: UnixMillis,
+) -> impl Iterator<Item = &'a SecretUse> + use<'a> {
+    uses.needed(tenant.id, tenant.keyring.max_ttl_s(), now)
 }

@@ -30,19 +30,26 @@ fn open_with(path: &Path, current: &str, retired: &[&str]) -> Arc<Engine> {
         ..keyring_settings(current)
     });
     Engine::open(Options {
-        keyring,
+        tenants: tenants(keyring),
         ..options(path)
     })
     .expect("a database")
 }
 
-fn needed(engine: &Engine) -> NeededSecrets {
-    engine.needed_secrets(clock::now()).expect("readable")
+/// What the keys of all tenants need.
+fn needed_at(engine: &Engine, now: UnixMillis) -> Vec<NeededSecrets> {
+    engine
+        .needed_secrets(&engine.tenants(), now)
+        .expect("readable")
 }
 
-/// How many secrets the node has and which it lacks, with the number of their keys.
+/// How many secrets the node has and which it lacks, with the number of their keys, of the first
+/// tenant.
 fn summary(engine: &Engine) -> (usize, Vec<(SecretFingerprint, KeyCount)>) {
-    let needed = needed(engine);
+    let all = needed_at(engine, clock::now());
+    let Some(needed) = all.iter().find(|one| one.tenant == TenantId::SINGLE) else {
+        return (0, Vec::new());
+    };
     let missing = needed.missing.iter();
     let missing = missing.map(|one| (one.fingerprint, one.keys));
     (needed.present, missing.collect())
@@ -96,7 +103,7 @@ fn a_secret_is_noted_when_it_first_signs_and_once_an_hour() {
     assert_eq!(engine.secret_uses(), before, "after a restart");
     issue_at(&engine, last.0 + 1);
     assert_eq!(notes(&engine), 2);
-    engine.set_keyring(keyring("second"));
+    set_keyring(&engine, keyring("second"));
     issue_at(&engine, last.0 + 2);
     assert_eq!(notes(&engine), 3);
 }
@@ -106,7 +113,7 @@ fn the_new_key_of_a_rotation_is_signed_too() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (key_id, _) = issue_new(&engine, "a");
-    engine.set_keyring(keyring("second"));
+    set_keyring(&engine, keyring("second"));
     let rotate = RotateKey {
         tenant: TenantId::SINGLE,
         key_id,
@@ -124,7 +131,7 @@ fn missing_secrets_are_found_with_the_number_of_their_keys() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path();
     let engine = open_with(path, "first", &[]);
-    assert_eq!(needed(&engine), NeededSecrets::default(), "a new database");
+    assert_eq!(needed_at(&engine, clock::now()), [], "a new database");
     let (revoked, _) = issue_new(&engine, "a");
     issue_new(&engine, "b");
     let short = IssueKey {
@@ -136,15 +143,24 @@ fn missing_secrets_are_found_with_the_number_of_their_keys() {
         tenant: TenantId(uuid::Uuid::from_u128(7)),
         ..key("elsewhere")
     };
-    issue(&engine, elsewhere);
+    issue(&engine, elsewhere.clone());
     revoke(&engine, revoked).expect("a revoked key");
     assert_eq!(summary(&engine), (1, vec![]));
     drop(engine);
     std::thread::sleep(std::time::Duration::from_millis(5));
-    let active = KeyCount::Exactly(2);
+    let active = KeyCount::Exactly(1);
     let engine = open_with(path, "second", &[]);
     assert_eq!(summary(&engine), (0, vec![(print("first"), active)]));
-    assert_eq!(engine.missing_secrets(clock::now()), 1);
+    assert_eq!(engine.missing_secrets(clock::now()), 2, "of two tenants");
+    let other = needed_at(&engine, clock::now());
+    let other = other.iter().find(|one| one.tenant == elsewhere.tenant);
+    assert_eq!(other.unwrap().missing[0].keys, active);
+    // A tenant without settings is refused in any case.
+    let single = engine.tenants()[..1].to_vec();
+    assert_eq!(
+        engine.needed_secrets(&single, clock::now()).unwrap().len(),
+        1
+    );
     drop(engine);
     let engine = open_with(path, "second", &["first"]);
     assert_eq!(summary(&engine), (1, vec![]));
@@ -157,8 +173,7 @@ fn missing_secrets_are_found_with_the_number_of_their_keys() {
     assert_eq!((present, missing[0].0), (1, print("first")));
     let max_ttl_ms = 86_400_000;
     let later = UnixMillis(clock::now().0 + max_ttl_ms + SECRET_USE_INTERVAL_MS);
-    let later = engine.needed_secrets(later).unwrap();
-    assert_eq!(later, NeededSecrets::default(), "every key has ended");
+    assert_eq!(needed_at(&engine, later), [], "every key has ended");
 }
 
 #[test]
@@ -170,7 +185,7 @@ fn a_secret_without_active_keys_is_forgotten_by_a_primary() {
     revoke(&engine, key_id).expect("a revoked key");
     drop(engine);
     let engine = open_with(path, "second", &[]);
-    assert_eq!(needed(&engine), NeededSecrets::default());
+    assert_eq!(needed_at(&engine, clock::now()), []);
     assert_eq!(uses(&engine), []);
     drop(engine);
     assert_eq!(uses(&open_with(path, "second", &[])), [], "durably");
@@ -184,7 +199,8 @@ fn secrets_are_forgotten_durably_until_they_sign_again() {
     issue_new(&engine, "a");
     drop(engine);
     let engine = open_with(path, "second", &[]);
-    engine.forget_secrets(vec![print("first")]).unwrap();
+    let first = (TenantId::SINGLE, print("first"));
+    engine.forget_secrets(vec![first]).unwrap();
     assert_eq!(summary(&engine), (0, vec![]));
     drop(engine);
     let engine = open_with(path, "second", &[]);
@@ -208,7 +224,7 @@ fn replicas_copies_and_backups_know_the_secrets() {
     while let Some(part) = maker.next_part().unwrap() {
         backup.extend(part);
     }
-    engine.set_keyring(keyring("second"));
+    set_keyring(&engine, keyring("second"));
     issue_new(&engine, "b");
     assert_eq!(uses(&engine).len(), 2);
 
@@ -223,8 +239,8 @@ fn replicas_copies_and_backups_know_the_secrets() {
     finish_copy(&snapshot, &copied);
     assert_eq!(copied.secret_uses(), engine.secret_uses());
     // A replica does not forget: it may lack changes of its primary.
-    follower.set_keyring(keyring("third"));
-    assert_eq!(needed(&follower).missing.len(), 2);
+    set_keyring(&follower, keyring("third"));
+    assert_eq!(summary(&follower).1.len(), 2);
     drop((follower, copied));
     for name in ["follower", "copied"] {
         let again = open_replica(&at(name));

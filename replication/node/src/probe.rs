@@ -13,6 +13,7 @@ use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::follow::Stop;
 use talos_replication::message::{Batch, Chunk};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::shared::Shared;
@@ -68,7 +69,7 @@ impl Shared {
             primary: primary.to_owned(),
             tls: self.settings.replica_tls.clone(),
             // Nothing is compared: no credential is verified by what is learnt.
-            acceptance: Acceptance::default(),
+            acceptance: watch::channel(Acceptance::default()).1,
         };
         let sink = Refusing::default();
         let asked = Arc::clone(&sink.0);

@@ -93,7 +93,7 @@ impl Shared {
             copy_bytes_per_s: self.settings.copy_bytes_per_s,
             tls: self.settings.primary_tls.clone(),
             allowed: self.settings.allowed.clone(),
-            acceptance: self.engine.acceptance(),
+            acceptance: self.acceptance.subscribe(),
         };
         tracing::info!(%address, node = %self.node, "listening for replicas");
         let primary = Primary::new(primary_role, settings);
@@ -132,7 +132,7 @@ impl Shared {
             max_staleness_ms: self.max_staleness_ms(),
             primary: primary.clone(),
             tls: self.settings.replica_tls.clone(),
-            acceptance: self.engine.acceptance(),
+            acceptance: self.acceptance.subscribe(),
         };
         tracing::info!(primary, node = %self.node, "following");
         let (replica, handle) = Replica::new(sink, durable_state, settings);

@@ -77,8 +77,11 @@ pub(super) trait Endpoint: Send {
     /// The other node has proven that it is `peer`. Messages may be sent from now on.
     fn on_open(&mut self, peer: NodeId, outbox: &mut Outbox) -> Result<(), End<Self::Reason>>;
 
-    /// Which credentials this node accepts.
-    fn acceptance(&self) -> Acceptance;
+    /// Which credentials this node accepts now.
+    fn acceptance(&mut self) -> Acceptance;
+
+    /// Which credentials this node accepts, if that has changed since they were last asked for.
+    fn changed_acceptance(&mut self) -> Option<Acceptance>;
 
     /// The other node accepts these credentials; `None` if it is of a release that does not say so.
     fn on_acceptance(&mut self, acceptance: Option<Acceptance>);
@@ -174,6 +177,12 @@ fn handle<E: Endpoint>(
             endpoint.link().on_tick(now_ms)?;
             if outbox.is_stuck(now_ms) {
                 return Err(End::Stuck(E::PEER));
+            }
+            if endpoint.link().shows_acceptance()
+                && let Some(acceptance) = endpoint.changed_acceptance()
+            {
+                let acceptance = Message::Acceptance(acceptance);
+                endpoint.link().send(&acceptance, outbox.buffer())?;
             }
             endpoint.on_tick(outbox)?;
         }

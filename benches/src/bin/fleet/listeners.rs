@@ -65,7 +65,7 @@ pub fn follow(address: &str, count: u64) {
                     max_staleness_ms: 10_000,
                     primary: address.clone(),
                     tls: None,
-                    acceptance: Acceptance::default(),
+                    acceptance: tokio::sync::watch::channel(Acceptance::default()).1,
                 };
                 let durable_state = DurableState {
                     history: history.clone(),

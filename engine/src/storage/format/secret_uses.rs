@@ -1,109 +1,98 @@
-//! The bytes of the uses of secrets, which `meta` holds in one value.
+//! The bytes of the uses of secrets: one row of `meta` for each secret of a tenant.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{SecretFingerprint, SecretUse, SecretUses};
-use wincode::{SchemaRead, SchemaWrite};
+use talos_model::{SecretFingerprint, SecretUse, TenantId};
+use uuid::Uuid;
 
 use crate::storage::error::StorageError;
 
-/// Key in `META` of the uses of secrets.
-pub const SECRET_USES: &[u8] = b"secret-uses";
+/// Prefix of the keys in `META` of the uses of secrets. Tenant and fingerprint follow.
+pub const SECRET_USE: &[u8] = b"signer";
+/// The end of their range in `META`.
+pub const SECRET_USE_END: &[u8] = b"signes";
 /// The version that this release writes, and the newest that it reads.
 const VERSION: u8 = 1;
 
-#[derive(SchemaWrite, SchemaRead)]
-struct SecretUseV1 {
-    fingerprint: [u8; 16],
-    first_ms: i64,
-    last_ms: i64,
+/// The key of a use in `META`.
+pub fn key(tenant: TenantId, fingerprint: SecretFingerprint) -> Vec<u8> {
+    [SECRET_USE, tenant.0.as_bytes(), fingerprint.0.as_slice()].concat()
 }
 
-/// Encodes `uses`.
-pub fn encode(uses: &SecretUses) -> Result<Vec<u8>, StorageError> {
-    let uses: Vec<_> = uses.all().iter().map(SecretUseV1::from).collect();
-    let uses =
-        wincode::serialize(&uses).map_err(|error| StorageError::Encode(error.to_string()))?;
-    Ok(std::iter::once(VERSION).chain(uses).collect())
+/// Encodes the value of a use.
+pub fn encode(one: &SecretUse) -> Vec<u8> {
+    let (first, last) = (one.first.0.to_le_bytes(), one.last.0.to_le_bytes());
+    [&[VERSION], first.as_slice(), last.as_slice()].concat()
 }
 
-/// Decodes uses of secrets.
-pub fn decode(bytes: &[u8]) -> Result<SecretUses, StorageError> {
-    let (&version, uses) = bytes
-        .split_first()
-        .ok_or(StorageError::Corrupt("empty uses of secrets"))?;
+/// Decodes a use from its key and its value.
+pub fn decode(key: &[u8], value: &[u8]) -> Result<SecretUse, StorageError> {
+    let corrupt = || StorageError::Corrupt("a use of a secret");
+    let names = key.strip_prefix(SECRET_USE).ok_or_else(corrupt)?;
+    let (tenant, fingerprint) = names.split_first_chunk().ok_or_else(corrupt)?;
+    let fingerprint = fingerprint.try_into().map_err(|_| corrupt())?;
+    let (&version, times) = value.split_first().ok_or_else(corrupt)?;
     if version != VERSION {
         return Err(StorageError::NewerRecord {
             found: version,
             supported: VERSION,
         });
     }
-    let uses: Vec<SecretUseV1> = wincode::deserialize_exact(uses)
-        .map_err(|_| StorageError::Corrupt("the uses of secrets"))?;
-    Ok(SecretUses::new(uses.into_iter().map(Into::into).collect()))
-}
-
-impl From<&SecretUse> for SecretUseV1 {
-    fn from(one: &SecretUse) -> Self {
-        Self {
-            fingerprint: one.fingerprint.0,
-            first_ms: one.first.0,
-            last_ms: one.last.0,
-        }
-    }
-}
-
-impl From<SecretUseV1> for SecretUse {
-    fn from(one: SecretUseV1) -> Self {
-        Self {
-            fingerprint: SecretFingerprint(one.fingerprint),
-            first: UnixMillis(one.first_ms),
-            last: UnixMillis(one.last_ms),
-        }
-    }
+    let (first, last) = times.split_first_chunk().ok_or_else(corrupt)?;
+    let last = last.try_into().map_err(|_| corrupt())?;
+    Ok(SecretUse {
+        tenant: TenantId(Uuid::from_bytes(*tenant)),
+        fingerprint: SecretFingerprint(fingerprint),
+        first: UnixMillis(i64::from_le_bytes(*first)),
+        last: UnixMillis(i64::from_le_bytes(last)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn uses() -> SecretUses {
-        let one = |byte, first, last| SecretUse {
-            fingerprint: SecretFingerprint([byte; 16]),
-            first: UnixMillis(first),
-            last: UnixMillis(last),
-        };
-        SecretUses::new(vec![one(1, 1000, 2000), one(2, 2, 2)])
+    fn sample() -> SecretUse {
+        SecretUse {
+            tenant: TenantId(Uuid::from_u128(3)),
+            fingerprint: SecretFingerprint([1; 16]),
+            first: UnixMillis(1000),
+            last: UnixMillis(2000),
+        }
     }
 
     #[test]
-    fn uses_survive_their_bytes() {
-        for uses in [SecretUses::default(), uses()] {
-            let bytes = encode(&uses).unwrap();
-            assert_eq!(decode(&bytes), Ok(uses));
-            for len in 0..bytes.len() {
-                assert!(decode(&bytes[..len]).is_err(), "{len}");
-            }
-            let mut newer = bytes;
-            newer[0] = 2;
-            let error = decode(&newer).unwrap_err().to_string();
-            assert!(error.contains("version 2"), "{error}");
+    fn a_use_survives_its_bytes() {
+        let one = sample();
+        let (key, value) = (key(one.tenant, one.fingerprint), encode(&one));
+        assert_eq!(decode(&key, &value), Ok(one));
+        for len in 0..key.len() {
+            assert!(decode(&key[..len], &value).is_err(), "{len}");
         }
+        for len in 0..value.len() {
+            assert!(decode(&key, &value[..len]).is_err(), "{len}");
+        }
+        let mut trailing = value.clone();
+        trailing.push(0);
+        assert!(decode(&key, &trailing).is_err());
+        let mut newer = value;
+        newer[0] = 2;
+        let error = decode(&key, &newer).unwrap_err().to_string();
+        assert!(error.contains("version 2"), "{error}");
     }
 
     /// Later releases must read what this one writes: the meaning of these bytes may never change.
     #[test]
     fn the_layout_of_version_1_is_fixed() {
         let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+        let one = sample();
+        let expected = "01e803000000000000d007000000000000";
+        assert_eq!(hex(&encode(&one)), expected);
+        let fingerprint = "01".repeat(16);
         let expected = [
-            "01",               // version
-            "0200000000000000", // two secrets
-            &"01".repeat(16),
-            "e803000000000000",
-            "d007000000000000",
-            &"02".repeat(16),
-            "0200000000000000",
-            "0200000000000000",
+            "7369676e6572",
+            "00000000000000000000000000000003",
+            &fingerprint,
         ];
-        assert_eq!(hex(&encode(&uses()).unwrap()), expected.concat());
+        assert_eq!(hex(&key(one.tenant, one.fingerprint)), expected.concat());
     }
 }

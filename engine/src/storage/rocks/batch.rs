@@ -12,8 +12,7 @@ use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_ke
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::position::encode_position;
-use crate::storage::format::secret_uses::{self, SECRET_USES};
-use crate::storage::format::{admin_token, bulk_revocation, change, record};
+use crate::storage::format::{admin_token, bulk_revocation, change, record, secret_uses};
 use crate::storage::index;
 use crate::storage::journal::Group;
 
@@ -48,8 +47,10 @@ impl RocksStore {
         for (tenant, live_keys) in group.live_keys {
             batch.put_cf(counts, tenant.0.as_bytes(), live_keys.to_le_bytes());
         }
-        if let Some(uses) = group.secret_uses {
-            batch.put_cf(self.family(META)?, SECRET_USES, secret_uses::encode(uses)?);
+        let meta = self.family(META)?;
+        for one in group.secret_uses {
+            let key = secret_uses::key(one.tenant, one.fingerprint);
+            batch.put_cf(meta, key, secret_uses::encode(one));
         }
         Ok(batch)
     }

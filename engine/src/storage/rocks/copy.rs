@@ -24,7 +24,7 @@ use crate::storage::format::admin_token::{self, ADMIN_TOKEN, ADMIN_TOKEN_END};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
-use crate::storage::format::secret_uses::{self, SECRET_USES};
+use crate::storage::format::secret_uses::{self, SECRET_USE, SECRET_USE_END};
 use crate::storage::format::{change, record};
 use crate::storage::index;
 use crate::storage::record_reader::RecordReader;
@@ -66,7 +66,7 @@ impl RocksStore {
         let meta = self.family(META)?;
         batch.delete_range_cf(meta, BULK_REVOCATION, BULK_REVOCATION_END);
         batch.delete_range_cf(meta, ADMIN_TOKEN, ADMIN_TOKEN_END);
-        batch.delete_cf(meta, SECRET_USES);
+        batch.delete_range_cf(meta, SECRET_USE, SECRET_USE_END);
         batch.put_cf(meta, COPYING, encode_copying(place)?);
         Ok(batch)
     }
@@ -138,10 +138,7 @@ impl RocksStore {
                 Ok(())
             }
             SECRET_USE_ROWS => {
-                secret_uses::decode(&row.value)?;
-                if row.key != SECRET_USES {
-                    return Err(StorageError::Corrupt("the key of the uses of secrets"));
-                }
+                secret_uses::decode(&row.key, &row.value)?;
                 put(batch, self.family(META)?, row);
                 Ok(())
             }
@@ -196,7 +193,7 @@ pub fn count_row(row: &CopyRow, counts: &mut CopyCounts) -> Result<(), StorageEr
             admin_token::decode(&row.value)?;
         }
         SECRET_USE_ROWS => {
-            secret_uses::decode(&row.value)?;
+            secret_uses::decode(&row.key, &row.value)?;
         }
         CHANGE_ROWS => {
             change::decode(decode_position(&row.key)?, &row.value)?;

@@ -83,7 +83,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
     let group = Group {
         received: None,
         changes: &changes,
-        secret_uses: None,
+        secret_uses: &[],
         live_keys: &HashMap::new(),
     };
     opened.journal.append(&group).unwrap();

@@ -2,7 +2,7 @@
 //! the uses of secrets.
 
 use rocksdb::{Direction, IteratorMode, WriteBatch};
-use talos_model::{AdminToken, BulkRevocation, NodeState, SecretUses};
+use talos_model::{AdminToken, BulkRevocation, NodeState, SecretFingerprint, SecretUses, TenantId};
 
 use super::families::META;
 use super::store::RocksStore;
@@ -10,7 +10,7 @@ use crate::storage::error::StorageError;
 use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, decode_copying, decode_epochs};
-use crate::storage::format::secret_uses::{self, SECRET_USES};
+use crate::storage::format::secret_uses::{self, SECRET_USE};
 
 impl RocksStore {
     /// The durable state of the node; `None` when no epoch history was ever written.
@@ -38,15 +38,19 @@ impl RocksStore {
 
     /// The uses of secrets; none in a database of a release that did not note them.
     pub fn secret_uses(&self) -> Result<SecretUses, StorageError> {
-        let bytes = self.db.get_cf(self.family(META)?, SECRET_USES)?;
-        let uses = bytes.map(|bytes| secret_uses::decode(&bytes)).transpose()?;
-        Ok(uses.unwrap_or_default())
+        let uses = self.decode_rows(SECRET_USE, secret_uses::decode)?;
+        Ok(SecretUses::new(uses))
     }
 
-    /// The batch that replaces the uses of secrets.
-    pub(super) fn secret_uses_batch(&self, uses: &SecretUses) -> Result<WriteBatch, StorageError> {
-        let mut batch = WriteBatch::default();
-        batch.put_cf(self.family(META)?, SECRET_USES, secret_uses::encode(uses)?);
+    /// The batch that removes the uses of these secrets.
+    pub(super) fn forgetting_batch(
+        &self,
+        secrets: &[(TenantId, SecretFingerprint)],
+    ) -> Result<WriteBatch, StorageError> {
+        let (mut batch, meta) = (WriteBatch::default(), self.family(META)?);
+        for (tenant, fingerprint) in secrets {
+            batch.delete_cf(meta, secret_uses::key(*tenant, *fingerprint));
+        }
         Ok(batch)
     }
 
@@ -56,6 +60,15 @@ impl RocksStore {
         prefix: &[u8],
         decode: impl Fn(&[u8]) -> Result<T, StorageError>,
     ) -> Result<Vec<T>, StorageError> {
+        self.decode_rows(prefix, |_, value| decode(value))
+    }
+
+    /// Decodes all rows whose keys begin with `prefix`.
+    fn decode_rows<T>(
+        &self,
+        prefix: &[u8],
+        decode: impl Fn(&[u8], &[u8]) -> Result<T, StorageError>,
+    ) -> Result<Vec<T>, StorageError> {
         let mode = IteratorMode::From(prefix, Direction::Forward);
         let mut found = Vec::new();
         for entry in self.db.iterator_cf(self.family(META)?, mode) {
@@ -63,7 +76,7 @@ impl RocksStore {
             if !key.starts_with(prefix) {
                 break;
             }
-            found.push(decode(&value)?);
+            found.push(decode(&key, &value)?);
         }
         Ok(found)
     }

@@ -18,7 +18,7 @@ use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::position::{decode_position, encode_position};
 use crate::storage::format::record;
-use crate::storage::format::secret_uses::SECRET_USES;
+use crate::storage::format::secret_uses::SECRET_USE;
 
 /// The database at one moment.
 pub struct View<'a> {
@@ -139,7 +139,7 @@ impl View<'_> {
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
             BULK_REVOCATION_ROWS => BULK_REVOCATION.to_vec(),
             ADMIN_TOKEN_ROWS => ADMIN_TOKEN.to_vec(),
-            SECRET_USE_ROWS => SECRET_USES.to_vec(),
+            SECRET_USE_ROWS => SECRET_USE.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -166,7 +166,7 @@ impl View<'_> {
             // `META` also holds facts about the node. They are not part of a copy.
             (Ok((key, _)), BULK_REVOCATION_ROWS) => key.starts_with(BULK_REVOCATION),
             (Ok((key, _)), ADMIN_TOKEN_ROWS) => key.starts_with(ADMIN_TOKEN),
-            (Ok((key, _)), SECRET_USE_ROWS) => **key == *SECRET_USES,
+            (Ok((key, _)), SECRET_USE_ROWS) => key.starts_with(SECRET_USE),
             // A shard also holds the sequence of its last change.
             (Ok((key, _)), _) => RecordKey::split(key).is_some(),
         };

@@ -85,7 +85,7 @@ pub struct PrimarySettings {
     /// The addresses from which replicas may connect; empty = any.
     pub allowed: Vec<Cidr>,
     /// Which credentials the node accepts.
-    pub acceptance: Acceptance,
+    pub acceptance: watch::Receiver<Acceptance>,
 }
 
 /// A primary that does not listen yet.

@@ -50,7 +50,7 @@ pub struct ReplicaSettings {
     /// TLS, if enabled.
     pub tls: Option<ReplicaTls>,
     /// Which credentials the node accepts.
-    pub acceptance: Acceptance,
+    pub acceptance: watch::Receiver<Acceptance>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Nodes compare which credentials they accept.
 
 use talos_model::{Acceptance, AcceptedSetting};
+use tokio::sync::watch;
 
 use super::node::Node;
 use crate::driver::primary::PrimaryStatus;
@@ -27,7 +28,7 @@ fn texts_of_first(status: &PrimaryStatus) -> Vec<String> {
 async fn both_sides_see_how_they_differ() {
     let (primary, node) = (Node::new(1), Node::new(2));
     let mut settings = primary.primary_settings();
-    settings.acceptance = accepting(&["new", "old"]);
+    settings.acceptance = watch::channel(accepting(&["new", "old"])).1;
     let serving = primary.serve_at("127.0.0.1:0", settings).await;
     for (secrets, at_replica, at_primary, refuses) in [
         (&["new", "old"][..], &[][..], &[][..], false),
@@ -45,7 +46,7 @@ async fn both_sides_see_how_they_differ() {
         ),
     ] {
         let mut settings = node.replica_settings(serving.address);
-        settings.acceptance = accepting(secrets);
+        settings.acceptance = watch::channel(accepting(secrets)).1;
         let mut replica = node.follow_with(settings);
         let status = replica.shows(ReplicaStatus::is_fresh).await;
         assert_eq!(texts(&status), at_replica);
@@ -59,15 +60,34 @@ async fn both_sides_see_how_they_differ() {
 }
 
 #[tokio::test]
-async fn differences_are_known_without_a_connection() {
+async fn a_change_is_compared_at_once_and_differences_stay_without_a_connection() {
     let (primary, node) = (Node::new(1), Node::new(2));
+    let (of_primary, received) = watch::channel(accepting(&["old"]));
     let mut settings = primary.primary_settings();
-    settings.acceptance = accepting(&["new"]);
+    settings.acceptance = received;
     let serving = primary.serve_at("127.0.0.1:0", settings).await;
+    let (of_replica, received) = watch::channel(accepting(&["old"]));
     let mut settings = node.replica_settings(serving.address);
-    settings.acceptance = accepting(&["old"]);
+    settings.acceptance = received;
     let mut replica = node.follow_with(settings);
-    replica.shows(ReplicaStatus::is_fresh).await;
+    let status = replica.shows(ReplicaStatus::is_fresh).await;
+    assert_eq!(texts(&status), [""; 0]);
+    of_primary.send_replace(accepting(&["new", "old"]));
+    replica.shows(|status| status.refusing().count() == 1).await;
+    serving
+        .shows(|status| {
+            texts_of_first(status) == ["secrets.hmac: new is accepted here and not there"]
+        })
+        .await;
+    of_replica.send_replace(accepting(&["new", "old"]));
+    replica.shows(|status| status.differences.is_empty()).await;
+    serving
+        .shows(|status| status.replicas.len() == 1 && texts_of_first(status).is_empty())
+        .await;
+    of_primary.send_replace(accepting(&["new"]));
+    replica.shows(|status| status.differences.len() == 1).await;
+    of_replica.send_replace(accepting(&["old"]));
+    replica.shows(|status| status.refusing().count() == 1).await;
     serving.handle.stop();
     let status = replica.shows(|status| status.last_end.is_some()).await;
     assert_eq!(status.refusing().count(), 1);

@@ -107,7 +107,7 @@ impl Node {
             copy_bytes_per_s: 1 << 30,
             tls: None,
             allowed: Vec::new(),
-            acceptance: Acceptance::default(),
+            acceptance: watch::channel(Acceptance::default()).1,
         }
     }
 
@@ -134,7 +134,7 @@ impl Node {
             max_staleness_ms: MAX_STALENESS_MS,
             primary: primary.to_string(),
             tls: None,
-            acceptance: Acceptance::default(),
+            acceptance: watch::channel(Acceptance::default()).1,
         }
     }
 
