@@ -218,6 +218,7 @@ both_drivers! {
             ("talos_connections_total", &[], 2.0),
             ("talos_panics_total", &[], 0.0),
             ("talos_writes_stopped", &[], 0.0),
+            ("talos_secrets_missing", &[], 0.0),
             ("http_requests_in_flight", &[], 0.0),
         ];
         for (name, labels, rise) in rises {

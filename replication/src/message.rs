@@ -1,7 +1,7 @@
 //! The messages between two nodes after the handshake.
 
 use talos_model::{
-    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
+    Acceptance, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
 };
 
 use crate::refusal::Refusal;
@@ -25,6 +25,8 @@ pub enum Message {
     Heartbeat(Heartbeat),
     /// Primary: a part of a full copy.
     Chunk(Chunk),
+    /// Either: which credentials it accepts. The first message of each side.
+    Acceptance(Acceptance),
 }
 
 /// A replica's request.

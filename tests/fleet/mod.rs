@@ -1,5 +1,6 @@
 //! Several servers: a primary, replicas that follow it, and what happens when one of them fails.
 
+mod acceptance;
 mod acknowledging;
 mod admin_tokens;
 mod clocks;

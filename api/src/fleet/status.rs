@@ -62,6 +62,10 @@ pub struct ReplicaState {
     pub lag_changes: u64,
     /// How long the oldest of them has been durable on the primary, in milliseconds.
     pub lag_ms: u64,
+    /// How the credentials that it accepts differ from those that the primary accepts: one text for
+    /// each setting that differs. Absent if they are alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// How often a primary has refused nodes for one reason.
@@ -93,6 +97,10 @@ pub struct PrimaryLink {
     pub last_error: Option<String>,
     /// Whether this node holds changes that the primary lacks. It then waits for a rejoin.
     pub diverged: bool,
+    /// How the credentials that this node accepts differ from those that the primary accepts: one
+    /// text for each setting that differs. Absent if they are alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// The changes that this node holds and its primary does not.

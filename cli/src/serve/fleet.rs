@@ -11,7 +11,7 @@ use talos_api::fleet::{
 };
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::Engine;
-use talos_model::{LoggedChange, Mode, Position};
+use talos_model::{Difference, LoggedChange, Mode, Position};
 use talos_node::{
     ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
     RequiredReplicas, WriteRole,
@@ -259,6 +259,7 @@ impl Fleet for Member {
                     lag_ms: status.staleness_ms(),
                     clock_offset_ms: status.clock_offset_ms,
                     diverged: matches!(status.stop, Some(Stop::Diverged { .. })),
+                    differences: texts(&status.differences),
                     last_error: status.last_end,
                 });
             }
@@ -313,7 +314,12 @@ fn replica(replica: &FedReplica) -> ReplicaState {
         position: replica.durable.map(|position| position.to_string()),
         lag_changes: replica.behind_changes,
         lag_ms: replica.behind_ms,
+        differences: texts(&replica.differences),
     }
+}
+
+fn texts(differences: &[Difference]) -> Vec<String> {
+    differences.iter().map(ToString::to_string).collect()
 }
 
 fn change(change: &LoggedChange) -> Result<Value, FleetRefusal> {

@@ -21,6 +21,7 @@ use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::reload::Configured;
 use super::replication_metrics as replication;
+use super::secrets;
 use super::tls::Listeners;
 use super::wall_clock::WallClock;
 use crate::error::CliError;
@@ -93,6 +94,7 @@ impl Sources {
         self.process(page);
         audit::expose(page, self.audit.as_ref());
         self.clock.expose(page);
+        secrets::expose(page, &self.engine);
         replication::expose(page, &self.engine, self.node.as_deref(), &self.clock);
     }
 

@@ -26,6 +26,7 @@ pub(crate) mod process;
 mod readiness;
 mod reload;
 mod replication_metrics;
+mod secrets;
 pub(crate) mod signals;
 mod source;
 mod standalone;
@@ -61,6 +62,7 @@ use self::logging::Level;
 use self::metrics::Sources;
 use self::readiness::Readiness;
 use self::reload::{Configured, Following, Parts};
+use self::secrets::MissingSecrets;
 use self::signals::Signals;
 use self::source::Source;
 use self::standalone::Standalone;
@@ -87,6 +89,11 @@ pub(crate) struct ServeArguments {
     /// The clock is right, although it is behind the newest change in the database
     #[arg(long)]
     accept_clock: bool,
+
+    /// Start although secrets are missing that keys in the database need, and do not ask for them
+    /// again: what they signed is refused as unknown
+    #[arg(long)]
+    forget_missing_secrets: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -135,6 +142,7 @@ struct Start<'a> {
     started: UnixMillis,
     accepts_clock: bool,
     departure: Departure,
+    missing_secrets: MissingSecrets,
 }
 
 /// Serves until a signal arrives.
@@ -166,6 +174,11 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         started,
         accepts_clock: arguments.accept_clock,
         departure: Departure::default(),
+        missing_secrets: if arguments.forget_missing_secrets {
+            MissingSecrets::Forget
+        } else {
+            MissingSecrets::Report
+        },
     });
     log.wait_until_written();
     outcome
@@ -193,6 +206,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
         start.settings.credentials.clock_skew,
         start.accepts_clock,
     )?;
+    secrets::check(&engine, &start.settings.db.directory, start.missing_secrets)?;
     let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
     for Warning { key, message } in
         admin_access::warnings(start.settings, start.source.surface, tokens)
@@ -317,6 +331,7 @@ fn serve(
         })?;
         let parts = Parts {
             engine: Arc::clone(engine),
+            node: node.map(Arc::clone),
             server: server.handle(),
             listeners: tls.listeners.clone(),
             configured: Arc::clone(&configured),

@@ -64,6 +64,14 @@ fn primary(page: &mut Exposition, status: &PrimaryStatus, refusals: &[(&'static 
         let node = replica.node.to_string();
         times.sample(&[("node", &node)], replica.behind_ms);
     }
+    let mut differences = page.gauge(
+        "talos_replication_replica_differences",
+        "Settings by which a replica accepts other credentials than this primary.",
+    );
+    for replica in &status.replicas {
+        let node = replica.node.to_string();
+        differences.sample(&[("node", &node)], replica.differences.len() as u64);
+    }
 }
 
 fn replica(page: &mut Exposition, status: &ReplicaStatus) {
@@ -86,6 +94,11 @@ fn replica(page: &mut Exposition, status: &ReplicaStatus) {
         )
         .signed(&[], offset_ms);
     }
+    page.gauge(
+        "talos_replication_differences",
+        "Settings by which this replica accepts other credentials than its primary.",
+    )
+    .sample(&[], status.differences.len() as u64);
     page.counter(
         "talos_replication_connections_total",
         "Connections to a primary that have led to something.",

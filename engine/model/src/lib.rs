@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod access;
 mod admin_token;
 mod author;
@@ -31,10 +32,12 @@ mod record;
 mod record_key;
 mod request_id;
 mod secret;
+mod secret_uses;
 mod start_clock;
 mod state_hash;
 mod verdict;
 
+pub use acceptance::{Acceptance, AcceptedSetting, Difference};
 pub use access::{Permission, Principal, Proof, Role, UnknownRole};
 pub use admin_token::{
     AdminToken, AdminTokens, CreateAdminToken, RevokeAdminToken, RotateAdminToken, TokenDigest,
@@ -62,6 +65,7 @@ pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, 
 pub use record_key::RecordKey;
 pub use request_id::{RequestDigest, RequestField, RequestId};
 pub use secret::Secret;
+pub use secret_uses::{SecretFingerprint, SecretUse, SecretUses};
 pub use start_clock::{AcceptedClock, StartClock, is_behind};
 pub use state_hash::StateHash;
 pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

@@ -37,6 +37,7 @@ use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::membership::Membership;
 use crate::notify::Notify;
+use crate::secret_use_table::SecretUseTable;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
@@ -47,7 +48,7 @@ struct CommandJob {
 }
 
 enum Job {
-    Command(CommandJob),
+    Command(Box<CommandJob>),
     /// A command of replication.
     Replication(ReplicationCommand, ReplicationDone),
 }
@@ -64,6 +65,8 @@ pub struct CommitterDeps {
     pub membership: Arc<Mutex<Membership>>,
     /// The admin tokens in force. Only the committing thread changes them.
     pub admin_tokens: Arc<AdminTokenTable>,
+    /// The uses of secrets. Only the committing thread changes them.
+    pub secret_uses: Arc<SecretUseTable>,
     /// Wakes the catch-up thread when there are bulk revocations to carry out.
     pub catch_up: Notify,
 }
@@ -93,6 +96,7 @@ impl Committer {
             commit_position: deps.commit_position,
             membership: deps.membership,
             admin_tokens: deps.admin_tokens,
+            secret_uses: deps.secret_uses,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
         };
@@ -113,11 +117,11 @@ impl Committer {
 
     /// Queues a command. If the queue does not take it, the command is refused at once.
     pub fn submit(&self, command: Prepared, author: Option<Author>, now: UnixMillis) {
-        self.queue(Job::Command(CommandJob {
+        self.queue(Job::Command(Box::new(CommandJob {
             command,
             author: author.map(Arc::new),
             now,
-        }));
+        })));
     }
 
     /// Queues a command of replication. If the queue does not take it, `done` is called at once.
@@ -185,6 +189,7 @@ struct Worker {
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
+    secret_uses: Arc<SecretUseTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
 }
@@ -207,7 +212,7 @@ impl Worker {
             let mut group = Vec::new();
             for job in jobs {
                 match job {
-                    Job::Command(job) => group.push(job),
+                    Job::Command(job) => group.push(*job),
                     Job::Replication(command, done) => {
                         self.commit(mem::take(&mut group));
                         done(self.replicate(command));
@@ -252,6 +257,7 @@ impl Worker {
             self.verifier.tenants(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
+            self.secret_uses.read(),
         );
         let answers: Vec<_> = group
             .into_iter()
@@ -270,14 +276,15 @@ impl Worker {
         }
     }
 
-    /// Makes durable changes visible: first to verifications and to readers of the admin tokens,
-    /// then to watchers of the position.
+    /// Makes durable changes visible: first to verifications and to readers of the admin tokens and
+    /// of the uses of secrets, then to watchers of the position.
     fn publish(&mut self, changes: &[Change]) {
         let Some(last) = changes.last() else { return };
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
             self.admin_tokens.publish(change);
+            self.secret_uses.publish(change);
             self.forget_use(change);
         }
         self.last = last.position;

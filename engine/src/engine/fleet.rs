@@ -227,7 +227,7 @@ impl Engine {
         key.is_some_and(|key| self.last_used.touch(&key, time))
     }
 
-    fn replicate(&self, command: ReplicationCommand) -> Result<Position, FollowError> {
+    pub(super) fn replicate(&self, command: ReplicationCommand) -> Result<Position, FollowError> {
         let (done, answer) = mpsc::sync_channel(1);
         let done = Box::new(move |result| drop(done.send(result)));
         self.committer.submit_replication(command, done);

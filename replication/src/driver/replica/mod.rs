@@ -14,6 +14,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -48,6 +49,8 @@ pub struct ReplicaSettings {
     pub primary: String,
     /// TLS, if enabled.
     pub tls: Option<ReplicaTls>,
+    /// Which credentials the node accepts.
+    pub acceptance: watch::Receiver<Acceptance>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The status of a replica.
 
-use talos_model::{Epoch, EpochHistory, Position};
+use talos_model::{Difference, Epoch, EpochHistory, Position};
 
 use crate::driver::clock::now_ms;
 use crate::follow::{Follower, Stop};
@@ -58,6 +58,9 @@ pub struct ReplicaStatus {
     pub last_end: Option<String>,
     /// Why it has stopped following.
     pub stop: Option<Stop>,
+    /// How the credentials that it accepts differ from those that its primary accepts, or the one
+    /// that it was connected to last.
+    pub differences: Vec<Difference>,
     pub(super) freshness: Freshness,
 }
 
@@ -98,8 +101,15 @@ impl ReplicaStatus {
             connections: 0,
             last_end: None,
             stop: None,
+            differences: Vec::new(),
             freshness: Freshness::default(),
         }
+    }
+
+    /// The differences by which it refuses credentials that its primary accepts.
+    pub fn refusing(&self) -> impl Iterator<Item = &Difference> {
+        let differences = self.differences.iter();
+        differences.filter(|difference| difference.refuses_here())
     }
 
     /// The newest epoch that it knows.
