@@ -103,7 +103,11 @@ impl AdminService {
             jwks,
             release: settings.version,
             version: version::render_response(settings.version),
-            openapi: openapi::render(settings.version),
+            openapi: openapi::render(&openapi::Server {
+                version: settings.version,
+                lifetime_max_s: engine.max_ttl_s(),
+                issues_public_keys: engine.issues_public_keys(),
+            }),
         });
         let cores = std::thread::available_parallelism()?;
         let runtime = Builder::new_multi_thread()

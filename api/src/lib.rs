@@ -17,6 +17,7 @@ pub mod derive;
 pub mod error;
 mod filter;
 pub mod fleet;
+mod form;
 pub mod health;
 pub mod host;
 pub mod import;

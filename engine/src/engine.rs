@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use talos_cells::{Reading, pin};
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
 use talos_model::clock::{self, UnixMillis};
-use talos_model::{AdminTokens, Health, KeyId, ReadError, Record, RecordKey, TenantId};
+use talos_model::{AdminTokens, Health, KeyId, ReadError, Record, RecordKey, TenantId, Visibility};
 use uuid::Uuid;
 
 use crate::admin_token_table::AdminTokenTable;
@@ -127,6 +127,18 @@ impl Engine {
         let guard = pin();
         let tokens = self.verifier.current(&guard).keyring.tokens();
         tokens.macaroon_prefixes.clone()
+    }
+
+    /// Whether public keys can be issued: there is a prefix for them.
+    pub fn issues_public_keys(&self) -> bool {
+        let guard = pin();
+        let keyring = &self.verifier.current(&guard).keyring;
+        keyring.prefix(Visibility::Public).is_some()
+    }
+
+    /// The longest lifetime of a key, in seconds.
+    pub fn max_ttl_s(&self) -> u64 {
+        self.verifier.max_ttl_s()
     }
 
     /// Derives a token from the key `parent` for a client at `client_ip`. The caller passes the
