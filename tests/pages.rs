@@ -258,6 +258,7 @@ pages! {
     edge_proxy: "proxy.md",
     audit_log: "audit.md",
     command_line: "command-line.md",
+    compatibility: "compatibility.md",
 }
 
 #[test]
