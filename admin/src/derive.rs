@@ -14,9 +14,10 @@ pub(crate) async fn derive(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let macaroons = context.engine.macaroon_prefixes();
+    let tenant = context.tenant(request)?;
+    let macaroons = &tenant.keyring.tokens().macaroon_prefixes;
     let derive::DeriveRequest { credential, wanted } =
-        derive::parse_request(&request.body, &macaroons)?;
+        derive::parse_request(&request.body, macaroons)?;
     let query = Query {
         tenant: request.tenant,
         credential: credential.as_bytes(),

@@ -18,8 +18,9 @@ pub(crate) async fn self_revoke(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let macaroons = context.engine.macaroon_prefixes();
-    let asked = self_revoke::parse_request(&request.body, &macaroons)?;
+    let tenant = context.tenant(request)?;
+    let macaroons = &tenant.keyring.tokens().macaroon_prefixes;
+    let asked = self_revoke::parse_request(&request.body, macaroons)?;
     let key_id = identify(context, request, &asked.credential)?;
     reported.concerns(key_id);
     // The route is public. This read keeps unknown credentials out of the queue of writes.

@@ -1,7 +1,7 @@
 //! The settings of a server that its document shows.
 
 /// What the document says about the server that it is of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server<'a> {
     /// Its version.
     pub version: &'a str,

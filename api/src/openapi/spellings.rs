@@ -110,6 +110,7 @@ fn read(target: Target, body: &Value, query: &str) -> Outcome {
             | Endpoint::ReplicationState
             | Endpoint::Promote
             | Endpoint::Rejoin
+            | Endpoint::ReloadConfig
             | Endpoint::Jwks
             | Endpoint::Version
             | Endpoint::OpenApi

@@ -7,7 +7,7 @@ use talos_model::{CacheMode, CacheStatus, Query, RecordKey};
 use super::found::Found;
 use super::{ReadRequest, Verifier};
 use crate::cache::{KeyCell, Proven};
-use crate::cached_key::{CachedKey, Current};
+use crate::cached_key::{CachedKey, View};
 use crate::storage::{InMemory, StorageError};
 
 impl Verifier {
@@ -16,7 +16,7 @@ impl Verifier {
         &self,
         query: &Query<'_>,
         key: RecordKey,
-        current: &Current,
+        view: View<'_>,
         (proof, status): (&Proven, CacheStatus),
         guard: &Guard,
     ) -> Result<Found, StorageError> {
@@ -25,7 +25,7 @@ impl Verifier {
             cell,
             proof: proof.clone(),
             status,
-            bulk_revocations: current.bulk_revocations.clone(),
+            bulk_revocations: view.bulk_revocations.clone(),
         };
         let Some(cache) = self
             .cache
@@ -38,7 +38,7 @@ impl Verifier {
         if let Some(cell) = cache.cell(&key, hash, guard) {
             cell.touch();
             let usable = query.cache == CacheMode::Use;
-            if usable && self.fresh_key(&cell, current, query.now, guard).is_some() {
+            if usable && Self::fresh_key(&cell, view, query.now, guard).is_some() {
                 return Ok(Found::InCell(cell));
             }
             return Ok(Found::new(
@@ -63,16 +63,13 @@ impl Verifier {
     }
 
     pub(super) fn fresh_key<'g>(
-        &self,
         cell: &KeyCell,
-        current: &Current,
+        view: View<'_>,
         now: UnixMillis,
         guard: &'g Guard,
     ) -> Option<&'g CachedKey> {
         match cell.load(guard) {
-            State::Value(cached) => cached
-                .is_fresh(cell.key(), current, now, self.cache_ttl_s)
-                .then_some(cached),
+            State::Value(cached) => cached.is_fresh(cell.key(), view, now).then_some(cached),
             State::Vacant | State::Detached => None,
         }
     }

@@ -11,8 +11,8 @@ use talos_model::{KeyId, Query, Refusal};
 
 use super::Verifier;
 use crate::cache::Proven;
-use crate::cached_key::Current;
 use crate::cached_token::CachedToken;
+use crate::tenants::ActiveTenant;
 
 #[cfg(test)]
 thread_local! {
@@ -28,7 +28,8 @@ impl Verifier {
             return Err(Refusal::InvalidFormat);
         }
         let guard = pin();
-        let keyring = &self.current.load(&guard).keyring;
+        let tenant = self.current.load(&guard).tenants.get(query.tenant);
+        let keyring = tenant.ok_or(Refusal::NotFound)?.keyring();
         let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
         let (key_id, _) = prove_key(keyring, &shape, query)?;
         Ok(key_id)
@@ -37,11 +38,11 @@ impl Verifier {
     /// Proves a credential and returns its key.
     pub(super) fn prove(
         &self,
-        current: &Current,
+        tenant: &ActiveTenant,
         query: &Query<'_>,
         digest: [u8; 32],
     ) -> Result<(KeyId, Proven), Refusal> {
-        let keyring = &current.keyring;
+        let keyring = tenant.keyring();
         let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
         let (key_id, not_after, token) = if let Shape::Token(shape) = shape {
             self.prove_token(keyring, shape, query)?
@@ -51,7 +52,7 @@ impl Verifier {
         };
         let proven = Proven {
             digest,
-            generation: current.generation,
+            generation: tenant.generation(),
             not_after_ms: not_after.0,
             token,
         };
