@@ -88,7 +88,7 @@ fn up_to(most: u64) -> String {
     if digits.len() > 1 {
         forms.push(format!("[1-9][0-9]{{0,{}}}", digits.len() - 2));
     }
-    for (index, digit) in digits.chars().enumerate() {
+    for (index, digit) in digits.char_indices() {
         let least = if index == 0 { '1' } else { '0' };
         let Some(below) = char::from_u32(u32::from(digit) - 1).filter(|below| *below >= least)
         else {

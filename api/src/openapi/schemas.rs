@@ -45,15 +45,20 @@ impl<'a> Schemas<'a> {
     /// The schema of a request, or a reference to it.
     pub(super) fn body(&mut self, body: &Body) -> Value {
         match body {
-            Body::Object(object) => self.object(object),
+            Body::Object(object) => self.object(object, false),
             Body::Resource(object, resource) => self.with_rest_of_resource(object, *resource),
         }
     }
 
-    /// A reference to the schema of `object`.
-    fn object(&mut self, object: &'static Object) -> Value {
+    /// A reference to the schema of `object`, which is of a body, or else of a field that
+    /// `may_be_null`. The choice is in the schema and not beside the reference: few tools read a
+    /// reference with an alternative well.
+    fn object(&mut self, object: &'static Object, may_be_null: bool) -> Value {
         if !self.requests.contains_key(object.name) {
-            let schema = self.properties(object);
+            let mut schema = self.properties(object);
+            if may_be_null {
+                allow_null(&mut schema);
+            }
             self.requests.insert(object.name, schema);
         }
         json!({ "$ref": format!("{COMPONENTS}/{}", object.name) })
@@ -97,13 +102,13 @@ impl<'a> Schemas<'a> {
                 { "type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX },
             ] }),
             Kind::Boolean => json!({ "type": "boolean" }),
-            Kind::Object(object) => self.object(object),
+            Kind::Object(object) => self.object(object, may_be_null),
             Kind::Objects {
                 of,
                 entries_max,
                 needs_one,
             } => {
-                let mut item = self.object(of);
+                let mut item = self.object(of, false);
                 if !needs_one {
                     let other = "Anything else is refused for itself, and the others are not.";
                     item = json!({ "anyOf": [item, { "description": other }] });
@@ -131,7 +136,7 @@ impl<'a> Schemas<'a> {
                 ] })
             }
         };
-        if may_be_null {
+        if may_be_null && !matches!(field.kind, Kind::Object(_)) {
             allow_null(&mut schema);
         }
         put(&mut schema, "description", field.about.into());
@@ -212,8 +217,6 @@ fn allow_null(schema: &mut Value) {
     };
     if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
         choices.push(null);
-    } else if members.contains_key("$ref") {
-        *schema = json!({ "anyOf": [schema.take(), null] });
     } else {
         if let Some(Value::Array(values)) = members.get_mut("enum") {
             values.push(Value::Null);

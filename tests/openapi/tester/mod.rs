@@ -10,8 +10,8 @@ use crate::harness::site::Site;
 
 /// For how long requests are made.
 const SECONDS: &str = "45";
-/// The fewest requests that show something: one for each operation. A machine that does nothing else
-/// makes thousands.
+/// The fewest requests that show something: one for each operation. A machine that does nothing
+/// else makes thousands.
 const REQUESTS_MIN: usize = 43;
 
 #[test]
