@@ -118,6 +118,14 @@ pub(crate) enum CliError {
     /// The reader of standard output has gone before it had everything. Nothing is reported.
     #[error("nothing reads standard output any more")]
     ReaderGone,
+    /// No key of the configuration has this name.
+    #[error("{name}: no such setting{}", did_you_mean(.meant))]
+    NoSuchSetting {
+        /// The name.
+        name: String,
+        /// Paths that it may mean.
+        meant: Vec<&'static str>,
+    },
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -224,6 +232,14 @@ pub(crate) enum CliError {
     /// The data plane stopped without a signal.
     #[error("the server on {0} stopped unexpectedly; the log says why")]
     Stopped(SocketAddr),
+}
+
+fn did_you_mean(paths: &[&str]) -> String {
+    match paths {
+        [] => "; `talos config explain` lists the sections".to_owned(),
+        [path] => format!("; did you mean {path}?"),
+        paths => format!("; did you mean one of {}?", paths.join(", ")),
+    }
 }
 
 fn has(format: Option<u32>) -> String {

@@ -61,6 +61,30 @@ both_drivers! {
         server.stop();
     }
 
+    fn settings_that_need_a_restart_are_named(driver: Driver) {
+        let site = Site::new(driver);
+        let path = site.config();
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let mut client = Client::new(server.address, "localhost");
+        let good = fs::read_to_string(&path).unwrap();
+        let mut reload = |yaml: &str| {
+            fs::write(&path, yaml).unwrap();
+            let answer = client.post("/v2alpha1/admin/config:reload", &json!({}));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.json()["restart_required"].clone()
+        };
+        // Another spelling of a value is no change, and a log level is taken into use.
+        assert_eq!(reload(&format!("{}log: {{level: debug}}\n", good.replace("8 MiB", "8388608"))), json!([]));
+        let changed = good.replace("workers: 2", "workers: 1").replace("8 MiB", "9 MiB");
+        let keys = json!(["serve.workers", "db.block_cache_size"]);
+        assert_eq!(reload(&changed), keys);
+        assert_eq!(reload(&changed), keys, "until the next start");
+        assert_eq!(reload(&good), json!([]));
+        let warned = lines(&server, "changed settings take effect at the next start");
+        assert!(warned >= 2, "{warned}");
+        server.stop();
+    }
+
     fn a_bad_configuration_changes_nothing(driver: Driver) {
         let site = Site::new(driver);
         let path = configure(&site, "", &overlay());

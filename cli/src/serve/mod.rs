@@ -28,6 +28,7 @@ mod replication_metrics;
 pub(crate) mod signals;
 mod source;
 mod standalone;
+pub(crate) mod start_files;
 mod tenants;
 mod tls;
 

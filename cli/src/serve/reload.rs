@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use talos_api::config::{ConfigState, Configuration};
-use talos_config::{Settings, Warning};
+use talos_config::{FixedValues, Settings, Warning};
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_server::ServerHandle;
@@ -30,6 +30,8 @@ pub(super) struct Configured {
     succeeded: AtomicU64,
     failed: AtomicU64,
     state: Mutex<ConfigState>,
+    /// The values of the start that do not change before the next one.
+    fixed: FixedValues,
     messages: Sender<Message>,
 }
 
@@ -46,6 +48,7 @@ impl Configured {
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             state: Mutex::new(state),
+            fixed: settings.fixed.clone(),
             messages,
         };
         (Arc::new(configured), receiver)
@@ -60,9 +63,11 @@ impl Configured {
     /// Notes that `settings` are in use now.
     fn note(&self, settings: &Settings) -> ConfigState {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
+        let restart_required = self.fixed.changed(&settings.fixed).into_iter();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.generation += 1;
         state.hash = config_hash::of(settings);
+        state.restart_required = restart_required.map(str::to_owned).collect();
         state.clone()
     }
 
@@ -222,6 +227,10 @@ impl Follower {
         ));
         let state = configured.note(&settings);
         self.files.follow(settings.files.clone());
+        if !state.restart_required.is_empty() {
+            let keys = state.restart_required.join(", ");
+            tracing::warn!(keys, "changed settings take effect at the next start");
+        }
         tracing::info!(
             generation = state.generation,
             hash = state.hash,
