@@ -263,6 +263,7 @@ pages! {
     edge_proxy: "proxy.md",
     audit_log: "audit.md",
     command_line: "command-line.md",
+    compatibility: "compatibility.md",
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
     admin_token, audit, backup, batch_import, changes, config, delete, derive, fleet, get, import,
-    issue, jwks, list, revoke, revoke_where, rotate, self_revoke, update,
+    issue, jwks, list, openapi, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -129,7 +129,7 @@ async fn act(
             Ok(ControlResponse::json(200, body))
         }
         Endpoint::ReloadConfig => config::reload(context).await,
-        Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
+        Endpoint::OpenApi => Ok(openapi::show(context, request)),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
         Endpoint::CreateAdminToken => admin_token::create(context, request, reported).await,

@@ -37,6 +37,7 @@ mod list;
 pub mod metrics;
 mod metrics_listener;
 mod metrics_places;
+mod openapi;
 mod panic_guard;
 mod queue;
 mod reported_change;

@@ -1,13 +1,12 @@
 //! The control plane as a service with a runtime of its own.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use talos_api::audit::AuditLog;
 use talos_api::config::Configuration;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
-use talos_api::openapi;
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -94,7 +93,7 @@ impl AdminService {
             change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
             release: settings.version,
             configuration: settings.configuration,
-            openapi: openapi::render(settings.version),
+            openapi: Mutex::default(),
         });
         let cores = std::thread::available_parallelism()?;
         let runtime = Builder::new_multi_thread()

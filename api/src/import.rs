@@ -41,6 +41,7 @@ pub(crate) static REQUEST: Object = Object {
         IP_RESTRICTION,
         REQUEST_ID,
     ],
+    rules: &[],
 };
 
 /// Reads the request into a command of `tenant`. The command holds the digest of the raw key, not

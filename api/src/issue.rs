@@ -9,8 +9,8 @@ use crate::error::ApiError;
 use crate::json::{self, Fields, Object};
 use crate::key::{IssuedApiKey, Resource};
 use crate::key_tables::{
-    ACTOR_ID, IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, REQUEST_ID, SCOPES, TTL,
-    VISIBILITY,
+    ACTOR_ID, IP_RESTRICTION, METADATA, NAME, PUBLIC_NEEDS_PREFIX, RATE_LIMIT_POLICY, REQUEST_ID,
+    SCOPES, TTL, VISIBILITY,
 };
 use crate::{key_fields, limits, render};
 
@@ -29,6 +29,7 @@ pub(crate) static REQUEST: Object = Object {
         IP_RESTRICTION,
         REQUEST_ID,
     ],
+    rules: &[PUBLIC_NEEDS_PREFIX],
 };
 
 /// Reads the request into a command of `tenant`. A key without a `ttl` gets `default_ttl_ms`, and

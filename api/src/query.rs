@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::json::misspelt;
 use crate::{json, percent};
 
@@ -13,8 +14,11 @@ const NAME_BYTES_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterKind {
     Text,
-    /// A whole number from 0 to 2³¹ - 1.
-    Int32,
+    /// A whole number within bounds.
+    Int32 {
+        min: i32,
+        max: i32,
+    },
     /// `true` or `false`.
     Boolean,
     /// A list of texts: the parameter is repeated, or its value has commas.
@@ -26,6 +30,8 @@ pub(crate) enum ParameterKind {
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) kind: ParameterKind,
+    /// The form of a text, or of each text of a list.
+    pub(crate) form: Form,
     /// Its description.
     pub(crate) about: &'static str,
 }
@@ -36,14 +42,15 @@ impl Parameter {
         Self {
             name,
             kind: ParameterKind::Text,
+            form: Form::Any,
             about,
         }
     }
 
-    /// A parameter that is a whole number from 0 to 2³¹ - 1.
-    pub(crate) const fn int32(name: &'static str, about: &'static str) -> Self {
+    /// A parameter that is a whole number from `min` to `max`.
+    pub(crate) const fn int32(name: &'static str, min: i32, max: i32, about: &'static str) -> Self {
         Self {
-            kind: ParameterKind::Int32,
+            kind: ParameterKind::Int32 { min, max },
             ..Self::text(name, about)
         }
     }
@@ -62,6 +69,11 @@ impl Parameter {
             kind: ParameterKind::Texts,
             ..Self::text(name, about)
         }
+    }
+
+    /// Gives the form of the text, or of each text of the list.
+    pub(crate) const fn form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 }
 
@@ -288,7 +300,7 @@ mod tests {
     #[test]
     fn unknown_parameters_are_refused_with_a_suggestion() {
         const KNOWN: [Parameter; 2] = [
-            Parameter::int32("page_size", ""),
+            Parameter::int32("page_size", 0, i32::MAX, ""),
             Parameter::text("filter", ""),
         ];
         const OTHERS: [(&str, &str); 1] = [("status", "filter=status=X")];

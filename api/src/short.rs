@@ -32,6 +32,10 @@ pub(crate) static REQUEST: Object = Object {
         key_tables::IP_RESTRICTION,
         key_tables::REQUEST_ID,
     ],
+    rules: &[
+        key_tables::EITHER_NAME_OF_SCOPES,
+        key_tables::PUBLIC_NEEDS_PREFIX,
+    ],
 };
 
 /// Reads the request into a command of `tenant`. The arguments are those of

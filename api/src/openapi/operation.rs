@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::answers::{BatchVerifyApiKeysResponse, HealthResponse, VerifyApiKeyResponse};
 use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
-use crate::json::Object;
+use crate::json::{Object, Rule};
 use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute, Target};
@@ -51,7 +51,8 @@ impl Body {
     /// Whether an empty body is rejected.
     pub(super) fn is_required(&self) -> bool {
         let (Self::Object(object) | Self::Resource(object, _)) = self;
-        object.fields.iter().any(|field| field.is_required)
+        let needs_one = |rule: &Rule| matches!(rule, Rule::AnyOf(_));
+        object.fields.iter().any(|field| field.is_required) || object.rules.iter().any(needs_one)
     }
 }
 
