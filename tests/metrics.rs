@@ -218,6 +218,7 @@ both_drivers! {
             ("talos_connections_total", &[], 2.0),
             ("talos_panics_total", &[], 0.0),
             ("talos_writes_stopped", &[], 0.0),
+            ("talos_secrets_missing", &[], 0.0),
             ("http_requests_in_flight", &[], 0.0),
         ];
         for (name, labels, rise) in rises {
@@ -251,6 +252,10 @@ both_drivers! {
             "talos_keys_deleted_total",
             "talos_batch_import_keys_total",
             "talos_build_info",
+            "talos_clock_behind",
+            "talos_clock_jumps_total",
+            "talos_clock_offset_milliseconds",
+            "talos_verifications_observed_total",
             "process_start_time_seconds",
             "http_request_duration_seconds_bucket",
         ] {

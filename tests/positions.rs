@@ -100,6 +100,9 @@ both_drivers! {
             answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
             let answer = connection.call("GET", ISSUE, &[(DEMAND, demanded)], b"");
             assert_eq!(answer.status, 400, "{demanded:?}");
+            // What does not exist needs no position.
+            let answer = connection.call("TRACE", ISSUE, &[(DEMAND, demanded)], b"");
+            assert_eq!(answer.status, 405, "{demanded:?}");
         }
         assert_valid(&connection.verify(&key.secret), &key.key_id);
     }

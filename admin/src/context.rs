@@ -1,12 +1,13 @@
 //! What every action may use.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use talos_api::audit::AuditLog;
 use talos_api::config::Configuration;
 use talos_api::control::ControlRequest;
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
+use talos_api::openapi::Server;
 use talos_credentials::Tenant;
 use talos_engine::Engine;
 use tokio::sync::Semaphore;
@@ -15,6 +16,7 @@ use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
+use crate::unsent_secrets::UnsentSecrets;
 
 /// The parts of the server and the prepared answers that actions need. All requests share one.
 pub(crate) struct Context {
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
+    /// The secrets of new keys whose answers were not sent.
+    pub(crate) unsent_secrets: Arc<UnsentSecrets>,
     /// Notifies streams of new changes.
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
@@ -36,8 +40,9 @@ pub(crate) struct Context {
     pub(crate) release: &'static str,
     /// See [`crate::AdminSettings::configuration`].
     pub(crate) configuration: Arc<dyn Configuration>,
-    /// The body of `GET /openapi.json`.
-    pub(crate) openapi: Vec<u8>,
+    /// The body of `GET /openapi.json` as it was last rendered, and for which server. Most servers
+    /// have one.
+    pub(crate) openapi: Mutex<Option<(Server<'static>, Vec<u8>)>>,
 }
 
 impl Context {

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
     admin_token, audit, backup, batch_import, changes, config, delete, derive, fleet, get, import,
-    issue, jwks, list, revoke, revoke_where, rotate, self_revoke, update,
+    issue, jwks, list, openapi, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -31,17 +31,22 @@ pub(crate) async fn dispatch(
         Err(error) => return error.into(),
     };
     let reported = ReportedChange::new();
+    let receipt = client.receipt();
     let answer = answer(&context, &request, client, &reported)
         .await
         .unwrap_or_else(|error| in_context(error, &request).into());
-    match noted {
+    let answer = match noted {
         Some(noted) => {
             noted
                 .end(&context.engine, &request, &reported, answer)
                 .await
         }
         None => answer,
+    };
+    if let Some(secret) = reported.take_secret() {
+        receipt.when_sent(move || secret.sent());
     }
+    answer
 }
 
 async fn answer(
@@ -51,7 +56,7 @@ async fn answer(
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let answer = act(context, request, reported);
-    if request.endpoint.changes_keys() {
+    if request.endpoint.changes_data() {
         return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
@@ -96,7 +101,9 @@ async fn act(
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?, request).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
-        Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
+        Endpoint::RotateIssuedKey => {
+            rotate::rotate(context, key_id.issued()?, request, reported).await
+        }
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
         Endpoint::ImportKey => import::import(context, request, reported).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,
@@ -122,7 +129,7 @@ async fn act(
             Ok(ControlResponse::json(200, body))
         }
         Endpoint::ReloadConfig => config::reload(context).await,
-        Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
+        Endpoint::OpenApi => Ok(openapi::show(context, request)),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,
         Endpoint::CreateAdminToken => admin_token::create(context, request, reported).await,

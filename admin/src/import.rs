@@ -50,7 +50,9 @@ async fn record(
         &tenant.keyring.tokens().macaroon_prefixes,
     )?;
     let key_id = command.key_id;
-    let imported = engine_call::submit(&context.engine, command, request)
+    let record = |record| record;
+    let engine = &context.engine;
+    let imported = engine_call::submit_once(engine, command, request, reported, record)
         .await
         .map_err(|error| error.about_key(key_id));
     match &imported {

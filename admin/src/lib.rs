@@ -37,6 +37,7 @@ mod list;
 pub mod metrics;
 mod metrics_listener;
 mod metrics_places;
+mod openapi;
 mod panic_guard;
 mod queue;
 mod reported_change;
@@ -45,6 +46,7 @@ mod revoke_where;
 mod rotate;
 mod self_revoke;
 mod service;
+mod unsent_secrets;
 mod update;
 
 pub use forward::{ForwardSettings, PlainHttp};

@@ -3,11 +3,13 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::{rotate, timestamp};
-use talos_model::{KeyId, RotateKey, clock};
+use talos_model::{KeyId, RecordKey, RotateKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;
 use crate::event_log::key_event;
+use crate::reported_change::ReportedChange;
+use crate::unsent_secrets::UnsentSecret;
 
 /// Replaces an active key by a new one and shows its secret, which is not stored. When this
 /// answers, no core accepts the old key any more.
@@ -15,6 +17,7 @@ pub(crate) async fn rotate(
     context: &Context,
     key_id: KeyId,
     request: &ControlRequest,
+    reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let rotate::RotateRequest {
         changes,
@@ -27,6 +30,9 @@ pub(crate) async fn rotate(
         visibility,
     };
     let rotation = engine_call::submit(&context.engine, command, request).await?;
+    let record = &rotation.record;
+    let key = RecordKey::new(record.tenant, record.key_id);
+    reported.shows(UnsentSecret::unrepeatable(key, rotation.secret.clone()));
     context.metrics.key_rotated();
     key_event!(
         "IssuedAPIKeyRotated",

@@ -6,6 +6,7 @@ use talos_model::{AdminToken, CreateAdminToken, Role, Secret, TenantId, TokenDig
 use uuid::Uuid;
 
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::json::{self, Field, Kind, Object};
 use crate::key_fields;
 use crate::key_tables::TTL;
@@ -22,6 +23,7 @@ const NAME: Field = Field::new(
     "The name of the holder, unique among the tokens. It has no control characters and is not a \
      UUID.",
 )
+.form(Form::NoControls)
 .required();
 const ROLE: Field = Field::new(
     "role",
@@ -35,6 +37,7 @@ const TENANT: Field = Field::new(
     Kind::Text(Some(limits::TENANT_CHARS)),
     "The id of the only tenant that the token may act on; every tenant when it is unset.",
 )
+.form(Form::Tenant)
 .restricting(&[("network", "tenant"), ("nid", "tenant")]);
 const LIFETIME: Field = Field {
     about: "How long the token lives, as for keys; it does not expire when it is unset.",
@@ -50,6 +53,7 @@ pub(crate) static CREATE_REQUEST: Object = Object {
     name: "AdminCreateTokenRequest",
     about: "An admin token to create.",
     fields: &[NAME, ROLE, LIFETIME, TENANT],
+    rules: &[],
 };
 
 /// The body of a request for a new text.
@@ -57,6 +61,7 @@ pub(crate) static ROTATE_REQUEST: Object = Object {
     name: "AdminRotateTokenRequest",
     about: "How the lifetime of an admin token changes when its text is replaced.",
     fields: &[NEW_LIFETIME],
+    rules: &[],
 };
 
 /// A token to create, without its text.

@@ -24,6 +24,7 @@ const REQUESTS: Field = Field::new(
     Kind::Objects {
         of: &import::REQUEST,
         entries_max: limits::BATCH_IMPORT_KEYS,
+        needs_one: true,
     },
     "The keys, at least one. Each is accepted or refused for itself.",
 )
@@ -34,6 +35,7 @@ pub(crate) static REQUEST: Object = Object {
     name: "BatchCreateImportedApiKeysRequest",
     about: "Keys of another system to import.",
     fields: &[REQUESTS],
+    rules: &[],
 };
 
 /// Reads the request into commands of `tenant`, one per key and in order; a key that breaks the
@@ -57,10 +59,7 @@ pub fn parse_request(
     }
     Ok(items
         .into_iter()
-        .map(|mut item| {
-            item.refuse_misspelt()?;
-            import::parse_fields(&mut item, tenant, default_ttl_ms, macaroons)
-        })
+        .map(|item| import::parse_fields(&mut item?, tenant, default_ttl_ms, macaroons))
         .collect())
 }
 
@@ -180,6 +179,8 @@ mod tests {
             {"raw_key": "y", "actor_id": "a"},
             {"raw_key": "mc_v1_y", "name": "n", "actor_id": "a"},
             {},
+            7,
+            {"raw_key": "z", "name": "n", "actor_id": "a", "rate_limit_policy": {}, "rateLimitPolicy": {}},
         ]}))
         .expect("a batch");
         let messages: Vec<_> = items
@@ -196,6 +197,10 @@ mod tests {
                         .to_owned()
                 ),
                 Some("requests[3].raw_key: is required and must not be empty".to_owned()),
+                Some("requests[4]: must be an object, not a number".to_owned()),
+                Some(
+                    "requests[5]: has a field in both of its spellings; use one of them".to_owned()
+                ),
             ]
         );
     }
@@ -213,8 +218,6 @@ mod tests {
             json!({}),
             json!({"requests": null}),
             json!({"requests": {}}),
-            json!({"requests": [1]}),
-            json!({"requests": [{}, null]}),
             json!([{}]),
         ] {
             assert_eq!(parse(&body).expect_err("an error").status(), 400, "{body}");

@@ -18,6 +18,7 @@ const REQUESTS: Field = Field::new(
     Kind::Objects {
         of: &verify::REQUEST,
         entries_max: limits::BATCH_VERIFY_REQUESTS,
+        needs_one: false,
     },
     "The credentials, at least one.",
 )
@@ -28,6 +29,7 @@ pub(crate) static REQUEST: Object = Object {
     name: "BatchVerifyApiKeysRequest",
     about: "Credentials to verify.",
     fields: &[REQUESTS],
+    rules: &[],
 };
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@ pub(crate) static REQUEST: Object = Object {
     name: "VerifyBearerRequest",
     about: "What the credential in the `Authorization` header must meet.",
     fields: &[EXPECTED_AUDIENCES],
+    rules: &[],
 };
 
 /// Reads the request from the value of `Authorization`. Keys of other systems may have any

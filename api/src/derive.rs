@@ -51,6 +51,7 @@ pub(crate) static REQUEST: Object = Object {
         AUDIENCES,
         CUSTOM_CLAIMS,
     ],
+    rules: &[],
 };
 
 /// The body of a request to the short route.
@@ -65,6 +66,7 @@ pub(crate) static SHORT_REQUEST: Object = Object {
         AUDIENCES,
         CUSTOM_CLAIMS,
     ],
+    rules: &[key_tables::EITHER_NAME_OF_SCOPES],
 };
 
 /// Which token is derived from which key. It has no `Debug`, because the credential is a secret.

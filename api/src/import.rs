@@ -1,5 +1,7 @@
 //! Importing a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
 
+use std::mem;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use talos_credentials::shape::{self, Shape};
@@ -39,6 +41,7 @@ pub(crate) static REQUEST: Object = Object {
         IP_RESTRICTION,
         REQUEST_ID,
     ],
+    rules: &[],
 };
 
 /// Reads the request into a command of `tenant`. The command holds the digest of the raw key, not
@@ -75,7 +78,7 @@ pub(crate) fn parse_fields(
             .invalid(RAW_KEY, &message)
             .limit(limits::RAW_KEY_BYTES));
     }
-    let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
+    let mut key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
     let refused = |message: &str| {
         let field = fields.path_of(RAW_KEY);
         let message = format!("{field} {message}");
@@ -84,10 +87,13 @@ pub(crate) fn parse_fields(
     match shape::of(raw_key.as_bytes(), macaroons) {
         Shape::Token(_) => refused("has the shape of a derived token and cannot be imported"),
         Shape::Issued(_) => refused("has the shape of an issued key and cannot be imported"),
-        Shape::Other => Ok(ImportKey {
-            key_id: imported_key_id(tenant, raw_key.as_bytes()),
-            key,
-        }),
+        Shape::Other => {
+            let key_id = imported_key_id(tenant, raw_key.as_bytes());
+            if let Some(request) = &mut key.request_id {
+                request.digest = mem::take(&mut request.digest).importing(key_id);
+            }
+            Ok(ImportKey { key_id, key })
+        }
     }
 }
 

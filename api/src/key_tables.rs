@@ -2,7 +2,8 @@
 
 use schemars::SchemaGenerator;
 
-use crate::json::{Field, Kind, Object};
+use crate::form::Form;
+use crate::json::{EnumValue, Field, Kind, Object, Rule};
 use crate::limits;
 use crate::names::{KeyVisibility, Named, RevocationReason};
 
@@ -27,6 +28,7 @@ pub(crate) const SCOPES: Field = Field::new(
     },
     "What the key may do, as its issuer names it.",
 )
+.form(Form::Filled)
 .restricting(&[]);
 /// What the issuer keeps with the key.
 pub(crate) const METADATA: Field = Field::new(
@@ -48,6 +50,7 @@ pub(crate) const TTL: Field = Field::new(
     "How long the key lives, from 1s to 315360000s: seconds (`86400s`), a Go duration (`1h30m`), or with the units `d`, \
      `w`, `mo` and `y` (`1y6mo`).",
 )
+.form(Form::Lifetime)
 .restricting(&[("expire", "ttl"), ("expiry", "ttl"), ("expiration", "ttl")]);
 /// How often the key may be verified.
 pub(crate) const RATE_LIMIT_POLICY: Field = Field::new(
@@ -67,7 +70,8 @@ pub(crate) const IP_RESTRICTION: Field = Field::new(
 pub(crate) const REQUEST_ID: Field = Field::new(
     "request_id",
     Kind::Text(Some(limits::REQUEST_ID_CHARS)),
-    "Makes the request idempotent (AIP-155): the first key is shown again, without its secret.",
+    "Makes the request idempotent (AIP-155): the first key is shown again, without its secret if that was sent. Another \
+     request with the id is refused with 409.",
 );
 /// The name of `scopes` in the short routes.
 pub(crate) const PERMISSIONS: Field = Field {
@@ -75,13 +79,17 @@ pub(crate) const PERMISSIONS: Field = Field {
     about: "Another name of `scopes`; only one of them may be there.",
     ..SCOPES
 };
+/// Only one of the two names of `scopes` may be there.
+pub(crate) const EITHER_NAME_OF_SCOPES: Rule = Rule::OneGroup(&[&[PERMISSIONS], &[SCOPES]]);
 /// The audiences that a token names, or must name.
 pub(crate) const fn audiences(name: &'static str, about: &'static str) -> Field {
     let kind = Kind::Texts {
         entries_max: limits::AUDIENCES,
         chars_max: Some(limits::AUDIENCE_CHARS),
     };
-    Field::new(name, kind, about).restricting(&[])
+    Field::new(name, kind, about)
+        .form(Form::Filled)
+        .restricting(&[])
 }
 /// The credential that a request is about.
 pub(crate) const CREDENTIAL: Field = Field::new(
@@ -104,6 +112,15 @@ pub(crate) const DESCRIPTION: Field = Field::new(
     "The same in other words; only with `REVOCATION_REASON_PRIVILEGE_WITHDRAWN`.",
 );
 
+/// The only reason that goes with a description.
+pub(crate) const PRIVILEGE_WITHDRAWN: EnumValue = ("REVOCATION_REASON_PRIVILEGE_WITHDRAWN", 4);
+/// A public key needs a prefix of its own.
+pub(crate) const PUBLIC_NEEDS_PREFIX: Rule =
+    Rule::NeedsPublicPrefix(VISIBILITY, ("KEY_VISIBILITY_PUBLIC", 2));
+/// A description goes with one reason only.
+pub(crate) const DESCRIBED_ONLY_WITH_PRIVILEGE_WITHDRAWN: Rule =
+    Rule::OnlyWith(DESCRIPTION, REASON, PRIVILEGE_WITHDRAWN);
+
 /// How many verifications are allowed in a window.
 pub(crate) const QUOTA: Field = Field::new(
     "quota",
@@ -117,17 +134,20 @@ pub(crate) const WINDOW: Field = Field::new(
     Kind::Text(None),
     "The window as a duration in whole seconds, such as `60s`.",
 )
+.form(Form::WholeSeconds)
 .required();
 /// What a rate limit counts.
 pub(crate) const UNIT: Field = Field::new(
     "unit",
     Kind::Text(None),
     "What is counted: `requests`, also when it is unset.",
-);
+)
+.form(Form::OneOf(&["requests"]));
 static POLICY: Object = Object {
-    name: "RateLimitPolicy",
+    name: "RateLimitPolicyInput",
     about: "How many verifications of a key are allowed in a window of time.",
     fields: &[QUOTA, WINDOW, UNIT],
+    rules: &[],
 };
 
 /// The addresses from which a key may be used.
@@ -139,9 +159,25 @@ pub(crate) const ALLOWED_CIDRS: Field = Field::new(
     },
     "Blocks of addresses (RFC 4632, RFC 4291 §2.3); none allows every address.",
 )
+.form(Form::Block)
 .restricting(&[("cidrs", "allowed_cidrs")]);
 static RESTRICTION: Object = Object {
-    name: "IPRestriction",
+    name: "IPRestrictionInput",
     about: "From where a key may be used.",
     fields: &[ALLOWED_CIDRS],
+    rules: &[],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Enumeration as _;
+
+    #[test]
+    fn the_reason_has_its_number() {
+        let (name, number) = PRIVILEGE_WITHDRAWN;
+        let by_name = RevocationReason::by_name(name);
+        assert!(matches!(by_name, Ok(Some(_))));
+        assert_eq!(RevocationReason::by_number(number.into()), by_name);
+    }
+}

@@ -18,6 +18,7 @@ pub mod derive;
 pub mod error;
 mod filter;
 pub mod fleet;
+mod form;
 pub mod health;
 pub mod host;
 pub mod import;

@@ -9,6 +9,7 @@ use talos_model::{KeyKind, ListQuery, Page, Selection, TenantId};
 
 use crate::error::ApiError;
 use crate::filter::{self, Filter};
+use crate::form::Form;
 use crate::key::{ImportedApiKey, IssuedApiKey, Resource};
 use crate::page_token::{Nonce, PageTokenKeys};
 use crate::query::{self, Parameter};
@@ -16,6 +17,8 @@ use crate::{limits, render};
 
 const PAGE_SIZE: Parameter = Parameter::int32(
     "page_size",
+    0,
+    i32::MAX,
     "The keys of a page: 50 when it is unset or 0, at most 1000.",
 );
 const PAGE_TOKEN: Parameter = Parameter::text(
@@ -25,7 +28,8 @@ const PAGE_TOKEN: Parameter = Parameter::text(
 const FILTER: Parameter = Parameter::text(
     "filter",
     "Which keys are wanted, a part of AIP-160: `actor_id=\"…\"` and `status=KEY_STATUS_ACTIVE`, joined by `AND`.",
-);
+)
+.form(Form::Filter);
 
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [PAGE_SIZE, PAGE_TOKEN, FILTER];

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::json::misspelt;
 use crate::{json, percent};
 
@@ -13,8 +14,13 @@ const NAME_BYTES_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterKind {
     Text,
-    /// A whole number from 0 to 2³¹ - 1.
-    Int32,
+    /// A whole number within bounds.
+    Int32 {
+        min: i32,
+        max: i32,
+    },
+    /// `true` or `false`.
+    Boolean,
     /// A list of texts: the parameter is repeated, or its value has commas.
     Texts,
 }
@@ -24,6 +30,8 @@ pub(crate) enum ParameterKind {
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) kind: ParameterKind,
+    /// The form of a text, or of each text of a list.
+    pub(crate) form: Form,
     /// Its description.
     pub(crate) about: &'static str,
 }
@@ -34,14 +42,23 @@ impl Parameter {
         Self {
             name,
             kind: ParameterKind::Text,
+            form: Form::Any,
             about,
         }
     }
 
-    /// A parameter that is a whole number from 0 to 2³¹ - 1.
-    pub(crate) const fn int32(name: &'static str, about: &'static str) -> Self {
+    /// A parameter that is a whole number from `min` to `max`.
+    pub(crate) const fn int32(name: &'static str, min: i32, max: i32, about: &'static str) -> Self {
         Self {
-            kind: ParameterKind::Int32,
+            kind: ParameterKind::Int32 { min, max },
+            ..Self::text(name, about)
+        }
+    }
+
+    /// A parameter that is `true` or `false`.
+    pub(crate) const fn boolean(name: &'static str, about: &'static str) -> Self {
+        Self {
+            kind: ParameterKind::Boolean,
             ..Self::text(name, about)
         }
     }
@@ -52,6 +69,11 @@ impl Parameter {
             kind: ParameterKind::Texts,
             ..Self::text(name, about)
         }
+    }
+
+    /// Gives the form of the text, or of each text of the list.
+    pub(crate) const fn form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 }
 
@@ -75,6 +97,36 @@ pub(crate) fn parameter<'a>(
     }
     let value = decoded(value, name)?;
     Ok(Some(value).filter(|value| !value.is_empty()))
+}
+
+/// The value of `parameter`, `true` or `false`; `None` when it is absent. A name that was probably
+/// meant for the parameter is refused: the request would do what it should not.
+///
+/// # Errors
+/// 400 when the value is another one or absent, when the parameter is given twice, and for a
+/// similar name.
+pub(crate) fn boolean(query: &str, parameter: &Parameter) -> Result<Option<bool>, ApiError> {
+    let name = parameter.name;
+    for pair in query.split('&') {
+        let (other, _) = pair.split_once('=').unwrap_or((pair, ""));
+        let other = percent::decode(other).unwrap_or_default();
+        let is_it = other == name || json::is_camel_case_of(&other, name);
+        if !is_it && misspelt::similar(&other, &[(name, name)]).is_some() {
+            return Err(unknown(&other, std::slice::from_ref(parameter), &[]));
+        }
+    }
+    let mut values = values(query, name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(ApiError::invalid_field(name, "is given twice"));
+    }
+    match &*decoded(value, name)? {
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        _ => Err(ApiError::invalid_field(name, "must be true or false")),
+    }
 }
 
 /// All values of `parameter` in order. It may be repeated, and each value may be a list with
@@ -217,9 +269,38 @@ mod tests {
     }
 
     #[test]
+    fn a_boolean_is_true_or_false() {
+        const B: Parameter = Parameter::boolean("observe", "");
+        for (query, wanted) in [
+            ("", None),
+            ("other=1&&x", None),
+            ("observe=true", Some(true)),
+            ("other=1&observe=false", Some(false)),
+            ("%6fbserve=%74rue", Some(true)),
+        ] {
+            assert_eq!(boolean(query, &B), Ok(wanted), "{query}");
+        }
+        for query in [
+            "observe",
+            "observe=",
+            "observe=1",
+            "observe=TRUE",
+            "observe=true&observe=true",
+            "observe=%ff",
+            "Observe=true",
+            "observed=true",
+            "obsevre=true",
+        ] {
+            let error = boolean(query, &B).expect_err(query);
+            assert_eq!(error.status(), 400, "{query}");
+            assert!(error.to_string().contains("bse"), "{query}: {error}");
+        }
+    }
+
+    #[test]
     fn unknown_parameters_are_refused_with_a_suggestion() {
         const KNOWN: [Parameter; 2] = [
-            Parameter::int32("page_size", ""),
+            Parameter::int32("page_size", 0, i32::MAX, ""),
             Parameter::text("filter", ""),
         ];
         const OTHERS: [(&str, &str); 1] = [("status", "filter=status=X")];

@@ -4,7 +4,7 @@ use talos_model::RevocationReason;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Object};
-use crate::key_tables::{DESCRIPTION, REASON};
+use crate::key_tables::{DESCRIBED_ONLY_WITH_PRIVILEGE_WITHDRAWN, DESCRIPTION, REASON};
 use crate::{key_fields, limits};
 
 /// The body of a request for a key of either kind.
@@ -19,6 +19,7 @@ const fn request(name: &'static str) -> Object {
         name,
         about: "Why a key ends.",
         fields: &FIELDS,
+        rules: &[DESCRIBED_ONLY_WITH_PRIVILEGE_WITHDRAWN],
     }
 }
 

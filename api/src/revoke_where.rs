@@ -8,8 +8,9 @@ use serde::Serialize;
 use talos_model::{BulkRevocation, Matcher, RevocationReason};
 
 use crate::error::ApiError;
-use crate::json::{self, Field, Fields, Kind, Object};
-use crate::key_tables::{DESCRIPTION, REASON};
+use crate::form::Form;
+use crate::json::{self, Field, Fields, Kind, Object, Rule};
+use crate::key_tables::{DESCRIBED_ONLY_WITH_PRIVILEGE_WITHDRAWN, DESCRIPTION, REASON};
 use crate::revoke::{self, RevokeRequest};
 use crate::{limits, render, timestamp};
 
@@ -18,28 +19,32 @@ const ACTOR_ID: Field = Field::new(
     Kind::Text(Some(limits::ACTOR_ID_CHARS)),
     "Keys of this actor.",
 )
+.form(Form::Filled)
 .restricting(&[]);
 const PREFIX: Field = Field::new(
     "prefix",
     Kind::Text(Some(limits::PREFIX_CHARS)),
     "Keys that were issued under this prefix. Imported keys and keys that were issued by older releases have none.",
 )
+.form(Form::Filled)
 .restricting(&[]);
 const CREATED_BEFORE: Field = Field::new(
     "created_before",
     Kind::Text(None),
     "Keys that were created before this instant (RFC 3339).",
 )
+.form(Form::Instant)
 .restricting(&[]);
 const SCOPE: Field = Field::new(
     "scope",
     Kind::Text(Some(limits::SCOPE_CHARS)),
     "Keys that have this scope.",
 )
+.form(Form::Filled)
 .restricting(&[]);
 const METADATA: Field = Field::new(
     "metadata",
-    Kind::FreeObject,
+    Kind::TextMap,
     "Keys whose metadata has all of these members; their values are texts.",
 )
 .restricting(&[]);
@@ -63,6 +68,11 @@ pub(crate) static REQUEST: Object = Object {
         REASON,
         DESCRIPTION,
         DRY_RUN,
+    ],
+    rules: &[
+        Rule::Strict(&[REASON, DESCRIPTION]),
+        Rule::AnyOf(&[ACTOR_ID, PREFIX, CREATED_BEFORE, SCOPE, METADATA]),
+        DESCRIBED_ONLY_WITH_PRIVILEGE_WITHDRAWN,
     ],
 };
 

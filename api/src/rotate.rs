@@ -6,9 +6,12 @@ use talos_model::clock::UnixMillis;
 use talos_model::{FieldChanges, Rotation, Visibility};
 
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::json::{self, Object};
 use crate::key::{IssuedApiKey, Resource};
-use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES, VISIBILITY};
+use crate::key_tables::{
+    IP_RESTRICTION, METADATA, NAME, PUBLIC_NEEDS_PREFIX, RATE_LIMIT_POLICY, SCOPES, VISIBILITY,
+};
 use crate::names::KeyVisibility;
 use crate::{render, update};
 
@@ -17,13 +20,14 @@ pub(crate) static REQUEST: Object = Object {
     name: "AdminRotateIssuedApiKeyBody",
     about: "What the new key does not inherit from the old one.",
     fields: &[
-        NAME,
+        NAME.form(Form::Filled),
         SCOPES,
         METADATA,
         VISIBILITY,
         RATE_LIMIT_POLICY,
         IP_RESTRICTION,
     ],
+    rules: &[PUBLIC_NEEDS_PREFIX],
 };
 
 /// What the new key does not inherit.

@@ -8,21 +8,24 @@ use talos_model::RevocationReason;
 
 use crate::control::ControlResponse;
 use crate::error::ApiError;
-use crate::json::{self, Field, Kind, Object};
+use crate::form::Form;
+use crate::json::{self, Field, Kind, Object, Rule};
 use crate::key_fields;
-use crate::key_tables::{CREDENTIAL, REASON};
+use crate::key_tables::{CREDENTIAL, PRIVILEGE_WITHDRAWN, REASON};
 
 const DESCRIPTION: Field = Field::new(
     "description",
     Kind::Text(None),
     "Must be empty: it goes with a reason that is not for the holder to say.",
-);
+)
+.form(Form::Empty);
 
 /// The body of a request.
 pub(crate) static REQUEST: Object = Object {
     name: "SelfRevokeApiKeyRequest",
     about: "A credential that its holder wants to end. `REVOCATION_REASON_PRIVILEGE_WITHDRAWN` is not for the holder to say.",
     fields: &[CREDENTIAL, REASON, DESCRIPTION],
+    rules: &[Rule::Never(REASON, PRIVILEGE_WITHDRAWN)],
 };
 
 /// The product in `User-Agent` of the published client for Rust, up to its version.

@@ -32,6 +32,10 @@ pub(crate) static REQUEST: Object = Object {
         key_tables::IP_RESTRICTION,
         key_tables::REQUEST_ID,
     ],
+    rules: &[
+        key_tables::EITHER_NAME_OF_SCOPES,
+        key_tables::PUBLIC_NEEDS_PREFIX,
+    ],
 };
 
 /// Reads the request into a command of `tenant`. The arguments are those of
@@ -75,7 +79,8 @@ pub(crate) struct Answer<'a> {
     #[serde(serialize_with = "as_text")]
     #[schemars(with = "&str")]
     id: KeyId,
-    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key
+    /// whose secret was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     /// The key.

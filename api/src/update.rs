@@ -3,7 +3,8 @@
 use talos_model::FieldChanges;
 
 use crate::error::ApiError;
-use crate::json::{self, Field, Fields, Kind, Object};
+use crate::form::Form;
+use crate::json::{self, Field, Fields, Kind, Object, Rule};
 use crate::key_tables::{IP_RESTRICTION, METADATA, NAME, RATE_LIMIT_POLICY, SCOPES};
 use crate::query::{self, Parameter};
 use crate::{key_fields, limits};
@@ -43,11 +44,14 @@ const fn wrapper(name: &'static str) -> Field {
     .restricting(&[])
 }
 
+static FIELDS: [Field; 5] = [NAME, SCOPES, METADATA, RATE_LIMIT_POLICY, IP_RESTRICTION];
+
 /// The resource within one of the [`WRAPPERS`].
 static CHANGES: Object = Object {
     name: "ApiKeyChanges",
     about: "The new values of a key's fields.",
-    fields: &[NAME, SCOPES, METADATA, RATE_LIMIT_POLICY, IP_RESTRICTION],
+    fields: &FIELDS,
+    rules: &[],
 };
 
 /// The body of a request: the resource, bare or within one of the [`WRAPPERS`].
@@ -64,6 +68,11 @@ pub(crate) static REQUEST: Object = Object {
         ISSUED_API_KEY,
         IMPORTED_API_KEY,
     ],
+    rules: &[Rule::OneGroup(&[
+        &[ISSUED_API_KEY],
+        &[IMPORTED_API_KEY],
+        &FIELDS,
+    ])],
 };
 
 /// The list of the fields that change.
@@ -71,7 +80,8 @@ pub(crate) const UPDATE_MASK: Parameter = Parameter::text(
     "update_mask",
     "The fields that change, separated by commas; one that the body leaves out is cleared. Without a mask those change \
      that the body gives a value.",
-);
+)
+.form(Form::Mask);
 
 /// Reads which fields change, and their new values. `query` is what followed the `?`.
 ///
@@ -84,6 +94,7 @@ pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError>
     let mask = mask(query)?;
     let mut fields = json::parse(body, &REQUEST)?;
     for wrapper in WRAPPERS {
+        refuse_beside(&fields, wrapper)?;
         if let Some(resource) = fields.object(wrapper)? {
             fields = resource;
             break;
@@ -91,6 +102,20 @@ pub fn parse_request(body: &[u8], query: &str) -> Result<FieldChanges, ApiError>
     }
     let listed = mask.unwrap_or_else(|| given(|field| fields.has_value(field)));
     parse_changes(&mut fields, &listed)
+}
+
+/// Refuses new values beside `wrapper`, if it is there. They would be lost, and with them what they
+/// restrict.
+fn refuse_beside(fields: &Fields<'_>, wrapper: Field) -> Result<(), ApiError> {
+    let mut others = WRAPPERS.iter().chain(&FIELDS);
+    let is_beside = |other: &&Field| other.name != wrapper.name && fields.is_present(**other);
+    match others.find(is_beside) {
+        Some(beside) if fields.is_present(wrapper) => {
+            let message = format!("is beside {}; use one of them", wrapper.name);
+            Err(fields.invalid(*beside, &message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The fields that can change and for which `is_given` is true.
@@ -194,7 +219,7 @@ mod tests {
                 &["scopes"],
             ),
             (
-                r#"{"imported_api_key":{"name":"n"},"scopes":["s"]}"#,
+                r#"{"imported_api_key":{"name":"n"},"scopes":null,"actor_id":"a"}"#,
                 &["name"],
             ),
             (r#"{"issued_api_key":null,"name":"n"}"#, &["name"]),
@@ -216,6 +241,28 @@ mod tests {
         };
         assert_eq!(changes.rate_limit, Some(Some(policy)));
         assert_eq!(changes.allowed_cidrs.map(|blocks| blocks.len()), Some(1));
+    }
+
+    #[test]
+    fn new_values_in_two_places_are_refused() {
+        for (body, message) in [
+            (
+                r#"{"imported_api_key":{"name":"n"},"scopes":["s"]}"#,
+                "scopes: is beside imported_api_key",
+            ),
+            (
+                r#"{"issuedApiKey":{},"ipRestriction":{"allowedCidrs":["10.0.0.0/8"]}}"#,
+                "ip_restriction: is beside issued_api_key",
+            ),
+            (
+                r#"{"issued_api_key":{},"imported_api_key":{}}"#,
+                "imported_api_key: is beside issued_api_key",
+            ),
+        ] {
+            let error = parse(body, "").expect_err(body);
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().starts_with(message), "{error}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::audit::AuditCommand;
 use crate::backup::BackupCommand;
 use crate::changes::ChangesCommand;
 use crate::completions::CompletionsCommand;
+use crate::config::ConfigCommand;
 use crate::fleet::FleetCommand;
 use crate::jwk::JwkCommand;
 use crate::keys::KeysCommand;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     /// Show who the server takes you for, and what you may do
     #[command(name = "whoami")]
     WhoAmI(WhoAmICommand),
+    /// Check, show, explain and compare configurations without a server
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Manage the format of the database on disk
     Migrate(MigrateCommand),
     /// Inspect credentials without a server
@@ -259,6 +263,10 @@ mod tests {
             ],
             vec!["audit"],
             vec!["audit", "verify"],
+            vec!["config"],
+            vec!["config", "diff"],
+            vec!["config", "schema", "x"],
+            vec!["config", "show", "--format", "xml"],
             vec!["audit", "verify", "f", "--expect-last", "7"],
             vec!["audit", "verify", "f", "--expect-last", "7:ab"],
             vec!["changes"],

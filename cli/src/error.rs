@@ -118,6 +118,14 @@ pub(crate) enum CliError {
     /// The reader of standard output has gone before it had everything. Nothing is reported.
     #[error("nothing reads standard output any more")]
     ReaderGone,
+    /// No key of the configuration has this name.
+    #[error("{name}: no such setting{}", did_you_mean(.meant))]
+    NoSuchSetting {
+        /// The name.
+        name: String,
+        /// Paths that it may mean.
+        meant: Vec<&'static str>,
+    },
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -132,9 +140,24 @@ pub(crate) enum CliError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The keys in the database need secrets, and none of them is configured.
+    #[error(
+        "data directory {}: its keys need {}, and no such secret is configured. Set secrets.hmac.current or secrets.hmac.retired to it. To start without it, and refuse these keys for good: --forget-missing-secrets",
+        directory.display(),
+        missing.join(", and ")
+    )]
+    OtherSecrets {
+        /// The data directory.
+        directory: PathBuf,
+        /// The missing secrets.
+        missing: Vec<String>,
+    },
     /// The settings of replication cannot be used.
     #[error("{0}")]
     Fleet(String),
+    /// The clock cannot be judged.
+    #[error("the clock cannot be judged: {0}")]
+    Clock(String),
     /// The node cannot start.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -224,6 +247,14 @@ pub(crate) enum CliError {
     /// The data plane stopped without a signal.
     #[error("the server on {0} stopped unexpectedly; the log says why")]
     Stopped(SocketAddr),
+}
+
+fn did_you_mean(paths: &[&str]) -> String {
+    match paths {
+        [] => "; `talos config explain` lists the sections".to_owned(),
+        [path] => format!("; did you mean {path}?"),
+        paths => format!("; did you mean one of {}?", paths.join(", ")),
+    }
 }
 
 fn has(format: Option<u32>) -> String {

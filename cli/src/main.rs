@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod client_tls;
 mod completions;
+mod config;
 mod console;
 mod environment;
 mod error;
@@ -98,6 +99,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::WhoAmI(whoami) => {
             let client = server.client()?;
             on_console(|console| whoami.run(&client, console))
+        }
+        Command::Config(command) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| command.run(config, console))
         }
         Command::Migrate(migrate) => {
             let config = arguments.config.as_deref();

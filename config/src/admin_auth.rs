@@ -6,7 +6,7 @@ use std::path::Path;
 use talos_model::{Principal, Proof, Role, Secret, TenantId};
 
 use crate::error::Warning;
-use crate::mapping::Mapping;
+use crate::mapping::{Fields, Mapping};
 use crate::scalar;
 
 /// The most characters of a bootstrap token, which is sent in a header.
@@ -21,17 +21,27 @@ const UNKNOWN_UID: u32 = 65_534;
 const NO_UID: u32 = u32::MAX;
 
 /// The fields of an entry of `certificates`.
-pub(crate) const CERTIFICATE_FIELDS: [&str; 7] = [
-    "name",
-    "role",
-    "tenant",
-    "common_name",
-    "dns",
-    "uri",
-    "email",
-];
+pub(crate) const CERTIFICATE_FIELDS: Fields = Fields {
+    names: &[
+        "name",
+        "role",
+        "tenant",
+        "common_name",
+        "dns",
+        "uri",
+        "email",
+    ],
+    required: &["name", "role"],
+    one_of: &["common_name", "dns", "uri", "email"],
+    items_max: Some(ENTRIES_MAX),
+};
 /// The fields of an entry of `peers`.
-pub(crate) const PEER_FIELDS: [&str; 4] = ["uid", "name", "role", "tenant"];
+pub(crate) const PEER_FIELDS: Fields = Fields {
+    names: &["uid", "name", "role", "tenant"],
+    required: &["uid", "role"],
+    one_of: &[],
+    items_max: Some(ENTRIES_MAX),
+};
 
 /// `serve.admin.auth`: who may use the routes of administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +114,7 @@ impl AdminAuth {
 
     /// Adds an entry of `certificates`.
     pub(crate) fn add_certificate(&mut self, entry: &Mapping) -> Result<(), String> {
-        entry.refuse_unknown(&CERTIFICATE_FIELDS)?;
+        entry.refuse_unknown(CERTIFICATE_FIELDS.names)?;
         let text = |name: &str| {
             let value = entry.get(name).map(scalar::text).transpose();
             value.map_err(|error| format!("{name}: {error}"))
@@ -146,7 +156,7 @@ impl AdminAuth {
 
     /// Adds an entry of `peers`.
     pub(crate) fn add_peer(&mut self, entry: &Mapping) -> Result<(), String> {
-        entry.refuse_unknown(&PEER_FIELDS)?;
+        entry.refuse_unknown(PEER_FIELDS.names)?;
         let user = entry.required("uid")?;
         let number = !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_digit());
         let uid = if number {

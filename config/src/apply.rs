@@ -1,6 +1,6 @@
 //! Applies the values of keys to settings.
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Origin};
 use crate::error::{Problem, Warning};
 use crate::input::{Fault, Input};
 use crate::key::{Fallback, Key, Sensitivity};
@@ -21,78 +21,74 @@ pub struct Preset {
     pub values: Vec<String>,
 }
 
-/// Settings to which all keys were applied.
+/// The value of every key that has one.
 #[derive(Debug)]
-pub(crate) struct Applied {
-    pub settings: Settings,
-    pub warnings: Vec<Warning>,
+pub(crate) struct Valued {
+    /// In the order of [`KEYS`].
+    pub values: Vec<Assignment>,
     /// Required keys without a value.
     pub missing: Vec<Problem>,
 }
 
-/// Applies the value of every key, or its fallback, to blank settings.
-pub(crate) fn apply_all(
+/// Adds the fallbacks of all keys that `assignments` do not set.
+pub(crate) fn with_fallbacks(
     mut assignments: Vec<Assignment>,
     presets: &[Preset],
-    problems: &mut Vec<Problem>,
-) -> Applied {
+    problems: &[Problem],
+) -> Valued {
     let assigned: Vec<&str> = assignments.iter().map(|one| one.key.path).collect();
-    let mut applied = Applied {
-        settings: Settings::blank(),
-        warnings: Vec::new(),
+    let mut valued = Valued {
+        values: Vec::with_capacity(KEYS.len()),
         missing: Vec::new(),
     };
     for key in KEYS {
         let position = assignments.iter().position(|one| one.key.path == key.path);
-        let assignment = match position {
-            Some(at) => assignments.swap_remove(at),
-            None => match fallback(key, presets, &assigned) {
-                Ok(Some(input)) => Assignment {
-                    key,
-                    place: String::new(),
-                    input,
-                },
-                Ok(None) => continue,
-                Err(problem) => {
-                    // A key whose value could not be read is not missing; one message is enough.
-                    if !problems.iter().any(|other| other.key == problem.key) {
-                        applied.missing.push(problem);
-                    }
-                    continue;
-                }
-            },
-        };
-        applied
-            .warnings
-            .extend(apply(&mut applied.settings, assignment, problems));
+        if let Some(at) = position {
+            valued.values.push(assignments.swap_remove(at));
+            continue;
+        }
+        match fallback(key, presets, &assigned) {
+            Ok(Some((origin, input))) => valued.values.push(Assignment {
+                key,
+                origin,
+                place: String::new(),
+                input,
+            }),
+            Ok(None) => {}
+            // A key whose value could not be read is not missing; one message is enough.
+            Err(problem) if problems.iter().any(|other| other.key == problem.key) => {}
+            Err(problem) => valued.missing.push(problem),
+        }
     }
-    applied
+    valued
 }
 
 /// Applies values over those that `settings` have.
 pub(crate) fn apply_over(
     settings: &mut Settings,
-    assignments: Vec<Assignment>,
+    assignments: &[Assignment],
     problems: &mut Vec<Problem>,
 ) -> Vec<Warning> {
     let apply = |assignment| apply(settings, assignment, problems);
-    assignments.into_iter().filter_map(apply).collect()
+    assignments.iter().filter_map(apply).collect()
 }
 
 fn apply(
     settings: &mut Settings,
-    assignment: Assignment,
+    assignment: &Assignment,
     problems: &mut Vec<Problem>,
 ) -> Option<Warning> {
-    let Assignment { key, place, input } = assignment;
-    let read = refuse_references(&input).and_then(|()| key.kind.apply(settings, &input));
+    let Assignment {
+        key, place, input, ..
+    } = assignment;
+    let read = refuse_references(input).and_then(|()| key.kind.apply(settings, input));
     match read {
         Ok(message) => message.map(|message| Warning {
             key: key.path,
             message,
         }),
         Err(fault) => {
-            problems.push(refusal(key, place, &fault));
+            problems.push(refusal(key, place.clone(), &fault));
             None
         }
     }
@@ -100,20 +96,22 @@ fn apply(
 
 /// The value of a key that no source sets; `assigned` are the paths of the keys that some source
 /// sets.
-fn fallback(key: &Key, presets: &[Preset], assigned: &[&str]) -> Result<Option<Input>, Problem> {
+fn fallback(
+    key: &Key,
+    presets: &[Preset],
+    assigned: &[&str],
+) -> Result<Option<(Origin, Input)>, Problem> {
     if let Some(preset) = presets.iter().find(|preset| preset.path == key.path) {
         let mut values = preset.values.clone();
-        return Ok(Some(if key.is_list() {
+        let input = if key.is_list() {
             Input::Many(values)
         } else {
             Input::One(values.pop().unwrap_or_default())
-        }));
+        };
+        return Ok(Some((Origin::Preset, input)));
     }
     match key.fallback {
-        Fallback::Value(text) if key.is_list() => Ok(Some(Input::Many(
-            text.split(',').map(ToOwned::to_owned).collect(),
-        ))),
-        Fallback::Value(text) => Ok(Some(Input::One(text.to_owned()))),
+        Fallback::Value(_) => Ok(key.default_input().map(|input| (Origin::Default, input))),
         Fallback::Unset(_) => Ok(None),
         Fallback::RequiredUnless { path, .. } if assigned.contains(&path) => Ok(None),
         Fallback::Required(advice) | Fallback::RequiredUnless { advice, .. } => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Origin};
 use crate::error::{Problem, Warning};
 use crate::input::Input;
 use crate::key::{Key, Sensitivity};
@@ -53,7 +53,12 @@ pub(crate) fn read(variables: impl Iterator<Item = (String, String)>) -> Environ
     for key in KEYS {
         match take(&mut ours, key) {
             Ok(None) => {}
-            Ok(Some((place, input))) => read.assignments.push(Assignment { key, place, input }),
+            Ok(Some((place, input))) => read.assignments.push(Assignment {
+                key,
+                origin: Origin::Environment,
+                place,
+                input,
+            }),
             Err((place, message)) => read.problems.push(Problem {
                 place,
                 key: key.path.to_owned(),

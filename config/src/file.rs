@@ -1,8 +1,10 @@
 //! Reads the configuration file: finds the key of every value in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::assignment::Assignment;
+use talos_model::Secret;
+
+use crate::assignment::{Assignment, Origin};
 use crate::error::{ConfigError, Problem};
 use crate::input::{ExpiringItem, Input};
 use crate::key::Key;
@@ -14,20 +16,12 @@ use crate::tree::{self, Located, Node};
 /// as in Compose files.
 const EXTENSION: &str = "x-";
 
-/// The values that the file gives to keys. Unknown keys and values of the wrong shape are added to
-/// `problems`.
-///
-/// # Errors
-/// When the file cannot be read, is not YAML or is not a mapping.
-pub(crate) fn read(
-    path: &Path,
-    problems: &mut Vec<Problem>,
-) -> Result<Vec<Assignment>, ConfigError> {
-    let read = read_overlay(path)?;
-    problems.extend(read.problems);
-    let unknown = read.unknown.into_iter();
-    problems.extend(unknown.map(|(place, key)| keys::unknown(&key, place)));
-    Ok(read.assignments)
+/// A configuration file that has been read. It may hold secrets.
+pub struct ConfigFile {
+    /// For messages.
+    name: String,
+    path: Option<PathBuf>,
+    text: Secret,
 }
 
 /// What a file says.
@@ -41,35 +35,80 @@ pub(crate) struct FileContent {
     pub unknown: Vec<(String, String)>,
 }
 
-/// As [`read`], but keeps keys that do not exist apart.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_overlay(path: &Path) -> Result<FileContent, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let yaml = |message| ConfigError::Yaml {
-        path: path.to_owned(),
-        message,
-    };
-    let mut walk = Walk {
-        file: path.display().to_string(),
-        content: FileContent {
-            assignments: Vec::new(),
-            problems: Vec::new(),
-            unknown: Vec::new(),
-        },
-    };
-    match tree::parse(&text).map_err(yaml)?.value {
-        Node::Null => {}
-        Node::Mapping(entries) => walk.mapping("", entries),
-        Node::Scalar(_) | Node::List(_) => {
-            return Err(yaml("the file must be a mapping of keys".to_owned()));
+impl ConfigFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            text: Secret::new(text),
+        })
+    }
+
+    /// A text that is in no file. Messages call it `name`.
+    #[must_use]
+    pub fn new(name: String, text: String) -> Self {
+        Self {
+            name,
+            path: None,
+            text: Secret::new(text),
         }
     }
-    Ok(walk.content)
+
+    /// The path of the file; `None` if the text is in no file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added
+    /// to `problems`.
+    ///
+    /// # Errors
+    /// When the file is not YAML or is not a mapping.
+    pub(crate) fn assignments(
+        &self,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Assignment>, ConfigError> {
+        let content = self.content()?;
+        problems.extend(content.problems);
+        let unknown = content.unknown.into_iter();
+        problems.extend(unknown.map(|(place, key)| keys::unknown(&key, place)));
+        Ok(content.assignments)
+    }
+
+    /// As [`Self::assignments`], but keeps keys that do not exist apart.
+    ///
+    /// # Errors
+    /// As [`Self::assignments`].
+    pub(crate) fn content(&self) -> Result<FileContent, ConfigError> {
+        let yaml = |message| ConfigError::Yaml {
+            path: PathBuf::from(&self.name),
+            message,
+        };
+        let mut walk = Walk {
+            file: self.name.clone(),
+            content: FileContent {
+                assignments: Vec::new(),
+                problems: Vec::new(),
+                unknown: Vec::new(),
+            },
+        };
+        match tree::parse(self.text.expose()).map_err(yaml)?.value {
+            Node::Null => {}
+            Node::Mapping(entries) => walk.mapping("", entries),
+            Node::Scalar(_) | Node::List(_) => {
+                return Err(yaml("the file must be a mapping of keys".to_owned()));
+            }
+        }
+        Ok(walk.content)
+    }
 }
 
 /// Walks the tree of the file and looks its paths up in the table of keys.
@@ -170,9 +209,12 @@ impl Walk {
                 );
             }
         };
-        self.content
-            .assignments
-            .push(Assignment { key, place, input });
+        self.content.assignments.push(Assignment {
+            key,
+            origin: Origin::File,
+            place,
+            input,
+        });
     }
 
     fn place<T>(&self, located: &Located<T>) -> String {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::input::Input;
 use crate::kind::Kind;
+use crate::secret_file;
 
 /// A key of the configuration.
 #[derive(Clone, Copy)]
@@ -13,6 +15,12 @@ pub struct Key {
     pub fallback: Fallback,
     /// Whether the value may be shown.
     pub sensitivity: Sensitivity,
+    /// When a changed value takes effect.
+    pub reload: Reload,
+    /// What the key is for, in a few sentences.
+    pub about: &'static str,
+    /// A value as it may stand in the file; empty if the default is the example.
+    pub(crate) example: &'static str,
     pub(crate) kind: Kind,
 }
 
@@ -43,12 +51,79 @@ pub enum Sensitivity {
     Secret,
 }
 
+/// When a changed value can take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// While the server runs.
+    Live,
+    /// At the next start.
+    Restart,
+}
+
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Restart => "restart",
+        })
+    }
+}
+
 impl Key {
+    /// The key, described.
+    pub(crate) const fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
+    }
+
+    /// The key with an example of its value, as it may stand in the file.
+    pub(crate) const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// The key, if a changed value takes effect only at the next start.
+    pub(crate) const fn restart(self) -> Self {
+        Self {
+            reload: Reload::Restart,
+            ..self
+        }
+    }
+
+    /// The value of a key that nothing sets; `None` if it then has none.
+    pub(crate) fn default_input(&self) -> Option<Input> {
+        let Fallback::Value(text) = self.fallback else {
+            return None;
+        };
+        Some(if self.is_list() {
+            Input::Many(text.split(',').map(ToOwned::to_owned).collect())
+        } else {
+            Input::One(text.to_owned())
+        })
+    }
+
+    /// The last part of the path.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    /// The kind of the value, such as `duration`.
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        self.kind.name()
+    }
+
     /// The environment variable that overrides the key: `TALOS_` and the path in upper case, with
     /// `_` for `.`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("TALOS_{}", self.path.to_ascii_uppercase().replace('.', "_"))
+    }
+
+    /// The environment variable that names a file with the value. Only secrets have one.
+    #[must_use]
+    pub fn file_variable(&self) -> Option<String> {
+        let has_one = self.sensitivity == Sensitivity::Secret;
+        has_one.then(|| format!("{}{}", self.variable(), secret_file::SUFFIX))
     }
 
     /// What is allowed, as a noun phrase.
@@ -79,6 +154,9 @@ pub(crate) const fn public(path: &'static str, fallback: Fallback, kind: Kind) -
         path,
         fallback,
         sensitivity: Sensitivity::Public,
+        reload: Reload::Live,
+        about: "",
+        example: "",
         kind,
     }
 }
@@ -89,6 +167,9 @@ pub(crate) const fn secret(path: &'static str, fallback: Fallback, kind: Kind) -
         path,
         fallback,
         sensitivity: Sensitivity::Secret,
+        reload: Reload::Live,
+        about: "",
+        example: "",
         kind,
     }
 }

@@ -9,7 +9,7 @@ use talos_credentials::{RetiredIssuer, RetiredSecret};
 use talos_model::{Secret, duration};
 
 use crate::input::{ExpiringItem, Fault, Input};
-use crate::mapping::Mapping;
+use crate::mapping::{Fields, Mapping};
 use crate::scalar::{self, SECRET_CHARACTERS_MIN, TEXT_CHARACTERS_MAX};
 use crate::settings::Settings;
 use crate::signing_keys::KeySets;
@@ -32,6 +32,8 @@ pub(crate) enum Kind {
         max: u64,
         set: fn(&mut Settings, u64),
     },
+    /// A number from 0 to 1.
+    Fraction { set: fn(&mut Settings, f64) },
     /// A duration.
     Duration {
         min: Duration,
@@ -101,8 +103,10 @@ pub(crate) enum Kind {
     },
     /// A list of mappings.
     Mappings {
-        /// The fields of each.
+        /// The fields of each, for messages.
         what: &'static str,
+        /// The fields of each.
+        fields: Fields,
         /// Adds one to the settings.
         add: fn(&mut Settings, &Mapping) -> Result<(), String>,
     },
@@ -146,6 +150,32 @@ impl Kind {
         )
     }
 
+    /// The name of the kind, for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Integer { .. } | Self::PowerOfTwo { .. } => "whole number",
+            Self::Fraction { .. } => "number",
+            Self::Duration { .. } | Self::DurationOrNone { .. } => "duration",
+            Self::Bytes { .. } => "size",
+            Self::Boolean { .. } => "boolean",
+            Self::Choice(_) => "choice",
+            Self::Fixed { .. } => "constant",
+            Self::Host { .. } => "IP address",
+            Self::Text { .. }
+            | Self::OptionalText { .. }
+            | Self::Custom { .. }
+            | Self::Prefix { .. }
+            | Self::Secret { .. } => "text",
+            Self::DataDirectory { .. } => "URL",
+            Self::Prefixes { .. } | Self::List { .. } | Self::Secrets { .. } => "list of texts",
+            Self::SigningKeys { .. } => "list of URLs",
+            Self::RetiredIssuers { .. } | Self::RetiredSecrets { .. } => {
+                "list of texts or mappings"
+            }
+            Self::Mappings { .. } => "list of mappings",
+        }
+    }
+
     /// What is allowed, as a noun phrase.
     pub(crate) fn allowed(self) -> String {
         let prefix = |max: usize| format!("1 to {max} letters, digits or underscores");
@@ -155,6 +185,7 @@ impl Kind {
         match self {
             Self::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
             Self::PowerOfTwo { max, .. } => format!("a power of two from 1 to {max}"),
+            Self::Fraction { .. } => "a number from 0 to 1".to_owned(),
             Self::Duration { min, max, .. } => {
                 let (min, max) = (
                     duration::format_protobuf(min),
@@ -252,6 +283,13 @@ impl Kind {
                     return Err("not a power of two".to_owned());
                 }
                 set(settings, scalar::within(number, 1, max)?);
+            }
+            Self::Fraction { set } => {
+                let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+                if !(0.0..=1.0).contains(&number) {
+                    return Err("not between 0 and 1".to_owned());
+                }
+                set(settings, number);
             }
             Self::Duration { min, max, set } => {
                 let length = duration::parse(text).map_err(|error| error.to_string())?;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use talos_credentials::Hosts;
 use talos_model::{Secret, TenantId};
 
-use crate::apply::{Preset, apply_all};
-use crate::assignment::Assignment;
+use crate::apply::{Preset, apply_over, with_fallbacks};
+use crate::assignment::{Assignment, Origin};
 use crate::checks;
 use crate::credentials::Secrets;
 use crate::environment;
 use crate::error::{ConfigError, Problem, Warning};
-use crate::file;
+use crate::file::ConfigFile;
+use crate::fixed::FixedValues;
 use crate::input::Input;
 use crate::keys;
 use crate::settings::{Database, Settings};
@@ -29,19 +30,29 @@ pub struct DsnOverride {
 
 /// What to do about a required key without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MissingKeys {
+pub(crate) enum MissingKeys {
     Refuse,
     Ignore,
 }
 
 /// Everything that can give a value to a key, and what to do if nothing does.
-struct Sources<'a, E> {
-    file: Option<&'a Path>,
-    environment: E,
-    presets: &'a [Preset],
+pub(crate) struct Sources<'a> {
+    pub(crate) file: Option<&'a ConfigFile>,
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) presets: &'a [Preset],
     /// Overrides all other sources.
-    dsn: Option<DsnOverride>,
-    missing: MissingKeys,
+    pub(crate) dsn: Option<DsnOverride>,
+    pub(crate) missing: MissingKeys,
+}
+
+/// What all sources together say.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) warnings: Vec<Warning>,
+    /// The value of each key that has one, defaults included, in the order of the table.
+    pub(crate) values: Vec<Assignment>,
+    /// Values that another source overrides.
+    pub(crate) overridden: Vec<Assignment>,
 }
 
 impl Database {
@@ -55,14 +66,15 @@ impl Database {
         environment: impl Iterator<Item = (String, String)>,
         dsn: Option<DsnOverride>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (settings, warnings) = Settings::load_from(Sources {
-            file,
-            environment,
+        let file = file.map(ConfigFile::read).transpose()?;
+        let loaded = load(Sources {
+            file: file.as_ref(),
+            variables: environment.collect(),
             presets: &[],
             dsn,
             missing: MissingKeys::Ignore,
         })?;
-        Ok((settings.db, warnings))
+        Ok((loaded.settings.db, loaded.warnings))
     }
 }
 
@@ -76,9 +88,12 @@ impl Secrets {
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (settings, warnings) = Settings::load_from(Sources {
-            file,
-            environment,
+        let file = file.map(ConfigFile::read).transpose()?;
+        let Loaded {
+            settings, warnings, ..
+        } = load(Sources {
+            file: file.as_ref(),
+            variables: environment.collect(),
             presets: &[],
             dsn: None,
             missing: MissingKeys::Ignore,
@@ -106,13 +121,27 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         presets: &[Preset],
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::load_from(Sources {
+        let file = file.map(ConfigFile::read).transpose()?;
+        Self::load_file(file.as_ref(), environment, presets)
+    }
+
+    /// Loads the settings as [`Self::load`] does, from a file that has been read.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every bad key and value of all sources at once.
+    pub fn load_file(
+        file: Option<&ConfigFile>,
+        environment: impl Iterator<Item = (String, String)>,
+        presets: &[Preset],
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let loaded = load(Sources {
             file,
-            environment,
+            variables: environment.collect(),
             presets,
             dsn: None,
             missing: MissingKeys::Refuse,
-        })
+        })?;
+        Ok((loaded.settings, loaded.warnings))
     }
 
     /// Fetches the signing keys of `https://` URLs. `fetch` gets a URL and returns its document, or
@@ -140,84 +169,113 @@ impl Settings {
         }
         Ok(warnings)
     }
+}
 
-    fn load_from(
-        sources: Sources<'_, impl Iterator<Item = (String, String)>>,
-    ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (presets, missing) = (sources.presets, sources.missing);
-        let directory = sources.file.and_then(Path::parent).unwrap_or(Path::new(""));
-        let directory = directory.to_owned();
-        let variables: Vec<_> = sources.environment.collect();
-        let mut files: Vec<_> = sources.file.map(Path::to_owned).into_iter().collect();
-        files.extend(environment::files(&variables));
-        let sources = Sources {
-            environment: variables.into_iter(),
-            file: sources.file,
-            presets: sources.presets,
-            dsn: sources.dsn,
-            missing: sources.missing,
-        };
-        let mut problems = Vec::new();
-        let (assignments, mut warnings) = merge(sources, &mut problems)?;
-        let applied = apply_all(assignments, presets, &mut problems);
-        let mut settings = applied.settings;
-        warnings.extend(applied.warnings);
-        let is_multitenant = settings.multitenancy.enabled;
+/// Loads what `sources` say.
+///
+/// # Errors
+/// [`ConfigError`], with every bad key and value of all sources at once.
+pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
+    let (presets, missing) = (sources.presets, sources.missing);
+    let path = sources.file.and_then(ConfigFile::path);
+    let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
+    let directory = directory.to_owned();
+    let mut files: Vec<_> = path.map(Path::to_owned).into_iter().collect();
+    files.extend(environment::files(&sources.variables));
+    let mut problems = Vec::new();
+    let Merged {
+        assignments,
+        overridden,
+        mut warnings,
+    } = merge(sources, &mut problems)?;
+    let valued = with_fallbacks(assignments, presets, &problems);
+    let mut settings = Settings::blank();
+    warnings.extend(apply_over(&mut settings, &valued.values, &mut problems));
+    let is_multitenant = settings.multitenancy.enabled;
+    if missing == MissingKeys::Refuse {
+        problems.extend(valued.missing);
+    }
+    if problems.is_empty() {
+        problems.extend(checks::problems(&settings));
         if missing == MissingKeys::Refuse {
-            problems.extend(applied.missing);
+            problems.extend(settings.replication.missing());
         }
-        if problems.is_empty() {
-            problems.extend(checks::problems(&settings));
-            if missing == MissingKeys::Refuse {
-                problems.extend(settings.replication.missing());
-            }
+        add_places(&mut problems, &valued.values);
+    }
+    if problems.is_empty() && is_multitenant && missing == MissingKeys::Refuse {
+        let mut found = Found::default();
+        settings.tenants = tenants::load(&settings, &directory, &mut found);
+        problems.extend(found.problems);
+        warnings.extend(found.warnings);
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid(problems));
+    }
+    settings.secrets.fill_in_defaults();
+    if !is_multitenant {
+        settings.tenants = vec![tenant(TenantId::SINGLE, Hosts::Any, &settings)];
+    }
+    settings.replication.fill_in_defaults();
+    files.extend(tenants::files(&settings, &directory));
+    settings.files = files;
+    settings.fixed = FixedValues::of(&valued.values);
+    warnings.extend(checks::warnings(&settings));
+    Ok(Loaded {
+        settings,
+        warnings,
+        values: valued.values,
+        overridden,
+    })
+}
+
+/// Adds to each problem the place of the value of its key, if a source sets it.
+fn add_places(problems: &mut [Problem], values: &[Assignment]) {
+    for problem in problems {
+        let mut values = values.iter();
+        if let Some(value) = values.find(|value| value.key.path == problem.key) {
+            problem.place.clone_from(&value.place);
         }
-        if problems.is_empty() && is_multitenant && missing == MissingKeys::Refuse {
-            let mut found = Found::default();
-            settings.tenants = tenants::load(&settings, &directory, &mut found);
-            problems.extend(found.problems);
-            warnings.extend(found.warnings);
-        }
-        if !problems.is_empty() {
-            return Err(ConfigError::Invalid(problems));
-        }
-        settings.secrets.fill_in_defaults();
-        if !is_multitenant {
-            settings.tenants = vec![tenant(TenantId::SINGLE, Hosts::Any, &settings)];
-        }
-        settings.replication.fill_in_defaults();
-        files.extend(tenants::files(&settings, &directory));
-        settings.files = files;
-        warnings.extend(checks::warnings(&settings));
-        Ok((settings, warnings))
     }
 }
 
-/// The values that file, environment and `--database` give to keys, at most one for each key; and
-/// warnings about variables that name no key.
-fn merge(
-    sources: Sources<'_, impl Iterator<Item = (String, String)>>,
-    problems: &mut Vec<Problem>,
-) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
-    let mut merged = match sources.file {
-        Some(path) => file::read(path, problems)?,
+/// What the sources say, without defaults.
+struct Merged {
+    /// At most one for each key.
+    assignments: Vec<Assignment>,
+    /// The values that these override.
+    overridden: Vec<Assignment>,
+    /// About variables that name no key.
+    warnings: Vec<Warning>,
+}
+
+/// The values that file, environment and `--database` give to keys.
+fn merge(sources: Sources<'_>, problems: &mut Vec<Problem>) -> Result<Merged, ConfigError> {
+    let mut assignments = match sources.file {
+        Some(file) => file.assignments(problems)?,
         None => Vec::new(),
     };
-    let environment = environment::read(sources.environment);
+    let environment = environment::read(sources.variables.into_iter());
     problems.extend(environment.problems);
     let dsn = sources.dsn.and_then(|DsnOverride { place, dsn }| {
         Some(Assignment {
             key: keys::find("db.dsn")?,
+            origin: Origin::CommandLine,
             place: place.to_owned(),
             input: Input::One(dsn),
         })
     });
+    let mut overridden = Vec::new();
     for assignment in environment.assignments.into_iter().chain(dsn) {
-        merged.retain(|other| other.key.path != assignment.key.path);
-        merged.push(assignment);
+        let is_other = |other: &mut Assignment| other.key.path == assignment.key.path;
+        overridden.extend(assignments.extract_if(.., is_other));
+        assignments.push(assignment);
     }
     let unknown_presets = sources.presets.iter().map(|preset| preset.path);
     let unknown_presets = unknown_presets.filter(|path| keys::find(path).is_none());
     problems.extend(unknown_presets.map(|path| keys::unknown(path, String::new())));
-    Ok((merged, environment.warnings))
+    Ok(Merged {
+        assignments,
+        overridden,
+        warnings: environment.warnings,
+    })
 }

@@ -3,6 +3,19 @@
 use crate::suggestion::suggest;
 use crate::tree::{self, Located, Node};
 
+/// The fields of a mapping in a list.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields {
+    /// All names.
+    pub(crate) names: &'static [&'static str],
+    /// Those that must be there.
+    pub(crate) required: &'static [&'static str],
+    /// Those of which exactly one must be there; empty = there is no such choice.
+    pub(crate) one_of: &'static [&'static str],
+    /// The most mappings in the list; `None` = any number.
+    pub(crate) items_max: Option<usize>,
+}
+
 /// An item that is a mapping of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mapping {
@@ -69,6 +82,12 @@ impl Mapping {
                 known.join(", ")
             ),
         })
+    }
+
+    /// The names and values of all fields.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The values of all fields.

@@ -7,9 +7,15 @@ use talos_model::TenantId;
 use uuid::Uuid;
 
 use crate::error::Problem;
-use crate::mapping::Mapping;
+use crate::mapping::{Fields, Mapping};
 
-const FIELDS: [&str; 3] = ["hostname", "id", "config_path"];
+/// The fields of an item of `multitenancy.networks`.
+pub(crate) const FIELDS: Fields = Fields {
+    names: &["hostname", "id", "config_path"],
+    required: &["hostname", "id"],
+    one_of: &[],
+    items_max: None,
+};
 const NETWORKS: &str = "multitenancy.networks";
 const NO_HOST: &str = "not a host, such as keys.example.com";
 /// RFC 1035 §2.3.4.
@@ -46,7 +52,7 @@ pub(crate) struct Grouped {
 impl Multitenancy {
     /// Adds an item of `multitenancy.networks`.
     pub(crate) fn add(&mut self, entry: &Mapping) -> Result<(), String> {
-        entry.refuse_unknown(&FIELDS)?;
+        entry.refuse_unknown(FIELDS.names)?;
         let host = host(entry.required("hostname")?).map_err(|why| format!("hostname: {why}"))?;
         let id = Uuid::try_parse(entry.required("id")?)
             .map_err(|_| "id: not a UUID, such as 6ba7b810-9dad-41d1-80b4-00c04fd430c8")?;

@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::credentials::{
     ApiKeys, Credentials, DefaultSecrets, DerivedTokens, KeyPrefixes, Secrets,
 };
+use crate::fixed::FixedValues;
 use crate::http_limits::{HttpLimits, HttpTimeouts};
 use crate::listener_tls::ListenerTls;
 use crate::networks::Multitenancy;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub multitenancy: Multitenancy,
     /// All tenants, at least one.
     pub tenants: Vec<TenantSettings>,
+    /// The values that take effect only at a start.
+    pub fixed: FixedValues,
     /// The files that the settings were read from. A change of one of them may change the settings.
     pub files: Vec<PathBuf>,
 }
@@ -391,6 +394,7 @@ impl Settings {
             audit: Audit::blank(),
             multitenancy: Multitenancy::default(),
             tenants: Vec::new(),
+            fixed: FixedValues::default(),
             files: Vec::new(),
         }
     }

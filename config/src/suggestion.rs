@@ -28,6 +28,31 @@ pub(crate) fn suggest<'a>(
     }
 }
 
+/// The least similarity of one suggestion among several.
+const SIMILARITY_OF_MANY_MIN: f64 = 0.6;
+const SUGGESTIONS_MAX: usize = 5;
+
+/// The candidates that `name` may mean, the most probable first: those that are spelt alike, those
+/// that end alike, and those that contain it.
+pub(crate) fn suggestions<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Vec<&'a str> {
+    let mut scored: Vec<(&str, f64)> = Vec::new();
+    for candidate in candidates {
+        let spelling = normalized_damerau_levenshtein(name, candidate);
+        let ends = normalized_damerau_levenshtein(last_segment(name), last_segment(candidate));
+        let is_part = name.len() >= 3 && candidate.contains(name);
+        let known = scored.iter().any(|(other, _)| *other == candidate);
+        if !known && (is_part || spelling >= SIMILARITY_OF_MANY_MIN || ends >= SIMILARITY_MIN) {
+            scored.push((candidate, spelling + ends));
+        }
+    }
+    scored.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    scored.truncate(SUGGESTIONS_MAX);
+    scored.into_iter().map(|(candidate, _)| candidate).collect()
+}
+
 fn last_segment(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }

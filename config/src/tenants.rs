@@ -10,7 +10,7 @@ use talos_model::TenantId;
 use crate::apply::apply_over;
 use crate::checks;
 use crate::error::{Problem, Warning};
-use crate::file;
+use crate::file::ConfigFile;
 use crate::networks::Grouped;
 use crate::settings::Settings;
 use crate::tenant_settings::TenantSettings;
@@ -88,7 +88,7 @@ fn load_one(
     };
     let path = directory.join(path);
     let mut own = settings.clone();
-    match file::read_overlay(&path) {
+    match ConfigFile::read(&path).and_then(|file| file.content()) {
         Ok(overlay) => {
             found.problems.extend(overlay.problems);
             let (of_tenant, others): (Vec<_>, Vec<_>) = overlay
@@ -116,7 +116,7 @@ fn load_one(
                     });
                 }
             }
-            let warnings = apply_over(&mut own, of_tenant, &mut found.problems);
+            let warnings = apply_over(&mut own, &of_tenant, &mut found.problems);
             found.warnings.extend(warnings);
         }
         Err(error) => found.problems.push(Problem::of_key(

@@ -140,6 +140,7 @@ impl Verifier {
         let status = match query.cache {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
+            CacheMode::Observe => CacheStatus::Observed,
         };
         let refused = |refusal| Answer::new(Verdict::Refused(refusal), status, NO_CHANGE);
         if self.is_closed() {
@@ -166,7 +167,7 @@ impl Verifier {
         if let Some(token) = &proof.token
             && !view.tenant.keyring().tokens().check_parent
         {
-            if query.cache != CacheMode::Bypass {
+            if query.cache.writes_cache() {
                 self.add_proof(&proof, None, &guard);
             }
             let verdict = token.judge(query);
@@ -272,6 +273,9 @@ impl Verifier {
                     newest.sequence(),
                 ));
             }
+        }
+        if query.cache == CacheMode::Observe {
+            return self.observed(query, request, &record, &guard, answer);
         }
         let cached = cached();
         answer(Answer::new(

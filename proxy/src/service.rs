@@ -126,6 +126,11 @@ impl Service {
         }
     }
 
+    /// Counts a connection that was ended to make place for another.
+    pub(crate) fn note_eviction(&self) {
+        self.metrics.evictions.fetch_add(1, Relaxed);
+    }
+
     /// Answers one request. `client` is the address of the connection.
     pub(crate) async fn answer(
         &self,

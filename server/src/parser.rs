@@ -422,6 +422,7 @@ fn cache_mode(value: &[u8]) -> CacheMode {
 /// The stricter of two modes: `no-store`, then `no-cache`, then none.
 fn stricter(a: CacheMode, b: CacheMode) -> CacheMode {
     match (a, b) {
+        (CacheMode::Observe, _) | (_, CacheMode::Observe) => CacheMode::Observe,
         (CacheMode::Bypass, _) | (_, CacheMode::Bypass) => CacheMode::Bypass,
         (CacheMode::Refresh, _) | (_, CacheMode::Refresh) => CacheMode::Refresh,
         (CacheMode::Use, CacheMode::Use) => CacheMode::Use,

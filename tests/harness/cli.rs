@@ -40,7 +40,8 @@ pub fn run(command: Command) -> Ran {
     run_with_input(command, "")
 }
 
-fn run_with_input(mut command: Command, input: &str) -> Ran {
+/// Runs a command to its end, with `input` on its standard input.
+pub fn run_with_input(mut command: Command, input: &str) -> Ran {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

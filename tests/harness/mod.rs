@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod fake_clock;
 pub mod feed;
 pub mod ledger;
 pub mod requirement;

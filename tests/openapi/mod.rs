@@ -4,6 +4,8 @@
 mod answers;
 mod coverage;
 mod requests;
+mod spellings;
+mod tester;
 
 use serde_json::Value;
 use talos_test_kit::http::Connection;

@@ -8,7 +8,7 @@ use super::{document, resolve};
 use crate::harness::site::Site;
 
 /// An operation with a body: method, path and schema.
-fn operations_with_bodies(document: &Value) -> Vec<(String, String, &Value)> {
+pub fn operations_with_bodies(document: &Value) -> Vec<(String, String, &Value)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -25,10 +25,24 @@ fn operations_with_bodies(document: &Value) -> Vec<(String, String, &Value)> {
     found
 }
 
+/// The schema of the values that are meant: not `null`, and no numbers of enums.
+pub fn meant<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match &schema["anyOf"][0] {
+        Value::Null => resolve(document, schema),
+        first => meant(document, first),
+    }
+}
+
+/// The first type of a schema.
+pub fn kind(schema: &Value) -> &str {
+    let kind = schema["type"].as_str();
+    kind.or_else(|| schema["type"][0].as_str()).unwrap()
+}
+
 /// A value that the schema allows, with its required fields only.
 fn example(document: &Value, schema: &Value) -> Value {
-    let schema = resolve(document, schema);
-    match schema["type"].as_str().unwrap() {
+    let schema = meant(document, schema);
+    match kind(schema) {
         "string" if schema["enum"].is_array() => {
             schema["enum"].as_array().unwrap().last().unwrap().clone()
         }
@@ -54,7 +68,7 @@ fn example(document: &Value, schema: &Value) -> Value {
 
 /// Values of types that the schema does not allow.
 fn wrong_types(document: &Value, schema: &Value) -> Vec<Value> {
-    let schema = resolve(document, schema);
+    let schema = meant(document, schema);
     let all = [
         json!(true),
         json!("text"),
@@ -62,7 +76,7 @@ fn wrong_types(document: &Value, schema: &Value) -> Vec<Value> {
         json!([[]]),
         json!({"a": 1}),
     ];
-    let is_right = |value: &Value| match schema["type"].as_str().unwrap() {
+    let is_right = |value: &Value| match kind(schema) {
         "string" => value.is_string() && schema["enum"].is_null() && schema["format"].is_null(),
         "array" => false,
         "boolean" => value.is_boolean(),
@@ -74,7 +88,7 @@ fn wrong_types(document: &Value, schema: &Value) -> Vec<Value> {
 
 /// The smallest value beyond each limit of the schema.
 fn beyond_limits(document: &Value, schema: &Value) -> Vec<Value> {
-    let schema = resolve(document, schema);
+    let schema = meant(document, schema);
     let mut beyond = Vec::new();
     let length = |word: &str| {
         schema[word]
@@ -87,7 +101,7 @@ fn beyond_limits(document: &Value, schema: &Value) -> Vec<Value> {
     if length("minLength").is_some_and(|least| least > 0) {
         beyond.push(json!(""));
     }
-    if schema["type"] == "array" {
+    if kind(schema) == "array" {
         let item = example(document, &schema["items"]);
         if let Some(most) = length("maxItems") {
             beyond.push(json!(vec![item; most + 1]));
@@ -165,15 +179,16 @@ impl Probe<'_> {
             for wrong in values {
                 self.expect_refusal(body, &at, name, &wrong);
             }
-            let inner = resolve(self.document, property);
+            let inner = meant(self.document, property);
             let mut with_field = body.clone();
             let parent = with_field.pointer_mut(place).unwrap();
             if inner["properties"].is_object() {
                 parent[name] = example(self.document, inner);
                 self.object(&with_field, &at, inner);
-            } else if inner["items"]["$ref"].is_string() {
-                parent[name] = json!([example(self.document, &inner["items"])]);
-                self.object(&with_field, &format!("{at}/0"), &inner["items"]);
+            } else if meant(self.document, &inner["items"])["properties"].is_object() {
+                let item = meant(self.document, &inner["items"]);
+                parent[name] = json!([example(self.document, item)]);
+                self.object(&with_field, &format!("{at}/0"), item);
             }
         }
     }

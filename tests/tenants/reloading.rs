@@ -61,6 +61,30 @@ both_drivers! {
         server.stop();
     }
 
+    fn settings_that_need_a_restart_are_named(driver: Driver) {
+        let site = Site::new(driver);
+        let path = site.config();
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let mut client = Client::new(server.address, "localhost");
+        let good = fs::read_to_string(&path).unwrap();
+        let mut reload = |yaml: &str| {
+            fs::write(&path, yaml).unwrap();
+            let answer = client.post("/v2alpha1/admin/config:reload", &json!({}));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.json()["restart_required"].clone()
+        };
+        // Another spelling of a value is no change, and a log level is taken into use.
+        assert_eq!(reload(&format!("{}log: {{level: debug}}\n", good.replace("8 MiB", "8388608"))), json!([]));
+        let changed = good.replace("workers: 2", "workers: 1").replace("8 MiB", "9 MiB");
+        let keys = json!(["serve.workers", "db.block_cache_size"]);
+        assert_eq!(reload(&changed), keys);
+        assert_eq!(reload(&changed), keys, "until the next start");
+        assert_eq!(reload(&good), json!([]));
+        let warned = lines(&server, "changed settings take effect at the next start");
+        assert!(warned >= 2, "{warned}");
+        server.stop();
+    }
+
     fn a_bad_configuration_changes_nothing(driver: Driver) {
         let site = Site::new(driver);
         let path = configure(&site, "", &overlay());
@@ -109,6 +133,43 @@ both_drivers! {
         until("a reload", || lines(&server, RELOADED) == 2);
         assert_eq!(b.verdict(&old).as_deref(), Some("NOT_FOUND"));
         assert_eq!(b.verdict(&new), None);
+        server.stop();
+    }
+
+    /// With another secret all keys of the tenant would be refused, without a word.
+    fn a_wrong_secret_is_not_taken_into_use(driver: Driver) {
+        let site = Site::new(driver);
+        let path = configure(&site, "", &overlay());
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let mut b = Client::new(server.address, B);
+        let own = site.directory().join("b.yaml");
+        let right = fs::read_to_string(&own).unwrap();
+        let wrong = right.replace("the secret of the second", "a wrong secret for the second");
+        // While no key needs a secret, every secret is right.
+        fs::write(&own, &wrong).unwrap();
+        hang_up(&server);
+        until("a reload", || lines(&server, RELOADED) == 1);
+        fs::write(&own, &right).unwrap();
+        hang_up(&server);
+        until("a reload", || lines(&server, RELOADED) == 2);
+        let (_, key) = b.issue("key");
+        fs::write(&own, &wrong).unwrap();
+        hang_up(&server);
+        until("a refusal", || lines(&server, REFUSED) == 1);
+        assert_eq!(b.verdict(&key), None);
+        let mut a = Client::new(server.address, A);
+        let (_, of_a) = a.issue("of a");
+        server.stop();
+        let refused = crate::harness::cli::run(command(&site, &path));
+        refused.assert_one_line_and_code_1(&["1 active key was issued", ID_B, "secrets.hmac"]);
+        // The other tenants are not asked about.
+        let mut forgetting = command(&site, &path);
+        forgetting.arg("--forget-missing-secrets");
+        let server = Server::start(forgetting, site.directory().join("forgotten.log"));
+        let mut b = Client::new(server.address, B);
+        assert_eq!(b.verdict(&key).as_deref(), Some("NOT_FOUND"));
+        assert_eq!(Client::new(server.address, A).verdict(&of_a), None);
+        b.issue("new");
         server.stop();
     }
 

@@ -12,7 +12,7 @@ pub enum ItemOutcome {
     Imported,
     /// Its fields break the contract.
     InvalidArgument,
-    /// The tenant had it already.
+    /// The tenant had it already, or its `request_id` was used for another key.
     AlreadyExists,
     /// It has the shape of this server's own credentials.
     FailedPrecondition,
@@ -39,7 +39,7 @@ impl ItemOutcome {
         match result.as_ref().map_err(ApiError::reason) {
             Ok(_) => Self::Imported,
             Err(Reason::BadRequest) => Self::InvalidArgument,
-            Err(Reason::ApiKeyExists) => Self::AlreadyExists,
+            Err(Reason::ApiKeyExists | Reason::Conflict) => Self::AlreadyExists,
             Err(Reason::FailedPrecondition) => Self::FailedPrecondition,
             Err(Reason::ApiKeyQuotaExceeded) => Self::ResourceExhausted,
             Err(_) => Self::Internal,

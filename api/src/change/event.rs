@@ -56,6 +56,7 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 /// The JSON of `change` as it is in an event.
 #[must_use]
 pub fn render_data(change: &Change) -> Vec<u8> {
+    let request_id = change.request_id.as_ref();
     let (mut record, mut revocation, mut admin_token) = (None, None, None);
     match &change.subject {
         Subject::Key(subject) => record = Some(subject),
@@ -79,7 +80,7 @@ pub fn render_data(change: &Change) -> Vec<u8> {
         expire_time: facts.and_then(|facts| facts.expire_time.as_deref()),
         reason: facts.and_then(|facts| facts.reason),
         initiated_by: is_holder.then_some(Author::HOLDER),
-        request_id: change.request_id.as_deref(),
+        request_id: request_id.map(|request| request.id.as_str()),
         author: author.map(ShownAuthor::new),
         // The key's status is that at the time of the change, so an event never changes.
         key: record.map(|record| Resource::new(record, change.time)),

@@ -4,6 +4,7 @@ use talos_model::{Change, Event, Position, TenantId};
 use uuid::Uuid;
 
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::names::{Enumeration as _, EventName};
 use crate::query::{self, Parameter};
 
@@ -15,19 +16,23 @@ const OLDEST: &str = "0";
 const AFTER: Parameter = Parameter::text(
     "after",
     "The position after which the changes begin, such as `1.42`; `0` is the oldest change that the log holds. Without it: from now on.",
-);
+)
+.form(Form::Position);
 const KIND: Parameter = Parameter::texts(
     "kind",
     "The names of the events that are wanted, such as `IssuedAPIKeyRevoked`; all of them when it is unset.",
-);
+)
+.form(Form::Event);
 const TENANT: Parameter = Parameter::text(
     "tenant",
     "Only the changes of the tenant with this id, a UUID.",
-);
+)
+.form(Form::Tenant);
 const LAST_EVENT: Parameter = Parameter::text(
     "Last-Event-ID",
     "The position of the last event that the client has seen; it wins over `after`.",
-);
+)
+.form(Form::Position);
 
 /// What a request may say after the `?`.
 pub(crate) const PARAMETERS: [Parameter; 3] = [AFTER, KIND, TENANT];

@@ -1,6 +1,6 @@
 //! The error that a client gets when a request fails. Details for the operator go to the log.
 
-mod context;
+mod about;
 mod engine;
 pub(crate) mod envelope;
 mod metadata;
@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use metadata::Metadata;
 pub use reason::Reason;
+use talos_model::RequestField;
 
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
@@ -186,6 +187,17 @@ impl ApiError {
     #[must_use]
     pub fn api_key_exists() -> Self {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
+    }
+
+    /// 409: an earlier request with this `request_id` asked for another key; `field` is the first
+    /// field in which the two differ.
+    #[must_use]
+    pub fn request_id_reused(field: RequestField) -> Self {
+        let field = field.name();
+        let message = format!(
+            "request_id: an earlier request with this id had another {field}; send that request again, or choose another id"
+        );
+        Self::new(Reason::Conflict, message)
     }
 
     /// 404: there is no admin token with this id.

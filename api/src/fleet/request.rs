@@ -21,10 +21,12 @@ const WAIT: Parameter = Parameter::text(
 /// How many changes are shown.
 pub(crate) const LIMIT: Parameter = Parameter::int32(
     "limit",
+    1,
+    LIMIT_MAX,
     "The most changes to show: 1 to 1000; 100 without it.",
 );
 const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1000;
+const LIMIT_MAX: i32 = 1000;
 
 /// Reads which replicas a change waits for.
 ///
@@ -63,5 +65,6 @@ pub fn parse_limit(query: &str) -> Result<usize, ApiError> {
     };
     let limit = text.parse().ok();
     let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     limit.ok_or_else(|| ApiError::invalid_field(LIMIT.name, "must be 1 to 1000"))
 }

@@ -30,7 +30,9 @@ fn read<'a>(text: &'a str, object: &'static Object) -> Result<Fields<'a>, ApiErr
         .deserialize(&mut deserializer)
         .and_then(|known| deserializer.end().map(|()| known))
         .map_err(|error| invalid(&error))?;
-    Ok(Fields::of_known(String::new(), object, known))
+    let fields = Fields::of_known(String::new(), object, known);
+    fields.refuse_both_spellings()?;
+    Ok(fields)
 }
 
 /// Reads a body like [`parse`], but rejects fields that `object` does not declare.

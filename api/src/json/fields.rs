@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::integer;
 use super::object::{FREE, Field, Kind, Object};
-use super::value::{Json, Known, Misspelt, known};
+use super::value::{Json, Known, Misspelt, is_spelt_once, known};
 use crate::error::ApiError;
 use crate::names::{Enumeration, UnknownValue};
 use crate::render;
@@ -43,12 +43,22 @@ impl<'a> Fields<'a> {
         entries: Vec<(Cow<'a, str>, Json<'a>)>,
     ) -> Result<Self, ApiError> {
         match known(object, entries) {
-            Some(known) => Ok(Self::of_known(path, object, known)),
-            None => Err(ApiError::invalid_field(
-                path.trim_end_matches('.'),
-                "has a field in both of its spellings; use one of them",
-            )),
+            Some(known) => {
+                let fields = Self::of_known(path, object, known);
+                fields.refuse_both_spellings()?;
+                Ok(fields)
+            }
+            None => Err(both_spellings(&path)),
         }
+    }
+
+    /// Rejects objects in which a field has both of its spellings, also where nothing reads them.
+    /// Entries of lists are accepted or rejected for themselves, so they are not looked at.
+    ///
+    /// # Errors
+    /// 400 with the path of the object.
+    pub(super) fn refuse_both_spellings(&self) -> Result<(), ApiError> {
+        refuse_both_spellings(&self.path, self.object, &self.entries)
     }
 
     /// Rejects an object with a name that resembles a restricting field.
@@ -163,7 +173,7 @@ impl<'a> Fields<'a> {
             Some(Kind::Object(object)) => object,
             _ => &FREE,
         };
-        let is_object = |kind| matches!(kind, Kind::Object(_) | Kind::FreeObject);
+        let is_object = |kind| matches!(kind, Kind::Object(_) | Kind::FreeObject | Kind::TextMap);
         match self.take(field, is_object) {
             None => Ok(None),
             Some(Json::Object(entries)) => {
@@ -176,9 +186,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of objects; an absent field and `null` are the empty list. Each object is accepted or
-    /// rejected for itself, so the caller calls [`Fields::refuse_misspelt`] on it.
-    pub(crate) fn objects(&mut self, field: Field) -> Result<Vec<Fields<'a>>, ApiError> {
+    /// A list of objects; an absent field and `null` are the empty list. Each entry is accepted or
+    /// rejected for itself.
+    pub(crate) fn objects(
+        &mut self,
+        field: Field,
+    ) -> Result<Vec<Result<Fields<'a>, ApiError>>, ApiError> {
         let Some(Kind::Objects { of, .. }) = self.object.kind(field.name) else {
             return Ok(Vec::new());
         };
@@ -192,11 +205,13 @@ impl<'a> Fields<'a> {
         let object = |(index, item)| match item {
             Json::Object(entries) => {
                 let path = format!("{}.", self.path_of_entry(field, index));
-                Fields::within(path, of, entries)
+                let fields = Fields::within(path, of, entries)?;
+                fields.refuse_misspelt()?;
+                Ok(fields)
             }
             other => Err(self.invalid_entry(field, index, &wrong_type("an object", &other))),
         };
-        items.into_iter().enumerate().map(object).collect()
+        Ok(items.into_iter().enumerate().map(object).collect())
     }
 
     /// A 64-bit integer, written as a number or as a string with a number; `None` when the field is
@@ -273,6 +288,36 @@ impl<'a> Fields<'a> {
         // Every value was read from UTF-8, so the JSON is UTF-8, too.
         String::from_utf8(render::json(&Json::Object(self.entries))).unwrap_or_default()
     }
+}
+
+/// Looks into the objects within an object at `path`, which has no field in both of its spellings
+/// itself.
+fn refuse_both_spellings(
+    path: &str,
+    object: &Object,
+    entries: &[(Cow<'_, str>, Json<'_>)],
+) -> Result<(), ApiError> {
+    for (name, value) in entries {
+        let Some(field) = object.field(name) else {
+            continue;
+        };
+        if let (Kind::Object(inner), Json::Object(entries)) = (field.kind, value) {
+            let path = format!("{path}{}.", field.name);
+            if !is_spelt_once(inner, entries) {
+                return Err(both_spellings(&path));
+            }
+            refuse_both_spellings(&path, inner, entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// The error for the object at `path`.
+fn both_spellings(path: &str) -> ApiError {
+    ApiError::invalid_field(
+        path.trim_end_matches('.'),
+        "has a field in both of its spellings; use one of them",
+    )
 }
 
 /// A message about a value of the wrong type. It does not repeat the value, which may be a secret.

@@ -18,5 +18,5 @@ mod value;
 
 pub(crate) use body::{invalid, object_text, parse, parse_whole};
 pub(crate) use fields::Fields;
-pub(crate) use object::{Field, Kind, Object};
-pub(crate) use spelling::is_camel_case_of;
+pub(crate) use object::{EnumValue, Field, Kind, Object, Rule};
+pub(crate) use spelling::{camel_case, is_camel_case_of};

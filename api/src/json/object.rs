@@ -4,6 +4,7 @@
 use schemars::{Schema, SchemaGenerator};
 
 use super::spelling::is_camel_case_of;
+use crate::form::Form;
 
 /// One object of a request.
 #[derive(Debug)]
@@ -12,9 +13,32 @@ pub(crate) struct Object {
     pub(crate) name: &'static str,
     /// The description of its schema.
     pub(crate) about: &'static str,
-    /// Its fields. The reader skips other names.
+    /// Its fields. The reader skips other names, unless there is a [`Rule::Strict`].
     pub(crate) fields: &'static [Field],
+    /// What holds between the fields.
+    pub(crate) rules: &'static [Rule],
 }
+
+/// What holds between the fields of an object. The reader of the object checks it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rule {
+    /// Only the fields of one of these groups have values.
+    OneGroup(&'static [&'static [Field]]),
+    /// The first field has a text only if the second has this value.
+    OnlyWith(Field, Field, EnumValue),
+    /// The field does not have this value.
+    Never(Field, EnumValue),
+    /// The field has this value only if the server can issue public keys.
+    NeedsPublicPrefix(Field, EnumValue),
+    /// At least one of these fields is there.
+    AnyOf(&'static [Field]),
+    /// Other fields are rejected, and so is `null` for any but these fields. Elsewhere it means an
+    /// absent field.
+    Strict(&'static [Field]),
+}
+
+/// The name and the number of a value of an enum.
+pub(crate) type EnumValue = (&'static str, u8);
 
 /// One field of an object.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +47,8 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
     /// Whether a request without the field is rejected.
     pub(crate) is_required: bool,
+    /// The form of a text, or of each text of a list.
+    pub(crate) form: Form,
     /// The description of the field.
     pub(crate) about: &'static str,
     /// Whether its absence allows more. A similar name is then rejected instead of skipped.
@@ -47,14 +73,19 @@ pub(crate) enum Kind {
     Boolean,
     /// An object with a table.
     Object(&'static Object),
-    /// A list of objects with a table.
+    /// A list of objects with a table. Each is accepted or rejected for itself.
     Objects {
         of: &'static Object,
         entries_max: usize,
+        /// Whether the request is rejected if all entries are.
+        needs_one: bool,
     },
     /// An object whose fields the client chooses.
     FreeObject,
-    /// A value of an enum by its full name, with the schema of the enum.
+    /// An object whose fields the client chooses, and whose values are strings; not empty.
+    TextMap,
+    /// A value of an enum by its full name or by its number, with the schema of the names. The
+    /// numbers count the names from 0.
     Enumeration(fn(&mut SchemaGenerator) -> Schema),
 }
 
@@ -63,6 +94,7 @@ pub(super) static FREE: Object = Object {
     name: "",
     about: "",
     fields: &[],
+    rules: &[],
 };
 
 impl Object {
@@ -73,18 +105,23 @@ impl Object {
 
     /// The field that has this name in one of its two spellings.
     pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
-        let is_named = |field: &&Field| field.name == name || is_camel_case_of(name, field.name);
-        self.fields.iter().find(is_named)
+        self.fields.iter().find(|field| field.is_named(name))
     }
 }
 
 impl Field {
+    /// Whether the field has this name, in one of its two spellings.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name || is_camel_case_of(name, self.name)
+    }
+
     /// An optional field.
     pub(crate) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self {
             name,
             kind,
             is_required: false,
+            form: Form::Any,
             about,
             is_restricting: false,
             resembles: &[],
@@ -102,6 +139,11 @@ impl Field {
             resembles,
             ..self
         }
+    }
+
+    /// Gives the form of the text, or of each text of the list.
+    pub(crate) const fn form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// Makes the field required.

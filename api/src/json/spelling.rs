@@ -22,6 +22,18 @@ pub(crate) fn is_camel_case_of(name: &str, field: &str) -> bool {
     letters.next().is_none()
 }
 
+/// The other spelling of `field`, if it has two.
+pub(crate) fn camel_case(field: &str) -> Option<String> {
+    let (first, rest) = field.split_once('_')?;
+    let mut name = first.to_owned();
+    for word in rest.split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.extend(letters);
+    }
+    Some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +50,11 @@ mod tests {
             ("iprestriction", "ip_restriction", false),
         ] {
             assert_eq!(is_camel_case_of(name, field), is_it, "{name}");
+        }
+        assert_eq!(camel_case("scopes"), None);
+        for field in ["ip_restriction", "a_b_c", "in_2_words"] {
+            let other = camel_case(field).expect("another spelling");
+            assert!(is_camel_case_of(&other, field) && other != field, "{other}");
         }
     }
 }

@@ -96,18 +96,16 @@ pub(super) fn known<'a>(
             None => misspelt = misspelt.or_else(|| misspelt::meant(object, name)),
         }
     }
+    is_spelt_once(object, &entries).then_some(Known { entries, misspelt })
+}
+
+/// Whether no field occurs in both of its spellings.
+pub(super) fn is_spelt_once(object: &Object, entries: &[(Cow<'_, str>, Json<'_>)]) -> bool {
     let is_once = |field: &Field| {
-        entries
-            .iter()
-            .filter(|(name, _)| name == field.name)
-            .count()
-            < 2
+        let names = entries.iter().map(|(name, _)| name);
+        names.filter(|name| field.is_named(name)).count() < 2
     };
-    object
-        .fields
-        .iter()
-        .all(is_once)
-        .then_some(Known { entries, misspelt })
+    object.fields.iter().all(is_once)
 }
 
 /// Compares the last name with all others. Only the few known names come here.

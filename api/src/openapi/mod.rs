@@ -5,8 +5,11 @@
 //! The document leaves out `HEAD`, which every route with `GET` has (RFC 9110 §9.3.2).
 
 mod answers;
+mod forms;
 mod operation;
+mod rules;
 mod schemas;
+mod server;
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -15,10 +18,14 @@ use crate::admin_token;
 use crate::control::CONTENT_TYPE;
 use crate::error::envelope::Envelope;
 use crate::fleet::{MIN_POSITION_HEADER, POSITION_HEADER};
+use crate::form::Form;
+use crate::json::camel_case;
 use crate::query::{Parameter, ParameterKind};
 use crate::route::{self, Target};
 use operation::{NO_CONTENT, Operation};
 use schemas::Schemas;
+
+pub use server::Server;
 
 /// The tag of all operations. Client generators name their class after it.
 const TAG: &str = "ApiKeys";
@@ -28,11 +35,25 @@ const BEARER: &str = "bearer";
 /// The security scheme of an admin token in a header of its own.
 const ADMIN_TOKEN: &str = "adminToken";
 
-/// The header that every request may have.
+/// What holds for all operations.
+const ABOUT: &str = "\
+API keys: issue, import, verify, derive, rotate and revoke them.
+
+The names of fields in bodies, of the fields in an update mask and of query parameters have two spellings, which mean the \
+same: snake_case, as here, and lowerCamelCase (`ipRestriction` for `ip_restriction`). A request that has both spellings of \
+one name is refused with 400. Answers are in snake_case. Other names are ignored, unless a schema or an error says otherwise.
+
+Every request may have the header `Talos-Min-Position` (see the parameter `MinPosition` of the components): its answer takes \
+account of all changes up to that position, or is 503.";
+
+/// The header that every request may have. A node that has not reached the position answers 503, so
+/// the header is described once and is no parameter of the operations: a value that is made up
+/// tests nothing.
 const MIN_POSITION: Parameter = Parameter::text(
     MIN_POSITION_HEADER,
-    "EPOCH.SEQUENCE: the answer takes account of all changes up to this position, or is 503.",
-);
+    "EPOCH.SEQUENCE, as in `Talos-Position`: the answer takes account of all changes up to this position, or is 503.",
+)
+.form(Form::Position);
 /// The headers of every answer, with their descriptions.
 const ANSWER_HEADERS: [(&str, &str); 2] = [
     (
@@ -45,10 +66,10 @@ const ANSWER_HEADERS: [(&str, &str); 2] = [
     ),
 ];
 
-/// The document of a server of `version`.
+/// The document of a server.
 #[must_use]
-pub fn render(version: &str) -> Vec<u8> {
-    document(version).to_string().into_bytes()
+pub fn render(server: &Server<'_>) -> Vec<u8> {
+    document(server).to_string().into_bytes()
 }
 
 /// The id of a route's operation in the document.
@@ -57,8 +78,8 @@ pub fn operation_id(target: Target, method: &str, template: &str) -> &'static st
     Operation::of(target, method, template).id
 }
 
-fn document(version: &str) -> Value {
-    let mut schemas = Schemas::new();
+fn document(server: &Server<'_>) -> Value {
+    let mut schemas = Schemas::new(server);
     let mut paths = Map::new();
     for (template, method, target) in route::operations() {
         if method == "HEAD" {
@@ -75,13 +96,14 @@ fn document(version: &str) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "Talos",
-            "description": "API keys: issue, import, verify, derive, rotate and revoke them.",
-            "version": version,
+            "description": ABOUT,
+            "version": server.version,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "tags": [{ "name": TAG }],
         "paths": paths,
         "components": {
+            "parameters": { "MinPosition": parameter(&MIN_POSITION, "header") },
             "schemas": schemas.into_components(),
             "securitySchemes": {
                 BEARER: { "type": "http", "scheme": "bearer" },
@@ -95,7 +117,7 @@ fn describe(
     operation: &Operation,
     method: &str,
     template: &'static str,
-    schemas: &mut Schemas,
+    schemas: &mut Schemas<'_>,
 ) -> Value {
     let mut described = Map::new();
     let mut put = |name: &str, value: Value| described.insert(name.to_owned(), value);
@@ -116,21 +138,19 @@ fn describe(
             "schema": { "type": "string" },
         }));
     }
-    parameters.extend(operation.query.iter().map(|each| parameter(each, "query")));
-    parameters.extend(
-        operation
-            .headers
-            .iter()
-            .map(|each| parameter(each, "header")),
-    );
-    parameters.push(parameter(&MIN_POSITION, "header"));
+    let query = operation.query.iter().map(|each| parameter(each, "query"));
+    parameters.extend(query);
+    let headers = operation.headers.iter();
+    parameters.extend(headers.map(|each| parameter(each, "header")));
     put("parameters", Value::Array(parameters));
     match (operation.is_authorized, operation.needs_principal) {
-        (true, false) => drop(put("security", json!([{ BEARER: [] }]))),
+        // The credential is what the route is about, and no condition of using it: an invalid one
+        // gets an ordinary answer, and a missing one 401.
+        (true, false) => drop(put("security", json!([{}, { BEARER: [] }]))),
         // The credential that is verified is in `Authorization`, so an admin token is elsewhere.
         (true, true) => drop(put(
             "security",
-            json!([{ BEARER: [] }, { BEARER: [], ADMIN_TOKEN: [] }]),
+            json!([{}, { BEARER: [] }, { BEARER: [], ADMIN_TOKEN: [] }]),
         )),
         // A server without authentication of administrators asks for nothing.
         (false, true) => drop(put(
@@ -187,18 +207,30 @@ fn content(media: &str, schema: &Value) -> Value {
 }
 
 fn parameter(parameter: &Parameter, place: &str) -> Value {
+    let mut text = json!({ "type": "string" });
+    // No parameter is a lifetime.
+    forms::constrain(&mut text, parameter.form, 0);
     let schema = match parameter.kind {
-        ParameterKind::Text => json!({ "type": "string" }),
-        ParameterKind::Int32 => json!({ "type": "integer", "format": "int32", "minimum": 0 }),
-        ParameterKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        ParameterKind::Text => text,
+        ParameterKind::Int32 { min, max } => {
+            json!({ "type": "integer", "format": "int32", "minimum": min, "maximum": max })
+        }
+        ParameterKind::Boolean => json!({ "type": "boolean" }),
+        ParameterKind::Texts => json!({ "type": "array", "items": text }),
+    };
+    let about = match camel_case(parameter.name) {
+        Some(other) if place == "query" => format!("{} Also called `{other}`.", parameter.about),
+        _ => parameter.about.to_owned(),
     };
     json!({
         "name": parameter.name,
         "in": place,
-        "description": parameter.about,
+        "description": about,
         "schema": schema,
     })
 }
 
+#[cfg(test)]
+mod spellings;
 #[cfg(test)]
 mod tests;

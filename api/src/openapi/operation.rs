@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::answers::{BatchVerifyApiKeysResponse, HealthResponse, VerifyApiKeyResponse};
 use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
-use crate::json::Object;
+use crate::json::{Object, Rule};
 use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute, Target};
@@ -51,7 +51,8 @@ impl Body {
     /// Whether an empty body is rejected.
     pub(super) fn is_required(&self) -> bool {
         let (Self::Object(object) | Self::Resource(object, _)) = self;
-        object.fields.iter().any(|field| field.is_required)
+        let needs_one = |rule: &Rule| matches!(rule, Rule::AnyOf(_));
+        object.fields.iter().any(|field| field.is_required) || object.rules.iter().any(needs_one)
     }
 }
 
@@ -372,6 +373,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::BatchVerify => Self::new(
                 "adminBatchVerifyApiKeys",
@@ -379,6 +381,7 @@ impl Operation {
                 schema::<BatchVerifyApiKeysResponse>,
             )
             .body(&batch_verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::VerifyBearer => Self::new(
                 "getVerify",
@@ -386,6 +389,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&bearer::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS)
             .authorized(),
             HotRoute::Alive => Self::new(

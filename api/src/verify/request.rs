@@ -14,6 +14,7 @@ pub(crate) static REQUEST: Object = Object {
     name: "VerifyApiKeyRequest",
     about: "A credential to verify.",
     fields: &[CREDENTIAL, EXPECTED_AUDIENCES],
+    rules: &[],
 };
 
 /// Which audiences a credential must name.

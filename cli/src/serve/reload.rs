@@ -12,15 +12,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use talos_api::config::{ConfigState, Configuration};
-use talos_config::{Settings, Warning};
+use talos_config::{FixedValues, Settings, Warning};
 use talos_engine::Engine;
 use talos_metrics::Exposition;
+use talos_node::Node;
 use talos_server::ServerHandle;
 use talos_tls::Stamp;
 
 use super::logging::Level;
 use super::source::Source;
-use super::{config_hash, options, tenants, tls};
+use super::{config_hash, options, secrets, tenants, tls};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,6 +31,8 @@ pub(super) struct Configured {
     succeeded: AtomicU64,
     failed: AtomicU64,
     state: Mutex<ConfigState>,
+    /// The values of the start that do not change before the next one.
+    fixed: FixedValues,
     messages: Sender<Message>,
 }
 
@@ -46,6 +49,7 @@ impl Configured {
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             state: Mutex::new(state),
+            fixed: settings.fixed.clone(),
             messages,
         };
         (Arc::new(configured), receiver)
@@ -60,9 +64,11 @@ impl Configured {
     /// Notes that `settings` are in use now.
     fn note(&self, settings: &Settings) -> ConfigState {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
+        let restart_required = self.fixed.changed(&settings.fixed).into_iter();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.generation += 1;
         state.hash = config_hash::of(settings);
+        state.restart_required = restart_required.map(str::to_owned).collect();
         state.clone()
     }
 
@@ -102,6 +108,8 @@ impl Configuration for Configured {
 /// What a changed configuration is handed to.
 pub(super) struct Parts {
     pub(super) engine: Arc<Engine>,
+    /// `None` on a standalone server.
+    pub(super) node: Option<Arc<Node>>,
     pub(super) server: ServerHandle,
     pub(super) listeners: tls::Listeners,
     pub(super) configured: Arc<Configured>,
@@ -205,13 +213,23 @@ impl Follower {
         }
         let Parts {
             engine,
+            node,
             server,
             listeners,
             configured,
             level,
         } = &self.parts;
+        let tenants = tenants::of(&settings, &engine.tenants());
+        secrets::check_change(engine, &tenants).map_err(|problem| {
+            configured.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("the configuration was not reloaded: {problem}");
+            problem
+        })?;
         level.set(settings.log.level);
-        engine.set_tenants(tenants::of(&settings, &engine.tenants()));
+        engine.set_tenants(tenants);
+        if let Some(node) = node {
+            node.compare_acceptance();
+        }
         let is_development = self.source.development.is_some();
         let surface = self.source.surface;
         server.reload(&options::of_server(
@@ -222,6 +240,10 @@ impl Follower {
         ));
         let state = configured.note(&settings);
         self.files.follow(settings.files.clone());
+        if !state.restart_required.is_empty() {
+            let keys = state.restart_required.join(", ");
+            tracing::warn!(keys, "changed settings take effect at the next start");
+        }
         tracing::info!(
             generation = state.generation,
             hash = state.hash,

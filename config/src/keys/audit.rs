@@ -24,14 +24,26 @@ pub(super) const KEYS: &[Key] = &[
                 });
             },
         },
-    ),
+    )
+    .restart()
+    .about(
+        "The log of who did what: a file that is created readable for its owner only, or \
+         - for standard output.",
+    )
+    .example("/var/log/talos/audit.log"),
     public(
         "audit.required",
         Fallback::Value("false"),
         Kind::Boolean {
             set: |s, required| s.audit.required = required,
         },
-    ),
+    )
+    .restart()
+    .about(
+        "true = an action of an administrator is refused with 503 when it cannot be \
+         noted, and its answer waits until it is.",
+    )
+    .example("true"),
     public(
         "audit.fsync",
         Fallback::Value("interval"),
@@ -40,7 +52,13 @@ pub(super) const KEYS: &[Key] = &[
             ("interval", |s| s.audit.fsync = AuditFsync::Interval),
             ("never", |s| s.audit.fsync = AuditFsync::Never),
         ]),
-    ),
+    )
+    .restart()
+    .about(
+        "When entries are made durable: always = each at once (before the answer if \
+         required), interval = within a second, never = when the system does it.",
+    )
+    .example("always"),
     public(
         "audit.rotate_size",
         Fallback::Value("100 MiB"),
@@ -49,7 +67,9 @@ pub(super) const KEYS: &[Key] = &[
             max: ROTATE_SIZE_MAX,
             set: |s, bytes| s.audit.rotate_size = bytes,
         },
-    ),
+    )
+    .restart()
+    .about("A file that would become larger is followed by a new one."),
     public(
         "audit.keep",
         Fallback::Value("10"),
@@ -58,5 +78,7 @@ pub(super) const KEYS: &[Key] = &[
             max: KEEP_MAX,
             set: |s, files| s.audit.keep = number::to_usize(files),
         },
-    ),
+    )
+    .restart()
+    .about("How many full files are kept beside the current one. The oldest is removed."),
 ];

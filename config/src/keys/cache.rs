@@ -19,6 +19,11 @@ pub(super) const KEYS: &[Key] = &[
             ("noop", |s| s.cache.cache_type = CacheType::Noop),
             ("redis", |s| s.cache.cache_type = CacheType::Redis),
         ]),
+    )
+    .restart()
+    .about(
+        "memory, or noop = every verification reads storage. redis is memory, with a \
+         warning: this node answers from its own copy of the keys.",
     ),
     public(
         "cache.enabled",
@@ -26,7 +31,10 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Boolean {
             set: |s, enabled| s.cache.enabled = enabled,
         },
-    ),
+    )
+    .restart()
+    .about("false = as type noop.")
+    .example("false"),
     public(
         "cache.ttl",
         Fallback::Value("5m"),
@@ -35,6 +43,10 @@ pub(super) const KEYS: &[Key] = &[
             max: TTL_MAX,
             set: |s, ttl| s.cache.ttl = ttl,
         },
+    )
+    .about(
+        "After this time a key is read from storage again; 0 or less = as type noop. A \
+         revocation takes effect at once in any case.",
     ),
     public(
         "cache.memory.max_size",
@@ -44,7 +56,10 @@ pub(super) const KEYS: &[Key] = &[
             max: MEMORY_MAX,
             set: |s, bytes| s.cache.memory_bytes_max = number::to_usize(bytes),
         },
-    ),
+    )
+    .restart()
+    .about("The memory limit for keys, in bytes.")
+    .example("256 MiB"),
     // The cache of another server needs it. This one counts bytes.
     public(
         "cache.memory.num_counters",
@@ -54,5 +69,6 @@ pub(super) const KEYS: &[Key] = &[
             max: u64::MAX,
             set: |_, _| {},
         },
-    ),
+    )
+    .about("Without effect; for configurations that were written for other servers."),
 ];

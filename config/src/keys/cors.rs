@@ -13,7 +13,9 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Boolean {
             set: |s, enabled| s.serve.http.cors.enabled = enabled,
         },
-    ),
+    )
+    .about("true = the rules of this section apply.")
+    .example("true"),
     public(
         "serve.http.cors.allowed_origins",
         Fallback::Value("*"),
@@ -22,7 +24,13 @@ pub(super) const KEYS: &[Key] = &[
             item: origin,
             set: |s, origins| s.serve.http.cors.allowed_origins = origins,
         },
-    ),
+    )
+    .about(
+        "*, or origins such as https://app.example.com or https://*.example.com. *, and \
+         wildcards that are as open, do not apply to the routes of administrators and to \
+         the short routes.",
+    )
+    .example("['https://app.example.com']"),
     public(
         "serve.http.cors.allowed_methods",
         Fallback::Value("GET,POST,PUT,PATCH,DELETE"),
@@ -31,7 +39,8 @@ pub(super) const KEYS: &[Key] = &[
             item: token,
             set: |s, methods| s.serve.http.cors.allowed_methods = methods,
         },
-    ),
+    )
+    .about("Methods that pages may use, besides those that browsers always allow."),
     public(
         "serve.http.cors.allowed_headers",
         Fallback::Value("Authorization,Content-Type"),
@@ -40,7 +49,8 @@ pub(super) const KEYS: &[Key] = &[
             item: token,
             set: |s, headers| s.serve.http.cors.allowed_headers = headers,
         },
-    ),
+    )
+    .about("Request headers that pages may send; * = any."),
     public(
         "serve.http.cors.exposed_headers",
         Fallback::Value("Content-Type"),
@@ -49,14 +59,17 @@ pub(super) const KEYS: &[Key] = &[
             item: token,
             set: |s, headers| s.serve.http.cors.exposed_headers = headers,
         },
-    ),
+    )
+    .about("Response headers that pages may read."),
     public(
         "serve.http.cors.allow_credentials",
         Fallback::Value("false"),
         Kind::Boolean {
             set: |s, allow| s.serve.http.cors.allow_credentials = allow,
         },
-    ),
+    )
+    .about("Allow cookies and TLS certificates. Not allowed together with the origin *.")
+    .example("true"),
     public(
         "serve.http.cors.max_age",
         Fallback::Value("0"),
@@ -65,14 +78,21 @@ pub(super) const KEYS: &[Key] = &[
             max: MAX_AGE_S_MAX,
             set: |s, seconds| s.serve.http.cors.max_age_s = seconds,
         },
-    ),
+    )
+    .about(
+        "How long browsers may cache the answer to a preflight request, in seconds. 0 = \
+         they decide.",
+    )
+    .example("600"),
     public(
         "serve.http.cors.debug",
         Fallback::Value("false"),
         Kind::Boolean {
             set: |s, debug| s.serve.http.cors.debug = debug,
         },
-    ),
+    )
+    .about("true = log every decision.")
+    .example("true"),
 ];
 
 /// Parses `*`, or an origin as browsers send it in `Origin` (RFC 6454 §6.2). The host may contain

@@ -48,19 +48,26 @@ const fn bytes(
 pub(super) const KEYS: &[Key] = &[
     timeout("serve.http.timeouts.idle", "75s", IDLE_MAX, |s, time| {
         s.serve.http.timeouts.idle = time;
-    }),
+    })
+    .about(
+        "The longest pause between two requests. A load balancer that keeps connections \
+         open must close them first: set this above its own idle timeout.",
+    ),
     timeout("serve.http.timeouts.head", "10s", TIMEOUT_MAX, |s, time| {
         s.serve.http.timeouts.head = time;
-    }),
+    })
+    .about("From the first byte of a request to the end of its head, else 408."),
     timeout("serve.http.timeouts.body", "60s", TIMEOUT_MAX, |s, time| {
         s.serve.http.timeouts.body = time;
-    }),
+    })
+    .about("From the end of the head of a request to the end of its body, else 408."),
     timeout(
         "serve.http.timeouts.body_progress",
         "10s",
         TIMEOUT_MAX,
         |s, time| s.serve.http.timeouts.body_progress = time,
-    ),
+    )
+    .about("In this time a body must bring 32 KiB or its end, else 408."),
     timeout(
         "serve.http.timeouts.write",
         "30s",
@@ -68,10 +75,15 @@ pub(super) const KEYS: &[Key] = &[
         |s, time| {
             s.serve.http.timeouts.write = time;
         },
-    ),
+    )
+    .about("From the first byte of an answer to its last; then the connection is cut."),
     timeout("serve.http.timeouts.linger", "2s", LINGER_MAX, |s, time| {
         s.serve.http.timeouts.linger = time;
-    }),
+    })
+    .about(
+        "How long what a client still sends is read and dropped after an error, so that \
+         it gets the answer.",
+    ),
     public(
         "serve.http.limits.connections",
         Fallback::Value("8192"),
@@ -80,6 +92,11 @@ pub(super) const KEYS: &[Key] = &[
             max: 1 << 20,
             set: |s, count| s.serve.http.limits.connections = number::to_usize(count),
         },
+    )
+    .about(
+        "Connections of one worker. When all are taken, new connections displace those \
+         that wait for their clients, first those that never had an answer, and of these \
+         first those from the address that has most.",
     ),
     public(
         "serve.http.limits.connections_per_address",
@@ -91,7 +108,12 @@ pub(super) const KEYS: &[Key] = &[
                 s.serve.http.limits.connections_per_address = Some(number::to_usize(count));
             },
         },
-    ),
+    )
+    .about(
+        "Connections of one worker from one address (or IPv6 network of 64 bits); more \
+         are closed at once. Trusted proxies have no limit.",
+    )
+    .example("100"),
     public(
         "serve.http.limits.health_connections",
         Fallback::Value("32"),
@@ -100,6 +122,10 @@ pub(super) const KEYS: &[Key] = &[
             max: 1024,
             set: |s, count| s.serve.http.limits.health_connections = number::to_usize(count),
         },
+    )
+    .about(
+        "Connections beyond serve.http.limits.connections, for clients that only ask for \
+         health while all others are busy with requests. 0 = none.",
     ),
     bytes(
         "serve.http.limits.memory",
@@ -107,6 +133,11 @@ pub(super) const KEYS: &[Key] = &[
         32 << 20,
         1 << 40,
         |s, bytes| s.serve.http.limits.memory = number::to_usize(bytes),
+    )
+    .about(
+        "Memory of one worker for requests and answers beyond the initial 8 KiB of each \
+         connection; above it 503. A further quarter is for requests and answers up to 64 \
+         KiB. At least four times batch_body and batch_answer.",
     ),
     bytes(
         "serve.http.limits.head",
@@ -114,7 +145,8 @@ pub(super) const KEYS: &[Key] = &[
         4 << 10,
         64 << 10,
         |s, bytes| s.serve.http.limits.head = number::to_usize(bytes),
-    ),
+    )
+    .about("The request line and the header fields together; above it 431."),
     public(
         "serve.http.limits.headers",
         Fallback::Value("64"),
@@ -123,33 +155,41 @@ pub(super) const KEYS: &[Key] = &[
             max: 128,
             set: |s, count| s.serve.http.limits.headers = number::to_usize(count),
         },
-    ),
+    )
+    .about("Header fields of one request; above it 431."),
     bytes(
         "serve.http.limits.target",
         "8 KiB",
         1 << 10,
         32 << 10,
         |s, bytes| s.serve.http.limits.target = number::to_usize(bytes),
-    ),
+    )
+    .about("The path and the query; above it 414. Less than head."),
     bytes(
         "serve.http.limits.body",
         "1 MiB",
         16 << 10,
         2 << 20,
         |s, bytes| s.serve.http.limits.body = number::to_usize(bytes),
-    ),
+    )
+    .about("A request body; above it 413."),
     bytes(
         "serve.http.limits.batch_body",
         "8 MiB",
         16 << 10,
         32 << 20,
         |s, bytes| s.serve.http.limits.batch_body = number::to_usize(bytes),
-    ),
+    )
+    .about("The body of a batch import; above it 413. At least body."),
     bytes(
         "serve.http.limits.batch_answer",
         "4 MiB",
         64 << 10,
         64 << 20,
         |s, bytes| s.serve.http.limits.batch_answer = number::to_usize(bytes),
+    )
+    .about(
+        "The results of one batch verification together. A result that does not fit is an \
+         error.",
     ),
 ];

@@ -21,6 +21,11 @@ pub(super) const KEYS: &[Key] = &[
             max: QUEUE_MAX,
             set: |s, uses| s.last_used.queue_size = number::to_usize(uses),
         },
+    )
+    .restart()
+    .about(
+        "The capacity of the queue of uses. Uses beyond it are dropped and counted; the \
+         next use of the key is queued again.",
     ),
     public(
         "last_used.flush_size",
@@ -30,7 +35,9 @@ pub(super) const KEYS: &[Key] = &[
             max: QUEUE_MAX,
             set: |s, keys| s.last_used.flush_size = number::to_usize(keys),
         },
-    ),
+    )
+    .restart()
+    .about("The number of keys in one write. A write begins when this many keys wait."),
     public(
         "last_used.flush_interval",
         Fallback::Value("30s"),
@@ -39,6 +46,11 @@ pub(super) const KEYS: &[Key] = &[
             max: INTERVAL_MAX,
             set: |s, interval| s.last_used.flush_interval = interval,
         },
+    )
+    .restart()
+    .about(
+        "The longest that a use waits to be written; last_used_time lags by at most this. \
+         A clean stop writes all uses; a crash may lose the uses of this time.",
     ),
     public(
         "last_used.num_workers",
@@ -48,5 +60,10 @@ pub(super) const KEYS: &[Key] = &[
             max: WORKERS_MAX,
             set: |s, workers| s.last_used.num_workers = number::to_usize(workers),
         },
+    )
+    .restart()
+    .about(
+        "The most concurrent writes. This release writes with one thread, whatever the \
+         limit.",
     ),
 ];

@@ -15,7 +15,9 @@ pub(super) const KEYS: &[Key] = &[
             ("warn", |s| s.log.level = LogLevel::Warn),
             ("error", |s| s.log.level = LogLevel::Error),
         ]),
-    ),
+    )
+    .about("The least important lines that are written.")
+    .example("debug"),
     public(
         "log.format",
         Fallback::Value("json"),
@@ -23,5 +25,8 @@ pub(super) const KEYS: &[Key] = &[
             ("json", |s| s.log.format = LogFormat::Json),
             ("text", |s| s.log.format = LogFormat::Text),
         ]),
-    ),
+    )
+    .restart()
+    .about("json = one JSON object a line. text = for people.")
+    .example("text"),
 ];

@@ -12,7 +12,10 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Host {
             set: |s, host| s.serve.public.host = host,
         },
-    ),
+    )
+    .restart()
+    .about("An IP address or localhost.")
+    .example("127.0.0.1"),
     public(
         "serve.public.port",
         Fallback::Unset("no second listener"),
@@ -21,7 +24,10 @@ pub(super) const KEYS: &[Key] = &[
             max: 65_535,
             set: |s, port| s.serve.public.port = Some(number::to_u16(port)),
         },
-    ),
+    )
+    .restart()
+    .about("The TCP port of the second listener. 0 = the system picks one.")
+    .example("4430"),
     public(
         "serve.public.surface",
         Fallback::Value("data"),
@@ -29,5 +35,12 @@ pub(super) const KEYS: &[Key] = &[
             ("data", |s| s.serve.public.surface = PublicSurface::Data),
             ("public", |s| s.serve.public.surface = PublicSurface::Public),
         ]),
-    ),
+    )
+    .restart()
+    .about(
+        "data = verification, self-revocation, public signing keys and health, as talos \
+         serve data has. public = the same without verification, as talos serve public \
+         has.",
+    )
+    .example("public"),
 ];

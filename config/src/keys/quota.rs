@@ -14,4 +14,6 @@ pub(super) const KEYS: &[Key] = &[public(
         max: API_KEYS_MAX,
         set: |s, keys| s.quota.api_keys_max = Some(keys),
     },
-)];
+)
+.about("The most keys that are not revoked, issued and imported together. 0 = no keys.")
+.example("100000")];

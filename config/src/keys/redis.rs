@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::address::host_port;
 use crate::key::{Fallback, Key, public, secret};
 use crate::kind::Kind;
-use crate::scalar;
 
 const CONNECTIONS_MAX: u64 = 1000;
 const DATABASE_MAX: u64 = 15;
@@ -35,20 +34,25 @@ pub(super) const KEYS: &[Key] = &[
             item: |text| host_port(text).map(|_| text.to_owned()),
             set: |_, _| {},
         },
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
     public(
         "cache.redis.username",
         Fallback::Unset("none"),
         Kind::OptionalText { set: |_, _| {} },
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers.")
+    .example("talos"),
     secret(
         "cache.redis.password",
         Fallback::Unset("none"),
-        Kind::Custom {
-            allowed: "at most 255 characters, none of them a control character",
-            read: |_, text| scalar::text(text).map(drop),
-        },
-    ),
+        Kind::OptionalText { set: |_, _| {} },
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers.")
+    .example("a-password-of-redis"),
     public(
         "cache.redis.db",
         Fallback::Value("0"),
@@ -57,27 +61,41 @@ pub(super) const KEYS: &[Key] = &[
             max: DATABASE_MAX,
             set: |_, _| {},
         },
-    ),
-    public("cache.redis.timeout", Fallback::Value("3s"), PERIOD),
-    public("cache.redis.pool_size", Fallback::Value("100"), CONNECTIONS),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
+    public("cache.redis.timeout", Fallback::Value("3s"), PERIOD)
+        .restart()
+        .about("Without effect; for configurations that were written for other servers."),
+    public("cache.redis.pool_size", Fallback::Value("100"), CONNECTIONS)
+        .restart()
+        .about("Without effect; for configurations that were written for other servers."),
     public(
         "cache.redis.min_idle_conns",
         Fallback::Value("2"),
         CONNECTIONS,
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
     public(
         "cache.redis.conn_max_idle_time",
         Fallback::Value("5m"),
         PERIOD,
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
     public(
         "cache.redis.conn_max_lifetime",
         Fallback::Value("30m"),
         PERIOD,
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
     public(
         "cache.redis.tls.enabled",
         Fallback::Value("false"),
         Kind::Boolean { set: |_, _| {} },
-    ),
+    )
+    .restart()
+    .about("Without effect; for configurations that were written for other servers."),
 ];

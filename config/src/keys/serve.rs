@@ -20,7 +20,13 @@ pub(super) const METRICS_KEYS: &[Key] = &[
         Kind::Host {
             set: |s, host| s.serve.metrics.host = host,
         },
-    ),
+    )
+    .restart()
+    .about(
+        "An IP address or localhost. Metrics name no key, but bind this listener to a \
+         private interface all the same.",
+    )
+    .example("127.0.0.1"),
     public(
         "serve.metrics.port",
         Fallback::Value("4422"),
@@ -29,7 +35,9 @@ pub(super) const METRICS_KEYS: &[Key] = &[
             max: 65_535,
             set: |s, port| s.serve.metrics.port = number::to_u16(port),
         },
-    ),
+    )
+    .restart()
+    .about("The TCP port of metrics and health. 0 = the system picks one."),
 ];
 
 /// The threads of the data plane.
@@ -42,7 +50,10 @@ pub(super) const THREAD_KEYS: &[Key] = &[
             max: WORKERS_MAX,
             set: |s, workers| s.serve.workers = number::to_usize(workers),
         },
-    ),
+    )
+    .restart()
+    .about("Threads of the data plane.")
+    .example("4"),
     public(
         "serve.driver",
         Fallback::Value("auto"),
@@ -51,7 +62,13 @@ pub(super) const THREAD_KEYS: &[Key] = &[
             ("io_uring", |s| s.serve.driver = DriverChoice::IoUring),
             ("epoll", |s| s.serve.driver = DriverChoice::Epoll),
         ]),
-    ),
+    )
+    .restart()
+    .about(
+        "How the data plane talks to the kernel: io_uring, epoll, or auto = io_uring \
+         where the kernel allows it.",
+    )
+    .example("epoll"),
 ];
 
 /// The shutdown.
@@ -63,4 +80,11 @@ pub(super) const SHUTDOWN_KEYS: &[Key] = &[public(
         max: SHUTDOWN_DELAY_MAX,
         set: |s, delay| s.serve.shutdown_delay = delay,
     },
-)];
+)
+.restart()
+.about(
+    "After SIGTERM, how long the server goes on answering while /health/ready says \
+         503, so that load balancers find other servers before it closes its ports. Add \
+         it to the time that your supervisor waits before it kills.",
+)
+.example("15s")];

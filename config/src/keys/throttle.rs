@@ -39,19 +39,31 @@ const fn window(path: &'static str, set: fn(&mut Settings, Duration)) -> Key {
 pub(super) const KEYS: &[Key] = &[
     quota("serve.http.throttle.failures.quota", |s, quota| {
         s.serve.http.throttle.failures.quota = Some(quota);
-    }),
+    })
+    .about(
+        "Verifications of credentials that are not valid. Each one in a batch counts. At \
+         most one a millisecond of the window.",
+    )
+    .example("100"),
     window("serve.http.throttle.failures.window", |s, window| {
         s.serve.http.throttle.failures.window = window;
-    }),
+    })
+    .about("The time in which the whole quota comes back."),
     quota("serve.http.throttle.self_revocations.quota", |s, quota| {
         s.serve.http.throttle.self_revocations.quota = Some(quota);
-    }),
+    })
+    .about(
+        "Requests to revoke one's own key, whatever their outcome. At most one a \
+         millisecond of the window.",
+    )
+    .example("10"),
     window(
         "serve.http.throttle.self_revocations.window",
         |s, window| {
             s.serve.http.throttle.self_revocations.window = window;
         },
-    ),
+    )
+    .about("The time in which the whole quota comes back."),
     public(
         "serve.http.throttle.exempt",
         Fallback::Unset("none"),
@@ -68,5 +80,10 @@ pub(super) const KEYS: &[Key] = &[
                 s.serve.http.throttle.exempt = blocks.collect();
             },
         },
-    ),
+    )
+    .about(
+        "Addresses or CIDR blocks that are never throttled: gateways that verify for all \
+         their users, and the other nodes of a cluster that has no replication.secret.",
+    )
+    .example("[10.0.0.0/8]"),
 ];

@@ -15,39 +15,46 @@ pub(super) const KEYS: &[Key] = &[
             value: "false",
             why: "this version exports no traces",
         },
-    ),
-    public("tracing.service_name", Fallback::Value("talos"), TEXT),
-    public("tracing.service_version", Fallback::Value("0.0.0"), TEXT),
-    public("tracing.environment", Fallback::Value("development"), TEXT),
+    )
+    .restart()
+    .about("This version exports no traces: only false is accepted."),
+    public("tracing.service_name", Fallback::Value("talos"), TEXT)
+        .restart()
+        .about("Without effect while tracing is off."),
+    public("tracing.service_version", Fallback::Value("0.0.0"), TEXT)
+        .restart()
+        .about("Without effect while tracing is off."),
+    public("tracing.environment", Fallback::Value("development"), TEXT)
+        .restart()
+        .about("Without effect while tracing is off."),
     public(
         "tracing.exporter",
         Fallback::Value("otlp"),
         Kind::Choice(&[("otlp", |_| {})]),
-    ),
+    )
+    .restart()
+    .about("Without effect while tracing is off."),
     public(
         "tracing.protocol",
         Fallback::Value("grpc"),
         Kind::Choice(&[("grpc", |_| {}), ("http", |_| {})]),
-    ),
+    )
+    .restart()
+    .about("Without effect while tracing is off.")
+    .example("http"),
     public(
         "tracing.endpoint",
         Fallback::Unset("none"),
         Kind::OptionalText { set: |_, _| {} },
-    ),
+    )
+    .restart()
+    .about("Without effect while tracing is off.")
+    .example("collector.internal:4317"),
     public(
         "tracing.sample_rate",
         Fallback::Value("0.001"),
-        Kind::Custom {
-            allowed: "a number from 0 to 1",
-            read: |_, text| share(text),
-        },
-    ),
+        Kind::Fraction { set: |_, _| {} },
+    )
+    .restart()
+    .about("Without effect while tracing is off."),
 ];
-
-fn share(text: &str) -> Result<(), String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=1.0).contains(&number) {
-        return Ok(());
-    }
-    Err("not between 0 and 1".to_owned())
-}

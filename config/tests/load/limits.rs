@@ -40,7 +40,8 @@ fn limits_that_contradict_each_other_name_both_keys() {
     ] {
         let line = complaint(&format!("serve: {{http: {{limits: {limits}}}}}"), &[]);
         assert!(
-            line.starts_with(&format!("{key}: ")) && line.contains(&format!("{other},")),
+            after_place(&line).starts_with(&format!("{key}: "))
+                && line.contains(&format!("{other},")),
             "{line}"
         );
     }
@@ -120,7 +121,7 @@ fn throttles_that_cannot_hold_are_refused_or_worth_a_warning() {
         &[],
     );
     assert!(
-        line.starts_with("serve.http.throttle.failures.quota: 1001")
+        line.starts_with("talos.yaml:1:45: serve.http.throttle.failures.quota: 1001")
             && line.contains("serve.http.throttle.failures.window"),
         "{line}"
     );
@@ -166,7 +167,7 @@ fn the_second_listener_has_a_port_of_its_own() {
     ] {
         let line = complaint(yaml, &[]);
         assert!(
-            line.starts_with("serve.public.port: ") && line.contains(other),
+            after_place(&line).starts_with("serve.public.port: ") && line.contains(other),
             "{line}"
         );
     }

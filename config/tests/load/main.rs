@@ -73,3 +73,10 @@ fn complaint(yaml: &str, environment: &[(&str, &str)]) -> String {
     assert_eq!(lines.len(), 1, "{lines:?}");
     lines.concat()
 }
+
+/// The line without the place in `talos.yaml` that it begins with, if it begins with one.
+fn after_place(line: &str) -> &str {
+    let place = line.strip_prefix("talos.yaml:");
+    let rest = place.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'));
+    rest.and_then(|rest| rest.strip_prefix(' ')).unwrap_or(line)
+}

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 pub mod admin_token;
 mod base58;
 mod derive;
@@ -20,6 +21,7 @@ pub mod token;
 #[cfg(test)]
 mod vectors;
 
+pub use acceptance::acceptance;
 pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
 pub use digest::{ProofDigests, imported_key_id};
 pub use keyring::{CannotMint, Keyring};

@@ -10,21 +10,23 @@ use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
     ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
-    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Subject, TenantId,
-    UpdateKey, Visibility,
+    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, SecretFingerprint,
+    SecretUse, SecretUses, Subject, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
 use super::apply::{self, KeyChange, Replacement};
 use super::prepared::{Answer, Credential, Prepared};
 use crate::limits::BULK_REVOCATIONS;
-use crate::storage::{Group, RecordReader, StorageError};
+use crate::storage::{Group, RecordReader, RequestEntry, StorageError};
 use crate::tenants::Tenants;
 
 /// The changes of a group. None of them is durable yet.
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
+    /// The time of the last change.
+    last_time: Option<UnixMillis>,
     /// The quotas, and the greatest ages of issued keys.
     tenants: Tenants,
     /// The bulk revocations in force, with those that the group has added and without those that it
@@ -32,31 +34,40 @@ pub struct Stage<'a> {
     bulk_revocations: BulkRevocations,
     /// The admin tokens after the changes.
     admin_tokens: Arc<AdminTokens>,
+    /// The uses of secrets after the changes.
+    secret_uses: Arc<SecretUses>,
+    /// Those that changes of the group note.
+    noted: Vec<SecretUse>,
     /// The author of the command that is being applied.
     author: Option<Arc<Author>>,
     changes: Vec<Change>,
     /// The records after the changes; `None` = deleted.
     records: HashMap<RecordKey, Option<Record>>,
-    requests: HashMap<(TenantId, KeyKind, String), RecordKey>,
+    requests: HashMap<(TenantId, KeyKind, String), RequestEntry>,
     live_keys: HashMap<TenantId, u64>,
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these tenants, bulk revocations and admin
-    /// tokens.
+    /// An empty group after the position `last`, whose change has `last_time`, under these tenants,
+    /// bulk revocations and admin tokens, and after these uses of secrets.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
+        last_time: Option<UnixMillis>,
         tenants: Tenants,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
+        secret_uses: Arc<SecretUses>,
     ) -> Self {
         Self {
             reader,
             last,
+            last_time,
             tenants,
             bulk_revocations,
             admin_tokens,
+            secret_uses,
+            noted: Vec::new(),
             author: None,
             changes: Vec::new(),
             records: HashMap::new(),
@@ -71,6 +82,7 @@ impl<'a> Stage<'a> {
             changes: &self.changes,
             received: None,
             live_keys: &self.live_keys,
+            secret_uses: &self.noted,
         }
     }
 
@@ -169,7 +181,11 @@ impl<'a> Stage<'a> {
         credential: Option<Credential>,
         now: UnixMillis,
     ) -> Result<Issued, CommandError> {
-        let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret,
+            prefix,
+            signed_by,
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
             return Ok(Issued {
                 record,
@@ -184,6 +200,7 @@ impl<'a> Stage<'a> {
             return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
+        self.note_signature(record.tenant, signed_by, now);
         let secret = Some(secret);
         Ok(Issued { record, secret })
     }
@@ -324,9 +341,12 @@ impl<'a> Stage<'a> {
         };
         let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
         // Both changes or none: everything that can fail comes before the first `push`.
-        let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret, signed_by, ..
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
+        self.note_signature(record.tenant, signed_by, now);
         Ok(Rotation {
             record,
             secret,
@@ -339,8 +359,9 @@ impl<'a> Stage<'a> {
         let change = Change::from(change);
         let key = RecordKey::new(record.tenant, record.key_id);
         if let Some(request_id) = &change.request_id {
-            let request = (record.tenant, key.kind(), request_id.clone());
-            self.requests.insert(request, key);
+            let request = (record.tenant, key.kind(), request_id.id.clone());
+            let digest = request_id.digest.clone();
+            self.requests.insert(request, RequestEntry { key, digest });
         }
         let remaining = (!change.deletes()).then(|| record.clone());
         self.records.insert(key, remaining);
@@ -360,16 +381,39 @@ impl<'a> Stage<'a> {
             event,
             request_id: None,
             author: None,
+            signed_by: None,
             subject: Subject::BulkRevocation(bulk_revocation),
         });
     }
 
-    /// Adds a change of the current author.
+    /// Adds a change of the current author. Its time is not before that of the last change: the
+    /// clock may have been set back, and a command may have waited longer than one after it.
     fn append(&mut self, mut change: Change) {
         debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
         change.author.clone_from(&self.author);
+        change.time = self
+            .last_time
+            .map_or(change.time, |last| last.max(change.time));
         self.last = change.position;
+        self.last_time = Some(change.time);
         self.changes.push(change);
+    }
+
+    /// The last change made a key of `tenant` whose credential this secret signed. The change notes
+    /// it if no change within the last hour did.
+    fn note_signature(
+        &mut self,
+        tenant: TenantId,
+        fingerprint: SecretFingerprint,
+        now: UnixMillis,
+    ) {
+        if self.secret_uses.is_due(tenant, fingerprint, now)
+            && let Some(change) = self.changes.last_mut()
+        {
+            change.signed_by = Some(fingerprint);
+            let uses = Arc::make_mut(&mut self.secret_uses);
+            self.noted.push(uses.note(tenant, fingerprint, now));
+        }
     }
 
     fn record(
@@ -427,26 +471,41 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The key that an earlier command with the same request id created (AIP-155).
+    /// The key that an earlier command with the same request id created (AIP-155). That command
+    /// must have asked for the same. If the key was deleted since, its request id is free again.
     fn created_before(
         &mut self,
         command: &IssueKey,
         kind: KeyKind,
         now: UnixMillis,
-    ) -> Result<Option<Record>, StorageError> {
-        let Some(request_id) = &command.request_id else {
+    ) -> Result<Option<Record>, CommandError> {
+        let Some(request) = &command.request_id else {
             return Ok(None);
         };
-        let request = (command.tenant, kind, request_id.clone());
-        let key = match self.requests.get(&request) {
-            Some(key) => Some(*key),
-            None => self
-                .reader
-                .key_of_request(command.tenant, kind, request_id)?,
+        let id = (command.tenant, kind, request.id.clone());
+        let earlier = match self.requests.get(&id) {
+            Some(entry) => Some(entry.clone()),
+            None => self.reader.request(command.tenant, kind, &request.id)?,
         };
-        match key.and_then(|key| RecordKey::split(key.as_bytes())) {
-            Some((tenant, key_id)) => self.record(tenant, key_id, now),
-            None => Ok(None),
+        let Some(earlier) = earlier else {
+            return Ok(None);
+        };
+        let Some(record) = self.load(&earlier.key, now)? else {
+            return Ok(None);
+        };
+        let difference = if earlier.digest.is_empty() {
+            request.digest.difference_from_record(&record)
+        } else {
+            request.digest.difference(&earlier.digest)
+        };
+        match difference {
+            None => Ok(Some(record)),
+            Some(field) => Err(Rejection::RequestIdReused {
+                field,
+                key_id: record.key_id,
+                sequence: record.sequence,
+            }
+            .into()),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, SecretUses, ShardId,
+    TenantId,
 };
 
 use super::error::StorageError;
+use super::format::request::RequestEntry;
 
 /// Result of looking a record up in memory alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +28,13 @@ pub trait RecordReader: Send + Sync {
     /// Reads the record. May wait for the disk.
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError>;
 
-    /// The key that an earlier command with this idempotency key created. May wait for the disk.
-    fn key_of_request(
+    /// The earlier command with this request id. May wait for the disk.
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError>;
+    ) -> Result<Option<RequestEntry>, StorageError>;
 
     /// How many keys of the tenant are not revoked. May wait for the disk.
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError>;
@@ -58,6 +60,9 @@ pub trait RecordReader: Send + Sync {
 
     /// The admin tokens, in any order. May wait for the disk.
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError>;
+
+    /// The uses of secrets. May wait for the disk.
+    fn secret_uses(&self) -> Result<SecretUses, StorageError>;
 
     /// The records of keys of one shard, in any order. Keys without a record are left out. May wait
     /// for the disk.

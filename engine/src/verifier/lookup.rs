@@ -27,11 +27,7 @@ impl Verifier {
             status,
             bulk_revocations: view.bulk_revocations.clone(),
         };
-        let Some(cache) = self
-            .cache
-            .as_ref()
-            .filter(|_| query.cache != CacheMode::Bypass)
-        else {
+        let Some(cache) = self.cache.as_ref().filter(|_| query.cache.writes_cache()) else {
             return Ok(Found::new(self.reader.in_memory(&key)?, request(None)));
         };
         let hash = self.shards.hash(&key);

@@ -21,6 +21,7 @@ static OBJECT: Object = Object {
     name: "",
     about: "",
     fields: &[NAME, LIST],
+    rules: &[],
 };
 
 fn message(result: Result<impl std::fmt::Debug, ApiError>) -> String {

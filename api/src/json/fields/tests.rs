@@ -27,6 +27,7 @@ const fn object(fields: &'static [Field]) -> Object {
         name: "",
         about: "",
         fields,
+        rules: &[],
     }
 }
 
@@ -37,6 +38,7 @@ const TEXTS: Kind = Kind::Texts {
 const OBJECTS: Kind = Kind::Objects {
     of: &FREE,
     entries_max: 1,
+    needs_one: false,
 };
 const ENUMERATION: Kind = Kind::Enumeration(SchemaGenerator::subschema_for::<Named<Color>>);
 
@@ -61,7 +63,10 @@ fn read_as_every_kind(body: &str, object: &'static Object) -> [Result<bool, ApiE
         fields.clone().text(F).map(|read| read.is_some()),
         fields.clone().texts(F).map(|read| !read.is_empty()),
         fields.clone().object(F).map(|read| read.is_some()),
-        fields.clone().objects(F).map(|read| !read.is_empty()),
+        fields.clone().objects(F).and_then(|read| {
+            let read: Result<Vec<_>, _> = read.into_iter().collect();
+            read.map(|read| !read.is_empty())
+        }),
         fields.clone().int64(F).map(|read| read.is_some()),
         fields
             .clone()

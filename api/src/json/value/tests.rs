@@ -8,6 +8,7 @@ static OBJECT: Object = Object {
     name: "",
     about: "",
     fields: &[F],
+    rules: &[],
 };
 
 #[test]

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use talos_model::{
     AdminToken, BulkRevocation, KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere,
-    ShardId,
+    SecretUses, ShardId,
 };
 
 use super::*;
-use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
+use crate::storage::{InMemory, RecordReader, RequestEntry, ScanPage, StorageError};
 
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
@@ -50,13 +50,13 @@ impl RecordReader for PausedCatchUp {
         self.reader.read(key)
     }
 
-    fn key_of_request(
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError> {
-        self.reader.key_of_request(tenant, kind, request_id)
+    ) -> Result<Option<RequestEntry>, StorageError> {
+        self.reader.request(tenant, kind, request_id)
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {
@@ -90,6 +90,10 @@ impl RecordReader for PausedCatchUp {
 
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
         self.reader.admin_tokens()
+    }
+
+    fn secret_uses(&self) -> Result<SecretUses, StorageError> {
+        self.reader.secret_uses()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

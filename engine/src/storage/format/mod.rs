@@ -7,3 +7,5 @@ pub mod change;
 pub mod membership;
 pub mod position;
 pub mod record;
+pub mod request;
+pub mod secret_uses;

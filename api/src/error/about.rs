@@ -1,14 +1,30 @@
-//! What an error says for programs about its context. Clients may rely on the reason without it.
+//! The context of an error for programs: what it is about, by name. Clients may rely on the reason
+//! without it.
+//!
+//! Guarantee: nothing here is a secret or a credential. Values are ids, names of fields, numbers,
+//! and what the operator or the issuer of the key has named.
 
 use std::fmt::Display;
 
 use talos_model::KeyId;
-use uuid::Uuid;
 
 use super::ApiError;
-use super::metadata::{
-    ACTOR_ID, FIELD, KEY_ID, LIMIT, Metadata, RETRY_AFTER, SIGNING_KEY_ID, TOKEN_ID,
-};
+use super::metadata::Metadata;
+
+/// The key that the error is about.
+const KEY_ID: &str = "key_id";
+/// The owner of that key.
+const ACTOR_ID: &str = "actor_id";
+/// The field, query parameter or header whose value is not allowed.
+const FIELD: &str = "field";
+/// The bound that the request exceeds.
+const LIMIT: &str = "limit";
+/// The admin token that the error is about.
+const TOKEN_ID: &str = "token_id";
+/// The `kid` of the signing key that the configuration names.
+const SIGNING_KEY_ID: &str = "signing_key_id";
+/// Whole seconds after which a retry may succeed.
+const RETRY_AFTER: &str = "retry_after_s";
 
 impl ApiError {
     fn with(mut self, name: &'static str, value: &dyn Display) -> Self {
@@ -33,7 +49,7 @@ impl ApiError {
 
     /// The error is about this admin token.
     #[must_use]
-    pub fn about_token(self, token_id: Uuid) -> Self {
+    pub fn about_token(self, token_id: uuid::Uuid) -> Self {
         self.with(TOKEN_ID, &token_id)
     }
 
