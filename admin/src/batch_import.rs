@@ -15,12 +15,12 @@ pub(crate) async fn batch_import(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
-    let macaroons = context.engine.macaroon_prefixes();
+    let keyring = context.engine.keyring();
     let items = batch_import::parse_request(
         &request.body,
         request.tenant,
         context.default_ttl_ms,
-        &macaroons,
+        &keyring,
     )?;
     let results = import(context, items, request).await?;
     for result in &results {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use talos_cells::{Reading, pin};
-use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring, MacaroonPrefixes};
+use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring};
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{AdminTokens, Health, KeyId, ReadError, Record, RecordKey, TenantId};
 use uuid::Uuid;
@@ -122,11 +122,10 @@ impl Engine {
         self.last_used.counts()
     }
 
-    /// The current prefixes of macaroons, by which [`talos_credentials::shape`] recognizes them.
-    pub fn macaroon_prefixes(&self) -> MacaroonPrefixes {
+    /// The current secrets, prefixes and issuer.
+    pub fn keyring(&self) -> Arc<Keyring> {
         let guard = pin();
-        let tokens = self.verifier.current(&guard).keyring.tokens();
-        tokens.macaroon_prefixes.clone()
+        Arc::clone(&self.verifier.current(&guard).keyring)
     }
 
     /// Derives a token from the key `parent` for a client at `client_ip`. The caller passes the

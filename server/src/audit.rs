@@ -82,12 +82,12 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
         _ => HotRoute::Verify,
     });
     log.note(Notice::Verification(query.tenant), &mut || {
-        let prefixes = exchange.core.shared.engine.macaroon_prefixes();
+        let keyring = exchange.core.shared.engine.keyring();
         Entry {
             tenant: query.tenant,
             credential: Some(public_part(
                 query.credential,
-                &prefixes,
+                &keyring.tokens().macaroon_prefixes,
                 CREDENTIAL_START_CHARS,
             )),
             ..entry(
