@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod engine;
 pub mod feed;
+pub mod heads;
 pub mod ledger;
 pub mod requirement;
 pub mod site;
