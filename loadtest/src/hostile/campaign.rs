@@ -1,12 +1,12 @@
 //! A whole run: server, keys, rounds, report.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::arguments::HostileArguments;
 use super::bound::{budgets, limit};
+use super::certificate::Certificate;
 use super::compose::Prey;
 use super::newcomers::{Arrived, Newcomers};
 use super::report::{HostileReport, Memory, NewcomerRow, Part, Round, SCHEMA};
@@ -68,7 +68,7 @@ struct Campaign<'a> {
     arguments: &'a HostileArguments,
     runner: Runner,
     swarm: SwarmOptions,
-    server: SocketAddr,
+    endpoint: Endpoint,
     host: String,
     process: Process,
     newcomers: Arrived,
@@ -97,15 +97,21 @@ pub fn run(arguments: &HostileArguments) -> Result<HostileReport, LoadError> {
         .iter()
         .flat_map(|token| authentication(token))
         .collect();
+    let certificate = arguments.tls.then(Certificate::make).transpose()?;
+    changed.extend(certificate.iter().flat_map(|made| made.settings.clone()));
     changed.extend_from_slice(&arguments.settings);
     let mut set = settings(&arguments.driver, &changed);
     let environment: Vec<_> = set
         .iter()
         .map(|(key, value)| (variable(key), value.clone()))
         .collect();
+    let transport = match &certificate {
+        Some(made) => Transport::Tls(made.tls.clone()),
+        None => Transport::Tcp,
+    };
     let mut target = Target::start_with(
         &program,
-        Transport::Tcp,
+        transport,
         &layout.server,
         &environment,
         &interrupted,
@@ -136,8 +142,10 @@ impl<'a> Campaign<'a> {
     ) -> Result<Self, LoadError> {
         let not_here = || LoadError::Flags("the server must be started here".to_owned());
         let process = target.process().ok_or_else(not_here)?;
-        let Endpoint::Tcp(server) = target.endpoint else {
-            return Err(not_here());
+        let (server, tls) = match &target.endpoint {
+            Endpoint::Tcp(server) => (*server, None),
+            Endpoint::Tls(server, tls) => (*server, Some(tls.clone())),
+            Endpoint::Unix(_) => return Err(not_here()),
         };
         let seeder = Seeder {
             target,
@@ -150,6 +158,11 @@ impl<'a> Campaign<'a> {
             token: target.token.clone(),
             ..Prey::default()
         };
+        if let Some(tls) = &tls {
+            prey.hello = tls
+                .hello()
+                .map_err(LoadError::io("beginning a handshake"))?;
+        }
         let mut api = AdminApi::new(target.client(), interrupted);
         for _ in 0..HEAVY_KEYS {
             let key = api.issue_heavy("load-heavy", HEAVY_METADATA)?;
@@ -200,12 +213,13 @@ impl<'a> Campaign<'a> {
             },
             swarm: SwarmOptions {
                 server,
+                tls,
                 prey,
                 attacks: Vec::new(),
                 intensity: arguments.intensity,
                 cores: layout.load.clone(),
             },
-            server,
+            endpoint: target.endpoint.clone(),
             host: target.host.clone(),
             newcomers: Arrived::none(),
             tally: Tally::new(&arguments.attacks()),
@@ -279,7 +293,8 @@ impl<'a> Campaign<'a> {
     /// Valid load with hostile clients.
     fn attack(&mut self, number: u64, rate: f64, calm: Part) -> Result<Round, LoadError> {
         let swarm = Swarm::start(self.swarm.clone(), self.arguments.seed, number);
-        let newcomers = Newcomers::start(self.server, &self.host, self.arguments.patience);
+        let newcomers =
+            Newcomers::start(self.endpoint.clone(), &self.host, self.arguments.patience);
         let loaded = self.load(Loop::Open(rate), self.arguments.round);
         let rss_bytes = self.process.usage().rss_bytes;
         self.newcomers.add(&newcomers.stop()?);
