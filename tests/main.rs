@@ -70,6 +70,7 @@ mod sdk;
 mod short_routes;
 mod startup;
 mod surfaces;
+mod tenants;
 mod tls;
 mod token_attacks;
 mod token_formats;

@@ -15,9 +15,10 @@ use crate::harness::site::{Server, without_talos_variables};
 
 /// Pages whose commands this test does not run. Most are about the project itself and have none.
 /// The commands of `loadtest.md` take minutes to hours; `loadtest/` checks them. Those of
-/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own. Those of
+/// `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own; `tenants/` checks what
+/// `tenants.md` and `reload.md` say. Those of
 /// `container.md` need an image registry.
-const NOT_RUN: [&str; 12] = [
+const NOT_RUN: [&str; 14] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -28,7 +29,9 @@ const NOT_RUN: [&str; 12] = [
     "fleet.md",
     "limits.md",
     "loadtest.md",
+    "reload.md",
     "supervisors.md",
+    "tenants.md",
     "tls.md",
 ];
 /// Printed between the outputs of two blocks.

@@ -15,12 +15,12 @@ pub(crate) async fn batch_import(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let asked = clock::now();
-    let keyring = context.engine.keyring();
+    let tenant = context.tenant(request)?;
     let items = batch_import::parse_request(
         &request.body,
         request.tenant,
-        context.default_ttl_ms,
-        &keyring,
+        tenant.default_ttl_ms,
+        &tenant.keyring,
     )?;
     let results = import(context, items, request).await?;
     for result in &results {

@@ -27,6 +27,14 @@ pub(crate) async fn follow(
 ) -> Result<ControlResponse, ApiError> {
     let FeedRequest { start, wanted } =
         change::parse_request(&request.query, last_event_id(request)?)?;
+    let own = request
+        .principal
+        .as_ref()
+        .and_then(|principal| principal.tenant);
+    let wanted = match request.tenant_of_host.or(own) {
+        Some(tenant) => wanted.within(tenant)?,
+        None => wanted,
+    };
     let permit = Arc::clone(&context.change_streams)
         .try_acquire_owned()
         .map_err(|_| ApiError::service_unavailable("too many streams are open; try again later"))?;

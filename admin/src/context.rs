@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use talos_api::audit::AuditLog;
+use talos_api::config::Configuration;
+use talos_api::control::ControlRequest;
+use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
-use talos_api::page_token::PageTokenKeys;
+use talos_credentials::Tenant;
 use talos_engine::Engine;
 use tokio::sync::Semaphore;
 
 use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
-use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
 
@@ -26,20 +28,25 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
-    /// See [`crate::AdminSettings::default_ttl_ms`].
-    pub(crate) default_ttl_ms: Option<u64>,
-    /// See [`crate::AdminSettings::page_tokens`].
-    pub(crate) page_tokens: PageTokenKeys,
     /// Notifies streams of new changes.
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.
     pub(crate) change_streams: Arc<Semaphore>,
-    /// What the JWKS routes show.
-    pub(crate) jwks: KeySet,
-    /// The version of the server, for backups.
+    /// The version of the server.
     pub(crate) release: &'static str,
-    /// The body of `GET /version`.
-    pub(crate) version: Vec<u8>,
+    /// See [`crate::AdminSettings::configuration`].
+    pub(crate) configuration: Arc<dyn Configuration>,
     /// The body of `GET /openapi.json`.
     pub(crate) openapi: Vec<u8>,
+}
+
+impl Context {
+    /// The tenant of a request.
+    ///
+    /// # Errors
+    /// 404 when the tenant was removed while the request was on its way.
+    pub(crate) fn tenant(&self, request: &ControlRequest) -> Result<Arc<Tenant>, ApiError> {
+        let tenant = self.engine.tenant(request.tenant);
+        tenant.ok_or_else(ApiError::network_not_found)
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) async fn derive(
     context: &Context,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
+    let tenant = context.tenant(request)?;
     let derive::DeriveRequest { credential, wanted } = derive::parse_request(&request.body)?;
     let query = Query {
         tenant: request.tenant,
@@ -25,7 +26,7 @@ pub(crate) async fn derive(
     };
     // An imported key may look like a token, so the form alone decides nothing.
     let no_parent = || {
-        if context.engine.keyring().has_token_form(query.credential) {
+        if tenant.keyring.has_token_form(query.credential) {
             ApiError::invalid_token_type()
         } else {
             ApiError::parent_key_invalid()

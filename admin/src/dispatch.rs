@@ -6,14 +6,15 @@ use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::body_digest;
 use talos_api::route::Endpoint;
+use talos_api::version;
 use talos_model::KeyKind;
 
 use crate::client::Client;
 use crate::context::Context;
 use crate::reported_change::ReportedChange;
 use crate::{
-    admin_token, audit, backup, batch_import, changes, delete, derive, fleet, get, import, issue,
-    list, revoke, revoke_where, rotate, self_revoke, update,
+    admin_token, audit, backup, batch_import, changes, config, delete, derive, fleet, get, import,
+    issue, jwks, list, revoke, revoke_where, rotate, self_revoke, update,
 };
 
 /// Answers `request` of `client`.
@@ -98,8 +99,13 @@ async fn act(
         Endpoint::Promote => fleet::promote(context).await,
         Endpoint::Diverged => fleet::diverged(context, request).await,
         Endpoint::Rejoin => fleet::rejoin(context).await,
-        Endpoint::Jwks => Ok(context.jwks.answer(request)),
-        Endpoint::Version => Ok(ControlResponse::json(200, context.version.clone())),
+        Endpoint::Jwks => jwks::answer(context, request),
+        Endpoint::Version => {
+            let state = context.configuration.state();
+            let body = version::render_response(context.release, &state);
+            Ok(ControlResponse::json(200, body))
+        }
+        Endpoint::ReloadConfig => config::reload(context).await,
         Endpoint::OpenApi => Ok(ControlResponse::json(200, context.openapi.clone())),
         Endpoint::FollowChanges => changes::follow(context, request).await,
         Endpoint::CreateBackup => backup::create(context).await,

@@ -281,6 +281,7 @@ mod tests {
             template: route.template,
             key_id: route.key_id.parse(),
             tenant: TenantId::SINGLE,
+            tenant_of_host: None,
             path: path.to_owned(),
             query: "wait=replicas".to_owned(),
             host: "keys.example:4420".to_owned(),

@@ -40,12 +40,12 @@ async fn record(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<Record, ApiError> {
-    let keyring = context.engine.keyring();
+    let tenant = context.tenant(request)?;
     let command = import::parse_request(
         &request.body,
         request.tenant,
-        context.default_ttl_ms,
-        &keyring,
+        tenant.default_ttl_ms,
+        &tenant.keyring,
     )?;
     let key_id = command.key_id;
     let imported = engine_call::submit(&context.engine, command, request).await;

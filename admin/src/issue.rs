@@ -16,7 +16,8 @@ pub(crate) async fn issue(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let command = issue::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let default_ttl_ms = context.tenant(request)?.default_ttl_ms;
+    let command = issue::parse_request(&request.body, request.tenant, default_ttl_ms)?;
     let Issued { record, secret } = submit(context, command, request, reported).await?;
     let body = issue::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))
@@ -28,7 +29,8 @@ pub(crate) async fn issue_short(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
-    let command = short::parse_request(&request.body, request.tenant, context.default_ttl_ms)?;
+    let default_ttl_ms = context.tenant(request)?.default_ttl_ms;
+    let command = short::parse_request(&request.body, request.tenant, default_ttl_ms)?;
     let Issued { record, secret } = submit(context, command, request, reported).await?;
     let body = short::render_response(&record, secret.as_ref(), clock::now());
     Ok(ControlResponse::with_secret(201, body))

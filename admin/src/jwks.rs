@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 use talos_api::control::{ControlRequest, ControlResponse};
+use talos_api::error::ApiError;
 use talos_api::jwks;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::context::Context;
 use crate::limits;
 
 /// Members of a JWK that contain private or symmetric key material (RFC 7518 §6.2.2, §6.3.2,
@@ -13,7 +15,7 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
 /// Why a key set cannot be published. For the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidSet {
+enum InvalidSet {
     /// It does not have the form of RFC 7517 §5.
     #[error(
         "the set of public signing keys must be an object whose \"keys\" is an array of objects"
@@ -24,8 +26,22 @@ pub(crate) enum InvalidSet {
     Private,
 }
 
+/// Shows the public signing keys of the request's tenant.
+pub(crate) fn answer(
+    context: &Context,
+    request: &ControlRequest,
+) -> Result<ControlResponse, ApiError> {
+    let tenant = context.tenant(request)?;
+    let set = KeySet::new(tenant.keyring.tokens().signing_keys.public_set());
+    let set = set.map_err(|error| {
+        tracing::error!(%error, "the signing keys cannot be shown");
+        ApiError::internal()
+    })?;
+    Ok(set.answer(request))
+}
+
 /// The public signing keys, ready to be sent.
-pub(crate) struct KeySet {
+struct KeySet {
     body: Vec<u8>,
     /// Changes with the body (RFC 9110 §8.8.3).
     entity_tag: String,
@@ -36,14 +52,14 @@ impl KeySet {
     ///
     /// # Errors
     /// [`InvalidSet`] when the set is malformed or contains a private key.
-    pub(crate) fn new(set: Value) -> Result<Self, InvalidSet> {
+    fn new(set: Value) -> Result<Self, InvalidSet> {
         let body = render(set)?;
         let entity_tag = format!("\"{:016x}\"", xxh3_64(&body));
         Ok(Self { body, entity_tag })
     }
 
     /// The set, or 304 without it when the client has it already (RFC 9110 §13.1.2).
-    pub(crate) fn answer(&self, request: &ControlRequest) -> ControlResponse {
+    fn answer(&self, request: &ControlRequest) -> ControlResponse {
         let is_there = request
             .headers
             .iter()

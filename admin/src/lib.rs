@@ -18,6 +18,7 @@ mod bounds;
 mod change_notifier;
 mod changes;
 mod client;
+mod config;
 mod context;
 mod delete;
 mod derive;

@@ -3,7 +3,9 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::list::{self, Asked, Collection};
-use talos_model::{KeyKind, clock};
+use talos_api::page_token::PageTokenKeys;
+use talos_credentials::Tenant;
+use talos_model::{KeyKind, Secret, clock};
 
 use crate::context::Context;
 use crate::engine_call;
@@ -15,7 +17,7 @@ pub(crate) async fn list(
     kind: KeyKind,
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
-    let keys = &context.page_tokens;
+    let keys = &page_token_keys(&*context.tenant(request)?);
     let collection = Collection {
         tenant: request.tenant,
         kind,
@@ -30,4 +32,15 @@ pub(crate) async fn list(
     })?;
     let body = list::render_response(&asked, &page, keys, &nonce)?;
     Ok(ControlResponse::json(200, body))
+}
+
+/// The keys of a tenant's page tokens.
+fn page_token_keys(tenant: &Tenant) -> PageTokenKeys {
+    let mut secrets = tenant.page_secrets.iter();
+    let none = Secret::new(String::new());
+    let current = secrets.next().map_or(&none, |current| &current.secret);
+    PageTokenKeys::expiring(
+        current,
+        secrets.map(|old| (&old.secret, old.accepted_until())),
+    )
 }

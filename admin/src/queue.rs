@@ -238,6 +238,7 @@ mod tests {
             template: "/template",
             key_id: PathKeyId::NONE,
             tenant: TenantId::SINGLE,
+            tenant_of_host: None,
             path: path.to_owned(),
             query: String::new(),
             host: "localhost".to_owned(),

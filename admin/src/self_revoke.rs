@@ -3,6 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::{revoke, self_revoke};
+use talos_credentials::Keyring;
 use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock};
 
 use crate::context::Context;
@@ -18,8 +19,9 @@ pub(crate) async fn self_revoke(
     request: &ControlRequest,
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
+    let tenant = context.tenant(request)?;
     let asked = self_revoke::parse_request(&request.body)?;
-    let unknown = || unknown(context, &asked.credential);
+    let unknown = || unknown(&tenant.keyring, &asked.credential);
     let key_id = identify(context, request, &asked.credential).ok_or_else(unknown)?;
     let unknown_if_not_found = |error: ApiError| match error.reason() {
         Reason::ApiKeyNotFound => unknown(),
@@ -87,12 +89,8 @@ fn identify(context: &Context, request: &ControlRequest, credential: &str) -> Op
 
 /// The one answer to an invalid credential and to that of a deleted key. An imported key may look
 /// like a token, so only a credential of no key is taken for one.
-fn unknown(context: &Context, credential: &str) -> ApiError {
-    if context
-        .engine
-        .keyring()
-        .has_token_form(credential.as_bytes())
-    {
+fn unknown(keyring: &Keyring, credential: &str) -> ApiError {
+    if keyring.has_token_form(credential.as_bytes()) {
         ApiError::derived_token_not_revocable()
     } else {
         ApiError::unknown_credential()

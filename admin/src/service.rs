@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use talos_api::audit::AuditLog;
+use talos_api::config::Configuration;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
-use talos_api::page_token::PageTokenKeys;
-use talos_api::{openapi, version};
+use talos_api::openapi;
 use talos_engine::Engine;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -17,7 +17,6 @@ use crate::change_notifier::ChangeNotifier;
 use crate::context::Context;
 use crate::dispatch;
 use crate::forward::{ForwardSettings, Forwarder};
-use crate::jwks::KeySet;
 use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
@@ -25,17 +24,12 @@ use crate::reported_change::Deletions;
 use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AdminSettings {
-    /// The lifetime, in milliseconds, of a key whose request names none; `None` = it does not
-    /// expire.
-    pub default_ttl_ms: Option<u64>,
-    /// The keys that encrypt the page tokens of lists.
-    pub page_tokens: PageTokenKeys,
-    /// The public signing keys as an RFC 7517 set: an object whose `keys` is an array of keys.
-    pub jwks: serde_json::Value,
     /// The version of the server.
     pub version: &'static str,
+    /// The configuration of this node.
+    pub configuration: Arc<dyn Configuration>,
     /// Where requests are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
     /// How a replica passes requests on to its primary.
@@ -77,15 +71,12 @@ impl AdminService {
     /// Starts the threads. Then requests can be submitted.
     ///
     /// # Errors
-    /// `InvalidInput` when the key set is malformed or contains a private key; otherwise the
-    /// system's error when threads cannot be started.
+    /// The system's error when threads cannot be started.
     pub fn start(
         engine: Arc<Engine>,
         fleet: Arc<dyn Fleet>,
         settings: AdminSettings,
     ) -> io::Result<Self> {
-        let jwks = KeySet::new(settings.jwks)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)
             .ok_or_else(|| io::Error::other("the engine has too many watchers"))?;
@@ -96,13 +87,10 @@ impl AdminService {
             metrics: Arc::clone(&metrics),
             audit: settings.audit,
             deletions: Deletions::new(engine.committed()),
-            default_ttl_ms: settings.default_ttl_ms,
-            page_tokens: settings.page_tokens,
             change_notifier,
             change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
-            jwks,
             release: settings.version,
-            version: version::render_response(settings.version),
+            configuration: settings.configuration,
             openapi: openapi::render(settings.version),
         });
         let cores = std::thread::available_parallelism()?;

@@ -30,6 +30,9 @@ pub struct ControlRequest {
     pub key_id: PathKeyId,
     /// The tenant whose keys the request concerns.
     pub tenant: TenantId,
+    /// The tenant that has the host of the request; `None` if the server has one tenant, or if no
+    /// tenant has the host.
+    pub tenant_of_host: Option<TenantId>,
     /// The path as received, percent-encoded, without the query. Needed to forward the request.
     pub path: String,
     /// The query as received, percent-encoded, without the `?`; empty when there was none.

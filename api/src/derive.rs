@@ -173,6 +173,7 @@ struct Token<'a> {
 impl From<DeriveError> for ApiError {
     fn from(error: DeriveError) -> Self {
         match &error {
+            DeriveError::NoTenant => Self::network_not_found(),
             DeriveError::ParentRevoked | DeriveError::ScopeBeyondParent(_) => {
                 Self::forbidden(error.to_string())
             }

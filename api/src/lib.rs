@@ -12,6 +12,7 @@ pub mod batch_import;
 pub mod batch_verify;
 pub mod bearer;
 pub mod change;
+pub mod config;
 pub mod control;
 pub mod derive;
 pub mod error;

@@ -40,6 +40,18 @@ impl Resolution<'_> {
             Self::NotFound | Self::MethodNotAllowed(_) => None,
         }
     }
+
+    /// Whether the route shows or changes what belongs to one tenant. The others concern the whole
+    /// server, or nothing.
+    #[must_use]
+    #[inline]
+    pub fn concerns_tenant(&self) -> bool {
+        match self {
+            Self::Hot(hot) => !matches!(hot, HotRoute::Alive | HotRoute::Ready),
+            Self::Control(route) => route.endpoint.concerns_tenant(),
+            Self::NotFound | Self::MethodNotAllowed(_) => false,
+        }
+    }
 }
 
 /// A route of the control plane, as found for one request.

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use talos_credentials::issued::{ChecksumKey, IssuedKey, make};
-use talos_credentials::{imported_key_id, proof_digest};
+use talos_credentials::{ProofDigests, imported_key_id};
 use talos_model::clock::UnixMillis;
 use talos_model::{Secret, TenantId};
 use uuid::Uuid;
@@ -26,7 +26,8 @@ fn credential(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("credential");
     group.bench_function("proof digest (SHA-256)", |b| {
-        b.iter(|| proof_digest(TenantId::SINGLE, black_box(bytes)));
+        let digests = ProofDigests::new(TenantId::SINGLE);
+        b.iter(|| digests.of(black_box(bytes)));
     });
     group.bench_function("parse (base58)", |b| {
         b.iter(|| IssuedKey::parse(black_box(bytes)));

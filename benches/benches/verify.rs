@@ -91,7 +91,7 @@ fn verify(c: &mut Criterion) {
     // the first verification of each key, with its record in RocksDB's memory.
     group.bench_function("proof miss, record in memory", |b| {
         b.iter_batched_ref(
-            || scratch.engine.set_keyring(keyring()),
+            || scratch.set_keyring(keyring()),
             |()| assert!(scratch.verify(&keys[walk.next(hot)], CacheMode::Use)),
             BatchSize::PerIteration,
         );
@@ -157,7 +157,7 @@ fn verify_tokens(c: &mut Criterion) {
         // record in RocksDB's memory.
         group.bench_function(format!("{}, proof miss", kind.name), |b| {
             b.iter_batched_ref(
-                || scratch.engine.set_keyring(keyring()),
+                || scratch.set_keyring(keyring()),
                 |()| assert!(scratch.verify(&tokens[walk.next(TOKENS)], CacheMode::Use)),
                 BatchSize::PerIteration,
             );

@@ -11,13 +11,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
-use talos_credentials::{DeriveToken, Keyring, KeyringSettings, TokenSettings};
+use talos_credentials::{DeriveToken, Keyring, KeyringSettings, Tenant, TokenSettings};
 use talos_engine::{Engine, Options, VerifyStep};
 use talos_model::{
     Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, ListQuery, Outcome, Page,
-    Record, Verdict,
+    Record, TenantId, Verdict,
 };
-use talos_test_kit::engine::{keyring_settings, new_key, options, query, verify};
+use talos_test_kit::engine::{change_tenant, keyring_settings, new_key, options, query, verify};
 
 /// Commands that wait for the committer at the same time.
 const BATCH: usize = 1024;
@@ -111,8 +111,7 @@ impl Scratch {
         let options = Options {
             block_cache_bytes: 256 << 20,
             cache_bytes,
-            cache_ttl_s: 86_400,
-            keyring: keyring(),
+            tenants: vec![Arc::new(Tenant::new(TenantId::SINGLE, keyring(), 86_400))],
             ..options(directory.path())
         };
         Self {
@@ -157,10 +156,14 @@ impl Scratch {
         }
     }
 
+    /// Replaces the keyring. Nothing that was proven before stays proven.
+    pub fn set_keyring(&self, keyring: Keyring) {
+        change_tenant(&self.engine, |tenant| tenant.keyring = Arc::new(keyring));
+    }
+
     /// Makes the keyring sign tokens of this kind.
     pub fn sign_with(&self, kind: TokenKind) {
-        self.engine
-            .set_keyring(keyring_that_signs_with(kind.signing_key_id));
+        self.set_keyring(keyring_that_signs_with(kind.signing_key_id));
     }
 
     /// Derives a token. Call [`Scratch::sign_with`] for its kind first.

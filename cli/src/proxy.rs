@@ -150,7 +150,7 @@ enum Format {
 impl ProxyCommand {
     /// Serves until a signal arrives.
     pub(crate) fn run(self) -> Result<ExitCode, CliError> {
-        let log = logging::start(self.log()).map_err(|source| CliError::Start {
+        let (log, _) = logging::start(self.log()).map_err(|source| CliError::Start {
             what: "log",
             source,
         })?;
@@ -296,6 +296,7 @@ fn serve(settings: &ProxySettings, log: &LogQueue) -> Result<ExitCode, CliError>
             handle.stop();
         },
         move || last_words.wait_until_written(),
+        || tracing::info!("SIGHUP is ignored: the proxy has no configuration that changes"),
     );
     proxy.run()?;
     if !stopping.is_asked() {

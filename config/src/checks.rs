@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 
+use crate::credentials::Credentials;
 use crate::error::{Problem, Warning};
 use crate::settings::{CacheType, ClientIpSource, Settings};
 
 /// Combinations that stop the start.
 pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
-    problems.extend(ambiguous_prefix(settings));
+    problems.extend(of_credentials(settings));
+    problems.extend(settings.multitenancy.problems());
+    problems.extend(forwarded_host_of_anybody(settings));
     problems.extend(open_cors(settings));
     problems.extend(settings.serve.http.limits.problems());
     problems.extend(settings.serve.http.throttle.problems());
@@ -21,12 +24,17 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
     problems
 }
 
+/// Combinations in the settings of credentials that are not allowed.
+pub(crate) fn of_credentials(settings: &Settings) -> impl Iterator<Item = Problem> {
+    ambiguous_prefix(settings).into_iter()
+}
+
 /// Combinations that work, but that the operator should know about.
 pub(crate) fn warnings(settings: &Settings) -> Vec<Warning> {
     let mut warnings = Vec::new();
     warnings.extend(default_ttl_over_maximum(settings));
     if !settings.credentials.key_sets.has_remote() {
-        warnings.extend(unknown_signing_key(settings));
+        warnings.extend(unknown_signing_key(&settings.credentials));
     }
     warnings.extend(cache_of_another_server(settings));
     warnings.extend(forwarded_host_without_tenants(settings));
@@ -118,8 +126,7 @@ fn cache_of_another_server(settings: &Settings) -> Option<Warning> {
 }
 
 /// A signing key that does not exist. Only useful when all keys are there.
-pub(crate) fn unknown_signing_key(settings: &Settings) -> Option<Warning> {
-    let credentials = &settings.credentials;
+pub(crate) fn unknown_signing_key(credentials: &Credentials) -> Option<Warning> {
     let kid = credentials.derived_tokens.signing_key_id.as_deref()?;
     let error = credentials.signing_keys.signing_key(Some(kid)).err()?;
     Some(Warning {
@@ -139,7 +146,7 @@ fn addresses_from_anybody(settings: &Settings) -> Option<Warning> {
             message: "is not set, so any client can claim any address by sending the header that serve.http.client_ip_source names, and IP restrictions do not hold; list the addresses of your proxies"
                 .to_owned(),
         }),
-        (true, false) => Some(Warning {
+        (true, false) if !http.trust_forwarded_host => Some(Warning {
             key: "serve.http.trusted_proxies",
             message: "has no effect: serve.http.client_ip_source names no header".to_owned(),
         }),
@@ -166,10 +173,23 @@ fn evaded_throttle(settings: &Settings) -> Option<Warning> {
 }
 
 fn forwarded_host_without_tenants(settings: &Settings) -> Option<Warning> {
-    settings.serve.http.trust_forwarded_host.then(|| Warning {
+    let http = &settings.serve.http;
+    let has_effect = settings.multitenancy.enabled;
+    (http.trust_forwarded_host && !has_effect).then(|| Warning {
         key: "serve.http.trust_forwarded_host",
-        message:
-            "has no effect: the host name chooses the tenant, and this version serves one tenant"
-                .to_owned(),
+        message: "has no effect: the host chooses the tenant, and multitenancy.enabled is false"
+            .to_owned(),
+    })
+}
+
+/// A header that names the tenant, although every client can send it.
+fn forwarded_host_of_anybody(settings: &Settings) -> Option<Problem> {
+    let http = &settings.serve.http;
+    let is_used = settings.multitenancy.enabled && http.trust_forwarded_host;
+    (is_used && http.trusted_proxies.is_empty()).then(|| {
+        Problem::of_key(
+            "serve.http.trust_forwarded_host",
+            "every client could name the host of another tenant; list the addresses of your proxies in serve.http.trusted_proxies",
+        )
     })
 }

@@ -4,6 +4,7 @@
 //! end in `_FILE` and name a file that holds the value. An empty variable counts as not set.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::assignment::Assignment;
 use crate::error::{Problem, Warning};
@@ -162,6 +163,28 @@ fn read_file(path: &str, key: &Key) -> Result<Input, String> {
     }
     let text = secret_file::read(path)?;
     list_text::json(&text, key).unwrap_or_else(|| Ok(Input::Many(secret_file::lines(&text))))
+}
+
+/// The files that variables of secrets name.
+pub(crate) fn files(variables: &[(String, String)]) -> Vec<PathBuf> {
+    let secrets: Vec<String> = KEYS
+        .iter()
+        .filter(|key| key.sensitivity == Sensitivity::Secret)
+        .map(Key::variable)
+        .collect();
+    let is_of = |name: &str, variable: &String| {
+        let item = name.strip_prefix(variable.as_str());
+        item.is_some_and(|item| {
+            let index = item.strip_prefix('_').unwrap_or("");
+            item.is_empty() || !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let named = variables.iter().filter(|(name, path)| {
+        let name = name.strip_suffix(secret_file::SUFFIX);
+        !path.is_empty()
+            && name.is_some_and(|name| secrets.iter().any(|variable| is_of(name, variable)))
+    });
+    named.map(|(_, path)| PathBuf::from(path)).collect()
 }
 
 /// Removes `NAME_0`, `NAME_1`, … up to the first gap; of a secret, each may be `NAME_0_FILE`

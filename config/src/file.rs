@@ -23,6 +23,29 @@ pub(crate) fn read(
     path: &Path,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<Assignment>, ConfigError> {
+    let read = read_overlay(path)?;
+    problems.extend(read.problems);
+    let unknown = read.unknown.into_iter();
+    problems.extend(unknown.map(|(place, key)| keys::unknown(&key, place)));
+    Ok(read.assignments)
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(crate) struct FileContent {
+    /// The values that it gives to keys.
+    pub assignments: Vec<Assignment>,
+    /// Values of the wrong shape.
+    pub problems: Vec<Problem>,
+    /// Keys that do not exist, with their places.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// As [`read`], but keeps keys that do not exist apart.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_overlay(path: &Path) -> Result<FileContent, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
@@ -33,8 +56,11 @@ pub(crate) fn read(
     };
     let mut walk = Walk {
         file: path.display().to_string(),
-        assignments: Vec::new(),
-        problems,
+        content: FileContent {
+            assignments: Vec::new(),
+            problems: Vec::new(),
+            unknown: Vec::new(),
+        },
     };
     match tree::parse(&text).map_err(yaml)?.value {
         Node::Null => {}
@@ -43,17 +69,16 @@ pub(crate) fn read(
             return Err(yaml("the file must be a mapping of keys".to_owned()));
         }
     }
-    Ok(walk.assignments)
+    Ok(walk.content)
 }
 
 /// Walks the tree of the file and looks its paths up in the table of keys.
-struct Walk<'a> {
+struct Walk {
     file: String,
-    assignments: Vec<Assignment>,
-    problems: &'a mut Vec<Problem>,
+    content: FileContent,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn mapping(&mut self, parent: &str, entries: Vec<(Located<String>, Located<Node>)>) {
         for (name, node) in entries {
             let path = if parent.is_empty() {
@@ -81,7 +106,7 @@ impl Walk<'_> {
                 }
             } else {
                 let place = self.place(&name);
-                self.problems.push(keys::unknown(&path, place));
+                self.content.unknown.push((place, path));
             }
         }
     }
@@ -145,7 +170,9 @@ impl Walk<'_> {
                 );
             }
         };
-        self.assignments.push(Assignment { key, place, input });
+        self.content
+            .assignments
+            .push(Assignment { key, place, input });
     }
 
     fn place<T>(&self, located: &Located<T>) -> String {
@@ -153,7 +180,7 @@ impl Walk<'_> {
     }
 
     fn problem(&mut self, place: String, path: &str, message: String) {
-        self.problems.push(Problem {
+        self.content.problems.push(Problem {
             place,
             key: path.to_owned(),
             message,

@@ -10,11 +10,13 @@
 
 mod address;
 mod admin_auth;
+mod apply;
 mod assignment;
 mod audit;
 mod byte_size;
 mod checks;
 mod client_ip_source;
+mod credentials;
 mod data_directory;
 mod environment;
 mod error;
@@ -29,6 +31,7 @@ mod list_text;
 mod listener_tls;
 mod load;
 mod mapping;
+mod networks;
 mod placeholder;
 mod public;
 mod replication;
@@ -38,6 +41,8 @@ mod secret_file;
 mod settings;
 mod signing_keys;
 mod suggestion;
+mod tenant_settings;
+mod tenants;
 mod throttle;
 mod tree;
 mod trusted_proxies;
@@ -46,24 +51,27 @@ pub use address::HostPort;
 pub use admin_auth::{
     AdminAuth, BOOTSTRAP_TOKEN_CHARACTERS_MAX, CertificateName, CertificateRule, PeerRule,
 };
+pub use apply::Preset;
 pub use audit::{Audit, AuditFile, AuditFsync};
+pub use credentials::{ApiKeys, Credentials, DerivedTokens, KeyPrefixes, Secrets};
 pub use error::{ConfigError, Problem, Warning};
 pub use forward::{Forward, leaves_machine_in_plain};
 pub use http_limits::{HttpLimits, HttpTimeouts};
 pub use key::{Fallback, Key, Sensitivity};
 pub use keys::KEYS;
 pub use listener_tls::ListenerTls;
-pub use load::{DsnOverride, Preset};
+pub use load::DsnOverride;
+pub use networks::Multitenancy;
 pub use public::{PublicListener, PublicSurface};
 pub use replication::{
     ChangeLog, REPLICATION_MIN_ACKS_MAX, REPLICATION_SECRETS_RETIRED_MAX, Replication,
     ReplicationRole, ReplicationTls, Snapshots,
 };
 pub use settings::{
-    ApiKeys, Cache, CacheType, ClientIpSource, Cors, Credentials, Database, DerivedTokens,
-    DriverChoice, Http, KeyPrefixes, LastUsed, Listener, Log, LogFormat, LogLevel, Quota,
-    RateLimit, Secrets, Serve, Settings,
+    Cache, CacheType, ClientIpSource, Cors, Database, DriverChoice, Http, LastUsed, Listener, Log,
+    LogFormat, LogLevel, Quota, RateLimit, Serve, Settings,
 };
 pub use signing_keys::KeySets;
+pub use tenant_settings::TenantSettings;
 pub use throttle::{Throttle, ThrottleRate};
 pub use trusted_proxies::TrustedProxies;

@@ -3,31 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use talos_model::Secret;
+use talos_credentials::Hosts;
+use talos_model::{Secret, TenantId};
 
+use crate::apply::{Preset, apply_all};
 use crate::assignment::Assignment;
 use crate::checks;
+use crate::credentials::Secrets;
 use crate::environment;
 use crate::error::{ConfigError, Problem, Warning};
 use crate::file;
-use crate::input::{Fault, Input};
-use crate::key::{Fallback, Key, Sensitivity};
-use crate::keys::{self, KEYS};
-use crate::placeholder;
-use crate::settings::{Database, Secrets, Settings};
-
-/// The most characters of a bad value that a message repeats.
-const SHOWN_CHARACTERS_MAX: usize = 60;
-
-/// A default for this start only. It overrides the default of the table; the file and the
-/// environment override it.
-#[derive(Clone, Debug)]
-pub struct Preset {
-    /// The full path of the key.
-    pub path: &'static str,
-    /// The value; for a list, each item.
-    pub values: Vec<String>,
-}
+use crate::input::Input;
+use crate::keys;
+use crate::settings::{Database, Settings};
+use crate::tenants::{self, Found, tenant};
 
 /// A DSN that overrides every source.
 #[derive(Clone, Debug)]
@@ -134,39 +123,71 @@ impl Settings {
     /// [`ConfigError::Invalid`] when a document cannot be fetched or used.
     pub fn fetch_key_sets(
         &mut self,
-        fetch: impl FnMut(&str) -> Result<Secret, String>,
+        mut fetch: impl FnMut(&str) -> Result<Secret, String>,
     ) -> Result<Vec<Warning>, ConfigError> {
-        let credentials = &mut self.credentials;
-        if !credentials.key_sets.has_remote() {
-            return Ok(Vec::new());
+        let mut warnings = Vec::new();
+        for tenant in &mut self.tenants {
+            let credentials = &mut tenant.credentials;
+            if !credentials.key_sets.has_remote() {
+                continue;
+            }
+            let keys = credentials.key_sets.load(&mut fetch).map_err(|message| {
+                let key = "credentials.derived_tokens.jwt.signing_keys.urls";
+                ConfigError::Invalid(vec![Problem::of_key(key, message)])
+            })?;
+            credentials.signing_keys = Arc::new(keys);
+            warnings.extend(checks::unknown_signing_key(credentials));
         }
-        let keys = credentials.key_sets.load(fetch).map_err(|message| {
-            let key = "credentials.derived_tokens.jwt.signing_keys.urls";
-            ConfigError::Invalid(vec![Problem::of_key(key, message)])
-        })?;
-        credentials.signing_keys = Arc::new(keys);
-        Ok(checks::unknown_signing_key(self).into_iter().collect())
+        Ok(warnings)
     }
 
     fn load_from(
         sources: Sources<'_, impl Iterator<Item = (String, String)>>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let (presets, missing) = (sources.presets, sources.missing);
+        let directory = sources.file.and_then(Path::parent).unwrap_or(Path::new(""));
+        let directory = directory.to_owned();
+        let variables: Vec<_> = sources.environment.collect();
+        let mut files: Vec<_> = sources.file.map(Path::to_owned).into_iter().collect();
+        files.extend(environment::files(&variables));
+        let sources = Sources {
+            environment: variables.into_iter(),
+            file: sources.file,
+            presets: sources.presets,
+            dsn: sources.dsn,
+            missing: sources.missing,
+        };
         let mut problems = Vec::new();
         let (assignments, mut warnings) = merge(sources, &mut problems)?;
-        let (mut settings, applied) = apply_all(assignments, presets, missing, &mut problems);
-        warnings.extend(applied);
+        let applied = apply_all(assignments, presets, &mut problems);
+        let mut settings = applied.settings;
+        warnings.extend(applied.warnings);
+        let is_multitenant = settings.multitenancy.enabled;
+        if missing == MissingKeys::Refuse {
+            problems.extend(applied.missing);
+        }
         if problems.is_empty() {
             problems.extend(checks::problems(&settings));
             if missing == MissingKeys::Refuse {
                 problems.extend(settings.replication.missing());
             }
         }
+        if problems.is_empty() && is_multitenant && missing == MissingKeys::Refuse {
+            let mut found = Found::default();
+            settings.tenants = tenants::load(&settings, &directory, &mut found);
+            problems.extend(found.problems);
+            warnings.extend(found.warnings);
+        }
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
         settings.secrets.fill_in_defaults();
+        if !is_multitenant {
+            settings.tenants = vec![tenant(TenantId::SINGLE, Hosts::Any, &settings)];
+        }
         settings.replication.fill_in_defaults();
+        files.extend(tenants::files(&settings, &directory));
+        settings.files = files;
         warnings.extend(checks::warnings(&settings));
         Ok((settings, warnings))
     }
@@ -199,115 +220,4 @@ fn merge(
     let unknown_presets = unknown_presets.filter(|path| keys::find(path).is_none());
     problems.extend(unknown_presets.map(|path| keys::unknown(path, String::new())));
     Ok((merged, environment.warnings))
-}
-
-/// Applies the value of every key, or its fallback, to blank settings.
-fn apply_all(
-    mut assignments: Vec<Assignment>,
-    presets: &[Preset],
-    missing: MissingKeys,
-    problems: &mut Vec<Problem>,
-) -> (Settings, Vec<Warning>) {
-    let assigned: Vec<&str> = assignments.iter().map(|one| one.key.path).collect();
-    let mut settings = Settings::blank();
-    let mut warnings = Vec::new();
-    for key in KEYS {
-        let position = assignments.iter().position(|one| one.key.path == key.path);
-        let assignment = match position {
-            Some(at) => assignments.swap_remove(at),
-            None => match fallback(key, presets, &assigned) {
-                Ok(Some(input)) => Assignment {
-                    key,
-                    place: String::new(),
-                    input,
-                },
-                Ok(None) => continue,
-                Err(_) if missing == MissingKeys::Ignore => continue,
-                Err(problem) => {
-                    // A key whose value could not be read is not missing; one message is enough.
-                    if !problems.iter().any(|other| other.key == problem.key) {
-                        problems.push(problem);
-                    }
-                    continue;
-                }
-            },
-        };
-        let read = refuse_references(&assignment.input)
-            .and_then(|()| key.kind.apply(&mut settings, &assignment.input));
-        match read {
-            Ok(None) => {}
-            Ok(Some(message)) => warnings.push(Warning {
-                key: key.path,
-                message,
-            }),
-            Err(fault) => problems.push(refusal(key, assignment.place, &fault)),
-        }
-    }
-    (settings, warnings)
-}
-
-/// The value of a key that no source sets; `assigned` are the paths of the keys that some source
-/// sets.
-fn fallback(key: &Key, presets: &[Preset], assigned: &[&str]) -> Result<Option<Input>, Problem> {
-    if let Some(preset) = presets.iter().find(|preset| preset.path == key.path) {
-        let mut values = preset.values.clone();
-        return Ok(Some(if key.is_list() {
-            Input::Many(values)
-        } else {
-            Input::One(values.pop().unwrap_or_default())
-        }));
-    }
-    match key.fallback {
-        Fallback::Value(text) if key.is_list() => Ok(Some(Input::Many(
-            text.split(',').map(ToOwned::to_owned).collect(),
-        ))),
-        Fallback::Value(text) => Ok(Some(Input::One(text.to_owned()))),
-        Fallback::Unset(_) => Ok(None),
-        Fallback::RequiredUnless { path, .. } if assigned.contains(&path) => Ok(None),
-        Fallback::Required(advice) | Fallback::RequiredUnless { advice, .. } => {
-            Err(Problem::of_key(
-                key.path,
-                format!(
-                    "required but not set; {advice}; set it in the file or as {}",
-                    key.variable()
-                ),
-            ))
-        }
-    }
-}
-
-/// Refuses values with references to variables, which nothing would replace.
-fn refuse_references(input: &Input) -> Result<(), Fault> {
-    for (item, text) in input.texts() {
-        placeholder::check(text).map_err(|problem| Fault {
-            item,
-            value: text.to_owned(),
-            problem,
-        })?;
-    }
-    Ok(())
-}
-
-fn refusal(key: &Key, place: String, fault: &Fault) -> Problem {
-    let item = fault
-        .item
-        .map(|item| format!("item {item}: "))
-        .unwrap_or_default();
-    let shown = match key.sensitivity {
-        Sensitivity::Public => format!("{:?}: ", shorten(&fault.value)),
-        Sensitivity::Secret => String::new(),
-    };
-    let message = format!("{item}{shown}{}; allowed: {}", fault.problem, key.allowed());
-    Problem {
-        place,
-        key: key.path.to_owned(),
-        message,
-    }
-}
-
-fn shorten(value: &str) -> String {
-    match value.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
-        None => value.to_owned(),
-    }
 }

@@ -5,6 +5,7 @@
 //! `kid`. This crate makes no connections: the caller of [`KeySets::load`] does.
 
 use std::fs;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use talos_credentials::token::SigningKeys;
 use talos_model::Secret;
 
 const HTTPS: &str = "https://";
+const FILE: &str = "file://";
 
 /// Where signing keys come from, in the configured order.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +21,8 @@ pub struct KeySets(Vec<KeySet>);
 
 #[derive(Clone, Debug)]
 enum KeySet {
-    /// A JWK set that has been read.
-    Document(Secret),
+    /// A JWK set that has been read, and the file it was read from.
+    Document(Secret, Option<PathBuf>),
     /// The `https://` URL of a JWK set. It may hold a secret, in its query for instance.
     Remote(Secret),
 }
@@ -37,7 +39,8 @@ impl KeySets {
         }
         let document = document(url)?;
         add_document(keys, &document)?;
-        self.0.push(KeySet::Document(document));
+        let file = url.strip_prefix(FILE).map(PathBuf::from);
+        self.0.push(KeySet::Document(document, file));
         Ok(())
     }
 
@@ -52,7 +55,7 @@ impl KeySets {
         let mut keys = SigningKeys::default();
         for (item, set) in self.0.iter().enumerate() {
             let added = match set {
-                KeySet::Document(document) => add_document(&mut keys, document),
+                KeySet::Document(document, _) => add_document(&mut keys, document),
                 KeySet::Remote(url) => fetch(url.expose())
                     .and_then(|document| add_document(&mut keys, &document))
                     .map_err(|problem| format!("{}: {problem}", origin(url.expose()))),
@@ -60,6 +63,14 @@ impl KeySets {
             added.map_err(|problem| format!("item {item}: {problem}"))?;
         }
         Ok(keys)
+    }
+
+    /// The files that sets were read from.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.iter().filter_map(|set| match set {
+            KeySet::Document(_, file) => file.as_ref(),
+            KeySet::Remote(_) => None,
+        })
     }
 
     /// Whether some keys must be fetched.
@@ -101,7 +112,7 @@ fn document(url: &str) -> Result<Secret, String> {
         STANDARD
             .decode(encoded)
             .map_err(|_| "not standard base64".to_owned())?
-    } else if let Some(path) = url.strip_prefix("file://") {
+    } else if let Some(path) = url.strip_prefix(FILE) {
         fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?
     } else {
         return Err("neither a base64://, a file:// nor an https:// URL".to_owned());

@@ -102,10 +102,10 @@ fn credentials_are_not_for_every_origin() {
 }
 
 #[test]
-fn there_is_one_tenant() {
+fn tenants_have_hosts() {
     let line = complaint("multitenancy: {enabled: true}");
     assert!(
-        line.contains("multitenancy.enabled") && line.contains("serves one tenant"),
+        line.contains("multitenancy.networks") && line.contains("at least one network"),
         "{line}"
     );
     let (_, warnings) = load("serve: {http: {trust_forwarded_host: true}}").expect("settings");

@@ -3,29 +3,54 @@
 use std::mem;
 use std::sync::Arc;
 
-use talos_credentials::Keyring;
 use talos_model::cidr::{self, Cidr};
 use talos_model::clock::UnixMillis;
 use talos_model::{
     BloomFingerprint, BulkRevocations, KeyFacts, Query, RateLimit, RateLimitPolicy, Record,
-    RecordKey, Refusal, Sequence, Verdict,
+    RecordKey, Refusal, Sequence, TenantId, Verdict,
 };
 
 use crate::last_used::NextRecording;
 use crate::limiter::Meter;
 use crate::render::RenderBody;
+use crate::tenants::{ActiveTenant, Tenants};
 
-/// The keyring and the bulk revocations that verifications use at one moment. A later value has a
-/// greater generation; or the same generation, and bulk revocations that are as new or newer.
+/// The tenants and the bulk revocations that verifications use at one moment. In a later value each
+/// tenant has a greater generation; or the same generation, and bulk revocations that are as new or
+/// newer.
 #[derive(Debug)]
 pub struct Current {
-    /// Rises when secrets, prefixes or issuer change, and when the node has installed a full copy.
-    /// Proofs and cached keys of another generation are void.
-    pub generation: u64,
     /// The bulk revocations in force.
     pub bulk_revocations: BulkRevocations,
-    /// The secrets, prefixes and issuer.
-    pub keyring: Arc<Keyring>,
+    /// All tenants.
+    pub tenants: Tenants,
+}
+
+impl Current {
+    /// What verifications for one tenant use; `None` if there is no such tenant.
+    #[inline]
+    pub fn view(&self, tenant: TenantId) -> Option<View<'_>> {
+        Some(View {
+            bulk_revocations: &self.bulk_revocations,
+            tenant: self.tenants.get(tenant)?,
+        })
+    }
+}
+
+/// What verifications for one tenant use at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The bulk revocations in force, of all tenants.
+    pub bulk_revocations: &'a BulkRevocations,
+    /// The tenant.
+    pub tenant: &'a ActiveTenant,
+}
+
+/// The generation of cached keys that were made while there was no such tenant.
+const NO_TENANT: u64 = 0;
+
+fn generation(tenant: Option<&Arc<ActiveTenant>>) -> u64 {
+    tenant.map_or(NO_TENANT, |tenant| tenant.generation())
 }
 
 /// The state of the key, its expiry aside.
@@ -56,11 +81,12 @@ pub struct CachedKey {
 
 impl CachedKey {
     /// The cached key of `record`. The record was read at `now` under `bulk_revocations`, and has
-    /// their effect. The answer is rendered under `current`.
+    /// their effect. The answer is rendered under `tenant`, that of the record. Without a tenant,
+    /// the cached key is never fresh.
     pub fn new(
         record: &Record,
         bulk_revocations: &BulkRevocations,
-        current: &Current,
+        tenant: Option<&Arc<ActiveTenant>>,
         render: RenderBody,
         now: UnixMillis,
     ) -> Self {
@@ -68,17 +94,22 @@ impl CachedKey {
             None => State::Live,
             Some(_) => State::Revoked,
         };
-        let expire_time = record.end_of_life(current.keyring.max_ttl_s());
+        let keyring = tenant.map(|tenant| tenant.keyring());
+        let expire_time = match keyring {
+            Some(keyring) => record.end_of_life(keyring.max_ttl_s()),
+            None => record.expire_time,
+        };
         let render = || {
             let shown = Record {
                 expire_time,
                 ..record.clone()
             };
-            render(&shown, current.keyring.issuer()).into_boxed_slice()
+            let body = keyring.map(|keyring| render(&shown, keyring.issuer()));
+            body.unwrap_or_default().into_boxed_slice()
         };
         Self {
             sequence: record.sequence,
-            generation: current.generation,
+            generation: generation(tenant),
             loaded_s: now.seconds(),
             expire_ms: expire_time.map_or(i64::MAX, |time| time.0),
             state,
@@ -99,10 +130,10 @@ impl CachedKey {
     }
 
     /// What remains of a key that the change with this `record` deleted.
-    pub fn forgotten(record: &Record, current: &Current, now: UnixMillis) -> Self {
+    pub fn forgotten(record: &Record, tenant: Option<&Arc<ActiveTenant>>, now: UnixMillis) -> Self {
         Self {
             sequence: record.sequence,
-            generation: current.generation,
+            generation: generation(tenant),
             loaded_s: now.seconds(),
             expire_ms: i64::MAX,
             state: State::Forgotten,
@@ -154,20 +185,13 @@ impl CachedKey {
         &self.next_recording
     }
 
-    /// Whether the cached key may be used without a read of storage: it was rendered under this
-    /// keyring, is not older than the cache's lifetime, and no bulk revocation that it was not
-    /// compared with may end it.
-    pub fn is_fresh(
-        &self,
-        key: &RecordKey,
-        current: &Current,
-        now: UnixMillis,
-        ttl_s: i64,
-    ) -> bool {
-        self.generation == current.generation
-            && now.seconds() - self.loaded_s <= ttl_s
-            && (current.bulk_revocations.is_empty()
-                || !self.may_be_ended(key, &current.bulk_revocations))
+    /// Whether the cached key may be used without a read of storage: it was rendered under the
+    /// keyring of its tenant, is not older than the cache's lifetime, and no bulk revocation that
+    /// it was not compared with may end it.
+    pub fn is_fresh(&self, key: &RecordKey, view: View<'_>, now: UnixMillis) -> bool {
+        self.generation == view.tenant.generation()
+            && now.seconds() - self.loaded_s <= view.tenant.cache_ttl_s()
+            && (view.bulk_revocations.is_empty() || !self.may_be_ended(key, view.bulk_revocations))
     }
 
     #[cold]

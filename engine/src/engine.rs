@@ -6,6 +6,7 @@ mod fleet;
 mod log;
 mod open;
 mod reads;
+mod tenants;
 mod verify;
 
 pub use fleet::Watch;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use talos_cells::{Reading, pin};
-use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Keyring};
+use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Tenant};
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{AdminTokens, Health, KeyId, ReadError, Record, RecordKey, TenantId};
 use uuid::Uuid;
@@ -28,7 +29,6 @@ use crate::commit::Committer;
 use crate::commit_position::CommitPosition;
 use crate::disk::DiskPool;
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
-use crate::limiter::Enforcement;
 use crate::membership::Membership;
 use crate::render::{RenderBody, RenderTokenBody};
 use crate::snapshot::SnapshotPermits;
@@ -47,16 +47,14 @@ pub struct Options {
     pub block_cache_bytes: usize,
     /// The memory budget of cells and proofs in bytes; 0 = every verification reads storage.
     pub cache_bytes: usize,
-    /// The lifetime of a cached key in seconds; after it the record is read from storage again.
-    pub cache_ttl_s: u32,
     /// How last uses of keys are gathered.
     pub last_used: LastUsedOptions,
     /// How much the change log keeps.
     pub retention: Retention,
     /// How many full copies may be sent at a time.
     pub snapshots: usize,
-    /// The secrets, prefixes and issuer.
-    pub keyring: Keyring,
+    /// The tenants, of which each id occurs once.
+    pub tenants: Vec<Arc<Tenant>>,
     /// Renders the answer body of a valid key.
     pub render: RenderBody,
     /// Renders the answer body of a valid derived token.
@@ -100,12 +98,6 @@ impl Engine {
             .start(verifier, self.store.shards(), self.cache_bytes)
     }
 
-    /// Starts or stops to enforce rate limits, from the next verification on. Uses before limits
-    /// were enforced, or before a restart, do not count.
-    pub fn set_rate_limits(&self, enforcement: Enforcement) {
-        self.verifier.usage().limiter().set_enforcement(enforcement);
-    }
-
     /// The memory that rate limits use, in bytes.
     pub fn rate_limit_used_bytes(&self) -> usize {
         self.verifier.usage().limiter().used_bytes()
@@ -122,12 +114,6 @@ impl Engine {
         self.last_used.counts()
     }
 
-    /// The current secrets, prefixes and issuer.
-    pub fn keyring(&self) -> Arc<Keyring> {
-        let guard = pin();
-        Arc::clone(&self.verifier.current(&guard).keyring)
-    }
-
     /// Derives a token from the key `parent` for a client at `client_ip`. The caller passes the
     /// key's current record. Writes nothing.
     ///
@@ -140,7 +126,8 @@ impl Engine {
         client_ip: Option<IpAddr>,
     ) -> Result<DerivedToken, DeriveError> {
         let guard = pin();
-        let keyring = &self.verifier.current(&guard).keyring;
+        let tenant = self.verifier.current(&guard).tenants.get(parent.tenant);
+        let keyring = tenant.ok_or(DeriveError::NoTenant)?.keyring();
         let now = clock::now();
         talos_credentials::derive(keyring, parent, wanted, client_ip, now, Uuid::new_v4())
     }
@@ -163,11 +150,6 @@ impl Engine {
     /// The memory of cells, cached keys and proofs, in bytes.
     pub fn cache_used_bytes(&self) -> usize {
         self.verifier.cache_used_bytes()
-    }
-
-    /// Replaces secrets, prefixes and issuer. Every earlier proof is void at once.
-    pub fn set_keyring(&self, keyring: Keyring) {
-        self.verifier.set_keyring(keyring);
     }
 
     /// The warm-up thread, for tests that wait for it.

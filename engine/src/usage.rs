@@ -9,9 +9,10 @@ use talos_model::{Query, RateLimit, RecordKey, Standing, Verdict};
 
 use crate::cached_key::CachedKey;
 use crate::last_used::LastUsed;
-use crate::limiter::{Exhausted, Level, Limiter, RatePolicy};
+use crate::limiter::{Exhausted, Level, Limiter, Meter, RatePolicy};
 use crate::limits::RATE_LIMIT_SLOTS;
 use crate::shards::Shards;
+use crate::tenants::ActiveTenant;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -51,6 +52,11 @@ impl Usage {
         })
     }
 
+    /// `cached` while the limits of its tenant are not enforced.
+    pub fn unmetered(cached: CachedKey) -> CachedKey {
+        cached.metered(|policy| Meter::without_bucket(RatePolicy::new(policy)))
+    }
+
     /// The verdict on a proven credential of `key`: first that of its cached key, then that of its
     /// rate limit. The limit is checked last, so a request that is refused for another reason does
     /// not count. Notes the use of a valid credential.
@@ -58,6 +64,7 @@ impl Usage {
         &self,
         key: &RecordKey,
         cached: &'r CachedKey,
+        tenant: &ActiveTenant,
         query: &Query<'_>,
         guard: &Guard,
     ) -> Verdict<'r> {
@@ -65,7 +72,7 @@ impl Usage {
             Verdict::Valid {
                 body,
                 rate_limit: Some(rate_limit),
-            } if self.limiter.is_enforced() => {
+            } if tenant.enforces_rate_limits() => {
                 let hash = || self.shards.hash(key);
                 let take = |meter| self.limiter.take(meter, key, hash, guard);
                 let taken = cached.meter().and_then(take);

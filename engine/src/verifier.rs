@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use found::Found;
 use step::ReadRequest;
 use talos_cells::{Guard, State, Swap, pin};
-use talos_credentials::{Keyring, proof_digest};
+use talos_credentials::Tenant;
 use talos_model::{
     Answer, BulkRevocations, CacheMode, CacheStatus, Query, Record, RecordKey, Refusal, Sequence,
     Verdict,
@@ -34,6 +34,7 @@ use crate::cached_key::Current;
 use crate::render::{RenderBody, RenderTokenBody};
 use crate::shards::Shards;
 use crate::storage::{RecordReader, StorageError};
+use crate::tenants::Tenants;
 use crate::usage::Usage;
 
 /// The sequence of an answer that depends on no record.
@@ -47,10 +48,8 @@ pub struct VerifierOptions {
     pub shards: Shards,
     /// The memory budget of cells and proofs in bytes; 0 = nothing is kept in memory.
     pub cache_bytes: usize,
-    /// The lifetime of a cached key in seconds.
-    pub cache_ttl_s: u32,
-    /// The secrets, prefixes and issuer.
-    pub keyring: Keyring,
+    /// The tenants.
+    pub tenants: Vec<Arc<Tenant>>,
     /// The bulk revocations in force.
     pub bulk_revocations: BulkRevocations,
     /// Renders the answer body of a valid key.
@@ -66,7 +65,6 @@ pub struct Verifier {
     reader: Arc<dyn RecordReader>,
     shards: Shards,
     cache: Option<Arc<KeyCache>>,
-    cache_ttl_s: i64,
     current: Swap<Current>,
     render: RenderBody,
     render_token: RenderTokenBody,
@@ -82,15 +80,13 @@ impl Verifier {
     pub fn new(options: VerifierOptions) -> Self {
         let cache = (options.cache_bytes > 0).then(|| Arc::new(KeyCache::new(options.cache_bytes)));
         let current = Swap::new(Current {
-            generation: 0,
             bulk_revocations: options.bulk_revocations,
-            keyring: Arc::new(options.keyring),
+            tenants: Tenants::new(options.tenants),
         });
         Self {
             reader: options.reader,
             shards: options.shards,
             cache,
-            cache_ttl_s: options.cache_ttl_s.into(),
             current,
             render: options.render,
             render_token: options.render_token,
@@ -100,7 +96,7 @@ impl Verifier {
         }
     }
 
-    /// The current keyring and bulk revocations.
+    /// The current tenants and bulk revocations.
     pub fn current<'g>(&self, guard: &'g Guard) -> &'g Current {
         self.current.load(guard)
     }
@@ -154,21 +150,23 @@ impl Verifier {
         }
         let guard = pin();
         let current = self.current.load(&guard);
-        let digest = digest.unwrap_or_else(|| proof_digest(query.tenant, query.credential));
+        let Some(view) = current.view(query.tenant) else {
+            return VerifyStep::Answered(answer(refused(Refusal::NotFound)));
+        };
+        let digest = digest.unwrap_or_else(|| view.tenant.proof_digest(query.credential));
         if query.cache == CacheMode::Use
-            && let Some((verdict, sequence)) =
-                self.verdict_from_proof(&digest, current, query, &guard)
+            && let Some((verdict, sequence)) = self.verdict_from_proof(&digest, view, query, &guard)
         {
             return VerifyStep::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
-        let identified = match self.prove(&current.keyring, query) {
+        let identified = match self.prove(view.tenant.keyring(), query) {
             Ok(identified) => identified,
             Err(refusal) => return VerifyStep::Answered(answer(refused(refusal))),
         };
         let (key_id, if_unknown) = (identified.key_id, identified.if_unknown);
-        let proof = identified.proven(digest, current.generation);
+        let proof = identified.proven(digest, view.tenant.generation());
         if let Some(token) = &proof.token
-            && !current.keyring.tokens().check_parent
+            && !view.tenant.keyring().tokens().check_parent
         {
             if query.cache != CacheMode::Bypass {
                 self.add_proof(&proof, None, &guard);
@@ -183,14 +181,14 @@ impl Verifier {
             proof: proof.clone(),
             if_unknown,
             status,
-            bulk_revocations: current.bulk_revocations.clone(),
+            bulk_revocations: view.bulk_revocations.clone(),
         };
-        match self.find(query, key, current, request, &guard) {
+        match self.find(query, key, view, request, &guard) {
             Ok(Found::InCell(cell)) => {
-                match self.fresh_key(&cell, current, query.now, &guard) {
+                match Self::fresh_key(&cell, view, query.now, &guard) {
                     Some(cached) => {
                         self.add_proof(&proof, Some(&cell), &guard);
-                        let verdict = self.judge(&key, cached, &proof, query, &guard);
+                        let verdict = self.judge(&key, cached, view.tenant, &proof, query, &guard);
                         VerifyStep::Answered(answer(Answer::new(
                             verdict,
                             CacheStatus::Hit,
@@ -242,6 +240,9 @@ impl Verifier {
             }
         };
         let guard = pin();
+        let Some(view) = self.current.load(&guard).view(query.tenant) else {
+            return answer(refused(Refusal::NotFound));
+        };
         let cached = || {
             self.cached(
                 &request.key,
@@ -251,17 +252,33 @@ impl Verifier {
                 &guard,
             )
         };
+        let judge = |cached| {
+            self.judge(
+                &request.key,
+                cached,
+                view.tenant,
+                &request.proof,
+                query,
+                &guard,
+            )
+        };
         if let (Some(cache), Some(cell)) = (&self.cache, &request.cell) {
             cache.offer(cell, cached(), &guard);
             // If the cell holds a newer cached key than the one just read, the newer one decides.
             if let State::Value(newest) = cell.load(&guard) {
                 self.add_proof(&request.proof, Some(cell), &guard);
-                let verdict = self.judge(&request.key, newest, &request.proof, query, &guard);
-                return answer(Answer::new(verdict, request.status, newest.sequence()));
+                return answer(Answer::new(
+                    judge(newest),
+                    request.status,
+                    newest.sequence(),
+                ));
             }
         }
         let cached = cached();
-        let verdict = self.judge(&request.key, &cached, &request.proof, query, &guard);
-        answer(Answer::new(verdict, request.status, cached.sequence()))
+        answer(Answer::new(
+            judge(&cached),
+            request.status,
+            cached.sequence(),
+        ))
     }
 }

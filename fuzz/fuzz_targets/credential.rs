@@ -34,11 +34,10 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
         shards: Some(1),
         block_cache_bytes: 1 << 20,
         cache_bytes: 1 << 20,
-        cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),
         snapshots: 1,
-        keyring: Keyring::new(KeyringSettings {
+        tenants: tenants(Keyring::new(KeyringSettings {
             hmac_current: Secret::new(SECRET.to_owned()),
             hmac_retired: Vec::new(),
             prefixes: Prefixes {
@@ -51,12 +50,16 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
             max_ttl_s: 86_400,
             clock_skew_s: 0,
             tokens: TokenSettings::default(),
-        }),
+        })),
         render: |_, _| b"valid".to_vec(),
         render_token: talos_api::verify::render_valid_token,
     })
     .expect("a database")
 });
+
+fn tenants(keyring: Keyring) -> Vec<Arc<Tenant>> {
+    vec![Arc::new(Tenant::new(TenantId::SINGLE, keyring, 300))]
+}
 
 fn key(secret: &str) -> ChecksumKey {
     ChecksumKey::new(&Secret::new(secret.to_owned()))
@@ -145,7 +148,8 @@ fn is_of_one_kind(credential: &[u8]) {
     );
 
     let identified = ENGINE.identify(&query);
-    let keyring = ENGINE.keyring();
+    let tenant = ENGINE.tenant(TenantId::SINGLE).expect("the tenant");
+    let keyring = &tenant.keyring;
     let shape = shape::of(credential, &keyring.tokens().macaroon_prefixes);
     let imported = imported_key_id(TenantId::SINGLE, credential);
     let expected = match &shape {
@@ -170,7 +174,7 @@ fn is_of_one_kind(credential: &[u8]) {
     };
     let body = serde_json::json!({"raw_key": raw_key, "name": "n", "actor_id": "a"}).to_string();
     let body = body.as_bytes();
-    match talos_api::import::parse_request(body, TenantId::SINGLE, None, &keyring) {
+    match talos_api::import::parse_request(body, TenantId::SINGLE, None, keyring) {
         Ok(import) => {
             assert_eq!(Ok(import.key_id), identified);
             assert_eq!(keyring.own_kind(credential), None);

@@ -18,7 +18,7 @@ use talos_places::client_network;
 pub(crate) struct Addresses {
     counts: RefCell<HashMap<IpAddr, Rc<Count>>>,
     /// These speak for many clients, so their connections are not added up.
-    proxies: TrustedProxies,
+    proxies: RefCell<TrustedProxies>,
 }
 
 #[derive(Debug)]
@@ -42,8 +42,13 @@ impl Addresses {
     pub(crate) fn new(proxies: TrustedProxies) -> Self {
         Self {
             counts: RefCell::default(),
-            proxies,
+            proxies: RefCell::new(proxies),
         }
+    }
+
+    /// Changes whose connections are not added up. Addresses that have connections count as before.
+    pub(crate) fn set_proxies(&self, proxies: TrustedProxies) {
+        self.proxies.replace(proxies);
     }
 
     /// Counts a connection from `address`.
@@ -54,7 +59,7 @@ impl Addresses {
             Rc::new(Count {
                 open: Cell::new(0),
                 unranked: Cell::new(0),
-                is_proxy: self.proxies.contain(Some(address)),
+                is_proxy: self.proxies.borrow().contain(Some(address)),
             })
         });
         count.open.set(count.open.get() + 1);

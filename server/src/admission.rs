@@ -18,6 +18,7 @@ use crate::authorize::Caller;
 use crate::core::Core;
 use crate::parser::{BodyLength, Head};
 use crate::step::Input;
+use crate::tenancy;
 
 /// Refuses a request of `caller` for `route` that may come from a page of another site.
 pub(crate) fn check(
@@ -33,7 +34,14 @@ pub(crate) fn check(
     // No browser opens a Unix socket, and many of its clients send any host. A page that makes its
     // name lead here has no token.
     if input.remote_ip.is_some() && !caller.is_beyond_pages() {
-        input.port.admin_hosts.check(head.host)?;
+        let host = tenancy::host(core, head, input.remote_ip);
+        let is_tenants =
+            core.shared.tenancy.by_host && tenancy::of_host(&core.shared.engine, host).is_some();
+        if !is_tenants {
+            let live = core.live();
+            let admin_hosts = live.admin_hosts.get(input.port.listener);
+            admin_hosts.map_or(Ok(()), |hosts| hosts.check(head.host))?;
+        }
     }
     check_site(core, head)?;
     check_type(head, route.method)
@@ -43,7 +51,7 @@ pub(crate) fn check(
 fn check_site(core: &Core, head: &Head<'_, '_>) -> Result<(), ApiError> {
     let foreign = |origin: &[u8]| {
         let lists = |cors: &crate::cors::CrossOrigin| cors.lists(origin);
-        !is_origin_of(origin, head.host) && !core.shared.cors.as_ref().is_some_and(lists)
+        !is_origin_of(origin, head.host) && !core.live().cors.as_deref().is_some_and(lists)
     };
     let mut origins = values(head, "origin").peekable();
     let names_origin = origins.peek().is_some();

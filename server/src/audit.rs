@@ -13,7 +13,7 @@ use talos_api::openapi;
 use talos_api::route::{HotRoute, Resolution, Target};
 use talos_api::verify::refused_code;
 use talos_credentials::public_part;
-use talos_model::{Principal, Query, Refusal, clock};
+use talos_model::{Principal, Query, Refusal, TenantId, clock};
 
 use crate::metrics::Route;
 use crate::request_context::RequestContext;
@@ -56,7 +56,7 @@ pub(crate) fn note_refusal(
         ..entry(
             exchange,
             Event::RequestRefused,
-            context.client_ip,
+            (context.tenant, context.client_ip),
             operation,
             &Refused {
                 status: error.status(),
@@ -82,18 +82,17 @@ pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: 
         _ => HotRoute::Verify,
     });
     log.note(Notice::Verification(query.tenant), &mut || {
-        let keyring = exchange.core.shared.engine.keyring();
+        let prefixes = exchange.core.shared.engine.macaroon_prefixes(query.tenant);
         Entry {
-            tenant: query.tenant,
             credential: Some(public_part(
                 query.credential,
-                &keyring.tokens().macaroon_prefixes,
+                &prefixes,
                 CREDENTIAL_START_CHARS,
             )),
             ..entry(
                 exchange,
                 Event::VerificationFailed,
-                query.client_ip,
+                (query.tenant, query.client_ip),
                 operation,
                 &Refused {
                     status: 200,
@@ -137,7 +136,7 @@ struct Refused {
 fn entry(
     exchange: &Exchange<'_>,
     event: Event,
-    client: Option<IpAddr>,
+    (tenant, client): (TenantId, Option<IpAddr>),
     operation: Operation,
     refused: &Refused,
 ) -> Entry {
@@ -150,7 +149,7 @@ fn entry(
         operation: openapi::operation_id(operation.target, operation.method, operation.route),
         method: operation.method,
         route: operation.route,
-        tenant: RequestContext::TENANT,
+        tenant,
         key_ids: Vec::new(),
         token_ids: Vec::new(),
         status: refused.status,

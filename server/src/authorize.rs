@@ -16,13 +16,12 @@ use talos_api::bearer;
 use talos_api::error::ApiError;
 use talos_api::fleet::{FORWARDED_CLIENT_HEADER, FORWARDED_HEADER, ForwardedClient, SealedRequest};
 use talos_api::route::{HotRoute, Resolution};
-use talos_model::{Permission, Principal, Proof};
+use talos_model::{Permission, Principal, Proof, TenantId};
 
 use crate::access::Access;
 use crate::core::Core;
 use crate::limits;
 use crate::parser::Head;
-use crate::request_context::RequestContext;
 use crate::step::Input;
 
 /// The header of an administrator's token, for routes whose `Authorization` has another credential,
@@ -87,14 +86,15 @@ pub(crate) fn authorize(
     core: &Core,
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
-    match (resolution, &core.shared.access) {
+    match (resolution, &core.live().access) {
         (Resolution::Control(_), access) => {
-            control(core, access.as_ref(), head, resolution, input).map(Some)
+            control(core, access.as_deref(), head, resolution, tenant, input).map(Some)
         }
         (Resolution::Hot(hot), Some(access)) => {
-            verification(core, access, head, *hot, input).map(|()| None)
+            verification(core, access, head, *hot, tenant, input).map(|()| None)
         }
         _ => Ok(None),
     }
@@ -106,6 +106,7 @@ fn verification(
     access: &Access,
     head: &Head<'_, '_>,
     route: HotRoute,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<(), NotAllowed> {
     let Some(permission) = route.permission().filter(|_| !access.open_verification) else {
@@ -116,7 +117,7 @@ fn verification(
         Some(token) => Some(holder(core, access, token, input)?),
         None => input.principal.map(Arc::clone),
     };
-    allow(principal.as_ref(), permission, Some(route))
+    allow(principal.as_ref(), permission, tenant, Some(route))
 }
 
 /// Judges a request for the control plane.
@@ -125,6 +126,7 @@ fn control(
     access: Option<&Access>,
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Box<Caller>, NotAllowed> {
     let mut forwarded = forwarded(core, head, input);
@@ -141,7 +143,7 @@ fn control(
             }
             None => input.principal.map(Arc::clone),
         };
-        allow(principal.as_ref(), permission, None)?;
+        allow(principal.as_ref(), permission, tenant, None)?;
     }
     Ok(Box::new(Caller {
         principal,
@@ -255,6 +257,7 @@ fn unknown_token() -> ApiError {
 fn allow(
     principal: Option<&Arc<Principal>>,
     permission: Permission,
+    tenant: TenantId,
     route: Option<HotRoute>,
 ) -> Result<(), NotAllowed> {
     let Some(principal) = principal else {
@@ -266,7 +269,7 @@ fn allow(
         });
         return Err(error.into());
     };
-    if principal.may(permission, RequestContext::TENANT) {
+    if principal.may(permission, tenant) {
         return Ok(());
     }
     let Principal { role, tenant, .. } = &**principal;

@@ -62,7 +62,7 @@ impl Batch {
             self.failures += u64::from(is_failure(refusal));
         }
         let (mut body, mut rate_limit) = verdict_body(answer.verdict, outcomes);
-        if self.bodies.len() + body.len() > exchange.core.shared.bodies.batch_answer {
+        if self.bodies.len() + body.len() > exchange.core.live().bodies.batch_answer {
             let refusal = Refusal::AnswerTooLarge;
             outcomes.refused(refusal).increment();
             (body, rate_limit) = (refused_body(refusal), None);

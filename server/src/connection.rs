@@ -185,7 +185,8 @@ impl<S: Stream> Connection<S> {
 
     /// The principal that the client's certificate proves.
     fn certified(&self) -> Option<Arc<Principal>> {
-        let access = self.core.shared.access.as_ref()?;
+        let live = self.core.live();
+        let access = live.access.as_ref()?;
         access.of_certificate(self.stream.identity()?)
     }
 

@@ -14,22 +14,19 @@ use std::time::{Duration, Instant};
 use talos_api::audit::AuditLog;
 use talos_api::control::ControlPlane;
 use talos_api::fleet::{Fleet, ForwardingKeys};
-use talos_config::TrustedProxies;
 use talos_engine::Engine;
 use talos_model::clock;
 
-use crate::access::Access;
-use crate::cors::CrossOrigin;
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure};
 use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
-use crate::limits::{self, BodyLimits, HeadLimits};
+use crate::limits;
+use crate::live::{self, LiveOptions};
 use crate::metrics::CoreMetrics;
-use crate::options::{ClientIpSource, Deadlines};
+use crate::options::Tenancy;
 use crate::registry::Registry;
 use crate::request_id::RequestIds;
-use crate::throttle::Throttle;
 
 /// State that all workers and the handles of a server share.
 pub(crate) struct Shared {
@@ -39,37 +36,15 @@ pub(crate) struct Shared {
     pub fleet: Arc<dyn Fleet>,
     /// Answers every request that is not hot.
     pub control: Arc<dyn ControlPlane>,
-    /// How long connections may take.
-    pub deadlines: Deadlines,
-    /// How large the heads of requests may be.
-    pub heads: HeadLimits,
-    /// How large bodies may be.
-    pub bodies: BodyLimits,
-    /// The most connections of one worker.
-    pub connections_per_worker: usize,
-    /// The most connections of one worker from one address.
-    pub connections_per_address: usize,
-    /// Connections of one worker beyond these, which may only ask for health.
-    pub health_connections: usize,
-    /// Counts how often clients fail; `None` = any number is allowed.
-    pub throttle: Option<Throttle>,
-    /// The most memory for requests and answers of one worker, in bytes.
-    pub memory_bytes: usize,
-    /// Whether requests to the health routes are logged.
-    pub log_health_requests: bool,
-    /// Where the client's address comes from.
-    pub client_ip_source: ClientIpSource,
-    /// The proxies whose headers name the client's address. Empty = any peer is believed.
-    pub trusted_proxies: TrustedProxies,
-    /// The authentication of administrators; `None` = everybody may use their routes.
-    pub access: Option<Access>,
+    /// The options that may change.
+    pub live: live::Current,
+    /// How requests are divided among tenants.
+    pub tenancy: Tenancy,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
     /// Where refused requests and failed verifications are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
-    /// The rules for pages of other origins; `None` = such pages may read nothing.
-    pub cors: Option<CrossOrigin>,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }
@@ -113,6 +88,9 @@ impl ShutdownOrder {
 pub(crate) struct Core {
     /// State that the workers share.
     pub shared: Arc<Shared>,
+    /// The options that may change, as this worker last looked.
+    live: RefCell<Rc<LiveOptions>>,
+    live_version: Cell<u64>,
     /// This worker's counters.
     pub metrics: Arc<CoreMetrics>,
     /// The bytes that answers begin with. Borrowed only while they are copied.
@@ -138,21 +116,43 @@ impl Core {
     /// The error of the system when it has no descriptors.
     pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>) -> io::Result<Self> {
         let second = clock::now().seconds();
+        let live_version = shared.live.version();
+        let live = shared.live.get();
         Ok(Self {
             metrics,
             heads: RefCell::new(HeadCache::new(date(second))),
             request_ids: RequestIds::new(),
             connections: Rc::new(Registry::new(
-                shared.memory_bytes,
-                shared.trusted_proxies.clone(),
+                live.memory_bytes,
+                live.trusted_proxies.clone(),
             )),
             second: Cell::new(second),
             now: Cell::new(shared.shutdown.now()),
             draining: Cell::new(false),
             accept_loops: Cell::new(0),
             handshakes: Turns::new()?,
+            live: RefCell::new(Rc::new(live)),
+            live_version: Cell::new(live_version),
             shared,
         })
+    }
+
+    /// The options that may change. They stay as they are while the result is kept.
+    #[inline]
+    pub(crate) fn live(&self) -> Rc<LiveOptions> {
+        Rc::clone(&self.live.borrow())
+    }
+
+    /// Takes over options that have changed.
+    pub(crate) fn follow_options(&self) {
+        let version = self.shared.live.version();
+        if self.live_version.replace(version) == version {
+            return;
+        }
+        let live = self.shared.live.get();
+        self.connections.set_memory(live.memory_bytes);
+        self.connections.set_proxies(live.trusted_proxies.clone());
+        *self.live.borrow_mut() = Rc::new(live);
     }
 
     /// The time of the last tick, for deadlines.
@@ -168,18 +168,18 @@ impl Core {
 
     /// Whether the worker has as many connections as it may have.
     pub(crate) fn is_full(&self) -> bool {
-        self.connections.regular() >= self.shared.connections_per_worker
+        self.connections.regular() >= self.live().connections_per_worker
     }
 
     /// Whether `peer` may have another connection.
     pub(crate) fn admits(&self, peer: Option<IpAddr>) -> bool {
-        self.connections.opened_by(peer) < self.shared.connections_per_address
+        self.connections.opened_by(peer) < self.live().connections_per_address
     }
 
     /// Whether a connection that asks for the server's health may be accepted beyond the bound.
     /// Otherwise ends one that has asked nothing.
     pub(crate) fn has_reserved_place(&self) -> bool {
-        if self.connections.reserved() < self.shared.health_connections {
+        if self.connections.reserved() < self.live().health_connections {
             return true;
         }
         if self.connections.make_reserved_place(self.now()) {
@@ -191,7 +191,7 @@ impl Core {
     /// Ends some connections that wait for their clients, because new ones have no place. Returns
     /// false when there are none.
     pub(crate) fn make_places(&self) -> bool {
-        let most = self.shared.connections_per_worker / limits::PLACES_SHARE + 1;
+        let most = self.live().connections_per_worker / limits::PLACES_SHARE + 1;
         let ended = self.connections.make_places(most, self.now());
         for _ in 0..ended {
             self.metrics.connections_displaced.increment();

@@ -11,6 +11,7 @@ use talos_api::error::ApiError;
 use talos_api::route::{HotRoute, Resolution, resolve};
 use talos_api::verify::parse_request;
 use talos_engine::{Loaded, VerifyStep};
+use talos_model::TenantId;
 use tracing::Level;
 
 use crate::admission;
@@ -29,6 +30,7 @@ use crate::request_context::RequestContext;
 use crate::request_log::log_hot;
 use crate::response::{self, Exchange};
 use crate::step::{Done, Input, MissingBody, Next, PendingVerification, Started};
+use crate::tenancy;
 use crate::throttled;
 use crate::verify::{self, Question};
 use crate::wait::Dropped;
@@ -36,7 +38,7 @@ use crate::wait::Dropped;
 /// Refuses the request at the start of `input`. Its head may be incomplete.
 pub(crate) fn refuse(core: &Core, input: Input<'_>, error: &ApiError, output: &mut Vec<u8>) {
     let mut slots = header_slots();
-    match parse(input.bytes, &core.shared.heads, &mut slots) {
+    match parse(input.bytes, &core.live().heads, &mut slots) {
         Parsed::Complete(head) => refuse_and_close(core, &head, Route::Malformed, error, output),
         Parsed::Incomplete | Parsed::Reject(_) => Exchange::malformed(core).refuse(output, error),
     }
@@ -48,7 +50,7 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
         return Next::NeedHead;
     }
     let mut slots = header_slots();
-    let head = match parse(input.bytes, &core.shared.heads, &mut slots) {
+    let head = match parse(input.bytes, &core.live().heads, &mut slots) {
         Parsed::Incomplete => return Next::NeedHead,
         Parsed::Complete(head) => head,
         Parsed::Reject(reject) => {
@@ -56,7 +58,7 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
             return Done::Refused.into();
         }
     };
-    let request = match locate(&head, input, &core.shared.bodies) {
+    let request = match locate(&head, input, &core.live().bodies) {
         Located::Whole(request) => request,
         Located::Missing(missing) => {
             return body_missing(core, &head, missing, input, output);
@@ -101,18 +103,23 @@ fn body_missing(
 /// Refuses a request whose principal may not use the route, before its body is read. Returns
 /// whether it did.
 fn refuse_unread(core: &Core, head: &Head<'_, '_>, input: Input<'_>, output: &mut Vec<u8>) -> bool {
-    if core.shared.access.is_none() {
+    if core.live().access.is_none() {
         return false;
     }
     let resolution = resolve(input.port.surface, head.method, head.path);
-    let Err(refused) = authorize(core, head, &resolution, input) else {
-        return false;
+    let tenant = tenancy::tenant(core, head, &resolution, input.remote_ip);
+    let judged = tenant.map(|tenant| (tenant, authorize(core, head, &resolution, tenant, input)));
+    let (tenant, refused) = match judged {
+        Ok((_, Ok(_))) => return false,
+        Ok((tenant, Err(refused))) => (tenant, refused),
+        Err(error) => (TenantId::SINGLE, error.into()),
     };
     let exchange = Exchange {
         persistence: Persistence::Close,
         ..Exchange::new(core, head, counted(&resolution))
     };
-    not_admitted(&exchange, head, &resolution, input, &refused, output);
+    let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
+    not_admitted(&exchange, &resolution, context, &refused, output);
     true
 }
 
@@ -148,7 +155,7 @@ fn answer(
 ) -> Next {
     // The check costs one load. The clock is read only if the log line will be written.
     let started: Started = tracing::enabled!(Level::DEBUG).then(Instant::now);
-    if let Some(cors) = &core.shared.cors {
+    if let Some(cors) = &core.live().cors {
         if let Some(origin) = preflight_of(head) {
             let exchange = Exchange::new(core, head, Route::Preflight);
             let headers = head.only("access-control-request-headers");
@@ -171,14 +178,23 @@ fn answer(
     let route = counted(&resolution);
     let exchange = Exchange::new(core, head, route);
     let before = output.len();
-    let caller = match admit(core, head, &resolution, input) {
-        Ok(caller) => caller,
-        Err(refused) => {
-            not_admitted(&exchange, head, &resolution, input, &refused, output);
+    let tenant = match tenancy::tenant(core, head, &resolution, input.remote_ip) {
+        Ok(tenant) => tenant,
+        Err(error) => {
+            exchange.refuse(output, &error);
+            log_hot(head, &exchange, output.get(before..), started);
             return answered(&exchange, request);
         }
     };
-    if let Some(throttle) = &core.shared.throttle
+    let caller = match admit(core, head, &resolution, tenant, input) {
+        Ok(caller) => caller,
+        Err(refused) => {
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
+            not_admitted(&exchange, &resolution, context, &refused, output);
+            return answered(&exchange, request);
+        }
+    };
+    if let Some(throttle) = &core.live().throttle
         && let Some(error) =
             throttled::check(throttle, core, &resolution, caller.as_deref(), head, input)
     {
@@ -195,14 +211,14 @@ fn answer(
     }
     match resolution {
         Resolution::Hot(HotRoute::BatchVerify) => {
-            let context = RequestContext::new(core, head, input.remote_ip, input.now);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             if let Some(batch) = batch::verify(&exchange, request.body, context, output) {
                 return Next::AwaitBatch(batch, started);
             }
         }
         Resolution::Hot(HotRoute::Verify | HotRoute::VerifyBearer) => {
             let question = question(route, head, request.body);
-            let context = RequestContext::new(core, head, input.remote_ip, input.now);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             if let VerifyStep::Pending(pending) =
                 verify::verify(&exchange, question, context, output)
             {
@@ -215,10 +231,14 @@ fn answer(
         Resolution::Control(route) => {
             let handover = Handover {
                 head,
+                tenant,
+                tenant_of_host: tenancy::tenant_of_host(core, head, input.remote_ip),
+                host: tenancy::host(core, head, input.remote_ip),
                 route,
                 body: request.body,
                 caller: caller.unwrap_or_default(),
-                client_ip: RequestContext::new(core, head, input.remote_ip, input.now).client_ip,
+                client_ip: RequestContext::new(core, head, tenant, input.remote_ip, input.now)
+                    .client_ip,
                 consumed: request.consumed,
             };
             if let Ok((reply, pending)) = handover::submit(&exchange, handover) {
@@ -264,9 +284,10 @@ fn admit(
     core: &Core,
     head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
+    tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
-    let caller = authorize(core, head, resolution, input)?;
+    let caller = authorize(core, head, resolution, tenant, input)?;
     if let (Resolution::Control(route), Some(caller)) = (resolution, &caller) {
         admission::check(core, head, route, caller, input).map_err(|error| NotAllowed {
             error,
@@ -281,14 +302,12 @@ fn admit(
 #[cold]
 fn not_admitted(
     exchange: &Exchange<'_>,
-    head: &Head<'_, '_>,
     resolution: &Resolution<'_>,
-    input: Input<'_>,
+    context: RequestContext,
     refused: &NotAllowed,
     output: &mut Vec<u8>,
 ) {
     let NotAllowed { error, principal } = refused;
-    let context = RequestContext::new(exchange.core, head, input.remote_ip, input.now);
     audit::note_refusal(exchange, resolution, context, principal.as_ref(), error);
     exchange.refuse(output, error);
     let request_id = String::from_utf8_lossy(exchange.request_id.bytes());
@@ -358,9 +377,9 @@ pub(crate) fn finish_read(
         input,
         pending.route,
         output,
-        |head, exchange, body, output| {
+        |head, exchange, tenant, body, output| {
             let before = output.len();
-            let context = RequestContext::new(core, head, input.remote_ip, input.now);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             let question = question(pending.route, head, body);
             match loaded {
                 Ok(loaded) => verify::finish(exchange, question, context, loaded, output),
@@ -385,9 +404,9 @@ pub(crate) fn finish_batch(
         input,
         Route::BatchVerify,
         output,
-        |head, exchange, body, output| {
+        |head, exchange, tenant, body, output| {
             let before = output.len();
-            let context = RequestContext::new(core, head, input.remote_ip, input.now);
+            let context = RequestContext::new(core, head, tenant, input.remote_ip, input.now);
             batch::finish(exchange, body, context, batch, output);
             log_hot(head, exchange, output.get(before..), started);
         },
@@ -402,14 +421,19 @@ fn again(
     input: Input<'_>,
     route: Route,
     output: &mut Vec<u8>,
-    answer: impl FnOnce(&Head<'_, '_>, &Exchange<'_>, &[u8], &mut Vec<u8>),
+    answer: impl FnOnce(&Head<'_, '_>, &Exchange<'_>, TenantId, &[u8], &mut Vec<u8>),
 ) -> Done {
     let mut slots = header_slots();
-    if let Parsed::Complete(head) = parse(input.bytes, &core.shared.heads, &mut slots)
-        && let Located::Whole(request) = locate(&head, input, &core.shared.bodies)
+    if let Parsed::Complete(head) = parse(input.bytes, &core.live().heads, &mut slots)
+        && let Located::Whole(request) = locate(&head, input, &core.live().bodies)
     {
         let exchange = Exchange::new(core, &head, route);
-        answer(&head, &exchange, request.body, output);
+        let resolution = Resolution::Hot(HotRoute::Verify);
+        match tenancy::tenant(core, &head, &resolution, input.remote_ip) {
+            Ok(tenant) => answer(&head, &exchange, tenant, request.body, output),
+            // The tenant was removed during the wait.
+            Err(error) => exchange.refuse(output, &error),
+        }
         return Done::Answered {
             consumed: request.consumed,
             persistence: exchange.persistence,

@@ -8,6 +8,7 @@ use talos_api::control::{ControlRequest, ControlResponse, Overloaded, Replying};
 use talos_api::error::ApiError;
 use talos_api::fleet::POSITION_HEADER;
 use talos_api::route::ControlRoute;
+use talos_model::TenantId;
 use tokio::sync::oneshot;
 
 use crate::authorize::Caller;
@@ -16,7 +17,6 @@ use crate::framing::Framing;
 use crate::head_cache::ReadPosition;
 use crate::metrics::Route;
 use crate::parser::{Head, Persistence};
-use crate::request_context::RequestContext;
 use crate::request_id::RequestId;
 use crate::response::{BodyPart, Exchange};
 use crate::step::{ControlAnswer, Done, PendingControl, Streamed, elapsed_us};
@@ -26,6 +26,12 @@ use crate::wait::Dropped;
 pub(crate) struct Handover<'a> {
     /// Its head.
     pub head: &'a Head<'a, 'a>,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The tenant that has the host, if tenants have hosts.
+    pub tenant_of_host: Option<TenantId>,
+    /// The host under which the client asked.
+    pub host: &'a str,
     /// Its route.
     pub route: ControlRoute<'a>,
     /// Its body.
@@ -58,6 +64,9 @@ pub(crate) fn submit(
 ) -> Result<(oneshot::Receiver<ControlResponse>, PendingControl), Overloaded> {
     let Handover {
         head,
+        tenant,
+        tenant_of_host,
+        host,
         route,
         body,
         caller,
@@ -82,10 +91,11 @@ pub(crate) fn submit(
         method: route.method,
         template: route.template,
         key_id: route.key_id.parse(),
-        tenant: RequestContext::TENANT,
+        tenant,
+        tenant_of_host,
         path: head.path.to_owned(),
         query: head.query.to_owned(),
-        host: head.host.to_owned(),
+        host: host.to_owned(),
         headers: head
             .fields
             .iter()

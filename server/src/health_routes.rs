@@ -55,7 +55,7 @@ pub(crate) fn advance_reserved(
     output: &mut Vec<u8>,
 ) -> ReservedStep {
     let mut slots = header_slots();
-    let head = match parse(input.bytes, &core.shared.heads, &mut slots) {
+    let head = match parse(input.bytes, &core.live().heads, &mut slots) {
         Parsed::Incomplete => return ReservedStep::NeedHead,
         Parsed::Complete(head) => head,
         Parsed::Reject(reject) => {

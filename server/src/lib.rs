@@ -34,6 +34,7 @@ mod head_cache;
 mod health_routes;
 pub mod limits;
 mod listener;
+mod live;
 mod memory;
 pub mod metrics;
 mod options;
@@ -53,6 +54,7 @@ mod socket_file;
 mod sockets;
 mod step;
 mod stream;
+mod tenancy;
 mod throttle;
 mod throttled;
 mod tls_session;
@@ -64,5 +66,7 @@ mod worker;
 pub use admin_hosts::{AdminHosts, ListenScope};
 pub use driver::Driver;
 pub use error::ServerError;
-pub use options::{ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions};
+pub use options::{
+    ClientIpSource, Deadlines, DriverChoice, ListenerOptions, ServerOptions, Tenancy,
+};
 pub use server::{Server, ServerHandle};

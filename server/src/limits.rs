@@ -162,6 +162,9 @@ pub const WRITE: Duration = Duration::from_secs(30);
 /// How long bytes are read and dropped after an error.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// The most bytes of a host without its port (RFC 1035 §2.3.4).
+pub const HOST_NAME_BYTES: usize = 253;
+
 /// Buckets of the throttle, a power of two. Each takes 8 bytes and counts one client.
 pub const THROTTLE_BUCKETS: usize = 1 << 16;
 /// How often the throttle tries to change a bucket that other threads change.

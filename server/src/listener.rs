@@ -65,7 +65,8 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 /// The principal of the process at the other end of a Unix socket, by the user that it had when it
 /// connected (`SO_PEERCRED`, unix(7)).
 fn user_of(core: &Core, stream: &UnixStream) -> Option<Arc<Principal>> {
-    let access = core.shared.access.as_ref()?;
+    let live = core.live();
+    let access = live.access.as_ref()?;
     match stream.peer_cred() {
         Ok(credentials) => access.of_user(credentials.uid()),
         Err(error) => {

@@ -12,7 +12,7 @@ use crate::limits;
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// The bound, in bytes.
-    limit: usize,
+    limit: Cell<usize>,
     held: Cell<usize>,
 }
 
@@ -20,9 +20,14 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: Cell::new(limit),
             held: Cell::new(0),
         }
+    }
+
+    /// Changes the bound. Connections that hold more keep it until they hold less.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     /// The number of bytes held now.
@@ -37,12 +42,12 @@ impl Budget {
             return 0;
         }
         let reserve = if after <= limits::BUFFER_KEPT_BYTES {
-            self.limit / 4
+            self.limit.get() / 4
         } else {
             0
         };
         let total = (self.held.get() - before).saturating_add(after);
-        total.saturating_sub(self.limit.saturating_add(reserve))
+        total.saturating_sub(self.limit.get().saturating_add(reserve))
     }
 
     /// Notes that a connection which held `before` holds `after`.
@@ -53,7 +58,7 @@ impl Budget {
 
     /// Whether connections may keep buffers for their next requests.
     pub(crate) fn is_half_free(&self) -> bool {
-        self.held.get() < self.limit / 2
+        self.held.get() < self.limit.get() / 2
     }
 }
 

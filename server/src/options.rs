@@ -56,6 +56,8 @@ pub struct ServerOptions {
     pub client_ip_source: ClientIpSource,
     /// The proxies whose headers name the client's address. Empty = any peer is believed.
     pub trusted_proxies: TrustedProxies,
+    /// How requests are divided among tenants.
+    pub tenancy: Tenancy,
     /// The authentication of administrators.
     pub admin_auth: AdminAuth,
     /// The keys by which other nodes vouch for the clients whose requests they forward; `None` on a
@@ -115,11 +117,21 @@ impl ServerOptions {
             log_health_requests: true,
             client_ip_source: ClientIpSource::RemoteAddress,
             trusted_proxies: TrustedProxies::default(),
+            tenancy: Tenancy::default(),
             admin_auth: AdminAuth::default(),
             forwarding_keys: None,
             audit: None,
         }
     }
+}
+
+/// How requests are divided among tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tenancy {
+    /// Whether the host decides; otherwise `TenantId::SINGLE` is the only tenant.
+    pub by_host: bool,
+    /// Whether a trusted proxy may name the host in `X-Forwarded-Host`.
+    pub trust_forwarded_host: bool,
 }
 
 /// How long each phase of a connection may take. A deadline is noticed at most one [`limits::TICK`]

@@ -49,6 +49,16 @@ impl Registry {
         }
     }
 
+    /// Changes how much memory the connections may hold, in bytes.
+    pub(crate) fn set_memory(&self, memory: usize) {
+        self.memory.set_limit(memory);
+    }
+
+    /// Changes whose connections are not added up. Open connections count as before.
+    pub(crate) fn set_proxies(&self, proxies: TrustedProxies) {
+        self.addresses.set_proxies(proxies);
+    }
+
     /// Ends connections that wait for their clients, those first whose address has most, and of
     /// these those that have waited longest: up to `count` that never had an answer, or else one
     /// that had. Returns how many.

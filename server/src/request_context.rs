@@ -13,6 +13,8 @@ use crate::throttle::Origin;
 /// The circumstances of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext {
+    /// The tenant of the request.
+    pub tenant: TenantId,
     /// The client's address; `None` = unknown.
     pub client_ip: Option<IpAddr>,
     /// The address of the connection's other end; `None` over a Unix socket.
@@ -24,19 +26,21 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The circumstances of the request with this head. `peer` is the address of the connection's
-    /// other end.
+    /// The circumstances of the request of `tenant` with this head. `peer` is the address of the
+    /// connection's other end.
     pub(crate) fn new(
         core: &Core,
         head: &Head<'_, '_>,
+        tenant: TenantId,
         peer: Option<IpAddr>,
         now: UnixMillis,
     ) -> Self {
-        let shared = &core.shared;
+        let live = core.live();
         Self {
+            tenant,
             client_ip: client_address(
-                shared.client_ip_source,
-                &shared.trusted_proxies,
+                live.client_ip_source,
+                &live.trusted_proxies,
                 peer,
                 head.fields,
             ),
@@ -53,8 +57,4 @@ impl RequestContext {
             peer: self.peer,
         }
     }
-
-    /// The tenant of every request: the server has one tenant. This is the only place that sets it;
-    /// the engine and the control plane take the tenant from the request.
-    pub(crate) const TENANT: TenantId = TenantId::SINGLE;
 }

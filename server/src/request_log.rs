@@ -14,7 +14,7 @@ pub(crate) fn log_hot(
 ) {
     let Some(started) = started else { return };
     let is_health = matches!(exchange.route, Route::Alive | Route::Ready);
-    if is_health && !exchange.core.shared.log_health_requests {
+    if is_health && !exchange.core.live().log_health_requests {
         return;
     }
     let status = answer

@@ -114,7 +114,7 @@ impl<'a> Exchange<'a> {
             Persistence::KeepAndSay => b"\r\nConnection: keep-alive\r\n",
             Persistence::Close => b"\r\nConnection: close\r\n",
         });
-        if let Some(cors) = &self.core.shared.cors {
+        if let Some(cors) = &self.core.live().cors {
             cors.write(self.audience, self.origin, output);
         }
         Answer {
@@ -140,7 +140,7 @@ impl<'a> Exchange<'a> {
 /// Whose pages may be allowed to read the answer to `head`. Without rules for other origins nothing
 /// depends on it.
 pub(crate) fn audience(core: &Core, head: &Head<'_, '_>) -> Audience {
-    if core.shared.cors.is_some() && may_allow_every_origin(head.path) {
+    if core.live().cors.is_some() && may_allow_every_origin(head.path) {
         Audience::Everybody
     } else {
         Audience::Listed

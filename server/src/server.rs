@@ -10,18 +10,16 @@ use talos_api::control::ControlPlane;
 use talos_api::fleet::Fleet;
 use talos_engine::Engine;
 
-use crate::access::Access;
 use crate::core::{Shared, ShutdownOrder};
-use crate::cors::CrossOrigin;
 use crate::driver::Driver;
 use crate::error::ServerError;
 use crate::limits;
+use crate::live;
 use crate::metrics::{CoreMetrics, ServerMetrics};
 use crate::options::ServerOptions;
 use crate::pinning::cores_for;
 use crate::socket_file::SocketFile;
 use crate::sockets::{Addresses, BoundListeners};
-use crate::throttle::Throttle;
 use crate::worker::Worker;
 
 /// A running server.
@@ -48,6 +46,13 @@ impl ServerHandle {
     pub fn drain(&self, within: Duration) {
         self.shared.shutdown.drain(within);
     }
+
+    /// Takes over those of `options` that may change while the server runs. Each worker follows
+    /// within [`limits::TICK`]. The listeners must be those that the server was started with; their
+    /// addresses, surfaces and TLS do not change.
+    pub fn reload(&self, options: &ServerOptions) {
+        self.shared.live.replace(options);
+    }
 }
 
 impl Server {
@@ -63,26 +68,16 @@ impl Server {
         fleet: Arc<dyn Fleet>,
         control: Arc<dyn ControlPlane>,
     ) -> Result<Self, ServerError> {
+        let live = live::Current::new(&options);
         let ServerOptions {
             listeners,
             socket,
-            cors,
             workers: count,
             driver: choice,
-            deadlines,
-            heads,
-            bodies,
-            connections_per_worker,
-            connections_per_address,
-            health_connections,
-            throttle,
-            memory_bytes,
-            log_health_requests,
-            client_ip_source,
-            trusted_proxies,
-            admin_auth,
+            tenancy,
             forwarding_keys,
             audit,
+            ..
         } = options;
         if !(1..=limits::WORKERS).contains(&count) {
             return Err(ServerError::Workers {
@@ -96,21 +91,10 @@ impl Server {
             engine,
             fleet,
             control,
-            deadlines,
-            heads,
-            bodies,
-            connections_per_worker,
-            connections_per_address: connections_per_address.unwrap_or(usize::MAX),
-            health_connections,
-            throttle: Throttle::new(throttle, client_ip_source),
-            memory_bytes,
-            log_health_requests,
-            client_ip_source,
-            trusted_proxies,
-            access: Access::new(&admin_auth),
+            live,
+            tenancy,
             forwarding_keys,
             audit,
-            cors: CrossOrigin::new(&cors),
             shutdown: ShutdownOrder::new(),
         });
         // An error below drops the server, which stops the workers that already run.

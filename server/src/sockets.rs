@@ -39,16 +39,16 @@ impl BoundListeners {
         let mut of_workers: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         let mut first_port = None;
-        for ListenerOptions {
-            address,
-            surface,
-            admin_hosts,
-            tls,
-        } in listeners
-        {
+        for (listener, options) in listeners.into_iter().enumerate() {
+            let ListenerOptions {
+                address,
+                surface,
+                tls,
+                ..
+            } = options;
             let port = Port {
                 surface,
-                admin_hosts,
+                listener,
                 tls,
             };
             let (sockets, bound) = listener::bind(address, workers)

@@ -2,6 +2,7 @@
 
 use talos_api::error::ApiError;
 use talos_api::route::{Endpoint, HotRoute, Resolution};
+use talos_model::TenantId;
 
 use crate::authorize::Caller;
 use crate::core::Core;
@@ -19,7 +20,9 @@ pub(crate) fn check(
     head: &Head<'_, '_>,
     input: Input<'_>,
 ) -> Option<ApiError> {
-    let origin = || RequestContext::new(core, head, input.remote_ip, input.now).origin();
+    // The bounds are those of an address, whatever the tenant.
+    let origin =
+        || RequestContext::new(core, head, TenantId::SINGLE, input.remote_ip, input.now).origin();
     let throttled = &core.metrics.throttled;
     let (wait_s, counter, message) = match resolution {
         Resolution::Hot(HotRoute::Verify | HotRoute::BatchVerify | HotRoute::VerifyBearer) => (

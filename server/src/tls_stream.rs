@@ -110,7 +110,7 @@ impl Stream for TlsStream {
 
     async fn open(&mut self, core: &Core, slot: &Registered) -> Opened {
         let now = core.now();
-        let deadline = now.plus(core.shared.deadlines.head);
+        let deadline = now.plus(core.live().deadlines.head);
         slot.enter(Phase::Handshake, now, deadline);
         let mut opened = self.shake_hands(core, slot).await.unwrap_or(Opened::Closed);
         if opened == Opened::Ready {
@@ -132,7 +132,7 @@ impl Stream for TlsStream {
         .increment();
         self.is_raw = opened == Opened::PlainHttp;
         let now = core.now();
-        slot.enter(Phase::Idle, now, now.plus(core.shared.deadlines.head));
+        slot.enter(Phase::Idle, now, now.plus(core.live().deadlines.head));
         opened
     }
 

@@ -97,7 +97,7 @@ pub(crate) fn query<'q>(
     context: RequestContext,
 ) -> Query<'q> {
     Query {
-        tenant: RequestContext::TENANT,
+        tenant: context.tenant,
         credential: request.credential.as_bytes(),
         expected_audiences,
         client_ip: context.client_ip,
@@ -164,7 +164,7 @@ fn write_rate_limit(response: &mut response::Answer<'_>, rate_limit: RateLimit) 
 /// Counts verifications of credentials that are not valid, if their number is bounded.
 pub(crate) fn count_failures(exchange: &Exchange<'_>, context: RequestContext, count: u64) {
     let core = exchange.core;
-    if let Some(throttle) = &core.shared.throttle {
+    if let Some(throttle) = &core.live().throttle {
         throttle.count(Offence::Failure, context.origin(), count, core.now());
     }
 }

@@ -95,6 +95,7 @@ async fn serve(core: Rc<Core>, listeners: Vec<Rc<Listener>>) {
     while !core.is_finished() {
         monoio::time::sleep(limits::TICK).await;
         core.update_clocks();
+        core.follow_options();
         core.metrics.ticks.increment();
         if core.starts_draining() {
             for listener in &listeners {

@@ -5,7 +5,7 @@ use std::path::Path;
 use talos_credentials::{Keyring, KeyringSettings};
 use talos_engine::Options;
 use talos_model::Secret;
-use talos_test_kit::engine::{keyring_settings, prefixes};
+use talos_test_kit::engine::{keyring_settings, prefixes, tenants};
 
 use super::tokens::SECRET;
 
@@ -14,12 +14,12 @@ pub fn options(path: &Path) -> Options {
     Options {
         cache_bytes: 0,
         snapshots: 1,
-        keyring: Keyring::new(KeyringSettings {
+        tenants: tenants(Keyring::new(KeyringSettings {
             hmac_current: Secret::new(SECRET.to_owned()),
             prefixes: prefixes("ory_ak"),
             issuer: "https://issuer.example".to_owned(),
             ..keyring_settings()
-        }),
+        })),
         ..talos_test_kit::engine::options(path)
     }
 }

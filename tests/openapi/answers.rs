@@ -237,7 +237,7 @@ both_drivers! {
         client.ask("adminRotateToken", &id, &json!({"ttl": "2h"}));
         client.ask("adminRevokeToken", &id, &empty);
         client.ask("adminGetToken", &id, &empty);
-        for id in ["adminWhoAmI", "getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady", "adminGetReplication", "adminGetReplicationState"] {
+        for id in ["adminReloadConfig", "adminWhoAmI", "getJwks", "adminGetJwks", "getVersion", "getOpenApi", "isAlive", "isReady", "adminGetReplication", "adminGetReplicationState"] {
             client.ask(id, "", &empty);
         }
         // A standalone server refuses these; the tests of fleet/ cover servers that do not.

@@ -41,14 +41,14 @@ fn logs(server: &Server, what: &str) -> bool {
 }
 
 both_drivers! {
-    fn a_hangup_is_ignored_with_a_line(driver: Driver) {
+    fn a_hangup_reloads_the_configuration(driver: Driver) {
         let mut site = Site::new(driver);
         let server = site.start();
         let key = server.connect().issue("key");
         for _ in 0..3 {
             kill_process(Pid::from_child(server.process()), Signal::HUP).unwrap();
         }
-        eventually("the line", || logs(&server, "SIGHUP is ignored"));
+        eventually("the line", || logs(&server, "configuration reloaded"));
         assert_valid(&server.connect().verify(&key.secret), &key.key_id);
         assert_eq!(readiness(server.address).0, 200);
         server.stop();

@@ -1,4 +1,4 @@
-//! Clients that close their sending side, as BusyBox `wget` does after its request.
+//! Clients that close their sending side, as `wget` of `BusyBox` does after its request.
 
 use std::net::SocketAddr;
 use std::thread::sleep;

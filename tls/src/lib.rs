@@ -33,3 +33,4 @@ pub use identity::{ClientIdentity, UnreadableCertificate};
 pub use protocol::Protocol;
 pub use reload::{Reload, Reloader};
 pub use server::{ClientAuthority, ClientCertificate, ServerFiles, ServerTls};
+pub use stamp::Stamp;

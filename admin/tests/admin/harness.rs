@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, mpsc};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
 use talos_api::audit::AuditLog;
+use talos_api::config::{ConfigState, Configuration};
 use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::fleet::{Fleet, body_digest};
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
-use talos_credentials::{Keyring, KeyringSettings, Prefixes};
+use talos_credentials::token::SigningKeys;
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
 use talos_engine::{Engine, Options};
 use talos_model::{Answer, CacheMode, Principal, Query, Refusal, Secret, TenantId, Verdict};
 use talos_test_kit::engine::{keyring_settings, options, prefixes, query, verify};
@@ -21,6 +22,8 @@ use tempfile::TempDir;
 use crate::fleet::SingleNode;
 
 pub const ISSUED_KEYS: &str = "/v2alpha1/admin/issuedApiKeys";
+/// The private key of RFC 8037 appendix A.1.
+const SIGNING_KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 pub const UNKNOWN_ID: &str = "0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b";
 
 /// How the control plane of a test is set up.
@@ -75,6 +78,23 @@ impl Response {
     }
 }
 
+/// A configuration that does not change.
+pub struct Unchanging;
+
+impl Configuration for Unchanging {
+    fn state(&self) -> ConfigState {
+        ConfigState {
+            generation: 1,
+            hash: "00".to_owned(),
+            restart_required: Vec::new(),
+        }
+    }
+
+    fn reload(&self) -> Result<ConfigState, String> {
+        Err("talos.yaml:1:1: unknown key".to_owned())
+    }
+}
+
 pub struct Harness {
     directory: TempDir,
     setup: Setup,
@@ -99,21 +119,27 @@ impl Harness {
                 ..prefixes("talos")
             },
             clock_skew_s: 300,
+            tokens: TokenSettings {
+                signing_keys: Arc::new(SigningKeys::from_jwk_sets([SIGNING_KEY]).expect("a key")),
+                ..TokenSettings::default()
+            },
             ..keyring_settings()
         };
         let engine = Engine::open(Options {
             shards: Some(2),
             block_cache_bytes: 8 << 20,
             cache_bytes: 8 << 20,
-            keyring: Keyring::new(keyring),
+            tenants: vec![Arc::new(Tenant {
+                default_ttl_ms: setup.default_ttl_ms,
+                page_secrets: vec![Secret::new("for page tokens".to_owned()).into()],
+                ..Tenant::new(TenantId::SINGLE, Keyring::new(keyring), 300)
+            })],
             ..options(&directory.path().join("data"))
         })
         .expect("an engine");
         let settings = AdminSettings {
-            default_ttl_ms: setup.default_ttl_ms,
-            page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
-            jwks: json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AA"}]}),
             version: "1.2.3",
+            configuration: Arc::new(Unchanging),
             forward: forward_settings(),
             forwarding_keys: None,
             audit: setup.audit.clone(),
@@ -189,6 +215,7 @@ impl Harness {
             template: route.template,
             key_id: route.key_id.parse(),
             tenant: TenantId::SINGLE,
+            tenant_of_host: None,
             path: path.to_owned(),
             query: query.to_owned(),
             host: "localhost:4420".to_owned(),

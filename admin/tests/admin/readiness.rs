@@ -5,12 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use talos_admin::{AdminService, AdminSettings, MetricsListener};
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
-use talos_api::page_token::PageTokenKeys;
-use talos_model::Secret;
 use talos_test_kit::http::{Answer, Connection};
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
@@ -32,10 +29,8 @@ fn with_metrics<T>(
     test: impl FnOnce(SocketAddr) -> T,
 ) -> T {
     let settings = AdminSettings {
-        page_tokens: PageTokenKeys::new(&Secret::new("for page tokens".to_owned()), &[]),
-        default_ttl_ms: None,
-        jwks: json!({"keys": []}),
         version: "1.2.3",
+        configuration: Arc::new(crate::harness::Unchanging),
         forward: crate::harness::forward_settings(),
         forwarding_keys: None,
         audit: None,

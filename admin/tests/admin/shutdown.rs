@@ -1,15 +1,10 @@
 //! A stop answers what was accepted and refuses the rest.
 
-use std::sync::Arc;
-
-use serde_json::{Value, json};
-use talos_admin::{AdminService, AdminSettings};
+use serde_json::json;
 use talos_api::control::{ControlRequest, Overloaded};
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::{Endpoint, PathKeyId};
-use talos_model::{Secret, TenantId};
+use talos_model::TenantId;
 
-use crate::fleet::SingleNode;
 use crate::harness::{Harness, ISSUED_KEYS};
 
 #[test]
@@ -29,6 +24,7 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         template: "/version",
         key_id: PathKeyId::NONE,
         tenant: TenantId::SINGLE,
+        tenant_of_host: None,
         path: "/version".to_owned(),
         query: String::new(),
         host: "localhost".to_owned(),
@@ -44,27 +40,4 @@ fn accepted_requests_are_answered_and_later_ones_refused() {
         Box::new(|_| unreachable!("nobody answers any more")),
     );
     assert_eq!(refused, Err(Overloaded));
-}
-
-#[test]
-fn a_private_key_stops_the_start() {
-    let harness = Harness::new();
-    let start = |jwks: Value| {
-        let settings = AdminSettings {
-            page_tokens: PageTokenKeys::new(&Secret::new(String::new()), &[]),
-            default_ttl_ms: None,
-            jwks,
-            version: "1.2.3",
-            forward: crate::harness::forward_settings(),
-            forwarding_keys: None,
-            audit: None,
-        };
-        let fleet = Arc::new(SingleNode::new());
-        AdminService::start(Arc::clone(&harness.engine), fleet, settings)
-    };
-    let error = start(json!({"keys": [{"kty": "OKP", "d": "AA"}]}))
-        .err()
-        .expect("an error");
-    assert!(error.to_string().contains("private key"), "{error}");
-    start(json!({"keys": []})).expect("a service").shutdown();
 }

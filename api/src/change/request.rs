@@ -73,6 +73,22 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Only the changes of `tenant`, which is all that the client may see.
+    ///
+    /// # Errors
+    /// 403 when the client wants those of another tenant.
+    pub fn within(self, tenant: TenantId) -> Result<Self, ApiError> {
+        match self.tenant {
+            Some(wanted) if wanted != tenant => Err(ApiError::forbidden(
+                "under this host, and with this token, only the changes of one tenant can be followed",
+            )),
+            _ => Ok(Self {
+                tenant: Some(tenant),
+                ..self
+            }),
+        }
+    }
+
     /// Whether the client wants `change`.
     #[must_use]
     pub fn includes(&self, change: &Change) -> bool {

@@ -11,6 +11,7 @@ const RETRY_AFTER_OPERATOR_S: u32 = 30;
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         match rejection {
+            Rejection::NoTenant => Self::network_not_found(),
             Rejection::NotFound => Self::api_key_not_found(),
             Rejection::AlreadyRevoked => {
                 Self::failed_precondition("the API key is already revoked")

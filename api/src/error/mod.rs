@@ -151,6 +151,12 @@ impl ApiError {
         Self::new(Reason::NotFound, "no such route")
     }
 
+    /// 404: no tenant has the host name of the request.
+    #[must_use]
+    pub fn network_not_found() -> Self {
+        Self::new(Reason::NotFound, "network not found")
+    }
+
     /// 404: the tenant has no key with this id.
     #[must_use]
     pub fn api_key_not_found() -> Self {

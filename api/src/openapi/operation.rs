@@ -11,8 +11,8 @@ use crate::key::{ImportedApiKey, IssuedApiKey};
 use crate::query::Parameter;
 use crate::route::{Endpoint, HotRoute, Target};
 use crate::{
-    admin_token, batch_import, batch_verify, bearer, change, derive, fleet, import, issue, jwks,
-    list, revoke, revoke_where, rotate, self_revoke, short, update, verify, version, whoami,
+    admin_token, batch_import, batch_verify, bearer, change, config, derive, fleet, import, issue,
+    jwks, list, revoke, revoke_where, rotate, self_revoke, short, update, verify, version, whoami,
 };
 
 /// The status of an answer without a body (RFC 9110 §15.3.5).
@@ -348,6 +348,11 @@ impl Operation {
             Endpoint::RevokeAdminToken => {
                 Self::new("adminRevokeToken", "Revokes an admin token.", empty).without_content()
             }
+            Endpoint::ReloadConfig => Self::new(
+                "adminReloadConfig",
+                "Loads the configuration of this node again.",
+                schema::<config::ConfigState>,
+            ),
             Endpoint::WhoAmI => Self::new(
                 "adminWhoAmI",
                 "Shows who the server takes the client for.",

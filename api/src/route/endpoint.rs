@@ -122,6 +122,8 @@ pub enum Endpoint {
     RevokeAdminToken,
     /// Show who the client is.
     WhoAmI,
+    /// Load the configuration of this node again.
+    ReloadConfig,
 }
 
 impl Endpoint {
@@ -162,6 +164,7 @@ impl Endpoint {
             | Self::ListAdminTokens
             | Self::GetAdminToken
             | Self::WhoAmI
+            | Self::ReloadConfig
             | Self::Jwks
             | Self::Version
             | Self::OpenApi => false,
@@ -214,8 +217,9 @@ impl Endpoint {
             | Self::Promote
             | Self::Diverged
             | Self::Rejoin
-            | Self::FollowChanges
-            | Self::CreateBackup => Some(Permission::Operate),
+            | Self::CreateBackup
+            | Self::ReloadConfig => Some(Permission::Operate),
+            Self::FollowChanges => Some(Permission::Follow),
             Self::CreateAdminToken
             | Self::ListAdminTokens
             | Self::GetAdminToken
@@ -223,6 +227,17 @@ impl Endpoint {
             | Self::RevokeAdminToken => Some(Permission::Administer),
             // What every role has: any principal may learn who it is.
             Self::WhoAmI => Some(Permission::Verify),
+        }
+    }
+
+    /// Whether the endpoint shows or changes what belongs to one tenant.
+    #[must_use]
+    pub fn concerns_tenant(self) -> bool {
+        match self {
+            Self::SelfRevoke | Self::Jwks => true,
+            // Under a host of no tenant it shows the changes of all of them.
+            Self::WhoAmI | Self::FollowChanges => false,
+            _ => self.permission().is_some_and(Permission::is_of_one_tenant),
         }
     }
 }

@@ -234,6 +234,10 @@ pub(super) static ROUTES: &[Route] = &[
             ("HEAD", Target::Control(Endpoint::WhoAmI)),
         ],
     ),
+    post(
+        "/v2alpha1/admin/config:reload",
+        &[("POST", Target::Control(Endpoint::ReloadConfig))],
+    ),
     // The short routes: shorter names for some of the functions above.
     Route {
         template: HotRoute::VerifyBearer.template(),

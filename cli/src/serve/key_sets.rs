@@ -22,7 +22,8 @@ const REDIRECTS_MAX: u32 = 3;
 /// # Errors
 /// When the certificate authorities cannot be read, and when a set cannot be fetched or used.
 pub(super) fn fetch(settings: &mut Settings) -> Result<Vec<Warning>, CliError> {
-    if !settings.credentials.key_sets.has_remote() {
+    let mut tenants = settings.tenants.iter();
+    if !tenants.any(|tenant| tenant.credentials.key_sets.has_remote()) {
         return Ok(Vec::new());
     }
     let files = ClientFiles {

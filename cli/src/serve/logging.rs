@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal as _};
 
 use talos_config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use super::log_line::Escapes;
 use super::log_queue::LogQueue;
@@ -14,11 +17,33 @@ use super::log_queue::LogQueue;
 /// <https://no-color.org>.
 const NO_COLOR: &str = "NO_COLOR";
 
+/// Changes the lowest level that is written.
+#[derive(Clone)]
+pub(crate) struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// Writes lines of `level` and above from now on.
+    pub(crate) fn set(&self, level: LogLevel) {
+        // Fails only if the logger is gone.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    }
+}
+
 /// Starts logging for the whole process. Before the process ends, wait for the returned queue.
 ///
 /// # Errors
 /// When the system has no thread left.
-pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
+pub(crate) fn start(log: Log) -> io::Result<(LogQueue, Level)> {
     let has_colours = log.format == LogFormat::Text
         && io::stderr().is_terminal()
         && colours_are_wanted(env::var_os(NO_COLOR).as_deref());
@@ -28,25 +53,19 @@ pub(crate) fn start(log: Log) -> io::Result<LogQueue> {
         LogFormat::Text => Escapes::Text,
     };
     let queue = LogQueue::start(io::stderr(), escapes)?;
-    let level = match log.level {
-        LogLevel::Trace => LevelFilter::TRACE,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error => LevelFilter::ERROR,
-    };
+    let (filter, handle) = reload::Layer::new(filter(log.level));
     // `log_internal_errors(false)`: if standard error is closed, the library would report that on
     // standard error, and panic.
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let lines = fmt::layer()
         .with_writer(queue.clone())
         .log_internal_errors(false);
+    let logger = Registry::default().with(filter);
     // An error means that a logger exists already, which then takes the lines.
     let _ = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_ansi(has_colours).try_init(),
+        LogFormat::Json => logger.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => logger.with(lines.with_ansi(has_colours)).try_init(),
     };
-    Ok(queue)
+    Ok((queue, Level(handle)))
 }
 
 /// A variable that is set to nothing says nothing.

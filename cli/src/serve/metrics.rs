@@ -19,6 +19,7 @@ use talos_server::metrics::{CoreMetrics, Counter, Outcomes, Route, STATUSES, Ser
 use super::audit;
 use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
+use super::reload::Configured;
 use super::replication_metrics as replication;
 use super::tls::Listeners;
 use crate::error::CliError;
@@ -75,6 +76,7 @@ pub(crate) struct Sources {
     pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
     pub(crate) tls: Listeners,
+    pub(crate) configured: Arc<Configured>,
 }
 
 impl Sources {
@@ -85,6 +87,7 @@ impl Sources {
         self.verifications(page);
         self.connections(page);
         self.tls.expose(page);
+        self.configured.expose(page);
         self.process(page);
         audit::expose(page, self.audit.as_ref());
         replication::expose(page, &self.engine, self.node.as_deref());

@@ -10,6 +10,7 @@
 
 mod admin_access;
 mod audit;
+mod config_hash;
 mod departure;
 mod development;
 mod fleet;
@@ -22,9 +23,12 @@ mod metrics;
 pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
+mod reload;
 mod replication_metrics;
 pub(crate) mod signals;
+mod source;
 mod standalone;
+mod tenants;
 mod tls;
 
 use std::io::{self, Write as _};
@@ -40,7 +44,7 @@ use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_audit::Audit;
 use talos_config::{Settings, Warning};
-use talos_engine::{Enforcement, Engine};
+use talos_engine::Engine;
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
 use talos_node::Node;
@@ -50,10 +54,12 @@ use self::departure::Departure;
 use self::development::Development;
 use self::fleet::Plan;
 use self::log_queue::LogQueue;
+use self::logging::Level;
 use self::metrics::Sources;
+use self::reload::{Configured, Following, Parts};
 use self::signals::Signals;
+use self::source::Source;
 use self::standalone::Standalone;
-use crate::environment::variables;
 use crate::error::CliError;
 use crate::service_manager::ServiceManager;
 
@@ -107,9 +113,9 @@ struct Tls {
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
-    development: Option<&'a Development>,
-    surface: Surface,
+    source: &'a Arc<Source>,
     log: &'a LogQueue,
+    level: &'a Level,
     started: UnixMillis,
     departure: Departure,
 }
@@ -122,11 +128,13 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     } else {
         None
     };
-    let (mut settings, mut warnings) = load(config, development.as_ref())?;
-    warnings.extend(key_sets::fetch(&mut settings)?);
-    let surface = arguments.surface();
-    options::check_surfaces(surface, &settings)?;
-    let log = logging::start(settings.log).map_err(|source| CliError::Start {
+    let source = Source {
+        config: config.map(Path::to_owned),
+        development,
+        surface: arguments.surface(),
+    };
+    let (settings, warnings) = source.load()?;
+    let (log, level) = logging::start(settings.log).map_err(|source| CliError::Start {
         what: "log",
         source,
     })?;
@@ -135,9 +143,9 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     }
     let outcome = open_and_serve(&Start {
         settings: &settings,
-        development: development.as_ref(),
-        surface,
+        source: &Arc::new(source),
         log: &log,
+        level: &level,
         started,
         departure: Departure::default(),
     });
@@ -161,14 +169,10 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
-    engine.set_live_keys_max(start.settings.quota.api_keys_max);
-    engine.set_rate_limits(if start.settings.rate_limit.enabled {
-        Enforcement::On
-    } else {
-        Enforcement::Off
-    });
     let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
-    for Warning { key, message } in admin_access::warnings(start.settings, start.surface, tokens) {
+    for Warning { key, message } in
+        admin_access::warnings(start.settings, start.source.surface, tokens)
+    {
         tracing::warn!(key, "{message}");
     }
     let served = join(
@@ -226,17 +230,18 @@ fn serve(
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
-    let metrics_listener = metrics::bind(&settings.serve, start.development)?;
+    let metrics_listener = metrics::bind(&settings.serve, start.source.development.as_ref())?;
     let metrics_listener =
         metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
     let metrics_address = metrics_listener.as_ref().map(MetricsListener::address);
     let audit = audit::open(settings, &*fleet)?;
+    let (configured, messages) = Configured::new(settings);
     let mut admin = AdminService::start(
         Arc::clone(engine),
         Arc::clone(&fleet),
         AdminSettings {
             audit: audit.as_ref().map(Audit::log),
-            ..options::of_control_plane(settings, tls.forward.clone())
+            ..options::of_control_plane(settings, tls.forward.clone(), configured.clone())
         },
     )
     .map_err(|source| CliError::Start {
@@ -247,8 +252,8 @@ fn serve(
         audit: audit.as_ref().map(Audit::log),
         ..options::of_server(
             settings,
-            start.surface,
-            start.development.is_some(),
+            start.source.surface,
+            start.source.development.is_some(),
             &tls.listeners,
         )
     };
@@ -256,6 +261,7 @@ fn serve(
     let outcome = server.map_err(CliError::from).and_then(|server| {
         if let Some(listener) = metrics_listener {
             let sources = Sources {
+                configured: Arc::clone(&configured),
                 engine: Arc::clone(engine),
                 server: server.metrics(),
                 control: admin.metrics(),
@@ -278,7 +284,23 @@ fn serve(
             what: "warm-up",
             source,
         })?;
-        until_asked_to_stop(start, server, signals)
+        let parts = Parts {
+            engine: Arc::clone(engine),
+            server: server.handle(),
+            listeners: tls.listeners.clone(),
+            configured: Arc::clone(&configured),
+            level: start.level.clone(),
+        };
+        let source = Arc::clone(start.source);
+        let following = Following::start(source, parts, messages, settings).map_err(|source| {
+            CliError::Start {
+                what: "configuration",
+                source,
+            }
+        })?;
+        let stopped = until_asked_to_stop(start, server, signals, &configured);
+        drop(following);
+        stopped
     });
     admin.shutdown();
     // After the last request has been noted.
@@ -299,14 +321,14 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         metrics = metrics.map(tracing::field::display),
         driver = driver.as_str(),
         workers = start.settings.serve.workers,
-        surface = start.surface.name(),
+        surface = start.source.surface.name(),
         public_surface = public.map(|_| options::surface_of(start.settings.serve.public.surface).name()),
         tls = start.settings.serve.http.tls.is_on(),
         public_tls = public.map(|_| start.settings.serve.public.tls.is_on()),
         version = VERSION,
         "serving"
     );
-    if start.development.is_some() {
+    if start.source.development.is_some() {
         let mut banner = development::banner(
             address,
             public,
@@ -314,7 +336,7 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
             &driver,
             &start.settings.db.directory,
         );
-        if matches!(start.surface, Surface::All | Surface::Admin) {
+        if matches!(start.source.surface, Surface::All | Surface::Admin) {
             banner += &development::examples(address);
         }
         // A banner that cannot be written does not stop the server.
@@ -326,6 +348,7 @@ fn until_asked_to_stop(
     start: &Start<'_>,
     server: Server,
     signals: Signals,
+    configured: &Arc<Configured>,
 ) -> Result<ExitCode, CliError> {
     let address = server.local_addr();
     let manager = ServiceManager::from_environment();
@@ -344,28 +367,14 @@ fn until_asked_to_stop(
             departure.begin(delay, move || handle.drain(DRAIN_MAX));
         },
         move || log.wait_until_written(),
+        {
+            let configured = Arc::clone(configured);
+            move || configured.ask()
+        },
     );
     match server.join() {
         Ok(()) if stopping.is_asked() => Ok(ExitCode::SUCCESS),
         Ok(()) => Err(CliError::Stopped(address)),
         Err(error) => Err(error.into()),
     }
-}
-
-fn load(
-    config: Option<&Path>,
-    development: Option<&Development>,
-) -> Result<(Settings, Vec<Warning>), CliError> {
-    let Some(development) = development else {
-        return Ok(Settings::load(config, variables(), &[])?);
-    };
-    // The port in the issuer is the one that file or environment choose. It is known only after the
-    // settings were loaded once.
-    let (settings, _) =
-        Settings::load(config, variables(), &development.presets(development::PORT))?;
-    Ok(Settings::load(
-        config,
-        variables(),
-        &development.presets(settings.serve.http.listener.port),
-    )?)
 }

@@ -39,7 +39,7 @@ pub(crate) fn open(
     } else {
         None
     };
-    let (settings, warnings) = super::load(config, development.as_ref())?;
+    let (settings, warnings) = super::source::load(config, development.as_ref())?;
     for Warning { key, message } in warnings {
         // A warning that cannot be written does not stop the command.
         let _ = writeln!(remarks, "talos: {key}: {message}");

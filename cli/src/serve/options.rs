@@ -5,42 +5,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use talos_admin::{AdminSettings, ForwardSettings};
+use talos_api::config::Configuration;
 use talos_api::fleet::ForwardingKeys;
-use talos_api::page_token::PageTokenKeys;
 use talos_api::route::Surface;
-use talos_config::{Credentials, Http, PublicSurface, ReplicationRole, Settings};
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_config::{Http, PublicSurface, ReplicationRole, Settings};
 use talos_engine::{LastUsedOptions, Options, Retention};
 use talos_server::limits::{BodyLimits, HeadLimits};
-use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions};
+use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions, Tenancy};
 use talos_tls::ServerTls;
 
-use super::tls;
+use super::{tenants, tls};
 use crate::error::CliError;
 
 /// The options of the engine.
 pub(super) fn of_engine(settings: &Settings) -> Options {
-    let keys = &settings.credentials.api_keys;
-    let keyring = Keyring::new(KeyringSettings {
-        hmac_current: settings.secrets.hmac_current.clone(),
-        hmac_retired: settings.secrets.hmac_retired.clone(),
-        prefixes: Prefixes {
-            current: keys.prefix.current.clone(),
-            retired: keys.prefix.retired.clone(),
-            public_current: keys.prefix.public_current.clone(),
-            public_retired: keys.prefix.public_retired.clone(),
-        },
-        issuer: settings.credentials.issuer.clone(),
-        max_ttl_s: keys.max_ttl.as_secs(),
-        clock_skew_s: settings.credentials.clock_skew.as_secs(),
-        tokens: token_settings(&settings.credentials),
-    });
     Options {
         path: settings.db.directory.clone(),
         shards: settings.db.shards,
         block_cache_bytes: settings.db.block_cache_bytes,
         cache_bytes: settings.cache.memory_bytes(),
-        cache_ttl_s: u32::try_from(settings.cache.ttl.as_secs()).unwrap_or(u32::MAX),
         last_used: LastUsedOptions {
             queue_size: settings.last_used.queue_size,
             flush_size: settings.last_used.flush_size,
@@ -51,41 +34,21 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
             settings.replication.log.bytes_max,
         ),
         snapshots: settings.replication.snapshots.concurrent,
-        keyring,
+        tenants: tenants::of(settings, &[]),
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
     }
 }
 
-fn token_settings(credentials: &Credentials) -> TokenSettings {
-    let tokens = &credentials.derived_tokens;
-    TokenSettings {
-        issuers_retired: credentials.issuers_retired.clone(),
-        signing_keys: Arc::clone(&credentials.signing_keys),
-        signing_key_id: tokens.signing_key_id.clone(),
-        macaroon_prefixes: tokens.macaroon_prefixes.clone(),
-        default_ttl_s: tokens.default_ttl.as_secs(),
-        check_parent: tokens.check_parent,
-    }
-}
-
 /// The settings of the control plane.
-pub(super) fn of_control_plane(settings: &Settings, forward: ForwardSettings) -> AdminSettings {
-    // A default is not refused, but shortened: no client has asked for it.
-    let keys = &settings.credentials.api_keys;
-    let default_ttl = keys.default_ttl.map(|ttl| ttl.min(keys.max_ttl));
+pub(super) fn of_control_plane(
+    settings: &Settings,
+    forward: ForwardSettings,
+    configuration: Arc<dyn Configuration>,
+) -> AdminSettings {
     AdminSettings {
-        default_ttl_ms: default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
-        page_tokens: PageTokenKeys::expiring(
-            &settings.secrets.pagination_current,
-            settings
-                .secrets
-                .pagination_retired
-                .iter()
-                .map(|old| (&old.secret, old.accepted_until())),
-        ),
-        jwks: settings.credentials.signing_keys.public_set(),
         version: env!("CARGO_PKG_VERSION"),
+        configuration,
         forward,
         forwarding_keys: forwarding_keys(settings),
         audit: None,
@@ -154,6 +117,10 @@ pub(super) fn of_server(
     options.throttle.clone_from(&http.throttle);
     options.log_health_requests = !http.exclude_health_endpoints;
     options.client_ip_source = http.client_ip_source;
+    options.tenancy = Tenancy {
+        by_host: settings.multitenancy.enabled,
+        trust_forwarded_host: http.trust_forwarded_host,
+    };
     options.admin_auth.clone_from(&serve.admin_auth);
     options.forwarding_keys = forwarding_keys(settings);
     options

@@ -1,5 +1,5 @@
 //! SIGTERM and SIGINT: the first signal stops the server gracefully, the second one at once. SIGHUP
-//! is ignored.
+//! asks for the configuration to be loaded again.
 
 use std::io;
 use std::sync::Arc;
@@ -31,24 +31,29 @@ impl Signals {
 
     /// Calls `stop` on its own thread when the first signal arrives; `stop` must not block. A
     /// second signal ends the process after `last_words`. Nothing that was acknowledged is lost
-    /// then.
+    /// then. Calls `reload` for each SIGHUP before the first of them.
     pub(crate) fn on_first(
         mut self,
         stop: impl FnOnce() + Send + 'static,
         last_words: impl Fn() + Send + 'static,
+        reload: impl Fn() + Send + 'static,
     ) -> Stopping {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
         thread::spawn(move || {
-            let mut signals = self.0.forever().filter(|signal| !is_hangup(*signal));
-            if signals.next().is_none() {
-                return;
+            let mut signals = self.0.forever();
+            loop {
+                match signals.next() {
+                    Some(SIGHUP) => reload(),
+                    Some(_) => break,
+                    None => return,
+                }
             }
             seen.store(true, Ordering::SeqCst);
             tracing::info!("stopping: requests that have begun are answered first");
             stop();
             let first = Instant::now();
-            for _ in signals {
+            for _ in signals.filter(|signal| *signal != SIGHUP) {
                 if first.elapsed() >= REPEAT_WINDOW {
                     tracing::warn!("stopping at once");
                     last_words();
@@ -58,15 +63,6 @@ impl Signals {
         });
         Stopping(asked)
     }
-}
-
-/// Whether the signal is SIGHUP, which other servers take as the request to read their
-/// configuration again. It must not end this one.
-fn is_hangup(signal: i32) -> bool {
-    if signal == SIGHUP {
-        tracing::info!("SIGHUP is ignored; a changed configuration takes effect at the next start");
-    }
-    signal == SIGHUP
 }
 
 impl Stopping {

@@ -1,25 +1,22 @@
-//! `multitenancy`: this version serves one tenant.
+//! `multitenancy`: which tenants the server has.
 
 use crate::key::{Fallback, Key, public};
 use crate::kind::Kind;
-
-const WHY: &str = "this version serves one tenant";
 
 pub(super) const KEYS: &[Key] = &[
     public(
         "multitenancy.enabled",
         Fallback::Value("false"),
-        Kind::Fixed {
-            value: "false",
-            why: WHY,
+        Kind::Boolean {
+            set: |s, enabled| s.multitenancy.enabled = enabled,
         },
     ),
     public(
         "multitenancy.networks",
         Fallback::Unset("none"),
         Kind::Mappings {
-            what: "hostname, id and config_path; but only the empty list",
-            add: |_, _| Err(WHY.to_owned()),
+            what: "hostname, id (a UUID) and, optionally, config_path",
+            add: |s, entry| s.multitenancy.add(entry),
         },
     ),
 ];

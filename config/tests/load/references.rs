@@ -107,7 +107,8 @@ fn key_sets_are_fetched_in_their_order() {
     });
     assert_eq!(warnings.expect("keys"), []);
     assert_eq!(asked, ["https://keys.example/a?key=hush"]);
-    let keys = settings.credentials.signing_keys.public_set().to_string();
+    let tenant = settings.tenants.first().expect("the only tenant");
+    let keys = tenant.credentials.signing_keys.public_set().to_string();
     assert!(keys.contains(r#""kid":"far""#), "{keys}");
     assert!(!format!("{settings:?}").contains("hush"));
     let mut local = with_urls(near);

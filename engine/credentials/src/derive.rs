@@ -42,6 +42,9 @@ pub struct DerivedToken {
 /// Why no token was derived, and what the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeriveError {
+    /// The tenant was removed while the request was on its way.
+    #[error("no such tenant")]
+    NoTenant,
     /// Use another key.
     #[error("the API key is revoked")]
     ParentRevoked,
@@ -74,7 +77,7 @@ pub enum DeriveError {
 /// Derives the token with the id `token_id` from `parent`, for a client at `client_ip`, at `now`.
 ///
 /// # Errors
-/// The first failed check, in the order of [`DeriveError`].
+/// The first failed check, in the order of [`DeriveError`]; never [`DeriveError::NoTenant`].
 pub fn derive(
     keyring: &Keyring,
     parent: &Record,

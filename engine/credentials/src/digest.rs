@@ -1,7 +1,5 @@
 //! Digests of credentials: the id of an imported key, and the proof that memory keeps.
 
-use std::sync::LazyLock;
-
 use sha2::{Digest, Sha256, Sha512_256};
 use talos_model::{KeyId, TenantId};
 
@@ -21,28 +19,31 @@ pub fn imported_key_id(tenant: TenantId, raw_key: &[u8]) -> KeyId {
     KeyId::Imported(digest.into())
 }
 
-/// The digest that represents a credential in memory: SHA-256 over the tenant, padded with zeros to
-/// a whole block, and the credential. The credential itself is never kept.
+/// Makes the digests that represent the credentials of one tenant in memory: SHA-256 over the
+/// tenant, padded with zeros to a whole block, and the credential. The credential itself is never
+/// kept.
 ///
-/// The block of the single tenant is hashed once and reused, so an issued key takes two blocks
-/// instead of three.
-#[inline]
-#[must_use]
-pub fn proof_digest(tenant: TenantId, credential: &[u8]) -> [u8; 32] {
-    static SINGLE: LazyLock<Sha256> = LazyLock::new(|| after_tenant(TenantId::SINGLE));
-    let hasher = if tenant == TenantId::SINGLE {
-        SINGLE.clone()
-    } else {
-        after_tenant(tenant)
-    };
-    hasher.chain_update(credential).finalize().into()
-}
+/// The block of the tenant is hashed once and reused, so an issued key takes two blocks instead of
+/// three.
+#[derive(Clone, Debug)]
+pub struct ProofDigests(Sha256);
 
-/// SHA-256 after the block of `tenant`.
-fn after_tenant(tenant: TenantId) -> Sha256 {
-    Sha256::new()
-        .chain_update(tenant.0.as_bytes())
-        .chain_update([0; SHA256_BLOCK_BYTES - size_of::<uuid::Bytes>()])
+impl ProofDigests {
+    /// The digests of `tenant`.
+    #[must_use]
+    pub fn new(tenant: TenantId) -> Self {
+        let hasher = Sha256::new()
+            .chain_update(tenant.0.as_bytes())
+            .chain_update([0; SHA256_BLOCK_BYTES - size_of::<uuid::Bytes>()]);
+        Self(hasher)
+    }
+
+    /// The digest of `credential`.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, credential: &[u8]) -> [u8; 32] {
+        self.0.clone().chain_update(credential).finalize().into()
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ mod tests {
             ),
         ];
         for (tenant, expected) in tenants {
-            let digest = proof_digest(tenant, b"sk_test");
+            let digest = ProofDigests::new(tenant).of(b"sk_test");
             let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(digest, expected);
         }

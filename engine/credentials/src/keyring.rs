@@ -45,6 +45,12 @@ impl Keyring {
         }
     }
 
+    /// The settings that it was made of.
+    #[must_use]
+    pub fn settings(&self) -> &KeyringSettings {
+        &self.settings
+    }
+
     /// The issuer in every valid answer and in new tokens.
     #[inline]
     #[must_use]

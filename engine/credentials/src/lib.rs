@@ -16,14 +16,16 @@ mod own;
 mod public_part;
 mod settings;
 pub mod shape;
+mod tenant;
 pub mod token;
 #[cfg(test)]
 mod vectors;
 
 pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
-pub use digest::{imported_key_id, proof_digest};
+pub use digest::{ProofDigests, imported_key_id};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
 pub use own::OwnKind;
 pub use public_part::{PublicPart, public_part};
 pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, RetiredSecret, TokenSettings};
+pub use tenant::{Enforcement, Hosts, Tenant};

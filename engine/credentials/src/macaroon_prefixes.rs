@@ -3,7 +3,7 @@
 use crate::token::macaroon;
 
 /// The prefixes of macaroons: 1–8 characters of `[A-Za-z0-9_]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MacaroonPrefixes {
     /// For new macaroons.
     pub current: String,

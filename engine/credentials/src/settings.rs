@@ -9,7 +9,7 @@ use crate::macaroon_prefixes::MacaroonPrefixes;
 use crate::token::SigningKeys;
 
 /// The settings of credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyringSettings {
     /// The secret that makes and verifies checksums; at least 32 characters.
     pub hmac_current: Secret,
@@ -28,7 +28,7 @@ pub struct KeyringSettings {
 }
 
 /// The settings of derived tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
     /// Former issuers whose tokens are accepted.
     pub issuers_retired: Vec<RetiredIssuer>,
@@ -60,7 +60,7 @@ impl Default for TokenSettings {
 }
 
 /// A former secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredSecret {
     /// The secret.
     pub secret: Secret,
@@ -96,7 +96,7 @@ pub struct RetiredIssuer {
 }
 
 /// The prefixes of issued keys: 1–16 characters of `[A-Za-z0-9_]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefixes {
     /// The prefix of new secret keys.
     pub current: String,

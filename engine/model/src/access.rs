@@ -14,7 +14,9 @@ pub enum Permission {
     Read,
     /// Issue, import, change, derive from and revoke keys.
     Write,
-    /// Run the node: its cluster, backups, the stream of changes.
+    /// Follow the stream of changes.
+    Follow,
+    /// Run the node: its cluster, backups, its configuration.
     Operate,
     /// Manage the access of administrators.
     Administer,
@@ -28,6 +30,7 @@ impl Permission {
             Self::Verify => "verify",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Follow => "follow",
             Self::Operate => "operate",
             Self::Administer => "administer",
         }
@@ -38,7 +41,7 @@ impl Permission {
     #[inline]
     pub const fn is_of_one_tenant(self) -> bool {
         match self {
-            Self::Verify | Self::Read | Self::Write => true,
+            Self::Verify | Self::Read | Self::Write | Self::Follow => true,
             Self::Operate | Self::Administer => false,
         }
     }
@@ -89,7 +92,7 @@ impl Role {
             Permission::Verify => true,
             Permission::Read => !matches!(self, Self::Verify),
             Permission::Write => matches!(self, Self::Write | Self::Admin),
-            Permission::Operate => matches!(self, Self::Operate | Self::Admin),
+            Permission::Follow | Permission::Operate => matches!(self, Self::Operate | Self::Admin),
             Permission::Administer => matches!(self, Self::Admin),
         }
     }
@@ -174,13 +177,13 @@ mod tests {
 
     #[test]
     fn each_role_has_its_permissions() {
-        use Permission::{Administer, Operate, Read, Verify, Write};
-        let all = [Verify, Read, Write, Operate, Administer];
+        use Permission::{Administer, Follow, Operate, Read, Verify, Write};
+        let all = [Verify, Read, Write, Follow, Operate, Administer];
         for (role, allowed) in [
             (Role::Verify, &[Verify][..]),
             (Role::Read, &[Verify, Read]),
             (Role::Write, &[Verify, Read, Write]),
-            (Role::Operate, &[Verify, Read, Operate]),
+            (Role::Operate, &[Verify, Read, Follow, Operate]),
             (Role::Admin, &all),
         ] {
             for permission in all {

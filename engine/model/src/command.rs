@@ -181,6 +181,28 @@ pub enum Submission {
     RevokeAdminToken(RevokeAdminToken, Done<AdminToken>),
 }
 
+impl Submission {
+    /// The tenant whose keys the command concerns; `None` for admin tokens.
+    #[must_use]
+    pub fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Issue(command, _) => Some(command.tenant),
+            Self::Import(command, _) => Some(command.key.tenant),
+            Self::ImportMany(ImportKeys(commands), _) => {
+                commands.first().map(|command| command.key.tenant)
+            }
+            Self::Update(command, _) => Some(command.tenant),
+            Self::Rotate(command, _) => Some(command.tenant),
+            Self::Revoke(command, _) => Some(command.tenant),
+            Self::RevokeWhere(command, _) => Some(command.tenant),
+            Self::Delete(command, _) => Some(command.tenant),
+            Self::CreateAdminToken(..)
+            | Self::RotateAdminToken(..)
+            | Self::RevokeAdminToken(..) => None,
+        }
+    }
+}
+
 /// A command and the type of its outcome.
 pub trait TypedCommand {
     /// What the command did.
@@ -351,6 +373,9 @@ pub enum CommandError {
 /// Why the state of the keys does not allow a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
+    /// No such tenant: it was removed while the command was on its way.
+    #[error("no such tenant")]
+    NoTenant,
     /// No such key in this tenant.
     #[error("no such key")]
     NotFound,

@@ -9,10 +9,7 @@
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
-use talos_model::{
-    CopyCursor, CopyName, CopyPlace, EpochHistory, FollowError, Mode, Position, Secret,
-};
+use talos_model::{CopyCursor, CopyName, CopyPlace, EpochHistory, FollowError, Mode, Position};
 
 use super::target::{Target, TargetError};
 use super::{BackupError, BackupHead, BackupReader, Checked};
@@ -282,31 +279,17 @@ impl<'a> ContinuingLog<'a> {
     }
 }
 
-/// Options for the restore. The keyring is empty, because nothing is verified.
+/// Options for the restore. There is no tenant, because nothing is verified.
 fn options(to: &Path, head: &BackupHead) -> Options {
     Options {
         path: to.to_owned(),
         shards: Some(head.shards),
         block_cache_bytes: BLOCK_CACHE_BYTES,
         cache_bytes: 0,
-        cache_ttl_s: 0,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),
         snapshots: 1,
-        keyring: Keyring::new(KeyringSettings {
-            hmac_current: Secret::new(String::new()),
-            hmac_retired: Vec::new(),
-            prefixes: Prefixes {
-                current: String::new(),
-                retired: Vec::new(),
-                public_current: None,
-                public_retired: Vec::new(),
-            },
-            issuer: String::new(),
-            max_ttl_s: 0,
-            clock_skew_s: 0,
-            tokens: TokenSettings::default(),
-        }),
+        tenants: Vec::new(),
         render: |_, _| Vec::new(),
         render_token: |_| Vec::new(),
     }

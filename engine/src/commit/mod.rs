@@ -17,7 +17,6 @@ mod stage;
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -71,7 +70,6 @@ pub struct Committer {
     queue: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     latch: Arc<OnceLock<String>>,
-    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Committer {
@@ -83,7 +81,6 @@ impl Committer {
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
         let latch = Arc::new(OnceLock::new());
-        let live_keys_max = Arc::new(AtomicU64::new(u64::MAX));
         let worker = Worker {
             jobs,
             journal,
@@ -94,7 +91,6 @@ impl Committer {
             admin_tokens: deps.admin_tokens,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
-            live_keys_max: Arc::clone(&live_keys_max),
         };
         let thread = thread::Builder::new()
             .name("talos-commit".to_owned())
@@ -103,18 +99,12 @@ impl Committer {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
             latch,
-            live_keys_max,
         })
     }
 
     /// The reason why writes are stopped, if they are.
     pub fn failure(&self) -> Option<&str> {
         self.latch.get().map(String::as_str)
-    }
-
-    /// Sets how many keys that are not revoked a tenant may have.
-    pub fn set_live_keys_max(&self, live_keys_max: u64) {
-        self.live_keys_max.store(live_keys_max, Ordering::Relaxed);
     }
 
     /// Queues a command. If the queue does not take it, the command is refused at once.
@@ -191,7 +181,6 @@ struct Worker {
     admin_tokens: Arc<AdminTokenTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
-    live_keys_max: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -253,8 +242,7 @@ impl Worker {
         let mut stage = Stage::new(
             &**self.verifier.reader(),
             last,
-            self.live_keys_max.load(Ordering::Relaxed),
-            self.verifier.max_ttl_s(),
+            self.verifier.tenants(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
         );

@@ -19,14 +19,14 @@ use super::apply::{self, KeyChange, Replacement};
 use super::prepared::{Answer, Credential, Prepared};
 use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, StorageError};
+use crate::tenants::Tenants;
 
 /// The changes of a group. None of them is durable yet.
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
-    live_keys_max: u64,
-    /// The greatest age of an issued key.
-    max_ttl_s: u64,
+    /// The quotas, and the greatest ages of issued keys.
+    tenants: Tenants,
     /// The bulk revocations in force, with those that the group has added and without those that it
     /// has removed.
     bulk_revocations: BulkRevocations,
@@ -42,22 +42,19 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these bulk revocations and admin tokens. A
-    /// tenant may have `live_keys_max` keys that are not revoked, and an issued key lives for
-    /// `max_ttl_s` at most.
+    /// An empty group after the position `last`, under these tenants, bulk revocations and admin
+    /// tokens.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
-        live_keys_max: u64,
-        max_ttl_s: u64,
+        tenants: Tenants,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
     ) -> Self {
         Self {
             reader,
             last,
-            live_keys_max,
-            max_ttl_s,
+            tenants,
             bulk_revocations,
             admin_tokens,
             author: None,
@@ -161,7 +158,8 @@ impl<'a> Stage<'a> {
 
     /// The record as an answer shows it.
     fn shown(&self, record: Record) -> Record {
-        record.ending_within(self.max_ttl_s)
+        let max_ttl_s = self.max_ttl_s(record.tenant);
+        record.ending_within(max_ttl_s)
     }
 
     fn issue(
@@ -178,11 +176,11 @@ impl<'a> Stage<'a> {
                 secret: None,
             });
         }
+        let max_s = self.max_ttl_s(command.tenant);
         if command
             .ttl_ms
-            .is_some_and(|ttl_ms| ttl_ms > self.max_ttl_s.saturating_mul(1000))
+            .is_some_and(|ttl_ms| ttl_ms > max_s.saturating_mul(1000))
         {
-            let max_s = self.max_ttl_s;
             return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
@@ -283,7 +281,10 @@ impl<'a> Stage<'a> {
         prefix: Option<String>,
         now: UnixMillis,
     ) -> Result<Record, CommandError> {
-        if self.live_keys(key.tenant)? >= self.live_keys_max {
+        let live = self.live_keys(key.tenant)?;
+        let quota = self.tenants.get(key.tenant);
+        let quota = quota.and_then(|tenant| tenant.settings().live_keys_max);
+        if quota.is_some_and(|most| live >= most) {
             return Err(Rejection::QuotaExceeded.into());
         }
         self.update_live_keys(key.tenant, |live| live + 1)?;
@@ -299,7 +300,8 @@ impl<'a> Stage<'a> {
         now: UnixMillis,
     ) -> Result<Rotation, CommandError> {
         let current = self.record(command.tenant, command.key_id, now)?;
-        let end = |record: &Record| record.end_of_life(self.max_ttl_s);
+        let max_ttl_s = self.max_ttl_s(command.tenant);
+        let end = |record: &Record| record.end_of_life(max_ttl_s);
         let is_live = |record: &Record| record.revocation.is_none();
         if current
             .as_ref()
@@ -400,6 +402,12 @@ impl<'a> Stage<'a> {
         let record = self.push(change);
         self.author = author;
         Ok(Some(record))
+    }
+
+    /// The greatest age of a tenant's issued keys in seconds.
+    fn max_ttl_s(&self, tenant: TenantId) -> u64 {
+        let tenant = self.tenants.get(tenant);
+        tenant.map_or(u64::MAX, |tenant| tenant.keyring().max_ttl_s())
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

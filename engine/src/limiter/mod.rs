@@ -21,7 +21,7 @@
 mod gcra;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::{mem, ptr};
 
 use portable_atomic::AtomicU128;
@@ -40,16 +40,6 @@ pub type MonotonicClock = fn() -> u64;
 /// How often a thread looks for a key's bucket before it gives up. Each failure means that another
 /// thread made progress.
 const ATTEMPTS: usize = 16;
-
-/// Whether rate limits are enforced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Enforcement {
-    /// Policies are stored and shown, but not enforced.
-    #[default]
-    Off,
-    /// Requests over the limit are refused.
-    On,
-}
 
 /// The bucket of one key.
 ///
@@ -148,35 +138,32 @@ pub struct Meter {
     bucket: Option<Arc<Bucket>>,
 }
 
-/// The buckets of all keys, and whether limits are enforced.
+impl Meter {
+    /// A meter that looks for the bucket of its key when it first takes a request.
+    pub fn without_bucket(rate_policy: RatePolicy) -> Self {
+        Self {
+            rate_policy,
+            bucket: None,
+        }
+    }
+}
+
+/// The buckets of all keys.
 pub struct Limiter {
     buckets: Table<Bucket>,
     budget: Budget,
-    enforced: AtomicBool,
     clock: MonotonicClock,
 }
 
 impl Limiter {
-    /// A limiter with about `slots` buckets at most, which enforces nothing yet. Once about half of
-    /// them are in use, it looks for full buckets and drops them.
+    /// A limiter with about `slots` buckets at most. Once about half of them are in use, it looks
+    /// for full buckets and drops them.
     pub fn new(slots: usize, clock: MonotonicClock) -> Self {
         Self {
             buckets: Table::with_slots(slots),
             budget: Budget::new(slots / 2 * mem::size_of::<Bucket>()),
-            enforced: AtomicBool::new(false),
             clock,
         }
-    }
-
-    /// Enforces limits from now on, or stops to.
-    pub fn set_enforcement(&self, enforcement: Enforcement) {
-        self.enforced
-            .store(enforcement == Enforcement::On, Ordering::Relaxed);
-    }
-
-    /// Whether limits are enforced.
-    pub fn is_enforced(&self) -> bool {
-        self.enforced.load(Ordering::Relaxed)
     }
 
     /// Memory of the table and its buckets, in bytes.
@@ -184,8 +171,7 @@ impl Limiter {
         self.buckets.slot_bytes() + self.budget.used()
     }
 
-    /// The meter of a cached key of `key`; `hash` is the hash of the key. Takes no bucket while
-    /// limits are not enforced.
+    /// The meter of a cached key of `key`; `hash` is the hash of the key.
     pub fn meter(
         &self,
         rate_policy: RatePolicy,
@@ -193,14 +179,9 @@ impl Limiter {
         hash: u64,
         guard: &Guard,
     ) -> Meter {
-        let bucket = if self.is_enforced() {
-            self.bucket(key, hash, guard)
-        } else {
-            None
-        };
         Meter {
             rate_policy,
-            bucket,
+            bucket: self.bucket(key, hash, guard),
         }
     }
 

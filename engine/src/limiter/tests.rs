@@ -23,9 +23,7 @@ fn stopped() -> u64 {
 }
 
 fn limiter(slots: usize, clock: MonotonicClock) -> Limiter {
-    let limiter = Limiter::new(slots, clock);
-    limiter.set_enforcement(Enforcement::On);
-    limiter
+    Limiter::new(slots, clock)
 }
 
 /// Whether one more request of `key` passes.
@@ -125,13 +123,7 @@ fn meters_made_before_limits_were_enforced_count_together() {
     let key = key(1);
     for round in 0..200 {
         let limiter = Limiter::new(64, stopped);
-        let before = || Meter {
-            rate_policy: rate_policy(100, 60),
-            bucket: None,
-        };
-        let meter = limiter.meter(rate_policy(100, 60), &key, HASH, &pin());
-        assert!(meter.bucket.is_none() && limiter.buckets.is_empty());
-        limiter.set_enforcement(Enforcement::On);
+        let before = || Meter::without_bucket(rate_policy(100, 60));
         assert_eq!(hammer(&limiter, &key, before), 100, "round {round}");
     }
 }

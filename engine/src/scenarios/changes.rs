@@ -127,7 +127,7 @@ fn a_rotated_key_lives_on_under_a_new_credential() {
 fn the_quota_is_exact_under_concurrent_issuing() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
-    engine.set_live_keys_max(Some(10));
+    set_live_keys_max(&engine, Some(10));
     let outcomes: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|_| {
@@ -165,7 +165,7 @@ fn the_quota_is_exact_under_concurrent_issuing() {
     revoke(&engine, rotated.key_id).unwrap();
     drop(engine);
     let engine = open(scratch.path());
-    engine.set_live_keys_max(Some(10));
+    set_live_keys_max(&engine, Some(10));
     submit(&engine, Command::Issue(key("b")))
         .expect("a revoked key makes room, also after a restart");
     assert_eq!(submit(&engine, Command::Issue(key("c"))).unwrap_err(), over);

@@ -16,7 +16,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
     for _ in 0..2 {
         assert_eq!(verify(&engine, &credential, CacheMode::Use).0, valid("a"));
     }
-    engine.set_keyring(keyring("second"));
+    set_keyring(&engine, keyring("second"));
     assert_eq!(
         verify(&engine, &credential, CacheMode::Use).0,
         OwnedVerdict::Refused(Refusal::NotFound)
@@ -38,7 +38,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
         clock_skew_s: 0,
         tokens: TokenSettings::default(),
     };
-    engine.set_keyring(Keyring::new(settings.clone()));
+    set_keyring(&engine, Keyring::new(settings.clone()));
     for _ in 0..2 {
         for (name, credential) in [("a", &credential), ("b", &newer)] {
             assert_eq!(
@@ -48,7 +48,7 @@ fn a_new_secret_voids_proofs_at_once_and_a_new_issuer_is_named_at_once() {
         }
     }
     settings.prefixes.current = "other".to_owned();
-    engine.set_keyring(Keyring::new(settings));
+    set_keyring(&engine, Keyring::new(settings));
     assert_eq!(
         verify(&engine, &newer, CacheMode::Use).0,
         OwnedVerdict::Refused(Refusal::NotFound)
@@ -125,7 +125,7 @@ fn a_key_beyond_its_greatest_age_is_expired_everywhere() {
     }
     assert_eq!(engine.identify(&at(end)), Ok(record.key_id));
     // The greatest age becomes shorter: keys that live now are beyond it.
-    engine.set_keyring(aging(60));
+    set_keyring(&engine, aging(60));
     let end = after(lasting.create_time, 60);
     for mode in [CacheMode::Use, CacheMode::Use, CacheMode::Bypass] {
         let query = Query {
@@ -163,7 +163,7 @@ fn a_key_beyond_its_greatest_age_is_expired_everywhere() {
     );
     assert!(derived.is_ok(), "{derived:?}");
     // And longer: the stored record kept its own expiry time.
-    engine.set_keyring(aging(86_400));
+    set_keyring(&engine, aging(86_400));
     assert_eq!(
         names(&engine, Some(Status::Active), end),
         ["lasting", "endless"]
@@ -176,7 +176,7 @@ fn a_key_beyond_its_greatest_age_is_not_rotated_and_none_is_issued() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
     let (record, _) = issue(&engine, key("old"));
-    engine.set_keyring(aging(0));
+    set_keyring(&engine, aging(0));
     let rotate = RotateKey {
         tenant: TenantId::SINGLE,
         key_id: record.key_id,
@@ -186,7 +186,7 @@ fn a_key_beyond_its_greatest_age_is_not_rotated_and_none_is_issued() {
     let refused = |rejection| Some(CommandError::Rejected(rejection));
     let rotated = submit(&engine, Command::Rotate(rotate.clone()));
     assert_eq!(rotated.err(), refused(Rejection::NotActive));
-    engine.set_keyring(aging(60));
+    set_keyring(&engine, aging(60));
     for (ttl_ms, is_accepted) in [(60_000, true), (60_001, false), (u64::MAX, false)] {
         let wanted = IssueKey {
             ttl_ms: Some(ttl_ms),

@@ -10,7 +10,7 @@ use talos_model::{
 };
 
 use super::*;
-use crate::{Enforcement, LastUsedCounts};
+use crate::LastUsedCounts;
 
 /// Much longer than a write takes, so that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ fn verifications_do_not_cause_writes_of_their_own() {
 fn only_valid_verifications_count_as_use() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     let restricted = IssueKey {
         allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
         ..key("a")

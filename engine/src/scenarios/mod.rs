@@ -26,11 +26,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_credentials::{Enforcement, Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
 use talos_model::{
     Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, KeyId, Outcome, Query, Record,
     Refusal, RevocationReason, RevokeKey, Secret, TenantId, Verdict, Visibility, clock,
 };
+
+use uuid::Uuid;
 
 use crate::verifier::PendingRead;
 use crate::{Engine, LastUsedOptions, OpenError, Options, Retention, VerifyStep};
@@ -66,17 +68,58 @@ fn keyring_settings(secret: &str) -> KeyringSettings {
     }
 }
 
+/// The tenants of all scenarios.
+const TENANTS: [TenantId; 6] = [
+    TenantId::SINGLE,
+    TenantId(Uuid::from_u128(1)),
+    TenantId(Uuid::from_u128(7)),
+    TenantId(Uuid::from_u128(9)),
+    TenantId(Uuid::from_u128(0xffff_ffff)),
+    TenantId(Uuid::from_u128(u128::MAX)),
+];
+
+/// [`TENANTS`], with the same keyring.
+fn tenants(keyring: Keyring) -> Vec<Arc<Tenant>> {
+    let first = Tenant::new(TenantId::SINGLE, keyring, 300);
+    let with_id = |id| Tenant {
+        id,
+        ..first.clone()
+    };
+    TENANTS.map(with_id).map(Arc::new).into()
+}
+
+fn change_tenants(engine: &Engine, change: impl Fn(&mut Tenant)) {
+    let changed = engine.tenants().into_iter().map(|tenant| {
+        let mut tenant = Tenant::clone(&tenant);
+        change(&mut tenant);
+        Arc::new(tenant)
+    });
+    engine.set_tenants(changed.collect());
+}
+
+fn set_keyring(engine: &Engine, keyring: Keyring) {
+    let keyring = Arc::new(keyring);
+    change_tenants(engine, |tenant| tenant.keyring = Arc::clone(&keyring));
+}
+
+fn set_rate_limits(engine: &Engine, enforcement: Enforcement) {
+    change_tenants(engine, |tenant| tenant.rate_limits = enforcement);
+}
+
+fn set_live_keys_max(engine: &Engine, live_keys_max: Option<u64>) {
+    change_tenants(engine, |tenant| tenant.live_keys_max = live_keys_max);
+}
+
 fn options(path: &Path) -> Options {
     Options {
         path: path.to_owned(),
         shards: Some(4),
         block_cache_bytes: 1 << 20,
         cache_bytes: 1 << 20,
-        cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),
         snapshots: SNAPSHOTS,
-        keyring: keyring("first"),
+        tenants: tenants(keyring("first")),
         render: |record, issuer| format!("{}@{issuer}", record.name).into_bytes(),
         render_token: |claims| format!("token of {}", claims.actor_id).into_bytes(),
     }

@@ -3,7 +3,6 @@
 use talos_model::{DeleteKey, FieldChanges, RateLimit, RateLimitPolicy, Standing, UpdateKey};
 
 use super::*;
-use crate::Enforcement;
 
 /// A window so long that no request becomes available again during a test.
 const YEAR_S: u64 = 31_536_000;
@@ -19,7 +18,7 @@ fn open_limited(path: &Path, cache_bytes: usize) -> Arc<Engine> {
         ..options(path)
     });
     let engine = engine.expect("a database");
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     engine
 }
 
@@ -76,7 +75,7 @@ fn every_way_to_an_answer_takes_from_one_quota() {
                 );
             }
         }
-        engine.set_keyring(keyring("first"));
+        set_keyring(&engine, keyring("first"));
         assert_eq!(count_valid(&engine, &credential, CacheMode::Use, 3), 1);
         for mode in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
             let (verdict, _) = verify_query(&engine, &inside(&credential, mode));
@@ -165,11 +164,11 @@ fn limits_can_be_switched_and_a_restart_forgets() {
     let (_, credential) = issue_limited(&engine, 3);
     let passing = |engine: &Engine| count_valid(engine, &credential, CacheMode::Use, 10);
     assert_eq!(passing(&engine), 10, "off by default");
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     assert_eq!(passing(&engine), 3);
-    engine.set_rate_limits(Enforcement::Off);
+    set_rate_limits(&engine, Enforcement::Off);
     assert_eq!(passing(&engine), 10);
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     assert_eq!(passing(&engine), 0, "earlier uses still count");
     drop(engine);
     assert_eq!(passing(&open_limited(scratch.path(), 1 << 20)), 3);
@@ -201,7 +200,7 @@ fn an_answer_says_what_is_left_and_when_to_retry() {
         standing: None,
     };
     assert_eq!(rate_limit_and_retry(), (Some(unenforced), None));
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     for (remaining, intervals, limited) in [(1, 1, false), (0, 2, false), (0, 2, true)] {
         let (rate_limit, retry_after_s) = rate_limit_and_retry();
         let standing = rate_limit.unwrap().standing.unwrap();

@@ -3,19 +3,18 @@
 //! A reader takes the bulk revocations before it reads storage. So every bulk revocation that was
 //! in force when the request arrived is among them.
 
-use std::sync::Arc;
-
 use talos_cells::pin;
 use talos_model::clock::UnixMillis;
 use talos_model::{
     BulkRevocation, BulkRevocations, Event, KeyKind, ListQuery, Page, Record, RecordKey, Selection,
-    Status,
+    Status, TenantId,
 };
 
 use super::Verifier;
 use crate::cached_key::Current;
 use crate::limits::LIST_RANGES;
 use crate::storage::{StorageError, moved};
+use crate::tenants::Tenants;
 
 impl Verifier {
     /// The current bulk revocations.
@@ -27,12 +26,11 @@ impl Verifier {
     /// returns, every answer takes account of it.
     pub(super) fn publish_bulk_revocation(&self, event: Event, bulk_revocation: &BulkRevocation) {
         self.change(|current| Current {
-            generation: current.generation,
             bulk_revocations: match event {
                 Event::BulkRevocationCompleted => current.bulk_revocations.without(bulk_revocation),
                 _ => current.bulk_revocations.with(bulk_revocation.clone()),
             },
-            keyring: Arc::clone(&current.keyring),
+            tenants: current.tenants.clone(),
         });
     }
 
@@ -40,15 +38,22 @@ impl Verifier {
     /// they belong to the data before the copy.
     pub fn begin_bulk_revocations(&self, bulk_revocations: BulkRevocations) {
         self.change(|current| Current {
-            generation: current.generation + 1,
             bulk_revocations,
-            keyring: Arc::clone(&current.keyring),
+            tenants: current.tenants.renewed(),
         });
     }
 
-    /// The greatest age of an issued key in seconds.
-    pub fn max_ttl_s(&self) -> u64 {
-        self.current.load(&pin()).keyring.max_ttl_s()
+    /// All tenants.
+    pub fn tenants(&self) -> Tenants {
+        self.current.load(&pin()).tenants.clone()
+    }
+
+    /// The greatest age of an issued key in seconds. The keys of a tenant that is not configured
+    /// have none.
+    fn max_ttl_s(&self, tenant: TenantId) -> u64 {
+        let guard = pin();
+        let tenant = self.current.load(&guard).tenants.get(tenant);
+        tenant.map_or(u64::MAX, |tenant| tenant.keyring().max_ttl_s())
     }
 
     /// The record of a key, with the effect of the bulk revocations and of its greatest age. Blocks
@@ -56,7 +61,7 @@ impl Verifier {
     pub fn record(&self, key: &RecordKey) -> Result<Option<Record>, StorageError> {
         let bulk_revocations = self.bulk_revocations();
         let record = self.reader.read(key)?;
-        let max_ttl_s = self.max_ttl_s();
+        let max_ttl_s = self.max_ttl_s(key.tenant());
         Ok(record.map(|record| bulk_revocations.apply(record).ending_within(max_ttl_s)))
     }
 
@@ -64,7 +69,7 @@ impl Verifier {
     /// disk. While bulk revocations are in force, or among keys that have reached their greatest
     /// age before their expiry time, a page may be shorter than its limit.
     pub fn page(&self, query: &ListQuery) -> Result<Page, StorageError> {
-        let max_ttl_s = self.max_ttl_s();
+        let max_ttl_s = self.max_ttl_s(query.selection.tenant);
         let max_ttl_ms = i64::try_from(max_ttl_s.saturating_mul(1000)).unwrap_or(i64::MAX);
         let aged = match query.selection.kind {
             KeyKind::Issued => UnixMillis(query.now.0.saturating_sub(max_ttl_ms)),

@@ -9,7 +9,7 @@ use talos_model::{CacheMode, Query, RecordKey};
 use super::found::Found;
 use super::{ReadRequest, Verifier};
 use crate::cache::KeyCell;
-use crate::cached_key::{CachedKey, Current};
+use crate::cached_key::{CachedKey, View};
 use crate::storage::{InMemory, StorageError};
 
 impl Verifier {
@@ -19,7 +19,7 @@ impl Verifier {
         &self,
         query: &Query<'_>,
         key: RecordKey,
-        current: &Current,
+        view: View<'_>,
         request: impl Fn(Option<Arc<KeyCell>>) -> ReadRequest,
         guard: &Guard,
     ) -> Result<Found, StorageError> {
@@ -34,7 +34,7 @@ impl Verifier {
         if let Some(cell) = cache.cell(&key, hash, guard) {
             cell.touch();
             let usable = query.cache == CacheMode::Use;
-            if usable && self.fresh_key(&cell, current, query.now, guard).is_some() {
+            if usable && Self::fresh_key(&cell, view, query.now, guard).is_some() {
                 return Ok(Found::InCell(cell));
             }
             return Ok(Found::new(
@@ -59,16 +59,13 @@ impl Verifier {
     }
 
     pub(super) fn fresh_key<'g>(
-        &self,
         cell: &KeyCell,
-        current: &Current,
+        view: View<'_>,
         now: UnixMillis,
         guard: &'g Guard,
     ) -> Option<&'g CachedKey> {
         match cell.load(guard) {
-            State::Value(cached) => cached
-                .is_fresh(cell.key(), current, now, self.cache_ttl_s)
-                .then_some(cached),
+            State::Value(cached) => cached.is_fresh(cell.key(), view, now).then_some(cached),
             State::Vacant | State::Detached => None,
         }
     }

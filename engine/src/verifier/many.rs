@@ -3,12 +3,12 @@
 //! Among millions of keys a hit waits for memory three times in a row and computes little. Each
 //! wait depends on one credential alone, so the waits of several credentials can overlap.
 
-use talos_credentials::proof_digest;
 use talos_model::{Answer, CacheMode, Query};
 
 use super::{ReadRequest, Verifier};
 use crate::cache::KeyCache;
 use crate::limits::PROOFS_FETCHED_AHEAD;
+use crate::tenants::Tenants;
 use crate::verifier::VerifyStep;
 
 /// How many credentials ahead the digest is computed and the proof's bucket is prefetched.
@@ -29,7 +29,7 @@ impl Verifier {
         let cache = self.cache.as_deref();
         let mut prefetcher = cache
             .filter(|cache| cache.proofs() >= PROOFS_FETCHED_AHEAD)
-            .map(|cache| Prefetcher::new(cache, queries));
+            .map(|cache| Prefetcher::new(cache, queries, self.tenants()));
         for (place, query) in queries.iter().enumerate() {
             let digest = prefetcher
                 .as_mut()
@@ -46,14 +46,16 @@ impl Verifier {
 struct Prefetcher<'a> {
     cache: &'a KeyCache,
     queries: &'a [Query<'a>],
+    tenants: Tenants,
     digests: Vec<Option<[u8; 32]>>,
 }
 
 impl<'a> Prefetcher<'a> {
-    fn new(cache: &'a KeyCache, queries: &'a [Query<'a>]) -> Self {
+    fn new(cache: &'a KeyCache, queries: &'a [Query<'a>], tenants: Tenants) -> Self {
         Self {
             cache,
             queries,
+            tenants,
             digests: Vec::with_capacity(queries.len()),
         }
     }
@@ -65,7 +67,8 @@ impl<'a> Prefetcher<'a> {
             && let Some(query) = self.queries.get(self.digests.len())
         {
             let uses_proofs = query.cache == CacheMode::Use && query.has_length_of_credential();
-            let digest = uses_proofs.then(|| proof_digest(query.tenant, query.credential));
+            let tenant = self.tenants.get(query.tenant).filter(|_| uses_proofs);
+            let digest = tenant.map(|tenant| tenant.proof_digest(query.credential));
             if let Some(digest) = &digest {
                 self.cache.prefetch_bucket(digest);
             }

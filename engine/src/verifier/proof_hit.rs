@@ -7,7 +7,8 @@ use talos_model::{Query, RecordKey, Sequence, Verdict};
 
 use super::{NO_CHANGE, Verifier};
 use crate::cache::{KeyCache, KeyCell, Proven};
-use crate::cached_key::{CachedKey, Current};
+use crate::cached_key::{CachedKey, View};
+use crate::tenants::ActiveTenant;
 
 impl Verifier {
     /// The verdict on a credential with a proof, from memory alone (no signature, no storage, no
@@ -16,21 +17,21 @@ impl Verifier {
     pub(super) fn verdict_from_proof<'g>(
         &'g self,
         digest: &[u8; 32],
-        current: &Current,
+        view: View<'_>,
         query: &Query<'_>,
         guard: &'g Guard,
     ) -> Option<(Verdict<'g>, Sequence)> {
         let found = self.cache.as_ref()?.proof(digest, guard)?;
         let proof = found.entry;
         let proven = &proof.proven;
-        if proven.generation != current.generation || proven.not_after_ms <= query.now.0 {
+        if proven.generation != view.tenant.generation() || proven.not_after_ms <= query.now.0 {
             return None;
         }
         let verdict = match (&proof.cell, &proven.token) {
             (Some(cell), _) => {
-                let cached = self.fresh_key(cell, current, query.now, guard)?;
+                let cached = Self::fresh_key(cell, view, query.now, guard)?;
                 KeyCache::note_prefetch(&found, Some(cached));
-                let verdict = self.judge(cell.key(), cached, proven, query, guard);
+                let verdict = self.judge(cell.key(), cached, view.tenant, proven, query, guard);
                 (verdict, cached.sequence())
             }
             (None, Some(token)) => {
@@ -49,12 +50,13 @@ impl Verifier {
         &self,
         key: &RecordKey,
         cached: &'r CachedKey,
+        tenant: &ActiveTenant,
         proven: &'r Proven,
         query: &Query<'_>,
         guard: &Guard,
     ) -> Verdict<'r> {
         match &proven.token {
-            None => self.usage.judge(key, cached, query, guard),
+            None => self.usage.judge(key, cached, tenant, query, guard),
             Some(token) => match cached.ends_tokens(query.now) {
                 Some(refusal) => Verdict::Refused(refusal),
                 None => token.judge(query),

@@ -36,7 +36,9 @@ impl Verifier {
             return Err(Refusal::InvalidFormat);
         }
         let guard = pin();
-        let identified = self.prove(&self.current.load(&guard).keyring, query)?;
+        let tenant = self.current.load(&guard).tenants.get(query.tenant);
+        let keyring = tenant.ok_or(Refusal::NotFound)?.keyring();
+        let identified = self.prove(keyring, query)?;
         match identified.token {
             Some(_) => Err(Refusal::InvalidFormat),
             None => Ok(identified.key_id),

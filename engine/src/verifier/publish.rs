@@ -1,22 +1,23 @@
-//! Changes of what verifications use: durable changes of records, and a new keyring.
+//! Changes of what verifications use: durable changes of records, and other tenants.
 
 use std::sync::{Arc, PoisonError};
 
 use talos_cells::{Guard, pin};
-use talos_credentials::Keyring;
+use talos_credentials::Tenant;
 use talos_model::clock::UnixMillis;
 use talos_model::{BulkRevocations, Change, Record, RecordKey, Subject};
 
 use super::Verifier;
 use crate::cached_key::{CachedKey, Current};
+use crate::usage::Usage;
 
 impl Verifier {
-    /// Replaces the keyring and voids every proof.
-    pub fn set_keyring(&self, keyring: Keyring) {
+    /// Replaces all tenants, and voids every proof under a keyring that is not the same object any
+    /// more. When this returns, no verification that begins uses a tenant as it was.
+    pub fn set_tenants(&self, tenants: Vec<Arc<Tenant>>) {
         self.change(|current| Current {
-            generation: current.generation + 1,
             bulk_revocations: current.bulk_revocations.clone(),
-            keyring: Arc::new(keyring),
+            tenants: current.tenants.replaced_by(tenants),
         });
     }
 
@@ -41,10 +42,10 @@ impl Verifier {
         let Some(cache) = &self.cache else { return };
         let key = RecordKey::new(record.tenant, record.key_id);
         let guard = pin();
-        let current = self.current.load(&guard);
+        let tenants = &self.current.load(&guard).tenants;
         let cached = || {
             if change.deletes() {
-                CachedKey::forgotten(record, current, now)
+                CachedKey::forgotten(record, tenants.get(record.tenant), now)
             } else {
                 // A bulk revocation never ends a record that is newer than itself.
                 self.cached(&key, record, &BulkRevocations::default(), now, &guard)
@@ -62,13 +63,12 @@ impl Verifier {
         now: UnixMillis,
         guard: &Guard,
     ) -> CachedKey {
-        let cached = CachedKey::new(
-            record,
-            bulk_revocations,
-            self.current.load(guard),
-            self.render,
-            now,
-        );
-        self.usage.metered(key, cached, guard)
+        let tenants = &self.current.load(guard).tenants;
+        let tenant = tenants.get(record.tenant);
+        let cached = CachedKey::new(record, bulk_revocations, tenant, self.render, now);
+        match tenant {
+            Some(tenant) if tenant.enforces_rate_limits() => self.usage.metered(key, cached, guard),
+            _ => Usage::unmetered(cached),
+        }
     }
 }

@@ -137,7 +137,9 @@ impl Attack {
             Self::Silent => (60.0, 900),
             Self::SlowHead => (20.0, 300),
             Self::SlowBody => (15.0, 200),
-            Self::HalfClosed | Self::CrossSite | Self::Uninvited => (20.0, 60),
+            Self::HalfClosed | Self::CrossSite | Self::Uninvited | Self::BrokenRecords => {
+                (20.0, 60)
+            }
             Self::Unread => (4.0, 80),
             Self::Oversized => (8.0, 60),
             Self::Endless => (10.0, 100),
@@ -146,7 +148,6 @@ impl Attack {
                 (2.0, 20)
             }
             Self::StalledHandshake => (30.0, 300),
-            Self::BrokenRecords => (20.0, 60),
             Self::Malformed => (40.0, 100),
             Self::HangUp => (60.0, 60),
             Self::Expecting | Self::OtherProtocol => (10.0, 60),

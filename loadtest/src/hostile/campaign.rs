@@ -36,6 +36,7 @@ use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
 use crate::signals::interruption;
 use crate::target::{Target, Transport, server_beside_this_program};
+use crate::tls::Tls;
 use crate::writers::WriteLoad;
 
 /// Keys with metadata of the largest size.
@@ -132,6 +133,28 @@ fn token(seed: u64) -> String {
     (0..4).map(|_| format!("{:016x}", random.next())).collect()
 }
 
+/// Makes the keys that hostile clients know, and what else they know of the server.
+fn prey(
+    target: &Target,
+    tls: Option<&Tls>,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Prey, LoadError> {
+    let hello = tls.map_or_else(|| Ok(Vec::new()), Tls::hello);
+    let mut prey = Prey {
+        host: target.host.clone(),
+        token: target.token.clone(),
+        hello: hello.map_err(LoadError::io("beginning a handshake"))?,
+        ..Prey::default()
+    };
+    let mut api = AdminApi::new(target.client(), interrupted);
+    for _ in 0..HEAVY_KEYS {
+        let key = api.issue_heavy("load-heavy", HEAVY_METADATA)?;
+        prey.heavy.push(key.secret);
+        prey.ids.push(key.key_id);
+    }
+    Ok(prey)
+}
+
 impl<'a> Campaign<'a> {
     /// Makes the keys, and what all rounds share.
     fn prepare(
@@ -153,22 +176,7 @@ impl<'a> Campaign<'a> {
             interrupted,
         };
         let corpus = seeder.seed(Keys::Make, &divide(arguments.keys, TOKENS, &MIX), &MIX)?;
-        let mut prey = Prey {
-            host: target.host.clone(),
-            token: target.token.clone(),
-            ..Prey::default()
-        };
-        if let Some(tls) = &tls {
-            prey.hello = tls
-                .hello()
-                .map_err(LoadError::io("beginning a handshake"))?;
-        }
-        let mut api = AdminApi::new(target.client(), interrupted);
-        for _ in 0..HEAVY_KEYS {
-            let key = api.issue_heavy("load-heavy", HEAVY_METADATA)?;
-            prey.heavy.push(key.secret);
-            prey.ids.push(key.key_id);
-        }
+        let prey = prey(target, tls.as_ref(), interrupted)?;
         let changing = Arc::new(Pool::default());
         let load = Load {
             endpoint: target.endpoint.clone(),

@@ -34,7 +34,7 @@ impl<S: Stream> Connection<S> {
         self.forget_all();
         self.linger();
         let mut dropped = 0;
-        while dropped < self.core.shared.bodies.dropped_after_error() {
+        while dropped < self.core.live().bodies.dropped_after_error() {
             // Checked before the read, so that the read gets the bytes that came before the cut.
             let last = self.slot.is_cut();
             self.input.clear();
@@ -59,7 +59,7 @@ impl<S: Stream> Connection<S> {
         self.slot.enter(
             Phase::Write,
             now,
-            now.plus(self.core.shared.deadlines.write),
+            now.plus(self.core.live().deadlines.write),
         );
         self.stream.end().await.map_err(|_| Closed)
     }
@@ -73,7 +73,7 @@ impl<S: Stream> Connection<S> {
 
     fn linger(&self) {
         let now = self.core.now();
-        let linger = self.core.shared.deadlines.linger;
+        let linger = self.core.live().deadlines.linger;
         self.slot.enter(Phase::Linger, now, now.plus(linger));
     }
 
@@ -89,7 +89,7 @@ impl<S: Stream> Connection<S> {
         shut_down(self.stream.as_raw_fd(), Shutdown::Write);
         self.linger();
         let mut dropped = 0;
-        while dropped < self.core.shared.bodies.dropped_after_error() {
+        while dropped < self.core.live().bodies.dropped_after_error() {
             self.input.clear();
             match self.receive(limits::BUFFER_BYTES).await? {
                 Received::Enough => dropped += self.input.len(),

@@ -42,7 +42,7 @@ impl<S: Stream> Connection<S> {
         self.flush().await?;
         self.forget_answered();
         let now = self.core.now();
-        let deadlines = self.core.shared.deadlines;
+        let deadlines = self.core.live().deadlines;
         if self.input.is_empty() {
             self.shrink_stream();
             if !self.fresh {
@@ -53,7 +53,7 @@ impl<S: Stream> Connection<S> {
             self.slot
                 .enter(Phase::Head, start, start.plus(deadlines.head));
         }
-        self.receive(self.core.shared.heads.bytes + limits::BUFFER_BYTES)
+        self.receive(self.core.live().heads.bytes + limits::BUFFER_BYTES)
             .await
     }
 
@@ -65,7 +65,7 @@ impl<S: Stream> Connection<S> {
         self.flush().await?;
         self.forget_answered();
         let mut pace = Pace {
-            end: self.core.now().plus(self.core.shared.deadlines.body),
+            end: self.core.now().plus(self.core.live().deadlines.body),
             bytes: 0,
         };
         self.begin_stretch(&pace);
@@ -138,7 +138,7 @@ impl<S: Stream> Connection<S> {
     /// Sets the deadline for the next [`limits::BODY_PACE_BYTES`] of a body.
     fn begin_stretch(&self, pace: &Pace) {
         let now = self.core.now();
-        let stretch = now.plus(self.core.shared.deadlines.body_pace);
+        let stretch = now.plus(self.core.live().deadlines.body_pace);
         self.slot.enter(Phase::Body, now, stretch.min(pace.end));
     }
 

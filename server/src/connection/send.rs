@@ -31,7 +31,7 @@ impl<S: Stream> Connection<S> {
         }
         let now = self.core.now();
         self.slot
-            .enter(phase, now, now.plus(self.core.shared.deadlines.write));
+            .enter(phase, now, now.plus(self.core.live().deadlines.write));
         self.answer_start = 0;
         let capacity = self.output.capacity();
         let meanwhile = S::write_memory(self.output.len());

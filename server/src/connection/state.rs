@@ -68,7 +68,7 @@ impl<S: Stream> Connection<S> {
     pub fn new(core: &Rc<Core>, port: &Rc<Port>, stream: S, peer: Peer, place: Place) -> Self {
         // The first byte of a new connection may take as long as a head.
         let now = core.now();
-        let deadline = now.plus(core.shared.deadlines.head);
+        let deadline = now.plus(core.live().deadlines.head);
         let fd = stream.as_raw_fd();
         let arrival = Arrival {
             peer: peer.address,

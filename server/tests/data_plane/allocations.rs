@@ -4,9 +4,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use talos_credentials::DeriveToken;
+use talos_credentials::Enforcement;
 use talos_credentials::token::{CustomClaims, TokenType};
-use talos_engine::{Enforcement, Engine};
+use talos_engine::Engine;
 use talos_model::{KeyId, RateLimitPolicy, Role, TenantId};
+use talos_test_kit::engine::change_tenant;
 
 use crate::support::{ALIVE, Connection, Fixture, both_drivers, post};
 use crate::tokens::{create, token};
@@ -116,7 +118,9 @@ fn an_answer_from_memory_allocates_nothing() {
         let (credential, key_id) = issue(&fixture.engine, None);
         let token = derive(&fixture.engine, key_id);
         let of_token = request("", &of(&token));
-        fixture.engine.set_rate_limits(Enforcement::On);
+        change_tenant(&fixture.engine, |tenant| {
+            tenant.rate_limits = Enforcement::On;
+        });
         let limited = |quota| {
             let window_s = 31_536_000;
             let policy = RateLimitPolicy { quota, window_s };

@@ -23,6 +23,7 @@ const VERIFY: &str = "VRWOAt";
 const READ: &str = "RWOAt";
 const WRITE: &str = "WAt";
 const OPERATE: &str = "OA";
+const FOLLOW: &str = "OAt";
 const ADMINISTER: &str = "A";
 const ANYBODY: &str = "*";
 
@@ -120,8 +121,9 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v2alpha1/admin/replication:diverged", OPERATE, "am"),
     ("POST", "/v2alpha1/admin/replication:promote", OPERATE, "am"),
     ("POST", "/v2alpha1/admin/replication:rejoin", OPERATE, "am"),
-    ("GET", "/v2alpha1/admin/changes", OPERATE, "am"),
+    ("GET", "/v2alpha1/admin/changes", FOLLOW, "am"),
     ("GET", "/v2alpha1/admin/backup", OPERATE, "am"),
+    ("POST", "/v2alpha1/admin/config:reload", OPERATE, "am"),
     ("GET", "/v2alpha1/admin/whoami", VERIFY, "am"),
     ("POST", "/v2alpha1/admin/tokens", ADMINISTER, "am"),
     ("GET", "/v2alpha1/admin/tokens", ADMINISTER, "am"),

@@ -3,9 +3,10 @@
 //! `Options { shards: Some(4), ..options(path) }`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings};
+use talos_credentials::{Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
 use talos_engine::{Engine, LastUsedOptions, Options, Retention, VerifyStep};
 use talos_model::{
     Answer, CacheMode, Command, CommandError, IssueKey, KeyId, Outcome, Query, Record,
@@ -22,14 +23,26 @@ pub fn options(path: &Path) -> Options {
         shards: None,
         block_cache_bytes: 1 << 20,
         cache_bytes: 1 << 20,
-        cache_ttl_s: 300,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),
         snapshots: 2,
-        keyring: Keyring::new(keyring_settings()),
+        tenants: tenants(Keyring::new(keyring_settings())),
         render: talos_api::verify::render_valid,
         render_token: talos_api::verify::render_valid_token,
     }
+}
+
+/// The only tenant, with this keyring.
+pub fn tenants(keyring: Keyring) -> Vec<Arc<Tenant>> {
+    vec![Arc::new(Tenant::new(TenantId::SINGLE, keyring, 300))]
+}
+
+/// Changes the settings of the only tenant.
+pub fn change_tenant(engine: &Engine, change: impl FnOnce(&mut Tenant)) {
+    let tenant = engine.tenant(TenantId::SINGLE).expect("the only tenant");
+    let mut tenant = Tenant::clone(&tenant);
+    change(&mut tenant);
+    engine.set_tenants(vec![Arc::new(tenant)]);
 }
 
 /// One secret, the prefix `talos`, no key to sign JWTs with, no tolerance for clocks that differ.

@@ -14,7 +14,7 @@ fn with_tokens(path: &Path, cache_bytes: usize) -> Options {
     let mut settings = keyring_settings("first");
     settings.tokens.signing_keys = Arc::new(SigningKeys::from_jwk_sets([JWK]).unwrap());
     Options {
-        keyring: Keyring::new(settings),
+        tenants: tenants(Keyring::new(settings)),
         cache_bytes,
         ..options(path)
     }

@@ -112,7 +112,7 @@ impl History {
         settings.cache_bytes = self.random.one_of(&cache_bytes);
         settings.shards = Some(2);
         settings.render = render;
-        settings.keyring = Keyring::new(KeyringSettings {
+        let keyring = Keyring::new(KeyringSettings {
             hmac_current: Secret::new("a secret".to_owned()),
             hmac_retired: Vec::new(),
             prefixes: Prefixes {
@@ -126,6 +126,7 @@ impl History {
             clock_skew_s: CLOCK_SKEW_S,
             tokens: TokenSettings::default(),
         });
+        settings.tenants = tenants(keyring);
         self.engine = Some(Engine::open(settings).expect("a database"));
         self.set_quota(None);
     }
@@ -256,7 +257,7 @@ impl History {
     }
 
     fn set_quota(&mut self, live_keys_max: Option<u64>) {
-        self.engine().set_live_keys_max(live_keys_max);
+        set_live_keys_max(self.engine(), live_keys_max);
         self.state.set_live_keys_max(live_keys_max);
     }
 

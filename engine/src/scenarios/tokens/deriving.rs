@@ -124,7 +124,7 @@ fn a_token_that_cannot_be_signed_gives_the_reason() {
             tokens,
             ..settings()
         };
-        engine.set_keyring(Keyring::new(settings));
+        set_keyring(&engine, Keyring::new(settings));
         engine.derive(&parent, wanted, None).map(|made| made.claims)
     };
     let none = TokenSettings::default();

@@ -12,12 +12,12 @@ fn a_changed_check_of_the_parent_holds_for_tokens_seen_before() {
     let token = derive(&engine, &parent, TokenType::Jwt);
     revoke(&engine, parent.key_id).unwrap();
     assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
-    engine.set_keyring(Keyring::new(settings()));
+    set_keyring(&engine, Keyring::new(settings()));
     for _ in 0..2 {
         let (verdict, _) = verify(&engine, &token, CacheMode::Use);
         assert_eq!(verdict, refused(Refusal::Revoked));
     }
-    engine.set_keyring(Keyring::new(without_check_of_the_parent()));
+    set_keyring(&engine, Keyring::new(without_check_of_the_parent()));
     assert_eq!(verify(&engine, &token, CacheMode::Use).0, good());
 }
 
@@ -43,22 +43,22 @@ fn new_secrets_and_signing_keys_void_tokens_and_retired_secrets_do_not() {
             .collect(),
         ..settings()
     };
-    engine.set_keyring(Keyring::new(second(&[])));
+    set_keyring(&engine, Keyring::new(second(&[])));
     both(good(), invalid.clone());
-    engine.set_keyring(Keyring::new(second(&["zeroth", "first"])));
+    set_keyring(&engine, Keyring::new(second(&["zeroth", "first"])));
     both(good(), good());
     let mut without = settings();
     without.tokens.signing_keys = Arc::default();
-    engine.set_keyring(Keyring::new(without));
+    set_keyring(&engine, Keyring::new(without));
     both(invalid, good());
     let mut prefixes = settings();
     prefixes.tokens.macaroon_prefixes.current = "new".to_owned();
-    engine.set_keyring(Keyring::new(prefixes.clone()));
+    set_keyring(&engine, Keyring::new(prefixes.clone()));
     // Without the prefix the token looks like an imported key.
     both(good(), refused(Refusal::NotFound));
     assert!(derive(&engine, &parent, TokenType::Macaroon).starts_with("new_v1_"));
     prefixes.tokens.macaroon_prefixes.retired = vec!["mc".to_owned()];
-    engine.set_keyring(Keyring::new(prefixes));
+    set_keyring(&engine, Keyring::new(prefixes));
     both(good(), good());
 }
 
@@ -81,14 +81,14 @@ fn a_retired_issuer_is_accepted_until_its_time() {
             verify_query(&engine, &request).0
         };
         settings.issuer = "elsewhere".to_owned();
-        engine.set_keyring(Keyring::new(settings.clone()));
+        set_keyring(&engine, Keyring::new(settings.clone()));
         assert_eq!(verdict_of(&tokens[0], 1000), refused(Refusal::NotFound));
         let retired = |expires_at| RetiredIssuer {
             value: "issuer".to_owned(),
             expires_at,
         };
         settings.tokens.issuers_retired = vec![retired(Some(UnixMillis(now.0 + 5000)))];
-        engine.set_keyring(Keyring::new(settings.clone()));
+        set_keyring(&engine, Keyring::new(settings.clone()));
         for token in &tokens {
             for _ in 0..2 {
                 assert_eq!(verdict_of(token, 4999), good());
@@ -96,7 +96,7 @@ fn a_retired_issuer_is_accepted_until_its_time() {
             assert_eq!(verdict_of(token, 5000), refused(Refusal::NotFound));
         }
         settings.tokens.issuers_retired.push(retired(None));
-        engine.set_keyring(Keyring::new(settings));
+        set_keyring(&engine, Keyring::new(settings));
         assert_eq!(verdict_of(&tokens[0], 6000), good());
     }
 }
@@ -122,7 +122,7 @@ fn what_a_retired_secret_signed_ends_with_it_though_it_was_seen_before() {
         expires_at: Some(UnixMillis(now.0 + 5000)),
     }];
     settings.hmac_current = Secret::new("second".to_owned());
-    engine.set_keyring(Keyring::new(settings));
+    set_keyring(&engine, Keyring::new(settings));
     for _ in 0..2 {
         assert!(matches!(
             verdict_of(&credential, 4999),

@@ -72,14 +72,14 @@ fn new_signing_keys_and_prefixes_leave_imported_keys_valid() {
     let token = derive(&engine, &parent, TokenType::Jwt);
     let mut without = settings();
     without.tokens.signing_keys = Arc::default();
-    engine.set_keyring(Keyring::new(without));
+    set_keyring(&engine, Keyring::new(without));
     let raw_keys = [token.as_str(), FOREIGN_JWT, FOREIGN_MACAROON];
     for raw_key in raw_keys {
         import(&engine, raw_key);
     }
     let mut later = signing_with(OTHER_JWK);
     later.tokens.macaroon_prefixes.current = "fw".to_owned();
-    engine.set_keyring(Keyring::new(later));
+    set_keyring(&engine, Keyring::new(later));
     for raw_key in raw_keys {
         for mode in MODES {
             assert_eq!(
@@ -90,7 +90,7 @@ fn new_signing_keys_and_prefixes_leave_imported_keys_valid() {
         }
     }
     // What this server has signed is a token, whatever was imported.
-    engine.set_keyring(Keyring::new(settings()));
+    set_keyring(&engine, Keyring::new(settings()));
     for mode in MODES {
         assert_eq!(verify(&engine, &token, mode).0, good());
     }
@@ -108,10 +108,13 @@ fn a_text_that_is_neither_token_nor_key_is_refused_as_a_token() {
         let token = derive(&engine, &parent, TokenType::Jwt);
         let (signed, _) = token.rsplit_once('.').unwrap();
         let unsigned = format!("{signed}.c2lnbmF0dXJl");
-        engine.set_keyring(Keyring::new(KeyringSettings {
-            issuer: "elsewhere".to_owned(),
-            ..settings()
-        }));
+        set_keyring(
+            &engine,
+            Keyring::new(KeyringSettings {
+                issuer: "elsewhere".to_owned(),
+                ..settings()
+            }),
+        );
         for (credential, refusal) in [
             (FOREIGN_JWT, Refusal::InvalidFormat),
             ("eyJ.b.c", Refusal::InvalidFormat),

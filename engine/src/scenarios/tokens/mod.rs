@@ -12,7 +12,6 @@ use talos_model::{DeleteKey, FieldChanges, ImportKey, RateLimitPolicy, RotateKey
 use super::last_used::last_used;
 use super::slow_read::{begin, gated};
 use super::*;
-use crate::Enforcement;
 use crate::verifier::SIGNATURE_CHECKS;
 
 const TYPES: [TokenType; 2] = [TokenType::Jwt, TokenType::Macaroon];
@@ -39,7 +38,7 @@ fn without_check_of_the_parent() -> KeyringSettings {
 
 fn open_with(path: &Path, settings: KeyringSettings, cache_bytes: usize) -> Arc<Engine> {
     let options = Options {
-        keyring: Keyring::new(settings),
+        tenants: tenants(Keyring::new(settings)),
         cache_bytes,
         ..options(path)
     };
@@ -110,7 +109,7 @@ fn a_token_is_proven_once() {
 fn verifying_a_token_is_no_use_of_its_key_and_takes_nothing_from_its_quota() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open_with(scratch.path(), settings(), 1 << 20);
-    engine.set_rate_limits(Enforcement::On);
+    set_rate_limits(&engine, Enforcement::On);
     let rate_limit = Some(RateLimitPolicy {
         quota: 1,
         window_s: 31_536_000,
@@ -361,7 +360,7 @@ fn a_slow_read_does_not_bring_back_tokens_of_an_ended_key() {
     for mode in MODES {
         for token_type in TYPES {
             let gated = gated();
-            gated.engine.set_keyring(Keyring::new(settings()));
+            set_keyring(&gated.engine, Keyring::new(settings()));
             let (parent, _) = issue(&gated.engine, key("a"));
             let token = derive(&gated.engine, &parent, token_type);
             let slow = begin(&gated, &token, mode);
@@ -390,7 +389,7 @@ fn large_tokens_live_within_the_budget() {
     let render_token =
         |claims: &talos_credentials::token::Claims| claims.metadata.clone().into_bytes();
     let engine = Engine::open(Options {
-        keyring: Keyring::new(without_check_of_the_parent()),
+        tenants: tenants(Keyring::new(without_check_of_the_parent())),
         cache_bytes: limit,
         render_token,
         ..options(scratch.path())
@@ -413,7 +412,7 @@ fn large_tokens_live_within_the_budget() {
     }
     assert!(most > empty + 4000 * 50, "{most} bytes: nothing is kept");
     assert!(most <= limit + limit / 8, "{most} bytes of {limit}");
-    engine.set_keyring(Keyring::new(settings()));
+    set_keyring(&engine, Keyring::new(settings()));
 }
 
 #[test]

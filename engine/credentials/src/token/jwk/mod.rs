@@ -41,6 +41,15 @@ pub(super) struct VerifyingKey {
     jwk: Value,
 }
 
+/// Two sets are equal if they verify and sign alike: a public key belongs to one private key.
+impl PartialEq for SigningKeys {
+    fn eq(&self, other: &Self) -> bool {
+        let jwks = self.public.iter().map(|key| &key.jwk);
+        jwks.eq(other.public.iter().map(|key| &key.jwk))
+            && self.signing_kids().eq(other.signing_kids())
+    }
+}
+
 /// Why no key signs. An operator must correct the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchKey {
@@ -132,6 +141,11 @@ impl SigningKeys {
     #[must_use]
     pub fn public_set(&self) -> Value {
         json!({ "keys": self.public.iter().map(|key| &key.jwk).collect::<Vec<_>>() })
+    }
+
+    /// The kids of the private keys, in their order.
+    fn signing_kids(&self) -> impl Iterator<Item = &str> {
+        self.signing.iter().map(|key| key.kid.as_str())
     }
 
     pub(super) fn verifying_key(&self, kid: &str) -> Option<&VerifyingKey> {

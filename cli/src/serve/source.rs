@@ -1,0 +1,53 @@
+//! Where the configuration of a server comes from.
+
+use std::path::{Path, PathBuf};
+
+use talos_api::route::Surface;
+use talos_config::{Settings, Warning};
+
+use super::development::{self, Development};
+use super::{key_sets, options};
+use crate::environment::variables;
+use crate::error::CliError;
+
+/// What loading the configuration needs.
+pub(super) struct Source {
+    /// The file of `--config`.
+    pub(super) config: Option<PathBuf>,
+    /// The secrets of a development server; `None` for any other.
+    pub(super) development: Option<Development>,
+    /// The routes of the first listener.
+    pub(super) surface: Surface,
+}
+
+impl Source {
+    /// Loads the settings and fetches what they name.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn load(&self) -> Result<(Settings, Vec<Warning>), CliError> {
+        let (mut settings, mut warnings) = load(self.config.as_deref(), self.development.as_ref())?;
+        warnings.extend(key_sets::fetch(&mut settings)?);
+        options::check_surfaces(self.surface, &settings)?;
+        Ok((settings, warnings))
+    }
+}
+
+/// Loads the settings. A development server has its secrets as presets.
+pub(super) fn load(
+    config: Option<&Path>,
+    development: Option<&Development>,
+) -> Result<(Settings, Vec<Warning>), CliError> {
+    let Some(development) = development else {
+        return Ok(Settings::load(config, variables(), &[])?);
+    };
+    // The port in the issuer is the one that file or environment choose. It is known only after the
+    // settings were loaded once.
+    let (settings, _) =
+        Settings::load(config, variables(), &development.presets(development::PORT))?;
+    Ok(Settings::load(
+        config,
+        variables(),
+        &development.presets(settings.serve.http.listener.port),
+    )?)
+}

@@ -1,0 +1,138 @@
+//! The settings of each tenant: those of the server, with those of the tenant's own file in their
+//! place.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use talos_credentials::Hosts;
+use talos_model::TenantId;
+
+use crate::apply::apply_over;
+use crate::checks;
+use crate::error::{Problem, Warning};
+use crate::file;
+use crate::networks::Grouped;
+use crate::settings::Settings;
+use crate::tenant_settings::TenantSettings;
+
+/// A tenant with these settings.
+pub(crate) fn tenant(id: TenantId, hosts: Hosts, settings: &Settings) -> TenantSettings {
+    TenantSettings {
+        id,
+        hosts,
+        credentials: settings.credentials.clone(),
+        secrets: settings.secrets.clone(),
+        cache_ttl: settings.cache.ttl,
+        rate_limits_enabled: settings.rate_limit.enabled,
+        api_keys_max: settings.quota.api_keys_max,
+    }
+}
+
+/// What is wrong with the files of tenants, and what their operator should know.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Whether a tenant's own file may set the key.
+fn is_of_tenant(path: &str) -> bool {
+    let sections = ["credentials.", "secrets.", "quota."];
+    matches!(path, "rate_limit.enabled" | "cache.ttl")
+        || sections.iter().any(|section| path.starts_with(section))
+}
+
+/// The tenants of `settings`, to which no defaults of `secrets` have been filled in yet. Paths of
+/// files are relative to `directory`.
+pub(crate) fn load(
+    settings: &Settings,
+    directory: &Path,
+    found: &mut Found,
+) -> Vec<TenantSettings> {
+    let tenants = settings.multitenancy.tenants();
+    let mut tenants: Vec<_> = tenants
+        .into_iter()
+        .map(|tenant| load_one(settings, tenant, directory, found))
+        .collect();
+    for tenant in &mut tenants {
+        tenant.secrets.fill_in_defaults();
+    }
+    tenants
+}
+
+/// The files of all tenants, and those of their signing keys.
+pub(crate) fn files(settings: &Settings, directory: &Path) -> Vec<PathBuf> {
+    let tenants = settings.multitenancy.tenants();
+    let overlays = tenants.into_iter().filter_map(|tenant| tenant.overlay);
+    let overlays = overlays.map(|overlay| directory.join(overlay));
+    let mut key_sets: Vec<_> = settings
+        .tenants
+        .iter()
+        .flat_map(|tenant| tenant.credentials.key_sets.files().cloned())
+        .collect();
+    key_sets.sort_unstable();
+    key_sets.dedup();
+    overlays.chain(key_sets).collect()
+}
+
+fn load_one(
+    settings: &Settings,
+    tenant: Grouped,
+    directory: &Path,
+    found: &mut Found,
+) -> TenantSettings {
+    let hosts = Hosts::Names(tenant.hosts.into());
+    let Some(path) = tenant.overlay else {
+        check(&tenant.id, settings, found);
+        return self::tenant(tenant.id, hosts, settings);
+    };
+    let path = directory.join(path);
+    let mut own = settings.clone();
+    match file::read_overlay(&path) {
+        Ok(overlay) => {
+            found.problems.extend(overlay.problems);
+            let (of_tenant, others): (Vec<_>, Vec<_>) = overlay
+                .assignments
+                .into_iter()
+                .partition(|assignment| is_of_tenant(assignment.key.path));
+            let mut seen = HashSet::new();
+            for (place, key) in others
+                .into_iter()
+                .map(|other| (other.place, other.key.path.to_owned()))
+                .chain(overlay.unknown)
+            {
+                if key.starts_with("db.") {
+                    found.problems.push(Problem {
+                        place,
+                        key,
+                        message: "all tenants share the database of the server: their keys are apart in it, and one write makes changes of all of them durable; a tenant that needs a database of its own needs a server of its own".to_owned(),
+                    });
+                } else if seen.insert(key.clone()) {
+                    found.warnings.push(Warning {
+                        key: "multitenancy.networks",
+                        message: format!(
+                            "{place}: {key} is ignored: a tenant may set credentials, secrets, quota, rate_limit.enabled and cache.ttl"
+                        ),
+                    });
+                }
+            }
+            let warnings = apply_over(&mut own, of_tenant, &mut found.problems);
+            found.warnings.extend(warnings);
+        }
+        Err(error) => found.problems.push(Problem::of_key(
+            "multitenancy.networks",
+            format!("tenant {}: {error}", tenant.id),
+        )),
+    }
+    check(&tenant.id, &own, found);
+    self::tenant(tenant.id, hosts, &own)
+}
+
+/// Checks the settings of one tenant as a whole.
+fn check(id: &TenantId, own: &Settings, found: &mut Found) {
+    let problems = checks::of_credentials(own);
+    found.problems.extend(problems.map(|problem| Problem {
+        message: format!("tenant {id}: {}", problem.message),
+        ..problem
+    }));
+}
