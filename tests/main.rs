@@ -48,6 +48,7 @@ mod foreign_pages;
 mod hostile;
 mod idempotency;
 mod imported_keys;
+mod imported_lookalikes;
 mod issue_verify_revoke;
 mod key_lifecycle;
 mod kill9;

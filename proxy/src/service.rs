@@ -171,13 +171,16 @@ impl Service {
         response
     }
 
-    /// Answers health checks and metrics. The host is not checked: probes and scrapers usually know
+    /// Answers health checks and metrics. Every host is served: probes and scrapers usually know
     /// the proxy by its address.
     async fn own_page(
         &self,
         request: &Request<Incoming>,
     ) -> Option<Result<ControlResponse, ApiError>> {
         let page = OwnPage::of(request.uri().path())?;
+        if let Err(error) = host::check(request) {
+            return Some(Err(error));
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(Err(ApiError::method_not_allowed(OWN_METHODS)));
         }

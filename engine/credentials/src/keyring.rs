@@ -183,6 +183,11 @@ impl Keyring {
         Ok((claims, accepted_until.min(signed_until)))
     }
 
+    /// Whether `issuer` is the issuer, or a retired one that was accepted at some time.
+    pub(crate) fn knows_issuer(&self, issuer: &str) -> bool {
+        self.issuer_accepted_until(issuer).is_some()
+    }
+
     /// Until when tokens of `issuer` are accepted; `None` = the issuer is unknown.
     fn issuer_accepted_until(&self, issuer: &str) -> Option<UnixMillis> {
         let always = UnixMillis(i64::MAX);

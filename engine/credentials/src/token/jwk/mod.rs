@@ -208,7 +208,7 @@ fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
