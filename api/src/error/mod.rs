@@ -193,11 +193,11 @@ impl ApiError {
     /// field in which the two differ.
     #[must_use]
     pub fn request_id_reused(field: RequestField) -> Self {
-        let field = field.name();
+        let name = field.name();
         let message = format!(
-            "request_id: an earlier request with this id had another {field}; send that request again, or choose another id"
+            "request_id: an earlier request with this id had another {name}; send that request again, or choose another id"
         );
-        Self::new(Reason::Conflict, message)
+        Self::new(Reason::Conflict, message).at_field(name)
     }
 
     /// 404: there is no admin token with this id.
