@@ -18,7 +18,9 @@ impl From<Rejection> for ApiError {
             }
             Rejection::NotActive => Self::failed_precondition("the API key is not active"),
             Rejection::AlreadyExists => Self::api_key_exists(),
-            Rejection::RequestIdReused { field, .. } => Self::request_id_reused(field),
+            Rejection::RequestIdReused { field, key_id, .. } => {
+                Self::request_id_reused(field, key_id)
+            }
             Rejection::QuotaExceeded { max } => Self::api_key_quota_exceeded(max),
             Rejection::TooManyBulkRevocations => Self::service_unavailable(
                 "too many revocations of many keys are under way; try again when one of them is complete",
