@@ -131,11 +131,9 @@ fn not_written(
     } else {
         "the request was refused"
     };
-    let remedy = reported.remedy().map(|remedy| format!("; {remedy}"));
-    ApiError::service_unavailable(format!(
-        "{what}, but the audit log could not be written, and audit.required is set{}",
-        remedy.unwrap_or_default()
-    ))
+    let message =
+        format!("{what}, but the audit log could not be written, and audit.required is set");
+    reported.not_sent(&message, "")
 }
 
 fn entry(

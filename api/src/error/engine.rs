@@ -19,7 +19,7 @@ impl From<Rejection> for ApiError {
             Rejection::NotActive => Self::failed_precondition("the API key is not active"),
             Rejection::AlreadyExists => Self::api_key_exists(),
             Rejection::RequestIdReused { field, key_id, .. } => {
-                Self::request_id_reused(field).about_key(key_id)
+                Self::request_id_reused(field, key_id)
             }
             Rejection::QuotaExceeded { max } => Self::api_key_quota_exceeded(max),
             Rejection::TooManyBulkRevocations => Self::service_unavailable(
