@@ -115,6 +115,29 @@ fn the_document_says_that_names_have_two_spellings() {
     assert!(parameters >= 6, "{parameters}");
 }
 
+/// Asserts that each alternative in `value` is a schema.
+fn assert_alternatives(value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for word in ["anyOf", "allOf", "oneOf"] {
+                let alternatives = members.get(word).and_then(Value::as_array);
+                let alternatives = alternatives.into_iter().flatten();
+                for alternative in alternatives {
+                    assert!(alternative.is_object(), "{value}");
+                }
+            }
+            members.values().for_each(assert_alternatives);
+        }
+        Value::Array(items) => items.iter().for_each(assert_alternatives),
+        _ => {}
+    }
+}
+
+#[test]
+fn alternatives_are_schemas() {
+    assert_alternatives(&document(&SERVER));
+}
+
 #[test]
 fn references_lead_somewhere_and_every_schema_is_used() {
     let document = document(&SERVER);
