@@ -128,7 +128,7 @@ both_drivers! {
                         let answer = connection.post(ISSUE, &body);
                         assert_eq!(answer.status, 201, "{answer:?}");
                         let key_id = answer.json()["issued_api_key"]["key_id"].as_str().unwrap().to_owned();
-                        assert_eq!(connection.revoke(&key_id).status, 200);
+                        assert_eq!(connection.revoke(&key_id).status, 204);
                         written.fetch_add(1, Ordering::Relaxed);
                     }
                 });
@@ -167,7 +167,7 @@ both_drivers! {
         let (kept, revoked) = (connection.issue("kept"), connection.issue("revoked"));
         let file = at(site.directory(), "backup");
         create(&server, &file).succeeded();
-        assert_eq!(connection.revoke(&revoked.key_id).status, 200);
+        assert_eq!(connection.revoke(&revoked.key_id).status, 204);
         let new = connection.issue("new");
         // Leaves the directory as a crash would.
         server.kill();
@@ -195,7 +195,7 @@ both_drivers! {
         let revoked = connection.issue("revoked");
         let file = at(site.directory(), "backup");
         create(&server, &file).succeeded();
-        assert_eq!(connection.revoke(&revoked.key_id).status, 200);
+        assert_eq!(connection.revoke(&revoked.key_id).status, 204);
         let to = at(site.directory(), "new");
         let ran = backup(&["restore", text(&file), "--to", text(&to)]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));

@@ -49,7 +49,7 @@ pub fn make_every_change(connection: &mut Connection) -> Vec<String> {
     assert_eq!(patched.status, 200);
     let rotated = connection.post(&format!("{path}:rotate"), &json!({}));
     let rotated = talos_test_kit::keys::Issued::from(&rotated);
-    assert_eq!(connection.revoke(&rotated.key_id).status, 200);
+    assert_eq!(connection.revoke(&rotated.key_id).status, 204);
     let raw_key = "a raw key of another system";
     let key = json!({"raw_key": raw_key, "name": "imported", "actor_id": "tester", "request_id": "import-1"});
     let imported = connection.post(IMPORT, &key);
@@ -61,9 +61,9 @@ pub fn make_every_change(connection: &mut Connection) -> Vec<String> {
         connection
             .post(&format!("{path}:revoke"), &json!({}))
             .status,
-        200
+        204
     );
-    assert_eq!(connection.call("DELETE", &path, &[], b"").status, 200);
+    assert_eq!(connection.call("DELETE", &path, &[], b"").status, 204);
     vec![issued.secret, rotated.secret, raw_key.to_owned()]
 }
 
@@ -139,9 +139,43 @@ both_drivers! {
         assert_eq!(events[2].data["key"]["revocation_reason"], "REVOCATION_REASON_SUPERSEDED");
         assert_eq!(events[0].data["key_id"], events[2].data["key_id"]);
         assert_ne!(events[0].data["key_id"], events[3].data["key_id"]);
+        for (place, event) in events.iter().enumerate() {
+            let (data, is_issued) = (&event.data, place < 5);
+            assert_eq!(data["key_type"], if is_issued { "issued" } else { "imported" });
+            assert_eq!(data.get("prefix"), is_issued.then(|| json!("ory_ak")).as_ref());
+            assert_eq!(data["visibility"], "KEY_VISIBILITY_SECRET");
+            assert_eq!(data.get("expire_time"), data["key"].get("expire_time"));
+            assert_eq!(data.get("reason"), data["key"].get("revocation_reason"));
+            assert_eq!(data.get("initiated_by"), None);
+        }
+        assert_eq!(events[2].data["reason"], "REVOCATION_REASON_SUPERSEDED");
         assert_eq!(events[5].data["request_id"], "import-1");
         assert_eq!(events[0].data["request_id"], Value::Null);
         server.stop();
+    }
+
+    fn a_revocation_by_the_holder_says_so(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let mut connection = server.connect();
+        let key = connection.issue("leaked");
+        let body = json!({"credential": key.secret, "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
+        for _ in 0..2 {
+            assert_eq!(connection.post("/v2alpha1/apiKeys:selfRevoke", &body).status, 204);
+        }
+        let events = Feed::open(server.address, "after=0", &[]).events(2);
+        let data = &events[1].data;
+        assert_eq!((&data["initiated_by"], &data["reason"]), (&json!("self"), &json!("REVOCATION_REASON_KEY_COMPROMISE")));
+        assert_eq!(data["author"], json!({"name": "self", "proof": "credential", "address": "127.0.0.1"}));
+        assert!(!data.to_string().contains(&key.secret));
+        let log = server.log.clone();
+        server.stop();
+        let log = std::fs::read_to_string(log).unwrap();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("IssuedAPIKeyRevoked")).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        let line: Value = serde_json::from_str(lines[0]).unwrap();
+        assert_eq!((&line["initiated_by"], &line["reason"]), (&json!("self"), &json!("REVOCATION_REASON_KEY_COMPROMISE")));
+        assert_eq!((&line["key_type"], &line["owner_id"]), (&json!("issued"), &json!("tester")));
     }
 
     fn a_feed_continues_after_the_last_event(driver: Driver) {

@@ -210,3 +210,93 @@ fn a_batch_from_standard_input() {
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "not a report");
     server.stop();
 }
+
+#[test]
+fn an_item_whose_request_id_was_used_for_another_key_fails() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    let item = |raw_key: &str, request_id: &str| json!({"raw_key": raw_key, "name": "n", "actor_id": "a", "request_id": request_id});
+    let lines =
+        |items: &[Value]| -> String { items.iter().map(|item| format!("{item}\n")).collect() };
+    let first = batch_import(
+        &server,
+        &["--file", "-"],
+        &lines(&[item("one", "r1"), item("two", "r2")]),
+    );
+    assert_eq!(counts(&first), [2, 0, 0]);
+    let report = site.directory().join("report.jsonl");
+    let arguments = ["--file", "-", "--report", report.to_str().unwrap()];
+    // A repetition, another key under the id of the second one, a key that exists, a new one.
+    let items = lines(&[
+        item("one", "r1"),
+        item("three", "r2"),
+        item("one", "r3"),
+        item("four", "r4"),
+    ]);
+    let second = batch_import(&server, &arguments, &items);
+    assert_eq!(
+        (second.code, counts(&second)),
+        (Some(1), [2, 2, 0]),
+        "{second:?}"
+    );
+    let outcomes: Value = serde_json::from_str(&second.stdout).unwrap();
+    let outcome = |index: usize| outcomes["results"][index]["outcome"].as_str().unwrap();
+    assert_eq!(
+        [0, 1, 2, 3].map(outcome),
+        ["imported", "failed", "exists", "imported"]
+    );
+    let message = outcomes["results"][1]["error_message"].as_str().unwrap();
+    assert!(message.contains("another raw_key;"), "{message}");
+    // The report does not list it as done.
+    let third = batch_import(&server, &arguments, &items);
+    assert_eq!(
+        (third.code, counts(&third)),
+        (Some(1), [0, 1, 3]),
+        "{third:?}"
+    );
+    assert_refused(&server.connect().verify("three"), "NOT_FOUND");
+    server.stop();
+}
+
+#[test]
+fn a_request_id_makes_commands_safe_to_repeat() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    let keys = |arguments: &[&str]| talos(server.address, &[&["keys"], arguments].concat());
+    let issue = |name: &str| keys(&["issue", name, "--actor", "a", "--request-id", "r", "-q"]);
+    let secret = issue("n").succeeded().trim().to_owned();
+    assert_valid(
+        &server.connect().verify(&secret),
+        &key_id_of(&secret, &server),
+    );
+    let again = issue("n");
+    assert_eq!((again.code, again.stdout.trim()), (Some(0), ""));
+    assert!(again.stderr.contains("An earlier request"), "{again:?}");
+    let other = issue("m");
+    assert_eq!(other.code, Some(1));
+    assert!(
+        other.stderr.contains("another name") && other.stderr.contains("CONFLICT"),
+        "{other:?}"
+    );
+    let import = |raw_key: &str| {
+        let line = [
+            "imported",
+            "import",
+            "n",
+            "--actor",
+            "a",
+            "--raw-key",
+            raw_key,
+        ];
+        keys(&[&line[..], &["--request-id", "r", "-q"]].concat())
+    };
+    let first = import("sk-1").succeeded().to_owned();
+    assert_eq!(import("sk-1").succeeded(), first);
+    assert_eq!(import("sk-2").code, Some(1));
+    server.stop();
+}
+
+fn key_id_of(secret: &str, server: &Server) -> String {
+    let verdict = server.connect().verify(secret);
+    verdict["key_id"].as_str().expect("a valid key").to_owned()
+}

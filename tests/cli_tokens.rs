@@ -238,7 +238,6 @@ fn a_widening_is_an_error_that_names_its_flag() {
             ["--scopes", "read,admin"],
             ["--scopes would widen", "read, write only"],
         ),
-        (["--ttl", "2h"], ["--ttl would widen", "expires at"]),
         (
             ["--cidrs", "0.0.0.0/0"],
             ["--cidrs would widen", "10.0.0.0/8 only"],
@@ -254,6 +253,27 @@ fn a_widening_is_an_error_that_names_its_flag() {
         offline(&["macaroon", "attenuate", other, "--ttl", "1m"], "")
             .assert_one_line_and_code_1(&["not a macaroon"]);
     }
+}
+
+/// The holder asks for more time than is left: the macaroon still ends when it would have.
+#[test]
+fn a_longer_time_changes_nothing() {
+    let token = macaroon();
+    let before = macaroon::verify(&root_keys(), &token).unwrap();
+    for flags in [&["--ttl", "2h"][..], &["--ttl", "10y", "--scopes", "read"]] {
+        let line = [&["macaroon", "attenuate", token.as_str()], flags].concat();
+        let ran = offline(&line, "");
+        let narrowed = ran.succeeded().trim_end();
+        let claims = macaroon::verify(&root_keys(), narrowed).unwrap();
+        assert_eq!(claims.expires_at_s, before.expires_at_s);
+        assert!(ran.stderr.contains("--ttl changes nothing"), "{ran:?}");
+        assert_eq!(
+            inspected(narrowed)["expire_time"],
+            inspected(&token)["expire_time"]
+        );
+    }
+    let line = ["macaroon", "attenuate", &token, "--ttl", "59m"];
+    assert_eq!(offline(&line, "").stderr, "");
 }
 
 /// The command names the first caveat that is refused.

@@ -4,6 +4,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use talos_credentials::token::{Narrowing, macaroon};
+use talos_model::clock;
 use talos_test_kit::http::Connection;
 use talos_test_kit::keys::{DERIVE, ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
@@ -66,14 +68,14 @@ both_drivers! {
                 .assert_error(400, "INVALID_ARGUMENT", "INVALID_TOKEN_TYPE");
             assert_valid(&connection.verify(&token), &key.key_id);
 
-            assert_eq!(connection.revoke(&key.key_id).status, 200);
+            assert_eq!(connection.revoke(&key.key_id).status, 204);
             for token in [&token, &other] {
                 for headers in CACHE_CONTROLS {
                     assert_refused(&connection.verify_with(token, headers), "REVOKED");
                 }
             }
             connection.ask_for_token(&key.secret, algorithm, &json!({}))
-                .assert_error(403, "PERMISSION_DENIED", "FORBIDDEN");
+                .assert_error(401, "UNAUTHENTICATED", "API_KEY_REVOKED");
         }
         let (_, page) = metrics::Page::scrape(metrics::listener(&server));
         for algorithm in ["jwt", "macaroon"] {
@@ -84,6 +86,8 @@ both_drivers! {
         server.stop();
         let log = fs::read_to_string(log).unwrap();
         assert_eq!(log.matches("APIKeyDerivedToken").count(), 4, "{log}");
+        assert_eq!(log.matches(r#""ttl":"3600s""#).count(), 4, "{log}");
+        assert!(log.contains(r#""owner_id":"a""#) && !log.contains(r#""actor_id""#), "{log}");
         assert!(!log.contains("eyJhbGciOi") && !log.contains("mc_v1_"), "a token in the log: {log}");
     }
 
@@ -101,7 +105,7 @@ both_drivers! {
         }
         let rotated = connection.post(&format!("{ISSUE}/{}:rotate", key.key_id), &json!({}));
         assert_eq!(rotated.status, 201);
-        assert_eq!(connection.call("DELETE", &format!("{IMPORT}/{imported_id}"), &[], b"").status, 200);
+        assert_eq!(connection.call("DELETE", &format!("{IMPORT}/{imported_id}"), &[], b"").status, 204);
         for token in of_key.iter().chain(&of_imported) {
             for headers in CACHE_CONTROLS {
                 assert_refused(&connection.verify_with(token, headers), "REVOKED");
@@ -116,7 +120,7 @@ both_drivers! {
         let mut connection = server.connect();
         let key = connection.issue("key");
         let tokens = ALGORITHMS.map(|algorithm| connection.token(&key.secret, algorithm));
-        assert_eq!(connection.revoke(&key.key_id).status, 200);
+        assert_eq!(connection.revoke(&key.key_id).status, 204);
         for token in &tokens {
             for headers in CACHE_CONTROLS {
                 assert_valid(&connection.verify_with(token, headers), &key.key_id);
@@ -175,6 +179,40 @@ both_drivers! {
             assert_refused(&connection.verify(&elsewhere), "IP_NOT_ALLOWED");
         }
         assert_eq!(connection.verify(&token)["scopes"], json!(["read:*", "write:*"]));
+        server.stop();
+    }
+
+    /// A holder's clock is often a second behind the server's.
+    fn caveats_with_weaker_times_change_nothing(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start(&site);
+        let mut connection = server.connect();
+        let key = issue_with(&mut connection, &json!({}));
+        let token = connection.token(&key.secret, ALGORITHMS[1]);
+        let before = connection.verify(&token);
+        assert_valid(&before, &key.key_id);
+        let now_s = clock::now().seconds();
+        let narrow = |token: &str, exp: Option<i64>, nbf: Option<i64>| {
+            let caveat = Narrowing { expires_at_s: exp, not_before_s: nbf, ..Narrowing::default() };
+            macaroon::attenuate(token, &caveat).unwrap()
+        };
+        let mut weakened = token.clone();
+        for (exp, nbf) in [
+            (None, Some(now_s - 1)),
+            (None, Some(0)),
+            (Some(now_s + 1_000_000_000), None),
+            (Some(now_s + 1_000_000_000), Some(now_s - 100)),
+            (Some(i64::MAX), Some(i64::MIN)),
+        ] {
+            assert_eq!(connection.verify(&narrow(&token, exp, nbf)), before, "{exp:?} {nbf:?}");
+            weakened = narrow(&weakened, exp, nbf);
+            assert_eq!(connection.verify(&weakened), before, "{exp:?} {nbf:?}");
+        }
+        // A stronger one still ends it, whatever follows.
+        let ended = narrow(&weakened, Some(now_s - 3600), None);
+        assert_refused(&connection.verify(&ended), "EXPIRED");
+        let ended = narrow(&ended, Some(i64::MAX), None);
+        assert_refused(&connection.verify(&ended), "EXPIRED");
         server.stop();
     }
 
@@ -324,7 +362,7 @@ both_drivers! {
         for token in &tokens {
             assert_valid(&connection.verify(token), &key.key_id);
         }
-        assert_eq!(connection.revoke(&key.key_id).status, 200);
+        assert_eq!(connection.revoke(&key.key_id).status, 204);
         for token in &tokens {
             assert_refused(&connection.verify(token), "REVOKED");
         }

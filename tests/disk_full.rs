@@ -29,7 +29,7 @@ both_drivers! {
         let server = site.start();
         let mut connection = server.connect();
         let (kept, revoked) = (connection.issue("kept"), connection.issue("revoked"));
-        assert_eq!(connection.revoke(&revoked.key_id).status, 200);
+        assert_eq!(connection.revoke(&revoked.key_id).status, 204);
 
         let ballast = volume.fill();
         let mut acknowledged = Vec::new();

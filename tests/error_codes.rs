@@ -89,7 +89,11 @@ const TABLE: &[Row] = &[
         "API_KEY_REVOKED",
         401,
         "UNAUTHENTICATED",
-        Never("a revoked key is a verdict, or a parent that is forbidden"),
+        By(None, |server| {
+            let key = issue(server, &json!({}));
+            assert_eq!(server.connect().revoke(&key.key_id).status, 204);
+            derive(server, &key)
+        }),
     ),
     (
         "PARENT_KEY_INVALID",
@@ -123,7 +127,7 @@ const TABLE: &[Row] = &[
     (
         "API_KEY_QUOTA_EXCEEDED",
         402,
-        "RESOURCE_EXHAUSTED",
+        "PERMISSION_DENIED",
         By(Some(("TALOS_QUOTA_API_KEYS_MAX", "1")), |server| {
             issue(server, &json!({}));
             post(server, ISSUE, &json!({"name": "n", "actor_id": "a"}))
@@ -135,8 +139,8 @@ const TABLE: &[Row] = &[
         "PERMISSION_DENIED",
         By(None, |server| {
             let key = issue(server, &json!({}));
-            assert_eq!(server.connect().revoke(&key.key_id).status, 200);
-            derive(server, &key)
+            let body = json!({"credential": key.secret, "scopes": ["admin"]});
+            post(server, DERIVE, &body)
         }),
     ),
     (

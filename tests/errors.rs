@@ -166,7 +166,7 @@ both_drivers! {
         }
         assert_eq!(connection.get(&key_id)["status"], "KEY_STATUS_ACTIVE");
         // A revocation without a body has no reason.
-        assert_eq!(connection.call("POST", &path, &[], b"").status, 200);
+        assert_eq!(connection.call("POST", &path, &[], b"").status, 204);
         server.stop();
     }
 

@@ -196,11 +196,11 @@ both_drivers! {
             let body = json!({"credential": credential, "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
             for _ in 0..2 {
                 let answer = connection.post(SELF_REVOKE, &body);
-                assert_eq!((answer.status, answer.json()), (200, json!({})));
+                assert_eq!((answer.status, answer.text()), (204, ""));
                 assert_refused(&connection.verify(&credential), "REVOKED");
             }
             let other_reason = json!({"credential": credential, "reason": "REVOCATION_REASON_SUPERSEDED"});
-            assert_eq!(connection.post(SELF_REVOKE, &other_reason).status, 200);
+            assert_eq!(connection.post(SELF_REVOKE, &other_reason).status, 204);
             let shown = connection.call("GET", &path, &[], b"").json();
             assert_eq!(shown["revocation_reason"], "REVOCATION_REASON_KEY_COMPROMISE");
         }
@@ -223,8 +223,11 @@ both_drivers! {
             assert_valid(&connection.verify(credential), key_id);
         }
         connection.revoke(key_id);
-        // What has ended already is no error.
-        assert_eq!(connection.post(SELF_REVOKE, &ask).status, 200);
+        // What has ended already is no error. The published client for Rust needs a body.
+        let agent = [("User-Agent", "ory-client-rust/v1.22.89")];
+        let answer = connection.call("POST", SELF_REVOKE, &agent, ask.to_string().as_bytes());
+        assert_eq!((answer.status, answer.json()), (200, json!({})));
+        assert_eq!(connection.post(SELF_REVOKE, &ask).status, 204);
         assert_refused(&connection.verify(credential), "REVOKED");
         server.stop();
     }

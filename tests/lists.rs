@@ -57,7 +57,7 @@ fn populate(connection: &mut Connection) {
         let imported = connection.post(IMPORT, &body).json()["key_id"].clone();
         for key_id in [issued, imported] {
             if index < 2 {
-                assert_eq!(connection.revoke(key_id.as_str().unwrap()).status, 200);
+                assert_eq!(connection.revoke(key_id.as_str().unwrap()).status, 204);
             }
         }
         // Keys are listed by the millisecond of their creation.

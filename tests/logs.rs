@@ -99,3 +99,58 @@ fn health_requests_can_be_left_out() {
         assert_eq!(has("probe"), wanted, "{logged:?}");
     }
 }
+
+/// A stranger who tries credentials cannot fill the log.
+#[test]
+fn some_failed_verifications_a_minute_have_a_line() {
+    let site = Site::new(Driver::Epoll);
+    let (server, log) = Server::start_with_unread_log(site.command());
+    let mut connection = server.connect();
+    let key = connection.issue("key");
+    connection.revoke(&key.key_id);
+    let credentials = [
+        key.secret.as_str(),
+        "eyJh.e30.c2ln",
+        "mc_v1_AgEB",
+        "of-another-system",
+    ];
+    for credential in credentials.iter().cycle().take(40) {
+        assert_eq!(connection.verify(credential)["is_valid"], false);
+    }
+    server.stop();
+    let lines: Vec<String> = log.lines().map(Result::unwrap).collect();
+    let whole = lines.join("\n");
+    let failures: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["event"] == "APIKeyVerificationFailed")
+        .collect();
+    // The minute may have changed while the test ran.
+    assert!([10, 20].contains(&failures.len()), "{whole}");
+    let told: Vec<_> = failures[..4]
+        .iter()
+        .map(|line| {
+            (
+                line["credential_type"].as_str(),
+                line["error_code"].as_str(),
+            )
+        })
+        .collect();
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|(kind, code)| {
+            (
+                kind.unwrap(),
+                code.unwrap().trim_start_matches("VERIFICATION_ERROR_"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told[..1].iter().chain(&told[3..]).collect::<Vec<_>>(),
+        [&("issued", "REVOKED"), &("other", "NOT_FOUND")]
+    );
+    assert_eq!((told[1].0, told[2].0), ("jwt", "macaroon"));
+    for credential in credentials {
+        assert!(!whole.contains(credential), "{whole}");
+    }
+}

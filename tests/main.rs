@@ -40,6 +40,7 @@ mod disk_full;
 mod documents;
 mod drain;
 mod error_codes;
+mod error_context;
 mod errors;
 mod fleet;
 mod foreign_pages;

@@ -175,7 +175,7 @@ both_drivers! {
             assert_valid(&connection.verify(&key.secret), &key.key_id);
             connection.verify_with(&key.secret, &[("Cache-Control", "no-cache")]);
         }
-        assert_eq!(connection.revoke(&keys[0].key_id).status, 200);
+        assert_eq!(connection.revoke(&keys[0].key_id).status, 204);
         assert_eq!(connection.revoke(&keys[0].key_id).status, 409);
         assert_refused(&connection.verify(&keys[0].secret), "REVOKED");
         assert_refused(&connection.verify("ory_ak_nonsense"), "NOT_FOUND");
@@ -198,7 +198,7 @@ both_drivers! {
             (requests, &[("endpoint", VERIFY), ("code", "400")], 1.0),
             (requests, &[("endpoint", "/v2alpha1/admin/issuedApiKeys"), ("code", "201")], 2.0),
             (requests, &[("endpoint", id), ("method", "GET"), ("code", "200")], 1.0),
-            (requests, &[("endpoint", revoke), ("method", "POST"), ("code", "200")], 1.0),
+            (requests, &[("endpoint", revoke), ("method", "POST"), ("code", "204")], 1.0),
             (requests, &[("endpoint", revoke), ("code", "409")], 1.0),
             (requests, &[("endpoint", "unknown"), ("code", "404")], 1.0),
             (requests, &[("endpoint", "unknown"), ("code", "405")], 1.0),

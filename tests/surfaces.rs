@@ -155,7 +155,7 @@ both_drivers! {
         let key = server.connect().issue("key");
         let mut verifier = Connection::open(data);
         assert_valid(&verifier.verify(&key.secret), &key.key_id);
-        assert_eq!(server.connect().revoke(&key.key_id).status, 200);
+        assert_eq!(server.connect().revoke(&key.key_id).status, 204);
         assert_refused(&verifier.verify(&key.secret), "REVOKED");
         let body = json!({"name": "n", "actor_id": "a"});
         verifier.post(ISSUE, &body).assert_error(404, "NOT_FOUND", "NOT_FOUND");
@@ -190,7 +190,7 @@ both_drivers! {
         server.stop();
         let server = start(&site, &["public"]);
         let body = json!({"credential": key.secret});
-        assert_eq!(server.connect().post("/v2alpha1/apiKeys:selfRevoke", &body).status, 200);
+        assert_eq!(server.connect().post("/v2alpha1/apiKeys:selfRevoke", &body).status, 204);
         server.stop();
         let server = start(&site, &["admin"]);
         assert_refused(&server.connect().verify(&key.secret), "REVOKED");

@@ -89,7 +89,7 @@ both_drivers! {
         let mut connection = tls::connect(server.address, &client).unwrap();
         let key = connection.issue("key");
         assert_valid(&connection.verify(&key.secret), &key.key_id);
-        assert_eq!(connection.revoke(&key.key_id).status, 200);
+        assert_eq!(connection.revoke(&key.key_id).status, 204);
         assert_refused(&connection.verify(&key.secret), "REVOKED");
 
         let ca = authority.certificate();

@@ -100,7 +100,7 @@ impl Noted {
             .unwrap_or(Err(NotWritten))
         {
             Ok(()) => response,
-            Err(NotWritten) => not_written(&request.request_id, &response).into(),
+            Err(NotWritten) => not_written(&request.request_id, &response, reported).into(),
         }
     }
 }
@@ -116,7 +116,11 @@ fn is_revocation(reported: &ReportedChange, response: &ControlResponse) -> bool 
 }
 
 /// The answer in place of one whose entry is required and not known to be written.
-fn not_written(request_id: &str, response: &ControlResponse) -> ApiError {
+fn not_written(
+    request_id: &str,
+    response: &ControlResponse,
+    reported: &ReportedChange,
+) -> ApiError {
     tracing::error!(
         request_id,
         status = response.status,
@@ -127,8 +131,10 @@ fn not_written(request_id: &str, response: &ControlResponse) -> ApiError {
     } else {
         "the request was refused"
     };
+    let remedy = reported.remedy().map(|remedy| format!("; {remedy}"));
     ApiError::service_unavailable(format!(
-        "{what}, but the audit log could not be written, and audit.required is set"
+        "{what}, but the audit log could not be written, and audit.required is set{}",
+        remedy.unwrap_or_default()
     ))
 }
 

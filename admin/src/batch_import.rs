@@ -3,11 +3,12 @@
 use talos_api::batch_import::{self, ItemOutcome};
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
-use talos_model::{ImportKey, ImportKeys, Record, clock};
+use talos_model::{ImportKey, ImportKeys, KeyId, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;
 use crate::import::note_imported;
+use crate::limits;
 
 /// Imports many keys in one write. Each key is accepted or refused on its own.
 pub(crate) async fn batch_import(
@@ -23,16 +24,22 @@ pub(crate) async fn batch_import(
         &tenant.keyring.tokens().macaroon_prefixes,
     )?;
     let results = import(context, items, request).await?;
-    for result in &results {
-        context.metrics.batch_item(ItemOutcome::of(result));
-        if let Ok(record) = result {
-            note_imported(context, record, asked, request);
+    let mut failed = 0;
+    for (index, result) in results.iter().enumerate() {
+        let outcome = ItemOutcome::of(result);
+        context.metrics.batch_item(outcome);
+        match result {
+            Ok(record) => note_imported(context, record, asked, request),
+            Err(error) => {
+                failed += 1;
+                if failed <= limits::LOGGED_IMPORT_FAILURES {
+                    note_failed(index, outcome, error, request);
+                }
+            }
         }
     }
-    let failed = results.iter().filter(|result| result.is_err()).count();
     if failed > 0 {
         tracing::warn!(
-            event = "APIKeyImportFailed",
             tenant = %request.tenant,
             request_id = request.request_id,
             failed,
@@ -44,6 +51,19 @@ pub(crate) async fn batch_import(
     Ok(ControlResponse::json(200, body))
 }
 
+/// Logs that the key at `index` of the batch was not imported.
+fn note_failed(index: usize, outcome: ItemOutcome, error: &ApiError, request: &ControlRequest) {
+    tracing::warn!(
+        event = "APIKeyImportFailed",
+        tenant = %request.tenant,
+        index,
+        error_code = outcome.error_code(),
+        request_id = request.request_id,
+        %error,
+        "an API key of a batch was not imported"
+    );
+}
+
 /// Imports the keys that are valid. The results have the order of `items`.
 async fn import(
     context: &Context,
@@ -51,9 +71,14 @@ async fn import(
     request: &ControlRequest,
 ) -> Result<Vec<Result<Record, ApiError>>, ApiError> {
     let mut commands = Vec::with_capacity(items.len());
-    let accepted: Vec<Result<(), ApiError>> = items
+    let mut accept = |command: ImportKey| {
+        let key_id = command.key_id;
+        commands.push(command);
+        key_id
+    };
+    let accepted: Vec<Result<KeyId, ApiError>> = items
         .into_iter()
-        .map(|item| item.map(|command| commands.push(command)))
+        .map(|item| item.map(&mut accept))
         .collect();
     let mut outcomes = if commands.is_empty() {
         Vec::new().into_iter()
@@ -61,9 +86,9 @@ async fn import(
         let outcomes = engine_call::submit(&context.engine, ImportKeys(commands), request).await?;
         outcomes.into_iter()
     };
-    let result = |accepted: Result<(), ApiError>| {
-        accepted.and_then(|()| match outcomes.next() {
-            Some(outcome) => outcome.map_err(ApiError::from),
+    let result = |accepted: Result<KeyId, ApiError>| {
+        accepted.and_then(|key_id| match outcomes.next() {
+            Some(outcome) => outcome.map_err(|error| ApiError::from(error).about_key(key_id)),
             // Cannot happen: the engine gives one outcome for each key.
             None => Err(ApiError::internal()),
         })

@@ -15,6 +15,7 @@ use crate::change_notifier::ChangeNotifier;
 use crate::forward::Forwarder;
 use crate::metrics::ControlMetrics;
 use crate::reported_change::Deletions;
+use crate::unsent_secrets::UnsentSecrets;
 
 /// The parts of the server and the prepared answers that actions need. All requests share one.
 pub(crate) struct Context {
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<dyn AuditLog>>,
     /// What "there is no such key" rests on.
     pub(crate) deletions: Deletions,
+    /// The secrets of new keys whose answers were not sent.
+    pub(crate) unsent_secrets: Arc<UnsentSecrets>,
     /// Notifies streams of new changes.
     pub(crate) change_notifier: ChangeNotifier,
     /// One permit for each stream of changes that may be open.

@@ -2,11 +2,11 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
-use talos_api::revoke;
 use talos_model::{DeleteKey, KeyId, RecordKey};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 
 /// Deletes an imported key. When this answers, no core accepts the key any more.
 pub(crate) async fn delete(
@@ -27,13 +27,11 @@ pub(crate) async fn delete(
         }
     })?;
     context.metrics.key_deleted();
-    tracing::info!(
-        event = "ImportedAPIKeyDeleted",
-        key_id = %record.key_id,
-        tenant = %record.tenant,
-        actor_id = record.actor_id,
-        request_id = request.request_id,
-        "an imported API key was deleted"
+    key_event!(
+        "ImportedAPIKeyDeleted",
+        &record,
+        request,
+        "an imported API key was deleted",
     );
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    Ok(ControlResponse::no_content())
 }

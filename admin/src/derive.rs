@@ -8,6 +8,7 @@ use talos_model::{CacheMode, KeyId, Query, Record, clock};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 
 /// Derives a token from the key whose credential the body contains. Nothing is stored.
 pub(crate) async fn derive(
@@ -63,7 +64,9 @@ fn mint(
         .engine
         .derive(parent, wanted, request.client_ip)
         .map_err(|error| {
-            let answer = ApiError::from(error.clone());
+            let answer = ApiError::from(error.clone())
+                .about_key(key_id)
+                .about_actor(&parent.actor_id);
             if answer.status() >= 500 {
                 tracing::error!(%error, %key_id, "a token could not be derived");
             }
@@ -71,15 +74,14 @@ fn mint(
         })?;
     context.engine.touch(request.tenant, key_id, clock::now());
     context.metrics.token_minted(token_type);
-    tracing::info!(
-        event = "APIKeyDerivedToken",
-        key_id = %key_id,
-        tenant = %parent.tenant,
-        actor_id = parent.actor_id,
+    key_event!(
+        "APIKeyDerivedToken",
+        parent,
+        request,
+        "a token was derived from an API key",
         token_id = derived.claims.token_id,
         algorithm = token_type.name(),
-        request_id = request.request_id,
-        "a token was derived from an API key"
+        ttl = derive::ttl(&derived.claims),
     );
     Ok(ControlResponse::with_secret(
         200,

@@ -31,17 +31,22 @@ pub(crate) async fn dispatch(
         Err(error) => return error.into(),
     };
     let reported = ReportedChange::new();
+    let receipt = client.receipt();
     let answer = answer(&context, &request, client, &reported)
         .await
-        .unwrap_or_else(ControlResponse::from);
-    match noted {
+        .unwrap_or_else(|error| in_context(error, &request).into());
+    let answer = match noted {
         Some(noted) => {
             noted
                 .end(&context.engine, &request, &reported, answer)
                 .await
         }
         None => answer,
+    };
+    if let Some(secret) = reported.take_secret() {
+        receipt.when_sent(move || secret.sent());
     }
+    answer
 }
 
 async fn answer(
@@ -55,6 +60,22 @@ async fn answer(
         return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await
+}
+
+/// Adds what the path says to an error.
+fn in_context(error: ApiError, request: &ControlRequest) -> ApiError {
+    match request.endpoint {
+        Endpoint::GetAdminToken | Endpoint::RotateAdminToken | Endpoint::RevokeAdminToken => {
+            match request.key_id.admin_token() {
+                Ok(token_id) => error.about_token(token_id),
+                Err(_) => error,
+            }
+        }
+        _ => match request.key_id.any() {
+            Ok(key_id) => error.about_key(key_id),
+            Err(_) => error,
+        },
+    }
 }
 
 /// Refuses a request with another body than the one that the forwarding node has sealed: the data
@@ -80,7 +101,9 @@ async fn act(
         Endpoint::ListIssuedKeys => list::list(context, KeyKind::Issued, request).await,
         Endpoint::GetIssuedKey => get::get(context, key_id.issued()?, request).await,
         Endpoint::UpdateIssuedKey => update::update(context, key_id.issued()?, request).await,
-        Endpoint::RotateIssuedKey => rotate::rotate(context, key_id.issued()?, request).await,
+        Endpoint::RotateIssuedKey => {
+            rotate::rotate(context, key_id.issued()?, request, reported).await
+        }
         Endpoint::RevokeIssuedKey => revoke::revoke(context, key_id.issued()?, request).await,
         Endpoint::ImportKey => import::import(context, request, reported).await,
         Endpoint::ImportKeys => batch_import::batch_import(context, request).await,

@@ -9,11 +9,12 @@ use talos_engine::{Engine, LogStart};
 use talos_model::clock::UnixMillis;
 use talos_model::{
     Author, CommandError, KeyId, ListQuery, LogRead, Page, Principal, ReadError, ReadLimits,
-    Record, TenantId, TypedCommand,
+    Record, Rejection, TenantId, TypedCommand,
 };
 use tokio::sync::oneshot;
 
 use crate::limits;
+use crate::reported_change::ReportedChange;
 
 /// Submits `command` and waits until it is durable and published, or refused. The principal of
 /// `request`, if it has one, is the author of the changes.
@@ -26,19 +27,71 @@ pub(crate) async fn submit<C: TypedCommand>(
     command: C,
     request: &ControlRequest,
 ) -> Result<C::Outcome, ApiError> {
-    let (sender, receiver) = oneshot::channel();
-    let author = |principal: &Arc<Principal>| Author::new(principal, request.client_ip);
-    let author = request.principal.as_ref().map(author);
-    // The receiver is gone only after a timeout.
-    engine.submit_as(author, command, move |result| drop(sender.send(result)));
-    let result: Result<_, CommandError> = await_answer(receiver, limits::ENGINE_WAIT).await?;
-    result.map_err(|error| {
-        // The engine has logged once why writes are stopped, so that is not logged per request.
-        if let CommandError::Storage(cause) = &error {
-            tracing::error!(cause, "a record that a change needs could not be read");
+    let author = author_of(request);
+    let outcome = try_submit(engine, author, command, |outcome| outcome).await?;
+    outcome.map_err(ApiError::from)
+}
+
+/// As [`submit`], with this author of the changes.
+///
+/// # Errors
+/// As of [`submit`].
+pub(crate) async fn submit_as<C: TypedCommand>(
+    engine: &Engine,
+    author: Option<Author>,
+    command: C,
+) -> Result<C::Outcome, ApiError> {
+    let outcome = try_submit(engine, author, command, |outcome| outcome).await?;
+    outcome.map_err(ApiError::from)
+}
+
+/// Submits a command that may have a request id. If the id was used for another request, the answer
+/// rests on the key that that request made. `keep` is called on the committing thread with what the
+/// command did, also when this function no longer waits.
+///
+/// # Errors
+/// For the client: the errors of [`submit`].
+pub(crate) async fn submit_once<C: TypedCommand, T: Send + 'static>(
+    engine: &Engine,
+    command: C,
+    request: &ControlRequest,
+    reported: &ReportedChange,
+    keep: impl FnOnce(C::Outcome) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let outcome = try_submit(engine, author_of(request), command, keep).await?;
+    outcome.map_err(|error| {
+        if let CommandError::Rejected(Rejection::RequestIdReused { sequence, .. }) = error {
+            reported.is(sequence);
         }
         error.into()
     })
+}
+
+/// The author of the changes of a request: its principal.
+fn author_of(request: &ControlRequest) -> Option<Author> {
+    let author = |principal: &Arc<Principal>| Author::new(principal, request.client_ip);
+    request.principal.as_ref().map(author)
+}
+
+/// Submits a command and waits. The outer error is for the client, see [`submit`].
+async fn try_submit<C: TypedCommand, T: Send + 'static>(
+    engine: &Engine,
+    author: Option<Author>,
+    command: C,
+    keep: impl FnOnce(C::Outcome) -> T + Send + 'static,
+) -> Result<Result<T, CommandError>, ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    engine.submit_as(author, command, move |result| {
+        // The receiver is gone only after a timeout.
+        drop(sender.send(result.map(keep)));
+    });
+    let result = await_answer(receiver, limits::ENGINE_WAIT).await?;
+    Ok(result.inspect_err(|error| {
+        // The engine has logged once why writes are stopped, so that is not logged per request.
+        if let CommandError::Storage(cause) = error {
+            tracing::error!(cause, "a record that a change needs could not be read");
+        }
+    }))
 }
 
 /// Reads the record of a key.

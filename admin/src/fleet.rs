@@ -88,7 +88,7 @@ pub(crate) async fn change(
     };
     tokio::select! {
         acknowledged = context.fleet.acknowledge(position, required) => {
-            acknowledged.map_err(|error| not_everywhere(error, required))?;
+            acknowledged.map_err(|error| not_everywhere(error, required, reported))?;
         }
         () = client.gone() => return Err(client_gone()),
     }
@@ -148,14 +148,20 @@ fn client_gone() -> ApiError {
     ApiError::service_unavailable("the client has gone while the change waited for other nodes")
 }
 
-fn not_everywhere(error: NotEverywhere, required: Acknowledgement) -> ApiError {
+fn not_everywhere(
+    error: NotEverywhere,
+    required: Acknowledgement,
+    reported: &ReportedChange,
+) -> ApiError {
     let NotEverywhere { message, missing } = error;
     tracing::warn!(message, ?missing, whom = ?required, "a change was not acknowledged");
     let missing = match missing.as_slice() {
         [] => String::new(),
         missing => format!("; not confirmed by {}", missing.join(", ")),
     };
+    let remedy = reported.remedy();
+    let remedy = remedy.as_deref().unwrap_or("try again");
     ApiError::service_unavailable(format!(
-        "the change is durable on the primary and is not undone, but {message}{missing}; try again"
+        "the change is durable on the primary and is not undone, but {message}{missing}; {remedy}"
     ))
 }

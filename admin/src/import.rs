@@ -8,6 +8,7 @@ use talos_model::clock::{self, UnixMillis};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 use crate::reported_change::ReportedChange;
 
 /// Imports a key. A repeated `request_id` shows the first key again.
@@ -23,6 +24,7 @@ pub(crate) async fn import(
             tracing::warn!(
                 event = "APIKeyImportFailed",
                 tenant = %request.tenant,
+                error_code = error.reason().name(),
                 request_id = request.request_id,
                 %error,
                 "an API key was not imported"
@@ -48,7 +50,11 @@ async fn record(
         &tenant.keyring.tokens().macaroon_prefixes,
     )?;
     let key_id = command.key_id;
-    let imported = engine_call::submit(&context.engine, command, request).await;
+    let record = |record| record;
+    let engine = &context.engine;
+    let imported = engine_call::submit_once(engine, command, request, reported, record)
+        .await
+        .map_err(|error| error.about_key(key_id));
     match &imported {
         Ok(record) => reported.is_record(record),
         Err(error) if error.reason() == Reason::ApiKeyExists => {
@@ -74,12 +80,10 @@ pub(crate) fn note_imported(
         return;
     }
     context.metrics.key_created();
-    tracing::info!(
-        event = "ImportedAPIKeyCreated",
-        key_id = %record.key_id,
-        tenant = %record.tenant,
-        actor_id = record.actor_id,
-        request_id = request.request_id,
-        "an API key was imported"
+    key_event!(
+        "ImportedAPIKeyCreated",
+        record,
+        request,
+        "an API key was imported",
     );
 }

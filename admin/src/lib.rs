@@ -24,6 +24,7 @@ mod delete;
 mod derive;
 mod dispatch;
 mod engine_call;
+mod event_log;
 mod fleet;
 mod forward;
 mod get;
@@ -44,6 +45,7 @@ mod revoke_where;
 mod rotate;
 mod self_revoke;
 mod service;
+mod unsent_secrets;
 mod update;
 
 pub use forward::{ForwardSettings, PlainHttp};

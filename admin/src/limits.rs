@@ -36,6 +36,14 @@ const RUNNING_REQUESTS: u32 =
 /// Deletions that are remembered one by one. For older ones a request for a key that does not exist
 /// waits until replicas have all of them.
 pub(crate) const DELETIONS: usize = 4096;
+/// Keys of a batch that were not imported and get a line of the log each. Another line counts all
+/// of them.
+pub(crate) const LOGGED_IMPORT_FAILURES: usize = 100;
+/// Secrets that are kept because their answers were not sent. A further one takes the place of the
+/// oldest.
+pub(crate) const UNSENT_SECRETS: usize = 1024;
+/// How long such a secret is kept after each attempt to send it.
+pub(crate) const UNSENT_SECRET_AGE: Duration = Duration::from_secs(300);
 /// Threads of the runtime. Handlers only parse, wait and render; the engine's own threads do the
 /// work.
 pub(crate) const WORKER_THREADS: usize = 2;

@@ -3,7 +3,8 @@
 //! An answer that reports no change waits for nothing. An answer that reports an earlier change,
 //! such as "already revoked", waits for that one, and not for changes of others.
 //!
-//! The audit log learns from here what neither the path nor the answer of a request names.
+//! The audit log learns from here what neither the path nor the answer of a request names. The
+//! secret of the answer waits here until it is clear whether the answer is sent.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use talos_engine::Engine;
 use talos_model::{Epoch, KeyId, Position, Record, RecordKey, Sequence};
 
 use crate::limits::DELETIONS;
+use crate::unsent_secrets::UnsentSecret;
 
 /// The newest change that an answer rests on.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct ReportedChange {
     key_id: OnceLock<KeyId>,
     /// Set when the request changed nothing, because what it asks for was done before.
     nothing: AtomicBool,
+    /// The secret that the answer shows.
+    secret: Mutex<Option<UnsentSecret>>,
 }
 
 /// No action has named a change.
@@ -34,7 +38,27 @@ impl ReportedChange {
             sequence: AtomicU64::new(UNKNOWN),
             key_id: OnceLock::new(),
             nothing: AtomicBool::new(false),
+            secret: Mutex::new(None),
         }
+    }
+
+    fn secret(&self) -> MutexGuard<'_, Option<UnsentSecret>> {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer shows this secret, if it is sent.
+    pub(crate) fn shows(&self, secret: UnsentSecret) {
+        *self.secret() = Some(secret);
+    }
+
+    /// What [`Self::shows`] was given.
+    pub(crate) fn take_secret(&self) -> Option<UnsentSecret> {
+        self.secret().take()
+    }
+
+    /// What the client can do if the answer is not sent; `None` if it shows no secret.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        self.secret().as_ref().map(UnsentSecret::remedy)
     }
 
     /// The request concerns this key.

@@ -4,10 +4,11 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::ApiError;
 use talos_api::revoke;
-use talos_model::{KeyId, RevokeKey};
+use talos_model::{Author, KeyId, RevokeKey};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 
 /// Revokes a key. When this answers, no core accepts the key any more.
 pub(crate) async fn revoke(
@@ -25,26 +26,41 @@ pub(crate) async fn revoke(
         reason,
         description,
     };
-    submit(context, command, request).await?;
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    submit(context, command, Initiator::Administrator, request).await?;
+    Ok(ControlResponse::no_content())
+}
+
+/// The party that ends a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Initiator {
+    /// An administrator.
+    Administrator,
+    /// The holder of the key, who has shown its credential.
+    Holder,
 }
 
 /// Revokes a key, counts it and logs it.
 pub(crate) async fn submit(
     context: &Context,
     command: RevokeKey,
+    initiator: Initiator,
     request: &ControlRequest,
 ) -> Result<(), ApiError> {
-    let reason = command.reason;
-    let record = engine_call::submit(&context.engine, command, request).await?;
+    let (reason, engine) = (command.reason, &context.engine);
+    let record = match initiator {
+        Initiator::Administrator => engine_call::submit(engine, command, request).await?,
+        Initiator::Holder => {
+            let holder = Some(Author::holder(request.client_ip));
+            engine_call::submit_as(engine, holder, command).await?
+        }
+    };
     context.metrics.key_revoked(reason);
-    tracing::info!(
-        event = event(record.key_id),
-        key_id = %record.key_id,
-        tenant = %record.tenant,
-        actor_id = record.actor_id,
-        request_id = request.request_id,
-        "an API key was revoked"
+    key_event!(
+        event(record.key_id),
+        &record,
+        request,
+        "an API key was revoked",
+        initiated_by = (initiator == Initiator::Holder).then_some(Author::HOLDER),
     );
     Ok(())
 }

@@ -2,13 +2,16 @@
 
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
-use talos_api::{revoke, self_revoke};
+use talos_api::self_revoke;
 use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock};
 
 use crate::context::Context;
 use crate::engine_call;
 use crate::reported_change::ReportedChange;
-use crate::revoke::submit;
+use crate::revoke::{Initiator, submit};
+
+/// The header that names the client's program. Names of headers are in lower case here.
+const USER_AGENT: &str = "user-agent";
 
 /// Revokes the key whose credential the body contains. Does nothing when the key is already
 /// revoked. A public key is in the hands of everybody who reads a page, so it ends only by an
@@ -32,7 +35,8 @@ pub(crate) async fn self_revoke(
     } else if record.visibility == Visibility::Public {
         return Err(ApiError::forbidden(
             "a public key cannot revoke itself, because its readers are not its owner; an administrator can revoke it",
-        ));
+        )
+        .about_key(key_id));
     } else {
         let command = RevokeKey {
             tenant: request.tenant,
@@ -40,7 +44,7 @@ pub(crate) async fn self_revoke(
             reason: asked.reason,
             description: String::new(),
         };
-        match submit(context, command, request).await {
+        match submit(context, command, Initiator::Holder, request).await {
             // Another request has revoked the key since the read.
             Err(error) if error.reason() == Reason::FailedPrecondition => {
                 already_revoked(context, &record, reported).await;
@@ -48,7 +52,12 @@ pub(crate) async fn self_revoke(
             revoked => revoked.map_err(unknown_if_not_found)?,
         }
     }
-    Ok(ControlResponse::json(200, revoke::RESPONSE.to_vec()))
+    let user_agent = request
+        .headers
+        .iter()
+        .find(|(name, _)| name == USER_AGENT)
+        .map(|(_, value)| value.as_str());
+    Ok(self_revoke::response(user_agent))
 }
 
 /// The key of `record` was revoked before this request. The answer rests on that revocation.

@@ -21,6 +21,7 @@ use crate::metrics::ControlMetrics;
 use crate::metrics_listener::{self, Expose, MetricsListener, Pages};
 use crate::queue::{self, QueueSender};
 use crate::reported_change::Deletions;
+use crate::unsent_secrets::UnsentSecrets;
 use crate::{lane, limits};
 
 /// What the configuration says about the control plane.
@@ -80,6 +81,7 @@ impl AdminService {
         let metrics = Arc::new(ControlMetrics::default());
         let change_notifier = ChangeNotifier::new(&engine)
             .ok_or_else(|| io::Error::other("the engine has too many watchers"))?;
+        let unsent_secrets = Arc::new(UnsentSecrets::default());
         let context = Arc::new(Context {
             engine: Arc::clone(&engine),
             fleet: Arc::clone(&fleet),
@@ -87,6 +89,7 @@ impl AdminService {
             metrics: Arc::clone(&metrics),
             audit: settings.audit,
             deletions: Deletions::new(engine.committed()),
+            unsent_secrets: Arc::clone(&unsent_secrets),
             change_notifier,
             change_streams: Arc::new(Semaphore::new(limits::CHANGE_STREAMS)),
             release: settings.version,
@@ -106,6 +109,8 @@ impl AdminService {
         let handler =
             move |request, client| dispatch::dispatch(Arc::clone(&context), request, client);
         let task = runtime.spawn(worker.run(handler, stopped));
+        // Ends with the runtime.
+        runtime.spawn(async move { unsent_secrets.expire().await });
         Ok(Self {
             queue_sender: Arc::new(queue_sender),
             runtime,

@@ -8,6 +8,7 @@ use talos_model::{KeyId, UpdateKey, clock};
 
 use crate::context::Context;
 use crate::engine_call;
+use crate::event_log::key_event;
 
 /// Updates a key and shows it. When this answers, every core uses the new values.
 pub(crate) async fn update(
@@ -21,13 +22,11 @@ pub(crate) async fn update(
         changes: update::parse_request(&request.body, &request.query)?,
     };
     let record = engine_call::submit(&context.engine, command, request).await?;
-    tracing::info!(
-        event = event(record.key_id),
-        key_id = %record.key_id,
-        tenant = %record.tenant,
-        actor_id = record.actor_id,
-        request_id = request.request_id,
-        "an API key was updated"
+    key_event!(
+        event(record.key_id),
+        &record,
+        request,
+        "an API key was updated",
     );
     // The update is done, so the request must not fail when this read does.
     let last_used = engine_call::last_used(&context.engine, &record).await;

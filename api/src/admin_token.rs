@@ -76,7 +76,8 @@ impl NewAdminToken {
     pub fn unlimited(name: String, role: Role) -> Result<Self, ApiError> {
         if name.is_empty() || name.chars().count() > limits::NAME_CHARS {
             let message = format!("must have 1 to {} characters", limits::NAME_CHARS);
-            return Err(ApiError::invalid_field(NAME.name, &message));
+            let error = ApiError::invalid_field(NAME.name, &message);
+            return Err(error.limit(limits::NAME_CHARS));
         }
         check_name(&name)?;
         Ok(Self {
@@ -158,6 +159,7 @@ pub fn still_expired() -> ApiError {
     ApiError::failed_precondition(
         "the admin token has expired; give it a new lifetime with ttl, or revoke it",
     )
+    .at_field(TTL.name)
 }
 
 /// The answer that shows one token. No answer shows its digest.

@@ -51,7 +51,9 @@ pub fn parse_request(
     let items = fields.objects(REQUESTS)?;
     if items.is_empty() || items.len() > limits::BATCH_IMPORT_KEYS {
         let message = format!("must have 1 to {} entries", limits::BATCH_IMPORT_KEYS);
-        return Err(fields.invalid(REQUESTS, &message));
+        return Err(fields
+            .invalid(REQUESTS, &message)
+            .limit(limits::BATCH_IMPORT_KEYS));
     }
     Ok(items
         .into_iter()
@@ -274,7 +276,7 @@ mod tests {
     fn when_all_fail_the_most_frequent_error_is_the_answer() {
         let (exists, quota) = (
             ApiError::api_key_exists(),
-            ApiError::api_key_quota_exceeded(),
+            ApiError::api_key_quota_exceeded(7),
         );
         let invalid = |field| ApiError::invalid_field(field, "is wrong");
         let table = [

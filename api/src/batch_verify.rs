@@ -48,7 +48,7 @@ pub fn parse_requests<'a>(body: &'a [u8]) -> Result<Vec<BatchItem<'a>>, ApiError
     let most = limits::BATCH_VERIFY_REQUESTS;
     let wrong_count = || {
         let message = format!("must have 1 to {most} entries");
-        Err(ApiError::invalid_field(REQUESTS.name, &message))
+        Err(ApiError::invalid_field(REQUESTS.name, &message).limit(most))
     };
     let Some(text) = json::object_text(body)? else {
         return wrong_count();

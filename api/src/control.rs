@@ -55,11 +55,20 @@ pub struct ControlRequest {
     pub sealed_body: Option<[u8; 32]>,
 }
 
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The data plane has taken it and sends it.
+    Taken,
+    /// The client has gone.
+    ClientGone,
+}
+
 /// Takes the answer to one request. When it is dropped without an answer, the data plane answers
 /// 500.
 pub trait Replying: Send {
     /// Takes the answer.
-    fn answer(self: Box<Self>, response: ControlResponse);
+    fn answer(self: Box<Self>, response: ControlResponse) -> Delivery;
 
     /// Ready once the client has gone, so that nobody waits for the answer. Wakes the task of
     /// `context` when that happens.
@@ -68,8 +77,9 @@ pub trait Replying: Send {
 
 /// A client that never goes.
 impl<F: FnOnce(ControlResponse) + Send> Replying for F {
-    fn answer(self: Box<Self>, response: ControlResponse) {
+    fn answer(self: Box<Self>, response: ControlResponse) -> Delivery {
         self(response);
+        Delivery::Taken
     }
 
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {

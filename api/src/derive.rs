@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use talos_credentials::shape::{self, Shape};
-use talos_credentials::token::{CustomClaims, MintError, NoSuchKey, TokenType};
+use talos_credentials::token::{Claims, CustomClaims, MintError, NoSuchKey, TokenType};
 use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
 use talos_model::clock::UnixMillis;
 
 use crate::error::ApiError;
 use crate::json::{self, Field, Fields, Kind, Object};
+use crate::limits::CREDENTIAL_BYTES;
 use crate::names::{Named, TokenAlgorithm};
 use crate::schema::{FreeObject, Timestamp};
 use crate::{key_fields, key_tables, render, timestamp};
@@ -152,6 +153,13 @@ pub fn render_response(derived: &DerivedToken) -> Vec<u8> {
     })
 }
 
+/// How long a token lives, as a duration of proto3.
+#[must_use]
+pub fn ttl(claims: &Claims) -> String {
+    let seconds = claims.expires_at_s.saturating_sub(claims.issued_at_s);
+    format!("{seconds}s")
+}
+
 /// A token that was derived.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeriveTokenResponse")]
@@ -182,23 +190,32 @@ impl From<DeriveError> for ApiError {
     fn from(error: DeriveError) -> Self {
         match &error {
             DeriveError::NoTenant => Self::network_not_found(),
-            DeriveError::ParentRevoked | DeriveError::ScopeBeyondParent(_) => {
-                Self::forbidden(error.to_string())
+            DeriveError::ScopeBeyondParent(_) => {
+                Self::forbidden(error.to_string()).at_field(SCOPES.name)
             }
+            DeriveError::ParentRevoked => Self::api_key_revoked(),
             DeriveError::ParentExpired => Self::api_key_expired(),
             DeriveError::AddressNotAllowed => Self::ip_not_allowed(),
-            DeriveError::TtlBeyondParent { .. } | DeriveError::TtlBeyondMax { .. } => {
-                Self::invalid_field("ttl", &error.to_string())
+            DeriveError::TtlBeyondParent { left_s } => {
+                Self::invalid_field(TTL.name, &error.to_string()).limit(left_s)
+            }
+            DeriveError::TtlBeyondMax { max_s } => {
+                Self::invalid_field(TTL.name, &error.to_string()).limit(max_s)
             }
             DeriveError::Mint(CannotMint::Key(missing)) => no_signing_key(missing),
             DeriveError::Mint(CannotMint::Mint(reason)) => match reason {
                 MintError::Metadata | MintError::Key => Self::internal(),
-                _ => Self::bad_request(format!(
-                    "{reason}; ask for fewer claims, or give the API key less metadata or fewer scopes"
-                )),
+                MintError::TooLong { .. } => too_large(reason).limit(CREDENTIAL_BYTES),
+                _ => too_large(reason),
             },
         }
     }
+}
+
+fn too_large(reason: &MintError) -> ApiError {
+    ApiError::bad_request(format!(
+        "{reason}; ask for fewer claims, or give the API key less metadata or fewer scopes"
+    ))
 }
 
 fn no_signing_key(missing: &NoSuchKey) -> ApiError {
@@ -206,9 +223,11 @@ fn no_signing_key(missing: &NoSuchKey) -> ApiError {
         NoSuchKey::NoneConfigured => ApiError::failed_precondition(
             "no signing key is configured: add one to credentials.derived_tokens.jwt.signing_keys.urls, or derive a macaroon, which needs none",
         ),
-        NoSuchKey::Unknown(_) | NoSuchKey::PublicOnly(_) => ApiError::internal().with_message(
-            format!("{missing}; correct credentials.derived_tokens.jwt.signing_key_id"),
-        ),
+        NoSuchKey::Unknown(kid) | NoSuchKey::PublicOnly(kid) => ApiError::internal()
+            .with_message(format!(
+                "{missing}; correct credentials.derived_tokens.jwt.signing_key_id"
+            ))
+            .about_signing_key(kid),
     }
 }
 
@@ -338,7 +357,7 @@ mod tests {
         let named = NoSuchKey::Unknown("k9".to_owned());
         let mint = |error| DeriveError::Mint(CannotMint::Mint(error));
         for (error, status, says) in [
-            (DeriveError::ParentRevoked, 403, "revoked"),
+            (DeriveError::ParentRevoked, 401, "revoked"),
             (DeriveError::ParentExpired, 401, "expired"),
             (DeriveError::AddressNotAllowed, 403, "address"),
             (

@@ -1,5 +1,7 @@
 //! Importing a key of another system: `POST /v2alpha1/admin/importedApiKeys`.
 
+use std::mem;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use talos_credentials::shape::{self, Shape};
@@ -71,20 +73,26 @@ pub(crate) fn parse_fields(
     }
     if raw_key.len() > limits::RAW_KEY_BYTES {
         let message = format!("must have at most {} bytes", limits::RAW_KEY_BYTES);
-        return Err(fields.invalid(RAW_KEY, &message));
+        return Err(fields
+            .invalid(RAW_KEY, &message)
+            .limit(limits::RAW_KEY_BYTES));
     }
-    let key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
+    let mut key = issue::parse_fields(fields, tenant, default_ttl_ms)?;
     let refused = |message: &str| {
-        let message = format!("{} {message}", fields.path_of(RAW_KEY));
-        Err(ApiError::failed_precondition(message))
+        let field = fields.path_of(RAW_KEY);
+        let message = format!("{field} {message}");
+        Err(ApiError::failed_precondition(message).at_field(&field))
     };
     match shape::of(raw_key.as_bytes(), macaroons) {
         Shape::Token(_) => refused("has the shape of a derived token and cannot be imported"),
         Shape::Issued(_) => refused("has the shape of an issued key and cannot be imported"),
-        Shape::Other => Ok(ImportKey {
-            key_id: imported_key_id(tenant, raw_key.as_bytes()),
-            key,
-        }),
+        Shape::Other => {
+            let key_id = imported_key_id(tenant, raw_key.as_bytes());
+            if let Some(request) = &mut key.request_id {
+                request.digest = mem::take(&mut request.digest).importing(key_id);
+            }
+            Ok(ImportKey { key_id, key })
+        }
     }
 }
 
@@ -184,7 +192,8 @@ mod tests {
             &issued(),
         ] {
             let error = parse(raw_key).expect_err("an error");
-            assert_eq!(error, ApiError::failed_precondition(error.to_string()));
+            let wanted = ApiError::failed_precondition(error.to_string()).at_field("raw_key");
+            assert_eq!(error, wanted);
             assert!(!error.to_string().contains(raw_key), "{error}");
         }
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use talos_model::clock::UnixMillis;
-use talos_model::{IssueKey, Record, Secret, TenantId};
+use talos_model::{IssueKey, Record, RequestId, Secret, TenantId};
 
 use crate::error::ApiError;
 use crate::json::{self, Fields, Object};
@@ -72,18 +72,24 @@ pub(crate) fn parse_rest(
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
 ) -> Result<IssueKey, ApiError> {
-    Ok(IssueKey {
+    let ttl_ms = key_fields::ttl_ms(fields)?;
+    let mut key = IssueKey {
         tenant,
         name: identity.name,
         actor_id: identity.actor_id,
         scopes: identity.scopes,
         metadata: key_fields::metadata(fields)?,
         visibility: key_fields::visibility(fields)?,
-        ttl_ms: key_fields::ttl_ms(fields)?.or(default_ttl_ms),
+        ttl_ms: ttl_ms.or(default_ttl_ms),
         rate_limit: key_fields::rate_limit(fields)?,
         allowed_cidrs: key_fields::allowed_cidrs(fields)?,
-        request_id: key_fields::request_id(fields)?,
-    })
+        request_id: None,
+    };
+    if let Some(id) = key_fields::request_id(fields)? {
+        let digest = key.request_digest(ttl_ms);
+        key.request_id = Some(RequestId { id, digest });
+    }
+    Ok(key)
 }
 
 /// The answer: the key and its secret. `secret` is `None` when a repeated `request_id` returns an
@@ -103,7 +109,8 @@ pub(crate) struct Issued<'a> {
     /// The key.
     #[schemars(with = "IssuedApiKey")]
     issued_api_key: Resource<'a>,
-    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key
+    /// whose secret was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }

@@ -41,7 +41,7 @@ pub(crate) fn optional(
 
 fn check_chars(fields: &Fields<'_>, field: Field, text: &str, max: usize) -> Result<(), ApiError> {
     if text.chars().count() > max {
-        return Err(fields.invalid(field, &too_many_chars(max)));
+        return Err(fields.invalid(field, &too_many_chars(max)).limit(max));
     }
     Ok(())
 }
@@ -72,7 +72,8 @@ pub(crate) fn check_credential(credential: &str) -> Result<(), ApiError> {
     }
     if credential.len() > limits::CREDENTIAL_BYTES {
         let message = too_many_bytes(limits::CREDENTIAL_BYTES);
-        return Err(ApiError::invalid_field(CREDENTIAL.name, &message));
+        let error = ApiError::invalid_field(CREDENTIAL.name, &message);
+        return Err(error.limit(limits::CREDENTIAL_BYTES));
     }
     Ok(())
 }
@@ -81,7 +82,8 @@ pub(crate) fn check_credential(credential: &str) -> Result<(), ApiError> {
 pub(crate) fn scopes(fields: &mut Fields<'_>, field: Field) -> Result<Vec<String>, ApiError> {
     let scopes = fields.texts(field)?;
     if scopes.len() > limits::SCOPES {
-        return Err(fields.invalid(field, &too_many_entries(limits::SCOPES)));
+        let error = fields.invalid(field, &too_many_entries(limits::SCOPES));
+        return Err(error.limit(limits::SCOPES));
     }
     for (index, scope) in scopes.iter().enumerate() {
         if scope.is_empty() {
@@ -89,7 +91,8 @@ pub(crate) fn scopes(fields: &mut Fields<'_>, field: Field) -> Result<Vec<String
         }
         if scope.chars().count() > limits::SCOPE_CHARS {
             let message = too_many_chars(limits::SCOPE_CHARS);
-            return Err(fields.invalid_entry(field, index, &message));
+            let error = fields.invalid_entry(field, index, &message);
+            return Err(error.limit(limits::SCOPE_CHARS));
         }
     }
     Ok(scopes.into_iter().map(Cow::into_owned).collect())
@@ -113,12 +116,14 @@ pub(crate) fn audiences<'a>(
 ) -> Result<Vec<Cow<'a, str>>, ApiError> {
     let audiences = fields.texts(field)?;
     if audiences.len() > limits::AUDIENCES {
-        return Err(fields.invalid(field, &too_many_entries(limits::AUDIENCES)));
+        let error = fields.invalid(field, &too_many_entries(limits::AUDIENCES));
+        return Err(error.limit(limits::AUDIENCES));
     }
     for (index, audience) in audiences.iter().enumerate() {
         if audience.is_empty() || audience.chars().count() > limits::AUDIENCE_CHARS {
             let message = format!("must have 1 to {} characters", limits::AUDIENCE_CHARS);
-            return Err(fields.invalid_entry(field, index, &message));
+            let error = fields.invalid_entry(field, index, &message);
+            return Err(error.limit(limits::AUDIENCE_CHARS));
         }
     }
     Ok(audiences)
@@ -143,7 +148,7 @@ pub(crate) fn check_json_bytes(
 ) -> Result<(), ApiError> {
     if json.len() > max {
         let message = format!("must have at most {max} bytes as compact JSON");
-        return Err(fields.invalid(field, &message));
+        return Err(fields.invalid(field, &message).limit(max));
     }
     Ok(())
 }
@@ -172,7 +177,8 @@ pub(crate) fn ttl_ms(fields: &mut Fields<'_>) -> Result<Option<u64>, ApiError> {
     let (min, max) = (limits::TTL_SECONDS_MIN, limits::TTL_SECONDS_MAX);
     // The upper bound is compared as a duration: a fraction of a second may lie beyond it.
     if ttl.as_secs() < min || ttl > Duration::from_secs(max) {
-        return Err(fields.invalid(TTL, &format!("must be between {min}s and {max}s")));
+        let error = fields.invalid(TTL, &format!("must be between {min}s and {max}s"));
+        return Err(error.limit(if ttl.as_secs() < min { min } else { max }));
     }
     let millis = u64::try_from(ttl.as_millis()).map_err(|_| fields.invalid(TTL, "is too long"))?;
     Ok(Some(millis))
@@ -214,7 +220,8 @@ pub(crate) fn allowed_cidrs(fields: &mut Fields<'_>) -> Result<Vec<Cidr>, ApiErr
     };
     let blocks = restriction.texts(ALLOWED_CIDRS)?;
     if blocks.len() > limits::CIDRS {
-        return Err(restriction.invalid(ALLOWED_CIDRS, &too_many_entries(limits::CIDRS)));
+        let error = restriction.invalid(ALLOWED_CIDRS, &too_many_entries(limits::CIDRS));
+        return Err(error.limit(limits::CIDRS));
     }
     let block = |(index, text): (usize, &Cow<'_, str>)| {
         let parsed = text.parse::<Cidr>();

@@ -67,7 +67,8 @@ pub(crate) const IP_RESTRICTION: Field = Field::new(
 pub(crate) const REQUEST_ID: Field = Field::new(
     "request_id",
     Kind::Text(Some(limits::REQUEST_ID_CHARS)),
-    "Makes the request idempotent (AIP-155): the first key is shown again, without its secret.",
+    "Makes the request idempotent (AIP-155): the first key is shown again, without its secret if that was sent. Another \
+     request with the id is refused with 409.",
 );
 /// The name of `scopes` in the short routes.
 pub(crate) const PERMISSIONS: Field = Field {

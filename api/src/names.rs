@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use talos_credentials::token::TokenType;
-use talos_model::{Event, Proof, RevocationReason as Reason, Role, Status, Visibility};
+use talos_model::{Event, KeyKind, Proof, RevocationReason as Reason, Role, Status, Visibility};
 
 /// An enum of the API. Its values are those of an enum of Rust.
 pub(crate) trait Enumeration {
@@ -128,6 +128,14 @@ enumeration! {
 }
 
 enumeration! {
+    /// Which system issued a key: this server, or another one.
+    KeyType(KeyKind) {
+        Issued => "issued",
+        Imported => "imported",
+    }
+}
+
+enumeration! {
     /// Why a key ended (after RFC 5280 §5.3.1).
     RevocationReason(Reason) {
         Unspecified => "REVOCATION_REASON_UNSPECIFIED",
@@ -183,5 +191,6 @@ enumeration! {
         BootstrapToken => Proof::BootstrapToken.name(),
         Certificate => Proof::Certificate.name(),
         PeerCredentials => Proof::PeerCredentials.name(),
+        Credential => Proof::Credential.name(),
     }
 }

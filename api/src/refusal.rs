@@ -45,7 +45,7 @@ refusals! {
     SignatureInvalid "SIGNATURE_INVALID" "the signature of the credential is not valid",
     Internal "INTERNAL" "the credential could not be looked up; try again",
     IpNotAllowed "IP_NOT_ALLOWED" "the credential may not be used from this address",
-    RateLimited "RATE_LIMITED" "the credential is used too often; try again later",
+    RateLimited "RATE_LIMITED" "rate limit exceeded",
     AudienceMismatch "AUDIENCE_MISMATCH" "the credential is meant for another audience",
     AnswerTooLarge "ANSWER_TOO_LARGE" "the results of the batch are too large together; verify this credential in a smaller batch",
 }

@@ -7,9 +7,6 @@ use crate::json::{self, Field, Fields, Object};
 use crate::key_tables::{DESCRIPTION, REASON};
 use crate::{key_fields, limits};
 
-/// The answer to a revocation.
-pub const RESPONSE: &[u8] = b"{}";
-
 /// The body of a request for a key of either kind.
 pub(crate) static REQUEST: Object = request("AdminRevokeApiKeyBody");
 /// The body of a request for an issued key.
@@ -57,7 +54,8 @@ pub(crate) fn parse_fields(fields: &mut Fields<'_>) -> Result<RevokeRequest, Api
             "must have at most {} characters",
             limits::REVOCATION_DESCRIPTION_CHARS
         );
-        return Err(fields.invalid(DESCRIPTION, &message));
+        let error = fields.invalid(DESCRIPTION, &message);
+        return Err(error.limit(limits::REVOCATION_DESCRIPTION_CHARS));
     }
     Ok(RevokeRequest {
         reason,

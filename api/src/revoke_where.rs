@@ -145,7 +145,7 @@ fn condition(
     if text.is_empty() || text.chars().count() > max_chars {
         let message =
             format!("must have 1 to {max_chars} characters; leave it out if it is not meant");
-        return Err(fields.invalid(field, &message));
+        return Err(fields.invalid(field, &message).limit(max_chars));
     }
     Ok(Some(text.into_owned()))
 }
@@ -162,7 +162,8 @@ fn metadata(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, ApiError> 
             "must have at least one member, and at most {} bytes; leave it out if it is not meant",
             limits::WHERE_METADATA_BYTES
         );
-        return Err(fields.invalid(METADATA, &message));
+        let error = fields.invalid(METADATA, &message);
+        return Err(error.limit(limits::WHERE_METADATA_BYTES));
     }
     Ok(members)
 }

@@ -6,6 +6,7 @@ use talos_credentials::MacaroonPrefixes;
 use talos_credentials::shape::{self, Shape};
 use talos_model::RevocationReason;
 
+use crate::control::ControlResponse;
 use crate::error::ApiError;
 use crate::json::{self, Field, Kind, Object};
 use crate::key_fields;
@@ -23,6 +24,22 @@ pub(crate) static REQUEST: Object = Object {
     about: "A credential that its holder wants to end. `REVOCATION_REASON_PRIVILEGE_WITHDRAWN` is not for the holder to say.",
     fields: &[CREDENTIAL, REASON, DESCRIPTION],
 };
+
+/// The product in `User-Agent` of the published client for Rust, up to its version.
+const RUST_CLIENT: &str = "ory-client-rust/";
+
+/// The answer to a revocation, for a client with this `User-Agent`: 204 without a body. The
+/// published client for Rust takes an answer without JSON for a failure, so it gets an empty
+/// object.
+#[must_use]
+pub fn response(user_agent: Option<&str>) -> ControlResponse {
+    match user_agent {
+        Some(product) if product.starts_with(RUST_CLIENT) => {
+            ControlResponse::json(200, b"{}".to_vec())
+        }
+        _ => ControlResponse::no_content(),
+    }
+}
 
 /// A credential that its holder revokes. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,6 +105,24 @@ mod tests {
         }
         let unspecified = Ok(("x".to_owned(), RevocationReason::Unspecified));
         assert_eq!(parse(r#"{"credential":"x"}"#), unspecified);
+    }
+
+    #[test]
+    fn only_the_client_for_rust_gets_a_body() {
+        let answer = |user_agent| {
+            let response = response(user_agent);
+            (response.status, response.body)
+        };
+        for other in [
+            None,
+            Some(""),
+            Some("curl/8"),
+            Some("my-ory-client-rust/v1"),
+        ] {
+            assert_eq!(answer(other), (204, Vec::new()), "{other:?}");
+        }
+        let rust = answer(Some("ory-client-rust/v1.22.89"));
+        assert_eq!(rust, (200, b"{}".to_vec()));
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub(crate) struct Answer<'a> {
     #[serde(serialize_with = "as_text")]
     #[schemars(with = "&str")]
     id: KeyId,
-    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key.
+    /// The credential, shown only once; absent when a repeated `request_id` returns an earlier key
+    /// whose secret was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     /// The key.

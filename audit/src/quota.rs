@@ -1,47 +1,19 @@
 //! How much of what strangers do is noted.
-//!
-//! A counter is one atomic: the minute and how often it was used in it. Beyond the bound a core
-//! only reads it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use talos_api::audit::Notice;
+use talos_api::audit::{MinuteQuota, Notice};
 use talos_model::TenantId;
 use talos_model::clock::UnixMillis;
 
 use crate::limits::{FAILURE_COUNTERS, FAILURES_PER_MINUTE, REFUSALS_PER_MINUTE};
 use crate::line::Suppressed;
 
-const MINUTE_MS: i64 = 60_000;
-
-/// Admits so many in each minute of the clock.
-#[derive(Debug, Default)]
-struct Quota {
-    /// The minute in the upper half, what was admitted in it in the lower half.
-    state: AtomicU64,
-}
-
-impl Quota {
-    fn admits(&self, minute: u32, bound: u32) -> bool {
-        let next = |state: u64| {
-            let used = if state >> 32 == u64::from(minute) {
-                state & u64::from(u32::MAX)
-            } else {
-                0
-            };
-            (used < u64::from(bound)).then(|| u64::from(minute) << 32 | (used + 1))
-        };
-        self.state
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .is_ok()
-    }
-}
-
 /// The bounds of all notices.
 #[derive(Debug)]
 pub(crate) struct Quotas {
-    requests: Quota,
-    verifications: [Quota; FAILURE_COUNTERS],
+    requests: MinuteQuota,
+    verifications: [MinuteQuota; FAILURE_COUNTERS],
     suppressed_requests: AtomicU64,
     suppressed_verifications: AtomicU64,
 }
@@ -49,8 +21,8 @@ pub(crate) struct Quotas {
 impl Quotas {
     pub(crate) fn new() -> Self {
         Self {
-            requests: Quota::default(),
-            verifications: std::array::from_fn(|_| Quota::default()),
+            requests: MinuteQuota::default(),
+            verifications: std::array::from_fn(|_| MinuteQuota::default()),
             suppressed_requests: AtomicU64::new(0),
             suppressed_verifications: AtomicU64::new(0),
         }
@@ -58,12 +30,11 @@ impl Quotas {
 
     /// Whether to note this. If not, it is counted.
     pub(crate) fn admits(&self, notice: Notice, now: UnixMillis) -> bool {
-        let minute = minute(now);
         let admitted = match notice {
-            Notice::Request => self.requests.admits(minute, REFUSALS_PER_MINUTE),
+            Notice::Request => self.requests.admits(now, REFUSALS_PER_MINUTE),
             Notice::Verification(tenant) => self
                 .of_tenant(tenant)
-                .is_none_or(|quota| quota.admits(minute, FAILURES_PER_MINUTE)),
+                .is_none_or(|quota| quota.admits(now, FAILURES_PER_MINUTE)),
         };
         if !admitted {
             self.suppress(notice);
@@ -80,7 +51,7 @@ impl Quotas {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn of_tenant(&self, tenant: TenantId) -> Option<&Quota> {
+    fn of_tenant(&self, tenant: TenantId) -> Option<&MinuteQuota> {
         let slot = tenant.0.as_u128() % FAILURE_COUNTERS as u128;
         self.verifications.get(usize::try_from(slot).ok()?)
     }
@@ -93,11 +64,6 @@ impl Quotas {
         };
         (taken.requests + taken.verifications > 0).then_some(taken)
     }
-}
-
-/// The minute of the clock.
-pub(crate) fn minute(now: UnixMillis) -> u32 {
-    u32::try_from(now.0.div_euclid(MINUTE_MS)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, select};
-use talos_api::audit::{NotWritten, Written};
+use talos_api::audit::{NotWritten, Written, minute};
 use talos_model::clock;
 
 use crate::chain::{ChainKeys, Link};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, RETRY, TICK};
 use crate::line::{self, Content, Damage};
 use crate::queue::{Message, State};
-use crate::quota;
 use crate::sink::{Opened, Sink, Target};
 
 /// When what was written is made durable.
@@ -89,7 +88,7 @@ impl Writer {
             is_unsynced: false,
             torn_bytes: None,
             is_first: true,
-            minute: quota::minute(clock::now()),
+            minute: minute(clock::now()),
         };
         let mut torn = opened.torn;
         if opened.is_open {
@@ -167,7 +166,7 @@ impl Writer {
         if self.is_blocked() {
             return;
         }
-        let minute = quota::minute(clock::now());
+        let minute = minute(clock::now());
         if minute != self.minute {
             self.minute = minute;
             self.report_suppressed();

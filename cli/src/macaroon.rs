@@ -65,7 +65,18 @@ impl MacaroonCommand {
     ) -> Result<ExitCode, CliError> {
         let Action::Attenuate(arguments) = &self.action;
         let token = secret_argument(&arguments.token, "macaroon", console.input)?;
-        let narrowed = arguments.narrow(&token, now)?;
+        let claims = Macaroon::parse(&token)
+            .and_then(|macaroon| macaroon.unverified_claims())
+            .map_err(|_| MintError::NotAMacaroon)?;
+        let caveat = arguments.caveat(&claims, now)?;
+        let narrowed = attenuate(&token, &caveat)?;
+        if caveat.expires_at_s.is_some_and(|s| s > claims.expires_at_s) {
+            let _ = writeln!(
+                console.remarks,
+                "--ttl changes nothing: the macaroon expires at {} already",
+                instant(claims.expires_at_s)
+            );
+        }
         writeln!(console.out, "{narrowed}")
             .and_then(|()| console.out.flush())
             .map_err(CliError::Terminal)?;
@@ -74,37 +85,29 @@ impl MacaroonCommand {
 }
 
 impl AttenuateArguments {
-    fn narrow(&self, token: &str, now: UnixMillis) -> Result<String, CliError> {
-        let claims = Macaroon::parse(token)
-            .and_then(|macaroon| macaroon.unverified_claims())
-            .map_err(|_| MintError::NotAMacaroon)?;
+    /// The caveat for a macaroon with `claims`.
+    fn caveat(&self, claims: &Claims, now: UnixMillis) -> Result<Narrowing, CliError> {
         let scopes = Narrowing {
             scopes: self.scopes.clone(),
-            ..Narrowing::default()
-        };
-        let time = Narrowing {
-            expires_at_s: self
-                .ttl
-                .map(|ttl| now.plus_seconds(ttl.as_secs()).seconds()),
             ..Narrowing::default()
         };
         let addresses = Narrowing {
             allowed_cidrs: self.cidrs.clone(),
             ..Narrowing::default()
         };
-        refuse_widening(&claims, &scopes, "--scopes", || allowed(&claims.scopes))?;
-        refuse_widening(&claims, &time, "--ttl", || {
-            format!("expires at {} already", instant(claims.expires_at_s))
-        })?;
-        refuse_widening(&claims, &addresses, "--cidrs", || {
+        refuse_widening(claims, &scopes, "--scopes", || allowed(&claims.scopes))?;
+        refuse_widening(claims, &addresses, "--cidrs", || {
             allowed(&claims.allowed_cidrs)
         })?;
-        let caveat = Narrowing {
-            expires_at_s: time.expires_at_s,
+        // A time that is later than the expiry of the macaroon changes nothing.
+        let expires_at_s = self
+            .ttl
+            .map(|ttl| now.plus_seconds(ttl.as_secs()).seconds());
+        Ok(Narrowing {
+            expires_at_s,
             allowed_cidrs: addresses.allowed_cidrs,
             ..scopes
-        };
-        Ok(attenuate(token, &caveat)?)
+        })
     }
 }
 

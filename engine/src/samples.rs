@@ -1,9 +1,9 @@
-//! Sample records, bulk revocations and admin tokens for unit tests.
+//! Sample records, request ids, bulk revocations and admin tokens for unit tests.
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminToken, BulkRevocation, Epoch, KeyId, Matcher, Position, Record, Revocation,
-    RevocationReason, Role, Sequence, TenantId, TokenDigest, Visibility,
+    AdminToken, BulkRevocation, Epoch, KeyId, Matcher, Position, Record, RequestDigest, RequestId,
+    Revocation, RevocationReason, Role, Sequence, TenantId, TokenDigest, Visibility,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,14 @@ pub fn record(sequence: u64) -> Record {
         revocation: None,
         rate_limit: None,
         allowed_cidrs: Vec::new(),
+    }
+}
+
+/// The id and the digest of a request.
+pub fn request_id() -> RequestId {
+    RequestId {
+        id: "deploy-1".to_owned(),
+        digest: RequestDigest::of_record(&record(5)),
     }
 }
 

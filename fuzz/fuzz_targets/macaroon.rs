@@ -17,6 +17,8 @@ use talos_model::Secret;
 use talos_model::limits::{CREDENTIAL_BYTES, MACAROON_CAVEATS};
 
 const SECRET: &str = "a secret of the length that is asked for";
+/// 9999-12-31T23:59:59Z, the latest time in claims.
+const SECONDS_MAX: i64 = 253_402_300_799;
 const PREFIXES: [&str; 4] = ["mc", "_", "a_v1_b", "12345678"];
 
 static KEYS: LazyLock<RootKeys> =
@@ -171,9 +173,10 @@ fn narrow(token: &str, claims: &Claims, narrowing: &Narrowing) {
     };
     let read = verify(&KEYS, &narrowed).expect("what was narrowed is accepted");
     assert_within(&read, claims);
+    let time = |wanted: Option<i64>, of: i64| wanted.map_or(of, |s| s.clamp(0, SECONDS_MAX));
     let wanted = Claims {
-        expires_at_s: narrowing.expires_at_s.unwrap_or(claims.expires_at_s),
-        not_before_s: narrowing.not_before_s.unwrap_or(claims.not_before_s),
+        expires_at_s: time(narrowing.expires_at_s, claims.expires_at_s).min(claims.expires_at_s),
+        not_before_s: time(narrowing.not_before_s, claims.not_before_s).max(claims.not_before_s),
         scopes: narrowing.scopes.clone().unwrap_or(claims.scopes.clone()),
         allowed_cidrs: narrowing
             .allowed_cidrs

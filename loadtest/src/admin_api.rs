@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::NO_CONTENT;
 use crate::client::{Client, Reply};
 use crate::error::LoadError;
 
@@ -178,7 +179,13 @@ impl<'a> AdminApi<'a> {
     pub fn verify(&mut self, credential: &str) -> Result<Reply, LoadError> {
         let body = json!({"credential": credential}).to_string();
         let path = "/v2alpha1/admin/apiKeys:verify";
-        self.call_for_200("verifying a key", path, body.as_bytes())
+        let doing = "verifying a key";
+        let reply = self.call(doing, path, body.as_bytes())?;
+        if reply.status == 200 {
+            Ok(reply)
+        } else {
+            Err(refused(doing, &reply))
+        }
     }
 
     /// Revokes a key.
@@ -188,8 +195,13 @@ impl<'a> AdminApi<'a> {
     pub fn revoke(&mut self, key_id: &str) -> Result<(), LoadError> {
         let path = format!("/v2alpha1/admin/apiKeys/{key_id}:revoke");
         let body = br#"{"reason":"REVOCATION_REASON_SUPERSEDED"}"#;
-        self.call_for_200("revoking a key", &path, body)?;
-        Ok(())
+        let doing = "revoking a key";
+        let reply = self.call(doing, &path, body)?;
+        if reply.status == NO_CONTENT {
+            Ok(())
+        } else {
+            Err(refused(doing, &reply))
+        }
     }
 
     /// Derives a token that is valid for a day.
@@ -202,20 +214,6 @@ impl<'a> AdminApi<'a> {
         let path = "/v2alpha1/admin/apiKeys:derive";
         let reply = self.call(doing, path, body.to_string().as_bytes())?;
         text_at(&reply.json(), "/token/token").ok_or_else(|| refused(doing, &reply))
-    }
-
-    fn call_for_200(
-        &mut self,
-        doing: &'static str,
-        path: &str,
-        body: &[u8],
-    ) -> Result<Reply, LoadError> {
-        let reply = self.call(doing, path, body)?;
-        if reply.status == 200 {
-            Ok(reply)
-        } else {
-            Err(refused(doing, &reply))
-        }
     }
 
     fn call(&mut self, doing: &'static str, path: &str, body: &[u8]) -> Result<Reply, LoadError> {

@@ -1,4 +1,4 @@
-//! Finds the answers in what a server has sent: HTTP/1.1 with a `Content-Length`.
+//! Finds the answers in what a server has sent: HTTP/1.1 with a `Content-Length`, or 204.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -8,6 +8,9 @@ use memchr::memmem::Finder;
 
 /// The longest answer that is read, in bytes.
 pub const BYTES_MAX: usize = 4 << 20;
+
+/// The status of an answer without a body, and so without `Content-Length` (RFC 9110 §8.6).
+pub const NO_CONTENT: u16 = 204;
 
 static HEAD_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
@@ -64,6 +67,7 @@ pub fn find(bytes: &[u8]) -> Result<Option<Answer>, &'static str> {
         }
     }
     let length = length
+        .or((status == NO_CONTENT).then_some(0))
         .filter(|length| *length <= BYTES_MAX)
         .ok_or("no usable Content-Length")?;
     let body = end + 4..end + 4 + length;
@@ -115,6 +119,14 @@ mod tests {
         // What follows is the next answer.
         let two = [ANSWER, ANSWER].concat();
         assert_eq!(find(&two), Ok(Some(answer)));
+    }
+
+    #[test]
+    fn an_answer_without_content_ends_with_its_head() {
+        let head = b"HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n";
+        let answer = find(&[head.as_slice(), ANSWER].concat()).unwrap().unwrap();
+        let end = head.len()..head.len();
+        assert_eq!((answer.status, answer.body), (NO_CONTENT, end));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use crate::answer::NO_CONTENT;
 use crate::target::Target;
 use crate::tls::TlsFiles;
 
@@ -120,10 +121,13 @@ impl Mock {
             let Some((status, answer)) = self.answer(&path, &body) else {
                 continue;
             };
-            let length = answer.len();
+            let length = match status {
+                NO_CONTENT => String::new(),
+                _ => format!("Content-Length: {}\r\n", answer.len()),
+            };
             // One write: with Nagle's algorithm a second small one would wait for an
             // acknowledgement.
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{answer}");
+            let answer = format!("HTTP/1.1 {status} X\r\n{length}\r\n{answer}");
             let stream = reader.get_mut();
             if stream.write_all(answer.as_bytes()).is_err() || stream.flush().is_err() {
                 return;
@@ -140,7 +144,7 @@ impl Mock {
             let mut keys = self.keys.lock().unwrap();
             let key = keys.values_mut().find(|key| key.id == id).unwrap();
             assert!(!std::mem::replace(&mut key.revoked, true), "revoked once");
-            return Some((200, "{}".to_owned()));
+            return Some((NO_CONTENT, String::new()));
         }
         match path {
             "/v2alpha1/admin/issuedApiKeys" => {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admin_api::text_at;
+use crate::answer::NO_CONTENT;
 use crate::changing::{ChangingKey, Pool};
 use crate::client::Client;
 use crate::clock::nanoseconds;
@@ -258,7 +259,7 @@ impl Shared {
         let reply = client
             .post(&path, b"{}")
             .map_err(|error| error.to_string())?;
-        if reply.status == 200 {
+        if reply.status == NO_CONTENT {
             key.acknowledge_revocation();
             Ok(())
         } else {

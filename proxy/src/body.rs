@@ -71,7 +71,7 @@ impl BodyBudgets {
             if start == BodyStart::Immediate {
                 linger(&mut body).await;
             }
-            return Err(ApiError::payload_too_large());
+            return Err(ApiError::payload_too_large().limit(limits::BODY_BYTES));
         }
         // The length of a chunked body is not announced.
         let most = match body.size_hint().exact().map(usize::try_from) {
@@ -96,7 +96,7 @@ impl BodyBudgets {
             if data.len() > limits::BODY_BYTES - arriving.bytes.len() {
                 drop(arriving);
                 linger(&mut body).await;
-                return Err(ApiError::payload_too_large());
+                return Err(ApiError::payload_too_large().limit(limits::BODY_BYTES));
             }
             if !arriving.add(data, most, self) {
                 let message = "too many requests are being read; try again";

@@ -163,6 +163,7 @@ mod tests {
     fn an_unknown_outcome_counts_as_a_change() {
         for (status, changed) in [
             (Some(200), true),
+            (Some(204), true),
             (Some(404), false),
             (Some(409), false),
             (Some(503), true),

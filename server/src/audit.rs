@@ -1,8 +1,8 @@
 //! Notes in the audit log what never reaches the control plane: refused requests and failed
 //! verifications.
 //!
-//! Guarantees: nothing here waits; without an audit log nothing is done; only the few that are
-//! noted in a minute allocate; of a credential only its public part is noted.
+//! Guarantees: nothing here waits; only the few that are noted in a minute allocate; of a
+//! credential only its public part is noted.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use talos_api::error::ApiError;
 use talos_api::openapi;
 use talos_api::route::{HotRoute, Resolution, Target};
 use talos_api::verify::refused_code;
-use talos_credentials::public_part;
+use talos_credentials::{credential_kind, public_part};
 use talos_model::{Principal, Query, Refusal, TenantId, clock};
 
 use crate::metrics::Route;
@@ -66,23 +66,35 @@ pub(crate) fn note_refusal(
     });
 }
 
-/// Notes that a credential was refused.
+/// Notes that a credential was refused, in the log and in the audit log.
 #[cold]
 pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, refusal: Refusal) {
-    let Some(log) = &exchange.core.shared.audit else {
-        return;
-    };
     // These say nothing about the credential.
     if matches!(refusal, Refusal::Internal | Refusal::AnswerTooLarge) {
         return;
     }
+    let shared = &exchange.core.shared;
+    if shared.failure_quota.admits(query.tenant, query.now) {
+        let prefixes = shared.engine.macaroon_prefixes(query.tenant);
+        tracing::info!(
+            event = Event::VerificationFailed.name(),
+            tenant = %query.tenant,
+            error_code = refused_code(refusal),
+            credential_type = credential_kind(query.credential, &prefixes),
+            request_id = %String::from_utf8_lossy(exchange.request_id.bytes()),
+            "a credential was refused"
+        );
+    }
+    let Some(log) = &shared.audit else {
+        return;
+    };
     let operation = Operation::of(match exchange.route {
         Route::BatchVerify => HotRoute::BatchVerify,
         Route::VerifyBearer => HotRoute::VerifyBearer,
         _ => HotRoute::Verify,
     });
     log.note(Notice::Verification(query.tenant), &mut || {
-        let prefixes = exchange.core.shared.engine.macaroon_prefixes(query.tenant);
+        let prefixes = shared.engine.macaroon_prefixes(query.tenant);
         Entry {
             credential: Some(public_part(
                 query.credential,

@@ -19,6 +19,7 @@ use talos_model::clock;
 
 use crate::date::date;
 use crate::deadlines::{CoarseMillis, Pressure};
+use crate::failure_quota::FailureQuota;
 use crate::handshake_turns::Turns;
 use crate::head_cache::HeadCache;
 use crate::limits;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub forwarding_keys: Option<ForwardingKeys>,
     /// Where refused requests and failed verifications are noted; `None` = nowhere.
     pub audit: Option<Arc<dyn AuditLog>>,
+    /// Counts the lines of the log for credentials that were refused.
+    pub failure_quota: FailureQuota,
     /// The order to stop.
     pub shutdown: ShutdownOrder,
 }

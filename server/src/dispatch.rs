@@ -63,13 +63,13 @@ pub(crate) fn advance(core: &Core, input: Input<'_>, output: &mut Vec<u8>) -> Ne
         Located::Missing(missing) => {
             return body_missing(core, &head, missing, input, output);
         }
-        Located::TooLarge => {
+        Located::TooLarge(limit) => {
             if refuse_unread(core, &head, input, output) {
                 return Done::Refused.into();
             }
             let (route, error) = match missing_route(input, &head) {
                 Some(error) => (Route::Unknown, error),
-                None => (Route::Malformed, ApiError::payload_too_large()),
+                None => (Route::Malformed, ApiError::payload_too_large().limit(limit)),
             };
             refuse_and_close(core, &head, route, &error, output);
             return Done::Refused.into();

@@ -21,8 +21,8 @@ pub(crate) enum Located<'a> {
     Whole(Whole<'a>),
     /// It has not arrived completely.
     Missing(MissingBody),
-    /// It is longer than this route accepts.
-    TooLarge,
+    /// It is longer than this route accepts, in bytes.
+    TooLarge(usize),
 }
 
 /// The largest body that a route accepts, in bytes.
@@ -70,7 +70,7 @@ pub(crate) fn locate<'a>(
                 .ok()
                 .filter(|length| *length <= limits::UNKNOWN_BODY_BYTES || *length <= limit())
             else {
-                return Located::TooLarge;
+                return Located::TooLarge(limit());
             };
             let consumed = head.len + length;
             input.bytes.get(head.len..consumed).map_or_else(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use talos_api::control::{ControlRequest, ControlResponse, Overloaded, Replying};
+use talos_api::control::{ControlRequest, ControlResponse, Delivery, Overloaded, Replying};
 use talos_api::error::ApiError;
 use talos_api::fleet::POSITION_HEADER;
 use talos_api::route::ControlRoute;
@@ -48,8 +48,11 @@ pub(crate) struct Handover<'a> {
 struct Answers(oneshot::Sender<ControlResponse>);
 
 impl Replying for Answers {
-    fn answer(self: Box<Self>, response: ControlResponse) {
-        let _ = self.0.send(response);
+    fn answer(self: Box<Self>, response: ControlResponse) -> Delivery {
+        match self.0.send(response) {
+            Ok(()) => Delivery::Taken,
+            Err(_) => Delivery::ClientGone,
+        }
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -27,6 +27,7 @@ mod dispatch;
 mod driver;
 mod error;
 mod extent;
+mod failure_quota;
 mod framing;
 mod handover;
 mod handshake_turns;

@@ -167,6 +167,10 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes of a host without its port (RFC 1035 §2.3.4).
 pub const HOST_NAME_BYTES: usize = 253;
 
+/// Lines of the log for refused credentials in a minute, for each tenant.
+pub const LOGGED_FAILURES_PER_MINUTE: u32 = 10;
+/// Counters of these lines.
+pub const FAILURE_COUNTERS: usize = 64;
 /// Buckets of the throttle, a power of two. Each takes 8 bytes and counts one client.
 pub const THROTTLE_BUCKETS: usize = 1 << 16;
 /// How often the throttle tries to change a bucket that other threads change.

@@ -13,6 +13,7 @@ use talos_engine::Engine;
 use crate::core::{Shared, ShutdownOrder};
 use crate::driver::Driver;
 use crate::error::ServerError;
+use crate::failure_quota::FailureQuota;
 use crate::limits;
 use crate::live;
 use crate::metrics::{CoreMetrics, ServerMetrics};
@@ -95,6 +96,7 @@ impl Server {
             tenancy,
             forwarding_keys,
             audit,
+            failure_quota: FailureQuota::new(),
             shutdown: ShutdownOrder::new(),
         });
         // An error below drops the server, which stops the workers that already run.

@@ -106,7 +106,7 @@ pub(crate) fn query<'q>(
     }
 }
 
-/// Notes in the audit log that a credential was refused.
+/// Notes in the log and in the audit log that a credential was refused.
 #[inline]
 pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, answer: &Answer<'_>) {
     if let Verdict::Refused(refusal) = answer.verdict {

@@ -62,13 +62,13 @@ fn act(server: &Server) -> (Vec<String>, Vec<String>) {
         200
     );
     let deleted = client.call("DELETE", &format!("{IMPORT}/{imported_id}"), &[], b"");
-    assert_eq!(deleted.status, 200, "{deleted:?}");
-    assert_eq!(client.revoke(&rotated.key_id).status, 200);
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert_eq!(client.revoke(&rotated.key_id).status, 204);
     assert_eq!(client.revoke(&rotated.key_id).status, 409);
     let own = client.issue("own");
     let credential = json!({"credential": own.secret});
     for _ in 0..3 {
-        assert_eq!(client.post(SELF_REVOKE, &credential).status, 200);
+        assert_eq!(client.post(SELF_REVOKE, &credential).status, 204);
     }
     let many = json!({"actor_id": "nobody", "reason": "REVOCATION_REASON_KEY_COMPROMISE"});
     let many = client.post("/v2alpha1/admin/apiKeys:revokeWhere", &many);
@@ -191,12 +191,12 @@ both_drivers! {
         let mut client = server.connect();
         let own = client.issue("own");
         let credential = json!({"credential": own.secret});
-        assert_eq!(client.post(SELF_REVOKE, &credential).status, 200);
+        assert_eq!(client.post(SELF_REVOKE, &credential).status, 204);
         for _ in 0..400 {
             assert_eq!(client.call("POST", DERIVE, &page, b"{}").status, 403);
             assert_refused(&client.verify("unknown"), "NOT_FOUND");
             assert_eq!(client.post(SELF_REVOKE, &json!({"credential": "unknown"})).status, 400);
-            assert_eq!(client.post(SELF_REVOKE, &credential).status, 200);
+            assert_eq!(client.post(SELF_REVOKE, &credential).status, 204);
         }
         client.issue("noted all the same");
         server.stop();

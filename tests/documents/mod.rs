@@ -211,7 +211,7 @@ fn the_paths_of_the_integration_guide() {
             "POST",
             "/v2alpha1/apiKeys:selfRevoke",
             credential.clone(),
-            200,
+            204,
         ),
         ("GET", "/health/alive", json!({}), 200),
         ("GET", "/health/ready", json!({}), 200),

@@ -107,8 +107,9 @@ fn is_derived(ran: &Ran) {
     );
 }
 
+/// Expects an answer without a body.
 fn is_empty(ran: &Ran) {
-    assert_eq!(answer(ran), json!({}));
+    assert_eq!(ran.succeeded(), "");
 }
 
 fn is_healthy(ran: &Ran) {

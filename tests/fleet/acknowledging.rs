@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use talos_test_kit::http;
 use talos_test_kit::keys::ISSUE;
 
-use super::node::{Place, await_equal, key_of};
+use super::node::{Node, Place, await_equal, key_of};
 
 #[test]
 fn an_acknowledged_revocation_holds_on_all_replicas_it_waits_for() {
@@ -24,7 +24,7 @@ fn an_acknowledged_revocation_holds_on_all_replicas_it_waits_for() {
         let issued = primary.try_issue(&round.to_string()).expect(201);
         let (key, position) = (key_of(&issued), issued.position());
         assert!(one.accepts_at(&key, &position) && other.accepts_at(&key, &position));
-        primary.try_revoke(&key, "?wait=replicas").expect(200);
+        primary.try_revoke(&key, "?wait=replicas").expect(204);
         assert!(!one.accepts(&key) && !other.accepts(&key), "round {round}");
     }
     let wrong = primary.try_revoke(&primary.issue("x"), "?wait=everybody");
@@ -106,6 +106,49 @@ fn a_write_that_needs_a_replica_is_not_acknowledged_without_one() {
         assert!(matches!(again.status, 409 | 503), "{again:?}");
         (again.status == 409).then_some(())
     });
+}
+
+#[test]
+fn a_secret_that_was_not_sent_comes_with_the_repetition() {
+    let place = Place::new();
+    let (mut primary, mut replica) = (place.node("primary"), place.node("replica"));
+    primary
+        .be_primary()
+        .set("REPLICATION_MIN_ACKS", 1)
+        .set("REPLICATION_ACK_TIMEOUT", "3s")
+        .start_ready();
+    replica.follow(&primary).start_ready();
+    let ask = |name: &str| {
+        let body = json!({"name": name, "actor_id": "tester", "request_id": "once"});
+        move |node: &Node| node.ask("POST", ISSUE, &body)
+    };
+    let (once, other) = (ask("once"), ask("other"));
+    replica.freeze(true);
+    let refused = once(&primary).expect(503);
+    for part in ["durable", "request_id within 5 minutes"] {
+        assert!(refused.message().contains(part), "{refused:?}");
+    }
+    replica.freeze(false);
+    // By way of the replica: the primary remembers the secret.
+    let issued = replica.until("an acknowledged issue", |replica| {
+        let issued = once(replica);
+        assert!(matches!(issued.status, 201 | 502 | 503), "{issued:?}");
+        (issued.status == 201).then_some(issued)
+    });
+    let key = key_of(&issued);
+    assert!(primary.accepts(&key) && replica.accepts_at(&key, &issued.position()));
+    for node in [&primary, &replica] {
+        let again = once(node).expect(201);
+        assert_eq!(again.body.get("secret"), None, "it was sent");
+        let refused = other(node).expect(409);
+        assert!(refused.message().contains("another name"), "{refused:?}");
+    }
+    // The next primary knows the request, too.
+    primary.kill();
+    let path = "/v2alpha1/admin/replication:promote";
+    replica.ask("POST", path, &Value::Null).expect(200);
+    assert_eq!(once(&replica).expect(201).body.get("secret"), None);
+    other(&replica).expect(409);
 }
 
 #[test]

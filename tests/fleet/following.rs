@@ -54,7 +54,7 @@ fn the_holder_of_a_key_revokes_it_through_any_node_and_from_any_address() {
     let body = json!({"credential": key.secret});
     let revoked = replica.ask("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
     assert_eq!(revoked.header("Talos-Forwarded-To"), Some(&*primary.url()));
-    revoked.expect(200);
+    revoked.expect(204);
     let path = format!("{ISSUE}/{}", key.id);
     let read = primary.ask("GET", &path, &Value::Null).expect(200);
     assert_eq!(read.body["status"], "KEY_STATUS_REVOKED");

@@ -151,8 +151,8 @@ impl Ledger {
         let wait = if everywhere { "?wait=replicas" } else { "" };
         let path = format!("/v2alpha1/admin/apiKeys/{}:revoke{wait}", key.id);
         let answer = primary.try_ask("POST", &path, &[], &json!({}));
-        self.count(answer.as_ref(), 200);
-        if let Some(answer) = answer.filter(|answer| answer.status == 200) {
+        self.count(answer.as_ref(), 204);
+        if let Some(answer) = answer.filter(|answer| answer.status == 204) {
             self.keys.lock().unwrap()[place].revoked = Some(Revoked {
                 acknowledged: Some((Instant::now(), answer.position())),
                 everywhere,

@@ -312,7 +312,7 @@ impl Node {
 
     #[track_caller]
     pub fn revoke(&self, key: &Key) -> Answer {
-        self.try_revoke(key, "").expect(200)
+        self.try_revoke(key, "").expect(204)
     }
 
     pub fn verify_with(&self, key: &Key, headers: &[(&str, &str)]) -> Answer {

@@ -15,8 +15,8 @@ use talos_test_kit::keys::{ISSUE, Issued, assert_refused, assert_valid};
 #[derive(Debug, Default)]
 pub struct Ledger {
     keys: Vec<Acknowledged>,
-    /// The `request_id` of an issue without an answer.
-    unheard_issue: Option<String>,
+    /// The body of an issue without an answer.
+    unheard_issue: Option<Value>,
 }
 
 /// An acknowledged key.
@@ -80,7 +80,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
                 });
             }
             _ => {
-                ledger.unheard_issue = Some(request_id);
+                ledger.unheard_issue = Some(body);
                 break;
             }
         }
@@ -107,7 +107,7 @@ fn write_until_cut_off(address: SocketAddr, name: &str, progress: &Progress) -> 
             &path,
             &json!({"reason": "REVOCATION_REASON_KEY_COMPROMISE"}),
         ) {
-            Ok(answer) if answer.status == 200 => key.revocation = Revocation::Acknowledged,
+            Ok(answer) if answer.status == 204 => key.revocation = Revocation::Acknowledged,
             _ => {
                 key.revocation = Revocation::Unheard;
                 break;
@@ -171,8 +171,8 @@ impl Ledger {
         for key in &mut self.keys {
             key.check(connection);
         }
-        if let Some(request_id) = self.unheard_issue.take() {
-            check_unheard_issue(connection, &request_id);
+        if let Some(body) = self.unheard_issue.take() {
+            check_unheard_issue(connection, &body);
         }
     }
 }
@@ -203,22 +203,24 @@ impl Acknowledged {
 }
 
 /// Repeats an issue whose answer was lost. If the first attempt took effect, the key is complete
-/// and the repetition returns it. If not, the repetition issues it.
-fn check_unheard_issue(connection: &mut Connection, request_id: &str) {
-    let body = json!({"name": "again", "actor_id": "writer", "request_id": request_id});
-    let answer = connection.post(ISSUE, &body);
+/// and the repetition returns it: with its secret if this node knows that its answer was not sent.
+/// If not, the repetition issues it.
+fn check_unheard_issue(connection: &mut Connection, body: &Value) {
+    let answer = connection.post(ISSUE, body);
     assert_eq!(answer.status, 201, "{answer:?}");
     let repeated = answer.json();
     let key = &repeated["issued_api_key"];
     assert_eq!(connection.get(key["key_id"].as_str().unwrap()), *key);
+    assert_eq!(
+        (&key["name"], &key["scopes"], &key["status"]),
+        (
+            &body["name"],
+            &json!(["a", "b"]),
+            &json!("KEY_STATUS_ACTIVE")
+        )
+    );
     if let Some(secret) = repeated["secret"].as_str() {
-        assert_eq!(key["name"], "again");
         assert_valid(&connection.verify(secret), key["key_id"].as_str().unwrap());
-    } else {
-        assert_eq!(
-            (&key["scopes"], &key["status"]),
-            (&json!(["a", "b"]), &json!("KEY_STATUS_ACTIVE"))
-        );
     }
 }
 

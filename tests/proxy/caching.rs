@@ -137,7 +137,7 @@ fn a_change_elsewhere_is_seen_after_the_ttl() {
     let pair = Pair::start(&["--cache-ttl", "1s"]);
     let key = pair.server.connect().issue("key");
     verify(pair.proxy.address, &key.secret, &[]);
-    assert_eq!(pair.server.connect().revoke(&key.key_id).status, 200);
+    assert_eq!(pair.server.connect().revoke(&key.key_id).status, 204);
     wait_until("refused", || {
         let answer = verify(pair.proxy.address, &key.secret, &[]);
         answer.json()["is_valid"] == false

@@ -155,7 +155,7 @@ fn a_change_that_was_refused_ends_nothing() {
 fn a_refusal_drops_older_answers_for_all_clients() {
     let pair = Pair::start(&[]);
     let key = kept(&pair, None);
-    assert_eq!(pair.server.connect().revoke(&key.key_id).status, 200);
+    assert_eq!(pair.server.connect().revoke(&key.key_id).status, 204);
     let [plain, forwarded] = ways();
     assert_accepted(&verify(pair.proxy.address, &key.secret, plain), "HIT");
     let no_store = [("Cache-Control", "no-store")];
@@ -194,7 +194,7 @@ fn a_slow_verification_does_not_bring_a_revoked_key_back() {
     wait_until("the verification is with the upstream", || {
         upstream.received().len() == 1
     });
-    assert_eq!(proxy.connect().revoke(key_id).status, 200);
+    assert_eq!(proxy.connect().revoke(key_id).status, 204);
     let_go.send(()).unwrap();
     assert_accepted(&slow.join().unwrap(), "MISS");
     assert_accepted(&verify(address, "x", &[]), "MISS");

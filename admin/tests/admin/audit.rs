@@ -84,7 +84,7 @@ fn reads_changes_and_refusals_are_noted_and_documents_are_not() {
             ("GET", 404, Some("API_KEY_NOT_FOUND")),
             ("GET", 200, None),
             ("POST", 400, Some("BAD_REQUEST")),
-            ("POST", 200, None),
+            ("POST", 204, None),
         ]
     );
     let created: Vec<_> = entries[0].key_ids.iter().map(ToString::to_string).collect();
@@ -103,7 +103,7 @@ fn a_holder_is_noted_once_and_may_not_flood_the_log() {
     let path = "/v2alpha1/apiKeys:selfRevoke";
     let body = json!({ "credential": secret }).to_string();
     for _ in 0..3 {
-        assert_eq!(harness.call("POST", path, &body).status, 200);
+        assert_eq!(harness.call("POST", path, &body).status, 204);
     }
     let unknown = json!({"credential": "unknown"}).to_string();
     assert_eq!(harness.call("POST", path, &unknown).status, 400);

@@ -49,7 +49,7 @@ fn make_changes(harness: &Harness) -> usize {
     let imported = call("POST", IMPORTED_KEYS, &key);
     let imported = imported["key_id"].as_str().expect("an id");
     let deleted = harness.call("DELETE", &format!("{IMPORTED_KEYS}/{imported}"), "");
-    assert_eq!(deleted.status, 200);
+    assert_eq!(deleted.status, 204);
     let batch = json!({"requests": [{"name": "a", "actor_id": "b", "raw_key": "another-one"}]});
     call("POST", &format!("{IMPORTED_KEYS}:batchCreate"), &batch);
     let condition = json!({"scope": "of no key"});
@@ -89,4 +89,33 @@ fn without_authentication_no_change_has_an_author() {
     let harness = Harness::new();
     let count = make_changes(&harness);
     assert_eq!(authors(&harness), vec![None; count]);
+}
+
+#[test]
+fn the_holder_is_the_author_of_its_own_revocation() {
+    let principal = Principal {
+        name: "ops".to_owned(),
+        proof: Proof::Certificate,
+        role: Role::Admin,
+        tenant: None,
+    };
+    for principal in [None, Some(Arc::new(principal))] {
+        let harness = Harness::with(Setup {
+            principal,
+            ..Setup::default()
+        });
+        let (_, secret) = harness.issue(&json!({"name": "a", "actor_id": "b"}));
+        let body = json!({"credential": secret}).to_string();
+        for _ in 0..2 {
+            let revoked = harness.call("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
+            assert_eq!(revoked.status, 204);
+        }
+        let authors = authors(&harness);
+        let holder = Author {
+            name: "self".to_owned(),
+            proof: Proof::Credential,
+            address: Some([127, 0, 0, 1].into()),
+        };
+        assert_eq!((authors.len(), &authors[1]), (2, &Some(holder)));
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use talos_admin::{AdminService, AdminSettings, ForwardSettings, PlainHttp};
 use talos_api::audit::AuditLog;
 use talos_api::config::{ConfigState, Configuration};
-use talos_api::control::{ControlPlane, ControlRequest, ControlResponse};
+use talos_api::control::{ControlPlane, ControlRequest, ControlResponse, Reply};
 use talos_api::error::ApiError;
 use talos_api::fleet::{Fleet, body_digest};
 use talos_api::route::{self, ControlRoute, Resolution, Surface};
@@ -191,7 +191,9 @@ impl Harness {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let refusal = match route::resolve(Surface::All, method, path) {
             Resolution::Control(route) => {
-                self.submit(route, (path, query), body, sender);
+                // A test that no longer waits does not care.
+                let reply = Box::new(move |response| drop(sender.send(response)));
+                self.submit(route, (path, query), body, reply);
                 return receiver;
             }
             Resolution::NotFound | Resolution::Hot(_) => ApiError::not_found_route(),
@@ -202,12 +204,20 @@ impl Harness {
         receiver
     }
 
+    /// Posts a request whose answer goes to `reply`.
+    pub fn send(&self, path: &str, body: &str, reply: Reply) {
+        match route::resolve(Surface::All, "POST", path) {
+            Resolution::Control(route) => self.submit(route, (path, ""), body, reply),
+            _ => unreachable!("not a route of the control plane: {path}"),
+        }
+    }
+
     fn submit(
         &self,
         route: ControlRoute<'_>,
         (path, query): (&str, &str),
         body: &str,
-        sender: mpsc::Sender<ControlResponse>,
+        reply: Reply,
     ) {
         let request = ControlRequest {
             endpoint: route.endpoint,
@@ -229,8 +239,6 @@ impl Harness {
                 .sealed_body
                 .map(|body| body_digest(body.as_bytes())),
         };
-        // A test that no longer waits does not care.
-        let reply = Box::new(move |response| drop(sender.send(response)));
         self.control
             .submit(request, reply)
             .expect("room in the queue");

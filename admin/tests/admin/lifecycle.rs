@@ -51,7 +51,7 @@ fn a_key_from_issue_to_revocation() {
     assert_eq!(valid["expire_time"], expires);
 
     let revoked = harness.revoke(key_id, r#"{"reason":"REVOCATION_REASON_SUPERSEDED"}"#);
-    assert_eq!((revoked.status, revoked.body), (200, json!({})));
+    assert_eq!((revoked.status, revoked.body), (204, Value::Null));
     for cache in [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass] {
         assert_eq!(
             harness.verify(secret, cache),
@@ -132,7 +132,7 @@ fn both_paths_revoke_with_every_reason() {
                 harness
                     .call("POST", &format!("{path}/{key_id}:revoke"), body)
                     .status,
-                200
+                204
             );
             assert_eq!(harness.get(&key_id).body["revocation_reason"], reason);
             assert_eq!(
@@ -149,7 +149,7 @@ fn a_description_is_kept() {
     let (key_id, _) = harness.issue(&json!({"name": "n", "actor_id": "a"}));
     let body =
         json!({"reason": "REVOCATION_REASON_PRIVILEGE_WITHDRAWN", "description": "left \"us\" 🔑"});
-    assert_eq!(harness.revoke(&key_id, &body.to_string()).status, 200);
+    assert_eq!(harness.revoke(&key_id, &body.to_string()).status, 204);
     let shown = harness.get(&key_id).body;
     assert_eq!(shown["revocation_description"], "left \"us\" 🔑");
 }

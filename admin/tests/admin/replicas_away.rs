@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use talos_api::control::{ControlResponse, Delivery, Replying};
+use talos_model::CacheMode;
 
 use crate::fleet::SingleNode;
-use crate::harness::{Harness, ISSUED_KEYS, Setup, UNKNOWN_ID};
+use crate::harness::{Harness, ISSUED_KEYS, Response, Setup, UNKNOWN_ID};
 
 const SELF_REVOKE: &str = "/v2alpha1/apiKeys:selfRevoke";
 const IMPORTED_KEYS: &str = "/v2alpha1/admin/importedApiKeys";
@@ -52,6 +57,12 @@ impl Away {
         (answer.status, id.to_owned())
     }
 
+    /// Asks for a key with this request id.
+    fn ask(&self, request_id: &str) -> Response {
+        let body = json!({"name": "n", "actor_id": "a", "request_id": request_id});
+        self.harness.call("POST", ISSUED_KEYS, &body.to_string())
+    }
+
     fn issue(&self, name: &str) -> (String, String) {
         self.harness.issue(&json!({"name": name, "actor_id": "a"}))
     }
@@ -92,11 +103,8 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
     let (early, early_secret) = away.issue("early");
     let (late, late_secret) = away.issue("late");
     let revoke = |id: &str| away.post(&format!("{ISSUED_KEYS}/{id}:revoke"), "{}");
-    let replayed = |request_id: &str| {
-        let body = json!({"name": "n", "actor_id": "a", "request_id": request_id});
-        away.post(ISSUED_KEYS, &body.to_string())
-    };
-    assert_eq!(revoke(&early), 200);
+    let replayed = |request_id: &str| away.ask(request_id).status;
+    assert_eq!(revoke(&early), 204);
     assert_eq!(replayed("early"), 201);
     let (imported, deleted) = away.import("early-raw-key");
     assert_eq!(imported, 201);
@@ -113,7 +121,7 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
         assert_eq!(away.import("late-raw-key").0, 503);
         // The replicas have these.
         assert_eq!(revoke(&early), 409);
-        assert_eq!(away.self_revoke(&early_secret), 200);
+        assert_eq!(away.self_revoke(&early_secret), 204);
         assert_eq!(replayed("early"), 201);
         assert_eq!(away.import("early-raw-key").0, 409);
     }
@@ -128,7 +136,7 @@ fn a_repeated_request_waits_for_the_change_that_it_reports() {
     away.find_replicas();
     assert_eq!(delete(), 404);
     assert_eq!(revoke(&late), 409);
-    assert_eq!(away.self_revoke(&late_secret), 200);
+    assert_eq!(away.self_revoke(&late_secret), 204);
     assert_eq!(replayed("late"), 201);
     assert_eq!(away.import("late-raw-key").0, 409);
 }
@@ -144,7 +152,7 @@ fn a_key_that_a_bulk_revocation_has_ended_waits_for_it() {
         assert_eq!(away.self_revoke(&secret), 503);
     }
     away.find_replicas();
-    assert_eq!(away.self_revoke(&secret), 200);
+    assert_eq!(away.self_revoke(&secret), 204);
 }
 
 #[test]
@@ -156,5 +164,110 @@ fn only_administrators_choose_whom_to_wait_for() {
     let refused = away.harness.call("POST", &path, &body);
     let message = refused.error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
     assert!(message.contains("wait"), "{message}");
-    assert_eq!(away.post(SELF_REVOKE, &body), 200);
+    assert_eq!(away.post(SELF_REVOKE, &body), 204);
+}
+
+#[test]
+fn a_secret_whose_answer_was_not_sent_comes_with_the_repetition() {
+    let away = Away::new();
+    away.lose_replicas();
+    for _ in 0..2 {
+        let refused = away.ask("once");
+        let message = refused.error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
+        for part in ["is durable on the primary", "request_id within 5 minutes"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    // Another request does not get it.
+    let other = json!({"name": "m", "actor_id": "a", "request_id": "once"}).to_string();
+    assert_eq!(away.post(ISSUED_KEYS, &other), 503);
+    away.find_replicas();
+    assert_eq!(away.post(ISSUED_KEYS, &other), 409);
+
+    let answer = away.ask("once");
+    assert_eq!(answer.status, 201);
+    let secret = answer.body["secret"]
+        .as_str()
+        .expect("the secret")
+        .to_owned();
+    assert!(away.harness.verify(&secret, CacheMode::Use).is_ok());
+    let again = away.ask("once");
+    assert_eq!(
+        again.body,
+        json!({"issued_api_key": answer.body["issued_api_key"]}),
+        "the secret was sent"
+    );
+    let (_, counted) = away.issue("counted");
+    assert!(away.harness.verify(&counted, CacheMode::Use).is_ok());
+}
+
+#[test]
+fn the_short_route_shows_an_unsent_secret_too() {
+    let away = Away::new();
+    away.lose_replicas();
+    let body = json!({"name": "n", "request_id": "once"}).to_string();
+    assert_eq!(away.post("/keys", &body), 503);
+    away.find_replicas();
+    let answer = away.harness.call("POST", "/keys", &body);
+    assert!(answer.body["key"].is_string(), "{answer:?}");
+    assert_eq!(answer.body["key"], answer.body["secret"]);
+}
+
+#[test]
+fn a_request_without_an_id_learns_whose_secret_is_lost() {
+    let away = Away::new();
+    let (old, _) = away.issue("old");
+    let rotate = format!("{ISSUED_KEYS}/{old}:rotate");
+    let body = json!({"name": "new", "actor_id": "a"}).to_string();
+    for path in [ISSUED_KEYS, &rotate] {
+        away.lose_replicas();
+        let refused = away.harness.call("POST", path, &body);
+        let message = refused.error(503, "UNAVAILABLE", "SERVICE_UNAVAILABLE");
+        let (_, rest) = message
+            .split_once("the secret of the key ")
+            .expect("a lost secret");
+        let (key_id, _) = rest.split_once(' ').expect("an id");
+        away.find_replicas();
+        let key = away.harness.get(key_id);
+        assert_eq!((key.status, &key.body["name"]), (200, &json!("new")));
+    }
+}
+
+/// A client that hangs up as soon as the handler runs, or when it gets the answer.
+struct HangsUp;
+
+impl Replying for HangsUp {
+    fn answer(self: Box<Self>, _: ControlResponse) -> Delivery {
+        Delivery::ClientGone
+    }
+
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_client_that_hung_up_gets_the_secret_when_it_asks_again() {
+    let away = Away::new();
+    let body = json!({"name": "n", "actor_id": "a", "request_id": "once"}).to_string();
+    away.harness.send(ISSUED_KEYS, &body, Box::new(HangsUp));
+    // The change may be made after the client has gone.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while away.harness.engine.committed().sequence.0 == 0 {
+        assert!(Instant::now() < deadline, "no key was issued");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // The request ends a moment after its change. A repetition that comes before that finds no
+    // secret, and the secret stays.
+    loop {
+        let answer = away.ask("once");
+        assert_eq!(answer.status, 201);
+        if let Some(secret) = answer.body["secret"].as_str() {
+            assert!(away.harness.verify(secret, CacheMode::Use).is_ok());
+            break;
+        }
+        assert!(Instant::now() < deadline, "the secret is lost");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(away.ask("once").body.get("secret"), None);
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod entry;
+mod minute_quota;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use talos_model::TenantId;
 
 pub use answer::{Concerned, concerned, reason_of};
 pub use entry::{CREDENTIAL_START_CHARS, Entry, Event, REQUEST_ID_BYTES, request_id};
+pub use minute_quota::{MinuteQuota, minute};
 
 /// Takes entries. Shared by all threads.
 pub trait AuditLog: fmt::Debug + Send + Sync + 'static {

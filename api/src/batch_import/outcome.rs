@@ -3,7 +3,7 @@
 use talos_model::Record;
 
 use crate::error::{ApiError, Reason};
-use crate::names::enumeration;
+use crate::names::{Enumeration as _, enumeration};
 
 /// The outcome of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum ItemOutcome {
     Imported,
     /// Its fields break the contract.
     InvalidArgument,
-    /// The tenant had it already.
+    /// The tenant had it already, or its `request_id` was used for another key.
     AlreadyExists,
     /// It has the shape of this server's own credentials.
     FailedPrecondition,
@@ -39,11 +39,17 @@ impl ItemOutcome {
         match result.as_ref().map_err(ApiError::reason) {
             Ok(_) => Self::Imported,
             Err(Reason::BadRequest) => Self::InvalidArgument,
-            Err(Reason::ApiKeyExists) => Self::AlreadyExists,
+            Err(Reason::ApiKeyExists | Reason::Conflict) => Self::AlreadyExists,
             Err(Reason::FailedPrecondition) => Self::FailedPrecondition,
             Err(Reason::ApiKeyQuotaExceeded) => Self::ResourceExhausted,
             Err(_) => Self::Internal,
         }
+    }
+
+    /// The name of the `error_code`; `None` for a success.
+    #[must_use]
+    pub fn error_code(self) -> Option<&'static str> {
+        self.error().map(BatchCreateImportedApiKeysErrorCode::name)
     }
 
     /// The `error_code` of the outcome; `None` for a success.
@@ -94,7 +100,7 @@ mod tests {
             ItemOutcome::FailedPrecondition
         );
         assert_eq!(
-            of(ApiError::api_key_quota_exceeded()),
+            of(ApiError::api_key_quota_exceeded(7)),
             ItemOutcome::ResourceExhausted
         );
         assert_eq!(of(ApiError::internal()), ItemOutcome::Internal);

@@ -5,10 +5,14 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_model::{AdminToken, Author, BulkRevocation, Change, Event, Position, Subject};
+use talos_model::{AdminToken, Author, BulkRevocation, Change, Event, Position, Proof, Subject};
 
+use super::facts::KeyFacts;
 use crate::key::{IssuedApiKey, Resource};
-use crate::names::{AdminProof, AdminRole, Enumeration as _, EventName, Named, RevocationReason};
+use crate::names::{
+    AdminProof, AdminRole, Enumeration as _, EventName, KeyType, KeyVisibility, Named,
+    RevocationReason,
+};
 use crate::schema::Timestamp;
 use crate::{render, timestamp};
 
@@ -52,12 +56,17 @@ pub fn render(change: &Change, out: &mut Vec<u8>) {
 /// The JSON of `change` as it is in an event.
 #[must_use]
 pub fn render_data(change: &Change) -> Vec<u8> {
+    let request_id = change.request_id.as_ref();
     let (mut record, mut revocation, mut admin_token) = (None, None, None);
     match &change.subject {
         Subject::Key(subject) => record = Some(subject),
         Subject::BulkRevocation(subject) => revocation = Some(subject),
         Subject::AdminToken(subject) => admin_token = Some(subject),
     }
+    let facts = record.map(KeyFacts::of);
+    let facts = facts.as_ref();
+    let author = change.author.as_deref();
+    let is_holder = author.is_some_and(|author| author.proof == Proof::Credential);
     render::json(&Data {
         event: Named(change.event),
         position: change.position.to_string(),
@@ -65,8 +74,14 @@ pub fn render_data(change: &Change) -> Vec<u8> {
         tenant: change.tenant().map(|tenant| tenant.to_string()),
         key_id: record.map(|record| record.key_id.to_string()),
         actor_id: record.map(|record| record.actor_id.as_str()),
-        request_id: change.request_id.as_deref(),
-        author: change.author.as_deref().map(ShownAuthor::new),
+        key_type: facts.map(|facts| facts.key_type),
+        prefix: facts.and_then(|facts| facts.prefix),
+        visibility: facts.map(|facts| facts.visibility),
+        expire_time: facts.and_then(|facts| facts.expire_time.as_deref()),
+        reason: facts.and_then(|facts| facts.reason),
+        initiated_by: is_holder.then_some(Author::HOLDER),
+        request_id: request_id.map(|request| request.id.as_str()),
+        author: author.map(ShownAuthor::new),
         // The key's status is that at the time of the change, so an event never changes.
         key: record.map(|record| Resource::new(record, change.time)),
         rule: revocation.map(ShownBulkRevocation::new),
@@ -95,11 +110,34 @@ pub(crate) struct Data<'a> {
     /// The actor of the key; absent when the event is about many or about an admin token.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<&'a str>,
+    /// Whether this server issued the key or it was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Named<KeyType>>")]
+    key_type: Option<&'static str>,
+    /// The prefix of the key's credential; absent for an imported key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<&'a str>,
+    /// Whether the key may be shown to clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Named<KeyVisibility>>")]
+    visibility: Option<&'static str>,
+    /// When the key expires; absent when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    expire_time: Option<&'a str>,
+    /// Why the key was revoked; absent unless it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Named<RevocationReason>>")]
+    reason: Option<&'static str>,
+    /// `self` if the holder of the key revoked it; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiated_by: Option<&'static str>,
     /// The `request_id` of the request that made the key, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// The author of the change. Absent when the server does not authenticate administrators, for
-    /// changes by the holder of a key, and for those that follow from an earlier change.
+    /// The author of the change: an administrator, or the holder of the key. Absent for changes by
+    /// administrators that the server does not authenticate, and for those that follow from an
+    /// earlier change.
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<ShownAuthor<'a>>,
     /// The key after the change, or before a deletion. Both kinds of keys have the same fields.
@@ -114,13 +152,14 @@ pub(crate) struct Data<'a> {
     admin_token: Option<ShownAdminToken<'a>>,
 }
 
-/// The administrator who made a change.
+/// The author of a change.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ChangeAuthor")]
 struct ShownAuthor<'a> {
-    /// The name of the admin token, or of the principal that a certificate or a user id stands for.
+    /// The name of the admin token, or of the principal that a certificate or a user id stands for;
+    /// `self` for the holder of the key.
     name: &'a str,
-    /// How the administrator proved who it is.
+    /// How the author proved who it is.
     proof: Named<AdminProof>,
     /// The address of the client; absent when it is unknown, as over a Unix socket.
     #[serde(skip_serializing_if = "Option::is_none")]

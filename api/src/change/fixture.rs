@@ -1,7 +1,10 @@
 //! A change and an admin token for tests.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{AdminToken, Change, Event, Role, Sequence, Subject, TenantId, TokenDigest};
+use talos_model::{
+    AdminToken, Change, Event, RequestDigest, RequestId, Role, Sequence, Subject, TenantId,
+    TokenDigest,
+};
 use uuid::Uuid;
 
 use crate::key::tests::full;
@@ -11,7 +14,10 @@ pub(super) fn change(event: Event) -> Change {
         position: "2.42".parse().expect("a position"),
         time: UnixMillis(1_700_000_000_000),
         event,
-        request_id: Some("r-1".to_owned()),
+        request_id: Some(RequestId {
+            id: "r-1".to_owned(),
+            digest: RequestDigest::default(),
+        }),
         author: None,
         subject: Subject::Key(full()),
     }

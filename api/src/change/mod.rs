@@ -5,11 +5,13 @@
 //! `Last-Event-ID` gets every later change once. No event holds a secret: the log has none.
 
 mod event;
+mod facts;
 #[cfg(test)]
 mod fixture;
 mod request;
 
 pub use event::{CONTENT_TYPE, EVENTS, heartbeat, opening, render, render_data};
+pub use facts::KeyFacts;
 pub use request::{FeedRequest, LAST_EVENT_ID, Start, Wanted, gone, not_reached, parse_request};
 
 pub(crate) use event::Data;

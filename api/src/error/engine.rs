@@ -18,22 +18,26 @@ impl From<Rejection> for ApiError {
             }
             Rejection::NotActive => Self::failed_precondition("the API key is not active"),
             Rejection::AlreadyExists => Self::api_key_exists(),
-            Rejection::QuotaExceeded => Self::api_key_quota_exceeded(),
+            Rejection::RequestIdReused { field, .. } => Self::request_id_reused(field),
+            Rejection::QuotaExceeded { max } => Self::api_key_quota_exceeded(max),
             Rejection::TooManyBulkRevocations => Self::service_unavailable(
                 "too many revocations of many keys are under way; try again when one of them is complete",
             ),
-            Rejection::NoPublicPrefix => Self::bad_request(
-                "visibility: KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
+            Rejection::NoPublicPrefix => Self::invalid_field(
+                "visibility",
+                "KEY_VISIBILITY_PUBLIC needs a prefix for public keys, and none is configured",
             ),
             Rejection::TtlBeyondMax { max_s } => Self::invalid_field(
                 "ttl",
                 &format!("must be at most {max_s}s, the greatest age of an issued key"),
-            ),
+            )
+            .limit(max_s),
             Rejection::AdminTokenExists => Self::admin_token_name_taken(),
             Rejection::AdminTokenNotFound => Self::admin_token_not_found(),
             Rejection::TooManyAdminTokens => Self::failed_precondition(format!(
                 "there are {ADMIN_TOKENS} admin tokens already; revoke one that is not needed"
-            )),
+            ))
+            .limit(ADMIN_TOKENS),
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ApiError;
+use super::metadata::Metadata;
 use crate::control::response::{CONTENT_TYPE, ControlResponse};
 use crate::render;
 use crate::schema::FreeObject;
@@ -37,7 +38,7 @@ impl ApiError {
             kind: "type.googleapis.com/google.rpc.ErrorInfo",
             reason,
             domain: "www.ory.com/talos",
-            metadata: Metadata {},
+            metadata: self.shown_metadata(),
         }];
         render::json(&Envelope {
             error: Status {
@@ -85,13 +86,11 @@ struct ErrorInfo {
     reason: &'static str,
     /// The domain of the reason.
     domain: &'static str,
-    /// Always empty.
+    /// What the error is about, where that is known: `key_id`, `actor_id`, `token_id`, `field`,
+    /// `limit`, `signing_key_id`, `retry_after_s`. All values are strings.
     #[schemars(with = "FreeObject")]
     metadata: Metadata,
 }
-
-#[derive(Serialize)]
-struct Metadata {}
 
 impl From<ApiError> for ControlResponse {
     fn from(error: ApiError) -> Self {

@@ -1,15 +1,22 @@
 //! The error that a client gets when a request fails. Details for the operator go to the log.
 
+mod about;
 mod engine;
 pub(crate) mod envelope;
+mod metadata;
 mod reason;
 
 use std::borrow::Cow;
 
+use metadata::Metadata;
 pub use reason::Reason;
+use talos_model::RequestField;
 
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
+
+/// The field of a body that has a credential.
+const CREDENTIAL: &str = "credential";
 
 /// How administrators authenticate (RFC 6750 §3).
 const ADMIN_CHALLENGE: &str = "Bearer realm=\"talos\"";
@@ -24,6 +31,7 @@ pub struct ApiError {
     accept_encoding: Option<&'static str>,
     challenge: Option<&'static str>,
     retry_after_s: Option<u32>,
+    metadata: Metadata,
 }
 
 impl ApiError {
@@ -35,6 +43,7 @@ impl ApiError {
             accept_encoding: None,
             challenge: None,
             retry_after_s: None,
+            metadata: Metadata::default(),
         }
     }
 
@@ -47,14 +56,14 @@ impl ApiError {
     /// 400: the value of `field` (a path such as `rate_limit_policy.quota`) is not allowed.
     #[must_use]
     pub fn invalid_field(field: &str, message: &str) -> Self {
-        Self::new(Reason::BadRequest, format!("{field}: {message}"))
+        Self::new(Reason::BadRequest, format!("{field}: {message}")).at_field(field)
     }
 
     /// Moves the error to `place` in a larger body, such as `requests[3]`.
     #[must_use]
     pub fn within(self, place: &str) -> Self {
         let message = format!("{place}.{}", self.message).into();
-        Self { message, ..self }
+        Self { message, ..self }.field_within(place)
     }
 
     /// 400: the request has no credential.
@@ -64,6 +73,7 @@ impl ApiError {
             Reason::CredentialRequired,
             "credential: is required and must not be empty",
         )
+        .at_field(CREDENTIAL)
     }
 
     /// 400: a derived token cannot be revoked, only its parent.
@@ -73,6 +83,7 @@ impl ApiError {
             Reason::DerivedTokenNotRevocable,
             "credential: a derived token cannot be revoked; revoke the API key that it comes from",
         )
+        .at_field(CREDENTIAL)
     }
 
     /// 400: a derived token instead of the credential of a key.
@@ -82,12 +93,19 @@ impl ApiError {
             Reason::InvalidTokenType,
             "credential: no token can be derived from a derived token; show the credential of the API key",
         )
+        .at_field(CREDENTIAL)
     }
 
     /// 401: the key has expired.
     #[must_use]
     pub fn api_key_expired() -> Self {
         Self::new(Reason::ApiKeyExpired, "the API key has expired")
+    }
+
+    /// 401: the key has been revoked.
+    #[must_use]
+    pub fn api_key_revoked() -> Self {
+        Self::new(Reason::ApiKeyRevoked, "the API key has been revoked")
     }
 
     /// 401: no key has the credential from which a token is derived.
@@ -97,6 +115,7 @@ impl ApiError {
             Reason::ParentKeyInvalid,
             "credential: no API key has this credential",
         )
+        .at_field(CREDENTIAL)
     }
 
     /// 403: the key does not permit the request, as `message` says.
@@ -121,6 +140,7 @@ impl ApiError {
             Reason::UnknownCredential,
             "credential: no API key has this credential",
         )
+        .at_field(CREDENTIAL)
     }
 
     /// 401 with `WWW-Authenticate`: `Authorization` has no bearer credential (RFC 6750 §3).
@@ -169,6 +189,17 @@ impl ApiError {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
     }
 
+    /// 409: an earlier request with this `request_id` asked for another key; `field` is the first
+    /// field in which the two differ.
+    #[must_use]
+    pub fn request_id_reused(field: RequestField) -> Self {
+        let field = field.name();
+        let message = format!(
+            "request_id: an earlier request with this id had another {field}; send that request again, or choose another id"
+        );
+        Self::new(Reason::Conflict, message)
+    }
+
     /// 404: there is no admin token with this id.
     #[must_use]
     pub fn admin_token_not_found() -> Self {
@@ -182,15 +213,17 @@ impl ApiError {
             Reason::Conflict,
             "name: another admin token has this name; rotate or revoke that one, or choose another name",
         )
+        .at_field("name")
     }
 
-    /// 402: the tenant has reached its quota of keys that are not revoked.
+    /// 402: the tenant has reached its quota of `max` keys that are not revoked.
     #[must_use]
-    pub fn api_key_quota_exceeded() -> Self {
+    pub fn api_key_quota_exceeded(max: u64) -> Self {
         Self::new(
             Reason::ApiKeyQuotaExceeded,
             "the quota of API keys is reached; revoke one that is not needed",
         )
+        .limit(max)
     }
 
     /// 405: the route has other methods. `allow` is the value of the `Allow` header (RFC 9110

@@ -13,6 +13,8 @@ pub enum Reason {
     InvalidTokenType,
     /// The key has expired. Use another key.
     ApiKeyExpired,
+    /// The key has been revoked. Use another key.
+    ApiKeyRevoked,
     /// No key has the credential from which a token is derived. Use another key.
     ParentKeyInvalid,
     /// The key does not permit the request. Ask for less, or use another key.
@@ -82,6 +84,7 @@ impl Reason {
             }
             Self::InvalidTokenType => (400, "INVALID_ARGUMENT", "INVALID_TOKEN_TYPE"),
             Self::ApiKeyExpired => (401, "UNAUTHENTICATED", "API_KEY_EXPIRED"),
+            Self::ApiKeyRevoked => (401, "UNAUTHENTICATED", "API_KEY_REVOKED"),
             Self::ParentKeyInvalid => (401, "UNAUTHENTICATED", "PARENT_KEY_INVALID"),
             Self::Forbidden => (403, "PERMISSION_DENIED", "FORBIDDEN"),
             Self::IpNotAllowed => (403, "PERMISSION_DENIED", "IP_NOT_ALLOWED"),
@@ -95,7 +98,7 @@ impl Reason {
             Self::ApiKeyExists => (409, "ALREADY_EXISTS", "API_KEY_EXISTS"),
             Self::Conflict => (409, "ALREADY_EXISTS", "CONFLICT"),
             Self::PositionGone => (410, "OUT_OF_RANGE", "POSITION_GONE"),
-            Self::ApiKeyQuotaExceeded => (402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED"),
+            Self::ApiKeyQuotaExceeded => (402, "PERMISSION_DENIED", "API_KEY_QUOTA_EXCEEDED"),
             Self::PayloadTooLarge => (413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"),
             Self::UriTooLong => (414, "INVALID_ARGUMENT", "URI_TOO_LONG"),
             Self::UnsupportedMediaType => (415, "INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE"),

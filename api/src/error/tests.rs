@@ -10,7 +10,7 @@ fn body(error: &ApiError) -> String {
 fn the_envelope_is_exact() {
     assert_eq!(
         body(&ApiError::credential_required()),
-        r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"credential: is required and must not be empty","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CREDENTIAL_REQUIRED","domain":"www.ory.com/talos","metadata":{}}]}}"#
+        r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"credential: is required and must not be empty","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CREDENTIAL_REQUIRED","domain":"www.ory.com/talos","metadata":{"field":"credential"}}]}}"#
     );
     assert_eq!(
         body(&ApiError::api_key_not_found()),
@@ -39,6 +39,12 @@ fn statuses_and_reasons_of_derivations() {
             401,
             unauthenticated,
             "API_KEY_EXPIRED",
+        ),
+        (
+            ApiError::api_key_revoked(),
+            401,
+            unauthenticated,
+            "API_KEY_REVOKED",
         ),
         (
             ApiError::parent_key_invalid(),
@@ -105,9 +111,9 @@ fn statuses_and_reasons_of_keys() {
             "NOT_FOUND",
         ),
         (
-            ApiError::api_key_quota_exceeded(),
+            ApiError::api_key_quota_exceeded(7),
             402,
-            "RESOURCE_EXHAUSTED",
+            "PERMISSION_DENIED",
             "API_KEY_QUOTA_EXCEEDED",
         ),
         (

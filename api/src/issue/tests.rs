@@ -1,5 +1,7 @@
 //! Accepted and rejected requests, and the limits of their fields.
 
+mod digests;
+
 use serde_json::{Value, json};
 use talos_model::cidr::Cidr;
 use talos_model::{RateLimitPolicy, Visibility};
@@ -72,7 +74,7 @@ fn every_field() {
     let blocks: Vec<_> = command.allowed_cidrs.iter().map(Cidr::to_string).collect();
     assert_eq!(blocks, ["10.0.0.0/8", "::1/128"]);
     assert_eq!(
-        command.request_id.as_deref(),
+        command.request_id.map(|request| request.id).as_deref(),
         Some("0b5a7c5e-6f5e-4c39-9d0b-3a2f4e5d6c7b")
     );
 }
@@ -388,7 +390,10 @@ fn both_spellings_are_read() {
         "ipRestriction":{"allowedCidrs":["10.0.0.0/8"]},"requestId":"r"}"#;
     let key = parse_request(body, TenantId::SINGLE, None).expect("a key");
     assert_eq!(key.actor_id, "a");
-    assert_eq!(key.request_id.as_deref(), Some("r"));
+    assert_eq!(
+        key.request_id.map(|request| request.id),
+        Some("r".to_owned())
+    );
     assert!(key.rate_limit.is_some());
     assert_eq!(key.allowed_cidrs.len(), 1);
     let both = br#"{"name":"n","actor_id":"a","actorId":"a"}"#;

@@ -86,7 +86,7 @@ pub(crate) fn object_text(body: &[u8]) -> Result<Option<&str>, ApiError> {
             "the body is nested deeper than {} levels",
             limits::JSON_DEPTH
         );
-        return Err(ApiError::bad_request(message));
+        return Err(ApiError::bad_request(message).limit(limits::JSON_DEPTH));
     }
     Ok(Some(text))
 }

@@ -257,10 +257,9 @@ impl<'a> Fields<'a> {
             Json::Text(text) => Ok((name.to_string(), text.to_string())),
             other => {
                 let path = format!("{}{name}", self.path);
-                Err(ApiError::invalid_field(
-                    &path,
-                    &wrong_type("a string", other),
-                ))
+                let error = ApiError::invalid_field(&path, &wrong_type("a string", other));
+                // The client chooses the name, which may be anything.
+                Err(error.at_field(self.path.trim_end_matches('.')))
             }
         };
         self.entries.iter().map(text).collect()

@@ -79,11 +79,6 @@ answer!(
     }
 );
 answer!(
-    /// The key is revoked.
-    SelfRevokeApiKeyResponse,
-    |_generator| {}
-);
-answer!(
     /// All is well.
     HealthResponse,
     |_generator| {

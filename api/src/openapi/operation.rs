@@ -2,9 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::answers::{
-    BatchVerifyApiKeysResponse, HealthResponse, SelfRevokeApiKeyResponse, VerifyApiKeyResponse,
-};
+use super::answers::{BatchVerifyApiKeysResponse, HealthResponse, VerifyApiKeyResponse};
 use crate::control::{CONTENT_TYPE, CONTENT_TYPE_BYTES};
 use crate::json::Object;
 use crate::key::{ImportedApiKey, IssuedApiKey};
@@ -203,6 +201,7 @@ impl Operation {
             Endpoint::RevokeIssuedKey => {
                 Self::new("adminRevokeIssuedApiKey", "Revokes an issued key.", empty)
                     .body(&revoke::ISSUED_REQUEST)
+                    .without_content()
             }
             Endpoint::ImportKey => Self::new(
                 "adminImportApiKey",
@@ -238,16 +237,19 @@ impl Operation {
                 "adminDeleteImportedApiKey",
                 "Deletes an imported key.",
                 empty,
-            ),
+            )
+            .without_content(),
             Endpoint::RevokeImportedKey => Self::new(
                 "adminRevokeImportedApiKey",
                 "Revokes an imported key.",
                 empty,
             )
-            .body(&revoke::IMPORTED_REQUEST),
+            .body(&revoke::IMPORTED_REQUEST)
+            .without_content(),
             Endpoint::RevokeKey => {
                 Self::new("adminRevokeApiKey", "Revokes a key of either kind.", empty)
                     .body(&revoke::REQUEST)
+                    .without_content()
             }
             Endpoint::RevokeKeysWhere => Self::new(
                 "adminRevokeApiKeysWhere",
@@ -270,9 +272,10 @@ impl Operation {
             Endpoint::SelfRevoke => Self::new(
                 "revokeApiKey",
                 "Revokes the key that has this credential.",
-                schema::<SelfRevokeApiKeyResponse>,
+                empty,
             )
-            .body(&self_revoke::REQUEST),
+            .body(&self_revoke::REQUEST)
+            .without_content(),
             Endpoint::Replication => Self::new(
                 "adminGetReplication",
                 "Shows the state of the node in its fleet.",

@@ -31,6 +31,6 @@ impl ImportArguments {
     pub(crate) fn run(&self, client: &Client, input: &mut dyn BufRead) -> Result<Answer, CliError> {
         let raw_key = secret_argument(&self.raw_key, "raw key", input)?;
         let request = self.key.request(Some(&raw_key), self.ttl.as_ref())?;
-        client.post(KeyKind::Imported.path(), &[], &request)
+        client.post_repeatedly(KeyKind::Imported.path(), &[], &request, self.key.repeat())
     }
 }

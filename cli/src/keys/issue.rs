@@ -24,11 +24,8 @@ pub(crate) struct IssueArguments {
 impl IssueArguments {
     /// Issues the key.
     pub(crate) fn run(&self, client: &Client) -> Result<Answer, CliError> {
-        client.post(
-            KeyKind::Issued.path(),
-            &[],
-            &self.key.request(None, Some(&self.ttl))?,
-        )
+        let request = self.key.request(None, Some(&self.ttl))?;
+        client.post_repeatedly(KeyKind::Issued.path(), &[], &request, self.key.repeat())
     }
 }
 

@@ -209,9 +209,14 @@ impl KeysCommand {
         answer: &Answer,
     ) -> Result<ExitCode, CliError> {
         self.write(console, &issue::output(answer))?;
-        if !self.quiet && answer.json.get("secret").is_some() {
-            // A remark that cannot be written does not stop the command: the secret is written
-            // already.
+        // A remark that cannot be written does not stop the command: the secret is written already.
+        if answer.json.get("secret").is_none() {
+            // Also for a script, which finds no secret.
+            let _ = writeln!(
+                console.remarks,
+                "An earlier request with this id made the key, and its answer had the secret; if it is lost, rotate the key."
+            );
+        } else if !self.quiet {
             let _ = writeln!(
                 console.remarks,
                 "The secret is shown this once; store it now."

@@ -8,6 +8,7 @@ use super::fields::{
     IpRestriction, Lifetime, RateLimitPolicy, limit, parse_cidr, parse_duration, parse_object,
 };
 use crate::error::CliError;
+use crate::patience::Repeat;
 
 /// The fields of a new key.
 #[derive(Debug, Args)]
@@ -42,6 +43,11 @@ pub(crate) struct NewKeyArguments {
     /// Whether clients may see the key; issued public keys have their own prefix
     #[arg(long, value_enum)]
     visibility: Option<Visibility>,
+
+    /// Makes the command safe to repeat: the server makes one key for this id, and refuses another
+    /// request with it
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -53,7 +59,7 @@ enum Visibility {
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct NewKey<'a> {
     name: &'a str,
     actor_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +76,8 @@ struct Request<'a> {
     rate_limit_policy: Option<RateLimitPolicy<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     visibility: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl NewKeyArguments {
@@ -84,7 +92,7 @@ impl NewKeyArguments {
         lifetime: Option<&Lifetime>,
     ) -> Result<Vec<u8>, CliError> {
         let limit = limit(self.rate_limit_quota, self.rate_limit_window.as_deref())?;
-        let request = Request {
+        let request = NewKey {
             name: &self.name,
             actor_id: &self.actor,
             raw_key,
@@ -98,7 +106,16 @@ impl NewKeyArguments {
                 Visibility::Secret => "KEY_VISIBILITY_SECRET",
                 Visibility::Public => "KEY_VISIBILITY_PUBLIC",
             }),
+            request_id: self.request_id.as_deref(),
         };
         serde_json::to_vec(&request).map_err(|error| CliError::Usage(error.to_string()))
+    }
+
+    /// Whether the request may be sent again.
+    pub(crate) fn repeat(&self) -> Repeat {
+        match self.request_id.as_deref() {
+            None | Some("") => Repeat::Never,
+            Some(_) => Repeat::Always,
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
         "secrets.hmac.current",
         Fallback::RequiredUnless {
             path: "secrets.default.current",
-            advice: "make one with `openssl rand -hex 32`, or start a development server with `talos serve --dev`",
+            advice: "the project has no HMAC key configured; make one with `openssl rand -hex 32`, or start a development server with `talos serve --dev`",
         },
         Kind::Secret {
             set: |s, secret| s.secrets.hmac_current = secret,

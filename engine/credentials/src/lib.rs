@@ -24,6 +24,6 @@ pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
 pub use digest::{ProofDigests, imported_key_id};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
-pub use public_part::{PublicPart, public_part};
+pub use public_part::{PublicPart, credential_kind, public_part};
 pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, RetiredSecret, TokenSettings};
 pub use tenant::{Enforcement, Hosts, Tenant};

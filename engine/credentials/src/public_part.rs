@@ -25,13 +25,29 @@ pub fn public_part(
     prefixes: &MacaroonPrefixes,
     identifier_chars: usize,
 ) -> PublicPart {
-    let (kind, start) = match shape::of(credential, prefixes) {
-        Shape::Token(TokenShape::Jwt) => ("jwt", None),
-        Shape::Token(TokenShape::Macaroon { .. }) => ("macaroon", None),
-        Shape::Issued(key) => ("issued", start(&key, credential, identifier_chars)),
-        Shape::Other => ("other", None),
-    };
-    PublicPart { kind, start }
+    let shape = shape::of(credential, prefixes);
+    PublicPart {
+        kind: kind(&shape),
+        start: match shape {
+            Shape::Issued(key) => start(&key, credential, identifier_chars),
+            Shape::Token(_) | Shape::Other => None,
+        },
+    }
+}
+
+/// What kind of credential this is; see [`PublicPart::kind`].
+#[must_use]
+pub fn credential_kind(credential: &[u8], prefixes: &MacaroonPrefixes) -> &'static str {
+    kind(&shape::of(credential, prefixes))
+}
+
+fn kind(shape: &Shape<'_>) -> &'static str {
+    match shape {
+        Shape::Token(TokenShape::Jwt) => "jwt",
+        Shape::Token(TokenShape::Macaroon { .. }) => "macaroon",
+        Shape::Issued(_) => "issued",
+        Shape::Other => "other",
+    }
 }
 
 /// `{prefix}_v1_` and the first characters of the identifier.

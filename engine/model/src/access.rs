@@ -129,6 +129,9 @@ pub enum Proof {
     Certificate,
     /// By the user id of the process at the other end of the Unix socket.
     PeerCredentials,
+    /// By the credential of the key that the request concerns. Only its holder has it, and no
+    /// principal proves itself so.
+    Credential,
 }
 
 impl Proof {
@@ -140,6 +143,7 @@ impl Proof {
             Self::BootstrapToken => "bootstrap_token",
             Self::Certificate => "certificate",
             Self::PeerCredentials => "peer_credentials",
+            Self::Credential => "credential",
         }
     }
 }

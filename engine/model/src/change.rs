@@ -8,6 +8,7 @@ use crate::bulk_revocation::BulkRevocation;
 use crate::clock::UnixMillis;
 use crate::ids::{Position, TenantId};
 use crate::record::Record;
+use crate::request_id::RequestId;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +50,8 @@ pub struct Change {
     pub time: UnixMillis,
     /// What happened.
     pub event: Event,
-    /// The idempotency key of the command, if it had one.
-    pub request_id: Option<String>,
+    /// The request id of the command, if it had one.
+    pub request_id: Option<RequestId>,
     /// Its author. `None` if its request needed no principal, and for changes that follow from an
     /// earlier one, such as the end of a key by a bulk revocation.
     pub author: Option<Arc<Author>>,

@@ -3,8 +3,9 @@
 use crate::admin_token::{AdminToken, CreateAdminToken, RevokeAdminToken, RotateAdminToken};
 use crate::bulk_revocation::{BulkRevocation, Matcher};
 use crate::cidr::Cidr;
-use crate::ids::{KeyId, TenantId};
+use crate::ids::{KeyId, Sequence, TenantId};
 use crate::record::{RateLimitPolicy, Record, RevocationReason, Visibility};
+use crate::request_id::{RequestDigest, RequestField, RequestId};
 use crate::secret::Secret;
 
 /// A requested change. Its values have been checked against the limits of the API contract.
@@ -55,9 +56,27 @@ pub struct IssueKey {
     pub rate_limit: Option<RateLimitPolicy>,
     /// The addresses from which the key may be used; empty = from anywhere.
     pub allowed_cidrs: Vec<Cidr>,
-    /// Makes the command idempotent (AIP-155): a second command with the same id returns the first
-    /// key.
-    pub request_id: Option<String>,
+    /// Makes the command idempotent (AIP-155): a repetition with the same id returns the first key.
+    /// Another command with this id is rejected.
+    pub request_id: Option<RequestId>,
+}
+
+impl IssueKey {
+    /// The digest of a request for this key, which asked for a lifetime of `ttl_ms`. The lifetime of
+    /// the key may be a default, which can change between two requests.
+    #[must_use]
+    pub fn request_digest(&self, ttl_ms: Option<u64>) -> RequestDigest {
+        let mut digest = RequestDigest::default();
+        digest.add_lasting(&self.actor_id, self.visibility, ttl_ms);
+        digest.add_changeable(
+            &self.name,
+            &self.scopes,
+            &self.metadata,
+            self.rate_limit,
+            &self.allowed_cidrs,
+        );
+        digest
+    }
 }
 
 /// A key to import.
@@ -388,9 +407,22 @@ pub enum Rejection {
     /// A key with this id exists already.
     #[error("the key exists already")]
     AlreadyExists,
+    /// An earlier command with this request id asked for something else.
+    #[error("the request id was used for another {}", .field.name())]
+    RequestIdReused {
+        /// The first field in which the two differ.
+        field: RequestField,
+        /// The key that the earlier command made.
+        key_id: KeyId,
+        /// The last change to that key.
+        sequence: Sequence,
+    },
     /// The tenant's quota of keys that are not revoked is used up.
     #[error("the tenant has as many keys as it may have")]
-    QuotaExceeded,
+    QuotaExceeded {
+        /// The most keys.
+        max: u64,
+    },
     /// The maximum number of bulk revocations is in force.
     #[error("too many bulk revocations are in force")]
     TooManyBulkRevocations,

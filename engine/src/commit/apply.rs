@@ -5,8 +5,8 @@ use talos_model::clock::UnixMillis;
 use talos_model::limits::ADMIN_TOKENS;
 use talos_model::{
     AdminToken, AdminTokens, BulkRevocation, Change, CreateAdminToken, Event, FieldChanges,
-    IssueKey, KeyId, Position, Record, Rejection, Revocation, RevocationReason, RevokeKey,
-    RotateAdminToken, Status, Subject, Visibility,
+    IssueKey, KeyId, Position, Record, Rejection, RequestId, Revocation, RevocationReason,
+    RevokeKey, RotateAdminToken, Status, Subject, Visibility,
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub struct KeyChange {
     position: Position,
     time: UnixMillis,
     event: Event,
-    request_id: Option<String>,
+    request_id: Option<RequestId>,
     /// The record after the change.
     pub record: Record,
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::apply::{self, KeyChange, Replacement};
 use super::prepared::{Answer, Credential, Prepared};
 use crate::limits::BULK_REVOCATIONS;
-use crate::storage::{Group, RecordReader, StorageError};
+use crate::storage::{Group, RecordReader, RequestEntry, StorageError};
 use crate::tenants::Tenants;
 
 /// The changes of a group. None of them is durable yet.
@@ -37,7 +37,7 @@ pub struct Stage<'a> {
     changes: Vec<Change>,
     /// The records after the changes; `None` = deleted.
     records: HashMap<RecordKey, Option<Record>>,
-    requests: HashMap<(TenantId, KeyKind, String), RecordKey>,
+    requests: HashMap<(TenantId, KeyKind, String), RequestEntry>,
     live_keys: HashMap<TenantId, u64>,
 }
 
@@ -284,8 +284,8 @@ impl<'a> Stage<'a> {
         let live = self.live_keys(key.tenant)?;
         let quota = self.tenants.get(key.tenant);
         let quota = quota.and_then(|tenant| tenant.settings().live_keys_max);
-        if quota.is_some_and(|most| live >= most) {
-            return Err(Rejection::QuotaExceeded.into());
+        if let Some(max) = quota.filter(|max| live >= *max) {
+            return Err(Rejection::QuotaExceeded { max }.into());
         }
         self.update_live_keys(key.tenant, |live| live + 1)?;
         let change = apply::create(key, key_id, prefix, now, self.last.next());
@@ -339,8 +339,9 @@ impl<'a> Stage<'a> {
         let change = Change::from(change);
         let key = RecordKey::new(record.tenant, record.key_id);
         if let Some(request_id) = &change.request_id {
-            let request = (record.tenant, key.kind(), request_id.clone());
-            self.requests.insert(request, key);
+            let request = (record.tenant, key.kind(), request_id.id.clone());
+            let digest = request_id.digest.clone();
+            self.requests.insert(request, RequestEntry { key, digest });
         }
         let remaining = (!change.deletes()).then(|| record.clone());
         self.records.insert(key, remaining);
@@ -427,26 +428,41 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The key that an earlier command with the same request id created (AIP-155).
+    /// The key that an earlier command with the same request id created (AIP-155). That command
+    /// must have asked for the same. If the key was deleted since, its request id is free again.
     fn created_before(
         &mut self,
         command: &IssueKey,
         kind: KeyKind,
         now: UnixMillis,
-    ) -> Result<Option<Record>, StorageError> {
-        let Some(request_id) = &command.request_id else {
+    ) -> Result<Option<Record>, CommandError> {
+        let Some(request) = &command.request_id else {
             return Ok(None);
         };
-        let request = (command.tenant, kind, request_id.clone());
-        let key = match self.requests.get(&request) {
-            Some(key) => Some(*key),
-            None => self
-                .reader
-                .key_of_request(command.tenant, kind, request_id)?,
+        let id = (command.tenant, kind, request.id.clone());
+        let earlier = match self.requests.get(&id) {
+            Some(entry) => Some(entry.clone()),
+            None => self.reader.request(command.tenant, kind, &request.id)?,
         };
-        match key.and_then(|key| RecordKey::split(key.as_bytes())) {
-            Some((tenant, key_id)) => self.record(tenant, key_id, now),
-            None => Ok(None),
+        let Some(earlier) = earlier else {
+            return Ok(None);
+        };
+        let Some(record) = self.load(&earlier.key, now)? else {
+            return Ok(None);
+        };
+        let difference = if earlier.digest.is_empty() {
+            request.digest.difference_from_record(&record)
+        } else {
+            request.digest.difference(&earlier.digest)
+        };
+        match difference {
+            None => Ok(Some(record)),
+            Some(field) => Err(Rejection::RequestIdReused {
+                field,
+                key_id: record.key_id,
+                sequence: record.sequence,
+            }
+            .into()),
         }
     }
 }

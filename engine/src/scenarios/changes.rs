@@ -148,7 +148,7 @@ fn the_quota_is_exact_under_concurrent_issuing() {
         .filter_map(|outcome| outcome.as_ref().ok())
         .collect();
     assert_eq!(made.len(), 10);
-    let over = CommandError::Rejected(Rejection::QuotaExceeded);
+    let over = CommandError::Rejected(Rejection::QuotaExceeded { max: 10 });
     assert!(
         outcomes
             .iter()

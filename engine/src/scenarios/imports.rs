@@ -102,16 +102,8 @@ fn a_batch_accepts_or_rejects_each_key_separately() {
 fn request_ids_of_imports_and_issues_are_separate() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = open(scratch.path());
-    let request_id = Some("r".to_owned());
-    let (issued, _) = issue(
-        &engine,
-        IssueKey {
-            request_id: request_id.clone(),
-            ..key("i")
-        },
-    );
-    let mut imported = import_of("sk_1");
-    imported.key.request_id = request_id;
+    let (issued, _) = issue(&engine, with_id("r", key("i")));
+    let imported = import_with_id("r", import_of("sk_1"));
     let first = import(&engine, imported.clone()).unwrap();
     assert_ne!(first.key_id, issued.key_id);
     assert_eq!(

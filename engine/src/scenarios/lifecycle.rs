@@ -218,14 +218,11 @@ fn a_key_over_the_maximum_age_is_expired() {
 #[test]
 fn a_request_id_makes_one_key_however_often_and_whenever_it_is_sent() {
     let scratch = tempfile::tempdir().unwrap();
-    let with_id = || IssueKey {
-        request_id: Some("r1".to_owned()),
-        ..key("a")
-    };
+    let request = || with_id("r1", key("a"));
     let engine = open(scratch.path());
     let made: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| issue(&engine, with_id())))
+            .map(|_| scope.spawn(|| issue(&engine, request())))
             .collect();
         threads
             .into_iter()
@@ -239,10 +236,10 @@ fn a_request_id_makes_one_key_however_often_and_whenever_it_is_sent() {
     assert!(made.iter().all(|(record, _)| *record == made[0].0));
     drop(engine);
     let engine = open(scratch.path());
-    assert_eq!(issue(&engine, with_id()), (made[0].0.clone(), None));
+    assert_eq!(issue(&engine, request()), (made[0].0.clone(), None));
     let elsewhere = IssueKey {
         tenant: TenantId(uuid::Uuid::from_u128(9)),
-        ..with_id()
+        ..request()
     };
     assert!(
         issue(&engine, elsewhere).1.is_some(),

@@ -18,6 +18,7 @@ mod positions;
 mod rate_limits;
 mod recovery;
 mod replication;
+mod request_ids;
 mod slow_read;
 mod tokens;
 mod warm_up;
@@ -28,8 +29,9 @@ use std::sync::mpsc::channel;
 
 use talos_credentials::{Enforcement, Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings};
 use talos_model::{
-    Answer, CacheMode, CacheStatus, Command, CommandError, IssueKey, KeyId, Outcome, Query, Record,
-    Refusal, RevocationReason, RevokeKey, Secret, TenantId, Verdict, Visibility, clock,
+    Answer, CacheMode, CacheStatus, Command, CommandError, ImportKey, IssueKey, KeyId, Outcome,
+    Query, Record, Refusal, RequestDigest, RequestId, RevocationReason, RevokeKey, Secret,
+    TenantId, Verdict, Visibility, clock,
 };
 
 use uuid::Uuid;
@@ -142,6 +144,26 @@ fn key(name: &str) -> IssueKey {
         allowed_cidrs: Vec::new(),
         request_id: None,
     }
+}
+
+/// Gives a request for a key an id.
+fn with_id(id: &str, key: IssueKey) -> IssueKey {
+    let digest = key.request_digest(key.ttl_ms);
+    let id = id.to_owned();
+    IssueKey {
+        request_id: Some(RequestId { id, digest }),
+        ..key
+    }
+}
+
+/// Gives an import an id.
+fn import_with_id(id: &str, import: ImportKey) -> ImportKey {
+    let ImportKey { key_id, key } = import;
+    let mut key = with_id(id, key);
+    if let Some(request) = &mut key.request_id {
+        request.digest = std::mem::take(&mut request.digest).importing(key_id);
+    }
+    ImportKey { key_id, key }
 }
 
 fn submit(engine: &Engine, command: Command) -> Result<Outcome, CommandError> {

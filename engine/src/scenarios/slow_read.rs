@@ -8,7 +8,7 @@ use std::thread;
 use talos_model::{AdminToken, BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, ShardId};
 
 use super::*;
-use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
+use crate::storage::{InMemory, RecordReader, RequestEntry, ScanPage, StorageError};
 
 /// Storage with nothing in memory, whose disk reads stop before they return the record.
 struct Gate {
@@ -40,13 +40,13 @@ impl RecordReader for Gate {
         row
     }
 
-    fn key_of_request(
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError> {
-        self.reader.key_of_request(tenant, kind, request_id)
+    ) -> Result<Option<RequestEntry>, StorageError> {
+        self.reader.request(tenant, kind, request_id)
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

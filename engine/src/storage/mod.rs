@@ -18,6 +18,7 @@ mod witness;
 pub use directory::{FORMAT, RESTORE_MARK, format_of, refuse_unfinished_restore};
 pub use error::StorageError;
 pub use format::change::decode as decode_change;
+pub use format::request::RequestEntry;
 pub use index::moved;
 pub use journal::{Group, Journal, MembershipWrite};
 #[cfg(test)]

@@ -6,6 +6,7 @@ use talos_model::{
 };
 
 use super::error::StorageError;
+use super::format::request::RequestEntry;
 
 /// Result of looking a record up in memory alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +27,13 @@ pub trait RecordReader: Send + Sync {
     /// Reads the record. May wait for the disk.
     fn read(&self, key: &RecordKey) -> Result<Option<Record>, StorageError>;
 
-    /// The key that an earlier command with this idempotency key created. May wait for the disk.
-    fn key_of_request(
+    /// The earlier command with this request id. May wait for the disk.
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError>;
+    ) -> Result<Option<RequestEntry>, StorageError>;
 
     /// How many keys of the tenant are not revoked. May wait for the disk.
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError>;

@@ -110,7 +110,7 @@ impl<S: Stream> Connection<S> {
                 Err(error) => {
                     let error = match error {
                         ChunkError::Malformed => ApiError::bad_request("malformed chunked body"),
-                        ChunkError::TooLarge => ApiError::payload_too_large(),
+                        ChunkError::TooLarge => ApiError::payload_too_large().limit(missing.limit),
                     };
                     self.refuse(&error);
                     return Ok(Received::Refused);

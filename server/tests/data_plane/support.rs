@@ -53,6 +53,11 @@ impl Chunks for Sent {
     }
 }
 
+fn answer(reply: Reply, response: ControlResponse) {
+    // A client that has gone does not matter here.
+    let _ = reply.answer(response);
+}
+
 impl ControlPlane for ScriptedControl {
     fn submit(&self, request: ControlRequest, reply: Reply) -> Result<(), Overloaded> {
         let script = request
@@ -61,53 +66,68 @@ impl ControlPlane for ScriptedControl {
             .find(|(name, _)| name == "x-test")
             .map(|(_, value)| value.clone());
         match script.as_deref() {
-            None => reply.answer(echo(&request)),
+            None => answer(reply, echo(&request)),
             // From another thread, as the real one answers.
             Some("later") => {
-                thread::spawn(move || reply.answer(echo(&request)));
+                thread::spawn(move || answer(reply, echo(&request)));
             }
             Some("hold") => self.held.lock().unwrap().push((request, reply)),
-            Some("feed") => reply.answer(self.stream(Ending::AfterAnyChunk)),
-            Some("file") => reply.answer(self.stream(Ending::AfterTheLast)),
+            Some("feed") => answer(reply, self.stream(Ending::AfterAnyChunk)),
+            Some("file") => answer(reply, self.stream(Ending::AfterTheLast)),
             Some("drop") => drop(reply),
             Some("panic") => panic!("planned"),
-            Some("allocations") => reply.answer(ControlResponse {
-                status: 200,
-                headers: Vec::new(),
-                body: on_this_thread().to_string().into_bytes(),
-                rest: None,
-            }),
-            Some("memory") => reply.answer(ControlResponse {
-                status: 200,
-                headers: Vec::new(),
-                body: bytes_on_this_thread().to_string().into_bytes(),
-                rest: None,
-            }),
+            Some("allocations") => answer(
+                reply,
+                ControlResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: on_this_thread().to_string().into_bytes(),
+                    rest: None,
+                },
+            ),
+            Some("memory") => answer(
+                reply,
+                ControlResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: bytes_on_this_thread().to_string().into_bytes(),
+                    rest: None,
+                },
+            ),
             // An answer of 1 MiB to a short request.
-            Some("large") => reply.answer(ControlResponse {
-                status: 200,
-                headers: Vec::new(),
-                body: vec![b'x'; 1 << 20],
-                rest: None,
-            }),
-            Some("address") => reply.answer(ControlResponse {
-                status: 200,
-                headers: Vec::new(),
-                body: format!("{:?}", request.client_ip).into_bytes(),
-                rest: None,
-            }),
-            Some("caller") => reply.answer(ControlResponse {
-                status: 200,
-                headers: Vec::new(),
-                body: caller(&request).into_bytes(),
-                rest: None,
-            }),
+            Some("large") => answer(
+                reply,
+                ControlResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: vec![b'x'; 1 << 20],
+                    rest: None,
+                },
+            ),
+            Some("address") => answer(
+                reply,
+                ControlResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: format!("{:?}", request.client_ip).into_bytes(),
+                    rest: None,
+                },
+            ),
+            Some("caller") => answer(
+                reply,
+                ControlResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: caller(&request).into_bytes(),
+                    rest: None,
+                },
+            ),
             // Another node's answer, passed on.
             Some("forwarded") => {
                 let mut response = echo(&request);
                 let position = ("Talos-Position", "7.77".to_owned());
                 response.headers.push(position);
-                reply.answer(response);
+                answer(reply, response);
             }
             Some("full") => return Err(Overloaded),
             Some(other) => panic!("unknown script {other}"),

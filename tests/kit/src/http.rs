@@ -369,6 +369,12 @@ pub fn assert_error_envelope<'a>(
 ) -> &'a str {
     let message = body["error"]["message"].as_str().unwrap_or_default();
     assert!(!message.is_empty(), "no message: {body}");
+    // The context of the error: strings by name.
+    let metadata = &body["error"]["details"][0]["metadata"];
+    let is_context = metadata
+        .as_object()
+        .is_some_and(|members| members.values().all(Value::is_string));
+    assert!(is_context, "no metadata: {body}");
     let envelope = serde_json::json!({"error": {
         "code": status,
         "status": grpc,
@@ -377,7 +383,7 @@ pub fn assert_error_envelope<'a>(
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": reason,
             "domain": "www.ory.com/talos",
-            "metadata": {},
+            "metadata": metadata,
         }],
     }});
     assert_eq!((found, body), (status, &envelope));

@@ -41,6 +41,76 @@ fn an_event_is_three_lines_and_an_empty_one() {
 }
 
 #[test]
+fn an_event_says_what_kind_of_key_it_is_about_and_why_it_ended() {
+    let data = |event: Event, record: Record| -> serde_json::Value {
+        let change = Change {
+            subject: Subject::Key(record),
+            ..change(event)
+        };
+        serde_json::from_slice(&render_data(&change)).expect("JSON")
+    };
+    let issued = Record {
+        prefix: Some("ory_ak".to_owned()),
+        ..full()
+    };
+    let shown = data(Event::IssuedKeyCreated, issued.clone());
+    for (name, value) in [
+        ("key_type", "issued"),
+        ("prefix", "ory_ak"),
+        ("visibility", "KEY_VISIBILITY_PUBLIC"),
+        ("expire_time", "2023-11-14T22:14:20Z"),
+    ] {
+        assert_eq!(shown[name], value);
+    }
+    for absent in ["reason", "initiated_by"] {
+        assert!(shown.get(absent).is_none(), "{shown}");
+    }
+    let revoked = Record {
+        revocation: Some(Revocation {
+            reason: RevocationReason::KeyCompromise,
+            description: String::new(),
+            time: UnixMillis(0),
+        }),
+        ..issued
+    };
+    let shown = data(Event::IssuedKeyRevoked, revoked);
+    assert_eq!(shown["reason"], "REVOCATION_REASON_KEY_COMPROMISE");
+    let imported = Record {
+        key_id: "ab".repeat(32).parse().expect("an id"),
+        expire_time: None,
+        ..full()
+    };
+    let shown = data(Event::ImportedKeyCreated, imported);
+    assert_eq!(shown["key_type"], "imported");
+    for absent in ["prefix", "expire_time", "reason"] {
+        assert!(shown.get(absent).is_none(), "{shown}");
+    }
+}
+
+#[test]
+fn a_revocation_by_the_holder_says_so() {
+    for (author, initiated_by) in [
+        (None, serde_json::Value::Null),
+        (Some(Author::holder(None)), "self".into()),
+        (
+            // An administrator of this name is not the holder.
+            Some(Author {
+                proof: Proof::Token,
+                ..Author::holder(None)
+            }),
+            serde_json::Value::Null,
+        ),
+    ] {
+        let change = Change {
+            author: author.map(Arc::new),
+            ..change(Event::IssuedKeyRevoked)
+        };
+        let data: serde_json::Value = serde_json::from_slice(&render_data(&change)).expect("JSON");
+        assert_eq!(data["initiated_by"], initiated_by);
+    }
+}
+
+#[test]
 fn an_event_of_many_keys_says_what_they_have_in_common() {
     let rule = BulkRevocation {
         id: Uuid::from_u128(5),

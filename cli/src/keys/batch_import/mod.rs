@@ -16,7 +16,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -56,6 +56,20 @@ struct Item<'a> {
     /// The index in the array, from 0.
     index: usize,
     json: &'a RawValue,
+}
+
+impl Item<'_> {
+    /// Whether the item has an id of its request.
+    fn has_request_id(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Identified {
+            #[serde(alias = "requestId")]
+            request_id: Option<String>,
+        }
+        // The server says what is wrong with an item that cannot be read.
+        serde_json::from_str(self.json.get())
+            .is_ok_and(|item: Identified| item.request_id.is_some_and(|id| !id.is_empty()))
+    }
 }
 
 /// The outcomes of all items that were sent.
@@ -167,7 +181,7 @@ fn send(client: &Client, batch: &[Item<'_>]) -> Result<Vec<Outcome>, CliError> {
             [item],
         ) => Ok(vec![Outcome {
             index: item.index,
-            end: End::refused(outcome::code_of(&reason).to_owned(), message),
+            end: End::refused_alone(&reason, message),
         }]),
         (
             Err(CliError::Refused {
@@ -210,7 +224,18 @@ fn read_results(
             ),
         },
     };
-    Ok(batch.iter().zip(results).map(outcome).collect())
+    let outcomes = batch.iter().zip(results).map(outcome);
+    let mut known = Vec::with_capacity(batch.len());
+    for (outcome, item) in outcomes.zip(batch.chunks(1)) {
+        if outcome.end == End::Exists && item.iter().any(Item::has_request_id) {
+            // Either the key exists, or another key was imported under the request id. The reason
+            // is told only of an item that is sent alone.
+            known.extend(send(client, item)?);
+        } else {
+            known.push(outcome);
+        }
+    }
+    Ok(known)
 }
 
 impl Imported {

@@ -51,12 +51,25 @@ impl End {
             error_message,
         }
     }
+
+    /// The end of an item that was sent alone and refused for this reason.
+    pub(super) fn refused_alone(reason: &str, error_message: String) -> Self {
+        let error_code = code_of(reason).to_owned();
+        if reason == "CONFLICT" {
+            // Another key was imported under the request id of the item. This one was not.
+            return Self::Failed {
+                error_code,
+                error_message,
+            };
+        }
+        Self::refused(error_code, error_message)
+    }
 }
 
 /// The error code of an item whose request was refused for this reason.
-pub(super) fn code_of(reason: &str) -> &'static str {
+fn code_of(reason: &str) -> &'static str {
     match reason {
-        "API_KEY_EXISTS" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS",
+        "API_KEY_EXISTS" | "CONFLICT" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_ALREADY_EXISTS",
         "FAILED_PRECONDITION" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_FAILED_PRECONDITION",
         "API_KEY_QUOTA_EXCEEDED" => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_RESOURCE_EXHAUSTED",
         _ => "BATCH_CREATE_IMPORTED_API_KEYS_ERROR_INVALID_ARGUMENT",

@@ -58,3 +58,31 @@ fn a_quota_of_zero_is_no_limit() {
         assert!(error.to_string().contains("--rate-limit-window"), "{error}");
     }
 }
+
+#[test]
+fn a_request_id_is_sent_as_it_is() {
+    let issue = ["issue", "n", "--actor", "a"];
+    let import = ["imported", "import", "n", "--actor", "a", "--raw-key", "k"];
+    for line in [&issue[..], &import] {
+        assert!(body(line, "", 201, &issued()).get("request_id").is_none());
+        let line = [line, &["--request-id", "deploy-1"]].concat();
+        assert_eq!(body(&line, "", 201, &issued())["request_id"], "deploy-1");
+    }
+}
+
+#[test]
+fn a_key_of_an_earlier_request_comes_with_a_remark() {
+    let known = json!({"issued_api_key": {"key_id": "k-1"}});
+    for more in [&[][..], &["-q"]] {
+        let line = [&["issue", "n", "--actor", "a", "--request-id", "r"], more].concat();
+        let done = run(&line, "", 201, &known);
+        assert_eq!(code(&done.result), code(&Ok(ExitCode::SUCCESS)));
+        assert!(
+            done.remarks.contains("An earlier request"),
+            "{}",
+            done.remarks
+        );
+        let done = run(&line, "", 201, &issued());
+        assert!(!done.remarks.contains("earlier"), "{}", done.remarks);
+    }
+}

@@ -103,6 +103,24 @@ fn what_is_safe_is_sent_again() {
             vec![LIMITED, DONE],
         ),
         (&["imported", "delete", "k"], vec![UNAVAILABLE, DONE]),
+        (
+            &["issue", "n", "--actor", "a", "--request-id", "r"],
+            vec![CLOSED, UNAVAILABLE, DONE],
+        ),
+        (
+            &[
+                "imported",
+                "import",
+                "n",
+                "--actor",
+                "a",
+                "--raw-key",
+                "k",
+                "--request-id",
+                "r",
+            ],
+            vec![UNAVAILABLE, DONE],
+        ),
     ] {
         let (result, requests) = repeated(line, &answers);
         assert_eq!(code(&result), code(&Ok(ExitCode::SUCCESS)), "{line:?}");
@@ -114,6 +132,7 @@ fn what_is_safe_is_sent_again() {
 fn what_would_happen_twice_is_sent_once() {
     for line in [
         &["issue", "n", "--actor", "a"][..],
+        &["issue", "n", "--actor", "a", "--request-id", ""],
         &["issued", "rotate", "k"],
         &["derive-token", "c"],
         &["imported", "import", "n", "--actor", "a", "--raw-key", "k"],

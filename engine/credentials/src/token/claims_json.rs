@@ -178,8 +178,19 @@ impl Claims {
 }
 
 /// A whole number of seconds from 1970 up to [`SECONDS_MAX`].
-pub(super) fn seconds(value: &Value) -> Option<i64> {
+fn seconds(value: &Value) -> Option<i64> {
     value.as_i64().filter(|s| (0..=SECONDS_MAX).contains(s))
+}
+
+/// A whole number of seconds. Numbers beyond 64 bits are cut to the greatest.
+pub(super) fn any_seconds(value: &Value) -> Option<i64> {
+    let beyond = || value.as_u64().map(|_| i64::MAX);
+    value.as_i64().or_else(beyond)
+}
+
+/// The nearest time from 1970 up to [`SECONDS_MAX`].
+pub(super) fn seconds_within(seconds: i64) -> i64 {
+    seconds.clamp(0, SECONDS_MAX)
 }
 
 /// The strings of an array that contains only strings.

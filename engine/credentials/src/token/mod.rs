@@ -93,7 +93,8 @@ pub enum MintError {
         "the token would not be accepted: too many caveats, scopes, addresses or audiences, or a time beyond the year 9999"
     )]
     BeyondBounds,
-    /// The caveat is empty or would widen what the macaroon allows. The caller must change it.
+    /// The caveat is empty, or names scopes or addresses beyond what the macaroon allows. The
+    /// caller must change it.
     #[error("the caveat does not narrow what the macaroon allows")]
     NotNarrowing,
     /// The caller's token is not a macaroon.

@@ -98,10 +98,7 @@ fn no_command_brings_a_key_back() {
 fn a_request_that_made_a_key_shows_it_as_ended() {
     let scratch = tempfile::tempdir().unwrap();
     let engine = paused(scratch.path());
-    let request = IssueKey {
-        request_id: Some("once".to_owned()),
-        ..key_of("leaver", "read")
-    };
+    let request = with_id("once", key_of("leaver", "read"));
     let (first, _) = issue(&engine, request.clone());
     let bulk_revocation = revoke_where(&engine, of_actor("leaver"));
     let (again, secret) = issue(&engine, request);

@@ -17,7 +17,7 @@ use talos_model::{
 };
 
 use super::*;
-use crate::storage::{InMemory, RecordReader, ScanPage, StorageError};
+use crate::storage::{InMemory, RecordReader, RequestEntry, ScanPage, StorageError};
 
 const MODES: [CacheMode; 3] = [CacheMode::Use, CacheMode::Refresh, CacheMode::Bypass];
 
@@ -50,13 +50,13 @@ impl RecordReader for PausedCatchUp {
         self.reader.read(key)
     }
 
-    fn key_of_request(
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError> {
-        self.reader.key_of_request(tenant, kind, request_id)
+    ) -> Result<Option<RequestEntry>, StorageError> {
+        self.reader.request(tenant, kind, request_id)
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

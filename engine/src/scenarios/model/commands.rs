@@ -18,7 +18,7 @@ pub(super) const TENANTS: [TenantId; 2] = [
 pub(super) const ACTORS: [&str; 3] = ["a", "b", "a\0"];
 /// The number of raw keys to import; small, so that they repeat.
 const RAW_KEYS: u64 = 8;
-/// The number of idempotency ids; small, so that they repeat.
+/// The number of request ids; small, so that they repeat.
 const REQUEST_IDS: u64 = 6;
 
 /// A seeded generator (Marsaglia's xorshift64*), so that failures can be repeated.
@@ -71,7 +71,7 @@ pub(super) fn raw_keys() -> impl Iterator<Item = String> {
 pub(super) fn any(random: &mut Random, known: &[(TenantId, KeyId)], tokens: &[Uuid]) -> Command {
     match random.below(20) {
         16..=19 => admin_token(random, tokens),
-        0..=3 => Command::Issue(key(random)),
+        0..=3 => Command::Issue(issue(random)),
         4..=5 => Command::Import(import(random)),
         6 => {
             let count = 1 + random.below(6);
@@ -138,6 +138,7 @@ pub(super) fn author(random: &mut Random) -> Option<Author> {
         Proof::BootstrapToken,
         Proof::Certificate,
         Proof::PeerCredentials,
+        Proof::Credential,
     ];
     let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
     random.maybe(|random| Author {
@@ -196,6 +197,33 @@ fn target(random: &mut Random, known: &[(TenantId, KeyId)]) -> (TenantId, KeyId)
     }
 }
 
+/// A key to issue, and a raw key that may be imported as such a key. Some have a request id: mostly
+/// with the request that belongs to it, sometimes with another.
+fn request(random: &mut Random) -> (IssueKey, String, Option<String>) {
+    let key_and_raw = |random: &mut Random| -> (IssueKey, String) {
+        (key(random), raw_key(random.below(RAW_KEYS)))
+    };
+    if !random.once_in(4) {
+        let (key, raw) = key_and_raw(random);
+        return (key, raw, None);
+    }
+    let number = random.below(REQUEST_IDS);
+    let (key, raw) = if random.once_in(3) {
+        key_and_raw(random)
+    } else {
+        key_and_raw(&mut Random::new(number))
+    };
+    (key, raw, Some(format!("request-{number}")))
+}
+
+fn issue(random: &mut Random) -> IssueKey {
+    let (key, _, id) = request(random);
+    match id {
+        Some(id) => with_id(&id, key),
+        None => key,
+    }
+}
+
 fn key(random: &mut Random) -> IssueKey {
     let tenant = if random.once_in(4) {
         TENANTS[1]
@@ -212,18 +240,19 @@ fn key(random: &mut Random) -> IssueKey {
         ttl_ms: random.maybe(|random| 1 + random.below(20_000)),
         rate_limit: random.maybe(policy),
         allowed_cidrs: cidrs(random),
-        request_id: random
-            .once_in(4)
-            .then(|| format!("request-{}", random.below(REQUEST_IDS))),
+        request_id: None,
     }
 }
 
 fn import(random: &mut Random) -> ImportKey {
-    let key = key(random);
-    let raw_key = raw_key(random.below(RAW_KEYS));
-    ImportKey {
+    let (key, raw_key, id) = request(random);
+    let import = ImportKey {
         key_id: imported_key_id(key.tenant, raw_key.as_bytes()),
         key,
+    };
+    match id {
+        Some(id) => import_with_id(&id, import),
+        None => import,
     }
 }
 

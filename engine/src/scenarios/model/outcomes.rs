@@ -1,7 +1,7 @@
 //! Applies commands to the model and compares the engine's outcomes with the model's.
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Author, Event, KeyKind, RotateKey, Rotation};
+use talos_model::{Author, Event, RotateKey, Rotation};
 
 use super::state::{Expected, Held, State, shown};
 use super::*;
@@ -79,7 +79,7 @@ impl State {
             Ok(other) => panic!("{other:?}"),
             Err(error) => (Err(error), None),
         };
-        let earlier = self.key_of_request(&command, KeyKind::Issued);
+        let earlier = self.requested_before(&command, None);
         assert_eq!(
             secret.is_some(),
             record.is_ok() && earlier.is_none(),
@@ -88,7 +88,7 @@ impl State {
         // The engine draws the id; everything else is known.
         let drawn = record.as_ref().ok().map(|record| record.key_id);
         let expected = match earlier {
-            Some(record) => Ok(record),
+            Some(earlier) => earlier,
             None => self.create(command, drawn, now, Event::IssuedKeyCreated),
         };
         if let (Some(secret), Ok(record)) = (secret, &record) {

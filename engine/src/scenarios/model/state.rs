@@ -1,11 +1,11 @@
 //! The expected state of the engine: maps in memory, and the effect of every command on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminToken, Author, Event, FieldChanges, ImportKey, KeyKind, Rejection, Revocation, RotateKey,
-    Sequence, Status, Subject, UpdateKey,
+    AdminToken, Author, Event, FieldChanges, ImportKey, KeyKind, Rejection, RequestField,
+    RequestId, Revocation, RotateKey, Sequence, Status, Subject, UpdateKey,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::*;
 pub(super) struct Entry {
     pub(super) event: Event,
     pub(super) time: UnixMillis,
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<RequestId>,
     pub(super) author: Option<Author>,
     pub(super) subject: Subject,
 }
@@ -57,7 +57,8 @@ pub(super) struct State {
     /// The author of the current command.
     pub(super) author: Option<Author>,
     pub(super) held: Vec<Held>,
-    requests: BTreeMap<(TenantId, u8, String), KeyId>,
+    /// The key that each request made, and the request.
+    requests: BTreeMap<(TenantId, u8, String), (KeyId, IssueKey)>,
     live_keys_max: Option<u64>,
 }
 
@@ -74,11 +75,33 @@ impl State {
         self.records.values().filter(live).count() as u64
     }
 
-    pub(super) fn key_of_request(&self, command: &IssueKey, kind: KeyKind) -> Option<Record> {
-        let request_id = command.request_id.clone()?;
-        let request = (command.tenant, kind.code(), request_id);
-        let key_id = *self.requests.get(&request)?;
-        self.records.get(&(command.tenant, key_id)).cloned()
+    /// The key of an earlier request with the id of `command`, if both ask for the same key.
+    /// `imported` is the key that an import asks for.
+    pub(super) fn requested_before(
+        &self,
+        command: &IssueKey,
+        imported: Option<KeyId>,
+    ) -> Option<Expected<Record>> {
+        let request_id = command.request_id.as_ref()?.id.clone();
+        let kind = imported.map_or(KeyKind::Issued, |key_id| key_id.kind());
+        let (made, earlier) = self
+            .requests
+            .get(&(command.tenant, kind.code(), request_id))?;
+        let key_id = *made;
+        let record = self.records.get(&(command.tenant, key_id)).cloned()?;
+        let difference = if imported.is_some_and(|imported| imported != key_id) {
+            Some(RequestField::RawKey)
+        } else {
+            difference(command, earlier)
+        };
+        Some(match difference {
+            Some(field) => Err(Rejection::RequestIdReused {
+                field,
+                key_id,
+                sequence: record.sequence,
+            }),
+            None => Ok(record),
+        })
     }
 
     /// `key_id` is the one that the engine drew; `None` if it refused the command.
@@ -89,13 +112,16 @@ impl State {
         now: UnixMillis,
         event: Event,
     ) -> Expected<Record> {
-        if self
-            .live_keys_max
-            .is_some_and(|max| self.live_keys(key.tenant) >= max)
+        if let Some(max) = self.live_keys_max
+            && self.live_keys(key.tenant) >= max
         {
-            return Err(Rejection::QuotaExceeded);
+            return Err(Rejection::QuotaExceeded { max });
         }
         let key_id = key_id.expect("nothing stands against this key");
+        if let Some(request) = &key.request_id {
+            let id = (key.tenant, key_id.kind().code(), request.id.clone());
+            self.requests.insert(id, (key_id, key.clone()));
+        }
         assert!(!self.records.contains_key(&(key.tenant, key_id)));
         let record = Record {
             tenant: key.tenant,
@@ -116,20 +142,12 @@ impl State {
             rate_limit: key.rate_limit,
             allowed_cidrs: key.allowed_cidrs,
         };
-        if let Some(request_id) = &key.request_id {
-            let request = (
-                record.tenant,
-                record.key_id.kind().code(),
-                request_id.clone(),
-            );
-            self.requests.insert(request, record.key_id);
-        }
         Ok(self.changed(record, event, key.request_id, now))
     }
 
     pub(super) fn import(&mut self, command: ImportKey, now: UnixMillis) -> Expected<Record> {
-        if let Some(record) = self.key_of_request(&command.key, KeyKind::Imported) {
-            return Ok(record);
+        if let Some(earlier) = self.requested_before(&command.key, Some(command.key_id)) {
+            return earlier;
         }
         if self
             .records
@@ -238,7 +256,7 @@ impl State {
         &mut self,
         record: Record,
         event: Event,
-        request_id: Option<String>,
+        request_id: Option<RequestId>,
         time: UnixMillis,
     ) -> Record {
         self.records
@@ -252,6 +270,27 @@ impl State {
         });
         record
     }
+}
+
+/// The first field in which two requests for a key differ.
+fn difference(one: &IssueKey, other: &IssueKey) -> Option<RequestField> {
+    let scopes = |key: &IssueKey| key.scopes.iter().cloned().collect::<HashSet<_>>();
+    let blocks = |key: &IssueKey| key.allowed_cidrs.iter().copied().collect::<HashSet<_>>();
+    [
+        (one.name == other.name, RequestField::Name),
+        (one.actor_id == other.actor_id, RequestField::ActorId),
+        (scopes(one) == scopes(other), RequestField::Scopes),
+        (one.metadata == other.metadata, RequestField::Metadata),
+        (one.visibility == other.visibility, RequestField::Visibility),
+        (one.ttl_ms == other.ttl_ms, RequestField::Ttl),
+        (
+            one.rate_limit == other.rate_limit,
+            RequestField::RateLimitPolicy,
+        ),
+        (blocks(one) == blocks(other), RequestField::IpRestriction),
+    ]
+    .into_iter()
+    .find_map(|(is_equal, field)| (!is_equal).then_some(field))
 }
 
 /// The prefix of a key's credential, as histories configure it.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use talos_model::{Rejection, RequestField};
+
 use super::*;
 
 #[test]
@@ -31,25 +33,19 @@ fn a_copy_is_consistent_with_its_position_and_the_tail_follows_it() {
     });
     pair.feed();
     assert_equal(&pair.primary, &pair.replica);
-    let (record, secret) = issue(
-        &pair.primary,
-        IssueKey {
-            request_id: Some("a-elsewhere".to_owned()),
-            tenant: TenantId(uuid::Uuid::from_u128(7)),
-            ..key("elsewhere")
-        },
-    );
+    let request = |name| elsewhere("a-elsewhere", name);
+    let (record, secret) = issue(&pair.primary, request("elsewhere"));
     assert_eq!(secret, None, "the primary knows the request");
     pair.replica.promote(None).unwrap();
-    let (copied, secret) = issue(
-        &pair.replica,
-        IssueKey {
-            request_id: Some("a-elsewhere".to_owned()),
-            tenant: TenantId(uuid::Uuid::from_u128(7)),
-            ..key("elsewhere")
-        },
-    );
-    assert_eq!((copied, secret), (record, None), "so does the copy");
+    let (copied, secret) = issue(&pair.replica, request("elsewhere"));
+    assert_eq!((copied, secret), (record.clone(), None), "so does the copy");
+    let other = submit(&pair.replica, Command::Issue(request("other")));
+    let reused = Rejection::RequestIdReused {
+        field: RequestField::Name,
+        key_id: record.key_id,
+        sequence: record.sequence,
+    };
+    assert_eq!(other.unwrap_err(), CommandError::Rejected(reused));
 }
 
 #[test]

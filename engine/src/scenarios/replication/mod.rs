@@ -112,11 +112,13 @@ fn imported(raw: &str) -> KeyId {
 
 fn import(engine: &Engine, raw: &str, request_id: Option<&str>) -> KeyId {
     let key_id = imported(raw);
-    let key = IssueKey {
-        request_id: request_id.map(str::to_owned),
-        ..key(raw)
+    let key = key(raw);
+    let import = ImportKey { key_id, key };
+    let import = match request_id {
+        Some(id) => import_with_id(id, import),
+        None => import,
     };
-    submit(engine, Command::Import(ImportKey { key_id, key })).expect("an imported key");
+    submit(engine, Command::Import(import)).expect("an imported key");
     key_id
 }
 
@@ -159,14 +161,18 @@ fn make_changes_of_all_kinds(engine: &Engine, name: &str) {
     revoke(engine, revoked).expect("a revoked key");
     delete(engine, deleted);
     delete(engine, revoked);
-    let elsewhere = IssueKey {
+    issue(engine, elsewhere(&format!("{name}-elsewhere"), "elsewhere"));
+    change_admin_tokens(engine, name);
+}
+
+/// The request of this id for a key of another tenant.
+fn elsewhere(request_id: &str, name: &str) -> IssueKey {
+    let request = IssueKey {
         tenant: TenantId(uuid::Uuid::from_u128(7)),
         ttl_ms: Some(1_000_000),
-        request_id: Some(format!("{name}-elsewhere")),
-        ..key("elsewhere")
+        ..key(name)
     };
-    issue(engine, elsewhere);
-    change_admin_tokens(engine, name);
+    with_id(request_id, request)
 }
 
 /// Creates, rotates and revokes admin tokens, each as an administrator.

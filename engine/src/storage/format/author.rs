@@ -8,11 +8,12 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::storage::error::StorageError;
 
 /// A proof's code on disk is its index here.
-const PROOFS: [Proof; 4] = [
+const PROOFS: [Proof; 5] = [
     Proof::Token,
     Proof::BootstrapToken,
     Proof::Certificate,
     Proof::PeerCredentials,
+    Proof::Credential,
 ];
 
 /// The fields of an author.
@@ -105,8 +106,8 @@ mod tests {
                 address: [first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             }),
         };
-        assert!(fields(3, 4, 0).decode().is_ok());
-        assert!(fields(4, 4, 0).decode().is_err(), "a proof");
+        assert!(fields(4, 4, 0).decode().is_ok());
+        assert!(fields(5, 4, 0).decode().is_err(), "a proof");
         assert!(fields(0, 5, 0).decode().is_err(), "a family");
         assert!(fields(0, 4, 1).decode().is_err(), "a long IPv4 address");
     }

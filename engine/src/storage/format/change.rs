@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, Event, Position, RecordKey, Subject};
+use talos_model::{Change, Event, Position, RecordKey, RequestDigest, RequestId, Subject};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::author::AuthorV1;
@@ -16,9 +16,11 @@ const OF_A_KEY: u8 = 1;
 /// refuse such a change, because they would go on accepting the revoked keys. The version number
 /// makes them refuse it.
 const OF_MANY_KEYS: u8 = 2;
-/// The version of a change with an author or of an admin token, and the newest that this release
-/// reads. All other changes keep their versions, so that older releases can read them.
+/// The version of a change with an author or of an admin token.
 const WITH_AUTHOR: u8 = 3;
+/// The version of a change with the digest of its request, and the newest that this release reads.
+/// All other changes keep their versions, so that older releases can read them.
+const WITH_DIGEST: u8 = 4;
 
 /// An event's code on disk is its index here.
 const EVENTS: [Event; 13] = [
@@ -63,6 +65,14 @@ struct ChangeV3 {
     fields: ChangeV1,
 }
 
+#[derive(SchemaWrite, SchemaRead)]
+struct ChangeV4 {
+    /// The digest of the request.
+    digest: Vec<u8>,
+    /// The other fields.
+    fields: ChangeV3,
+}
+
 /// Encodes `change`. `subject` is its encoded record, bulk revocation or admin token.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
     let (kind, key) = match &change.subject {
@@ -79,21 +89,29 @@ pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> 
             .zip(EVENTS)
             .find(|(_, event)| *event == change.event)
             .map_or(0, |(code, _)| code),
-        request_id: change.request_id.clone(),
+        request_id: change.request_id.as_ref().map(|request| request.id.clone()),
         key,
         subject: subject.to_vec(),
     };
-    let (version, fields) = match (&change.author, kind) {
-        (None, KEY) => (OF_A_KEY, wincode::serialize(&fields)),
-        (None, BULK_REVOCATION) => (OF_MANY_KEYS, wincode::serialize(&fields)),
-        (author, _) => {
+    let digest = change.request_id.as_ref().map(|request| &request.digest);
+    let digest = digest.filter(|digest| !digest.is_empty());
+    let (version, fields) = match (digest, &change.author, kind) {
+        (None, None, KEY) => (OF_A_KEY, wincode::serialize(&fields)),
+        (None, None, BULK_REVOCATION) => (OF_MANY_KEYS, wincode::serialize(&fields)),
+        (digest, author, _) => {
             let author = author.as_deref().map(AuthorV1::encode);
             let fields = ChangeV3 {
                 author,
                 kind,
                 fields,
             };
-            (WITH_AUTHOR, wincode::serialize(&fields))
+            match digest.map(RequestDigest::to_bytes) {
+                None => (WITH_AUTHOR, wincode::serialize(&fields)),
+                Some(digest) => {
+                    let fields = ChangeV4 { digest, fields };
+                    (WITH_DIGEST, wincode::serialize(&fields))
+                }
+            }
         }
     };
     let fields = fields.map_err(|error| StorageError::Encode(error.to_string()))?;
@@ -107,29 +125,38 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
         .ok_or(StorageError::Corrupt("an empty change"))?;
     let unreadable = |_| StorageError::Corrupt("a change's fields");
     let without_author = || wincode::deserialize_exact(fields).map_err(unreadable);
+    let of = |kind, fields| ChangeV3 {
+        author: None,
+        kind,
+        fields,
+    };
+    let (digest, fields) = match version {
+        OF_A_KEY => (Vec::new(), of(KEY, without_author()?)),
+        OF_MANY_KEYS => (Vec::new(), of(BULK_REVOCATION, without_author()?)),
+        WITH_AUTHOR => {
+            let fields = wincode::deserialize_exact(fields).map_err(unreadable)?;
+            (Vec::new(), fields)
+        }
+        WITH_DIGEST => {
+            let ChangeV4 { digest, fields } =
+                wincode::deserialize_exact(fields).map_err(unreadable)?;
+            (digest, fields)
+        }
+        found => {
+            return Err(StorageError::NewerRecord {
+                found,
+                supported: WITH_DIGEST,
+            });
+        }
+    };
     let ChangeV3 {
         author,
         kind,
         fields,
-    } = match version {
-        OF_A_KEY => ChangeV3 {
-            author: None,
-            kind: KEY,
-            fields: without_author()?,
-        },
-        OF_MANY_KEYS => ChangeV3 {
-            author: None,
-            kind: BULK_REVOCATION,
-            fields: without_author()?,
-        },
-        WITH_AUTHOR => wincode::deserialize_exact(fields).map_err(unreadable)?,
-        found => {
-            return Err(StorageError::NewerRecord {
-                found,
-                supported: WITH_AUTHOR,
-            });
-        }
-    };
+    } = fields;
+    let digest = RequestDigest::from_bytes(&digest)
+        .filter(|digest| fields.request_id.is_some() || digest.is_empty())
+        .ok_or(StorageError::Corrupt("the digest of a request"))?;
     let subject = match kind {
         KEY => Subject::Key(record::decode(&fields.key, &fields.subject)?),
         BULK_REVOCATION => Subject::BulkRevocation(bulk_revocation::decode(&fields.subject)?),
@@ -142,7 +169,7 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
         event: *EVENTS
             .get(usize::from(fields.event))
             .ok_or(StorageError::Corrupt("a change's event"))?,
-        request_id: fields.request_id,
+        request_id: fields.request_id.map(|id| RequestId { id, digest }),
         author: author.map(AuthorV1::decode).transpose()?.map(Arc::new),
         subject,
     };
@@ -175,9 +202,24 @@ mod tests {
             },
             time: UnixMillis(7),
             event,
-            request_id: Some("r".to_owned()),
+            request_id: Some(RequestId {
+                id: "r".to_owned(),
+                digest: RequestDigest::default(),
+            }),
             author: author.map(Arc::new),
             subject,
+        }
+    }
+
+    /// A change whose request has a digest.
+    fn with_digest(author: Option<Author>) -> Change {
+        Change {
+            request_id: Some(samples::request_id()),
+            ..change(
+                Event::IssuedKeyCreated,
+                Subject::Key(samples::record(5)),
+                author,
+            )
         }
     }
 
@@ -221,11 +263,36 @@ mod tests {
                     assert!(decode(change.position, &bytes[..len]).is_err(), "{len}");
                 }
                 let mut newer = bytes;
-                newer[0] = 4;
+                newer[0] = 5;
                 let error = decode(change.position, &newer).unwrap_err().to_string();
-                assert!(error.contains("reads up to version 3"), "{error}");
+                assert!(error.contains("reads up to version 4"), "{error}");
+            }
+            let change = with_digest(author);
+            let bytes = encoded(&change);
+            assert_eq!(bytes[0], 4);
+            assert_eq!(decode(change.position, &bytes).as_ref(), Ok(&change));
+            for len in 0..bytes.len() {
+                assert!(decode(change.position, &bytes[..len]).is_err(), "{len}");
             }
         }
+    }
+
+    #[test]
+    fn a_digest_belongs_to_a_request_id() {
+        let change = with_digest(None);
+        let bytes = encoded(&change);
+        // The digest without its last byte, and the change without its request id.
+        let digest_bytes = usize::from(bytes[1]);
+        let mut shorter = bytes.clone();
+        shorter[1] -= 1;
+        shorter.remove(9 + digest_bytes - 1);
+        assert!(decode(change.position, &shorter).is_err());
+        let id = [&[1], 8_u64.to_le_bytes().as_slice(), b"deploy-1"].concat();
+        let place = bytes.windows(id.len()).position(|window| *window == id);
+        let place = place.expect("a request id");
+        let without = [&bytes[..place], [0].as_slice(), &bytes[place + id.len()..]].concat();
+        let error = decode(change.position, &without).unwrap_err().to_string();
+        assert!(error.contains("digest"), "{error}");
     }
 
     #[test]
@@ -299,6 +366,24 @@ mod tests {
                 };
                 assert_eq!(hex(&encoded(change)), [version, fields].concat());
             }
+            let change = with_digest(author.clone());
+            let Subject::Key(record) = &change.subject else {
+                panic!("of a key");
+            };
+            let key = RecordKey::new(record.tenant, record.key_id);
+            let expected = [
+                "04",
+                &list(&samples::request_id().digest.to_bytes()),
+                author_bytes,
+                "00",               // a key
+                "0700000000000000", // time
+                "00",               // event
+                "01",
+                &list(b"deploy-1"), // request_id
+                &list(key.as_bytes()),
+                &list(&encoded_subject(&change)),
+            ];
+            assert_eq!(hex(&encoded(&change)), expected.concat());
         }
     }
 }

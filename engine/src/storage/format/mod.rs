@@ -7,3 +7,4 @@ pub mod change;
 pub mod membership;
 pub mod position;
 pub mod record;
+pub mod request;

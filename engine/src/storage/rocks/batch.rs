@@ -12,7 +12,7 @@ use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_ke
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::position::encode_position;
-use crate::storage::format::{admin_token, bulk_revocation, change, record};
+use crate::storage::format::{admin_token, bulk_revocation, change, record, request};
 use crate::storage::index;
 use crate::storage::journal::Group;
 
@@ -117,8 +117,9 @@ impl RocksStore {
         let key = RecordKey::new(record.tenant, record.key_id);
         let shard = self.shard(self.shard_of(&key))?;
         if let Some(request_id) = &change.request_id {
-            let request = request_key(record.tenant, key.kind(), request_id);
-            batch.put_cf(self.family(REQUESTS)?, request, key.as_bytes());
+            let entry = request_key(record.tenant, key.kind(), &request_id.id);
+            let value = request::encode(&key, &request_id.digest);
+            batch.put_cf(self.family(REQUESTS)?, entry, value);
         }
         if change.deletes() {
             batch.delete_cf(shard, key.as_bytes());

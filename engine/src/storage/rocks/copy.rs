@@ -23,7 +23,7 @@ use crate::storage::format::admin_token::{self, ADMIN_TOKEN, ADMIN_TOKEN_END};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
-use crate::storage::format::{change, record};
+use crate::storage::format::{change, record, request};
 use crate::storage::index;
 use crate::storage::record_reader::RecordReader;
 
@@ -110,7 +110,7 @@ impl RocksStore {
         match row.family {
             ..SHARDS_END => self.add_record(batch, live, row),
             REQUEST_ROWS => {
-                RecordKey::split(&row.value).ok_or(StorageError::Corrupt("a request's key"))?;
+                request::decode(&row.value)?;
                 put(batch, self.family(REQUESTS)?, row);
                 Ok(())
             }
@@ -174,7 +174,7 @@ pub fn count_row(row: &CopyRow, counts: &mut CopyCounts) -> Result<(), StorageEr
             counts.keys += 1;
         }
         REQUEST_ROWS => {
-            RecordKey::split(&row.value).ok_or(StorageError::Corrupt("a request's key"))?;
+            request::decode(&row.value)?;
             counts.requests += 1;
         }
         USED_ROWS => counts.uses += 1,

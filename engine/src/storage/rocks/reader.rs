@@ -10,6 +10,7 @@ use super::families::{COUNTS, REQUESTS, request_key};
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::record;
+use crate::storage::format::request::{self, RequestEntry};
 use crate::storage::record_reader::{InMemory, RecordReader, ScanPage};
 
 impl RecordReader for RocksStore {
@@ -36,20 +37,15 @@ impl RecordReader for RocksStore {
             .transpose()
     }
 
-    fn key_of_request(
+    fn request(
         &self,
         tenant: TenantId,
         kind: KeyKind,
         request_id: &str,
-    ) -> Result<Option<RecordKey>, StorageError> {
-        let request = request_key(tenant, kind, request_id);
-        let bytes = self.db.get_pinned_cf(self.family(REQUESTS)?, request)?;
-        let Some(bytes) = bytes else {
-            return Ok(None);
-        };
-        let (tenant, key_id) =
-            RecordKey::split(&bytes).ok_or(StorageError::Corrupt("a request's key"))?;
-        Ok(Some(RecordKey::new(tenant, key_id)))
+    ) -> Result<Option<RequestEntry>, StorageError> {
+        let key = request_key(tenant, kind, request_id);
+        let bytes = self.db.get_pinned_cf(self.family(REQUESTS)?, key)?;
+        bytes.map(|bytes| request::decode(&bytes)).transpose()
     }
 
     fn live_keys(&self, tenant: TenantId) -> Result<u64, StorageError> {

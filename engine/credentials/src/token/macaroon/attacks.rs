@@ -101,8 +101,7 @@ fn caveats_that_widen_or_are_unknown_fail_the_whole_macaroon() {
     let narrowed = with(&token(), br#"{"scp":["read"]}"#);
     for caveat in [
         r#"{"scp":["read","write"]}"#,
-        r#"{"exp":1750003601}"#,
-        r#"{"nbf":1}"#,
+        r#"{"exp":1750003601,"scp":["write"]}"#,
         r#"{"acl":["0.0.0.0/0"]}"#,
         r#"{"acl":[]}"#,
         r#"{"aud":["x"]}"#,
@@ -120,6 +119,23 @@ fn caveats_that_widen_or_are_unknown_fail_the_whole_macaroon() {
     let claims = sample().to_json(TokenType::Macaroon).unwrap();
     let fault = verify(&keys(), &with(&narrowed, claims.as_bytes()));
     assert_eq!(fault, Err(TokenFault::CaveatRefused));
+}
+
+/// A later time cannot lengthen what an earlier caveat has cut short.
+#[test]
+fn caveats_with_weaker_times_change_nothing() {
+    let narrowed = with(&token(), br#"{"exp":1750000900,"nbf":1750000100}"#);
+    let claims = verify(&keys(), &narrowed).unwrap();
+    let mut weakened = narrowed;
+    for caveat in [
+        r#"{"exp":1750003601}"#,
+        r#"{"nbf":1}"#,
+        r#"{"nbf":1750000099}"#,
+        r#"{"exp":1750000900,"nbf":1750000100}"#,
+    ] {
+        weakened = with(&weakened, caveat.as_bytes());
+        assert_eq!(verify(&keys(), &weakened).as_ref(), Ok(&claims), "{caveat}");
+    }
 }
 
 #[test]

@@ -5,23 +5,28 @@
 //! {"nbf":1750000000}           valid from later on      {"acl":["10.1.0.0/16"]}   fewer addresses
 //! ```
 //!
-//! A caveat may contain several of them. It fails closed: a caveat that is empty, contains anything
-//! else, or allows more than was allowed before it makes the whole macaroon invalid. Otherwise the
-//! holder would rely on a restriction that is not enforced.
+//! A caveat may contain several of them. `exp` and `nbf` are conditions: the macaroon is valid
+//! while all of them hold, so a weaker one changes nothing. A holder whose clock is behind the
+//! server's may append one.
+//!
+//! Everything else fails closed: a caveat that is empty, contains anything else, or allows scopes
+//! or addresses that were not allowed before makes the whole macaroon invalid. Otherwise the holder
+//! would rely on a restriction that is not enforced.
 
 use serde_json::{Map, Value, json};
 use talos_model::cidr::Cidr;
 use talos_model::limits::{TOKEN_CIDRS, TOKEN_SCOPES};
 
-use crate::token::claims_json::{seconds, texts};
+use crate::token::claims_json::{any_seconds, seconds_within, texts};
 use crate::token::{Claims, TokenFault, json};
 
 /// The restrictions of one caveat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
-    /// `exp`: expired from this time on, in seconds since 1970.
+    /// `exp`: expired from this time on, in seconds since 1970. It may be later than the macaroon's
+    /// own expiry, or any other number.
     pub expires_at_s: Option<i64>,
-    /// `nbf`: not valid before this time, in seconds since 1970.
+    /// `nbf`: not valid before this time, in seconds since 1970, or any other number.
     pub not_before_s: Option<i64>,
     /// `scp`: allows only these scopes.
     pub scopes: Option<Vec<String>>,
@@ -47,8 +52,8 @@ impl Narrowing {
         let mut narrowing = Self::default();
         for (name, value) in members {
             match name.as_str() {
-                "exp" => narrowing.expires_at_s = Some(seconds(&value)?),
-                "nbf" => narrowing.not_before_s = Some(seconds(&value)?),
+                "exp" => narrowing.expires_at_s = Some(any_seconds(&value)?),
+                "nbf" => narrowing.not_before_s = Some(any_seconds(&value)?),
                 "scp" => {
                     let scopes = texts(value)?;
                     narrowing.scopes = Some(scopes).filter(|s| s.len() <= TOKEN_SCOPES);
@@ -86,16 +91,21 @@ impl Narrowing {
         Value::Object(members).to_string()
     }
 
-    /// Restricts `claims` as this caveat says.
+    /// Restricts `claims` as this caveat says. A time that is weaker than that of `claims` changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`TokenFault::CaveatRefused`] if the caveat allows anything that `claims` do not.
+    /// [`TokenFault::CaveatRefused`] if the caveat allows scopes or addresses that `claims` do not.
     pub fn apply(&self, claims: &mut Claims) -> Result<(), TokenFault> {
         if !self.narrows(claims) {
             return Err(TokenFault::CaveatRefused);
         }
-        claims.expires_at_s = self.expires_at_s.unwrap_or(claims.expires_at_s);
-        claims.not_before_s = self.not_before_s.unwrap_or(claims.not_before_s);
+        if let Some(expires_at_s) = self.expires_at_s {
+            claims.expires_at_s = claims.expires_at_s.min(seconds_within(expires_at_s));
+        }
+        if let Some(not_before_s) = self.not_before_s {
+            claims.not_before_s = claims.not_before_s.max(seconds_within(not_before_s));
+        }
         if let Some(scopes) = &self.scopes {
             claims.scopes.clone_from(scopes);
         }
@@ -110,12 +120,9 @@ impl Narrowing {
             claims.allowed_cidrs.is_empty()
                 || claims.allowed_cidrs.iter().any(|of| block.lies_within(of))
         };
-        self.expires_at_s.is_none_or(|s| s <= claims.expires_at_s)
-            && self.not_before_s.is_none_or(|s| s >= claims.not_before_s)
-            && self
-                .scopes
-                .as_ref()
-                .is_none_or(|scopes| scopes.iter().all(|scope| claims.scopes.contains(scope)))
+        self.scopes
+            .as_ref()
+            .is_none_or(|scopes| scopes.iter().all(|scope| claims.scopes.contains(scope)))
             && self
                 .allowed_cidrs
                 .as_ref()
@@ -167,11 +174,55 @@ mod tests {
     }
 
     #[test]
+    fn weaker_times_change_nothing() {
+        for caveat in [
+            r#"{"exp":1750003601}"#,
+            r#"{"exp":253402300800}"#,
+            r#"{"exp":9223372036854775807}"#,
+            r#"{"exp":18446744073709551615}"#,
+            r#"{"nbf":1749999999}"#,
+            r#"{"nbf":0}"#,
+            r#"{"nbf":-1}"#,
+            r#"{"nbf":-9223372036854775808}"#,
+            r#"{"exp":1750009999,"nbf":1749999000}"#,
+        ] {
+            assert_eq!(narrowed(caveat), Ok(sample()), "{caveat}");
+        }
+        // The other member of the caveat counts.
+        let times = |caveat| narrowed(caveat).map(|c| (c.not_before_s, c.expires_at_s));
+        let (from, until) = (sample().not_before_s, sample().expires_at_s);
+        let mixed = times(r#"{"exp":1750001000,"nbf":1}"#);
+        assert_eq!(mixed, Ok((from, 1_750_001_000)));
+        let mixed = times(r#"{"exp":1750009999,"nbf":1750000500}"#);
+        assert_eq!(mixed, Ok((1_750_000_500, until)));
+        // Times that never come, or were never there.
+        assert_eq!(times(r#"{"exp":-5}"#), Ok((from, 0)));
+        let never = times(r#"{"nbf":9223372036854775807}"#);
+        assert_eq!(never, Ok((253_402_300_799, until)));
+    }
+
+    #[test]
+    fn the_window_is_the_intersection_of_all_caveats() {
+        let mut claims = sample();
+        for caveat in [
+            r#"{"exp":1750003000}"#,
+            r#"{"exp":1750003000}"#,
+            r#"{"exp":1750003500,"nbf":1750000200}"#,
+            r#"{"nbf":1750000100}"#,
+            r#"{"exp":1750002000}"#,
+            r#"{"exp":1750009999}"#,
+        ] {
+            let narrowing = Narrowing::parse(caveat.as_bytes()).unwrap();
+            narrowing.apply(&mut claims).unwrap();
+        }
+        let window = (claims.not_before_s, claims.expires_at_s);
+        assert_eq!(window, (1_750_000_200, 1_750_002_000));
+    }
+
+    #[test]
     fn everything_else_is_refused() {
         for caveat in [
             // Wider than before.
-            r#"{"exp":1750003601}"#,
-            r#"{"nbf":1749999999}"#,
             r#"{"scp":["admin"]}"#,
             r#"{"scp":["read","admin"]}"#,
             r#"{"scp":["Read"]}"#,
@@ -181,6 +232,7 @@ mod tests {
             r#"{"acl":["10.1.0.0/16","11.0.0.0/16"]}"#,
             r#"{"acl":["::/0"]}"#,
             r#"{"exp":1750001000,"scp":["admin"]}"#,
+            r#"{"exp":1750009000,"scp":["admin"]}"#,
             // Not known.
             "{}",
             r#"{"aud":["x"]}"#,
