@@ -43,5 +43,5 @@ pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use render::{RenderBody, RenderTokenBody};
 pub use snapshot::{Snapshot, SnapshotError};
-pub use storage::{OldLogError, Retention};
+pub use storage::{OldLogError, Retention, StorageUse, TableMemory};
 pub use verifier::{PendingRead, VerifyStep};

@@ -4,15 +4,18 @@
 mod aside;
 mod batch;
 mod copy;
+mod database;
 mod families;
 mod journal;
 mod list;
 #[cfg(test)]
 mod list_steps;
 mod log;
+mod memory;
 mod meta;
 mod old_log;
 mod open;
+mod opener;
 mod options;
 mod reader;
 mod recovery;
@@ -23,8 +26,11 @@ mod used;
 mod view;
 
 pub use copy::count_row;
+pub use database::Database;
+#[cfg(test)]
+pub use database::OpenStore;
 #[cfg(test)]
 pub use families::{COUNTS, INDEX};
+pub use memory::{StorageSizes, StorageUse, TableMemory};
 pub use old_log::{OldLog, OldLogError};
 pub use open::{Opened, Wanted, open};
-pub use store::RocksStore;
