@@ -55,6 +55,7 @@ mod limits;
 mod lists;
 mod loadtest;
 mod logs;
+mod memory;
 mod metrics;
 mod misspelt_fields;
 mod openapi;

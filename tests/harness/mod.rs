@@ -5,6 +5,7 @@ pub mod cli;
 pub mod engine;
 pub mod feed;
 pub mod ledger;
+pub mod memory_group;
 pub mod requirement;
 pub mod site;
 pub mod tokens;
