@@ -57,6 +57,7 @@ mod limits;
 mod lists;
 mod loadtest;
 mod logs;
+mod memory;
 mod metrics;
 mod misspelt_fields;
 mod observing;

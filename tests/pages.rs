@@ -18,7 +18,7 @@ use crate::harness::site::{Server, without_talos_variables};
 /// `configuration.md`, `fleet.md`, `tls.md` and `admin-protection.md` run in tests of their own;
 /// `tenants/` checks what `tenants.md` and `reload.md` say, `clocks/` what `clocks.md` says. Those
 /// of `container.md` need an image registry.
-const NOT_RUN: [&str; 16] = [
+const NOT_RUN: [&str; 17] = [
     "ARCHITECTURE.md",
     "FORMAT.md",
     "PERFORMANCE.md",
@@ -31,6 +31,7 @@ const NOT_RUN: [&str; 16] = [
     "fleet.md",
     "limits.md",
     "loadtest.md",
+    "memory.md",
     "reload.md",
     "supervisors.md",
     "tenants.md",

@@ -76,12 +76,23 @@ impl<T> PerLane<T> {
 }
 
 /// The capacities of the control plane.
-pub(crate) const BOUNDS: PerLane<Bounds> = PerLane {
+const BOUNDS: PerLane<Bounds> = PerLane {
     changes: limits::CHANGES,
     reads: limits::READS,
     documents: limits::DOCUMENTS,
     self_revocations: limits::SELF_REVOCATIONS,
 };
+
+/// The capacities of a control plane in which the bodies of all lanes together take at most `bytes`
+/// bytes. Each lane keeps its share.
+pub(crate) fn bounds(bytes: usize) -> PerLane<Bounds> {
+    BOUNDS.map(|bounds| Bounds {
+        bytes: bounds
+            .bytes
+            .min((bytes / 64).saturating_mul(bounds.bytes / (limits::BODIES_BYTES / 64))),
+        ..bounds
+    })
+}
 
 impl<T, U> PerLane<(T, U)> {
     /// The first and the second values.
@@ -105,5 +116,26 @@ impl<T, U> PerLane<(T, U)> {
             self_revocations: self_revocations.1,
         };
         (first, second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lane_keeps_its_share_of_less_memory() {
+        let bytes = |all: usize| bounds(all).map(|bounds| bounds.bytes).into_values();
+        let mib = 1 << 20;
+        assert_eq!(
+            bytes(limits::BODIES_BYTES),
+            [44 * mib, 12 * mib, 4 * mib, 4 * mib]
+        );
+        assert_eq!(bytes(16 * mib), [11 * mib, 3 * mib, mib, mib]);
+        // More memory does not make them larger.
+        assert_eq!(
+            bytes(usize::MAX).iter().sum::<usize>(),
+            limits::BODIES_BYTES
+        );
     }
 }

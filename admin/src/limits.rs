@@ -30,6 +30,9 @@ pub(crate) const SELF_REVOCATIONS: Bounds = Bounds {
     bytes: 4 * 1024 * 1024,
     running: 64,
 };
+/// The bodies of all lanes together, in bytes. [`crate::AdminSettings`] may allow less.
+pub(crate) const BODIES_BYTES: usize =
+    CHANGES.bytes + READS.bytes + DOCUMENTS.bytes + SELF_REVOCATIONS.bytes;
 /// Requests that are handled at the same time, in all lanes.
 const RUNNING_REQUESTS: u32 =
     CHANGES.running + READS.running + DOCUMENTS.running + SELF_REVOCATIONS.running;

@@ -222,7 +222,7 @@ impl Pages {
     fn page(&self, method: &Method, path: &str) -> Result<ControlResponse, ApiError> {
         let page: fn(&Self) -> ControlResponse = match path {
             METRICS => Self::metrics,
-            "/health/alive" => |_| health::alive_response(),
+            "/health/alive" => Self::alive,
             "/health/ready" => Self::ready,
             _ => return Err(ApiError::not_found_route()),
         };
@@ -231,6 +231,10 @@ impl Pages {
         } else {
             Err(ApiError::method_not_allowed(ALLOW))
         }
+    }
+
+    fn alive(&self) -> ControlResponse {
+        health::alive_response(self.engine.needs_restart())
     }
 
     fn ready(&self) -> ControlResponse {

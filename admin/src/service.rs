@@ -37,6 +37,8 @@ pub struct AdminSettings {
     /// The keys by which this node vouches for the clients whose requests it forwards; `None` on a
     /// server without other nodes.
     pub forwarding_keys: Option<ForwardingKeys>,
+    /// The most that the bodies of waiting and running requests may take, in bytes, up to 64 MiB.
+    pub bodies_bytes: usize,
 }
 
 /// The running control plane.
@@ -102,8 +104,9 @@ impl AdminService {
             .enable_io()
             .enable_time()
             .build()?;
+        let bounds = lane::bounds(settings.bodies_bytes);
         let (queue_sender, worker) =
-            queue::new(lane::BOUNDS, Arc::clone(&metrics), runtime.handle().clone());
+            queue::new(bounds, Arc::clone(&metrics), runtime.handle().clone());
         let (stop, stopped) = oneshot::channel();
         let handler =
             move |request, client| dispatch::dispatch(Arc::clone(&context), request, client);

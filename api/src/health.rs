@@ -29,9 +29,28 @@ fn reason(health: &Health, fleet: &dyn Fleet) -> Result<(), ApiError> {
     }
 }
 
-/// The answer to `/health/alive`. Every running process gives it.
+/// Whether this process is alive. One whose writes only a restart can bring back is not, when the
+/// operator's time for that is over.
+///
+/// # Errors
+/// 503, without the reason: everybody may ask.
+pub fn alive(needs_restart: bool) -> Result<(), ApiError> {
+    if needs_restart {
+        let text = "this server has to be restarted; the metrics port says why it is not ready";
+        return Err(ApiError::service_unavailable(text));
+    }
+    Ok(())
+}
+
+/// The answer to `/health/alive`.
 #[must_use]
-pub fn alive_response() -> ControlResponse {
+pub fn alive_response(needs_restart: bool) -> ControlResponse {
+    alive(needs_restart).map_or_else(ControlResponse::from, |()| ok_response())
+}
+
+/// The body of a 200, as an answer.
+#[must_use]
+pub fn ok_response() -> ControlResponse {
     ControlResponse::json(200, OK.to_vec())
 }
 
@@ -39,7 +58,7 @@ pub fn alive_response() -> ControlResponse {
 /// why the node is not ready.
 #[must_use]
 pub fn ready_response(health: &Health, fleet: &dyn Fleet) -> ControlResponse {
-    reason(health, fleet).map_or_else(ControlResponse::from, |()| alive_response())
+    reason(health, fleet).map_or_else(ControlResponse::from, |()| ok_response())
 }
 
 #[cfg(test)]
@@ -98,6 +117,12 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_needs_a_restart_is_not_alive() {
+        assert_eq!(alive_response(false).status, 200);
+        assert_eq!(alive_response(true).status, 503);
+    }
+
+    #[test]
     fn stopped_writes_are_not_ready_and_only_operators_learn_the_cause() {
         let fleet = Somewhere(Ok(()));
         assert_eq!(ready(&Health::Ok, &fleet), Ok(()));
@@ -109,7 +134,7 @@ mod tests {
         assert!(body.contains("/disk: full"), "{body}");
         let refused = refusal(&stopped, &fleet);
         assert!(!refused.contains("/disk"), "{refused}");
-        assert_eq!(alive_response().body, OK);
+        assert_eq!(ok_response().body, OK);
     }
 
     #[test]

@@ -110,6 +110,8 @@ impl Scratch {
     pub fn on(directory: tempfile::TempDir, cache_bytes: usize) -> Self {
         let options = Options {
             block_cache_bytes: 256 << 20,
+            write_buffer_bytes: 128 << 20,
+            table_memory: talos_engine::TableMemory::Beside,
             cache_bytes,
             tenants: vec![Arc::new(Tenant::new(TenantId::SINGLE, keyring(), 86_400))],
             ..options(directory.path())

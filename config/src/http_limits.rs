@@ -53,6 +53,18 @@ pub struct HttpLimits {
 }
 
 impl HttpLimits {
+    /// The state before any key is read, with the defaults of those that depend on the memory
+    /// limit.
+    pub(crate) fn blank() -> Self {
+        Self {
+            connections: 8192,
+            memory: 256 << 20,
+            batch_body: 8 << 20,
+            batch_answer: 4 << 20,
+            ..Self::default()
+        }
+    }
+
     /// Values that contradict each other.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -35,6 +35,7 @@ mod listener_tls;
 mod load;
 mod mapping;
 mod mask;
+mod memory;
 mod networks;
 mod placeholder;
 mod public;
@@ -74,6 +75,7 @@ pub use keys::{KEYS, find_key, keys_inside, suggested_paths};
 pub use listener_tls::ListenerTls;
 pub use load::DsnOverride;
 pub use mask::MASK;
+pub use memory::{MemoryPart, MemoryPlan, SCARCE_MEMORY};
 pub use networks::Multitenancy;
 pub use public::{PublicListener, PublicSurface};
 pub use replication::{

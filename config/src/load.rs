@@ -18,6 +18,7 @@ use crate::fixed::FixedValues;
 use crate::input::Input;
 use crate::key::Reload;
 use crate::keys::{self, KEYS};
+use crate::memory::FITTED;
 use crate::settings::{Database, Settings};
 use crate::tenants::{self, Found, tenant};
 use crate::value;
@@ -194,6 +195,9 @@ pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
     let valued = with_fallbacks(assignments, presets, &problems);
     let mut settings = Settings::blank();
     warnings.extend(apply_over(&mut settings, &valued.values, &mut problems));
+    let is_valued = |key: &&&str| valued.values.iter().any(|value| value.key.path == **key);
+    settings.set_sizes = FITTED.iter().filter(is_valued).copied().collect();
+    settings.fit_into_requests();
     let is_multitenant = settings.multitenancy.enabled;
     if missing == MissingKeys::Refuse {
         problems.extend(valued.missing);

@@ -50,6 +50,8 @@ pub struct Settings {
     pub log: Log,
     /// The log of who did what.
     pub audit: Audit,
+    /// Which of the sizes that depend on the memory limit are set.
+    pub(crate) set_sizes: Vec<&'static str>,
     /// Whether there is more than one tenant.
     pub multitenancy: Multitenancy,
     /// All tenants, at least one.
@@ -200,6 +202,14 @@ pub struct Database {
     pub shards: Option<u16>,
     /// The size of RocksDB's block cache, in bytes.
     pub block_cache_bytes: usize,
+    /// The memory for changes that are not yet in data files, in bytes.
+    pub write_buffer_bytes: usize,
+    /// Whether the indexes and filters of data files have to fit into the block cache, because
+    /// memory is scarce. [`Settings::fit_into`] decides it.
+    pub tables_in_block_cache: bool,
+    /// After writes were stopped for so long by a failure that only a restart can mend, the process
+    /// says that it is not alive; zero = never.
+    pub failure_timeout: Duration,
 }
 
 /// `cache`: which keys are kept in memory.
@@ -317,7 +327,7 @@ impl Settings {
                     cors: Cors::default(),
                     exclude_health_endpoints: false,
                     timeouts: HttpTimeouts::default(),
-                    limits: HttpLimits::default(),
+                    limits: HttpLimits::blank(),
                     throttle: Throttle::default(),
                     trusted_proxies: TrustedProxies::default(),
                     allowed_hosts: Vec::new(),
@@ -370,14 +380,17 @@ impl Settings {
             db: Database {
                 directory: PathBuf::new(),
                 shards: None,
-                block_cache_bytes: 0,
+                block_cache_bytes: 256 << 20,
+                write_buffer_bytes: 128 << 20,
+                tables_in_block_cache: false,
+                failure_timeout: Duration::ZERO,
             },
             replication: Replication::blank(),
             cache: Cache {
                 cache_type: CacheType::Memory,
                 enabled: true,
                 ttl: Duration::ZERO,
-                memory_bytes_max: 0,
+                memory_bytes_max: 104_857_600,
             },
             rate_limit: RateLimit { enabled: false },
             quota: Quota { api_keys_max: None },
@@ -392,6 +405,7 @@ impl Settings {
                 format: LogFormat::Json,
             },
             audit: Audit::blank(),
+            set_sizes: Vec::new(),
             multitenancy: Multitenancy::default(),
             tenants: Vec::new(),
             fixed: FixedValues::default(),

@@ -194,9 +194,9 @@ impl Worker {
                     thread::sleep(BULK_REVOCATION_BUSY_REST);
                 }
                 Err(CommandError::Replica) => return Err(Pause::UntilNotified),
-                Err(CommandError::Latched(_) | CommandError::Stopping) => {
-                    return Err(Pause::Forever);
-                }
+                // Writes may be accepted again when the disk has room.
+                Err(CommandError::Latched(_)) => return Err(Pause::BeforeRetry),
+                Err(CommandError::Stopping) => return Err(Pause::Forever),
                 Err(error @ (CommandError::Storage(_) | CommandError::Rejected(_))) => {
                     tracing::warn!(%error, "a bulk revocation could not go on; it tries again");
                     return Err(Pause::BeforeRetry);

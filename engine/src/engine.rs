@@ -15,7 +15,9 @@ pub use log::{LogStart, decode_change};
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use talos_cells::{Reading, pin};
 use talos_credentials::{DeriveError, DeriveToken, DerivedToken, Tenant};
@@ -26,7 +28,7 @@ use uuid::Uuid;
 use crate::admin_token_table::AdminTokenTable;
 use crate::bulk_revocation::KeyCounter;
 use crate::catch_up::CatchUp;
-use crate::commit::Committer;
+use crate::commit::{Committer, Remedy};
 use crate::commit_position::CommitPosition;
 use crate::disk::DiskPool;
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
@@ -34,7 +36,7 @@ use crate::membership::Membership;
 use crate::render::{RenderBody, RenderTokenBody};
 use crate::secret_use_table::SecretUseTable;
 use crate::snapshot::SnapshotPermits;
-use crate::storage::{Retention, RocksStore, StorageError};
+use crate::storage::{Database, Retention, StorageError, StorageUse, TableMemory};
 use crate::verifier::{PendingRead, Verifier};
 use crate::warm_up::WarmUp;
 
@@ -47,6 +49,10 @@ pub struct Options {
     pub shards: Option<u16>,
     /// The size of RocksDB's block cache in bytes.
     pub block_cache_bytes: usize,
+    /// The memory for changes that are not yet in data files (RocksDB's memtables), in bytes.
+    pub write_buffer_bytes: usize,
+    /// Where the indexes and bloom filters of data files are kept.
+    pub table_memory: TableMemory,
     /// The memory budget of cells and proofs in bytes; 0 = every verification reads storage.
     pub cache_bytes: usize,
     /// How last uses of keys are gathered.
@@ -78,7 +84,7 @@ pub struct Engine {
     key_counter: KeyCounter,
     disk: DiskPool,
     admin_disk: DiskPool,
-    store: Arc<RocksStore>,
+    store: Arc<Database>,
     last_used: Arc<LastUsed>,
     warm_up: WarmUp,
     cache_bytes: usize,
@@ -87,6 +93,8 @@ pub struct Engine {
     admin_tokens: Arc<AdminTokenTable>,
     secret_uses: Arc<SecretUseTable>,
     snapshots: Arc<SnapshotPermits>,
+    /// 0 = none.
+    failure_timeout_ms: AtomicU64,
 }
 
 impl Engine {
@@ -145,9 +153,38 @@ impl Engine {
 
     /// Whether writes are accepted.
     pub fn health(&self) -> Health {
-        self.committer.failure().map_or(Health::Ok, |reason| {
-            Health::WritesStopped(reason.to_owned())
-        })
+        self.committer
+            .stopped()
+            .map_or(Health::Ok, |stopped| Health::WritesStopped(stopped.reason))
+    }
+
+    /// Sets after how long [`Self::needs_restart`]; zero = never.
+    pub fn set_failure_timeout(&self, timeout: Duration) {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.failure_timeout_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether writes have been stopped for longer than the failure timeout by something that only
+    /// a restart can remedy. A full disk is nothing of the kind: writes go on when it has room, and
+    /// a restart would need the room as well. Takes no lock.
+    pub fn needs_restart(&self) -> bool {
+        let timeout = self.failure_timeout_ms.load(Ordering::Relaxed);
+        let stopped = self.committer.stopped();
+        timeout > 0
+            && stopped.is_some_and(|stopped| {
+                stopped.remedy == Remedy::Restart
+                    && stopped.since.elapsed() >= Duration::from_millis(timeout)
+            })
+    }
+
+    /// How often writes were stopped since the start.
+    pub fn write_stops(&self) -> u64 {
+        self.committer.stops()
+    }
+
+    /// The memory that the database uses.
+    pub fn storage_memory(&self) -> StorageUse {
+        self.store.used()
     }
 
     /// The memory of cells, cached keys and proofs, in bytes.
@@ -169,8 +206,8 @@ impl Engine {
 
     /// The store itself, for tests that damage it.
     #[cfg(test)]
-    pub(crate) fn store(&self) -> &RocksStore {
-        &self.store
+    pub(crate) fn store(&self) -> crate::storage::OpenStore<'_> {
+        self.store.store()
     }
 
     /// Never frees the memory of the cells; for a process that is about to end. The system frees it

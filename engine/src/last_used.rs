@@ -27,7 +27,7 @@ pub use self::schedule::NextRecording;
 
 use self::pending::PendingUses;
 use self::schedule::RecordingSchedule;
-use crate::storage::{RocksStore, StorageError};
+use crate::storage::{Database, StorageError};
 
 /// How uses of keys are queued and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ struct Use {
 pub struct LastUsed {
     options: LastUsedOptions,
     schedule: RecordingSchedule,
-    store: Arc<RocksStore>,
+    store: Arc<Database>,
     queue: ArrayQueue<Use>,
     pending: Mutex<PendingUses>,
     written: AtomicU64,
@@ -95,7 +95,7 @@ pub struct LastUsed {
 
 impl LastUsed {
     /// Starts the thread. Sizes of 0 count as 1.
-    pub fn start(store: Arc<RocksStore>, options: LastUsedOptions) -> std::io::Result<Arc<Self>> {
+    pub fn start(store: Arc<Database>, options: LastUsedOptions) -> std::io::Result<Arc<Self>> {
         let queue_size = options.queue_size.max(1);
         let schedule = RecordingSchedule::new(options.flush_interval);
         let last_used = Arc::new(Self {

@@ -46,5 +46,5 @@ pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use render::{RenderBody, RenderTokenBody};
 pub use secrets::{KeyCount, MissingSecret, NeededSecrets};
 pub use snapshot::{Snapshot, SnapshotError};
-pub use storage::{OldLogError, Retention};
+pub use storage::{OldLogError, Retention, StorageUse, TableMemory};
 pub use verifier::{PendingRead, VerifyStep};

@@ -29,10 +29,23 @@ pub const DISK_THREADS: usize = 4;
 pub const ADMIN_DISK_THREADS: usize = 2;
 
 const _: () = assert!(COMMIT_GROUP_COMMANDS <= COMMIT_QUEUE_COMMANDS);
-/// Bytes of write-ahead log before memtables are flushed.
+/// The most bytes of write-ahead log before memtables are flushed.
 pub const WAL_BYTES: u64 = 256 << 20;
-/// Bytes of memtables of all column families together.
+/// The least of it, with a small write buffer.
+pub const WAL_BYTES_MIN: u64 = 16 << 20;
+/// Bytes of memtables of all column families together, where memory is not scarce.
 pub const WRITE_BUFFER_BYTES: usize = 128 << 20;
+/// How long after a full disk has stopped writes the engine looks for room, and how long between
+/// two looks.
+pub const RESUME_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a reopening waits until nothing reads the database.
+pub const REOPEN_WAIT: Duration = Duration::from_secs(5);
+/// How often it looks.
+pub const REOPEN_POLL: Duration = Duration::from_millis(2);
+/// Room on the disk that a reopening needs beyond twice the write-ahead log, in bytes.
+pub const REOPEN_ROOM_BYTES: u64 = 16 << 20;
+/// How often a snapshot that nobody reads looks whether the database has to be reopened.
+pub const SNAPSHOT_POLL: Duration = Duration::from_millis(100);
 /// Files that RocksDB keeps open. Most of the process's file descriptors are for connections.
 pub const ROCKSDB_OPEN_FILES: i32 = 1024;
 /// Changes at the end of the log that are compared with their records when a database opens.

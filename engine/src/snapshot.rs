@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use talos_model::{CopyChunk, CopyCursor, Position, ReadLimits};
 
-use crate::storage::{RocksStore, StorageError};
+use crate::limits::SNAPSHOT_POLL;
+use crate::storage::{Database, StorageError};
 
 /// Why a snapshot cannot be opened or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +84,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn open(
-        store: &Arc<RocksStore>,
+        store: &Arc<Database>,
         permits: &Arc<SnapshotPermits>,
     ) -> Result<Self, SnapshotError> {
         let permit = permits.take().ok_or(SnapshotError::Busy)?;
@@ -139,25 +140,28 @@ impl Drop for Snapshot {
 }
 
 fn serve(
-    store: &RocksStore,
+    database: &Database,
     opened: &Sender<Result<Position, StorageError>>,
     requests: &Receiver<Request>,
 ) {
-    let view = store.view();
-    let position = match view.position() {
-        Ok(position) => position,
-        Err(error) => {
-            drop(opened.send(Err(error)));
-            return;
+    let served = database.with(|store| {
+        let view = store.view();
+        drop(opened.send(Ok(view.position()?)));
+        // A snapshot keeps the database open. It ends when the database has to be opened anew.
+        while !database.is_closing() {
+            match requests.recv_timeout(SNAPSHOT_POLL) {
+                Ok(request) => {
+                    let rows = view.rows(&request.after, request.limits);
+                    drop(request.answer.send(rows));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
-    };
-    drop(opened.send(Ok(position)));
-    while let Ok(request) = requests.recv() {
-        drop(
-            request
-                .answer
-                .send(view.rows(&request.after, request.limits)),
-        );
+        Ok::<_, StorageError>(())
+    });
+    if let Err(error) = served {
+        drop(opened.send(Err(error)));
     }
 }
 

@@ -33,6 +33,8 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
         path: scratch.path().to_owned(),
         shards: Some(1),
         block_cache_bytes: 1 << 20,
+        write_buffer_bytes: 128 << 20,
+        table_memory: talos_engine::TableMemory::Beside,
         cache_bytes: 1 << 20,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),

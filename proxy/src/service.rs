@@ -185,12 +185,8 @@ impl Service {
             return Some(Err(ApiError::method_not_allowed(OWN_METHODS)));
         }
         Some(match page {
-            OwnPage::Alive => Ok(health::alive_response()),
-            OwnPage::Ready => self
-                .upstream
-                .ready()
-                .await
-                .map(|()| health::alive_response()),
+            OwnPage::Alive => Ok(health::ok_response()),
+            OwnPage::Ready => self.upstream.ready().await.map(|()| health::ok_response()),
             OwnPage::Metrics => {
                 let page = self.metrics.page(self.cache.entries(), self.cache.bytes());
                 Ok(ControlResponse {

@@ -14,8 +14,15 @@ use crate::request_log::log_hot;
 use crate::response::Exchange;
 use crate::step::{Done, Input, Started};
 
-/// Writes the answer of a process that runs.
+/// Writes whether the process runs and needs no restart.
 pub(crate) fn write_alive(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
+    match health::alive(exchange.core.shared.engine.needs_restart()) {
+        Ok(()) => write_ok(exchange, output),
+        Err(error) => exchange.refuse(output, &error),
+    }
+}
+
+fn write_ok(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
     let mut answer = exchange.answer(output, 200, ReadPosition::NOTHING);
     answer.raw(b"Content-Type: application/json\r\n");
     answer.finish(health::OK);
@@ -25,7 +32,7 @@ pub(crate) fn write_alive(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
 pub(crate) fn write_ready(exchange: &Exchange<'_>, output: &mut Vec<u8>) {
     let shared = &exchange.core.shared;
     match health::ready(&shared.engine.health(), &*shared.fleet) {
-        Ok(()) => write_alive(exchange, output),
+        Ok(()) => write_ok(exchange, output),
         Err(error) => exchange.refuse(output, &error),
     }
 }

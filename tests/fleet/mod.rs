@@ -8,6 +8,7 @@ mod failing_over;
 mod faults;
 mod following;
 mod forwarding;
+mod full_disks;
 mod load;
 mod network;
 pub mod node;

@@ -7,6 +7,7 @@ pub mod fake_clock;
 pub mod feed;
 pub mod heads;
 pub mod ledger;
+pub mod memory_group;
 pub mod requirement;
 pub mod site;
 pub mod tokens;

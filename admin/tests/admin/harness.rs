@@ -128,6 +128,8 @@ impl Harness {
         let engine = Engine::open(Options {
             shards: Some(2),
             block_cache_bytes: 8 << 20,
+            write_buffer_bytes: 128 << 20,
+            table_memory: talos_engine::TableMemory::Beside,
             cache_bytes: 8 << 20,
             tenants: vec![Arc::new(Tenant {
                 default_ttl_ms: setup.default_ttl_ms,
@@ -142,6 +144,7 @@ impl Harness {
             configuration: Arc::new(Unchanging),
             forward: forward_settings(),
             forwarding_keys: None,
+            bodies_bytes: 64 << 20,
             audit: setup.audit.clone(),
         };
         let fleet = setup.fleet.clone();

@@ -33,6 +33,7 @@ fn with_metrics<T>(
         configuration: Arc::new(crate::harness::Unchanging),
         forward: crate::harness::forward_settings(),
         forwarding_keys: None,
+        bodies_bytes: 64 << 20,
         audit: None,
     };
     let engine = Arc::clone(&harness.engine);

@@ -394,7 +394,7 @@ impl Operation {
             .authorized(),
             HotRoute::Alive => Self::new(
                 "isAlive",
-                "Whether the process runs.",
+                "Whether the process runs and needs no restart.",
                 schema::<HealthResponse>,
             ),
             HotRoute::Ready => Self::new(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use talos_admin::MetricsListener;
 use talos_admin::metrics::ControlMetrics;
 use talos_audit::AuditHandle;
+use talos_config::MemoryPlan;
 use talos_engine::Engine;
 use talos_metrics::Exposition;
 use talos_model::Health;
@@ -79,6 +80,8 @@ pub(crate) struct Sources {
     pub(crate) started: UnixMillis,
     pub(crate) tls: Listeners,
     pub(crate) clock: WallClock,
+    /// The sizes of the parts of memory; `None` when the memory limit is not known.
+    pub(crate) memory: Option<MemoryPlan>,
     pub(crate) configured: Arc<Configured>,
 }
 
@@ -92,6 +95,7 @@ impl Sources {
         self.tls.expose(page);
         self.configured.expose(page);
         self.process(page);
+        self.memory(page);
         audit::expose(page, self.audit.as_ref());
         self.clock.expose(page);
         secrets::expose(page, &self.engine);
@@ -286,6 +290,35 @@ impl Sources {
         }
     }
 
+    fn memory(&self, page: &mut Exposition) {
+        if let Some(plan) = &self.memory {
+            page.gauge(
+                "talos_memory_limit_bytes",
+                "Memory that the process may use: of its control groups, or of the machine.",
+            )
+            .sample(&[], plan.limit);
+            let mut parts = page.gauge(
+                "talos_memory_part_bytes",
+                "The most memory that each part of the server takes.",
+            );
+            for part in &plan.parts {
+                parts.sample(&[("part", part.name)], part.bytes);
+            }
+        }
+        let storage = self.engine.storage_memory();
+        let mut used = page.gauge(
+            "talos_storage_memory_bytes",
+            "Memory that the database uses, by part.",
+        );
+        for (part, bytes) in [
+            ("block_cache", storage.block_cache),
+            ("write_buffer", storage.write_buffer),
+            ("tables", storage.tables),
+        ] {
+            used.sample(&[("part", part)], bytes);
+        }
+    }
+
     fn process(&self, page: &mut Exposition) {
         let mut panics = page.counter(
             "talos_panics_total",
@@ -295,9 +328,14 @@ impl Sources {
         panics.sample(&[("plane", "control")], self.control.panics());
         page.gauge(
             "talos_writes_stopped",
-            "1 when changes are refused until an operator has acted, else 0.",
+            "1 when changes are refused: until a full disk has room, or after another failure until a restart. Else 0.",
         )
         .sample(&[], u64::from(self.engine.health() != Health::Ok));
+        page.counter(
+            "talos_write_stops_total",
+            "How often a failed write has stopped changes.",
+        )
+        .sample(&[], self.engine.write_stops());
         page.counter(
             "talos_log_lines_dropped_total",
             "Log lines that standard error was too slow for.",

@@ -9,6 +9,7 @@
 //!   is not durable.
 
 mod admin_access;
+mod allocators;
 mod audit;
 mod config_hash;
 mod departure;
@@ -19,6 +20,7 @@ mod key_sets;
 mod log_line;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
+mod memory_limit;
 mod metrics;
 pub(crate) mod offline;
 mod options;
@@ -47,7 +49,7 @@ use talos_admin::{AdminService, AdminSettings, ForwardSettings, MetricsListener}
 use talos_api::fleet::Fleet;
 use talos_api::route::Surface;
 use talos_audit::Audit;
-use talos_config::{Settings, Warning};
+use talos_config::{MemoryPlan, Settings, Warning};
 use talos_engine::Engine;
 use talos_model::Mode;
 use talos_model::clock::{self, UnixMillis};
@@ -143,10 +145,50 @@ struct Start<'a> {
     accepts_clock: bool,
     departure: Departure,
     missing_secrets: MissingSecrets,
+    memory: Option<Memory>,
+}
+
+/// The memory of the server, and what sets its limit.
+struct Memory {
+    plan: MemoryPlan,
+    source: String,
+}
+
+impl Start<'_> {
+    /// The most that the bodies of requests to the control plane may take, in bytes.
+    fn bodies_bytes(&self) -> usize {
+        let bytes = self
+            .memory
+            .as_ref()
+            .map(|memory| memory.plan.waiting_bodies);
+        bytes.map_or(usize::MAX, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        })
+    }
+}
+
+impl Memory {
+    fn announce(&self) {
+        let size = |name| self.plan.parts.iter().find(|part| part.name == name);
+        let size = |name| size(name).map(|part| part.bytes);
+        tracing::info!(
+            limit = self.plan.limit,
+            source = self.source.as_str(),
+            block_cache = size("block_cache"),
+            write_buffer = size("write_buffer"),
+            keys = size("keys"),
+            requests = size("requests"),
+            connections = size("connections"),
+            waiting_requests = size("waiting_requests"),
+            total = self.plan.total(),
+            "the memory of the server, in bytes"
+        );
+    }
 }
 
 /// Serves until a signal arrives.
 pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<ExitCode, CliError> {
+    allocators::save_memory();
     let started = clock::now();
     let development = if arguments.dev {
         Some(Development::prepare(Path::new(development::DIRECTORY))?)
@@ -158,13 +200,17 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         development,
         surface: arguments.surface(),
     };
-    let (settings, warnings) = source.load()?;
+    let (mut settings, warnings) = source.load()?;
+    let memory = memory_of(&mut settings)?;
     let (log, level) = logging::start(settings.log).map_err(|source| CliError::Start {
         what: "log",
         source,
     })?;
     for Warning { key, message } in &warnings {
         tracing::warn!(key, "{message}");
+    }
+    if let Some(memory) = &memory {
+        memory.announce();
     }
     let outcome = open_and_serve(&Start {
         settings: &settings,
@@ -179,6 +225,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         } else {
             MissingSecrets::Report
         },
+        memory,
     });
     log.wait_until_written();
     outcome
@@ -200,6 +247,7 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
+    engine.set_failure_timeout(start.settings.db.failure_timeout);
     let clock = WallClock::judge(
         &engine,
         &start.settings.db.directory,
@@ -285,6 +333,7 @@ fn serve(
         Arc::clone(&fleet),
         AdminSettings {
             audit: audit.as_ref().map(Audit::log),
+            bodies_bytes: start.bodies_bytes(),
             ..options::of_control_plane(settings, tls.forward.clone(), configured.clone())
         },
     )
@@ -316,6 +365,7 @@ fn serve(
                 started: start.started,
                 tls: tls.listeners.clone(),
                 clock: readiness.clock.clone(),
+                memory: start.memory.as_ref().map(|memory| memory.plan.clone()),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
@@ -426,4 +476,16 @@ fn until_asked_to_stop(
         Ok(()) => Err(CliError::Stopped(address)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The memory of the server, into which the settings fit already; `None` when the system does not
+/// tell how much that is.
+fn memory_of(settings: &mut Settings) -> Result<Option<Memory>, CliError> {
+    let Some(limit) = memory_limit::find() else {
+        return Ok(None);
+    };
+    // Once more, for the sizes; it changes nothing.
+    let (plan, _) = settings.fit_into(limit.bytes)?;
+    let source = limit.source;
+    Ok(Some(Memory { plan, source }))
 }

@@ -9,7 +9,7 @@ use talos_api::config::Configuration;
 use talos_api::fleet::ForwardingKeys;
 use talos_api::route::Surface;
 use talos_config::{Http, PublicSurface, ReplicationRole, Settings};
-use talos_engine::{LastUsedOptions, Options, Retention};
+use talos_engine::{LastUsedOptions, Options, Retention, TableMemory};
 use talos_server::limits::{BodyLimits, HeadLimits};
 use talos_server::{AdminHosts, Deadlines, ListenScope, ListenerOptions, ServerOptions, Tenancy};
 use talos_tls::ServerTls;
@@ -23,6 +23,12 @@ pub(super) fn of_engine(settings: &Settings) -> Options {
         path: settings.db.directory.clone(),
         shards: settings.db.shards,
         block_cache_bytes: settings.db.block_cache_bytes,
+        write_buffer_bytes: settings.db.write_buffer_bytes,
+        table_memory: if settings.db.tables_in_block_cache {
+            TableMemory::InBlockCache
+        } else {
+            TableMemory::Beside
+        },
         cache_bytes: settings.cache.memory_bytes(),
         last_used: LastUsedOptions {
             queue_size: settings.last_used.queue_size,
@@ -52,6 +58,7 @@ pub(super) fn of_control_plane(
         forward,
         forwarding_keys: forwarding_keys(settings),
         audit: None,
+        bodies_bytes: usize::MAX,
     }
 }
 

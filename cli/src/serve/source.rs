@@ -6,7 +6,7 @@ use talos_api::route::Surface;
 use talos_config::{Settings, Warning};
 
 use super::development::{self, Development};
-use super::{key_sets, options};
+use super::{key_sets, memory_limit, options};
 use crate::environment::variables;
 use crate::error::CliError;
 
@@ -21,13 +21,17 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Loads the settings and fetches what they name.
+    /// Loads the settings, fetches what they name, and fits them into the memory of this process.
     ///
     /// # Errors
     /// What is wrong with them.
     pub(super) fn load(&self) -> Result<(Settings, Vec<Warning>), CliError> {
         let (mut settings, mut warnings) = load(self.config.as_deref(), self.development.as_ref())?;
         warnings.extend(key_sets::fetch(&mut settings)?);
+        // Also after a reload: the limits of connections and requests then follow the new settings.
+        if let Some(limit) = memory_limit::find() {
+            warnings.extend(settings.fit_into(limit.bytes)?.1);
+        }
         options::check_surfaces(self.surface, &settings)?;
         Ok((settings, warnings))
     }

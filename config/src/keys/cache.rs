@@ -50,7 +50,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     public(
         "cache.memory.max_size",
-        Fallback::Value("104857600"),
+        Fallback::Unset("104857600, less where memory is scarce"),
         Kind::Bytes {
             min: MEMORY_MIN,
             max: MEMORY_MAX,

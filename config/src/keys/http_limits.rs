@@ -31,6 +31,21 @@ const fn timeout(
 /// The longest time for which bytes are dropped after an error.
 const LINGER_MAX: Duration = Duration::from_secs(30);
 
+/// A size that depends on the memory limit unless it is set.
+const fn fitted(
+    path: &'static str,
+    meaning: &'static str,
+    min: u64,
+    max: u64,
+    set: fn(&mut Settings, u64),
+) -> Key {
+    public(
+        path,
+        Fallback::Unset(meaning),
+        Kind::Bytes { min, max, set },
+    )
+}
+
 const fn bytes(
     path: &'static str,
     fallback: &'static str,
@@ -86,7 +101,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     public(
         "serve.http.limits.connections",
-        Fallback::Value("8192"),
+        Fallback::Unset("8192, fewer where memory is scarce"),
         Kind::Integer {
             min: 16,
             max: 1 << 20,
@@ -127,10 +142,10 @@ pub(super) const KEYS: &[Key] = &[
         "Connections beyond serve.http.limits.connections, for clients that only ask for \
          health while all others are busy with requests. 0 = none.",
     ),
-    bytes(
+    fitted(
         "serve.http.limits.memory",
-        "256 MiB",
-        32 << 20,
+        "256 MiB, less where memory is scarce",
+        8 << 20,
         1 << 40,
         |s, bytes| s.serve.http.limits.memory = number::to_usize(bytes),
     )
@@ -173,17 +188,17 @@ pub(super) const KEYS: &[Key] = &[
         |s, bytes| s.serve.http.limits.body = number::to_usize(bytes),
     )
     .about("A request body; above it 413."),
-    bytes(
+    fitted(
         "serve.http.limits.batch_body",
-        "8 MiB",
+        "8 MiB, less where memory is scarce",
         16 << 10,
         32 << 20,
         |s, bytes| s.serve.http.limits.batch_body = number::to_usize(bytes),
     )
     .about("The body of a batch import; above it 413. At least body."),
-    bytes(
+    fitted(
         "serve.http.limits.batch_answer",
-        "4 MiB",
+        "4 MiB, less where memory is scarce",
         64 << 10,
         64 << 20,
         |s, bytes| s.serve.http.limits.batch_answer = number::to_usize(bytes),

@@ -44,7 +44,7 @@ pub(super) const METRICS_KEYS: &[Key] = &[
 pub(super) const THREAD_KEYS: &[Key] = &[
     public(
         "serve.workers",
-        Fallback::Unset("one per core"),
+        Fallback::Unset("one per core, fewer where memory is scarce"),
         Kind::Integer {
             min: 1,
             max: WORKERS_MAX,

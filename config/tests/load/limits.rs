@@ -49,6 +49,7 @@ fn limits_that_contradict_each_other_name_both_keys() {
         "{head: 4KiB, target: 4095}",
         "{body: 32KiB, batch_body: 32KiB}",
         "{memory: 32MiB}",
+        "{memory: 8MiB}",
         "{batch_body: 16MiB, memory: 64MiB}",
         "{connections: 16, connections_per_address: 16}",
     ] {
@@ -68,7 +69,7 @@ fn limits_have_bounds() {
         ("limits", "body: 3MiB"),
         ("limits", "batch_body: 33MiB"),
         ("limits", "batch_answer: 65535"),
-        ("limits", "memory: 31MiB"),
+        ("limits", "memory: 8191KiB"),
         ("limits", "connections: 15"),
         ("limits", "connections_per_address: 0"),
         ("limits", "health_connections: 1025"),

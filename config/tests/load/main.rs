@@ -6,6 +6,7 @@ mod accepted;
 mod audit;
 mod limits;
 mod lists;
+mod memory;
 mod problems;
 mod references;
 mod replication;

@@ -285,6 +285,8 @@ fn options(to: &Path, head: &BackupHead) -> Options {
         path: to.to_owned(),
         shards: Some(head.shards),
         block_cache_bytes: BLOCK_CACHE_BYTES,
+        write_buffer_bytes: 128 << 20,
+        table_memory: crate::TableMemory::Beside,
         cache_bytes: 0,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),

@@ -7,25 +7,31 @@
 //!   core refuses a revoked key before its revocation is answered.
 //! - The times of the changes never fall, whatever the clock does.
 //! - After a failed write no more commands are accepted. The content of the disk is then unknown,
-//!   and a second try could acknowledge what a failing disk has dropped.
+//!   and a second try could acknowledge what a failing disk has dropped. If the disk was full and
+//!   has room again, the database is opened anew and checked, as at a start (`resume.rs`).
 
 mod apply;
+mod latch;
 mod prepared;
 mod received;
 mod replicate;
 mod replication_command;
+mod resume;
 mod stage;
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+pub use latch::{Remedy, Stopped};
 pub use prepared::{Credential, Prepared};
 pub use replication_command::{ReplicationCommand, ReplicationDone};
 
+use latch::Latch;
 use stage::Stage;
 use talos_model::clock::{self, UnixMillis};
 use talos_model::{
@@ -75,7 +81,7 @@ pub struct CommitterDeps {
 pub struct Committer {
     queue: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    latch: Arc<OnceLock<String>>,
+    latch: Arc<Latch>,
 }
 
 impl Committer {
@@ -86,7 +92,7 @@ impl Committer {
         deps: CommitterDeps,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = bounded(COMMIT_QUEUE_COMMANDS);
-        let latch = Arc::new(OnceLock::new());
+        let latch = Arc::new(Latch::open());
         let worker = Worker {
             jobs,
             journal,
@@ -99,6 +105,7 @@ impl Committer {
             secret_uses: deps.secret_uses,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
+            resume_at: None,
         };
         let thread = thread::Builder::new()
             .name("talos-commit".to_owned())
@@ -110,9 +117,14 @@ impl Committer {
         })
     }
 
-    /// The reason why writes are stopped, if they are.
-    pub fn failure(&self) -> Option<&str> {
-        self.latch.get().map(String::as_str)
+    /// Why writes are stopped, if they are. Takes no lock.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.latch.stopped()
+    }
+
+    /// How often writes were stopped since the start.
+    pub fn stops(&self) -> u64 {
+        self.latch.stops()
     }
 
     /// Queues a command. If the queue does not take it, the command is refused at once.
@@ -141,10 +153,10 @@ impl Committer {
         match queue.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => job.refuse(CommandError::Busy, FollowError::Busy),
-            Err(TrySendError::Disconnected(job)) => match self.failure() {
-                Some(reason) => job.refuse(
-                    CommandError::Latched(reason.to_owned()),
-                    FollowError::Latched(reason.to_owned()),
+            Err(TrySendError::Disconnected(job)) => match self.stopped() {
+                Some(Stopped { reason, .. }) => job.refuse(
+                    CommandError::Latched(reason.clone()),
+                    FollowError::Latched(reason),
                 ),
                 None => job.refuse(CommandError::Stopping, FollowError::Stopping),
             },
@@ -191,7 +203,9 @@ struct Worker {
     admin_tokens: Arc<AdminTokenTable>,
     secret_uses: Arc<SecretUseTable>,
     catch_up: Notify,
-    latch: Arc<OnceLock<String>>,
+    latch: Arc<Latch>,
+    /// When to look whether the disk has room again.
+    resume_at: Option<Instant>,
 }
 
 impl Worker {
@@ -201,26 +215,43 @@ impl Worker {
         let latch = Arc::clone(&self.latch);
         if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
             tracing::error!("the committing thread panicked; no more writes are accepted");
-            latch.get_or_init(|| "the committing thread panicked".to_owned());
+            latch.stop("the committing thread panicked".to_owned(), Remedy::Restart);
         }
     }
 
     fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
-            let waiting = self.jobs.try_iter().take(COMMIT_GROUP_COMMANDS - 1);
-            let jobs: Vec<_> = std::iter::once(first).chain(waiting).collect();
-            let mut group = Vec::new();
-            for job in jobs {
-                match job {
-                    Job::Command(job) => group.push(*job),
-                    Job::Replication(command, done) => {
-                        self.commit(mem::take(&mut group));
-                        done(self.replicate(command));
-                    }
+        loop {
+            let first = match self.resume_at {
+                Some(at) => self.jobs.recv_deadline(at),
+                None => self.jobs.recv().map_err(RecvTimeoutError::from),
+            };
+            match first {
+                Ok(first) => self.carry_out(first),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.resume_at.is_some_and(|at| at <= Instant::now()) {
+                self.try_to_resume();
+            }
+            self.plan_to_resume();
+        }
+    }
+
+    /// Carries out a job and those that wait behind it.
+    fn carry_out(&mut self, first: Job) {
+        let waiting = self.jobs.try_iter().take(COMMIT_GROUP_COMMANDS - 1);
+        let jobs: Vec<_> = std::iter::once(first).chain(waiting).collect();
+        let mut group = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Command(job) => group.push(*job),
+                Job::Replication(command, done) => {
+                    self.commit(mem::take(&mut group));
+                    done(self.replicate(command));
                 }
             }
-            self.commit(group);
         }
+        self.commit(group);
     }
 
     /// Commits one group: apply, write and sync, publish, answer. The guarantees rest on this
@@ -229,7 +260,7 @@ impl Worker {
         if group.is_empty() {
             return;
         }
-        if let Some(reason) = self.latch.get() {
+        if let Some(Stopped { reason, .. }) = self.latch.stopped() {
             for job in group {
                 job.command.refuse(CommandError::Latched(reason.clone()));
             }
@@ -316,8 +347,19 @@ impl Worker {
     }
 
     fn stop_writes(&self, error: &StorageError) -> String {
-        tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
-        self.latch.get_or_init(|| error.to_string()).clone()
+        let reason = error.to_string();
+        let remedy = match error {
+            StorageError::Full(_) => {
+                tracing::error!(%error, "a write failed; no more writes are accepted until the disk has room");
+                Remedy::Room
+            }
+            _ => {
+                tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
+                Remedy::Restart
+            }
+        };
+        self.latch.stop(reason.clone(), remedy);
+        reason
     }
 }
 

@@ -18,8 +18,8 @@ impl Worker {
         &mut self,
         command: ReplicationCommand,
     ) -> Result<Position, FollowError> {
-        if let Some(reason) = self.latch.get() {
-            return Err(FollowError::Latched(reason.clone()));
+        if let Some(stopped) = self.latch.stopped() {
+            return Err(FollowError::Latched(stopped.reason));
         }
         match command {
             ReplicationCommand::Apply(changes) => self.apply_received(changes),
@@ -244,7 +244,9 @@ impl Worker {
     /// Maps an error of a write. Only a write that failed leaves the content of the disk unknown.
     fn write_error(&self, error: &StorageError) -> FollowError {
         match error {
-            StorageError::Io(_) => FollowError::Latched(self.stop_writes(error)),
+            StorageError::Io(_) | StorageError::Full(_) => {
+                FollowError::Latched(self.stop_writes(error))
+            }
             _ => FollowError::Malformed(error.to_string()),
         }
     }

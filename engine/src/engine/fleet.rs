@@ -123,7 +123,8 @@ impl Engine {
     /// # Errors
     /// If the directory exists, or storage refuses. The text is for the operator.
     pub fn keep_aside(&self, to: &Path) -> Result<(), String> {
-        self.store.keep_aside(to).map_err(|error| error.to_string())
+        let kept = self.store.with(|store| store.keep_aside(to));
+        kept.map_err(|error| error.to_string())
     }
 
     /// A hash of the whole state, by which nodes are compared. Reads all records.
@@ -134,7 +135,8 @@ impl Engine {
         if self.standing().copying.is_some() {
             return Err(ReadError::Incomplete);
         }
-        self.store.view().state_hash().map_err(read_error)
+        let hash = self.store.with(|store| store.view().state_hash());
+        hash.map_err(read_error)
     }
 
     fn membership(&self) -> Membership {

@@ -1,5 +1,6 @@
 //! Opening an engine: recovery of the database, then the start of all threads.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use talos_model::{AdminTokens, BulkRevocations, Leadership, Mode, SecretUses};
@@ -18,7 +19,7 @@ use crate::membership::Membership;
 use crate::notify::Notify;
 use crate::secret_use_table::SecretUseTable;
 use crate::snapshot::SnapshotPermits;
-use crate::storage::{self, Journal, Opened, RecordReader, StorageError, Wanted};
+use crate::storage::{self, Journal, Opened, RecordReader, StorageError, StorageSizes, Wanted};
 use crate::usage::Usage;
 use crate::verifier::{Verifier, VerifierOptions};
 use crate::warm_up::WarmUp;
@@ -56,6 +57,11 @@ impl Engine {
     ) -> Result<Arc<Self>, OpenError> {
         let wanted = Wanted {
             retention: Some(options.retention),
+            sizes: StorageSizes {
+                block_cache_bytes: options.block_cache_bytes,
+                write_buffer_bytes: options.write_buffer_bytes,
+                table_memory: options.table_memory,
+            },
             ..Wanted::new(options.shards, options.block_cache_bytes)
         };
         let Opened {
@@ -152,6 +158,7 @@ impl Engine {
             admin_tokens,
             secret_uses,
             snapshots: Arc::new(SnapshotPermits::new(options.snapshots)),
+            failure_timeout_ms: AtomicU64::new(0),
         }))
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use talos_model::{Mode, Position};
+use talos_model::{LogRead, Mode, Position, ReadLimits, Sequence};
 
 use super::*;
-use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
+use crate::storage::{
+    Group, Journal, MembershipWrite as Written, ReopenError, Reopened, StorageError,
+};
 use talos_model::Health;
 
 pub(super) struct Failing {
@@ -37,6 +39,22 @@ impl Journal for Failing {
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         self.journal.change_at(position)
+    }
+
+    fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        self.journal.changes_after(after, up_to, limits)
+    }
+
+    fn reopen(
+        &mut self,
+        before_readers: &mut dyn FnMut(Position),
+    ) -> Result<Reopened, ReopenError> {
+        self.journal.reopen(before_readers)
     }
 }
 
@@ -103,6 +121,19 @@ impl Journal for Panicking {
 
     fn change_at(&self, _: Position) -> Result<Option<Vec<u8>>, StorageError> {
         Ok(None)
+    }
+
+    fn changes_after(
+        &self,
+        _: Position,
+        _: Sequence,
+        _: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        Ok(LogRead::None)
+    }
+
+    fn reopen(&mut self, _: &mut dyn FnMut(Position)) -> Result<Reopened, ReopenError> {
+        panic!("on purpose")
     }
 }
 

@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 
 use talos_credentials::imported_key_id;
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, DeleteKey, ImportKey, Mode, Position, RecordKey};
+use talos_model::{
+    Change, DeleteKey, ImportKey, LogRead, Mode, Position, ReadLimits, RecordKey, Sequence,
+};
 
 use super::*;
-use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
+use crate::storage::{
+    Group, Journal, MembershipWrite as Written, ReopenError, Reopened, StorageError,
+};
 
 const TENANT: TenantId = TenantId::SINGLE;
 /// Much longer than a write takes, so that only a hang exceeds it.
@@ -38,6 +42,22 @@ impl Journal for PausingJournal {
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         self.journal.change_at(position)
+    }
+
+    fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        self.journal.changes_after(after, up_to, limits)
+    }
+
+    fn reopen(
+        &mut self,
+        before_readers: &mut dyn FnMut(Position),
+    ) -> Result<Reopened, ReopenError> {
+        self.journal.reopen(before_readers)
     }
 }
 

@@ -6,6 +6,7 @@ mod budget;
 mod bulk_revocation;
 mod changes;
 mod failed_writes;
+mod full_disk;
 mod imports;
 mod keyring_changes;
 mod last_used;
@@ -118,6 +119,8 @@ fn options(path: &Path) -> Options {
         path: path.to_owned(),
         shards: Some(4),
         block_cache_bytes: 1 << 20,
+        write_buffer_bytes: 128 << 20,
+        table_memory: crate::TableMemory::Beside,
         cache_bytes: 1 << 20,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),

@@ -2,10 +2,12 @@
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use talos_model::{Mode, Position, Sequence};
+use talos_model::{LogRead, Mode, Position, ReadLimits, Sequence};
 
 use super::*;
-use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
+use crate::storage::{
+    Group, Journal, MembershipWrite as Written, ReopenError, Reopened, StorageError,
+};
 
 /// A journal that stops before and after every group. The test gets a message, and its reply makes
 /// the write continue or fail.
@@ -35,6 +37,22 @@ impl Journal for SteppedJournal {
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         self.journal.change_at(position)
+    }
+
+    fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        self.journal.changes_after(after, up_to, limits)
+    }
+
+    fn reopen(
+        &mut self,
+        before_readers: &mut dyn FnMut(Position),
+    ) -> Result<Reopened, ReopenError> {
+        self.journal.reopen(before_readers)
     }
 }
 

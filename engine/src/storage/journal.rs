@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use talos_model::{
-    Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, SecretFingerprint, SecretUse,
-    TenantId,
+    Change, CopyChunk, CopyPlace, LogRead, LoggedChange, NodeState, Position, ReadLimits,
+    SecretFingerprint, SecretUse, Sequence, TenantId,
 };
 
 use super::error::StorageError;
@@ -35,6 +35,40 @@ pub trait Journal: Send {
 
     /// The bytes of the change at `position`, if the log holds it. May wait for the disk.
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// The changes after `after` and up to `up_to`, of one epoch. May wait for the disk.
+    fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError>;
+
+    /// After a write failed because the disk was full: opens the database anew, if the disk has
+    /// room, so that it can be written again. What the failed write left is then on disk as a whole
+    /// or not at all. `before_readers` is called with the last change before any reader can see it.
+    fn reopen(&mut self, before_readers: &mut dyn FnMut(Position))
+    -> Result<Reopened, ReopenError>;
+}
+
+/// What a database holds that was opened anew.
+#[derive(Clone, Debug)]
+pub struct Reopened {
+    /// The last change in the log; [`Position::START`] while a copy is incomplete.
+    pub last: Position,
+    /// The durable state of the node besides its changes.
+    pub standing: NodeState,
+}
+
+/// Why a database could not be opened anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReopenError {
+    /// Try again later.
+    #[error("{0}")]
+    NotNow(String),
+    /// Only a restart, or an operator, can help.
+    #[error("{0}")]
+    Never(String),
 }
 
 /// A durable write that is not a change.

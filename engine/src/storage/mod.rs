@@ -20,11 +20,14 @@ pub use error::StorageError;
 pub use format::change::decode as decode_change;
 pub use format::request::RequestEntry;
 pub use index::moved;
-pub use journal::{Group, Journal, MembershipWrite};
+pub use journal::{Group, Journal, MembershipWrite, ReopenError, Reopened};
 #[cfg(test)]
 pub use record_reader::ScanPage;
 pub use record_reader::{InMemory, RecordReader};
 pub use retention::Retention;
 #[cfg(test)]
-pub use rocks::{COUNTS, INDEX};
-pub use rocks::{OldLog, OldLogError, Opened, RocksStore, Wanted, count_row, open};
+pub use rocks::{COUNTS, INDEX, OpenStore};
+pub use rocks::{
+    Database, OldLog, OldLogError, Opened, StorageSizes, StorageUse, TableMemory, Wanted,
+    count_row, open,
+};

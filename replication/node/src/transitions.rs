@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use talos_engine::UsedKey;
-use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits, clock};
+use talos_model::{
+    Epoch, FollowError, Health, LogRead, LoggedChange, Mode, Position, ReadLimits, clock,
+};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimarySettings};
@@ -29,6 +31,8 @@ use crate::store::{EngineSink, EngineSource};
 const LOG_BYTES: usize = 1 << 20;
 /// Pause between two looks at the replicas that are connected to a new primary.
 const REPLICAS_POLL: Duration = Duration::from_millis(250);
+/// Pause between two looks whether a replica's writes are accepted again.
+const WRITES_POLL: Duration = Duration::from_millis(500);
 
 impl Shared {
     /// Begins the first role of the process. A promotion counts unless the configured primary was
@@ -138,6 +142,7 @@ impl Shared {
         let (replica, handle) = Replica::new(sink, durable_state, settings);
         let status = handle.status();
         let (shared, mut changed) = (Arc::clone(self), handle.status());
+        let stops_before = self.engine.write_stops();
         self.readiness.revoke();
         tokio::spawn(async move {
             // Ends with the role.
@@ -145,6 +150,7 @@ impl Shared {
                 let until_ms = ready_until_ms(&changed.borrow_and_update());
                 shared.readiness.grant_until(until_ms);
             }
+            shared.follow_again(stops_before).await;
         });
         let uses = handle.clone();
         self.engine.on_used(move |used| {
@@ -165,6 +171,32 @@ impl Shared {
             primary,
         };
         Ok(())
+    }
+
+    /// If the replica has ended because a full disk has stopped writes, follows again when they are
+    /// accepted again. `stops_before` is how often they had been stopped when it began.
+    async fn follow_again(self: Arc<Self>, stops_before: u64) {
+        if self.engine.write_stops() == stops_before {
+            return;
+        }
+        loop {
+            tokio::time::sleep(WRITES_POLL).await;
+            let _changing = self.changing.lock().await;
+            let primary = match &*self.role() {
+                Role::Replica { task, primary, .. } if task.is_finished() => primary.clone(),
+                // A later role, or the end of the node.
+                Role::Replica { .. } | Role::Primary { .. } | Role::None => return,
+            };
+            if self.engine.health() != Health::Ok {
+                continue;
+            }
+            self.end().await;
+            // What memory knows of the storage may be older than what it holds.
+            if let Err(error) = self.begin_replica(primary) {
+                tracing::error!(%error, "the replica cannot follow again; restart the server");
+            }
+            return;
+        }
     }
 
     /// Ends the current role, and waits until its storage is idle.

@@ -22,6 +22,8 @@ pub fn options(path: &Path) -> Options {
         path: path.to_owned(),
         shards: None,
         block_cache_bytes: 1 << 20,
+        write_buffer_bytes: 128 << 20,
+        table_memory: talos_engine::TableMemory::Beside,
         cache_bytes: 1 << 20,
         last_used: LastUsedOptions::default(),
         retention: Retention::default(),

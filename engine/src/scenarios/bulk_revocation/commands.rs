@@ -161,7 +161,8 @@ fn only_the_change_that_begins_it_has_an_author() {
     submit_as("one", decision(of_actor("leaver")));
     submit_as("two", rename(keys[0].0));
     engine.finish_catch_up();
-    let newest = engine.store().newest_changes().expect("the log");
+    let store = engine.store();
+    let newest = store.newest_changes().expect("the log");
     let mut authors: Vec<_> = newest
         .map(|change| change.expect("a change"))
         .map(|change| change.author.map(|author| author.name.clone()))

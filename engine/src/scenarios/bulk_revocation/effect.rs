@@ -41,7 +41,8 @@ fn import(engine: &Engine, raw: &str, key: IssueKey) -> KeyId {
 
 /// The changes after a sequence, oldest first.
 fn changes_after(engine: &Engine, sequence: u64) -> Vec<Change> {
-    let changes = engine.store().newest_changes().expect("the log");
+    let store = engine.store();
+    let changes = store.newest_changes().expect("the log");
     let changes = changes.map(|change| change.expect("a change"));
     let mut changes: Vec<_> = changes
         .take_while(|change| change.position.sequence.0 > sequence)

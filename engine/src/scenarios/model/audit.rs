@@ -162,7 +162,8 @@ fn compare_list(
 
 /// The log is the whole history. Replaying it gives the records.
 fn compare_log(engine: &Engine, state: &State) {
-    let changes = engine.store().newest_changes().expect("the log");
+    let store = engine.store();
+    let changes = store.newest_changes().expect("the log");
     let mut changes: Vec<_> = changes.map(|change| change.expect("a change")).collect();
     changes.reverse();
     assert_eq!(changes.len(), state.log.len());

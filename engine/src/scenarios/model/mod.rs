@@ -245,7 +245,8 @@ impl History {
         while engine.bulk_revocations_in_force() > 0 {
             std::thread::yield_now();
         }
-        let newest = engine.store().newest_changes().expect("the log");
+        let store = engine.store();
+        let newest = store.newest_changes().expect("the log");
         let mut changes: Vec<_> = newest
             .map(|change| change.expect("a change"))
             .take_while(|change| change.position.sequence > before)

@@ -2,8 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use talos_model::{LogRead, ReadLimits};
+
 use super::*;
-use crate::storage::{Group, Journal, MembershipWrite as Written, StorageError};
+use crate::storage::{
+    Group, Journal, MembershipWrite as Written, ReopenError, Reopened, StorageError,
+};
 
 /// Applies changes that must be refused for this reason, and checks that the replica is unchanged.
 fn refuses(replica: &Engine, changes: Vec<LoggedChange>, reason: &FollowError) {
@@ -127,6 +131,22 @@ impl Journal for Failing {
 
     fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         self.journal.change_at(position)
+    }
+
+    fn changes_after(
+        &self,
+        after: Position,
+        up_to: Sequence,
+        limits: ReadLimits,
+    ) -> Result<LogRead, StorageError> {
+        self.journal.changes_after(after, up_to, limits)
+    }
+
+    fn reopen(
+        &mut self,
+        before_readers: &mut dyn FnMut(Position),
+    ) -> Result<Reopened, ReopenError> {
+        self.journal.reopen(before_readers)
     }
 }
 

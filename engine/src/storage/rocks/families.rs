@@ -1,6 +1,6 @@
 //! Names of column families, and of fixed keys in them.
 
-use talos_model::{KeyKind, TenantId};
+use talos_model::{KeyKind, ShardId, TenantId};
 
 pub const META: &str = "meta";
 pub const LOG: &str = "log";
@@ -22,4 +22,9 @@ pub fn request_key(tenant: TenantId, kind: KeyKind, request_id: &str) -> Vec<u8>
         request_id.as_bytes(),
     ]
     .concat()
+}
+
+/// The family of a shard's records.
+pub fn shard_name(shard: ShardId) -> String {
+    format!("shard-{:03}", shard.0)
 }

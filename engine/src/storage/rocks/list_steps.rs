@@ -30,8 +30,7 @@ fn open_in(path: &Path) -> Opened {
     let wanted = Wanted {
         shards: 4,
         required_shards: None,
-        block_cache_bytes: 8 << 20,
-        retention: None,
+        ..Wanted::new(None, 8 << 20)
     };
     open(path, wanted).unwrap()
 }
@@ -163,7 +162,7 @@ fn entries_of_revoked_keys_are_passed_until_they_are_compacted() {
     // Reading the page flushed the deletions to a file. RocksDB compacts it because they are many;
     // no further write is needed.
     let wait = WaitForCompactOptions::default();
-    opened.store.db.wait_for_compact(&wait).unwrap();
+    opened.store.store().db.wait_for_compact(&wait).unwrap();
     let (second, steps) = page(&opened, &query);
     assert_eq!(second, first);
     assert!(steps <= STEPS, "{steps}");

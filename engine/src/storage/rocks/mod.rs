@@ -4,6 +4,7 @@
 mod aside;
 mod batch;
 mod copy;
+mod database;
 mod families;
 mod journal;
 mod list;
@@ -11,9 +12,11 @@ mod list;
 mod list_steps;
 mod log;
 mod made_keys;
+mod memory;
 mod meta;
 mod old_log;
 mod open;
+mod opener;
 mod options;
 mod reader;
 mod recovery;
@@ -24,8 +27,11 @@ mod used;
 mod view;
 
 pub use copy::count_row;
+pub use database::Database;
+#[cfg(test)]
+pub use database::OpenStore;
 #[cfg(test)]
 pub use families::{COUNTS, INDEX};
+pub use memory::{StorageSizes, StorageUse, TableMemory};
 pub use old_log::{OldLog, OldLogError};
 pub use open::{Opened, Wanted, open};
-pub use store::RocksStore;

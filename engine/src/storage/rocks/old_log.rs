@@ -192,9 +192,7 @@ impl OldLog {
 /// Opens the database for reading only. Reads what is left even if the end of the log is lost; the
 /// witness shows whether it is.
 fn open_database(database: &Path) -> Result<DB, OldLogError> {
-    let mut options = options::database();
-    options.create_if_missing(false);
-    options.create_missing_column_families(false);
+    let mut options = options::reading();
     let families = || [META, LOG].map(|name| (name, Options::default()));
     // The tracking of write-ahead logs stays on. Without it, RocksDB 11 removes the tracked ones
     // from its manifest when it opens, and crashes because a read-only database has no way to do

@@ -2,12 +2,13 @@
 //! acknowledged change.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Options,
-    ReadOptions, ReadTier, WriteOptions,
+    BlockBasedOptions, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Options, ReadOptions,
+    ReadTier, WriteOptions,
 };
 
+use super::memory::StorageMemory;
 use super::used;
-use crate::limits::{ROCKSDB_OPEN_FILES, WAL_BYTES, WRITE_BUFFER_BYTES};
+use crate::limits::ROCKSDB_OPEN_FILES;
 
 /// Bits of bloom filter per key: one look-up of a missing key in a hundred reads the disk.
 const BLOOM_BITS: f64 = 10.0;
@@ -33,10 +34,6 @@ pub fn database() -> Options {
     // `recovery.rs` compares the rest with the witness.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
-    // All column families share the log. Without this, an idle one would keep old log files
-    // for ever.
-    options.set_max_total_wal_size(WAL_BYTES);
-    options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_max_open_files(ROCKSDB_OPEN_FILES);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
@@ -45,20 +42,33 @@ pub fn database() -> Options {
     options
 }
 
-/// The options of a column family of records: whole-key bloom filters that stay in memory, and a
-/// hash index in each block.
-pub fn records(block_cache: &Cache) -> Options {
+/// The options of the whole database, with its memory.
+pub fn database_within(memory: &StorageMemory) -> Options {
+    let mut options = database();
+    memory.bound(&mut options);
+    options
+}
+
+/// The options of a database that is only read.
+pub fn reading() -> Options {
+    let mut options = database();
+    options.create_if_missing(false);
+    options.create_missing_column_families(false);
+    options
+}
+
+/// The options of a column family of records: whole-key bloom filters, and a hash index in each
+/// block.
+pub fn records(memory: &StorageMemory) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(block_cache);
+    memory.bound_tables(&mut table);
     table.set_block_size(BLOCK_BYTES);
     table.set_bloom_filter(BLOOM_BITS, false);
     table.set_whole_key_filtering(true);
-    // Filters and indexes stay in memory outside the block cache, so that a flood of unknown keys
-    // is answered without disk reads.
-    table.set_cache_index_and_filter_blocks(false);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     table.set_format_version(6);
     let mut options = Options::default();
+    memory.bound_family(&mut options);
     options.set_block_based_table_factory(&table);
     options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
     options.set_memtable_whole_key_filtering(true);
@@ -68,8 +78,8 @@ pub fn records(block_cache: &Cache) -> Options {
 }
 
 /// The options of the family of times of last use: read like records, written without a read.
-pub fn used(block_cache: &Cache) -> Options {
-    let mut options = records(block_cache);
+pub fn used(memory: &StorageMemory) -> Options {
+    let mut options = records(memory);
     options.set_merge_operator_associative("latest", |_, stored, written| {
         Some(used::latest(stored, written))
     });
@@ -80,8 +90,8 @@ pub fn used(block_cache: &Cache) -> Options {
 /// The options of the index: read in order, and compacted soon after deletions. Otherwise, where
 /// most keys of a tenant are revoked, a page of its active keys would pass the deleted entries of
 /// all others.
-pub fn index(block_cache: &Cache) -> Options {
-    let mut options = ordered(block_cache);
+pub fn index(memory: &StorageMemory) -> Options {
+    let mut options = ordered(memory);
     // The last argument would also compact files by their total share of deletions. 0 turns that
     // off, because scattered deletions cost little.
     options.add_compact_on_deletion_collector_factory(INDEX_WINDOW_ENTRIES, INDEX_DELETIONS, 0.0);
@@ -92,11 +102,12 @@ pub fn index(block_cache: &Cache) -> Options {
 }
 
 /// The options of the change log: read in order.
-pub fn ordered(block_cache: &Cache) -> Options {
+pub fn ordered(memory: &StorageMemory) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(block_cache);
+    memory.bound_tables(&mut table);
     table.set_block_size(4 * BLOCK_BYTES);
     let mut options = Options::default();
+    memory.bound_family(&mut options);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
     options

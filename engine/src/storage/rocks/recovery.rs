@@ -46,8 +46,23 @@ impl Fault {
     }
 }
 
+/// The state of the node, and the last change in its log: [`Position::START`] while a copy is
+/// incomplete. Checks that no change up to `acknowledged` is missing.
+pub fn checked(
+    store: &RocksStore,
+    acknowledged: Option<Position>,
+) -> Result<(NodeState, Position), Fault> {
+    let standing = standing(store)?;
+    let last = match standing.copying {
+        // The parts do not match before the copy is complete.
+        Some(_) => Position::START,
+        None => check(store, &standing.epochs, acknowledged)?,
+    };
+    Ok((standing, last))
+}
+
 /// The durable state of the node. A database without an epoch history gets one, durably.
-pub fn standing(store: &RocksStore) -> Result<NodeState, Fault> {
+fn standing(store: &RocksStore) -> Result<NodeState, Fault> {
     if let Some(standing) = store.standing()? {
         return Ok(standing);
     }
@@ -68,7 +83,7 @@ fn random() -> Result<[u8; 16], StorageError> {
 }
 
 /// Compares the end of the log with the witness and with the records. Returns the last position.
-pub fn check(
+fn check(
     store: &RocksStore,
     epochs: &EpochHistory,
     witness: Option<Position>,

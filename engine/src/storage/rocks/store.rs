@@ -1,17 +1,14 @@
 //! The open database and access to its column families.
 
-use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
+use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions, properties};
 #[cfg(test)]
 use talos_model::{AdminToken, BulkRevocation, KeyId, TenantId};
 use talos_model::{Change, Position, RecordKey, Sequence, ShardId};
 
-#[cfg(test)]
-use super::families::{COUNTS, INDEX, META, REQUESTS, USED};
-use super::families::{LAST, LOG};
+use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, shard_name};
 #[cfg(test)]
 use super::view::Row;
 use crate::shards::Shards;
-use crate::storage::directory::Directory;
 use crate::storage::error::StorageError;
 use crate::storage::format::change;
 use crate::storage::format::position::decode_position;
@@ -24,11 +21,18 @@ pub struct RocksStore {
     pub shards: Shards,
     pub shard_names: Vec<String>,
     pub memory_reads: ReadOptions,
-    /// Holds the lock while the database is open.
-    pub _directory: Directory,
 }
 
 impl RocksStore {
+    pub(super) fn new(db: DB, shards: Shards, memory_reads: ReadOptions) -> Self {
+        Self {
+            db,
+            shards,
+            shard_names: shards.all().map(shard_name).collect(),
+            memory_reads,
+        }
+    }
+
     /// The division of keys into shards.
     pub fn shards(&self) -> Shards {
         self.shards
@@ -80,6 +84,21 @@ impl RocksStore {
 
     pub fn shard_of(&self, key: &RecordKey) -> ShardId {
         self.shards.shard_of(self.shards.hash(key))
+    }
+
+    /// The memory of indexes and filters beside the block cache, in bytes.
+    pub fn table_bytes(&self) -> Result<u64, StorageError> {
+        let fixed = [META, LOG, REQUESTS, INDEX, COUNTS, USED];
+        let shards = self.shard_names.iter().map(String::as_str);
+        let mut bytes = 0;
+        for name in fixed.into_iter().chain(shards) {
+            let property = properties::ESTIMATE_TABLE_READERS_MEM;
+            let used = self
+                .db
+                .property_int_value_cf(self.family(name)?, property)?;
+            bytes += used.unwrap_or(0);
+        }
+        Ok(bytes)
     }
 
     /// Syncs the write-ahead log and ends background work. Files are closed on drop.

@@ -79,7 +79,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::storage::{self, Opened, Wanted};
+    use crate::storage::{self, Wanted};
 
     fn key(id: u128) -> RecordKey {
         RecordKey::new(TenantId::SINGLE, KeyId::Issued(Uuid::from_u128(id)))
@@ -89,7 +89,8 @@ mod tests {
     fn the_latest_use_stays_in_whatever_order_they_are_written() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
-        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let opened = storage::open(scratch.path(), wanted).unwrap();
+        let store = opened.store.store();
         let (rising, falling, mixed) = (key(1), key(2), key(3));
         for n in 0..100 {
             let uses = [(rising, n), (falling, 99 - n), (mixed, n * 37 % 100)];
@@ -106,8 +107,10 @@ mod tests {
         store.delete_last_use(&mixed).unwrap();
         store.write_last_uses(&[(mixed, UnixMillis(7))]).unwrap();
         drop(store);
+        drop(opened);
 
-        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let opened = storage::open(scratch.path(), wanted).unwrap();
+        let store = opened.store.store();
         let family = store.family(USED).unwrap();
         store
             .db
@@ -120,7 +123,8 @@ mod tests {
     fn uses_of_one_key_do_not_pile_up_in_memory() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
-        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let opened = storage::open(scratch.path(), wanted).unwrap();
+        let store = opened.store.store();
         for time in 0..200 {
             store
                 .write_last_uses(&[(key(1), UnixMillis(time))])
@@ -141,7 +145,8 @@ mod tests {
     fn a_damaged_time_is_replaced_by_the_next_use() {
         let scratch = tempfile::tempdir().unwrap();
         let wanted = Wanted::new(Some(1), 1 << 20);
-        let Opened { store, .. } = storage::open(scratch.path(), wanted).unwrap();
+        let opened = storage::open(scratch.path(), wanted).unwrap();
+        let store = opened.store.store();
         let family = store.family(USED).unwrap();
         store
             .db
