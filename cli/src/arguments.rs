@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Show who the server takes you for, and what you may do
     #[command(name = "whoami")]
     WhoAmI(WhoAmICommand),
-    /// Check, show, explain and compare configurations without a server
+    /// Check, show, explain and compare configurations without a server; reload that of a server
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Manage the format of the database on disk

@@ -102,7 +102,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Config(command) => {
             let config = arguments.config.as_deref();
-            on_console(|console| command.run(config, console))
+            on_console(|console| command.run(server, config, console))
         }
         Command::Migrate(migrate) => {
             let config = arguments.config.as_deref();

@@ -214,4 +214,31 @@ both_drivers! {
         until("the line of a verification", || verifications() == 1);
         server.stop();
     }
+
+    fn the_command_tells_the_result(driver: Driver) {
+        let site = Site::new(driver);
+        let path = configure(&site, "", &overlay());
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let run = || {
+            let mut command = Command::new(TALOS);
+            without_talos_variables(&mut command);
+            let url = format!("http://{}", server.address);
+            let output = command.args(["-e", &url, "config", "reload", "--format", "json"]).output().unwrap();
+            (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        };
+        let (code, text) = run();
+        assert_eq!(code, Some(0), "{text}");
+        let state: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&state["generation"], &state["restart_required"]), (&json!(2), &json!([])));
+        let yaml = fs::read_to_string(&path).unwrap();
+        fs::write(&path, yaml.replace("workers: 2", "workers: 1")).unwrap();
+        let (code, text) = run();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("serve.workers"), "{text}");
+        fs::write(&path, "[").unwrap();
+        let (code, text) = run();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("not valid YAML"), "{text}");
+        server.stop();
+    }
 }

@@ -1,7 +1,9 @@
-//! `talos config …`: checks, shows, explains and compares configurations, without a server.
+//! `talos config …`: checks, shows, explains and compares configurations without a server, and has a
+//! server load its own again.
 
 mod diff;
 mod explain;
+mod reload;
 mod schema;
 mod show;
 mod source;
@@ -14,10 +16,12 @@ use clap::Subcommand;
 
 use self::diff::DiffArguments;
 use self::explain::ExplainArguments;
+use self::reload::ReloadArguments;
 use self::show::ShowArguments;
 use self::validate::ValidateArguments;
 use crate::console::Console;
 use crate::error::CliError;
+use crate::server_arguments::ServerArguments;
 
 /// `talos config`.
 #[derive(Debug, Subcommand)]
@@ -33,12 +37,15 @@ pub(crate) enum ConfigCommand {
     Explain(ExplainArguments),
     /// Compare the configuration with another file; exits with 1 if they differ
     Diff(DiffArguments),
+    /// Have the server at the endpoint load its configuration again; exits with 1 if it cannot be used
+    Reload(ReloadArguments),
 }
 
 impl ConfigCommand {
-    /// Runs the command. `config` is the file of `--config`.
+    /// Runs the command. `config` is the file of `--config`; only a reload needs the server.
     pub(crate) fn run(
         &self,
+        server: &ServerArguments,
         config: Option<&Path>,
         console: &mut Console<'_>,
     ) -> Result<ExitCode, CliError> {
@@ -48,6 +55,7 @@ impl ConfigCommand {
             Self::Schema => schema::run(console),
             Self::Explain(explain) => explain.run(console),
             Self::Diff(diff) => diff.run(config, console),
+            Self::Reload(reload) => reload.run(&server.client()?, console),
         }
     }
 }
