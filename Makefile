@@ -37,7 +37,7 @@ help:
 	@echo 'make fleet-faults  break the network of a fleet, kill its replicas and replace its primary, many times'
 	@echo 'make fuzz        run every fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make loadtest    start a server and measure verification under load'
-	@echo 'make hostile     attack a server for HOSTILE_SECONDS (600) under valid load, with each driver, without and with admin tokens'
+	@echo 'make hostile     attack a server for HOSTILE_SECONDS (600) under valid load, with each driver, without and with admin tokens, and with TLS'
 	@echo 'make peers       compare verification with nginx, Redis and PostgreSQL servers (installs them)'
 	@echo 'make sdk-python  drive the server through the published Python client'
 	@echo 'make setup       install what building needs and is missing; make setup-tests: and what testing'
@@ -107,14 +107,14 @@ loadtest: setup
 	@$(cargo) build --release --package talos --package talos-loadtest
 	@"$(TARGET)/release/talos-loadtest"
 
-# `make test` does a short part of this. Each of the four servers is attacked for so long.
+# `make test` does a short part of this. Each of the six servers is attacked for so long.
 HOSTILE_SECONDS ?= 600
 hostile: setup
 	@$(cargo) build --release --package talos --package talos-loadtest
-	@for driver in io_uring epoll; do for auth in '' --auth; do \
-		echo "driver: $$driver $$auth"; \
-		"$(TARGET)/release/talos-loadtest" hostile --driver $$driver $$auth --duration $(HOSTILE_SECONDS)s \
-			--rate-floor 0.9 --json "$(TARGET)/hostile-$$driver$$auth.json" || exit 1; \
+	@for driver in io_uring epoll; do for kind in '' --auth --tls; do \
+		echo "driver: $$driver $$kind"; \
+		"$(TARGET)/release/talos-loadtest" hostile --driver $$driver $$kind --duration $(HOSTILE_SECONDS)s \
+			--rate-floor 0.9 --json "$(TARGET)/hostile-$$driver$$kind.json" || exit 1; \
 	done; done
 
 peers: setup-tests

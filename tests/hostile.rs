@@ -59,6 +59,22 @@ both_drivers! {
         assert!(number(&report["newcomers"], "answered") > 0, "{report}");
     }
 
+    fn a_server_with_tls_holds(driver: Driver) {
+        let flags = "--tls --duration 5s --round 5s --rate 100 --keys 200 --connections 16 --intensity 0.2";
+        let (code, report) = attack(driver, flags);
+        assert_eq!((code, &report["failures"]), (ExitCode::SUCCESS, &serde_json::json!([])));
+        assert_all_came(&report, 19);
+        for (index, kind) in [(16, "stalled-handshake"), (17, "broken-records"), (18, "renegotiating")] {
+            assert_eq!(report["attacks"][index]["attack"], kind);
+        }
+        // They are answered within TLS, and what came without TLS is refused.
+        let renegotiating = &report["attacks"][18];
+        assert!(number(renegotiating, "successes") > 0, "{renegotiating}");
+        let self_revoking = &report["attacks"][14];
+        assert!(number(self_revoking, "refusals") > 0, "{self_revoking}");
+        assert!(number(&report["newcomers"], "answered") > 0, "{report}");
+    }
+
     fn without_a_token_nobody_administers(driver: Driver) {
         let flags = "--auth --duration 5s --round 5s --rate 100 --keys 200 --connections 16 --intensity 0.2";
         let (code, report) = attack(driver, flags);
@@ -81,6 +97,18 @@ fn a_server_without_a_bound_is_found_out() {
     assert_eq!(code, ExitCode::FAILURE);
     assert!(
         report["failures"].to_string().contains("resident memory"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_server_without_tokens_is_found_out() {
+    let flags = "--auth --duration 3s --round 3s --rate 50 --keys 100 --connections 4 --only uninvited \
+                 --set serve.admin.auth.enabled=false";
+    let (code, report) = attack(Driver::Epoll, flags);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(
+        report["failures"].to_string().contains("breaches"),
         "{report}"
     );
 }

@@ -13,6 +13,7 @@ use talos_test_kit::http::{Answer, Connection, NoAnswer, request};
 use talos_test_kit::keys::{VERIFY, assert_refused, assert_valid};
 
 use crate::harness::cli::run;
+use crate::harness::heads::{malformed_hosts, malformed_targets};
 use crate::harness::site::{Server, Site, without_talos_variables};
 use crate::harness::{Driver, TALOS};
 
@@ -218,6 +219,7 @@ both_drivers! {
             ("talos_connections_total", &[], 2.0),
             ("talos_panics_total", &[], 0.0),
             ("talos_writes_stopped", &[], 0.0),
+            ("talos_secrets_missing", &[], 0.0),
             ("http_requests_in_flight", &[], 0.0),
         ];
         for (name, labels, rise) in rises {
@@ -251,6 +253,10 @@ both_drivers! {
             "talos_keys_deleted_total",
             "talos_batch_import_keys_total",
             "talos_build_info",
+            "talos_clock_behind",
+            "talos_clock_jumps_total",
+            "talos_clock_offset_milliseconds",
+            "talos_verifications_observed_total",
             "process_start_time_seconds",
             "http_request_duration_seconds_bucket",
         ] {
@@ -306,6 +312,53 @@ fn it_answers_health_and_nothing_else() {
         matches!(connection.receive(), Err(NoAnswer::Broken(_))),
         "the length of a body and no body"
     );
+    server.stop();
+}
+
+/// The port reads the host and the target of a request as the port of the API does.
+#[test]
+fn malformed_hosts_and_targets_are_refused() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    for address in [listener(&server), server.address] {
+        for head in malformed_hosts("/health/alive") {
+            let answer = Connection::open(address).exchange(head.as_bytes());
+            let answer = answer.unwrap_or_else(|error| panic!("{error:?} {head}"));
+            assert_eq!(answer.status, 400, "{head}");
+            assert_refusal(&answer, 400, "BAD_REQUEST");
+        }
+        for head in malformed_targets("/health/alive") {
+            let answer = Connection::open(address).exchange(head.as_bytes());
+            assert_eq!(answer.unwrap().status, 400, "{head}");
+        }
+        for head in [
+            "GET /health/alive HTTP/1.1\r\nHost: [::1]:4422\r\n\r\n",
+            "GET http://localhost:4422/health/alive HTTP/1.1\r\nHost: h\r\n\r\n",
+        ] {
+            let answer = Connection::open(address).exchange(head.as_bytes());
+            assert_eq!(answer.unwrap().status, 200, "{head}");
+        }
+        // A client of HTTP/1.0 needs no host.
+        let mut connection = Connection::open(address);
+        connection.send(b"GET /health/alive HTTP/1.0\r\n\r\n");
+        let answer = String::from_utf8(connection.all()).unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some("200"), "{answer}");
+    }
+    server.stop();
+}
+
+/// A client may close its sending side after its request.
+#[test]
+fn a_half_closed_connection_is_answered() {
+    let mut site = Site::new(Driver::Epoll);
+    let server = site.start();
+    for path in ["/metrics", "/health/alive", "/health/ready"] {
+        let mut connection = Connection::open(listener(&server));
+        connection.send(&request("GET", path, &[], b""));
+        connection.finish_sending();
+        assert_eq!(connection.answer().status, 200, "{path}");
+        assert!(connection.is_closed());
+    }
     server.stop();
 }
 

@@ -6,6 +6,7 @@ mod changes;
 mod failures;
 mod floods;
 mod forwarding;
+mod half_close;
 mod hosts;
 mod observing;
 mod page;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use talos_test_kit::http::{Connection, request};
-use talos_test_kit::keys::{Issued, VERIFY, assert_refused, assert_valid};
+use talos_test_kit::keys::{ISSUE, Issued, VERIFY, assert_refused, assert_valid};
 
 use crate::harness::site::{Server, Site};
 
@@ -291,6 +291,42 @@ both_drivers! {
         let mut connection = server.connect();
         connection.send(&bytes);
         assert_pipeline_answered(&mut connection, &key);
+        server.stop();
+    }
+
+    fn half_closed_connections_are_answered(driver: Driver) {
+        let mut site = Site::new(driver);
+        let server = site.start();
+        let key = server.connect().issue("key");
+        let send_all = |bytes: &[u8]| {
+            let mut connection = server.connect();
+            connection.send(bytes);
+            connection.finish_sending();
+            connection
+        };
+        let mut connection = send_all(&pipeline(&key));
+        assert_pipeline_answered(&mut connection, &key);
+        assert!(connection.is_closed());
+        let issue = request("POST", ISSUE, &[], br#"{"name": "n", "actor_id": "a"}"#);
+        let list = request("GET", ISSUE, &[], b"");
+        let mut connection = send_all(&[issue.as_slice(), &list].concat());
+        assert_eq!((connection.answer().status, connection.answer().status), (201, 200));
+        assert!(connection.is_closed());
+        // An answer in chunks.
+        let mut connection = send_all(&request("GET", "/v2alpha1/admin/backup", &[], b""));
+        assert_eq!(connection.head().status, 200);
+        while !connection.chunk().is_empty() {}
+        for whole in [issue, verification(&key.secret)] {
+            for cut in (1..whole.len()).step_by(13) {
+                let mut connection = send_all(&whole[..cut]);
+                if let Ok(answer) = connection.receive() {
+                    assert_eq!(answer.status, 400, "{cut}");
+                }
+                assert!(connection.is_closed(), "{cut}");
+            }
+        }
+        let keys = server.connect().call("GET", ISSUE, &[], b"").json();
+        assert_eq!(keys["issued_api_keys"].as_array().unwrap().len(), 2, "{keys}");
         server.stop();
     }
 

@@ -131,11 +131,9 @@ fn not_written(
     } else {
         "the request was refused"
     };
-    let remedy = reported.remedy().map(|remedy| format!("; {remedy}"));
-    ApiError::service_unavailable(format!(
-        "{what}, but the audit log could not be written, and audit.required is set{}",
-        remedy.unwrap_or_default()
-    ))
+    let message =
+        format!("{what}, but the audit log could not be written, and audit.required is set");
+    reported.not_sent(&message, "")
 }
 
 fn entry(
@@ -171,7 +169,7 @@ fn entry(
             key_ids.push(key_id);
         }
     }
-    let position = if !is_success || !request.endpoint.changes_keys() {
+    let position = if !is_success || !request.endpoint.changes_data() {
         None
     } else if forwarded_to.is_some() {
         header(POSITION_HEADER).and_then(|text| text.parse().ok())

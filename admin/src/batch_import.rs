@@ -21,7 +21,7 @@ pub(crate) async fn batch_import(
         &request.body,
         request.tenant,
         tenant.default_ttl_ms,
-        &tenant.keyring.tokens().macaroon_prefixes,
+        &tenant.keyring,
     )?;
     let results = import(context, items, request).await?;
     let mut failed = 0;

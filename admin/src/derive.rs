@@ -16,9 +16,7 @@ pub(crate) async fn derive(
     request: &ControlRequest,
 ) -> Result<ControlResponse, ApiError> {
     let tenant = context.tenant(request)?;
-    let macaroons = &tenant.keyring.tokens().macaroon_prefixes;
-    let derive::DeriveRequest { credential, wanted } =
-        derive::parse_request(&request.body, macaroons)?;
+    let derive::DeriveRequest { credential, wanted } = derive::parse_request(&request.body)?;
     let query = Query {
         tenant: request.tenant,
         credential: credential.as_bytes(),
@@ -27,14 +25,19 @@ pub(crate) async fn derive(
         cache: CacheMode::Bypass,
         now: clock::now(),
     };
-    let key_id = context
-        .engine
-        .identify(&query)
-        .map_err(|_| ApiError::parent_key_invalid())?;
+    // An imported key may look like a token, so the form alone decides nothing.
+    let no_parent = || {
+        if tenant.keyring.has_token_form(query.credential) {
+            ApiError::invalid_token_type()
+        } else {
+            ApiError::parent_key_invalid()
+        }
+    };
+    let key_id = context.engine.identify(&query).map_err(|_| no_parent())?;
     let parent = engine_call::get(&context.engine, request.tenant, key_id)
         .await
         .map_err(|error| match error.reason() {
-            Reason::ApiKeyNotFound => ApiError::parent_key_invalid(),
+            Reason::ApiKeyNotFound => no_parent(),
             _ => error,
         })?;
     mint(context, &parent, wanted, request)

@@ -56,7 +56,7 @@ async fn answer(
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let answer = act(context, request, reported);
-    if request.endpoint.changes_keys() {
+    if request.endpoint.changes_data() {
         return fleet::change(context, request, client, reported, answer).await;
     }
     answer.await

@@ -159,9 +159,7 @@ fn not_everywhere(
         [] => String::new(),
         missing => format!("; not confirmed by {}", missing.join(", ")),
     };
-    let remedy = reported.remedy();
-    let remedy = remedy.as_deref().unwrap_or("try again");
-    ApiError::service_unavailable(format!(
-        "the change is durable on the primary and is not undone, but {message}{missing}; {remedy}"
-    ))
+    let message =
+        format!("the change is durable on the primary and is not undone, but {message}{missing}");
+    reported.not_sent(&message, "; try again")
 }

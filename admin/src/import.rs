@@ -47,7 +47,7 @@ async fn record(
         &request.body,
         request.tenant,
         tenant.default_ttl_ms,
-        &tenant.keyring.tokens().macaroon_prefixes,
+        &tenant.keyring,
     )?;
     let key_id = command.key_id;
     let record = |record| record;

@@ -28,7 +28,7 @@ impl Lane {
         match endpoint {
             Endpoint::SelfRevoke => Self::SelfRevocations,
             Endpoint::Jwks | Endpoint::Version | Endpoint::OpenApi => Self::Documents,
-            _ if endpoint.changes_keys() => Self::Changes,
+            _ if endpoint.changes_data() => Self::Changes,
             _ => Self::Reads,
         }
     }

@@ -10,14 +10,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use talos_api::control::ControlResponse;
 use talos_api::error::ApiError;
 use talos_api::fleet::Fleet;
 use talos_api::health;
+use talos_api::host::{self, HostField};
 use talos_engine::Engine;
 use talos_metrics::{CONTENT_TYPE, Exposition};
 use talos_tls::ServerTls;
@@ -166,7 +169,7 @@ async fn answer_one(
             METRICS => metrics_places::gets_metrics(place),
             _ => metrics_places::gets_health(place),
         }
-        let response = pages.answer(request.method(), request.uri().path());
+        let response = pages.answer(&request);
         async { response }
     });
     let connection = http1::Builder::new()
@@ -174,6 +177,7 @@ async fn answer_one(
         .header_read_timeout(limits::METRICS_HEAD)
         .max_buf_size(limits::METRICS_HEAD_BYTES)
         .keep_alive(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
@@ -185,14 +189,27 @@ async fn answer_one(
     }
 }
 
+/// Refuses what the listener of the API refuses, so that all ports read a request alike.
+fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let needed = match request.version() {
+        Version::HTTP_11 => HostField::Required,
+        _ => HostField::Optional,
+    };
+    let target = request.uri().authority().map(Authority::as_str);
+    let fields = request.headers().get_all(HOST).into_iter();
+    host::of_request(target, fields.map(HeaderValue::as_bytes), needed).map(drop)
+}
+
 impl Pages {
-    fn answer(&self, method: &Method, path: &str) -> Result<Response<String>, hyper::http::Error> {
+    fn answer<B>(&self, request: &Request<B>) -> Result<Response<String>, hyper::http::Error> {
         let ControlResponse {
             status,
             headers,
             body,
             rest: _,
-        } = self.page(method, path).unwrap_or_else(Into::into);
+        } = check_host(request)
+            .and_then(|()| self.page(request.method(), request.uri().path()))
+            .unwrap_or_else(Into::into);
         let response = headers.into_iter().fold(
             Response::builder().status(status),
             |response, (name, value)| response.header(name, value),

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use talos_api::error::ApiError;
 use talos_engine::Engine;
 use talos_model::{Epoch, KeyId, Position, Record, RecordKey, Sequence};
 
@@ -56,9 +57,18 @@ impl ReportedChange {
         self.secret().take()
     }
 
-    /// What the client can do if the answer is not sent; `None` if it shows no secret.
-    pub(crate) fn remedy(&self) -> Option<String> {
-        self.secret().as_ref().map(UnsentSecret::remedy)
+    /// The 503 in place of an answer that is not sent. If that shows a secret, the error names the
+    /// key and says what the client can do.
+    pub(crate) fn not_sent(&self, message: &str, otherwise: &str) -> ApiError {
+        let secret = self.secret();
+        let Some(secret) = secret.as_ref() else {
+            return ApiError::service_unavailable(format!("{message}{otherwise}"));
+        };
+        let error = ApiError::service_unavailable(format!("{message}; {}", secret.remedy()));
+        match secret.key_id() {
+            Some(key_id) => error.about_key(key_id),
+            None => error,
+        }
     }
 
     /// The request concerns this key.

@@ -3,6 +3,7 @@
 use talos_api::control::{ControlRequest, ControlResponse};
 use talos_api::error::{ApiError, Reason};
 use talos_api::self_revoke;
+use talos_credentials::Keyring;
 use talos_model::{CacheMode, KeyId, Query, Record, RevokeKey, Visibility, clock};
 
 use crate::context::Context;
@@ -22,9 +23,13 @@ pub(crate) async fn self_revoke(
     reported: &ReportedChange,
 ) -> Result<ControlResponse, ApiError> {
     let tenant = context.tenant(request)?;
-    let macaroons = &tenant.keyring.tokens().macaroon_prefixes;
-    let asked = self_revoke::parse_request(&request.body, macaroons)?;
-    let key_id = identify(context, request, &asked.credential)?;
+    let asked = self_revoke::parse_request(&request.body)?;
+    let unknown = || unknown(&tenant.keyring, &asked.credential);
+    let key_id = identify(context, request, &asked.credential).ok_or_else(unknown)?;
+    let unknown_if_not_found = |error: ApiError| match error.reason() {
+        Reason::ApiKeyNotFound => unknown(),
+        _ => error,
+    };
     reported.concerns(key_id);
     // The route is public. This read keeps unknown credentials out of the queue of writes.
     let record = engine_call::get(&context.engine, request.tenant, key_id)
@@ -79,11 +84,7 @@ async fn already_revoked(context: &Context, record: &Record, reported: &Reported
 }
 
 /// The id of the key that the credential belongs to. The key may not exist.
-fn identify(
-    context: &Context,
-    request: &ControlRequest,
-    credential: &str,
-) -> Result<KeyId, ApiError> {
+fn identify(context: &Context, request: &ControlRequest, credential: &str) -> Option<KeyId> {
     let query = Query {
         tenant: request.tenant,
         credential: credential.as_bytes(),
@@ -92,16 +93,15 @@ fn identify(
         cache: CacheMode::Bypass,
         now: clock::now(),
     };
-    context
-        .engine
-        .identify(&query)
-        .map_err(|_| ApiError::unknown_credential())
+    context.engine.identify(&query).ok()
 }
 
-/// Gives invalid credentials and credentials of deleted keys the same answer.
-fn unknown_if_not_found(error: ApiError) -> ApiError {
-    match error.reason() {
-        Reason::ApiKeyNotFound => ApiError::unknown_credential(),
-        _ => error,
+/// The one answer to an invalid credential and to that of a deleted key. An imported key may look
+/// like a token, so only a credential of no key is taken for one.
+fn unknown(keyring: &Keyring, credential: &str) -> ApiError {
+    if keyring.has_token_form(credential.as_bytes()) {
+        ApiError::derived_token_not_revocable()
+    } else {
+        ApiError::unknown_credential()
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use talos_model::{Principal, Proof, RecordKey, Secret};
+use talos_model::{KeyId, Principal, Proof, RecordKey, Secret};
 use tokio::sync::Notify;
 
 use crate::limits::{UNSENT_SECRET_AGE, UNSENT_SECRETS};
@@ -135,11 +135,16 @@ impl UnsentSecret {
                 "send the request again with its request_id within {minutes} minutes to get the secret of the key"
             );
         }
-        let key_id = RecordKey::split(self.key.as_bytes()).map(|(_, key_id)| key_id.to_string());
+        let key_id = self.key_id().map(|key_id| key_id.to_string());
         format!(
             "the secret of the key {} is lost with this answer: rotate that key, or revoke it",
             key_id.unwrap_or_default()
         )
+    }
+
+    /// The key that the secret belongs to.
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
+        RecordKey::split(self.key.as_bytes()).map(|(_, key_id)| key_id)
     }
 
     /// The secret itself, for the answer.
@@ -165,7 +170,7 @@ impl Drop for UnsentSecret {
 mod tests {
     use std::time::Duration;
 
-    use talos_model::{KeyId, Role, TenantId};
+    use talos_model::{Role, TenantId};
 
     use super::*;
 

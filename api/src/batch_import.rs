@@ -5,7 +5,7 @@ mod outcome;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_credentials::MacaroonPrefixes;
+use talos_credentials::Keyring;
 use talos_model::clock::UnixMillis;
 use talos_model::{ImportKey, Record, TenantId};
 
@@ -47,7 +47,7 @@ pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
-    macaroons: &MacaroonPrefixes,
+    keyring: &Keyring,
 ) -> Result<Vec<Result<ImportKey, ApiError>>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
     let items = fields.objects(REQUESTS)?;
@@ -59,7 +59,7 @@ pub fn parse_request(
     }
     Ok(items
         .into_iter()
-        .map(|item| import::parse_fields(&mut item?, tenant, default_ttl_ms, macaroons))
+        .map(|item| import::parse_fields(&mut item?, tenant, default_ttl_ms, keyring))
         .collect())
 }
 
@@ -158,6 +158,7 @@ struct Item<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::tests::keyring;
     use crate::key::tests::{ID, bare};
     use serde_json::{Value, json};
 
@@ -168,7 +169,7 @@ mod tests {
             body.to_string().as_bytes(),
             TenantId::SINGLE,
             None,
-            &MacaroonPrefixes::default(),
+            &keyring(),
         )
     }
 
@@ -193,7 +194,7 @@ mod tests {
                 None,
                 Some("requests[1].name: is required and must not be empty".to_owned()),
                 Some(
-                    "requests[2].raw_key has the shape of a derived token and cannot be imported"
+                    "requests[2].raw_key has the shape of a derived token of this server and cannot be imported"
                         .to_owned()
                 ),
                 Some("requests[3].raw_key: is required and must not be empty".to_owned()),
@@ -259,8 +260,7 @@ mod tests {
         let body =
             json!({"requests": [item("ip_restrictions"), item("ip_restriction"), item("other")]});
         let body = body.to_string();
-        let macaroons = MacaroonPrefixes::default();
-        let keys = parse_request(body.as_bytes(), TenantId::SINGLE, None, &macaroons);
+        let keys = parse_request(body.as_bytes(), TenantId::SINGLE, None, &keyring());
         let keys = keys.expect("a batch");
         assert_eq!(
             keys.iter().map(Result::is_ok).collect::<Vec<_>>(),

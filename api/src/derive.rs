@@ -7,9 +7,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use talos_credentials::shape::{self, Shape};
 use talos_credentials::token::{Claims, CustomClaims, MintError, NoSuchKey, TokenType};
-use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken, MacaroonPrefixes};
+use talos_credentials::{CannotMint, DeriveError, DeriveToken, DerivedToken};
 use talos_model::clock::UnixMillis;
 
 use crate::error::ApiError;
@@ -72,27 +71,20 @@ pub(crate) static SHORT_REQUEST: Object = Object {
 /// Which token is derived from which key. It has no `Debug`, because the credential is a secret.
 pub struct DeriveRequest<'a> {
     /// The credential of the key, 1 to
-    /// [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes. Never a derived token.
+    /// [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes.
     pub credential: Cow<'a, str>,
     /// The properties of the token.
     pub wanted: DeriveToken,
 }
 
-/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
+/// Reads the request.
 ///
 /// # Errors
 /// 400 when the body breaks the contract; `credential_required` when the credential is missing or
-/// empty; `invalid_token_type` when it is a derived token.
-pub fn parse_request<'a>(
-    body: &'a [u8],
-    macaroons: &MacaroonPrefixes,
-) -> Result<DeriveRequest<'a>, ApiError> {
+/// empty.
+pub fn parse_request(body: &[u8]) -> Result<DeriveRequest<'_>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
     let credential = key_fields::credential(&mut fields)?;
-    match shape::of(credential.as_bytes(), macaroons) {
-        Shape::Token(_) => return Err(ApiError::invalid_token_type()),
-        Shape::Issued(_) | Shape::Other => {}
-    }
     let wanted = parse_wanted(&mut fields)?;
     Ok(DeriveRequest { credential, wanted })
 }
@@ -241,7 +233,7 @@ mod tests {
 
     fn parse(body: &Value) -> Result<DeriveToken, ApiError> {
         let body = body.to_string();
-        parse_request(body.as_bytes(), &MacaroonPrefixes::default()).map(|request| {
+        parse_request(body.as_bytes()).map(|request| {
             assert_eq!(request.credential, "x");
             request.wanted
         })
@@ -346,8 +338,6 @@ mod tests {
             (json!(""), Reason::CredentialRequired),
             (json!(7), Reason::BadRequest),
             (json!(long), Reason::BadRequest),
-            (json!("eyJh.e30.c2ln"), Reason::InvalidTokenType),
-            (json!("mc_v1_AgEB"), Reason::InvalidTokenType),
         ] {
             let error = parse(&json!({"credential": credential})).expect_err("an error");
             assert_eq!(error.reason(), reason);

@@ -4,8 +4,7 @@ use std::mem;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use talos_credentials::shape::{self, Shape};
-use talos_credentials::{MacaroonPrefixes, imported_key_id};
+use talos_credentials::{Keyring, OwnKind, imported_key_id};
 use talos_model::clock::UnixMillis;
 use talos_model::{ImportKey, Record, TenantId};
 
@@ -46,19 +45,19 @@ pub(crate) static REQUEST: Object = Object {
 
 /// Reads the request into a command of `tenant`. The command holds the digest of the raw key, not
 /// the key. A key without a `ttl` gets `default_ttl_ms`, and lives forever if that is `None`.
-/// `macaroons` are the prefixes of this server's macaroons.
+/// `keyring` tells which raw keys are credentials of this server.
 ///
 /// # Errors
-/// 400, naming the field, when the body breaks the contract; 409 when the raw key has the shape of
-/// this server's own credentials, because a verification would take it for one.
+/// 400, naming the field, when the body breaks the contract; 409 when the raw key is or looks like
+/// a credential of this server, because a verification could take it for one.
 pub fn parse_request(
     body: &[u8],
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
-    macaroons: &MacaroonPrefixes,
+    keyring: &Keyring,
 ) -> Result<ImportKey, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
-    parse_fields(&mut fields, tenant, default_ttl_ms, macaroons)
+    parse_fields(&mut fields, tenant, default_ttl_ms, keyring)
 }
 
 /// Reads the fields of one object.
@@ -66,7 +65,7 @@ pub(crate) fn parse_fields(
     fields: &mut Fields<'_>,
     tenant: TenantId,
     default_ttl_ms: Option<u64>,
-    macaroons: &MacaroonPrefixes,
+    keyring: &Keyring,
 ) -> Result<ImportKey, ApiError> {
     let raw_key = fields.text(RAW_KEY)?.unwrap_or_default();
     if raw_key.is_empty() {
@@ -84,10 +83,14 @@ pub(crate) fn parse_fields(
         let message = format!("{field} {message}");
         Err(ApiError::failed_precondition(message).at_field(&field))
     };
-    match shape::of(raw_key.as_bytes(), macaroons) {
-        Shape::Token(_) => refused("has the shape of a derived token and cannot be imported"),
-        Shape::Issued(_) => refused("has the shape of an issued key and cannot be imported"),
-        Shape::Other => {
+    match keyring.own_kind(raw_key.as_bytes()) {
+        Some(OwnKind::Token) => {
+            refused("has the shape of a derived token of this server and cannot be imported")
+        }
+        Some(OwnKind::IssuedKey) => {
+            refused("has the shape of an issued key and cannot be imported")
+        }
+        None => {
             let key_id = imported_key_id(tenant, raw_key.as_bytes());
             if let Some(request) = &mut key.request_id {
                 request.digest = mem::take(&mut request.digest).importing(key_id);
@@ -118,9 +121,10 @@ pub(crate) struct Imported<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Value, json};
     use talos_credentials::issued::{ChecksumKey, make};
+    use talos_credentials::{KeyringSettings, MacaroonPrefixes, Prefixes, TokenSettings};
     use talos_model::Secret;
 
     use super::*;
@@ -135,18 +139,34 @@ mod tests {
             .to_owned()
     }
 
+    /// A keyring without signing keys, whose macaroons begin with `mc` or `old`.
+    pub(crate) fn keyring() -> Keyring {
+        Keyring::new(KeyringSettings {
+            hmac_current: Secret::new("of this server".to_owned()),
+            hmac_retired: Vec::new(),
+            prefixes: Prefixes {
+                current: "ak".to_owned(),
+                retired: Vec::new(),
+                public_current: None,
+                public_retired: Vec::new(),
+            },
+            issuer: "i".to_owned(),
+            max_ttl_s: 100,
+            clock_skew_s: 10,
+            tokens: TokenSettings {
+                macaroon_prefixes: MacaroonPrefixes {
+                    current: "mc".to_owned(),
+                    retired: vec!["old".to_owned()],
+                },
+                ..TokenSettings::default()
+            },
+        })
+    }
+
     fn parse(raw_key: &str) -> Result<ImportKey, ApiError> {
         let body = json!({"name": "n", "actor_id": "a", "scopes": ["s"], "raw_key": raw_key});
-        let macaroons = MacaroonPrefixes {
-            current: "mc".to_owned(),
-            retired: vec!["old".to_owned()],
-        };
-        parse_request(
-            body.to_string().as_bytes(),
-            TenantId::SINGLE,
-            Some(7),
-            &macaroons,
-        )
+        let body = body.to_string();
+        parse_request(body.as_bytes(), TenantId::SINGLE, Some(7), &keyring())
     }
 
     #[test]
@@ -178,20 +198,14 @@ mod tests {
             r#"{"actor_id":"a","raw_key":"x"}"#,
             r#"{"name":"n","raw_key":"x"}"#,
         ] {
-            let macaroons = MacaroonPrefixes::default();
-            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None, &macaroons);
+            let error = parse_request(body.as_bytes(), TenantId::SINGLE, None, &keyring());
             assert_eq!(error.expect_err("an error").status(), 400, "{body}");
         }
     }
 
     #[test]
     fn our_own_credentials_are_refused_and_not_repeated() {
-        for raw_key in [
-            "eyJhbGciOiJub25lIn0.hush.",
-            "mc_v1_hush",
-            "old_v1_hush",
-            &issued(),
-        ] {
+        for raw_key in ["mc_v1_hush", "old_v1_hush", &issued()] {
             let error = parse(raw_key).expect_err("an error");
             let wanted = ApiError::failed_precondition(error.to_string()).at_field("raw_key");
             assert_eq!(error, wanted);
@@ -200,8 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn macaroons_of_others_can_be_imported() {
-        for raw_key in ["new_v1_hush", "mc_v2_hush", "mc_v1"] {
+    fn tokens_of_others_can_be_imported() {
+        for raw_key in [
+            "new_v1_hush",
+            "mc_v2_hush",
+            "mc_v1",
+            "eyJhbGciOiJub25lIn0.hush.",
+            "eyJ.b.c",
+        ] {
             assert!(parse(raw_key).is_ok(), "{raw_key}");
         }
     }

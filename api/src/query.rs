@@ -19,6 +19,8 @@ pub(crate) enum ParameterKind {
         min: i32,
         max: i32,
     },
+    /// `true` or `false`.
+    Boolean,
     /// A list of texts: the parameter is repeated, or its value has commas.
     Texts,
 }
@@ -49,6 +51,14 @@ impl Parameter {
     pub(crate) const fn int32(name: &'static str, min: i32, max: i32, about: &'static str) -> Self {
         Self {
             kind: ParameterKind::Int32 { min, max },
+            ..Self::text(name, about)
+        }
+    }
+
+    /// A parameter that is `true` or `false`.
+    pub(crate) const fn boolean(name: &'static str, about: &'static str) -> Self {
+        Self {
+            kind: ParameterKind::Boolean,
             ..Self::text(name, about)
         }
     }
@@ -87,6 +97,36 @@ pub(crate) fn parameter<'a>(
     }
     let value = decoded(value, name)?;
     Ok(Some(value).filter(|value| !value.is_empty()))
+}
+
+/// The value of `parameter`, `true` or `false`; `None` when it is absent. A name that was probably
+/// meant for the parameter is refused: the request would do what it should not.
+///
+/// # Errors
+/// 400 when the value is another one or absent, when the parameter is given twice, and for a
+/// similar name.
+pub(crate) fn boolean(query: &str, parameter: &Parameter) -> Result<Option<bool>, ApiError> {
+    let name = parameter.name;
+    for pair in query.split('&') {
+        let (other, _) = pair.split_once('=').unwrap_or((pair, ""));
+        let other = percent::decode(other).unwrap_or_default();
+        let is_it = other == name || json::is_camel_case_of(&other, name);
+        if !is_it && misspelt::similar(&other, &[(name, name)]).is_some() {
+            return Err(unknown(&other, std::slice::from_ref(parameter), &[]));
+        }
+    }
+    let mut values = values(query, name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(ApiError::invalid_field(name, "is given twice"));
+    }
+    match &*decoded(value, name)? {
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        _ => Err(ApiError::invalid_field(name, "must be true or false")),
+    }
 }
 
 /// All values of `parameter` in order. It may be repeated, and each value may be a list with
@@ -225,6 +265,35 @@ mod tests {
             let error = parameter(query, &F).expect_err("an error");
             assert_eq!(error.status(), 400);
             assert!(error.to_string().starts_with("f: is "), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_is_true_or_false() {
+        const B: Parameter = Parameter::boolean("observe", "");
+        for (query, wanted) in [
+            ("", None),
+            ("other=1&&x", None),
+            ("observe=true", Some(true)),
+            ("other=1&observe=false", Some(false)),
+            ("%6fbserve=%74rue", Some(true)),
+        ] {
+            assert_eq!(boolean(query, &B), Ok(wanted), "{query}");
+        }
+        for query in [
+            "observe",
+            "observe=",
+            "observe=1",
+            "observe=TRUE",
+            "observe=true&observe=true",
+            "observe=%ff",
+            "Observe=true",
+            "observed=true",
+            "obsevre=true",
+        ] {
+            let error = boolean(query, &B).expect_err(query);
+            assert_eq!(error.status(), 400, "{query}");
+            assert!(error.to_string().contains("bse"), "{query}: {error}");
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use talos_credentials::MacaroonPrefixes;
-use talos_credentials::shape::{self, Shape};
 use talos_model::RevocationReason;
 
 use crate::control::ControlResponse;
@@ -47,22 +45,18 @@ pub fn response(user_agent: Option<&str>) -> ControlResponse {
 /// A credential that its holder revokes. It has no `Debug`, because the credential is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SelfRevokeRequest<'a> {
-    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes. Never a
-    /// derived token.
+    /// The credential, 1 to [`CREDENTIAL_BYTES`](crate::limits::CREDENTIAL_BYTES) bytes.
     pub credential: Cow<'a, str>,
     /// The reason; never [`RevocationReason::PrivilegeWithdrawn`], which is for administrators.
     pub reason: RevocationReason,
 }
 
-/// Reads the request. `macaroons` are the prefixes of this server's macaroons.
+/// Reads the request.
 ///
 /// # Errors
 /// 400 when the body breaks the contract; `credential_required` when the credential is missing or
-/// empty; `derived_token_not_revocable` when it is a derived token.
-pub fn parse_request<'a>(
-    body: &'a [u8],
-    macaroons: &MacaroonPrefixes,
-) -> Result<SelfRevokeRequest<'a>, ApiError> {
+/// empty.
+pub fn parse_request(body: &[u8]) -> Result<SelfRevokeRequest<'_>, ApiError> {
     let mut fields = json::parse(body, &REQUEST)?;
     let credential = key_fields::credential(&mut fields)?;
     let reason = key_fields::reason(&mut fields)?;
@@ -75,10 +69,6 @@ pub fn parse_request<'a>(
             "goes with REVOCATION_REASON_PRIVILEGE_WITHDRAWN, which is for administrators only";
         return Err(fields.invalid(DESCRIPTION, message));
     }
-    match shape::of(credential.as_bytes(), macaroons) {
-        Shape::Token(_) => return Err(ApiError::derived_token_not_revocable()),
-        Shape::Issued(_) | Shape::Other => {}
-    }
     Ok(SelfRevokeRequest { credential, reason })
 }
 
@@ -90,7 +80,7 @@ mod tests {
     use crate::names::{self, Enumeration as _};
 
     fn parse(body: &str) -> Result<(String, RevocationReason), Reason> {
-        parse_request(body.as_bytes(), &MacaroonPrefixes::default())
+        parse_request(body.as_bytes())
             .map(|request| (request.credential.into_owned(), request.reason))
             .map_err(|error| error.reason())
     }
@@ -148,14 +138,6 @@ mod tests {
             (
                 r#"{"credential":"x","description":"left the team"}"#,
                 Reason::BadRequest,
-            ),
-            (
-                r#"{"credential":"eyJh.e30.c2ln"}"#,
-                Reason::DerivedTokenNotRevocable,
-            ),
-            (
-                r#"{"credential":"mc_v1_AgEB"}"#,
-                Reason::DerivedTokenNotRevocable,
             ),
         ];
         for (body, reason) in table {

@@ -140,9 +140,24 @@ pub(crate) enum CliError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The keys in the database need secrets, and none of them is configured.
+    #[error(
+        "data directory {}: its keys need {}, and no such secret is configured. Set secrets.hmac.current or secrets.hmac.retired to it. To start without it, and refuse these keys for good: --forget-missing-secrets",
+        directory.display(),
+        missing.join(", and ")
+    )]
+    OtherSecrets {
+        /// The data directory.
+        directory: PathBuf,
+        /// The missing secrets.
+        missing: Vec<String>,
+    },
     /// The settings of replication cannot be used.
     #[error("{0}")]
     Fleet(String),
+    /// The clock cannot be judged.
+    #[error("the clock cannot be judged: {0}")]
+    Clock(String),
     /// The node cannot start.
     #[error(transparent)]
     Node(#[from] NodeError),

@@ -110,6 +110,7 @@ fn status(answer: &Answer) -> Vec<Table> {
             "position",
             "lag_changes",
             "lag_ms",
+            "differences",
         ];
         tables.push(Table::of_array(&replicas, &columns));
     }

@@ -1,5 +1,6 @@
 //! Loads the settings: merges all sources and checks them against the table of keys.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,9 +16,11 @@ use crate::error::{ConfigError, Problem, Warning};
 use crate::file::ConfigFile;
 use crate::fixed::FixedValues;
 use crate::input::Input;
-use crate::keys;
+use crate::key::Reload;
+use crate::keys::{self, KEYS};
 use crate::settings::{Database, Settings};
 use crate::tenants::{self, Found, tenant};
+use crate::value;
 
 /// A DSN that overrides every source.
 #[derive(Clone, Debug)]
@@ -218,7 +221,7 @@ pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
     settings.replication.fill_in_defaults();
     files.extend(tenants::files(&settings, &directory));
     settings.files = files;
-    settings.fixed = FixedValues::of(&valued.values);
+    settings.fixed = fixed_values(&valued.values);
     warnings.extend(checks::warnings(&settings));
     Ok(Loaded {
         settings,
@@ -226,6 +229,18 @@ pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
         values: valued.values,
         overridden,
     })
+}
+
+/// The values that take effect only at a start.
+fn fixed_values(values: &[Assignment]) -> FixedValues {
+    let fixed = KEYS.iter().filter(|key| key.reload == Reload::Restart);
+    FixedValues::new(fixed.map(|key| {
+        let value = values.iter().find(|value| value.key.path == key.path);
+        let compared = value.map(|value| value::compared(key.kind, &value.input));
+        let mut hasher = DefaultHasher::new();
+        compared.unwrap_or_default().to_string().hash(&mut hasher);
+        (key.path, hasher.finish())
+    }))
 }
 
 /// Adds to each problem the place of the value of its key, if a source sets it.

@@ -87,6 +87,12 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
                 .to_owned(),
         );
     }
+    if is_url(text) {
+        return Err(
+            "is a URL, and nothing is fetched or decoded; put the secret itself here, or set the variable of the key with _FILE at its end to the path of a file with it"
+                .to_owned(),
+        );
+    }
     if text.chars().any(char::is_control) {
         return Err("has a control character".to_owned());
     }
@@ -113,6 +119,16 @@ fn names_a_file(text: &str) -> bool {
         || (text.starts_with(['/', '.']) && Path::new(text).exists())
 }
 
+/// Whether a text begins with the scheme of a URL (RFC 3986, section 3.1). Other servers and tools
+/// take secrets from `base64://…`, `env://…` or `vault://…`. As it is, such a text would be a
+/// secret that everybody can guess.
+fn is_url(text: &str) -> bool {
+    let in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(in_scheme)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +152,10 @@ mod tests {
             "correct horse battery staple, and more",
             &"abcd".repeat(8),
             &"äöüß".repeat(8),
+            // Not the scheme of a URL.
+            "0base64://eyJrZXlzIjpbXX0=0123456789",
+            "a b://0123456789abcdef0123456789",
+            "://0123456789abcdef0123456789abcdef",
         ] {
             assert!(
                 secret(text).is_ok_and(|secret| secret.expose() == text),
@@ -161,6 +181,13 @@ mod tests {
                 "names a file",
             ),
             ("file:secret".to_owned(), "names a file"),
+            ("base64://MDEyMzQ1Njc4OWFiY2RlZg==".to_owned(), "is a URL"),
+            ("ref+vault://secret/data/talos#/hmac".to_owned(), "is a URL"),
+            ("ENV://TALOS_HMAC_SECRET_OF_PROD".to_owned(), "is a URL"),
+            (
+                "https://vault.example/v1/secret/talos".to_owned(),
+                "is a URL",
+            ),
             (
                 std::env::current_exe().unwrap().display().to_string(),
                 "names a file",

@@ -6,6 +6,7 @@ mod fleet;
 mod log;
 mod open;
 mod reads;
+mod secrets;
 mod tenants;
 mod verify;
 
@@ -31,6 +32,7 @@ use crate::disk::DiskPool;
 use crate::last_used::{LastUsed, LastUsedCounts, LastUsedOptions};
 use crate::membership::Membership;
 use crate::render::{RenderBody, RenderTokenBody};
+use crate::secret_use_table::SecretUseTable;
 use crate::snapshot::SnapshotPermits;
 use crate::storage::{Retention, RocksStore, StorageError};
 use crate::verifier::{PendingRead, Verifier};
@@ -83,6 +85,7 @@ pub struct Engine {
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
+    secret_uses: Arc<SecretUseTable>,
     snapshots: Arc<SnapshotPermits>,
 }
 

@@ -30,6 +30,8 @@ mod render;
 mod samples;
 #[cfg(test)]
 mod scenarios;
+mod secret_use_table;
+mod secrets;
 mod shards;
 mod snapshot;
 mod storage;
@@ -42,6 +44,7 @@ pub use engine::{Engine, Loaded, LogStart, Options, Watch, decode_change};
 pub use error::OpenError;
 pub use last_used::{LastUsedCounts, LastUsedOptions, UsedKey};
 pub use render::{RenderBody, RenderTokenBody};
+pub use secrets::{KeyCount, MissingSecret, NeededSecrets};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{OldLogError, Retention};
 pub use verifier::{PendingRead, VerifyStep};

@@ -50,6 +50,9 @@ pub const LIST_DELETED_ENTRIES: u64 = 8192;
 /// greatest age before their expiry time. It takes about 10 ms. The page then ends, with what it
 /// has.
 pub const LIST_PASSED_ENTRIES: usize = 16_384;
+/// Entries of the index that are passed to count the keys of a missing secret. It takes about a
+/// second.
+pub const MADE_KEYS_PASSED: u64 = 1_000_000;
 /// How long changes stay in the log, in milliseconds: a week.
 pub const LOG_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Approximate maximum size of the change log in bytes.

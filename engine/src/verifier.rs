@@ -140,6 +140,7 @@ impl Verifier {
         let status = match query.cache {
             CacheMode::Use => CacheStatus::Miss,
             CacheMode::Refresh | CacheMode::Bypass => CacheStatus::Skip,
+            CacheMode::Observe => CacheStatus::Observed,
         };
         let refused = |refusal| Answer::new(Verdict::Refused(refusal), status, NO_CHANGE);
         if self.is_closed() {
@@ -159,21 +160,31 @@ impl Verifier {
         {
             return VerifyStep::Answered(answer(Answer::new(verdict, CacheStatus::Hit, sequence)));
         }
-        let (key_id, proof) = match self.prove(view.tenant, query, digest) {
-            Ok(proven) => proven,
+        let identified = match self.prove(view.tenant.keyring(), query) {
+            Ok(identified) => identified,
             Err(refusal) => return VerifyStep::Answered(answer(refused(refusal))),
         };
+        let (key_id, if_unknown) = (identified.key_id, identified.if_unknown);
+        let proof = identified.proven(digest, view.tenant.generation());
         if let Some(token) = &proof.token
             && !view.tenant.keyring().tokens().check_parent
         {
-            if query.cache != CacheMode::Bypass {
+            if query.cache.writes_cache() {
                 self.add_proof(&proof, None, &guard);
             }
             let verdict = token.judge(query);
             return VerifyStep::Answered(answer(Answer::new(verdict, status, NO_CHANGE)));
         }
         let key = RecordKey::new(query.tenant, key_id);
-        match self.find(query, key, view, (&proof, status), &guard) {
+        let request = |cell| ReadRequest {
+            key,
+            cell,
+            proof: proof.clone(),
+            if_unknown,
+            status,
+            bulk_revocations: view.bulk_revocations.clone(),
+        };
+        match self.find(query, key, view, request, &guard) {
             Ok(Found::InCell(cell)) => {
                 match Self::fresh_key(&cell, view, query.now, &guard) {
                     Some(cached) => {
@@ -187,13 +198,7 @@ impl Verifier {
                     }
                     // The cell was evicted between two look-ups. This is rare; the record is read
                     // once more.
-                    None => VerifyStep::Pending(ReadRequest {
-                        key,
-                        cell: None,
-                        proof,
-                        status,
-                        bulk_revocations: view.bulk_revocations.clone(),
-                    }),
+                    None => VerifyStep::Pending(request(None)),
                 }
             }
             Ok(Found::Record(record, request)) => VerifyStep::Answered(self.settle(
@@ -229,10 +234,7 @@ impl Verifier {
         }
         let record = match record {
             Ok(Some(record)) => request.bulk_revocations.apply(record),
-            // A token whose key is gone was valid once, so it is refused like the token of a
-            // revoked key.
-            Ok(None) if request.proof.token.is_some() => return answer(refused(Refusal::Revoked)),
-            Ok(None) => return answer(refused(Refusal::NotFound)),
+            Ok(None) => return answer(refused(request.if_unknown)),
             Err(error) => {
                 tracing::error!(%error, key = ?request.key, "a record could not be read");
                 return answer(refused(Refusal::Internal));
@@ -272,6 +274,9 @@ impl Verifier {
                     newest.sequence(),
                 ));
             }
+        }
+        if query.cache == CacheMode::Observe {
+            return self.observed(query, request, &record, &guard, answer);
         }
         let cached = cached();
         answer(Answer::new(

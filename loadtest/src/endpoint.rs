@@ -46,13 +46,12 @@ pub enum Stream {
 }
 
 impl Endpoint {
-    /// Connects, and waits until that is done. Reads and writes on the stream fail after
-    /// `patience`.
+    /// Connects, and waits until that is done. That fails after `patience`, and so do reads and
+    /// writes on the stream.
     ///
     /// # Errors
     /// The error of the system call.
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
-        let patience = Some(patience);
         match self {
             Self::Tcp(address) => Ok(Stream::Tcp(connect_tcp(*address, patience)?)),
             Self::Tls(address, tls) => {
@@ -61,8 +60,8 @@ impl Endpoint {
             }
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(patience)?;
-                stream.set_write_timeout(patience)?;
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))?;
                 Ok(Stream::Unix(stream))
             }
         }
@@ -111,11 +110,11 @@ impl Endpoint {
     }
 }
 
-fn connect_tcp(address: SocketAddr, patience: Option<Duration>) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
+fn connect_tcp(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     Ok(stream)
 }
 

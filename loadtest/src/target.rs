@@ -39,10 +39,12 @@ pub struct Target {
 }
 
 /// How a server that is started here is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Transport {
     /// Loopback.
     Tcp,
+    /// TLS over loopback. The caller sets the server's certificate.
+    Tls(Tls),
     /// A Unix socket in its directory.
     Unix,
 }
@@ -173,8 +175,10 @@ impl Target {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let endpoint = match transport {
-            Transport::Tcp => Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            Transport::Tcp => Endpoint::Tcp(address),
+            Transport::Tls(tls) => Endpoint::Tls(address, tls),
             Transport::Unix => {
                 let path = directory.path().join("talos.sock");
                 command.env("TALOS_SERVE_HTTP_SOCKET", &path);

@@ -66,6 +66,14 @@ impl Tls {
         Ok(Session(Box::new(self.connection()?)))
     }
 
+    /// The first message of a handshake.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn hello(&self) -> io::Result<Vec<u8>> {
+        self.session()?.records()
+    }
+
     /// A session over a socket that blocks. Its handshake comes with its first request.
     ///
     /// # Errors
@@ -123,6 +131,25 @@ impl Session {
     /// Whether records wait to be sent.
     pub fn has_unsent(&self) -> bool {
         self.0.wants_write()
+    }
+
+    /// Takes the records that wait to be sent.
+    ///
+    /// # Errors
+    /// None that a caller could do something about.
+    pub fn records(&mut self) -> io::Result<Vec<u8>> {
+        let mut records = Vec::new();
+        while self.0.wants_write() {
+            self.0.write_tls(&mut records)?;
+        }
+        Ok(records)
+    }
+
+    /// Encrypts what follows with new keys, and asks the server for new keys, too. Does nothing in
+    /// TLS 1.2.
+    pub fn renew_keys(&mut self) {
+        // Fails in TLS 1.2, and before the end of the handshake.
+        let _ = self.0.refresh_traffic_keys();
     }
 
     /// Sends records until there are none or the socket takes no more.

@@ -68,6 +68,11 @@ impl Family<'_> {
         self.line("", labels, &value.to_string());
     }
 
+    /// Adds a sample that may be negative. `labels` as for [`Family::sample`].
+    pub fn signed(&mut self, labels: &[(&str, &str)], value: i64) {
+        self.line("", labels, &value.to_string());
+    }
+
     /// Adds a sample in seconds. `labels` as for [`Family::sample`].
     pub fn seconds(&mut self, labels: &[(&str, &str)], value: Duration) {
         self.line("", labels, &seconds(value));
@@ -136,10 +141,12 @@ mod tests {
         let mut family = page.gauge("b", "Others.");
         family.sample(&[("x", "1"), ("y", "")], 0);
         family.seconds(&[("x", "2")], Duration::from_millis(1_500));
+        family.signed(&[("x", "3")], -7);
         assert_eq!(
             page.into_text(),
             "# HELP a_total Things.\n# TYPE a_total counter\na_total 18446744073709551615\n\
-             # HELP b Others.\n# TYPE b gauge\nb{x=\"1\",y=\"\"} 0\nb{x=\"2\"} 1.5\n"
+             # HELP b Others.\n# TYPE b gauge\nb{x=\"1\",y=\"\"} 0\nb{x=\"2\"} 1.5\n\
+             b{x=\"3\"} -7\n"
         );
     }
 

@@ -89,6 +89,7 @@ async fn refuse_plain(shared: &Shared, stream: StallTimeout<TcpStream>) {
         .max_buf_size(limits::HEAD_BYTES)
         .max_headers(limits::HEADERS)
         .keep_alive(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), refusal);
     if let Err(error) = refused.await {
         tracing::debug!(%error, "a connection without TLS ended early");
@@ -113,12 +114,14 @@ async fn serve_http(
         async move { Ok::<_, io::Error>(answer(service, request, client, standing).await) }
     });
     // Do not set `pipeline_flush`: it delays the error response to an unreadable head, and the
-    // connection closes before it is sent.
+    // connection closes before it is sent. `half_close`: a client may close its sending side after
+    // its last request and still gets the answers.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.head_timeout)
         .max_buf_size(limits::HEAD_BYTES)
         .max_headers(limits::HEADERS)
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), responses);
     tokio::pin!(connection);
     let served = tokio::select! {

@@ -3,9 +3,9 @@
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Authority;
+use hyper::{Request, Version};
 use talos_api::error::ApiError;
-
-use crate::limits;
+use talos_api::host::{self, HostField};
 
 /// The host that the client of a proxy before this one asked for.
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -54,25 +54,20 @@ pub(crate) fn prepare(
     authority: Option<&Authority>,
     source: HostSource,
 ) -> Result<String, ApiError> {
+    let host = of_request(headers, authority, HostField::Required)?;
+    let name_of_host = name(host.as_bytes())?;
     // A request target in absolute form replaces `Host` (RFC 9112 §3.2.2).
-    if let Some(authority) = authority {
-        let value = HeaderValue::from_str(authority.as_str());
-        headers.insert(HOST, value.map_err(|_| malformed())?);
-    }
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(ApiError::bad_request("exactly one Host header is needed"));
-    };
-    let host = name(host.as_bytes())?;
+    let value = HeaderValue::from_str(host).map_err(|_| malformed())?;
+    headers.insert(HOST, value);
     if source == HostSource::Host {
         headers.remove(X_FORWARDED_HOST);
-        return Ok(host);
+        return Ok(name_of_host);
     }
     let forwarded = headers
         .get(X_FORWARDED_HOST)
         .and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
     match forwarded.map(<[u8]>::trim_ascii) {
-        None | Some([]) => Ok(host),
+        None | Some([]) => Ok(name_of_host),
         Some(first) => name(first),
     }
 }
@@ -81,11 +76,31 @@ fn malformed() -> ApiError {
     ApiError::bad_request("malformed host")
 }
 
+/// The host of a request with its port.
+fn of_request<'r>(
+    headers: &'r HeaderMap,
+    authority: Option<&'r Authority>,
+    needed: HostField,
+) -> Result<&'r str, ApiError> {
+    let fields = headers.get_all(HOST).into_iter().map(HeaderValue::as_bytes);
+    host::of_request(authority.map(Authority::as_str), fields, needed)
+}
+
+/// Checks the host of a request that is answered here, whatever its host.
+///
+/// # Errors
+/// 400 for a request of HTTP/1.1 without a host, for several and for a malformed one.
+pub(crate) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let needed = match request.version() {
+        Version::HTTP_11 => HostField::Required,
+        _ => HostField::Optional,
+    };
+    of_request(request.headers(), request.uri().authority(), needed).map(drop)
+}
+
 fn name(value: &[u8]) -> Result<String, ApiError> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
-    let fits = (1..=limits::HOST_BYTES).contains(&value.len()) && value.iter().all(allowed);
-    let text = std::str::from_utf8(value).ok().filter(|_| fits);
-    text.map(normalize).ok_or_else(malformed)
+    let host = host::authority(value).filter(|host| !host.is_empty());
+    host.map(normalize).ok_or_else(malformed)
 }
 
 fn normalize(host: &str) -> String {
@@ -121,7 +136,6 @@ mod tests {
             ("127.0.0.1:80", "127.0.0.1"),
             ("[::1]:80", "::1"),
             ("[::1]", "::1"),
-            ("::1", "::1"),
             ("a.example.", "a.example."),
         ];
         for (host, wanted) in table {
@@ -129,8 +143,20 @@ mod tests {
             assert_eq!(found.as_deref(), Ok(wanted), "{host}");
             assert!(AllowedHosts::new([host]).allow(wanted));
         }
-        let long = "a".repeat(limits::HOST_BYTES + 1);
-        for host in ["", "a b", "a/b", "user@host", "a,b", &long] {
+        let long = "a".repeat(host::BYTES_MAX + 1);
+        for host in [
+            "",
+            "a b",
+            "a/b",
+            "user@host",
+            "a,b",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "a:port",
+            "a:1:2",
+            &long,
+        ] {
             assert_eq!(prepared(&[("host", host)], HostSource::Host), Err(400));
         }
     }
@@ -177,6 +203,21 @@ mod tests {
         let host = prepare(&mut headers, Some(&authority), HostSource::Host);
         assert_eq!(host.as_deref(), Ok("other"));
         assert_eq!(headers["host"], "Other:81");
+    }
+
+    #[test]
+    fn a_malformed_host_is_refused_even_if_the_target_replaces_it() {
+        let prepared = |field: &str, target: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", field.parse().expect("a value"));
+            let authority = Authority::from_static(target);
+            prepare(&mut headers, Some(&authority), HostSource::Host)
+                .map_err(|error| error.status())
+        };
+        assert_eq!(prepared("h", "a").as_deref(), Ok("a"));
+        for (field, target) in [("[::1", "a"), ("h", "a:port"), ("h", "user@a")] {
+            assert_eq!(prepared(field, target), Err(400), "{field} {target}");
+        }
     }
 
     #[test]

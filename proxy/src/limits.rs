@@ -37,9 +37,6 @@ pub(crate) const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time that a stop grants to requests in progress.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
-
-/// Length of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
-pub(crate) const HOST_BYTES: usize = 260;
 /// The longest `X-Request-Id` that is echoed, in bytes.
 pub(crate) const REQUEST_ID_BYTES: usize = 128;
 

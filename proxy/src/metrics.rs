@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     pub(crate) hits: AtomicU64,
     /// Verifications answered by the upstream.
     pub(crate) misses: AtomicU64,
+    /// Connections ended to make place for others.
+    pub(crate) evictions: AtomicU64,
     statuses: Box<[AtomicU64]>,
     failures: AtomicU64,
     latency: Durations,
@@ -55,6 +57,7 @@ impl Metrics {
         Self {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
             statuses: (0..STATUSES).map(|_| AtomicU64::new(0)).collect(),
             failures: AtomicU64::new(0),
             latency: Histogram::new(&BOUNDS),
@@ -103,6 +106,11 @@ impl Metrics {
             "What the answers in the cache take.",
         )
         .sample(&[], bytes);
+        page.counter(
+            "talos_proxy_connections_evicted_total",
+            "Connections of clients ended to make place for others.",
+        )
+        .sample(&[], self.evictions.load(Relaxed));
         let mut requests = page.counter(
             "talos_proxy_upstream_requests_total",
             "Requests to the upstream by the status of its answer; error = it gave none.",
@@ -138,6 +146,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.hits.fetch_add(3, Relaxed);
         metrics.misses.fetch_add(2, Relaxed);
+        metrics.evictions.fetch_add(4, Relaxed);
         metrics.upstream(Some(200), Duration::from_millis(1));
         metrics.upstream(Some(200), Duration::from_secs(60));
         metrics.upstream(Some(404), Duration::from_micros(1));
@@ -150,6 +159,7 @@ mod tests {
             "talos_proxy_cache_misses_total 2",
             "talos_proxy_cache_entries 7",
             "talos_proxy_cache_bytes 8",
+            "talos_proxy_connections_evicted_total 4",
             "talos_proxy_upstream_requests_total{status=\"200\"} 2",
             "talos_proxy_upstream_requests_total{status=\"404\"} 1",
             "talos_proxy_upstream_requests_total{status=\"error\"} 1",

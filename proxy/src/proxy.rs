@@ -149,9 +149,13 @@ async fn serve(
                 let (place, evicted) = places.admit(client.ip());
                 let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
                 connections.spawn(async move {
+                    let serving = Arc::clone(&shared);
                     tokio::select! {
-                        () = connection::serve(shared, stream, client, &place, stopping) => {}
-                        Ok(()) = evicted => tracing::debug!(%client, "a connection is evicted"),
+                        () = connection::serve(serving, stream, client, &place, stopping) => {}
+                        Ok(()) = evicted => {
+                            shared.service.note_eviction();
+                            tracing::debug!(%client, "a connection is evicted");
+                        }
                     }
                 });
             }

@@ -126,6 +126,11 @@ impl Service {
         }
     }
 
+    /// Counts a connection that was ended to make place for another.
+    pub(crate) fn note_eviction(&self) {
+        self.metrics.evictions.fetch_add(1, Relaxed);
+    }
+
     /// Answers one request. `client` is the address of the connection.
     pub(crate) async fn answer(
         &self,
@@ -166,13 +171,16 @@ impl Service {
         response
     }
 
-    /// Answers health checks and metrics. The host is not checked: probes and scrapers usually know
+    /// Answers health checks and metrics. Every host is served: probes and scrapers usually know
     /// the proxy by its address.
     async fn own_page(
         &self,
         request: &Request<Incoming>,
     ) -> Option<Result<ControlResponse, ApiError>> {
         let page = OwnPage::of(request.uri().path())?;
+        if let Err(error) = host::check(request) {
+            return Some(Err(error));
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(Err(ApiError::method_not_allowed(OWN_METHODS)));
         }

@@ -131,6 +131,11 @@ impl Upstream {
                     .upstream(Some(response.status().as_u16()), latency);
                 Ok(response)
             }
+            Ok(Err(error)) if is_of_request_body(&error) => {
+                self.metrics.upstream(None, latency);
+                tracing::debug!(error = causes(&error), "the body of a request broke off");
+                Err(ApiError::bad_request("the body is incomplete"))
+            }
             Ok(Err(error)) => {
                 self.metrics.upstream(None, latency);
                 tracing::warn!(upstream = %self.url, error = causes(&error), "the upstream gave no answer");
@@ -158,19 +163,29 @@ impl Upstream {
     }
 }
 
+/// Whether the body of the request broke off, so that the upstream could not answer.
+fn is_of_request_body(error: &Error) -> bool {
+    !is_timeout(error)
+        && causes_of(error)
+            .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+            .any(hyper::Error::is_user)
+}
+
+fn is_timeout(error: &Error) -> bool {
+    causes_of(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn causes_of(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 /// The error that the client gets.
 fn client_error(error: &Error) -> ApiError {
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        if found
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-        {
-            return ApiError::upstream_timeout();
-        }
-        cause = found.source();
-    }
-    if error.is_connect() {
+    if is_timeout(error) {
+        ApiError::upstream_timeout()
+    } else if error.is_connect() {
         ApiError::service_unavailable("the upstream cannot be reached")
     } else {
         ApiError::bad_gateway()
@@ -179,11 +194,5 @@ fn client_error(error: &Error) -> ApiError {
 
 /// An error and all its causes, for the log.
 fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        text = format!("{text}: {found}");
-        cause = found.source();
-    }
-    text
+    causes_of(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -25,7 +25,6 @@ struct Promise {
 pub struct Lag {
     applied: Sequence,
     committed: Sequence,
-    primary_time_ms: Option<i64>,
     promises: VecDeque<Promise>,
     fresh_ms: Option<u64>,
 }
@@ -45,7 +44,6 @@ impl Lag {
     /// Handles a heartbeat.
     pub fn on_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.committed = self.committed.max(heartbeat.committed.sequence);
-        self.primary_time_ms = Some(heartbeat.time_ms);
         let Some(moment_ms) = heartbeat.echo_ms else {
             return;
         };
@@ -90,12 +88,6 @@ impl Lag {
     pub fn staleness_ms(&self, now_ms: u64) -> Option<u64> {
         self.fresh_ms.map(|fresh| now_ms.saturating_sub(fresh))
     }
-
-    /// The primary's wall clock at its last heartbeat, in milliseconds since 1970.
-    #[must_use]
-    pub fn primary_time_ms(&self) -> Option<i64> {
-        self.primary_time_ms
-    }
 }
 
 #[cfg(test)]
@@ -128,7 +120,6 @@ mod tests {
         assert_eq!((lag.changes(), lag.staleness_ms(1200)), (2, Some(200)));
         lag.on_applied(Sequence(9));
         assert_eq!(lag.staleness_ms(1200), Some(100));
-        assert_eq!(lag.primary_time_ms(), Some(77));
     }
 
     #[test]

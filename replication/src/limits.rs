@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use talos_model::limits::{ACCEPTED_VALUE_BYTES, ACCEPTED_VALUES};
+
 /// The oldest protocol version that this release supports.
 pub const VERSION_MIN: u16 = 1;
 /// The newest protocol version that this release supports.
-pub const VERSION_MAX: u16 = 1;
+pub const VERSION_MAX: u16 = 2;
+/// The first protocol version in which nodes show each other what they accept.
+pub const VERSION_WITH_ACCEPTANCE: u16 = 2;
 
 /// The longest frame during the handshake, in bytes without the frame's head.
 pub const HANDSHAKE_FRAME_BYTES: usize = 256;
@@ -34,6 +38,10 @@ pub const LAST_USED_QUEUE: usize = 4;
 pub const LAST_USED_ENTRIES: usize = 4096;
 /// The longest key of an entry.
 pub const LAST_USED_KEY_BYTES: usize = 64;
+/// The most settings that nodes compare.
+pub const ACCEPTED_SETTINGS: usize = 6;
+/// The longest name of such a setting, in bytes.
+pub const ACCEPTED_NAME_BYTES: usize = 128;
 /// Secrets that a node accepts in addition to its own, so that a secret can be replaced node by
 /// node.
 pub const SECRETS_RETIRED: usize = 8;
@@ -90,5 +98,11 @@ const _: () = assert!(
 const _: () =
     assert!(LAST_USED_ENTRIES * (LAST_USED_KEY_BYTES + 12) + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
 const _: () = assert!(HISTORY_EPOCHS * 32 + MESSAGE_OVERHEAD_BYTES <= FRAME_BYTES);
+const _: () = assert!(
+    ACCEPTED_SETTINGS * (ACCEPTED_NAME_BYTES + 8 + ACCEPTED_VALUES * (ACCEPTED_VALUE_BYTES + 4))
+        + MESSAGE_OVERHEAD_BYTES
+        <= FRAME_BYTES
+);
+const _: () = assert!(VERSION_WITH_ACCEPTANCE <= VERSION_MAX);
 const _: () = assert!(HEARTBEAT_MS * 4 <= SILENCE_MS);
 const _: () = assert!(BACKOFF_MS_MIN <= BACKOFF_MS_MAX);

@@ -10,7 +10,7 @@ use crate::handshake::{
     HandshakeError, HandshakeStep, Identity, Nonce, Peer, PrimaryHandshake, ReplicaHandshake,
 };
 use crate::ids::NodeId;
-use crate::limits::{FRAME_BYTES, GREETING_MS, HANDSHAKE_MS};
+use crate::limits::{FRAME_BYTES, GREETING_MS, HANDSHAKE_MS, VERSION_WITH_ACCEPTANCE};
 use crate::message::Message;
 use crate::message_format;
 use crate::session::{SEAL_BYTES, Session, SessionError};
@@ -71,6 +71,8 @@ pub struct Link {
     since_ms: u64,
     /// Whether a valid frame has come.
     has_greeted: bool,
+    /// The version of the protocol; 0 before the handshake is through.
+    version: u16,
 }
 
 impl Link {
@@ -97,6 +99,7 @@ impl Link {
             stage,
             since_ms: now_ms,
             has_greeted: false,
+            version: 0,
         }
     }
 
@@ -104,6 +107,12 @@ impl Link {
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
+    }
+
+    /// Whether both nodes show each other which credentials they accept.
+    #[must_use]
+    pub fn shows_acceptance(&self) -> bool {
+        self.version >= VERSION_WITH_ACCEPTANCE
     }
 
     /// Whether the other side has begun a valid handshake. It has proven nothing yet.
@@ -167,7 +176,12 @@ impl Link {
                 if let Some(answer) = answer {
                     frame::append(&answer, out);
                 }
-                let Peer { node, session, .. } = *peer;
+                let Peer {
+                    node,
+                    version,
+                    session,
+                } = *peer;
+                self.version = version;
                 self.stage = Stage::Open(Box::new(session));
                 self.decoder.allow(FRAME_BYTES);
                 Ok(Some(Incoming::Open(node)))

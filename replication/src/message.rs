@@ -1,7 +1,7 @@
 //! The messages between two nodes after the handshake.
 
 use talos_model::{
-    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
+    Acceptance, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, EpochHistory, Position, Sequence,
 };
 
 use crate::refusal::Refusal;
@@ -25,6 +25,8 @@ pub enum Message {
     Heartbeat(Heartbeat),
     /// Primary: a part of a full copy.
     Chunk(Chunk),
+    /// Either: which credentials it accepts. The first message of each side.
+    Acceptance(Acceptance),
 }
 
 /// A replica's request.
@@ -147,7 +149,7 @@ impl Batch {
 pub struct Heartbeat {
     /// Its last durable change.
     pub committed: Position,
-    /// Its wall clock, in milliseconds since 1970. For display only.
+    /// Its wall clock, in milliseconds since 1970. The replica only shows how far it is off.
     pub time_ms: i64,
     /// The replica's clock from its newest status update; `None` while writes cannot wait for the
     /// replica yet.

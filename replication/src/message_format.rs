@@ -7,14 +7,15 @@
 //! The position is, by kind, the first change, the copy's, the primary's last durable change, or
 //! the replica's; 0 and 0 if the kind has none.
 
+use talos_model::limits::{ACCEPTED_VALUE_BYTES, ACCEPTED_VALUES};
 use talos_model::{
-    CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch, EpochHistory, EpochId, EpochStart,
-    Position, Sequence,
+    Acceptance, AcceptedSetting, CopyCursor, CopyEnd, CopyName, CopyPlace, CopyRow, Epoch,
+    EpochHistory, EpochId, EpochStart, Position, Sequence,
 };
 
 use crate::limits::{
-    BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS, HISTORY_EPOCHS, LAST_USED_ENTRIES,
-    LAST_USED_KEY_BYTES, ROW_KEY_BYTES, ROW_VALUE_BYTES,
+    ACCEPTED_NAME_BYTES, ACCEPTED_SETTINGS, BATCH_CHANGES, CHANGE_BYTES, CHUNK_ROWS,
+    HISTORY_EPOCHS, LAST_USED_ENTRIES, LAST_USED_KEY_BYTES, ROW_KEY_BYTES, ROW_VALUE_BYTES,
 };
 use crate::message::{
     Batch, Chunk, Digest, FollowRequest, Heartbeat, LastUsed, LogPoint, Message, Plan, StartFrom,
@@ -32,6 +33,7 @@ const REFUSED: u8 = 33;
 const CHANGES: u8 = 34;
 const HEARTBEAT: u8 = 35;
 const CHUNK: u8 = 36;
+const ACCEPTANCE: u8 = 37;
 
 /// The position of kinds that have none. Epochs begin at 1.
 const NOWHERE: Position = Position {
@@ -76,6 +78,7 @@ pub fn encode(message: &Message) -> Vec<u8> {
             encode_option(heartbeat.echo_ms, &mut out);
         }
         Message::Chunk(chunk) => encode_chunk(chunk, &mut out),
+        Message::Acceptance(acceptance) => encode_acceptance(acceptance, &mut out),
     }
     out.finish()
 }
@@ -116,6 +119,17 @@ fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
     out.count(chunk.rows.len());
     for row in &chunk.rows {
         out.u16(row.family).bytes(&row.key).bytes(&row.value);
+    }
+}
+
+fn encode_acceptance(acceptance: &Acceptance, out: &mut Writer) {
+    out.u8(ACCEPTANCE).position(NOWHERE);
+    out.count(acceptance.0.len());
+    for AcceptedSetting { name, values } in &acceptance.0 {
+        out.bytes(name.as_bytes()).count(values.len());
+        for value in values {
+            out.bytes(value.as_bytes());
+        }
     }
 }
 
@@ -190,6 +204,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
             echo_ms: decode_option(&mut reader)?,
         }),
         CHUNK => Message::Chunk(decode_chunk(position, &mut reader)?),
+        ACCEPTANCE => Message::Acceptance(decode_acceptance(&mut reader)?),
         _ => return Err(Malformed("an unknown kind")),
     };
     reader.finish()?;
@@ -197,6 +212,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
         &message,
         Message::LastUsed(_)
             | Message::Refused(_)
+            | Message::Acceptance(_)
             | Message::Follow(FollowRequest {
                 start: StartFrom::Nothing,
                 ..
@@ -282,6 +298,23 @@ fn decode_chunk(position: Position, reader: &mut Reader<'_>) -> Result<Chunk, Ma
         rows,
         end,
     })
+}
+
+fn decode_acceptance(reader: &mut Reader<'_>) -> Result<Acceptance, Malformed> {
+    let settings = reader.list(ACCEPTED_SETTINGS, |reader| {
+        Ok(AcceptedSetting {
+            name: decode_text(ACCEPTED_NAME_BYTES, reader)?,
+            values: reader.list(ACCEPTED_VALUES, |reader| {
+                decode_text(ACCEPTED_VALUE_BYTES, reader)
+            })?,
+        })
+    })?;
+    Ok(Acceptance(settings))
+}
+
+fn decode_text(most: usize, reader: &mut Reader<'_>) -> Result<String, Malformed> {
+    let text = String::from_utf8(reader.bytes(most)?.to_vec());
+    text.map_err(|_| Malformed("a text that is not UTF-8"))
 }
 
 fn decode_place(position: Position, reader: &mut Reader<'_>) -> Result<CopyPlace, Malformed> {

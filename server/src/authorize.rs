@@ -21,6 +21,7 @@ use talos_model::{Permission, Principal, Proof, TenantId};
 use crate::access::Access;
 use crate::core::Core;
 use crate::limits;
+use crate::observe;
 use crate::parser::Head;
 use crate::step::Input;
 
@@ -89,6 +90,11 @@ pub(crate) fn authorize(
     tenant: TenantId,
     input: Input<'_>,
 ) -> Result<Option<Box<Caller>>, NotAllowed> {
+    if let Resolution::Hot(route) = resolution
+        && observe::is_asked(head, *route, input.port.surface)?
+    {
+        return observation(core, head, *route, tenant, input).map(|()| None);
+    }
     match (resolution, &core.live().access) {
         (Resolution::Control(_), access) => {
             control(core, access.as_deref(), head, resolution, tenant, input).map(Some)
@@ -112,12 +118,39 @@ fn verification(
     let Some(permission) = route.permission().filter(|_| !access.open_verification) else {
         return Ok(());
     };
-    let token = token_of(head, Some(route))?;
-    let principal = match token {
+    let principal = verifying_principal(core, access, head, route, input)?;
+    allow(principal.as_ref(), permission, tenant, Some(route))
+}
+
+/// Judges a verification that is no use of the key. It is for those who may look at keys, also
+/// where anybody may verify: a service could evade the rate limits of keys by it.
+#[cold]
+fn observation(
+    core: &Core,
+    head: &Head<'_, '_>,
+    route: HotRoute,
+    tenant: TenantId,
+    input: Input<'_>,
+) -> Result<(), NotAllowed> {
+    let Some(access) = &core.live().access else {
+        return Ok(());
+    };
+    let principal = verifying_principal(core, access, head, route, input)?;
+    allow(principal.as_ref(), Permission::Read, tenant, Some(route))
+}
+
+/// The principal of a request for a hot route; `None` when it proves none.
+fn verifying_principal(
+    core: &Core,
+    access: &Access,
+    head: &Head<'_, '_>,
+    route: HotRoute,
+    input: Input<'_>,
+) -> Result<Option<Arc<Principal>>, ApiError> {
+    Ok(match token_of(head, Some(route))? {
         Some(token) => Some(holder(core, access, token, input)?),
         None => input.principal.map(Arc::clone),
-    };
-    allow(principal.as_ref(), permission, tenant, Some(route))
+    })
 }
 
 /// Judges a request for the control plane.

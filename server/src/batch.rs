@@ -58,7 +58,9 @@ impl Batch {
 
     fn add(&mut self, exchange: &Exchange<'_>, place: usize, answer: Answer<'_>) {
         let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
-        if let Verdict::Refused(refusal) = answer.verdict {
+        if let Verdict::Refused(refusal) = answer.verdict
+            && answer.cache != CacheStatus::Observed
+        {
             self.failures += u64::from(is_failure(refusal));
         }
         let (mut body, mut rate_limit) = verdict_body(answer.verdict, outcomes);
@@ -106,7 +108,9 @@ impl Batch {
         response.raw(match self.cache {
             CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
             CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
-            CacheStatus::Skip => b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n",
+            CacheStatus::Skip | CacheStatus::Observed => {
+                b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n"
+            }
         });
         response.finish_in_parts(&render_results(results.into_iter()));
     }

@@ -264,14 +264,14 @@ impl Slot {
             }
             // A drain does not wait for the end of a stream.
             Phase::SendChunk if pressure == Pressure::Drain => self.end_all(),
-            // The connection neither reads nor writes now, so only a poll shows that the client has
-            // gone.
-            Phase::AwaitChunk if has_hung_up(self.fd) => self.end_all(),
             // For a wait this means: the client hung up [`limits::HUNG_UP`] ago.
-            Phase::Linger | Phase::Wait if overdue => self.end_all(),
-            // A client that sends its last request and closes its sending side still gets the
-            // answer, unless that takes long.
-            Phase::Wait if self.deadline.get() == CoarseMillis::NEVER && has_hung_up(self.fd) => {
+            Phase::Linger | Phase::Wait | Phase::AwaitChunk if overdue => self.end_all(),
+            // The connection neither reads nor writes now, so only a poll shows that the client has
+            // closed its sending side. It may have gone. If it is still there, it gets the answer,
+            // or the next chunk of it, unless that takes long.
+            Phase::Wait | Phase::AwaitChunk
+                if self.deadline.get() == CoarseMillis::NEVER && has_hung_up(self.fd) =>
+            {
                 self.deadline.set(now.plus(limits::HUNG_UP));
             }
             _ => {}

@@ -38,6 +38,7 @@ mod listener;
 mod live;
 mod memory;
 pub mod metrics;
+mod observe;
 mod options;
 mod parser;
 mod pinning;

@@ -61,8 +61,6 @@ pub const HEADERS: usize = 64;
 pub const HEADERS_MAX: usize = 128;
 /// The request target, in bytes; above it 414.
 pub const TARGET_BYTES: usize = 8 * 1024;
-/// The value of `Host`, in bytes: a name of 253 characters, a trailing dot and a port.
-pub const HOST_BYTES: usize = 260;
 /// The longest token of an administrator, in bytes. A longer one is refused without a look at it.
 pub const TOKEN_BYTES: usize = 512;
 /// The longest `X-Request-Id` that is echoed, in bytes; a longer one is replaced.
@@ -131,8 +129,8 @@ pub const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How often a core checks for overdue connections and for a drain.
 pub const TICK: Duration = Duration::from_millis(100);
-/// A client that has closed its sending side still gets an answer that takes no longer than this.
-/// Then its request gives its place in the control plane back.
+/// A client that has closed its sending side still gets an answer, or the next chunk of one, that
+/// takes no longer than this. Then its request gives its place in the control plane back.
 pub const HUNG_UP: Duration = Duration::from_secs(2);
 /// How long the accept loop pauses when the kernel has no descriptor or memory, or while the worker
 /// is full and no connection can go.

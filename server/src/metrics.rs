@@ -260,6 +260,8 @@ pub struct Verdicts {
     pub miss: Outcomes,
     /// Answered from storage because the request demanded it.
     pub skip: Outcomes,
+    /// Answered from storage for an administrator: no uses of keys.
+    pub observed: Outcomes,
 }
 
 impl Verdicts {
@@ -270,6 +272,7 @@ impl Verdicts {
             CacheStatus::Hit => &self.hit,
             CacheStatus::Miss => &self.miss,
             CacheStatus::Skip => &self.skip,
+            CacheStatus::Observed => &self.observed,
         }
     }
 }

@@ -301,7 +301,7 @@ fn facts<'b>(fields: &[Header<'b>]) -> Result<Facts<'b>, Reject> {
     for field in fields {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
-            4 if is("host") => match (facts.host, authority(field.value)) {
+            4 if is("host") => match (facts.host, host::authority(field.value)) {
                 (Some(_), _) => return malformed("more than one Host field"),
                 (None, None) => return malformed("malformed Host field"),
                 (None, host) => facts.host = host,
@@ -363,38 +363,6 @@ fn digits(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// For every byte: whether an authority may contain it (RFC 3986 §3.2).
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated at compile time, where a wrong index is an error"
-)]
-const AUTHORITY: [bool; 256] = {
-    let mut allowed = [false; 256];
-    let mut byte = 0_u8;
-    while byte.is_ascii() {
-        allowed[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let marks = b"-._~%!$&'()*+;=:[]";
-    let mut at = 0;
-    while at < marks.len() {
-        allowed[marks[at] as usize] = true;
-        at += 1;
-    }
-    allowed
-};
-
-/// Checks a host with an optional port: its form, and that it has only characters that RFC 3986
-/// §3.2 allows, without user information.
-fn authority(value: &[u8]) -> Option<&str> {
-    let allowed = |byte: &u8| AUTHORITY.get(usize::from(*byte)) == Some(&true);
-    if value.len() > limits::HOST_BYTES || !value.iter().all(allowed) {
-        return None;
-    }
-    let text = std::str::from_utf8(value).ok()?;
-    host::is_well_formed(text).then_some(text)
-}
-
 /// Checks that a request id may be written to an answer and to a log unchanged.
 fn echoable(value: &[u8]) -> Option<&[u8]> {
     let fits = (1..=limits::REQUEST_ID_BYTES).contains(&value.len());
@@ -422,6 +390,7 @@ fn cache_mode(value: &[u8]) -> CacheMode {
 /// The stricter of two modes: `no-store`, then `no-cache`, then none.
 fn stricter(a: CacheMode, b: CacheMode) -> CacheMode {
     match (a, b) {
+        (CacheMode::Observe, _) | (_, CacheMode::Observe) => CacheMode::Observe,
         (CacheMode::Bypass, _) | (_, CacheMode::Bypass) => CacheMode::Bypass,
         (CacheMode::Refresh, _) | (_, CacheMode::Refresh) => CacheMode::Refresh,
         (CacheMode::Use, CacheMode::Use) => CacheMode::Use,
@@ -463,7 +432,7 @@ fn target_parts(target: &str, bytes_max: usize) -> Result<Target<'_>, Reject> {
             return malformed;
         };
         let (name, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        match authority(name.as_bytes()) {
+        match host::authority(name.as_bytes()) {
             Some(name) if !name.is_empty() => (Some(name), rest),
             _ => return malformed,
         }

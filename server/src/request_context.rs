@@ -7,6 +7,7 @@ use talos_model::{CacheMode, TenantId};
 
 use crate::client_address::client_address;
 use crate::core::Core;
+use crate::observe;
 use crate::parser::Head;
 use crate::throttle::Origin;
 
@@ -45,7 +46,7 @@ impl RequestContext {
                 head.fields,
             ),
             peer,
-            cache: head.cache,
+            cache: observe::cache_mode(head),
             now,
         }
     }

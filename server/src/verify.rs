@@ -106,10 +106,13 @@ pub(crate) fn query<'q>(
     }
 }
 
-/// Notes in the log and in the audit log that a credential was refused.
+/// Notes in the log and in the audit log that a credential was refused. An administrator who looks
+/// at a credential is no client that failed.
 #[inline]
 pub(crate) fn note_failure(exchange: &Exchange<'_>, query: &Query<'_>, answer: &Answer<'_>) {
-    if let Verdict::Refused(refusal) = answer.verdict {
+    if let Verdict::Refused(refusal) = answer.verdict
+        && answer.cache != CacheStatus::Observed
+    {
         audit::note_failure(exchange, query, refusal);
     }
 }
@@ -120,7 +123,9 @@ fn write_answer(
     answer: Answer<'_>,
     output: &mut Vec<u8>,
 ) {
-    if let Verdict::Refused(refusal) = answer.verdict {
+    if let Verdict::Refused(refusal) = answer.verdict
+        && answer.cache != CacheStatus::Observed
+    {
         count_failures(exchange, context, u64::from(is_failure(refusal)));
     }
     let outcomes = exchange.core.metrics.verdicts.of(answer.cache);
@@ -128,7 +133,9 @@ fn write_answer(
     response.raw(match answer.cache {
         CacheStatus::Hit => b"Content-Type: application/json\r\nOry-Talos-Cache: HIT\r\n",
         CacheStatus::Miss => b"Content-Type: application/json\r\nOry-Talos-Cache: MISS\r\n",
-        CacheStatus::Skip => b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n",
+        CacheStatus::Skip | CacheStatus::Observed => {
+            b"Content-Type: application/json\r\nOry-Talos-Cache: SKIP\r\n"
+        }
     });
     if let Verdict::Limited { retry_after_s, .. } = answer.verdict {
         response.raw(b"Retry-After: ");

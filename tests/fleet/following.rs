@@ -39,7 +39,7 @@ fn a_replica_verifies_and_lists_itself_and_forwards_writes() {
     let body = json!({"credential": other.secret});
     let own = replica.ask("POST", "/v2alpha1/apiKeys:selfRevoke", &body);
     assert_eq!(own.header("Talos-Forwarded-To"), Some(&*primary.url()));
-    assert!(!replica.accepts_at(&other, &own.expect(200).position()));
+    assert!(!replica.accepts_at(&other, &own.expect(204).position()));
     await_equal(&primary, &replica);
 }
 

@@ -1,7 +1,9 @@
 //! Several servers: a primary, replicas that follow it, and what happens when one of them fails.
 
+mod acceptance;
 mod acknowledging;
 mod admin_tokens;
+mod clocks;
 mod failing_over;
 mod faults;
 mod following;

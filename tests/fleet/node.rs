@@ -14,6 +14,7 @@ use talos_test_kit::keys::{ISSUE, VERIFY};
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
+use crate::harness::fake_clock::FakeClock;
 use crate::harness::site::{Server, without_talos_variables};
 use crate::harness::tokens::SECRET;
 
@@ -65,6 +66,7 @@ pub struct Node {
     namespace: Option<String>,
     directory: PathBuf,
     settings: Vec<(String, String)>,
+    clock: Option<FakeClock>,
     server: Option<Server>,
     starts: u32,
 }
@@ -118,6 +120,7 @@ impl Node {
             namespace,
             directory,
             settings: Vec::new(),
+            clock: None,
             server: None,
             starts: 0,
         }
@@ -127,6 +130,17 @@ impl Node {
     pub fn set(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self
+    }
+
+    /// Gives the node a wall clock of its own from its next start on.
+    pub fn have_clock(&mut self, clock: FakeClock) -> &mut Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Its own wall clock.
+    pub fn clock(&self) -> &FakeClock {
+        self.clock.as_ref().unwrap()
     }
 
     pub fn listens_at(&self) -> String {
@@ -196,6 +210,9 @@ impl Node {
         }
         for (name, value) in &self.settings {
             command.env(format!("TALOS_{name}"), value);
+        }
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
         }
         command
     }
@@ -287,6 +304,13 @@ impl Node {
     ) -> Answer {
         let answer = self.try_ask(method, path, headers, body);
         answer.unwrap_or_else(|| panic!("{} gives no answer:\n{}", self.name, self.log()))
+    }
+
+    /// Its metrics page.
+    pub fn metrics(&self) -> String {
+        let address = format!("{}:4422", self.host).parse().unwrap();
+        let answer = http::Connection::open(address).call("GET", "/metrics", &[], b"");
+        answer.text().to_owned()
     }
 
     pub fn is_ready(&self) -> bool {

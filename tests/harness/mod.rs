@@ -3,7 +3,9 @@
 
 pub mod cli;
 pub mod engine;
+pub mod fake_clock;
 pub mod feed;
+pub mod heads;
 pub mod ledger;
 pub mod requirement;
 pub mod site;

@@ -2,6 +2,7 @@
 
 mod foreign_settings;
 mod key_sets;
+mod secrets;
 mod shipped;
 
 use std::os::linux::net::SocketAddrExt as _;

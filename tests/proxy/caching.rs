@@ -44,12 +44,23 @@ fn refusals_and_errors_are_not_kept() {
         let answer = connection.call("GET", VERIFY, &[], b"");
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
     }
-    // A refused credential that becomes valid is accepted at once.
-    let body = json!({"name": "n", "actor_id": "a", "raw_key": "nobody's"});
-    let path = "/v2alpha1/admin/importedApiKeys";
-    assert_eq!(pair.server.connect().post(path, &body).status, 201);
-    let answer = verify(pair.proxy.address, "nobody's", &[]);
-    assert_accepted(&answer, "MISS");
+    // A refused credential that becomes valid is accepted at once, also if it looks like a token.
+    for raw_key in ["nobody's", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"] {
+        let refused = verify(pair.proxy.address, raw_key, &[]);
+        assert_eq!(refused.json()["is_valid"], false);
+        let body = json!({"name": "n", "actor_id": "a", "raw_key": raw_key});
+        let path = "/v2alpha1/admin/importedApiKeys";
+        assert_eq!(pair.server.connect().post(path, &body).status, 201);
+        for from in ["MISS", "HIT"] {
+            assert_accepted(&verify(pair.proxy.address, raw_key, &[]), from);
+        }
+    }
+    // Nor is one kept whose holder revokes it.
+    let revocation = json!({"credential": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"});
+    let answer = connection.post("/v2alpha1/apiKeys:selfRevoke", &revocation);
+    assert!(answer.status < 300, "{answer:?}");
+    let answer = verify(pair.proxy.address, "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", &[]);
+    assert_refused(&answer, "REVOKED");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use talos_test_kit::http::{Answer, Connection};
 
+use crate::harness::heads::{malformed_hosts, malformed_targets};
+
 use super::scripted::{self, Scripted};
 
 fn ask(proxy: std::net::SocketAddr, lines: &str) -> Answer {
@@ -23,7 +25,13 @@ fn a_foreign_host_is_refused() {
         );
     }
     let served = upstream.received().len();
-    for host in ["c.example", "x.a.example", "a.example.", "localhost", "::2"] {
+    for host in [
+        "c.example",
+        "x.a.example",
+        "a.example.",
+        "localhost",
+        "[::2]",
+    ] {
         let answer = ask(proxy.address, &format!("Host: {host}\r\n"));
         answer.assert_error(403, "PERMISSION_DENIED", "FORBIDDEN");
     }
@@ -87,6 +95,18 @@ fn a_request_is_for_exactly_one_host() {
     for lines in ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host:\r\n"] {
         let answer = ask(proxy.address, lines);
         answer.assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
+    }
+    for path in ["/version", "/health/alive", "/health/ready", "/metrics"] {
+        for head in malformed_hosts(path) {
+            let answer = Connection::open(proxy.address).exchange(head.as_bytes());
+            answer
+                .unwrap()
+                .assert_error(400, "INVALID_ARGUMENT", "BAD_REQUEST");
+        }
+        for head in malformed_targets(path) {
+            let answer = Connection::open(proxy.address).exchange(head.as_bytes());
+            assert_eq!(answer.unwrap().status, 400, "{head}");
+        }
     }
     assert!(upstream.received().is_empty());
     // The host of an absolute target replaces the header.

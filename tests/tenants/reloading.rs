@@ -80,8 +80,8 @@ both_drivers! {
         assert_eq!(reload(&changed), keys);
         assert_eq!(reload(&changed), keys, "until the next start");
         assert_eq!(reload(&good), json!([]));
-        let warned = lines(&server, "changed settings take effect at the next start");
-        assert!(warned >= 2, "{warned}");
+        let warning = "changed settings take effect at the next start";
+        until("two warnings", || lines(&server, warning) == 2);
         server.stop();
     }
 
@@ -133,6 +133,43 @@ both_drivers! {
         until("a reload", || lines(&server, RELOADED) == 2);
         assert_eq!(b.verdict(&old).as_deref(), Some("NOT_FOUND"));
         assert_eq!(b.verdict(&new), None);
+        server.stop();
+    }
+
+    /// With another secret all keys of the tenant would be refused, without a word.
+    fn a_wrong_secret_is_not_taken_into_use(driver: Driver) {
+        let site = Site::new(driver);
+        let path = configure(&site, "", &overlay());
+        let server = Server::start(command(&site, &path), site.directory().join("reload.log"));
+        let mut b = Client::new(server.address, B);
+        let own = site.directory().join("b.yaml");
+        let right = fs::read_to_string(&own).unwrap();
+        let wrong = right.replace("the secret of the second", "a wrong secret for the second");
+        // While no key needs a secret, every secret is right.
+        fs::write(&own, &wrong).unwrap();
+        hang_up(&server);
+        until("a reload", || lines(&server, RELOADED) == 1);
+        fs::write(&own, &right).unwrap();
+        hang_up(&server);
+        until("a reload", || lines(&server, RELOADED) == 2);
+        let (_, key) = b.issue("key");
+        fs::write(&own, &wrong).unwrap();
+        hang_up(&server);
+        until("a refusal", || lines(&server, REFUSED) == 1);
+        assert_eq!(b.verdict(&key), None);
+        let mut a = Client::new(server.address, A);
+        let (_, of_a) = a.issue("of a");
+        server.stop();
+        let refused = crate::harness::cli::run(command(&site, &path));
+        refused.assert_one_line_and_code_1(&["1 active key was issued", ID_B, "secrets.hmac"]);
+        // The other tenants are not asked about.
+        let mut forgetting = command(&site, &path);
+        forgetting.arg("--forget-missing-secrets");
+        let server = Server::start(forgetting, site.directory().join("forgotten.log"));
+        let mut b = Client::new(server.address, B);
+        assert_eq!(b.verdict(&key).as_deref(), Some("NOT_FOUND"));
+        assert_eq!(Client::new(server.address, A).verdict(&of_a), None);
+        b.issue("new");
         server.stop();
     }
 

@@ -2,7 +2,6 @@
 //! `serve` starts the server of the `console` block before it, in place of the one before.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -70,8 +69,8 @@ impl Drop for Shell {
     }
 }
 
-/// Starts what a `console` block says, on a port of the test's choice.
-fn serve(directory: &Path, line: &str, port: u16) -> Server {
+/// Starts what a `console` block says, on a free port.
+fn serve(directory: &Path, line: &str) -> Server {
     let settings = line
         .strip_prefix("$ ")
         .and_then(|line| line.strip_suffix(" talos serve --dev"))
@@ -80,7 +79,7 @@ fn serve(directory: &Path, line: &str, port: u16) -> Server {
     without_talos_variables(&mut command);
     command
         .args(["serve", "--dev"])
-        .env("TALOS_SERVE_HTTP_PORT", port.to_string())
+        .env("TALOS_SERVE_HTTP_PORT", "0")
         .env("TALOS_SERVE_METRICS_PORT", "0")
         .env("TALOS_LOG_FORMAT", "json")
         .env("TALOS_LOG_LEVEL", "info")
@@ -99,24 +98,24 @@ fn stop(server: Option<Server>) {
 #[test]
 fn every_step_of_the_page_works() {
     let directory: TempDir = tempfile::tempdir().unwrap();
-    // Free again when the statement ends.
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let port = free.unwrap().port();
     let mut shell = Shell::start(directory.path());
     let (mut open, mut text) = ("", String::new());
     let (mut console, mut printed) = (String::new(), Vec::new());
-    let (mut server, mut compared) = (None, 0);
+    let (mut server, mut compared) = (None::<Server>, 0);
     for line in PAGE.lines() {
         match (open, line.strip_prefix("```")) {
             ("", Some(kind)) => (open, text) = (kind, String::new()),
             ("", None) if line == "<!-- serve -->" => {
                 stop(server.take());
-                server = Some(serve(directory.path(), &console, port));
+                server = Some(serve(directory.path(), &console));
             }
             ("", None) => {}
             (kind, Some(_)) => {
                 match kind {
-                    "sh" => printed = shell.run(&text.replace("4420", &port.to_string())),
+                    "sh" => {
+                        let port = server.as_ref().map_or(0, |server| server.address.port());
+                        printed = shell.run(&text.replace("4420", &port.to_string()));
+                    }
                     "console" => text.trim_end().clone_into(&mut console),
                     "output" => {
                         let expected: Vec<_> = text.lines().collect();

@@ -99,6 +99,9 @@ fn with(request_id: &str, more: &Value) -> String {
 #[track_caller]
 fn assert_reused(answer: &Response, field: &str) {
     let message = answer.error(409, "ALREADY_EXISTS", "CONFLICT");
+    let metadata = &answer.body["error"]["details"][0]["metadata"];
+    assert_eq!(metadata["field"], field);
+    assert!(metadata["key_id"].is_string(), "{metadata}");
     assert!(
         message.starts_with("request_id: ") && message.contains(&format!("another {field};")),
         "{message}"

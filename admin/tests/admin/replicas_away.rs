@@ -227,6 +227,8 @@ fn a_request_without_an_id_learns_whose_secret_is_lost() {
             .split_once("the secret of the key ")
             .expect("a lost secret");
         let (key_id, _) = rest.split_once(' ').expect("an id");
+        let metadata = &refused.body["error"]["details"][0]["metadata"];
+        assert_eq!(metadata["key_id"], key_id);
         away.find_replicas();
         let key = away.harness.get(key_id);
         assert_eq!((key.status, &key.body["name"]), (200, &json!("new")));

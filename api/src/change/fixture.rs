@@ -19,6 +19,7 @@ pub(super) fn change(event: Event) -> Change {
             digest: RequestDigest::default(),
         }),
         author: None,
+        signed_by: None,
         subject: Subject::Key(full()),
     }
 }

@@ -18,7 +18,9 @@ impl From<Rejection> for ApiError {
             }
             Rejection::NotActive => Self::failed_precondition("the API key is not active"),
             Rejection::AlreadyExists => Self::api_key_exists(),
-            Rejection::RequestIdReused { field, .. } => Self::request_id_reused(field),
+            Rejection::RequestIdReused { field, key_id, .. } => {
+                Self::request_id_reused(field, key_id)
+            }
             Rejection::QuotaExceeded { max } => Self::api_key_quota_exceeded(max),
             Rejection::TooManyBulkRevocations => Self::service_unavailable(
                 "too many revocations of many keys are under way; try again when one of them is complete",
@@ -80,6 +82,8 @@ impl From<ReadError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use talos_model::{KeyId, RequestField, Sequence};
+
     use super::*;
 
     #[test]
@@ -118,6 +122,16 @@ mod tests {
         let error = ApiError::from(Rejection::TtlBeyondMax { max_s: 60 });
         assert_eq!(error.status(), 400);
         assert!(error.to_string().starts_with("ttl: ") && error.to_string().contains("60s"));
+        let key_id: KeyId = "ab".repeat(32).parse().expect("an id");
+        let field = RequestField::ALL[0];
+        let reused = ApiError::from(Rejection::RequestIdReused {
+            field,
+            key_id,
+            sequence: Sequence(7),
+        });
+        let wanted = ApiError::request_id_reused(field).about_key(key_id);
+        assert_eq!(reused, wanted);
+        assert_ne!(reused, ApiError::request_id_reused(field));
         assert_eq!(ApiError::from(Rejection::AdminTokenExists).status(), 409);
         assert_eq!(ApiError::from(Rejection::AdminTokenNotFound).status(), 404);
         assert_eq!(ApiError::from(Rejection::TooManyAdminTokens).status(), 409);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use metadata::Metadata;
 pub use reason::Reason;
-use talos_model::RequestField;
+use talos_model::{KeyId, RequestField};
 
 /// Seconds after which a client may retry when a queue was full.
 const RETRY_AFTER_BUSY_S: u32 = 1;
@@ -189,15 +189,17 @@ impl ApiError {
         Self::new(Reason::ApiKeyExists, "the API key exists already")
     }
 
-    /// 409: an earlier request with this `request_id` asked for another key; `field` is the first
-    /// field in which the two differ.
+    /// 409: an earlier request with this `request_id` asked for another key and made `key_id`;
+    /// `field` is the first field in which the two differ.
     #[must_use]
-    pub fn request_id_reused(field: RequestField) -> Self {
+    pub fn request_id_reused(field: RequestField, key_id: KeyId) -> Self {
         let field = field.name();
         let message = format!(
             "request_id: an earlier request with this id had another {field}; send that request again, or choose another id"
         );
         Self::new(Reason::Conflict, message)
+            .at_field(field)
+            .about_key(key_id)
     }
 
     /// 404: there is no admin token with this id.

@@ -62,6 +62,10 @@ pub struct ReplicaState {
     pub lag_changes: u64,
     /// How long the oldest of them has been durable on the primary, in milliseconds.
     pub lag_ms: u64,
+    /// How the credentials that it accepts differ from those that the primary accepts: one text for
+    /// each setting that differs. Absent if they are alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// How often a primary has refused nodes for one reason.
@@ -86,10 +90,17 @@ pub struct PrimaryLink {
     pub lag_changes: u64,
     /// How long ago this node was up to date, in milliseconds; absent if it never was.
     pub lag_ms: Option<u64>,
+    /// How far its clock is ahead of the one of this node, in milliseconds; negative = behind. The
+    /// time that a message takes counts as an offset. Absent without a connection.
+    pub clock_offset_ms: Option<i64>,
     /// Why the last connection ended or failed.
     pub last_error: Option<String>,
     /// Whether this node holds changes that the primary lacks. It then waits for a rejoin.
     pub diverged: bool,
+    /// How the credentials that this node accepts differ from those that the primary accepts: one
+    /// text for each setting that differs. Absent if they are alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// The changes that this node holds and its primary does not.

@@ -215,6 +215,7 @@ fn parameter(parameter: &Parameter, place: &str) -> Value {
         ParameterKind::Int32 { min, max } => {
             json!({ "type": "integer", "format": "int32", "minimum": min, "maximum": max })
         }
+        ParameterKind::Boolean => json!({ "type": "boolean" }),
         ParameterKind::Texts => json!({ "type": "array", "items": text }),
     };
     let about = match camel_case(parameter.name) {

@@ -373,6 +373,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::BatchVerify => Self::new(
                 "adminBatchVerifyApiKeys",
@@ -380,6 +381,7 @@ impl Operation {
                 schema::<BatchVerifyApiKeysResponse>,
             )
             .body(&batch_verify::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS),
             HotRoute::VerifyBearer => Self::new(
                 "getVerify",
@@ -387,6 +389,7 @@ impl Operation {
                 schema::<VerifyApiKeyResponse>,
             )
             .body(&bearer::REQUEST)
+            .query(&verify::QUERY)
             .headers(&verify::HEADERS)
             .authorized(),
             HotRoute::Alive => Self::new(

@@ -3,7 +3,6 @@
 //! so a new field or a new route is tried as soon as it exists.
 
 use serde_json::{Map, Value, json};
-use talos_credentials::MacaroonPrefixes;
 use talos_model::clock::UnixMillis;
 use talos_model::{KeyKind, Secret, TenantId};
 
@@ -44,7 +43,7 @@ fn each<T>(
 fn read(target: Target, body: &Value, query: &str) -> Outcome {
     let text = body.to_string();
     let body = text.as_bytes();
-    let (tenant, macaroons) = (TenantId::SINGLE, MacaroonPrefixes::default());
+    let (tenant, keyring) = (TenantId::SINGLE, import::tests::keyring());
     let keys = || {
         PageTokenKeys::new(
             &Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
@@ -88,16 +87,16 @@ fn read(target: Target, body: &Value, query: &str) -> Outcome {
             Endpoint::RevokeIssuedKey | Endpoint::RevokeImportedKey | Endpoint::RevokeKey => {
                 one(revoke::parse_request(body))
             }
-            Endpoint::ImportKey => one(import::parse_request(body, tenant, None, &macaroons)),
+            Endpoint::ImportKey => one(import::parse_request(body, tenant, None, &keyring)),
             Endpoint::ImportKeys => each(
-                batch_import::parse_request(body, tenant, None, &macaroons),
+                batch_import::parse_request(body, tenant, None, &keyring),
                 |request| format!("{request:?}"),
             ),
             Endpoint::RevokeKeysWhere => one(revoke_where::parse_request(body)),
-            Endpoint::DeriveToken => one(derive::parse_request(body, &macaroons)
+            Endpoint::DeriveToken => one(derive::parse_request(body)
                 .map(|request| (request.credential.into_owned(), request.wanted))),
             Endpoint::DeriveTokenById => one(derive::parse_short_request(body)),
-            Endpoint::SelfRevoke => one(self_revoke::parse_request(body, &macaroons)
+            Endpoint::SelfRevoke => one(self_revoke::parse_request(body)
                 .map(|request| (request.credential.into_owned(), request.reason))),
             Endpoint::Diverged => one(fleet::parse_limit(query)),
             Endpoint::FollowChanges => one(change::parse_request(query, None)),
@@ -336,6 +335,7 @@ fn values(
     let given = parameters.iter().filter_map(|parameter| {
         let value = match parameter.kind {
             ParameterKind::Text | ParameterKind::Texts => text(parameter.form, random),
+            ParameterKind::Boolean => json!(random.pick(&["", "true", "false", "yes"])),
             ParameterKind::Int32 { .. } => json!(random.pick(&["", "0", "7", "-1", "x"])),
         };
         let value = value.as_str().unwrap_or_default().to_owned();

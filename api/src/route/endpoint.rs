@@ -130,7 +130,7 @@ impl Endpoint {
     /// Whether a request to it may change keys or admin tokens, so that only a primary can answer
     /// it.
     #[must_use]
-    pub fn changes_keys(self) -> bool {
+    pub fn changes_data(self) -> bool {
         match self {
             Self::IssueKey
             | Self::IssueKeyShort

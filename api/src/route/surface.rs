@@ -53,6 +53,15 @@ impl Surface {
         }
     }
 
+    /// Whether administrators use it, and not only those who verify credentials or hold keys.
+    #[must_use]
+    pub const fn is_for_administrators(self) -> bool {
+        match self {
+            Self::All | Self::Admin => true,
+            Self::Data | Self::Public => false,
+        }
+    }
+
     /// Whether credentials can be verified here.
     #[must_use]
     pub const fn verifies(self) -> bool {

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::verify::query;
 use crate::client::{Answer, Client};
 use crate::error::CliError;
 use crate::output::{Output, Table};
@@ -20,6 +21,11 @@ pub(crate) struct BatchVerifyArguments {
     /// Read the keys from storage, not from a cache
     #[arg(long)]
     no_cache: bool,
+
+    /// Do not count it as a use of the keys: their rate limits and their times of last use stay as
+    /// they are; for administrators
+    #[arg(long)]
+    observe: bool,
 
     /// Exit with 1 unless every credential is valid
     #[arg(long)]
@@ -46,7 +52,7 @@ impl BatchVerifyArguments {
         };
         let body = json!({ "requests": requests }).to_string();
         client.post_repeatedly(
-            "/v2alpha1/admin/apiKeys:batchVerify",
+            &format!("/v2alpha1/admin/apiKeys:batchVerify{}", query(self.observe)),
             headers,
             body.as_bytes(),
             Repeat::UnlessLimited,

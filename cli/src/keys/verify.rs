@@ -21,6 +21,11 @@ pub(crate) struct VerifyArguments {
     /// Read the key from storage, not from a cache
     #[arg(long)]
     no_cache: bool,
+
+    /// Do not count it as a use of the key: its rate limit and its time of last use stay as they
+    /// are; for administrators
+    #[arg(long)]
+    observe: bool,
 }
 
 impl VerifyArguments {
@@ -34,12 +39,17 @@ impl VerifyArguments {
             &[]
         };
         client.post_repeatedly(
-            "/v2alpha1/admin/apiKeys:verify",
+            &format!("/v2alpha1/admin/apiKeys:verify{}", query(self.observe)),
             headers,
             body.as_bytes(),
             Repeat::UnlessLimited,
         )
     }
+}
+
+/// The query of a verification that is an observation, or of one that is not.
+pub(super) fn query(observes: bool) -> &'static str {
+    if observes { "?observe=true" } else { "" }
 }
 
 /// Whether the credential is valid.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use talos_api::error::ApiError;
 use talos_model::duration;
 
 /// What the health of a server that stops says.
@@ -43,16 +42,5 @@ impl Departure {
     /// Whether it has.
     pub(super) fn has_begun(&self) -> bool {
         self.0.load(Ordering::SeqCst)
-    }
-
-    /// That clients may send traffic.
-    ///
-    /// # Errors
-    /// 503 when the server has been told to stop.
-    pub(super) fn ready(&self) -> Result<(), ApiError> {
-        if self.has_begun() {
-            return Err(ApiError::service_unavailable(REASON));
-        }
-        Ok(())
     }
 }

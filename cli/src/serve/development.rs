@@ -80,20 +80,42 @@ impl Development {
     }
 }
 
+/// A listener of the server.
+#[derive(Clone, Copy)]
+pub(crate) struct Listener {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Whether its connections use TLS.
+    pub(crate) has_tls: bool,
+}
+
+impl Listener {
+    /// The URL that reaches it from this machine.
+    fn url(self) -> String {
+        let scheme = if self.has_tls { "https" } else { "http" };
+        match self.address.ip() {
+            ip if ip.is_loopback() || ip.is_unspecified() => {
+                format!("{scheme}://localhost:{}", self.address.port())
+            }
+            _ => format!("{scheme}://{}", self.address),
+        }
+    }
+}
+
 /// The text that tells the person who started the server where everything is.
 pub(crate) fn banner(
-    address: SocketAddr,
-    public: Option<SocketAddr>,
-    metrics: Option<SocketAddr>,
+    api: Listener,
+    public: Option<Listener>,
+    metrics: Option<Listener>,
     driver: &str,
     data: &Path,
 ) -> String {
-    let url = url(address);
-    let metrics = metrics.map_or_else(String::new, |address| {
-        format!(" Metrics are at {}/metrics.", self::url(address))
+    let url = api.url();
+    let metrics = metrics.map_or_else(String::new, |metrics| {
+        format!(" Metrics are at {}/metrics.", metrics.url())
     });
-    let public = public.map_or_else(String::new, |address| {
-        format!(" Those who only verify use {}.", self::url(address))
+    let public = public.map_or_else(String::new, |public| {
+        format!(" Those who only verify use {}.", public.url())
     });
     let data = data.display();
     format!(
@@ -104,8 +126,8 @@ pub(crate) fn banner(
 }
 
 /// The first commands to try.
-pub(crate) fn examples(address: SocketAddr) -> String {
-    let url = url(address);
+pub(crate) fn examples(api: Listener) -> String {
+    let url = api.url();
     format!(
         r#"
 Issue a key:
@@ -123,16 +145,6 @@ Revoke it, with the "key_id" of the answer:
     -d '{{"reason": "REVOCATION_REASON_SUPERSEDED"}}'
 "#
     )
-}
-
-/// The URL that reaches `address` from this machine.
-fn url(address: SocketAddr) -> String {
-    match address.ip() {
-        ip if ip.is_loopback() || ip.is_unspecified() => {
-            format!("http://localhost:{}", address.port())
-        }
-        _ => format!("http://{address}"),
-    }
 }
 
 fn failed(path: &Path, source: io::Error) -> CliError {
@@ -289,14 +301,18 @@ mod tests {
 
     #[test]
     fn the_banner_names_the_address_that_works() {
+        let listener = |address: &str, has_tls| Listener {
+            address: address.parse().expect("an address"),
+            has_tls,
+        };
         for (address, url) in [
             ("127.0.0.1:4420", "http://localhost:4420/v2alpha1"),
             ("[::]:1", "http://localhost:1/v2alpha1"),
             ("192.0.2.1:80", "http://192.0.2.1:80/v2alpha1"),
         ] {
-            let address = address.parse().expect("an address");
+            let api = listener(address, false);
             let data = Path::new("./talos-data");
-            let banner = banner(address, None, None, "epoll", data) + &examples(address);
+            let banner = banner(api, None, None, "epoll", data) + &examples(api);
             assert!(
                 banner.contains(url) && banner.contains("(epoll)"),
                 "{banner}"
@@ -304,15 +320,18 @@ mod tests {
             assert!(!banner.contains("Metrics"), "{banner}");
             assert!(!banner.contains("only verify"), "{banner}");
         }
-        let address = |text: &str| text.parse().expect("an address");
         let banner = banner(
-            address("127.0.0.1:1"),
-            Some(address("127.0.0.1:3")),
-            Some(address("127.0.0.1:2")),
+            listener("127.0.0.1:1", true),
+            Some(listener("127.0.0.1:3", false)),
+            Some(listener("127.0.0.1:2", true)),
             "epoll",
             Path::new("./talos-data"),
         );
-        assert!(banner.contains(" http://localhost:2/metrics. "), "{banner}");
+        assert!(
+            banner.contains(" https://localhost:2/metrics. "),
+            "{banner}"
+        );
+        assert!(banner.contains(" on https://localhost:1 "), "{banner}");
         assert!(banner.contains(" use http://localhost:3. "), "{banner}");
     }
 }

@@ -11,7 +11,7 @@ use talos_api::fleet::{
 };
 use talos_config::{ReplicationRole, Settings};
 use talos_engine::Engine;
-use talos_model::{LoggedChange, Mode, Position};
+use talos_model::{Difference, LoggedChange, Mode, Position};
 use talos_node::{
     ConfiguredRole, Node, NodeError, NodeFile, NodeRefusal, NodeSettings, NodeStatus,
     RequiredReplicas, WriteRole,
@@ -21,7 +21,7 @@ use talos_replication::driver::tls::{Certified, PrimaryTls, ReplicaTls};
 use talos_replication::follow::Stop;
 use talos_replication::secret::{Secrets, SharedSecret};
 
-use super::departure::{Departure, REASON};
+use super::readiness::Readiness;
 use super::tls::Watched;
 use crate::error::CliError;
 
@@ -122,14 +122,14 @@ impl Plan {
     pub(super) fn start(
         self,
         engine: &Arc<Engine>,
-        departure: &Departure,
+        readiness: &Readiness,
     ) -> Result<Member, CliError> {
         let node = Node::start(Arc::clone(engine), self.file, self.settings)?;
         Ok(Member {
             node: Arc::new(node),
             engine: Arc::clone(engine),
             primary_url: self.primary_url,
-            departure: departure.clone(),
+            readiness: readiness.clone(),
         })
     }
 }
@@ -139,7 +139,7 @@ pub(super) struct Member {
     node: Arc<Node>,
     engine: Arc<Engine>,
     primary_url: Arc<str>,
-    departure: Departure,
+    readiness: Readiness,
 }
 
 impl Member {
@@ -151,7 +151,7 @@ impl Member {
 
 impl Fleet for Member {
     fn ready(&self) -> Result<(), ApiError> {
-        self.departure.ready()?;
+        self.readiness.ready()?;
         if self.node.is_ready() {
             return Ok(());
         }
@@ -224,17 +224,14 @@ impl Fleet for Member {
     }
 
     fn status(&self) -> FleetStatus {
+        let reason = self.readiness.reason();
         let mut shown = FleetStatus {
             role: Role::None,
             node_id: self.node.name().to_string(),
             epoch: self.engine.standing().epochs.newest().0,
             position: self.engine.committed().to_string(),
-            ready: self.node.is_ready() && !self.departure.has_begun(),
-            reason: if self.departure.has_begun() {
-                Some(REASON.to_owned())
-            } else {
-                self.node.unready().map(|reason| reason.to_string())
-            },
+            ready: self.node.is_ready() && reason.is_none(),
+            reason: reason.or_else(|| self.node.unready().map(|reason| reason.to_string())),
             replicas: None,
             refusals: None,
             primary: None,
@@ -260,7 +257,9 @@ impl Fleet for Member {
                     state: status.stage.label().to_owned(),
                     lag_changes: status.behind_changes,
                     lag_ms: status.staleness_ms(),
+                    clock_offset_ms: status.clock_offset_ms,
                     diverged: matches!(status.stop, Some(Stop::Diverged { .. })),
+                    differences: texts(&status.differences),
                     last_error: status.last_end,
                 });
             }
@@ -275,7 +274,7 @@ impl Fleet for Member {
             node: Arc::clone(&self.node),
             engine: Arc::clone(&self.engine),
             primary_url: Arc::clone(&self.primary_url),
-            departure: self.departure.clone(),
+            readiness: self.readiness.clone(),
         };
         Box::pin(async move {
             promoted.await.map_err(refusal)?;
@@ -315,7 +314,12 @@ fn replica(replica: &FedReplica) -> ReplicaState {
         position: replica.durable.map(|position| position.to_string()),
         lag_changes: replica.behind_changes,
         lag_ms: replica.behind_ms,
+        differences: texts(&replica.differences),
     }
+}
+
+fn texts(differences: &[Difference]) -> Vec<String> {
+    differences.iter().map(ToString::to_string).collect()
 }
 
 fn change(change: &LoggedChange) -> Result<Value, FleetRefusal> {

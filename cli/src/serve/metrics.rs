@@ -21,7 +21,9 @@ use super::development::{Development, METRICS_PORT};
 use super::log_queue::LogQueue;
 use super::reload::Configured;
 use super::replication_metrics as replication;
+use super::secrets;
 use super::tls::Listeners;
+use super::wall_clock::WallClock;
 use crate::error::CliError;
 
 /// Binds the metrics listener. If a development server cannot bind the default port, it logs a
@@ -76,6 +78,7 @@ pub(crate) struct Sources {
     pub(crate) audit: Option<AuditHandle>,
     pub(crate) started: UnixMillis,
     pub(crate) tls: Listeners,
+    pub(crate) clock: WallClock,
     pub(crate) configured: Arc<Configured>,
 }
 
@@ -90,7 +93,9 @@ impl Sources {
         self.configured.expose(page);
         self.process(page);
         audit::expose(page, self.audit.as_ref());
-        replication::expose(page, &self.engine, self.node.as_deref());
+        self.clock.expose(page);
+        secrets::expose(page, &self.engine);
+        replication::expose(page, &self.engine, self.node.as_deref(), &self.clock);
     }
 
     fn sum(&self, counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
@@ -170,6 +175,11 @@ impl Sources {
                 "talos_cache_skips_total",
                 "Verifications that were not to be answered from memory.",
                 self.server.sum(|core| core.verdicts.skip.total()),
+            ),
+            (
+                "talos_verifications_observed_total",
+                "Verifications by administrators that are no uses of keys.",
+                self.server.sum(|core| core.verdicts.observed.total()),
             ),
             (
                 "talos_disk_reads_total",

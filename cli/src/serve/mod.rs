@@ -23,14 +23,17 @@ mod metrics;
 pub(crate) mod offline;
 mod options;
 pub(crate) mod process;
+mod readiness;
 mod reload;
 mod replication_metrics;
+mod secrets;
 pub(crate) mod signals;
 mod source;
 mod standalone;
 pub(crate) mod start_files;
 mod tenants;
 mod tls;
+mod wall_clock;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -57,10 +60,13 @@ use self::fleet::Plan;
 use self::log_queue::LogQueue;
 use self::logging::Level;
 use self::metrics::Sources;
+use self::readiness::Readiness;
 use self::reload::{Configured, Following, Parts};
+use self::secrets::MissingSecrets;
 use self::signals::Signals;
 use self::source::Source;
 use self::standalone::Standalone;
+use self::wall_clock::WallClock;
 use crate::error::CliError;
 use crate::service_manager::ServiceManager;
 
@@ -79,6 +85,15 @@ pub(crate) struct ServeArguments {
     /// there
     #[arg(long)]
     dev: bool,
+
+    /// The clock is right, although it is behind the newest change in the database
+    #[arg(long)]
+    accept_clock: bool,
+
+    /// Start although secrets are missing that keys in the database need, and do not ask for them
+    /// again: what they signed is refused as unknown
+    #[arg(long)]
+    forget_missing_secrets: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -111,6 +126,13 @@ struct Tls {
     forward: ForwardSettings,
 }
 
+/// What is ready before the first listener.
+struct Opened {
+    engine: Arc<Engine>,
+    readiness: Readiness,
+    tls: Tls,
+}
+
 /// What the parts of the server are started with.
 struct Start<'a> {
     settings: &'a Settings,
@@ -118,7 +140,9 @@ struct Start<'a> {
     log: &'a LogQueue,
     level: &'a Level,
     started: UnixMillis,
+    accepts_clock: bool,
     departure: Departure,
+    missing_secrets: MissingSecrets,
 }
 
 /// Serves until a signal arrives.
@@ -148,7 +172,13 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         log: &log,
         level: &level,
         started,
+        accepts_clock: arguments.accept_clock,
         departure: Departure::default(),
+        missing_secrets: if arguments.forget_missing_secrets {
+            MissingSecrets::Forget
+        } else {
+            MissingSecrets::Report
+        },
     });
     log.wait_until_written();
     outcome
@@ -170,22 +200,31 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
     let _watching = tls::watch(watched)?;
     let mode = plan.as_ref().map_or(Mode::Primary, Plan::mode);
     let engine = Engine::open_as(options::of_engine(start.settings), mode)?;
+    let clock = WallClock::judge(
+        &engine,
+        &start.settings.db.directory,
+        start.settings.credentials.clock_skew,
+        start.accepts_clock,
+    )?;
+    secrets::check(&engine, &start.settings.db.directory, start.missing_secrets)?;
     let tokens = (mode == Mode::Primary).then(|| engine.admin_tokens().all().len());
     for Warning { key, message } in
         admin_access::warnings(start.settings, start.source.surface, tokens)
     {
         tracing::warn!(key, "{message}");
     }
-    let served = join(
-        start,
-        &engine,
-        plan,
-        &Tls {
+    let opened = Opened {
+        engine: Arc::clone(&engine),
+        readiness: Readiness {
+            departure: start.departure.clone(),
+            clock,
+        },
+        tls: Tls {
             listeners: tls,
             forward,
         },
-        signals,
-    );
+    };
+    let served = join(start, &opened, plan, signals);
     engine.shutdown();
     engine.leak_cells();
     if served.is_ok() {
@@ -197,40 +236,44 @@ fn open_and_serve(start: &Start<'_>) -> Result<ExitCode, CliError> {
 /// Starts the node of replication, if there is one, serves, and stops the node.
 fn join(
     start: &Start<'_>,
-    engine: &Arc<Engine>,
+    opened: &Opened,
     plan: Option<Plan>,
-    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let Some(plan) = plan else {
-        return serve(
-            start,
-            engine,
-            Arc::new(Standalone {
-                engine: Arc::clone(engine),
-                departure: start.departure.clone(),
-            }),
-            None,
-            tls,
-            signals,
-        );
+        let standalone = Standalone {
+            engine: Arc::clone(&opened.engine),
+            readiness: opened.readiness.clone(),
+        };
+        return serve(start, opened, Arc::new(standalone), None, signals);
     };
-    let member = plan.start(engine, &start.departure)?;
+    let member = plan.start(&opened.engine, &opened.readiness)?;
     let node = member.node();
-    let served = serve(start, engine, Arc::new(member), Some(&node), tls, signals);
+    let served = serve(start, opened, Arc::new(member), Some(&node), signals);
     node.stop();
     served
 }
 
 fn serve(
     start: &Start<'_>,
-    engine: &Arc<Engine>,
+    opened: &Opened,
     fleet: Arc<dyn Fleet>,
     node: Option<&Arc<Node>>,
-    tls: &Tls,
     signals: Signals,
 ) -> Result<ExitCode, CliError> {
     let settings = start.settings;
+    let Opened {
+        engine,
+        readiness,
+        tls,
+    } = opened;
+    readiness
+        .clock
+        .watch(node)
+        .map_err(|source| CliError::Start {
+            what: "clock",
+            source,
+        })?;
     let metrics_listener = metrics::bind(&settings.serve, start.source.development.as_ref())?;
     let metrics_listener =
         metrics_listener.map(|listener| listener.with_tls(tls.listeners.metrics.clone()));
@@ -272,6 +315,7 @@ fn serve(
                 audit: audit.as_ref().map(Audit::handle),
                 started: start.started,
                 tls: tls.listeners.clone(),
+                clock: readiness.clock.clone(),
             };
             admin
                 .serve_metrics(listener, Box::new(move |page| sources.expose(page)))
@@ -287,6 +331,7 @@ fn serve(
         })?;
         let parts = Parts {
             engine: Arc::clone(engine),
+            node: node.map(Arc::clone),
             server: server.handle(),
             listeners: tls.listeners.clone(),
             configured: Arc::clone(&configured),
@@ -330,15 +375,18 @@ fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
         "serving"
     );
     if start.source.development.is_some() {
+        let serve = &start.settings.serve;
+        let listener = |address, has_tls| development::Listener { address, has_tls };
+        let api = listener(address, serve.http.tls.is_on());
         let mut banner = development::banner(
-            address,
-            public,
-            metrics,
+            api,
+            public.map(|address| listener(address, serve.public.tls.is_on())),
+            metrics.map(|address| listener(address, serve.metrics_tls.is_on())),
             &driver,
             &start.settings.db.directory,
         );
-        if matches!(start.source.surface, Surface::All | Surface::Admin) {
-            banner += &development::examples(address);
+        if start.source.surface.is_for_administrators() {
+            banner += &development::examples(api);
         }
         // A banner that cannot be written does not stop the server.
         let _ = io::stdout().write_all(banner.as_bytes());

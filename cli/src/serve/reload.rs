@@ -15,12 +15,13 @@ use talos_api::config::{ConfigState, Configuration};
 use talos_config::{FixedValues, Settings, Warning};
 use talos_engine::Engine;
 use talos_metrics::Exposition;
+use talos_node::Node;
 use talos_server::ServerHandle;
 use talos_tls::Stamp;
 
 use super::logging::Level;
 use super::source::Source;
-use super::{config_hash, options, tenants, tls};
+use super::{config_hash, options, secrets, tenants, tls};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -107,6 +108,8 @@ impl Configuration for Configured {
 /// What a changed configuration is handed to.
 pub(super) struct Parts {
     pub(super) engine: Arc<Engine>,
+    /// `None` on a standalone server.
+    pub(super) node: Option<Arc<Node>>,
     pub(super) server: ServerHandle,
     pub(super) listeners: tls::Listeners,
     pub(super) configured: Arc<Configured>,
@@ -210,13 +213,23 @@ impl Follower {
         }
         let Parts {
             engine,
+            node,
             server,
             listeners,
             configured,
             level,
         } = &self.parts;
+        let tenants = tenants::of(&settings, &engine.tenants());
+        secrets::check_change(engine, &tenants).map_err(|problem| {
+            configured.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("the configuration was not reloaded: {problem}");
+            problem
+        })?;
         level.set(settings.log.level);
-        engine.set_tenants(tenants::of(&settings, &engine.tenants()));
+        engine.set_tenants(tenants);
+        if let Some(node) = node {
+            node.compare_acceptance();
+        }
         let is_development = self.source.development.is_some();
         let surface = self.source.surface;
         server.reload(&options::of_server(

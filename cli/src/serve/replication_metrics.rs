@@ -6,8 +6,15 @@ use talos_node::{Node, NodeStatus};
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::ReplicaStatus;
 
+use super::wall_clock::WallClock;
+
 /// Writes the position of the change log and, on a node of several, its replication status.
-pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>) {
+pub(super) fn expose(
+    page: &mut Exposition,
+    engine: &Engine,
+    node: Option<&Node>,
+    clock: &WallClock,
+) {
     let position = engine.committed();
     page.gauge("talos_replication_epoch", "The epoch of the last change.")
         .sample(&[], position.epoch.0);
@@ -21,7 +28,7 @@ pub(super) fn expose(page: &mut Exposition, engine: &Engine, node: Option<&Node>
         "talos_replication_ready",
         "1 when traffic may be sent to this node.",
     )
-    .sample(&[], u64::from(node.is_ready()));
+    .sample(&[], u64::from(node.is_ready() && !clock.is_behind()));
     match node.status() {
         NodeStatus::Primary {
             status, refusals, ..
@@ -57,6 +64,14 @@ fn primary(page: &mut Exposition, status: &PrimaryStatus, refusals: &[(&'static 
         let node = replica.node.to_string();
         times.sample(&[("node", &node)], replica.behind_ms);
     }
+    let mut differences = page.gauge(
+        "talos_replication_replica_differences",
+        "Settings by which a replica accepts other credentials than this primary.",
+    );
+    for replica in &status.replicas {
+        let node = replica.node.to_string();
+        differences.sample(&[("node", &node)], replica.differences.len() as u64);
+    }
 }
 
 fn replica(page: &mut Exposition, status: &ReplicaStatus) {
@@ -72,6 +87,18 @@ fn replica(page: &mut Exposition, status: &ReplicaStatus) {
         )
         .sample(&[], staleness);
     }
+    if let Some(offset_ms) = status.clock_offset_ms {
+        page.gauge(
+            "talos_replication_clock_offset_milliseconds",
+            "How far the clock of the primary is ahead of the one here.",
+        )
+        .signed(&[], offset_ms);
+    }
+    page.gauge(
+        "talos_replication_differences",
+        "Settings by which this replica accepts other credentials than its primary.",
+    )
+    .sample(&[], status.differences.len() as u64);
     page.counter(
         "talos_replication_connections_total",
         "Connections to a primary that have led to something.",

@@ -12,19 +12,19 @@ use talos_api::fleet::{
 use talos_engine::Engine;
 use talos_model::Position;
 
-use super::departure::{Departure, REASON};
+use super::readiness::Readiness;
 
 /// A server without replication.
 pub(super) struct Standalone {
     /// The database.
     pub(super) engine: Arc<Engine>,
-    /// Whether the server has been told to stop.
-    pub(super) departure: Departure,
+    /// Whether the process may receive traffic.
+    pub(super) readiness: Readiness,
 }
 
 impl Fleet for Standalone {
     fn ready(&self) -> Result<(), ApiError> {
-        self.departure.ready()
+        self.readiness.ready()
     }
 
     fn reach(&self, position: Position) -> Reach {
@@ -48,13 +48,14 @@ impl Fleet for Standalone {
     }
 
     fn status(&self) -> FleetStatus {
+        let reason = self.readiness.reason();
         FleetStatus {
             role: Role::None,
             node_id: String::new(),
             epoch: self.engine.committed().epoch.0,
             position: self.engine.committed().to_string(),
-            ready: !self.departure.has_begun(),
-            reason: self.departure.has_begun().then(|| REASON.to_owned()),
+            ready: reason.is_none(),
+            reason,
             replicas: None,
             refusals: None,
             primary: None,

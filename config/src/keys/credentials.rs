@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .about(
-        "How far the clocks of two nodes may differ.",
+        "How far clocks may be off, and those of two nodes differ; see docs/clocks.md.",
     ),
     public(
         "credentials.api_keys.default_ttl",

@@ -132,3 +132,25 @@ fn lists_from_the_environment() {
     ];
     assert_eq!(retired(&items), ["a", "b"]);
 }
+
+#[test]
+fn values_that_need_a_restart_are_compared_by_meaning() {
+    let fixed = |yaml: &str| load(yaml, &[]).expect("settings").0.fixed;
+    let yaml = "serve: {workers: 2, shutdown: {delay: 60s}}\nlog: {level: info}\n";
+    let start = fixed(yaml);
+    for (text, other, changed) in [
+        ("60s", "1m", &[][..]),
+        ("info", "debug", &[]),
+        ("workers: 2", "workers: 3", &["serve.workers"]),
+        ("workers: 2, ", "", &["serve.workers"]),
+        (
+            "log:",
+            "db: {dsn: 'rocksdb://talos-data'}\nlog:",
+            &["db.dsn"],
+        ),
+        ("log:", "db: {dsn: 'rocksdb://./talos-data'}\nlog:", &[]),
+    ] {
+        let other = yaml.replace(text, other);
+        assert_eq!(start.changed(&fixed(&other)), changed, "{other}");
+    }
+}

@@ -7,8 +7,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use talos_model::Secret;
 use talos_model::clock::UnixMillis;
+use talos_model::{Secret, SecretFingerprint};
 use uuid::Uuid;
 
 use super::base58;
@@ -20,6 +20,8 @@ const IDENTIFIER_CHARS_MAX: usize = base58::CHARS_MAX;
 const CHECKSUM_CHARS_MAX: usize = 44;
 const CHECKSUM_BYTES: usize = 32;
 const VERSION: &[u8] = b"_v1";
+/// The text whose HMAC under a secret identifies the secret.
+const FINGERPRINT: &[u8] = b"talos/secrets/v1/fingerprint";
 
 /// An HMAC secret, prepared for computing checksums.
 #[derive(Clone)]
@@ -35,6 +37,14 @@ impl ChecksumKey {
             Hmac::new_from_slice(secret.expose().as_bytes())
                 .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default())),
         )
+    }
+
+    /// Identifies the secret without revealing it. No key is signed over this text: a prefix has no
+    /// slash.
+    #[must_use]
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        let code = self.checksum(FINGERPRINT);
+        SecretFingerprint(code.first_chunk().copied().unwrap_or_default())
     }
 
     fn checksum(&self, signed: &[u8]) -> [u8; CHECKSUM_BYTES] {

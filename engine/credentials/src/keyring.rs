@@ -3,7 +3,7 @@
 use std::fmt;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Secret, TenantId, Visibility};
+use talos_model::{Secret, SecretFingerprint, TenantId, Visibility};
 use uuid::Uuid;
 
 use crate::issued::{ChecksumKey, IssuedKey, make};
@@ -20,6 +20,8 @@ pub struct Keyring {
     /// Each with the instant from which it is refused.
     retired: Vec<(ChecksumKey, UnixMillis)>,
     root_keys: RootKeys,
+    /// Of the current secret, then of the retired ones.
+    fingerprints: Vec<SecretFingerprint>,
 }
 
 impl Keyring {
@@ -29,7 +31,7 @@ impl Keyring {
         let current = ChecksumKey::new(&settings.hmac_current);
         let retired = settings.hmac_retired.iter();
         let retired = retired.map(|old| (ChecksumKey::new(&old.secret), old.accepted_until()));
-        let retired = retired.collect();
+        let retired: Vec<_> = retired.collect();
         let root_keys = RootKeys::expiring(
             &settings.hmac_current,
             settings
@@ -37,12 +39,33 @@ impl Keyring {
                 .iter()
                 .map(|old| (&old.secret, old.accepted_until())),
         );
+        let old = retired.iter().map(|(old, _)| old);
+        let fingerprints = std::iter::once(&current).chain(old);
+        let fingerprints = fingerprints.map(ChecksumKey::fingerprint).collect();
         Self {
             settings,
             current,
             retired,
             root_keys,
+            fingerprints,
         }
+    }
+
+    /// The fingerprint of the secret that signs new keys.
+    #[must_use]
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        self.current.fingerprint()
+    }
+
+    /// The fingerprints of all secrets, the current one first.
+    pub(crate) fn fingerprints(&self) -> &[SecretFingerprint] {
+        &self.fingerprints
+    }
+
+    /// Whether this is the current secret or a retired one, even one that is no longer accepted.
+    #[must_use]
+    pub fn has(&self, secret: SecretFingerprint) -> bool {
+        self.fingerprints.contains(&secret)
     }
 
     /// The settings that it was made of.
@@ -158,6 +181,11 @@ impl Keyring {
             .ok_or(TokenFault::ForeignIssuer)?;
         claims.check_origin(&[&claims.issuer], tenant)?;
         Ok((claims, accepted_until.min(signed_until)))
+    }
+
+    /// Whether `issuer` is the issuer, or a retired one that was accepted at some time.
+    pub(crate) fn knows_issuer(&self, issuer: &str) -> bool {
+        self.issuer_accepted_until(issuer).is_some()
     }
 
     /// Until when tokens of `issuer` are accepted; `None` = the issuer is unknown.
@@ -283,6 +311,23 @@ mod tests {
             assert_eq!(proven(&keyring, "b"), Some(UnixMillis(i64::MAX)));
             assert_eq!(proven(&keyring, "c"), None);
         }
+    }
+
+    #[test]
+    fn fingerprints_identify_secrets_and_nothing_else() {
+        let rotated = keyring("b", &["a"]);
+        assert_eq!(rotated.fingerprint(), keyring("b", &[]).fingerprint());
+        assert_ne!(rotated.fingerprint(), keyring("a", &["b"]).fingerprint());
+        for (secret, known) in [("a", true), ("b", true), ("c", false)] {
+            let secret = keyring(secret, &[]).fingerprint();
+            assert_eq!(rotated.has(secret), known);
+        }
+        // Databases hold it: it may never change.
+        let long = keyring("0123456789abcdef0123456789abcdef", &[]);
+        assert_eq!(
+            long.fingerprint().to_string(),
+            "55089ca6413532564f0c60229db612b9"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 pub mod admin_token;
 mod base58;
 mod derive;
@@ -12,6 +13,7 @@ mod digest;
 pub mod issued;
 mod keyring;
 mod macaroon_prefixes;
+mod own;
 mod public_part;
 mod settings;
 pub mod shape;
@@ -20,10 +22,12 @@ pub mod token;
 #[cfg(test)]
 mod vectors;
 
+pub use acceptance::acceptance;
 pub use derive::{DeriveError, DeriveToken, DerivedToken, derive};
 pub use digest::{ProofDigests, imported_key_id};
 pub use keyring::{CannotMint, Keyring};
 pub use macaroon_prefixes::MacaroonPrefixes;
+pub use own::OwnKind;
 pub use public_part::{PublicPart, credential_kind, public_part};
 pub use settings::{KeyringSettings, Prefixes, RetiredIssuer, RetiredSecret, TokenSettings};
 pub use tenant::{Enforcement, Hosts, Tenant};

@@ -9,6 +9,7 @@ use crate::clock::UnixMillis;
 use crate::ids::{Position, TenantId};
 use crate::record::Record;
 use crate::request_id::RequestId;
+use crate::secret_uses::SecretFingerprint;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,9 @@ pub struct Change {
     /// Its author. `None` if its request needed no principal, and for changes that follow from an
     /// earlier one, such as the end of a key by a bulk revocation.
     pub author: Option<Arc<Author>>,
+    /// The secret that signed the credential of the new key, if this use of the secret has to be
+    /// noted.
+    pub signed_by: Option<SecretFingerprint>,
     /// What the event changed.
     pub subject: Subject,
 }
@@ -90,9 +94,20 @@ impl Change {
         )
     }
 
+    /// Whether the change makes a key whose credential a secret signs.
+    fn signs(&self) -> bool {
+        matches!(
+            self.event,
+            Event::IssuedKeyCreated | Event::IssuedKeyRotated
+        )
+    }
+
     /// Whether the event, the subject and the position fit together.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
+        if self.signed_by.is_some() && !self.signs() {
+            return false;
+        }
         match self.event {
             Event::IssuedKeyCreated
             | Event::IssuedKeyRevoked

@@ -1,4 +1,4 @@
-//! The engine's clocks: wall-clock time that never goes back, and monotonic time.
+//! The engine's clocks: the time by which keys expire, and monotonic time.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,23 +34,32 @@ impl UnixMillis {
     }
 }
 
-/// The latest instant that [`now`] has returned on any thread.
-static LATEST: AtomicI64 = AtomicI64::new(0);
+/// The instant that [`now`] does not go below; [`i64::MIN`] = there is none.
+static FLOOR: AtomicI64 = AtomicI64::new(i64::MIN);
 
-/// The wall-clock time, except that it never goes back while the process runs. An expired key
-/// therefore stays expired if an operator or a time daemon sets the clock back.
+/// The time by which keys expire and by which they are dated: the wall clock as it is now. It
+/// follows every correction of that clock, also one that sets it back. While a floor is set
+/// ([`set_floor`]), it is not below the floor.
 #[inline]
 #[must_use]
 pub fn now() -> UnixMillis {
+    // The floor hardly ever changes, so that the cores share its cache line without writing it.
+    UnixMillis(wall().0.max(FLOOR.load(Ordering::Relaxed)))
+}
+
+/// The wall clock, without a floor.
+#[inline]
+#[must_use]
+pub fn wall() -> UnixMillis {
     let wall = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-    // A plain load first: cores write the shared cache line at most once a millisecond.
-    if LATEST.load(Ordering::Relaxed) >= wall {
-        return UnixMillis(LATEST.load(Ordering::Relaxed));
-    }
-    UnixMillis(LATEST.fetch_max(wall, Ordering::Relaxed).max(wall))
+    UnixMillis(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Sets the floor of [`now`] for the whole process, or removes it.
+pub fn set_floor(floor: Option<UnixMillis>) {
+    FLOOR.store(floor.map_or(i64::MIN, |floor| floor.0), Ordering::Relaxed);
 }
 
 /// Nanoseconds since the first call in this process. Changes of the wall clock do not affect it.
@@ -76,5 +85,14 @@ mod tests {
             UnixMillis(i64::MAX).plus_nanos(u64::MAX),
             UnixMillis(i64::MAX)
         );
+    }
+
+    #[test]
+    fn a_floor_holds_until_it_is_removed() {
+        let floor = wall().plus_seconds(1000);
+        set_floor(Some(floor));
+        assert_eq!(now(), floor);
+        set_floor(None);
+        assert!(now() < floor);
     }
 }

@@ -62,8 +62,8 @@ pub struct IssueKey {
 }
 
 impl IssueKey {
-    /// The digest of a request for this key, which asked for a lifetime of `ttl_ms`. The lifetime of
-    /// the key may be a default, which can change between two requests.
+    /// The digest of a request for this key, which asked for a lifetime of `ttl_ms`. The lifetime
+    /// of the key may be a default, which can change between two requests.
     #[must_use]
     pub fn request_digest(&self, ttl_ms: Option<u64>) -> RequestDigest {
         let mut digest = RequestDigest::default();

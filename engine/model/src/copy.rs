@@ -2,10 +2,11 @@
 //! come.
 //!
 //! A copy contains the records, the request ids, the times of last use, the bulk revocations in
-//! force, the admin tokens, and the last change that it includes. It contains no indexes and no
-//! counts: the receiver computes them from the records, with its own number of shards and its own
-//! seed. The receiver writes the last change into its log. Its log therefore ends where the copy
-//! does: later changes follow without a gap, and a comparison of last changes finds one.
+//! force, the admin tokens, the uses of secrets, and the last change that it includes. It contains
+//! no indexes and no counts: the receiver computes them from the records, with its own number of
+//! shards and its own seed. The receiver writes the last change into its log. Its log therefore
+//! ends where the copy does: later changes follow without a gap, and a comparison of last changes
+//! finds one.
 
 use crate::epoch_history::CopyName;
 use crate::ids::Position;
@@ -20,6 +21,8 @@ pub const USED_ROWS: u16 = 0x1001;
 pub const BULK_REVOCATION_ROWS: u16 = 0x1002;
 /// The family of the admin tokens.
 pub const ADMIN_TOKEN_ROWS: u16 = 0x1003;
+/// The family of the uses of secrets.
+pub const SECRET_USE_ROWS: u16 = 0x1004;
 /// The family of the last change. Sorts after all others.
 pub const CHANGE_ROWS: u16 = u16::MAX;
 

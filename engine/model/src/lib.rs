@@ -2,10 +2,11 @@
 //! nodes send each other.
 //!
 //! Plain values and pure functions of them. This crate starts no threads, does no I/O and knows
-//! neither RocksDB nor HTTP. Its only state is the clock's latest reading ([`clock::now`]).
+//! neither RocksDB nor HTTP. Its only state is the floor of the clock ([`clock::set_floor`]).
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod access;
 mod admin_token;
 mod author;
@@ -13,6 +14,7 @@ mod bulk_revocation;
 mod change;
 pub mod cidr;
 pub mod clock;
+mod clock_watch;
 mod command;
 pub mod copy;
 mod divergence;
@@ -30,9 +32,12 @@ mod record;
 mod record_key;
 mod request_id;
 mod secret;
+mod secret_uses;
+mod start_clock;
 mod state_hash;
 mod verdict;
 
+pub use acceptance::{Acceptance, AcceptedSetting, Difference};
 pub use access::{Permission, Principal, Proof, Role, UnknownRole};
 pub use admin_token::{
     AdminToken, AdminTokens, CreateAdminToken, RevokeAdminToken, RotateAdminToken, TokenDigest,
@@ -40,6 +45,7 @@ pub use admin_token::{
 pub use author::Author;
 pub use bulk_revocation::{BloomFingerprint, BulkRevocation, BulkRevocations, KeyFacts, Matcher};
 pub use change::{Change, Event, Subject};
+pub use clock_watch::{ClockReading, ClockWatch, Jump};
 pub use command::{
     Command, CommandError, DeleteKey, Done, FieldChanges, ImportKey, ImportKeys, IssueKey, Issued,
     Outcome, Rejection, RevokeKey, RevokeWhere, RotateKey, Rotation, Submission, TypedCommand,
@@ -59,5 +65,7 @@ pub use record::{RateLimitPolicy, Record, Revocation, RevocationReason, Status, 
 pub use record_key::RecordKey;
 pub use request_id::{RequestDigest, RequestField, RequestId};
 pub use secret::Secret;
+pub use secret_uses::{SecretFingerprint, SecretUse, SecretUses};
+pub use start_clock::{AcceptedClock, StartClock, is_behind};
 pub use state_hash::StateHash;
 pub use verdict::{Answer, CacheMode, CacheStatus, Query, RateLimit, Refusal, Standing, Verdict};

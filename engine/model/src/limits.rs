@@ -4,6 +4,12 @@
 pub const EPOCH_HISTORY_EPOCHS: usize = 256;
 /// The most admin tokens that may exist. Expired tokens count until they are revoked.
 pub const ADMIN_TOKENS: usize = 1000;
+/// How often the use of a secret is noted again, in milliseconds.
+pub const SECRET_USE_INTERVAL_MS: i64 = 60 * 60 * 1000;
+/// The most values of one setting that nodes compare.
+pub const ACCEPTED_VALUES: usize = 2400;
+/// The longest value that nodes compare as it is, in bytes; of longer ones they compare a digest.
+pub const ACCEPTED_VALUE_BYTES: usize = 256;
 /// The longest credential that is accepted, in bytes.
 pub const CREDENTIAL_BYTES: usize = 8192;
 /// The most shards a database may have; a power of two.

@@ -18,7 +18,7 @@ pub struct Query<'a> {
     pub expected_audiences: &'a [&'a str],
     /// The client's address. `None` = unknown; a key with an address restriction is then refused.
     pub client_ip: Option<IpAddr>,
-    /// Whether caches may be read and written.
+    /// Whether caches may be read and written, and whether the query counts as a use of the key.
     pub cache: CacheMode,
     /// The time of the request.
     pub now: UnixMillis,
@@ -43,6 +43,18 @@ pub enum CacheMode {
     Refresh,
     /// Read storage and do not write the cache (`Cache-Control: no-store`).
     Bypass,
+    /// As [`CacheMode::Bypass`], and the query is no use of the key: it takes nothing from its rate
+    /// limit, which does not limit it either, and its time of last use stays (`?observe=true`).
+    Observe,
+}
+
+impl CacheMode {
+    /// Whether the answer may be put into the cache.
+    #[inline]
+    #[must_use]
+    pub fn writes_cache(self) -> bool {
+        matches!(self, Self::Use | Self::Refresh)
+    }
 }
 
 /// Where an answer came from.
@@ -54,6 +66,8 @@ pub enum CacheStatus {
     Miss,
     /// From storage, because the request asked for it.
     Skip,
+    /// From storage, for a query that is no use of the key.
+    Observed,
 }
 
 /// The answer to a query.

@@ -28,6 +28,7 @@ impl From<KeyChange> for Change {
             event: change.event,
             request_id: change.request_id,
             author: None,
+            signed_by: None,
             subject: Subject::Key(change.record),
         }
     }

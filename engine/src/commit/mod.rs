@@ -5,6 +5,7 @@
 //! - One synced write makes all waiting commands durable.
 //! - A change is published after it is durable, and acknowledged after it is published. So every
 //!   core refuses a revoked key before its revocation is answered.
+//! - The times of the changes never fall, whatever the clock does.
 //! - After a failed write no more commands are accepted. The content of the disk is then unknown,
 //!   and a second try could acknowledge what a failing disk has dropped.
 
@@ -36,6 +37,7 @@ use crate::commit_position::CommitPosition;
 use crate::limits::{COMMIT_GROUP_COMMANDS, COMMIT_QUEUE_COMMANDS};
 use crate::membership::Membership;
 use crate::notify::Notify;
+use crate::secret_use_table::SecretUseTable;
 use crate::storage::{Group, Journal, StorageError};
 use crate::verifier::Verifier;
 
@@ -46,7 +48,7 @@ struct CommandJob {
 }
 
 enum Job {
-    Command(CommandJob),
+    Command(Box<CommandJob>),
     /// A command of replication.
     Replication(ReplicationCommand, ReplicationDone),
 }
@@ -55,12 +57,16 @@ enum Job {
 pub struct CommitterDeps {
     /// The last change in the log.
     pub last: Position,
+    /// The time of that change; `None` if the log is empty.
+    pub last_time: Option<UnixMillis>,
     /// Receives every new position.
     pub commit_position: Arc<CommitPosition>,
     /// Cluster membership. Only the committing thread changes it.
     pub membership: Arc<Mutex<Membership>>,
     /// The admin tokens in force. Only the committing thread changes them.
     pub admin_tokens: Arc<AdminTokenTable>,
+    /// The uses of secrets. Only the committing thread changes them.
+    pub secret_uses: Arc<SecretUseTable>,
     /// Wakes the catch-up thread when there are bulk revocations to carry out.
     pub catch_up: Notify,
 }
@@ -86,9 +92,11 @@ impl Committer {
             journal,
             verifier,
             last: deps.last,
+            last_time: deps.last_time,
             commit_position: deps.commit_position,
             membership: deps.membership,
             admin_tokens: deps.admin_tokens,
+            secret_uses: deps.secret_uses,
             catch_up: deps.catch_up,
             latch: Arc::clone(&latch),
         };
@@ -109,11 +117,11 @@ impl Committer {
 
     /// Queues a command. If the queue does not take it, the command is refused at once.
     pub fn submit(&self, command: Prepared, author: Option<Author>, now: UnixMillis) {
-        self.queue(Job::Command(CommandJob {
+        self.queue(Job::Command(Box::new(CommandJob {
             command,
             author: author.map(Arc::new),
             now,
-        }));
+        })));
     }
 
     /// Queues a command of replication. If the queue does not take it, `done` is called at once.
@@ -176,9 +184,12 @@ struct Worker {
     journal: Box<dyn Journal>,
     verifier: Arc<Verifier>,
     last: Position,
+    /// The time of the last change. The times of the log never fall.
+    last_time: Option<UnixMillis>,
     commit_position: Arc<CommitPosition>,
     membership: Arc<Mutex<Membership>>,
     admin_tokens: Arc<AdminTokenTable>,
+    secret_uses: Arc<SecretUseTable>,
     catch_up: Notify,
     latch: Arc<OnceLock<String>>,
 }
@@ -201,7 +212,7 @@ impl Worker {
             let mut group = Vec::new();
             for job in jobs {
                 match job {
-                    Job::Command(job) => group.push(job),
+                    Job::Command(job) => group.push(*job),
                     Job::Replication(command, done) => {
                         self.commit(mem::take(&mut group));
                         done(self.replicate(command));
@@ -242,9 +253,11 @@ impl Worker {
         let mut stage = Stage::new(
             &**self.verifier.reader(),
             last,
+            self.last_time,
             self.verifier.tenants(),
             self.verifier.bulk_revocations(),
             Arc::clone(&self.admin_tokens.read()),
+            self.secret_uses.read(),
         );
         let answers: Vec<_> = group
             .into_iter()
@@ -263,17 +276,19 @@ impl Worker {
         }
     }
 
-    /// Makes durable changes visible: first to verifications and to readers of the admin tokens,
-    /// then to watchers of the position.
+    /// Makes durable changes visible: first to verifications and to readers of the admin tokens and
+    /// of the uses of secrets, then to watchers of the position.
     fn publish(&mut self, changes: &[Change]) {
         let Some(last) = changes.last() else { return };
         let now = clock::now();
         for change in changes {
             self.verifier.publish(change, now);
             self.admin_tokens.publish(change);
+            self.secret_uses.publish(change);
             self.forget_use(change);
         }
         self.last = last.position;
+        self.last_time = Some(last.time);
         self.commit_position.advance(self.last);
         if changes
             .iter()

@@ -3,7 +3,7 @@
 use talos_model::{
     AdminToken, BulkRevocation, CommandError, CreateAdminToken, DeleteKey, Done, ImportKey,
     ImportKeys, IssueKey, Issued, Record, RecordKey, RevokeAdminToken, RevokeKey, RevokeWhere,
-    RotateAdminToken, RotateKey, Rotation, Secret, UpdateKey,
+    RotateAdminToken, RotateKey, Rotation, Secret, SecretFingerprint, UpdateKey,
 };
 use uuid::Uuid;
 
@@ -102,4 +102,6 @@ pub struct Credential {
     pub secret: Secret,
     /// The prefix that it begins with.
     pub prefix: String,
+    /// The secret that signed it.
+    pub signed_by: SecretFingerprint,
 }

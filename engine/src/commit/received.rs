@@ -1,9 +1,11 @@
 //! Checks of changes that another node sent, and what follows from the changes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use talos_model::{
-    Change, EpochHistory, Event, FollowError, LoggedChange, Position, Sequence, Subject, TenantId,
+    Change, EpochHistory, Event, FollowError, LoggedChange, Position, SecretUse, SecretUses,
+    Sequence, Subject, TenantId,
 };
 
 use crate::storage::{RecordReader, StorageError, decode_change};
@@ -104,4 +106,15 @@ pub fn live_keys(
         counts.insert(tenant, live);
     }
     Ok(counts)
+}
+
+/// The uses of secrets that these changes note, as they are after all of them.
+pub fn secret_uses(uses: &SecretUses, changes: &[Change]) -> Vec<SecretUse> {
+    let mut uses = Cow::Borrowed(uses);
+    let signed = changes
+        .iter()
+        .filter_map(|change| Some((change.tenant()?, change.signed_by?, change.time)));
+    signed
+        .map(|(tenant, fingerprint, time)| uses.to_mut().note(tenant, fingerprint, time))
+        .collect()
 }

@@ -1,14 +1,16 @@
 //! Commands of replication, on the committing thread: each one is checked, written, and only then
 //! visible.
 
+use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminTokens, BulkRevocations, CopyChunk, CopyCursor, CopyEnd, CopyName, CopyPlace, Epoch,
     EpochHistory, EpochId, FollowError, Leadership, LoggedChange, Mode, NodeState, Position,
+    SecretFingerprint, SecretUses, TenantId,
 };
 
 use super::replication_command::ReplicationCommand;
 use super::{Worker, append, received};
-use crate::storage::{Group, MembershipWrite, StorageError};
+use crate::storage::{Group, MembershipWrite, StorageError, decode_change};
 
 impl Worker {
     /// Carries out one command. Returns the last change that the node then holds.
@@ -30,6 +32,7 @@ impl Worker {
                 place,
             } => self.begin_copy(cluster, epochs, &place),
             ReplicationCommand::Install(name, chunk) => self.install(name, chunk),
+            ReplicationCommand::ForgetSecrets(secrets) => self.forget_secrets(&secrets),
         }?;
         Ok(self.last)
     }
@@ -57,10 +60,12 @@ impl Worker {
         }
         let live_keys = received::live_keys(&**self.verifier.reader(), &changes)
             .map_err(|error| FollowError::Storage(error.to_string()))?;
+        let secret_uses = received::secret_uses(&self.secret_uses.read(), &changes);
         let group = Group {
             changes: &changes,
             received: Some(&received),
             live_keys: &live_keys,
+            secret_uses: &secret_uses,
         };
         let written = append(&mut *self.journal, &self.commit_position, &group);
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
@@ -155,7 +160,9 @@ impl Worker {
         written.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
         self.verifier.forget();
         self.admin_tokens.replace(AdminTokens::default());
+        self.secret_uses.replace(SecretUses::default());
         self.last = Position::START;
+        self.last_time = None;
         self.membership().standing = state;
         Ok(())
     }
@@ -182,19 +189,46 @@ impl Worker {
             CopyEnd::Last => {
                 let reader = self.verifier.reader();
                 let read = reader.bulk_revocations();
-                let read = read.and_then(|found| Ok((found, reader.admin_tokens()?)));
-                let (bulk_revocations, admin_tokens) =
+                let read = read
+                    .and_then(|found| Ok((found, reader.admin_tokens()?, reader.secret_uses()?)));
+                let (bulk_revocations, admin_tokens, secret_uses) =
                     read.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
                 self.admin_tokens.replace(AdminTokens::new(admin_tokens));
+                self.secret_uses.replace(secret_uses);
                 self.verifier
                     .begin_bulk_revocations(BulkRevocations::new(bulk_revocations));
                 self.membership().standing.copying = None;
+                self.last_time = self.time_in_log(place.position)?;
                 self.last = place.position;
                 self.commit_position.begin(self.last);
                 self.verifier.open();
                 self.commit_position.advance(self.last);
             }
         }
+        Ok(())
+    }
+
+    /// The time of the change at `position`; `None` if the log does not hold it.
+    fn time_in_log(&mut self, position: Position) -> Result<Option<UnixMillis>, FollowError> {
+        let change = self.journal.change_at(position).and_then(|bytes| {
+            let change = bytes.map(|bytes| decode_change(position, &bytes));
+            change.transpose()
+        });
+        let change = change.map_err(|error| FollowError::Latched(self.stop_writes(&error)))?;
+        Ok(change.map(|change| change.time))
+    }
+
+    /// Forgets, on this node alone, that these secrets have signed keys.
+    fn forget_secrets(
+        &mut self,
+        secrets: &[(TenantId, SecretFingerprint)],
+    ) -> Result<(), FollowError> {
+        let write = MembershipWrite::ForgetSecrets(secrets);
+        let written = self.journal.write_membership(&write);
+        written.map_err(|error| self.write_error(&error))?;
+        let mut uses = SecretUses::clone(&self.secret_uses.read());
+        uses.forget(secrets);
+        self.secret_uses.replace(uses);
         Ok(())
     }
 

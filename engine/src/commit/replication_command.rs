@@ -2,7 +2,7 @@
 
 use talos_model::{
     CopyChunk, CopyName, CopyPlace, Epoch, EpochHistory, EpochId, FollowError, LoggedChange,
-    Position,
+    Position, SecretFingerprint, TenantId,
 };
 
 /// A command of replication. Each one is one write.
@@ -24,6 +24,8 @@ pub enum ReplicationCommand {
     },
     /// Add rows to the copy of this name.
     Install(CopyName, CopyChunk),
+    /// Forget that these secrets have signed keys of these tenants. For primaries and replicas.
+    ForgetSecrets(Vec<(TenantId, SecretFingerprint)>),
 }
 
 /// Called exactly once, with the last change that the node then holds.

@@ -10,8 +10,8 @@ use talos_model::clock::UnixMillis;
 use talos_model::{
     AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
     ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
-    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, Subject, TenantId,
-    UpdateKey, Visibility,
+    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, SecretFingerprint,
+    SecretUse, SecretUses, Subject, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ use crate::tenants::Tenants;
 pub struct Stage<'a> {
     reader: &'a dyn RecordReader,
     last: Position,
+    /// The time of the last change.
+    last_time: Option<UnixMillis>,
     /// The quotas, and the greatest ages of issued keys.
     tenants: Tenants,
     /// The bulk revocations in force, with those that the group has added and without those that it
@@ -32,6 +34,10 @@ pub struct Stage<'a> {
     bulk_revocations: BulkRevocations,
     /// The admin tokens after the changes.
     admin_tokens: Arc<AdminTokens>,
+    /// The uses of secrets after the changes.
+    secret_uses: Arc<SecretUses>,
+    /// Those that changes of the group note.
+    noted: Vec<SecretUse>,
     /// The author of the command that is being applied.
     author: Option<Arc<Author>>,
     changes: Vec<Change>,
@@ -42,21 +48,26 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// An empty group after the position `last`, under these tenants, bulk revocations and admin
-    /// tokens.
+    /// An empty group after the position `last`, whose change has `last_time`, under these tenants,
+    /// bulk revocations and admin tokens, and after these uses of secrets.
     pub fn new(
         reader: &'a dyn RecordReader,
         last: Position,
+        last_time: Option<UnixMillis>,
         tenants: Tenants,
         bulk_revocations: BulkRevocations,
         admin_tokens: Arc<AdminTokens>,
+        secret_uses: Arc<SecretUses>,
     ) -> Self {
         Self {
             reader,
             last,
+            last_time,
             tenants,
             bulk_revocations,
             admin_tokens,
+            secret_uses,
+            noted: Vec::new(),
             author: None,
             changes: Vec::new(),
             records: HashMap::new(),
@@ -71,6 +82,7 @@ impl<'a> Stage<'a> {
             changes: &self.changes,
             received: None,
             live_keys: &self.live_keys,
+            secret_uses: &self.noted,
         }
     }
 
@@ -169,7 +181,11 @@ impl<'a> Stage<'a> {
         credential: Option<Credential>,
         now: UnixMillis,
     ) -> Result<Issued, CommandError> {
-        let Credential { secret, prefix } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret,
+            prefix,
+            signed_by,
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         if let Some(record) = self.created_before(&command, KeyKind::Issued, now)? {
             return Ok(Issued {
                 record,
@@ -184,6 +200,7 @@ impl<'a> Stage<'a> {
             return Err(Rejection::TtlBeyondMax { max_s }.into());
         }
         let record = self.create(command, KeyId::Issued(uuid), Some(prefix), now)?;
+        self.note_signature(record.tenant, signed_by, now);
         let secret = Some(secret);
         Ok(Issued { record, secret })
     }
@@ -324,9 +341,12 @@ impl<'a> Stage<'a> {
         };
         let [old, new] = apply::rotate(current, replacement, now, self.last.next())?;
         // Both changes or none: everything that can fail comes before the first `push`.
-        let Credential { secret, .. } = credential.ok_or(Rejection::NoPublicPrefix)?;
+        let Credential {
+            secret, signed_by, ..
+        } = credential.ok_or(Rejection::NoPublicPrefix)?;
         let old = self.push(old);
         let record = self.push(new);
+        self.note_signature(record.tenant, signed_by, now);
         Ok(Rotation {
             record,
             secret,
@@ -361,16 +381,39 @@ impl<'a> Stage<'a> {
             event,
             request_id: None,
             author: None,
+            signed_by: None,
             subject: Subject::BulkRevocation(bulk_revocation),
         });
     }
 
-    /// Adds a change of the current author.
+    /// Adds a change of the current author. Its time is not before that of the last change: the
+    /// clock may have been set back, and a command may have waited longer than one after it.
     fn append(&mut self, mut change: Change) {
         debug_assert_eq!(change.position, self.last.next(), "sequences have no gap");
         change.author.clone_from(&self.author);
+        change.time = self
+            .last_time
+            .map_or(change.time, |last| last.max(change.time));
         self.last = change.position;
+        self.last_time = Some(change.time);
         self.changes.push(change);
+    }
+
+    /// The last change made a key of `tenant` whose credential this secret signed. The change notes
+    /// it if no change within the last hour did.
+    fn note_signature(
+        &mut self,
+        tenant: TenantId,
+        fingerprint: SecretFingerprint,
+        now: UnixMillis,
+    ) {
+        if self.secret_uses.is_due(tenant, fingerprint, now)
+            && let Some(change) = self.changes.last_mut()
+        {
+            change.signed_by = Some(fingerprint);
+            let uses = Arc::make_mut(&mut self.secret_uses);
+            self.noted.push(uses.note(tenant, fingerprint, now));
+        }
     }
 
     fn record(

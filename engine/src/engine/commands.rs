@@ -62,6 +62,7 @@ fn prepare(submission: Submission, keyring: Option<&Keyring>, now: UnixMillis) -
         made.map(|(secret, prefix)| Credential {
             secret,
             prefix: prefix.to_owned(),
+            signed_by: keyring.fingerprint(),
         })
     };
     match submission {

@@ -31,6 +31,14 @@ impl Drop for Watch {
 
 /// Methods of a primary, and of any node for observing it.
 impl Engine {
+    /// The time of the newest durable change; `None` if the log is empty. Reads the disk.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub fn newest_change_time(&self) -> Result<Option<UnixMillis>, ReadError> {
+        self.store.time_of(self.committed()).map_err(read_error)
+    }
+
     /// Whether the node is a primary or a replica.
     pub fn mode(&self) -> Mode {
         self.membership().mode
@@ -219,7 +227,7 @@ impl Engine {
         key.is_some_and(|key| self.last_used.touch(&key, time))
     }
 
-    fn replicate(&self, command: ReplicationCommand) -> Result<Position, FollowError> {
+    pub(super) fn replicate(&self, command: ReplicationCommand) -> Result<Position, FollowError> {
         let (done, answer) = mpsc::sync_channel(1);
         let done = Box::new(move |result| drop(done.send(result)));
         self.committer.submit_replication(command, done);

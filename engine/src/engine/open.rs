@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use talos_model::{AdminTokens, BulkRevocations, Leadership, Mode};
+use talos_model::{AdminTokens, BulkRevocations, Leadership, Mode, SecretUses};
 
 use super::{Engine, Options};
 use crate::admin_token_table::AdminTokenTable;
@@ -16,6 +16,7 @@ use crate::last_used::LastUsed;
 use crate::limits::{ADMIN_DISK_THREADS, DISK_THREADS};
 use crate::membership::Membership;
 use crate::notify::Notify;
+use crate::secret_use_table::SecretUseTable;
 use crate::snapshot::SnapshotPermits;
 use crate::storage::{self, Journal, Opened, RecordReader, StorageError, Wanted};
 use crate::usage::Usage;
@@ -61,6 +62,7 @@ impl Engine {
             store,
             journal,
             last,
+            last_time,
             standing,
         } = storage::open(&options.path, wanted)?;
         if mode == Mode::Primary && standing.leadership == Leadership::Other {
@@ -85,6 +87,10 @@ impl Engine {
             Some(_) => Vec::new(),
             None => store.admin_tokens().map_err(unreadable)?,
         };
+        let secret_uses = match standing.copying {
+            Some(_) => SecretUses::default(),
+            None => store.secret_uses().map_err(unreadable)?,
+        };
         let verifier = Arc::new(Verifier::new(VerifierOptions {
             reader: wrap_reader(Arc::clone(&store) as Arc<dyn RecordReader>),
             shards: store.shards(),
@@ -108,12 +114,15 @@ impl Engine {
         let commit_position = Arc::new(CommitPosition::new(last));
         let membership = Arc::new(Mutex::new(Membership { mode, standing }));
         let admin_tokens = Arc::new(AdminTokenTable::new(AdminTokens::new(admin_tokens)));
+        let secret_uses = Arc::new(SecretUseTable::new(secret_uses));
         let (wake_catch_up, woken) = Notify::new();
         let deps = CommitterDeps {
             last,
+            last_time,
             commit_position: Arc::clone(&commit_position),
             membership: Arc::clone(&membership),
             admin_tokens: Arc::clone(&admin_tokens),
+            secret_uses: Arc::clone(&secret_uses),
             catch_up: wake_catch_up.clone(),
         };
         let journal = wrap_journal(Box::new(journal));
@@ -141,6 +150,7 @@ impl Engine {
             commit_position,
             membership,
             admin_tokens,
+            secret_uses,
             snapshots: Arc::new(SnapshotPermits::new(options.snapshots)),
         }))
     }

@@ -11,10 +11,11 @@ use crate::verifier::{PendingRead, VerifyStep};
 
 impl Engine {
     /// The key that a credential proves possession of. Says nothing about whether the key is known,
-    /// revoked or expired.
+    /// revoked or expired. A text with the form of a derived token that is none of this server can
+    /// be an imported key.
     ///
     /// # Errors
-    /// If no key can have this credential.
+    /// If no key can have this credential, or it is a derived token.
     pub fn identify(&self, query: &Query<'_>) -> Result<KeyId, Refusal> {
         self.verifier.identify(query)
     }

@@ -66,7 +66,8 @@ fn each_change_names_the_author_of_its_command() {
     issue_new(&primary, "b");
     let named = |name: &str| (3, Some(name.to_owned()));
     let expected = [
-        (1, None),
+        // It notes which secret signed.
+        (5, None),
         named("one"),
         // The old key and the new one.
         named("two"),

@@ -19,6 +19,7 @@ mod rate_limits;
 mod recovery;
 mod replication;
 mod request_ids;
+mod secret_uses;
 mod slow_read;
 mod tokens;
 mod warm_up;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use talos_model::{AdminToken, BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, ShardId};
+use talos_model::{
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Mode, Page, RecordKey, SecretUses, ShardId,
+};
 
 use super::*;
 use crate::storage::{InMemory, RecordReader, RequestEntry, ScanPage, StorageError};
@@ -78,6 +80,10 @@ impl RecordReader for Gate {
 
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
         self.reader.admin_tokens()
+    }
+
+    fn secret_uses(&self) -> Result<SecretUses, StorageError> {
+        self.reader.secret_uses()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -6,6 +6,7 @@
 //!   db/       RocksDB
 //!   witness   the last acknowledged position, see `witness.rs`
 //!   RESTORE   there while a restore into the directory has not finished
+//!   clock     the clock that an operator has accepted; not the engine's
 //!   dev/      secrets of `talos serve --dev`; not the engine's
 //! ```
 

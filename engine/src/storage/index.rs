@@ -87,7 +87,8 @@ pub fn ranges(
 }
 
 /// When the issued key of an entry was created; `None` when the entry is damaged.
-fn created(entry: &[u8]) -> Option<UnixMillis> {
+#[must_use]
+pub fn created(entry: &[u8]) -> Option<UnixMillis> {
     let (rest, _id) = entry.split_last_chunk::<16>()?;
     let (_, creation) = rest.split_last_chunk::<8>()?;
     Some(UnixMillis(i64::from_be_bytes(*creation) ^ i64::MIN))

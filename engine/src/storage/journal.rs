@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use talos_model::{Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, TenantId};
+use talos_model::{
+    Change, CopyChunk, CopyPlace, LoggedChange, NodeState, Position, SecretFingerprint, SecretUse,
+    TenantId,
+};
 
 use super::error::StorageError;
 
@@ -16,6 +19,8 @@ pub struct Group<'a> {
     pub received: Option<&'a [LoggedChange]>,
     /// For each tenant with a change: how many of its keys are not revoked afterwards.
     pub live_keys: &'a HashMap<TenantId, u64>,
+    /// The uses of secrets that changes of the group note, as they are afterwards.
+    pub secret_uses: &'a [SecretUse],
 }
 
 /// Makes changes durable.
@@ -41,4 +46,6 @@ pub enum MembershipWrite<'a> {
     BeginCopy(&'a NodeState, &'a CopyPlace),
     /// Adds these rows to the copy and moves it to this place.
     Install(&'a CopyChunk, &'a CopyPlace),
+    /// Removes the uses of these secrets.
+    ForgetSecrets(&'a [(TenantId, SecretFingerprint)]),
 }

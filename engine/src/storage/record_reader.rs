@@ -2,7 +2,8 @@
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, SecretUses, ShardId,
+    TenantId,
 };
 
 use super::error::StorageError;
@@ -59,6 +60,9 @@ pub trait RecordReader: Send + Sync {
 
     /// The admin tokens, in any order. May wait for the disk.
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError>;
+
+    /// The uses of secrets. May wait for the disk.
+    fn secret_uses(&self) -> Result<SecretUses, StorageError>;
 
     /// The records of keys of one shard, in any order. Keys without a record are left out. May wait
     /// for the disk.

@@ -1,37 +1,29 @@
 //! Looking up the record of a key in memory: in the cells, then in RocksDB's memory.
 
+use std::sync::Arc;
+
 use talos_cells::{Guard, State};
 use talos_model::clock::UnixMillis;
-use talos_model::{CacheMode, CacheStatus, Query, RecordKey};
+use talos_model::{CacheMode, Query, RecordKey};
 
 use super::found::Found;
 use super::{ReadRequest, Verifier};
-use crate::cache::{KeyCell, Proven};
+use crate::cache::KeyCell;
 use crate::cached_key::{CachedKey, View};
 use crate::storage::{InMemory, StorageError};
 
 impl Verifier {
-    /// Looks for the record of `key` in the cells, then in the memory of RocksDB.
+    /// Looks for the record of `key` in the cells, then in the memory of RocksDB. `request` makes
+    /// the request to read it, with the cell to fill.
     pub(super) fn find(
         &self,
         query: &Query<'_>,
         key: RecordKey,
         view: View<'_>,
-        (proof, status): (&Proven, CacheStatus),
+        request: impl Fn(Option<Arc<KeyCell>>) -> ReadRequest,
         guard: &Guard,
     ) -> Result<Found, StorageError> {
-        let request = |cell| ReadRequest {
-            key,
-            cell,
-            proof: proof.clone(),
-            status,
-            bulk_revocations: view.bulk_revocations.clone(),
-        };
-        let Some(cache) = self
-            .cache
-            .as_ref()
-            .filter(|_| query.cache != CacheMode::Bypass)
-        else {
+        let Some(cache) = self.cache.as_ref().filter(|_| query.cache.writes_cache()) else {
             return Ok(Found::new(self.reader.in_memory(&key)?, request(None)));
         };
         let hash = self.shards.hash(&key);

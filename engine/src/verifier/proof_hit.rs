@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use talos_cells::Guard;
-use talos_model::{Query, RecordKey, Sequence, Verdict};
+use talos_model::{Answer, Query, Record, RecordKey, Sequence, Verdict};
 
-use super::{NO_CHANGE, Verifier};
+use super::{NO_CHANGE, ReadRequest, Verifier};
 use crate::cache::{KeyCache, KeyCell, Proven};
 use crate::cached_key::{CachedKey, View};
+use crate::cached_token::CachedToken;
 use crate::tenants::ActiveTenant;
 
 impl Verifier {
@@ -57,11 +58,28 @@ impl Verifier {
     ) -> Verdict<'r> {
         match &proven.token {
             None => self.usage.judge(key, cached, tenant, query, guard),
-            Some(token) => match cached.ends_tokens(query.now) {
-                Some(refusal) => Verdict::Refused(refusal),
-                None => token.judge(query),
-            },
+            Some(token) => judge_token(token, cached, query),
         }
+    }
+
+    /// The answer to a query that is no use of the key, with the record that was read for it.
+    #[cold]
+    pub(super) fn observed<R>(
+        &self,
+        query: &Query<'_>,
+        request: &ReadRequest,
+        record: &Record,
+        guard: &Guard,
+        answer: impl FnOnce(Answer<'_>) -> R,
+    ) -> R {
+        let bulk_revocations = &request.bulk_revocations;
+        let tenant = self.current(guard).tenants.get(query.tenant);
+        let cached = CachedKey::new(record, bulk_revocations, tenant, self.render, query.now);
+        let verdict = match &request.proof.token {
+            None => cached.judge(query),
+            Some(token) => judge_token(token, &cached, query),
+        };
+        answer(Answer::new(verdict, request.status, cached.sequence()))
     }
 
     pub(super) fn add_proof(&self, proof: &Proven, cell: Option<&Arc<KeyCell>>, guard: &Guard) {
@@ -79,5 +97,13 @@ impl Verifier {
         if !known {
             cache.insert_proof(proof.clone(), cell.cloned(), guard);
         }
+    }
+}
+
+/// The verdict on a token of the key: the key decides first.
+fn judge_token<'r>(token: &'r CachedToken, cached: &CachedKey, query: &Query<'_>) -> Verdict<'r> {
+    match cached.ends_tokens(query.now) {
+        Some(refusal) => Verdict::Refused(refusal),
+        None => token.judge(query),
     }
 }

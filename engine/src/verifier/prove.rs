@@ -12,12 +12,20 @@ use talos_model::{KeyId, Query, Refusal};
 use super::Verifier;
 use crate::cache::Proven;
 use crate::cached_token::CachedToken;
-use crate::tenants::ActiveTenant;
 
 #[cfg(test)]
 thread_local! {
     /// How many token signatures this thread has checked.
     pub static SIGNATURE_CHECKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// What the text of a credential tells. The key may not exist.
+pub(super) struct Identified {
+    pub(super) key_id: KeyId,
+    /// The verdict if there is no such key.
+    pub(super) if_unknown: Refusal,
+    not_after: UnixMillis,
+    token: Option<Arc<CachedToken>>,
 }
 
 impl Verifier {
@@ -30,70 +38,84 @@ impl Verifier {
         let guard = pin();
         let tenant = self.current.load(&guard).tenants.get(query.tenant);
         let keyring = tenant.ok_or(Refusal::NotFound)?.keyring();
-        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
-        let (key_id, _) = prove_key(keyring, &shape, query)?;
-        Ok(key_id)
+        let identified = self.prove(keyring, query)?;
+        match identified.token {
+            Some(_) => Err(Refusal::InvalidFormat),
+            None => Ok(identified.key_id),
+        }
     }
 
-    /// Proves a credential and returns its key.
+    /// Proves a credential.
     pub(super) fn prove(
         &self,
-        tenant: &ActiveTenant,
+        keyring: &Keyring,
         query: &Query<'_>,
-        digest: [u8; 32],
-    ) -> Result<(KeyId, Proven), Refusal> {
-        let keyring = tenant.keyring();
-        let shape = shape::of(query.credential, &keyring.tokens().macaroon_prefixes);
-        let (key_id, not_after, token) = if let Shape::Token(shape) = shape {
-            self.prove_token(keyring, shape, query)?
-        } else {
-            let (key_id, not_after) = prove_key(keyring, &shape, query)?;
-            (key_id, not_after, None)
-        };
-        let proven = Proven {
-            digest,
-            generation: tenant.generation(),
-            not_after_ms: not_after.0,
-            token,
-        };
-        Ok((key_id, proven))
+    ) -> Result<Identified, Refusal> {
+        match shape::of(query.credential, &keyring.tokens().macaroon_prefixes) {
+            Shape::Token(shape) => Ok(self.prove_token(keyring, shape, query)),
+            Shape::Issued(issued) => keyring
+                .prove(&issued)
+                .filter(|not_after| query.now < *not_after)
+                .map(|not_after| Identified {
+                    key_id: KeyId::Issued(issued.uuid),
+                    if_unknown: Refusal::NotFound,
+                    not_after,
+                    token: None,
+                })
+                .ok_or(Refusal::NotFound),
+            Shape::Other => Ok(imported(query, Refusal::NotFound)),
+        }
     }
 
+    /// Proves a credential with the form of a token. If it is no token of this server, it may be an
+    /// imported key. That does not depend on the signing keys of the moment, so that an imported
+    /// key remains valid if a new signing key or prefix makes it look like a token of this server.
     fn prove_token(
         &self,
         keyring: &Keyring,
         shape: TokenShape<'_>,
         query: &Query<'_>,
-    ) -> Result<(KeyId, UnixMillis, Option<Arc<CachedToken>>), Refusal> {
+    ) -> Identified {
         #[cfg(test)]
         SIGNATURE_CHECKS.set(SIGNATURE_CHECKS.get() + 1);
-        let (claims, not_after) = keyring
-            .prove_token(shape, query.credential, query.tenant, query.now)
-            .map_err(|error| {
-                tracing::debug!(%error, "a token is refused");
-                error.refusal()
-            })?;
-        let token = CachedToken::new(&claims, keyring.clock_skew_s(), self.render_token);
-        Ok((claims.key_id, not_after, Some(Arc::new(token))))
+        match keyring.prove_token(shape, query.credential, query.tenant, query.now) {
+            Ok((claims, not_after)) => {
+                let token = CachedToken::new(&claims, keyring.clock_skew_s(), self.render_token);
+                Identified {
+                    key_id: claims.key_id,
+                    // The key is gone. The token was valid once, so it is refused like the token
+                    // of a revoked key.
+                    if_unknown: Refusal::Revoked,
+                    not_after,
+                    token: Some(Arc::new(token)),
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "not a token of this server");
+                imported(query, error.refusal())
+            }
+        }
     }
 }
 
-/// The key of a credential, and the time until which the proof holds.
-fn prove_key(
-    keyring: &Keyring,
-    shape: &Shape<'_>,
-    query: &Query<'_>,
-) -> Result<(KeyId, UnixMillis), Refusal> {
-    match shape {
-        Shape::Token(_) => Err(Refusal::InvalidFormat),
-        Shape::Other => {
-            let key_id = imported_key_id(query.tenant, query.credential);
-            Ok((key_id, UnixMillis(i64::MAX)))
+impl Identified {
+    /// What is remembered of it in memory.
+    pub(super) fn proven(self, digest: [u8; 32], generation: u64) -> Proven {
+        Proven {
+            digest,
+            generation,
+            not_after_ms: self.not_after.0,
+            token: self.token,
         }
-        Shape::Issued(issued) => keyring
-            .prove(issued)
-            .filter(|not_after| query.now < *not_after)
-            .map(|not_after| (KeyId::Issued(issued.uuid), not_after))
-            .ok_or(Refusal::NotFound),
+    }
+}
+
+/// The credential is that of an imported key, if there is such a key.
+fn imported(query: &Query<'_>, if_unknown: Refusal) -> Identified {
+    Identified {
+        key_id: imported_key_id(query.tenant, query.credential),
+        if_unknown,
+        not_after: UnixMillis(i64::MAX),
+        token: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use talos_model::{BulkRevocations, CacheStatus, RecordKey};
+use talos_model::{BulkRevocations, CacheStatus, RecordKey, Refusal};
 
 use crate::cache::{KeyCell, Proven};
 
@@ -27,6 +27,8 @@ pub struct ReadRequest {
     /// cached.
     pub cell: Option<Arc<KeyCell>>,
     pub proof: Proven,
+    /// The verdict if there is no record.
+    pub if_unknown: Refusal,
     pub status: CacheStatus,
     /// Taken before the read, so that no bulk revocation is missed that was in force when the
     /// request arrived; see [`BulkRevocations`].

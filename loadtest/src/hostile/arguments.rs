@@ -28,6 +28,10 @@ pub struct HostileArguments {
     /// administrators without one.
     #[arg(long)]
     pub auth: bool,
+    /// The server speaks TLS, and so do the valid clients and half of the hostile ones. The others
+    /// send without TLS what they send otherwise.
+    #[arg(long)]
+    pub tls: bool,
     /// How long the server is attacked, over all rounds.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds_or_unit.try_map(at_least_a_second))]
     pub duration: Duration,
@@ -75,6 +79,7 @@ impl HostileArguments {
         let wanted = |attack: &Attack| {
             (self.only.is_empty() || self.only.contains(attack))
                 && (self.auth || *attack != Attack::Uninvited)
+                && (self.tls || !attack.needs_tls())
         };
         Attack::ALL.into_iter().filter(wanted).collect()
     }

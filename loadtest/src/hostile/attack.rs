@@ -39,6 +39,12 @@ pub enum Attack {
     OtherProtocol,
     /// Acts as an administrator without a token, or with a wrong one.
     Uninvited,
+    /// Begins a TLS handshake and does not end it, or sends it a byte at a time.
+    StalledHandshake,
+    /// Sends TLS records that are damaged, endless or cut in half.
+    BrokenRecords,
+    /// Changes the keys of a TLS session again and again.
+    Renegotiating,
 }
 
 /// How many clients of a kind there are.
@@ -63,7 +69,7 @@ pub enum Breach {
 
 impl Attack {
     /// All kinds, in the order in which reports list them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Silent,
         Self::SlowHead,
         Self::SlowBody,
@@ -81,6 +87,9 @@ impl Attack {
         Self::SelfRevoking,
         Self::OtherProtocol,
         Self::Uninvited,
+        Self::StalledHandshake,
+        Self::BrokenRecords,
+        Self::Renegotiating,
     ];
 
     /// The name in `--only` and in reports.
@@ -104,7 +113,19 @@ impl Attack {
             Self::SelfRevoking => "self-revoking",
             Self::OtherProtocol => "other-protocol",
             Self::Uninvited => "uninvited",
+            Self::StalledHandshake => "stalled-handshake",
+            Self::BrokenRecords => "broken-records",
+            Self::Renegotiating => "renegotiating",
         }
+    }
+
+    /// Whether only a server that speaks TLS can be attacked so.
+    #[must_use]
+    pub fn needs_tls(self) -> bool {
+        matches!(
+            self,
+            Self::StalledHandshake | Self::BrokenRecords | Self::Renegotiating
+        )
     }
 
     /// How many clients there are at intensity 1. Kinds that cost the server more per connection
@@ -116,12 +137,17 @@ impl Attack {
             Self::Silent => (60.0, 900),
             Self::SlowHead => (20.0, 300),
             Self::SlowBody => (15.0, 200),
-            Self::HalfClosed | Self::CrossSite | Self::Uninvited => (20.0, 60),
+            Self::HalfClosed | Self::CrossSite | Self::Uninvited | Self::BrokenRecords => {
+                (20.0, 60)
+            }
             Self::Unread => (4.0, 80),
             Self::Oversized => (8.0, 60),
             Self::Endless => (10.0, 100),
             Self::Leftover => (3.0, 60),
-            Self::Pipelined | Self::Guessing | Self::SelfRevoking => (2.0, 20),
+            Self::Pipelined | Self::Guessing | Self::SelfRevoking | Self::Renegotiating => {
+                (2.0, 20)
+            }
+            Self::StalledHandshake => (30.0, 300),
             Self::Malformed => (40.0, 100),
             Self::HangUp => (60.0, 60),
             Self::Expecting | Self::OtherProtocol => (10.0, 60),
@@ -133,12 +159,17 @@ impl Attack {
     #[must_use]
     pub fn breach(self) -> Breach {
         match self {
-            Self::CrossSite | Self::SelfRevoking | Self::OtherProtocol | Self::Uninvited => {
-                Breach::Success
-            }
-            Self::Guessing | Self::Malformed | Self::Pipelined | Self::Expecting => {
-                Breach::ValidCredential
-            }
+            Self::CrossSite
+            | Self::SelfRevoking
+            | Self::OtherProtocol
+            | Self::Uninvited
+            | Self::StalledHandshake
+            | Self::BrokenRecords => Breach::Success,
+            Self::Guessing
+            | Self::Malformed
+            | Self::Pipelined
+            | Self::Expecting
+            | Self::Renegotiating => Breach::ValidCredential,
             _ => Breach::Nothing,
         }
     }
@@ -148,8 +179,12 @@ impl Attack {
     pub fn lasts(self) -> Duration {
         Duration::from_secs(match self {
             Self::Pipelined | Self::Expecting | Self::OtherProtocol => 5,
-            Self::CrossSite | Self::Malformed | Self::HangUp | Self::Uninvited => 3,
-            Self::Guessing | Self::SelfRevoking => 10,
+            Self::CrossSite
+            | Self::Malformed
+            | Self::HangUp
+            | Self::Uninvited
+            | Self::BrokenRecords => 3,
+            Self::Guessing | Self::SelfRevoking | Self::Renegotiating => 10,
             _ => 60,
         })
     }

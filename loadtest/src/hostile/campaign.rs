@@ -1,12 +1,12 @@
 //! A whole run: server, keys, rounds, report.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::arguments::HostileArguments;
 use super::bound::{budgets, limit};
+use super::certificate::Certificate;
 use super::compose::Prey;
 use super::newcomers::{Arrived, Newcomers};
 use super::report::{HostileReport, Memory, NewcomerRow, Part, Round, SCHEMA};
@@ -36,6 +36,7 @@ use crate::seed::{Keys, Seeder};
 use crate::sender::Waiting;
 use crate::signals::interruption;
 use crate::target::{Target, Transport, server_beside_this_program};
+use crate::tls::Tls;
 use crate::writers::WriteLoad;
 
 /// Keys with metadata of the largest size.
@@ -68,7 +69,7 @@ struct Campaign<'a> {
     arguments: &'a HostileArguments,
     runner: Runner,
     swarm: SwarmOptions,
-    server: SocketAddr,
+    endpoint: Endpoint,
     host: String,
     process: Process,
     newcomers: Arrived,
@@ -97,15 +98,21 @@ pub fn run(arguments: &HostileArguments) -> Result<HostileReport, LoadError> {
         .iter()
         .flat_map(|token| authentication(token))
         .collect();
+    let certificate = arguments.tls.then(Certificate::make).transpose()?;
+    changed.extend(certificate.iter().flat_map(|made| made.settings.clone()));
     changed.extend_from_slice(&arguments.settings);
     let mut set = settings(&arguments.driver, &changed);
     let environment: Vec<_> = set
         .iter()
         .map(|(key, value)| (variable(key), value.clone()))
         .collect();
+    let transport = match &certificate {
+        Some(made) => Transport::Tls(made.tls.clone()),
+        None => Transport::Tcp,
+    };
     let mut target = Target::start_with(
         &program,
-        Transport::Tcp,
+        transport,
         &layout.server,
         &environment,
         &interrupted,
@@ -126,6 +133,28 @@ fn token(seed: u64) -> String {
     (0..4).map(|_| format!("{:016x}", random.next())).collect()
 }
 
+/// Makes the keys that hostile clients know, and what else they know of the server.
+fn prey(
+    target: &Target,
+    tls: Option<&Tls>,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Prey, LoadError> {
+    let hello = tls.map_or_else(|| Ok(Vec::new()), Tls::hello);
+    let mut prey = Prey {
+        host: target.host.clone(),
+        token: target.token.clone(),
+        hello: hello.map_err(LoadError::io("beginning a handshake"))?,
+        ..Prey::default()
+    };
+    let mut api = AdminApi::new(target.client(), interrupted);
+    for _ in 0..HEAVY_KEYS {
+        let key = api.issue_heavy("load-heavy", HEAVY_METADATA)?;
+        prey.heavy.push(key.secret);
+        prey.ids.push(key.key_id);
+    }
+    Ok(prey)
+}
+
 impl<'a> Campaign<'a> {
     /// Makes the keys, and what all rounds share.
     fn prepare(
@@ -136,8 +165,10 @@ impl<'a> Campaign<'a> {
     ) -> Result<Self, LoadError> {
         let not_here = || LoadError::Flags("the server must be started here".to_owned());
         let process = target.process().ok_or_else(not_here)?;
-        let Endpoint::Tcp(server) = target.endpoint else {
-            return Err(not_here());
+        let (server, tls) = match &target.endpoint {
+            Endpoint::Tcp(server) => (*server, None),
+            Endpoint::Tls(server, tls) => (*server, Some(tls.clone())),
+            Endpoint::Unix(_) => return Err(not_here()),
         };
         let seeder = Seeder {
             target,
@@ -145,17 +176,7 @@ impl<'a> Campaign<'a> {
             interrupted,
         };
         let corpus = seeder.seed(Keys::Make, &divide(arguments.keys, TOKENS, &MIX), &MIX)?;
-        let mut prey = Prey {
-            host: target.host.clone(),
-            token: target.token.clone(),
-            ..Prey::default()
-        };
-        let mut api = AdminApi::new(target.client(), interrupted);
-        for _ in 0..HEAVY_KEYS {
-            let key = api.issue_heavy("load-heavy", HEAVY_METADATA)?;
-            prey.heavy.push(key.secret);
-            prey.ids.push(key.key_id);
-        }
+        let prey = prey(target, tls.as_ref(), interrupted)?;
         let changing = Arc::new(Pool::default());
         let load = Load {
             endpoint: target.endpoint.clone(),
@@ -200,12 +221,13 @@ impl<'a> Campaign<'a> {
             },
             swarm: SwarmOptions {
                 server,
+                tls,
                 prey,
                 attacks: Vec::new(),
                 intensity: arguments.intensity,
                 cores: layout.load.clone(),
             },
-            server,
+            endpoint: target.endpoint.clone(),
             host: target.host.clone(),
             newcomers: Arrived::none(),
             tally: Tally::new(&arguments.attacks()),
@@ -279,7 +301,8 @@ impl<'a> Campaign<'a> {
     /// Valid load with hostile clients.
     fn attack(&mut self, number: u64, rate: f64, calm: Part) -> Result<Round, LoadError> {
         let swarm = Swarm::start(self.swarm.clone(), self.arguments.seed, number);
-        let newcomers = Newcomers::start(self.server, &self.host, self.arguments.patience);
+        let newcomers =
+            Newcomers::start(self.endpoint.clone(), &self.host, self.arguments.patience);
         let loaded = self.load(Loop::Open(rate), self.arguments.round);
         let rss_bytes = self.process.usage().rss_bytes;
         self.newcomers.add(&newcomers.stop()?);

@@ -2,22 +2,20 @@
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt,
-};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 
 use super::received::Received;
-use super::script::{Ending, Reading, Script};
+use super::script::{Ending, Layer, Reading, Script};
+use super::wire::{Ended, Wire};
+use crate::tls::Tls;
 
 /// The receive buffer of a client that reads nothing, in bytes. The kernel doubles it.
 const SMALL_BUFFER: usize = 4 << 10;
-/// The most that one event reads, in bytes, so that one client does not keep the others waiting.
-const READ_AT_ONCE: usize = 256 << 10;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,8 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Connecting,
+    /// Of TLS.
+    Handshake,
     /// Bytes of the opening that were sent.
     Opening(usize),
     /// Pieces that were sent, and bytes of the next one.
@@ -57,8 +57,19 @@ pub struct Client {
     pub leaves: Instant,
     /// Bytes that it sent.
     pub sent: u64,
-    fd: OwnedFd,
+    wire: Wire,
     stage: Stage,
+}
+
+/// What an event has told a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing that it acts on.
+    Nothing,
+    /// The handshake is done: it begins to send.
+    Opened,
+    /// The connection has ended.
+    Ended(End),
 }
 
 /// What a client does next.
@@ -73,11 +84,19 @@ pub enum Next {
 }
 
 impl Client {
-    /// Begins to connect. The socket becomes writable when that has succeeded or failed.
+    /// Begins to connect. The socket becomes writable when that has succeeded or failed. `tls` is
+    /// how the server speaks TLS, if it does.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn connect(script: Script, server: SocketAddr, now: Instant) -> io::Result<Self> {
+    pub fn connect(
+        script: Script,
+        server: SocketAddr,
+        tls: Option<&Tls>,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let tls = tls.filter(|_| script.layer != Layer::Plain);
+        let session = tls.map(Tls::session).transpose()?;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&fd, true)?;
@@ -94,15 +113,15 @@ impl Client {
             leaves: now + script.lasts,
             sent: 0,
             stage: Stage::Connecting,
+            wire: Wire::new(fd, script.layer, session),
             script,
-            fd,
         })
     }
 
     /// The socket, to wait for its events.
     #[must_use]
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.wire.socket()
     }
 
     /// Whether the connection is not made yet.
@@ -114,26 +133,35 @@ impl Client {
     /// The events that a connected client waits for.
     #[must_use]
     pub fn events(&self) -> EventFlags {
-        match self.script.reading {
-            Reading::Everything => EventFlags::IN | EventFlags::RDHUP,
-            Reading::Nothing => EventFlags::RDHUP,
+        if self.stage == Stage::Handshake || self.script.reading == Reading::Everything {
+            EventFlags::IN | EventFlags::RDHUP
+        } else {
+            EventFlags::RDHUP
         }
     }
 
     /// Completes the connection. Returns false if it could not be made.
     pub fn finish_connecting(&mut self) -> bool {
-        self.stage = Stage::Opening(0);
-        matches!(sockopt::socket_error(&self.fd), Ok(Ok(())))
+        self.stage = Stage::Handshake;
+        matches!(sockopt::socket_error(self.wire.socket()), Ok(Ok(())))
     }
 
     /// Sends what is due.
     pub fn step(&mut self) -> Next {
         match self.stage {
             Stage::Connecting | Stage::Holding => Next::Waits,
+            Stage::Handshake => {
+                // A failure shows in the socket's next event.
+                if !self.wire.shake_hands().unwrap_or(false) {
+                    return Next::Waits;
+                }
+                self.stage = Stage::Opening(0);
+                self.step()
+            }
             Stage::Opening(from) => {
                 let rest = self.script.opening.get(from..).unwrap_or_default();
                 let part = rest.get(..self.script.pace.bytes).unwrap_or(rest);
-                let until = from + send(&self.fd, part);
+                let until = from + self.wire.send(part);
                 self.sent += (until - from) as u64;
                 self.stage = Stage::Opening(until);
                 if until < self.script.opening.len() {
@@ -150,7 +178,7 @@ impl Client {
                     return self.end();
                 };
                 let rest = repeat.piece.get(from..).unwrap_or_default();
-                let until = from + send(&self.fd, rest);
+                let until = from + self.wire.send(rest);
                 self.sent += (until - from) as u64;
                 let whole = until >= repeat.piece.len();
                 self.stage = if whole {
@@ -173,53 +201,47 @@ impl Client {
             Ending::Hold => Next::Waits,
             Ending::HalfClose => {
                 // Fails only if the connection is gone, which its next event shows.
-                let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+                let _ = rustix::net::shutdown(self.wire.socket(), Shutdown::Write);
                 Next::Waits
             }
             Ending::Close => Next::Ends,
             Ending::Reset => {
                 // The close that follows sends a reset. Without this option it is a usual close.
-                let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+                let _ = sockopt::set_socket_linger(self.wire.socket(), Some(Duration::ZERO));
                 Next::Ends
             }
         }
     }
 
-    /// Reads what has come. Returns the end of the connection, if it has ended.
-    pub fn receive(&mut self, flags: EventFlags, buffer: &mut [u8]) -> Option<End> {
+    /// Reads what has come.
+    pub fn receive(&mut self, flags: EventFlags, buffer: &mut [u8]) -> Heard {
+        if self.stage == Stage::Handshake {
+            return match self.wire.shake_hands() {
+                Ok(true) => {
+                    self.stage = Stage::Opening(0);
+                    Heard::Opened
+                }
+                Ok(false) => Heard::Nothing,
+                Err(_) => Heard::Ended(End::ClosedByServer),
+            };
+        }
         let broken = flags.contains(EventFlags::ERR);
         if self.script.reading == Reading::Nothing {
-            if broken {
-                return Some(End::Reset);
-            }
             let gone = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
-            return gone.then_some(End::ClosedByServer);
+            return match (broken, gone) {
+                (true, _) => Heard::Ended(End::Reset),
+                (false, true) => Heard::Ended(End::ClosedByServer),
+                (false, false) => Heard::Nothing,
+            };
         }
-        // What came before a reset can still be read.
-        let mut read = 0;
-        while read < READ_AT_ONCE {
-            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Some(End::ClosedByServer),
-                Ok((length, _)) => {
-                    self.received.add(buffer.get(..length).unwrap_or_default());
-                    read += length;
-                }
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(_) => return Some(End::Reset),
-            }
+        let received = &mut self.received;
+        match self.wire.receive(buffer, |piece| received.add(piece)) {
+            Some(Ended::Closed) => Heard::Ended(End::ClosedByServer),
+            Some(Ended::Reset) => Heard::Ended(End::Reset),
+            None if broken => Heard::Ended(End::Reset),
+            None => Heard::Nothing,
         }
-        broken.then_some(End::Reset)
     }
-}
-
-/// Sends as much as the system takes now. An error counts as nothing: the socket's next event shows
-/// it.
-fn send(fd: &OwnedFd, bytes: &[u8]) -> usize {
-    if bytes.is_empty() {
-        return 0;
-    }
-    rustix::net::send(fd, bytes, SendFlags::NOSIGNAL).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -237,7 +259,7 @@ mod tests {
     fn connected(script: Script) -> (Client, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut client = Client::connect(script, address, Instant::now()).unwrap();
+        let mut client = Client::connect(script, address, None, Instant::now()).unwrap();
         let (server, peer) = listener.accept().unwrap();
         assert_eq!(peer.ip(), FROM);
         assert!(client.is_connecting() && client.finish_connecting());
@@ -275,7 +297,7 @@ mod tests {
         drop(server);
         let mut buffer = vec![0; 1024];
         let end = loop {
-            if let Some(end) = client.receive(EventFlags::IN, &mut buffer) {
+            if let Heard::Ended(end) = client.receive(EventFlags::IN, &mut buffer) {
                 break end;
             }
         };

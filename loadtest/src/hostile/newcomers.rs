@@ -2,7 +2,6 @@
 //! verification.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer;
 use crate::clock::nanoseconds;
+use crate::endpoint::{Endpoint, Stream};
 use crate::error::LoadError;
 use crate::measure::{Latencies, no_latencies};
 
@@ -39,10 +39,10 @@ pub struct Newcomers {
 impl Newcomers {
     /// Starts them. One that waits for longer than `patience` has failed.
     #[must_use]
-    pub fn start(server: SocketAddr, host: &str, patience: Duration) -> Self {
+    pub fn start(server: Endpoint, host: &str, patience: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (ordered, host) = (Arc::clone(&stop), host.to_owned());
-        let thread = std::thread::spawn(move || play(server, &host, patience, &ordered));
+        let thread = std::thread::spawn(move || play(&server, &host, patience, &ordered));
         Self { stop, thread }
     }
 
@@ -78,7 +78,7 @@ impl Arrived {
     }
 }
 
-fn play(server: SocketAddr, host: &str, patience: Duration, stop: &AtomicBool) -> Arrived {
+fn play(server: &Endpoint, host: &str, patience: Duration, stop: &AtomicBool) -> Arrived {
     let mut arrived = Arrived::none();
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
@@ -101,10 +101,8 @@ fn play(server: SocketAddr, host: &str, patience: Duration, stop: &AtomicBool) -
 }
 
 /// Connects and has two requests answered.
-fn visit(server: SocketAddr, host: &str, patience: Duration) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&server, patience)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(patience))?;
+fn visit(server: &Endpoint, host: &str, patience: Duration) -> io::Result<()> {
+    let mut stream = server.connect(patience)?;
     let health = format!("GET /health/ready HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let body = r#"{"credential":"sk_nobody"}"#;
     let length = body.len();
@@ -113,6 +111,7 @@ fn visit(server: SocketAddr, host: &str, patience: Duration) -> io::Result<()> {
     );
     for request in [health, verification] {
         stream.write_all(request.as_bytes())?;
+        stream.flush()?;
         let (status, text) = read_answer(&mut stream)?;
         if status != 200 || text.contains(r#""is_valid":true"#) {
             let what = format!("status {status}: {text}");
@@ -122,7 +121,7 @@ fn visit(server: SocketAddr, host: &str, patience: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn read_answer(stream: &mut TcpStream) -> io::Result<(u16, String)> {
+fn read_answer(stream: &mut Stream) -> io::Result<(u16, String)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let (mut incoming, mut piece) = (Vec::new(), [0; 4096]);
     loop {
@@ -145,7 +144,7 @@ mod tests {
     use super::*;
 
     /// A server whose every answer is this.
-    fn answering(answer: &'static [u8]) -> SocketAddr {
+    fn answering(answer: &'static [u8]) -> Endpoint {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -156,7 +155,7 @@ mod tests {
                 }
             }
         });
-        address
+        Endpoint::Tcp(address)
     }
 
     #[test]

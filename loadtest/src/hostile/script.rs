@@ -13,6 +13,8 @@ pub struct Script {
     pub attack: Attack,
     /// The address that it connects from, in 127.0.0.0/8.
     pub from: Ipv4Addr,
+    /// How its bytes travel.
+    pub layer: Layer,
     /// What it sends first.
     pub opening: Arc<[u8]>,
     /// How fast it sends that.
@@ -25,6 +27,19 @@ pub struct Script {
     pub ending: Ending,
     /// How long it stays at most.
     pub lasts: Duration,
+}
+
+/// How the bytes of a client travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// As they are.
+    Plain,
+    /// Within TLS, after a handshake.
+    Tls,
+    /// Within TLS. The second half of the records of each write is not sent.
+    CutTls,
+    /// Within TLS, with new keys before each write.
+    RekeyedTls,
 }
 
 /// How fast a client sends.
@@ -94,6 +109,7 @@ impl Script {
         Self {
             attack,
             from,
+            layer: Layer::Plain,
             opening: opening.into(),
             pace: Pace::FAST,
             then: None,

@@ -17,13 +17,14 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use super::attack::Attack;
-use super::client::{Client, End, Next};
+use super::client::{Client, End, Heard, Next};
 use super::compose::{Composer, Prey};
 use super::tally::Tally;
 use crate::affinity::pin_current_thread;
 use crate::error::LoadError;
 use crate::generator::thread_cpu;
 use crate::random::Random;
+use crate::tls::Tls;
 
 /// The longest sleep. Then the thread checks whether it should stop, and which clients must leave.
 const SLEEP: Duration = Duration::from_millis(20);
@@ -37,6 +38,8 @@ const BURST: f64 = 20.0;
 pub struct SwarmOptions {
     /// The server.
     pub server: SocketAddr,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Tls>,
     /// What they know of it.
     pub prey: Prey,
     /// Their kinds.
@@ -107,6 +110,7 @@ struct Arrivals {
 
 struct Player {
     server: SocketAddr,
+    tls: Option<Tls>,
     composer: Composer,
     random: Random,
     poll: OwnedFd,
@@ -132,6 +136,7 @@ impl Player {
         });
         Ok(Self {
             server: options.server,
+            tls: options.tls.clone(),
             arrivals: arrivals.collect(),
             composer: Composer::new(options.prey.clone(), Random::new(random.next(), 0)),
             random,
@@ -211,7 +216,7 @@ impl Player {
 
     fn begin(&mut self, attack: Attack, now: Instant) {
         let script = self.composer.compose(attack);
-        let begun = Client::connect(script, self.server, now).ok();
+        let begun = Client::connect(script, self.server, self.tls.as_ref(), now).ok();
         let Some(client) = begun else {
             if let Some(row) = self.tally.row(attack) {
                 row.not_connected += 1;
@@ -297,18 +302,27 @@ impl Player {
             return;
         };
         if client.is_connecting() {
-            let made = client.finish_connecting();
-            let events = client.events();
-            if !made {
+            if !client.finish_connecting() {
                 return self.finish(at, End::NotConnected);
             }
-            let Some((_, Some(client))) = self.clients.get(as_index(at.index)) else {
-                return;
-            };
-            let _ = epoll::modify(&self.poll, client.socket(), at.data(), events);
+            self.watch(at);
             self.step(at, Instant::now());
-        } else if let Some(end) = client.receive(flags, buffer) {
-            self.finish(at, end);
+            return;
+        }
+        match client.receive(flags, buffer) {
+            Heard::Nothing => {}
+            Heard::Opened => {
+                self.watch(at);
+                self.step(at, Instant::now());
+            }
+            Heard::Ended(end) => self.finish(at, end),
+        }
+    }
+
+    /// Waits for the events that the client needs now.
+    fn watch(&self, at: Place) {
+        if let Some((_, Some(client))) = self.clients.get(as_index(at.index)) {
+            let _ = epoll::modify(&self.poll, client.socket(), at.data(), client.events());
         }
     }
 }
@@ -373,6 +387,7 @@ mod tests {
         let attacks = vec![Attack::CrossSite, Attack::HangUp, Attack::Silent];
         let options = SwarmOptions {
             server,
+            tls: None,
             prey: Prey::default(),
             attacks: attacks.clone(),
             intensity: 1.0,

@@ -84,6 +84,7 @@ impl Node {
             .enable_all()
             .build()
             .map_err(NodeError::Threads)?;
+        let acceptance = watch::Sender::new(engine.acceptance());
         let shared = Arc::new(Shared {
             engine,
             settings,
@@ -93,6 +94,7 @@ impl Node {
             changing: tokio::sync::Mutex::new(()),
             role: Mutex::new(Role::None),
             readiness: ReadinessLease::default(),
+            acceptance,
             _watch: watch,
         });
         runtime.block_on(shared.wake())?;
@@ -113,6 +115,16 @@ impl Node {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared.readiness.is_valid()
+    }
+
+    /// The engine may accept other credentials than before: compares with the other nodes again.
+    pub fn compare_acceptance(&self) {
+        let now = self.shared.engine.acceptance();
+        self.shared.acceptance.send_if_modified(|known| {
+            let has_changed = *known != now;
+            *known = now;
+            has_changed
+        });
     }
 
     /// The status of the node.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use talos_model::{CopyPlace, EpochHistory};
+use talos_model::{Acceptance, CopyPlace, EpochHistory};
 use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::follow::Stop;
 use talos_replication::message::{Batch, Chunk};
 use talos_replication::sink::{ChangeSink, DurableState, Progress, SinkError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::shared::Shared;
@@ -67,6 +68,8 @@ impl Shared {
             max_staleness_ms: self.max_staleness_ms(),
             primary: primary.to_owned(),
             tls: self.settings.replica_tls.clone(),
+            // Nothing is compared: no credential is verified by what is learnt.
+            acceptance: watch::channel(Acceptance::default()).1,
         };
         let sink = Refusing::default();
         let asked = Arc::clone(&sink.0);

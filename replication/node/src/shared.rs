@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use talos_engine::{Engine, Watch};
-use talos_model::Position;
+use talos_model::{Acceptance, Position};
 use talos_replication::handshake::Identity;
 use talos_replication::ids::{ClusterId, NodeId};
 use tokio::sync::watch;
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) role: Mutex<Role>,
     pub(crate) readiness: ReadinessLease,
+    /// Which credentials the node accepts.
+    pub(crate) acceptance: watch::Sender<Acceptance>,
     pub(crate) _watch: Watch,
 }
 

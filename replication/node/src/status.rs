@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use talos_model::Epoch;
+use talos_model::{Difference, Epoch};
 use talos_replication::driver::primary::PrimaryStatus;
 use talos_replication::driver::replica::{ReplicaStatus, Stage};
 use talos_replication::follow::Stop;
@@ -71,6 +71,8 @@ pub enum Unready {
         /// The limit.
         bound: Duration,
     },
+    /// It refuses credentials that its primary accepts.
+    Refusing(Vec<Difference>),
     /// It is changing its role.
     Changing,
 }
@@ -97,6 +99,12 @@ impl fmt::Display for Unready {
             Self::Stale { since_ms: None, .. } => {
                 f.write_str("this replica has not been up to date with its primary yet")
             }
+            Self::Refusing(differences) => {
+                f.write_str("this replica refuses credentials that its primary accepts")?;
+                differences
+                    .iter()
+                    .try_for_each(|difference| write!(f, "; {difference}"))
+            }
             Self::Changing => f.write_str("this node is changing its role"),
         }
     }
@@ -112,6 +120,9 @@ impl NodeStatus {
                 (Some(Stop::Storage(_)), _) => Some(Unready::Storage),
                 _ if status.position.is_none() => Some(Unready::Copying),
                 (None, Stage::Copying) => Some(Unready::Copying),
+                _ if status.refusing().next().is_some() => {
+                    Some(Unready::Refusing(status.refusing().cloned().collect()))
+                }
                 _ if status.is_fresh() => None,
                 _ => Some(Unready::Stale {
                     since_ms: status.staleness_ms(),

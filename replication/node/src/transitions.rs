@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use talos_engine::UsedKey;
-use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits};
+use talos_model::{Epoch, FollowError, LogRead, LoggedChange, Mode, Position, ReadLimits, clock};
 use talos_replication::acks::Wait;
 use talos_replication::driver::ack_waiters::NotReplicated;
 use talos_replication::driver::primary::{Primary, PrimarySettings};
@@ -93,6 +93,7 @@ impl Shared {
             copy_bytes_per_s: self.settings.copy_bytes_per_s,
             tls: self.settings.primary_tls.clone(),
             allowed: self.settings.allowed.clone(),
+            acceptance: self.acceptance.subscribe(),
         };
         tracing::info!(%address, node = %self.node, "listening for replicas");
         let primary = Primary::new(primary_role, settings);
@@ -131,6 +132,7 @@ impl Shared {
             max_staleness_ms: self.max_staleness_ms(),
             primary: primary.clone(),
             tls: self.settings.replica_tls.clone(),
+            acceptance: self.acceptance.subscribe(),
         };
         tracing::info!(primary, node = %self.node, "following");
         let (replica, handle) = Replica::new(sink, durable_state, settings);
@@ -140,9 +142,8 @@ impl Shared {
         tokio::spawn(async move {
             // Ends with the role.
             while changed.changed().await.is_ok() {
-                shared
-                    .readiness
-                    .grant_until(changed.borrow_and_update().fresh_until_ms());
+                let until_ms = ready_until_ms(&changed.borrow_and_update());
+                shared.readiness.grant_until(until_ms);
             }
         });
         let uses = handle.clone();
@@ -273,6 +274,13 @@ impl Shared {
             epoch = self.engine.standing().epochs.newest().0,
             "this node was promoted and takes changes from now on"
         );
+        let missing = self.engine.missing_secrets(clock::now());
+        if missing > 0 {
+            tracing::warn!(
+                missing,
+                "this primary lacks secrets that have signed keys, and refuses these keys as unknown: add the secrets to secrets.hmac.retired"
+            );
+        }
         let noted = self
             .file()
             .note_promotion(Some(&self.settings.configured_role));
@@ -345,6 +353,13 @@ impl Shared {
             total,
         })
     }
+}
+
+/// Until when a replica may receive traffic: while it is up to date, and only if it accepts the
+/// credentials that its primary accepts.
+fn ready_until_ms(status: &ReplicaStatus) -> Option<u64> {
+    let is_refusing = status.refusing().next().is_some();
+    status.fresh_until_ms().filter(|_| !is_refusing)
 }
 
 const NOT_DIVERGED: NodeRefusal = NodeRefusal::Precondition(

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -75,6 +76,15 @@ pub(super) trait Endpoint: Send {
 
     /// The other node has proven that it is `peer`. Messages may be sent from now on.
     fn on_open(&mut self, peer: NodeId, outbox: &mut Outbox) -> Result<(), End<Self::Reason>>;
+
+    /// Which credentials this node accepts now.
+    fn acceptance(&mut self) -> Acceptance;
+
+    /// Which credentials this node accepts, if that has changed since they were last asked for.
+    fn changed_acceptance(&mut self) -> Option<Acceptance>;
+
+    /// The other node accepts these credentials; `None` if it is of a release that does not say so.
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>);
 
     /// Handles a message.
     fn on_message(
@@ -168,6 +178,12 @@ fn handle<E: Endpoint>(
             if outbox.is_stuck(now_ms) {
                 return Err(End::Stuck(E::PEER));
             }
+            if endpoint.link().shows_acceptance()
+                && let Some(acceptance) = endpoint.changed_acceptance()
+            {
+                let acceptance = Message::Acceptance(acceptance);
+                endpoint.link().send(&acceptance, outbox.buffer())?;
+            }
             endpoint.on_tick(outbox)?;
         }
     }
@@ -188,7 +204,21 @@ fn on_bytes<E: Endpoint>(
     }
     for one in incoming? {
         match one {
-            Incoming::Open(peer) => endpoint.on_open(peer, outbox)?,
+            Incoming::Open(peer) => {
+                if endpoint.link().shows_acceptance() {
+                    let acceptance = Message::Acceptance(endpoint.acceptance());
+                    endpoint.link().send(&acceptance, outbox.buffer())?;
+                }
+                endpoint.on_open(peer, outbox)?;
+                if !endpoint.link().shows_acceptance() {
+                    endpoint.on_acceptance(None);
+                }
+            }
+            Incoming::Message(Message::Acceptance(acceptance))
+                if endpoint.link().shows_acceptance() =>
+            {
+                endpoint.on_acceptance(Some(acceptance));
+            }
             Incoming::Message(message) => endpoint.on_message(message, outbox)?,
         }
     }

@@ -182,6 +182,16 @@ fn another_cluster_version_or_self_is_refused() {
         nonce: Nonce([0; 32]),
     };
     sent(primary(identity(2, 7, &[])).on_frame(&later.encode()));
+    // An earlier release is spoken to in its version.
+    let earlier = format::Hello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MIN,
+        cluster: CLUSTER,
+        node: NodeId([1; 16]),
+        nonce: Nonce([0; 32]),
+    };
+    let challenge = sent(primary(identity(2, 7, &[])).on_frame(&earlier.encode()));
+    assert_eq!(challenge[1..3], VERSION_MIN.to_le_bytes());
 }
 
 #[test]
@@ -242,11 +252,11 @@ fn frames_have_these_bytes() {
         panic!("four frames");
     };
     let parts = |parts: &[&[u8]]| parts.concat();
-    let versions: &[u8] = &[1, 0, 1, 0];
+    let versions: &[u8] = &[1, 0, 2, 0];
     let names = |node: u8| [[1; 16], [node; 16]].concat();
     let expected = parts(&[&[1], b"TALOSREP", versions, &names(1), &[1], &[10; 32]]);
     assert_eq!(hello, &expected);
-    let expected = parts(&[&[2], &[1, 0], &names(2), &[2], &[20; 32]]);
+    let expected = parts(&[&[2], &[2, 0], &names(2), &[2], &[20; 32]]);
     assert_eq!(challenge, &expected);
 
     let key = hmac(&[7; 32], b"talos/replication/v1/proof-key");

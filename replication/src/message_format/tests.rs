@@ -77,7 +77,7 @@ fn chunk(random: &mut Random) -> Chunk {
 }
 
 fn message(random: &mut Random) -> Message {
-    match random.below(8) {
+    match random.below(9) {
         0 => Message::Follow(FollowRequest {
             history: history(random),
             start: match random.below(3) {
@@ -123,6 +123,15 @@ fn message(random: &mut Random) -> Message {
             time_ms: -1,
             echo_ms: random.one_in(2).then(|| random.draw()),
         }),
+        7 => {
+            let setting = |random: &mut Random| AcceptedSetting {
+                name: "secrets.hmac".to_owned(),
+                values: vec!["ä".to_owned(); random.below(3)],
+            };
+            let count = random.below(4);
+            let settings = (0..count).map(|_| setting(random)).collect();
+            Message::Acceptance(Acceptance(settings))
+        }
         _ => Message::Chunk(chunk(random)),
     }
 }
@@ -283,6 +292,13 @@ fn messages_have_these_bytes() {
         "ab".repeat(16)
     );
     assert_eq!(hex(&encode(&resume)), bytes.replace(' ', ""));
+    let acceptance = Message::Acceptance(Acceptance(vec![AcceptedSetting {
+        name: "ab".to_owned(),
+        values: vec!["c".to_owned(), String::new()],
+    }]));
+    let bytes =
+        "25 0000000000000000 0000000000000000 01000000 02000000 6162 02000000 01000000 63 00000000";
+    assert_eq!(hex(&encode(&acceptance)), bytes.replace(' ', ""));
     let chunk = Message::Chunk(Chunk {
         copy: CopyName([0xcd; 16]),
         position: Position::START,

@@ -262,8 +262,8 @@ fn hosts() {
         ("localhost:port", false),
         ("localhost:80:80", false),
         ("a]", false),
-        (&*"a".repeat(limits::HOST_BYTES), true),
-        (&*"a".repeat(limits::HOST_BYTES + 1), false),
+        (&*"a".repeat(host::BYTES_MAX), true),
+        (&*"a".repeat(host::BYTES_MAX + 1), false),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(is_malformed(bytes.as_bytes()), !good, "{host}");

@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use talos_model::{CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence};
+use talos_model::{
+    Acceptance, CopyPlace, Epoch, EpochHistory, EpochId, EpochStart, Position, Sequence,
+};
 use talos_replication::driver::replica::{Replica, ReplicaSettings};
 use talos_replication::handshake::Identity;
 use talos_replication::ids::{ClusterId, NodeId};
@@ -63,6 +65,7 @@ pub fn follow(address: &str, count: u64) {
                     max_staleness_ms: 10_000,
                     primary: address.clone(),
                     tls: None,
+                    acceptance: tokio::sync::watch::channel(Acceptance::default()).1,
                 };
                 let durable_state = DurableState {
                     history: history.clone(),

@@ -154,7 +154,7 @@ impl Claims {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use serde_json::json;
     use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use talos_model::limits::CREDENTIAL_BYTES;
 
-use crate::token::jwk::{SigningKey, SigningKeys};
+use crate::token::jwk::{SigningKey, SigningKeys, VerifyingKey};
 use crate::token::{TokenFault, json};
 
 /// A verified payload and the media type from its header.
@@ -43,15 +43,23 @@ pub(super) fn verify(keys: &SigningKeys, token: &str) -> Result<Signed, TokenFau
     let key = keys
         .verifying_key(&header.kid)
         .ok_or(TokenFault::UnknownKey)?;
-    if header.alg != key.key.algorithm().name()
-        || !key.key.verifies(parts.signed.as_bytes(), &parts.signature)
-    {
+    if header.alg != key.key.algorithm().name() || !parts.is_signed_by(key) {
         return Err(TokenFault::SignatureInvalid);
     }
     Ok(Signed {
         media_type: header.typ,
         payload: parts.payload,
     })
+}
+
+/// The key that the header of `token` names, if it also names the key's algorithm. Other members of
+/// the header do not matter.
+pub(super) fn named_key<'k>(keys: &'k SigningKeys, token: &str) -> Option<&'k VerifyingKey> {
+    let (header, _) = token.split_once('.')?;
+    let header = json::object(&decode(header).ok()?)?;
+    let text = |name| header.get(name).and_then(Value::as_str);
+    let key = keys.verifying_key(text("kid")?)?;
+    (text("alg") == Some(key.key.algorithm().name())).then_some(key)
 }
 
 /// The decoded parts of a token. The signature is not verified.
@@ -78,6 +86,10 @@ impl<'a> Parts<'a> {
             signature: decode(signature)?,
             signed,
         })
+    }
+
+    pub(super) fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        key.key.verifies(self.signed.as_bytes(), &self.signature)
     }
 }
 

@@ -27,6 +27,20 @@ pub fn verify(keys: &SigningKeys, token: &str) -> Result<Claims, TokenFault> {
     claims(signed.media_type.as_deref(), &signed.payload)
 }
 
+/// Whether one of `keys` may have signed `token`: its header names the key and the key's algorithm,
+/// and either the signature is valid, or nothing shows that the token is of another issuer.
+pub fn is_own(keys: &SigningKeys, token: &str, knows_issuer: impl Fn(&str) -> bool) -> bool {
+    let Some(key) = jws::named_key(keys, token) else {
+        return false;
+    };
+    let Ok(parts) = Parts::split(token) else {
+        return true;
+    };
+    let payload = json::object(&parts.payload).unwrap_or_default();
+    let issuer = payload.get("iss").and_then(Value::as_str);
+    parts.is_signed_by(key) || issuer.is_none_or(knows_issuer)
+}
+
 fn claims(media_type: Option<&str>, payload: &[u8]) -> Result<Claims, TokenFault> {
     // Other systems may sign other kinds of tokens with these keys. The type excludes those (RFC
     // 8725 §3.11).

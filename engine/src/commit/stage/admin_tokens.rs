@@ -51,6 +51,7 @@ impl Stage<'_> {
             event,
             request_id: None,
             author: None,
+            signed_by: None,
             subject: Subject::AdminToken(token.clone()),
         };
         self.admin_tokens = Arc::new(if change.deletes() {

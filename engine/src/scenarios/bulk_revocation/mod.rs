@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use talos_model::{
     AdminToken, BulkRevocation, KeyKind, ListQuery, Matcher, Mode, Page, RecordKey, RevokeWhere,
-    ShardId,
+    SecretUses, ShardId,
 };
 
 use super::*;
@@ -90,6 +90,10 @@ impl RecordReader for PausedCatchUp {
 
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
         self.reader.admin_tokens()
+    }
+
+    fn secret_uses(&self) -> Result<SecretUses, StorageError> {
+        self.reader.secret_uses()
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -106,7 +106,7 @@ impl State {
     }
 
     fn log_admin_token(&mut self, token: AdminToken, event: Event, now: UnixMillis) -> AdminToken {
-        self.log.push(Entry {
+        self.log(Entry {
             event,
             time: now,
             request_id: None,

@@ -73,7 +73,7 @@ impl State {
         event: Event,
         bulk_revocation: &BulkRevocation,
     ) {
-        self.log.push(Entry {
+        self.log(Entry {
             event,
             time: change.time,
             request_id: None,

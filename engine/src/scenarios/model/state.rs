@@ -261,7 +261,7 @@ impl State {
     ) -> Record {
         self.records
             .insert((record.tenant, record.key_id), record.clone());
-        self.log.push(Entry {
+        self.log(Entry {
             event,
             time,
             request_id,
@@ -269,6 +269,14 @@ impl State {
             subject: Subject::Key(record.clone()),
         });
         record
+    }
+
+    /// Adds an entry. The times of the log never fall, also when the clock is set back.
+    pub(super) fn log(&mut self, mut entry: Entry) {
+        if let Some(last) = self.log.last() {
+            entry.time = entry.time.max(last.time);
+        }
+        self.log.push(entry);
     }
 }
 

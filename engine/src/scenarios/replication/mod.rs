@@ -5,6 +5,7 @@ mod copies;
 mod crashes;
 mod following;
 mod log;
+mod log_times;
 mod promotion;
 mod refusals;
 
@@ -217,6 +218,7 @@ fn change_admin_tokens(engine: &Engine, name: &str) {
 pub(super) fn assert_equal(one: &Engine, other: &Engine) {
     assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
     assert_eq!(one.admin_tokens().all(), other.admin_tokens().all());
+    assert_eq!(one.secret_uses(), other.secret_uses());
     for family in [INDEX, COUNTS] {
         let [one, other] = [one, other].map(|node| node.store().dump(family));
         assert!(one == other, "{family} differs");

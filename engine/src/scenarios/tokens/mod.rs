@@ -2,6 +2,7 @@
 
 mod deriving;
 mod keyrings;
+mod lookalikes;
 
 use talos_credentials::token::{CustomClaims, SigningKeys, TokenType};
 use talos_credentials::{DeriveToken, imported_key_id};

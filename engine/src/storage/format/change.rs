@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use talos_model::clock::UnixMillis;
-use talos_model::{Change, Event, Position, RecordKey, RequestDigest, RequestId, Subject};
+use talos_model::{
+    Change, Event, Position, RecordKey, RequestDigest, RequestId, SecretFingerprint, Subject,
+};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::author::AuthorV1;
@@ -18,9 +20,12 @@ const OF_A_KEY: u8 = 1;
 const OF_MANY_KEYS: u8 = 2;
 /// The version of a change with an author or of an admin token.
 const WITH_AUTHOR: u8 = 3;
-/// The version of a change with the digest of its request, and the newest that this release reads.
-/// All other changes keep their versions, so that older releases can read them.
+/// The version of a change with the digest of its request. All other changes keep their versions,
+/// so that older releases can read them.
 const WITH_DIGEST: u8 = 4;
+/// The version of a change that notes which secret signed, and the newest that this release reads.
+/// The fingerprint of the secret follows, and then the change in one of the versions above.
+const WITH_SECRET: u8 = 5;
 
 /// An event's code on disk is its index here.
 const EVENTS: [Event; 13] = [
@@ -75,6 +80,14 @@ struct ChangeV4 {
 
 /// Encodes `change`. `subject` is its encoded record, bulk revocation or admin token.
 pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let bytes = encode_without_secret(change, subject)?;
+    Ok(match change.signed_by {
+        None => bytes,
+        Some(SecretFingerprint(print)) => [&[WITH_SECRET], print.as_slice(), &bytes].concat(),
+    })
+}
+
+fn encode_without_secret(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> {
     let (kind, key) = match &change.subject {
         Subject::Key(record) => {
             let key = RecordKey::new(record.tenant, record.key_id);
@@ -120,6 +133,15 @@ pub fn encode(change: &Change, subject: &[u8]) -> Result<Vec<u8>, StorageError> 
 
 /// Decodes the change at `position`.
 pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> {
+    let (signed_by, bytes) = match bytes.split_first() {
+        Some((&WITH_SECRET, rest)) => {
+            let (print, bytes) = rest
+                .split_first_chunk()
+                .ok_or(StorageError::Corrupt("a change's secret"))?;
+            (Some(SecretFingerprint(*print)), bytes)
+        }
+        _ => (None, bytes),
+    };
     let (&version, fields) = bytes
         .split_first()
         .ok_or(StorageError::Corrupt("an empty change"))?;
@@ -142,10 +164,11 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
                 wincode::deserialize_exact(fields).map_err(unreadable)?;
             (digest, fields)
         }
+        WITH_SECRET => return Err(StorageError::Corrupt("a change's version")),
         found => {
             return Err(StorageError::NewerRecord {
                 found,
-                supported: WITH_DIGEST,
+                supported: WITH_SECRET,
             });
         }
     };
@@ -171,6 +194,7 @@ pub fn decode(position: Position, bytes: &[u8]) -> Result<Change, StorageError> 
             .ok_or(StorageError::Corrupt("a change's event"))?,
         request_id: fields.request_id.map(|id| RequestId { id, digest }),
         author: author.map(AuthorV1::decode).transpose()?.map(Arc::new),
+        signed_by,
         subject,
     };
     let is_consistent = change.is_consistent();
@@ -207,6 +231,7 @@ mod tests {
                 digest: RequestDigest::default(),
             }),
             author: author.map(Arc::new),
+            signed_by: None,
             subject,
         }
     }
@@ -263,9 +288,9 @@ mod tests {
                     assert!(decode(change.position, &bytes[..len]).is_err(), "{len}");
                 }
                 let mut newer = bytes;
-                newer[0] = 5;
+                newer[0] = 6;
                 let error = decode(change.position, &newer).unwrap_err().to_string();
-                assert!(error.contains("reads up to version 4"), "{error}");
+                assert!(error.contains("reads up to version 5"), "{error}");
             }
             let change = with_digest(author);
             let bytes = encoded(&change);
@@ -293,6 +318,35 @@ mod tests {
         let without = [&bytes[..place], [0].as_slice(), &bytes[place + id.len()..]].concat();
         let error = decode(change.position, &without).unwrap_err().to_string();
         assert!(error.contains("digest"), "{error}");
+    }
+
+    #[test]
+    fn a_change_notes_the_secret_that_signed() {
+        let print = SecretFingerprint([0x5e; 16]);
+        for author in [None, Some(author())] {
+            let record = Subject::Key(samples::record(5));
+            let unsigned = change(Event::IssuedKeyCreated, record, author);
+            let signed = Change {
+                signed_by: Some(print),
+                ..unsigned.clone()
+            };
+            let bytes = encoded(&signed);
+            assert_eq!(bytes[..17], [[5].as_slice(), &[0x5e; 16]].concat());
+            assert_eq!(bytes[17..], encoded(&unsigned));
+            assert_eq!(decode(signed.position, &bytes).as_ref(), Ok(&signed));
+            for len in 0..bytes.len() {
+                assert!(decode(signed.position, &bytes[..len]).is_err(), "{len}");
+            }
+            // Once is enough.
+            let twice = [&bytes[..17], &bytes].concat();
+            assert!(decode(signed.position, &twice).is_err());
+            // No other change is signed.
+            let updated = Change {
+                event: Event::IssuedKeyUpdated,
+                ..signed
+            };
+            assert!(decode(updated.position, &encoded(&updated)).is_err());
+        }
     }
 
     #[test]

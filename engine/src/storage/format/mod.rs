@@ -8,3 +8,4 @@ pub mod membership;
 pub mod position;
 pub mod record;
 pub mod request;
+pub mod secret_uses;

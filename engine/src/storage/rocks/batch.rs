@@ -1,5 +1,5 @@
 //! Builds one batch from a group of changes: log, records, index, request ids, counts, bulk
-//! revocations, admin tokens.
+//! revocations, admin tokens, uses of secrets.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::families::{COUNTS, INDEX, LAST, LOG, META, REQUESTS, USED, request_ke
 use super::store::RocksStore;
 use crate::storage::error::StorageError;
 use crate::storage::format::position::encode_position;
-use crate::storage::format::{admin_token, bulk_revocation, change, record, request};
+use crate::storage::format::{admin_token, bulk_revocation, change, record, request, secret_uses};
 use crate::storage::index;
 use crate::storage::journal::Group;
 
@@ -46,6 +46,11 @@ impl RocksStore {
         let counts = self.family(COUNTS)?;
         for (tenant, live_keys) in group.live_keys {
             batch.put_cf(counts, tenant.0.as_bytes(), live_keys.to_le_bytes());
+        }
+        let meta = self.family(META)?;
+        for one in group.secret_uses {
+            let key = secret_uses::key(one.tenant, one.fingerprint);
+            batch.put_cf(meta, key, secret_uses::encode(one));
         }
         Ok(batch)
     }

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 
 use rocksdb::{ColumnFamily, WriteBatch};
 use talos_model::copy::{
-    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SHARDS_END, USED_ROWS,
+    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SECRET_USE_ROWS, SHARDS_END,
+    USED_ROWS,
 };
 use talos_model::{
     CopyChunk, CopyCounts, CopyEnd, CopyPlace, CopyRow, NodeState, RecordKey, TenantId,
@@ -23,6 +24,7 @@ use crate::storage::format::admin_token::{self, ADMIN_TOKEN, ADMIN_TOKEN_END};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION, BULK_REVOCATION_END};
 use crate::storage::format::membership::{COPYING, EPOCH_HISTORY, encode_copying, encode_epochs};
 use crate::storage::format::position::{decode_position, encode_position};
+use crate::storage::format::secret_uses::{self, SECRET_USE, SECRET_USE_END};
 use crate::storage::format::{change, record, request};
 use crate::storage::index;
 use crate::storage::record_reader::RecordReader;
@@ -64,6 +66,7 @@ impl RocksStore {
         let meta = self.family(META)?;
         batch.delete_range_cf(meta, BULK_REVOCATION, BULK_REVOCATION_END);
         batch.delete_range_cf(meta, ADMIN_TOKEN, ADMIN_TOKEN_END);
+        batch.delete_range_cf(meta, SECRET_USE, SECRET_USE_END);
         batch.put_cf(meta, COPYING, encode_copying(place)?);
         Ok(batch)
     }
@@ -134,6 +137,11 @@ impl RocksStore {
                 put(batch, self.family(META)?, row);
                 Ok(())
             }
+            SECRET_USE_ROWS => {
+                secret_uses::decode(&row.key, &row.value)?;
+                put(batch, self.family(META)?, row);
+                Ok(())
+            }
             CHANGE_ROWS => {
                 change::decode(decode_position(&row.key)?, &row.value)?;
                 put(batch, self.family(LOG)?, row);
@@ -183,6 +191,9 @@ pub fn count_row(row: &CopyRow, counts: &mut CopyCounts) -> Result<(), StorageEr
         }
         ADMIN_TOKEN_ROWS => {
             admin_token::decode(&row.value)?;
+        }
+        SECRET_USE_ROWS => {
+            secret_uses::decode(&row.key, &row.value)?;
         }
         CHANGE_ROWS => {
             change::decode(decode_position(&row.key)?, &row.value)?;

@@ -58,6 +58,7 @@ impl Journal for RocksJournal {
             MembershipWrite::Install(chunk, place) => {
                 self.install(store.chunk_batch(chunk, place)?, chunk, place)
             }
+            MembershipWrite::ForgetSecrets(secrets) => self.write(store.forgetting_batch(secrets)?),
         }
     }
 

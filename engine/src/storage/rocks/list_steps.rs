@@ -75,6 +75,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
             event,
             request_id: None,
             author: None,
+            signed_by: None,
             subject: Subject::Key(record),
         })
         .collect();
@@ -82,6 +83,7 @@ fn write(opened: &mut Opened, event: Event, records: impl Iterator<Item = Record
     let group = Group {
         received: None,
         changes: &changes,
+        secret_uses: &[],
         live_keys: &HashMap::new(),
     };
     opened.journal.append(&group).unwrap();

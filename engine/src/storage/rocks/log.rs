@@ -1,12 +1,14 @@
 //! Reads the change log for replicas and the changes feed.
 
 use rocksdb::{Direction, IteratorMode};
+use talos_model::clock::UnixMillis;
 use talos_model::{LogRead, LoggedChange, Position, ReadLimits, Sequence};
 
 use super::families::LOG;
 use super::store::RocksStore;
 use super::view::Row;
 use crate::storage::error::StorageError;
+use crate::storage::format::change;
 use crate::storage::format::position::{decode_position, encode_position};
 
 impl RocksStore {
@@ -23,6 +25,13 @@ impl RocksStore {
     pub fn change_at(&self, position: Position) -> Result<Option<Vec<u8>>, StorageError> {
         let key = encode_position(position);
         Ok(self.db.get_cf(self.family(LOG)?, key)?)
+    }
+
+    /// The time of the change at `position`, if the log holds it.
+    pub fn time_of(&self, position: Position) -> Result<Option<UnixMillis>, StorageError> {
+        let bytes = self.change_at(position)?;
+        let change = bytes.map(|bytes| change::decode(position, &bytes));
+        Ok(change.transpose()?.map(|change| change.time))
     }
 
     /// The changes after `after` and up to `up_to`, of one epoch. [`LogRead::Gone`] when the log

@@ -10,6 +10,7 @@ mod list;
 #[cfg(test)]
 mod list_steps;
 mod log;
+mod made_keys;
 mod meta;
 mod old_log;
 mod open;

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, Options};
+use talos_model::clock::{self, UnixMillis};
 use talos_model::limits::SHARDS_MAX;
-use talos_model::{NodeState, Position, ShardId, clock};
+use talos_model::{NodeState, Position, ShardId};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::families::{COUNTS, INDEX, LOG, META, REQUESTS, USED};
@@ -38,6 +39,8 @@ pub struct Opened {
     pub journal: RocksJournal,
     /// The last change in the log; [`Position::START`] while a copy is incomplete.
     pub last: Position,
+    /// The time of that change; `None` if the log is empty.
+    pub last_time: Option<UnixMillis>,
     /// Durable state of the node besides its changes.
     pub standing: NodeState,
 }
@@ -123,6 +126,12 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
         None => recovery::check(&store, &standing.epochs, acknowledged)
             .map_err(|fault| fault.at(path))?,
     };
+    let last_time = match standing.copying {
+        Some(_) => None,
+        None => store
+            .time_of(last)
+            .map_err(|error| Fault::from(error).at(path))?,
+    };
     // Allocate the file's space on disk now: a full disk must not make a later commit fail here.
     witness.write(last).map_err(failed)?;
     if standing.copying.is_some() {
@@ -144,6 +153,7 @@ pub fn open(path: &Path, wanted: Wanted) -> Result<Opened, OpenError> {
         store,
         journal,
         last,
+        last_time,
         standing,
     })
 }

@@ -3,7 +3,8 @@
 use rocksdb::ErrorKind;
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, ShardId, TenantId,
+    AdminToken, BulkRevocation, KeyKind, ListQuery, Page, Record, RecordKey, SecretUses, ShardId,
+    TenantId,
 };
 
 use super::families::{COUNTS, REQUESTS, request_key};
@@ -82,6 +83,10 @@ impl RecordReader for RocksStore {
 
     fn admin_tokens(&self) -> Result<Vec<AdminToken>, StorageError> {
         Self::admin_tokens(self)
+    }
+
+    fn secret_uses(&self) -> Result<SecretUses, StorageError> {
+        Self::secret_uses(self)
     }
 
     fn read_all(&self, shard: ShardId, keys: &[RecordKey]) -> Result<Vec<Record>, StorageError> {

@@ -3,7 +3,7 @@
 
 use rocksdb::{Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 use talos_model::copy::{
-    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, USED_ROWS,
+    ADMIN_TOKEN_ROWS, BULK_REVOCATION_ROWS, CHANGE_ROWS, REQUEST_ROWS, SECRET_USE_ROWS, USED_ROWS,
 };
 use talos_model::{
     CopyChunk, CopyCursor, CopyEnd, CopyRow, Epoch, Position, ReadLimits, RecordKey, Sequence,
@@ -17,6 +17,7 @@ use crate::storage::error::StorageError;
 use crate::storage::format::admin_token::{self, ADMIN_TOKEN};
 use crate::storage::format::bulk_revocation::{self, BULK_REVOCATION};
 use crate::storage::format::position::{decode_position, encode_position};
+use crate::storage::format::secret_uses::SECRET_USE;
 use crate::storage::format::{record, request};
 
 /// The database at one moment.
@@ -130,6 +131,7 @@ impl View<'_> {
             USED_ROWS,
             BULK_REVOCATION_ROWS,
             ADMIN_TOKEN_ROWS,
+            SECRET_USE_ROWS,
             CHANGE_ROWS,
         ])
     }
@@ -140,6 +142,7 @@ impl View<'_> {
             CHANGE_ROWS => encode_position(self.position()?).to_vec(),
             BULK_REVOCATION_ROWS => BULK_REVOCATION.to_vec(),
             ADMIN_TOKEN_ROWS => ADMIN_TOKEN.to_vec(),
+            SECRET_USE_ROWS => SECRET_USE.to_vec(),
             _ => Vec::new(),
         })
     }
@@ -152,7 +155,7 @@ impl View<'_> {
         let column = match family {
             REQUEST_ROWS => self.store.family(REQUESTS)?,
             USED_ROWS => self.store.family(USED)?,
-            BULK_REVOCATION_ROWS | ADMIN_TOKEN_ROWS => self.store.family(META)?,
+            BULK_REVOCATION_ROWS | ADMIN_TOKEN_ROWS | SECRET_USE_ROWS => self.store.family(META)?,
             CHANGE_ROWS => self.store.family(LOG)?,
             shard => self.store.shard(talos_model::ShardId(shard))?,
         };
@@ -166,6 +169,7 @@ impl View<'_> {
             // `META` also holds facts about the node. They are not part of a copy.
             (Ok((key, _)), BULK_REVOCATION_ROWS) => key.starts_with(BULK_REVOCATION),
             (Ok((key, _)), ADMIN_TOKEN_ROWS) => key.starts_with(ADMIN_TOKEN),
+            (Ok((key, _)), SECRET_USE_ROWS) => key.starts_with(SECRET_USE),
             // A shard also holds the sequence of its last change.
             (Ok((key, _)), _) => RecordKey::split(key).is_some(),
         };

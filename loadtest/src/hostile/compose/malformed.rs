@@ -56,7 +56,7 @@ impl Composer {
     }
 
     /// Replaces, removes, doubles or adds some bytes.
-    fn damage(&mut self, request: &mut Vec<u8>) {
+    pub(super) fn damage(&mut self, request: &mut Vec<u8>) {
         if request.is_empty() {
             return;
         }

@@ -8,12 +8,13 @@ mod floods;
 mod heads;
 mod malformed;
 mod pages;
+mod records;
 mod uninvited;
 
 use std::net::Ipv4Addr;
 
 use super::attack::Attack;
-use super::script::Script;
+use super::script::{Layer, Script};
 use crate::random::Random;
 
 /// The path of a verification.
@@ -39,6 +40,8 @@ pub struct Prey {
     /// The token of an administrator whose clients do not read their answers, if the server needs
     /// one.
     pub token: Option<String>,
+    /// The first message of a TLS handshake with it; empty if it does not speak TLS.
+    pub hello: Vec<u8>,
 }
 
 /// Writes scripts.
@@ -57,6 +60,15 @@ impl Composer {
 
     /// The script of the next client of this kind.
     pub fn compose(&mut self, attack: Attack) -> Script {
+        let mut script = self.plain(attack);
+        // The others send without TLS what a server with TLS must not take for a request.
+        if !self.prey.hello.is_empty() && !attack.needs_tls() && self.between(0, 1) == 0 {
+            script.layer = Layer::Tls;
+        }
+        script
+    }
+
+    fn plain(&mut self, attack: Attack) -> Script {
         match attack {
             Attack::Silent => self.silent(),
             Attack::SlowHead => self.slow_head(),
@@ -75,6 +87,9 @@ impl Composer {
             Attack::Malformed => self.malformed(),
             Attack::OtherProtocol => self.other_protocol(),
             Attack::Uninvited => self.uninvited(),
+            Attack::StalledHandshake => self.stalled_handshake(),
+            Attack::BrokenRecords => self.broken_records(),
+            Attack::Renegotiating => self.renegotiating(),
         }
     }
 
@@ -177,6 +192,7 @@ mod tests {
             heavy: vec!["ory_ak_v1_abc_def".to_owned()],
             ids: vec!["id".to_owned()],
             token: None,
+            hello: b"\x16\x03\x01\0\x05hello".to_vec(),
         };
         Composer::new(prey, Random::new(seed, 0))
     }
@@ -190,6 +206,7 @@ mod tests {
                 let (script, same) = (one.compose(attack), other.compose(attack));
                 assert_eq!(script.attack, attack);
                 assert_eq!((&script.opening, script.from), (&same.opening, same.from));
+                assert_eq!(script.layer, same.layer);
                 assert!(script.pace.bytes > 0 && !script.pace.every.is_zero());
                 assert!(script.from.is_loopback());
                 differs |= third.compose(attack).opening != script.opening;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::sync::watch;
 
 use super::replica_session::ReplicaSession;
@@ -66,6 +67,9 @@ pub(super) struct PrimaryEndpoint<N: PrimaryNode> {
     place: Option<StrangerPlace>,
     /// The replica, once it has proven its identity.
     session: Option<ReplicaSession<N>>,
+    /// Which credentials this node accepts, and the replica, if it has said so.
+    acceptance: watch::Receiver<Acceptance>,
+    theirs: Option<Acceptance>,
 }
 
 impl<N: PrimaryNode> PrimaryEndpoint<N> {
@@ -78,11 +82,26 @@ impl<N: PrimaryNode> PrimaryEndpoint<N> {
         let identity = shared.settings.identity.clone();
         Ok(Self {
             link: Link::answer(identity, randomness::nonce()?, begun_ms),
+            acceptance: shared.settings.acceptance.clone(),
+            theirs: None,
             shared,
             address,
             place: Some(place),
             session: None,
         })
+    }
+
+    /// Compares which credentials both nodes accept.
+    fn compare(&self) {
+        let (Some(session), Some(theirs)) = (&self.session, &self.theirs) else {
+            return;
+        };
+        let differences = self.acceptance.borrow().differences(theirs);
+        let replica = session.registration.connection.node;
+        for difference in &differences {
+            tracing::warn!(%replica, "a replica accepts other credentials: {difference}");
+        }
+        session.registration.note_differences(differences);
     }
 
     /// Lets the feed, if there is one yet, handle something, and carries out its actions.
@@ -218,6 +237,24 @@ impl<N: PrimaryNode> Endpoint for PrimaryEndpoint<N> {
         let session = ReplicaSession::new(feed, node.source(), committed, registration);
         self.session = Some(session);
         Ok(())
+    }
+
+    fn acceptance(&mut self) -> Acceptance {
+        self.acceptance.borrow_and_update().clone()
+    }
+
+    fn changed_acceptance(&mut self) -> Option<Acceptance> {
+        if !self.acceptance.has_changed().unwrap_or(false) {
+            return None;
+        }
+        let acceptance = self.acceptance();
+        self.compare();
+        Some(acceptance)
+    }
+
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>) {
+        self.theirs = acceptance;
+        self.compare();
     }
 
     fn on_message(&mut self, message: Message, outbox: &mut Outbox) -> Result<(), End> {

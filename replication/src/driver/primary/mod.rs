@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use talos_model::cidr::{self, Cidr};
-use talos_model::{Epoch, EpochHistory, Position};
+use talos_model::{Acceptance, Epoch, EpochHistory, Position};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -84,6 +84,8 @@ pub struct PrimarySettings {
     pub tls: Option<PrimaryTls>,
     /// The addresses from which replicas may connect; empty = any.
     pub allowed: Vec<Cidr>,
+    /// Which credentials the node accepts.
+    pub acceptance: watch::Receiver<Acceptance>,
 }
 
 /// A primary that does not listen yet.

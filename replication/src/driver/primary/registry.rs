@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use talos_model::{Epoch, Position};
+use talos_model::{Difference, Epoch, Position};
 use tokio::sync::{oneshot, watch};
 
 use crate::acks::ReplicaConnection;
@@ -44,6 +44,8 @@ pub struct FedReplica {
     pub behind_changes: u64,
     /// For how many milliseconds the oldest of them has been durable here.
     pub behind_ms: u64,
+    /// How the credentials that the primary accepts differ from those that the replica accepts.
+    pub differences: Vec<Difference>,
 }
 
 /// What a replica receives.
@@ -82,6 +84,7 @@ struct Entry {
     number: u64,
     address: SocketAddr,
     report: Report,
+    differences: Vec<Difference>,
     /// Closes the connection when it is dropped.
     _cut: oneshot::Sender<()>,
 }
@@ -153,6 +156,7 @@ impl ReplicaRegistry {
             number,
             address,
             report,
+            differences: Vec::new(),
             _cut: cut,
         };
         entries.insert(node, entry);
@@ -190,6 +194,7 @@ impl ReplicaRegistry {
                     durable,
                     behind_changes: position.sequence.0.saturating_sub(has),
                     behind_ms: behind_since_ms.map_or(0, |since| now_ms.saturating_sub(since)),
+                    differences: entry.differences.clone(),
                 }
             })
             .collect();
@@ -215,11 +220,20 @@ pub(super) struct Registration {
 
 impl Registration {
     pub(super) fn report(&self, report: Report) {
+        self.update(|entry| entry.report = report);
+    }
+
+    /// Notes how the replica differs from the primary.
+    pub(super) fn note_differences(&self, differences: Vec<Difference>) {
+        self.update(|entry| entry.differences = differences);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry)) {
         let ReplicaConnection { node, number } = self.connection;
         if let Some(entry) = self.registry.entries().get_mut(&node)
             && entry.number == number
         {
-            entry.report = report;
+            change(entry);
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::io;
 
+use talos_model::{Acceptance, Difference};
+use tokio::sync::watch;
+
 use super::{Command, Replica, Stage, next_command, next_last_used};
-use crate::driver::clock::now_ms;
+use crate::driver::clock::{now_ms, wall_ms};
 use crate::driver::connection::{self, Endpoint};
 use crate::driver::randomness;
 use crate::driver::transport::Outbox;
@@ -39,6 +42,9 @@ pub(super) struct ReplicaEndpoint<'a, K: ChangeSink + Send + 'static> {
     link: Link,
     stage: Stage,
     primary: Option<NodeId>,
+    /// Which credentials this node accepts, and the primary, if it has said so.
+    acceptance: watch::Receiver<Acceptance>,
+    theirs: Option<Acceptance>,
 }
 
 impl<'a, K: ChangeSink + Send + 'static> ReplicaEndpoint<'a, K> {
@@ -47,12 +53,27 @@ impl<'a, K: ChangeSink + Send + 'static> ReplicaEndpoint<'a, K> {
         let identity = replica.settings.identity.clone();
         let (link, greeting) = Link::call(identity, randomness::nonce()?, begun_ms);
         let endpoint = Self {
+            acceptance: replica.settings.acceptance.clone(),
+            theirs: None,
             replica,
             link,
             stage: Stage::Disconnected,
             primary: None,
         };
         Ok((endpoint, greeting))
+    }
+
+    /// Compares which credentials both nodes accept. The status keeps the differences while there
+    /// is no connection: until the primary has said otherwise, it accepts what it did.
+    fn compare(&self) {
+        let Some(theirs) = &self.theirs else { return };
+        let differences = self.acceptance.borrow().differences(theirs);
+        for difference in &differences {
+            tracing::warn!(primary = ?self.primary, "the primary accepts other credentials: {difference}");
+        }
+        self.replica
+            .status
+            .send_if_modified(|status| replace(&mut status.differences, differences));
     }
 
     fn carry_out(&mut self, actions: Vec<FollowAction>, outbox: &mut Outbox) -> Result<(), End> {
@@ -121,9 +142,31 @@ impl<K: ChangeSink + Send + 'static> Endpoint for ReplicaEndpoint<'_, K> {
         self.carry_out(actions, outbox)
     }
 
+    fn acceptance(&mut self) -> Acceptance {
+        self.acceptance.borrow_and_update().clone()
+    }
+
+    fn changed_acceptance(&mut self) -> Option<Acceptance> {
+        if !self.acceptance.has_changed().unwrap_or(false) {
+            return None;
+        }
+        let acceptance = self.acceptance();
+        self.compare();
+        Some(acceptance)
+    }
+
+    fn on_acceptance(&mut self, acceptance: Option<Acceptance>) {
+        self.theirs = Some(acceptance.unwrap_or_default());
+        self.compare();
+    }
+
     fn on_message(&mut self, message: Message, outbox: &mut Outbox) -> Result<(), End> {
         let is_welcome = matches!(message, Message::Welcome(_));
         let is_heartbeat = matches!(message, Message::Heartbeat(_));
+        if let Message::Heartbeat(heartbeat) = &message {
+            let offset_ms = heartbeat.time_ms.saturating_sub(wall_ms());
+            self.replica.clock_offset_ms = Some(offset_ms);
+        }
         let actions = self.replica.follower.on_message(now_ms(), message);
         let goes_on = !actions
             .iter()
@@ -147,4 +190,11 @@ impl<K: ChangeSink + Send + 'static> Endpoint for ReplicaEndpoint<'_, K> {
         let actions = self.replica.follower.on_tick(now_ms());
         self.carry_out(actions, outbox)
     }
+}
+
+/// Whether the differences have changed.
+fn replace(known: &mut Vec<Difference>, found: Vec<Difference>) -> bool {
+    let has_changed = *known != found;
+    *known = found;
+    has_changed
 }

@@ -14,6 +14,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
+use talos_model::Acceptance;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -48,6 +49,8 @@ pub struct ReplicaSettings {
     pub primary: String,
     /// TLS, if enabled.
     pub tls: Option<ReplicaTls>,
+    /// Which credentials the node accepts.
+    pub acceptance: watch::Receiver<Acceptance>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Replica<K: ChangeSink + Send + 'static> {
     commands: mpsc::Receiver<Command>,
     last_used: mpsc::Receiver<Vec<LastUsed>>,
     leaving: bool,
+    /// See [`ReplicaStatus::clock_offset_ms`].
+    clock_offset_ms: Option<i64>,
     status: watch::Sender<ReplicaStatus>,
 }
 
@@ -154,6 +159,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             commands,
             last_used,
             leaving: false,
+            clock_offset_ms: None,
             status,
         };
         (replica, handle)
@@ -187,6 +193,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             }
             let end = self.call().await;
             self.follower.on_disconnected();
+            self.clock_offset_ms = None;
             self.note(&end);
             if matches!(end, End::Endpoint(Reason::Command)) {
                 continue;
@@ -315,8 +322,17 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
                 status.primary,
                 status.behind_changes,
                 status.freshness,
+                status.clock_offset_ms,
             );
-            let same = old == (stage, position, primary, behind_changes, freshness)
+            let new = (
+                stage,
+                position,
+                primary,
+                behind_changes,
+                freshness,
+                self.clock_offset_ms,
+            );
+            let same = old == new
                 && status.stop.as_ref() == self.follower.stop()
                 && status.history == durable_state.history;
             if same {
@@ -327,6 +343,7 @@ impl<K: ChangeSink + Send + 'static> Replica<K> {
             status.primary = primary;
             status.behind_changes = behind_changes;
             status.freshness = freshness;
+            status.clock_offset_ms = self.clock_offset_ms;
             status.stop = self.follower.stop().cloned();
             if status.history != durable_state.history {
                 status.history = durable_state.history.clone();

@@ -1,6 +1,6 @@
 //! The status of a replica.
 
-use talos_model::{Epoch, EpochHistory, Position};
+use talos_model::{Difference, Epoch, EpochHistory, Position};
 
 use crate::driver::clock::now_ms;
 use crate::follow::{Follower, Stop};
@@ -49,12 +49,18 @@ pub struct ReplicaStatus {
     pub primary: Option<NodeId>,
     /// How many changes it lacks, as far as the primary has announced them.
     pub behind_changes: u64,
+    /// How far the wall clock of the primary is ahead of the one here, in milliseconds; `None`
+    /// without a connection. The time that a heartbeat takes to arrive counts as an offset.
+    pub clock_offset_ms: Option<i64>,
     /// Connections that the primary has welcomed.
     pub connections: u64,
     /// Why the last connection, or attempt to connect, has ended.
     pub last_end: Option<String>,
     /// Why it has stopped following.
     pub stop: Option<Stop>,
+    /// How the credentials that it accepts differ from those that its primary accepts, or the one
+    /// that it was connected to last.
+    pub differences: Vec<Difference>,
     pub(super) freshness: Freshness,
 }
 
@@ -91,11 +97,19 @@ impl ReplicaStatus {
             position: position(&durable_state.progress),
             primary: None,
             behind_changes: 0,
+            clock_offset_ms: None,
             connections: 0,
             last_end: None,
             stop: None,
+            differences: Vec::new(),
             freshness: Freshness::default(),
         }
+    }
+
+    /// The differences by which it refuses credentials that its primary accepts.
+    pub fn refusing(&self) -> impl Iterator<Item = &Difference> {
+        let differences = self.differences.iter();
+        differences.filter(|difference| difference.refuses_here())
     }
 
     /// The newest epoch that it knows.

@@ -223,3 +223,17 @@ async fn uses_of_keys_are_told_to_the_primary() {
     replica.handle.report_last_used(last_used.clone()).unwrap();
     until(|| *primary.used.borrow() == last_used).await;
 }
+
+#[tokio::test]
+async fn a_replica_compares_its_clock_with_that_of_its_primary() {
+    let (primary, node) = (Node::new(1), Node::new(2));
+    let serving = primary.serve().await;
+    let mut replica = node.follow(serving.address);
+    let status = replica.shows(ReplicaStatus::is_fresh).await;
+    // Both nodes have the clock of this machine.
+    let offset_ms = status.clock_offset_ms.expect("a heartbeat has come");
+    assert!(offset_ms.abs() < 30_000, "{offset_ms}");
+    serving.end().await;
+    let status = replica.shows(|status| status.primary.is_none()).await;
+    assert_eq!(status.clock_offset_ms, None);
+}

@@ -1,5 +1,6 @@
 //! Tests of the drivers over loopback, with the storage of the simulation.
 
+mod acceptance;
 mod copies;
 mod faulty_proxy;
 mod following;

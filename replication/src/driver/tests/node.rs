@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use talos_model::{CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, Position, Sequence};
+use talos_model::{
+    Acceptance, CopyCursor, CopyName, CopyPlace, Epoch, EpochHistory, Position, Sequence,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -105,6 +107,7 @@ impl Node {
             copy_bytes_per_s: 1 << 30,
             tls: None,
             allowed: Vec::new(),
+            acceptance: watch::channel(Acceptance::default()).1,
         }
     }
 
@@ -131,6 +134,7 @@ impl Node {
             max_staleness_ms: MAX_STALENESS_MS,
             primary: primary.to_string(),
             tls: None,
+            acceptance: watch::channel(Acceptance::default()).1,
         }
     }
 

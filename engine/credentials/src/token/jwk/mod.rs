@@ -143,6 +143,23 @@ impl SigningKeys {
         json!({ "keys": self.public.iter().map(|key| &key.jwk).collect::<Vec<_>>() })
     }
 
+    /// The `kid` of each key, with a digest of the key: two keys may have the same `kid`. Sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self
+            .by_kid
+            .iter()
+            .filter_map(|(kid, at)| {
+                let jwk = self.public.get(*at)?.jwk.to_string();
+                let digest = ring::digest::digest(&ring::digest::SHA256, jwk.as_bytes());
+                let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
+                Some(format!("{kid} ({:016x})", u64::from_be_bytes(first)))
+            })
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The kids of the private keys, in their order.
     fn signing_kids(&self) -> impl Iterator<Item = &str> {
         self.signing.iter().map(|key| key.kid.as_str())
@@ -191,7 +208,7 @@ fn read(document: &str) -> Result<Vec<Jwk>, InvalidSigningKeys> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
