@@ -17,8 +17,9 @@ const LEFT_OUT: [&str; 4] = [
     "description",
 ];
 /// What differs between two answers.
-const VARIES: [&str; 13] = [
+const VARIES: [&str; 14] = [
     "key_id",
+    "token_id",
     "id",
     "key",
     "secret",
