@@ -55,7 +55,8 @@ pub(super) const KEYS: &[Key] = &[
     .about(
         "Memory for blocks of the data files (RocksDB's block cache). See docs/memory.md for the \
          sizes that fit into a memory limit.",
-    ),
+    )
+    .example("256 MiB"),
     public(
         "db.write_buffer_size",
         Fallback::Unset("128 MiB, less where memory is scarce"),
@@ -66,7 +67,8 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .restart()
-    .about("Memory for changes that are not yet in data files (RocksDB's memtables)."),
+    .about("Memory for changes that are not yet in data files (RocksDB's memtables).")
+    .example("128 MiB"),
     public(
         "db.failure_timeout",
         Fallback::Value("10m"),

@@ -112,7 +112,8 @@ pub(super) const KEYS: &[Key] = &[
         "Connections of one worker. When all are taken, new connections displace those \
          that wait for their clients, first those that never had an answer, and of these \
          first those from the address that has most.",
-    ),
+    )
+    .example("16384"),
     public(
         "serve.http.limits.connections_per_address",
         Fallback::Unset("as many as there are"),
@@ -153,7 +154,8 @@ pub(super) const KEYS: &[Key] = &[
         "Memory of one worker for requests and answers beyond the initial 8 KiB of each \
          connection; above it 503. A further quarter is for requests and answers up to 64 \
          KiB. At least four times batch_body and batch_answer.",
-    ),
+    )
+    .example("256 MiB"),
     bytes(
         "serve.http.limits.head",
         "16 KiB",
@@ -195,7 +197,8 @@ pub(super) const KEYS: &[Key] = &[
         32 << 20,
         |s, bytes| s.serve.http.limits.batch_body = number::to_usize(bytes),
     )
-    .about("The body of a batch import; above it 413. At least body."),
+    .about("The body of a batch import; above it 413. At least body.")
+    .example("8 MiB"),
     fitted(
         "serve.http.limits.batch_answer",
         "4 MiB, less where memory is scarce",
@@ -206,5 +209,6 @@ pub(super) const KEYS: &[Key] = &[
     .about(
         "The results of one batch verification together. A result that does not fit is an \
          error.",
-    ),
+    )
+    .example("4 MiB"),
 ];

@@ -1,6 +1,7 @@
 //! A group of commands on its way to one write. Each command sees the effects of those before it.
 
 mod admin_tokens;
+mod bulk_revocations;
 
 use std::collections::HashMap;
 use std::mem;
@@ -8,16 +9,14 @@ use std::sync::Arc;
 
 use talos_model::clock::UnixMillis;
 use talos_model::{
-    AdminTokens, Author, BulkRevocation, BulkRevocations, Change, CommandError, DeleteKey, Event,
-    ImportKey, ImportKeys, IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey,
-    Rejection, Revocation, RevokeKey, RevokeWhere, RotateKey, Rotation, SecretFingerprint,
-    SecretUse, SecretUses, Subject, TenantId, UpdateKey, Visibility,
+    AdminTokens, Author, BulkRevocations, Change, CommandError, DeleteKey, ImportKey, ImportKeys,
+    IssueKey, Issued, KeyId, KeyKind, Position, Record, RecordKey, Rejection, RevokeKey, RotateKey,
+    Rotation, SecretFingerprint, SecretUse, SecretUses, TenantId, UpdateKey, Visibility,
 };
 use uuid::Uuid;
 
 use super::apply::{self, KeyChange, Replacement};
 use super::prepared::{Answer, Credential, Prepared};
-use crate::limits::BULK_REVOCATIONS;
 use crate::storage::{Group, RecordReader, RequestEntry, StorageError};
 use crate::tenants::Tenants;
 
@@ -229,32 +228,6 @@ impl<'a> Stage<'a> {
         Ok(self.push(change))
     }
 
-    fn end_by_bulk_revocations(
-        &mut self,
-        keys: &[RecordKey],
-        now: UnixMillis,
-    ) -> Result<(), CommandError> {
-        for key in keys {
-            self.load(key, now)?;
-        }
-        Ok(())
-    }
-
-    fn finish_bulk_revocation(&mut self, id: Uuid, now: UnixMillis) {
-        let bulk_revocation = self
-            .bulk_revocations
-            .iter()
-            .find(|bulk_revocation| bulk_revocation.id == id);
-        if let Some(bulk_revocation) = bulk_revocation.cloned() {
-            self.bulk_revocations = self.bulk_revocations.without(&bulk_revocation);
-            self.push_bulk_revocation(
-                (*bulk_revocation).clone(),
-                Event::BulkRevocationCompleted,
-                now,
-            );
-        }
-    }
-
     fn import(&mut self, command: ImportKey, now: UnixMillis) -> Result<Record, CommandError> {
         if let Some(record) = self.created_before(&command.key, KeyKind::Imported, now)? {
             return Ok(record);
@@ -264,31 +237,6 @@ impl<'a> Stage<'a> {
             return Err(Rejection::AlreadyExists.into());
         }
         self.create(command.key, command.key_id, None, now)
-    }
-
-    fn revoke_where(
-        &mut self,
-        command: RevokeWhere,
-        id: Uuid,
-        now: UnixMillis,
-    ) -> Result<BulkRevocation, CommandError> {
-        if self.bulk_revocations.len() >= BULK_REVOCATIONS {
-            return Err(Rejection::TooManyBulkRevocations.into());
-        }
-        let bulk_revocation = BulkRevocation {
-            id,
-            tenant: command.tenant,
-            position: self.last.next(),
-            matcher: command.matcher,
-            revocation: Revocation {
-                reason: command.reason,
-                description: command.description,
-                time: now,
-            },
-        };
-        self.bulk_revocations = self.bulk_revocations.with(bulk_revocation.clone());
-        self.push_bulk_revocation(bulk_revocation.clone(), Event::BulkRevocationAdded, now);
-        Ok(bulk_revocation)
     }
 
     fn create(
@@ -367,23 +315,6 @@ impl<'a> Stage<'a> {
         self.records.insert(key, remaining);
         self.append(change);
         record
-    }
-
-    fn push_bulk_revocation(
-        &mut self,
-        bulk_revocation: BulkRevocation,
-        event: Event,
-        now: UnixMillis,
-    ) {
-        self.append(Change {
-            position: self.last.next(),
-            time: now,
-            event,
-            request_id: None,
-            author: None,
-            signed_by: None,
-            subject: Subject::BulkRevocation(bulk_revocation),
-        });
     }
 
     /// Adds a change of the current author. Its time is not before that of the last change: the
