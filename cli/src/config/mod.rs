@@ -1,5 +1,5 @@
-//! `talos config …`: checks, shows, explains and compares configurations without a server, and has a
-//! server load its own again.
+//! `talos config …`: checks, shows, explains and compares configurations without a server, and has
+//! a server load its own again.
 
 mod diff;
 mod explain;
@@ -37,7 +37,8 @@ pub(crate) enum ConfigCommand {
     Explain(ExplainArguments),
     /// Compare the configuration with another file; exits with 1 if they differ
     Diff(DiffArguments),
-    /// Have the server at the endpoint load its configuration again; exits with 1 if it cannot be used
+    /// Have the server at the endpoint load its configuration again; exits with 1 if that cannot be
+    /// used
     Reload(ReloadArguments),
 }
 
