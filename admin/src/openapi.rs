@@ -1,4 +1,4 @@
-//! The OpenAPI document: `GET /openapi.json`. It shows the limits of the tenant that is asked.
+//! `GET /openapi.json`: the document shows the limits of the tenant that is asked.
 
 use std::sync::PoisonError;
 

@@ -10,7 +10,9 @@ use libfuzzer_sys::fuzz_target;
 use talos_api::limits::RAW_KEY_BYTES;
 use talos_credentials::issued::{ChecksumKey, IssuedKey, make};
 use talos_credentials::shape::{self, Shape};
-use talos_credentials::{Keyring, KeyringSettings, Prefixes, TokenSettings, imported_key_id};
+use talos_credentials::{
+    Keyring, KeyringSettings, Prefixes, Tenant, TokenSettings, imported_key_id,
+};
 use talos_engine::{Engine, LastUsedOptions, Options, Retention, VerifyStep};
 use talos_fuzz::edits::{Edit, edited};
 use talos_model::clock::UnixMillis;

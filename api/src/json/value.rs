@@ -113,7 +113,9 @@ fn refuse_last_if_repeated<E: serde::de::Error>(
     entries: &[(Cow<'_, str>, Json<'_>)],
 ) -> Result<(), E> {
     match entries.split_last() {
-        Some(((last, _), before)) if before.iter().any(|(name, _)| name == last) => Err(repeated()),
+        Some(((last, _), before)) if before.iter().any(|(name, _)| name == last) => Err(E::custom(
+            format_args!("{last} occurs twice in one object, maybe in both of its spellings"),
+        )),
         _ => Ok(()),
     }
 }

@@ -348,15 +348,12 @@ impl Worker {
 
     fn stop_writes(&self, error: &StorageError) -> String {
         let reason = error.to_string();
-        let remedy = match error {
-            StorageError::Full(_) => {
-                tracing::error!(%error, "a write failed; no more writes are accepted until the disk has room");
-                Remedy::Room
-            }
-            _ => {
-                tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
-                Remedy::Restart
-            }
+        let remedy = if let StorageError::Full(_) = error {
+            tracing::error!(%error, "a write failed; no more writes are accepted until the disk has room");
+            Remedy::Room
+        } else {
+            tracing::error!(%error, "a write failed; no more writes are accepted until the server is restarted");
+            Remedy::Restart
         };
         self.latch.stop(reason.clone(), remedy);
         reason

@@ -55,22 +55,13 @@ impl Engine {
         wrap_reader: impl FnOnce(Arc<dyn RecordReader>) -> Arc<dyn RecordReader>,
         wrap_journal: impl FnOnce(Box<dyn Journal>) -> Box<dyn Journal>,
     ) -> Result<Arc<Self>, OpenError> {
-        let wanted = Wanted {
-            retention: Some(options.retention),
-            sizes: StorageSizes {
-                block_cache_bytes: options.block_cache_bytes,
-                write_buffer_bytes: options.write_buffer_bytes,
-                table_memory: options.table_memory,
-            },
-            ..Wanted::new(options.shards, options.block_cache_bytes)
-        };
         let Opened {
             store,
             journal,
             last,
             last_time,
             standing,
-        } = storage::open(&options.path, wanted)?;
+        } = storage::open(&options.path, wanted(&options))?;
         if mode == Mode::Primary && standing.leadership == Leadership::Other {
             return Err(OpenError::Replica {
                 path: options.path,
@@ -160,5 +151,18 @@ impl Engine {
             snapshots: Arc::new(SnapshotPermits::new(options.snapshots)),
             failure_timeout_ms: AtomicU64::new(0),
         }))
+    }
+}
+
+/// What the storage must have.
+fn wanted(options: &Options) -> Wanted {
+    Wanted {
+        retention: Some(options.retention),
+        sizes: StorageSizes {
+            block_cache_bytes: options.block_cache_bytes,
+            write_buffer_bytes: options.write_buffer_bytes,
+            table_memory: options.table_memory,
+        },
+        ..Wanted::new(options.shards, options.block_cache_bytes)
     }
 }

@@ -152,7 +152,7 @@ impl Database {
             Ok(opened) => opened,
             Err(error) => {
                 *state = self.only_readable();
-                return Err(self.refusal(error));
+                return Err(self.refusal(&error));
             }
         };
         let store = RocksStore::new(db, shards, options::memory_reads());
@@ -164,7 +164,7 @@ impl Database {
             }
             Err(fault) => {
                 *state = State::OnlyReadable(store);
-                Err(self.refusal(fault.at(&self.opener.path)))
+                Err(self.refusal(&fault.at(&self.opener.path)))
             }
         }
     }
@@ -183,7 +183,7 @@ impl Database {
     }
 
     /// Another process may have taken the room meanwhile.
-    fn refusal(&self, error: OpenError) -> ReopenError {
+    fn refusal(&self, error: &OpenError) -> ReopenError {
         match self.check_room() {
             Err(no_room) if matches!(error, OpenError::Storage { .. }) => no_room,
             _ => ReopenError::Never(error.to_string()),
