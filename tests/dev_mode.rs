@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use talos_test_kit::http::Connection;
-use talos_test_kit::keys::assert_valid;
+use talos_test_kit::keys::{assert_refused, assert_valid};
 use tempfile::TempDir;
 
 use crate::harness::TALOS;
@@ -200,16 +200,20 @@ fn the_banner_can_be_pasted() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{script}: {output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        (String::from_utf8(output.stdout).unwrap(), script)
+    };
+    let json = |(text, script): (String, String)| {
         serde_json::from_str::<serde_json::Value>(&text)
             .unwrap_or_else(|error| panic!("{error}: {text}\n{script}"))
     };
-    let issued = paste(&[]);
+    let issued = json(paste(&[]));
     let (secret, key_id) = (
         issued["secret"].as_str().unwrap(),
         issued["issued_api_key"]["key_id"].as_str().unwrap(),
     );
-    assert_valid(&paste(&[("API_SECRET", secret)]), key_id);
-    assert_eq!(paste(&[("KEY_ID", key_id)]), serde_json::json!({}));
+    assert_valid(&json(paste(&[("API_SECRET", secret)])), key_id);
+    let (text, _) = paste(&[("KEY_ID", key_id)]);
+    assert_eq!(text, "", "204 has no body");
+    assert_refused(&server.connect().verify(secret), "REVOKED");
     server.stop();
 }

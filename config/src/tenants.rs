@@ -50,9 +50,13 @@ pub(crate) fn load(
     found: &mut Found,
 ) -> Vec<TenantSettings> {
     let tenants = settings.multitenancy.tenants();
+    // Each tenant begins with a copy of these, so that the list of all tenants is not in it.
+    let mut shared = settings.clone();
+    shared.multitenancy.networks = Vec::new();
+    shared.tenants = Vec::new();
     let mut tenants: Vec<_> = tenants
         .into_iter()
-        .map(|tenant| load_one(settings, tenant, directory, found))
+        .map(|tenant| load_one(&shared, tenant, directory, found))
         .collect();
     for tenant in &mut tenants {
         tenant.secrets.fill_in_defaults();
