@@ -10,6 +10,7 @@ use crate::key::{Fallback, Key};
 use crate::keys::KEYS;
 use crate::load::{self, MissingKeys, Sources};
 use crate::mask::masked;
+use crate::tenant_cache::TenantCache;
 use crate::value;
 
 /// The values of all keys.
@@ -80,13 +81,16 @@ impl Effective {
         file: Option<&ConfigFile>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let loaded = load::load(Sources {
-            file,
-            variables: environment.collect(),
-            presets: &[],
-            dsn: None,
-            missing: MissingKeys::Ignore,
-        })?;
+        let loaded = load::load(
+            Sources {
+                file,
+                variables: environment.collect(),
+                presets: &[],
+                dsn: None,
+                missing: MissingKeys::Ignore,
+            },
+            &mut TenantCache::default(),
+        )?;
         Ok(Self {
             values: loaded.values,
             overridden: loaded.overridden,

@@ -67,6 +67,16 @@ impl ConfigFile {
         self.path.as_deref()
     }
 
+    /// What is in it.
+    pub(crate) fn text(&self) -> &Secret {
+        &self.text
+    }
+
+    /// What is in it.
+    pub(crate) fn into_text(self) -> Secret {
+        self.text
+    }
+
     /// The values that the file gives to keys. Unknown keys and values of the wrong shape are added
     /// to `problems`.
     ///

@@ -48,6 +48,7 @@ mod section;
 mod settings;
 mod signing_keys;
 mod suggestion;
+mod tenant_cache;
 mod tenant_settings;
 mod tenants;
 mod throttle;
@@ -89,6 +90,7 @@ pub use settings::{
     LogFormat, LogLevel, Quota, RateLimit, Serve, Settings,
 };
 pub use signing_keys::KeySets;
+pub use tenant_cache::TenantCache;
 pub use tenant_settings::TenantSettings;
 pub use throttle::{Throttle, ThrottleRate};
 pub use trusted_proxies::TrustedProxies;

@@ -20,6 +20,7 @@ use crate::key::Reload;
 use crate::keys::{self, KEYS};
 use crate::memory::FITTED;
 use crate::settings::{Database, Settings};
+use crate::tenant_cache::TenantCache;
 use crate::tenants::{self, Found, tenant};
 use crate::value;
 
@@ -71,13 +72,16 @@ impl Database {
         dsn: Option<DsnOverride>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let file = file.map(ConfigFile::read).transpose()?;
-        let loaded = load(Sources {
-            file: file.as_ref(),
-            variables: environment.collect(),
-            presets: &[],
-            dsn,
-            missing: MissingKeys::Ignore,
-        })?;
+        let loaded = load(
+            Sources {
+                file: file.as_ref(),
+                variables: environment.collect(),
+                presets: &[],
+                dsn,
+                missing: MissingKeys::Ignore,
+            },
+            &mut TenantCache::default(),
+        )?;
         Ok((loaded.settings.db, loaded.warnings))
     }
 }
@@ -95,13 +99,16 @@ impl Secrets {
         let file = file.map(ConfigFile::read).transpose()?;
         let Loaded {
             settings, warnings, ..
-        } = load(Sources {
-            file: file.as_ref(),
-            variables: environment.collect(),
-            presets: &[],
-            dsn: None,
-            missing: MissingKeys::Ignore,
-        })?;
+        } = load(
+            Sources {
+                file: file.as_ref(),
+                variables: environment.collect(),
+                presets: &[],
+                dsn: None,
+                missing: MissingKeys::Ignore,
+            },
+            &mut TenantCache::default(),
+        )?;
         if settings.secrets.hmac_current.expose().is_empty() {
             let message = "required: the secret of the server, in its configuration file (--config) or in TALOS_SECRETS_HMAC_CURRENT";
             let problem = Problem::of_key("secrets.hmac.current", message);
@@ -125,8 +132,32 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         presets: &[Preset],
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::load_again(file, environment, presets, &mut TenantCache::default())
+    }
+
+    /// Loads the settings as [`Self::load`] does. Of the tenants whose files have not changed since
+    /// `tenants` was last used, the settings are taken from there.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_again(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        presets: &[Preset],
+        tenants: &mut TenantCache,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let file = file.map(ConfigFile::read).transpose()?;
-        Self::load_file(file.as_ref(), environment, presets)
+        let loaded = load(
+            Sources {
+                file: file.as_ref(),
+                variables: environment.collect(),
+                presets,
+                dsn: None,
+                missing: MissingKeys::Refuse,
+            },
+            tenants,
+        )?;
+        Ok((loaded.settings, loaded.warnings))
     }
 
     /// Loads the settings as [`Self::load`] does, from a file that has been read.
@@ -138,13 +169,16 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         presets: &[Preset],
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let loaded = load(Sources {
-            file,
-            variables: environment.collect(),
-            presets,
-            dsn: None,
-            missing: MissingKeys::Refuse,
-        })?;
+        let loaded = load(
+            Sources {
+                file,
+                variables: environment.collect(),
+                presets,
+                dsn: None,
+                missing: MissingKeys::Refuse,
+            },
+            &mut TenantCache::default(),
+        )?;
         Ok((loaded.settings, loaded.warnings))
     }
 
@@ -175,11 +209,11 @@ impl Settings {
     }
 }
 
-/// Loads what `sources` say.
+/// Loads what `sources` say. Tenants whose files have not changed come from `cache`.
 ///
 /// # Errors
 /// [`ConfigError`], with every bad key and value of all sources at once.
-pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(sources: Sources<'_>, cache: &mut TenantCache) -> Result<Loaded, ConfigError> {
     let (presets, missing) = (sources.presets, sources.missing);
     let path = sources.file.and_then(ConfigFile::path);
     let directory = path.and_then(Path::parent).unwrap_or(Path::new(""));
@@ -211,7 +245,8 @@ pub(crate) fn load(sources: Sources<'_>) -> Result<Loaded, ConfigError> {
     }
     if problems.is_empty() && is_multitenant && missing == MissingKeys::Refuse {
         let mut found = Found::default();
-        settings.tenants = tenants::load(&settings, &directory, &mut found);
+        cache.begin(&valued.values, &settings.credentials.key_sets);
+        settings.tenants = tenants::load(&settings, &directory, cache, &mut found);
         problems.extend(found.problems);
         warnings.extend(found.warnings);
     }

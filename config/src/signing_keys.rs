@@ -73,6 +73,14 @@ impl KeySets {
         })
     }
 
+    /// The sets that have been read.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter().filter_map(|set| match set {
+            KeySet::Document(document, _) => Some(document),
+            KeySet::Remote(_) => None,
+        })
+    }
+
     /// Whether some keys must be fetched.
     #[must_use]
     pub fn has_remote(&self) -> bool {

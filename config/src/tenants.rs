@@ -9,10 +9,11 @@ use talos_model::TenantId;
 
 use crate::apply::apply_over;
 use crate::checks;
-use crate::error::{Problem, Warning};
+use crate::error::{ConfigError, Problem, Warning};
 use crate::file::ConfigFile;
 use crate::networks::Grouped;
 use crate::settings::Settings;
+use crate::tenant_cache::TenantCache;
 use crate::tenant_settings::TenantSettings;
 
 /// A tenant with these settings.
@@ -36,17 +37,18 @@ pub(crate) struct Found {
 }
 
 /// Whether a tenant's own file may set the key.
-fn is_of_tenant(path: &str) -> bool {
+pub(crate) fn is_of_tenant(path: &str) -> bool {
     let sections = ["credentials.", "secrets.", "quota."];
     matches!(path, "rate_limit.enabled" | "cache.ttl")
         || sections.iter().any(|section| path.starts_with(section))
 }
 
 /// The tenants of `settings`, to which no defaults of `secrets` have been filled in yet. Paths of
-/// files are relative to `directory`.
+/// files are relative to `directory`. What `cache` has from the same text is taken from there.
 pub(crate) fn load(
     settings: &Settings,
     directory: &Path,
+    cache: &mut TenantCache,
     found: &mut Found,
 ) -> Vec<TenantSettings> {
     let tenants = settings.multitenancy.tenants();
@@ -54,13 +56,11 @@ pub(crate) fn load(
     let mut shared = settings.clone();
     shared.multitenancy.networks = Vec::new();
     shared.tenants = Vec::new();
-    let mut tenants: Vec<_> = tenants
-        .into_iter()
-        .map(|tenant| load_one(&shared, tenant, directory, found))
+    let tenants = tenants.into_iter();
+    let tenants = tenants
+        .map(|tenant| load_one(&shared, tenant, directory, cache, found))
         .collect();
-    for tenant in &mut tenants {
-        tenant.secrets.fill_in_defaults();
-    }
+    cache.forget_unused();
     tenants
 }
 
@@ -80,56 +80,83 @@ pub(crate) fn files(settings: &Settings, directory: &Path) -> Vec<PathBuf> {
 }
 
 fn load_one(
-    settings: &Settings,
+    shared: &Settings,
     tenant: Grouped,
     directory: &Path,
+    cache: &mut TenantCache,
     found: &mut Found,
 ) -> TenantSettings {
     let hosts = Hosts::Names(tenant.hosts.into());
     let Some(path) = tenant.overlay else {
-        check(&tenant.id, settings, found);
-        return self::tenant(tenant.id, hosts, settings);
+        check(&tenant.id, shared, found);
+        return complete(self::tenant(tenant.id, hosts, shared));
     };
-    let path = directory.join(path);
-    let mut own = settings.clone();
-    match ConfigFile::read(&path).and_then(|file| file.content()) {
-        Ok(overlay) => {
-            found.problems.extend(overlay.problems);
-            let (of_tenant, others): (Vec<_>, Vec<_>) = overlay
-                .assignments
-                .into_iter()
-                .partition(|assignment| is_of_tenant(assignment.key.path));
-            let mut seen = HashSet::new();
-            for (place, key) in others
-                .into_iter()
-                .map(|other| (other.place, other.key.path.to_owned()))
-                .chain(overlay.unknown)
-            {
-                if key.starts_with("db.") {
-                    found.problems.push(Problem {
-                        place,
-                        key,
-                        message: "all tenants share the database of the server: their keys are apart in it, and one write makes changes of all of them durable; a tenant that needs a database of its own needs a server of its own".to_owned(),
-                    });
-                } else if seen.insert(key.clone()) {
-                    found.warnings.push(Warning {
-                        key: "multitenancy.networks",
-                        message: format!(
-                            "{place}: {key} is ignored: a tenant may set credentials, secrets, quota, rate_limit.enabled and cache.ttl"
-                        ),
-                    });
-                }
-            }
-            let warnings = apply_over(&mut own, &of_tenant, &mut found.problems);
-            found.warnings.extend(warnings);
+    let file = match ConfigFile::read(&directory.join(path)) {
+        Ok(file) => file,
+        Err(error) => {
+            found.problems.push(unusable(&tenant.id, &error));
+            return self::tenant(tenant.id, hosts, shared);
         }
-        Err(error) => found.problems.push(Problem::of_key(
-            "multitenancy.networks",
-            format!("tenant {}: {error}", tenant.id),
-        )),
+    };
+    if let Some(cached) = cache.get(tenant.id, file.text()) {
+        return TenantSettings { hosts, ..cached };
     }
+    let before = (found.problems.len(), found.warnings.len());
+    let mut own = shared.clone();
+    apply(&mut own, &tenant.id, &file, found);
     check(&tenant.id, &own, found);
-    self::tenant(tenant.id, hosts, &own)
+    let own = complete(self::tenant(tenant.id, hosts, &own));
+    // What is wrong with a file is said each time.
+    if before == (found.problems.len(), found.warnings.len()) {
+        cache.put(file.into_text(), &own);
+    }
+    own
+}
+
+/// Sets what the file of a tenant says.
+fn apply(own: &mut Settings, id: &TenantId, file: &ConfigFile, found: &mut Found) {
+    let overlay = match file.content() {
+        Ok(overlay) => overlay,
+        Err(error) => return found.problems.push(unusable(id, &error)),
+    };
+    found.problems.extend(overlay.problems);
+    let (of_tenant, others): (Vec<_>, Vec<_>) = overlay
+        .assignments
+        .into_iter()
+        .partition(|assignment| is_of_tenant(assignment.key.path));
+    let mut seen = HashSet::new();
+    for (place, key) in others
+        .into_iter()
+        .map(|other| (other.place, other.key.path.to_owned()))
+        .chain(overlay.unknown)
+    {
+        if key.starts_with("db.") {
+            found.problems.push(Problem {
+                place,
+                key,
+                message: "all tenants share the database of the server: their keys are apart in it, and one write makes changes of all of them durable; a tenant that needs a database of its own needs a server of its own".to_owned(),
+            });
+        } else if seen.insert(key.clone()) {
+            found.warnings.push(Warning {
+                key: "multitenancy.networks",
+                message: format!(
+                    "{place}: {key} is ignored: a tenant may set credentials, secrets, quota, rate_limit.enabled and cache.ttl"
+                ),
+            });
+        }
+    }
+    let warnings = apply_over(own, &of_tenant, &mut found.problems);
+    found.warnings.extend(warnings);
+}
+
+fn unusable(id: &TenantId, error: &ConfigError) -> Problem {
+    Problem::of_key("multitenancy.networks", format!("tenant {id}: {error}"))
+}
+
+/// The same settings with the defaults of secrets.
+fn complete(mut tenant: TenantSettings) -> TenantSettings {
+    tenant.secrets.fill_in_defaults();
+    tenant
 }
 
 /// Checks the settings of one tenant as a whole.

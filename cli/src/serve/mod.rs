@@ -41,7 +41,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -199,6 +199,7 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
         config: config.map(Path::to_owned),
         development,
         surface: arguments.surface(),
+        tenants: Mutex::default(),
     };
     let (mut settings, warnings) = source.load()?;
     let memory = memory_of(&mut settings)?;

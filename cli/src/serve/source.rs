@@ -1,9 +1,10 @@
 //! Where the configuration of a server comes from.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use talos_api::route::Surface;
-use talos_config::{Settings, Warning};
+use talos_config::{Settings, TenantCache, Warning};
 
 use super::development::{self, Development};
 use super::{key_sets, memory_limit, options};
@@ -18,6 +19,8 @@ pub(super) struct Source {
     pub(super) development: Option<Development>,
     /// The routes of the first listener.
     pub(super) surface: Surface,
+    /// The tenants as they were last loaded.
+    pub(super) tenants: Mutex<TenantCache>,
 }
 
 impl Source {
@@ -26,7 +29,9 @@ impl Source {
     /// # Errors
     /// What is wrong with them.
     pub(super) fn load(&self) -> Result<(Settings, Vec<Warning>), CliError> {
-        let (mut settings, mut warnings) = load(self.config.as_deref(), self.development.as_ref())?;
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let (config, development) = (self.config.as_deref(), self.development.as_ref());
+        let (mut settings, mut warnings) = load_again(config, development, &mut tenants)?;
         warnings.extend(key_sets::fetch(&mut settings)?);
         // Also after a reload: the limits of connections and requests then follow the new settings.
         if let Some(limit) = memory_limit::find() {
@@ -42,16 +47,28 @@ pub(super) fn load(
     config: Option<&Path>,
     development: Option<&Development>,
 ) -> Result<(Settings, Vec<Warning>), CliError> {
+    load_again(config, development, &mut TenantCache::default())
+}
+
+/// As [`load`]. Tenants whose files have not changed come from `tenants`.
+fn load_again(
+    config: Option<&Path>,
+    development: Option<&Development>,
+    tenants: &mut TenantCache,
+) -> Result<(Settings, Vec<Warning>), CliError> {
     let Some(development) = development else {
-        return Ok(Settings::load(config, variables(), &[])?);
+        return Ok(Settings::load_again(config, variables(), &[], tenants)?);
     };
     // The port in the issuer is the one that file or environment choose. It is known only after the
     // settings were loaded once.
     let (settings, _) =
         Settings::load(config, variables(), &development.presets(development::PORT))?;
-    Ok(Settings::load(
+    let port = settings.serve.http.listener.port;
+    let presets = development.presets(port);
+    Ok(Settings::load_again(
         config,
         variables(),
-        &development.presets(settings.serve.http.listener.port),
+        &presets,
+        tenants,
     )?)
 }
