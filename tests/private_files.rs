@@ -74,7 +74,7 @@ fn control_characters_of_clients_do_not_reach_the_log() {
     let mut lines = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    assert!(lines.any(|line| line["actor_id"] == actor), "{log}");
+    assert!(lines.any(|line| line["owner_id"] == actor), "{log}");
     assert!(
         !log.contains(|c: char| c.is_control() && c != '\n'),
         "{log:?}"

@@ -191,7 +191,7 @@ both_drivers! {
             issue(&mut connection, "leaver", "read");
         }
         let body = json!({"name": "n", "actor_id": "stayer"});
-        connection.post(ISSUE, &body).assert_error(402, "RESOURCE_EXHAUSTED", "API_KEY_QUOTA_EXCEEDED");
+        connection.post(ISSUE, &body).assert_error(402, "PERMISSION_DENIED", "API_KEY_QUOTA_EXCEEDED");
         answered(&connection.post(REVOKE_WHERE, &json!({"actor_id": "leaver"})));
         while connection.post(ISSUE, &body).status != 201 {
             thread::sleep(Duration::from_millis(1));

@@ -80,9 +80,7 @@ fn a_replica_does_not_start_again_without_the_secrets_of_its_keys() {
     let key = primary.try_issue("key").expect(201);
     assert!(replica.accepts_at(&super::node::key_of(&key), &key.position()));
     replica.stop();
-    replica
-        .set("SECRETS_HMAC_CURRENT", NEW)
-        .set("LOG_LEVEL", "warn");
+    replica.set("SECRETS_HMAC_CURRENT", NEW);
     crate::harness::cli::run(replica.command())
         .assert_one_line_and_code_1(&["1 active key was issued", "--forget-missing-secrets"]);
 }

@@ -210,9 +210,6 @@ pub(crate) fn run(arguments: &ServeArguments, config: Option<&Path>) -> Result<E
     for Warning { key, message } in &warnings {
         tracing::warn!(key, "{message}");
     }
-    if let Some(memory) = &memory {
-        memory.announce();
-    }
     let outcome = open_and_serve(&Start {
         settings: &settings,
         source: &Arc::new(source),
@@ -408,6 +405,9 @@ fn serve(
 }
 
 fn announce(start: &Start<'_>, server: &Server, metrics: Option<SocketAddr>) {
+    if let Some(memory) = &start.memory {
+        memory.announce();
+    }
     let address = server.local_addr();
     let public = server.other_addrs().first().copied();
     let driver = server.driver().to_string();
