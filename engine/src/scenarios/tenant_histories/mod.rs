@@ -13,7 +13,7 @@ use super::model::{FailureReport, seeds};
 use super::*;
 use model::{Held, Kind, Owner};
 
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 6;
 const STEPS: u64 = 60;
 const SECRETS: [&str; 3] = ["shared", "own", "another"];
 const ISSUERS: [&str; 2] = ["issuer", "elsewhere"];
