@@ -13,8 +13,8 @@ use crate::limits::HOST_NAME_BYTES;
 use crate::parser::Head;
 
 /// The host under which the client has asked for this server: that of the request, or the one that
-/// a trusted proxy names. Empty if the proxy sends several names, because one of them may be that of
-/// the client.
+/// a trusted proxy names. Empty if the proxy sends several names, because one of them may be that
+/// of the client.
 pub(crate) fn host<'b>(core: &Core, head: &Head<'_, 'b>, peer: Option<IpAddr>) -> &'b str {
     let is_trusted = || core.live().trusted_proxies.contain(peer);
     if core.shared.tenancy.trust_forwarded_host && is_trusted() {
