@@ -101,12 +101,16 @@ pub(crate) struct Head<'h, 'b> {
 impl<'b> Head<'_, 'b> {
     /// The value of the field `name`; `None` when it is missing or occurs more than once.
     pub(crate) fn only(&self, name: &str) -> Option<&'b [u8]> {
-        let mut values = self
-            .fields
-            .iter()
-            .filter(|field| field.name.eq_ignore_ascii_case(name))
-            .map(|field| field.value);
+        let mut values = self.values(name);
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The values of all fields `name`, in order.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
     }
 }
 

@@ -13,13 +13,18 @@ use crate::limits::HOST_NAME_BYTES;
 use crate::parser::Head;
 
 /// The host under which the client has asked for this server: that of the request, or the one that
-/// a trusted proxy names.
+/// a trusted proxy names. Empty if the proxy sends several names, because one of them may be that
+/// of the client.
 pub(crate) fn host<'b>(core: &Core, head: &Head<'_, 'b>, peer: Option<IpAddr>) -> &'b str {
     let is_trusted = || core.live().trusted_proxies.contain(peer);
     if core.shared.tenancy.trust_forwarded_host && is_trusted() {
-        let named = head.only("x-forwarded-host").map(std::str::from_utf8);
-        if let Some(Ok(named)) = named {
-            return named.trim_ascii();
+        let mut names = head.values("x-forwarded-host");
+        match (names.next(), names.next()) {
+            (None, _) => {}
+            (Some(name), None) => {
+                return std::str::from_utf8(name).unwrap_or_default().trim_ascii();
+            }
+            (Some(_), Some(_)) => return "",
         }
     }
     head.host

@@ -92,10 +92,46 @@ both_drivers! {
         let mut list = Client::new(server.address, A).with_header("X-Forwarded-Host", "a.example, c.example");
         let answer = list.post(VERIFY, &json!({"credential": secret}));
         answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
+        // So may the first of two headers; and a value that is no text names no host either.
+        for values in [["a.example", "a.example"], ["a.example", "c.example"], ["", "a.example"]] {
+            let mut twice = Client::new(server.address, A)
+                .with_header("X-Forwarded-Host", values[0])
+                .with_header("x-forwarded-host", values[1]);
+            let answer = twice.post(VERIFY, &json!({"credential": secret}));
+            answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
+        }
+        for value in ["", "\u{e9}.example", "a.example/", "a.example@c.example"] {
+            let mut odd = Client::new(server.address, A).with_header("X-Forwarded-Host", value);
+            let answer = odd.post(VERIFY, &json!({"credential": secret}));
+            answer.assert_error(404, "NOT_FOUND", "NOT_FOUND");
+        }
         server.stop();
         let server = start("192.0.2.1", "untrusted.log");
         let mut stranger = Client::new(server.address, C).with_header("X-Forwarded-Host", A);
         assert_eq!(stranger.verdict(&secret).as_deref(), Some("NOT_FOUND"));
+        server.stop();
+    }
+    fn a_request_names_one_host(driver: Driver) {
+        let site = Site::new(driver);
+        let server = start_with(&site, "");
+        let (_, secret) = Client::new(server.address, A).issue("one");
+        let ask = |target: &str, hosts: &str| {
+            let body = json!({"credential": secret}).to_string();
+            let length = body.len();
+            let head = format!(
+                "POST {target}{VERIFY} HTTP/1.1\r\n{hosts}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let mut connection = server.connect();
+            connection.send((head + &body).as_bytes());
+            connection.answer()
+        };
+        // A request target in absolute form replaces the header (RFC 9112, section 3.2.2).
+        assert_eq!(ask("http://a.example", "Host: c.example\r\n").json()["is_valid"], true);
+        assert_eq!(ask("http://c.example:80", "Host: a.example\r\n").json()["is_valid"], false);
+        for hosts in ["Host: a.example\r\nHost: c.example\r\n", "Host: a.example\r\nhost: a.example\r\n", "", "Host: c.example, a.example\r\n", "Host: c.example@a.example\r\n"] {
+            assert_eq!(ask("", hosts).status, 400, "{hosts:?}");
+        }
+        assert_eq!(ask("", "Host: a.example\r\n").json()["is_valid"], true);
         server.stop();
     }
 }

@@ -4,6 +4,7 @@ mod borders;
 mod configuration;
 mod hosts;
 mod reloading;
+mod shared;
 mod under_load;
 
 use std::fs;

@@ -10,7 +10,10 @@ use crate::limits::PROOFS_FETCHED_AHEAD;
 /// Numbers around the prefetch distance, and the most credentials that a request may contain.
 const COUNTS: [usize; 9] = [0, 1, 3, 4, 5, 8, 9, 10, 100];
 
-fn verify_all(engine: &Engine, queries: &[Query<'_>]) -> Vec<(OwnedVerdict, CacheStatus)> {
+pub(super) fn verify_all(
+    engine: &Engine,
+    queries: &[Query<'_>],
+) -> Vec<(OwnedVerdict, CacheStatus)> {
     let (mut answers, mut reads) = (Vec::new(), Vec::new());
     engine.verify_many(queries, |place, step| {
         assert_eq!(place, answers.len());

@@ -22,6 +22,7 @@ mod replication;
 mod request_ids;
 mod secret_uses;
 mod slow_read;
+mod tenant_histories;
 mod tokens;
 mod warm_up;
 

@@ -23,17 +23,17 @@ const REQUEST_IDS: u64 = 6;
 
 /// A seeded generator (Marsaglia's xorshift64*), so that failures can be repeated.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(in crate::scenarios) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::scenarios) fn new(seed: u64) -> Self {
         // Adjacent seeds give distant states, and none gives zero, which the generator never
         // leaves.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::scenarios) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -41,18 +41,21 @@ impl Random {
     }
 
     /// True with a probability of 1 in `times`.
-    pub(super) fn once_in(&mut self, times: u64) -> bool {
+    pub(in crate::scenarios) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
     /// One of `items`, which must not be empty.
-    pub(super) fn one_of<T: Clone>(&mut self, items: &[T]) -> T {
+    pub(in crate::scenarios) fn one_of<T: Clone>(&mut self, items: &[T]) -> T {
         let index = self.below(items.len() as u64);
         items[usize::try_from(index).expect("a small number")].clone()
     }
 
     /// `value` or `None`, equally often.
-    pub(super) fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(in crate::scenarios) fn maybe<T>(
+        &mut self,
+        value: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
         self.once_in(2).then(|| value(self))
     }
 }

@@ -11,7 +11,7 @@
 mod admin_tokens;
 mod audit;
 mod bulk_revocations;
-mod commands;
+pub(super) mod commands;
 pub(super) mod files;
 mod outcomes;
 mod state;
@@ -46,15 +46,7 @@ struct History {
 
 #[test]
 fn random_histories_agree_with_the_model() {
-    let setting = |name: &str, default: u64| match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
-        Err(_) => default,
-    };
-    let first = setting("TALOS_MODEL_SEED", 1);
-    let count = setting("TALOS_MODEL_HISTORIES", HISTORIES);
-    for seed in first..first + count {
+    for seed in seeds(HISTORIES) {
         let mut history = History::begin(seed);
         for step in 0..STEPS {
             let _report = FailureReport { seed, step };
@@ -65,10 +57,23 @@ fn random_histories_agree_with_the_model() {
     }
 }
 
+/// The seeds of all histories, as many as `histories` unless the environment says otherwise.
+pub(super) fn seeds(histories: u64) -> std::ops::Range<u64> {
+    let setting = |name: &str, default: u64| match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Err(_) => default,
+    };
+    let first = setting("TALOS_MODEL_SEED", 1);
+    let count = setting("TALOS_MODEL_HISTORIES", histories);
+    first..first + count
+}
+
 /// Prints seed and step if the test fails.
-struct FailureReport {
-    seed: u64,
-    step: u64,
+pub(super) struct FailureReport {
+    pub(super) seed: u64,
+    pub(super) step: u64,
 }
 
 impl Drop for FailureReport {
