@@ -145,12 +145,17 @@ impl Seeder<'_> {
     fn import(&self, family: Family, count: u32) -> Result<Vec<String>, LoadError> {
         let needs_ids = family == Family::ImportedRevoked;
         let ids = Mutex::new(no_ids(if needs_ids { count } else { 0 }));
+        // The keys of a batch belong to one tenant.
+        let (batch, workers) = if self.target.hosts.differ() {
+            (1, CONNECTIONS)
+        } else {
+            (BATCH, BATCH_CONNECTIONS)
+        };
         let job = Job {
             doing: "importing keys",
             items: 0..count,
-            // The keys of a batch belong to one tenant.
-            batch: if self.target.hosts.differ() { 1 } else { BATCH },
-            workers: BATCH_CONNECTIONS,
+            batch,
+            workers,
         };
         self.run(job, |api, numbers| {
             self.turn_to(api, numbers.start);
