@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::harness::Driver;
 use crate::harness::site::{Server, Site};
 use crate::harness::tokens;
+use crate::harness::{Driver, TALOS};
+use crate::tenants;
 
 /// Runs the program in this process. It speaks to the server over sockets only.
 fn loadtest(flags: &str) -> ExitCode {
@@ -78,6 +79,51 @@ both_drivers! {
         assert!(answers(&read(&second)["phases"][0], "imported") > 0);
         server.stop();
     }
+}
+
+#[test]
+fn each_key_is_verified_under_the_host_of_its_tenant() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("load.json");
+    let common = "--keys 60 --duration 1s --warm-up 0s --connections 4 --threads 2 --wait sleep --closed --popularity zipf";
+    for mix in [
+        "valid=2,imported=1,revoked=1,unknown=1",
+        "imported=2,revoked=1",
+    ] {
+        assert_right(&format!(
+            "--server {TALOS} --tenants 7 --mix {mix} {common} --json {}",
+            json.display()
+        ));
+        let report = read(&json);
+        for class in ["imported", "revoked"] {
+            assert!(answers(&report["phases"][0], class) > 0, "{class}");
+        }
+    }
+}
+
+#[test]
+fn a_host_without_a_tenant_fails_the_run() {
+    let site = Site::new(Driver::Epoll);
+    let path = tenants::configure(&site, "", "");
+    let server = Server::start(
+        tenants::command(&site, &path),
+        site.directory().join("server.log"),
+    );
+    let common = format!(
+        "--url http://{} --tenants 1 --keys 10 --mix imported=1 --duration 1s --warm-up 0s --connections 1 --wait sleep --closed",
+        server.address
+    );
+    // The pattern with the number 1 is not one of the server's hosts; without --tenants, neither
+    // is the address.
+    assert_eq!(
+        loadtest(&format!("{common} --tenant-host a{{}}.example")),
+        ExitCode::FAILURE
+    );
+    assert_eq!(
+        loadtest(&common.replace("--tenants 1", "")),
+        ExitCode::FAILURE
+    );
+    server.stop();
 }
 
 #[test]

@@ -119,6 +119,11 @@ impl<'a> AdminApi<'a> {
         }
     }
 
+    /// Sends this `Host` header from now on.
+    pub fn set_host(&mut self, host: String) {
+        self.client.set_host(host);
+    }
+
     /// Issues a key.
     ///
     /// # Errors

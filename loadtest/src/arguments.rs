@@ -11,6 +11,7 @@ use crate::duration::{at_least_a_second, seconds_or_unit, with_unit};
 use crate::error::LoadError;
 use crate::hostile::arguments::HostileArguments;
 use crate::popularity::Popularity;
+use crate::tenants::Hosts;
 use crate::tls::TlsFiles;
 
 /// Measures how fast, and how evenly, a Talos server verifies API keys.
@@ -80,6 +81,19 @@ pub struct Arguments {
     /// Which keys are requested: uniform, zipf, or zipf=EXPONENT.
     #[arg(long, default_value = "uniform", help_heading = "Requests")]
     pub popularity: Popularity,
+    /// Spread the keys over this many tenants; each request goes to the host of its key's tenant.
+    /// A server that runs already needs tenants with these hosts.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Requests")]
+    pub tenants: Option<u32>,
+    /// The hosts of the tenants; {} stands for 1, 2 and so on.
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "t{}.example",
+        requires = "tenants",
+        help_heading = "Requests"
+    )]
+    pub tenant_host: String,
     /// Credentials in each batch.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Requests")]
     pub batch: u8,
@@ -185,6 +199,22 @@ impl Arguments {
         shares
     }
 
+    /// The hosts of the tenants, if there are any.
+    ///
+    /// # Errors
+    /// When their pattern is wrong.
+    pub fn tenant_hosts(&self) -> Result<Option<Hosts>, LoadError> {
+        let hosts = |tenants| {
+            Hosts::of_tenants(tenants, &self.tenant_host).ok_or_else(|| {
+                LoadError::Flags(
+                    "--tenant-host: expected a host name with {} in it, such as t{}.example"
+                        .to_owned(),
+                )
+            })
+        };
+        self.tenants.map(hosts).transpose()
+    }
+
     /// The files of TLS.
     #[must_use]
     pub fn tls_files(&self) -> TlsFiles {
@@ -221,6 +251,13 @@ impl Arguments {
         if self.mix.changing > 0 && self.writes_per_second == 0 {
             return wrong(
                 "changing keys come from --writes-per-second: give it, or leave changing out of --mix",
+            );
+        }
+        self.tenant_hosts()?;
+        let (mix, written) = (&self.mix, self.writes_per_second > 0);
+        if self.tenants.is_some() && (written || mix.jwt + mix.macaroon + mix.batch > 0) {
+            return wrong(
+                "--tenants: possible with the classes valid, imported, revoked and unknown, and without --writes-per-second",
             );
         }
         if self.rate.is_none() && !self.closed && !self.ramp && self.duration.is_zero() {
@@ -297,6 +334,11 @@ mod tests {
             ("--reuse --url http://h", "imported"),
             ("--pid 1", "--url"),
             ("--mix changing=1", "--writes-per-second"),
+            ("--tenant-host t{}.a", "--tenants"),
+            ("--tenants 0", "1..=100000"),
+            ("--tenants 2 --tenant-host t.a", "with {} in it"),
+            ("--tenants 2 --mix batch=1", "classes valid"),
+            ("--tenants 2 --writes-per-second 1", "--writes-per-second"),
             ("--ca f", "--url"),
             ("--url https://h --cert f", "--key"),
             ("--unix /a --server /b", "--server"),

@@ -67,6 +67,11 @@ impl Client {
         self
     }
 
+    /// Sends this `Host` header from now on.
+    pub fn set_host(&mut self, host: String) {
+        self.host = host;
+    }
+
     /// Sends a `GET`.
     ///
     /// # Errors

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use crate::changing::Pool;
 use crate::class::{Class, PerClass, Shares};
 use crate::corpus::Corpus;
+use crate::numbers::append_decimal;
 use crate::popularity::{Popularity, Sampler};
 use crate::random::Random;
+use crate::tenants::Hosts;
 use crate::verdict::{Actor, Expected, Verdicts};
 
 /// One in this many credentials of a batch is unknown.
 const UNKNOWN_IN_BATCH: u32 = 10;
+
+const VERIFY_START: &[u8] = b"POST /v2alpha1/admin/apiKeys:verify HTTP/1.1\r\nHost: ";
+const BATCH_START: &[u8] = b"POST /v2alpha1/admin/apiKeys:batchVerify HTTP/1.1\r\nHost: ";
+const AFTER_HOST: &[u8] = b"\r\nContent-Type: application/json\r\nContent-Length: ";
 
 /// What all load threads share.
 #[derive(Clone, Debug)]
@@ -27,7 +33,7 @@ pub struct Workload {
     /// Keys that change during the run.
     pub changing: Arc<Pool>,
     /// The value of the `Host` header.
-    pub host: String,
+    pub hosts: Hosts,
 }
 
 /// A request that was made.
@@ -45,8 +51,6 @@ pub struct Composer {
     workload: Workload,
     total: u32,
     samplers: PerClass<Sampler>,
-    verify_head: Vec<u8>,
-    batch_head: Vec<u8>,
     body: Vec<u8>,
     random: Random,
 }
@@ -55,20 +59,16 @@ impl Composer {
     /// A composer that draws its choices from `random`.
     #[must_use]
     pub fn new(workload: Workload, random: Random) -> Self {
-        let head = |action: &str| {
-            let host = &workload.host;
-            format!(
-                "POST /v2alpha1/admin/apiKeys:{action} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
-            )
-            .into_bytes()
-        };
         Self {
             total: workload.shares.total(),
             samplers: PerClass::by(|class| {
-                Sampler::new(workload.popularity, *workload.corpus.sizes.get(class))
+                let count = match class {
+                    // Unknown credentials have no limit, but each is sent to some tenant.
+                    Class::Unknown => workload.hosts.count(),
+                    _ => *workload.corpus.sizes.get(class),
+                };
+                Sampler::new(workload.popularity, count)
             }),
-            verify_head: head("verify"),
-            batch_head: head("batchVerify"),
             body: Vec::with_capacity(1024),
             random,
             workload,
@@ -91,23 +91,34 @@ impl Composer {
         self.body.clear();
         if class == Class::Batch {
             let verdicts = self.compose_batch();
-            append_request(&self.batch_head, &self.body, out);
+            self.append_request(BATCH_START, 0, out);
             return Asked {
                 class,
                 expected: Expected::Batch(verdicts),
             };
         }
         self.body.extend_from_slice(br#"{"credential":""#);
-        let expected = self.append_credential(class);
+        let number = self.samplers.get(class).draw(&mut self.random);
+        let expected = self.append_credential(class, number);
         self.body.extend_from_slice(br#""}"#);
-        append_request(&self.verify_head, &self.body, out);
+        self.append_request(VERIFY_START, number, out);
         Asked { class, expected }
     }
 
-    fn append_credential(&mut self, class: Class) -> Expected {
+    /// Appends the request with the body that was composed, to the host of the key.
+    fn append_request(&self, start: &[u8], key: u32, out: &mut Vec<u8>) {
+        out.reserve(start.len() + AFTER_HOST.len() + self.body.len() + 300);
+        out.extend_from_slice(start);
+        self.workload.hosts.append(key, out);
+        out.extend_from_slice(AFTER_HOST);
+        append_decimal(u64::try_from(self.body.len()).unwrap_or(u64::MAX), out);
+        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(&self.body);
+    }
+
+    fn append_credential(&mut self, class: Class, number: u32) -> Expected {
         let corpus = &self.workload.corpus;
         let body = &mut self.body;
-        let number = self.samplers.get(class).draw(&mut self.random);
         let token = |tokens: &[Box<str>], body: &mut Vec<u8>| {
             let index = usize::try_from(number).unwrap_or(0);
             let text = tokens.get(index).map_or("", |token| token);
@@ -168,7 +179,8 @@ impl Composer {
             } else {
                 Class::Imported
             };
-            self.append_credential(class);
+            let number = self.samplers.get(class).draw(&mut self.random);
+            self.append_credential(class, number);
             self.body.extend_from_slice(br#""}"#);
             match class {
                 Class::Unknown => verdicts.push_invalid(),
@@ -178,21 +190,6 @@ impl Composer {
         self.body.extend_from_slice(b"]}");
         verdicts
     }
-}
-
-fn append_request(head: &[u8], body: &[u8], out: &mut Vec<u8>) {
-    out.reserve(head.len() + body.len() + 24);
-    out.extend_from_slice(head);
-    append_decimal(body.len(), out);
-    out.extend_from_slice(b"\r\n\r\n");
-    out.extend_from_slice(body);
-}
-
-fn append_decimal(number: usize, out: &mut Vec<u8>) {
-    if number >= 10 {
-        append_decimal(number / 10, out);
-    }
-    out.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -213,7 +210,7 @@ mod tests {
             popularity: Popularity::Uniform,
             batch: 20,
             changing: Arc::new(Pool::default()),
-            host: "h".to_owned(),
+            hosts: Hosts::one("h"),
         }
     }
 

@@ -62,6 +62,7 @@ mod stalls;
 mod steal;
 mod table;
 mod target;
+mod tenants;
 mod tls;
 mod verdict;
 mod writers;

@@ -46,7 +46,7 @@ fn load(target: &Target, mix: &str) -> Load {
             popularity: Popularity::Uniform,
             batch: 10,
             changing: Arc::new(Pool::default()),
-            host: target.host.clone(),
+            hosts: target.hosts.clone(),
         },
         connections: 4,
         depth: 1,

@@ -50,6 +50,14 @@ pub fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / f64::from(1 << 20))
 }
 
+/// Appends a number in decimal digits.
+pub fn append_decimal(number: u64, out: &mut Vec<u8>) {
+    if number >= 10 {
+        append_decimal(number / 10, out);
+    }
+    out.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,12 +80,16 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
         exists.then_some(process).ok_or_else(error)
     };
     let process = arguments.pid.map(process_of).transpose()?;
+    let tenants = arguments.tenant_hosts()?;
     let running = match (&arguments.url, &arguments.unix) {
         (Some(url), _) => Some(Target::running(url, &arguments.tls_files())?),
         (None, Some(path)) if !path.is_empty() => Some(Target::at_socket(Path::new(path))),
         _ => None,
     };
-    let (target, mut layout) = if let Some(target) = running {
+    let (target, mut layout) = if let Some(mut target) = running {
+        if let Some(hosts) = tenants {
+            target.hosts = hosts;
+        }
         (target, Layout::load_only(&cores))
     } else {
         let layout = Layout::divide(&cores);
@@ -97,7 +101,13 @@ fn set_up(arguments: &Arguments, interrupted: &AtomicBool) -> Result<Setup, Load
             Some(_) => Transport::Unix,
             None => Transport::Tcp,
         };
-        let target = Target::start(&program, transport, &layout.server, interrupted)?;
+        let target = Target::start(
+            &program,
+            transport,
+            &layout.server,
+            tenants.as_ref(),
+            interrupted,
+        )?;
         (target, layout)
     };
     if !arguments.cores.is_empty() {
@@ -165,7 +175,7 @@ fn prepare(
             popularity: arguments.popularity,
             batch: arguments.batch,
             changing: Arc::clone(&changing),
-            host: target.host.clone(),
+            hosts: target.hosts.clone(),
         },
         connections: as_usize(arguments.connections),
         depth: as_usize(arguments.pipeline),

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::process::Process;
+use crate::tenants::Hosts;
 use crate::tls::{Tls, TlsFiles};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -31,8 +32,10 @@ const LOG_TAIL_BYTES: usize = 4096;
 pub struct Target {
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// The value of the `Host` header.
+    /// The value of the `Host` header of requests that concern the whole server.
     pub host: String,
+    /// The value of the `Host` header of requests that concern keys.
+    pub hosts: Hosts,
     /// The admin token, if the server needs one.
     pub token: Option<String>,
     own: Option<OwnServer>,
@@ -100,6 +103,7 @@ impl Target {
         Ok(Self {
             endpoint,
             host: host.to_owned(),
+            hosts: Hosts::one(host),
             token: None,
             own: None,
         })
@@ -111,13 +115,14 @@ impl Target {
         Self {
             endpoint: Endpoint::Unix(path.to_owned()),
             host: "localhost".to_owned(),
+            hosts: Hosts::one("localhost"),
             token: None,
             own: None,
         }
     }
 
     /// Starts `program serve --dev` in a fresh directory, bound to `cores`, with a worker for each,
-    /// and waits until it is ready.
+    /// and waits until it is ready. With `tenants`, each of these hosts leads to a tenant.
     ///
     /// # Errors
     /// When it cannot be started, ends at once, or is not ready in time; and when interrupted.
@@ -125,12 +130,13 @@ impl Target {
         program: &Path,
         transport: Transport,
         cores: &[usize],
+        tenants: Option<&Hosts>,
         interrupted: &AtomicBool,
     ) -> Result<Self, LoadError> {
-        Self::start_with(program, transport, cores, &[], interrupted)
+        Self::launch(program, transport, cores, &[], tenants, interrupted)
     }
 
-    /// Does what [`Target::start`] does, with these environment variables.
+    /// Does what [`Target::start`] does without tenants, with these environment variables.
     ///
     /// # Errors
     /// Those of [`Target::start`].
@@ -139,6 +145,17 @@ impl Target {
         transport: Transport,
         cores: &[usize],
         variables: &[(String, String)],
+        interrupted: &AtomicBool,
+    ) -> Result<Self, LoadError> {
+        Self::launch(program, transport, cores, variables, None, interrupted)
+    }
+
+    fn launch(
+        program: &Path,
+        transport: Transport,
+        cores: &[usize],
+        variables: &[(String, String)],
+        tenants: Option<&Hosts>,
         interrupted: &AtomicBool,
     ) -> Result<Self, LoadError> {
         if !program.is_file() {
@@ -175,6 +192,12 @@ impl Target {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
+        if let Some(tenants) = tenants {
+            tenants
+                .write_configuration(directory.path())
+                .map_err(LoadError::io("writing the tenants' configuration"))?;
+            command.args(["--config", "talos.yaml"]);
+        }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let endpoint = match transport {
             Transport::Tcp => Endpoint::Tcp(address),
@@ -185,10 +208,12 @@ impl Target {
                 Endpoint::Unix(path)
             }
         };
+        let host = format!("localhost:{port}");
         let child = spawn_pinned(command, cores.to_vec())?;
         let target = Self {
             endpoint,
-            host: format!("localhost:{port}"),
+            hosts: tenants.cloned().unwrap_or_else(|| Hosts::one(&host)),
+            host,
             token: None,
             own: Some(OwnServer { child, directory }),
         };
@@ -381,6 +406,7 @@ mod tests {
             Path::new("/nonexistent/talos"),
             Transport::Tcp,
             &[],
+            None,
             &AtomicBool::new(false),
         )
         .unwrap_err();
@@ -394,8 +420,8 @@ mod tests {
         fs::write(&program, "#!/bin/sh\necho 'cannot start' >&2\nexit 1\n").unwrap();
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(&program, executable).unwrap();
-        let error =
-            Target::start(&program, Transport::Tcp, &[], &AtomicBool::new(false)).unwrap_err();
+        let error = Target::start(&program, Transport::Tcp, &[], None, &AtomicBool::new(false))
+            .unwrap_err();
         assert!(
             matches!(&error, LoadError::NotReady { log, .. } if log == "cannot start\n"),
             "{error}"

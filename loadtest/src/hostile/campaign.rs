@@ -186,7 +186,7 @@ impl<'a> Campaign<'a> {
                 popularity: Popularity::Uniform,
                 batch: BATCH,
                 changing: Arc::clone(&changing),
-                host: target.host.clone(),
+                hosts: target.hosts.clone(),
             },
             connections: usize::try_from(arguments.connections).unwrap_or(usize::MAX),
             depth: 1,

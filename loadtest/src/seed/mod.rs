@@ -113,7 +113,9 @@ impl Seeder<'_> {
             return Ok(IssuedKeys::default());
         }
         // The first key tells how much room a secret takes.
-        let first = self.api().issue(&actor(0))?;
+        let mut api = self.api();
+        self.turn_to(&mut api, 0);
+        let first = api.issue(&actor(0))?;
         let mut keys = IssuedKeys {
             secrets: Packed::for_texts_like(&first.secret, count),
             ids: no_ids(count),
@@ -128,6 +130,7 @@ impl Seeder<'_> {
         };
         self.run(job, |api, numbers| {
             for number in numbers {
+                self.turn_to(api, number);
                 let key = api.issue(&actor(number))?;
                 let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
                 keys.set(number, key)?;
@@ -142,13 +145,20 @@ impl Seeder<'_> {
     fn import(&self, family: Family, count: u32) -> Result<Vec<String>, LoadError> {
         let needs_ids = family == Family::ImportedRevoked;
         let ids = Mutex::new(no_ids(if needs_ids { count } else { 0 }));
+        // The keys of a batch belong to one tenant.
+        let (batch, workers) = if self.target.hosts.differ() {
+            (1, CONNECTIONS)
+        } else {
+            (BATCH, BATCH_CONNECTIONS)
+        };
         let job = Job {
             doing: "importing keys",
             items: 0..count,
-            batch: BATCH,
-            workers: BATCH_CONNECTIONS,
+            batch,
+            workers,
         };
         self.run(job, |api, numbers| {
+            self.turn_to(api, numbers.start);
             let key = |number| ImportedKey {
                 raw_key: derived::text(self.seed, family, u64::from(number)),
                 actor_id: if needs_ids {
@@ -190,6 +200,7 @@ impl Seeder<'_> {
                     .ok()
                     .and_then(|index| ids.get(index));
                 if let Some(id) = id.filter(|id| !id.is_empty()) {
+                    self.turn_to(api, number);
                     api.revoke(id)?;
                 }
             }
@@ -244,6 +255,7 @@ impl Seeder<'_> {
                     corpus.append_revoked(number, &mut credential);
                     Expected::Revoked
                 };
+                self.turn_to(&mut api, number);
                 let answer = api.verify(&String::from_utf8_lossy(&credential))?;
                 if !expected.allows(&answer.body) {
                     return Err(LoadError::NotSeeded {
@@ -255,6 +267,11 @@ impl Seeder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends what follows to the tenant of the key with this number.
+    fn turn_to(&self, api: &mut AdminApi<'_>, key: u32) {
+        api.set_host(self.target.hosts.of(key));
     }
 
     fn api(&self) -> AdminApi<'_> {
