@@ -13,12 +13,15 @@ use crate::effective::Effective;
 use crate::error::ConfigError;
 use crate::file::{ConfigFile, FileContent};
 use crate::input::{ExpiringItem, Input};
+use crate::key::Key;
 use crate::keys;
 use crate::settings::Settings;
 use crate::tree::{self, Located, Node};
 
 const CURRENT: &str = "secrets.hmac.current";
 const RETIRED: &str = "secrets.hmac.retired";
+const ROLE: &str = "replication.role";
+const KEY_SETS: &str = "credentials.derived_tokens.jwt.signing_keys.urls";
 const BY_HAND: &str = "write it as one text on the line of the key, or change the file by hand: the new secret as current, the old one first in retired";
 
 /// Why the secret of a file cannot be replaced.
@@ -50,10 +53,8 @@ pub fn rotate_hmac(
     environment: &[(String, String)],
 ) -> Result<ConfigFile, RotationError> {
     refuse_overridden(environment)?;
+    check_values(file)?;
     let before = file.content()?;
-    if !before.problems.is_empty() {
-        return Err(ConfigError::Invalid(before.problems).into());
-    }
     let Some(Input::One(old)) = input(&before, CURRENT) else {
         return Err(RotationError::Refused(format!(
             "{CURRENT} is not in this file; name the file that sets it (a tenant may have a file of its own), or change it where it comes from: an environment variable, a file of TALOS_…_FILE, or secrets.default"
@@ -61,9 +62,7 @@ pub fn rotate_hmac(
     };
     let variables = || environment.iter().cloned();
     let loaded = Effective::load(Some(file), variables());
-    if let Ok(loaded) = &loaded {
-        refuse_fleet(loaded)?;
-    }
+    refuse_fleet(&before, environment)?;
     let expires_at = expires_at.map(instant).transpose()?;
     let item = ExpiringItem {
         value: old.clone(),
@@ -81,7 +80,7 @@ pub fn rotate_hmac(
             "{CURRENT} or {RETIRED} cannot be changed without changing other settings; {BY_HAND}"
         )));
     }
-    check_secrets(&after)?;
+    check_values(&after)?;
     if loaded.is_ok() {
         Effective::load(Some(&after), variables())?;
     }
@@ -105,12 +104,17 @@ fn refuse_overridden(environment: &[(String, String)]) -> Result<(), RotationErr
 }
 
 /// Refuses a node of a fleet: the other nodes must know a secret before it signs.
-fn refuse_fleet(loaded: &Effective) -> Result<(), RotationError> {
-    let values = loaded.values();
-    let mut roles = values
-        .iter()
-        .filter(|one| one.key.path == "replication.role");
-    if roles.all(|role| !role.is_changed) {
+fn refuse_fleet(file: &FileContent, environment: &[(String, String)]) -> Result<(), RotationError> {
+    let variable = keys::find(ROLE).map(Key::variable).unwrap_or_default();
+    let mut variables = environment.iter();
+    let role = match (
+        variables.find(|(name, _)| *name == variable),
+        input(file, ROLE),
+    ) {
+        (Some((_, role)), _) | (None, Some(Input::One(role))) => role,
+        (None, _) => return Ok(()),
+    };
+    if role == "none" {
         return Ok(());
     }
     Err(RotationError::Refused(
@@ -152,12 +156,16 @@ fn is_rotated(before: &FileContent, after: &FileContent, new: &str, item: &Expir
         && input(after, RETIRED) == Some(&Input::Expiring(retired))
 }
 
-/// Checks the secrets as the loader does.
-fn check_secrets(file: &ConfigFile) -> Result<(), ConfigError> {
-    let mut secrets = file.content()?.assignments;
-    secrets.retain(|one| one.key.path.starts_with("secrets."));
-    let mut problems = Vec::new();
-    apply_over(&mut Settings::blank(), &secrets, &mut problems);
+/// Checks the values of the file as the loader does, apart from key sets: their paths are relative
+/// to the directory in which the server runs.
+fn check_values(file: &ConfigFile) -> Result<(), ConfigError> {
+    let FileContent {
+        mut assignments,
+        mut problems,
+        ..
+    } = file.content()?;
+    assignments.retain(|one| one.key.path != KEY_SETS);
+    apply_over(&mut Settings::blank(), &assignments, &mut problems);
     if problems.is_empty() {
         Ok(())
     } else {
