@@ -107,14 +107,13 @@ fn refuse_overridden(environment: &[(String, String)]) -> Result<(), RotationErr
 fn refuse_fleet(file: &FileContent, environment: &[(String, String)]) -> Result<(), RotationError> {
     let variable = keys::find(ROLE).map(Key::variable).unwrap_or_default();
     let mut variables = environment.iter();
-    let role = match (
-        variables.find(|(name, _)| *name == variable),
-        input(file, ROLE),
-    ) {
-        (Some((_, role)), _) | (None, Some(Input::One(role))) => role,
-        (None, _) => return Ok(()),
-    };
-    if role == "none" {
+    let from_environment = variables.find(|(name, _)| *name == variable);
+    let from_file = input(file, ROLE).and_then(|input| match input {
+        Input::One(role) => Some(role),
+        _ => None,
+    });
+    let role = from_environment.map(|(_, role)| role).or(from_file);
+    if role.is_none_or(|role| role == "none") {
         return Ok(());
     }
     Err(RotationError::Refused(
