@@ -72,6 +72,7 @@ mod quota;
 mod rate_limits;
 mod revoke_where;
 mod sdk;
+mod secret_rotation;
 mod short_routes;
 mod startup;
 mod surfaces;

@@ -17,6 +17,7 @@ use crate::macaroon::MacaroonCommand;
 use crate::man::ManCommand;
 use crate::migrate::MigrateCommand;
 use crate::proxy::ProxyCommand;
+use crate::secrets::SecretsCommand;
 use crate::serve::ServeArguments;
 use crate::server_arguments::ServerArguments;
 use crate::token::TokenCommand;
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     /// Check, show, explain and compare configurations without a server; reload that of a server
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Replace secrets in a configuration file
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Manage the format of the database on disk
     Migrate(MigrateCommand),
     /// Inspect credentials without a server

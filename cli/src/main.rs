@@ -26,6 +26,7 @@ mod printable;
 mod progress;
 mod proxy;
 mod quiet_pipe;
+mod secrets;
 mod serve;
 mod server_arguments;
 mod service_manager;
@@ -103,6 +104,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Config(command) => {
             let config = arguments.config.as_deref();
             on_console(|console| command.run(server, config, console))
+        }
+        Command::Secrets(command) => {
+            let config = arguments.config.as_deref();
+            on_console(|console| command.run(config, console))
         }
         Command::Migrate(migrate) => {
             let config = arguments.config.as_deref();

@@ -62,6 +62,21 @@ impl ConfigFile {
         }
     }
 
+    /// The text of the file. It may hold secrets.
+    #[must_use]
+    pub fn text(&self) -> &Secret {
+        &self.text
+    }
+
+    /// The same file with another text.
+    pub(crate) fn with_text(&self, text: String) -> Self {
+        Self {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            text: Secret::new(text),
+        }
+    }
+
     /// The path of the file; `None` if the text is in no file.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
