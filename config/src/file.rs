@@ -83,11 +83,6 @@ impl ConfigFile {
     }
 
     /// What is in it.
-    pub(crate) fn text(&self) -> &Secret {
-        &self.text
-    }
-
-    /// What is in it.
     pub(crate) fn into_text(self) -> Secret {
         self.text
     }
