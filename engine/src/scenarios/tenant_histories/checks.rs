@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use talos_model::{KeyKind, ListQuery, Selection};
 
-use super::commands::is_valid;
 use super::model::Key;
 use super::*;
 use crate::scenarios::lists::page;
@@ -90,7 +89,7 @@ impl History {
                         OwnedVerdict::Refused(
                             Refusal::NotFound | Refusal::SignatureInvalid | Refusal::InvalidFormat
                         )
-                    ) && !is_valid(found.clone()),
+                    ),
                     "{found:?}: {held:?} in {}",
                     owner.id
                 ),

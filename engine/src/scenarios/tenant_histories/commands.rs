@@ -255,7 +255,7 @@ impl History {
             ..query(&held.text, CacheMode::Bypass)
         };
         let identified = self.engine().identify(&query);
-        if self.owners[n].verdict(&held).is_some_and(is_valid) {
+        if matches!(self.owners[n].verdict(&held), Some(OwnedVerdict::Valid(_))) {
             let is_token = matches!(held.kind, Kind::Token(..));
             assert_eq!(identified.is_ok(), !is_token, "{held:?}");
         }
@@ -297,10 +297,6 @@ impl History {
             }
         }
     }
-}
-
-pub(super) fn is_valid(verdict: OwnedVerdict) -> bool {
-    matches!(verdict, OwnedVerdict::Valid(_))
 }
 
 /// The outcome, if the command must be accepted. Otherwise it must be refused for this reason, or
