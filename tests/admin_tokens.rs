@@ -2,6 +2,8 @@
 //! a token opens routes is tested elsewhere.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use talos_test_kit::http::{Answer, Connection, request};
@@ -87,6 +89,8 @@ both_drivers! {
         let mut connection = server.connect();
         assert_eq!(get(&mut connection, TOKENS).json(), json!({"tokens": []}));
         let first = create(&mut connection, &json!({"name": "ci", "role": "write", "ttl": "1h", "tenant": UNKNOWN}));
+        // Tokens are listed in the order of their times, which are in milliseconds.
+        thread::sleep(Duration::from_millis(2));
         let second = create(&mut connection, &json!({"name": "monitoring", "role": "verify"}));
         assert_ne!(first.secret, second.secret);
         let token = &first.token;

@@ -8,8 +8,7 @@ use talos_model::{Secret, TenantId};
 
 use crate::assignment::Assignment;
 use crate::signing_keys::KeySets;
-use crate::tenant_settings::TenantSettings;
-use crate::tenants::is_of_tenant;
+use crate::tenant_settings::{TenantSettings, is_of_tenant};
 use crate::value;
 
 /// The settings of tenants as they were last loaded. Holds secrets.

@@ -25,3 +25,10 @@ pub struct TenantSettings {
     /// The most keys that are not revoked; `None` = any number.
     pub api_keys_max: Option<u64>,
 }
+
+/// Whether a tenant's own file may set the key.
+pub(crate) fn is_of_tenant(path: &str) -> bool {
+    let sections = ["credentials.", "secrets.", "quota."];
+    matches!(path, "rate_limit.enabled" | "cache.ttl")
+        || sections.iter().any(|section| path.starts_with(section))
+}

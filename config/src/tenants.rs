@@ -14,7 +14,7 @@ use crate::file::ConfigFile;
 use crate::networks::Grouped;
 use crate::settings::Settings;
 use crate::tenant_cache::TenantCache;
-use crate::tenant_settings::TenantSettings;
+use crate::tenant_settings::{TenantSettings, is_of_tenant};
 
 /// A tenant with these settings.
 pub(crate) fn tenant(id: TenantId, hosts: Hosts, settings: &Settings) -> TenantSettings {
@@ -34,13 +34,6 @@ pub(crate) fn tenant(id: TenantId, hosts: Hosts, settings: &Settings) -> TenantS
 pub(crate) struct Found {
     pub problems: Vec<Problem>,
     pub warnings: Vec<Warning>,
-}
-
-/// Whether a tenant's own file may set the key.
-pub(crate) fn is_of_tenant(path: &str) -> bool {
-    let sections = ["credentials.", "secrets.", "quota."];
-    matches!(path, "rate_limit.enabled" | "cache.ttl")
-        || sections.iter().any(|section| path.starts_with(section))
 }
 
 /// The tenants of `settings`, to which no defaults of `secrets` have been filled in yet. Paths of
