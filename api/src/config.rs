@@ -12,8 +12,8 @@ use crate::render;
 pub struct ConfigState {
     /// Which one it is since the start of the node; the first is 1.
     pub generation: u64,
-    /// The same on all nodes whose tenants, secrets, prefixes, issuers and signing keys are the
-    /// same.
+    /// Two nodes have an equal hash if they have equal tenants, secrets, prefixes, issuers and
+    /// signing keys.
     pub hash: String,
     /// The keys whose values have changed and take effect at the next start.
     pub restart_required: Vec<String>,

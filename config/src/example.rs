@@ -27,7 +27,7 @@ impl Key {
         }
     }
 
-    /// The same value as JSON.
+    /// Converts the value to JSON.
     #[must_use]
     pub fn example_value(&self) -> Value {
         let input = self.example_input();

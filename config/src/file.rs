@@ -68,7 +68,7 @@ impl ConfigFile {
         &self.text
     }
 
-    /// The same file with another text.
+    /// Makes a file of the same name and path that holds `text`.
     pub(crate) fn with_text(&self, text: String) -> Self {
         Self {
             name: self.name.clone(),

@@ -4,7 +4,7 @@ use crate::mapping::Mapping;
 use crate::tree::Node;
 
 /// The value that a source gives to a key, before it is parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     /// A scalar.
     One(String),
@@ -17,7 +17,7 @@ pub(crate) enum Input {
 }
 
 /// An item of a list whose items may expire.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExpiringItem {
     pub(crate) value: String,
     /// An RFC 3339 time; `None` = the item does not expire.

@@ -17,7 +17,7 @@ pub(crate) struct Fields {
 }
 
 /// An item that is a mapping of texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Mapping {
     /// The fields in their order. No name occurs twice.
     fields: Vec<(String, String)>,

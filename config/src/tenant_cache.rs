@@ -9,7 +9,6 @@ use talos_model::{Secret, TenantId};
 use crate::assignment::Assignment;
 use crate::signing_keys::KeySets;
 use crate::tenant_settings::{TenantSettings, is_of_tenant};
-use crate::value;
 
 /// The settings of tenants as they were last loaded. Holds secrets.
 #[derive(Debug, Default)]
@@ -34,8 +33,7 @@ impl TenantCache {
         let mut hasher = DefaultHasher::new();
         for value in values.iter().filter(|value| is_of_tenant(value.key.path)) {
             value.key.path.hash(&mut hasher);
-            let compared = value::compared(value.key.kind, &value.input);
-            compared.to_string().hash(&mut hasher);
+            value.input.hash(&mut hasher);
         }
         for document in key_sets.documents() {
             document.expose().hash(&mut hasher);
@@ -151,6 +149,47 @@ multitenancy:
             talos_credentials::Hosts::Names(["c".into()].into())
         );
         assert_eq!(cache.entries.len(), 1);
+    }
+
+    #[test]
+    fn every_value_of_the_server_that_tenants_begin_with_is_seen() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text);
+        write("a.yaml", "quota: {api_keys_max: 1}").expect("a file");
+        write("b.yaml", "quota: {api_keys_max: 2}").expect("a file");
+        let secret = "current: a-secret-of-the-server-of-32-characters";
+        let retired = |until: &str| {
+            let item =
+                format!("{{value: a-retired-secret-of-the-server-is-long, expires_at: '{until}'}}");
+            SERVER.replace(secret, &format!("{secret}, retired: [{item}]"))
+        };
+        let mut cache = TenantCache::default();
+        let mut shown = |server: &str| {
+            write("talos.yaml", server).expect("a file");
+            let tenants = load(directory.path(), &mut cache);
+            let tenant = &tenants[0];
+            let secrets = &tenant.secrets;
+            let retired = secrets.hmac_retired.iter();
+            let retired: Vec<_> = retired.map(|one| one.accepted_until()).collect();
+            format!(
+                "{} {retired:?} {:?} {:?}",
+                secrets.hmac_current.expose(),
+                tenant.credentials.api_keys.max_ttl,
+                tenant.cache_ttl
+            )
+        };
+        let mut all = vec![
+            shown(SERVER),
+            shown(&SERVER.replace(secret, "current: another-secret-of-the-server-is-long-too")),
+            shown(&retired("2030-01-01T00:00:00Z")),
+            shown(&retired("2031-01-01T00:00:00Z")),
+            shown(&SERVER.replace("48h", "49h")),
+            shown(&format!("{SERVER}cache: {{ttl: 7s}}\n")),
+        ];
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "{all:?}");
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn unusable(id: &TenantId, error: &ConfigError) -> Problem {
     Problem::of_key("multitenancy.networks", format!("tenant {id}: {error}"))
 }
 
-/// The same settings with the defaults of secrets.
+/// Fills in the defaults of the tenant's secrets.
 fn complete(mut tenant: TenantSettings) -> TenantSettings {
     tenant.secrets.fill_in_defaults();
     tenant

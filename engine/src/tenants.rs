@@ -163,7 +163,7 @@ impl Tenants {
         tenants.len() == self.active.len() && self.active.iter().zip(tenants).all(has_hosts_of)
     }
 
-    /// The same tenants. Nothing that was proven under them stays proven.
+    /// Gives every tenant a new generation, so that nothing that was proven stays proven.
     pub fn renewed(&self) -> Self {
         let mut newest = self.newest;
         let renew = |active: &Arc<ActiveTenant>| {

@@ -19,7 +19,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The same host for all keys.
+    /// Every key is asked for under this host.
     #[must_use]
     pub fn one(host: &str) -> Self {
         Self {
