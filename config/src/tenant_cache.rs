@@ -170,7 +170,9 @@ multitenancy:
             let tenant = &tenants[0];
             let secrets = &tenant.secrets;
             let retired = secrets.hmac_retired.iter();
-            let retired: Vec<_> = retired.map(|one| one.accepted_until()).collect();
+            let retired: Vec<_> = retired
+                .map(talos_credentials::RetiredSecret::accepted_until)
+                .collect();
             format!(
                 "{} {retired:?} {:?} {:?}",
                 secrets.hmac_current.expose(),
